@@ -1,0 +1,69 @@
+"""An observation: who said what, and when. Everything that the rules know comes through here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from firmware_bridge.readings import Value as WireValue
+from models.detection import Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenObject:
+    """One tracked object in one frame; ``zones`` are those that its foot point stands in."""
+
+    track: int
+    label: str
+    score: float
+    box: Box
+    zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What a camera sees in one frame, also when that is nothing.
+
+    ``delay_s``: from the frame in hand to this sighting (waiting, inference, tracking).
+    """
+
+    kind: Literal["sighting"] = "sighting"
+    frame: int
+    objects: tuple[SeenObject, ...]
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraState:
+    """How a camera does, now and then: counts since it was opened. It is no sign of life."""
+
+    kind: Literal["camera_state"] = "camera_state"
+    frames: int
+    skipped: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time passes, about once a second, so that rules need no clock."""
+
+    kind: Literal["tick"] = "tick"
+
+
+Value = Annotated[WireValue | Sighting | CameraState | Tick, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """``source`` said ``value`` at ``at`` (this machine's UTC).
+
+    ``mono_s`` is the monotonic clock at the same instant: intervals are measured with it, so that a
+    clock that jumps ends no dwell and breaks no silence.
+    """
+
+    source: str
+    at: datetime
+    mono_s: float
+    value: Value

@@ -1,0 +1,126 @@
+"""Every topic and payload in one place: the contract with the centre.
+
+A message up is ``<root>/<device>/<topic>`` and a JSON object: the envelope (``schema``, ``id``, ``device``,
+``session``, ``epoch``, ``seq``, ``at``, ``clock``, and where true ``historical``, ``drill``, ``simulated``)
+with the message's own fields beside it. ``epoch`` and ``seq`` belong to the store and are added where it
+hands a message out (`wire`); all else is fixed when the message is made, so a repeat is the same message.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+import uuid_utils
+
+ROOT = "ringpost/v1"
+SIMULATED_ROOT = "ringpost-sim/v1"
+MAX_BODY = 8 * 1024
+"""Bytes that a message up may take, ``media`` aside."""
+
+Lane: TypeAlias = Literal["alert", "result", "status", "position", "telemetry", "media"]
+LANES: tuple[Lane, ...] = ("alert", "result", "status", "position", "telemetry", "media")
+"""First to last: what goes out before what."""
+
+KEEP_LATEST: frozenset[Lane] = frozenset({"status", "position"})
+"""Lanes in which a newer message replaces an unsent one of the same topic."""
+
+NEED_RECEIPT: frozenset[Lane] = frozenset({"alert", "result"})
+"""Lanes that leave the disk on the centre's receipt only (with ``delivery: receipt``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message up, before the store has numbered it. ``topic`` is below the device's."""
+
+    lane: Lane
+    topic: str
+    id: str
+    body: bytes
+    """A JSON object without ``epoch`` and ``seq``; in the lane ``media`` a JPEG."""
+    qos: Literal[0, 1] = 1
+    retain: bool = False
+    expires_after: timedelta | None = None
+
+
+def new_id() -> str:
+    """A UUIDv7: sorts by time, and tells a repeat from a new message."""
+    return str(uuid_utils.uuid7())
+
+
+def stamp(at: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds, as every payload writes an instant."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(value: Any) -> bytes:
+    """Compact JSON; an instant as `stamp`, a duration in seconds. NaN and infinity are refused (ValueError)."""
+    return json.dumps(
+        value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+    ).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return stamp(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def wire(body: bytes, epoch: str, seq: int, *, historical: bool = False) -> bytes:
+    """The bytes that go out: ``body`` with ``epoch``, ``seq`` and perhaps ``historical`` put in front."""
+    extra: dict[str, Any] = {"epoch": epoch, "seq": seq}
+    if historical:
+        extra["historical"] = True
+    return encode(extra)[:-1] + b"," + body[1:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    """Who speaks: what every envelope carries. ``clock`` is ``{"source": …, "error_ms": …}``."""
+
+    device: str
+    root: str = ROOT
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.root}/{self.device}"
+
+    def message(
+        self,
+        schema: str,
+        fields: Mapping[str, Any],
+        *,
+        lane: Lane,
+        topic: str,
+        session: int,
+        clock: Mapping[str, Any],
+        at: datetime,
+        retain: bool = False,
+        qos: Literal[0, 1] = 1,
+        expires_after: timedelta | None = None,
+    ) -> Message:
+        """A message with its envelope; fields that are None are left out."""
+        identity = new_id()
+        body: dict[str, Any] = {
+            "schema": schema,
+            "id": identity,
+            "device": self.device,
+            "session": session,
+            "at": at,
+        }
+        body["clock"] = dict(clock)
+        if self.root == SIMULATED_ROOT:
+            body["simulated"] = True
+        body.update({key: value for key, value in fields.items() if value is not None})
+        return Message(
+            lane=lane,
+            topic=topic,
+            id=identity,
+            body=encode(body),
+            qos=qos,
+            retain=retain,
+            expires_after=expires_after,
+        )

@@ -1,0 +1,68 @@
+"""What hardware says on a wire, in words of its own: the vocabulary of ``firmware_bridge``.
+
+A value is a fact that a checksum or the receiver's own flag vouches for. What is not known is ``None``,
+and absent in JSON; a reading that failed is no reading. Units are SI and stand in the field's name,
+positions are WGS-84 degrees. This file imports nothing of ours.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """Where a GNSS receiver says that it is, one per epoch; ``mode`` "none" has no position.
+
+    ``time`` is the receiver's own UTC. ``error_m`` is the receiver's horizontal estimate (1 sigma).
+    """
+
+    kind: Literal["fix"] = "fix"
+    mode: Literal["none", "2d", "3d"]
+    lat: float | None = None
+    lon: float | None = None
+    time: datetime | None = None
+    alt_m: float | None = None
+    satellites: int | None = None
+    hdop: float | None = None
+    error_m: float | None = None
+    speed_mps: float | None = None
+    course_deg: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One measured quantity, such as ``depth_below_transducer`` 4.2 m."""
+
+    kind: Literal["reading"] = "reading"
+    quantity: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A two-state input such as ``panic_button``; ``event`` numbers a press that waits for an answer."""
+
+    kind: Literal["switch"] = "switch"
+    name: str
+    on: bool
+    event: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineState:
+    """How well a serial line reads, now and then: counts since the line was opened.
+
+    ``good`` and ``bad`` count packets by protocol (bad: wrong checksum or content that cannot be),
+    ``skipped_bytes`` what belonged to no packet. It says how the line is, and is no sign of life.
+    """
+
+    kind: Literal["line_state"] = "line_state"
+    good: dict[str, int] = field(default_factory=dict)
+    bad: dict[str, int] = field(default_factory=dict)
+    skipped_bytes: int = 0
+    baud: int | None = None
+
+
+Value = Fix | Reading | Switch | LineState
