@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 
+from pydantic import BaseModel, ConfigDict
+
+from agent.durations import Duration
 from agent.observations import Observation, Value
 from models.detection import Box
 
@@ -38,7 +41,6 @@ class Finding:
     """Something is so. Yielded as long as it is; ``key`` tells one occurrence from another within a rule."""
 
     key: str
-    severity: Severity
     text: str
     since: datetime
     source: str | None = None
@@ -48,8 +50,10 @@ class Finding:
     score: float | None = None
     box: Box | None = None
     point: Point | None = None
-    need_ack: bool = False
-    observed_s: float | None = None  # monotonic instant at which what it rests on was first seen
+    latency_s: float | None = None
+    """From the frame or byte in hand to the observation that this finding rests on."""
+    since_s: float | None = None
+    """The monotonic instant of ``since``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,17 @@ class Over:
 
 
 Judge: TypeAlias = Callable[[Observation], Iterable[Finding | Over]]
+
+
+class RulePart(BaseModel):
+    """What every rule lets a technician set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    severity: Severity = "warning"
+    need_ack: bool = False
+    cool_down: Duration = timedelta(0)
+    """How long the fact must be over before its alert ends; if it comes back sooner, it is the same alert."""
 
 
 class Rule(Protocol):

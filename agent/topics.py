@@ -55,7 +55,7 @@ def stamp(at: datetime) -> str:
 
 
 def encode(value: Any) -> bytes:
-    """Compact JSON; an instant as `stamp`, a duration in seconds. NaN and infinity are refused (ValueError)."""
+    """Compact JSON; an instant as `stamp`, a duration in seconds. ValueError for NaN and infinity."""
     return json.dumps(
         value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
     ).encode()

@@ -1,0 +1,12 @@
+"""The rules, one file each; `Rule` lists all kinds that a configuration can name."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from agent.rules.silence import Silence
+from agent.rules.switch import SwitchRule
+from agent.rules.zone_dwell import ZoneDwell
+from agent.rules.zone_enter import ZoneEnter
+
+Rule = Annotated[Silence | SwitchRule | ZoneDwell | ZoneEnter, Field(discriminator="kind")]
