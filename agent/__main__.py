@@ -1,0 +1,264 @@
+"""The command line: ``ringpost``. Thin: each verb calls one function, imported when it is called."""
+
+import json
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+UNREACHABLE = 69
+BAD_CONFIG = 78
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Verbs(click.Group):
+    """Our verbs, and those of installed packages (entry-point group ``ringpost.verbs``)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        found = {entry.name for entry in entry_points(group="ringpost.verbs")}
+        return sorted(found | set(super().list_commands(ctx)))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        for entry in entry_points(group="ringpost.verbs", name=cmd_name):
+            try:
+                command: click.Command = entry.load()
+            except ImportError as error:
+                raise click.ClickException(f"{cmd_name}: {error}; install ringpost[sim]") from error
+            return command
+        return None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []
+            if near and "No such command" in error.message:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+def finish(code: int) -> None:
+    """Ends with an exit code: 0 ok, 1 a check failed, 69 unreachable, 78 bad configuration."""
+    raise SystemExit(code)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="ringpost", prog_name="ringpost")
+def cli() -> None:
+    """The edge agent for public-safety hardware: reads, detects, and never loses an alert.
+
+    Exit codes: 0 ok, 1 a check failed, 2 usage, 69 agent or broker unreachable, 78 bad configuration.
+    """
+
+
+@cli.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Keep what is owed here, not in data.directory."
+)
+@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
+def run(config: Path, data: Path | None, log_level: str) -> None:
+    """Run the agent until SIGTERM."""
+    import asyncio
+
+    from agent.app import run as run_agent
+    from agent.log import set_up_log
+    from agent.yamlfile import BadConfig
+
+    set_up_log(log_level)
+    try:
+        asyncio.run(run_agent(config, data))
+    except BadConfig as error:
+        click.echo(str(error), err=True)
+        finish(BAD_CONFIG)
+    except OSError as error:
+        finish(_say_os_error("ringpost run", error))
+
+
+@cli.command()
+@click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--env", is_flag=True, help="Also look whether devices, disk and broker are there.")
+@as_json
+def check(config: tuple[Path, ...], env: bool, as_json: bool) -> None:
+    """Validate configurations without hardware; all errors at once, as FILE:LINE: path: message."""
+    from agent.check import check_command
+
+    finish(check_command(list(config), env, as_json))
+
+
+@cli.command()
+@click.option("--mqtt", is_flag=True, help="The AsyncAPI document of the MQTT interface instead.")
+def schema(mqtt: bool) -> None:
+    """Print the JSON Schema of the configuration."""
+    if mqtt:
+        from agent.interface import asyncapi
+
+        click.echo(json.dumps(asyncapi(), indent=2))
+        return
+    from agent.config import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@cli.command()
+@click.argument("source")
+@click.option("--protocol", default="auto", help="What is spoken there; auto finds out.", show_default=True)
+@click.option("--baud", type=click.IntRange(50, 4_000_000), help="Speed of the line; found out if not given.")
+@as_json
+def read(source: str, protocol: str, baud: int | None, as_json: bool) -> None:
+    """Say what a line says: a serial device, a file of what one said, or - for standard input."""
+    from agent.read import read_command
+
+    finish(read_command(source, protocol, baud, as_json))
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
+@click.option("--model", default="default", show_default=True, help="A card's name, or a card file.")
+@click.option("--score", type=click.FloatRange(0, 1), help="Leave out what is less sure than this.")
+@click.option("--labels", help="Only these, with commas between.")
+@click.option(
+    "--annotate", type=click.Path(path_type=Path, file_okay=False), help="Write drawn pictures here."
+)
+@click.option("--coco", type=click.Path(path_type=Path, dir_okay=False), help="Write COCO results here.")
+@click.option(
+    "--annotations", type=click.Path(path_type=Path, exists=True), help="COCO file that lists the images."
+)
+@as_json
+def detect(
+    inputs: tuple[str, ...],
+    model: str,
+    score: float | None,
+    labels: str | None,
+    annotate: Path | None,
+    coco: Path | None,
+    annotations: Path | None,
+    as_json: bool,
+) -> None:
+    """Say what a model sees in pictures, folders of pictures, or video."""
+    from agent.detect import detect_command
+
+    wanted = [label.strip() for label in labels.split(",")] if labels else None
+    finish(detect_command(list(inputs), model, score, wanted, annotate, coco, annotations, as_json))
+
+
+@cli.group()
+def models() -> None:
+    """Detector models: their cards, hashes and speed."""
+
+
+@models.command("list")
+@as_json
+def models_list(as_json: bool) -> None:
+    """Name the models that are here."""
+    from agent.modelbook import list_command
+
+    finish(list_command(as_json))
+
+
+@models.command("verify")
+@click.argument("names", nargs=-1, metavar="[MODEL]…")
+@as_json
+def models_verify(names: tuple[str, ...], as_json: bool) -> None:
+    """Check hashes, shapes and labels; all models if none is named."""
+    from agent.modelbook import verify_command
+
+    finish(verify_command(list(names), as_json))
+
+
+@models.command("bench")
+@click.argument("name", default="default", metavar="[MODEL]")
+@click.option("--runs", default=50, show_default=True, type=click.IntRange(5, 10_000))
+@as_json
+def models_bench(name: str, runs: int, as_json: bool) -> None:
+    """Measure latency and memory on this machine."""
+    from agent.modelbook import bench_command
+
+    finish(bench_command(name, runs, as_json))
+
+
+@cli.group()
+def config() -> None:
+    """Push configuration to a device and see what became of it."""
+
+
+broker_option = click.option(
+    "--broker",
+    required=True,
+    envvar="RINGPOST_BROKER",
+    help="mqtt://HOST:PORT or mqtts://…; RINGPOST_BROKER.",
+)
+root_option = click.option(
+    "--root", default="ringpost/v1", show_default=True, help="ringpost-sim/v1 for simulations."
+)
+
+
+@config.command("get")
+@click.argument("device")
+@broker_option
+@root_option
+@as_json
+def config_get(device: str, broker: str, root: str, as_json: bool) -> None:
+    """Show what a device reports of its configuration."""
+    from agent.desk import get_command
+
+    finish(get_command(device, broker, root, as_json))
+
+
+@config.command("push")
+@click.argument("device")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--confirm-within", default="60s", show_default=True, help="Back to the old one if not reached by then."
+)
+@broker_option
+@root_option
+@as_json
+def config_push(device: str, file: Path, confirm_within: str, broker: str, root: str, as_json: bool) -> None:
+    """Push FILE to a device, and wait for what becomes of it."""
+    from agent.desk import push_command
+
+    finish(push_command(device, file, confirm_within, broker, root, as_json))
+
+
+@cli.command()
+@click.argument("devices", nargs=-1, metavar="[DEVICE]…")
+@broker_option
+@root_option
+@click.option("--for", "duration", help="Stop by itself after this long, such as 30s.")
+@as_json
+def watch(devices: tuple[str, ...], broker: str, root: str, duration: str | None, as_json: bool) -> None:
+    """Show devices, health and alerts live, from the broker."""
+    from agent.desk import watch_command
+
+    finish(watch_command(list(devices), broker, root, duration, as_json))
+
+
+def _say_os_error(what: str, error: OSError) -> int:
+    click.echo(f"{what}: {error}", err=True)
+    return 1
+
+
+def main() -> None:
+    """The entry point: no traceback for what a user did, or for a closed pipe."""
+    try:
+        cli()
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

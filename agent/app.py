@@ -1,0 +1,332 @@
+"""Puts the parts together: the one place that knows them all.
+
+    sources ─▶ observe ─▶ judges ─▶ AlertBook ─▶ inbox ═▶ Outbox ═▶ Link ─▶ broker
+                  └─▶ Reporter, Health ────────────┘
+
+Everything here runs on one asyncio loop. Sources emit on it; the outbox has a thread of its own for the
+disk, cameras have theirs for frames.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import BaseModel
+
+from agent.alerts import Alert, AlertBook, Terms
+from agent.clock import ClockWatch
+from agent.commands import Commands
+from agent.config import Config
+from agent.deployment import Deployment
+from agent.health import Health, Running
+from agent.link import Link
+from agent.observations import Observation, Tick, Value
+from agent.outbox import Outbox
+from agent.parts import Finding, Judge, Over
+from agent.reporter import Reporter
+from agent.supervisor import LONGEST_WAIT_S, supervise
+from agent.topics import ROOT, Message, Speaker, new_id
+from agent.version import birth_fields
+
+log = structlog.get_logger()
+
+TICK_S = 1.0
+ACTIVE = "alerts/active"
+
+
+def now() -> tuple[datetime, float]:
+    """This instant, on the wall and on the monotonic clock."""
+    return datetime.now(UTC), time.monotonic()
+
+
+class Agent:
+    """One device: the parts that its configuration names, and what they have in common."""
+
+    def __init__(self, deployment: Deployment, outbox: Outbox, root: str = ROOT) -> None:
+        config = deployment.config
+        self.deployment = deployment
+        self.outbox = outbox
+        self.health = Health()
+        self.clock = ClockWatch()
+        self.speaker = Speaker(device=config.device, root=root)
+        self.reporter = Reporter(config, self.speaker, self.health, self.clock, birth_fields(config))
+        self.book = AlertBook(new_id)
+        self.link = Link(self.speaker, outbox, self.greet, self.heard)
+        self.commands = Commands(self.command_done, rebirth=self.rebirth)
+        self.config: Config | None = None
+        self.judges: dict[str, tuple[BaseModel, Judge]] = {}
+        self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
+        self.inbox: list[Message] = []
+        self.inbox_filled = asyncio.Event()
+        self.pushes: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Runs until it is cancelled; then it says ``stopped`` and leaves nothing unwritten."""
+        self.reporter.session = self.outbox.session
+        self.reporter.config_fields = self.deployment.in_force()
+        self.restore()
+        async with asyncio.TaskGroup() as group:
+            self.group = group
+            await self.apply(self.deployment.config)
+            jobs: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
+                ("keeper", self.keep),
+                ("ticker", self.tick),
+                ("deployment", self.deploy),
+            )
+            for name, job in jobs:
+                group.create_task(supervise(name, job, self.told(name)))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await self.stop()
+
+    async def stop(self) -> None:
+        """Ends the sources first, so that nothing is said after ``stopped``; then the link."""
+        for name in list(self.tasks):
+            if name != "link":
+                await self.end_part(name)
+        with suppress(OSError):
+            await self.write_inbox()
+        if "link" in self.tasks:
+            self.link.last_word = self.reporter.status(*now(), state="stopped")
+            await self.end_part("link")
+        log.info("agent_stopped")
+
+    # What runs: one path for start and for change.
+
+    async def apply(self, config: Config) -> None:
+        """Runs ``config``: ends what it no longer names, starts what is new or changed, leaves the rest."""
+        wanted: dict[str, BaseModel] = {**config.sources, "link": config.broker}
+        for name, (part, _) in list(self.tasks.items()):
+            if wanted.get(name) != part:
+                await self.end_part(name)
+        at, now_s = now()
+        for name, (rule, _) in list(self.judges.items()):
+            if config.rules.get(name) != rule:
+                del self.judges[name]
+                if name not in config.rules:
+                    self.tell(self.book.drop_rule(name, at, "its rule was removed"), now_s)
+        self.config = config
+        self.reporter.configure(config, birth_fields(config))
+        for name, rule in config.rules.items():
+            if name not in self.judges:
+                self.judges[name] = (rule, rule.start())
+        for name, part in wanted.items():
+            if name not in self.tasks:
+                self.start_part(name, part)
+        log.info(
+            "config_running", device=config.device, sources=list(config.sources), rules=list(config.rules)
+        )
+
+    def start_part(self, name: str, part: Any) -> None:
+        run = (lambda: self.link.run(part)) if name == "link" else (lambda: part.run(self.emitter(name)))
+        longest_wait_s = getattr(part, "longest_wait_s", LONGEST_WAIT_S)
+        task = self.group.create_task(supervise(name, run, self.told(name), longest_wait_s=longest_wait_s))
+        self.tasks[name] = (part, task)
+
+    async def end_part(self, name: str) -> None:
+        _, task = self.tasks.pop(name)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        self.health.forget(name)
+
+    def told(self, name: str) -> Callable[[Running], None]:
+        return lambda running: self.health.tell(name, running, time.monotonic())
+
+    # What is heard.
+
+    def emitter(self, name: str) -> Callable[[Value], None]:
+        """What ``name`` calls for each value: it is stamped here, with the time at which it was so."""
+
+        def emit(value: Value) -> None:
+            at, now_s = now()
+            self.observe(Observation(name, at, now_s, value))
+
+        return emit
+
+    def observe(self, observation: Observation) -> None:
+        """One observation through everything that listens. A rule that fails is a bug of that rule alone."""
+        self.health.hear(observation)
+        self.clock.hear(observation)
+        self.reporter.hear(observation)
+        for name, (rule, judge) in self.judges.items():
+            try:
+                for fact in judge(observation):
+                    self.judged(name, rule, fact, observation)
+            except Exception:
+                log.exception("rule_failed", rule=name)
+
+    def judged(self, name: str, rule: Any, fact: Finding | Over, observation: Observation) -> None:
+        self.tell(
+            self.book.take(terms_of(name, rule), fact, observation.at, observation.mono_s), observation.mono_s
+        )
+
+    def tell(self, alerts: Iterable[Alert], now_s: float) -> None:
+        """Alerts, and with them the full list of what is active, into the inbox."""
+        told = list(alerts)
+        for alert in told:
+            log.info("alert", phase=alert.phase, rule=alert.terms.rule, text=alert.finding.text)
+            fields = alert.fields()
+            place = self.reporter.place(now_s)
+            if place is not None and "point" not in fields:
+                fields["point"] = {key: value for key, value in place.items() if value is not None}
+            self.inbox.append(
+                self.reporter.say(
+                    "alert/1", {"alert": fields, "latency_ms": latency(alert.finding, now_s)},
+                    "alert", "alert", alert.at, now_s,
+                )
+            )  # fmt: skip
+        if told:
+            self.inbox.append(self.active(*now()))
+            self.inbox_filled.set()
+
+    def active(self, at: datetime, now_s: float) -> Message:
+        """``alerts/active``: the full list, short enough for one message."""
+        keys = ("alert_id", "rule", "kind", "severity", "text", "since", "zone", "acknowledged")
+        entries = [
+            {key: value for key, value in alert.fields().items() if key in keys}
+            for alert in self.book.active()
+        ]
+        fields = {"count": len(entries), "alerts": entries[-30:]}
+        return self.reporter.say("alerts_active/1", fields, "status", ACTIVE, at, now_s, retain=True)
+
+    def restore(self) -> None:
+        """Takes up the alerts that were active before a restart."""
+        data = self.outbox.recall(ACTIVE)
+        if data is None:
+            return
+        rules = {name: terms_of(name, rule) for name, rule in self.deployment.config.rules.items()}
+        try:
+            self.tell(self.book.restore(data, rules, *now()), time.monotonic())
+        except ValueError as error:
+            log.warning("active_alerts_damaged", error=str(error).splitlines()[0])
+
+    # The jobs.
+
+    async def keep(self) -> None:
+        """Writes down what is in the inbox, alerts at once."""
+        while True:
+            await self.inbox_filled.wait()
+            self.inbox_filled.clear()
+            try:
+                await self.write_inbox()
+            except OSError as error:
+                self.reporter.troubles["outbox"] = f"outbox: {error}"
+                self.inbox_filled.set()
+                raise
+            self.reporter.troubles.pop("outbox", None)
+
+    async def write_inbox(self) -> None:
+        """What is taken from the inbox leaves it only when it is on disk."""
+        batch = list(self.inbox)
+        if batch:
+            await self.outbox.put(*batch, remember={ACTIVE: self.book.dump()})
+            del self.inbox[: len(batch)]
+
+    async def tick(self) -> None:
+        """Lets time pass, about once a second, and reports what is due."""
+        while True:
+            at, now_s = now()
+            self.observe(Observation("clock", at, now_s, Tick()))
+            self.tell(self.book.tick(at, now_s), now_s)
+            self.inbox += self.reporter.due(at, now_s)
+            if self.inbox:
+                self.inbox_filled.set()
+            await asyncio.sleep(TICK_S)
+
+    async def deploy(self) -> None:
+        """Carries out pushes, one after the other."""
+        while True:
+            payload = await self.pushes.get()
+            await self.deployment.handle(payload, self.apply, self.link.reached, self.report_config)
+
+    async def report_config(self) -> None:
+        self.reporter.config_fields = self.deployment.in_force()
+        await self.outbox.put(self.config_reported(*now()), self.reporter.status(*now()))
+
+    def config_reported(self, at: datetime, now_s: float) -> Message:
+        return self.reporter.say(
+            "config_reported/1",
+            self.deployment.reported(),
+            "status",
+            "config/reported",
+            at,
+            now_s,
+            retain=True,
+        )
+
+    # What the link asks and hears.
+
+    def greet(self, session: int) -> list[Message]:
+        """What every connection begins with."""
+        at, now_s = now()
+        return [
+            *self.reporter.greet(session, at, now_s),
+            self.active(at, now_s),
+            self.config_reported(at, now_s),
+        ]
+
+    async def rebirth(self) -> None:
+        await self.outbox.put(*self.greet(self.reporter.session))
+
+    async def heard(self, topic: str, payload: bytes, answer_to: str | None) -> None:
+        """What came down; it is acknowledged to the broker once this has returned."""
+        if topic == "config/desired":
+            if payload:
+                self.pushes.put_nowait(payload)
+        elif topic == "alert/ack":
+            at, now_s = now()
+            alert = self.commands.acknowledged(self.book, payload, at)
+            if alert is not None:
+                self.tell([alert], now_s)
+        elif topic.startswith("command/"):
+            await self.commands.carry_out(topic.removeprefix("command/"), payload, answer_to)
+
+    async def command_done(self, result: dict[str, Any]) -> None:
+        at, now_s = now()
+        await self.outbox.put(
+            self.reporter.say("command_result/1", result, "result", "command/result", at, now_s)
+        )
+
+
+def terms_of(name: str, rule: Any) -> Terms:
+    """What a rule's configuration says of its alerts."""
+    return Terms(name, rule.kind, rule.severity, rule.need_ack, rule.cool_down)
+
+
+def latency(finding: Finding, now_s: float) -> dict[str, float]:
+    """How long each step took so far, in ms; the steps after this one are added where they happen."""
+    steps = {}
+    if finding.latency_s is not None:
+        steps["frame_to_detection"] = round(finding.latency_s * 1000, 1)
+    if finding.since_s is not None:
+        steps["detection_to_finding"] = round((now_s - finding.since_s) * 1000, 1)
+    return steps
+
+
+async def run(config: Path, data: Path | None, root: str = ROOT) -> None:
+    """Runs the agent of the configuration file ``config`` until SIGTERM or SIGINT.
+
+    BadConfig or OSError before anything runs; after that it keeps going whatever happens.
+    """
+    from agent.config import read
+
+    folder = data or read(config).data.directory
+    deployment = Deployment.boot(config, folder / "config")
+    outbox = Outbox.open(folder, deployment.config.data.max_mb * 1_000_000)
+    try:
+        task = asyncio.ensure_future(Agent(deployment, outbox, root).run())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+    finally:
+        outbox.close()

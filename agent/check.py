@@ -1,0 +1,82 @@
+"""``ringpost check``: is this configuration one that can run? Without hardware, cv2 or onnxruntime."""
+
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from agent.config import Config, read
+from agent.vision.camera import Camera
+from agent.yamlfile import BadConfig, Problem
+
+BAD_CONFIG = 78
+
+
+def check_command(files: list[Path], env: bool, as_json: bool) -> int:
+    """Prints all that is wrong with each file, or one line that says it is well. 0, 1 (``env``) or 78."""
+    code = 0
+    for file in files:
+        problems: list[Problem] = []
+        warnings: list[str] = []
+        try:
+            config = read(file)
+        except BadConfig as error:
+            problems, code = error.problems, BAD_CONFIG
+            lines = error.lines()
+        except OSError as error:
+            problems, code = [Problem(0, "", error.strerror or str(error))], BAD_CONFIG
+            lines = [f"{file}: {problems[0].message}"]
+        else:
+            lines = []
+            warnings = list(probe(config)) if env else []
+            code = code or (1 if warnings else 0)
+        if as_json:
+            found = [
+                {"line": problem.line, "path": problem.path, "message": problem.message}
+                for problem in problems
+            ]
+            print(json.dumps({"file": str(file), "ok": not lines, "errors": found, "warnings": warnings}))
+            continue
+        for line in lines:
+            click.echo(line, err=True)
+        for warning in warnings:
+            click.echo(f"{file}: {warning}", err=True)
+        if not lines and not warnings:
+            count = f"{len(config.sources)} sources, {len(config.rules)} rules"
+            print(f"{file}: ok: {config.device} ({config.kind}), {count}")
+    sys.stdout.flush()
+    return code
+
+
+def probe(config: Config) -> Iterator[str]:
+    """What the environment lacks just now: devices, room on disk, a broker that answers."""
+    for name, source in config.sources.items():
+        port = getattr(source, "port", None)
+        if isinstance(port, str) and "://" not in port:
+            if not Path(port).exists():
+                yield f"sources.{name}.port: {port} is not there"
+            elif not os.access(port, os.R_OK | os.W_OK):
+                yield f"sources.{name}.port: no right to open {port}; add this user to its group (dialout)"
+        if isinstance(source, Camera) and "://" not in source.url:
+            path = Path(f"/dev/video{source.url}" if source.url.isdigit() else source.url)
+            if not path.exists():
+                yield f"sources.{name}.url: {path} is not there"
+    folder = config.data.directory
+    near = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    if not os.access(near, os.W_OK):
+        yield f"data.directory: no right to write in {near}"
+    free_mb = shutil.disk_usage(near).free // 1_000_000
+    if free_mb < config.data.max_mb:
+        yield f"data.directory: {free_mb} MB free at {near}, fewer than data.max_mb ({config.data.max_mb})"
+    url = urlsplit(config.broker.url)
+    port_number = url.port or (8883 if url.scheme == "mqtts" else 1883)
+    try:
+        socket.create_connection((url.hostname or "", port_number), timeout=5).close()
+    except OSError as error:
+        yield f"broker.url: {url.hostname}:{port_number} does not answer: {error}"

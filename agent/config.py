@@ -1,0 +1,201 @@
+"""What a technician can write, and nothing else: YAML 1.2 with errors as ``FILE:LINE: path: message``."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+
+from agent.durations import Duration
+from agent.link import Broker
+from agent.paths import NearPath
+from agent.rules import Rule
+from agent.vision.camera import Camera
+from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
+from firmware_bridge import Line
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
+Source = Annotated[Line | Camera, Field(discriminator="kind")]
+
+
+class Section(BaseModel):
+    """A part of the file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Place(Section):
+    """Where the post stands. ``lat`` and ``lon`` (WGS-84) are surveyed, for fixed posts."""
+
+    ring: Literal["perimeter", "ring_road", "inner_city"]
+    domain: Literal["ground", "underground", "air", "water", "between"]
+    site: str
+    post: str
+    lat: float | None = Field(default=None, ge=-90, le=90)
+    lon: float | None = Field(default=None, ge=-180, le=180)
+
+
+class Duty(Section):
+    """Who is on duty, as roles: never the names of people."""
+
+    unit: str
+    responsible: str
+    schedule: str | None = None
+    route: NearPath | None = None
+
+
+class Data(Section):
+    """Where the agent keeps what it still owes, and how much it may take."""
+
+    directory: NearPath = Path("/var/lib/ringpost")
+    max_mb: int = Field(default=512, ge=32, le=1_000_000)
+
+
+class Reporting(Section):
+    """How often the agent reports when nothing changes."""
+
+    telemetry_every: Duration = Field(default="10s", validate_default=True)
+    position_every: Duration = Field(default="5s", validate_default=True)
+    health_every: Duration = Field(default="60s", validate_default=True)
+
+
+class Config(Section):
+    """One device: what it is, what it hears and sees, and what it raises an alert for."""
+
+    schema_version: Literal[1]
+    device: DeviceName
+    kind: Literal["checkpoint_camera", "patrol_boat", "drone_ground_station", "metro_post", "watch_point"]
+    place: Place
+    duty: Duty | None = None
+    broker: Broker
+    data: Data = Data()
+    reporting: Reporting = Reporting()
+    sources: dict[Name, Source] = Field(default_factory=dict)
+    rules: dict[Name, Rule] = Field(default_factory=dict)
+
+    def disagreements(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What no part can see alone: rules that name a source, zone or label which is not there."""
+        cameras = {name: source for name, source in self.sources.items() if isinstance(source, Camera)}
+        for name, rule in self.rules.items():
+            camera = getattr(rule, "camera", None)
+            source = getattr(rule, "source", None)
+            if source is not None and source not in self.sources:
+                yield (
+                    ("rules", name, "source"),
+                    f"no source {source!r}; {alternatives(source, self.sources)}",
+                )
+            if camera is None:
+                continue
+            if camera not in cameras:
+                yield ("rules", name, "camera"), f"no camera {camera!r}; {alternatives(camera, cameras)}"
+                continue
+            zones, watched = cameras[camera].zones, cameras[camera].detector.labels
+            zone = getattr(rule, "zone", None)
+            if zone is not None and zone not in zones:
+                yield ("rules", name, "zone"), f"no zone {zone!r} on {camera}; {alternatives(zone, zones)}"
+            for label in getattr(rule, "labels", ()):
+                if watched is not None and label not in watched:
+                    yield (
+                        ("rules", name, "labels"),
+                        f"{camera} does not watch for {label!r}; {alternatives(label, watched)}",
+                    )
+        if (self.place.lat is None) != (self.place.lon is None):
+            yield ("place",), "lat and lon go together"
+
+
+def digest(text: str) -> str:
+    """The sha256 by which a configuration is named, over the text as written."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read(path: Path) -> Config:
+    """The configuration in a file. OSError where it can't be read, BadConfig where it can't be."""
+    return parse(read_text(path), name=str(path), base=path.resolve().parent)
+
+
+def parse(text: str, *, name: str, base: Path) -> Config:
+    """The configuration in ``text``; relative paths start at ``base``. BadConfig says all that is wrong."""
+    if len(text) > MAX_BYTES:
+        raise BadConfig([Problem(1, "", f"larger than {MAX_BYTES // 1024} KiB")], name)
+    tree = load_yaml(text, name)
+    try:
+        config = Config.model_validate(tree, context={"base": base})
+    except ValidationError as error:
+        problems = [_problem(detail, tree) for detail in error.errors(include_url=False)]
+        raise BadConfig(sorted(problems, key=lambda problem: problem.line), name) from error
+    problems = [
+        Problem(line_of(tree, path), ".".join(path), message) for path, message in config.disagreements()
+    ]
+    if problems:
+        raise BadConfig(sorted(problems, key=lambda problem: problem.line), name)
+    return config
+
+
+def _problem(detail: ErrorDetails, tree: Any) -> Problem:
+    """A pydantic error in words for a technician, on its line."""
+    path: list[str | int] = []
+    node = tree
+    for step in detail["loc"]:  # the tags of discriminated unions stand in loc, but not in the file
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            if step != detail["loc"][-1] or detail["type"] != "missing":
+                continue
+        path.append(step)
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "missing":
+        message = "is required"
+    elif kind == "extra_forbidden":
+        known = _keys(Config.model_json_schema(), detail["loc"][:-1])
+        message = f"unknown key; {alternatives(str(path[-1]), known)}"
+    elif kind == "union_tag_invalid":
+        known = re.findall(r"'([^']*)'", str(context["expected_tags"]))
+        path.append("kind")
+        message = f"unknown kind {context['tag']!r}; {alternatives(str(context['tag']), known)}"
+    elif kind == "union_tag_not_found":
+        message = "kind is required"
+    else:
+        message = detail["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+    return Problem(line_of(tree, path), ".".join(str(step) for step in path), message)
+
+
+def _keys(schema: dict[str, Any], loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand at ``loc``, found by walking the JSON Schema."""
+
+    def resolve(node: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        return node
+
+    node = resolve(schema)
+    for step in loc:
+        mapping = node.get("discriminator", {}).get("mapping", {})
+        options = [resolve(option) for option in node.get("anyOf", [])]
+        if step in mapping:
+            node = resolve({"$ref": mapping[step]})
+        elif step in node.get("properties", {}):
+            node = resolve(node["properties"][step])
+        elif isinstance(node.get("additionalProperties"), dict):
+            node = resolve(node["additionalProperties"])
+        elif "items" in node:
+            node = resolve(node["items"])
+        elif options:
+            node = next((o for o in options if step in o.get("properties", {})), options[0])
+    if "properties" not in node:
+        node = next((o for o in map(resolve, node.get("anyOf", [])) if "properties" in o), node)
+    return list(node.get("properties", {}))
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a configuration, for editors."""
+    schema = Config.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "ringpost configuration",
+        **schema,
+    }

@@ -1,0 +1,117 @@
+"""Health is three questions for each part: is it running, is it speaking, is what it says valid?
+
+Pure: the monotonic clock comes in with each call.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agent.observations import CameraState, Observation
+from firmware_bridge.readings import LineState
+
+QUIET_AFTER_S = 5.0
+"""A source is not speaking after this long, or after five of its usual intervals if that is longer."""
+STARTING_S = 15.0
+"""A source that has just been started has this long for its first word."""
+BAD_SHARE = 0.2
+"""What a source says is not valid when more than this share of its packets had to be thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the supervisor says of a part; ``error`` is why it waits."""
+
+    state: Literal["running", "waiting", "ended"]
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class _Part:
+    began_s: float
+    running: Running
+    last_s: float | None = None
+    interval_s: float = 1.0
+    state: LineState | CameraState | None = None
+    recent: tuple[int, int] = (0, 0)  # good and bad packets since the state before
+
+
+class Health:
+    """What is known of each part."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, _Part] = {}
+
+    def tell(self, name: str, running: Running, now_s: float) -> None:
+        """The supervisor's word on ``name``."""
+        part = self._parts.get(name)
+        if part is None:
+            self._parts[name] = _Part(now_s, running)
+        else:
+            part.running = running
+
+    def forget(self, name: str) -> None:
+        """The part is no more."""
+        self._parts.pop(name, None)
+
+    def hear(self, observation: Observation) -> None:
+        """A source spoke, or told how its line or camera does."""
+        part = self._parts.get(observation.source)
+        if part is None:
+            return
+        value = observation.value
+        if isinstance(value, LineState | CameraState):
+            before = part.state
+            if isinstance(value, LineState) and (before is None or isinstance(before, LineState)):
+                part.recent = _since(before, value)
+            part.state = value
+            return
+        if part.last_s is not None:
+            part.interval_s += 0.1 * (observation.mono_s - part.last_s - part.interval_s)
+        part.last_s = observation.mono_s
+
+    def parts(self, now_s: float) -> list[dict[str, Any]]:
+        """Each part with the three answers; ``speaking`` and ``valid`` only where they can be said."""
+        return [self._answer(name, part, now_s) for name, part in sorted(self._parts.items())]
+
+    def reasons(self, now_s: float) -> list[str]:
+        """Why the device is degraded, one line a part; empty when all is well."""
+        return list(self._reasons(now_s))
+
+    def _reasons(self, now_s: float) -> Iterator[str]:
+        for answer in self.parts(now_s):
+            name = answer["part"]
+            if answer["running"] == "waiting":
+                yield f"{name}: {answer['error']}"
+            elif answer.get("speaking") is False:
+                age_s = answer.get("age_s")
+                yield f"{name}: silent" if age_s is None else f"{name}: silent for {int(age_s)} s"
+            elif answer.get("valid") is False:
+                yield f"{name}: much of what it says is damaged"
+
+    def _answer(self, name: str, part: _Part, now_s: float) -> dict[str, Any]:
+        answer: dict[str, Any] = {"part": name, "running": part.running.state}
+        if part.running.error:
+            answer["error"] = part.running.error
+        if part.last_s is not None:
+            age_s = now_s - part.last_s
+            answer["speaking"] = age_s <= max(QUIET_AFTER_S, 5 * part.interval_s)
+            answer["age_s"] = round(age_s, 1)
+        elif part.running.state == "running" and now_s - part.began_s > STARTING_S:
+            answer["speaking"] = False
+        good, bad = part.recent
+        if isinstance(part.state, LineState):
+            answer["valid"] = bad <= BAD_SHARE * (good + bad)
+            answer["good"], answer["bad"] = sum(part.state.good.values()), sum(part.state.bad.values())
+            answer["skipped_bytes"] = part.state.skipped_bytes
+        elif isinstance(part.state, CameraState):
+            answer["frames"], answer["skipped"] = part.state.frames, part.state.skipped
+        return answer
+
+
+def _since(before: LineState | None, now: LineState) -> tuple[int, int]:
+    """Good and bad packets between two states of a line; a line that was opened anew counts from zero."""
+    good, bad = sum(now.good.values()), sum(now.bad.values())
+    if before is not None and good >= sum(before.good.values()):
+        return good - sum(before.good.values()), max(0, bad - sum(before.bad.values()))
+    return good, bad

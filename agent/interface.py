@@ -1,0 +1,106 @@
+"""The MQTT interface as an AsyncAPI 3 document: ``ringpost schema --mqtt``. Written from the same words."""
+
+from typing import Any
+
+from agent.commands import Ack, Command
+from agent.deployment import Desired
+from agent.topics import ROOT
+from agent.version import software_version
+
+# topic: (direction, QoS, retained, what)
+TOPICS: dict[str, tuple[str, int, bool, str]] = {
+    "status": ("up", 1, True, "online, degraded with reasons, stopped; also the last will: offline"),
+    "birth": ("up", 1, True, "kind, place, duty, capabilities, software and model hashes, units"),
+    "health": ("up", 1, True, "every part: running, speaking, valid"),
+    "position": ("up", 0, True, "the latest position with mode, age and stale_after_s"),
+    "telemetry/{source}": ("up", 1, False, "batched readings, with expiry"),
+    "alert": ("up", 1, False, "new, update, end of one alert, by alert_id"),
+    "alerts/active": ("up", 1, True, "the full list of what is active, for whoever comes late"),
+    "gap": ("up", 1, False, "what was dropped: lane, sequence range, count, why"),
+    "config/reported": ("up", 1, True, "what became of the last push, and what is in force"),
+    "command/result": ("up", 1, False, "succeeded, failed, rejected, expired or duplicate, with a reason"),
+    "receipt": ("down", 1, False, "from the centre after its own commit: ranges of seq that it holds"),
+    "alert/ack": ("down", 1, False, "a person's answer to an alert, by role"),
+    "config/desired": ("down", 1, True, "a configuration to run, with revision and sha256"),
+    "command/{name}": ("down", 1, False, "ping, rebirth"),
+}  # fmt: skip
+
+ENVELOPE: dict[str, Any] = {
+    "type": "object",
+    "required": ["schema", "id", "device", "session", "epoch", "seq", "at", "clock"],
+    "properties": {
+        "schema": {"type": "string", "examples": ["alert/1"]},
+        "id": {"type": "string", "format": "uuid", "description": "UUIDv7; a repeat carries the same"},
+        "device": {"type": "string"},
+        "session": {
+            "type": "integer",
+            "description": "counts connections; tells a late will from a new life",
+        },
+        "epoch": {"type": "string", "description": "random, made with the device's store"},
+        "seq": {"type": "integer", "description": "per epoch and lane; no gaps but announced ones"},
+        "at": {"type": "string", "format": "date-time"},
+        "clock": {
+            "type": "object",
+            "required": ["source"],
+            "properties": {
+                "source": {"enum": ["gnss", "ntp", "rtc", "unsynced"]},
+                "error_ms": {"type": "number"},
+            },
+        },
+        "historical": {"type": "boolean"},
+        "drill": {"type": "boolean"},
+        "simulated": {"type": "boolean"},
+    },
+}
+
+RECEIPT: dict[str, Any] = {
+    "type": "object",
+    "required": ["epoch", "received"],
+    "properties": {
+        "epoch": {"type": "string"},
+        "lane": {"enum": ["alert", "result"], "default": "alert"},
+        "received": {
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+        },
+    },
+}
+
+
+def asyncapi() -> dict[str, Any]:
+    """The document. Payloads down are the very models that the agent checks them with."""
+    down = {
+        "receipt": RECEIPT,
+        "alert/ack": Ack.model_json_schema(),
+        "config/desired": Desired.model_json_schema(),
+        "command/{name}": Command.model_json_schema(),
+    }
+    channels, operations = {}, {}
+    for topic, (direction, qos, retain, what) in TOPICS.items():
+        name = topic.replace("/", "_").replace("{", "").replace("}", "")
+        parameters = {
+            word: {} for word in ("device", "source", "name") if f"{{{word}}}" in f"{{device}}/{topic}"
+        }
+        payload = ENVELOPE if direction == "up" else down[topic]
+        channels[name] = {
+            "address": f"{ROOT}/{{device}}/{topic}",
+            "description": what,
+            "parameters": parameters,
+            "messages": {name: {"contentType": "application/json", "payload": payload}},
+            "bindings": {"mqtt": {"bindingVersion": "0.2.0"}},
+        }
+        operations[name] = {
+            "action": "send" if direction == "up" else "receive",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "bindings": {"mqtt": {"qos": qos, "retain": retain, "bindingVersion": "0.2.0"}},
+        }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "ringpost",
+            "version": software_version(),
+            "description": "What a device says and hears.",
+        },
+        "channels": channels,
+        "operations": operations,
+    }

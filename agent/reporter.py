@@ -1,0 +1,203 @@
+"""What the centre is told beside alerts: status, birth, health, position, telemetry. Pure but for ids.
+
+Observations and time go in, messages come out; app.py puts them into the outbox.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from agent.clock import ClockWatch
+from agent.config import Config
+from agent.health import Health
+from agent.observations import CameraState, Observation, Sighting, Tick
+from agent.topics import Lane, Message, Speaker, encode
+from firmware_bridge.readings import Fix, LineState, Switch
+
+TELEMETRY_BYTES = 6 * 1024
+"""A batch goes out before it grows past this, so that the message stays under 8 KiB."""
+TELEMETRY_EXPIRES = timedelta(hours=24)
+POSITION_STALE_S = 15.0
+
+
+class Reporter:
+    """Collects what was observed, and says when something is due."""
+
+    def __init__(
+        self, config: Config, speaker: Speaker, health: Health, clock: ClockWatch, birth: Mapping[str, Any]
+    ) -> None:
+        self._config = config
+        self._speaker = speaker
+        self._health = health
+        self._clock = clock
+        self._birth = birth
+        self.session = 0
+        self.config_fields: Mapping[str, Any] = {}
+        """What ``status`` says of the configuration: revision and sha256."""
+        self.troubles: dict[str, str] = {}
+        """Reasons for being degraded that no part can tell: the store, the configuration."""
+        self._fix: tuple[str, Fix, Observation] | None = None
+        self._position_s: float | None = None
+        self._position_mode: str | None = None
+        self._telemetry: dict[str, list[bytes]] = {}
+        self._telemetry_s = 0.0
+        self._switches: dict[tuple[str, str], bool] = {}
+        self._told: tuple[str, tuple[str, ...]] | None = None
+        self._health_s: float | None = None
+
+    def configure(self, config: Config, birth: Mapping[str, Any]) -> None:
+        """A new configuration is in force."""
+        self._config, self._birth = config, birth
+
+    def say(
+        self,
+        schema: str,
+        fields: Mapping[str, Any],
+        lane: Lane,
+        topic: str,
+        at: datetime,
+        now_s: float,
+        **more: Any,
+    ) -> Message:
+        """One message with this device's envelope."""
+        return self._speaker.message(
+            schema, fields, lane=lane, topic=topic, session=self.session, at=at,
+            clock=self._clock.state(now_s), **more,
+        )  # fmt: skip
+
+    def hear(self, observation: Observation) -> None:
+        """Notes what is worth telling; `due` tells it."""
+        value, source = observation.value, observation.source
+        match value:
+            case Fix():
+                if value.lat is not None or self._fix is None:
+                    self._fix = (source, value, observation)
+                elif source == self._fix[0]:
+                    self._fix = (source, _without_position(self._fix[1], value), self._fix[2])
+            case Switch():
+                if self._switches.get((source, value.name)) != value.on:
+                    self._switches[(source, value.name)] = value.on
+                    self._note(observation)
+            case Sighting() | Tick() | LineState() | CameraState():
+                pass
+            case _:
+                self._note(observation)
+
+    def _note(self, observation: Observation) -> None:
+        fields = {key: value for key, value in asdict(observation.value).items() if value is not None}
+        self._telemetry.setdefault(observation.source, []).append(encode({"at": observation.at, **fields}))
+
+    def place(self, now_s: float) -> Mapping[str, Any] | None:
+        """Where the device is as far as it knows: surveyed, or its newest fix if that is not stale."""
+        place = self._config.place
+        if place.lat is not None and place.lon is not None:
+            return {"lat": place.lat, "lon": place.lon, "error_m": None, "how": "surveyed"}
+        if self._fix is not None and self._fix[1].mode != "none" and self._fix[1].lat is not None:
+            _, fix, heard = self._fix
+            if now_s - heard.mono_s <= POSITION_STALE_S:
+                return {"lat": fix.lat, "lon": fix.lon, "error_m": fix.error_m, "how": "gnss"}
+        return None
+
+    def due(self, at: datetime, now_s: float) -> list[Message]:
+        """What is due now; called about once a second."""
+        messages = []
+        every = self._config.reporting
+        state = self._state(now_s)
+        changed = state != self._told
+        if changed:
+            messages.append(self.status(at, now_s))
+        if changed or self._health_s is None or now_s - self._health_s >= every.health_every.total_seconds():
+            messages.append(self.health(at, now_s))
+        mode = self._fix[1].mode if self._fix else "surveyed"
+        wait_s = every.position_every.total_seconds()
+        if self._position_s is None or mode != self._position_mode or now_s - self._position_s >= wait_s:
+            position = self.position(at, now_s)
+            if position is not None:
+                self._position_s, self._position_mode = now_s, mode
+                messages.append(position)
+        full = any(sum(map(len, batch)) > TELEMETRY_BYTES / 2 for batch in self._telemetry.values())
+        if full or now_s - self._telemetry_s >= every.telemetry_every.total_seconds():
+            self._telemetry_s = now_s
+            messages += self._telemetry_batches(at, now_s)
+        return messages
+
+    def greet(self, session: int, at: datetime, now_s: float) -> list[Message]:
+        """What every connection begins with: status, birth, health and position."""
+        self.session = session
+        messages = [self.status(at, now_s), self.birth(at, now_s), self.health(at, now_s)]
+        position = self.position(at, now_s)
+        return messages if position is None else [*messages, position]
+
+    def _state(self, now_s: float) -> tuple[str, tuple[str, ...]]:
+        """What a change is measured by: reasons without the seconds that grow in them."""
+        reasons = self.reasons(now_s)
+        steady = tuple(reason.split(" for ")[0] for reason in reasons)
+        return ("degraded" if reasons else "online"), steady
+
+    def reasons(self, now_s: float) -> list[str]:
+        return [*self.troubles.values(), *self._health.reasons(now_s)]
+
+    def status(self, at: datetime, now_s: float, state: str | None = None) -> Message:
+        """``status``: online, degraded with its reasons, or what ``state`` says (stopped)."""
+        self._told = self._state(now_s)
+        fields = {
+            "state": state or self._told[0],
+            "reasons": self.reasons(now_s),
+            "config": self.config_fields,
+        }
+        return self.say("status/1", fields, "status", "status", at, now_s, retain=True)
+
+    def birth(self, at: datetime, now_s: float) -> Message:
+        return self.say("birth/1", self._birth, "status", "birth", at, now_s, retain=True)
+
+    def health(self, at: datetime, now_s: float) -> Message:
+        self._health_s = now_s
+        fields = {"parts": self._health.parts(now_s), "reasons": self.reasons(now_s)}
+        return self.say("health/1", fields, "status", "health", at, now_s, retain=True)
+
+    def position(self, at: datetime, now_s: float) -> Message | None:
+        """``position``: the newest fix with its age, the surveyed place, or None where nothing is known."""
+        place = self._config.place
+        if self._fix is not None:
+            source, fix, heard = self._fix
+            fields = asdict(fix) | {"source": source, "age_s": round(now_s - heard.mono_s, 1)}
+            fields.pop("kind")
+            fields["stale_after_s"] = POSITION_STALE_S
+        elif place.lat is not None:
+            fields = {"source": "place", "mode": "surveyed", "lat": place.lat, "lon": place.lon}
+        else:
+            return None
+        return self.say("position/1", fields, "position", "position", at, now_s, qos=0, retain=True)
+
+    def _telemetry_batches(self, at: datetime, now_s: float) -> list[Message]:
+        messages = []
+        for source, items in sorted(self._telemetry.items()):
+            batch: list[bytes] = []
+            for item in [*items, None]:
+                if batch and (item is None or sum(map(len, batch)) + len(item) > TELEMETRY_BYTES):
+                    messages.append(self._batch(source, batch, at, now_s))
+                    batch = []
+                if item is not None:
+                    batch.append(item)
+        self._telemetry.clear()
+        return messages
+
+    def _batch(self, source: str, batch: list[bytes], at: datetime, now_s: float) -> Message:
+        message = self.say(
+            "telemetry/1", {"source": source}, "telemetry", f"telemetry/{source}", at, now_s,
+            expires_after=TELEMETRY_EXPIRES,
+        )  # fmt: skip
+        body = message.body[:-1] + b',"values":[' + b",".join(batch) + b"]}"
+        return Message(
+            lane=message.lane,
+            topic=message.topic,
+            id=message.id,
+            body=body,
+            expires_after=message.expires_after,
+        )
+
+
+def _without_position(last: Fix, now: Fix) -> Fix:
+    """The fix is lost: the mode says so, and the position that stays is the last one, with its age."""
+    return Fix(mode="none", lat=last.lat, lon=last.lon, time=now.time, satellites=now.satellites)

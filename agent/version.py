@@ -1,0 +1,49 @@
+"""What the birth message says of this device and its software."""
+
+import platform
+from importlib import metadata
+from typing import Any
+
+from agent.config import Config
+from agent.vision.camera import Camera
+
+
+def birth_fields(config: Config) -> dict[str, Any]:
+    """Kind, place, duty, capabilities, software and models, and the units of what it tells."""
+    place = config.place.model_dump(exclude_none=True)
+    duty = config.duty.model_dump(exclude_none=True, mode="json") if config.duty else None
+    if duty is not None:
+        duty.pop("route", None)
+    return {
+        "kind": config.kind,
+        **place,
+        "duty": duty,
+        "capabilities": {
+            "sources": {name: source.kind for name, source in config.sources.items()},
+            "rules": {name: rule.kind for name, rule in config.rules.items()},
+        },
+        "software": {"ringpost": software_version(), "python": platform.python_version()},
+        "models": model_hashes(config),
+        "units": "SI; angles in degrees; WGS-84; UTC",
+    }
+
+
+def software_version() -> str:
+    try:
+        return metadata.version("ringpost")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
+def model_hashes(config: Config) -> dict[str, str]:
+    """The sha256 of each model that a camera names, from its card; a model without a card is left out."""
+    import models
+
+    hashes = {}
+    for source in config.sources.values():
+        if isinstance(source, Camera):
+            try:
+                hashes[source.detector.model] = models.find(source.detector.model).sha256
+            except (OSError, ValueError):
+                continue
+    return hashes

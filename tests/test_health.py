@@ -1,0 +1,89 @@
+"""Health: running, speaking, valid, each told apart; time is injected."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.health import Health, Running
+from agent.observations import CameraState, Observation
+from firmware_bridge.readings import Fix, LineState
+
+AT = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+def heard(health: Health, *said: tuple[float, Any]) -> None:
+    for second, value in said:
+        health.hear(Observation("gnss", AT, second, value))
+
+
+def started(second: float = 0) -> Health:
+    health = Health()
+    health.tell("gnss", Running("running"), second)
+    return health
+
+
+FIX = Fix(mode="none")
+
+
+def test_a_source_that_speaks_is_well() -> None:
+    health = started()
+    heard(health, *((second, FIX) for second in range(20)))
+    assert health.reasons(20) == []
+    (part,) = health.parts(20)
+    assert (part["running"], part["speaking"], part["age_s"]) == ("running", True, 1)
+
+
+def test_silence_is_said_after_five_seconds_or_five_intervals() -> None:
+    health = started()
+    heard(health, *((second, FIX) for second in range(20)))
+    assert health.reasons(24) == []
+    assert health.reasons(26) == ["gnss: silent for 7 s"]
+    slow = started()
+    heard(slow, *((second, FIX) for second in range(0, 600, 10)))
+    assert slow.reasons(590 + 40) == []
+    assert slow.reasons(590 + 60) == ["gnss: silent for 60 s"]
+
+
+def test_a_source_that_never_spoke_has_time_to_start() -> None:
+    health = started()
+    assert health.reasons(10) == []
+    assert health.reasons(16) == ["gnss: silent"]
+
+
+def test_a_part_that_waits_says_why() -> None:
+    health = started()
+    heard(health, (1, FIX))
+    health.tell("gnss", Running("waiting", "/dev/ttyUSB0 is not there"), 2)
+    assert health.reasons(3) == ["gnss: /dev/ttyUSB0 is not there"]
+
+
+def test_a_damaged_line_is_not_valid_though_it_speaks() -> None:
+    health = started()
+    heard(health, (1, FIX), (2, LineState(good={"nmea": 100}, bad={"nmea": 2})))
+    assert health.reasons(3) == []
+    heard(health, (7, FIX), (7, LineState(good={"nmea": 110}, bad={"nmea": 30}, skipped_bytes=512)))
+    assert health.reasons(8) == ["gnss: much of what it says is damaged"]
+    assert health.parts(8)[0]["skipped_bytes"] == 512
+
+
+def test_a_line_that_was_opened_anew_counts_from_zero() -> None:
+    health = started()
+    heard(
+        health,
+        (1, FIX),
+        (2, LineState(good={"nmea": 100}, bad={"nmea": 50})),
+        (7, LineState(good={"nmea": 9})),
+    )
+    assert health.parts(8)[0]["valid"] is True
+
+
+def test_what_a_camera_says_of_itself_is_no_sign_of_life() -> None:
+    health = started()
+    heard(health, (1, FIX), (20, CameraState(frames=5, skipped=1, width=640, height=480)))
+    assert health.reasons(20) == ["gnss: silent for 19 s"]
+
+
+def test_a_part_that_is_no_more_is_forgotten() -> None:
+    health = started()
+    health.forget("gnss")
+    heard(health, (1, FIX))
+    assert health.parts(60) == []
