@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from agent.durations import Duration
-from agent.link import Broker
 from agent.paths import NearPath
 from agent.rules import Rule
+from agent.transport import Broker
 from agent.vision.camera import Camera
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge import Line

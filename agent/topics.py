@@ -69,11 +69,20 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
-def wire(body: bytes, epoch: str, seq: int, *, historical: bool = False) -> bytes:
-    """The bytes that go out: ``body`` with ``epoch``, ``seq`` and perhaps ``historical`` put in front."""
+def wire(
+    body: bytes, epoch: str, seq: int, *, historical: bool = False, waited_ms: float | None = None
+) -> bytes:
+    """The bytes that go out: ``body`` with ``epoch`` and ``seq``, and perhaps ``historical``, put in front.
+
+    ``waited_ms`` becomes ``latency_ms.outbox_to_sent`` of a message that counts its latency.
+    """
     extra: dict[str, Any] = {"epoch": epoch, "seq": seq}
     if historical:
         extra["historical"] = True
+    if waited_ms is not None and b'"latency_ms":' in body:
+        fields = json.loads(body)
+        fields["latency_ms"]["outbox_to_sent"] = round(waited_ms, 1)
+        body = encode(fields)
     return encode(extra)[:-1] + b"," + body[1:]
 
 
@@ -87,6 +96,11 @@ class Speaker:
     @property
     def prefix(self) -> str:
         return f"{self.root}/{self.device}"
+
+    @property
+    def host_status(self) -> str:
+        """Where the centre says whether it is there."""
+        return f"{self.root}/host/status"
 
     def message(
         self,

@@ -17,7 +17,7 @@ PACKAGES = ("agent", "firmware_bridge", "models", "simulators")
 # Whose import stands in which file, and in no other.
 BORDERS = {
     "serial": {"firmware_bridge/port.py"},
-    "paho": {"agent/link.py"},
+    "paho": {"agent/transport.py"},
     "sqlite3": {"agent/outbox.py", "simulators/centre.py"},
     "onnxruntime": {"models/session.py"},
     "iotcore": {"simulators/broker.py"},
