@@ -1,0 +1,56 @@
+"""What a picture shows. `Format` lists all kinds of network that can be read; `find` gives a card."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from models.card import Card
+from models.e2e import E2e
+
+Format = E2e
+
+CARDS = Path(__file__).parent / "cards"
+
+
+def find(name: str) -> Card:
+    """The card called ``name`` (or ``default``), or the card file at that path.
+
+    OSError where there is none, ValueError where the card is no card; both name what would be right.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return read_card(Path(name))
+    cards = {alias: card for card in cards_here() for alias in (card.name, *card.aliases)}
+    if name in cards:
+        return cards[name]
+    near = difflib.get_close_matches(name, cards, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise FileNotFoundError(
+        f"no model {name!r}; {hint}known: {', '.join(sorted(cards))}, or the path of a card.yaml"
+    )
+
+
+def cards_here() -> list[Card]:
+    """The cards that come with ringpost."""
+    return [read_card(path) for path in sorted(CARDS.glob("*.yaml"))]
+
+
+def read_card(path: Path) -> Card:
+    """A card from its YAML file; ``weights`` is relative to it."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        fields: Any = YAML(typ="safe").load(path.read_text())
+        card = _FORMAT.validate_python(fields)
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        where = ".".join(map(str, detail["loc"]))
+        raise ValueError(f"{path}: {where}: {detail['msg'].removeprefix('Value error, ')}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
+    return card.model_copy(update={"weights": path.parent / card.weights})
+
+
+_FORMAT: TypeAdapter[Card] = TypeAdapter(Format)

@@ -1,0 +1,62 @@
+"""A model's card: where it comes from, under which licence, what goes in, and how well it was seen to do."""
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from models.detection import Detect
+
+IDENTIFYING = re.compile(
+    r"(?<![a-z])(faces?|facial|embeddings?|re-?id|gait|iris|plate.?(text|number)|ocr|voice|speaker|emotion"
+    r"|ethnic\w*|race|gender|age.?group)(?![a-z])",
+    re.IGNORECASE,
+)
+"""Labels that identify or sort people. A card with one is refused: there is no code path for it."""
+
+
+class Input(BaseModel):
+    """The picture that the network takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(ge=32, le=4096)
+    height: int = Field(ge=32, le=4096)
+    resize: Literal["letterbox", "stretch"]
+
+
+class Card(BaseModel):
+    """What every card says; a format adds how the outputs are read (`models.Format` lists them)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    aliases: tuple[str, ...] = ()
+    weights: Path
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    origin: str
+    licence: str
+    input: Input
+    labels: tuple[str, ...] = Field(min_length=1)
+    accuracy: dict[str, Any] = Field(default_factory=dict)
+    score: float = Field(default=0.4, ge=0, le=1)
+    """What is less sure than this is left out."""
+
+    @field_validator("labels")
+    @classmethod
+    def _nobody_identified(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        for label in labels:
+            if IDENTIFYING.search(label):
+                raise ValueError(
+                    f"the label {label!r} identifies or sorts people: ringpost does not run such a model"
+                )
+        return labels
+
+    def at(self, score: float) -> "Card":
+        """The same detector with another threshold."""
+        return self.model_copy(update={"score": score})
+
+    def load(self) -> Detect:
+        """Reads the weights; each format does it in its way."""
+        raise NotImplementedError(f"{self.name} has no format")

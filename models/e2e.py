@@ -1,0 +1,61 @@
+"""End-to-end networks: a uint8 blue-green-red picture goes in, finished boxes come out.
+
+image            uint8   [1, H, W, 3]
+score_threshold  float32 [1]
+dets             float32 [K, 6]   left, top, right, bottom in input pixels, score, class
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from models.card import Card
+from models.detection import Detect, Detection, Frame
+from models.fit import Fit, fit
+from models.session import open_session
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class E2e(Card):
+    """A network with everything inside: normalisation, decoding, NMS."""
+
+    format: Literal["e2e"] = "e2e"
+
+    def load(self) -> Detect:
+        """Loads and tries the network once. OSError or ValueError says what is wrong with the file."""
+        import numpy as np
+
+        session = open_session(self.weights, self.sha256)
+        width, height = self.input.width, self.input.height
+        wanted = {
+            "image": ("tensor(uint8)", [1, height, width, 3]),
+            "score_threshold": ("tensor(float)", [1]),
+        }
+        if session.inputs != wanted:
+            raise ValueError(f"{self.name}: takes {session.inputs}, its card says {wanted}")
+        threshold = np.array([self.score], np.float32)
+
+        def detect(frame: Frame) -> tuple[Detection, ...]:
+            picture, how = fit(frame, width, height, self.input.resize)
+            (dets,) = session.run({"image": picture[None], "score_threshold": threshold})
+            return decode(dets, how, self.labels)
+
+        detect(np.zeros((height, width, 3), np.uint8))  # warm, and sure that the outputs are what we read
+        return detect
+
+
+def decode(dets: "NDArray[np.float32]", how: Fit, labels: tuple[str, ...]) -> tuple[Detection, ...]:
+    """``dets`` as detections, best first. ValueError where they are none."""
+    if dets.ndim != 2 or dets.shape[1] != 6:
+        raise ValueError(f"dets of shape {dets.shape}; [K, 6] is wanted")
+    found = []
+    for left, top, right, bottom, score, number in dets.tolist():
+        if not 0 <= score <= 1 or not 0 <= number < len(labels):
+            raise ValueError(
+                f"a detection with score {score} and class {number}: not this format, or other labels"
+            )
+        box = how.back(left, top, right, bottom)
+        if box[2] > box[0] and box[3] > box[1]:
+            found.append(Detection(labels[int(number)], score, box))
+    return tuple(sorted(found, key=lambda one: -one.score))

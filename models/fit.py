@@ -1,0 +1,57 @@
+"""Fits a picture into a network's input, and boxes back onto the picture. Pure."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from models.detection import Box, Frame
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a picture lies in the input: input pixel = picture pixel x scale + offset."""
+
+    scale_x: float
+    scale_y: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def back(self, left: float, top: float, right: float, bottom: float) -> Box:
+        """A box in input pixels as fractions of the picture, cut at its edges."""
+        across, down = self.scale_x * self.width, self.scale_y * self.height
+        return (
+            _unit((left - self.left) / across),
+            _unit((top - self.top) / down),
+            _unit((right - self.left) / across),
+            _unit((bottom - self.top) / down),
+        )
+
+
+def fit(
+    frame: Frame, width: int, height: int, resize: Literal["letterbox", "stretch"]
+) -> "tuple[NDArray[Any], Fit]":
+    """The picture at ``width`` x ``height``, stretched, or whole in the middle with black around it."""
+    import cv2
+    import numpy as np
+
+    rows, columns = frame.shape[:2]
+    if rows == 0 or columns == 0:
+        raise ValueError("an empty picture")
+    if resize == "stretch":
+        small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+        return small, Fit(width / columns, height / rows, 0, 0, columns, rows)
+    scale = min(width / columns, height / rows)
+    inner_width, inner_height = max(1, round(columns * scale)), max(1, round(rows * scale))
+    left, top = (width - inner_width) // 2, (height - inner_height) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    small = cv2.resize(frame, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)
+    canvas[top : top + inner_height, left : left + inner_width] = small
+    return canvas, Fit(inner_width / columns, inner_height / rows, left, top, columns, rows)
+
+
+def _unit(value: float) -> float:
+    return min(1.0, max(0.0, value))
