@@ -42,7 +42,7 @@ class Verbs(click.Group):
 
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []
             if near and "No such command" in error.message:
-                error.message += f" Did you mean {near[0]!r}?"
+                raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
             raise
 
 

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from agent.health import Health, Running
 from agent.link import Link
 from agent.observations import Observation, Tick, Value
 from agent.outbox import Outbox
-from agent.parts import Finding, Judge, Over
+from agent.parts import Emit, Finding, Judge, Over
 from agent.reporter import Reporter
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.topics import ROOT, Message, Speaker, new_id
@@ -64,6 +64,7 @@ class Agent:
         self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
         self.inbox: list[Message] = []
         self.inbox_filled = asyncio.Event()
+        self.kept: asyncio.Future[None] | None = None
         self.pushes: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -142,12 +143,18 @@ class Agent:
 
     # What is heard.
 
-    def emitter(self, name: str) -> Callable[[Value], None]:
+    def emitter(self, name: str) -> Emit:
         """What ``name`` calls for each value: it is stamped here, with the time at which it was so."""
 
-        def emit(value: Value) -> None:
+        def emit(value: Value) -> asyncio.Future[None] | None:
             at, now_s = now()
-            self.observe(Observation(name, at, now_s, value))
+            delay_s = getattr(value, "delay_s", 0.0)
+            self.observe(Observation(name, at - timedelta(seconds=delay_s), now_s - delay_s, value))
+            if not self.inbox:
+                return None
+            if self.kept is None:
+                self.kept = asyncio.get_running_loop().create_future()
+            return self.kept
 
         return emit
 
@@ -159,14 +166,13 @@ class Agent:
         for name, (rule, judge) in self.judges.items():
             try:
                 for fact in judge(observation):
-                    self.judged(name, rule, fact, observation)
+                    self.judged(name, rule, fact)
             except Exception:
                 log.exception("rule_failed", rule=name)
 
-    def judged(self, name: str, rule: Any, fact: Finding | Over, observation: Observation) -> None:
-        self.tell(
-            self.book.take(terms_of(name, rule), fact, observation.at, observation.mono_s), observation.mono_s
-        )
+    def judged(self, name: str, rule: Any, fact: Finding | Over) -> None:
+        at, now_s = now()
+        self.tell(self.book.take(terms_of(name, rule), fact, at, now_s), now_s)
 
     def tell(self, alerts: Iterable[Alert], now_s: float) -> None:
         """Alerts, and with them the full list of what is active, into the inbox."""
@@ -227,8 +233,22 @@ class Agent:
         """What is taken from the inbox leaves it only when it is on disk."""
         batch = list(self.inbox)
         if batch:
-            await self.outbox.put(*batch, remember={ACTIVE: self.book.dump()})
+            kept, self.kept = self.kept, None
+            try:
+                await self.outbox.put(*batch, remember={ACTIVE: self.book.dump()})
+            except OSError:
+                self.keep_waiting(kept)
+                raise
             del self.inbox[: len(batch)]
+            if kept is not None:
+                kept.set_result(None)
+
+    def keep_waiting(self, kept: asyncio.Future[None] | None) -> None:
+        """What could not be written is not kept: whoever waits for it waits for the next try."""
+        if kept is not None and self.kept is not None:
+            self.kept.add_done_callback(lambda _: kept.set_result(None))
+        elif kept is not None:
+            self.kept = kept
 
     async def tick(self) -> None:
         """Lets time pass, about once a second, and reports what is due."""

@@ -147,18 +147,18 @@ class Deployment:
         try:
             desired = Desired.model_validate_json(payload)
         except ValidationError as error:
-            errors = [
+            malformed = [
                 {"path": ".".join(map(str, detail["loc"])), "message": detail["msg"]}
                 for detail in error.errors(include_url=False)
             ]
-            await self._settle(Answer(state="rejected", errors=errors), report)
+            await self._settle(Answer(state="rejected", errors=malformed), report)
             return
         if self._answered(desired):
             return
         try:
             config = self._accept(desired)
         except BadConfig as error:
-            errors = [
+            errors: list[dict[str, Any]] = [
                 {"path": problem.path, "message": problem.message, "line": problem.line}
                 for problem in error.problems[:20]
             ]

@@ -103,10 +103,10 @@ def _frames(path: Path) -> Iterator[tuple[str, Frame]]:
     import cv2
     import numpy as np
 
-    frame = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    if frame is None:
+    picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
         raise ValueError("no picture that OpenCV can read")
-    yield str(path), np.asarray(frame, np.uint8)
+    yield str(path), np.asarray(picture, np.uint8)
 
 
 def _progress(todo: list[tuple[Path, int | None]]) -> Iterator[tuple[Path, int | None]]:

@@ -78,7 +78,7 @@ def asyncapi() -> dict[str, Any]:
     channels, operations = {}, {}
     for topic, (direction, qos, retain, what) in TOPICS.items():
         name = topic.replace("/", "_").replace("{", "").replace("}", "")
-        parameters = {
+        parameters: dict[str, Any] = {
             word: {} for word in ("device", "source", "name") if f"{{{word}}}" in f"{{device}}/{topic}"
         }
         payload = ENVELOPE if direction == "up" else down[topic]

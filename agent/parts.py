@@ -1,5 +1,6 @@
 """What a source and a rule are. Parts are told by their shape; each is a frozen model with one method."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +12,8 @@ from agent.durations import Duration
 from agent.observations import Observation, Value
 from models.detection import Box
 
-Emit: TypeAlias = Callable[[Value], None]
+Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
+"""Takes a value; may give a future that is done once what the value led to is safely kept."""
 Severity: TypeAlias = Literal["info", "warning", "critical"]
 
 

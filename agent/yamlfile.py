@@ -89,7 +89,8 @@ def line_of(tree: Any, path: Sequence[str | int]) -> int:
     line, node = 1, tree
     for step in path:
         try:
-            line = node.lc.key(step)[0] + 1 if isinstance(node, dict) else node.lc.item(step)[0] + 1
+            marks = node.lc
+            line = (marks.key(step) if isinstance(node, dict) else marks.item(step))[0] + 1
             node = node[step]
         except (KeyError, IndexError, TypeError, AttributeError):
             break

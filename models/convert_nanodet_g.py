@@ -230,7 +230,8 @@ def decode(graph: Graph, heads: dict[str, str], score_threshold: str) -> None:
     apart = graph.one("Add", boxes, graph.one("Mul", label, graph.constant(np.array(2 * SIZE, np.float32))))
     kept = graph.one(
         "NonMaxSuppression", apart, graph.one("Transpose", best, perm=[0, 2, 1]),
-        graph.constant(np.array([MOST], np.int64)), graph.constant(np.array([IOU], np.float32)), score_threshold,
+        graph.constant(np.array([MOST], np.int64)), graph.constant(np.array([IOU], np.float32)),
+        score_threshold,
     )  # fmt: skip
     anchor = graph.one("Gather", kept, graph.constant(np.array(2, np.int64)), axis=1)
     rows = graph.one("Concat", boxes, best, label, axis=2)

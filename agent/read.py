@@ -1,0 +1,136 @@
+"""``ringpost read``: what does this line say? A serial device, a file of what one said, or standard input."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.topics import encode, stamp
+from firmware_bridge import protocols
+from firmware_bridge.line import PAUSE_S, Decoder
+from firmware_bridge.port import open_port
+from firmware_bridge.readings import LineState, Value
+from firmware_bridge.sniff import Sniffer
+
+CHUNK = 4096
+DEFAULT_BAUD = 9600
+WARN_AFTER_S = 5.0
+
+
+def read_command(source: str, protocol: str, baud: int | None, as_json: bool) -> int:
+    """Prints what is said until the file ends or it is interrupted, then a line of statistics."""
+    known = protocols()
+    if protocol != "auto" and protocol not in known:
+        click.echo(f"read: no protocol {protocol!r}; known: auto, {', '.join(sorted(known))}", err=True)
+        return 2
+    names = sorted(known) if protocol == "auto" else [protocol]
+    statistics = LineState()
+    try:
+        if source != "-" and Path(source).is_char_device():
+            statistics = asyncio.run(_read_device(source, names, baud, as_json))
+        else:
+            statistics = _read_file(source, names, as_json)
+    except KeyboardInterrupt:
+        pass
+    except OSError as error:
+        text = f"{source}: {error.strerror}" if error.filename else str(error)
+        click.echo(f"read: {text}", err=True)
+        return 1
+    _say_statistics(statistics, as_json)
+    return 0
+
+
+class Ear:
+    """Hears several protocols on one line."""
+
+    def __init__(self, names: list[str]) -> None:
+        known = protocols()
+        self._decoders: dict[str, Decoder] = {name: known[name]() for name in names}
+        framings = {framing for decoder in self._decoders.values() for framing in decoder.framings}
+        self._sniffer = Sniffer(sorted(framings))
+
+    def hear(self, data: bytes) -> Iterator[Value]:
+        for packet in self._sniffer.feed(data):
+            for decoder in self._decoders.values():
+                if packet.protocol in decoder.framings:
+                    yield from decoder.feed(packet.data)
+
+    def pause(self) -> Iterator[Value]:
+        for decoder in self._decoders.values():
+            yield from decoder.pause()
+
+    def state(self) -> LineState:
+        bad = dict(self._sniffer.bad)
+        content = sum(decoder.bad for decoder in self._decoders.values())
+        return LineState(
+            good=dict(self._sniffer.good),
+            bad=bad | ({"content": content} if content else {}),
+            skipped_bytes=self._sniffer.skipped_bytes,
+        )
+
+
+def _read_file(source: str, names: list[str], as_json: bool) -> LineState:
+    ear = Ear(names)
+    name = "-" if source == "-" else Path(source).name
+    with sys.stdin.buffer if source == "-" else Path(source).open("rb") as file:
+        while data := file.read1(CHUNK):  # type: ignore[attr-defined]  both are buffered
+            for value in ear.hear(data):
+                _say(name, value, as_json)
+        for value in ear.pause():
+            _say(name, value, as_json)
+    return ear.state()
+
+
+async def _read_device(source: str, names: list[str], baud: int | None, as_json: bool) -> LineState:
+    """Reads a live line until it is gone (OSError) or interrupted."""
+    ear = Ear(names)
+    name = Path(source).name
+    with suppress(asyncio.CancelledError), open_port(source, baud or DEFAULT_BAUD) as port:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  we run in one
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
+        warned = False
+        began_s = loop.time()
+        while True:
+            data = await port.read(PAUSE_S)
+            for value in ear.pause() if data is None else ear.hear(data):
+                _say(name, value, as_json)
+            if not warned and loop.time() - began_s > WARN_AFTER_S and not ear.state().good:
+                warned = True
+                skipped = ear.state().skipped_bytes
+                heard = f"{skipped} bytes, but no {' or '.join(names)}" if skipped else "nothing at all"
+                click.echo(
+                    f"read: {source}: {heard} in {WARN_AFTER_S:g} s; is {baud or DEFAULT_BAUD} its speed?",
+                    err=True,
+                )
+    return ear.state()
+
+
+def _say(source: str, value: Value, as_json: bool) -> None:
+    at = datetime.now(UTC)
+    if as_json:
+        fields = {key: one for key, one in asdict(value).items() if one is not None}
+        with suppress(ValueError):
+            print(encode({"source": source, "at": at, "value": fields}).decode(), flush=True)
+        return
+    fields = {key: one for key, one in asdict(value).items() if one is not None and key != "kind"}
+    told = "  ".join(f"{key} {_plain(one)}" for key, one in fields.items())
+    print(f"{stamp(at)[11:23]}  {value.kind:8} {told}", flush=True)
+
+
+def _plain(value: Any) -> str:
+    return stamp(value) if isinstance(value, datetime) else str(value)
+
+
+def _say_statistics(state: LineState, as_json: bool) -> None:
+    good = ", ".join(f"{count} {name}" for name, count in sorted(state.good.items())) or "nothing"
+    bad = ", ".join(f"{count} {name}" for name, count in sorted(state.bad.items())) or "none"
+    click.echo(f"read: good: {good}; bad: {bad}; {state.skipped_bytes} bytes of no packet", err=as_json)
