@@ -81,7 +81,7 @@ class Agent:
                 ("deployment", self.deploy),
             )
             for name, job in jobs:
-                group.create_task(supervise(name, job, self.told(name)))
+                group.create_task(supervise(name, job, self.told(name, speaks=False)))
             try:
                 await asyncio.Event().wait()
             finally:
@@ -128,7 +128,8 @@ class Agent:
     def start_part(self, name: str, part: Any) -> None:
         run = (lambda: self.link.run(part)) if name == "link" else (lambda: part.run(self.emitter(name)))
         longest_wait_s = getattr(part, "longest_wait_s", LONGEST_WAIT_S)
-        task = self.group.create_task(supervise(name, run, self.told(name), longest_wait_s=longest_wait_s))
+        told = self.told(name, speaks=name != "link")
+        task = self.group.create_task(supervise(name, run, told, longest_wait_s=longest_wait_s))
         self.tasks[name] = (part, task)
 
     async def end_part(self, name: str) -> None:
@@ -138,8 +139,8 @@ class Agent:
             await task
         self.health.forget(name)
 
-    def told(self, name: str) -> Callable[[Running], None]:
-        return lambda running: self.health.tell(name, running, time.monotonic())
+    def told(self, name: str, *, speaks: bool) -> Callable[[Running], None]:
+        return lambda running: self.health.tell(name, running, time.monotonic(), speaks=speaks)
 
     # What is heard.
 

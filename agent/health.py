@@ -30,6 +30,7 @@ class Running:
 class _Part:
     began_s: float
     running: Running
+    speaks: bool
     last_s: float | None = None
     interval_s: float = 1.0
     state: LineState | CameraState | None = None
@@ -42,11 +43,11 @@ class Health:
     def __init__(self) -> None:
         self._parts: dict[str, _Part] = {}
 
-    def tell(self, name: str, running: Running, now_s: float) -> None:
-        """The supervisor's word on ``name``."""
+    def tell(self, name: str, running: Running, now_s: float, *, speaks: bool = True) -> None:
+        """The supervisor's word on ``name``; only of a source that ``speaks`` silence can be said."""
         part = self._parts.get(name)
         if part is None:
-            self._parts[name] = _Part(now_s, running)
+            self._parts[name] = _Part(now_s, running, speaks)
         else:
             part.running = running
 
@@ -97,7 +98,7 @@ class Health:
             age_s = now_s - part.last_s
             answer["speaking"] = age_s <= max(QUIET_AFTER_S, 5 * part.interval_s)
             answer["age_s"] = round(age_s, 1)
-        elif part.running.state == "running" and now_s - part.began_s > STARTING_S:
+        elif part.speaks and part.running.state == "running" and now_s - part.began_s > STARTING_S:
             answer["speaking"] = False
         good, bad = part.recent
         if isinstance(part.state, LineState):

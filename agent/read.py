@@ -39,6 +39,8 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
             statistics = _read_file(source, names, as_json)
     except KeyboardInterrupt:
         pass
+    except BrokenPipeError:  # whoever listened has gone, as `| head` does
+        raise
     except OSError as error:
         text = f"{source}: {error.strerror}" if error.filename else str(error)
         click.echo(f"read: {text}", err=True)
@@ -79,8 +81,8 @@ class Ear:
 def _read_file(source: str, names: list[str], as_json: bool) -> LineState:
     ear = Ear(names)
     name = "-" if source == "-" else Path(source).name
-    with sys.stdin.buffer if source == "-" else Path(source).open("rb") as file:
-        while data := file.read1(CHUNK):  # type: ignore[attr-defined]  both are buffered
+    with open(0, "rb", buffering=0) if source == "-" else Path(source).open("rb") as file:
+        while data := file.read(CHUNK):
             for value in ear.hear(data):
                 _say(name, value, as_json)
         for value in ear.pause():

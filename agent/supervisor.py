@@ -59,5 +59,5 @@ async def supervise(
 
 def describe(error: OSError) -> str:
     """What went wrong in one line, without Python's wrapping."""
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
+    text = error.strerror if error.errno and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__

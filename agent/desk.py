@@ -1,0 +1,194 @@
+"""The technician's side: ``ringpost config get|push`` and ``ringpost watch``, over the broker."""
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from agent.config import digest, parse
+from agent.durations import parse_duration
+from agent.topics import encode
+from agent.transport import Broker, Connection
+from agent.yamlfile import BadConfig, read_text
+
+UNREACHABLE, BAD_CONFIG, USAGE = 69, 78, 2
+ANSWER_WITHIN_S = 10.0
+DONE = frozenset({"applied", "rejected", "rolled_back"})
+
+
+def get_command(device: str, url: str, root: str, as_json: bool) -> int:
+    """Prints what the device reports of its configuration. 69 where it reports nothing."""
+
+    async def work(connection: Connection) -> int:
+        reported = await _reported(connection, f"{root}/{device}")
+        if reported is None:
+            click.echo(f"config: {device} has reported nothing on {root}; is its name right?", err=True)
+            return UNREACHABLE
+        _say(device, reported, as_json)
+        return 0
+
+    return _at_broker(url, work)
+
+
+def push_command(device: str, file: Path, confirm_within: str, url: str, root: str, as_json: bool) -> int:
+    """Checks ``file`` here, pushes it, and waits for what becomes of it. 1 where it was not applied."""
+    try:
+        within_s = parse_duration(confirm_within).total_seconds()
+        text = read_text(file)
+        parse(text, name=str(file), base=file.resolve().parent)
+    except BadConfig as error:
+        click.echo(str(error), err=True)
+        return BAD_CONFIG
+    except (OSError, ValueError) as error:
+        click.echo(f"config: {error}", err=True)
+        return USAGE
+
+    async def work(connection: Connection) -> int:
+        prefix = f"{root}/{device}"
+        before = await _reported(connection, prefix)
+        revision = 1 + max(int((before or {}).get("highest_revision", 0)), 0)
+        push = {"revision": revision, "sha256": digest(text), "confirm_within_s": within_s, "body": text}
+        connection.publish(f"{prefix}/config/desired", encode(push), 1, True)
+        click.echo(f"revision {revision} is on its way to {device}", err=True)
+        limit_s = within_s + 2 * ANSWER_WITHIN_S
+        answer = await _reported(
+            connection,
+            prefix,
+            limit_s,
+            lambda body: body.get("revision") == revision and body.get("state") in DONE,
+        )
+        if answer is None:
+            click.echo(
+                f"config: no answer within {limit_s:g} s; {device} gets it when it connects again", err=True
+            )
+            return UNREACHABLE
+        _say(device, answer, as_json)
+        return 0 if answer["state"] == "applied" else 1
+
+    return _at_broker(url, work)
+
+
+def watch_command(devices: Sequence[str], url: str, root: str, duration: str | None, as_json: bool) -> int:
+    """Shows each device's state, health and active alerts, live, until it is interrupted."""
+    from agent.watch import Board
+
+    try:
+        limit_s = None if duration is None else parse_duration(duration).total_seconds()
+    except ValueError as error:
+        click.echo(f"watch: {error}", err=True)
+        return USAGE
+
+    async def work(connection: Connection) -> int:
+        for device in devices or ("+",):
+            connection.subscribe(
+                [
+                    f"{root}/{device}/{topic}"
+                    for topic in ("status", "health", "position", "alert", "alerts/active")
+                ]
+            )
+        with Board(as_json) as board:
+            try:
+                async with asyncio.timeout(limit_s):
+                    while True:
+                        event = await connection.event(0.5)
+                        if event is not None and event[0] == "lost":
+                            raise OSError(f"connection lost: {event[1]}")
+                        if event is not None and event[0] == "message":
+                            device, _, topic = event[1].topic.removeprefix(root + "/").partition("/")
+                            board.hear(device, topic, _readable(event[1].payload))
+                            connection.acknowledge(event[1])
+                        board.show()
+            except TimeoutError:
+                return 0
+
+    return _at_broker(url, work)
+
+
+def _at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
+    """Does ``work`` on a connection of its own. 69 where the broker is not reached."""
+
+    async def visit() -> int:
+        broker = Broker(url=url, insecure=True, **_credentials())
+        connection = Connection(broker, f"ringpost-desk-{secrets.token_hex(4)}", None)
+        try:
+            await connection.open()
+            return await work(connection)
+        finally:
+            connection.close()
+
+    try:
+        return asyncio.run(visit())
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        click.echo(f"--broker: {message}", err=True)
+        return USAGE
+    except OSError as error:
+        click.echo(f"broker: {error}", err=True)
+        return UNREACHABLE
+    except KeyboardInterrupt:
+        return 0
+
+
+def _credentials() -> dict[str, Any]:
+    """Certificates of the technician, from RINGPOST_CA, RINGPOST_CERT and RINGPOST_KEY."""
+    found = {name: os.environ.get(f"RINGPOST_{name.upper()}") for name in ("ca", "cert", "key")}
+    fields: dict[str, Any] = {name: path for name, path in found.items() if path and name != "key"}
+    if found["key"]:
+        fields["key"] = {"file": found["key"]}
+    return fields
+
+
+async def _reported(
+    connection: Connection,
+    prefix: str,
+    within_s: float = ANSWER_WITHIN_S / 2,
+    wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> dict[str, Any] | None:
+    """The device's ``config/reported`` that is ``wanted``, or None where it does not come in time."""
+    connection.subscribe([f"{prefix}/config/reported"])
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + within_s
+    while loop.time() < end_s:
+        event = await connection.event(0.5)
+        if event is None or event[0] == "published":
+            continue
+        if event[0] == "lost":
+            raise OSError(f"connection lost: {event[1]}")
+        connection.acknowledge(event[1])
+        body = _readable(event[1].payload)
+        if body and wanted(body):
+            return body
+    return None
+
+
+def _readable(payload: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(payload)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _say(device: str, reported: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(reported))
+        return
+    active = reported.get("active", {})
+    force = f"revision {active['revision']}" if "revision" in active else f"the {active.get('source')} file"
+    answer = (
+        f"revision {reported['revision']} {reported['state']}"
+        if "revision" in reported
+        else reported.get("state", "")
+    )
+    click.echo(f"{device}: {answer}; in force: {force}, sha256 {active.get('sha256', '')[:12]}…")
+    for error in reported.get("errors", []):
+        click.echo(f"  line {error.get('line', '?')}: {error.get('path')}: {error.get('message')}")
+    for key in ("reason", "trouble"):
+        if key in reported:
+            click.echo(f"  {reported[key]}")

@@ -1,0 +1,374 @@
+"""One SQLite file of what is owed. The only file with sqlite3.
+
+WAL mode. A store is used by one thread at a time; all that can go wrong with the disk is an OSError, and
+whatever failed was not done at all.
+"""
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+from agent.topics import KEEP_LATEST, Lane, Message
+
+log = structlog.get_logger()
+
+RESERVE_BYTES = 256 * 1024
+"""A store with room made beforehand takes nothing more when less than this is left: on a file that is full
+to the last page, SQLite can't even delete."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counter (lane TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS owed (
+    lane TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL,
+    qos INTEGER NOT NULL, retain INTEGER NOT NULL, expires_s REAL, boot TEXT NOT NULL, made_s REAL NOT NULL,
+    handed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (lane, seq)) WITHOUT ROWID;
+"""
+_COLUMNS = "lane, seq, id, topic, body, qos, retain, expires_s, boot, made_s"
+_INSERT = f"INSERT OR IGNORE INTO owed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  our own names
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message with its number. ``age_s`` and ``expires_s`` (what is left) are None where nobody knows."""
+
+    lane: Lane
+    seq: int
+    id: str
+    topic: str
+    body: bytes
+    qos: int
+    retain: bool
+    expires_s: float | None
+    age_s: float | None
+    epoch: str
+    store: "Store" = field(repr=False, compare=False)
+
+    @property
+    def key(self) -> tuple[str, Lane, int]:
+        return self.epoch, self.lane, self.seq
+
+
+class Store:
+    """Made by `open` or `in_memory`. Numbers rise by one per lane and are never given twice in an ``epoch``."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path | None, *, sure: bool, grown_bytes: int) -> None:
+        self._db = db
+        self.path = path
+        self.salvaged: str | None = None
+        """What was wrong with the file when it was opened."""
+        self._sure = sure
+        self._grown_bytes = grown_bytes
+        self._boot = boot_id()
+        self._last: dict[str, int] = dict(db.execute("SELECT lane, last FROM counter").fetchall())
+        self._count: dict[str, int] = dict(
+            db.execute("SELECT lane, count(*) FROM owed GROUP BY lane").fetchall()
+        )
+        epoch = self.read("epoch")
+        if epoch is None:
+            epoch = secrets.token_hex(8).encode()
+            self.write("epoch", epoch)
+        self.epoch = epoch.decode()
+        self.closed = False
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """A store that ends with the process, and that no disk can fail."""
+        db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        db.executescript(_SCHEMA)
+        return cls(db, None, sure=False, grown_bytes=0)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        sure: bool,
+        grown_bytes: int = 0,
+        cache_kib: int = 1024,
+        follows: "Store | None" = None,
+    ) -> Self:
+        """Opens or makes the file. A damaged one is set aside, and what can be read of it is taken over.
+
+        ``sure``: what is put is safe from a power cut on return. ``grown_bytes``: room made beforehand.
+        ``follows``: the store whose epoch and numbers a new file goes on with.
+        """
+        with _as_os_error(path):
+            damaged = _set_aside(path) if path.exists() and not _sound(path) else None
+            db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+            try:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute(f"PRAGMA synchronous={'FULL' if sure else 'NORMAL'}")
+                db.execute(f"PRAGMA cache_size=-{cache_kib}")
+                db.execute("PRAGMA wal_autocheckpoint=256")
+                db.executescript(_SCHEMA)
+                if follows is not None:
+                    _go_on_with(db, follows)
+                if damaged is not None:
+                    _take_over(db, damaged)
+                store = cls(db, path, sure=sure, grown_bytes=grown_bytes)
+            except sqlite3.Error:
+                db.close()
+                raise
+        if damaged is not None:
+            store.salvaged = f"{path.name} was damaged; it is set aside as {damaged.name}"
+            log.error("store_damaged", file=path.name, set_aside=damaged.name, taken_over=store.count())
+        if grown_bytes:
+            try:
+                store._grow()
+            except OSError as error:  # what fits still goes in
+                log.warning("no_room_to_grow", file=path.name, error=str(error))
+        return store
+
+    def close(self) -> None:
+        """Closes the file, and notes that nothing was lost by it."""
+        if not self.closed:
+            self.closed = True
+            try:
+                if self.path is not None:
+                    self.write("closed", b"1")
+            except OSError as error:
+                log.warning("store_close", error=str(error))
+            self._db.close()
+
+    def unlink(self) -> None:
+        """Ends the store and its file: needs no room on the disk."""
+        self.closed = True
+        self._db.close()
+        if self.path is not None:
+            for ending in ("", "-wal", "-shm"):
+                self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
+    def read(self, key: str) -> bytes | None:
+        with _as_os_error(self.path):
+            row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def write(self, key: str, value: bytes) -> None:
+        with _as_os_error(self.path):
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def put(self, messages: Sequence[Message], remember: Mapping[str, bytes] | None = None) -> None:
+        """All of it, or nothing. OSError where the disk does not take it."""
+        if self._grown_bytes and self._room_bytes() < RESERVE_BYTES:
+            self._grow()
+        last, count = dict(self._last), dict(self._count)
+        with self._transaction():
+            for message in messages:
+                self._put(message, last, count)
+            self._db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", last.items())
+            for key, value in (remember or {}).items():
+                self.write(key, value)
+        self._last, self._count = last, count
+
+    def _put(self, message: Message, last: dict[str, int], count: dict[str, int]) -> None:
+        lane, now_s = message.lane, time.monotonic()
+        expires_s = None if message.expires_after is None else now_s + message.expires_after.total_seconds()
+        content = (message.id, message.topic, message.body, message.qos, int(message.retain), expires_s)
+        if lane in KEEP_LATEST:
+            # What was never handed out is replaced, and keeps its number: no gap.
+            changed = self._db.execute(
+                "UPDATE owed SET id = ?, topic = ?, body = ?, qos = ?, retain = ?, expires_s = ?, boot = ?,"
+                " made_s = ? WHERE lane = ? AND topic = ? AND handed = 0",
+                (*content, self._boot, now_s, lane, message.topic),
+            )
+            if changed.rowcount:
+                return
+        last[lane] = last.get(lane, 0) + 1
+        count[lane] = count.get(lane, 0) + 1
+        self._db.execute(_INSERT, (lane, last[lane], *content, self._boot, now_s))
+
+    def due(self, lane: Lane, after: int, limit: int) -> list[Row]:
+        """Up to ``limit`` rows of ``lane`` behind the number ``after``, oldest first."""
+        if limit <= 0 or not self._count.get(lane):
+            return []
+        with _as_os_error(self.path):
+            found = self._db.execute(
+                f"SELECT {_COLUMNS} FROM owed WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",  # noqa: S608  ours
+                (lane, after, limit),
+            ).fetchall()
+            if found and lane in KEEP_LATEST:
+                self._db.execute(
+                    "UPDATE owed SET handed = 1 WHERE lane = ? AND seq > ? AND seq <= ?",
+                    (lane, after, found[-1][1]),
+                )
+        return [self._row(one) for one in found]
+
+    def _row(self, one: tuple[Any, ...]) -> Row:
+        lane, seq, identity, topic, body, qos, retain, expires_s, boot, made_s = one
+        here, now_s = boot == self._boot, time.monotonic()
+        left_s = expires_s - now_s if here and expires_s is not None else None
+        age_s = now_s - made_s if here else None
+        return Row(
+            lane, seq, identity, topic, bytes(body), qos, bool(retain), left_s, age_s, self.epoch, self
+        )
+
+    def delete(self, keys: Sequence[tuple[Lane, int]]) -> int:
+        """How many of these rows were there. A delete that a power cut loses is only a repeat later."""
+        return self._delete("DELETE FROM owed WHERE lane = ? AND seq = ?", keys)
+
+    def delete_ranges(self, lane: Lane, ranges: Iterable[tuple[int, int]]) -> int:
+        """The rows of ``lane`` from number to number; how many there were."""
+        last = self._last.get(lane, 0)  # also keeps a number that SQLite can't hold away from it
+        inside = [(lane, max(0, first), min(last, end)) for first, end in ranges if first <= last and end > 0]
+        return self._delete("DELETE FROM owed WHERE lane = ? AND seq BETWEEN ? AND ?", inside)
+
+    def _delete(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        if self.closed or not rows:
+            return 0
+        count = dict(self._count)
+        try:
+            if self._sure:
+                self._db.execute("PRAGMA synchronous=NORMAL")
+            with self._transaction():
+                for lane in {row[0] for row in rows}:
+                    here = [row for row in rows if row[0] == lane]
+                    count[lane] = count.get(lane, 0) - self._db.executemany(statement, here).rowcount
+        finally:
+            if self._sure:
+                self._db.execute("PRAGMA synchronous=FULL")
+        gone = sum(self._count.values()) - sum(count.values())
+        self._count = count
+        return gone
+
+    def count(self, lane: Lane | None = None) -> int:
+        """How many rows are there."""
+        return sum(self._count.values()) if lane is None else self._count.get(lane, 0)
+
+    def last(self, lane: Lane) -> int:
+        """The highest number that was ever given."""
+        return self._last.get(lane, 0)
+
+    def span(self, lane: Lane) -> tuple[int, int, int] | None:
+        """(first number, last number, count) of what is there, or None."""
+        with _as_os_error(self.path):
+            found = self._db.execute(
+                "SELECT min(seq), max(seq), count(*) FROM owed WHERE lane = ?", (lane,)
+            ).fetchone()
+        return found if found[2] else None
+
+    def used_bytes(self) -> int:
+        """What the file takes, with its log."""
+        if self.path is None:
+            return self._pragma("page_count") * self._pragma("page_size")
+        parts = (self.path.with_name(self.path.name + ending) for ending in ("", "-wal"))
+        return sum(part.stat().st_size for part in parts if part.exists())
+
+    def settle_log(self) -> None:
+        """Writes the log into the file, which then stands alone."""
+        with _as_os_error(self.path):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _room_bytes(self) -> int:
+        return self._pragma("freelist_count") * self._pragma("page_size")
+
+    def _pragma(self, name: str) -> int:
+        with _as_os_error(self.path):
+            return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+
+    def _grow(self) -> None:
+        """Makes room in the file and in its log, so that alerts still fit when the disk is full."""
+        with _as_os_error(self.path):
+            # In one transaction, so that a full disk leaves no table behind.
+            size = max(self._grown_bytes - self._room_bytes(), self._grown_bytes // 2)
+            with self._transaction():
+                self._db.execute("CREATE TABLE room (filling BLOB)")
+                self._db.execute("INSERT INTO room VALUES (zeroblob(?))", (size,))
+                self._db.execute("DROP TABLE room")
+            self._db.execute("PRAGMA wal_checkpoint(RESTART)")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing; an error leaves no open transaction behind."""
+        with _as_os_error(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+@contextmanager
+def _as_os_error(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"{path.name if path else 'memory'}: {error}") from error
+
+
+def _sound(path: Path) -> bool:
+    try:
+        db = sqlite3.connect(path, timeout=5)
+        try:
+            return bool(db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+        finally:
+            db.close()
+    except sqlite3.OperationalError:  # locked or unreadable, which is not damaged
+        raise
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _set_aside(path: Path) -> Path:
+    """Renames a damaged file and its log; it is never deleted."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
+        number += 1
+    for ending in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + ending))
+    return aside
+
+
+def _go_on_with(db: sqlite3.Connection, before: Store) -> None:
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (before.epoch.encode(),))
+    rows = [(lane, before.last(lane)) for lane in ("telemetry", "media")]
+    db.executemany("INSERT OR IGNORE INTO counter VALUES (?, ?)", rows)
+
+
+def _take_over(db: sqlite3.Connection, damaged: Path) -> None:
+    """What can still be read of a damaged file, from its beginning and from its end; the epoch is new."""
+    reads = (
+        ("INSERT OR IGNORE INTO meta VALUES (?, ?)", "SELECT key, value FROM meta WHERE key != 'epoch'"),
+        ("INSERT OR IGNORE INTO counter VALUES (?, ?)", "SELECT lane, last FROM counter"),
+        (_INSERT, f"SELECT {_COLUMNS} FROM owed ORDER BY lane, seq"),  # noqa: S608  our own names
+        (_INSERT, f"SELECT {_COLUMNS} FROM owed ORDER BY lane DESC, seq DESC"),  # noqa: S608  our own names
+    )
+    old = sqlite3.connect(damaged, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    for insert, select in reads:
+        try:
+            for row in old.execute(select):
+                db.execute(insert, row)
+        except sqlite3.DatabaseError as error:
+            log.warning("salvage_stopped", file=damaged.name, error=str(error))
+    # However far it came, no number is given twice.
+    db.execute(
+        "INSERT OR REPLACE INTO counter SELECT lane, max(seq) FROM owed GROUP BY lane"
+        " HAVING max(seq) > coalesce((SELECT last FROM counter WHERE counter.lane = owed.lane), 0)"
+    )
+    db.execute("COMMIT")
+    try:
+        old.close()
+    except sqlite3.Error:
+        log.warning("salvage_close", file=damaged.name)
+
+
+def boot_id() -> str:
+    """Names this boot: the monotonic clock of another boot means nothing here."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return f"unknown-{time.time() - time.monotonic():.0f}"

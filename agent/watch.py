@@ -1,0 +1,81 @@
+"""The live table of ``ringpost watch``: what each device says of itself, and how old that is."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+STALE_AFTER_S = 150.0
+"""A device that said nothing for this long (two and a half health periods) is stale, whatever it said last."""
+
+
+@dataclass
+class _Device:
+    heard_s: float = 0.0
+    state: str = "?"
+    reasons: list[str] = field(default_factory=list)
+    position: str = ""
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Board:
+    """Shows a table on a terminal; elsewhere a line for each change, or JSON."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._devices: dict[str, _Device] = {}
+        self._live: Any = None
+        self._table = sys.stdout.isatty() and not as_json
+
+    def __enter__(self) -> Self:
+        if self._table:
+            from rich.live import Live
+
+            self._live = Live(refresh_per_second=2)
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def hear(self, device: str, topic: str, body: dict[str, Any]) -> None:
+        """One message of a device."""
+        if self._as_json:
+            print(json.dumps({"device": device, "topic": topic, "message": body}), flush=True)
+        known = self._devices.setdefault(device, _Device())
+        known.heard_s = time.monotonic()
+        before = (known.state, known.reasons)
+        if topic == "status":
+            known.state, known.reasons = str(body.get("state")), list(body.get("reasons", []))
+        elif topic == "position" and "lat" in body:
+            known.position = f"{body['lat']:.5f} {body['lon']:.5f} {body.get('mode', '')}"
+        elif topic == "alerts/active":
+            known.alerts = list(body.get("alerts", []))
+        if self._table or self._as_json:
+            return
+        if topic == "alert":
+            alert = body.get("alert", {})
+            print(f"{device}: {alert.get('phase')} {alert.get('severity')}: {alert.get('text')}", flush=True)
+        elif (known.state, known.reasons) != before:
+            print(f"{device}: {known.state} {'; '.join(known.reasons)}".rstrip(), flush=True)
+
+    def show(self) -> None:
+        """Draws the table as it is now."""
+        if self._live is None:
+            return
+        from rich.table import Table
+
+        table = Table("device", "state", "heard", "position", "active alerts", "reasons")
+        for name, device in sorted(self._devices.items()):
+            age_s = time.monotonic() - device.heard_s
+            state = "stale" if age_s > STALE_AFTER_S and device.state != "stopped" else device.state
+            alerts = "\n".join(f"{alert.get('severity')}: {alert.get('text')}" for alert in device.alerts)
+            table.add_row(
+                name, state, f"{age_s:.0f} s ago", device.position, alerts, "\n".join(device.reasons)
+            )
+        self._live.update(table)

@@ -1,0 +1,213 @@
+"""A scenario: a timeline, its faults, and what must and must never be heard from the broker. Played for real.
+
+The agent is the real one, on ptys, a real stream and a real broker; only the far ends are simulated.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent.app import run as run_agent
+from agent.durations import Duration
+from agent.supervisor import supervise
+from agent.topics import SIMULATED_ROOT
+from agent.transport import Broker
+from simulators.centre import Centre
+from simulators.devices import Board, Receiver
+from simulators.scene import Scene, stream
+from simulators.wire import Wire
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+
+
+class Part(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class SceneTimes(Part):
+    comes: Duration
+    leaves: Duration
+
+
+class Step(Part):
+    """At a time, something happens, and after ``for`` it is undone."""
+
+    at: Duration
+    unplug: Literal["gnss", "board", "camera"] | None = None
+    press: str | None = None
+    lasts: Duration = Field(alias="for")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.unplug is None) == (self.press is None):
+            raise ValueError("a step does one thing: unplug or press")
+        return self
+
+
+class Expectation(Part):
+    """An alert's phases in order, or at least one message of a topic."""
+
+    rule: str | None = None
+    topic: str = "alert"
+    phases: tuple[str, ...] = ("new",)
+    within: Duration | None = None
+
+
+class Never(Part):
+    rule: str
+
+
+class Scenario(Part):
+    """One file of ``simulators/scenarios``."""
+
+    name: str
+    seed: int = 0
+    duration: Duration
+    scene: SceneTimes
+    timeline: tuple[Step, ...] = ()
+    expect: tuple[Expectation, ...]
+    never: tuple[Never, ...] = ()
+    config: dict[str, Any]
+
+
+@dataclass
+class Heard:
+    """What came from the broker, and when."""
+
+    messages: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
+
+    def phases(self, rule: str) -> list[tuple[float, str]]:
+        """(second, phase) of the alerts of a rule, in the order in which they came."""
+        return [
+            (second, body["alert"]["phase"])
+            for second, topic, body in self.messages
+            if topic == "alert" and body["alert"]["rule"] == rule
+        ]
+
+
+def find_scenario(name: str) -> Scenario:
+    """By name, or by the path of a file. OSError or ValueError in one line."""
+    from ruamel.yaml import YAML
+
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SCENARIOS / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(one.stem for one in SCENARIOS.glob("*.yaml")))
+        raise FileNotFoundError(f"no scenario {name!r}; known: {known}, or the path of a file")
+    try:
+        return Scenario.model_validate(YAML(typ="safe").load(path.read_text()))
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        raise ValueError(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
+
+
+async def play(
+    scenario: Scenario, broker_url: str, folder: Path, say: Callable[[str, str, dict[str, Any]], None]
+) -> Heard:
+    """Plays it once, in real time; ``say`` hears each message as it comes back from the broker."""
+    heard = Heard()
+    began_s = time.monotonic()
+
+    def take(device: str, topic: str, body: dict[str, Any]) -> None:
+        if device == scenario.config["device"]:
+            heard.messages.append((time.monotonic() - began_s, topic, body))
+            say(device, topic, body)
+
+    async with AsyncExitStack() as stack:
+        gnss = stack.enter_context(Wire(folder / "gnss"))
+        line = stack.enter_context(Wire(folder / "board"))
+        times = scenario.scene
+        scene = Scene(times.comes.total_seconds(), times.leaves.total_seconds(), scenario.seed)
+        camera = await stack.enter_async_context(stream(scene))
+        place = scenario.config["place"]
+        receiver = Receiver(gnss, lat=place["lat"], lon=place["lon"], seed=scenario.seed)
+        board = Board(line, seed=scenario.seed)
+        centre = Centre(folder / "centre.db", Broker(url=broker_url), SIMULATED_ROOT, take)
+        stack.callback(centre.close)
+        config = _write_config(scenario, folder, broker_url, camera.url)
+        jobs = [
+            supervise("centre", centre.run, lambda _: None),
+            receiver.run(),
+            board.run(),
+            _timeline(scenario, {"gnss": gnss, "board": line}, camera, board),
+        ]
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        await asyncio.wait_for(centre.ready.wait(), 15)
+        agent = asyncio.ensure_future(run_agent(config, folder / "data", SIMULATED_ROOT))
+        end_s = began_s + scenario.duration.total_seconds()
+        await asyncio.wait([agent], timeout=end_s - time.monotonic())
+        agent.cancel()
+        await asyncio.wait([agent])
+        await asyncio.sleep(0.5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not agent.cancelled() and (error := agent.exception()) is not None:
+            raise error
+    return heard
+
+
+def missed(scenario: Scenario, heard: Heard) -> list[str]:
+    """What was expected and did not come, and what came and never should; empty when all is well."""
+    wrong = []
+    for wanted in scenario.expect:
+        limit_s = (wanted.within or scenario.duration).total_seconds() + 5
+        if wanted.rule is None:
+            if not any(topic == wanted.topic for _, topic, _ in heard.messages):
+                wrong.append(f"no message on {wanted.topic}")
+            continue
+        rest = iter(phase for second, phase in heard.phases(wanted.rule) if second <= limit_s)
+        lacking = [phase for phase in wanted.phases if phase not in rest]
+        if lacking:
+            wrong.append(f"{wanted.rule}: {', '.join(lacking)} did not come within {limit_s:g} s")
+    wrong += [
+        f"{never.rule}: was raised, and never should" for never in scenario.never if heard.phases(never.rule)
+    ]
+    return wrong
+
+
+async def _timeline(scenario: Scenario, wires: dict[str, Wire], camera: Any, board: Board) -> None:
+    async def carry_out(step: Step) -> None:
+        await asyncio.sleep(step.at.total_seconds())
+        if step.press is not None:
+            board.press(step.press)
+        elif step.unplug == "camera":
+            await camera.cut()
+        elif step.unplug is not None:
+            wires[step.unplug].unplug()
+        await asyncio.sleep(step.lasts.total_seconds())
+        if step.press is not None:
+            board.press(step.press, on=False)
+        elif step.unplug == "camera":
+            await camera.restore()
+        elif step.unplug is not None:
+            wires[step.unplug].plug()
+
+    await asyncio.gather(*(carry_out(step) for step in scenario.timeline))
+
+
+def _write_config(scenario: Scenario, folder: Path, broker_url: str, camera_url: str) -> Path:
+    """The agent's configuration as a file, with the names of this run put in."""
+    from ruamel.yaml import YAML
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: fill(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [fill(one) for one in value]
+        if isinstance(value, str):
+            for word, filling in (("folder", str(folder)), ("broker", broker_url), ("camera", camera_url)):
+                value = value.replace("{" + word + "}", filling)
+        return value
+
+    path = folder / "config.yaml"
+    with path.open("w") as file:
+        YAML(typ="safe").dump(fill(scenario.config), file)
+    return path

@@ -1,0 +1,149 @@
+"""A camera's picture: the photograph of a man walking over a photographed field, served as a real stream.
+
+What is in the picture is a pure function of the second; whether somebody is seen in it is up to the detector.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from models.detection import Frame
+
+PICTURES = Path(__file__).parent / "pictures"
+WIDTH, HEIGHT = 640, 360
+TALL = 0.62
+"""The man's height as a share of the picture's."""
+WALK_S = 4.0
+BOUNDARY = b"frame"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A man comes in from the left at ``comes_s``, stands in the middle, and leaves at ``leaves_s``."""
+
+    comes_s: float = 5.0
+    leaves_s: float = 40.0
+    seed: int = 0
+
+    def where(self, second: float) -> float | None:
+        """The left edge of the man as a share of the width, or None where he is out of the picture."""
+        arrived_s, gone_s = self.comes_s + WALK_S, self.leaves_s + WALK_S
+        if not self.comes_s <= second <= gone_s:
+            return None
+        if second < arrived_s:
+            return -0.35 + 0.7 * (second - self.comes_s) / WALK_S
+        if second < self.leaves_s:
+            return 0.35
+        return 0.35 + 0.7 * (second - self.leaves_s) / WALK_S
+
+    def picture(self, second: float) -> Frame:
+        """The picture at ``second``: uint8, 360 x 640 x 3."""
+        import numpy as np
+
+        field, man, alpha = self._parts
+        noise = np.random.default_rng([self.seed, int(second * 1000)]).integers(
+            -6, 7, field.shape[:2], np.int16
+        )
+        picture = field.astype(np.int16)
+        left_share = self.where(second)
+        if left_share is not None:
+            bob = round(2 * np.sin(second * 6)) if abs(left_share - 0.35) > 0.01 else 0
+            left, top = round(left_share * WIDTH), HEIGHT - man.shape[0] + bob
+            first, last = max(0, -left), min(man.shape[1], WIDTH - left)
+            rows = min(man.shape[0], HEIGHT - top)
+            if last > first:
+                spot = picture[top : top + rows, left + first : left + last]
+                share = alpha[:rows, first:last]
+                spot[:] = (man[:rows, first:last] * share + spot * (1 - share)).astype(np.int16)
+        picture += noise[:, :, None]
+        return np.asarray(np.clip(picture, 0, 255), np.uint8)
+
+    @cached_property
+    def _parts(self) -> tuple[Any, Any, Any]:
+        """Field, man and his outline (0..1), read once."""
+        import cv2
+        import numpy as np
+
+        field = cv2.imread(str(PICTURES / "field.jpg"))
+        man = cv2.imread(str(PICTURES / "man.png"), cv2.IMREAD_UNCHANGED)
+        if field is None or man is None:
+            raise FileNotFoundError(f"{PICTURES}: man.png or field.jpg is missing")
+        scale = TALL * HEIGHT / man.shape[0]
+        man = cv2.resize(man, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        return field, man[:, :, :3].astype(np.float32), man[:, :, 3:].astype(np.float32) / 255
+
+
+class Stream:
+    """The scene as MJPEG over HTTP on loopback; ``cut`` ends it like a pulled cable, ``restore`` mends it."""
+
+    def __init__(self, scene: Scene, fps: float, port: int) -> None:
+        self._scene = scene
+        self._fps = fps
+        self._port = port
+        self._server: asyncio.Server | None = None
+        self._began_s = time.monotonic()
+        self._clients: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/camera.mjpg"
+
+    def second(self) -> float:
+        """How far the scene is."""
+        return time.monotonic() - self._began_s
+
+    async def restore(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            for client in list(self._clients):
+                client.close()
+            self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
+        with suppress(OSError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary="
+                + BOUNDARY
+                + b"\r\n\r\n"
+            )
+            while not writer.is_closing():
+                jpeg = await asyncio.to_thread(self._jpeg, self.second())
+                head = b"--%s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (
+                    BOUNDARY,
+                    len(jpeg),
+                )
+                writer.write(head + jpeg + b"\r\n")
+                await writer.drain()
+                await asyncio.sleep(1 / self._fps)
+        self._clients.discard(writer)
+        writer.close()
+
+    def _jpeg(self, second: float) -> bytes:
+        import cv2
+
+        good, data = cv2.imencode(".jpg", self._scene.picture(second), [cv2.IMWRITE_JPEG_QUALITY, 85])
+        if not good:
+            raise OSError("the picture could not be packed")
+        return bytes(data)
+
+
+@asynccontextmanager
+async def stream(scene: Scene, fps: float = 10.0, port: int = 0) -> AsyncIterator[Stream]:
+    """The scene's stream while the block runs."""
+    server = Stream(scene, fps, port)
+    await server.restore()
+    try:
+        yield server
+    finally:
+        await server.cut()

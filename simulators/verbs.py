@@ -1,0 +1,113 @@
+"""The top floor's verbs: ``centre``, ``demo``, ``simulate``. They join the command line by an entry point."""
+
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.topics import ROOT
+
+
+@click.command()
+@click.option(
+    "--db",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="SQLite file to keep messages in.",
+)
+@click.option("--broker", required=True, envvar="RINGPOST_BROKER", help="mqtt://HOST:PORT; RINGPOST_BROKER.")
+@click.option("--root", default=ROOT, show_default=True, help="ringpost-sim/v1 for simulations.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, every message.")
+def centre(db: Path, broker: str, root: str, as_json: bool) -> None:
+    """Receive what devices say, store it, and give receipts: the reference for real centres."""
+    from pydantic import ValidationError
+
+    from simulators.centre import centre_command
+
+    try:
+        raise SystemExit(centre_command(db, broker, root, as_json))
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        click.echo(f"centre: --broker: {message}", err=True)
+        raise SystemExit(2) from None
+
+
+@click.command()
+@click.option("--duration", help="Stop after this long, such as 30s; the scenario's own length if not given.")
+@click.option("--broker", help="A running broker; one is started if not given.")
+@click.option("--headless", is_flag=True, help="No pauses for a reader; for CI.")
+def demo(duration: str | None, broker: str | None, headless: bool) -> None:
+    """Show the whole system on this machine: nothing plugged in, no broker to install."""
+    click.echo(
+        "ringpost demo: a real broker, simulated hardware on ptys and a video stream, the real detector."
+    )
+    click.echo("Each line below came back from the broker.\n")
+    if not headless:
+        time.sleep(2)
+    raise SystemExit(_play("bridge_rescue", duration, broker, as_json=False))
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--broker", help="A running broker; one is started if not given.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line, every message that reaches the broker."
+)
+def simulate(scenario: str, broker: str | None, as_json: bool) -> None:
+    """Play a scenario and check its expectations; exit code 1 where one is missed."""
+    raise SystemExit(_play(scenario, None, broker, as_json))
+
+
+def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool) -> int:
+    from agent.durations import parse_duration
+    from agent.log import set_up_log
+    from simulators.broker import LocalBroker
+    from simulators.centre import line
+    from simulators.scenario import find_scenario, missed, play
+
+    set_up_log("error")
+    try:
+        scenario = find_scenario(name)
+        if duration is not None:
+            scenario = scenario.model_copy(update={"duration": parse_duration(duration)})
+    except (OSError, ValueError) as error:
+        click.echo(f"simulate: {error}", err=True)
+        return 2
+    shown: dict[str, int] = {}
+
+    def say(device: str, topic: str, body: dict[str, Any]) -> None:
+        if as_json:
+            click.echo(json.dumps({"device": device, "topic": topic, "message": body}))
+            return
+        shown[topic] = shown.get(topic, 0) + 1
+        if topic in ("alert", "status") or (topic == "position" and shown[topic] in (1, 2)):
+            click.echo(line(device, topic, body))
+
+    with tempfile.TemporaryDirectory(prefix="ringpost-") as folder:
+        local = None if broker_url else LocalBroker()
+        try:
+            if local is not None:
+                local.start()
+            url = broker_url or (local.url if local else "")
+            heard = asyncio.run(play(scenario, url, Path(folder), say))
+        except (OSError, ValueError) as error:
+            click.echo(f"simulate: {error}", err=True)
+            return 69
+        except KeyboardInterrupt:
+            return 130
+        finally:
+            if local is not None:
+                local.stop()
+    wrong = missed(scenario, heard)
+    counts = ", ".join(f"{count} {topic}" for topic, count in sorted(shown.items()))
+    if not as_json:
+        click.echo(f"\n{len(heard.messages)} messages came back: {counts}")
+    for one in wrong:
+        click.echo(f"MISSED {one}", err=True)
+    if not wrong and not as_json:
+        click.echo(f"{scenario.name}: all {len(scenario.expect) + len(scenario.never)} expectations were met")
+    return 1 if wrong else 0

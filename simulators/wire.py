@@ -1,0 +1,73 @@
+"""The far end of a serial line: a pty with a stable name, which can be unplugged and plugged in again."""
+
+import os
+import pty
+import select
+import termios
+import tty
+from contextlib import suppress
+from pathlib import Path
+
+
+class Wire:
+    """``path`` is a symlink to the pty, as udev makes one for hardware; it is gone while unplugged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._master: int | None = None
+        self.plug()
+
+    @property
+    def plugged(self) -> bool:
+        return self._master is not None
+
+    def plug(self, path: Path | None = None) -> None:
+        """A new device under the same name, or another."""
+        self.unplug()
+        self.path = path or self.path
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        os.set_blocking(master, False)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.unlink(missing_ok=True)
+        self.path.symlink_to(os.ttyname(slave))
+        os.close(slave)
+        self._master = master
+
+    def unplug(self) -> None:
+        """The device vanishes: its reader gets an error, its name is gone."""
+        if self._master is not None:
+            self.path.unlink(missing_ok=True)
+            os.close(self._master)
+            self._master = None
+
+    def heard(self) -> bool:
+        """Whether somebody has the line open."""
+        if self._master is None:
+            return False
+        poll = select.poll()
+        poll.register(self._master, 0)
+        return not any(events & select.POLLHUP for _, events in poll.poll(0))
+
+    def write(self, data: bytes) -> int:
+        """Says ``data``; what nobody takes is lost, as on a real line. How many bytes went."""
+        if self._master is None or not self.heard():
+            return 0
+        with suppress(BlockingIOError, OSError):
+            return os.write(self._master, data)
+        return 0
+
+    def read(self) -> bytes:
+        """What the other side said since the last time."""
+        if self._master is None:
+            return b""
+        with suppress(BlockingIOError, OSError):
+            return os.read(self._master, 4096)
+        return b""
+
+    def __enter__(self) -> "Wire":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(termios.error):
+            self.unplug()
