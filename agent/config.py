@@ -182,6 +182,8 @@ def _keys(schema: dict[str, Any], loc: tuple[int | str, ...]) -> list[str]:
             node = resolve(node["properties"][step])
         elif isinstance(node.get("additionalProperties"), dict):
             node = resolve(node["additionalProperties"])
+        elif "patternProperties" in node:
+            node = resolve(next(iter(node["patternProperties"].values())))
         elif "items" in node:
             node = resolve(node["items"])
         elif options:

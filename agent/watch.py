@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 STALE_AFTER_S = 150.0
-"""A device that said nothing for this long (two and a half health periods) is stale, whatever it said last."""
+"""A device that said nothing for this long (two and a half health periods) is stale."""
 
 
 @dataclass

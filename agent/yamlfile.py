@@ -73,6 +73,8 @@ def load_yaml(text: str, name: str) -> Any:
             if depth > MAX_DEPTH:
                 raise fail(event.start_mark.line + 1, f"nested deeper than {MAX_DEPTH}")
         tree = YAML(typ="rt").load(StringIO(text))
+    except BadConfig:
+        raise
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = re.sub(r"\s+", " ", error.problem or error.context or "not YAML").strip()

@@ -11,10 +11,12 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from firmware_bridge.line import SerialLine
 from firmware_bridge.readings import Fix, Value
+
+Message: TypeAlias = dict[str, Any]
 
 KNOT_MPS = 1852 / 3600
 LIVE_QUALITY = frozenset({1, 2, 3, 4, 5})
@@ -113,31 +115,31 @@ class NmeaDecoder:
         """Nothing: it only listens."""
         return b""
 
-    def _take(self, kind: str, message: Any, fields: list[str]) -> None:
+    def _take(self, kind: str, message: Message, fields: list[str]) -> None:
         epoch = self._epoch
         if kind == "GSA":
-            epoch.dimension = max(epoch.dimension, _whole(message.navMode) or 0)
+            epoch.dimension = max(epoch.dimension, _whole(message.get("navMode")) or 0)
         elif kind == "GST":
-            north, east = _number(message.stdLat), _number(message.stdLong)
+            north, east = _number(message.get("stdLat")), _number(message.get("stdLong"))
             if north is not None and east is not None:
                 epoch.error_m = round(math.hypot(north, east), 2)
         elif kind == "VTG":
-            epoch.speed_mps = _scaled(message.sogn, KNOT_MPS)
-            epoch.course_deg = _number(message.cogt)
+            epoch.speed_mps = _scaled(message.get("sogn"), KNOT_MPS)
+            epoch.course_deg = _number(message.get("cogt"))
         elif kind != "ZDA":
             self._take_position(kind, message, fields)
 
-    def _take_position(self, kind: str, message: Any, fields: list[str]) -> None:
+    def _take_position(self, kind: str, message: Message, fields: list[str]) -> None:
         epoch = self._epoch
-        mode = str(message.__dict__.get("posMode") or "")
+        mode = str(message.get("posMode") or "")
         if kind == "GGA":
-            valid = _whole(message.quality) in LIVE_QUALITY
+            valid = _whole(message.get("quality")) in LIVE_QUALITY
         elif kind == "GNS":
             valid = any(one not in NOT_LIVE_MODE for one in mode)
         else:
-            valid = message.status == "A" and not (mode and mode in NOT_LIVE_MODE)
+            valid = message.get("status") == "A" and not (mode and mode in NOT_LIVE_MODE)
         at = _LATITUDE_FIELD[kind]
-        position = _position(message, fields[at], fields[at + 2])
+        position = _position(message, fields[at : at + 3])
         if not valid or position is None:
             epoch.refused = True
             if valid:
@@ -145,12 +147,12 @@ class NmeaDecoder:
             return
         epoch.positions = [*(epoch.positions or []), position]
         if kind == "RMC":
-            epoch.speed_mps = _scaled(message.spd, KNOT_MPS)
-            epoch.course_deg = _number(message.cog)
+            epoch.speed_mps = _scaled(message.get("spd"), KNOT_MPS)
+            epoch.course_deg = _number(message.get("cog"))
         elif kind in ("GGA", "GNS"):
-            epoch.satellites = _whole(message.numSV)
-            epoch.hdop = _number(message.HDOP)
-            epoch.alt_m = _number(message.alt)
+            epoch.satellites = _whole(message.get("numSV"))
+            epoch.hdop = _number(message.get("HDOP"))
+            epoch.alt_m = _number(message.get("alt"))
 
     def _fix(self, epoch: _Epoch) -> Fix:
         moment = self._moment(epoch.time_of_day)
@@ -172,12 +174,12 @@ class NmeaDecoder:
             course_deg=epoch.course_deg,
         )
 
-    def _take_date(self, message: Any, moment: timedelta | None) -> None:
-        found = message.__dict__.get("date")
-        if found is None and message.__dict__.get("year"):
+    def _take_date(self, message: Message, moment: timedelta | None) -> None:
+        found = message.get("date")
+        if found is None and message.get("year"):
             try:
-                found = date(int(message.year), int(message.month), int(message.day))
-            except ValueError:
+                found = date(int(message["year"]), int(message["month"]), int(message["day"]))
+            except (ValueError, KeyError, TypeError):
                 found = None
         if isinstance(found, date):
             self._date, self._date_at = found, moment
@@ -237,12 +239,14 @@ def _degrees(value: float, sides: str, width: int) -> str:
     return f"{int(whole):0{width}d}{minutes:08.5f},{sides[value < 0]}"
 
 
-def _parse(sentence: bytes) -> Any:
+def _parse(sentence: bytes) -> Message | None:
+    """The sentence's fields by pynmeagps' names; short sentences lack the last ones."""
     from pynmeagps import NMEAReader
     from pynmeagps.exceptions import NMEAMessageError, NMEAParseError, NMEATypeError
 
     try:
-        return NMEAReader.parse(sentence + b"\r\n", validate=0)
+        parsed = NMEAReader.parse(sentence + b"\r\n", validate=0)
+        return dict(parsed.__dict__)
     except (NMEAMessageError, NMEAParseError, NMEATypeError, ValueError, IndexError, KeyError, TypeError):
         return None
 
@@ -259,14 +263,14 @@ def _time_of_day(fields: list[str], kind: str) -> timedelta | None:
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
-def _position(message: Any, lat_text: str, lon_text: str) -> tuple[float, float] | None:
+def _position(message: Message, texts: list[str]) -> tuple[float, float] | None:
     """Latitude and longitude where both are whole and can be: ranges, minutes below 60, not 0/0."""
-    lat, lon = _number(message.lat), _number(message.lon)
-    if lat is None or lon is None or not message.NS or not message.EW:
+    lat, lon = _number(message.get("lat")), _number(message.get("lon"))
+    if lat is None or lon is None or not message.get("NS") or not message.get("EW"):
         return None
     if abs(lat) > 90 or abs(lon) > 180 or (lat == 0 and lon == 0):
         return None
-    if float(lat_text) % 100 >= 60 or float(lon_text) % 100 >= 60:
+    if any(float(text) % 100 >= 60 for text in texts[::2]):  # ddmm.mmmm, N, dddmm.mmmm
         return None
     return lat, lon
 

@@ -1,0 +1,159 @@
+"""What a technician writes wrong, and what he is told: file, line, path, and what would be right."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from agent.config import json_schema, parse, read
+from agent.durations import format_duration, parse_duration
+from agent.yamlfile import BadConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+GOOD = """\
+schema_version: 1
+device: bridge-07
+kind: checkpoint_camera
+place: {ring: perimeter, domain: ground, site: bridge, post: north, lat: 32.1, lon: 118.7}
+broker: {url: "mqtt://127.0.0.1:1883"}
+sources:
+  gnss: {kind: nmea, port: /dev/ttyUSB0}
+  cam1:
+    kind: camera
+    url: clips/a.mp4
+    purpose: bridge rescue
+    detector: {labels: [person]}
+    zones:
+      rail: [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]
+rules:
+  dwell: {kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s}
+  quiet: {kind: silence, source: gnss}
+"""
+
+
+def told(text: str) -> list[str]:
+    with pytest.raises(BadConfig) as caught:
+        parse(text, name="c.yaml", base=Path("/etc/ringpost"))
+    return caught.value.lines()
+
+
+def swap(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+WRONG = [
+    ("unknown key", swap("purpose:", "purpos:"), [
+        "c.yaml:8: sources.cam1.purpose: is required",
+        "c.yaml:11: sources.cam1.purpos: unknown key; did you mean 'purpose'? known: detector, fps, kind, loop, open_timeout, purpose, read_timeout, url, zones",
+    ]),
+    ("unknown kind", swap("kind: zone_dwell", "kind: zone_dwel"), [
+        "c.yaml:16: rules.dwell.kind: unknown kind 'zone_dwel'; did you mean 'zone_dwell'? known: silence, switch, zone_dwell, zone_enter",
+    ]),
+    ("no kind", swap("kind: nmea, ", ""), ["c.yaml:7: sources.gnss: kind is required"]),
+    ("no such zone", swap("zone: rail", "zone: rial"), ["c.yaml:16: rules.dwell.zone: no zone 'rial' on cam1; did you mean 'rail'? known: rail"]),
+    ("no such source", swap("source: gnss", "source: gns"), ["c.yaml:17: rules.quiet.source: no source 'gns'; did you mean 'gnss'? known: cam1, gnss"]),
+    ("label not watched", swap("dwell: 20s", "dwell: 20s, labels: [boat]"), ["c.yaml:16: rules.dwell.labels: cam1 does not watch for 'boat'; known: person"]),
+    ("no duration", swap("20s", "20 sec"), ["c.yaml:16: rules.dwell.dwell: '20 sec' is not a duration; write a number and ms, s, m, h or d, such as 20s or 1.5m"]),
+    ("crossing zone", swap("[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]", "[[0, 0], [1, 1], [1, 0], [0, 1]]"), ["c.yaml:14: sources.cam1.zones.rail: the outline crosses itself; give its corners in order"]),
+    ("corner outside", swap("[0.9, 0.9]", "[0.9, 1.9]"), ["c.yaml:14: sources.cam1.zones.rail.2.1: input should be less than or equal to 1"]),
+    ("latitude", swap("lat: 32.1", "lat: 132.1"), ["c.yaml:4: place.lat: input should be less than or equal to 90"]),
+    ("half a position", swap(", lon: 118.7", ""), ["c.yaml:4: place: lat and lon go together"]),
+    ("plain broker", swap("127.0.0.1", "broker.example"), ["c.yaml:5: broker: mqtt:// to broker.example is not encrypted; use mqtts://, or say insecure: true aloud"]),
+    ("inline secret", swap('"mqtt://127.0.0.1:1883"', '"mqtts://h", cert: a.pem, key: geheim'), ["c.yaml:5: broker.key: a secret never stands in the configuration; write {file: …}, {credential: …} or {env: …}"]),
+    ("device name", swap("bridge-07", "Bridge 07"), ["c.yaml:2: device: string should match pattern '^[a-z0-9-]{1,32}$'"]),
+    ("version", swap("schema_version: 1", "schema_version: 2"), ["c.yaml:1: schema_version: input should be 1"]),
+    ("duplicate key", GOOD + "rules: {}\n", ['c.yaml:18: found duplicate key "rules"']),
+    ("tab", swap("  gnss:", "\tgnss:"), ["c.yaml:7: found character '\\t' that cannot start any token"]),
+    ("open bracket", swap("[person]", "[person"), ["c.yaml:12: expected ',' or ']', but got '}'"]),
+    ("alias", swap("device: bridge-07", "device: &x bridge-07") + "x: *x\n", ["c.yaml:18: anchors and aliases (& and *) are not supported; write it out"]),
+    ("a list", "- 1\n", ["c.yaml:1: a configuration is a mapping (key: value); see configs/ for examples"]),
+    ("empty", "", ["c.yaml:1: a configuration is a mapping (key: value); see configs/ for examples"]),
+    ("deep", "a: " + "[" * 200 + "]" * 200, ["c.yaml:1: nested deeper than 32"]),
+    ("large", "a: " + "x" * 300_000, ["c.yaml:1: larger than 256 KiB"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "lines"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_each_mistake_is_named_with_its_line(text: str, lines: list[str]) -> None:
+    assert told(text) == lines
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    text = swap("lat: 32.1", "lat: 132.1").replace("20s", "soon").replace("kind: nmea", "kind: nema")
+    assert [line.split(":")[1] for line in told(text)] == ["4", "7", "16"]
+
+
+def test_the_secret_is_not_repeated() -> None:
+    assert "geheim" not in "\n".join(
+        told(swap('"mqtt://127.0.0.1:1883"', '"mqtts://h", cert: a.pem, key: geheim'))
+    )
+    assert "geheim" not in "\n".join(told(swap("mqtt://127", "mqtt://u:geheim@127")))
+
+
+def test_relative_paths_are_relative_to_the_file() -> None:
+    config = parse(GOOD, name="c.yaml", base=Path("/etc/ringpost"))
+    assert config.sources["cam1"].url == "/etc/ringpost/clips/a.mp4"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_shipped_configurations_are_good(path: Path) -> None:
+    config = read(path)
+    assert config.kind == path.stem
+    assert config.rules
+
+
+def test_there_is_one_for_each_post() -> None:
+    kinds = {path.stem for path in CONFIGS}
+    assert {"checkpoint_camera", "patrol_boat", "drone_ground_station", "watch_point"} <= kinds
+
+
+def test_the_schema_is_one_and_takes_the_shipped_configurations() -> None:
+    from ruamel.yaml import YAML
+
+    schema = json_schema()
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for path in CONFIGS:
+        assert list(validator.iter_errors(YAML(typ="safe").load(path.read_text()))) == []
+    assert list(validator.iter_errors({"schema_version": 1, "device": "x", "kund": "y"}))
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_refused_in_words(text: str) -> None:
+    with pytest.raises(BadConfig):
+        parse(text, name="c.yaml", base=Path())
+
+
+@given(st.integers(0, len(GOOD) - 1), st.integers(0, len(GOOD)), st.text(max_size=5))
+def test_any_edit_is_taken_or_refused_in_words(start: int, end: int, put: str) -> None:
+    text = GOOD[:start] + put + GOOD[max(start, end) :]
+    with suppress(BadConfig):
+        parse(text, name="c.yaml", base=Path())
+        return
+    lines = told(text)
+    assert lines
+    assert all(line.startswith("c.yaml:") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("20s", 20), ("500ms", 0.5), ("1.5m", 90), ("2h", 7200), ("7d", 604800), (3, 3), (0.5, 0.5)],
+)
+def test_durations(text: object, seconds: float) -> None:
+    duration = parse_duration(text)
+    assert duration.total_seconds() == seconds
+    assert parse_duration(format_duration(duration)) == duration
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "-1s", "1 fortnight", "1e99s", None, True, [], "9" * 30 + "s", -1, float("nan")]
+)
+def test_what_is_no_duration_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)

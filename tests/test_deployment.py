@@ -1,0 +1,244 @@
+"""A pushed configuration with injected application: applied, rejected or rolled back, also over a restart."""
+
+import asyncio
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.config import Config, digest
+from agent.deployment import FILE, Deployment
+from agent.yamlfile import BadConfig
+
+LOCAL = """\
+schema_version: 1
+device: bridge-07
+kind: watch_point
+place: {ring: perimeter, domain: ground, site: bridge, post: north}
+broker: {url: "mqtt://127.0.0.1:1883"}
+sources:
+  board: {kind: sensor_board, port: /dev/null}
+rules:
+  panic: {kind: switch, source: board, name: panic_button, severity: warning}
+"""
+BETTER = LOCAL.replace("severity: warning", "severity: critical")
+
+
+class Device:
+    """A folder with a local file, and what was applied and reported."""
+
+    def __init__(self, folder: Path) -> None:
+        self.local = folder / "agent.yaml"
+        self.local.write_text(LOCAL)
+        self.folder = folder / "data"
+        self.applied: list[str] = []
+        self.reported: list[dict[str, Any]] = []
+        self.reachable = True
+        self.deployment = Deployment.boot(self.local, self.folder)
+
+    def reboot(self) -> Deployment:
+        self.deployment = Deployment.boot(self.local, self.folder)
+        return self.deployment
+
+    def severity(self) -> str:
+        return self.deployment.config.rules["panic"].severity
+
+    def push(self, body: str, revision: int, **more: Any) -> dict[str, Any]:
+        """Pushes and gives what is reported at the end."""
+        payload = {"revision": revision, "sha256": digest(body), "body": body, "confirm_within_s": 2} | more
+        return self.handle(json.dumps(payload).encode())
+
+    def handle(self, payload: bytes) -> dict[str, Any]:
+        async def apply(config: Config) -> None:
+            self.applied.append(config.rules["panic"].severity)
+
+        async def proved() -> None:
+            if not self.reachable:
+                raise TimeoutError
+
+        async def report() -> None:
+            self.reported.append(self.deployment.reported())
+
+        asyncio.run(self.deployment.handle(payload, apply, proved, report))
+        return self.deployment.reported()
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    return Device(tmp_path)
+
+
+def test_a_good_push_is_applied_and_survives_a_restart(device: Device) -> None:
+    answer = device.push(BETTER, 1)
+    assert (answer["state"], answer["revision"], answer["active"]["revision"]) == ("applied", 1, 1)
+    assert [report["state"] for report in device.reported] == ["pending", "applied"]
+    assert device.applied == ["critical"]
+    device.reboot()
+    assert device.severity() == "critical"
+    assert device.deployment.reported()["active"] == {
+        "revision": 1,
+        "sha256": digest(BETTER),
+        "source": "push",
+    }
+
+
+def test_the_same_push_again_does_nothing(device: Device) -> None:
+    device.push(BETTER, 1)
+    before = len(device.reported)
+    assert device.push(BETTER, 1)["state"] == "applied"
+    assert device.applied == ["critical"]
+    assert len(device.reported) == before
+
+
+REJECTED = [
+    ("typo", LOCAL.replace("severity", "severty"), {}, "rules.panic.severty", "unknown key; did you mean 'severity'?"),
+    ("no yaml", "a: [", {}, "", "expected the node content"),
+    ("another device", LOCAL.replace("bridge-07", "bridge-08"), {}, "device", "is 'bridge-08', but this device is 'bridge-07'"),
+    ("another data folder", LOCAL + "data: {directory: /elsewhere}\n", {}, "data.directory", "can't be changed by push"),
+    ("wrong sha", BETTER, {"sha256": "0" * 64}, "sha256", "does not fit the body"),
+    ("other base", BETTER, {"base_revision": 4}, "base_revision", "was made for revision 4, but 0 is in force"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "path", "message"), [case[1:] for case in REJECTED], ids=[case[0] for case in REJECTED]
+)
+def test_a_bad_push_is_rejected_with_its_path(
+    device: Device, body: str, more: dict[str, Any], path: str, message: str
+) -> None:
+    answer = device.push(body, 1, **more)
+    assert answer["state"] == "rejected"
+    assert answer["errors"][0]["path"] == path
+    assert message in answer["errors"][0]["message"]
+    assert device.applied == []
+    assert answer["active"]["source"] == "local"
+    assert device.reboot().config.rules["panic"].severity == "warning"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"{", b"[]", b'{"revision": "x"}', b'{"revision": 0, "sha256": "", "body": ""}', b"\xff\xfe"],
+)
+def test_what_is_no_push_is_rejected(device: Device, payload: bytes) -> None:
+    assert device.handle(payload)["state"] == "rejected"
+    assert device.applied == []
+
+
+def test_an_older_revision_is_rejected(device: Device) -> None:
+    device.push(BETTER, 5)
+    answer = device.push(LOCAL, 4)
+    assert (answer["state"], answer["errors"][0]["message"]) == (
+        "rejected",
+        "4 is not newer than 5; the next is 6",
+    )
+    assert device.push(LOCAL, 6)["state"] == "applied"
+
+
+def test_what_cannot_reach_the_broker_is_rolled_back(device: Device) -> None:
+    device.reachable = False
+    answer = device.push(BETTER, 1)
+    assert (answer["state"], answer["active"]["source"]) == ("rolled_back", "local")
+    assert answer["reason"] == "the broker was not reached under it within 2 s"
+    assert device.applied == ["critical", "warning"]
+    device.reboot()
+    assert device.severity() == "warning"
+    device.reachable = True
+    assert device.push(BETTER, 1)["state"] == "rolled_back"  # the retained push comes again: it was answered
+    assert device.push(BETTER, 2)["state"] == "applied"
+
+
+def test_a_bug_while_applying_is_rolled_back(device: Device) -> None:
+    async def scene() -> None:
+        async def apply(config: Config) -> None:
+            if config.rules["panic"].severity == "critical":
+                raise KeyError("a bug")
+
+        async def nothing() -> None:
+            return
+
+        payload = json.dumps({"revision": 1, "sha256": digest(BETTER), "body": BETTER}).encode()
+        await device.deployment.handle(payload, apply, nothing, nothing)
+
+    asyncio.run(scene())
+    assert device.deployment.reported()["state"] == "rolled_back"
+    assert "KeyError" in device.deployment.reported()["reason"]
+
+
+def test_power_lost_during_a_trial_brings_the_old_one_back(device: Device) -> None:
+    async def scene() -> None:
+        async def cut(*_: Any) -> None:
+            raise SystemExit  # the power goes
+
+        async def nothing() -> None:
+            return
+
+        payload = json.dumps({"revision": 1, "sha256": digest(BETTER), "body": BETTER}).encode()
+        await device.deployment.handle(payload, cut, nothing, nothing)
+
+    with pytest.raises(SystemExit):
+        asyncio.run(scene())
+    device.reboot()
+    assert device.severity() == "warning"
+    assert device.deployment.reported()["state"] == "rolled_back"
+    assert "restarted" in device.deployment.reported()["reason"]
+
+
+def test_a_local_edit_wins_over_an_older_push(device: Device) -> None:
+    device.push(BETTER, 1)
+    device.local.write_text(LOCAL.replace("severity: warning", "severity: info"))
+    device.reboot()
+    assert device.severity() == "info"
+    assert device.deployment.reported()["active"]["source"] == "local"
+
+
+def test_a_broken_local_file_does_not_silence_a_device_that_ran(device: Device) -> None:
+    device.local.write_text("device: [")
+    device.reboot()
+    assert device.severity() == "warning"
+    assert "agent.yaml:1" in str(device.deployment.trouble)
+    device.local.unlink()
+    device.reboot()
+    assert device.severity() == "warning"
+
+
+def test_a_broken_first_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text("device: [")
+    with pytest.raises(BadConfig):
+        Deployment.boot(file, tmp_path / "data")
+
+
+def test_a_damaged_ledger_is_set_aside(device: Device) -> None:
+    ledger = device.folder / FILE
+    ledger.write_text('{"active": ')
+    device.reboot()
+    assert device.severity() == "warning"
+    assert ledger.with_suffix(".damaged").read_text() == '{"active": '
+
+
+def test_at_every_moment_the_file_holds_a_good_configuration(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The n-th write fails, for each n: after a restart the device runs the old configuration or the new."""
+    import agent.deployment as module
+
+    write = module.write_durably
+    for failing in range(4):
+        count = 0
+
+        def maybe(path: Path, data: bytes, failing: int = failing) -> None:
+            nonlocal count
+            count += 1
+            if count - 1 == failing:
+                raise OSError("no space left on device")
+            write(path, data)
+
+        monkeypatch.setattr(module, "write_durably", maybe)
+        other = BETTER if failing % 2 else LOCAL.replace("severity: warning", "severity: info")
+        with suppress(OSError):
+            device.push(other, 10 + failing)
+        monkeypatch.setattr(module, "write_durably", write)
+        device.reboot()
+        assert device.severity() in ("warning", "critical", "info")
