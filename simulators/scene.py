@@ -110,7 +110,7 @@ class Stream:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):  # the client left, or the demo ends
             await reader.readuntil(b"\r\n\r\n")
             writer.write(
                 b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary="

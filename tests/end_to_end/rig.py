@@ -1,0 +1,177 @@
+"""A device under test: the real agent in a process of its own, a real broker, ptys, a video stream, the centre."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from agent.supervisor import supervise
+from agent.topics import ROOT
+from agent.transport import Broker
+from simulators.broker import Kind, LocalBroker, mosquitto_path
+from simulators.centre import Centre
+from simulators.devices import Board, Receiver
+from simulators.scene import Scene, Stream, stream
+from simulators.wire import Wire
+
+BROKERS: list[Kind] = ["rumqttd", *(["mosquitto"] if mosquitto_path() else [])]  # type: ignore[list-item]
+
+CONFIG = """\
+schema_version: 1
+device: rig-1
+kind: checkpoint_camera
+place: {{ring: perimeter, domain: ground, site: rig, post: north}}
+broker: {{url: "{broker}", resend_after: 5s}}
+reporting: {{telemetry_every: 1s, position_every: 1s, health_every: 5s}}
+sources:
+  gnss: {{kind: nmea, port: "{folder}/gnss"}}
+  board: {{kind: sensor_board, port: "{folder}/board"}}
+{camera}
+rules:
+  panic: {{kind: switch, source: board, name: panic_button, severity: critical}}
+  tamper: {{kind: switch, source: board, name: tamper, severity: warning}}
+  quiet: {{kind: silence, source: gnss, after: 2s}}
+{camera_rule}
+"""
+CAMERA = """\
+  cam1:
+    kind: camera
+    url: "{url}"
+    purpose: a test
+    detector: {{labels: [person]}}
+    zones: {{rail: [[0.25, 0.6], [0.75, 0.6], [0.75, 1.0], [0.25, 1.0]]}}
+"""
+CAMERA_RULE = "  rail: {kind: zone_dwell, camera: cam1, zone: rail, dwell: 3s, severity: critical}"
+
+
+class Rig:
+    """All that is around one agent."""
+
+    def __init__(self, folder: Path, broker: LocalBroker) -> None:
+        self.folder = folder
+        self.broker = broker
+        self.db = folder / "centre.db"
+        self.config = folder / "agent.yaml"
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.agent: subprocess.Popen[bytes] | None = None
+        self.gnss: Wire
+        self.line: Wire
+        self.board: Board
+        self.camera: Stream | None = None
+        self.centre: Centre
+
+    def write_config(self, text: str | None = None) -> str:
+        camera = CAMERA.format(url=self.camera.url) if self.camera else ""
+        text = text or CONFIG.format(
+            folder=self.folder,
+            broker=self.broker.url,
+            camera=camera,
+            camera_rule=CAMERA_RULE if camera else "",
+        )
+        self.config.write_text(text)
+        return text
+
+    def start_agent(self) -> None:
+        log = (self.folder / "agent.log").open("ab")
+        command = [
+            sys.executable,
+            "-m",
+            "agent",
+            "run",
+            str(self.config),
+            "--data",
+            str(self.folder / "data"),
+        ]
+        root = Path(__file__).resolve().parents[2]
+        self.agent = subprocess.Popen(command, stderr=log, stdout=log, cwd=root)
+        log.close()
+
+    def end_agent(self, how: signal.Signals = signal.SIGTERM) -> int:
+        assert self.agent is not None
+        os.kill(self.agent.pid, how)
+        code = self.agent.wait(15)
+        self.agent = None
+        return code
+
+    def log(self) -> str:
+        return (self.folder / "agent.log").read_text()
+
+    def alerts(self, rule: str) -> list[tuple[str, str]]:
+        """(alert_id, phase) of a rule, as they came from the broker."""
+        return [
+            (body["alert"]["alert_id"], body["alert"]["phase"])
+            for topic, body in self.heard
+            if topic == "alert" and body["alert"]["rule"] == rule
+        ]
+
+    def stored(self, rule: str) -> dict[str, list[str]]:
+        """Phases by alert_id in the centre's database, in the order of their numbers."""
+        with sqlite3.connect(self.db) as db:
+            rows = db.execute("SELECT body FROM message WHERE topic = 'alert' ORDER BY epoch, seq").fetchall()
+        found: dict[str, list[str]] = {}
+        for (text,) in rows:
+            alert = json.loads(text)["alert"]
+            if alert["rule"] == rule:
+                found.setdefault(alert["alert_id"], []).append(alert["phase"])
+        return found
+
+    def last(self, topic: str) -> dict[str, Any]:
+        return next((body for heard, body in reversed(self.heard) if heard == topic), {})
+
+    async def until(self, check: Callable[[], bool], within_s: float = 20.0, what: str = "") -> None:
+        try:
+            async with asyncio.timeout(within_s):
+                while not check():
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            told = [
+                (topic, body.get("alert", body.get("state", "")))
+                for topic, body in self.heard
+                if topic in ("alert", "status")
+            ]
+            raise AssertionError(
+                f"{what or 'it'} did not come in {within_s:g} s; heard {told[-8:]}\n{self.log()[-3000:]}"
+            ) from None
+
+
+@asynccontextmanager
+async def rig(folder: Path, kind: Kind, scene: Scene | None = None) -> AsyncIterator[Rig]:
+    """A rig with everything running but the agent."""
+    async with AsyncExitStack() as stack:
+        made = Rig(folder, stack.enter_context(LocalBroker(kind)))
+        made.gnss = stack.enter_context(Wire(folder / "gnss"))
+        made.line = stack.enter_context(Wire(folder / "board"))
+        made.board = Board(made.line)
+        if scene is not None:
+            made.camera = await stack.enter_async_context(stream(scene))
+        made.centre = Centre(
+            made.db,
+            Broker(url=made.broker.url),
+            ROOT,
+            lambda _, topic, body: made.heard.append((topic, body)),
+        )
+        receiver = Receiver(made.gnss, lat=32.1, lon=118.7, hz=5)
+        jobs = [
+            supervise("centre", made.centre.run, lambda _: None, longest_wait_s=0.5),
+            receiver.run(),
+            made.board.run(),
+        ]
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        try:
+            await asyncio.wait_for(made.centre.ready.wait(), 10)
+            made.write_config()
+            yield made
+        finally:
+            if made.agent is not None:
+                made.end_agent(signal.SIGKILL)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            made.centre.close()
