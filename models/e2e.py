@@ -41,7 +41,10 @@ class E2e(Card):
             (dets,) = session.run({"image": picture[None], "score_threshold": threshold})
             return decode(dets, how, self.labels)
 
-        detect(np.zeros((height, width, 3), np.uint8))  # warm, and sure that the outputs are what we read
+        try:  # warm, and sure that the outputs are what we read
+            detect(np.zeros((height, width, 3), np.uint8))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
         return detect
 
 

@@ -212,16 +212,14 @@ def open_capture(url: str, open_s: float = 5.0, read_s: float = 5.0) -> Any:
     import cv2
 
     cv2.setNumThreads(1)
-    is_file = "://" not in url and not url.isdigit() and not url.startswith("/dev/")
-    if (is_file or url.startswith("/dev/")) and not Path(url).exists():
+    device = f"/dev/video{url}" if url.isdigit() else url if url.startswith("/dev/") else None
+    is_file = device is None and "://" not in url
+    if device is not None:
+        if not Path(device).exists():
+            raise FileNotFoundError(f"{device} is not there: the camera is unplugged, or named otherwise")
+        capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
+    elif is_file and not Path(url).exists():
         raise FileNotFoundError(f"{url} is not there")
-    if url.isdigit() or url.startswith("/dev/video"):
-        number = int(url.removeprefix("/dev/video"))
-        if not Path(f"/dev/video{number}").exists():
-            raise FileNotFoundError(
-                f"/dev/video{number} is not there: the camera is unplugged, or named otherwise"
-            )
-        capture = cv2.VideoCapture(number, cv2.CAP_V4L2)
     else:
         limits = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,

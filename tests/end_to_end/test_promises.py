@@ -77,9 +77,7 @@ def test_no_alert_is_lost_when_broker_and_agent_die(tmp_path: Path, kind: str) -
         """One press and release, each acknowledged by the agent: from then on it answers for them."""
         for on in (True, False):
             number = device.board.press(name, on)
-            await device.until(
-                lambda: number in device.board.acknowledged, what=f"acknowledgement of {name} {on}"
-            )
+            await device.until(partial(answered, device, number), what=f"acknowledgement of {name} {on}")
 
     async def scene() -> None:
         async with rig(tmp_path, kind) as device:

@@ -1,0 +1,195 @@
+"""Cards, files and the end-to-end format: what is refused, and what a real picture shows."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import models
+from models.card import Card
+from models.e2e import E2e, decode
+from models.fit import Fit, fit
+
+PHOTOGRAPH = Path(__file__).resolve().parents[1] / "simulators" / "pictures" / "man.png"
+
+CARD = """\
+name: tiny
+format: e2e
+weights: tiny.onnx
+sha256: {sha256}
+origin: made in a test
+licence: none
+input: {{width: 64, height: 32, resize: stretch}}
+labels: [{labels}]
+"""
+
+
+def network(dets: list[list[float]], width: int = 64, height: int = 32, output: str = "dets") -> bytes:
+    """An end-to-end network that sees the same in every picture."""
+    rows = numpy_helper.from_array(np.array(dets, np.float32).reshape(-1, 6), "rows")
+    zero = numpy_helper.from_array(np.array(0, np.float32), "zero")
+    nodes = [
+        helper.make_node("Cast", ["image"], ["wide"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["wide"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["none"]),
+        helper.make_node("Mul", ["score_threshold", "zero"], ["none2"]),
+        helper.make_node("Add", ["rows", "none"], ["some"]),
+        helper.make_node("Add", ["some", "none2"], [output]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [
+            helper.make_tensor_value_info("image", TensorProto.UINT8, [1, height, width, 3]),
+            helper.make_tensor_value_info("score_threshold", TensorProto.FLOAT, [1]),
+        ],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["K", 6])],
+        [rows, zero],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(made.SerializeToString())
+
+
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a card and its network; gives the card's path."""
+
+    def put(data: bytes, labels: str = "person, boat", sha256: str | None = None) -> str:
+        (tmp_path / "tiny.onnx").write_bytes(data)
+        card = tmp_path / "tiny.yaml"
+        card.write_text(CARD.format(sha256=sha256 or hashlib.sha256(data).hexdigest(), labels=labels))
+        return str(card)
+
+    return put
+
+
+def test_the_default_is_whole_and_named_by_its_card() -> None:
+    card = models.find("default")
+    assert (card.name, len(card.labels), card.labels[0]) == ("nanodet-g-416", 80, "person")
+    assert "Apache-2.0" in card.licence
+    assert hashlib.sha256(card.weights.read_bytes()).hexdigest() == card.sha256
+
+
+def test_the_default_sees_a_person_in_a_photograph() -> None:
+    import cv2
+
+    man = cv2.imread(str(PHOTOGRAPH), cv2.IMREAD_UNCHANGED)
+    assert man is not None
+    frame = np.full((400, 640, 3), 170, np.uint8)
+    frame[-man.shape[0] :, 200 : 200 + man.shape[1]][man[:, :, 3] > 128] = man[:, :, :3][man[:, :, 3] > 128]
+    seen = models.find("default").load()(frame)
+    assert [one.label for one in seen] == ["person"]
+    left, top, right, bottom = seen[0].box
+    assert left == pytest.approx(200 / 640, abs=0.05)
+    assert right == pytest.approx((200 + man.shape[1]) / 640, abs=0.05)
+    assert bottom > 0.95
+    assert top == pytest.approx(1 - man.shape[0] / 400, abs=0.06)
+    assert models.find("default").load()(np.full((400, 640, 3), 170, np.uint8)) == ()
+
+
+def test_the_threshold_holds() -> None:
+    from simulators.scene import Scene
+
+    frame = Scene(0, 60).picture(20)
+    sure, all_ = (models.find("default").at(score).load()(frame) for score in (0.6, 0.05))
+    assert len(all_) > len(sure) >= 1
+    assert all(one.score >= 0.6 for one in sure)
+
+
+def test_a_swapped_in_model_runs_by_its_card(write: Write) -> None:
+    card = models.find(write(network([[16, 8, 48, 24, 0.9, 1], [0, 0, 64, 32, 0.6, 0]])))
+    seen = card.load()(np.zeros((100, 200, 3), np.uint8))
+    assert [(one.label, one.box) for one in seen] == [
+        ("boat", (0.25, 0.25, 0.75, 0.75)),
+        ("person", (0, 0, 1, 1)),
+    ]
+
+
+REFUSED = [
+    ("truncated", lambda data: (data[:-40], {}), "onnxruntime refuses it"),
+    ("no model", lambda _: (b"hello", {}), "onnxruntime refuses it"),
+    ("another file", lambda data: (data, {"sha256": "a" * 64}), "sha256 is"),
+    ("another input", lambda _: (network([], 32, 32), {}), "its card says"),
+    ("score above 1", lambda _: (network([[0, 0, 9, 9, 7.5, 0]]), {}), "not this format"),
+    ("class without a label", lambda _: (network([[0, 0, 9, 9, 0.5, 2]]), {}), "not this format"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
+def test_a_bad_model_is_refused_by_name(
+    write: Write, spoil: Callable[[bytes], tuple[bytes, dict[str, str]]], message: str
+) -> None:
+    data, more = spoil(network([[0, 0, 9, 9, 0.5, 0]]))
+    card = models.find(write(data, **more))
+    with pytest.raises(ValueError, match=message) as caught:
+        card.load()
+    assert "tiny" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "label", ["face", "person face", "face_embedding", "reid", "plate text", "Gait", "ethnicity"]
+)
+def test_a_model_that_identifies_people_is_refused(write: Write, label: str) -> None:
+    with pytest.raises(ValueError, match="identifies or sorts people"):
+        models.find(write(network([]), labels=f"person, {label}"))
+
+
+@pytest.mark.parametrize("label", ["surface", "bride", "race car?", "licence plate"])
+def test_innocent_labels_are_not(write: Write, label: str) -> None:
+    if label == "race car?":
+        label = "racing car"
+    assert label in models.find(write(network([]), labels=f"person, {label}")).labels
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("defualt", "did you mean 'default'"), ("nothing.yaml", "nothing.yaml")],
+)
+def test_a_model_that_is_not_here_is_named(name: str, message: str) -> None:
+    with pytest.raises(OSError, match=message):
+        models.find(name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "name: x", "name: [", CARD.format(sha256="xyz", labels="person")]
+)
+def test_what_is_no_card_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"c\.yaml") as caught:
+        models.find(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (640, 480), (480, 640), (31, 17), (1, 1)])
+@pytest.mark.parametrize("resize", ["letterbox", "stretch"])
+def test_a_box_comes_back_to_where_it_was(size: tuple[int, int], resize: str) -> None:
+    columns, rows = size
+    picture, how = fit(np.zeros((rows, columns, 3), np.uint8), 416, 416, resize)  # type: ignore[arg-type]
+    assert picture.shape == (416, 416, 3)
+    box = (0.25 * columns, 0.5 * rows, 0.75 * columns, 1.0 * rows)
+    left, right = (edge * how.scale_x + how.left for edge in (box[0], box[2]))
+    top, bottom = (edge * how.scale_y + how.top for edge in (box[1], box[3]))
+    assert how.back(left, top, right, bottom) == pytest.approx((0.25, 0.5, 0.75, 1.0), abs=1e-6)
+
+
+def test_boxes_are_cut_at_the_edge_and_empty_ones_left_out() -> None:
+    how = Fit(1, 1, 0, 0, 100, 100)
+    dets = np.array([[-20, 10, 150, 50, 0.5, 0], [120, 10, 150, 50, 0.9, 0]], np.float32)
+    (one,) = decode(dets, how, ("person",))
+    assert one.box == (0.0, 0.1, 1.0, 0.5)
+
+
+def test_each_card_here_is_one() -> None:
+    for card in models.cards_here():
+        assert isinstance(card, Card)
+        assert isinstance(card, E2e) or card.load is not Card.load

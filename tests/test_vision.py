@@ -1,0 +1,191 @@
+"""Tracker, zones, camera and scene: lists in, lists out; a camera's own thread only where it is the matter."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from agent.observations import CameraState, Sighting
+from agent.vision.camera import Camera, frames
+from agent.vision.tracker import Tracker
+from agent.vision.zones import Zone, zones_of
+from models.detection import Box, Detection
+from simulators.scene import Scene, stream
+
+CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
+SQUARE = {
+    "square": [(0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8)],
+    "corner": [(0.0, 0.0), (0.3, 0.0), (0.0, 0.3)],
+}
+
+
+def person(left: float, top: float = 0.3, score: float = 0.8, label: str = "person") -> Detection:
+    return Detection(label, score, (left, top, left + 0.1, top + 0.3))
+
+
+def numbers(frames_: list[list[Detection]], every_s: float = 0.2) -> list[list[int]]:
+    tracker = Tracker()
+    return [
+        [one.track for one in tracker.track(seen, number * every_s)] for number, seen in enumerate(frames_)
+    ]
+
+
+def test_one_flicker_is_nobody() -> None:
+    assert numbers([[person(0.5)], [], [], []]) == [[], [], [], []]
+
+
+def test_who_walks_keeps_his_number() -> None:
+    told = numbers([[person(0.02 * step)] for step in range(40)])
+    assert told[1:] == [[1]] * 39
+
+
+def test_two_who_cross_keep_theirs() -> None:
+    told = numbers([[person(0.02 * step, 0.3), person(0.8 - 0.02 * step, 0.5)] for step in range(40)])
+    assert all(sorted(frame) == [1, 2] for frame in told[1:])
+    tracker = Tracker()
+    last = {}
+    for step in range(40):
+        last = {
+            one.track: one.detection.box[1]
+            for one in tracker.track([person(0.02 * step, 0.3), person(0.8 - 0.02 * step, 0.5)], step * 0.2)
+        }
+    assert last == {1: 0.3, 2: 0.5}
+
+
+def test_who_is_hidden_for_a_second_keeps_his_number() -> None:
+    seen = [[person(0.02 * step)] if not 10 <= step < 15 else [] for step in range(30)]
+    assert numbers(seen)[-1] == [1]
+
+
+def test_who_is_gone_for_long_gets_another() -> None:
+    seen = [[person(0.4)] if not 5 <= step < 40 else [] for step in range(45)]
+    assert numbers(seen)[-1] == [2]
+
+
+def test_an_unsure_detection_continues_a_track() -> None:
+    assert numbers([[person(0.4, score=0.9)], [person(0.4, score=0.3)], [person(0.4, score=0.3)]]) == [
+        [],
+        [1],
+        [1],
+    ]
+
+
+def test_a_boat_does_not_continue_a_person() -> None:
+    assert numbers([[person(0.4)], [person(0.4)], [person(0.4, label="boat")], [person(0.4, label="boat")]])[
+        -1
+    ] == [2]
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.floats(0, 0.9), st.floats(0, 0.6), st.floats(0, 1)), max_size=6), max_size=12
+    )
+)
+def test_no_number_is_given_twice_in_a_frame(scene: list[list[tuple[float, float, float]]]) -> None:
+    for told in numbers([[person(*one) for one in seen] for seen in scene]):
+        assert len(told) == len(set(told))
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((0.4, 0.2, 0.6, 0.5), ("square",)),
+        ((0.4, 0.2, 0.6, 0.9), ()),
+        ((0.0, 0.0, 0.1, 0.1), ("corner",)),
+        ((0.15, 0.0, 0.25, 0.21), ("square",)),
+        ((0.9, 0.9, 1.0, 1.0), ()),
+    ],
+)
+def test_a_foot_stands_in_its_zones(box: Box, expected: tuple[str, ...]) -> None:
+    assert zones_of(box, SQUARE) == expected
+
+
+def test_a_foot_at_the_lower_edge_is_in_a_zone_that_reaches_it() -> None:
+    assert zones_of((0.4, 0.5, 0.6, 1.0), {"all": [(0, 0), (1, 0), (1, 1), (0, 1)]}) == ("all",)
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [(0, 0), (1, 1)],
+        [(0, 0), (1, 1), (1, 0), (0, 1)],
+        [(0, 0), (0.5, 0.5), (1, 1)],
+        [(0, 0), (2, 0), (0, 1)],
+    ],
+)
+def test_what_is_no_zone_is_refused(corners: list[Any]) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Zone).validate_python(corners)
+
+
+def camera(url: str, **more: Any) -> Camera:
+    return Camera.model_validate(
+        {"url": url, "purpose": "a test", "open_timeout": "2s", "read_timeout": "1s"} | more
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nothing.mp4", "nothing.mp4 is not there"),
+        ("/dev/video99", "/dev/video99 is not there: the camera is unplugged"),
+        (__file__, "no video that can be read"),
+        ("rtsp://127.0.0.1:9/x", "no stream: refused, or not there"),
+        ("http://127.0.0.1:9/x", "no stream: refused, or not there"),
+    ],
+)
+def test_why_there_is_no_picture_is_said(url: str, message: str) -> None:
+    with pytest.raises(OSError, match=message):
+        asyncio.run(asyncio.wait_for(camera(url).run(lambda _: None), 20))
+
+
+def test_a_model_that_is_not_there_is_said() -> None:
+    with pytest.raises(OSError, match="no model 'best'"):
+        asyncio.run(camera("x.mp4", detector={"model": "best"}).run(lambda _: None))
+
+
+def test_a_stream_is_seen_and_its_end_is_an_error() -> None:
+    """By the real way: MJPEG over HTTP, OpenCV, the default detector; and no thread is left behind."""
+    said: list[Any] = []
+
+    async def scene() -> None:
+        async with stream(Scene(comes_s=-10, leaves_s=100)) as server:
+            source = camera(server.url, zones={"rail": [[0.25, 0.6], [0.75, 0.6], [0.75, 1], [0.25, 1]]})
+            task = asyncio.ensure_future(source.run(said.append))  # type: ignore[arg-type]
+            while sum(isinstance(value, Sighting) and bool(value.objects) for value in said) < 3:
+                await asyncio.sleep(0.05)
+            await server.cut()
+            with pytest.raises(OSError, match=r"stream ended|no frame"):
+                await task
+
+    asyncio.run(asyncio.wait_for(scene(), 40))
+    sighting = [value for value in said if isinstance(value, Sighting) and value.objects][-1]
+    (man,) = sighting.objects
+    assert (man.label, man.zones) == ("person", ("rail",))
+    assert 0 < sighting.delay_s < 5
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("camera")]
+
+
+@pytest.mark.needs_shared
+@pytest.mark.skipif(not CLIPS.exists(), reason="the clips of ../shared are not here")
+def test_a_file_plays_to_its_end() -> None:
+    clip = CLIPS / "person-bicycle-car_preview.mp4"
+    said: list[Any] = []
+    asyncio.run(asyncio.wait_for(camera(str(clip)).run(said.append), 30))  # type: ignore[arg-type]
+    assert isinstance(said[-1], CameraState)
+    assert said[-1].frames == 41 == sum(1 for _ in frames(str(clip)))
+    assert any(
+        one.label == "person" for value in said if isinstance(value, Sighting) for one in value.objects
+    )
+
+
+def test_the_scene_is_a_function_of_the_second() -> None:
+    scene = Scene(comes_s=5, leaves_s=20, seed=3)
+    assert (scene.picture(12.3) == Scene(5, 20, 3).picture(12.3)).all()
+    assert (scene.picture(12.3) != Scene(5, 20, 4).picture(12.3)).any()
+    assert [scene.where(second) is None for second in (0, 6, 15, 22, 30)] == [True, False, False, False, True]
