@@ -13,7 +13,8 @@ from typing import Any, Literal
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from agent.outbox import Outbox, Row
+from agent.outbox import Outbox
+from agent.store import Row
 from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Message, Speaker, encode, wire
 from agent.transport import Broker, Connection
 
@@ -82,8 +83,8 @@ class Link:
             await connection.open()
             down = ("receipt", "alert/ack", "config/desired", "command/+")
             connection.subscribe([f"{prefix}/{topic}" for topic in down] + [self._speaker.host_status])
-            await self._outbox.put(*self._greet(session))
             self._outbox.rewind()
+            await self._outbox.put(*self._greet(session))
             log.info("link_up", broker=broker.url, session=session)
             await courier.carry()
         except asyncio.CancelledError:
@@ -121,9 +122,9 @@ class Courier:
         self._troubles = troubles
         self._flying: dict[int, tuple[Row, float]] = {}
         self._bytes = 0
-        self._unreceipted: dict[tuple[Lane, int], float] = {}
+        self._unreceipted: dict[tuple[str, Lane, int], float] = {}
         self._waits: dict[Lane, float] = {}
-        self._refused: dict[tuple[Lane, int], int] = {}
+        self._refused: dict[tuple[str, Lane, int], int] = {}
         self._began_s = time.monotonic()
         self._inbound: asyncio.Queue[Any] = asyncio.Queue()
         self._listener = asyncio.ensure_future(self._listen())
@@ -166,9 +167,6 @@ class Courier:
         if room <= 0 or self._bytes >= WINDOW_BYTES:
             return
         for row in await self._outbox.due(room, [lane for lane in open_lanes if lane not in NEED_RECEIPT]):
-            if row.expires_s is not None and row.expires_s <= 0:
-                await self._outbox.settle([row])
-                continue
             self._publish(row, now_s)
 
     def _publish(self, row: Row, now_s: float) -> None:
@@ -215,7 +213,7 @@ class Courier:
             if row.lane in NEED_RECEIPT and self._broker.delivery == "receipt":
                 self._unreceipted[row.key] = time.monotonic()
             else:
-                await self._outbox.settle([row])
+                self._outbox.settle([row])
         else:
             self._hold(row, code)
 
@@ -237,9 +235,9 @@ class Courier:
         if now_s - oldest_s > ACKNOWLEDGED_WITHIN_S:
             raise TimeoutError(f"{self._broker.url}: nothing acknowledged for {now_s - oldest_s:.0f} s")
         resend_s = self._broker.resend_after.total_seconds()
-        late = {lane for (lane, _), sent_s in self._unreceipted.items() if now_s - sent_s > resend_s}
+        late = {lane for (_, lane, _), sent_s in self._unreceipted.items() if now_s - sent_s > resend_s}
         for lane in late:
-            self._unreceipted = {key: sent_s for key, sent_s in self._unreceipted.items() if key[0] != lane}
+            self._unreceipted = {key: sent_s for key, sent_s in self._unreceipted.items() if key[1] != lane}
             self._outbox.rewind([lane])
 
     async def _receive(self, payload: bytes) -> None:
@@ -250,9 +248,10 @@ class Courier:
             log.warning("receipt_malformed", size=len(payload))
             return
         await self._outbox.receive(receipt.epoch, receipt.lane, receipt.received)
-        for lane, seq in list(self._unreceipted):
-            if lane == receipt.lane and any(first <= seq <= last for first, last in receipt.received):
-                del self._unreceipted[lane, seq]
+        for epoch, lane, seq in list(self._unreceipted):
+            here = (epoch, lane) == (receipt.epoch, receipt.lane)
+            if here and any(first <= seq <= last for first, last in receipt.received):
+                del self._unreceipted[epoch, lane, seq]
 
     def _centre_spoke(self, payload: bytes) -> None:
         """The centre is back: what it has not given a receipt for goes out again, now."""

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS owed (
     PRIMARY KEY (lane, seq)) WITHOUT ROWID;
 """
 _COLUMNS = "lane, seq, id, topic, body, qos, retain, expires_s, boot, made_s"
-_INSERT = f"INSERT OR IGNORE INTO owed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  our own names
+_INSERT = f"INTO owed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +58,32 @@ class Row:
 
 
 class Store:
-    """Made by `open` or `in_memory`. Numbers rise by one per lane and are never given twice in an ``epoch``."""
+    """Made by `open` or `in_memory`. Numbers rise by one per lane; none is given twice in an ``epoch``."""
 
     def __init__(self, db: sqlite3.Connection, path: Path | None, *, sure: bool, grown_bytes: int) -> None:
         self._db = db
         self.path = path
         self.salvaged: str | None = None
-        """What was wrong with the file when it was opened."""
+        """What was wrong with the file when it was opened, and where the damaged one is."""
         self._sure = sure
         self._grown_bytes = grown_bytes
         self._boot = boot_id()
-        self._last: dict[str, int] = dict(db.execute("SELECT lane, last FROM counter").fetchall())
-        self._count: dict[str, int] = dict(
-            db.execute("SELECT lane, count(*) FROM owed GROUP BY lane").fetchall()
-        )
-        epoch = self.read("epoch")
-        if epoch is None:
-            epoch = secrets.token_hex(8).encode()
-            self.write("epoch", epoch)
-        self.epoch = epoch.decode()
         self.closed = False
+        self.unreadable: list[tuple[Lane, int]] = []
+        """Rows that a failing disk has changed: found by `due`, and not handed out."""
+        db.text_factory = lambda text: text.decode(errors="replace")
+        self.cut_off = self.read("boot") not in (None, self._boot.encode()) and not self.read("closed")
+        """Whether power was lost while it was last in use."""
+        self._last: dict[str, int] = dict(db.execute("SELECT lane, last FROM counter").fetchall())
+        self._count: dict[str, int] = {}
+        for lane, count, last in db.execute("SELECT lane, count(*), max(seq) FROM owed GROUP BY lane"):
+            self._count[lane] = count
+            self._last[lane] = max(last, self._last.get(lane, 0))
+        epoch = (self.read("epoch") or secrets.token_hex(8).encode()).decode()
+        self.epoch = epoch
+        with self._transaction():
+            for key, value in (("epoch", epoch), ("boot", self._boot), ("closed", "")):
+                self.write(key, value.encode())
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -184,7 +190,7 @@ class Store:
                 return
         last[lane] = last.get(lane, 0) + 1
         count[lane] = count.get(lane, 0) + 1
-        self._db.execute(_INSERT, (lane, last[lane], *content, self._boot, now_s))
+        self._db.execute(f"INSERT {_INSERT}", (lane, last[lane], *content, self._boot, now_s))
 
     def due(self, lane: Lane, after: int, limit: int) -> list[Row]:
         """Up to ``limit`` rows of ``lane`` behind the number ``after``, oldest first."""
@@ -200,7 +206,15 @@ class Store:
                     "UPDATE owed SET handed = 1 WHERE lane = ? AND seq > ? AND seq <= ?",
                     (lane, after, found[-1][1]),
                 )
-        return [self._row(one) for one in found]
+        rows = []
+        for one in found:
+            if isinstance(one[4], bytes) and not any(
+                "\ufffd" in text for text in one if isinstance(text, str)
+            ):
+                rows.append(self._row(one))
+            else:
+                self.unreadable.append((lane, one[1]))
+        return rows
 
     def _row(self, one: tuple[Any, ...]) -> Row:
         lane, seq, identity, topic, body, qos, retain, expires_s, boot, made_s = one
@@ -276,13 +290,13 @@ class Store:
 
     def _grow(self) -> None:
         """Makes room in the file and in its log, so that alerts still fit when the disk is full."""
-        with _as_os_error(self.path):
-            # In one transaction, so that a full disk leaves no table behind.
-            size = max(self._grown_bytes - self._room_bytes(), self._grown_bytes // 2)
-            with self._transaction():
-                self._db.execute("CREATE TABLE room (filling BLOB)")
-                self._db.execute("INSERT INTO room VALUES (zeroblob(?))", (size,))
-                self._db.execute("DROP TABLE room")
+        size = max(self._grown_bytes - self._room_bytes(), self._grown_bytes // 2)
+        with self._transaction():
+            self._db.execute("DROP TABLE IF EXISTS room")
+            self._db.execute("CREATE TABLE room (filling BLOB)")
+            self._db.execute("INSERT INTO room VALUES (zeroblob(?))", (size,))
+        with _as_os_error(self.path):  # after the commit: pages freed within one are never written
+            self._db.execute("DROP TABLE room")
             self._db.execute("PRAGMA wal_checkpoint(RESTART)")
 
     @contextmanager
@@ -299,12 +313,17 @@ class Store:
                 raise
 
 
+class DamagedError(OSError):
+    """The file holds what SQLite can't read: open it anew, so that it is set aside."""
+
+
 @contextmanager
 def _as_os_error(path: Path | None) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise OSError(f"{path.name if path else 'memory'}: {error}") from error
+        kind = DamagedError if type(error) is sqlite3.DatabaseError else OSError
+        raise kind(f"{path.name if path else 'memory'}: {error}") from error
 
 
 def _sound(path: Path) -> bool:
@@ -339,12 +358,17 @@ def _go_on_with(db: sqlite3.Connection, before: Store) -> None:
 
 
 def _take_over(db: sqlite3.Connection, damaged: Path) -> None:
-    """What can still be read of a damaged file, from its beginning and from its end; the epoch is new."""
+    """What can still be read of a damaged file, from its beginning and from its end.
+
+    The epoch is new, and so are the numbers; a message keeps its id.
+    """
     reads = (
-        ("INSERT OR IGNORE INTO meta VALUES (?, ?)", "SELECT key, value FROM meta WHERE key != 'epoch'"),
-        ("INSERT OR IGNORE INTO counter VALUES (?, ?)", "SELECT lane, last FROM counter"),
-        (_INSERT, f"SELECT {_COLUMNS} FROM owed ORDER BY lane, seq"),  # noqa: S608  our own names
-        (_INSERT, f"SELECT {_COLUMNS} FROM owed ORDER BY lane DESC, seq DESC"),  # noqa: S608  our own names
+        (
+            "INSERT OR IGNORE INTO meta VALUES (?, ?)",
+            "SELECT key, value FROM meta WHERE key NOT IN ('epoch', 'boot', 'closed')",
+        ),
+        (f"INSERT OR IGNORE {_INSERT}", f"SELECT {_COLUMNS} FROM owed ORDER BY lane, seq"),  # noqa: S608  ours
+        (f"INSERT OR IGNORE {_INSERT}", f"SELECT {_COLUMNS} FROM owed ORDER BY lane DESC, seq DESC"),  # noqa: S608
     )
     old = sqlite3.connect(damaged, isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
@@ -354,11 +378,10 @@ def _take_over(db: sqlite3.Connection, damaged: Path) -> None:
                 db.execute(insert, row)
         except sqlite3.DatabaseError as error:
             log.warning("salvage_stopped", file=damaged.name, error=str(error))
-    # However far it came, no number is given twice.
-    db.execute(
-        "INSERT OR REPLACE INTO counter SELECT lane, max(seq) FROM owed GROUP BY lane"
-        " HAVING max(seq) > coalesce((SELECT last FROM counter WHERE counter.lane = owed.lane), 0)"
-    )
+    last: dict[str, int] = {}
+    for lane, seq in db.execute("SELECT lane, seq FROM owed ORDER BY lane, seq").fetchall():
+        last[lane] = last.get(lane, 0) + 1
+        db.execute("UPDATE owed SET seq = ? WHERE lane = ? AND seq = ?", (last[lane], lane, seq))
     db.execute("COMMIT")
     try:
         old.close()

@@ -1,0 +1,262 @@
+"""Where everything that is owed is kept: on which shelf, and what happens when the disk takes nothing.
+
+    alert, result      alerts.db, safe from a power cut on return; gone on the centre's receipt
+    telemetry, media   segments on disk; the oldest dropped when over the budget, and told
+    status, position   in memory: each connection begins by saying them anew, a newer one replaces an older
+
+A disk that takes nothing (full, read-only, broken) costs safety, not service: what comes then is kept in
+memory, goes out, and is said in `troubles`. Used by one thread at a time; `Outbox` sees to that.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agent.segments import DAMAGED, Loss, Segments, give_up_unreadable
+from agent.segments import LANES as BULK
+from agent.store import DamagedError, Row, Store
+from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Message, encode, new_id
+
+log = structlog.get_logger()
+
+GROWN_BYTES = 4 * 1024 * 1024
+"""Room made in alerts.db beforehand, for thousands of alerts on a full disk."""
+SPARE_ROWS = 5_000
+"""Telemetry that memory keeps while the disk takes none."""
+
+
+class Shelves:
+    """All stores of one folder. OSError only from its making."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.troubles: dict[str, str] = {}
+        self.gap: Callable[[Mapping[str, Any]], Message] = _bare_gap
+        self._losses: list[Loss] = []
+        self._opened = False
+        self._spare = Store.in_memory()
+        self._latest = Store.in_memory()
+        self._path = folder / "alerts.db"
+        self._alerts = self._open_alerts()
+        self._segments = Segments(folder, max_bytes, self._tell)
+        self._opened = True
+        self._cursor: dict[tuple[str, Lane], int] = {}
+        self._undeleted: dict[tuple[str, Lane, int], Row] = {}
+        """Settled, but the disk would not have it: not handed out, and tried again."""
+
+    def close(self) -> None:
+        for store in (self._alerts, self._segments, self._spare, self._latest):
+            store.close()
+
+    def epoch(self, lane: Lane) -> str:
+        """The random name of the numbers that ``lane`` is given now."""
+        if lane in NEED_RECEIPT:
+            return self._alerts.epoch
+        return self._latest.epoch if lane in KEEP_LATEST else self._segments.epoch
+
+    def read(self, key: str) -> bytes | None:
+        return self._alerts.read(key)
+
+    def write(self, key: str, value: bytes) -> None:
+        try:
+            self._alerts.write(key, value)
+        except OSError as error:
+            self._trouble("alerts", error)
+
+    def due(self, limit: int, lanes: Sequence[Lane]) -> list[Row]:
+        """The next rows that were not handed out since `rewind`; what has expired is dropped, and told."""
+        rows: list[Row] = []
+        for lane in lanes:
+            while len(rows) < limit and (found := self._read(lane, limit - len(rows))):
+                rows += self._sendable(found)
+        return rows
+
+    def rewind(self, lanes: Iterable[Lane]) -> None:
+        """Hands out again what ``lanes`` still owe; ``status`` and ``position`` begin a new epoch, empty."""
+        again = frozenset(lanes)
+        for key in [key for key in self._cursor if key[1] in again]:
+            del self._cursor[key]
+        if again >= KEEP_LATEST:
+            self._latest.close()
+            self._latest = Store.in_memory()
+
+    def receive(self, epoch: str, lane: Lane, ranges: Sequence[tuple[int, int]]) -> int:
+        """The centre holds these numbers: how many rows left."""
+        gone = 0
+        for store in (self._alerts, self._spare):
+            if store.epoch == epoch and lane in NEED_RECEIPT:
+                try:
+                    gone += store.delete_ranges(lane, ranges)
+                except OSError as error:  # they are sent, and received, once more
+                    self._trouble("alerts", error)
+        return gone
+
+    def depth(self) -> dict[Lane, int]:
+        return {lane: sum(store.count(lane) for store in self._stores(lane)) for lane in LANES}
+
+    def put(self, messages: Sequence[Message], remember: Mapping[str, bytes], settled: Sequence[Row]) -> None:
+        """Takes messages in one commit for each store; ``settled`` rows leave."""
+        self._tell([])
+        sure = [message for message in messages if message.lane in NEED_RECEIPT]
+        latest = [message for message in messages if message.lane in KEEP_LATEST]
+        bulk = [message for message in messages if message.lane in BULK]
+        if sure or remember:
+            self._put_alerts(sure, remember)
+        if latest:
+            self._latest.put(latest)
+        if bulk:
+            self._put_bulk(bulk)
+        self.delete(settled)
+
+    def _put_alerts(self, messages: Sequence[Message], remember: Mapping[str, bytes]) -> None:
+        kept = {f"remember/{key}": value for key, value in remember.items()}
+        try:
+            try:
+                self._alerts.put(messages, kept)
+            except DamagedError:
+                self._reopen_alerts()
+                self._alerts.put(messages, kept)
+        except OSError as error:
+            self._trouble("alerts", error)
+            self._spare.put(messages)
+        else:
+            self._bring_home("alerts")
+
+    def _put_bulk(self, messages: Sequence[Message]) -> None:
+        try:
+            self._segments.put(messages)
+        except OSError as error:
+            self._trouble("telemetry", error)
+            self._spare.put(messages)
+            for lane in BULK:
+                if (too_many := self._spare.count(lane) - SPARE_ROWS) > 0:
+                    rows = self._spare.due(lane, 0, too_many)
+                    self._lose(rows, "the disk takes nothing, and memory is full")
+        else:
+            self._bring_home("telemetry")
+
+    def _bring_home(self, store: str) -> None:
+        """The disk takes messages again: those that only memory holds go there too, under new numbers."""
+        self.troubles.pop(store, None)
+        if self.troubles.keys() & {"alerts", "telemetry"} or not self._spare.count():
+            return
+        spare, self._spare = self._spare, Store.in_memory()
+        rows = [row for lane in LANES for row in spare.due(lane, 0, spare.count(lane))]
+        spare.close()
+        self.put([_message(row) for row in rows], {}, [])
+
+    def _read(self, lane: Lane, limit: int) -> list[Row]:
+        """What comes next in ``lane``, wherever it is kept; the cursor moves behind it."""
+        rows: list[Row] = []
+        if lane in KEEP_LATEST:
+            rows = self._latest.due(lane, self._cursor.get((self._latest.epoch, lane), 0), limit)
+        else:
+            try:
+                if lane in NEED_RECEIPT:
+                    rows = self._alerts.due(lane, self._cursor.get((self._alerts.epoch, lane), 0), limit)
+                else:
+                    rows = self._segments.due(lane, self._cursor, limit)
+            except DamagedError:
+                self._reopen_alerts()
+            except OSError as error:
+                self._trouble("alerts" if lane in NEED_RECEIPT else "telemetry", error)
+            after = self._cursor.get((self._spare.epoch, lane), 0)
+            rows += self._spare.due(lane, after, limit - len(rows))
+            give_up_unreadable(self._alerts, self._tell)
+        for row in rows:
+            self._cursor[row.epoch, lane] = row.seq
+        return rows
+
+    def _sendable(self, rows: Sequence[Row]) -> list[Row]:
+        late = [row for row in rows if row.expires_s is not None and row.expires_s <= 0]
+        if late:
+            self._lose([row for row in late if row.lane in BULK], "expired before it could be sent")
+            self.delete(late)
+        return [row for row in rows if row not in late and row.key not in self._undeleted]
+
+    def _lose(self, rows: Sequence[Row], why: str) -> None:
+        """Tells of rows that will not be sent, then deletes them. Runs of numbers make one gap each."""
+        losses: list[Loss] = []
+        for row in rows:
+            before = losses[-1] if losses else None
+            if before and (before.epoch, before.lane, before.last) == (row.epoch, row.lane, row.seq - 1):
+                losses[-1] = replace(before, last=row.seq, count=(before.count or 0) + 1)
+            else:
+                losses.append(
+                    Loss(lane=row.lane, epoch=row.epoch, first=row.seq, last=row.seq, count=1, why=why)
+                )
+        self._tell(losses)
+        self.delete(rows)
+
+    def _tell(self, losses: Sequence[Loss]) -> None:
+        """A gap receipt for each loss, in the lane ``result``: durable before what it tells of happens."""
+        self._losses += losses
+        if self._losses and self._opened:
+            told, self._losses = self._losses, []
+            for loss in told:
+                log.warning("messages_lost", **asdict(loss))
+            gaps = [{key: value for key, value in asdict(loss).items() if key != "epoch"} for loss in told]
+            self._put_alerts(
+                [
+                    self.gap({"of_epoch": loss.epoch, "gap": gap})
+                    for loss, gap in zip(told, gaps, strict=True)
+                ],
+                {},
+            )
+
+    def delete(self, rows: Sequence[Row]) -> None:
+        tried = {row.key: row for row in (*self._undeleted.values(), *rows)}
+        self._undeleted = {}
+        stores = {id(row.store): row.store for row in tried.values()}
+        for store in stores.values():
+            here = [row for row in tried.values() if row.store is store]
+            try:
+                store.delete([(row.lane, row.seq) for row in here])
+            except OSError as error:
+                self._trouble("alerts" if store is self._alerts else "telemetry", error)
+                self._undeleted.update((row.key, row) for row in here)
+        self._segments.tidy()
+
+    def _stores(self, lane: Lane) -> Sequence[Store | Segments]:
+        if lane in KEEP_LATEST:
+            return (self._latest,)
+        return (self._alerts if lane in NEED_RECEIPT else self._segments, self._spare)
+
+    def _open_alerts(self) -> Store:
+        store = Store.open(self._path, sure=True, grown_bytes=GROWN_BYTES)
+        if store.salvaged:
+            self.troubles["salvage"] = store.salvaged
+            self._losses.append(Loss(lane="alert", epoch=None, why=DAMAGED))
+        return store
+
+    def _reopen_alerts(self) -> None:
+        self._alerts.close()
+        self._alerts = self._open_alerts()
+
+    def _trouble(self, store: str, error: OSError) -> None:
+        text = f"{error}; new messages are kept in memory only"
+        if self.troubles.get(store) != text:
+            log.error("disk_trouble", store=store, error=str(error))
+        self.troubles[store] = text
+
+
+def _message(row: Row) -> Message:
+    expires_after = None if row.expires_s is None else timedelta(seconds=max(0.0, row.expires_s))
+    return Message(
+        lane=row.lane,
+        topic=row.topic,
+        id=row.id,
+        body=row.body,
+        qos=1 if row.qos else 0,
+        retain=row.retain,
+        expires_after=expires_after,
+    )
+
+
+def _bare_gap(fields: Mapping[str, Any]) -> Message:
+    identity = new_id()
+    body = encode({"schema": "gap/1", "id": identity, **fields})
+    return Message(lane="result", topic="gap", id=identity, body=body)

@@ -1,0 +1,661 @@
+"""The outbox: what was put is still there, or was handed over, or its loss was told."""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from agent import store as store_module
+from agent.outbox import Outbox
+from agent.shelves import SPARE_ROWS, Shelves
+from agent.store import Row
+from agent.topics import KEEP_LATEST, LANES, Lane, Message, new_id
+
+BODY = b'{"n":1}'
+
+
+def message(lane: Lane = "alert", topic: str | None = None, body: bytes = BODY, **more: object) -> Message:
+    return Message(lane=lane, topic=topic or lane, id=new_id(), body=body, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def shelves(tmp_path: Path) -> Iterator[Shelves]:
+    found = Shelves(tmp_path, 32_000_000)
+    yield found
+    found.close()
+
+
+def put(shelves: Shelves, *messages: Message, **remember: bytes) -> None:
+    shelves.put(messages, remember, [])
+
+
+def ids(rows: list[Row]) -> list[str]:
+    return [row.id for row in rows]
+
+
+def gaps(shelves: Shelves) -> list[dict[str, object]]:
+    """The losses that were told, oldest first."""
+    shelves.rewind(["result"])
+    bodies = [json.loads(row.body) for row in shelves.due(10_000, ["result"]) if row.topic == "gap"]
+    return [body["gap"] | {"of_epoch": body["of_epoch"]} for body in bodies]
+
+
+# Order, numbers, hand-out.
+
+
+def test_lanes_go_out_in_their_order_and_each_from_its_oldest(shelves: Shelves) -> None:
+    given = [message(lane) for lane in reversed(LANES) for _ in range(2) if lane not in KEEP_LATEST]
+    put(shelves, *given)
+    rows = shelves.due(100, LANES)
+    assert [row.lane for row in rows] == [lane for lane in LANES for _ in range(2) if lane not in KEEP_LATEST]
+    for lane in LANES:
+        assert ids([row for row in rows if row.lane == lane]) == [one.id for one in given if one.lane == lane]
+        assert [row.seq for row in rows if row.lane == lane] in ([], [1, 2])
+
+
+def test_nothing_is_handed_out_twice_without_a_rewind(shelves: Shelves) -> None:
+    put(shelves, *(message("telemetry") for _ in range(5)), *(message("alert") for _ in range(5)))
+    first = [shelves.due(3, LANES) for _ in range(5)]
+    assert [len(rows) for rows in first] == [3, 3, 3, 1, 0]
+    shelves.rewind(LANES)
+    assert ids(shelves.due(100, LANES)) == [row.id for rows in first for row in rows]
+
+
+def test_settled_rows_are_not_handed_out_after_a_rewind(shelves: Shelves) -> None:
+    put(shelves, *(message("telemetry") for _ in range(4)))
+    rows = shelves.due(4, LANES)
+    shelves.delete(rows[:2])
+    shelves.rewind(LANES)
+    assert ids(shelves.due(4, LANES)) == ids(rows[2:])
+
+
+def test_a_newer_status_replaces_an_unsent_one_and_keeps_its_number(shelves: Shelves) -> None:
+    put(shelves, message("status", "status"), message("status", "health"))
+    newer = message("status", "status")
+    put(shelves, newer)
+    rows = shelves.due(10, LANES)
+    assert [(row.topic, row.seq) for row in rows] == [("status", 1), ("health", 2)]
+    assert rows[0].id == newer.id
+    newest = message("status", "status")  # the last one is under way: it is not touched
+    put(shelves, newest)
+    assert [(row.id, row.seq) for row in shelves.due(10, LANES)] == [(newest.id, 3)]
+
+
+def test_status_does_not_outlive_its_connection_and_begins_a_new_epoch(shelves: Shelves) -> None:
+    put(shelves, message("status"), message("position", qos=0))
+    epoch = shelves.epoch("status")
+    shelves.rewind(LANES)
+    assert shelves.due(10, LANES) == []
+    put(shelves, message("status"))
+    (row,) = shelves.due(10, LANES)
+    assert row.seq == 1
+    assert row.epoch == shelves.epoch("status") != epoch
+
+
+# Receipts.
+
+
+@pytest.mark.parametrize(
+    ("ranges", "left"),
+    [
+        ([(1, 3)], [4, 5]),
+        ([(2, 2), (4, 9)], [1, 3]),
+        ([(0, 0)], [1, 2, 3, 4, 5]),
+        ([(-5, 2)], [3, 4, 5]),
+        ([(3, 1)], [1, 2, 3, 4, 5]),
+        ([(1, 2**70)], []),
+        ([(2**70, 2**71)], [1, 2, 3, 4, 5]),
+        ([], [1, 2, 3, 4, 5]),
+    ],
+)
+def test_a_receipt_takes_exactly_its_ranges(
+    shelves: Shelves, ranges: list[tuple[int, int]], left: list[int]
+) -> None:
+    put(shelves, *(message() for _ in range(5)))
+    gone = shelves.receive(shelves.epoch("alert"), "alert", ranges)
+    assert [row.seq for row in shelves.due(10, LANES)] == left
+    assert gone == 5 - len(left)
+
+
+def test_a_receipt_for_another_epoch_or_lane_takes_nothing(shelves: Shelves) -> None:
+    put(shelves, message("alert"), message("result"), message("telemetry"))
+    assert shelves.receive("0" * 16, "alert", [(1, 9)]) == 0
+    assert shelves.receive(shelves.epoch("telemetry"), "telemetry", [(1, 9)]) == 0
+    assert shelves.receive(shelves.epoch("alert"), "result", [(1, 9)]) == 1
+    assert [row.lane for row in shelves.due(10, LANES)] == ["alert", "telemetry"]
+
+
+# Across a restart.
+
+
+def test_a_restart_keeps_alerts_telemetry_session_and_numbers(tmp_path: Path) -> None:
+    first = Shelves(tmp_path, 32_000_000)
+    given = [message("alert"), message("result"), message("telemetry", expires_after=timedelta(hours=1))]
+    first.put(given, {"alerts/active": b"[1]"}, [])
+    first.write("session", b"7")
+    epochs = [first.epoch(lane) for lane in ("alert", "telemetry")]
+    first.close()
+    second = Shelves(tmp_path, 32_000_000)
+    rows = second.due(10, LANES)
+    assert ids(rows) == [one.id for one in given]
+    assert [row.body for row in rows] == [one.body for one in given]
+    assert rows[2].expires_s == pytest.approx(3600, abs=60)
+    assert second.read("session") == b"7"
+    assert second.read("remember/alerts/active") == b"[1]"
+    assert [second.epoch(lane) for lane in ("alert", "telemetry")] == epochs
+    second.delete(rows)
+    second.put([message("alert"), message("telemetry")], {}, [])
+    assert [row.seq for row in second.due(10, LANES)] == [2, 2]
+    second.close()
+
+
+def test_another_boot_knows_no_age_and_expires_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Shelves(tmp_path, 32_000_000)
+    first.put([message("telemetry", expires_after=timedelta(0))], {}, [])
+    first.close()
+    monkeypatch.setattr(store_module, "boot_id", lambda: "another")
+    second = Shelves(tmp_path, 32_000_000)
+    (row,) = second.due(10, ["telemetry"])
+    assert (row.expires_s, row.age_s) == (None, None)
+    second.close()
+
+
+def test_after_a_lost_power_telemetry_is_numbered_anew_and_the_loss_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Shelves(tmp_path, 32_000_000)
+    first.put([message("telemetry"), message("telemetry"), message("alert")], {}, [])
+    old = first.epoch("telemetry")
+    copy = copied(tmp_path)  # as the files are now, never closed
+    monkeypatch.setattr(store_module, "boot_id", lambda: "another")
+    second = Shelves(copy, 32_000_000)
+    second.put([message("telemetry")], {}, [])
+    rows = second.due(10, ["telemetry"])
+    assert [(row.epoch == old, row.seq) for row in rows] == [(True, 1), (True, 2), (False, 1)]
+    (gap,) = gaps(second)
+    assert (gap["of_epoch"], gap["lane"], gap["first"], gap["last"]) == (old, "telemetry", 3, None)
+    assert "power was lost" in str(gap["why"])
+    assert second.epoch("alert") == first.epoch("alert")  # nothing of alerts was lost
+    first.close()
+    second.close()
+
+
+def copied(folder: Path) -> Path:
+    """The files as a process that is killed now leaves them."""
+    copy = Path(tempfile.mkdtemp(dir=folder.parent))
+    for path in folder.iterdir():
+        if not path.name.endswith("-shm"):
+            shutil.copy(path, copy / path.name)
+    return copy
+
+
+# Budget and expiry: who loses is said beforehand, and counted.
+
+
+def test_over_its_budget_the_oldest_telemetry_goes_whole_and_each_row_is_accounted_for(
+    tmp_path: Path,
+) -> None:
+    shelves = Shelves(tmp_path, 4_000_000)
+    body = b'{"x":"' + b"x" * 4000 + b'"}'
+    for _ in range(60):
+        shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+    shelves.put([message("alert") for _ in range(3)], {}, [])
+    assert sum(path.stat().st_size for path in tmp_path.glob("telemetry-*")) < 6_000_000
+    here = {row.seq for row in shelves.due(10_000, ["telemetry"])}
+    told = gaps(shelves)
+    lost = {seq for gap in told for seq in range(int(str(gap["first"])), int(str(gap["last"])) + 1)}
+    assert here | lost == set(range(1, 3001))
+    assert not here & lost
+    assert sum(int(str(gap["count"])) for gap in told) == len(lost) > 0
+    assert max(lost) < min(here)
+    assert {gap["why"] for gap in told} == {"over the budget for telemetry"}
+    assert len(shelves.due(10, ["alert"])) == 3
+    shelves.close()
+
+
+def test_what_expired_is_not_sent_and_is_told_in_runs(shelves: Shelves) -> None:
+    soon, never = timedelta(seconds=-1), None
+    put(shelves, *(message("telemetry", expires_after=one) for one in (soon, soon, never, soon)))
+    assert [row.seq for row in shelves.due(10, ["telemetry"])] == [3]
+    assert [(gap["first"], gap["last"], gap["count"]) for gap in gaps(shelves)] == [(1, 2, 2), (4, 4, 1)]
+    assert shelves.depth()["telemetry"] == 1
+
+
+def test_empty_segments_leave_the_disk(tmp_path: Path) -> None:
+    shelves = Shelves(tmp_path, 8_000_000)
+    body = b'{"x":"' + b"x" * 4000 + b'"}'
+    for _ in range(20):
+        shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+    assert len(list(tmp_path.glob("telemetry-*.db"))) > 3
+    shelves.delete(shelves.due(10_000, ["telemetry"]))
+    assert len(list(tmp_path.glob("telemetry-*.db"))) == 1
+    shelves.put([message("telemetry")], {}, [])
+    assert [row.seq for row in shelves.due(10, ["telemetry"])] == [1001]
+    shelves.close()
+
+
+# The disk takes nothing.
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, store: object, *names: str) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("alerts.db: database or disk is full")
+
+    for name in names:
+        monkeypatch.setattr(store, name, refuse)
+
+
+def test_with_a_disk_that_takes_nothing_alerts_still_go_out_and_it_is_said(
+    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(shelves, before := message())
+    with monkeypatch.context() as broken:
+        fail(broken, shelves._alerts, "put")
+        fail(broken, shelves._segments, "put")
+        put(shelves, alert := message(), telemetry := message("telemetry"), status := message("status"))
+        assert ids(shelves.due(10, LANES)) == [before.id, alert.id, status.id, telemetry.id]
+        assert "disk is full" in shelves.troubles["alerts"]
+        (row,) = [row for row in _again(shelves) if row.id == alert.id]
+        assert row.epoch != shelves.epoch("alert")
+    # The disk takes messages again: what only memory held is written down.
+    put(shelves, after := message())
+    assert shelves.troubles == {"telemetry": shelves.troubles["telemetry"]}
+    put(shelves, message("telemetry"))
+    assert shelves.troubles == {}
+    copy = Shelves(copied(shelves._path.parent), 32_000_000)
+    assert {before.id, alert.id, after.id, telemetry.id} <= set(ids(copy.due(10, LANES)))
+    copy.close()
+
+
+def _again(shelves: Shelves) -> list[Row]:
+    shelves.rewind(["alert", "result", "telemetry", "media"])
+    return shelves.due(10_000, LANES)
+
+
+def test_deletes_that_the_disk_refuses_are_tried_again_and_never_handed_out(
+    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(shelves, *(message() for _ in range(3)))
+    rows = shelves.due(10, LANES)
+    with monkeypatch.context() as broken:
+        fail(broken, shelves._alerts, "delete")
+        shelves.delete(rows[:2])
+        assert ids(_again(shelves)) == ids(rows[2:])
+    put(shelves, message("telemetry"))
+    assert shelves.depth()["alert"] == 1
+
+
+def test_memory_keeps_every_alert_and_only_so_much_telemetry(
+    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(monkeypatch, shelves._alerts, "put")
+    fail(monkeypatch, shelves._segments, "put")
+    for _ in range(12):
+        put(shelves, *(message("telemetry") for _ in range(500)), *(message() for _ in range(500)))
+    depth = shelves.depth()
+    assert depth["telemetry"] == SPARE_ROWS
+    assert depth["alert"] == 6000
+    assert sum(int(str(gap["count"])) for gap in gaps(shelves)) == 1000
+
+
+@contextmanager
+def small_disk(size: str) -> Iterator[Path]:
+    """A file system of its own; needs root."""
+    folder = Path(tempfile.mkdtemp())
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False, capture_output=True
+    )
+    if done.returncode:
+        folder.rmdir()
+        pytest.skip("a small disk needs the right to mount a tmpfs")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+        folder.rmdir()
+
+
+def fill(folder: Path) -> None:
+    with (folder / "filling").open("wb", buffering=0) as file:
+        for size in (65536, 512, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                pass
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root on Linux")
+def test_with_no_byte_free_thousands_of_alerts_are_still_taken_by_the_disk() -> None:
+    with small_disk("24m") as folder:
+        shelves = Shelves(folder, 8_000_000)
+        fill(folder)
+        taken = 0
+        while "alerts" not in shelves.troubles and taken < 20_000:
+            shelves.put([message(body=b"x" * 400) for _ in range(10)], {}, [])
+            taken += 10
+        assert taken > 3_000
+        # Beyond that they are in memory, and what leaves makes room again.
+        assert shelves.depth()["alert"] == taken
+        rows = shelves.due(2_000, ["alert"])
+        shelves.delete(rows)
+        shelves.put([message()], {}, [])
+        assert "alerts" not in shelves.troubles
+        assert shelves.depth()["alert"] == taken - 2_000 + 1
+        copy = copied(folder)
+        assert copy.exists()
+        shelves.close()
+        shutil.rmtree(copy)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root on Linux")
+def test_on_a_full_disk_older_telemetry_makes_room_for_newer() -> None:
+    with small_disk("32m") as folder:
+        shelves = Shelves(folder, 16_000_000)
+        body = b"x" * 4000
+        for _ in range(40):
+            shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+        fill(folder)
+        for _ in range(40):
+            shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+        assert shelves.troubles == {}
+        here = {row.seq for row in shelves.due(10_000, ["telemetry"])}
+        told = gaps(shelves)
+        lost = {seq for gap in told for seq in range(int(str(gap["first"])), int(str(gap["last"])) + 1)}
+        assert here | lost == set(range(1, 4001))
+        assert "the disk is full" in {gap["why"] for gap in told}
+        shelves.close()
+
+
+# Damaged files.
+
+
+def damage(path: Path, seed: int) -> None:
+    """Overwrites some pages in the middle, as a bad card would."""
+    rng = random.Random(seed)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        for _ in range(3):
+            file.seek(rng.randrange(4096, size - 4096) // 4096 * 4096)
+            file.write(bytes(rng.randrange(256) for _ in range(4096)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_damaged_alert_store_is_set_aside_and_what_can_be_read_goes_out(tmp_path: Path, seed: int) -> None:
+    first = Shelves(tmp_path, 32_000_000)
+    given = [message(body=b"x" * 900) for _ in range(6000)]
+    first.put(given, {"alerts/active": b"[]"}, [])
+    first.write("session", b"41")
+    epoch = first.epoch("alert")
+    first.close()
+    damage(tmp_path / "alerts.db", seed)
+    second = Shelves(tmp_path, 32_000_000)
+    rows = second.due(10_000, ["alert"])
+    assert (tmp_path / "alerts.db.corrupt-1").exists()
+    assert second.epoch("alert") != epoch
+    assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+    known = [one.id for one in given]
+    assert [known.index(row.id) for row in rows] == sorted(known.index(row.id) for row in rows)
+    assert len(rows) > 1000
+    assert "set aside as alerts.db.corrupt-1" in second.troubles["salvage"]
+    second.put([message("telemetry")], {}, [])
+    assert any("damaged" in str(gap["why"]) for gap in gaps(second))
+    second.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough" * 100, bytes(8192)])
+def test_a_file_that_is_no_store_is_no_reason_not_to_start(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "alerts.db").write_bytes(content)
+    (tmp_path / "telemetry-00000001.db").write_bytes(content)
+    shelves = Shelves(tmp_path, 32_000_000)
+    shelves.put([message(), message("telemetry")], {}, [])
+    assert [row.lane for row in shelves.due(10, ["alert", "telemetry"])] == ["alert", "telemetry"]
+    shelves.close()
+
+
+def test_damage_while_it_runs_sets_the_file_aside_then(tmp_path: Path) -> None:
+    shelves = Shelves(tmp_path, 32_000_000)
+    shelves.put([message(body=b"x" * 900) for _ in range(3000)], {}, [])
+    shelves._alerts.settle_log()
+    damage(tmp_path / "alerts.db", 1)
+    damage(tmp_path / "alerts.db", 2)
+    given = [message(body=b"y" * 900) for _ in range(50)]
+    shelves._alerts._db.execute("PRAGMA cache_size=1")
+    for one in given:
+        shelves.put([one], {}, [])
+        shelves.due(100, ["alert"])
+    assert {one.id for one in given} <= set(ids(_again(shelves)))
+    shelves.close()
+
+
+def test_a_row_that_the_disk_spoilt_is_told_as_lost_and_holds_up_nobody(shelves: Shelves) -> None:
+    put(shelves, *(given := [message() for _ in range(3)]))
+    shelves._alerts._db.execute("UPDATE owed SET topic = CAST(x'ff00ff' AS TEXT) WHERE seq = 2")
+    assert ids(shelves.due(10, ["alert"])) == [given[0].id, given[2].id]
+    assert [(gap["lane"], gap["first"], gap["last"]) for gap in gaps(shelves)] == [("alert", 2, 2)]
+    assert shelves.depth()["alert"] == 2
+
+
+def test_two_stores_in_one_folder_are_refused_by_the_lock(tmp_path: Path) -> None:
+    shelves = Shelves(tmp_path, 32_000_000)
+    other = sqlite3.connect(tmp_path / "alerts.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    shelves._alerts._db.execute("PRAGMA busy_timeout=50")
+    put(shelves, one := message())
+    assert "locked" in shelves.troubles["alerts"]
+    other.execute("ROLLBACK")
+    assert one.id in ids(shelves.due(10, LANES))
+    other.close()
+    shelves.close()
+
+
+# The same through the loop.
+
+
+def test_the_outbox_groups_telemetry_and_commits_alerts_at_once(tmp_path: Path) -> None:
+    async def play() -> None:
+        outbox = Outbox.open(tmp_path)
+        await outbox.put(message("telemetry"))
+        assert await outbox.due(10) == []
+        await outbox.put(message("alert"))
+        assert [row.lane for row in await outbox.due(10)] == ["alert", "telemetry"]
+        await outbox.put(message("telemetry"))
+        outbox.changed.clear()
+        async with asyncio.timeout(5):
+            await outbox.changed.wait()
+        assert [row.lane for row in await outbox.due(10)] == ["telemetry"]
+        await outbox.put(*(message("telemetry") for _ in range(3)))
+        outbox.close()
+
+    asyncio.run(play())
+    again = Outbox.open(tmp_path)
+    assert asyncio.run(again.depth())["telemetry"] == 5
+    again.close()
+
+
+def test_concurrent_alerts_share_a_commit_and_each_is_safe_on_return(tmp_path: Path) -> None:
+    async def play() -> None:
+        outbox = Outbox.open(tmp_path)
+        commits = 0
+        put_really = outbox._shelves._alerts.put
+
+        def count(*args: object) -> None:
+            nonlocal commits
+            commits += 1
+            put_really(*args)  # type: ignore[arg-type]
+
+        outbox._shelves._alerts.put = count  # type: ignore[method-assign, assignment]
+        reader = sqlite3.connect(tmp_path / "alerts.db")
+
+        async def one() -> None:
+            given = message()
+            await outbox.put(given)
+            assert reader.execute("SELECT count(*) FROM owed WHERE id = ?", (given.id,)).fetchone() == (1,)
+
+        await asyncio.gather(*(one() for _ in range(100)))
+        assert 1 <= commits < 20
+        reader.close()
+        outbox.close()
+
+    asyncio.run(play())
+
+
+def test_session_numbers_rise_across_restarts(tmp_path: Path) -> None:
+    async def play() -> list[int]:
+        outbox = Outbox.open(tmp_path)
+        numbers = [outbox.session, await outbox.next_session(), await outbox.next_session()]
+        outbox.close()
+        return numbers
+
+    assert asyncio.run(play()) == [0, 1, 2]
+    assert asyncio.run(play()) == [2, 3, 4]
+
+
+def test_a_rewind_overtakes_no_settlement(tmp_path: Path) -> None:
+    async def play() -> None:
+        outbox = Outbox.open(tmp_path)
+        await outbox.put(*(message() for _ in range(300)))
+        for _ in range(20):
+            rows = await outbox.due(10)
+            outbox.settle(rows)
+            outbox.rewind()
+        assert len(await outbox.due(1000)) == 100
+        outbox.close()
+
+    asyncio.run(play())
+
+
+def test_a_folder_that_can_not_be_made_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        Outbox.open(tmp_path / "file" / "data")
+
+
+# Against a model: whatever happens in whatever order.
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Shelves beside a model: what is owed by lane, what was handed out, what number has which id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp())
+        self.folder = self.root / "a"
+        self.folder.mkdir()
+        self.shelves = Shelves(self.folder, 32_000_000)
+        self.owed: dict[Lane, dict[str, None]] = defaultdict(dict)
+        self.out: dict[str, Row] = {}
+        self.numbers: dict[tuple[str, Lane, int], str] = {}
+        self.remembered: dict[str, bytes] = {}
+
+    def teardown(self) -> None:
+        self.shelves.close()
+        shutil.rmtree(self.root)
+
+    @rule(lanes=st.lists(st.sampled_from(("alert", "result", "telemetry", "media")), min_size=1, max_size=6))
+    def put(self, lanes: list[Lane]) -> None:
+        given = [message(lane) for lane in lanes]
+        self.shelves.put(given, {}, [])
+        for one in given:
+            self.owed[one.lane][one.id] = None
+
+    @rule(key=st.sampled_from(("a", "b")), value=st.binary(max_size=20))
+    def remember(self, key: str, value: bytes) -> None:
+        self.shelves.put([], {key: value}, [])
+        self.remembered[key] = value
+
+    @rule(limit=st.integers(1, 8), lane=st.sampled_from(("alert", "result", "telemetry", "media")))
+    def take(self, limit: int, lane: Lane) -> None:
+        rows = self.shelves.due(limit, [lane])
+        waiting = [one for one in self.owed[lane] if one not in self.out]
+        assert ids(rows) == waiting[:limit]
+        for row in rows:
+            assert self.numbers.setdefault(row.key, row.id) == row.id
+            self.out[row.id] = row
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.out)), unique=True))
+        rows = [self.out.pop(one) for one in chosen]
+        self.shelves.delete(rows)
+        for row in rows:
+            self.owed[row.lane].pop(row.id, None)
+
+    @rule(lane=st.sampled_from(("alert", "result")), first=st.integers(0, 12), length=st.integers(0, 6))
+    def receipt(self, lane: Lane, first: int, length: int) -> None:
+        epoch = self.shelves.epoch(lane)
+        gone = self.shelves.receive(epoch, lane, [(first, first + length)])
+        count = 0
+        for (of, one, seq), identity in self.numbers.items():
+            inside = first <= seq <= first + length and (of, one) == (epoch, lane)
+            if inside and identity in self.owed[lane]:
+                del self.owed[lane][identity]
+                self.out.pop(identity, None)
+                count += 1
+        # What was never handed out has its number too: the centre may have it from an earlier life.
+        rest = [row for row in self._all(lane) if row.id not in self.owed[lane]]
+        assert rest == []
+        missing = set(self.owed[lane]) - {row.id for row in self._all(lane)}
+        for identity in missing:
+            del self.owed[lane][identity]
+            self.out.pop(identity, None)
+        assert gone == count + len(missing)
+
+    def _all(self, lane: Lane) -> list[Row]:
+        store = self.shelves._alerts
+        return store.due(lane, 0, 1000)
+
+    @rule()
+    def rewind(self) -> None:
+        self.shelves.rewind(LANES)
+        self.out.clear()
+
+    @rule(killed=st.booleans())
+    def restart(self, killed: bool) -> None:
+        if killed:
+            folder = copied(self.folder)
+            self.shelves.close()
+            self.folder = folder
+        else:
+            self.shelves.close()
+        self.shelves = Shelves(self.folder, 32_000_000)
+        self.out.clear()
+
+    @invariant()
+    def depth_is_what_is_owed(self) -> None:
+        depth = self.shelves.depth()
+        assert {lane: depth[lane] for lane in ("alert", "result", "telemetry", "media")} == {
+            lane: len(self.owed[lane]) for lane in ("alert", "result", "telemetry", "media")
+        }
+
+    @invariant()
+    def what_was_remembered_is_recalled(self) -> None:
+        for key, value in self.remembered.items():
+            assert self.shelves.read(f"remember/{key}") == value
+
+
+TestOutboxMachine = OutboxMachine.TestCase
+TestOutboxMachine.settings = settings(
+    max_examples=40,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
