@@ -10,7 +10,7 @@ disk, cameras have theirs for frames.
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -70,6 +70,7 @@ class Agent:
     async def run(self) -> None:
         """Runs until it is cancelled; then it says ``stopped`` and leaves nothing unwritten."""
         self.reporter.session = self.outbox.session
+        self.outbox.tell_gaps_by(self.gap)
         self.reporter.config_fields = self.deployment.in_force()
         self.restore()
         async with asyncio.TaskGroup() as group:
@@ -224,11 +225,9 @@ class Agent:
             self.inbox_filled.clear()
             try:
                 await self.write_inbox()
-            except OSError as error:
-                self.reporter.troubles["outbox"] = f"outbox: {error}"
+            except OSError:
                 self.inbox_filled.set()
                 raise
-            self.reporter.troubles.pop("outbox", None)
 
     async def write_inbox(self) -> None:
         """What is taken from the inbox leaves it only when it is on disk."""
@@ -257,16 +256,27 @@ class Agent:
             at, now_s = now()
             self.observe(Observation("clock", at, now_s, Tick()))
             self.tell(self.book.tick(at, now_s), now_s)
+            self.reporter.troubles = self.troubles()
             self.inbox += self.reporter.due(at, now_s)
             if self.inbox:
                 self.inbox_filled.set()
             await asyncio.sleep(TICK_S)
+
+    def troubles(self) -> list[str]:
+        """What is wrong that no part tells: the disk, what the broker takes, the configuration."""
+        troubles = [f"outbox: {text}" for text in self.outbox.troubles.values()]
+        troubles += [f"link: {text}" for text in self.link.troubles.values()]
+        return troubles + ([f"config: {self.deployment.trouble}"] if self.deployment.trouble else [])
 
     async def deploy(self) -> None:
         """Carries out pushes, one after the other."""
         while True:
             payload = await self.pushes.get()
             await self.deployment.handle(payload, self.apply, self.link.reached, self.report_config)
+
+    def gap(self, fields: Mapping[str, Any]) -> Message:
+        """The message that tells of a loss; called from the outbox's thread."""
+        return self.reporter.say("gap/1", fields, "result", "gap", *now())
 
     async def report_config(self) -> None:
         self.reporter.config_fields = self.deployment.in_force()

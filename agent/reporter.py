@@ -3,7 +3,7 @@
 Observations and time go in, messages come out; app.py puts them into the outbox.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ class Reporter:
         self.session = 0
         self.config_fields: Mapping[str, Any] = {}
         """What ``status`` says of the configuration: revision and sha256."""
-        self.troubles: dict[str, str] = {}
+        self.troubles: Sequence[str] = ()
         """Reasons for being degraded that no part can tell: the store, the configuration."""
         self._fix: tuple[str, Fix, Observation] | None = None
         self._position_s: float | None = None
@@ -136,7 +136,7 @@ class Reporter:
         return ("degraded" if reasons else "online"), steady
 
     def reasons(self, now_s: float) -> list[str]:
-        return [*self.troubles.values(), *self._health.reasons(now_s)]
+        return [*self.troubles, *self._health.reasons(now_s)]
 
     def status(self, at: datetime, now_s: float, state: str | None = None) -> Message:
         """``status``: online, degraded with its reasons, or what ``state`` says (stopped)."""
