@@ -79,12 +79,18 @@ def run(config: Path, data: Path | None, log_level: str) -> None:
 
     set_up_log(log_level)
     try:
+        config.open("rb").close()
+    except OSError as error:
+        _say_os_error(error)
+        finish(BAD_CONFIG)
+    try:
         asyncio.run(run_agent(config, data))
     except BadConfig as error:
         click.echo(str(error), err=True)
         finish(BAD_CONFIG)
     except OSError as error:
-        finish(_say_os_error("ringpost run", error))
+        _say_os_error(error)
+        finish(1)
 
 
 @cli.command()
@@ -246,9 +252,9 @@ def watch(devices: tuple[str, ...], broker: str, root: str, duration: str | None
     finish(watch_command(list(devices), broker, root, duration, as_json))
 
 
-def _say_os_error(what: str, error: OSError) -> int:
-    click.echo(f"{what}: {error}", err=True)
-    return 1
+def _say_os_error(error: OSError) -> None:
+    text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    click.echo(f"ringpost run: {text}", err=True)
 
 
 def main() -> None:

@@ -114,8 +114,7 @@ def _at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
     """Does ``work`` on a connection of its own. 69 where the broker is not reached."""
 
     async def visit() -> int:
-        broker = Broker(url=url, insecure=True, **_credentials())
-        connection = Connection(broker, f"ringpost-desk-{secrets.token_hex(4)}", None)
+        connection = Connection(broker_at(url), f"ringpost-desk-{secrets.token_hex(4)}", None)
         try:
             await connection.open()
             return await work(connection)
@@ -135,13 +134,13 @@ def _at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
         return 0
 
 
-def _credentials() -> dict[str, Any]:
-    """Certificates of the technician, from RINGPOST_CA, RINGPOST_CERT and RINGPOST_KEY."""
+def broker_at(url: str) -> Broker:
+    """The broker at ``url``, with certificates from RINGPOST_CA, RINGPOST_CERT and RINGPOST_KEY."""
     found = {name: os.environ.get(f"RINGPOST_{name.upper()}") for name in ("ca", "cert", "key")}
     fields: dict[str, Any] = {name: path for name, path in found.items() if path and name != "key"}
     if found["key"]:
         fields["key"] = {"file": found["key"]}
-    return fields
+    return Broker(url=url, insecure=os.environ.get("RINGPOST_INSECURE") == "1", **fields)
 
 
 async def _reported(

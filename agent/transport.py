@@ -61,6 +61,7 @@ class Broker(BaseModel):
         if url.scheme == "mqtt" and not loopback and not self.insecure:
             raise ValueError(
                 f"mqtt:// to {url.hostname} is not encrypted; use mqtts://, or say insecure: true aloud"
+                " (RINGPOST_INSECURE=1 on the command line)"
             )
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key go together")

@@ -26,17 +26,20 @@ Heard: TypeAlias = Callable[[str, str, dict[str, Any]], None]
 
 
 class Store:
-    """One row for each message id; a repeat changes nothing."""
+    """One row for each message id; a repeat changes nothing. OSError where the disk does not do it."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS message (id TEXT PRIMARY KEY, device TEXT, topic TEXT, epoch TEXT,"
-            " seq INTEGER, at TEXT, received_at TEXT, body TEXT)"
-        )
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS message (id TEXT PRIMARY KEY, device TEXT, topic TEXT,"
+                " epoch TEXT, seq INTEGER, at TEXT, received_at TEXT, body TEXT)"
+            )
+        except sqlite3.Error as error:
+            raise OSError(f"{path}: {error}") from error
 
     def keep(self, messages: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
         """All of them, committed on return."""
@@ -54,9 +57,14 @@ class Store:
             )
             for device, topic, body in messages
         ]
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        self._db.execute("COMMIT")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise OSError(f"the database took nothing: {error}") from error
 
     def close(self) -> None:
         self._db.close()
@@ -167,10 +175,13 @@ def line(device: str, topic: str, body: dict[str, Any]) -> str:
 
 
 def centre_command(db: Path, url: str, root: str, as_json: bool) -> int:
-    """``ringpost centre``: runs until it is interrupted, and says what came."""
+    """``ringpost centre``: runs until it is interrupted, and says what came. OSError without ``db``."""
     import signal
 
+    from agent.desk import broker_at
     from agent.supervisor import supervise
+
+    broker = broker_at(url)
 
     def say(device: str, topic: str, body: dict[str, Any]) -> None:
         if as_json:
@@ -179,7 +190,7 @@ def centre_command(db: Path, url: str, root: str, as_json: bool) -> int:
             print(line(device, topic, body), flush=True)
 
     async def serve() -> None:
-        centre = Centre(db, Broker(url=url), root, say)
+        centre = Centre(db, broker, root, say)
         task = asyncio.ensure_future(supervise("centre", centre.run, lambda _: None, longest_wait_s=5.0))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

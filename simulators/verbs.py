@@ -24,15 +24,29 @@ from agent.topics import ROOT
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, every message.")
 def centre(db: Path, broker: str, root: str, as_json: bool) -> None:
     """Receive what devices say, store it, and give receipts: the reference for real centres."""
-    from pydantic import ValidationError
-
+    from agent.log import set_up_log
     from simulators.centre import centre_command
 
+    set_up_log("warning")
+    _sound(broker)
     try:
         raise SystemExit(centre_command(db, broker, root, as_json))
+    except OSError as error:
+        click.echo(f"centre: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+def _sound(url: str) -> None:
+    """Ends with exit code 2 where ``url`` is no broker's address."""
+    from pydantic import ValidationError
+
+    from agent.desk import broker_at
+
+    try:
+        broker_at(url)
     except ValidationError as error:
         message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        click.echo(f"centre: --broker: {message}", err=True)
+        click.echo(f"--broker: {message}", err=True)
         raise SystemExit(2) from None
 
 
@@ -42,6 +56,8 @@ def centre(db: Path, broker: str, root: str, as_json: bool) -> None:
 @click.option("--headless", is_flag=True, help="No pauses for a reader; for CI.")
 def demo(duration: str | None, broker: str | None, headless: bool) -> None:
     """Show the whole system on this machine: nothing plugged in, no broker to install."""
+    if broker:
+        _sound(broker)
     click.echo(
         "ringpost demo: a real broker, simulated hardware on ptys and a video stream, the real detector."
     )
@@ -70,6 +86,8 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
     from simulators.scenario import find_scenario, missed, play
 
     set_up_log("error")
+    if broker_url:
+        _sound(broker_url)
     try:
         scenario = find_scenario(name)
         if duration is not None:

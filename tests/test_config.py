@@ -64,7 +64,7 @@ WRONG = [
     ("corner outside", swap("[0.9, 0.9]", "[0.9, 1.9]"), ["c.yaml:14: sources.cam1.zones.rail.2.1: input should be less than or equal to 1"]),
     ("latitude", swap("lat: 32.1", "lat: 132.1"), ["c.yaml:4: place.lat: input should be less than or equal to 90"]),
     ("half a position", swap(", lon: 118.7", ""), ["c.yaml:4: place: lat and lon go together"]),
-    ("plain broker", swap("127.0.0.1", "broker.example"), ["c.yaml:5: broker: mqtt:// to broker.example is not encrypted; use mqtts://, or say insecure: true aloud"]),
+    ("plain broker", swap("127.0.0.1", "broker.example"), ["c.yaml:5: broker: mqtt:// to broker.example is not encrypted; use mqtts://, or say insecure: true aloud (RINGPOST_INSECURE=1 on the command line)"]),
     ("inline secret", swap('"mqtt://127.0.0.1:1883"', '"mqtts://h", cert: a.pem, key: geheim'), ["c.yaml:5: broker.key: a secret never stands in the configuration; write {file: …}, {credential: …} or {env: …}"]),
     ("device name", swap("bridge-07", "Bridge 07"), ["c.yaml:2: device: string should match pattern '^[a-z0-9-]{1,32}$'"]),
     ("version", swap("schema_version: 1", "schema_version: 2"), ["c.yaml:1: schema_version: input should be 1"]),

@@ -1,0 +1,246 @@
+"""The command line as a new user types it, with wrong input too: one clear line, the right exit code."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from agent.__main__ import cli
+from agent.config import json_schema
+from agent.topics import ROOT
+from tests.test_architecture import ROOT as HERE
+
+CONFIGS = sorted((HERE / "configs").glob("*.yaml"))
+NOWHERE = "mqtt://127.0.0.1:9"
+VERBS = [
+    [], ["run"], ["check"], ["schema"], ["read"], ["detect"], ["models"], ["models", "list"], ["models", "verify"],
+    ["models", "bench"], ["config"], ["config", "get"], ["config", "push"], ["watch"], ["centre"], ["demo"], ["simulate"],
+]  # fmt: skip
+HEAVY = ("cv2", "numpy", "onnxruntime", "paho", "serial", "pynmeagps", "pydantic")
+
+
+def ringpost(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a call within this process."""
+    done = CliRunner().invoke(cli, list(arguments), input=io.BytesIO(given))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_explains_itself(verb: list[str]) -> None:
+    code, said, _ = ringpost(*verb, "--help")
+    assert code == 0
+    assert said.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--help"], HEAVY),
+        (["check", str(CONFIGS[0])], ("cv2", "numpy", "onnxruntime", "paho", "pyais", "pymavlink")),
+    ],
+)
+def test_what_answers_at_once_loads_nothing_heavy(arguments: list[str], unwanted: tuple[str, ...]) -> None:
+    program = (
+        "import sys; from agent.__main__ import cli\n"
+        "try: cli(sys.argv[1:])\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        f"print('LOADED', sorted(set(sys.modules) & set({unwanted!r})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True, cwd=HERE
+    )
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+WRONG: dict[str, tuple[list[str], int, str]] = {
+    "an unknown verb": (["runn"], 2, "Did you mean 'run'?"),
+    "no configuration": (["run", "nope.yaml"], 78, "nope.yaml: No such file"),
+    "a folder as configuration": (["run", "."], 78, "Is a directory"),
+    "no YAML": (["run", "bad.yaml"], 78, "bad.yaml:2: expected"),
+    "no YAML to check": (["check", "bad.yaml"], 78, "bad.yaml:2: expected"),
+    "nothing to check": (["check"], 2, "Missing argument"),
+    "no place for data": (["run", "good.yaml", "--data", "/dev/null"], 1, "/dev/null"),
+    "no such line": (["read", "nope"], 1, "read: nope: No such file"),
+    "a folder as line": (["read", "."], 1, "Is a directory"),
+    "an unknown protocol": (["read", "bad.yaml", "--protocol", "nmae"], 2, "known: auto, "),
+    "a speed that can't be": (["read", "bad.yaml", "--baud", "1"], 2, "--baud"),
+    "no such picture": (["detect", "nope.jpg"], 1, "nope.jpg is not there"),
+    "a folder without pictures": (["detect", "."], 1, "no pictures or videos in it"),
+    "COCO without annotations": (["detect", "bad.yaml", "--coco", "out.json"], 2, "go together"),
+    "an unknown model": (["detect", "bad.yaml", "--model", "nanodet"], 1, "did you mean 'nanodet-g-416'?"),
+    "an unknown label": (["detect", "bad.yaml", "--labels", "cow,ufo"], 1, "does not know ufo; it knows person"),
+    "an unknown model to verify": (["models", "verify", "x"], 1, "no model 'x'"),
+    "an unknown model to measure": (["models", "bench", "x"], 1, "no model 'x'"),
+    "no broker there": (["config", "get", "d", "--broker", NOWHERE], 69, "127.0.0.1:9 refused"),
+    "no broker to watch": (["watch", "--broker", NOWHERE], 69, "127.0.0.1:9 refused"),
+    "no broker's address": (["config", "get", "d", "--broker", "here"], 2, "'here' is no broker's address"),
+    "no broker named": (["watch"], 2, "Missing option '--broker'"),
+    "a push of no YAML": (["config", "push", "d", "bad.yaml", "--broker", NOWHERE], 78, "bad.yaml:2:"),
+    "a push of nothing": (["config", "push", "d", "nope.yaml", "--broker", NOWHERE], 2, "nope.yaml"),
+    "no duration": (["watch", "--for", "soon", "--broker", NOWHERE], 2, "'soon' is not a duration"),
+    "a push within no duration": (
+        ["config", "push", "d", "good.yaml", "--confirm-within", "x", "--broker", NOWHERE], 2, "not a duration"
+    ),
+    "a centre's broker": (["centre", "--db", "c.db", "--broker", "here"], 2, "no broker's address"),
+    "a centre's database": (["centre", "--db", "/dev/null/c.db", "--broker", NOWHERE], 1, "/dev/null"),
+    "a demo's broker": (["demo", "--broker", "here"], 2, "no broker's address"),
+    "a demo's duration": (["demo", "--headless", "--duration", "long"], 2, "'long' is not a duration"),
+    "an unknown scenario": (["simulate", "nope"], 2, "known: bridge_rescue"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with a good file and a bad one."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("RINGPOST_BROKER", "RINGPOST_CA", "RINGPOST_CERT", "RINGPOST_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "bad.yaml").write_text("a: [\n")
+    (tmp_path / "good.yaml").write_text(
+        "schema_version: 1\ndevice: d\nkind: watch_point\n"
+        "place: {ring: inner_city, domain: ground, site: s, post: p}\nbroker: {url: 'mqtt://127.0.0.1:9'}\n"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_gets_one_clear_line(case: str, desk: Path) -> None:
+    arguments, code, words = WRONG[case]
+    ended, said, complained = ringpost(*arguments)
+    assert words in complained
+    assert ended == code
+    assert "Traceback" not in complained + said
+    if code != 2:
+        assert len(complained.strip().splitlines()) == 1
+
+
+def test_check_says_what_is_well_and_what_is_not_in_one_call(desk: Path) -> None:
+    code, said, complained = ringpost("check", "good.yaml", "bad.yaml")
+    assert code == 78
+    assert said == "good.yaml: ok: d (watch_point), 0 sources, 0 rules\n"
+    assert complained.startswith("bad.yaml:2: ")
+    code, said, _ = ringpost("check", "good.yaml", "bad.yaml", "--json")
+    first, second = map(json.loads, said.splitlines())
+    assert (code, first["ok"], second["ok"], second["errors"][0]["line"]) == (78, True, False, 2)
+
+
+def test_check_can_look_at_the_environment(desk: Path) -> None:
+    text = (desk / "good.yaml").read_text() + "sources: {g: {kind: nmea, port: /dev/nope}}\n"
+    (desk / "env.yaml").write_text(text + f"data: {{directory: '{desk}', max_mb: 32}}\n")
+    assert ringpost("check", "env.yaml")[0] == 0
+    code, _, complained = ringpost("check", "env.yaml", "--env")
+    assert code == 1
+    assert "sources.g.port: /dev/nope is not there" in complained
+    assert "broker.url: 127.0.0.1:9 does not answer" in complained
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_the_schema_takes_our_configurations(path: Path) -> None:
+    from ruamel.yaml import YAML
+
+    schema = json.loads(ringpost("schema")[1])
+    assert schema == json_schema()
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    content = YAML(typ="safe").load(path.read_text())
+    assert list(validator.iter_errors(content)) == []
+    content["devise"] = "x"
+    assert list(validator.iter_errors(content)) != []
+
+
+def test_the_mqtt_schema_names_every_topic_of_the_contract() -> None:
+    document = json.loads(ringpost("schema", "--mqtt")[1])
+    assert document["asyncapi"].startswith("3.")
+    addresses = {channel["address"] for channel in document["channels"].values()}
+    for topic in (
+        "status",
+        "birth",
+        "health",
+        "position",
+        "alert",
+        "alerts/active",
+        "gap",
+        "receipt",
+        "config/desired",
+    ):
+        assert f"{ROOT}/{{device}}/{topic}" in addresses, topic
+
+
+FIX = (
+    b"$GNRMC,080000.00,A,3206.9720,N,11844.4280,E,0.004,77.5,231126,,,A*7A\r\n"
+    b"$GNGGA,080000.00,3206.9720,N,11844.4280,E,1,12,0.9,12.1,M,0.0,M,,*7E\r\n"
+)
+
+
+def sentence(body: bytes) -> bytes:
+    checksum = 0
+    for byte in body:
+        checksum ^= byte
+    return b"$%b*%02X\r\n" % (body, checksum)
+
+
+FIXES = b"".join(sentence(line[1 : line.index(b"*")]) for line in FIX.splitlines())
+
+
+def test_read_hears_standard_input_and_files_and_ends_with_statistics(desk: Path) -> None:
+    (desk / "log.nmea").write_bytes(b"noise\xff\x00" + FIXES)
+    code, said, complained = ringpost("read", "log.nmea", "--json")
+    (fix,) = map(json.loads, said.splitlines())
+    assert code == 0
+    assert (fix["source"], fix["value"]["kind"], fix["value"]["mode"]) == ("log.nmea", "fix", "3d")
+    assert (round(fix["value"]["lat"], 4), round(fix["value"]["lon"], 4)) == (32.1162, 118.7405)
+    assert complained.startswith("read: good: 2 nmea; bad: ")
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "read", "-"], input=FIXES, capture_output=True, check=True, cwd=HERE
+    )
+    assert b"fix" in done.stdout.splitlines()[0]
+    assert done.stdout.splitlines()[-1] == b"read: good: 2 nmea; bad: none; 0 bytes of no packet"
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(desk: Path) -> None:
+    (desk / "long.nmea").write_bytes(FIXES * 2000)
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent", "read", str(desk / "long.nmea")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=HERE,
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stderr is not None
+        assert b"fix" in reader.stdout.readline()
+        reader.stdout.close()
+        assert reader.stderr.read() == b""
+
+
+def test_detect_goes_on_after_a_picture_that_it_can_not_read(desk: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    from simulators.scene import Scene
+
+    cv2.imwrite(str(desk / "man.png"), Scene(comes_s=0).picture(8.0))
+    (desk / "broken.jpg").write_bytes(b"no picture")
+    code, said, complained = ringpost("detect", ".", "--labels", "person", "--json", "--annotate", "out")
+    (line,) = map(json.loads, said.splitlines())
+    assert code == 1
+    assert complained == "detect: broken.jpg: no picture that OpenCV can read\n"
+    assert [thing["label"] for thing in line["objects"]] == ["person"]
+    left, top, right, bottom = line["objects"][0]["box"]
+    drawn = cv2.imread(str(desk / "out" / "man.jpg"))
+    rows, columns = drawn.shape[:2]
+    inside = drawn[
+        int(top * rows) + 24 : int(bottom * rows) - 6, int(left * columns) + 6 : int(right * columns) - 6
+    ]
+    assert inside.size > 0
+    assert inside.std() < 4, "a person in a picture that leaves is covered"
+
+
+def test_models_are_listed_and_verified() -> None:
+    pytest.importorskip("onnxruntime")
+    assert "default" in ringpost("models", "list")[1]
+    code, said, _ = ringpost("models", "verify", "default", "--json")
+    assert (code, json.loads(said)) == (0, {"model": "nanodet-g-416", "ok": True, "error": None})
