@@ -169,7 +169,7 @@ async def _reported(
 def _readable(payload: bytes) -> dict[str, Any]:
     try:
         body = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 

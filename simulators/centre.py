@@ -13,8 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import structlog
+from pydantic import BaseModel, Field, ValidationError
+
 from agent.topics import ROOT, encode, stamp
 from agent.transport import Broker, Connection
+
+log = structlog.get_logger()
 
 BATCH = 200
 NUMBERED = {"alert": "alert", "command/result": "result", "gap": "result"}
@@ -23,6 +28,15 @@ DOWN = ("receipt", "alert/ack", "config/desired", "command/")
 
 Heard: TypeAlias = Callable[[str, str, dict[str, Any]], None]
 """Called with device, topic below it, and the message, after it was stored."""
+
+
+class Envelope(BaseModel):
+    """What must be right in a message before it is stored; the rest is the reader's."""
+
+    id: str = Field(min_length=1, max_length=64)
+    epoch: str = Field(min_length=1, max_length=64)
+    seq: int = Field(ge=1, lt=2**63)
+    at: str = Field(max_length=64)
 
 
 class Store:
@@ -41,21 +55,12 @@ class Store:
         except sqlite3.Error as error:
             raise OSError(f"{path}: {error}") from error
 
-    def keep(self, messages: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
-        """All of them, committed on return."""
+    def keep(self, messages: Iterable[tuple[str, str, Envelope, bytes]]) -> None:
+        """All of them (device, topic, envelope, payload), committed on return."""
         now = stamp(datetime.now(UTC))
         rows = [
-            (
-                body["id"],
-                device,
-                topic,
-                body.get("epoch"),
-                body.get("seq"),
-                body.get("at"),
-                now,
-                json.dumps(body),
-            )
-            for device, topic, body in messages
+            (said.id, device, topic, said.epoch, said.seq, said.at, now, payload.decode())
+            for device, topic, said, payload in messages
         ]
         try:
             self._db.execute("BEGIN IMMEDIATE")
@@ -116,6 +121,7 @@ class Centre:
     async def _take(self, connection: Connection, batch: list[Any]) -> None:
         """Commit, then receipts, then the broker's acknowledgement."""
         heard: list[tuple[str, str, dict[str, Any]]] = []
+        stored: list[tuple[str, str, Envelope, bytes]] = []
         receipts: dict[tuple[str, str, str], set[int]] = defaultdict(set)
         for message in batch:
             device, _, topic = message.topic.removeprefix(self._root + "/").partition("/")
@@ -125,9 +131,15 @@ class Centre:
             if body is None:
                 continue
             heard.append((device, topic, body))
-            if topic in NUMBERED and isinstance(body.get("seq"), int) and isinstance(body.get("epoch"), str):
-                receipts[device, body["epoch"], NUMBERED[topic]].add(body["seq"])
-        stored = [one for one in heard if isinstance(one[2].get("id"), str)]
+            try:
+                said = Envelope.model_validate_json(message.payload)
+            except ValidationError as error:
+                if body.get("state") != "offline":  # a last will has no number
+                    log.warning("envelope_malformed", topic=message.topic, error=error.errors()[0]["msg"])
+                continue
+            stored.append((device, topic, said, message.payload))
+            if topic in NUMBERED:
+                receipts[device, said.epoch, NUMBERED[topic]].add(said.seq)
         if stored:
             await asyncio.to_thread(self._store.keep, stored)
         for (device, epoch, lane), numbers in receipts.items():
@@ -144,7 +156,7 @@ def readable(payload: bytes) -> dict[str, Any] | None:
     """The JSON object in a payload; None for anything else (a picture, garbage)."""
     try:
         body = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 
@@ -163,15 +175,21 @@ def ranges(numbers: Iterable[int]) -> list[list[int]]:
 def line(device: str, topic: str, body: dict[str, Any]) -> str:
     """A message in one line for people."""
     when = str(body.get("at") or stamp(datetime.now(UTC)))
+    try:
+        said = _said(topic, body)
+    except (TypeError, ValueError, AttributeError):
+        said = "(not as the contract says)"
+    return f"{when} {device} {topic:9} {said}"
+
+
+def _said(topic: str, body: dict[str, Any]) -> str:
     if topic == "alert":
         alert = body.get("alert", {})
-        said = f"{alert.get('phase', '?'):6} {alert.get('severity', '?'):8} {alert.get('text', '')}"
-    elif topic == "position":
+        return f"{alert.get('phase', '?'):6} {alert.get('severity', '?'):8} {alert.get('text', '')}"
+    if topic == "position":
         where = f"{body['lat']:.5f} {body['lon']:.5f}" if "lat" in body else "unknown"
-        said = f"{where} ({body.get('mode')}, {body.get('source')})"
-    else:
-        said = f"{body.get('state', '')} {'; '.join(body.get('reasons', []))}".strip()
-    return f"{when} {device} {topic:9} {said}"
+        return f"{where} ({body.get('mode')}, {body.get('source')})"
+    return f"{body.get('state', '')} {'; '.join(body.get('reasons', []))}".strip()
 
 
 def centre_command(db: Path, url: str, root: str, as_json: bool) -> int:

@@ -1,0 +1,175 @@
+"""What the centre is told beside alerts: from lists of observations, with the time put in."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.clock import ClockWatch
+from agent.config import Config, parse
+from agent.health import Health, Running
+from agent.observations import Observation, Sighting
+from agent.reporter import POSITION_STALE_S, TELEMETRY_BYTES, Reporter
+from agent.topics import MAX_BODY, Message, Speaker
+from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
+
+AT = datetime(2026, 11, 28, tzinfo=UTC)
+FIX = Fix(mode="3d", lat=32.1, lon=118.7, error_m=2.5)
+CONFIG = """\
+schema_version: 1
+device: d1
+kind: watch_point
+place: {{ring: inner_city, domain: ground, site: s, post: p{surveyed}}}
+broker: {{url: "mqtt://127.0.0.1:1883"}}
+reporting: {{position_every: 10s, health_every: 30s, telemetry_every: 5s}}
+"""
+
+
+def config(surveyed: str = "") -> Config:
+    return parse(CONFIG.format(surveyed=surveyed), name="c.yaml", base=Path())
+
+
+class Desk:
+    """A reporter and the seconds that pass for it."""
+
+    def __init__(self, surveyed: str = "") -> None:
+        self.health = Health()
+        self.reporter = Reporter(
+            config(surveyed), Speaker(device="d1"), self.health, ClockWatch(), {"kind": "x"}
+        )
+        self.now_s = 0.0
+
+    def hear(self, value: Value | Sighting, source: str = "gnss") -> None:
+        observation = Observation(source, AT + timedelta(seconds=self.now_s), self.now_s, value)
+        self.health.hear(observation)
+        self.reporter.hear(observation)
+
+    def due(self, after_s: float = 0.0) -> dict[str, dict[str, Any]]:
+        self.now_s += after_s
+        return {message.topic: read(message) for message in self.messages()}
+
+    def messages(self) -> list[Message]:
+        return self.reporter.due(AT + timedelta(seconds=self.now_s), self.now_s)
+
+
+def read(message: Message) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(message.body)
+    return body
+
+
+def test_the_first_report_is_status_and_health_and_then_only_what_is_due() -> None:
+    desk = Desk()
+    assert set(desk.due()) == {"status", "health"}
+    assert desk.due(1) == {}
+    assert set(desk.due(29)) == {"health"}
+
+
+def test_a_surveyed_post_says_where_it_is_without_a_receiver() -> None:
+    desk = Desk(", lat: 32.11, lon: 118.74")
+    position = desk.due()["position"]
+    assert (position["lat"], position["mode"], position["source"]) == (32.11, "surveyed", "place")
+    place = desk.reporter.place(0)
+    assert place is not None
+    assert place["how"] == "surveyed"
+    assert "position" not in desk.due(9)
+    assert "position" in desk.due(1)
+
+
+def test_a_fix_is_told_with_its_age_and_a_stale_one_places_no_alert() -> None:
+    desk = Desk()
+    assert "position" not in desk.due()
+    desk.hear(FIX)
+    assert desk.due(1)["position"]["age_s"] == 1.0
+    place = desk.reporter.place(desk.now_s)
+    assert place is not None
+    assert (place["lat"], place["how"], place["error_m"]) == (32.1, "gnss", 2.5)
+    late = desk.due(POSITION_STALE_S)["position"]
+    assert (late["age_s"], late["stale_after_s"]) == (POSITION_STALE_S + 1, POSITION_STALE_S)
+    assert desk.reporter.place(desk.now_s) is None
+
+
+def test_a_lost_fix_is_told_at_once_with_the_last_position_as_such() -> None:
+    desk = Desk()
+    desk.hear(FIX)
+    desk.due()
+    desk.hear(Fix(mode="none", satellites=2))
+    position = desk.due(1)["position"]
+    assert (position["mode"], position["lat"], position["satellites"]) == ("none", 32.1, 2)
+    assert desk.reporter.place(desk.now_s) is None
+
+
+def test_a_second_receiver_without_a_fix_does_not_hide_the_first() -> None:
+    desk = Desk()
+    desk.hear(FIX)
+    desk.hear(Fix(mode="none"), "spare")
+    assert desk.due()["position"]["mode"] == "3d"
+
+
+def test_telemetry_is_batched_by_source_and_a_switch_is_noted_when_it_changes() -> None:
+    desk = Desk()
+    desk.due()
+    for volts in (12.1, 12.2):
+        desk.hear(Reading(quantity="supply_voltage", value=volts, unit="V"), "board")
+    for on in (True, True, False):
+        desk.hear(Switch(name="tamper", on=on), "board")
+    desk.hear(LineState(), "board")
+    desk.hear(Sighting(frame=1, objects=()), "cam1")
+    desk.hear(FIX)
+    told = desk.due(5)
+    assert {topic for topic in told if topic.startswith("telemetry")} == {"telemetry/board"}
+    values = told["telemetry/board"]["values"]
+    assert [value.get("value", value.get("on")) for value in values] == [12.1, 12.2, True, False]
+    assert all(value["at"].endswith("Z") for value in values)
+    assert "telemetry/board" not in desk.due(5)
+
+
+def test_a_burst_is_cut_into_messages_that_stay_small() -> None:
+    desk = Desk()
+    for number in range(500):
+        desk.hear(Reading(quantity="depth_below_transducer", value=number / 10, unit="m"), "sounder")
+    messages = [message for message in desk.messages() if message.lane == "telemetry"]
+    assert len(messages) > 1
+    assert all(len(message.body) < MAX_BODY for message in messages)
+    assert max(len(message.body) for message in messages) > TELEMETRY_BYTES / 2
+    assert [value["value"] for message in messages for value in read(message)["values"]] == [
+        number / 10 for number in range(500)
+    ]
+
+
+def test_status_tells_a_change_once_with_its_reasons_and_not_each_second() -> None:
+    desk = Desk()
+    desk.health.tell("gnss", Running(state="running"), 0.0, speaks=True)
+    desk.hear(FIX)
+    assert desk.due()["status"]["state"] == "online"
+    desk.health.tell("gnss", Running(state="waiting", error="it is unplugged"), 1.0, speaks=True)
+    status = desk.due(1)["status"]
+    assert status["state"] == "degraded"
+    assert "it is unplugged" in str(status["reasons"])
+    assert [topic for second in range(5) for topic in desk.due(1) if topic == "status"] == []
+    desk.reporter.troubles = ["outbox: disk full"]
+    assert "outbox: disk full" in desk.due(1)["status"]["reasons"]
+    desk.reporter.troubles = []
+    desk.health.tell("gnss", Running(state="running"), desk.now_s, speaks=True)
+    desk.hear(FIX)
+    assert desk.due(1)["status"]["state"] == "online"
+
+
+@pytest.mark.parametrize("surveyed", ["", ", lat: 32.11, lon: 118.74"])
+def test_every_connection_begins_with_status_birth_health_and_where_it_is(surveyed: str) -> None:
+    reporter = Desk(surveyed).reporter
+    messages = reporter.greet(42, AT, 0.0)
+    assert [message.topic for message in messages] == [
+        "status",
+        "birth",
+        "health",
+        *(["position"] if surveyed else []),
+    ]
+    assert {read(message)["session"] for message in messages} == {42}
+    assert all(message.retain for message in messages)
+
+
+def test_a_clean_stop_says_so() -> None:
+    status = read(Desk().reporter.status(AT, 0.0, state="stopped"))
+    assert (status["state"], status["schema"]) == ("stopped", "status/1")
