@@ -177,7 +177,7 @@ def line(device: str, topic: str, body: dict[str, Any]) -> str:
     when = str(body.get("at") or stamp(datetime.now(UTC)))
     try:
         said = _said(topic, body)
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, KeyError):
         said = "(not as the contract says)"
     return f"{when} {device} {topic:9} {said}"
 
@@ -189,6 +189,10 @@ def _said(topic: str, body: dict[str, Any]) -> str:
     if topic == "position":
         where = f"{body['lat']:.5f} {body['lon']:.5f}" if "lat" in body else "unknown"
         return f"{where} ({body.get('mode')}, {body.get('source')})"
+    if topic == "health":
+        return ", ".join(f"{part['part']} {part.get('running')}" for part in body["parts"])
+    if topic == "birth":
+        return f"{body.get('kind')}, ringpost {body['software']['ringpost']}"
     return f"{body.get('state', '')} {'; '.join(body.get('reasons', []))}".strip()
 
 

@@ -102,7 +102,8 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
             click.echo(json.dumps({"device": device, "topic": topic, "message": body}))
             return
         shown[topic] = shown.get(topic, 0) + 1
-        if topic in ("alert", "status") or (topic == "position" and shown[topic] in (1, 2)):
+        often = {"alert": 1000, "status": 1000, "position": 2}
+        if shown[topic] <= often.get(topic, 1 if topic in ("birth", "health") else 0):
             click.echo(line(device, topic, body))
 
     with tempfile.TemporaryDirectory(prefix="ringpost-") as folder:
