@@ -1,6 +1,7 @@
 """What this machine's clock is worth. The agent never sets it; it says how far off it may be."""
 
 import ctypes
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ FIX_COUNTS_S = 60.0
 """A receiver's time vouches for the clock this long."""
 SERIAL_DELAY_MS = 200.0
 """How late a sentence may come down a serial line without a pulse per second."""
+NEVER_BEFORE = datetime(2026, 11, 1, tzinfo=UTC)
+"""No clock that says less is right: this was written later."""
 
 _UNSYNCED = 0x40  # STA_UNSYNC of <sys/timex.h>
 _ERROR = 5  # TIME_ERROR: the kernel itself says that the clock is not to be trusted
@@ -40,6 +43,14 @@ def kernel_clock() -> tuple[bool, float | None]:
     if state < 0 or state == _ERROR or timex.status & _UNSYNCED:
         return False, None
     return True, timex.maxerror / 1000
+
+
+def certainly_past(remembered: bytes | None) -> datetime:
+    """The latest instant that is known to be past: what was remembered while the clock was synchronised."""
+    try:
+        return max(NEVER_BEFORE, datetime.fromisoformat((remembered or b"").decode()))
+    except (ValueError, TypeError):  # nothing remembered, or no instant with its zone
+        return NEVER_BEFORE
 
 
 class ClockWatch:

@@ -9,21 +9,27 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent.clock import NEVER_BEFORE
 from agent.durations import Duration
 from agent.paths import NearPath, Secret
+from agent.tls import alert, explain, tls_context, validity
 
 CONNECT_WITHIN_S = 10.0
 USER_TIMEOUT_S = 20.0
 """A dead link is noticed by the kernel after this long with bytes unacknowledged (TCP_USER_TIMEOUT)."""
 SESSION_EXPIRY_S = 7 * 24 * 3600
+WILL_DELAY_S = 5
+"""A connection that is back within this time was never away: the broker keeps the last will to itself."""
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+SESSION_TAKEN_OVER, WITH_WILL = 0x8E, 0x04
 
 
 class Broker(BaseModel):
@@ -34,6 +40,8 @@ class Broker(BaseModel):
     longest_wait_s: ClassVar[float] = 30.0
 
     url: str
+    fallbacks: tuple[str, ...] = ()
+    """Further brokers, tried in this order where the first is not reached; it goes back to the first."""
     delivery: Literal["receipt", "puback"] = "receipt"
     ca: NearPath | None = None
     cert: NearPath | None = None
@@ -43,50 +51,86 @@ class Broker(BaseModel):
     keepalive: Duration = Field(default="30s", validate_default=True)
     resend_after: Duration = Field(default="60s", validate_default=True)
     """An alert without the centre's receipt is sent again after this."""
+    backlog_per_s: float = Field(default=50.0, gt=0, le=100_000)
+    """Telemetry from before the connection goes out at no more messages a second than this."""
     protocol: Literal["5", "3.1.1"] = "5"
     insecure: bool = False
 
     @model_validator(mode="after")
     def _reachable_and_safe(self) -> Self:
-        url = urlsplit(self.url)
-        if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
-            raise ValueError(f"url {self.url!r} is no broker's address; write mqtts://host:8883")
+        for url in (self.url, *self.fallbacks):
+            self._check(url)
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key go together")
+        if self.key is not None and self.key.env is not None:
+            raise ValueError("key is a file: write {file: …} or {credential: …}")
+        if not self.encrypted and (self.ca or self.cert):
+            raise ValueError("ca, cert and key need mqtts://")
+        return self
+
+    def _check(self, address: str) -> None:
+        url = urlsplit(address)
+        if url.scheme not in PORTS or not url.hostname:
+            raise ValueError(f"url {address!r} is no broker's address; write mqtts://host:8883")
         if url.username or url.password:
             raise ValueError("url carries a password; use username and password: {file: …}")
         try:
             _ = url.port
         except ValueError:
-            raise ValueError(f"url {self.url!r}: the port is a number from 1 to 65535") from None
+            raise ValueError(f"url {address!r}: the port is a number from 1 to 65535") from None
         loopback = url.hostname in ("localhost", "127.0.0.1", "::1")
         if url.scheme == "mqtt" and not loopback and not self.insecure:
             raise ValueError(
                 f"mqtt:// to {url.hostname} is not encrypted; use mqtts://, or say insecure: true aloud"
                 " (RINGPOST_INSECURE=1 on the command line)"
             )
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert and key go together")
-        if url.scheme == "mqtt" and (self.ca or self.cert):
-            raise ValueError("ca, cert and key need mqtts://")
-        return self
+        if url.scheme != urlsplit(self.url).scheme:
+            raise ValueError(f"url and fallbacks are all mqtt:// or all mqtts://; {address} is not")
+
+    @property
+    def in_order(self) -> "list[Broker]":
+        """This one, then its fallbacks, each as a broker of its own."""
+        others = [self.model_copy(update={"url": url, "fallbacks": ()}) for url in self.fallbacks]
+        return [self, *others]
 
     @property
     def address(self) -> tuple[str, int]:
         url = urlsplit(self.url)
-        return url.hostname or "", url.port or (8883 if url.scheme == "mqtts" else 1883)
+        return url.hostname or "", url.port or PORTS[url.scheme]
 
     @property
     def encrypted(self) -> bool:
         return urlsplit(self.url).scheme == "mqtts"
 
+    def tls(self, past: datetime) -> ssl.SSLContext:
+        """With a clock that says less than what is certainly ``past``, no certificate is too young."""
+        key = self.key.path() if self.key else None
+        return tls_context(self.ca, self.cert, key, check_time=datetime.now(UTC) >= past)
+
 
 class Connection:
     """paho behind six methods: open, publish, subscribe, acknowledge, event, close. Once, then no more."""
 
-    def __init__(self, broker: Broker, client_id: str, will: tuple[str, bytes] | None) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        client_id: str,
+        will: tuple[str, bytes] | None,
+        past: datetime = NEVER_BEFORE,
+    ) -> None:
         import paho.mqtt.client as mqtt
         from paho.mqtt.enums import CallbackAPIVersion
 
         self._broker = broker
+        self._client_id = client_id
+        self._past = past
+        self._error = ""
+        self.died = False
+        """Whether nothing came any more, so that nobody closed the connection."""
+        self.receive_maximum = 65_535
+        """What the broker's CONNACK allows in flight; paho never looks at it."""
+        self.largest: int | None = None
+        """The largest packet that the broker takes, in bytes, where it says so."""
         self._loop = asyncio.get_running_loop()
         self._five = broker.protocol == "5"
         self._events: deque[tuple[Any, ...]] = deque()
@@ -105,12 +149,12 @@ class Connection:
         client.suppress_exceptions = False
         if broker.username is not None:
             client.username_pw_set(broker.username, broker.password.read() if broker.password else None)
-        if broker.encrypted:
-            client.tls_set_context(tls_context(broker))
         if will is not None:
-            client.will_set(will[0], will[1], qos=1, retain=True)
-        client.on_connect = lambda _c, _u, _f, code, _p: self._tell("connected", code)
-        client.on_disconnect = lambda _c, _u, _f, code, _p: self._tell("lost", _reason(code))
+            delay = _properties("WILLMESSAGE", WillDelayInterval=WILL_DELAY_S) if self._five else None
+            client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)
+        client.on_connect = self._on_connect
+        client.on_disconnect = lambda _c, _u, _f, code, _p: self._tell("lost", self._reason(code))
+        client.on_log = self._on_log
         client.on_publish = lambda _c, _u, mid, code, _p: self._tell("published", mid, code)
         client.on_message = lambda _c, _u, message: self._tell("message", message)
         client.on_socket_register_write = self._wants_to_write
@@ -120,14 +164,18 @@ class Connection:
     async def open(self) -> None:
         """Connects, up to the broker's yes. OSError says in one line why not."""
         host, port = self._broker.address
+        if self._broker.encrypted:
+            self._client.tls_set_context(self._broker.tls(self._past))
         keepalive_s = max(5, int(self._broker.keepalive.total_seconds()))
         try:
             await asyncio.to_thread(self._connect, host, port, keepalive_s)
         except (OSError, ValueError) as error:
-            raise OSError(explain(error, host, port)) from error
+            raise OSError(self._explain(error)) from error
         sock: Any = self._client.socket()
         if sock is None:
             raise OSError(f"{host}:{port} closed the connection")
+        if self._broker.encrypted and datetime.now(UTC) < self._past:
+            self._check_time(sock)
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(USER_TIMEOUT_S * 1000))
@@ -137,7 +185,7 @@ class Connection:
         deadline = time.monotonic() + CONNECT_WITHIN_S
         while (event := await self.event(0.5)) is None or event[0] != "connected":
             if event is not None and event[0] == "lost":
-                raise OSError(f"{host}:{port} closed the connection: {event[1]}")
+                raise OSError(f"{host}:{port}: {event[1]}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{host}:{port} took the connection, but does not speak MQTT")
         if event[1].is_failure:
@@ -171,10 +219,13 @@ class Connection:
         """Whether `event` would answer at once."""
         return bool(self._events)
 
-    def close(self) -> None:
-        """Leaves properly if that is still possible, and forgets the client."""
+    def close(self, *, for_good: bool = True) -> None:
+        """Leaves, and forgets the client. Unless ``for_good`` the broker publishes the last will."""
         with suppress(Exception):
-            self._client.disconnect()
+            if for_good:
+                self._client.disconnect()
+            elif self._five:
+                self._client.disconnect(_reason_code(WITH_WILL))
             self._client.loop_write()
         self._unwatch()
         sock = self._client.socket()
@@ -194,6 +245,22 @@ class Connection:
             self._client.connect(host, port, keepalive_s, clean_start=False, properties=properties)
         else:
             self._client.connect(host, port, keepalive_s)
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, properties: Any) -> None:
+        self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
+        self.largest = getattr(properties, "MaximumPacketSize", None)
+        self._tell("connected", code)
+
+    def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
+        if level == 0x08:  # MQTT_LOG_ERR: why a socket failed stands nowhere else
+            self._error = alert(text) or text.rpartition("] ")[2].lower()
+
+    def _check_time(self, sock: ssl.SSLSocket) -> None:
+        """The clock is behind what is certainly past: a certificate must reach beyond that, no more."""
+        until = validity(sock.getpeercert(binary_form=True) or b"")[1]
+        if until < self._past:
+            host, port = self._broker.address
+            raise OSError(f"{host}:{port}: its certificate has expired, on {until:%Y-%m-%d}")
 
     def _wants_to_write(self, *_: Any) -> None:
         self._loop.call_soon_threadsafe(self._write_soon)
@@ -233,13 +300,44 @@ class Connection:
         import paho.mqtt.client as mqtt
 
         self._unwatch()
-        self._tell("lost", mqtt.error_string(code))
+        self.died = code == mqtt.MQTT_ERR_KEEPALIVE or "timed out" in self._error
+        self._tell("lost", self._error or mqtt.error_string(code))
+
+    def _reason(self, code: Any) -> str:
+        """Why a connection ended; where the broker said nothing, that it closed it."""
+        if code.value == SESSION_TAKEN_OVER:
+            return f"another device connected under the name {self._client_id!r}"
+        text = self._error or str(code).lower()
+        return "closed by the broker" if text == "unspecified error" else text
+
+    def _explain(self, error: Exception) -> str:
+        """Why a connection failed, in one line for a technician."""
+        host, port = self._broker.address
+        where = f"{host}:{port}"
+        if isinstance(error, ssl.SSLError):
+            return f"{where}: {explain(error, host, self._broker.ca, datetime.now(UTC))}"
+        if isinstance(error, socket.gaierror):
+            return f"the name {host} is not found"
+        if isinstance(error, ConnectionRefusedError):
+            return f"{where} refused: no broker listens there"
+        if isinstance(error, TimeoutError):
+            return f"{where} does not answer"
+        if isinstance(error, OSError) and error.filename:
+            return f"{error.filename}: {error.strerror}"
+        return f"{where}: {getattr(error, 'strerror', None) or error}"
 
 
-def _reason(code: Any) -> str:
-    """Why a connection ended; where the broker said nothing, that it closed it."""
-    text = str(code)
-    return "closed by the broker" if text == "Unspecified error" else text.lower()
+async def answers(broker: Broker, past: datetime) -> bool:
+    """Whether somebody listens at the broker's address, and TLS is as it should be; no more than that."""
+    host, port = broker.address
+    try:
+        context = broker.tls(past) if broker.encrypted else None
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
 
 
 def _properties(packet: str, **values: int) -> Any:
@@ -253,42 +351,9 @@ def _properties(packet: str, **values: int) -> Any:
     return properties
 
 
-def tls_context(broker: Broker) -> ssl.SSLContext:
-    """TLS 1.2 or newer, the name checked, our certificate where there is one. OSError names the bad file."""
-    context = ssl.create_default_context(cafile=None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if broker.ca is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        _load(broker.ca, lambda: context.load_verify_locations(broker.ca))
-    if broker.cert is not None and broker.key is not None:
-        key = broker.key.path()
-        _load(broker.cert, lambda: context.load_cert_chain(broker.cert or "", key))
-    return context
+def _reason_code(number: int) -> Any:
+    """The reason of a DISCONNECT."""
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.reasoncodes import ReasonCode
 
-
-def _load(path: Path, load: Callable[[], None]) -> None:
-    try:
-        load()
-    except ssl.SSLError as error:
-        raise OSError(f"{path}: no usable certificate or key ({error.reason or error})") from error
-    except OSError as error:
-        raise OSError(f"{error.filename or path}: {error.strerror or error}") from error
-
-
-def explain(error: Exception, host: str, port: int) -> str:
-    """Why a connection failed, in one line for a technician."""
-    where = f"{host}:{port}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"{where}: its certificate is not accepted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"{where}: no TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
-    if isinstance(error, socket.gaierror):
-        return f"the name {host} is not found"
-    if isinstance(error, ConnectionRefusedError):
-        return f"{where} refused: no broker listens there"
-    if isinstance(error, TimeoutError):
-        return f"{where} does not answer"
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return f"{where}: {getattr(error, 'strerror', None) or error}"
+    return ReasonCode(PacketTypes.DISCONNECT, identifier=number)

@@ -1,0 +1,302 @@
+"""What one connection has in flight, and what becomes of it. QoS 1, and never more than our own window.
+
+Lanes go first to last, alerts have places of their own; what the broker does not take waits aside.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from agent.aside import Aside
+from agent.outbox import Outbox
+from agent.store import Row
+from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Speaker, wire
+from agent.transport import Broker, Connection
+from agent.window import ALERT_SLOTS, Window
+
+log = structlog.get_logger()
+
+ACKNOWLEDGED_WITHIN_S = 20.0
+"""A broker that leaves a message unacknowledged longer than this is stuck: connect anew."""
+NOBODY_WAIT_S = 5.0
+REFUSED_WAIT_S = 30.0
+"""A lane whose message the broker had nobody to give to, or refused, waits this long."""
+HISTORICAL_AFTER_S = 10.0
+HEADER_BYTES = 32
+"""What MQTT adds to topic and body: fixed header, lengths, number, properties."""
+
+SUCCESS, NO_SUBSCRIBERS = 0x00, 0x10
+FIRST: tuple[Lane, ...] = tuple(lane for lane in LANES if lane in NEED_RECEIPT)
+LATEST: tuple[Lane, ...] = tuple(lane for lane in LANES if lane in KEEP_LATEST)
+BULK: tuple[Lane, ...] = tuple(lane for lane in LANES if lane not in (*FIRST, *LATEST))
+
+Heard = Callable[[str, bytes, str | None], Awaitable[None]]
+
+
+class Receipt(BaseModel):
+    """``receipt``: the centre holds these numbers of this lane, after its own commit."""
+
+    epoch: str
+    lane: Literal["alert", "result"] = "alert"
+    received: list[tuple[int, int]]
+
+
+class Courier:
+    """One connection's. ``carry`` ends when it is lost (OSError)."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        broker: Broker,
+        speaker: Speaker,
+        outbox: Outbox,
+        heard: Heard,
+        up: asyncio.Event,
+        aside: Aside,
+    ) -> None:
+        self._connection = connection
+        self._broker = broker
+        self._speaker = speaker
+        self._outbox = outbox
+        self._heard = heard
+        self._up = up
+        self._aside = aside
+        self._window = Window(connection.receive_maximum)
+        self._flying: dict[int, tuple[Row, float, int]] = {}
+        self._bytes = 0
+        self._usual_bytes = 1024.0
+        self._full = False
+        self._alone: deque[Row] = deque()
+        self._unreceipted: dict[tuple[str, Lane, int], float] = {}
+        self._waits: dict[Lane, float] = {}
+        self.held: dict[Lane, str] = {}
+        """Why a lane waits, in words for ``health``."""
+        self._began_s = self._paced_s = time.monotonic()
+        self._allowance = broker.backlog_per_s
+        self._backlog = True
+        self._passed_s = 0.0  # when the last of those that were acknowledged was sent
+        self._inbound: asyncio.Queue[Any] = asyncio.Queue()
+        self._listener = asyncio.ensure_future(self._listen())
+
+    async def carry(self) -> None:
+        """Sends and hears for as long as the connection lives."""
+        watch = asyncio.ensure_future(self._wake_on_change())
+        try:
+            while True:
+                await self.send()
+                event = await self._connection.event(0.1 if self._backlog else 1.0)
+                while event is not None:
+                    await self._take(event)
+                    event = await self._connection.event(0) if self._connection.pending() else None
+                self._look_for_trouble()
+        finally:
+            watch.cancel()
+
+    async def drain(self, lane: Lane) -> None:
+        """Sends what ``lane`` owes and waits until it is acknowledged."""
+        await self.send((lane,))
+        while any(row.lane == lane for row, _, _ in self._flying.values()):
+            event = await self._connection.event(0.2)
+            if event is not None:
+                await self._take(event)
+
+    def lost(self, *, closed: bool) -> None:
+        """The connection ended with this in flight: something of it may be the reason.
+
+        Where the other end ``closed`` it, that is any of it. Where nothing came any more, it is what later
+        messages have overtaken, or what went alone after others had passed.
+        """
+        for row, sent_s, _ in self._flying.values():
+            overtaken = sent_s < self._passed_s or (self._passed_s > 0 and self._aside.alone(row))
+            if closed or overtaken:
+                self._aside.closed_on(row, time.monotonic())
+
+    def end(self) -> None:
+        self._listener.cancel()
+
+    async def send(self, lanes: Sequence[Lane] = LANES) -> None:
+        """Fills the window with what is due, first lane first; what is under suspicion last, and alone."""
+        now_s = time.monotonic()
+        if any(self._aside.alone(row) for row, _, _ in self._flying.values()):
+            return
+        for lane in [lane for lane in lanes if self._aside.due(lane, now_s)]:
+            self._outbox.rewind([lane])
+        ready = [lane for lane in lanes if self._waits.get(lane, 0) <= now_s]
+        await self._send([lane for lane in ready if lane in FIRST], now_s, self._window.total, ALERT_SLOTS)
+        await self._send([lane for lane in ready if lane in LATEST], now_s, self._window.count)
+        self._backlog = await self._send_bulk([lane for lane in ready if lane in BULK], now_s)
+        if not self._flying and self._alone:
+            self._publish(self._alone.popleft(), now_s)
+
+    async def _send(self, lanes: Sequence[Lane], now_s: float, places: int, own: int = 0) -> list[Row]:
+        """Up to ``places`` in flight, as the window's bytes allow; ``own`` of them whatever else is there."""
+        if not lanes:
+            return []
+        here = sum(1 for row, _, _ in self._flying.values() if row.lane in lanes)
+        room = max(self._room(), own - here)
+        rows = await self._outbox.due(max(0, min(room, places - len(self._flying))), lanes)
+        for row in rows:
+            self._publish(row, now_s)
+        return rows
+
+    async def _send_bulk(self, lanes: Sequence[Lane], now_s: float) -> bool:
+        """The backlog at the configured pace, what is new without; True while there is a backlog."""
+        per_s = self._broker.backlog_per_s
+        self._allowance = min(max(1.0, per_s), self._allowance + (now_s - self._paced_s) * per_s)
+        self._paced_s = now_s
+        places = self._window.count
+        if self._backlog:
+            places = min(places, len(self._flying) + int(self._allowance))
+        if places <= len(self._flying) or self._room() <= 0:
+            self._full = True
+            return self._backlog
+        rows = await self._send(lanes, now_s, places)
+        late = sum(1 for row in rows if self._historical(row, now_s))
+        self._allowance -= late
+        return late > 0
+
+    def _room(self) -> int:
+        """How many messages of the usual size the window still has room for."""
+        left = self._window.bytes - self._bytes
+        if left > 0:
+            return max(1, int(left / self._usual_bytes))
+        return 0 if self._flying else 1
+
+    def _historical(self, row: Row, now_s: float) -> bool:
+        """Whether it is from before this connection, or waited long in it."""
+        connected_s = now_s - self._began_s
+        return row.age_s is None or row.age_s > max(connected_s, HISTORICAL_AFTER_S)
+
+    def _publish(self, row: Row, now_s: float) -> None:
+        here = row.key in self._unreceipted or any(row.key == one.key for one, _, _ in self._flying.values())
+        if here or self._aside.waits(row, now_s):
+            return  # rewound while it was under way, or not its time yet
+        if self._aside.alone(row) and self._flying:
+            self._alone.append(row)
+            return
+        body = row.body
+        if row.lane != "media":
+            historical = self._historical(row, now_s) and row.lane not in KEEP_LATEST
+            waited_ms = None if row.age_s is None else row.age_s * 1000
+            body = wire(row.body, row.epoch, row.seq, historical=historical, waited_ms=waited_ms)
+        topic = f"{self._speaker.prefix}/{row.topic}"
+        size = len(body) + len(topic) + HEADER_BYTES
+        largest = self._connection.largest
+        if largest is not None and size > largest:
+            self._aside.too_large(row, size, largest)
+            return
+        number = self._connection.publish(topic, body, row.qos, row.retain, row.expires_s)
+        self._flying[number] = (row, now_s, size)
+        self._bytes += size
+        self._usual_bytes += 0.1 * (size - self._usual_bytes)
+
+    async def _take(self, event: tuple[Any, ...]) -> None:
+        match event:
+            case ("published", number, code):
+                self._acknowledged(number, code.value)
+            case ("message", message):
+                self._inbound.put_nowait(message)
+            case ("lost", reason):
+                raise OSError(f"{self._broker.url}: connection lost: {reason}")
+
+    def _acknowledged(self, number: int, code: int) -> None:
+        flown = self._flying.pop(number, None)
+        if flown is None:
+            return
+        row, sent_s, size = flown
+        now_s = time.monotonic()
+        self._bytes -= size
+        self._passed_s = max(self._passed_s, sent_s)
+        if row.qos:  # what has no acknowledgement says nothing of the link
+            self._window.learn(size, now_s - sent_s, now_s, full=self._full)
+        self._full = False
+        if code in (SUCCESS, NO_SUBSCRIBERS):
+            self._up.set()
+        # A retained message has reached its place even when nobody listens just now.
+        if code == SUCCESS or (code == NO_SUBSCRIBERS and row.retain):
+            self._aside.passed(row)
+            self.held.pop(row.lane, None)
+            if row.lane in NEED_RECEIPT and self._broker.delivery == "receipt":
+                self._unreceipted[row.key] = now_s
+            else:
+                self._outbox.settle([row])
+        else:
+            self._hold(row, code, now_s)
+
+    def _hold(self, row: Row, code: int, now_s: float) -> None:
+        """The broker did not take it: it stays on disk, its lane waits, and in the end goes on without it."""
+        nobody = code == NO_SUBSCRIBERS
+        reason = "nobody receives it" if nobody else f"the broker refused it (0x{code:02x})"
+        if row.lane not in self.held:
+            log.warning("lane_held", lane=row.lane, topic=row.topic, reason=reason)
+        self.held[row.lane] = f"{row.lane}: {reason}"
+        parked = not nobody and self._aside.refused(row, now_s, reason)
+        self._waits[row.lane] = now_s + (NOBODY_WAIT_S if nobody else 0.0 if parked else REFUSED_WAIT_S)
+        self._outbox.rewind([row.lane])
+
+    def _look_for_trouble(self) -> None:
+        now_s = time.monotonic()
+        oldest_s = min((sent_s for _, sent_s, _ in self._flying.values()), default=now_s)
+        if now_s - oldest_s > ACKNOWLEDGED_WITHIN_S:
+            self._connection.died = True
+            raise TimeoutError(f"{self._broker.url}: nothing acknowledged for {now_s - oldest_s:.0f} s")
+        resend_s = self._broker.resend_after.total_seconds()
+        late = {lane for (_, lane, _), sent_s in self._unreceipted.items() if now_s - sent_s > resend_s}
+        for lane in late:
+            self._send_again(lane)
+
+    def _send_again(self, lane: Lane) -> None:
+        self._unreceipted = {key: sent_s for key, sent_s in self._unreceipted.items() if key[1] != lane}
+        self._outbox.rewind([lane])
+
+    async def _receive(self, payload: bytes) -> None:
+        """The centre's receipt: what it holds leaves the disk."""
+        try:
+            receipt = Receipt.model_validate_json(payload)
+        except ValidationError:
+            log.warning("receipt_malformed", size=len(payload))
+            return
+        await self._outbox.receive(receipt.epoch, receipt.lane, receipt.received)
+        for epoch, lane, seq in list(self._unreceipted):
+            here = (epoch, lane) == (receipt.epoch, receipt.lane)
+            if here and any(first <= seq <= last for first, last in receipt.received):
+                del self._unreceipted[epoch, lane, seq]
+
+    def _centre_spoke(self, payload: bytes) -> None:
+        """The centre is back: what it has not given a receipt for goes out again, now."""
+        if b'"online"' in payload:
+            for lane in FIRST:
+                self._waits.pop(lane, None)
+                self._send_again(lane)
+
+    async def _wake_on_change(self) -> None:
+        while True:
+            self._outbox.changed.clear()
+            await self._outbox.changed.wait()
+            self._connection.woken.set()
+
+    async def _listen(self) -> None:
+        """What came down, one after the other; it is acknowledged once it is done."""
+        prefix = self._speaker.prefix + "/"
+        while True:
+            message = await self._inbound.get()
+            topic = message.topic.removeprefix(prefix)
+            answer_to = getattr(message.properties, "ResponseTopic", None) if message.properties else None
+            try:
+                if topic == "receipt":
+                    await self._receive(message.payload)
+                elif topic == self._speaker.host_status:
+                    self._centre_spoke(message.payload)
+                else:
+                    await self._heard(topic, message.payload, answer_to)
+            except OSError as error:
+                log.warning("message_not_taken", topic=topic, error=str(error))
+                continue  # not acknowledged: the broker sends it again
+            except Exception:
+                log.exception("message_failed", topic=topic)
+            self._connection.acknowledge(message)

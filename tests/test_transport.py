@@ -1,0 +1,326 @@
+"""The connection against a scripted broker: what it says, what it heeds, and how it ends."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from agent.clock import NEVER_BEFORE, certainly_past
+from agent.transport import USER_TIMEOUT_S, Broker, Connection, answers
+from agent.window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
+from tests.scripted_broker import (
+    CUT,
+    MAXIMUM_PACKET_SIZE,
+    NO_SUBSCRIBERS,
+    NOT_AUTHORIZED,
+    RECEIVE_MAXIMUM,
+    SESSION_EXPIRY,
+    SILENT,
+    WILL_DELAY,
+    ScriptedBroker,
+)
+
+WILL = "ringpost/v1/d/status", b'{"state":"offline"}'
+
+
+async def opened(broker: ScriptedBroker, **fields: Any) -> Connection:
+    connection = Connection(Broker(url=broker.url, **fields), "d", WILL)
+    await connection.open()
+    return connection
+
+
+async def heard(connection: Connection, what: str, within_s: float = 5.0) -> tuple[Any, ...]:
+    """The next event of this kind."""
+    async with asyncio.timeout(within_s):
+        while True:
+            event = await connection.event(1.0)
+            if event is not None and event[0] == what:
+                return event
+
+
+@pytest.mark.parametrize(("protocol", "level"), [("5", 5), ("3.1.1", 4)])
+def test_it_asks_for_its_session_and_leaves_a_will(protocol: str, level: int) -> None:
+    """T10: clean_start is never what paho makes of it, and the session is kept for a week."""
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker, protocol=protocol)
+            said = broker.connects[0]
+            assert (said.client_id, said.level, said.clean_start) == ("d", level, False)
+            assert said.will == WILL
+            if level == 5:
+                assert said.properties[SESSION_EXPIRY] >= 24 * 3600
+                assert 0 < said.will_properties[WILL_DELAY] < said.properties[SESSION_EXPIRY]
+            connection.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("for_good", "protocol", "goodbyes"),
+    [(True, "5", [0]), (True, "3.1.1", [0]), (False, "5", [4]), (False, "3.1.1", [])],
+)
+def test_leaving_for_good_keeps_the_will_back(for_good: bool, protocol: str, goodbyes: list[int]) -> None:
+    """Reason 0x04 makes the broker publish the will; MQTT 3.1.1 does so where nobody says goodbye."""
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker, protocol=protocol)
+            connection.close(for_good=for_good)
+            async with asyncio.timeout(5):
+                while broker._writer is not None and not broker._writer.is_closing():
+                    await asyncio.sleep(0.01)
+            assert broker.goodbyes == goodbyes
+
+    asyncio.run(scene())
+
+
+def test_the_limits_of_the_broker_are_read() -> None:
+    """T3c, T17: paho reads neither."""
+
+    async def scene() -> None:
+        async with ScriptedBroker(limits={RECEIVE_MAXIMUM: 5, MAXIMUM_PACKET_SIZE: 2000}) as broker:
+            connection = await opened(broker)
+            assert (connection.receive_maximum, connection.largest) == (5, 2000)
+            connection.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("code", [0x00, NO_SUBSCRIBERS, NOT_AUTHORIZED, 0x97, 0x99])
+def test_the_reason_of_an_acknowledgement_is_told(code: int) -> None:
+    """T7, T8: paho calls each of them published."""
+
+    async def scene() -> None:
+        async with ScriptedBroker(answer=lambda _: code) as broker:
+            connection = await opened(broker)
+            number = connection.publish("t", b"x", 1, False)
+            event = await heard(connection, "published")
+            assert (event[1], event[2].value) == (number, code)
+            connection.close()
+
+    asyncio.run(scene())
+
+
+def test_every_number_is_known_before_its_acknowledgement_is_told() -> None:
+    """T5: paho's callback may run before publish() has returned; ours are read afterwards."""
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker)
+            for _ in range(300):
+                number = connection.publish("t", b"x", 1, False)
+                assert (await heard(connection, "published"))[1] == number
+            connection.close()
+
+    asyncio.run(scene())
+
+
+def test_a_dead_link_is_noticed_by_the_kernel() -> None:
+    """T13: TCP_USER_TIMEOUT is set; paho alone needs twice the keep-alive."""
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker)
+            sock: Any = connection._client.socket()
+            timeout_ms = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            assert timeout_ms == USER_TIMEOUT_S * 1000
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            connection.close()
+
+    asyncio.run(scene())
+
+
+def test_what_is_published_after_the_loss_is_never_sent() -> None:
+    """T1: paho queues it in memory and says nothing; the connection is over, and so is its client."""
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker)
+            broker.cut()
+            await heard(connection, "lost")
+            connection.publish("t", b"too late", 1, False)
+            connection.close()
+            again = await opened(broker)
+            again.publish("t", b"now", 1, False)
+            await heard(again, "published")
+            assert broker.payloads("t") == [b"now"]
+            again.close()
+
+    asyncio.run(scene())
+
+
+def test_closing_waits_for_nobody() -> None:
+    """T12: paho's loop_stop() blocks while anything is unacknowledged."""
+
+    async def scene() -> None:
+        async with ScriptedBroker(answer=lambda _: SILENT) as broker:
+            connection = await opened(broker)
+            for _ in range(50):
+                connection.publish("t", b"x", 1, False)
+            connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 5))
+
+
+def test_a_message_down_is_acknowledged_when_we_say_so() -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker)
+            broker.send("t", b"do it", number=7)
+            _, message = await heard(connection, "message")
+            await connection.event(0.05)
+            assert (message.payload, broker.acknowledged) == (b"do it", [])
+            connection.acknowledge(message)
+            async with asyncio.timeout(5):
+                while broker.acknowledged != [7]:
+                    await connection.event(0.01)
+            connection.close()
+
+    asyncio.run(scene())
+
+
+def test_a_session_taken_over_names_the_cause() -> None:
+    """T11: two devices with one name."""
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker)
+            broker.disconnect(0x8E)
+            assert (await heard(connection, "lost"))[1] == "another device connected under the name 'd'"
+            connection.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("admit", "said"),
+    [
+        (lambda _: 0x87, "refused: not authorized"),
+        (lambda _: 0x86, "refused: bad user name or password"),
+        (lambda _: CUT, "closed by the broker"),
+        (lambda _: SILENT, "took the connection, but does not speak MQTT"),
+    ],
+)
+def test_each_refusal_is_one_clear_line(
+    admit: Callable[[int], int], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.transport.CONNECT_WITHIN_S", 0.3)
+
+    async def scene() -> str:
+        async with ScriptedBroker(admit=admit) as broker:
+            connection = Connection(Broker(url=broker.url), "d", None)
+            with pytest.raises(OSError, match=f"127.0.0.1:{broker.port}") as caught:
+                await connection.open()
+            connection.close()
+            return str(caught.value)
+
+    assert said in asyncio.run(scene())
+
+
+def test_nobody_there_is_one_clear_line() -> None:
+    async def scene() -> str:
+        async with ScriptedBroker() as broker:
+            gone = Broker(url=broker.url)
+        connection = Connection(gone, "d", None)
+        with pytest.raises(OSError, match="no broker listens there") as caught:
+            await connection.open()
+        connection.close()
+        assert not await answers(gone, NEVER_BEFORE)
+        return str(caught.value)
+
+    assert "\n" not in asyncio.run(scene())
+
+
+CERTIFICATE = {"ca": Path("ca.pem"), "cert": Path("d.pem"), "key": {"file": "d.key"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"url": "http://broker"}, "is no broker's address"),
+        ({"url": "mqtts://u:p@broker"}, "carries a password"),
+        ({"url": "mqtts://broker:99999"}, "1 to 65535"),
+        ({"url": "mqtt://broker"}, "not encrypted"),
+        ({"url": "mqtts://a", "fallbacks": ["mqtt://127.0.0.1"]}, "all mqtt:// or all mqtts://"),
+        ({"url": "mqtts://a", "fallbacks": ["b"]}, "is no broker's address"),
+        ({"url": "mqtts://a", "cert": Path("d.pem")}, "go together"),
+        ({"url": "mqtts://a", "cert": Path("d.pem"), "key": {"env": "KEY"}}, "key is a file"),
+        ({"url": "mqtt://127.0.0.1", **CERTIFICATE}, "need mqtts://"),
+        ({"url": "mqtts://a", "backlog_per_s": 0}, "greater than 0"),
+    ],
+)
+def test_a_wrong_broker_is_refused_in_words(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Broker(**fields)
+
+
+def test_brokers_come_in_order_with_the_same_certificates() -> None:
+    broker = Broker(url="mqtts://a", fallbacks=("mqtts://b:1", "mqtts://c"), **CERTIFICATE)  # type: ignore[arg-type]
+    assert [one.address for one in broker.in_order] == [("a", 8883), ("b", 1), ("c", 8883)]
+    assert {one.cert for one in broker.in_order} == {Path("d.pem")}
+
+
+@pytest.mark.parametrize(
+    ("remembered", "past"),
+    [
+        (None, NEVER_BEFORE),
+        (b"", NEVER_BEFORE),
+        (b"\xff\xfe", NEVER_BEFORE),
+        (b"yesterday", NEVER_BEFORE),
+        (b"2030-01-01T00:00:00", NEVER_BEFORE),
+        (b"1999-01-01T00:00:00Z", NEVER_BEFORE),
+        (b"2030-01-01T00:00:00.000Z", datetime(2030, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_what_is_certainly_past(remembered: bytes | None, past: datetime) -> None:
+    assert certainly_past(remembered) == past
+
+
+# The window: pure.
+
+
+@pytest.mark.parametrize(
+    ("receive_maximum", "count", "total"),
+    [(65_535, COUNT, COUNT + ALERT_SLOTS), (20, 18, 20), (5, 3, 5), (2, 1, 2), (1, 1, 1)],
+)
+def test_the_window_stays_within_what_the_broker_takes(receive_maximum: int, count: int, total: int) -> None:
+    window = Window(receive_maximum)
+    assert (window.count, window.total) == (count, total)
+
+
+def drained(
+    rate_bps: float, round_trip_s: float, seconds: float = 60.0, size: int = 800
+) -> tuple[int, float]:
+    """A link of this rate, kept full: the window that comes of it, and how long an alert waits in it."""
+    window, now_s, link_free_s, sent, flying = Window(), 0.0, 0.0, 0, []
+    while now_s < seconds:
+        while sum(one[0] for one in flying) < window.bytes and len(flying) < window.count:
+            link_free_s = max(link_free_s, now_s) + size * 8 / rate_bps
+            flying.append((size, now_s, link_free_s + round_trip_s))
+            sent += 1
+        _, sent_s, done_s = flying.pop(0)
+        now_s = max(now_s, done_s)
+        window.learn(size, now_s - sent_s, now_s, full=True)
+    return window.bytes, link_free_s - now_s
+
+
+@pytest.mark.parametrize(
+    ("rate_bps", "round_trip_s", "waits_s"),
+    [(64_000, 0.05, 1.0), (9_600, 0.3, 2.0), (64_000, 0.7, 1.0), (2_000_000, 0.05, 1.0)],
+)
+def test_an_alert_never_waits_long_behind_the_window(
+    rate_bps: float, round_trip_s: float, waits_s: float
+) -> None:
+    window_bytes, wait_s = drained(rate_bps, round_trip_s)
+    assert LEAST_BYTES <= window_bytes <= MOST_BYTES
+    assert wait_s <= waits_s
+
+
+def test_a_fast_link_is_filled() -> None:
+    assert drained(1e8, 0.1, seconds=20)[0] > 4 * FIRST_BYTES
