@@ -135,14 +135,17 @@ class Courier:
 
     async def _send(self, lanes: Sequence[Lane], now_s: float, places: int, own: int = 0) -> list[Row]:
         """Up to ``places`` in flight, as the window's bytes allow; ``own`` of them whatever else is there."""
-        if not lanes:
-            return []
-        here = sum(1 for row, _, _ in self._flying.values() if row.lane in lanes)
-        room = max(self._room(), own - here)
-        rows = await self._outbox.due(max(0, min(room, places - len(self._flying))), lanes)
-        for row in rows:
-            self._publish(row, now_s)
-        return rows
+        sent: list[Row] = []
+        while lanes:
+            here = sum(1 for row, _, _ in self._flying.values() if row.lane in lanes)
+            room = min(max(self._room(), own - here), places - len(self._flying))
+            rows = await self._outbox.due(room, lanes) if room > 0 else []
+            if not rows:
+                break
+            for row in rows:
+                self._publish(row, now_s)
+            sent += rows
+        return sent
 
     async def _send_bulk(self, lanes: Sequence[Lane], now_s: float) -> bool:
         """The backlog at the configured pace, what is new without; True while there is a backlog."""
