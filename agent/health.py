@@ -17,6 +17,10 @@ STARTING_S = 15.0
 BAD_SHARE = 0.2
 """What a source says is not valid when more than this share of its packets had to be thrown away."""
 
+NOISE_BYTES = 64
+"""So many bytes without a packet are no accident."""
+UNREADABLE = "what comes can't be read at all; is its speed or its protocol another?"
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -34,7 +38,7 @@ class _Part:
     last_s: float | None = None
     interval_s: float = 1.0
     state: LineState | CameraState | None = None
-    recent: tuple[int, int] = (0, 0)  # good and bad packets since the state before
+    recent: tuple[int, int, int] = (0, 0, 0)  # good and bad packets, skipped bytes, since the state before
 
 
 class Health:
@@ -84,11 +88,12 @@ class Health:
             name = answer["part"]
             if answer["running"] == "waiting":
                 yield f"{name}: {answer['error']}"
+            elif answer.get("valid") is False:
+                heard = any(self._parts[name].recent[:2])
+                yield f"{name}: {'much of what it says is damaged' if heard else UNREADABLE}"
             elif answer.get("speaking") is False:
                 age_s = answer.get("age_s")
                 yield f"{name}: silent" if age_s is None else f"{name}: silent for {int(age_s)} s"
-            elif answer.get("valid") is False:
-                yield f"{name}: much of what it says is damaged"
 
     def _answer(self, name: str, part: _Part, now_s: float) -> dict[str, Any]:
         answer: dict[str, Any] = {"part": name, "running": part.running.state}
@@ -100,9 +105,9 @@ class Health:
             answer["age_s"] = round(age_s, 1)
         elif part.speaks and part.running.state == "running" and now_s - part.began_s > STARTING_S:
             answer["speaking"] = False
-        good, bad = part.recent
+        good, bad, skipped = part.recent
         if isinstance(part.state, LineState):
-            answer["valid"] = bad <= BAD_SHARE * (good + bad)
+            answer["valid"] = bad <= BAD_SHARE * (good + bad) if good + bad else skipped < NOISE_BYTES
             answer["good"], answer["bad"] = sum(part.state.good.values()), sum(part.state.bad.values())
             answer["skipped_bytes"] = part.state.skipped_bytes
         elif isinstance(part.state, CameraState):
@@ -110,9 +115,15 @@ class Health:
         return answer
 
 
-def _since(before: LineState | None, now: LineState) -> tuple[int, int]:
-    """Good and bad packets between two states of a line; a line that was opened anew counts from zero."""
-    good, bad = sum(now.good.values()), sum(now.bad.values())
-    if before is not None and good >= sum(before.good.values()):
-        return good - sum(before.good.values()), max(0, bad - sum(before.bad.values()))
-    return good, bad
+def _since(before: LineState | None, now: LineState) -> tuple[int, int, int]:
+    """What came between two states of a line; a line that was opened anew counts from zero."""
+    good, bad, skipped = _counts(now)
+    if before is not None:
+        good_before, bad_before, skipped_before = _counts(before)
+        if good >= good_before and bad >= bad_before and skipped >= skipped_before:
+            return good - good_before, bad - bad_before, skipped - skipped_before
+    return good, bad, skipped
+
+
+def _counts(state: LineState) -> tuple[int, int, int]:
+    return sum(state.good.values()), sum(state.bad.values()), state.skipped_bytes

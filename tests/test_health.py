@@ -65,6 +65,18 @@ def test_a_damaged_line_is_not_valid_though_it_speaks() -> None:
     assert health.parts(8)[0]["skipped_bytes"] == 512
 
 
+def test_a_line_at_the_wrong_speed_is_not_just_silent() -> None:
+    health = started()
+    heard(health, (5, LineState(skipped_bytes=20)))
+    assert health.parts(6)[0]["valid"] is True
+    heard(health, (10, LineState(skipped_bytes=500)))
+    assert health.reasons(30) == [
+        "gnss: what comes can't be read at all; is its speed or its protocol another?"
+    ]
+    heard(health, (15, LineState(skipped_bytes=500)))
+    assert health.reasons(30) == ["gnss: silent"]
+
+
 def test_a_line_that_was_opened_anew_counts_from_zero() -> None:
     health = started()
     heard(
