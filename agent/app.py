@@ -25,6 +25,7 @@ from agent.commands import Commands
 from agent.config import Config
 from agent.deployment import Deployment
 from agent.health import Health, Running
+from agent.latency import Latency
 from agent.link import Link
 from agent.observations import Observation, Tick, Value
 from agent.outbox import Outbox
@@ -57,7 +58,8 @@ class Agent:
         self.speaker = Speaker(device=config.device, root=root)
         self.reporter = Reporter(config, self.speaker, self.health, self.clock, birth_fields(config))
         self.book = AlertBook(new_id)
-        self.link = Link(self.speaker, outbox, self.greet, self.heard)
+        self.latency = Latency()
+        self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
         self.commands = Commands(self.command_done, rebirth=self.rebirth)
         self.config: Config | None = None
         self.judges: dict[str, tuple[BaseModel, Judge]] = {}
@@ -116,6 +118,7 @@ class Agent:
                     self.tell(self.book.drop_rule(name, at, "its rule was removed"), now_s)
         self.config = config
         self.reporter.configure(config, birth_fields(config))
+        self.latency.keep_rules(frozenset(config.rules))
         for name, rule in config.rules.items():
             if name not in self.judges:
                 self.judges[name] = (rule, rule.start())
@@ -185,12 +188,12 @@ class Agent:
             place = self.reporter.place(now_s)
             if place is not None and "point" not in fields:
                 fields["point"] = {key: value for key, value in place.items() if value is not None}
-            self.inbox.append(
-                self.reporter.say(
-                    "alert/1", {"alert": fields, "latency_ms": latency(alert.finding, now_s)},
-                    "alert", "alert", alert.at, now_s,
-                )
-            )  # fmt: skip
+            steps = steps_before(alert.finding, now_s)
+            message = self.reporter.say(
+                "alert/1", {"alert": fields, "latency_ms": steps}, "alert", "alert", alert.at, now_s
+            )
+            self.latency.found(message.id, alert.terms.rule, steps, now_s)
+            self.inbox.append(message)
         if told:
             self.inbox.append(self.active(*now()))
             self.inbox_filled.set()
@@ -240,6 +243,8 @@ class Agent:
                 self.keep_waiting(kept)
                 raise
             del self.inbox[: len(batch)]
+            for message in batch:
+                self.latency.kept(message.id, time.monotonic())
             if kept is not None:
                 kept.set_result(None)
 
@@ -257,6 +262,7 @@ class Agent:
             self.observe(Observation("clock", at, now_s, Tick()))
             self.tell(self.book.tick(at, now_s), now_s)
             self.reporter.troubles = self.troubles()
+            self.reporter.latency_fields = self.latency.fields()
             self.inbox += self.reporter.due(at, now_s)
             if self.inbox:
                 self.inbox_filled.set()
@@ -266,6 +272,8 @@ class Agent:
         """What is wrong that no part tells: the disk, what the broker takes, the configuration."""
         troubles = [f"outbox: {text}" for text in self.outbox.troubles.values()]
         troubles += [f"link: {text}" for text in self.link.troubles.values()]
+        config = self.deployment.config
+        troubles += self.latency.troubles(config.reporting.alert_budget.total_seconds())
         return troubles + ([f"config: {self.deployment.trouble}"] if self.deployment.trouble else [])
 
     async def deploy(self) -> None:
@@ -332,7 +340,7 @@ def terms_of(name: str, rule: Any) -> Terms:
     return Terms(name, rule.kind, rule.severity, rule.need_ack, rule.cool_down)
 
 
-def latency(finding: Finding, now_s: float) -> dict[str, float]:
+def steps_before(finding: Finding, now_s: float) -> dict[str, float]:
     """How long each step took so far, in ms; the steps after this one are added where they happen."""
     steps = {}
     if finding.latency_s is not None:

@@ -61,6 +61,8 @@ class Reporting(Section):
     telemetry_every: Duration = Field(default="10s", validate_default=True)
     position_every: Duration = Field(default="5s", validate_default=True)
     health_every: Duration = Field(default="60s", validate_default=True)
+    alert_budget: Duration = Field(default="2s", validate_default=True)
+    """Alerts that take longer than this (p95, without the rule's own waiting) are said in health."""
 
 
 class Config(Section):

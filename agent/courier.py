@@ -13,6 +13,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from agent.aside import Aside
+from agent.latency import Latency
 from agent.outbox import Outbox
 from agent.store import Row
 from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Speaker, wire
@@ -58,6 +59,7 @@ class Courier:
         heard: Heard,
         up: asyncio.Event,
         aside: Aside,
+        latency: Latency,
     ) -> None:
         self._connection = connection
         self._broker = broker
@@ -66,6 +68,7 @@ class Courier:
         self._heard = heard
         self._up = up
         self._aside = aside
+        self._latency = latency
         self._window = Window(connection.receive_maximum)
         self._flying: dict[int, tuple[Row, float, int]] = {}
         self._bytes = 0
@@ -185,8 +188,10 @@ class Courier:
         body = row.body
         if row.lane != "media":
             historical = self._historical(row, now_s) and row.lane not in KEEP_LATEST
-            waited_ms = None if row.age_s is None else row.age_s * 1000
-            body = wire(row.body, row.epoch, row.seq, historical=historical, waited_ms=waited_ms)
+            steps = self._latency.kept_steps(row.id)
+            if row.age_s is not None:
+                steps["outbox_to_sent"] = round(row.age_s * 1000, 1)
+            body = wire(row.body, row.epoch, row.seq, historical=historical, steps=steps)
         topic = f"{self._speaker.prefix}/{row.topic}"
         size = len(body) + len(topic) + HEADER_BYTES
         largest = self._connection.largest
@@ -223,6 +228,7 @@ class Courier:
         # A retained message has reached its place even when nobody listens just now.
         if code == SUCCESS or (code == NO_SUBSCRIBERS and row.retain):
             self._aside.passed(row)
+            self._latency.acknowledged(row.id, sent_s, now_s)
             self.held.pop(row.lane, None)
             if row.lane in NEED_RECEIPT and self._broker.delivery == "receipt":
                 self._unreceipted[row.key] = now_s

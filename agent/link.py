@@ -13,6 +13,7 @@ import structlog
 from agent.aside import Aside
 from agent.clock import certainly_past, kernel_clock
 from agent.courier import Courier, Heard
+from agent.latency import Latency
 from agent.outbox import Outbox
 from agent.topics import Message, Speaker, encode, stamp
 from agent.transport import Broker, Connection, answers
@@ -30,12 +31,18 @@ class Link:
     """Between the outbox and the broker. ``run`` is one connection, from greeting to loss."""
 
     def __init__(
-        self, speaker: Speaker, outbox: Outbox, greet: Callable[[int], Sequence[Message]], heard: Heard
+        self,
+        speaker: Speaker,
+        outbox: Outbox,
+        greet: Callable[[int], Sequence[Message]],
+        heard: Heard,
+        latency: Latency | None = None,
     ) -> None:
         self._speaker = speaker
         self._outbox = outbox
         self._greet = greet
         self._heard = heard
+        self._latency = latency or Latency()
         self._up = asyncio.Event()
         self._aside = Aside()
         self._courier: Courier | None = None
@@ -64,7 +71,14 @@ class Link:
         session = await self._outbox.next_session()
         connection, taken = await self._open(broker, session)
         courier = self._courier = Courier(
-            connection, taken, self._speaker, self._outbox, self._heard, self._up, self._aside
+            connection,
+            taken,
+            self._speaker,
+            self._outbox,
+            self._heard,
+            self._up,
+            self._aside,
+            self._latency,
         )
         for_good = False
         carrying = asyncio.ensure_future(self._carry(connection, courier, session))

@@ -35,6 +35,8 @@ class Reporter:
         self.session = 0
         self.config_fields: Mapping[str, Any] = {}
         """What ``status`` says of the configuration: revision and sha256."""
+        self.latency_fields: Mapping[str, Any] = {}
+        """How long alerts took, for ``health``."""
         self.troubles: Sequence[str] = ()
         """Reasons for being degraded that no part can tell: the store, the configuration."""
         self._fix: tuple[str, Fix, Observation] | None = None
@@ -154,6 +156,8 @@ class Reporter:
     def health(self, at: datetime, now_s: float) -> Message:
         self._health_s = now_s
         fields = {"parts": self._health.parts(now_s), "reasons": self.reasons(now_s)}
+        if self.latency_fields:
+            fields["alert_latency_ms"] = self.latency_fields
         return self.say("health/1", fields, "status", "health", at, now_s, retain=True)
 
     def position(self, at: datetime, now_s: float) -> Message | None:

@@ -70,18 +70,18 @@ def _plain(value: Any) -> Any:
 
 
 def wire(
-    body: bytes, epoch: str, seq: int, *, historical: bool = False, waited_ms: float | None = None
+    body: bytes, epoch: str, seq: int, *, historical: bool = False, steps: Mapping[str, float] | None = None
 ) -> bytes:
     """The bytes that go out: ``body`` with ``epoch`` and ``seq``, and perhaps ``historical``, put in front.
 
-    ``waited_ms`` becomes ``latency_ms.outbox_to_sent`` of a message that counts its latency.
+    ``steps`` join ``latency_ms`` of a message that counts its latency.
     """
     extra: dict[str, Any] = {"epoch": epoch, "seq": seq}
     if historical:
         extra["historical"] = True
-    if waited_ms is not None and b'"latency_ms":' in body:
+    if steps and b'"latency_ms":' in body:
         fields = json.loads(body)
-        fields["latency_ms"]["outbox_to_sent"] = round(waited_ms, 1)
+        fields["latency_ms"].update(steps)
         body = encode(fields)
     return encode(extra)[:-1] + b"," + body[1:]
 

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.link import WINDOW, Link
+from agent.link import Link
 from agent.outbox import Outbox
 from agent.topics import Lane, Message, Speaker, encode, new_id
 from agent.transport import Broker
+from agent.window import COUNT
 from simulators.broker import LocalBroker
 
 ALERTS, ROWS, DRAINED = 300, 20_000, 5_000
@@ -149,7 +150,7 @@ def _bare_paho(broker: LocalBroker) -> float:
     end = listen()
     time.sleep(0.5)
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="bare", protocol=mqtt.MQTTv5)
-    room, done, left = threading.Semaphore(WINDOW), threading.Event(), [DRAINED]
+    room, done, left = threading.Semaphore(COUNT), threading.Event(), [DRAINED]
 
     def published(*_: object) -> None:
         room.release()

@@ -58,7 +58,12 @@ def test_what_is_seen_and_heard_reaches_the_centre(tmp_path: Path, kind: str) ->
             assert seen["alert"]["label"] == "person"
             assert seen["alert"]["score"] > 0.5
             assert seen["alert"]["point"]["how"] == "gnss"
-            assert {"frame_to_detection", "detection_to_finding", "outbox_to_sent"} <= set(seen["latency_ms"])
+            assert {
+                "frame_to_detection",
+                "detection_to_finding",
+                "finding_to_outbox",
+                "outbox_to_sent",
+            } <= set(seen["latency_ms"])
             assert {"schema", "id", "device", "session", "epoch", "seq", "at", "clock"} <= set(seen)
             parts = {part["part"] for part in device.last("health")["parts"]}
             assert {"gnss", "board", "cam1", "link"} <= parts

@@ -1,0 +1,67 @@
+"""The ledger of latencies, with the time put in."""
+
+import pytest
+
+from agent.latency import REMEMBERED, UNDER_WAY, Latency
+
+
+def told(ledger: Latency, name: str, *, at_s: float, rule: str = "rail", wire_s: float = 0.02) -> None:
+    """An alert whose finding, keeping, sending and acknowledgement are known."""
+    ledger.found(name, rule, {"frame_to_detection": 40.0, "detection_to_finding": 20_000.0}, at_s)
+    ledger.kept(name, at_s + 0.001)
+    ledger.acknowledged(name, at_s + 0.003, at_s + 0.003 + wire_s)
+
+
+def test_each_step_is_there_and_the_rule_s_own_time_is_not_in_the_sum() -> None:
+    ledger = Latency()
+    told(ledger, "a", at_s=100.0)
+    assert ledger.fields() == {
+        "rail": {
+            "alerts": 1,
+            "p50": 63.0,
+            "p95": 63.0,
+            "steps": {
+                "frame_to_detection": 40.0,
+                "detection_to_finding": 20_000.0,
+                "finding_to_outbox": 1.0,
+                "outbox_to_sent": 2.0,
+                "sent_to_acknowledged": 20.0,
+            },
+        }
+    }
+
+
+def test_percentiles_are_of_the_last_alerts_of_each_rule() -> None:
+    ledger = Latency()
+    for number in range(REMEMBERED):
+        told(ledger, f"old-{number}", at_s=number, wire_s=9.0)
+    for number in range(REMEMBERED):
+        told(ledger, f"{number}", at_s=number, wire_s=(number + 1) / 1000)
+    told(ledger, "other", at_s=0, rule="panic", wire_s=1.0)
+    fields = ledger.fields()
+    assert fields["rail"]["alerts"] == REMEMBERED
+    assert fields["rail"]["p50"] == pytest.approx(43 + 100.5, abs=0.2)
+    assert fields["rail"]["p95"] == pytest.approx(43 + 190.05, abs=0.2)
+    assert fields["panic"]["p50"] == 1043.0
+    ledger.keep_rules(frozenset({"rail"}))
+    assert set(ledger.fields()) == {"rail"}
+
+
+def test_a_budget_that_is_passed_is_said() -> None:
+    ledger = Latency()
+    told(ledger, "a", at_s=0.0, wire_s=0.5)
+    assert list(ledger.troubles(1.0)) == []
+    for number in range(5):
+        told(ledger, f"late-{number}", at_s=0.0, wire_s=3.0)
+    assert list(ledger.troubles(1.0)) == ["alerts of rail take longer than 1 s (p95)"]
+
+
+def test_what_it_does_not_know_is_not_counted_and_what_it_remembers_is_bounded() -> None:
+    ledger = Latency()
+    ledger.acknowledged("from before the restart", 1.0, 2.0)
+    ledger.found("never kept", "rail", {}, 0.0)
+    ledger.acknowledged("never kept", 1.0, 2.0)
+    assert ledger.fields() == {}
+    for number in range(UNDER_WAY + 10):
+        ledger.found(str(number), "rail", {}, 0.0)
+    assert len(ledger._under_way) == UNDER_WAY
