@@ -7,16 +7,18 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
 from pydantic import BaseModel, ValidationError
 
 from agent.aside import Aside
+from agent.clock import kernel_clock
 from agent.latency import Latency
 from agent.outbox import Outbox
 from agent.store import Row
-from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Speaker, wire
+from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Speaker, restamp, wire
 from agent.transport import Broker, Connection
 from agent.window import ALERT_SLOTS, Window
 
@@ -191,7 +193,9 @@ class Courier:
             steps = self._latency.kept_steps(row.id)
             if row.age_s is not None:
                 steps["outbox_to_sent"] = round(row.age_s * 1000, 1)
-            body = wire(row.body, row.epoch, row.seq, historical=historical, steps=steps)
+                if kernel_clock()[0]:
+                    body = restamp(body, row.age_s, datetime.now(UTC))
+            body = wire(body, row.epoch, row.seq, historical=historical, steps=steps)
         topic = f"{self._speaker.prefix}/{row.topic}"
         size = len(body) + len(topic) + HEADER_BYTES
         largest = self._connection.largest

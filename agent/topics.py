@@ -7,6 +7,7 @@ hands a message out (`wire`); all else is fixed when the message is made, so a r
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,10 @@ ROOT = "ringpost/v1"
 SIMULATED_ROOT = "ringpost-sim/v1"
 MAX_BODY = 8 * 1024
 """Bytes that a message up may take, ``media`` aside."""
+
+RESTAMP_FROM = timedelta(seconds=5)
+"""A message may wait for the disk; only a clock that differs by more than this was set."""
+_AT = re.compile(rb'"at":"([^"]+)"')
 
 Lane: TypeAlias = Literal["alert", "result", "status", "position", "telemetry", "media"]
 LANES: tuple[Lane, ...] = ("alert", "result", "status", "position", "telemetry", "media")
@@ -84,6 +89,36 @@ def wire(
         fields["latency_ms"].update(steps)
         body = encode(fields)
     return encode(extra)[:-1] + b"," + body[1:]
+
+
+def restamp(body: bytes, age_s: float, now: datetime) -> bytes:
+    """``body`` with its instants as the clock says now that they were; the same where the two agree.
+
+    ``age_s`` is how long ago it was made by the monotonic clock. A clock that was set since (from 1970, by a
+    day) would else leave wrong instants behind for ever. ``restamped_by_s`` says what was added.
+    """
+    found = _AT.search(body)
+    if found is None:
+        return body
+    off = now - timedelta(seconds=age_s) - datetime.fromisoformat(found[1].decode())
+    if abs(off) < RESTAMP_FROM:
+        return body
+    fields = json.loads(body)
+    _shift(fields, off)
+    return encode(fields | {"restamped_by_s": round(off.total_seconds(), 1)})
+
+
+def _shift(value: Any, off: timedelta) -> None:
+    """Moves each instant that this machine's clock gave, wherever it stands in ``value``."""
+    if isinstance(value, list):
+        for one in value:
+            _shift(one, off)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if key in ("at", "since") and isinstance(one, str):
+                value[key] = stamp(datetime.fromisoformat(one) + off)
+            else:
+                _shift(one, off)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from agent.topics import LANES, SIMULATED_ROOT, Speaker, encode, new_id, stamp, wire
+from agent.topics import LANES, SIMULATED_ROOT, Speaker, encode, new_id, restamp, stamp, wire
 
 AT = datetime(2026, 11, 28, 6, 12, 31, 410_999, tzinfo=UTC)
 
@@ -63,3 +63,29 @@ def test_ids_sort_by_time_and_alerts_go_first() -> None:
     ids = [new_id() for _ in range(1000)]
     assert ids == sorted(set(ids))
     assert LANES == ("alert", "result", "status", "position", "telemetry", "media")
+
+
+def test_a_message_from_before_the_clock_was_set_is_restamped_and_says_so() -> None:
+    body = encode(
+        {"id": "x", "at": "1970-01-01T00:01:00.000Z", "alert": {"since": "1970-01-01T00:00:50.000Z", "text": "t"},
+         "values": [{"at": "1970-01-01T00:00:55.500Z", "time": "2020-01-01T00:00:00.000Z"}]}
+    )  # fmt: skip
+    fixed = json.loads(restamp(body, 40.0, AT))
+    assert fixed["at"] == "2026-11-28T06:11:51.410Z"
+    assert fixed["alert"] == {"since": "2026-11-28T06:11:41.410Z", "text": "t"}
+    assert fixed["values"] == [{"at": "2026-11-28T06:11:46.910Z", "time": "2020-01-01T00:00:00.000Z"}]
+    assert fixed["restamped_by_s"] > 1e9
+    assert fixed["id"] == "x"
+
+
+@pytest.mark.parametrize("off_s", [-4.9, 0.0, 4.9])
+def test_a_message_whose_time_agrees_is_left_as_it_is(off_s: float) -> None:
+    body = encode({"at": AT - timedelta(seconds=40 + off_s)})
+    assert restamp(body, 40.0, AT) == body
+    assert restamp(b"{}", 40.0, AT) == b"{}"
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_clock_that_jumped_by_a_day_either_way_is_made_good(days: int) -> None:
+    body = encode({"at": AT + timedelta(days=days)})
+    assert json.loads(restamp(body, 0.0, AT)) == {"at": stamp(AT), "restamped_by_s": -86400.0 * days}
