@@ -280,12 +280,16 @@ class Courier:
             if here and any(first <= seq <= last for first, last in receipt.received):
                 del self._unreceipted[epoch, lane, seq]
 
-    def _centre_spoke(self, payload: bytes) -> None:
-        """The centre is back: what it has not given a receipt for goes out again, now."""
+    def _centre_spoke(self, payload: bytes, *, retained: bool) -> None:
+        """The centre is back: what it has not given a receipt for goes out again, now.
+
+        A retained word is no news: it came with the subscription, and all that is owed is on its way.
+        """
         if b'"online"' in payload:
             for lane in FIRST:
                 self._waits.pop(lane, None)
-                self._send_again(lane)
+                if not retained:
+                    self._send_again(lane)
 
     async def _wake_on_change(self) -> None:
         while True:
@@ -304,7 +308,7 @@ class Courier:
                 if topic == "receipt":
                     await self._receive(message.payload)
                 elif topic == self._speaker.host_status:
-                    self._centre_spoke(message.payload)
+                    self._centre_spoke(message.payload, retained=message.retain)
                 else:
                     await self._heard(topic, message.payload, answer_to)
             except OSError as error:

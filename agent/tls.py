@@ -29,6 +29,7 @@ _ALERTS = {
     "CERTIFICATE_REVOKED": "the broker says that this device's certificate was revoked",
     "UNKNOWN_CA": "the broker does not know who signed this device's certificate",
     "BAD_CERTIFICATE": "the broker does not accept this device's certificate",
+    "UNEXPECTED_EOF": "the connection was closed before TLS: is it the port of mqtt://?",
     "WRONG_VERSION_NUMBER": "no TLS is spoken there: is it the port of mqtt://?",
 }
 

@@ -1,0 +1,356 @@
+"""TLS against a real mosquitto with the configuration that we ship, certificates made by its script."""
+
+import asyncio
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.clock import NEVER_BEFORE
+from agent.link import Link
+from agent.outbox import Outbox
+from agent.tls import alert, expiry, validity
+from agent.topics import Speaker
+from agent.transport import Broker, Connection, answers
+from simulators.broker import free_port, mosquitto_path
+from simulators.centre import Centre
+
+HERE = Path(__file__).resolve().parents[1] / "configs" / "mosquitto"
+NOW = datetime.now(UTC)
+
+pytestmark = [
+    pytest.mark.end_to_end,
+    pytest.mark.skipif(mosquitto_path() is None, reason="mosquitto is not installed"),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed"),
+]
+
+
+def certificate(certs: Path, kind: str, *names: str, days: int = 365) -> None:
+    environment = {**os.environ, "CERTS": str(certs), "DAYS": str(days)}
+    subprocess.run([HERE / "certificates.sh", kind, *names], env=environment, check=True, capture_output=True)
+
+
+def of_tomorrow(certs: Path) -> None:
+    """A broker's certificate that is not valid before tomorrow, and until the day after."""
+    certificate(certs, "broker", "127.0.0.1")
+    (certs / "index").touch()
+    (certs / "serial").write_text("77")
+    (certs / "ca.conf").write_text(
+        f"[ca]\ndefault_ca=d\n[d]\ndatabase={certs}/index\nserial={certs}/serial\nnew_certs_dir={certs}\n"
+        "default_md=sha256\npolicy=p\ncopy_extensions=copy\n[p]\ncommonName=supplied\n"
+    )
+    begin, end = (f"{NOW + timedelta(days=days):%Y%m%d%H%M%SZ}" for days in (1, 2))
+    request = [
+        "openssl",
+        "req",
+        "-new",
+        "-key",
+        certs / "broker.key",
+        "-subj",
+        "/CN=b",
+        "-out",
+        certs / "b.csr",
+    ]
+    subprocess.run([*request, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    sign = ["openssl", "ca", "-batch", "-notext", "-config", certs / "ca.conf", "-cert", certs / "ca.pem"]
+    files = ["-keyfile", certs / "ca.key", "-in", certs / "b.csr", "-out", certs / "broker.pem"]
+    dates = ["-startdate", begin, "-enddate", end]
+    subprocess.run([*sign, *files, *dates], check=True, capture_output=True)
+
+
+@contextmanager
+def mosquitto(folder: Path) -> Iterator[int]:
+    """The broker that we ship, on a free port, with the certificates in ``folder``/certs."""
+    port = free_port()
+    text = (HERE / "mosquitto.conf").read_text()
+    assert "listener 8883\n" in text
+    (folder / "mosquitto.conf").write_text(text.replace("listener 8883\n", f"listener {port} 127.0.0.1\n"))
+    shutil.copy(HERE / "acl", folder)
+    for path in (*folder.parents[:3], folder, folder / "certs"):
+        path.chmod(path.stat().st_mode | 0o055)  # mosquitto started by root gives up its rights
+    for path in (folder / "certs").iterdir():
+        path.chmod(0o644)
+    process = subprocess.Popen(
+        [mosquitto_path() or "", "-c", "mosquitto.conf"], cwd=folder, stderr=(folder / "log").open("wb")
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+class World:
+    """Brokers, each with something right or wrong about it, and devices' certificates."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.certs = folder / "right" / "certs"
+        certificate(self.certs, "broker", "localhost", "127.0.0.1")
+        for name in ("d1", "d2", "ringpost-centre", "technician"):
+            certificate(self.certs, "device", name)
+        self.ports = {"right": stack.enter_context(mosquitto(folder / "right"))}
+        for kind, names, days in (("name", ["other.example"], 365), ("expired", ["127.0.0.1"], -1)):
+            shutil.copytree(self.certs, folder / kind / "certs")
+            certificate(folder / kind / "certs", "broker", *names, days=days)
+            self.ports[kind] = stack.enter_context(mosquitto(folder / kind))
+        shutil.copytree(self.certs, folder / "tomorrow" / "certs")
+        of_tomorrow(folder / "tomorrow" / "certs")
+        self.ports["tomorrow"] = stack.enter_context(mosquitto(folder / "tomorrow"))
+        certificate(folder / "stranger", "device", "d1")
+        shutil.copytree(self.certs, folder / "late")
+        certificate(folder / "late", "device", "d1", days=-1)
+
+    def broker(self, kind: str = "right", name: str | None = "d1", **fields: Any) -> Broker:
+        of = fields.pop("of", self.certs)
+        if name is not None:
+            fields |= {"cert": of / f"{name}.pem", "key": {"file": of / f"{name}.key"}}
+        return Broker(
+            **{"url": f"mqtts://127.0.0.1:{self.ports[kind]}", "ca": self.certs / "ca.pem"} | fields
+        )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("tls")
+        for name in ("right", "name", "expired", "tomorrow", "stranger", "late"):
+            if name in ("right", "stranger"):
+                (folder / name).mkdir()
+        yield World(folder, stack)
+
+
+async def said(connection: Connection) -> str:
+    """Why it does not come up; TLS 1.3 tells of our own certificate only after the handshake."""
+    try:
+        await connection.open()
+    except OSError as error:
+        return str(error)
+    finally:
+        connection.close()
+    return "connected"
+
+
+def outcome(broker: Broker, past: datetime = NEVER_BEFORE) -> str:
+    async def scene() -> str:
+        return await said(Connection(broker, "d1", None, past))
+
+    return asyncio.run(asyncio.wait_for(scene(), 20))
+
+
+def test_a_device_with_its_certificate_connects(world: World) -> None:
+    assert outcome(world.broker()) == "connected"
+    assert outcome(world.broker(url=f"mqtts://localhost:{world.ports['right']}")) == "connected"
+    assert outcome(world.broker(protocol="3.1.1")) == "connected"
+
+
+def test_each_wrong_certificate_has_its_own_line(world: World) -> None:
+    other = world.folder / "stranger" / "ca.pem"
+    table = [
+        (world.broker(ca=other), f"its certificate is not signed by {other}"),
+        (world.broker(ca=None), "is not signed by an authority that this system trusts"),
+        (world.broker("name"), "its certificate is for another name than 127.0.0.1"),
+        (world.broker("expired"), "its certificate has expired, if this device's clock is right"),
+        (world.broker("tomorrow"), "its certificate is not valid yet; this device's clock says 20"),
+        (world.broker(name=None), "the broker wants a certificate of this device"),
+        (world.broker(of=world.folder / "late"), "this device's certificate has expired"),
+        (world.broker(of=world.folder / "stranger"), "does not know who signed this device's certificate"),
+        (world.broker(name="d3"), "d3.pem: No such file or directory"),
+        (world.broker(ca=world.certs / "d1.key"), "d1.key: no usable certificate or key"),
+        (
+            world.broker(key={"file": world.certs / "d2.key"}, name=None, cert=world.certs / "d1.pem"),
+            "d1.pem",
+        ),
+    ]
+    lines = []
+    for broker, expected in table:
+        line = outcome(broker)
+        assert expected in line
+        assert "\n" not in line
+        lines.append(line)
+    assert len(set(lines)) == len(lines)
+
+
+def test_a_port_without_tls_is_named(world: World) -> None:
+    async def scene() -> str:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(10)
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        broker = world.broker(url=f"mqtts://127.0.0.1:{port}")
+        line = await said(Connection(broker, "d1", None))
+        assert not await answers(broker, NEVER_BEFORE)
+        server.close()
+        return line
+
+    assert "no TLS is spoken there" in asyncio.run(asyncio.wait_for(scene(), 20))
+
+
+def test_a_clock_that_stands_in_the_past_locks_nobody_out(world: World) -> None:
+    """This device's clock is behind what it remembers: the broker's certificate of tomorrow is good enough."""
+    remembered = NOW + timedelta(days=1, hours=12)
+    assert outcome(world.broker("tomorrow"), remembered) == "connected"
+    assert outcome(world.broker(), remembered) == "connected"
+    assert "its certificate has expired, on" in outcome(world.broker("tomorrow"), NOW + timedelta(days=3))
+    assert "its certificate has expired, on" in outcome(world.broker("expired"), NOW + timedelta(minutes=5))
+    assert "for another name" in outcome(world.broker("name"), remembered)
+
+
+class Client:
+    """A connection and what came of what it did."""
+
+    def __init__(self, world: World, name: str, client_id: str | None = None) -> None:
+        self.connection = Connection(world.broker(name=name), client_id or name, None)
+        self.messages: list[tuple[str, bytes]] = []
+
+    async def publish(self, topic: str, body: bytes = b"{}") -> int:
+        """The reason code of its acknowledgement."""
+        number = self.connection.publish(topic, body, 1, False)
+        while True:
+            event = await self.next()
+            assert event is None or event[0] != "lost", event
+            if event is not None and event[:2] == ("published", number):
+                return int(event[2].value)
+
+    async def next(self, within_s: float = 5.0) -> tuple[Any, ...] | None:
+        event = await self.connection.event(within_s)
+        if event is not None and event[0] == "message":
+            self.messages.append((event[1].topic, event[1].payload))
+            self.connection.acknowledge(event[1])
+        return event
+
+
+REFUSED = 0x87
+
+
+def test_the_rights_of_a_device_end_at_its_own_topics(world: World) -> None:
+    own = ["status", "birth", "health", "position", "telemetry/gnss", "alert", "alerts/active", "gap",
+           "media/0199/1", "config/reported", "command/result"]  # fmt: skip
+    not_own = ["receipt", "alert/ack", "config/desired", "command/ping"]
+
+    async def scene() -> None:
+        device = Client(world, "d1")
+        await device.connection.open()
+        for topic in own:
+            assert await device.publish(f"ringpost/v1/d1/{topic}") != REFUSED, topic
+            assert await device.publish(f"ringpost/v1/d2/{topic}") == REFUSED, topic
+        for topic in not_own:
+            assert await device.publish(f"ringpost/v1/d1/{topic}") == REFUSED, topic
+            assert await device.publish(f"ringpost/v1/d2/{topic}") == REFUSED, topic
+        assert await device.publish("ringpost/v1/host/status") == REFUSED
+        device.connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_a_device_hears_nothing_that_is_not_for_it(world: World) -> None:
+    """Mosquitto grants every subscription; what counts is what is delivered."""
+
+    async def scene() -> None:
+        device, desk = Client(world, "d1"), Client(world, "technician")
+        await device.connection.open()
+        await desk.connection.open()
+        device.connection.subscribe(["#", "ringpost/v1/d2/config/desired", "ringpost/v1/d1/config/desired"])
+        await device.next(0.3)
+        assert await desk.publish("ringpost/v1/d2/config/desired") != REFUSED
+        assert await desk.publish("ringpost/v1/d1/receipt") == REFUSED
+        assert await desk.publish("ringpost/v1/d1/config/desired", b"mine") != REFUSED
+        while not device.messages:
+            await device.next(0.3)
+        await device.next(0.3)
+        assert {topic for topic, _ in device.messages} == {"ringpost/v1/d1/config/desired"}
+        desk.connection.close()
+        device.connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_a_device_cannot_take_anothers_connection(world: World) -> None:
+    async def scene() -> None:
+        victim, thief = Client(world, "d2"), Client(world, "d1", client_id="d2")
+        await victim.connection.open()
+        await thief.connection.open()
+        assert await thief.publish("ringpost/v1/d2/alert") == REFUSED
+        assert await victim.publish("ringpost/v1/d2/alert") != REFUSED
+        victim.connection.close()
+        thief.connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_an_alert_reaches_the_centre_and_its_receipt_comes_back(world: World, tmp_path: Path) -> None:
+    heard: list[tuple[str, str]] = []
+
+    async def nothing(_topic: str, _payload: bytes, _answer_to: str | None) -> None:
+        pass
+
+    async def scene() -> None:
+        centre = Centre(
+            tmp_path / "centre.db",
+            world.broker(name="ringpost-centre"),
+            heard=lambda device, topic, _: heard.append((device, topic)),
+        )
+        outbox = Outbox.open(tmp_path / "data", 32_000_000)
+        link = Link(Speaker(device="d2"), outbox, lambda _: [], nothing)
+        tasks = [asyncio.ensure_future(centre.run())]
+        await centre.ready.wait()
+        tasks.append(asyncio.ensure_future(link.run(world.broker(name="d2"))))
+        fields = {"alert": {"text": "a press"}}
+        speaker = Speaker(device="d2")
+        await outbox.put(
+            speaker.message(
+                "alert/1", fields, lane="alert", topic="alert", session=1, clock={"source": "ntp"}, at=NOW
+            )
+        )
+        while (await outbox.depth())["alert"]:
+            await asyncio.sleep(0.02)
+        assert heard == [("d2", "alert")]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        centre.close()
+        outbox.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_the_end_of_a_certificate_is_read_as_openssl_reads_it(world: World) -> None:
+    for path in (*world.certs.glob("*.pem"), *(world.folder / "tomorrow" / "certs").glob("*.pem")):
+        shown = subprocess.run(
+            ["openssl", "x509", "-noout", "-dates", "-in", path], capture_output=True, text=True, check=True
+        ).stdout
+        dates = [
+            datetime.fromtimestamp(ssl.cert_time_to_seconds(line.split("=")[1]), UTC)
+            for line in shown.splitlines()
+        ]
+        der = ssl.PEM_cert_to_DER_cert(path.read_text()[path.read_text().index("-----BEGIN") :])
+        assert list(validity(der)) == dates
+        assert expiry(path) == dates[1]
+        for size in range(0, len(der) // 2, 7):
+            with pytest.raises(ValueError, match=r"certificate|time data|decode"):
+                validity(der[:size])
+
+
+def test_alerts_of_tls_in_words() -> None:
+    assert alert("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required") is not None
+    assert alert("connection reset by peer") is None
