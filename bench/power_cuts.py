@@ -1,0 +1,256 @@
+"""Power cuts: disk states that a trace of the real outbox's writes and fsyncs allows, each opened again.
+
+    python -m bench.power_cuts [STATES] [SEED]
+
+A child puts, hands out and settles messages under strace. A power cut at a moment keeps all that was fsynced
+before, and of what was written since any part: whole, not at all, or some sectors of 512 bytes. Directory
+changes are kept in order up to a point, as a journalling file system does. In each state every alert that was
+acknowledged to its source must still be owed, or be among those that the centre has; no number may be given
+to a second message; and the store must take new alerts.
+"""
+
+import asyncio
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.topics import LANES, Lane, Message, encode, new_id
+
+SECTOR = 512
+STEPS = 120
+
+
+def main(states: int = 200, seed: int = 1) -> int:
+    """Prints a line of figures; 1 where something was lost or doubled."""
+    if shutil.which("strace") is None:
+        print("power cuts: strace is not installed; nothing was tried", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "data"
+        trace = Path(name) / "trace"
+        calls = "openat,pwrite64,write,fsync,fdatasync,ftruncate,unlink,rename"
+        child = [sys.executable, "-m", "bench.power_cuts", "child", str(folder), str(seed)]
+        command = ["strace", "-f", "-y", "-xx", "-s", "10000000", "-e", f"trace={calls}", "-o", str(trace)]
+        subprocess.run([*command, *child], check=True, stdout=subprocess.DEVNULL)
+        events = [event for event in _events(trace, folder) if event is not None]
+        chance = random.Random(seed)
+        marks = [at for at, event in enumerate(events) if event[0] == "mark"]
+        lost = doubled = refused = 0
+        for number in range(states):
+            at = chance.randrange(marks[0], len(events))
+            state = Path(name) / f"state-{number}"
+            state.mkdir()
+            rebuild(events[:at], state, chance)
+            said = [event[1] for event in events[:at] if event[0] == "mark"]
+            missing, twice, broken = asyncio.run(judge(state, said))
+            lost, doubled, refused = lost + len(missing), doubled + len(twice), refused + broken
+            for one in (*missing, *twice):
+                print(f"state {number} (after event {at}): {one}", file=sys.stderr)
+            shutil.rmtree(state)
+    writes = sum(1 for event in events if event[0] == "write")
+    syncs = sum(1 for event in events if event[0] == "sync")
+    print(
+        f"power cuts: {states} states of a trace of {writes} writes and {syncs} fsyncs (seed {seed}):"
+        f" {lost} alerts lost, {doubled} numbers given twice, {refused} stores that took nothing more"
+    )
+    return 1 if lost or doubled or refused else 0
+
+
+async def child(folder: Path, seed: int) -> None:
+    """A device's life in short; each promise is printed once it is given."""
+    from agent.outbox import Outbox
+
+    chance = random.Random(seed)
+    outbox = Outbox.open(folder)
+
+    def say(*words: object) -> None:
+        sys.stdout.write(" ".join(map(str, words)) + "\n")
+        sys.stdout.flush()
+
+    for _ in range(STEPS):
+        match chance.choice(
+            ["alert", "alert", "alerts", "telemetry", "telemetry", "hand out", "receipt", "session"]
+        ):
+            case "alert":
+                message = _message("alert")
+                await outbox.put(message)
+                say("kept", message.id)
+            case "alerts":
+                messages = [_message("alert") for _ in range(chance.randint(2, 5))]
+                await asyncio.gather(*(outbox.put(message) for message in messages))
+                say(*("kept", *(message.id for message in messages)))
+            case "telemetry":
+                await outbox.put(*(_message("telemetry", 900) for _ in range(chance.randint(1, 60))))
+            case "hand out":
+                rows = await outbox.due(20)
+                for row in rows:
+                    say("handed", row.epoch, row.lane, row.seq, row.id)
+                outbox.settle([row for row in rows if row.lane not in ("alert", "result")])
+                if chance.random() < 0.3:
+                    outbox.rewind()
+            case "receipt":
+                rows = [row for row in await outbox.due(5, ["alert"]) if chance.random() < 0.8]
+                for row in rows:
+                    say("handed", row.epoch, row.lane, row.seq, row.id)
+                    say("received", row.id)
+                    await outbox.receive(row.epoch, row.lane, [(row.seq, row.seq)])
+            case "session":
+                say("session", await outbox.next_session())
+    outbox.close()
+
+
+def _message(lane: Lane, size: int = 400) -> Message:
+    identity = new_id()
+    body = encode({"schema": f"{lane}/1", "id": identity, "filling": "x" * size})
+    return Message(lane=lane, topic=lane, id=identity, body=body)
+
+
+Event = tuple[str, str, int, bytes]
+"""write (path, place, bytes), truncate (path, size), sync (path), unlink (path), mark (words)."""
+
+_CALL = re.compile(r"^\d+\s+(\w+)\((.*)\)\s+=\s+(-?\d+)")
+_BYTES = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
+
+
+def _events(trace: Path, folder: Path) -> Iterator[Event | None]:
+    unfinished: dict[str, str] = {}
+    for text in trace.read_text(errors="replace").splitlines():
+        line, pid = text, text.split(maxsplit=1)[0]
+        if line.endswith("<unfinished ...>"):
+            unfinished[pid] = line.removesuffix("<unfinished ...>")
+            continue
+        if "resumed>" in line:
+            line = unfinished.pop(pid, "") + line.split("resumed>", 1)[1]
+        found = _CALL.match(line)
+        if found is None or int(found[3]) < 0:
+            continue
+        yield _event(found[1], found[2], str(folder))
+
+
+def _event(call: str, arguments: str, folder: str) -> Event | None:
+    named = re.match(r"\d+<((?:\\x[0-9a-f]{2}|[^>])*)>", arguments)
+    path = _plain(named[1]) if named else ""
+    strings = [_unhex(one) for one in _BYTES.findall(arguments)]
+    if call == "write" and arguments.startswith("1<"):
+        return "mark", strings[0].decode().strip(), 0, b""
+    if call == "unlink":
+        path = strings[0].decode()
+    if not path.startswith(folder) or path.endswith("-shm"):
+        return None
+    name = path.removeprefix(folder).removeprefix("/")
+    match call:
+        case "pwrite64":
+            return "write", name, int(arguments.rsplit(",", 1)[1]), strings[0]
+        case "fsync" | "fdatasync":
+            return "sync", name, 0, b""
+        case "ftruncate":
+            return "truncate", name, int(arguments.rsplit(",", 1)[1]), b""
+        case "unlink":
+            return "unlink", name, 0, b""
+        case "write":
+            raise ValueError(f"a write without a place to {name}: this trace can't be read")
+    return None
+
+
+def _unhex(text: str) -> bytes:
+    return bytes.fromhex(text.replace("\\x", ""))
+
+
+def _plain(text: str) -> str:
+    return _unhex(text).decode() if text.startswith("\\x") else text
+
+
+@dataclass
+class _File:
+    durable: bytearray = field(default_factory=bytearray)
+    pending: list[Event] = field(default_factory=list)
+    named: bool = False
+
+    def after(self, chance: random.Random | None) -> bytearray:
+        """All that is pending carried out, or with ``chance`` any part of it."""
+        content = bytearray(self.durable)
+        for kind, _, place, data in self.pending:
+            if kind == "truncate":
+                if chance is None or chance.random() < 0.5:
+                    del content[place:]
+                    content.extend(bytes(place - len(content)))
+                continue
+            fate = 1.0 if chance is None else chance.random()
+            for at in range(0, len(data), SECTOR):
+                if fate > 0.6 or (fate > 0.3 and chance is not None and chance.random() < 0.5):
+                    part = data[at : at + SECTOR]
+                    content.extend(bytes(max(0, place + at + len(part) - len(content))))
+                    content[place + at : place + at + len(part)] = part
+        return content
+
+
+def rebuild(events: list[Event], state: Path, chance: random.Random) -> None:
+    """Writes into ``state`` what the disk may hold after a power cut behind ``events``."""
+    files: dict[str, _File] = {}
+    gone: dict[str, _File] = {}  # unlinked since the journal was last written
+    for event in events:
+        kind, name, _, _ = event
+        if kind == "sync":
+            gone.clear()
+            if name:  # else the folder itself
+                file = files.setdefault(name, _File())
+                file.durable, file.pending, file.named = file.after(None), [], True
+        elif kind == "unlink":
+            if name in files:
+                gone[name] = files.pop(name)
+        elif kind != "mark":
+            files.setdefault(name, _File()).pending.append(event)
+    if chance.random() < 0.5:
+        files = gone | files
+    for name, file in files.items():
+        if not file.named and chance.random() < 0.3:
+            continue  # not even its name has reached the disk
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
+        (state / name).write_bytes(file.after(chance))
+
+
+async def judge(state: Path, said: list[str]) -> tuple[list[str], list[str], int]:
+    """(what is lost, what is doubled, whether nothing is taken any more)."""
+    import agent.store
+    from agent.outbox import Outbox
+
+    kept = {identity for words in said if words.startswith("kept") for identity in words.split()[1:]}
+    received = {words.split()[1] for words in said if words.startswith("received")}
+    handed = {tuple(words.split()[1:4]): words.split()[4] for words in said if words.startswith("handed")}
+    session = max((int(words.split()[1]) for words in said if words.startswith("session")), default=0)
+    agent.store.boot_id = lambda: "after the power cut"  # type: ignore[assignment]
+    outbox = Outbox.open(state)
+    new = [_message(lane) for lane in ("alert", "telemetry", "alert")]
+    await outbox.put(*new)
+    rows = []
+    while found := await outbox.due(500, LANES):
+        rows += found
+    owed = [row.id for row in rows]
+    missing = [f"alert {identity} is lost" for identity in sorted(kept - received - set(owed))]
+    twice = [
+        f"{row.epoch} {row.lane} {row.seq} was {handed[key]}, now {row.id}"
+        for row in rows
+        if (key := (row.epoch, row.lane, str(row.seq))) in handed and handed[key] != row.id
+    ]
+    twice += [f"alert {identity} is owed twice" for identity in {one for one in owed if owed.count(one) > 1}]
+    if outbox.session < session:
+        twice.append(f"session {outbox.session} after {session}")
+    refused = int(not {message.id for message in new} <= set(owed))
+    outbox.close()
+    return missing, twice, refused
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["child"]:
+        asyncio.run(child(Path(sys.argv[2]), int(sys.argv[3])))
+    else:
+        from agent.log import set_up_log
+
+        set_up_log("critical")
+        raise SystemExit(main(*map(int, sys.argv[1:3])))
