@@ -263,6 +263,7 @@ class Agent:
             self.tell(self.book.tick(at, now_s), now_s)
             self.reporter.troubles = self.troubles()
             self.reporter.latency_fields = self.latency.fields()
+            self.reporter.thin = self.link.saving
             self.inbox += self.reporter.due(at, now_s)
             if self.inbox:
                 self.inbox_filled.set()

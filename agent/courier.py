@@ -14,6 +14,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from agent.aside import Aside
+from agent.budget import Budget
 from agent.clock import kernel_clock
 from agent.latency import Latency
 from agent.outbox import Outbox
@@ -62,6 +63,7 @@ class Courier:
         up: asyncio.Event,
         aside: Aside,
         latency: Latency,
+        budget: Budget,
     ) -> None:
         self._connection = connection
         self._broker = broker
@@ -71,6 +73,7 @@ class Courier:
         self._up = up
         self._aside = aside
         self._latency = latency
+        self._budget = budget
         self._window = Window(connection.receive_maximum)
         self._flying: dict[int, tuple[Row, float, int]] = {}
         self._bytes = 0
@@ -81,6 +84,8 @@ class Courier:
         self._waits: dict[Lane, float] = {}
         self.held: dict[Lane, str] = {}
         """Why a lane waits, in words for ``health``."""
+        self.saving: set[Lane] = set()
+        """Lanes that wait for the byte budget."""
         self._began_s = self._paced_s = time.monotonic()
         self._allowance = broker.backlog_per_s
         self._backlog = True
@@ -134,7 +139,8 @@ class Courier:
         ready = [lane for lane in lanes if self._waits.get(lane, 0) <= now_s]
         await self._send([lane for lane in ready if lane in FIRST], now_s, self._window.total, ALERT_SLOTS)
         await self._send([lane for lane in ready if lane in LATEST], now_s, self._window.count)
-        self._backlog = await self._send_bulk([lane for lane in ready if lane in BULK], now_s)
+        bulk = [lane for lane in ready if lane in BULK and self._affordable(lane, now_s)]
+        self._backlog = await self._send_bulk(bulk, now_s)
         if not self._flying and self._alone:
             self._publish(self._alone.popleft(), now_s)
 
@@ -167,6 +173,15 @@ class Courier:
         late = sum(1 for row in rows if self._historical(row, now_s))
         self._allowance -= late
         return late > 0
+
+    def _affordable(self, lane: Lane, now_s: float) -> bool:
+        media = lane == "media"
+        allowed = self._budget.allows_media(now_s) if media else self._budget.allows_telemetry(now_s)
+        if allowed:
+            self.saving.discard(lane)
+        else:
+            self.saving.add(lane)
+        return allowed
 
     def _room(self) -> int:
         """How many messages of the usual size the window still has room for."""
@@ -205,6 +220,7 @@ class Courier:
         number = self._connection.publish(topic, body, row.qos, row.retain, row.expires_s)
         self._flying[number] = (row, now_s, size)
         self._bytes += size
+        self._budget.spend(size, now_s)
         self._usual_bytes += 0.1 * (size - self._usual_bytes)
 
     async def _take(self, event: tuple[Any, ...]) -> None:

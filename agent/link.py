@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 import structlog
 
 from agent.aside import Aside
+from agent.budget import Budget
 from agent.clock import certainly_past, kernel_clock
 from agent.courier import Courier, Heard
 from agent.latency import Latency
@@ -45,6 +47,7 @@ class Link:
         self._latency = latency or Latency()
         self._up = asyncio.Event()
         self._aside = Aside()
+        self._budget = Budget(None, 0.0)
         self._courier: Courier | None = None
         self._past = certainly_past(outbox.recall(CLOCK))
         self._return_after_s = RETURN_AFTER_S
@@ -63,8 +66,15 @@ class Link:
 
     async def run(self, broker: Broker) -> None:
         """Connects, greets, and sends what is owed until the connection is lost (OSError) or cancelled."""
+        if self._budget.bytes_per_hour != broker.bytes_per_hour:
+            self._budget = Budget(broker.bytes_per_hour, time.monotonic())
         while True:
             await self._be_connected(broker)
+
+    @property
+    def saving(self) -> bool:
+        """Whether telemetry waits for the byte budget: what is said from now on should be less."""
+        return self._courier is not None and "telemetry" in self._courier.saving
 
     async def _be_connected(self, broker: Broker) -> None:
         """One connection; returns only to go back from a fallback to the first broker."""
@@ -79,6 +89,7 @@ class Link:
             self._up,
             self._aside,
             self._latency,
+            self._budget,
         )
         for_good = False
         carrying = asyncio.ensure_future(self._carry(connection, courier, session))

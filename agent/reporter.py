@@ -37,12 +37,14 @@ class Reporter:
         """What ``status`` says of the configuration: revision and sha256."""
         self.latency_fields: Mapping[str, Any] = {}
         """How long alerts took, for ``health``."""
+        self.thin = False
+        """Bytes are short: of each quantity only the newest reading of a batch is told."""
         self.troubles: Sequence[str] = ()
         """Reasons for being degraded that no part can tell: the store, the configuration."""
         self._fix: tuple[str, Fix, Observation] | None = None
         self._position_s: float | None = None
         self._position_mode: str | None = None
-        self._telemetry: dict[str, list[bytes]] = {}
+        self._telemetry: dict[str, list[tuple[str, bytes]]] = {}
         self._telemetry_s = 0.0
         self._switches: dict[tuple[str, str], bool] = {}
         self._told: tuple[str, tuple[str, ...]] | None = None
@@ -88,7 +90,9 @@ class Reporter:
 
     def _note(self, observation: Observation) -> None:
         fields = {key: value for key, value in asdict(observation.value).items() if value is not None}
-        self._telemetry.setdefault(observation.source, []).append(encode({"at": observation.at, **fields}))
+        what = str(fields.get("quantity") or fields.get("name") or fields["kind"])
+        batch = self._telemetry.setdefault(observation.source, [])
+        batch.append((what, encode({"at": observation.at, **fields})))
 
     def place(self, now_s: float) -> Mapping[str, Any] | None:
         """Where the device is as far as it knows: surveyed, or its newest fix if that is not stale."""
@@ -118,7 +122,9 @@ class Reporter:
             if position is not None:
                 self._position_s, self._position_mode = now_s, mode
                 messages.append(position)
-        full = any(sum(map(len, batch)) > TELEMETRY_BYTES / 2 for batch in self._telemetry.values())
+        full = not self.thin and any(
+            sum(len(item) for _, item in batch) > TELEMETRY_BYTES / 2 for batch in self._telemetry.values()
+        )
         if full or now_s - self._telemetry_s >= every.telemetry_every.total_seconds():
             self._telemetry_s = now_s
             messages += self._telemetry_batches(at, now_s)
@@ -176,22 +182,32 @@ class Reporter:
 
     def _telemetry_batches(self, at: datetime, now_s: float) -> list[Message]:
         messages = []
-        for source, items in sorted(self._telemetry.items()):
+        for source, noted in sorted(self._telemetry.items()):
+            items, thinned = [item for _, item in noted], 0
+            if self.thin:
+                items = list(dict(noted).values())
+                thinned = len(noted) - len(items)
             batch: list[bytes] = []
             for item in [*items, None]:
                 if batch and (item is None or sum(map(len, batch)) + len(item) > TELEMETRY_BYTES):
-                    messages.append(self._batch(source, batch, at, now_s))
-                    batch = []
+                    messages.append(self._batch(source, batch, thinned, at, now_s))
+                    batch, thinned = [], 0
                 if item is not None:
                     batch.append(item)
         self._telemetry.clear()
         return messages
 
-    def _batch(self, source: str, batch: list[bytes], at: datetime, now_s: float) -> Message:
+    def _batch(self, source: str, batch: list[bytes], thinned: int, at: datetime, now_s: float) -> Message:
+        fields = {"source": source, "thinned": thinned or None}
         message = self.say(
-            "telemetry/1", {"source": source}, "telemetry", f"telemetry/{source}", at, now_s,
+            "telemetry/1",
+            fields,
+            "telemetry",
+            f"telemetry/{source}",
+            at,
+            now_s,
             expires_after=TELEMETRY_EXPIRES,
-        )  # fmt: skip
+        )
         body = message.body[:-1] + b',"values":[' + b",".join(batch) + b"]}"
         return Message(
             lane=message.lane,

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent.budget import METERED_BYTES_PER_HOUR
 from agent.clock import NEVER_BEFORE
 from agent.durations import Duration
 from agent.paths import NearPath, Secret
@@ -53,6 +54,10 @@ class Broker(BaseModel):
     """An alert without the centre's receipt is sent again after this."""
     backlog_per_s: float = Field(default=50.0, gt=0, le=100_000)
     """Telemetry from before the connection goes out at no more messages a second than this."""
+    budget_kb_per_hour: int | None = Field(default=None, ge=10, le=10_000_000)
+    """What may go out in an hour; telemetry and pictures wait for it, alerts never."""
+    metered: bool = False
+    """The link costs by the byte: without a budget of its own, 2 MB an hour."""
     protocol: Literal["5", "3.1.1"] = "5"
     insecure: bool = False
 
@@ -97,6 +102,13 @@ class Broker(BaseModel):
     def address(self) -> tuple[str, int]:
         url = urlsplit(self.url)
         return url.hostname or "", url.port or PORTS[url.scheme]
+
+    @property
+    def bytes_per_hour(self) -> int | None:
+        """The byte budget, if there is one."""
+        if self.budget_kb_per_hour is not None:
+            return self.budget_kb_per_hour * 1000
+        return METERED_BYTES_PER_HOUR if self.metered else None
 
     @property
     def encrypted(self) -> bool:

@@ -22,6 +22,7 @@ PARTS = {
     "keeping": "outbox and link",
     "pipeline": "camera pipeline",
     "rescue": "a whole device",
+    "backlog": "after a long outage",
 }
 
 

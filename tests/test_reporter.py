@@ -138,6 +138,22 @@ def test_a_burst_is_cut_into_messages_that_stay_small() -> None:
     ]
 
 
+def test_when_bytes_are_short_only_the_newest_of_each_quantity_is_told_and_how_many_were_left_out() -> None:
+    desk = Desk()
+    desk.due()
+    desk.reporter.thin = True
+    for number in range(100):
+        desk.hear(Reading(quantity="depth_below_transducer", value=number / 10, unit="m"), "sounder")
+        desk.hear(Reading(quantity="water_temperature", value=20.0, unit="degC"), "sounder")
+    desk.hear(Switch(name="tamper", on=True), "sounder")
+    assert desk.due(1) == {}
+    told = desk.due(4)["telemetry/sounder"]
+    assert [(value.get("quantity"), value.get("value")) for value in told["values"]] == [
+        ("depth_below_transducer", 9.9), ("water_temperature", 20.0), (None, None),
+    ]  # fmt: skip
+    assert told["thinned"] == 198
+
+
 def test_status_tells_a_change_once_with_its_reasons_and_not_each_second() -> None:
     desk = Desk()
     desk.health.tell("gnss", Running(state="running"), 0.0, speaks=True)

@@ -1,0 +1,35 @@
+"""How many bytes an hour may go out on a link that costs money. Pure: the monotonic clock comes in.
+
+What is saved up counts for a while, so that a quiet hour allows a burst. Alerts, results, status and position
+are counted but never held: telemetry waits when nothing is left, pictures when half of it is gone.
+"""
+
+SAVED_S = 600.0
+"""So much of the hour's budget can be saved up."""
+METERED_BYTES_PER_HOUR = 2_000_000
+"""The budget of a link that is said to be metered and names none."""
+
+
+class Budget:
+    """What is left to spend; without ``bytes_per_hour`` all that one likes."""
+
+    def __init__(self, bytes_per_hour: int | None, now_s: float) -> None:
+        self.bytes_per_hour = bytes_per_hour
+        self._per_s = None if bytes_per_hour is None else bytes_per_hour / 3600
+        self._most = (self._per_s or 0.0) * SAVED_S
+        self._left = self._most
+        self._at_s = now_s
+
+    def spend(self, size: int, now_s: float) -> None:
+        """``size`` bytes went out."""
+        self._left = self._now(now_s) - size
+        self._at_s = now_s
+
+    def allows_telemetry(self, now_s: float) -> bool:
+        return self._per_s is None or self._now(now_s) > 0
+
+    def allows_media(self, now_s: float) -> bool:
+        return self._per_s is None or self._now(now_s) > self._most / 2
+
+    def _now(self, now_s: float) -> float:
+        return min(self._most, self._left + (now_s - self._at_s) * (self._per_s or 0.0))
