@@ -2,14 +2,19 @@
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from models.card import Card
+from models.detr import Detr
 from models.e2e import E2e
+from models.nanodet import Nanodet
+from models.ssd import Ssd
+from models.yolo import Yolo
+from models.yolox import Yolox
 
-Format = E2e
+Format = Annotated[E2e | Nanodet | Yolox | Yolo | Detr | Ssd, Field(discriminator="format")]
 
 CARDS = Path(__file__).parent / "cards"
 

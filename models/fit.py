@@ -32,9 +32,18 @@ class Fit:
 
 
 def fit(
-    frame: Frame, width: int, height: int, resize: Literal["letterbox", "stretch"]
+    frame: Frame,
+    width: int,
+    height: int,
+    resize: Literal["letterbox", "stretch"],
+    *,
+    pad: int = 0,
+    corner: bool = False,
 ) -> "tuple[NDArray[Any], Fit]":
-    """The picture at ``width`` x ``height``, stretched, or whole in the middle with black around it."""
+    """The picture at ``width`` x ``height``, stretched, or whole with ``pad`` around it.
+
+    A whole picture lies in the middle, or with ``corner`` at the top left.
+    """
     import cv2
     import numpy as np
 
@@ -46,8 +55,8 @@ def fit(
         return small, Fit(width / columns, height / rows, 0, 0, columns, rows)
     scale = min(width / columns, height / rows)
     inner_width, inner_height = max(1, round(columns * scale)), max(1, round(rows * scale))
-    left, top = (width - inner_width) // 2, (height - inner_height) // 2
-    canvas = np.zeros((height, width, 3), np.uint8)
+    left, top = (0, 0) if corner else ((width - inner_width) // 2, (height - inner_height) // 2)
+    canvas = np.full((height, width, 3), pad, np.uint8)
     small = cv2.resize(frame, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)
     canvas[top : top + inner_height, left : left + inner_width] = small
     return canvas, Fit(inner_width / columns, inner_height / rows, left, top, columns, rows)

@@ -1,0 +1,159 @@
+"""Networks that take a prepared picture and leave the rest to us: what their formats share.
+
+A format reads the outputs into rows, float32 [K, 6]: left, top, right, bottom in input pixels, score, class.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pydantic import Field
+
+from models.card import Card, Input
+from models.detection import Detect, Detection, Frame
+from models.e2e import decode
+from models.fit import fit
+from models.session import Session, open_session
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Outputs: TypeAlias = "Mapping[str, NDArray[Any]]"
+Rows: TypeAlias = "NDArray[np.float32]"
+Triple: TypeAlias = tuple[float, float, float]
+
+DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+
+
+class RawInput(Input):
+    """How the picture is prepared: (value - mean) / std, channels in the order of ``colour``."""
+
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    colour: Literal["rgb", "bgr"] = "rgb"
+    mean: Triple = (0, 0, 0)
+    std: Triple = (1, 1, 1)
+    pad: int = Field(default=0, ge=0, le=255)
+    corner: bool = False
+
+
+class Raw(Card):
+    """A network without post-processing of ours inside."""
+
+    input: RawInput
+    iou: float = Field(default=0.6, gt=0, le=1)
+    """Of two boxes of one class that overlap more than this, the surer one stays; 1 keeps all."""
+
+    def rows(self, outputs: Outputs) -> Rows:
+        """What the outputs say; each format reads them in its way."""
+        raise NotImplementedError(f"{self.name} has no format")
+
+    def more(self) -> "dict[str, NDArray[Any]]":
+        """What the network takes beside the picture."""
+        return {}
+
+    def load(self) -> Detect:
+        """Loads and tries the network once. OSError or ValueError says what is wrong with the file."""
+        import numpy as np
+
+        session = open_session(self.weights, self.sha256)
+        width, height = self.input.width, self.input.height
+        more = self.more()
+        name, dtype = self._picture_input(session, set(more))
+
+        def detect(frame: Frame) -> tuple[Detection, ...]:
+            small, how = fit(
+                frame, width, height, self.input.resize, pad=self.input.pad, corner=self.input.corner
+            )
+            outputs = session.run({name: prepare(small, self.input, dtype), **more})
+            rows = self.rows(dict(zip(session.outputs, outputs, strict=True)))
+            return decode(suppress(rows[rows[:, 4] >= self.score], self.iou), how, self.labels)
+
+        try:  # warm, and sure that the outputs are what we read
+            detect(np.zeros((height, width, 3), np.uint8))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
+        return detect
+
+    def _picture_input(self, session: Session, more: set[str]) -> tuple[str, str]:
+        names = [name for name in session.inputs if name not in more]
+        size = (self.input.height, self.input.width)
+        wanted = [1, 3, *size] if self.input.layout == "nchw" else [1, *size, 3]
+        if len(names) == 1 and more <= set(session.inputs):
+            kind, shape = session.inputs[names[0]]
+            # a free dimension is a name or nothing
+            fits = len(shape) == 4 and all(
+                one == want or not isinstance(one, int) for one, want in zip(shape, wanted, strict=True)
+            )
+            if fits and kind in DTYPES:
+                return names[0], DTYPES[kind]
+        raise ValueError(
+            f"{self.name}: takes {session.inputs}, its card says a picture {wanted}"
+            + "".join(f" and {name}" for name in sorted(more))
+        )
+
+
+def prepare(picture: Frame, how: RawInput, dtype: str) -> "NDArray[Any]":
+    """The fitted picture as the network takes it, with the batch of one in front."""
+    import numpy as np
+
+    values = picture[..., ::-1] if how.colour == "rgb" else picture
+    if dtype != "uint8":
+        values = (
+            (values.astype(np.float32) - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
+        ).astype(dtype)
+    if how.layout == "nchw":
+        values = values.transpose(2, 0, 1)
+    return np.ascontiguousarray(values[None])
+
+
+def suppress(rows: Rows, iou: float) -> Rows:
+    """``rows`` best first, without those that overlap a surer one of their class by more than ``iou``."""
+    import numpy as np
+
+    rest = rows[np.argsort(-rows[:, 4], kind="stable")]
+    kept = []
+    while len(rest):
+        best, rest = rest[0], rest[1:]
+        kept.append(best)
+        across = np.minimum(best[2], rest[:, 2]) - np.maximum(best[0], rest[:, 0])
+        down = np.minimum(best[3], rest[:, 3]) - np.maximum(best[1], rest[:, 1])
+        both = across.clip(0) * down.clip(0)
+        areas = (rest[:, 2] - rest[:, 0]) * (rest[:, 3] - rest[:, 1])
+        either = (best[2] - best[0]) * (best[3] - best[1]) + areas - both
+        rest = rest[(rest[:, 5] != best[5]) | (both <= iou * either)]
+    return np.array(kept, np.float32).reshape(-1, 6)
+
+
+def only(outputs: Outputs) -> "NDArray[Any]":
+    """The one output there is. ValueError where there are more."""
+    if len(outputs) != 1:
+        raise ValueError(f"outputs {', '.join(outputs)}; this format has one")
+    return next(iter(outputs.values()))
+
+
+def best_class(boxes: "NDArray[Any]", scores: "NDArray[Any]") -> Rows:
+    """Rows out of boxes [N, 4] and scores [N, C], one class for each box."""
+    import numpy as np
+
+    number = scores.argmax(1)
+    score = scores[np.arange(len(scores)), number]
+    return np.concatenate([boxes, score[:, None], number[:, None]], axis=1).astype(np.float32)
+
+
+def from_centre(boxes: "NDArray[Any]") -> "NDArray[Any]":
+    """Centre x, centre y, width, height [..., 4] as left, top, right, bottom."""
+    import numpy as np
+
+    half = boxes[..., 2:] / 2
+    return np.concatenate([boxes[..., :2] - half, boxes[..., :2] + half], axis=-1)
+
+
+def grid(width: int, height: int, strides: tuple[int, ...]) -> "NDArray[np.float32]":
+    """Column, row and stride of each cell [N, 3], finest stride first, row by row; edge cells count."""
+    import numpy as np
+
+    cells = []
+    for stride in strides:
+        rows, columns = np.mgrid[: -(-height // stride), : -(-width // stride)]
+        cells.append(np.stack([columns.ravel(), rows.ravel(), np.full(rows.size, stride)], axis=1))
+    return np.concatenate(cells).astype(np.float32)
