@@ -50,7 +50,7 @@ def swap(old: str, new: str) -> str:
 WRONG = [
     ("unknown key", swap("purpose:", "purpos:"), [
         "c.yaml:8: sources.cam1.purpose: is required",
-        "c.yaml:11: sources.cam1.purpos: unknown key; did you mean 'purpose'? known: detector, fps, kind, loop, open_timeout, purpose, read_timeout, url, zones",
+        "c.yaml:11: sources.cam1.purpos: unknown key; did you mean 'purpose'? known: detector, fps, kind, loop, motion, open_timeout, purpose, read_timeout, url, zones",
     ]),
     ("unknown kind", swap("kind: zone_dwell", "kind: zone_dwel"), [
         "c.yaml:16: rules.dwell.kind: unknown kind 'zone_dwel'; did you mean 'zone_dwell'? known: silence, switch, zone_dwell, zone_enter",

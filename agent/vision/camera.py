@@ -18,9 +18,10 @@ import models
 from agent.durations import Duration
 from agent.observations import CameraState, SeenObject, Sighting
 from agent.parts import Emit
-from agent.vision.tracker import Tracker
+from agent.vision.motion import Gate, Motion
+from agent.vision.tracker import Tracked, Tracker
 from agent.vision.zones import Zone, zones_of
-from models.detection import Detect, Frame
+from models.detection import Detect, Detection, Frame
 
 STATE_EVERY_S = 5.0
 
@@ -47,6 +48,7 @@ class Camera(BaseModel):
     fps: float = Field(default=5, gt=0, le=60)
     """How many frames a second are looked at, at most."""
     detector: Watching = Watching()
+    motion: Motion = Motion()
     zones: dict[str, Zone] = Field(default_factory=dict)
     loop: bool = False
     """A file starts again at its end."""
@@ -65,33 +67,27 @@ class Camera(BaseModel):
         return url
 
     async def run(self, emit: Emit) -> None:
-        """Emits a `Sighting` for each frame that is looked at, until the file ends or the camera is gone.
+        """Emits a `Sighting` for each frame let through, until the file ends or the camera is gone.
 
         OSError says in one line why: not there, refused, no frame in time.
         """
         detect = await asyncio.to_thread(self._load)
         tracker = Tracker()
+        gate = Gate(self.motion)
         drain = Drain(self)
         drain.start()
         state_s = next_s = time.monotonic()
         try:
             while (taken := await drain.newest()) is not None:
                 number, taken_s, frame = taken
-                seen = await asyncio.to_thread(detect, frame)
-                wanted = self.detector.labels
-                seen = tuple(one for one in seen if wanted is None or one.label in wanted)
-                objects = tuple(
-                    SeenObject(
-                        track=one.track,
-                        label=one.detection.label,
-                        score=one.detection.score,
-                        box=one.detection.box,
-                        zones=zones_of(one.detection.box, self.zones),
-                    )
-                    for one in tracker.track(seen, taken_s)
-                )
+                if await asyncio.to_thread(gate.reason, frame, taken_s) is not None:
+                    seen = self._wanted(await asyncio.to_thread(detect, frame))
+                    if seen:
+                        gate.detected(taken_s)
+                    objects = self._objects(tracker.track(seen, taken_s))
+                    delay_s = round(time.monotonic() - taken_s, 4)
+                    emit(Sighting(frame=number, objects=objects, delay_s=delay_s))
                 now_s = time.monotonic()
-                emit(Sighting(frame=number, objects=objects, delay_s=round(now_s - taken_s, 4)))
                 if now_s - state_s >= STATE_EVERY_S:
                     state_s = now_s
                     emit(drain.state())
@@ -100,6 +96,22 @@ class Camera(BaseModel):
         finally:
             drain.stop()
         emit(drain.state())
+
+    def _wanted(self, seen: tuple[Detection, ...]) -> tuple[Detection, ...]:
+        labels = self.detector.labels
+        return tuple(one for one in seen if labels is None or one.label in labels)
+
+    def _objects(self, tracked: list[Tracked]) -> tuple[SeenObject, ...]:
+        return tuple(
+            SeenObject(
+                track=one.track,
+                label=one.detection.label,
+                score=one.detection.score,
+                box=one.detection.box,
+                zones=zones_of(one.detection.box, self.zones),
+            )
+            for one in tracked
+        )
 
     def _load(self) -> Detect:
         try:
