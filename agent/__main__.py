@@ -195,6 +195,18 @@ def models_bench(name: str, runs: int, as_json: bool) -> None:
     finish(bench_command(name, runs, as_json))
 
 
+@models.command("pull")
+@click.argument("url")
+@click.option("--sha256", required=True, help="What the file must be.")
+@click.option("--to", "folder", default=".", show_default=True, type=click.Path(path_type=Path))
+@as_json
+def models_pull(url: str, sha256: str, folder: Path, as_json: bool) -> None:
+    """Fetch weights from URL (https or file); kept only where the hash is right."""
+    from agent.modelbook import pull_command
+
+    finish(pull_command(url, sha256, folder, as_json))
+
+
 @cli.group()
 def config() -> None:
     """Push configuration to a device and see what became of it."""

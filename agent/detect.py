@@ -45,10 +45,11 @@ def detect_command(
     for path, image_id in _progress(todo):
         try:
             for name, frame in _frames(path):
-                seen = [one for one in detect(frame) if wanted is None or one.label in wanted]
+                everything = detect(frame)
+                seen = [one for one in everything if wanted is None or one.label in wanted]
                 results += _coco(seen, frame, image_id, truth) if truth else []
                 if annotate:
-                    _draw(frame, seen, annotate / f"{Path(name.replace(':', '-')).stem}.jpg")
+                    _draw(frame, seen, everything, annotate / f"{_plain(path, name)}.jpg")
                 if not coco:
                     _say(name, seen, as_json)
         except (OSError, ValueError) as error:
@@ -151,23 +152,27 @@ def _coco(
             }
 
 
-def _draw(frame: Frame, seen: list[Detection], path: Path) -> None:
-    """Writes the picture with its boxes; people are covered, as in every picture that leaves."""
+def _plain(path: Path, name: str) -> str:
+    """A file name for a picture, or for each frame of a video."""
+    return path.stem + name.removeprefix(str(path)).replace(":", "-")
+
+
+def _draw(frame: Frame, seen: list[Detection], everything: Sequence[Detection], path: Path) -> None:
+    """Writes the picture with the boxes of ``seen``; people are covered, whether asked for or not."""
     import cv2
 
     rows, columns = frame.shape[:2]
     drawn = frame.copy()
-    corners = [
-        (
-            (int(one.box[0] * columns), int(one.box[1] * rows)),
-            (int(one.box[2] * columns), int(one.box[3] * rows)),
-        )
-        for one in seen
-    ]
-    for one, (first, second) in zip(seen, corners, strict=True):
+
+    def corners(one: Detection) -> tuple[tuple[int, int], tuple[int, int]]:
+        left, top, right, bottom = one.box
+        return (int(left * columns), int(top * rows)), (int(right * columns), int(bottom * rows))
+
+    for one in everything:
         if one.label == "person":
-            cv2.rectangle(drawn, first, second, (60, 60, 60), cv2.FILLED)
-    for one, (first, second) in zip(seen, corners, strict=True):
+            cv2.rectangle(drawn, *corners(one), (60, 60, 60), cv2.FILLED)
+    for one in seen:
+        first, second = corners(one)
         cv2.rectangle(drawn, first, second, (0, 200, 255), 2)
         text = f"{one.label} {one.score:.2f}"
         cv2.putText(

@@ -5,6 +5,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -48,6 +49,19 @@ def verify_command(names: Sequence[str], as_json: bool) -> int:
                 f"{card.name}: ok: sha256 {card.sha256[:12]}…, takes {card.input.width}x{card.input.height}"
             )
     return 1 if failed else 0
+
+
+def pull_command(url: str, sha256: str, folder: Path, as_json: bool) -> int:
+    """Fetches weights. 1 where they can't be had, or are not the ones that were asked for."""
+    from models.pull import pull
+
+    try:
+        path = pull(url, sha256, folder)
+    except (OSError, ValueError) as error:
+        click.echo(f"models: {error}", err=True)
+        return 1
+    print(json.dumps({"file": str(path), "sha256": sha256}) if as_json else f"{path}: sha256 is right")
+    return 0
 
 
 _BENCH = """

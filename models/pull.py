@@ -1,0 +1,52 @@
+"""Fetches weights by URL. The file gets its name only when its sha256 is the one that was asked for."""
+
+import hashlib
+import os
+import tempfile
+import urllib.request
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+MOST_BYTES = 512 * 1024 * 1024
+CHUNK = 1 << 20
+
+
+def pull(url: str, sha256: str, folder: Path, *, most_bytes: int = MOST_BYTES, timeout_s: float = 30) -> Path:
+    """The fetched file's path. ValueError for a bad URL, size or hash; OSError where it can't be reached."""
+    parts = urlsplit(url)
+    name = Path(unquote(parts.path)).name
+    if parts.scheme not in ("https", "file"):
+        raise ValueError(f"{url}: https:// or file:// is wanted")
+    if not name.endswith(".onnx"):
+        raise ValueError(f"{url}: the path of an .onnx file is wanted")
+    if len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef"):
+        raise ValueError(f"--sha256 {sha256}: 64 hexadecimal digits are wanted")
+    opener = urllib.request.OpenerDirector()  # with no handler for http, a redirect to it goes nowhere
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.FileHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    folder.mkdir(parents=True, exist_ok=True)
+    found, size = hashlib.sha256(), 0
+    number, part = tempfile.mkstemp(dir=folder, prefix=".pull-")
+    try:
+        with os.fdopen(number, "wb") as file, opener.open(url, timeout=timeout_s) as source:
+            while chunk := source.read(CHUNK):
+                size += len(chunk)
+                if size > most_bytes:
+                    raise ValueError(f"{url}: more than {most_bytes} bytes")
+                found.update(chunk)
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        if found.hexdigest() != sha256.lower():
+            raise ValueError(f"{url}: sha256 is {found.hexdigest()}, {sha256} was asked for: not kept")
+        return Path(part).rename(folder / name)
+    finally:
+        Path(part).unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""``ringpost detect`` and ``models pull`` as a technician types them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from agent.__main__ import cli
+from simulators.scene import Scene
+
+
+def ringpost(*arguments: str) -> Any:
+    return CliRunner().invoke(cli, list(arguments))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with one picture of a person."""
+    import cv2
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "rail.png"), Scene(0, 60).picture(20))
+    return folder
+
+
+def test_a_folder_is_looked_through(pictures: Path) -> None:
+    done = ringpost("detect", str(pictures), "--json")
+    assert done.exit_code == 0, done.output
+    (line,) = done.stdout.splitlines()
+    assert "person" in [one["label"] for one in json.loads(line)["objects"]]
+
+
+def test_people_are_covered_even_when_others_are_asked_for(pictures: Path, tmp_path: Path) -> None:
+    import cv2
+
+    (line,) = ringpost("detect", str(pictures), "--json").stdout.splitlines()
+    boxes = [one["box"] for one in json.loads(line)["objects"] if one["label"] == "person"]
+    out = tmp_path / "out"
+    assert ringpost("detect", str(pictures), "--labels", "boat", "--annotate", str(out)).exit_code == 0
+    drawn: Any = cv2.imread(str(out / "rail.jpg"))
+    rows, columns = drawn.shape[:2]
+    assert boxes
+    for left, top, right, bottom in boxes:
+        inside = drawn[
+            int(top * rows) + 8 : int(bottom * rows) - 8, int(left * columns) + 8 : int(right * columns) - 8
+        ]
+        assert abs(inside.astype(int) - 60).max() < 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.png"], "nowhere.png is not there"),
+        (["."], "no pictures or videos"),
+        (["text.png"], "no picture that OpenCV can read"),
+        (["text.png", "--model", "defualt"], "did you mean 'default'"),
+        (["text.png", "--labels", "ship"], "does not know ship"),
+        (["text.png", "--coco", "o.json"], "go together"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("hello")
+    monkeypatch.chdir(tmp_path / "empty" if arguments == ["."] else tmp_path)
+    done = ringpost("detect", *arguments)
+    assert done.exit_code in (1, 2)
+    assert message in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_a_pulled_model_has_its_name_only_with_the_right_hash(tmp_path: Path) -> None:
+    source, to = tmp_path / "m.onnx", tmp_path / "to"
+    source.write_bytes(b"weights")
+    right = hashlib.sha256(b"weights").hexdigest()
+    wrong = ringpost("models", "pull", source.as_uri(), "--sha256", "0" * 64, "--to", str(to))
+    assert (wrong.exit_code, list(to.iterdir())) == (1, [])
+    assert "not kept" in wrong.stderr
+    assert ringpost("models", "pull", source.as_uri(), "--sha256", right, "--to", str(to)).exit_code == 0
+    assert [path.name for path in to.iterdir()] == ["m.onnx"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/m.onnx", "ftp://x/m.onnx", "m.onnx", "https://x/m.txt"])
+def test_other_places_are_refused(tmp_path: Path, url: str) -> None:
+    done = ringpost("models", "pull", url, "--sha256", "0" * 64, "--to", str(tmp_path))
+    assert done.exit_code == 1
+    assert "wanted" in done.stderr
