@@ -1,0 +1,88 @@
+"""Pixels of a synthetic camera, whose ground points are known, come back within the stated error."""
+
+import math
+
+import numpy as np
+import pytest
+
+from agent.vision.ground import EARTH_M, Ground, Mark
+
+LAT, LON = 32.1162, 118.7404
+
+
+def world(x_m: float, y_m: float) -> tuple[float, float]:
+    """East and north of the camera's foot as latitude and longitude, by the radii of WGS-84 at this place."""
+    bend = 1 - 0.00669437999014 * math.sin(math.radians(LAT)) ** 2
+    north = EARTH_M * (1 - 0.00669437999014) / bend**1.5
+    east = EARTH_M / math.sqrt(bend) * math.cos(math.radians(LAT))
+    return LAT + math.degrees(y_m / north), LON + math.degrees(x_m / east)
+
+
+def seen(x_m: float, y_m: float) -> tuple[float, float]:
+    """The pixel of a ground point for a camera 12 m up that looks north, 20 degrees down, f = 1000 px."""
+    down = math.radians(20)
+    depth = y_m * math.cos(down) + 12 * math.sin(down)
+    low = 12 * math.cos(down) - y_m * math.sin(down)
+    return 960 + 1000 * x_m / depth, 540 + 1000 * low / depth
+
+
+GRID = [(x, y) for x in (-12.0, 0.0, 14.0) for y in (20.0, 35.0, 60.0)]
+
+
+def marks(places: list[tuple[float, float]], noise: np.random.Generator | None = None) -> list[Mark]:
+    off = noise.normal(0, 2, (len(places), 2)) if noise else np.zeros((len(places), 2))
+    return [
+        Mark(seen(x, y)[0] + float(dx), seen(x, y)[1] + float(dy), *world(x, y))
+        for (x, y), (dx, dy) in zip(places, off, strict=True)
+    ]
+
+
+def away(ground: Ground, pixel: tuple[float, float], truth: tuple[float, float]) -> tuple[float, float]:
+    place = ground.locate(*pixel)
+    assert place is not None
+    lat, lon = world(*truth)
+    east = math.radians(place.lon - lon) * EARTH_M * math.cos(math.radians(LAT))
+    return math.hypot(east, math.radians(place.lat - lat) * EARTH_M), place.error_m
+
+
+def test_without_noise_it_is_exact() -> None:
+    ground = Ground(marks([(-12, 20), (14, 20), (-12, 60), (14, 60)]))
+    assert away(ground, seen(3, 40), (3, 40))[0] < 0.01
+    assert max(ground.residuals_px) < 0.01
+
+
+@pytest.mark.parametrize("count", [4, 9])
+def test_the_stated_radius_holds_for_95_percent(count: int) -> None:
+    noise = np.random.default_rng(7)
+    places = GRID if count == 9 else [GRID[index] for index in (0, 2, 6, 8)]
+    offs = []
+    for _ in range(150):
+        ground = Ground(marks(places, noise))
+        for _ in range(4):
+            truth = (float(noise.uniform(-12, 14)), float(noise.uniform(20, 60)))
+            x, y = seen(*truth)
+            dx, dy = noise.normal(0, 2, 2)
+            offs.append(away(ground, (x + float(dx), y + float(dy)), truth))
+    inside = sum(off <= radius for off, radius in offs) / len(offs)
+    print(f"{count} marks: median {np.median([off for off, _ in offs]):.2f} m, inside {inside:.3f}")
+    assert inside >= 0.95
+    assert np.median([off for off, _ in offs]) < 1.5
+
+
+def test_the_sky_has_no_ground() -> None:
+    assert Ground(marks(GRID)).locate(960, 100) is None
+
+
+def test_too_few_points_or_a_line_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 4"):
+        Ground(marks(GRID[:3]))
+    with pytest.raises(ValueError, match="in a line"):
+        Ground(marks([(0, 20), (0, 30), (0, 40), (0, 60)]))
+
+
+def test_a_wrong_mark_shows_in_the_residuals() -> None:
+    spoiled = marks(GRID)
+    spoiled[4] = Mark(spoiled[4].x + 60, spoiled[4].y, spoiled[4].lat, spoiled[4].lon)
+    ground = Ground(spoiled)
+    assert ground.residuals_px.index(max(ground.residuals_px)) == 4
+    assert ground.sigma_px > 5
