@@ -207,6 +207,19 @@ def models_pull(url: str, sha256: str, folder: Path, as_json: bool) -> None:
     finish(pull_command(url, sha256, folder, as_json))
 
 
+@cli.command()
+@click.argument("picture", type=click.Path(path_type=Path))
+@click.option(
+    "--points", required=True, type=click.Path(path_type=Path), help="CSV with x,y (pixels),lat,lon."
+)
+@as_json
+def ground(picture: Path, points: Path, as_json: bool) -> None:
+    """Check surveyed points against a fixed camera's picture: residuals, and metres of error."""
+    from agent.vision.survey import survey_command
+
+    finish(survey_command(picture, points, as_json))
+
+
 @cli.group()
 def config() -> None:
     """Push configuration to a device and see what became of it."""

@@ -1,10 +1,13 @@
 """Pixels of a synthetic camera, whose ground points are known, come back within the stated error."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from agent.__main__ import cli
 from agent.vision.ground import EARTH_M, Ground, Mark
 
 LAT, LON = 32.1162, 118.7404
@@ -86,3 +89,33 @@ def test_a_wrong_mark_shows_in_the_residuals() -> None:
     ground = Ground(spoiled)
     assert ground.residuals_px.index(max(ground.residuals_px)) == 4
     assert ground.sigma_px > 5
+
+
+def survey(folder: Path, lines: list[str]) -> tuple[int, str]:
+    import cv2
+
+    cv2.imwrite(str(folder / "p.png"), np.zeros((1080, 1920, 3), np.uint8))
+    (folder / "p.csv").write_text("\n".join(["x,y,lat,lon", *lines]))
+    done = CliRunner().invoke(cli, ["ground", str(folder / "p.png"), "--points", str(folder / "p.csv")])
+    return done.exit_code, done.output
+
+
+def test_a_technician_sees_the_fit_and_the_bad_point(tmp_path: Path) -> None:
+    lines = [f"{m.x},{m.y},{m.lat},{m.lon}" for m in marks(GRID)]
+    code, text = survey(tmp_path, lines)
+    assert (code, text.count("residual   0.0 px")) == (0, 9)
+    x, rest = lines[4].split(",", 1)
+    code, text = survey(tmp_path, [*lines[:4], f"{float(x) + 60},{rest}", *lines[5:]])
+    assert code == 1
+    assert "look at the point 1020" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [(["1,2,3"], "p.csv:2"), (["9999,1,32,118"], "outside the picture"), ([], "at least 4")],
+)
+def test_a_bad_file_of_points_is_one_line(tmp_path: Path, lines: list[str], message: str) -> None:
+    code, text = survey(tmp_path, lines)
+    assert code == 1
+    assert message in text
+    assert text.count("\n") == 1
