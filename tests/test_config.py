@@ -53,7 +53,7 @@ WRONG = [
         "c.yaml:11: sources.cam1.purpos: unknown key; did you mean 'purpose'? known: detector, fps, kind, loop, motion, open_timeout, purpose, read_timeout, url, zones",
     ]),
     ("unknown kind", swap("kind: zone_dwell", "kind: zone_dwel"), [
-        "c.yaml:16: rules.dwell.kind: unknown kind 'zone_dwel'; did you mean 'zone_dwell'? known: silence, switch, zone_dwell, zone_enter",
+        "c.yaml:16: rules.dwell.kind: unknown kind 'zone_dwel'; did you mean 'zone_dwell'? known: line_cross, silence, switch, threshold, zone_dwell, zone_enter",
     ]),
     ("no kind", swap("kind: nmea, ", ""), ["c.yaml:7: sources.gnss: kind is required"]),
     ("no such zone", swap("zone: rail", "zone: rial"), ["c.yaml:16: rules.dwell.zone: no zone 'rial' on cam1; did you mean 'rail'? known: rail"]),

@@ -1,0 +1,55 @@
+"""Crossings judged by lists of sightings."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from agent.observations import Observation, SeenObject, Sighting, Tick
+from agent.parts import Finding
+from agent.rules.line_cross import LineCross
+
+START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
+LINE = [[0.5, 0.9], [0.5, 0.1]]
+"""Upwards: its right side is the right of the picture."""
+
+
+def judge(xs: list[float | None], y: float = 0.5, label: str = "person", **more: Any) -> list[str]:
+    decide = LineCross.model_validate({"camera": "cam1", "line": LINE} | more).start()
+    said: list[str] = []
+    for step, x in enumerate(xs):
+        box = (0.0, 0.0, 0.0, 0.0) if x is None else (x - 0.02, y - 0.2, x + 0.02, y)
+        thing = SeenObject(track=1, label=label, score=0.8, box=box)
+        value = Tick() if x is None else Sighting(frame=step, objects=(thing,))
+        facts = decide(Observation("cam1", START + timedelta(seconds=step), 1000 + step, value))
+        said += [fact.text if isinstance(fact, Finding) else f"over {fact.key}" for fact in facts]
+    return said
+
+
+RIGHT, LEFT = "person crossed to the right (left 0, right 1)", "person crossed to the left (left 1, right 0)"
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ({"xs": [0.3, 0.4, 0.6]}, [RIGHT]),
+        ({"xs": [0.6, 0.4]}, [LEFT]),
+        ({"xs": [0.4, 0.6] + [None] * 6}, [RIGHT, "over right"]),
+        ({"xs": [0.4, 0.6, 0.4]}, [RIGHT, "person crossed to the left (left 1, right 1)"]),
+        ({"xs": [0.4, 0.6, 0.4], "to": "left"}, ["person crossed to the left (left 1, right 1)"]),
+        ({"xs": [0.495, 0.505, 0.495, 0.505]}, []),
+        ({"xs": [0.4, 0.505, 0.495, 0.505, 0.6]}, [RIGHT]),
+        ({"xs": [0.4, 0.6], "y": 0.95}, []),
+        ({"xs": [0.4, 0.6], "label": "dog"}, []),
+        ({"xs": [0.4, 0.6], "min_score": 0.9}, []),
+    ],
+)
+def test_who_crosses_is_counted_on_his_side(case: dict[str, Any], expected: list[str]) -> None:
+    assert judge(**case) == expected
+
+
+@pytest.mark.parametrize("line", [[[0.5, 0.5], [0.5, 0.5]], [[0.5, 0.5]], [[0, 0], [0, 2]]])
+def test_what_is_no_line_is_refused(line: Any) -> None:
+    with pytest.raises(ValidationError):
+        LineCross.model_validate({"camera": "cam1", "line": line})
