@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,10 +12,9 @@ import click
 
 from agent.topics import encode, stamp
 from firmware_bridge import protocols
-from firmware_bridge.line import PAUSE_S, Decoder
+from firmware_bridge.line import PAUSE_S, Ear
 from firmware_bridge.port import open_port
 from firmware_bridge.readings import LineState, Value
-from firmware_bridge.sniff import Sniffer
 
 CHUNK = 4096
 DEFAULT_BAUD = 9600
@@ -48,37 +46,15 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
     return 0
 
 
-class Ear:
-    """Hears several protocols on one line."""
-
-    def __init__(self, names: list[str]) -> None:
-        known = protocols()
-        self._decoders: dict[str, Decoder] = {name: known[name]() for name in names}
-        framings = {framing for decoder in self._decoders.values() for framing in decoder.framings}
-        self._sniffer = Sniffer(sorted(framings))
-
-    def hear(self, data: bytes) -> Iterator[Value]:
-        for packet in self._sniffer.feed(data):
-            for decoder in self._decoders.values():
-                if packet.protocol in decoder.framings:
-                    yield from decoder.feed(packet.data)
-
-    def pause(self) -> Iterator[Value]:
-        for decoder in self._decoders.values():
-            yield from decoder.pause()
-
-    def state(self) -> LineState:
-        bad = dict(self._sniffer.bad)
-        content = sum(decoder.bad for decoder in self._decoders.values())
-        return LineState(
-            good=dict(self._sniffer.good),
-            bad=bad | ({"content": content} if content else {}),
-            skipped_bytes=self._sniffer.skipped_bytes,
-        )
+def _ear(names: list[str]) -> Ear:
+    """All decoders of these protocols, each once."""
+    known = protocols()
+    decoders = [decoder for name in names for decoder in known[name]()]
+    return Ear(list({type(decoder): decoder for decoder in decoders}.values()))
 
 
 def _read_file(source: str, names: list[str], as_json: bool) -> LineState:
-    ear = Ear(names)
+    ear = _ear(names)
     name = "-" if source == "-" else Path(source).name
     with open(0, "rb", buffering=0) if source == "-" else Path(source).open("rb") as file:
         while data := file.read(CHUNK):
@@ -91,7 +67,7 @@ def _read_file(source: str, names: list[str], as_json: bool) -> LineState:
 
 async def _read_device(source: str, names: list[str], baud: int | None, as_json: bool) -> LineState:
     """Reads a live line until it is gone (OSError) or interrupted."""
-    ear = Ear(names)
+    ear = _ear(names)
     name = Path(source).name
     with suppress(asyncio.CancelledError), open_port(source, baud or DEFAULT_BAUD) as port:
         loop = asyncio.get_running_loop()

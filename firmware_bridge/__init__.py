@@ -8,11 +8,12 @@ from pydantic import Field
 from firmware_bridge.line import Decoder
 from firmware_bridge.nmea import Nmea
 from firmware_bridge.sensor_board import SensorBoard
+from firmware_bridge.ubx import Ubx
 
-Line = Annotated[Nmea | SensorBoard, Field(discriminator="kind")]
+Line = Annotated[Nmea | SensorBoard | Ubx, Field(discriminator="kind")]
 
 
-def protocols() -> dict[str, Callable[[], Decoder]]:
-    """Each kind's name, and what makes a decoder of it."""
+def protocols() -> dict[str, Callable[[], tuple[Decoder, ...]]]:
+    """Each kind's name, and what makes its decoders."""
     kinds = get_args(get_args(Line)[0])
-    return {kind.model_fields["kind"].default: kind.model_construct().decoder for kind in kinds}
+    return {kind.model_fields["kind"].default: kind.model_construct().decoders for kind in kinds}

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -39,6 +39,42 @@ class Decoder(Protocol):
         """What is to be sent back once the values given so far are kept; empty for who only listens."""
 
 
+class Ear:
+    """Hears several protocols on one line: bytes in, values out."""
+
+    def __init__(self, decoders: Sequence[Decoder]) -> None:
+        self.decoders = tuple(decoders)
+        self.sniffer = Sniffer(sorted({framing for one in decoders for framing in one.framings}))
+
+    def hear(self, data: bytes) -> list[Value]:
+        """What the packets that are complete now say; each goes to those who know its framing."""
+        return [
+            value
+            for packet in self.sniffer.feed(data)
+            for decoder in self.decoders
+            if packet.protocol in decoder.framings
+            for value in decoder.feed(packet.data)
+        ]
+
+    def pause(self) -> list[Value]:
+        """The line is quiet: what was held back."""
+        return [value for decoder in self.decoders for value in decoder.pause()]
+
+    def replies(self) -> bytes:
+        """What is to be sent back once the values given so far are kept."""
+        return b"".join(decoder.replies() for decoder in self.decoders)
+
+    def state(self, baud: int | None = None) -> LineState:
+        """The counts so far."""
+        content = sum(decoder.bad for decoder in self.decoders)
+        return LineState(
+            good=dict(self.sniffer.good),
+            bad=dict(self.sniffer.bad) | ({"content": content} if content else {}),
+            skipped_bytes=self.sniffer.skipped_bytes,
+            baud=baud,
+        )
+
+
 class SerialLine(BaseModel):
     """A serial device. ``port`` may be a symlink such as ``/dev/serial/by-id/…``, resolved at each open."""
 
@@ -56,11 +92,14 @@ class SerialLine(BaseModel):
     def decoder(self) -> Decoder:
         """A fresh decoder."""
 
+    def decoders(self) -> tuple[Decoder, ...]:
+        """Fresh decoders of all that is expected on the line."""
+        return (self.decoder(),)
+
     async def run(self, emit: Emit) -> None:
         """Emits what the device says until the line is gone, or was silent too long (OSError)."""
         loop = asyncio.get_running_loop()
-        decoder = self.decoder()
-        sniffer = Sniffer(decoder.framings)
+        ear = Ear(self.decoders())
         answers: set[asyncio.Task[None]] = set()
         unkept: list[asyncio.Future[None]] = []
 
@@ -70,43 +109,35 @@ class SerialLine(BaseModel):
                 if kept is not None:
                     unkept.append(kept)
 
-        def state() -> LineState:
-            bad = dict(sniffer.bad)
-            if decoder.bad:
-                bad["content"] = decoder.bad
-            return LineState(
-                good=dict(sniffer.good), bad=bad, skipped_bytes=sniffer.skipped_bytes, baud=self.baud
-            )
-
         with open_port(self.port, self.baud) as port:
             valid_s = state_s = loop.time()
             try:
                 while True:
                     data = await port.read(PAUSE_S)
                     if data is None:
-                        tell(decoder.pause())
+                        tell(ear.pause())
                     else:
-                        packets = sniffer.feed(data)
-                        for packet in packets:
-                            tell(decoder.feed(packet.data))
-                        if packets:
+                        before = ear.sniffer.good.total()
+                        tell(ear.hear(data))
+                        if ear.sniffer.good.total() > before:
                             valid_s = loop.time()
-                    if replies := decoder.replies():
+                    if replies := ear.replies():
                         task = asyncio.ensure_future(_answer(port.write, replies, list(unkept)))
                         answers.add(task)
                         task.add_done_callback(answers.discard)
                     unkept = [kept for kept in unkept if not kept.done()]
                     if loop.time() - state_s >= STATE_EVERY_S:
                         state_s = loop.time()
-                        emit(state())
+                        emit(ear.state(self.baud))
                     if loop.time() - valid_s > self.silent_after_s:
+                        skipped, known = ear.sniffer.skipped_bytes, " or ".join(ear.sniffer.framings)
                         raise TimeoutError(
                             f"{self.port}: nothing valid for {self.silent_after_s:g} s"
-                            f" ({sniffer.skipped_bytes} bytes that are no {' or '.join(decoder.framings)})"
+                            f" ({skipped} bytes that are no {known})"
                         )
             finally:
-                tell(decoder.pause())
-                emit(state())
+                tell(ear.pause())
+                emit(ear.state(self.baud))
                 for task in answers:
                     task.cancel()
 

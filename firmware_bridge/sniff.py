@@ -4,6 +4,7 @@ Sans-IO and bounded. Each protocol's framing is one function that looks at one p
 failed header the search goes on one byte further, so that noise costs only what it hit.
 
     NMEA 0183   $….*hh\\r\\n  or  !….*hh\\r\\n
+    UBX         B5 62 class id length(2) payload checksum(2)
     COBS        00 <COBS of payload and CRC-16/XMODEM> 00
 """
 
@@ -16,6 +17,7 @@ from typing import Literal, TypeAlias
 
 NMEA_LONGEST = 256
 COBS_LONGEST = 300
+UBX_LONGEST = 4096
 MORE: Literal["more"] = "more"
 BAD: Literal["bad"] = "bad"
 NO: Literal["no"] = "no"
@@ -23,7 +25,8 @@ NO: Literal["no"] = "no"
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet that a checksum vouches for: an NMEA sentence without its line end, or a COBS payload."""
+    """One packet that a checksum vouches for: an NMEA sentence without its line end, a UBX
+    frame, or a COBS payload."""
 
     protocol: str
     data: bytes
@@ -54,6 +57,26 @@ def look_nmea(buffer: bytearray, at: int) -> tuple[Packet, int] | Literal["more"
     return Packet("nmea", bytes(found[0]).rstrip(b"\r\n")), found.end()
 
 
+def look_ubx(buffer: bytearray, at: int) -> tuple[Packet, int] | Literal["more", "bad", "no"]:
+    """A frame with its Fletcher checksum; one longer than a navigation message can be is noise."""
+    if len(buffer) > at + 1 and buffer[at + 1] != 0x62:
+        return NO
+    if len(buffer) - at < 6:
+        return MORE
+    end = at + 8 + int.from_bytes(buffer[at + 4 : at + 6], "little")
+    if end - at > UBX_LONGEST:
+        return NO
+    if len(buffer) < end:
+        return MORE
+    first = second = 0
+    for byte in buffer[at + 2 : end - 2]:
+        first += byte
+        second += first
+    if (first & 0xFF, second & 0xFF) != (buffer[end - 2], buffer[end - 1]):
+        return BAD
+    return Packet("ubx", bytes(buffer[at:end])), end
+
+
 def look_cobs(buffer: bytearray, at: int) -> tuple[Packet, int] | Literal["more", "bad", "no"]:
     """A frame between two zeros; the second is left where it is, it may open the next."""
     from cobs import cobs
@@ -72,9 +95,13 @@ def look_cobs(buffer: bytearray, at: int) -> tuple[Packet, int] | Literal["more"
     return Packet("cobs", content[:-2]), end
 
 
-LOOKS: dict[str, tuple[bytes, Look]] = {"nmea": (b"$!", look_nmea), "cobs": (b"\0", look_cobs)}
+LOOKS: dict[str, tuple[bytes, Look]] = {
+    "nmea": (b"$!", look_nmea),
+    "ubx": (b"\xb5", look_ubx),
+    "cobs": (b"\0", look_cobs),
+}
 """Each framing: the bytes that it can begin with, and how to look."""
-SOFT = frozenset({"cobs"})
+SOFT = frozenset({"cobs", "ubx"})
 """Framings whose unfinished packet must not hold up a checked packet of another kind behind it."""
 
 
@@ -85,6 +112,7 @@ class Sniffer:
         unknown = set(framings) - set(LOOKS)
         if unknown:
             raise ValueError(f"no framing {sorted(unknown)}; known: {', '.join(sorted(LOOKS))}")
+        self.framings = tuple(framings)
         self._looks: dict[int, list[tuple[str, Look]]] = {}
         for name in framings:
             starts, look = LOOKS[name]
@@ -92,6 +120,7 @@ class Sniffer:
                 self._looks.setdefault(start, []).append((name, look))
         self._starts = re.compile(b"[" + re.escape(bytes(self._looks)) + b"]")
         self._buffer = bytearray()
+        self._judged = 0  # places before it were looked at already: what is bad there is counted
         self.good: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
         self.skipped_bytes = 0
@@ -102,6 +131,7 @@ class Sniffer:
         buffer += data
         packets: list[Packet] = []
         done = at = 0  # all before `done` is accounted for; `at` may look ahead of it
+        held = False  # a soft packet between them may still be completed
         while (found := self._starts.search(buffer, at)) is not None:
             at = found.start()
             waiting = failed = False
@@ -113,22 +143,24 @@ class Sniffer:
                     packets.append(packet)
                     self.good[name] += 1
                     done = at = end
-                    waiting = failed = False
+                    waiting = failed = held = False
                     break
                 if answer == BAD:
-                    self.bad[name] += 1
+                    self.bad[name] += at >= self._judged
                     failed = True
                 waiting |= answer == MORE and name not in SOFT
+                held |= answer == MORE and name in SOFT
             else:
                 if waiting:
                     break
                 at += 1
-                if failed:
+                if failed and not held:
                     self._skip(buffer[done:at])
                     done = at
                 continue
         keep = self._first_unfinished(done)
         self._skip(buffer[done:keep])
+        self._judged = max(at, self._judged) - keep if keep < len(buffer) else 0
         del buffer[:keep]
         return packets
 

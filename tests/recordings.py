@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge import protocols
+from firmware_bridge.line import Ear
 from firmware_bridge.readings import Fix
-from firmware_bridge.sniff import Sniffer
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "serial"
 WEEKS_1024_S = 619_315_200
@@ -30,16 +30,18 @@ def nmea_recordings() -> list[Path]:
     return sorted((SHARED / "nmea").glob("*.log"))
 
 
+def ubx_recordings() -> list[Path]:
+    return sorted((SHARED / "ubx").glob("*.log"))
+
+
 def fixes(path: Path, chunk: int = 4096) -> list[Fix]:
     """The fixes with a position that our reader reports."""
-    decoder = protocols()["nmea"]()
-    sniffer = Sniffer(decoder.framings)
+    ear = Ear(protocols()[path.parent.name]())
     data = path.read_bytes()
     values: list[Any] = []
     for start in range(0, len(data), chunk):
-        for packet in sniffer.feed(data[start : start + chunk]):
-            values += decoder.feed(packet.data)
-    values += decoder.pause()
+        values += ear.hear(data[start : start + chunk])
+    values += ear.pause()
     return [value for value in values if isinstance(value, Fix) and value.mode != "none"]
 
 

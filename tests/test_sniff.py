@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firmware_bridge import ubx
 from firmware_bridge.nmea import seal
 from firmware_bridge.sensor_board import REPORT, encode
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.sniff import UBX_LONGEST, Sniffer
 
 RMC = seal("GPRMC,061231.00,A,3206.972,N,11844.424,E,0.1,87.0,281126,,,A")
 GGA = seal("GPGGA,061231.00,3206.972,N,11844.424,E,1,08,0.9,12.5,M,,M,,")
 AIS = b"!AIVDM,1,1,,A,14eG;o@034o8sd<L9i:a;WF>062D,0*7D\r\n"
 FRAME = encode(REPORT, {"seq": 1, 0: 1850, 7: 0})
+UBX = ubx.encode(ubx.EOE, bytes.fromhex("00c07a01"))
 OTHER = encode(REPORT, {"seq": 2, 0: 1851, 7: 1})
 
 # stream, and the protocols of the packets in it
@@ -33,6 +35,11 @@ CASES = [
     ("zeros", b"\0" * 50 + FRAME, ["cobs"]),
     ("an endless sentence", b"$GP" + b"A" * 2000 + RMC, ["nmea"]),
     ("an endless frame", b"\0" + b"\x05" * 2000 + FRAME, ["cobs"]),
+    ("UBX beside NMEA", RMC + UBX + GGA + UBX, ["nmea", "ubx", "nmea", "ubx"]),
+    ("half a UBX frame first", UBX[3:] + UBX, ["ubx"]),
+    ("a UBX frame cut short", UBX[:8] + UBX + RMC, ["ubx", "nmea"]),
+    ("a UBX length that was hit", UBX[:4] + b"\xff\x0f" + UBX[6:] + UBX + RMC, ["ubx", "nmea"]),
+    ("a UBX checksum that was hit", UBX[:-1] + b"\0" + UBX, ["ubx"]),
     ("nothing", b"", []),
 ]  # fmt: skip
 
@@ -67,7 +74,7 @@ def test_any_bytes_in_any_pieces_raise_nothing_and_keep_little(pieces: list[byte
     sniffer = Sniffer()
     for piece in pieces:
         sniffer.feed(piece)
-        assert len(sniffer._buffer) <= 300
+        assert len(sniffer._buffer) <= UBX_LONGEST
     assert sniffer.skipped_bytes <= sum(map(len, pieces))
 
 

@@ -1,0 +1,86 @@
+"""What goes wrong between a device and the world, on purpose: a link that is cut, swallows, or grows slow."""
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+
+CHUNK = 4096
+
+
+class Hop:
+    """One hop of the way to a broker: ``async with Hop(port) as hop``, and the device connects to ``hop.url``.
+
+    Whole at first. `cut` ends what is connected and refuses what comes; `hole` swallows without a word, as a
+    tunnel does; `slow` lets through so many bytes a second. `heal` undoes all.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._refuses = False
+        self._swallows = False
+        self._bytes_per_s: float | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+
+    def cut(self) -> None:
+        """Resets every connection; until `heal` new ones end at once."""
+        self._refuses = True
+        for writer in self._open:
+            writer.transport.abort()
+        self._open.clear()
+
+    def hole(self) -> None:
+        """Nothing arrives any more, in either direction, and nobody is told."""
+        self._swallows = True
+
+    def slow(self, bytes_per_s: float) -> None:
+        self._bytes_per_s = bytes_per_s
+
+    def heal(self) -> None:
+        """As new. What was swallowed is gone, so connections that lost something are reset."""
+        if self._swallows:
+            self.cut()
+        self._refuses = self._swallows = False
+        self._bytes_per_s = None
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refuses:
+            writer.transport.abort()
+            return
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._open |= {writer, far_writer}
+        for source, target in ((reader, far_writer), (far_reader, writer)):
+            task = asyncio.ensure_future(self._carry(source, target))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(CHUNK):
+                if self._bytes_per_s is not None:
+                    await asyncio.sleep(len(data) / self._bytes_per_s)
+                if not self._swallows:
+                    target.write(data)
+                    await target.drain()
+        target.transport.abort()
+        self._open.discard(target)
