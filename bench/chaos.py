@@ -414,7 +414,8 @@ def table(trials: list[Trial]) -> Table:
         of = [trial for trial in trials if trial.fault == fault]
         if of:
             figures = [
-                len(of), sum(one.presses for one in of), sum(one.lost for one in of), sum(one.late for one in of),
+                len(of), sum(one.presses for one in of),
+                sum(one.lost for one in of), sum(one.late for one in of),
                 max(one.doubled for one in of), sum(one.unexplained for one in of),
             ]  # fmt: skip
             seconds = f"{sum(one.seconds for one in of) / len(of):.1f}"
@@ -449,8 +450,8 @@ def main() -> int:
     doubled, unexplained = max(trial.doubled for trial in told), sum(trial.unexplained for trial in told)
     skipped = "" if shutil.which("strace") else "; without strace, no n-th write"
     print(
-        f"chaos: {len(told)} trials, seed {seed}, {sum(trial.presses for trial in told)} alerts accepted: {lost} lost, "
-        f"{late} late, {doubled} with two ids, {unexplained} telemetry numbers unexplained, "
+        f"chaos: {len(told)} trials, seed {seed}, {sum(trial.presses for trial in told)} alerts accepted: "
+        f"{lost} lost, {late} late, {doubled} with two ids, {unexplained} telemetry numbers unexplained, "
         f"{time.monotonic() - began_s:.0f} s{skipped}"
     )
     path.unlink()

@@ -8,7 +8,7 @@ CHUNK = 4096
 
 
 class Hop:
-    """One hop of the way to a broker: ``async with Hop(port) as hop``, and the device connects to ``hop.url``.
+    """One hop of the way to a broker: ``async with Hop(port) as hop``; the device connects to ``hop.url``.
 
     Whole at first. `cut` ends what is connected and refuses what comes; `hole` swallows without a word, as a
     tunnel does; `slow` lets through so many bytes a second. `heal` undoes all.
