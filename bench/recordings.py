@@ -1,13 +1,68 @@
-"""The table of recordings: fixes expected, found, false. ``python -m bench.recordings``."""
+"""Every real recording, and how we read it: ``python -m bench.recordings [FOLDER] [KIND…]``.
 
-from tests.recordings import nmea_recordings, score
+FOLDER holds ``nmea/``, ``ubx/``, ``boat/``, … as the data set beside the repository does. Each kind is one
+function here; a row that is not ``fine`` makes the exit code 1.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import recordings
+
+
+@dataclass(frozen=True)
+class Row:
+    """``found`` of what was ``expected`` in a recording, and ``wrong`` that should not have been told."""
+
+    recording: str
+    expected: int
+    found: int
+    wrong: int = 0
+    note: str = ""
+    least: float = 1.0
+    """The share of what is expected that must be found."""
+
+    @property
+    def fine(self) -> bool:
+        return self.found >= self.least * self.expected and not self.wrong
+
+
+def gnss(folder: Path) -> Iterator[Row]:
+    """Fixes: each that gpsd tells, and none that the receiver did not declare valid, or told twice."""
+    for path in recordings.gnss_recordings(folder):
+        told = recordings.score(path)
+        twice = f", {told.twice} twice" if told.twice else ""
+        yield Row(
+            told.name, told.expected, told.found, told.false + told.twice, f"{told.reported} told{twice}"
+        )
+
+
+# Add yours: a function like `gnss`, and its line here. Its counting belongs into tests/, for pytest to use too.
+KINDS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    "gnss": gnss,
+}
+
+
+def main(arguments: list[str]) -> int:
+    folder = Path(arguments[0]) if arguments and arguments[0] not in KINDS else recordings.SHARED
+    wanted = [one for one in arguments if one in KINDS] or list(KINDS)
+    bad = 0
+    for kind in wanted:
+        rows = list(KINDS[kind](folder))
+        print(f"{kind:34} expected    found  wrong")
+        for row in rows:
+            mark = "" if row.fine else "  <--"
+            print(f"  {row.recording:32} {row.expected:8} {row.found:8} {row.wrong:6}  {row.note}{mark}")
+        expected, found, wrong = (
+            sum(getattr(row, name) for row in rows) for name in ("expected", "found", "wrong")
+        )
+        recall = f"recall {found / expected:.4f}" if expected else "nothing expected"
+        print(f"{kind}: {len(rows)} recordings, {recall} ({found} of {expected}), {wrong} wrong\n")
+        bad += sum(not row.fine for row in rows)
+    return 1 if bad else 0
+
 
 if __name__ == "__main__":
-    rows = [score(path) for path in nmea_recordings()]
-    for row in rows:
-        counts = f"expected {row.expected:4}  found {row.found:4}  reported {row.reported:4}"
-        print(f"{row.name:32} {counts}  false {row.false}")
-    expected, found, false = (
-        sum(getattr(row, name) for row in rows) for name in ("expected", "found", "false")
-    )
-    print(f"{len(rows)} recordings: recall {found}/{expected}, {false} false")
+    raise SystemExit(main(sys.argv[1:]))
