@@ -39,7 +39,7 @@ def gnss(folder: Path) -> Iterator[Row]:
         )
 
 
-# Add yours: a function like `gnss`, and its line here. Its counting belongs into tests/, for pytest to use too.
+# Add yours: a function like `gnss`, and its line here. Its counting belongs into tests/, for pytest to use.
 KINDS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "gnss": gnss,
 }
