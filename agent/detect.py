@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import models
+from agent.vision.privacy import LEAST_SCORE, cover, knows_people, people_in
 from models.detection import Detection, Frame
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -35,7 +36,10 @@ def detect_command(
         card = models.find(model)
         wanted = _wanted(labels, card.labels)
         truth = json.loads(annotations.read_text()) if annotations else None
-        detect = card.at(score if score is not None else COCO_SCORE if coco else card.score).load()
+        least = score if score is not None else COCO_SCORE if coco else card.score
+        if annotate and not knows_people(card.labels):
+            raise ValueError(f"{card.name} knows no people, so nobody can be covered: no --annotate with it")
+        detect = card.at(min(least, LEAST_SCORE) if annotate else least).load()
         todo = list(_listed(inputs, truth))
     except (OSError, ValueError) as error:
         click.echo(f"detect: {error}", err=True)
@@ -46,7 +50,11 @@ def detect_command(
         try:
             for name, frame in _frames(path):
                 everything = detect(frame)
-                seen = [one for one in everything if wanted is None or one.label in wanted]
+                seen = [
+                    one
+                    for one in everything
+                    if one.score >= least and (wanted is None or one.label in wanted)
+                ]
                 results += _coco(seen, frame, image_id, truth) if truth else []
                 if annotate:
                     _draw(frame, seen, everything, annotate / f"{_plain(path, name)}.jpg")
@@ -158,19 +166,16 @@ def _plain(path: Path, name: str) -> str:
 
 
 def _draw(frame: Frame, seen: list[Detection], everything: Sequence[Detection], path: Path) -> None:
-    """Writes the picture with the boxes of ``seen``; people are covered, whether asked for or not."""
+    """Writes the picture with the boxes of ``seen``; everybody is covered, whether asked for or not."""
     import cv2
 
     rows, columns = frame.shape[:2]
-    drawn = frame.copy()
+    drawn = cover(frame, people_in(everything))
 
     def corners(one: Detection) -> tuple[tuple[int, int], tuple[int, int]]:
         left, top, right, bottom = one.box
         return (int(left * columns), int(top * rows)), (int(right * columns), int(bottom * rows))
 
-    for one in everything:
-        if one.label == "person":
-            cv2.rectangle(drawn, *corners(one), (60, 60, 60), cv2.FILLED)
     for one in seen:
         first, second = corners(one)
         cv2.rectangle(drawn, first, second, (0, 200, 255), 2)

@@ -1,8 +1,8 @@
 """An observation: who said what, and when. Everything that the rules know comes through here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -25,13 +25,15 @@ class SeenObject:
 class Sighting:
     """What a camera sees in one frame, also when that is nothing.
 
-    ``delay_s``: from the frame in hand to this sighting (waiting, inference, tracking).
+    ``delay_s``: from the frame in hand to this sighting (waiting, inference, tracking). ``look`` is the frame
+    itself with all people in it (`agent.vision.privacy.Look`), where pictures can be made of it: never told.
     """
 
     kind: Literal["sighting"] = "sighting"
     frame: int
     objects: tuple[SeenObject, ...]
     delay_s: float = 0.0
+    look: Annotated[Any, Field(exclude=True)] = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

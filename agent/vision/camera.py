@@ -19,6 +19,7 @@ from agent.durations import Duration
 from agent.observations import CameraState, SeenObject, Sighting
 from agent.parts import Emit
 from agent.vision.motion import Gate, Motion
+from agent.vision.privacy import LEAST_SCORE, Look, knows_people, people_in
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.zones import Zone, zones_of
 from models.detection import Detect, Detection, Frame
@@ -71,7 +72,7 @@ class Camera(BaseModel):
 
         OSError says in one line why: not there, refused, no frame in time.
         """
-        detect = await asyncio.to_thread(self._load)
+        detect, covers = await asyncio.to_thread(self._load)
         tracker = Tracker()
         gate = Gate(self.motion)
         drain = Drain(self)
@@ -81,12 +82,14 @@ class Camera(BaseModel):
             while (taken := await drain.newest()) is not None:
                 number, taken_s, frame = taken
                 if await asyncio.to_thread(gate.reason, frame, taken_s) is not None:
-                    seen = self._wanted(await asyncio.to_thread(detect, frame))
+                    everything = await asyncio.to_thread(detect, frame)
+                    seen = self._wanted(everything)
                     if seen:
                         gate.detected(taken_s)
                     objects = self._objects(tracker.track(seen, taken_s))
                     delay_s = round(time.monotonic() - taken_s, 4)
-                    emit(Sighting(frame=number, objects=objects, delay_s=delay_s))
+                    look = Look(frame, people_in(everything)) if covers else None
+                    emit(Sighting(frame=number, objects=objects, delay_s=delay_s, look=look))
                 now_s = time.monotonic()
                 if now_s - state_s >= STATE_EVERY_S:
                     state_s = now_s
@@ -98,8 +101,8 @@ class Camera(BaseModel):
         emit(drain.state())
 
     def _wanted(self, seen: tuple[Detection, ...]) -> tuple[Detection, ...]:
-        labels = self.detector.labels
-        return tuple(one for one in seen if labels is None or one.label in labels)
+        labels, score = self.detector.labels, self.detector.score
+        return tuple(one for one in seen if one.score >= score and (labels is None or one.label in labels))
 
     def _objects(self, tracked: list[Tracked]) -> tuple[SeenObject, ...]:
         return tuple(
@@ -113,9 +116,11 @@ class Camera(BaseModel):
             for one in tracked
         )
 
-    def _load(self) -> Detect:
+    def _load(self) -> tuple[Detect, bool]:
+        """The detector, as unsure as covering people wants it, and whether it knows people at all."""
         try:
-            return models.find(self.detector.model).at(self.detector.score).load()
+            card = models.find(self.detector.model)
+            return card.at(min(self.detector.score, LEAST_SCORE)).load(), knows_people(card.labels)
         except ValueError as error:
             raise OSError(f"detector {self.detector.model}: {error}") from error
 

@@ -1,0 +1,76 @@
+"""Nobody is seen in a picture that leaves: people are covered by a solid fill, or there is no picture.
+
+A picture is made from a `Look` only: a frame together with what the detector found in that very frame at a
+very low score. What it did not find it cannot cover; `MARGIN` and `LEAST_SCORE` are wide for that.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from agent.vision.zones import Corner
+from models.detection import Box, Detection, Frame
+
+PEOPLE = frozenset({"person", "people", "pedestrian", "rider", "swimmer", "man", "woman", "child", "crew"})
+"""Labels that are covered. A model that has none of them can cover nobody: its camera gives no pictures."""
+LEAST_SCORE = 0.1
+"""Whatever is this likely to be a person is covered, however much else is covered with it."""
+MARGIN = 0.1
+"""Share of a box's width and height that is covered around it: hands, hats, a box too tight."""
+GRID = 8
+"""Fills end on the blocks of JPEG, so that its compression smears nothing over their edge."""
+FILL, BLACK = 60, 0
+
+
+class Look:
+    """A frame, and everybody whom the detector may have seen in it. Nobody writes to the frame any more.
+
+    It goes along with a `Sighting` inside this process and nowhere else: a copy of it, as for JSON or a
+    recording, is nothing.
+    """
+
+    __slots__ = ("frame", "people")
+
+    def __init__(self, frame: Frame, people: tuple[Box, ...]) -> None:
+        self.frame = frame
+        self.people = people
+
+    def __deepcopy__(self, _: Any) -> None:
+        return None
+
+
+def knows_people(labels: Iterable[str]) -> bool:
+    """Whether a model with these labels can find people at all."""
+    return not PEOPLE.isdisjoint(labels)
+
+
+def people_in(seen: Iterable[Detection]) -> tuple[Box, ...]:
+    """The boxes of everybody in a detection pass at `LEAST_SCORE`."""
+    return tuple(one.box for one in seen if one.label in PEOPLE)
+
+
+def cover(frame: Frame, people: Iterable[Box], blackout: Sequence[Sequence[Corner]] = ()) -> Frame:
+    """A copy of ``frame`` with people filled grey and ``blackout`` polygons (corners in 0..1) zero."""
+    import cv2
+    import numpy as np
+
+    covered = frame.copy()
+    rows, columns = frame.shape[:2]
+    for left, top, right, bottom in people:
+        wide, tall = MARGIN * (right - left), MARGIN * (bottom - top)
+        first, last = int((left - wide) * columns), int((right + wide) * columns)
+        upper, lower = int((top - tall) * rows), int((bottom + tall) * rows)
+        covered[_outward(upper, lower), _outward(first, last)] = FILL
+    for corners in blackout:
+        mask = np.zeros((-(-rows // GRID) * GRID, -(-columns // GRID) * GRID), np.uint8)
+        polygon = np.array([[x * columns, y * rows] for x, y in corners])
+        cv2.fillPoly(mask, [np.rint(polygon).astype(np.int32)], 1)
+        cv2.polylines(mask, [np.rint(polygon).astype(np.int32)], isClosed=True, color=1, thickness=3)
+        blocks = mask.reshape(mask.shape[0] // GRID, GRID, -1, GRID).any(axis=(1, 3))
+        black = np.kron(blocks, np.ones((GRID, GRID), bool))[:rows, :columns]
+        covered[black] = BLACK
+    return covered
+
+
+def _outward(first: int, last: int) -> slice:
+    """From the block that ``first`` lies in to the end of the block that ``last`` lies in."""
+    return slice(max(0, first // GRID * GRID), max(0, (last // GRID + 1) * GRID))
