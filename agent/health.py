@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.observations import CameraState, Observation
-from firmware_bridge.readings import LineState
+from agent.observations import CameraState, Observation, SelfReport
+from firmware_bridge.readings import BoardState, LineState
 
 QUIET_AFTER_S = 5.0
 """A source is not speaking after this long, or after five of its usual intervals if that is longer."""
@@ -16,7 +16,8 @@ STARTING_S = 15.0
 """A source that has just been started has this long for its first word."""
 BAD_SHARE = 0.2
 """What a source says is not valid when more than this share of its packets had to be thrown away."""
-
+RESTART_TOLD_S = 60.0
+"""A board that began anew is said to have done so this long."""
 NOISE_BYTES = 64
 """So many bytes without a packet are no accident."""
 UNREADABLE = "what comes can't be read at all; is its speed or its protocol another?"
@@ -38,6 +39,9 @@ class _Part:
     last_s: float | None = None
     interval_s: float = 1.0
     state: LineState | CameraState | None = None
+    board: BoardState | None = None
+    restarts: int = 0
+    restarted_s: float | None = None
     recent: tuple[int, int, int] = (0, 0, 0)  # good and bad packets, skipped bytes, since the state before
 
 
@@ -65,7 +69,10 @@ class Health:
         if part is None:
             return
         value = observation.value
-        if isinstance(value, LineState | CameraState):
+        if isinstance(value, BoardState):
+            _take_board(part, value, observation.mono_s)
+            return
+        if isinstance(value, SelfReport):
             before = part.state
             if isinstance(value, LineState) and (before is None or isinstance(before, LineState)):
                 part.recent = _since(before, value)
@@ -94,6 +101,8 @@ class Health:
             elif answer.get("speaking") is False:
                 age_s = answer.get("age_s")
                 yield f"{name}: silent" if age_s is None else f"{name}: silent for {int(age_s)} s"
+            else:
+                yield from (f"{name}: {trouble}" for trouble in _board_troubles(self._parts[name], now_s))
 
     def _answer(self, name: str, part: _Part, now_s: float) -> dict[str, Any]:
         answer: dict[str, Any] = {"part": name, "running": part.running.state}
@@ -110,9 +119,40 @@ class Health:
             answer["valid"] = bad <= BAD_SHARE * (good + bad) if good + bad else skipped < NOISE_BYTES
             answer["good"], answer["bad"] = sum(part.state.good.values()), sum(part.state.bad.values())
             answer["skipped_bytes"] = part.state.skipped_bytes
+            if part.state.lost:
+                answer["lost"] = part.state.lost
         elif isinstance(part.state, CameraState):
             answer["frames"], answer["skipped"] = part.state.frames, part.state.skipped
+        if part.board is not None:
+            board = part.board
+            named = {"firmware": board.firmware, "uid": board.uid, "boot": board.boot, "hears": board.hears}
+            answer.update({key: value for key, value in named.items() if value is not None})
+            answer["restarts"] = part.restarts
         return answer
+
+
+def _take_board(part: _Part, board: BoardState, now_s: float) -> None:
+    """What a board says of itself; its start is counted also where the line was opened anew since."""
+    before, part.board = part.board, board
+    if before is None or before.boot is None:
+        return
+    if board.boot not in (None, before.boot) or board.restarts > before.restarts:
+        part.restarts += 1
+        part.restarted_s = now_s
+
+
+def _board_troubles(part: _Part, now_s: float) -> Iterator[str]:
+    board = part.board
+    if board is None:
+        return
+    if part.restarted_s is not None and now_s - part.restarted_s <= RESTART_TOLD_S:
+        yield f"it began anew by itself (start {board.boot})"
+    if board.hears is False:
+        yield "it does not answer: does the wire to it lead there?"
+    if board.failed:
+        yield f"it calls broken: {', '.join(board.failed)}"
+    if board.refused:
+        yield f"it can't switch: {', '.join(board.refused)}"
 
 
 def _since(before: LineState | None, now: LineState) -> tuple[int, int, int]:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from firmware_bridge.readings import BoardState, LineState
 from firmware_bridge.readings import Value as WireValue
 from models.detection import Box
 
@@ -53,6 +54,9 @@ class Tick:
 
     kind: Literal["tick"] = "tick"
 
+
+SelfReport: TypeAlias = LineState | BoardState | CameraState
+"""What a source says of itself, now and then: no sign of life, and no finding rests on it."""
 
 Value = Annotated[WireValue | Sighting | CameraState | Tick, Field(discriminator="kind")]
 

@@ -2,9 +2,9 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,9 @@ STATE_EVERY_S = 5.0
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may give a future that is done once what the value led to is safely kept."""
+
+Wanted: TypeAlias = Callable[[], Mapping[str, float]]
+"""The outputs that are to be on now, each with the seconds that it is to be on yet."""
 
 
 class Decoder(Protocol):
@@ -37,6 +40,14 @@ class Decoder(Protocol):
 
     def replies(self) -> bytes:
         """What is to be sent back once the values given so far are kept; empty for who only listens."""
+
+
+@runtime_checkable
+class Asker(Protocol):
+    """A decoder that also asks: it switches outputs, and looks whether it is heard."""
+
+    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
+        """What is to be sent now; called after each read. ``wanted`` as in `Wanted`."""
 
 
 class Ear:
@@ -64,12 +75,17 @@ class Ear:
         """What is to be sent back once the values given so far are kept."""
         return b"".join(decoder.replies() for decoder in self.decoders)
 
+    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
+        """What is to be sent unasked."""
+        return b"".join(one.ask(now_s, wanted) for one in self.decoders if isinstance(one, Asker))
+
     def state(self, baud: int | None = None) -> LineState:
         """The counts so far."""
         content = sum(decoder.bad for decoder in self.decoders)
         return LineState(
             good=dict(self.sniffer.good),
             bad=dict(self.sniffer.bad) | ({"content": content} if content else {}),
+            lost=sum(getattr(decoder, "lost", 0) for decoder in self.decoders),
             skipped_bytes=self.sniffer.skipped_bytes,
             baud=baud,
         )
@@ -80,6 +96,7 @@ class SerialLine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    pause_s: ClassVar[float] = PAUSE_S
     longest_wait_s: ClassVar[float] = 2.0
     """Looking whether a port is back is cheap: the supervisor waits no longer than this."""
 
@@ -96,8 +113,11 @@ class SerialLine(BaseModel):
         """Fresh decoders of all that is expected on the line."""
         return (self.decoder(),)
 
-    async def run(self, emit: Emit) -> None:
-        """Emits what the device says until the line is gone, or was silent too long (OSError)."""
+    async def run(self, emit: Emit, wanted: Wanted = dict) -> None:
+        """Emits what the device says until the line is gone, or was silent too long (OSError).
+
+        Where the device has outputs, those that are ``wanted`` are switched on, all others off.
+        """
         loop = asyncio.get_running_loop()
         ear = Ear(self.decoders())
         answers: set[asyncio.Task[None]] = set()
@@ -113,7 +133,7 @@ class SerialLine(BaseModel):
             valid_s = state_s = loop.time()
             try:
                 while True:
-                    data = await port.read(PAUSE_S)
+                    data = await port.read(self.pause_s)
                     if data is None:
                         tell(ear.pause())
                     else:
@@ -125,6 +145,9 @@ class SerialLine(BaseModel):
                         task = asyncio.ensure_future(_answer(port.write, replies, list(unkept)))
                         answers.add(task)
                         task.add_done_callback(answers.discard)
+                    if asked := ear.ask(loop.time(), wanted()):
+                        with suppress(OSError):  # a line that is gone is told by reading it
+                            port.write(asked)
                     unkept = [kept for kept in unkept if not kept.done()]
                     if loop.time() - state_s >= STATE_EVERY_S:
                         state_s = loop.time()

@@ -54,15 +54,38 @@ class Switch:
 class LineState:
     """How well a serial line reads, now and then: counts since the line was opened.
 
-    ``good`` and ``bad`` count packets by protocol (bad: wrong checksum or content that cannot be),
-    ``skipped_bytes`` what belonged to no packet. It says how the line is, and is no sign of life.
+    ``good`` and ``bad`` count packets by protocol (bad: wrong checksum or content that cannot be), ``lost``
+    those that never came, by their numbers, ``skipped_bytes`` what belonged to no packet. It says how the
+    line is, and is no sign of life.
     """
 
     kind: Literal["line_state"] = "line_state"
     good: dict[str, int] = field(default_factory=dict)
     bad: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
     skipped_bytes: int = 0
     baud: int | None = None
 
 
-Value = Fix | Reading | Switch | LineState
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardState:
+    """What a sensor board says of itself, told where it changed. It is no sign of life.
+
+    ``boot`` counts its starts, ``restarts`` those that were noticed since the line was opened. ``failed``
+    are sensors that it calls broken, ``refused`` outputs that it can't switch; ``hears`` is whether it
+    answers what it is asked.
+    """
+
+    kind: Literal["board_state"] = "board_state"
+    firmware: str | None = None
+    hardware: str | None = None
+    uid: str | None = None
+    protocol: int | None = None
+    boot: int | None = None
+    restarts: int = 0
+    failed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    hears: bool | None = None
+
+
+Value = Fix | Reading | Switch | LineState | BoardState

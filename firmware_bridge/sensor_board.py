@@ -1,30 +1,38 @@
-"""The sensor board's wire: what our microcontrollers say, and the answer to what must not be lost.
+"""The sensor board's wire: what our microcontrollers say and are asked. ``docs/sensor_board.md`` has it all.
 
     00 | COBS( header(8) | CBOR map | CRC-16/XMODEM, big-endian ) | 00
 
     header = SMP v2, big-endian: op and version, flags, length of the map (2), group (2), sequence, command
-    group 64, command 0 hello   {"fw", "hw", "uid", "boot"}
-              command 1 report  {"seq", "up_ms", "boot", 0: cC, 1: rh permille, 2: mV, 3: mA, 4…8: 0/1}
-              command 2 event   {"id", "boot", 4…8: 0/1}   sent again until it is acknowledged
-              command 3 ack     {"id", "boot"}             to the board
-    inputs:   4 tamper, 5 motion, 6 smoke, 7 panic button, 8 barrier
+    group 64, command 0 hello   {"proto", "fw", "hw", "uid", "boot", "up_ms", "caps": {"in", "out"}}
+              command 1 report  {"seq", "up_ms", "boot", 0: cC, 1: rh permille, 2: mV, 3: mA, 4…8, 16…18: 0/1}
+              command 2 event   {"id", "boot", 4…8: 0/1}      sent again until it is acknowledged
+              command 3 ack     {"id", "boot"}                to the board, which answers nothing
+              command 4 output  {"out": 16…18, "on": 0/1, "ttl_ms"}   to the board, which answers {"rc"}
+              command 5 ping    {}                            to the board, which answers {"boot", "up_ms"}
+    inputs    4 tamper, 5 motion, 6 smoke, 7 panic button, 8 barrier
+    outputs   16 siren, 17 light, 18 relay
 
 Integers only; an absent key is not fitted, null a sensor that failed: neither is a reading. The header is
 that of MCUmgr (Zephyr), so that smpclient speaks with the same board. Sans-IO.
 """
 
 import binascii
+import math
 import struct
 from collections import OrderedDict
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
+from firmware_bridge.asking import Asking
 from firmware_bridge.line import SerialLine
-from firmware_bridge.readings import Reading, Switch, Value
+from firmware_bridge.readings import BoardState, Reading, Switch, Value
 
+PROTOCOL = 1
 GROUP = 64
-HELLO, REPORT, EVENT, ACK = 0, 1, 2, 3
-WRITE, PUSH = 2, 3
-"""SMP operations: a request to the board, and what the board says unasked."""
+HELLO, REPORT, EVENT, ACK, OUTPUT, PING = range(6)
+READ, READ_ANSWER, WRITE, PUSH = range(4)
+"""SMP operations. PUSH is SMP's answer to a write, and also what the board says unasked (commands 0 to 2)."""
 LONGEST = 256
 REMEMBERED_EVENTS = 64
 
@@ -39,9 +47,25 @@ QUANTITIES: dict[int, tuple[str, str, float, float, float]] = {
     3: ("supply_current", "A", 0.001, -100.0, 100.0),
 }
 INPUTS: dict[int, str] = {4: "tamper", 5: "motion", 6: "smoke", 7: "panic_button", 8: "barrier"}
+OUTPUTS: dict[int, str] = {16: "siren", 17: "light", 18: "relay"}
+OutputName: TypeAlias = Literal["siren", "light", "relay"]
+
+_SENSED = {key: quantity[0] for key, quantity in QUANTITIES.items()} | INPUTS
+_SWITCHES = INPUTS | OUTPUTS
+_OUTPUT_KEYS = {name: key for key, name in OUTPUTS.items()}
+_ANSWERS = {(READ_ANSWER, HELLO): "hello", (READ_ANSWER, PING): "ping", (PUSH, OUTPUT): "output"}
 
 
-def encode(command: int, content: dict[Any, Any], sequence: int = 0, op: int = PUSH) -> bytes:
+class Message(NamedTuple):
+    """One frame's content."""
+
+    op: int
+    command: int
+    content: dict[Any, Any]
+    sequence: int
+
+
+def encode(command: int, content: Mapping[Any, Any], sequence: int = 0, op: int = PUSH) -> bytes:
     """One frame on the wire, with a zero before it and one behind. ValueError where it grows too long."""
     import cbor2
     from cobs import cobs
@@ -54,32 +78,42 @@ def encode(command: int, content: dict[Any, Any], sequence: int = 0, op: int = P
     return bytes(b"\0" + frame + b"\0")
 
 
-def parse(payload: bytes) -> tuple[int, int, dict[Any, Any]] | None:
-    """(op, command, map) of a payload whose CRC was good; None where it is not of our group or no map."""
+def parse(payload: bytes) -> Message | None:
+    """The message in a payload whose CRC was good; None where it is not of our group or no map."""
     import cbor2
 
     if len(payload) < _HEADER.size:
         return None
-    op, _, length, group, _, command = _HEADER.unpack_from(payload)
+    op, flags, length, group, sequence, command = _HEADER.unpack_from(payload)
     body = payload[_HEADER.size :]
-    if group != GROUP or length != len(body):
+    if op & ~3 != _VERSION_2 or flags or group != GROUP or length != len(body):
         return None
     try:
         content = cbor2.loads(body)
     except (cbor2.CBORError, ValueError, RecursionError, OverflowError):
         return None
-    return (op & 7, command, content) if isinstance(content, dict) else None
+    return Message(op & 3, command, content, sequence) if isinstance(content, dict) else None
 
 
 class SensorBoardDecoder:
-    """Payloads in, readings and switches out; an event is told once and acknowledged each time it comes."""
+    """Payloads in, readings and switches out; an event is told once and acknowledged each time it comes.
+
+    `ask` is what the board is to be told: outputs as they are wanted, and a ping. `BoardState` says whether
+    it answers, and what it is.
+    """
 
     framings = ("cobs",)
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: tuple[str, ...] = ()) -> None:
         self.bad = 0
-        self._told: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self.lost = 0
+        """Reports that never came, by their numbers."""
+        self._asking = Asking(outputs)
+        self._state = self._said_state = BoardState()
+        self._events: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._replies = bytearray()
+        self._report: int | None = None  # the number of the last one
+        self._up_ms = 0
 
     def feed(self, payload: bytes) -> list[Value]:
         """What a frame says. What cannot be is counted, not told."""
@@ -87,18 +121,20 @@ class SensorBoardDecoder:
         if message is None:
             self.bad += 1
             return []
-        op, command, content = message
-        if op != PUSH:
-            return []
-        if command == REPORT:
-            return self._values(content)
-        if command == EVENT:
-            return self._event(content)
-        return []
+        values: list[Value] = []
+        if (message.op, message.command) in _ANSWERS:
+            values = self._answer(message)
+        elif message.op == PUSH and message.command == HELLO:
+            self._hello(message.content)
+        elif message.op == PUSH and message.command == REPORT:
+            values = self._take_report(message.content)
+        elif message.op == PUSH and message.command == EVENT:
+            values = self._event(message.content)
+        return values + self._changes()
 
     def pause(self) -> list[Value]:
-        """Nothing is held back."""
-        return []
+        """What has become known without a word from the board: that it does not answer."""
+        return self._changes()
 
     def replies(self) -> bytes:
         """The acknowledgements that are due."""
@@ -106,42 +142,136 @@ class SensorBoardDecoder:
         self._replies.clear()
         return replies
 
+    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
+        """What is to be sent to the board now, so that its outputs become as they are ``wanted``."""
+        request = self._asking.ask(now_s, wanted, introduced=self._state.uid is not None)
+        if request is None:
+            return b""
+        if request.what != "output":
+            return encode(HELLO if request.what == "hello" else PING, {}, request.sequence, READ)
+        on, ttl_ms = int(request.hold_s > 0), round(request.hold_s * 1000)
+        content = {"out": _OUTPUT_KEYS[request.output], "on": on, "ttl_ms": ttl_ms}
+        return encode(OUTPUT, content, request.sequence, WRITE)
+
+    def _answer(self, message: Message) -> list[Value]:
+        what, content = _ANSWERS[message.op, message.command], message.content
+        code = content.get("rc", 0)
+        request = self._asking.answered(what, message.sequence, code)
+        if request is None:
+            return []
+        if what == "hello":
+            self._hello(content)
+        elif what == "ping":
+            self._notice_restart(content)
+        elif code == 0:
+            return [Switch(name=request.output, on=request.hold_s > 0)]
+        return []
+
+    def _changes(self) -> list[Value]:
+        """The board's state, where it is another than was said last."""
+        state = replace(self._state, hears=self._asking.hears, refused=self._asking.refused)
+        if state == self._said_state:
+            return []
+        self._said_state = state
+        return [state]
+
+    def _hello(self, content: dict[Any, Any]) -> None:
+        self._notice_restart(content)
+        self._state = replace(
+            self._state,
+            firmware=_text(content.get("fw")),
+            hardware=_text(content.get("hw")),
+            uid=_text(content.get("uid")) or "",
+            protocol=_count(content.get("proto")),
+        )
+
+    def _notice_restart(self, content: dict[Any, Any]) -> None:
+        """A board that began anew has forgotten its outputs, and counts its reports from the start."""
+        boot, up_ms = _count(content.get("boot")), _count(content.get("up_ms"))
+        if boot is None:
+            return
+        before = self._state.boot
+        began_anew = before != boot
+        if up_ms is not None:
+            began_anew |= (up_ms - self._up_ms) % (1 << 32) >= 1 << 31  # 49 days on it begins at 0 again
+            self._up_ms = up_ms
+        if began_anew:
+            self._report = None
+            self._asking.restarted()
+            restarts = self._state.restarts + (before is not None)
+            self._state = replace(self._state, boot=boot, restarts=restarts)
+
+    def _take_report(self, content: dict[Any, Any]) -> list[Value]:
+        self._notice_restart(content)
+        number = _count(content.get("seq"))
+        if number is not None:
+            if self._report is not None and 1 < number - self._report < 10_000:
+                self.lost += number - self._report - 1
+            self._report = number
+        failed = {name for key, name in _SENSED.items() if key in content and content[key] is None}
+        self._state = replace(self._state, failed=tuple(sorted(failed)))
+        values = self._values(content)
+        for value in values:
+            if isinstance(value, Switch):
+                self._asking.is_on(value.name, value.on)
+        return values
+
     def _values(self, content: dict[Any, Any], event: int | None = None) -> list[Value]:
         values: list[Value] = []
         for key, number in content.items():
-            if type(number) is not int or type(key) is not int:
+            if type(key) is not int or number is None:
                 continue
             if key in QUANTITIES and event is None:
                 quantity, unit, factor, least, most = QUANTITIES[key]
-                value = round(number * factor, 3)
+                value = round(number * factor, 3) if _is_small(number) else math.inf
                 if least <= value <= most:
                     values.append(Reading(quantity=quantity, value=value, unit=unit))
                 else:
                     self.bad += 1
-            elif key in INPUTS and number in (0, 1):
-                values.append(Switch(name=INPUTS[key], on=number == 1, event=event))
-            elif key in INPUTS:
+            elif key in _SWITCHES and type(number) is int and number in (0, 1):
+                values.append(Switch(name=_SWITCHES[key], on=number == 1, event=event))
+            elif key in _SWITCHES:
                 self.bad += 1
         return values
 
     def _event(self, content: dict[Any, Any]) -> list[Value]:
-        number, boot = content.get("id"), content.get("boot", 0)
-        if type(number) is not int or type(boot) is not int:
+        number, boot = _count(content.get("id")), _count(content.get("boot", 0))
+        if number is None or boot is None:
             self.bad += 1
             return []
         self._replies += encode(ACK, {"id": number, "boot": boot}, number, WRITE)
-        if (boot, number) in self._told:
+        if (boot, number) in self._events:
             return []
-        self._told[(boot, number)] = None
-        while len(self._told) > REMEMBERED_EVENTS:
-            self._told.popitem(last=False)
-        return self._values(content, event=number)
+        self._events[(boot, number)] = None
+        while len(self._events) > REMEMBERED_EVENTS:
+            self._events.popitem(last=False)
+        values = self._values(content, event=number)
+        self.bad += not values
+        return values
+
+
+def _is_small(number: object) -> bool:
+    """Whether it is an integer of 32 bits: all that the wire has."""
+    return type(number) is int and abs(number) < 1 << 31
+
+
+def _count(number: object) -> int | None:
+    """An unsigned integer of 32 bits, or None."""
+    return number if type(number) is int and 0 <= number < 1 << 32 else None
+
+
+def _text(text: object) -> str | None:
+    """A short text that can be shown, or None."""
+    return "".join(filter(str.isprintable, text))[:64] if isinstance(text, str) else None
 
 
 class SensorBoard(SerialLine):
-    """A microcontroller with sensors, inputs and a panic button."""
+    """A microcontroller with sensors, inputs, a panic button; ``outputs`` are those that may be switched."""
 
     kind: Literal["sensor_board"] = "sensor_board"
+    outputs: tuple[OutputName, ...] = ()
+
+    pause_s: ClassVar[float] = 0.1
 
     def decoder(self) -> SensorBoardDecoder:
-        return SensorBoardDecoder()
+        return SensorBoardDecoder(self.outputs)

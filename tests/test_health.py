@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.health import Health, Running
 from agent.observations import CameraState, Observation
-from firmware_bridge.readings import Fix, LineState
+from firmware_bridge.readings import BoardState, Fix, LineState
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -99,3 +99,32 @@ def test_a_part_that_is_no_more_is_forgotten() -> None:
     health.forget("gnss")
     heard(health, (1, FIX))
     assert health.parts(60) == []
+
+
+def test_a_board_that_began_anew_is_said_for_a_minute_also_over_an_unplugging() -> None:
+    health = started()
+    heard(health, (1, FIX), (1, BoardState(boot=4)), (2, BoardState(boot=4, hears=True)))
+    assert health.reasons(3) == []
+    heard(health, (9, FIX), (9, BoardState(boot=5)))  # the line was opened anew: it counts from 0 again
+    assert health.reasons(10) == ["gnss: it began anew by itself (start 5)"]
+    heard(health, (80, FIX), (80, BoardState(boot=5, restarts=1)))
+    assert health.parts(80)[0]["restarts"] == 2
+    heard(health, (145, FIX))
+    assert health.reasons(145) == []
+
+
+def test_what_a_board_says_of_itself_is_a_reason() -> None:
+    health = started()
+    board = BoardState(hears=False, failed=("smoke", "temperature"), refused=("siren",))
+    heard(health, (1, FIX), (1, board))
+    assert health.reasons(3) == [
+        "gnss: it does not answer: does the wire to it lead there?",
+        "gnss: it calls broken: smoke, temperature",
+        "gnss: it can't switch: siren",
+    ]
+
+
+def test_packets_that_never_came_are_counted() -> None:
+    health = started()
+    heard(health, (1, FIX), (2, LineState(good={"cobs": 10}, lost=3)))
+    assert health.parts(3)[0]["lost"] == 3

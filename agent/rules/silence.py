@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from agent.durations import Duration
-from agent.observations import CameraState, Observation, Tick
+from agent.observations import Observation, SelfReport, Tick
 from agent.parts import Finding, Judge, Over, RulePart
-from firmware_bridge.readings import LineState
 
 
 class Silence(RulePart):
@@ -24,7 +23,7 @@ class Silence(RulePart):
             nonlocal last
             last = last or (observation.at, observation.mono_s)
             value = observation.value
-            if observation.source == self.source and not isinstance(value, LineState | CameraState):
+            if observation.source == self.source and not isinstance(value, SelfReport):
                 last = (observation.at, observation.mono_s)
                 yield Over(self.source)
             elif (

@@ -1,0 +1,128 @@
+"""What a sensor board is asked, one thing at a time, and whether it answers. Pure: time comes in with calls.
+
+A request that is not answered is sent again under the same number, three times in all. An output is
+switched on for `HOLD_S` at most and refreshed while it is wanted, so that the siren of an agent that died
+falls silent by itself.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+ANSWER_WITHIN_S = 0.2
+TRIES = 3
+AGAIN_AFTER_S = 1.0
+REFUSED_WAIT_S = 10.0
+"""A board that answered nothing is asked anew after `AGAIN_AFTER_S`, one that refused after this."""
+PING_EVERY_S = 5.0
+HOLD_S, REFRESH_S = 10.0, 3.0
+
+What: TypeAlias = Literal["hello", "ping", "output"]
+
+
+@dataclass(slots=True)
+class Request:
+    """One thing asked. ``output`` is to be on for ``hold_s``; off where that is 0."""
+
+    what: What
+    sequence: int
+    output: str = ""
+    hold_s: float = 0.0
+    sent_s: float = 0.0
+    tries: int = 1
+
+
+@dataclass(slots=True)
+class _Output:
+    """What the board said last, and how long the output stays on by what it confirmed."""
+
+    on: bool | None = None
+    asked_s: float = 0.0
+    until_s: float = 0.0
+    not_before_s: float = 0.0
+
+
+class Asking:
+    """Makes a board's outputs what is wanted, whatever happened: a reset, a lost answer, a new agent."""
+
+    def __init__(self, outputs: tuple[str, ...] = ()) -> None:
+        self.hears: bool | None = None
+        """Whether the board answers; None before anything was asked."""
+        self.refused: tuple[str, ...] = ()
+        """Outputs that the board says it can't switch."""
+        self._outputs = {name: _Output() for name in outputs}
+        self._open: Request | None = None
+        self._sequence = random.randrange(256)
+        self._now_s = self._next_s = self._answered_s = -1e9
+
+    def ask(self, now_s: float, wanted: Mapping[str, float], *, introduced: bool) -> Request | None:
+        """What is to be sent now, or None; called some ten times a second.
+
+        ``wanted``: the outputs that are to be on, each with the seconds that it is to be on yet.
+        ``introduced``: whether the board has said hello.
+        """
+        self._now_s = now_s
+        request = self._open
+        if request is not None:
+            if now_s - request.sent_s < ANSWER_WITHIN_S:
+                return None
+            if request.tries < TRIES:
+                request.tries, request.sent_s = request.tries + 1, now_s
+                return request
+            self._open, self.hears = None, False
+            self._next_s = now_s + AGAIN_AFTER_S
+        if now_s < self._next_s:
+            return None
+        for name, output in self._outputs.items():
+            left_s = wanted.get(name, 0.0)
+            if now_s >= output.not_before_s and self._is_due(output, left_s):
+                return self._new("output", name, min(max(left_s, 0.0), HOLD_S))
+        if now_s - self._answered_s >= PING_EVERY_S:
+            return self._new("ping" if introduced else "hello")
+        return None
+
+    def _is_due(self, output: _Output, left_s: float) -> bool:
+        """Whether the board must be told: it has it otherwise, or what it has runs out too soon."""
+        if left_s <= 0 or output.on is not True:
+            return output.on is True or left_s > 0
+        held_s = output.until_s - self._now_s
+        return held_s < min(left_s, HOLD_S) - 0.5 and (
+            held_s < 1.0 or self._now_s - output.asked_s >= REFRESH_S
+        )
+
+    def _new(
+        self, what: Literal["hello", "ping", "output"], output: str = "", hold_s: float = 0.0
+    ) -> Request:
+        self._sequence = (self._sequence + 1) & 0xFF
+        self._open = Request(what, self._sequence, output, hold_s, self._now_s)
+        return self._open
+
+    def answered(self, what: str, sequence: int, code: object = 0) -> Request | None:
+        """The request that the board has answered now; None where this is no answer to what is open."""
+        request = self._open
+        if request is None or (request.what, request.sequence) != (what, sequence):
+            return None
+        self._open, self.hears, self._answered_s = None, True, self._now_s
+        if request.what != "output":
+            return request
+        output = self._outputs[request.output]
+        refused = set(self.refused) - {request.output}
+        if code == 0:
+            output.on, output.asked_s = request.hold_s > 0, self._now_s
+            output.until_s = request.sent_s + request.hold_s
+        else:
+            refused.add(request.output)
+            output.not_before_s = self._now_s + REFUSED_WAIT_S
+        self.refused = tuple(sorted(refused))
+        return request
+
+    def is_on(self, name: str, on: bool) -> None:
+        """The board reports an output as it is."""
+        if name in self._outputs:
+            self._outputs[name].on = on
+
+    def restarted(self) -> None:
+        """The board began anew: what it was told is forgotten."""
+        for name in self._outputs:
+            self._outputs[name] = _Output()

@@ -1,0 +1,149 @@
+"""A sensor board's firmware, as ``docs/sensor_board.md`` has it. Pure: bytes and time in, bytes out."""
+
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from firmware_bridge import sensor_board
+from firmware_bridge.sensor_board import (
+    ACK,
+    EVENT,
+    HELLO,
+    INPUTS,
+    OUTPUT,
+    OUTPUTS,
+    PING,
+    PROTOCOL,
+    PUSH,
+    READ,
+    READ_ANSWER,
+    REPORT,
+    WRITE,
+)
+from firmware_bridge.sniff import Sniffer
+from simulators.world import board_at
+
+REPORT_EVERY_S = 1.0
+FIRST_REPEAT_S, LONGEST_REPEAT_S = 0.2, 3.2
+SAFE_AFTER_S = 30.0
+"""Without a word from the agent this long, all outputs are off."""
+REMEMBERS_S = 2.0
+"""How long the last answer is given again to the same request."""
+OK, INVALID, UNKNOWN, UNSUPPORTED = 0, 3, 5, 8
+"""Return codes, as MCUmgr has them."""
+_KEYS = {name: key for key, name in INPUTS.items()}
+
+
+class Firmware:
+    """One life of a board, from reset on. ``step`` is its main loop, once round."""
+
+    def __init__(self, now_s: float, *, seed: int = 0, boot: int = 1) -> None:
+        self._began_s = self._heard_s = self._report_s = now_s
+        self._seed, self.boot = seed, boot
+        self._sniffer = Sniffer(("cobs",))
+        self.inputs: dict[int, int | None] = dict.fromkeys(INPUTS, 0)
+        self.measured: dict[int, int | None] = {}
+        """Measurements put in place of the simulated ones; None is a sensor that failed."""
+        self._until_s: dict[int, float] = {}
+        self._events: dict[int, dict[Any, int]] = {}
+        self._event = self._reports = self._pushes = 0
+        self._repeat_s, self._wait_s = now_s, FIRST_REPEAT_S
+        self._answered: tuple[int, bytes, float] = (0, b"", -1e9)
+        self._greeted = False
+        self.acknowledged: set[int] = set()
+        self.repeats = 0
+
+    def press(self, name: str, on: bool = True) -> int:
+        """Moves a switch; the number of the event that tells of it."""
+        key = _KEYS[name]
+        self.inputs[key] = int(on)
+        self._event += 1
+        self._events[self._event] = {"id": self._event, "boot": self.boot, key: int(on)}
+        self._wait_s, self._repeat_s = FIRST_REPEAT_S, -1e9
+        return self._event
+
+    def on(self, now_s: float) -> set[str]:
+        """The outputs that are on."""
+        return {OUTPUTS[key] for key, until_s in self._until_s.items() if now_s < until_s}
+
+    def step(self, now_s: float, received: bytes = b"") -> bytes:
+        """What it says now, having received these bytes."""
+        said = bytearray()
+        if not self._greeted:
+            self._greeted = True
+            said += self._push(HELLO, self._hello(now_s))
+        for packet in self._sniffer.feed(received):
+            said += self._take(packet.data, now_s)
+        if now_s - self._heard_s >= SAFE_AFTER_S:
+            self._until_s.clear()
+        if now_s >= self._report_s:
+            self._report_s = now_s + REPORT_EVERY_S
+            said += self._report(now_s)
+        if self._events and now_s >= self._repeat_s:
+            self._repeat_s, self._wait_s = now_s + self._wait_s, min(self._wait_s * 2, LONGEST_REPEAT_S)
+            for event in self._events.values():
+                self.repeats += 1
+                said += self._push(EVENT, event)
+        return bytes(said)
+
+    def _take(self, payload: bytes, now_s: float) -> bytes:
+        """Carries out one frame from the agent; its answer."""
+        message = sensor_board.parse(payload)
+        if message is None or message.op not in (READ, WRITE):
+            return b""
+        self._heard_s = now_s
+        op, command, content, sequence = message
+        if (op, command) == (WRITE, ACK):
+            number = content.get("id")
+            if content.get("boot") == self.boot and type(number) is int and self._events.pop(number, None):
+                self.acknowledged.add(number)
+            return b""
+        same, before, at_s = self._answered
+        this = binascii.crc32(payload)
+        if this == same and now_s - at_s < REMEMBERS_S:
+            return before
+        if (op, command) == (READ, HELLO):
+            answer = self._hello(now_s)
+        elif (op, command) == (READ, PING):
+            answer = {"boot": self.boot, "up_ms": self._up_ms(now_s)}
+        elif (op, command) == (WRITE, OUTPUT):
+            answer = {"rc": self._switch(content, now_s)}
+        else:
+            answer = {"rc": UNSUPPORTED}
+        frame = sensor_board.encode(command, answer, sequence, READ_ANSWER if op == READ else PUSH)
+        self._answered = this, frame, now_s
+        return frame
+
+    def _switch(self, content: Mapping[Any, Any], now_s: float) -> int:
+        key, on, ttl_ms = content.get("out"), content.get("on"), content.get("ttl_ms")
+        if type(key) is not int or key not in OUTPUTS:
+            return UNKNOWN
+        if on not in (0, 1) or not isinstance(ttl_ms, int) or not 0 <= ttl_ms <= 60_000:
+            return INVALID
+        self._until_s[key] = now_s + ttl_ms / 1000 if on else now_s
+        return OK
+
+    def _hello(self, now_s: float) -> dict[Any, Any]:
+        return {
+            "proto": PROTOCOL,
+            "fw": "sim 2",
+            "hw": "pty",
+            "uid": f"sim-{self._seed}",
+            "boot": self.boot,
+            "up_ms": self._up_ms(now_s),
+            "caps": {"in": [0, 1, 2, 3, *INPUTS], "out": [*OUTPUTS]},
+        }
+
+    def _report(self, now_s: float) -> bytes:
+        self._reports += 1
+        head: dict[Any, Any] = {"seq": self._reports, "up_ms": self._up_ms(now_s), "boot": self.boot}
+        measured = board_at(now_s - self._began_s, self._seed) | self.measured
+        outputs = {key: int(OUTPUTS[key] in self.on(now_s)) for key in OUTPUTS}
+        return self._push(REPORT, head | measured | self.inputs | outputs)
+
+    def _push(self, command: int, content: Mapping[Any, Any]) -> bytes:
+        self._pushes += 1
+        return sensor_board.encode(command, content, self._pushes)
+
+    def _up_ms(self, now_s: float) -> int:
+        return round((now_s - self._began_s) * 1000)
