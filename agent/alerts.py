@@ -17,7 +17,7 @@ UPDATE_EVERY_S = 10.0
 """An active alert is told again this often, and sooner (`CHANGE_AFTER_S`) where it changed."""
 CHANGE_AFTER_S = 1.0
 FOUND_AGAIN_WITHIN_S = 120.0
-"""After a restart the rules have this long to find again what was active; else it ends, and says why."""
+"""Rules that begin anew have this long to find again what was active; else it ends, and says why."""
 
 Phase = Literal["new", "update", "end"]
 
@@ -72,11 +72,15 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class _Active:
-    """An alert that has not ended; ``told_s`` is None for one that was read back after a restart."""
+    """An alert that has not ended; ``told_s`` is None for one that has to be found again.
+
+    ``doubt``: since when (monotonic) it has to be found again, and what its end says if nobody does.
+    """
 
     alert: Alert
     told_s: float | None
     over_s: float | None = None
+    doubt: tuple[float, str] | None = None
 
 
 class AlertBook:
@@ -85,7 +89,6 @@ class AlertBook:
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
         self._active: dict[tuple[str, str], _Active] = {}
-        self._restored_s: float | None = None
 
     def active(self) -> list[Alert]:
         """What is active now, oldest first."""
@@ -98,11 +101,11 @@ class AlertBook:
         if isinstance(fact, Over):
             if entry is None:
                 return
-            if terms.cool_down:
+            if terms.cool_down and fact.reason is None:
                 if entry.over_s is None:
                     self._active[where] = replace(entry, over_s=now_s)
                 return
-            yield self._end(where, at)
+            yield self._end(where, at, fact.reason)
             return
         if entry is None:
             alert = Alert(self._new_id(), "new", terms, fact, at)
@@ -121,14 +124,20 @@ class AlertBook:
             self._active[where] = replace(entry, over_s=None)
 
     def tick(self, at: datetime, now_s: float) -> Iterator[Alert]:
-        """Ends what has been over for its cool-down, and what nobody found again after a restart."""
-        lost = self._restored_s is not None and now_s - self._restored_s > FOUND_AGAIN_WITHIN_S
+        """Ends what has been over for its cool-down, and what nobody found again in time."""
         for where, entry in list(self._active.items()):
             cool_down_s = entry.alert.terms.cool_down.total_seconds()
             if entry.over_s is not None and now_s - entry.over_s >= cool_down_s:
                 yield self._end(where, at)
-            elif lost and entry.told_s is None:
-                yield self._end(where, at, "not seen again after a restart")
+            elif entry.doubt is not None and now_s - entry.doubt[0] > FOUND_AGAIN_WITHIN_S:
+                yield self._end(where, at, entry.doubt[1])
+
+    def doubt_rule(self, rule: str, now_s: float) -> None:
+        """A rule begins anew, as another: what it found has to be found again."""
+        for where, entry in self._active.items():
+            if where[0] == rule:
+                doubt = (now_s, "not seen again after its rule was changed")
+                self._active[where] = replace(entry, told_s=None, doubt=doubt)
 
     def drop_rule(self, rule: str, at: datetime, reason: str) -> Iterator[Alert]:
         """Ends all alerts of a rule that is no more, saying why."""
@@ -158,11 +167,11 @@ class AlertBook:
 
         ValueError if ``data`` is damaged.
         """
-        self._restored_s = now_s
+        doubt = (now_s, "not seen again after a restart")
         for alert in _ALERTS.validate_json(data):
             terms = rules.get(alert.terms.rule)
             self._active[(alert.terms.rule, alert.finding.key)] = _Active(
-                replace(alert, terms=terms or alert.terms), told_s=None
+                replace(alert, terms=terms or alert.terms), told_s=None, doubt=doubt
             )
             if terms is None:
                 yield from self.drop_rule(alert.terms.rule, at, "its rule is no longer configured")

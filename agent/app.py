@@ -19,17 +19,18 @@ from typing import Any
 import structlog
 from pydantic import BaseModel
 
-from agent.alerts import Alert, AlertBook, Terms
+from agent.alerts import Alert
 from agent.clock import ClockWatch
 from agent.commands import Commands
 from agent.config import Config
 from agent.deployment import Deployment
 from agent.health import Health, Running
+from agent.judges import Judges, terms_of
 from agent.latency import Latency
 from agent.link import Link
 from agent.observations import Observation, Tick, Value
 from agent.outbox import Outbox
-from agent.parts import Emit, Finding, Judge, Over
+from agent.parts import Emit, Finding
 from agent.reporter import Reporter
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.topics import ROOT, Message, Speaker, new_id
@@ -57,12 +58,12 @@ class Agent:
         self.clock = ClockWatch()
         self.speaker = Speaker(device=config.device, root=root)
         self.reporter = Reporter(config, self.speaker, self.health, self.clock, birth_fields(config))
-        self.book = AlertBook(new_id)
+        self.judges = Judges(new_id)
+        self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
         self.commands = Commands(self.command_done, rebirth=self.rebirth)
         self.config: Config | None = None
-        self.judges: dict[str, tuple[BaseModel, Judge]] = {}
         self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
         self.inbox: list[Message] = []
         self.inbox_filled = asyncio.Event()
@@ -111,17 +112,10 @@ class Agent:
             if wanted.get(name) != part:
                 await self.end_part(name)
         at, now_s = now()
-        for name, (rule, _) in list(self.judges.items()):
-            if config.rules.get(name) != rule:
-                del self.judges[name]
-                if name not in config.rules:
-                    self.tell(self.book.drop_rule(name, at, "its rule was removed"), now_s)
+        self.tell(self.judges.apply(config.rules, at, now_s), now_s)
         self.config = config
         self.reporter.configure(config, birth_fields(config))
         self.latency.keep_rules(frozenset(config.rules))
-        for name, rule in config.rules.items():
-            if name not in self.judges:
-                self.judges[name] = (rule, rule.start())
         for name, part in wanted.items():
             if name not in self.tasks:
                 self.start_part(name, part)
@@ -164,20 +158,12 @@ class Agent:
         return emit
 
     def observe(self, observation: Observation) -> None:
-        """One observation through everything that listens. A rule that fails is a bug of that rule alone."""
+        """One observation through everything that listens."""
         self.health.hear(observation)
         self.clock.hear(observation)
         self.reporter.hear(observation)
-        for name, (rule, judge) in self.judges.items():
-            try:
-                for fact in judge(observation):
-                    self.judged(name, rule, fact)
-            except Exception:
-                log.exception("rule_failed", rule=name)
-
-    def judged(self, name: str, rule: Any, fact: Finding | Over) -> None:
         at, now_s = now()
-        self.tell(self.book.take(terms_of(name, rule), fact, at, now_s), now_s)
+        self.tell(self.judges.hear(observation, at, now_s), now_s)
 
     def tell(self, alerts: Iterable[Alert], now_s: float) -> None:
         """Alerts, and with them the full list of what is active, into the inbox."""
@@ -260,7 +246,6 @@ class Agent:
         while True:
             at, now_s = now()
             self.observe(Observation("clock", at, now_s, Tick()))
-            self.tell(self.book.tick(at, now_s), now_s)
             self.reporter.troubles = self.troubles()
             self.reporter.latency_fields = self.latency.fields()
             self.reporter.thin = self.link.saving
@@ -334,11 +319,6 @@ class Agent:
         await self.outbox.put(
             self.reporter.say("command_result/1", result, "result", "command/result", at, now_s)
         )
-
-
-def terms_of(name: str, rule: Any) -> Terms:
-    """What a rule's configuration says of its alerts."""
-    return Terms(name, rule.kind, rule.severity, rule.need_ack, rule.cool_down)
 
 
 def steps_before(finding: Finding, now_s: float) -> dict[str, float]:

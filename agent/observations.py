@@ -26,7 +26,8 @@ class SeenObject:
 class Sighting:
     """What a camera sees in one frame, also when that is nothing.
 
-    ``delay_s``: from the frame in hand to this sighting (waiting, inference, tracking). ``look`` is the frame
+    ``delay_s``: from the frame in hand to this sighting (waiting, inference, tracking). ``camera_moves``:
+    the camera itself turned or shook, so that its zones are elsewhere in this frame. ``look`` is the frame
     itself with all people in it (`agent.vision.privacy.Look`), where pictures can be made of it: never told.
     """
 
@@ -34,6 +35,7 @@ class Sighting:
     frame: int
     objects: tuple[SeenObject, ...]
     delay_s: float = 0.0
+    camera_moves: bool = False
     look: Annotated[Any, Field(exclude=True)] = field(default=None, repr=False, compare=False)
 
 

@@ -60,9 +60,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """What ``key`` named is no longer so."""
+    """What ``key`` named is no longer so; or ``reason`` says why nobody can tell, and it ends at once."""
 
     key: str
+    reason: str | None = None
 
 
 Judge: TypeAlias = Callable[[Observation], Iterable[Finding | Over]]

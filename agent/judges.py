@@ -1,0 +1,58 @@
+"""The rules at work, and the alerts that they lead to: observations in, alerts out.
+
+Pure: the agent and `replay` run this very class, the one with the time of day, the other with a recording's.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from agent.alerts import Alert, AlertBook, Terms
+from agent.observations import Observation, Tick
+from agent.parts import Judge
+
+log = structlog.get_logger()
+
+
+class Judges:
+    """One judge for each rule, and the book that they write in."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self.book = AlertBook(new_id)
+        self._judges: dict[str, tuple[Any, Judge]] = {}
+
+    def apply(self, rules: Mapping[str, Any], at: datetime, now_s: float) -> list[Alert]:
+        """Starts what is new or changed and leaves the rest; alerts of rules that are gone end."""
+        ended: list[Alert] = []
+        for name, (rule, _) in list(self._judges.items()):
+            if name not in rules:
+                ended += self.book.drop_rule(name, at, "its rule was removed")
+            elif rules[name] != rule:
+                self.book.doubt_rule(name, now_s)
+            else:
+                continue
+            del self._judges[name]
+        for name, rule in rules.items():
+            if name not in self._judges:
+                self._judges[name] = (rule, rule.start())
+        return ended
+
+    def hear(self, observation: Observation, at: datetime, now_s: float) -> list[Alert]:
+        """What is to be told after this observation. A rule that fails is a bug of that rule alone."""
+        told: list[Alert] = []
+        for name, (rule, judge) in self._judges.items():
+            try:
+                for fact in judge(observation):
+                    told += self.book.take(terms_of(name, rule), fact, at, now_s)
+            except Exception:
+                log.exception("rule_failed", rule=name)
+        if isinstance(observation.value, Tick):
+            told += self.book.tick(at, now_s)
+        return told
+
+
+def terms_of(name: str, rule: Any) -> Terms:
+    """What a rule's configuration says of its alerts."""
+    return Terms(name, rule.kind, rule.severity, rule.need_ack, rule.cool_down)

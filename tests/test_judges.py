@@ -1,0 +1,103 @@
+"""The rules at work with injected time: what becomes of alerts when rules fail, change or go."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, Literal
+
+import pytest
+from pydantic import TypeAdapter
+
+from agent.alerts import FOUND_AGAIN_WITHIN_S
+from agent.judges import Judges, terms_of
+from agent.observations import Observation, Tick
+from agent.parts import Finding, Judge, Over, RulePart
+from agent.rules import Rule
+from firmware_bridge.readings import Switch
+
+START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
+PANIC = {"kind": "switch", "source": "board", "name": "panic_button"}
+
+
+class Broken(RulePart):
+    kind: Literal["broken"] = "broken"
+
+    def start(self) -> Judge:
+        def judge(observation: Observation) -> Iterable[Finding | Over]:
+            yield Finding(key="before", text="said before it fails", since=observation.at)
+            raise KeyError("a bug")
+
+        return judge
+
+
+def rule(**more: Any) -> Any:
+    return TypeAdapter(Rule).validate_python(PANIC | more)
+
+
+@pytest.fixture
+def judges() -> Judges:
+    numbers = count(1)
+    return Judges(lambda: f"id-{next(numbers)}")
+
+
+def hear(judges: Judges, second: float, value: Any) -> list[tuple[str, str, str | None]]:
+    at = START + timedelta(seconds=second)
+    said = judges.hear(Observation("board", at, second, value), at, second)
+    return [(alert.alert_id, alert.phase, alert.reason) for alert in said]
+
+
+ON, OFF = Switch(name="panic_button", on=True), Switch(name="panic_button", on=False)
+
+
+def test_a_fact_becomes_an_alert_and_ends(judges: Judges) -> None:
+    assert judges.apply({"panic": rule()}, START, 0) == []
+    assert hear(judges, 1, ON) == [("id-1", "new", None)]
+    assert hear(judges, 2, Tick()) == []
+    assert hear(judges, 3, OFF) == [("id-1", "end", None)]
+
+
+def test_a_rule_that_fails_stops_no_other(judges: Judges) -> None:
+    judges.apply({"bad": Broken(), "panic": rule()}, START, 0)
+    assert hear(judges, 1, ON) == [("id-1", "new", None), ("id-2", "new", None)]
+    assert hear(judges, 2, OFF) == [("id-2", "end", None)]
+
+
+def test_a_rule_that_is_the_same_goes_on(judges: Judges) -> None:
+    judges.apply({"panic": rule()}, START, 0)
+    hear(judges, 1, ON)
+    assert judges.apply({"panic": rule(), "tamper": rule(name="tamper")}, START, 2) == []
+    assert hear(judges, 500, Tick()) == []
+    assert hear(judges, 501, OFF) == [("id-1", "end", None)]
+
+
+def test_an_alert_of_a_rule_that_was_removed_ends(judges: Judges) -> None:
+    judges.apply({"panic": rule()}, START, 0)
+    hear(judges, 1, ON)
+    (ended,) = judges.apply({}, START, 2)
+    assert (ended.phase, ended.reason) == ("end", "its rule was removed")
+    assert judges.book.active() == []
+
+
+def test_what_a_changed_rule_finds_again_is_the_same_alert(judges: Judges) -> None:
+    judges.apply({"panic": rule()}, START, 0)
+    hear(judges, 1, ON)
+    assert judges.apply({"panic": rule(severity="critical")}, START, 2) == []
+    assert hear(judges, 3, ON) == [("id-1", "update", None)]
+    assert hear(judges, 4 + FOUND_AGAIN_WITHIN_S, Tick()) == []
+
+
+def test_what_a_changed_rule_does_not_find_again_ends(judges: Judges) -> None:
+    judges.apply({"panic": rule()}, START, 0)
+    hear(judges, 1, ON)
+    judges.apply({"panic": rule(name="tamper")}, START, 2)
+    assert hear(judges, 2 + FOUND_AGAIN_WITHIN_S, Tick()) == []
+    reason = "not seen again after its rule was changed"
+    assert hear(judges, 3 + FOUND_AGAIN_WITHIN_S, Tick()) == [("id-1", "end", reason)]
+
+
+def test_over_with_a_reason_ends_at_once_whatever_the_cool_down(judges: Judges) -> None:
+    its = rule(cool_down="1m")
+    judges.apply({"panic": its}, START, 0)
+    hear(judges, 1, ON)
+    (ended,) = judges.book.take(terms_of("panic", its), Over("panic_button", "nobody can tell"), START, 2)
+    assert (ended.phase, ended.reason) == ("end", "nobody can tell")
