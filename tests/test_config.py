@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -124,12 +124,14 @@ def test_the_schema_is_one_and_takes_the_shipped_configurations() -> None:
     assert list(validator.iter_errors({"schema_version": 1, "device": "x", "kund": "y"}))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_refused_in_words(text: str) -> None:
     with pytest.raises(BadConfig):
         parse(text, name="c.yaml", base=Path())
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, len(GOOD)), st.text(max_size=5))
 def test_any_edit_is_taken_or_refused_in_words(start: int, end: int, put: str) -> None:
     text = GOOD[:start] + put + GOOD[max(start, end) :]
