@@ -14,6 +14,8 @@ Line = Annotated[Nmea | SensorBoard | Ubx, Field(discriminator="kind")]
 
 
 def protocols() -> dict[str, Callable[[], tuple[Decoder, ...]]]:
-    """Each kind's name, and what makes its decoders."""
+    """Each kind's name, and what makes its decoders; times are left as recorded."""
     kinds = get_args(get_args(Line)[0])
-    return {kind.model_fields["kind"].default: kind.model_construct().decoders for kind in kinds}
+    return {
+        kind.model_fields["kind"].default: kind.model_construct(not_before=None).decoders for kind in kinds
+    }

@@ -14,7 +14,10 @@ from typing import Literal
 class Fix:
     """Where a GNSS receiver says that it is, one per epoch; ``mode`` "none" has no position.
 
-    ``time`` is the receiver's own UTC. ``error_m`` is the receiver's horizontal estimate (1 sigma).
+    ``time`` is the receiver's own UTC; ``rollover_weeks`` were added to it because it lay before the date
+    that the source is told no time can be. ``error_m`` is the receiver's own horizontal estimate (1 sigma),
+    absent where it gives none. ``satellites`` are those used; ``satellites_seen`` those above the horizon,
+    and ``cn0_dbhz`` the mean carrier to noise density of those received.
     """
 
     kind: Literal["fix"] = "fix"
@@ -24,10 +27,25 @@ class Fix:
     time: datetime | None = None
     alt_m: float | None = None
     satellites: int | None = None
+    satellites_seen: int | None = None
     hdop: float | None = None
     error_m: float | None = None
     speed_mps: float | None = None
     course_deg: float | None = None
+    cn0_dbhz: float | None = None
+    rollover_weeks: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GnssState:
+    """What a receiver notices around it, where it can tell: each epoch in which it speaks of it."""
+
+    kind: Literal["gnss_state"] = "gnss_state"
+    jamming: Literal["ok", "warning", "critical"] | None = None
+    spoofing: Literal["none", "indicated", "affirmed"] | None = None
+    antenna: Literal["ok", "short", "open"] | None = None
+    jamming_pct: float | None = None
+    """How strong a continuous tone in the band is, 0 to 100."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,4 +106,4 @@ class BoardState:
     hears: bool | None = None
 
 
-Value = Fix | Reading | Switch | LineState | BoardState
+Value = Fix | GnssState | Reading | Switch | LineState | BoardState

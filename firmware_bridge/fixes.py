@@ -1,0 +1,246 @@
+"""The sentences of one NMEA epoch become one `Fix`: when it begins and ends, and which position holds."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+
+from firmware_bridge.epoch import Cycle, Position, metres, unroll
+from firmware_bridge.readings import Fix, Value
+from firmware_bridge.sentence import DAY_MS, number
+
+KNOT_MPS = 1852 / 3600
+AGREE_M = 50.0
+"""Positions of one epoch that lie further apart than this contradict each other."""
+ANY_SPEED_MPS = 100.0
+"""What a receiver may do that doesn't say how fast it is."""
+SKY_EPOCHS = 10
+"""What was said of the sky counts so long."""
+
+_DATE = re.compile(rb"(\d\d)(\d\d)(\d\d)").fullmatch
+
+
+@dataclass(slots=True)
+class Epoch:
+    """What the sentences of one epoch say together."""
+
+    ms: int | None = None
+    """Time of day."""
+    positions: list[Position] = field(default_factory=list)
+    refused: bool = False
+    told: bool = False
+    kinds: set[bytes] = field(default_factory=set)
+    """Which sentences have said whether there is a fix."""
+    dimension: int = 0
+    used: int = 0
+    """Satellites listed in GSA."""
+    rounds: int = 0
+    """How many GSA there were."""
+    alt_m: float | None = None
+    satellites: int | None = None
+    hdop: float | None = None
+    speed_mps: float | None = None
+    course_deg: float | None = None
+
+
+@dataclass(slots=True)
+class _Round:
+    """One round of GSV: a constellation's satellites, on one signal."""
+
+    epoch: int
+    seen: int
+    heard: int = 0
+    cn0_sum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A position, when it was so, and how fast."""
+
+    position: Position
+    ms: int | None
+    speed_mps: float
+
+
+class Fixes:
+    """``epoch`` is what is being heard. ``bad`` counts what cannot be.
+
+    A position on which two sentences of an epoch agree stands by itself. The checksum is weak, so that one
+    which stands alone must be within reach of the fix before, or be confirmed by the next epoch.
+    """
+
+    def __init__(self, not_before: date | None) -> None:
+        self.bad = 0
+        self.epoch = Epoch()
+        self._lead = Epoch()
+        self.error: tuple[int | None, float] | None = None
+        """The receiver's own estimate, and the time of day that it is of."""
+        self._not_before = not_before
+        self._date: date | None = None
+        self._date_ms: int | None = None
+        self._epochs = 0
+        self._cycle = Cycle()
+        self._sky: dict[bytes, _Round] = {}
+        self._last: _Seen | None = None
+        self._doubted: _Seen | None = None
+
+    def turn(self, kind: bytes, ms: int | None) -> list[Value]:
+        """Begins a new epoch where ``kind`` at ``ms`` belongs to one: another time, or all over again.
+
+        A GLL may lead its epoch, but some receivers send it late: one with an earlier time begins nothing.
+        """
+        epoch = self.epoch
+        if ms is None:
+            over = epoch.ms is not None or epoch.told or kind in epoch.kinds
+        elif epoch.ms is None:
+            over = bool(epoch.kinds)  # GSA and the like may lead the epoch, a position may not
+        else:
+            over = ms != epoch.ms and (kind != b"GLL" or 0 < (ms - epoch.ms) % DAY_MS < DAY_MS // 2)
+        values: list[Value] = []
+        if over:
+            values = self.pause()
+            self.epoch = epoch = self._lead
+            self._lead = Epoch()
+            self._epochs += 1
+        elif epoch.told and kind not in epoch.kinds and ms == epoch.ms:
+            self._cycle.mistaken()
+        if epoch.ms is None:
+            epoch.ms = ms
+        epoch.kinds.add(kind)
+        return values
+
+    def open(self) -> Epoch:
+        """The epoch that sentences without a time belong to: what comes after one was told leads the next."""
+        return self._lead if self.epoch.told else self.epoch
+
+    def close(self, packet: object) -> list[Value]:
+        """The epoch's fix where ``packet`` is what usually ends it."""
+        if self.epoch.told or not self._cycle.closes(packet) or not self.epoch.kinds:
+            return []
+        return self._tell()
+
+    def pause(self) -> list[Value]:
+        """The line fell quiet, or ended: the fix of the epoch so far, once."""
+        if self.epoch.told or not self.epoch.kinds:
+            return []
+        self._cycle.ended()
+        return self._tell()
+
+    def place(self, position: Position | None, valid: bool) -> bool:
+        """Notes a sentence's position; one that is not valid, or cannot be, refuses the epoch."""
+        if valid and position is not None:
+            self.epoch.positions.append(position)
+            return True
+        self.epoch.refused = True
+        self.bad += valid
+        return False
+
+    def move(self, knots: bytes, course: bytes) -> None:
+        """Notes speed and course over ground."""
+        speed, epoch = number(knots, 0.0, 2000.0), self.open()
+        if speed is not None:
+            epoch.speed_mps = round(speed * KNOT_MPS, 3)
+            epoch.course_deg = number(course, 0.0, 360.0)
+
+    def day(self, text: bytes, ms: int | None) -> None:
+        """Notes the date ``ddmmyy`` of the time ``ms``."""
+        found = _DATE(text)
+        if found is None:
+            return
+        year = int(found[3])
+        try:
+            self._date = date(year + (1900 if year >= 80 else 2000), int(found[2]), int(found[1]))
+            self._date_ms = ms
+        except ValueError:
+            self.bad += text != b"000000"
+
+    def sky(self, key: bytes, seen: int, first: bool, cn0s: list[int]) -> None:
+        """Notes one sentence of the sky; ``key`` is its constellation in two letters, and its signal."""
+        known = self._sky.get(key)
+        if known is None or first:
+            known = self._sky[key] = _Round(self._epochs, seen)
+        known.heard += len(cn0s)
+        known.cn0_sum += sum(cn0s)
+
+    def _sky_now(self) -> tuple[int | None, float | None]:
+        """How many satellites are above the horizon, and the mean C/N0 of those received."""
+        seen: dict[bytes, int] = {}
+        heard = cn0 = 0
+        for key, known in list(self._sky.items()):
+            if self._epochs - known.epoch > SKY_EPOCHS:
+                del self._sky[key]
+                continue
+            seen[key[:2]] = max(seen.get(key[:2], 0), known.seen)
+            heard += known.heard
+            cn0 += known.cn0_sum
+        return (sum(seen.values()) if seen else None), (round(cn0 / heard, 1) if heard else None)
+
+    def _moment(self, ms: int | None) -> tuple[datetime | None, int | None]:
+        """UTC of the epoch, with the last date that the receiver said, carried over midnight."""
+        if ms is None or self._date is None:
+            return None, None
+        day = datetime.combine(self._date, time(0), UTC)
+        if self._date_ms is not None and self._date_ms - ms > DAY_MS // 2:
+            day += timedelta(days=1)
+        return unroll(day + timedelta(milliseconds=ms), self._not_before)
+
+    def _tell(self) -> list[Value]:
+        epoch = self.epoch
+        epoch.told = True
+        moment, weeks = self._moment(epoch.ms)
+        seen, cn0 = self._sky_now()
+        if epoch.refused or not epoch.positions:
+            none = Fix(mode="none", time=moment, satellites_seen=seen, cn0_dbhz=cn0, rollover_weeks=weeks)
+            return [none]
+        position = self._settle(epoch)
+        if position is None:
+            self.bad += 1
+            return []
+        flat = epoch.dimension == 2 or (epoch.dimension < 2 and epoch.alt_m is None)
+        error = self.error
+        return [
+            Fix(
+                mode="2d" if flat else "3d",
+                lat=round(position[0], 8),
+                lon=round(position[1], 8),
+                time=moment,
+                alt_m=None if flat else epoch.alt_m,
+                satellites=epoch.used or None if epoch.satellites is None else epoch.satellites,
+                satellites_seen=seen,
+                hdop=epoch.hdop,
+                error_m=error[1] if error is not None and error[0] in (None, epoch.ms) else None,
+                speed_mps=epoch.speed_mps,
+                course_deg=epoch.course_deg,
+                cn0_dbhz=cn0,
+                rollover_weeks=weeks,
+            )
+        ]
+
+    def _settle(self, epoch: Epoch) -> Position | None:
+        """The epoch's position: one that two sentences agree on, else one that is within reach."""
+        found = epoch.positions
+        speed = ANY_SPEED_MPS if epoch.speed_mps is None else epoch.speed_mps
+        for at in range(len(found) - 1, 0, -1):
+            one = found[at]
+            if any(one == other or metres(one, other) <= AGREE_M for other in found[:at]):
+                self._last, self._doubted = _Seen(one, epoch.ms, speed), None
+                return one
+        for one in reversed(found):
+            seen = _Seen(one, epoch.ms, speed)
+            first = self._last is None and len(found) == 1
+            if first or _in_reach(seen, self._last) or _in_reach(seen, self._doubted):
+                self._last, self._doubted = seen, None
+                return one
+        self._doubted = _Seen(found[-1], epoch.ms, speed)
+        return None
+
+
+def _in_reach(now: _Seen, before: _Seen | None) -> bool:
+    """Whether a receiver that was there can be here, with room for its noise."""
+    if before is None:
+        return False
+    apart_s = 1.0
+    if now.ms is not None and before.ms is not None:
+        apart_ms = (now.ms - before.ms) % DAY_MS
+        apart_s = max(1.0, min(apart_ms, DAY_MS - apart_ms) / 1000)
+    reach_m = 30 + (10 + 1.5 * max(now.speed_mps, before.speed_mps)) * apart_s
+    return metres(before.position, now.position) <= reach_m

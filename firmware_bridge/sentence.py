@@ -1,0 +1,62 @@
+"""One NMEA 0183 sentence: its fields as numbers, times and degrees, and its checksum. Pure.
+
+    $GPRMC,061231.00,A,3206.97200,N,11844.42400,E,…*hh    hh: all between $ and * by exclusive or
+
+What is not whole or cannot be is None: half a number is no number.
+"""
+
+import re
+
+DAY_MS = 86_400_000
+
+_CLOCK = re.compile(rb"([01]\d|2[0-3])([0-5]\d)([0-5]\d|60)(?:\.(\d{0,9}))?").fullmatch
+_LAT = re.compile(rb"(\d\d)([0-5]\d(?:\.\d*)?)").fullmatch
+_LON = re.compile(rb"(\d{3})([0-5]\d(?:\.\d*)?)").fullmatch
+_NUMBER = re.compile(rb"-?(?:\d{1,9}(?:\.\d*)?|\.\d+)").fullmatch
+
+
+def number(text: bytes, least: float, most: float) -> float | None:
+    """A number within its range."""
+    if _NUMBER(text) is None:
+        return None
+    value = float(text)
+    return value if least <= value <= most else None
+
+
+def clock_ms(text: bytes) -> int | None:
+    """Milliseconds of the day in ``hhmmss.sss``; 23:59:60 is one."""
+    found = _CLOCK(text)
+    if found is None:
+        return None
+    hours, minutes, seconds, rest = found.groups(b"")
+    return ((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(rest[:3].ljust(3, b"0"))
+
+
+def position(lat: bytes, north: bytes, lon: bytes, east: bytes) -> tuple[float, float] | None:
+    """Latitude and longitude in ``ddmm.mm,N,dddmm.mm,E``: all digits there, in range, and not 0/0."""
+    lat_found, lon_found = _LAT(lat), _LON(lon)
+    if lat_found is None or lon_found is None or north not in (b"N", b"S") or east not in (b"E", b"W"):
+        return None
+    lat_deg = int(lat_found[1]) + float(lat_found[2]) / 60
+    lon_deg = int(lon_found[1]) + float(lon_found[2]) / 60
+    if lat_deg > 90 or lon_deg > 180 or lat_deg == lon_deg == 0:
+        return None
+    return (-lat_deg if north == b"S" else lat_deg), (-lon_deg if east == b"W" else lon_deg)
+
+
+def degrees(lat: float, lon: float) -> str:
+    """``ddmm.mmmmm,N,dddmm.mmmmm,E``"""
+    north, north_minutes = divmod(round(abs(lat) * 60, 5), 60)
+    east, east_minutes = divmod(round(abs(lon) * 60, 5), 60)
+    return (
+        f"{int(north):02d}{north_minutes:08.5f},{'NS'[lat < 0]},"
+        f"{int(east):03d}{east_minutes:08.5f},{'EW'[lon < 0]}"
+    )
+
+
+def seal(body: str) -> bytes:
+    """A sentence on the wire: ``$body*hh`` and a line end."""
+    checksum = 0
+    for byte in body.encode("ascii"):
+        checksum ^= byte
+    return f"${body}*{checksum:02X}\r\n".encode("ascii")
