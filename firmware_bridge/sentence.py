@@ -10,8 +10,9 @@ import re
 DAY_MS = 86_400_000
 
 _CLOCK = re.compile(rb"([01]\d|2[0-3])([0-5]\d)([0-5]\d|60)(?:\.(\d{0,9}))?").fullmatch
-_LAT = re.compile(rb"(\d\d)([0-5]\d(?:\.\d*)?)").fullmatch
-_LON = re.compile(rb"(\d{3})([0-5]\d(?:\.\d*)?)").fullmatch
+_MINUTES = rb"([0-5]\d(?:\.\d*)?|60(?:\.0*)?)"  # some receivers round up to 60.0000
+_LAT = re.compile(rb"(\d\d)" + _MINUTES).fullmatch
+_LON = re.compile(rb"(\d{3})" + _MINUTES).fullmatch
 _NUMBER = re.compile(rb"-?(?:\d{1,9}(?:\.\d*)?|\.\d+)").fullmatch
 
 
