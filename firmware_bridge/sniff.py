@@ -1,178 +1,151 @@
 """Finds the packets in a stream of bytes: mixed protocols, noise, half a packet at the start or the end.
 
-Sans-IO and bounded. Each protocol's framing is one function that looks at one place in the buffer; after a
-failed header the search goes on one byte further, so that noise costs only what it hit.
+Sans-IO and bounded. After a head that keeps no promise the search goes on one byte further, so that noise
+costs only what it hit. Which of two packets that overlap is the true one?
 
-    NMEA 0183   $….*hh\\r\\n  or  !….*hh\\r\\n
-    UBX         B5 62 class id length(2) payload checksum(2)
-    COBS        00 <COBS of payload and CRC-16/XMODEM> 00
+* In step, where the last packet has just ended: the one that begins here; nothing inside it is looked at.
+* Out of step: the one that is complete first, so that a length that was hit delays nothing.
+
+A head in step that claims more than `PATIENCE` bytes is taken as out of step. These rules see nothing but the
+order of the bytes: it does not matter how the stream was cut.
 """
 
-import binascii
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Collection
+from heapq import heappop, heappush
+from typing import NamedTuple
 
-NMEA_LONGEST = 256
-COBS_LONGEST = 300
-UBX_LONGEST = 4096
-MORE: Literal["more"] = "more"
-BAD: Literal["bad"] = "bad"
-NO: Literal["no"] = "no"
+from firmware_bridge.framings import COBS_LONGEST, FRAMINGS, MORE, UBX_LONGEST, Place
+
+PATIENCE = 300
+"""Bytes that good packets may have to wait behind a head in step whose length was hit; MAVLink has 280."""
+LONGEST = UBX_LONGEST
+"""Bytes that are kept at most."""
+IDLE = b"\r\n\0"
+"""What may stand between packets, and is not counted as skipped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """One packet that a checksum vouches for: an NMEA sentence without its line end, a UBX
+class Packet(NamedTuple):
+    """One packet that a checksum vouches for: an NMEA sentence without its line end, a UBX or MAVLink
     frame, or a COBS payload."""
 
     protocol: str
     data: bytes
 
 
-Look: TypeAlias = Callable[[bytearray, int], "tuple[Packet, int] | Literal['more', 'bad', 'no']"]
-"""What stands at this place: a packet and the place after it, ``more`` (its rest is not there yet), ``bad``
-(whole, but its checksum is wrong), or ``no`` packet."""
-
-_SENTENCE = re.compile(rb"[$!]([\x20-\x23\x25-\x29\x2b-\x7e]*)\*([0-9A-Fa-f]{2})\r?\n?")
-_PARTIAL = re.compile(rb"[$!][\x20-\x23\x25-\x7e]*\r?")
-
-
-def look_nmea(buffer: bytearray, at: int) -> tuple[Packet, int] | Literal["more", "bad", "no"]:
-    """A sentence with its checksum; one without is no packet (a cut one would pass for whole)."""
-    found = _SENTENCE.match(buffer, at, at + NMEA_LONGEST)
-    if found is None:
-        partial = _PARTIAL.match(buffer, at, at + NMEA_LONGEST)
-        whole = partial is None or partial.end() < len(buffer) or len(buffer) - at >= NMEA_LONGEST
-        return NO if whole else MORE
-    if found.end() == len(buffer) and not found[0].endswith(b"\n"):
-        return MORE  # the line end may still come
-    checksum = 0
-    for byte in found[1]:
-        checksum ^= byte
-    if checksum != int(found[2], 16):
-        return BAD
-    return Packet("nmea", bytes(found[0]).rstrip(b"\r\n")), found.end()
-
-
-def look_ubx(buffer: bytearray, at: int) -> tuple[Packet, int] | Literal["more", "bad", "no"]:
-    """A frame with its Fletcher checksum; one longer than a navigation message can be is noise."""
-    if len(buffer) > at + 1 and buffer[at + 1] != 0x62:
-        return NO
-    if len(buffer) - at < 6:
-        return MORE
-    end = at + 8 + int.from_bytes(buffer[at + 4 : at + 6], "little")
-    if end - at > UBX_LONGEST:
-        return NO
-    if len(buffer) < end:
-        return MORE
-    first = second = 0
-    for byte in buffer[at + 2 : end - 2]:
-        first += byte
-        second += first
-    if (first & 0xFF, second & 0xFF) != (buffer[end - 2], buffer[end - 1]):
-        return BAD
-    return Packet("ubx", bytes(buffer[at:end])), end
-
-
-def look_cobs(buffer: bytearray, at: int) -> tuple[Packet, int] | Literal["more", "bad", "no"]:
-    """A frame between two zeros; the second is left where it is, it may open the next."""
-    from cobs import cobs
-
-    end = buffer.find(0, at + 1, at + COBS_LONGEST)
-    if end < 0:
-        return NO if len(buffer) - at >= COBS_LONGEST else MORE
-    if end - at < 4:
-        return NO
-    try:
-        content = cobs.decode(bytes(buffer[at + 1 : end]))
-    except cobs.DecodeError:
-        return BAD
-    if len(content) < 3 or binascii.crc_hqx(content, 0) != 0:  # the CRC of all with its CRC is 0
-        return BAD
-    return Packet("cobs", content[:-2]), end
-
-
-LOOKS: dict[str, tuple[bytes, Look]] = {
-    "nmea": (b"$!", look_nmea),
-    "ubx": (b"\xb5", look_ubx),
-    "cobs": (b"\0", look_cobs),
-}
-"""Each framing: the bytes that it can begin with, and how to look."""
-SOFT = frozenset({"cobs", "ubx"})
-"""Framings whose unfinished packet must not hold up a checked packet of another kind behind it."""
-
-
 class Sniffer:
-    """``feed`` it what comes; it gives the packets of the framings asked for, and counts the rest."""
+    """``feed`` it what comes; it gives the packets of the framings asked for, and counts the rest.
 
-    def __init__(self, framings: Collection[str] = tuple(LOOKS)) -> None:
-        unknown = set(framings) - set(LOOKS)
+    ``good`` counts packets, ``bad`` wrong checksums outside of good packets, and ``skipped_bytes`` all that
+    is neither in a good packet nor `IDLE`. RTCM 3 rides on GNSS receivers' lines: counted, never given.
+    """
+
+    def __init__(self, framings: Collection[str] = tuple(FRAMINGS)) -> None:
+        unknown = set(framings) - set(FRAMINGS)
         if unknown:
-            raise ValueError(f"no framing {sorted(unknown)}; known: {', '.join(sorted(LOOKS))}")
+            raise ValueError(f"no framing {sorted(unknown)}; known: {', '.join(sorted(FRAMINGS))}")
         self.framings = tuple(framings)
-        self._looks: dict[int, list[tuple[str, Look]]] = {}
-        for name in framings:
-            starts, look = LOOKS[name]
-            for start in starts:
-                self._looks.setdefault(start, []).append((name, look))
-        self._starts = re.compile(b"[" + re.escape(bytes(self._looks)) + b"]")
+        heard = set(framings) | ({"rtcm3"} if {"nmea", "ubx"} & set(framings) else set())
+        self._heads = {
+            head: (name, look)
+            for name, (starts, look, _) in FRAMINGS.items()
+            if name in heard
+            for head in starts
+        }
+        self._search = re.compile(b"[" + re.escape(bytes(self._heads)) + b"]").search
+        self._zeros_count = "cobs" in heard
         self._buffer = bytearray()
-        self._judged = 0  # places before it were looked at already: what is bad there is counted
+        self._at = 0  # the search goes on here
+        self._in_step = False  # what stands before the buffer is a packet, and idle bytes
+        self._waiting: list[tuple[int, int, str]] = []  # end, start, framing: a heap
+        self._failed: list[tuple[int, str]] = []  # start, framing: bad, if no good packet covers them
         self.good: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
         self.skipped_bytes = 0
 
     def feed(self, data: bytes) -> list[Packet]:
         """The packets that are complete now."""
-        buffer = self._buffer
+        buffer, search = self._buffer, self._search
         buffer += data
+        size = len(buffer)
         packets: list[Packet] = []
-        done = at = 0  # all before `done` is accounted for; `at` may look ahead of it
-        held = False  # a soft packet between them may still be completed
-        while (found := self._starts.search(buffer, at)) is not None:
-            at = found.start()
-            waiting = failed = False
-            for name, look in self._looks[buffer[at]]:
-                answer = look(buffer, at)
-                if isinstance(answer, tuple):
-                    packet, end = answer
-                    self._skip(buffer[done:at])
+        done, at = 0, self._at  # all before `done` is accounted for
+        place: Place
+        while True:
+            here, place, name = size, MORE, ""
+            if (found := search(buffer, at)) is not None:
+                here = found.start()
+                name, look = self._heads[buffer[here]]
+                place = look(buffer, here)
+            best = self._first_good(size if place == MORE else here) if self._waiting else None
+            at = here if place == MORE else here + 1
+            if best is None and isinstance(place, tuple):
+                start, end = place
+                if start != here or end - start > PATIENCE or not self._follows(done, here):
+                    if start >= done:
+                        heappush(self._waiting, (end, start, name))
+                elif end <= size:
+                    best = self._judge(start, end, name)
+                else:
+                    place, at = MORE, here
+            if best is not None:
+                start, at, packet = best
+                self._leave(done, start)
+                self._waiting.clear()
+                self._failed.clear()
+                self._in_step, done = True, at
+                self.good[packet.protocol] += 1
+                if packet.data:
                     packets.append(packet)
-                    self.good[name] += 1
-                    done = at = end
-                    waiting = failed = held = False
-                    break
-                if answer == BAD:
-                    self.bad[name] += at >= self._judged
-                    failed = True
-                waiting |= answer == MORE and name not in SOFT
-                held |= answer == MORE and name in SOFT
-            else:
-                if waiting:
-                    break
-                at += 1
-                if failed and not held:
-                    self._skip(buffer[done:at])
-                    done = at
-                continue
-        keep = self._first_unfinished(done)
-        self._skip(buffer[done:keep])
-        self._judged = max(at, self._judged) - keep if keep < len(buffer) else 0
-        del buffer[:keep]
+            elif place == MORE:
+                break
+        self._trim(done, at)
         return packets
 
-    def _first_unfinished(self, done: int) -> int:
-        """Where the first packet begins that may still be completed; all before it is lost."""
-        at = done
-        while (found := self._starts.search(self._buffer, at)) is not None:
-            at = found.start()
-            if any(look(self._buffer, at) == MORE for _, look in self._looks[self._buffer[at]]):
-                return at
-            at += 1
-        return len(self._buffer)
+    def _follows(self, done: int, here: int) -> bool:
+        """Whether ``here`` is in step."""
+        return self._in_step and (here == done or not self._buffer[done:here].strip(IDLE))
 
-    def _skip(self, data: bytearray) -> None:
-        self.skipped_bytes += len(data.strip(b"\r\n\0"))
+    def _first_good(self, limit: int) -> tuple[int, int, Packet] | None:
+        """Of those that are whole before ``limit``, the good one that was whole first."""
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= limit:
+            end, start, name = heappop(waiting)
+            if (best := self._judge(start, end, name)) is not None:
+                return best
+        return None
+
+    def _judge(self, start: int, end: int, name: str) -> tuple[int, int, Packet] | None:
+        content = FRAMINGS[name].check(bytes(self._buffer[start:end]))
+        if content is None:
+            self._failed.append((start, name))
+            return None
+        return start, end, Packet(name, content)
+
+    def _leave(self, done: int, start: int) -> None:
+        """What stands from ``done`` to ``start`` belongs to no packet."""
+        if start == done:
+            return
+        skipped = len(self._buffer[done:start].translate(None, IDLE))
+        self.skipped_bytes += skipped
+        self._in_step = self._in_step and not skipped
+        for place, name in self._failed:
+            if place < start:
+                self.bad[name] += 1
+
+    def _trim(self, done: int, at: int) -> None:
+        """Lets go of what no packet can need any more."""
+        if at == done and not self._zeros_count:  # nothing is there but a packet whose rest is to come
+            self._at = 0
+            del self._buffer[:done]
+            return
+        keep = min([at, *(start for _, start, _ in self._waiting)])
+        if self._zeros_count:
+            zero = self._buffer.rfind(0, max(done, at - COBS_LONGEST), at)  # may open what a later one closes
+            keep = min(keep, zero) if zero >= 0 else keep
+        self._leave(done, keep)
+        self._failed = [(place - keep, name) for place, name in self._failed if place >= keep]
+        self._waiting = [(end - keep, start - keep, name) for end, start, name in self._waiting]
+        self._at = at - keep
+        del self._buffer[:keep]

@@ -1,0 +1,164 @@
+"""How packets stand on a wire: where each framing's begin and end, and whether their checksum is good. Pure.
+
+    NMEA 0183   $….*hh  or  !….*hh                                   xor of what stands between
+    UBX         B5 62 class id length(2) payload checksum(2)         Fletcher, from class on
+    RTCM 3      D3 000000 length(10 bits) payload crc(3)             CRC-24Q of all before it
+    MAVLink 1   FE length seq sys comp id payload crc(2)             CRC-16/MCRF4XX from length on, and the
+    MAVLink 2   FD length incompat compat seq sys comp id(3) payload crc(2) [signature(13)]     id's CRC_EXTRA
+    COBS        00 <COBS of payload and CRC-16/XMODEM> 00
+
+Each framing is two functions. ``look`` reads the head at one place of a buffer and says from where to where
+the packet goes; its rest need not be there. ``check`` takes a whole packet and gives what decoders get.
+"""
+
+import binascii
+import re
+from collections.abc import Callable
+from functools import cache
+from itertools import accumulate
+from typing import Literal, NamedTuple, TypeAlias
+
+NMEA_LONGEST = 256
+COBS_LONGEST = 300
+UBX_LONGEST = 4096
+MORE: Literal["more"] = "more"
+
+Place: TypeAlias = "tuple[int, int] | Literal['more'] | None"
+"""Start and end of the packet; ``more``: its head is not whole yet; None: no packet."""
+
+
+class Framing(NamedTuple):
+    """``heads`` are the bytes at which to look; ``check`` gives None where the checksum is wrong, and nothing
+    (no bytes) for a good packet that no decoder wants."""
+
+    heads: bytes
+    look: Callable[[bytearray, int], Place]
+    check: Callable[[bytes], bytes | None]
+
+
+_SENTENCE = re.compile(rb"[$!][\x20-\x23\x25-\x29\x2b-\x7e]*\*[0-9A-Fa-f]{2}")
+_CUT_SENTENCE = re.compile(rb"[$!][\x20-\x23\x25-\x29\x2b-\x7e]*(?:\*[0-9A-Fa-f]?)?\Z")
+
+
+def look_nmea(buffer: bytearray, at: int) -> Place:
+    """A sentence with its checksum; one without is no packet (a cut one would pass for whole)."""
+    found = _SENTENCE.match(buffer, at, at + NMEA_LONGEST)
+    if found is not None:
+        return at, found.end()
+    return MORE if len(buffer) - at < NMEA_LONGEST and _CUT_SENTENCE.match(buffer, at) else None
+
+
+def check_nmea(sentence: bytes) -> bytes | None:
+    folded = int.from_bytes(sentence[1:-3], "little")  # at most 256 bytes; their xor falls into the lowest
+    for bits in (1024, 512, 256, 128, 64, 32, 16, 8):
+        folded ^= folded >> bits
+    return sentence if folded & 0xFF == int(sentence[-2:], 16) else None
+
+
+def look_ubx(buffer: bytearray, at: int) -> Place:
+    """One longer than a navigation message can be is noise."""
+    head = buffer[at : at + 6]
+    if len(head) > 1 and head[1] != 0x62:
+        return None
+    if len(head) < 6:
+        return MORE
+    length = 8 + head[4] + 256 * head[5]
+    return (at, at + length) if length <= UBX_LONGEST else None
+
+
+def check_ubx(frame: bytes) -> bytes | None:
+    body = frame[2:-2]
+    if sum(body) & 0xFF != frame[-2] or sum(accumulate(body)) & 0xFF != frame[-1]:
+        return None
+    return frame
+
+
+def look_rtcm3(buffer: bytearray, at: int) -> Place:
+    head = buffer[at : at + 3]
+    if len(head) > 1 and head[1] > 3:
+        return None
+    return MORE if len(head) < 3 else (at, at + 6 + 256 * head[1] + head[2])
+
+
+def check_rtcm3(frame: bytes) -> bytes | None:
+    crc, table = 0, _crc24q_table()
+    for byte in frame:
+        crc = (crc << 8) & 0xFFFFFF ^ table[crc >> 16 ^ byte]
+    return None if crc else b""  # the CRC of all with its CRC is 0
+
+
+@cache
+def _crc24q_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte << 16
+        for _ in range(8):
+            crc = (crc << 1) ^ (0x1864CFB if crc & 0x800000 else 0)
+        table.append(crc)
+    return tuple(table)
+
+
+def look_mavlink(buffer: bytearray, at: int) -> Place:
+    """One whose id or flags we don't know can't be checked, and is no packet.
+
+    Version 1 has no fields that we don't know, so that a length that can't be gives noise away.
+    """
+    known, head = mavlink_ids(), buffer[at : at + 10]
+    if head[0] == 0xFE:
+        if len(head) < 6:
+            return MORE
+        _, longest = known.get(head[5], (b"", -1))
+        return (at, at + 8 + head[1]) if head[1] <= longest else None
+    if len(head) > 2 and head[2] > 1:
+        return None
+    if len(head) < 10:
+        return MORE
+    signature = 13 if head[2] else 0
+    return (at, at + 12 + head[1] + signature) if head[7] + 256 * head[8] + 65536 * head[9] in known else None
+
+
+def check_mavlink(frame: bytes) -> bytes | None:
+    from fastcrc.crc16 import mcrf4xx
+
+    number, start = (frame[5], 6) if frame[0] == 0xFE else (int.from_bytes(frame[7:10], "little"), 10)
+    end = start + frame[1]
+    crc = mcrf4xx(frame[1:end] + mavlink_ids()[number][0])
+    return frame if crc == frame[end] + 256 * frame[end + 1] else None
+
+
+@cache
+def mavlink_ids() -> dict[int, tuple[bytes, int]]:
+    """Each message id's CRC_EXTRA and longest payload, of the dialect that holds most others.
+
+    It takes 50 ms, when the first head is seen.
+    """
+    from pymavlink.dialects.v20.ardupilotmega import mavlink_map
+
+    return {number: (bytes([kind.crc_extra]), kind.unpacker.size) for number, kind in mavlink_map.items()}
+
+
+def look_cobs(buffer: bytearray, at: int) -> Place:
+    """A frame ends at the zero ``at``, and that zero is left where it is: it may open the next."""
+    start = buffer.rfind(0, max(0, at - COBS_LONGEST), at)
+    return (start, at) if start >= 0 and at - start >= 4 else None
+
+
+def check_cobs(frame: bytes) -> bytes | None:
+    from cobs import cobs
+
+    try:
+        content = bytes(cobs.decode(frame[1:]))
+    except cobs.DecodeError:
+        return None
+    if len(content) < 3 or binascii.crc_hqx(content, 0) != 0:  # the CRC of all with its CRC is 0
+        return None
+    return content[:-2]
+
+
+FRAMINGS: dict[str, Framing] = {
+    "nmea": Framing(b"$!", look_nmea, check_nmea),
+    "ubx": Framing(b"\xb5", look_ubx, check_ubx),
+    "rtcm3": Framing(b"\xd3", look_rtcm3, check_rtcm3),
+    "mavlink": Framing(b"\xfd\xfe", look_mavlink, check_mavlink),
+    "cobs": Framing(b"\0", look_cobs, check_cobs),
+}
