@@ -168,16 +168,15 @@ def spoil(packets: list[bytes], harm: str, noise: random.Random) -> tuple[bytes,
 def test_of_a_noisy_line_every_packet_that_is_still_whole_is_given(protocol: str, harm: str) -> None:
     noise = random.Random(f"{protocol} {harm}")
     packets = {
-        "nmea": [RMC, GGA, AIS],
+        "nmea": [RMC.strip(), GGA.strip(), AIS.strip()],
         "ubx": [ubx.encode(0x35, noise.randbytes(12 * count)) for count in range(2, 40)],
-        "mavlink": [MAV1, MAV2, SIGNED],
+        "mavlink": [MAV1, MAV2],  # a signature is not under the checksum: one cut short takes the next head
     }[protocol]
     stream, whole = spoil(noise.choices(packets, k=1500), harm, noise)
     sniffer, given = Sniffer((protocol,)), Counter[bytes]()
     for start in range(0, len(stream), 64):
         given.update(packet.data for packet in sniffer.feed(stream[start : start + 64]))
-    missing = sum((Counter({packet.strip(b"\r\n"): n for packet, n in whole.items()}) - given).values())
-    assert missing <= 0.002 * whole.total(), f"{missing} of {whole.total()}"
+    assert (whole - given).total() <= 0.001 * whole.total()
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20))
