@@ -119,6 +119,8 @@ class Agent:
         for name, part in wanted.items():
             if name not in self.tasks:
                 self.start_part(name, part)
+        for note in config.notes():
+            log.warning("config_note", note=note)
         log.info(
             "config_running", device=config.device, sources=list(config.sources), rules=list(config.rules)
         )

@@ -24,6 +24,7 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
     for file in files:
         problems: list[Problem] = []
         warnings: list[str] = []
+        notes: list[str] = []
         try:
             config = read(file)
         except BadConfig as error:
@@ -34,6 +35,7 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
             lines = [f"{file}: {problems[0].message}"]
         else:
             lines = []
+            notes = list(config.notes())
             warnings = list(probe(config)) if env else []
             code = code or (1 if warnings else 0)
         if as_json:
@@ -41,10 +43,13 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
                 {"line": problem.line, "path": problem.path, "message": problem.message}
                 for problem in problems
             ]
-            print(json.dumps({"file": str(file), "ok": not lines, "errors": found, "warnings": warnings}))
+            answer = {"file": str(file), "ok": not lines, "errors": found, "warnings": warnings}
+            print(json.dumps(answer | {"notes": notes}))
             continue
         for line in lines:
             click.echo(line, err=True)
+        for note in notes:
+            click.echo(f"{file}: note: {note}", err=True)
         for warning in warnings:
             click.echo(f"{file}: {warning}", err=True)
         if not lines and not warnings:

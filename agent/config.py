@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from agent.durations import Duration
+from agent.parts import RulePart, Surroundings
 from agent.paths import NearPath
 from agent.rules import Rule
+from agent.schedule import Hours, Schedule, ZoneName
 from agent.transport import Broker
 from agent.vision.camera import Camera
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
@@ -37,6 +40,8 @@ class Place(Section):
     post: str
     lat: float | None = Field(default=None, ge=-90, le=90)
     lon: float | None = Field(default=None, ge=-180, le=180)
+    timezone: ZoneName = "UTC"
+    """In which schedules are read, such as Asia/Shanghai."""
 
 
 class Duty(Section):
@@ -44,7 +49,7 @@ class Duty(Section):
 
     unit: str
     responsible: str
-    schedule: str | None = None
+    schedule: Hours | None = None
     route: NearPath | None = None
 
 
@@ -73,6 +78,8 @@ class Config(Section):
     kind: Literal["checkpoint_camera", "patrol_boat", "drone_ground_station", "metro_post", "watch_point"]
     place: Place
     duty: Duty | None = None
+    holidays: tuple[date, ...] = Field(default=(), max_length=1000)
+    """The days that PH means in schedules."""
     broker: Broker
     data: Data = Data()
     reporting: Reporting = Reporting()
@@ -81,32 +88,72 @@ class Config(Section):
 
     def disagreements(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """What no part can see alone: rules that name a source, zone or label which is not there."""
-        cameras = {name: source for name, source in self.sources.items() if isinstance(source, Camera)}
         for name, rule in self.rules.items():
-            camera = getattr(rule, "camera", None)
-            source = getattr(rule, "source", None)
-            if source is not None and source not in self.sources:
-                yield (
-                    ("rules", name, "source"),
-                    f"no source {source!r}; {alternatives(source, self.sources)}",
-                )
-            if camera is None:
-                continue
-            if camera not in cameras:
-                yield ("rules", name, "camera"), f"no camera {camera!r}; {alternatives(camera, cameras)}"
-                continue
-            zones, watched = cameras[camera].zones, cameras[camera].detector.labels
-            zone = getattr(rule, "zone", None)
-            if zone is not None and zone not in zones:
-                yield ("rules", name, "zone"), f"no zone {zone!r} on {camera}; {alternatives(zone, zones)}"
-            for label in getattr(rule, "labels", ()):
-                if watched is not None and label not in watched:
-                    yield (
-                        ("rules", name, "labels"),
-                        f"{camera} does not watch for {label!r}; {alternatives(label, watched)}",
-                    )
+            for key, message in (*self._source_of(rule), *self._camera_of(rule)):
+                yield ("rules", name, key), message
         if (self.place.lat is None) != (self.place.lon is None):
             yield ("place",), "lat and lon go together"
+
+    def _source_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
+        """Whether the rule's source is there, and one that says what the rule hears."""
+        source = getattr(rule, "source", None)
+        if source is None:
+            return
+        if source not in self.sources:
+            yield "source", f"no source {source!r}; {alternatives(source, self.sources)}"
+        elif not _may_say(self.sources[source], rule.hears):
+            kind = self.sources[source].kind
+            fit = [name for name, other in self.sources.items() if _may_say(other, rule.hears)]
+            yield "source", f"{source} is a {kind} and tells no {rule.hears}; {alternatives(source, fit)}"
+
+    def _camera_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
+        """Whether the rule's camera is there, with its zone, and watches for what the rule does."""
+        camera = getattr(rule, "camera", None)
+        if camera is None:
+            return
+        cameras = {name: source for name, source in self.sources.items() if isinstance(source, Camera)}
+        if camera not in cameras:
+            yield "camera", f"no camera {camera!r}; {alternatives(camera, cameras)}"
+            return
+        zones, watched = cameras[camera].zones, cameras[camera].detector.labels
+        zone = getattr(rule, "zone", None)
+        if zone is not None and zone not in zones:
+            yield "zone", f"no zone {zone!r} on {camera}; {alternatives(zone, zones)}"
+        for key in ("labels", "vessels"):
+            for label in getattr(rule, key, ()):
+                if watched is not None and label not in watched:
+                    yield key, f"{camera} does not watch for {label!r}; {alternatives(label, watched)}"
+
+    def surroundings(self) -> Surroundings:
+        """What rules may take from here."""
+        place, duty = self.place, self.duty
+        return Surroundings(
+            timezone=place.timezone,
+            holidays=frozenset(self.holidays),
+            post=place.post,
+            lat=place.lat,
+            lon=place.lon,
+            duty=duty.schedule if duty else None,
+            route=duty.route if duty else None,
+        )
+
+    def notes(self) -> Iterator[str]:
+        """What is right as far as anybody can tell, but should be said aloud."""
+        if "timezone" not in self.place.model_fields_set:
+            read = ", ".join(name for name, rule in self.rules.items() if _needs_zone(rule))
+            if read:
+                yield f"the hours of {read} are read in UTC; set place.timezone, such as Asia/Shanghai"
+
+
+def _may_say(source: Any, kind: str | None) -> bool:
+    """Whether a source can say values of a kind, as far as it knows."""
+    gives: frozenset[str] | None = getattr(source, "gives", None)
+    return kind is None or gives is None or kind in gives
+
+
+def _needs_zone(rule: RulePart) -> bool:
+    """Whether some hours of the rule are others in another time zone."""
+    return any(isinstance(value, Schedule) and value.needs_zone() for value in dict(rule).values())
 
 
 def digest(text: str) -> str:
@@ -132,9 +179,16 @@ def parse(text: str, *, name: str, base: Path) -> Config:
     problems = [
         Problem(line_of(tree, path), ".".join(path), message) for path, message in config.disagreements()
     ]
+    rules = {}
+    for rule_name, rule in config.rules.items():
+        try:
+            rules[rule_name] = rule.settled(config.surroundings())
+        except ValueError as error:
+            path = ("rules", rule_name)
+            problems.append(Problem(line_of(tree, path), ".".join(path), str(error)))
     if problems:
         raise BadConfig(sorted(problems, key=lambda problem: problem.line), name)
-    return config
+    return config.model_copy(update={"rules": rules})
 
 
 def _problem(detail: ErrorDetails, tree: Any) -> Problem:

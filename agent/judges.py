@@ -36,7 +36,7 @@ class Judges:
             del self._judges[name]
         for name, rule in rules.items():
             if name not in self._judges:
-                self._judges[name] = (rule, rule.start())
+                self._judges[name] = (rule, rule.begin())
         return ended
 
     def hear(self, observation: Observation, at: datetime, now_s: float) -> list[Alert]:

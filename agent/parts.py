@@ -1,15 +1,18 @@
 """What a source and a rule are. Parts are told by their shape; each is a frozen model with one method."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from agent.durations import Duration
 from agent.observations import Observation, Value
+from agent.schedule import Hours, Schedule
 from models.detection import Box
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
@@ -69,15 +72,86 @@ class Over:
 Judge: TypeAlias = Callable[[Observation], Iterable[Finding | Over]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the rest of the configuration knows that a rule may need; WGS-84."""
+
+    timezone: str = "UTC"
+    holidays: frozenset[date] = frozenset()
+    post: str | None = None
+    lat: float | None = None
+    lon: float | None = None
+    duty: Schedule | None = None
+    route: Path | None = None
+
+
 class RulePart(BaseModel):
     """What every rule lets a technician set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    hears: ClassVar[str | None] = None
+    """The kind of value that a rule's ``source`` must say, such as ``fix``; None where any will do."""
+
+    schedule: Hours | None = None
+    """When it judges; always, if it is not set."""
     severity: Severity = "warning"
     need_ack: bool = False
     cool_down: Duration = timedelta(0)
     """How long the fact must be over before its alert ends; if it comes back sooner, it is the same alert."""
+
+    @abstractmethod
+    def start(self) -> Judge:
+        """A fresh judge: a pure function of what it was shown, in order. It never looks at a clock."""
+
+    def begin(self) -> Judge:
+        """`start`, told only while the schedule is open: what the agent runs."""
+        return self.start() if self.schedule is None else only_while(self.schedule, self.start())
+
+    def settled(self, around: Surroundings) -> Self:
+        """This rule with what it takes from elsewhere. ValueError says what is missing there."""
+        if self.schedule is None:
+            return self
+        return self.model_copy(update={"schedule": here(self.schedule, around)})
+
+
+def here(schedule: Schedule, around: Surroundings) -> Schedule:
+    """The schedule as it is read at the device's place. ValueError where it needs to know more."""
+    if schedule.needs_sun() and around.lat is None:
+        raise ValueError(
+            f"{schedule.text!r} needs to know where the sun rises: set place.lat and place.lon,"
+            " or write hours such as 18:00-06:00"
+        )
+    return schedule.at(around.timezone, around.holidays, around.lat, around.lon)
+
+
+def only_while(schedule: Schedule, judge: Judge) -> Judge:
+    """``judge``, heard only in the hours of ``schedule``.
+
+    It sees everything at all times, so that what began before the hours is told when they begin, with its
+    true beginning. What still is so when they end is over then, and its end says why.
+    """
+    so: dict[str, Finding] = {}
+    minute, was_open = -1, False
+
+    def judge_in_hours(observation: Observation) -> Iterable[Finding | Over]:
+        nonlocal minute, was_open
+        before, this_minute = was_open, int(observation.at.timestamp() // 60)
+        if this_minute != minute:
+            minute, was_open = this_minute, schedule.open(observation.at)
+        if before and not was_open:
+            yield from [Over(key, f"outside its hours ({schedule.text})") for key in so]
+        for fact in judge(observation):
+            if isinstance(fact, Finding):
+                so[fact.key] = fact
+            else:
+                so.pop(fact.key, None)
+            if was_open and before:
+                yield fact
+        if was_open and not before:
+            yield from list(so.values())
+
+    return judge_in_hours
 
 
 class Rule(Protocol):

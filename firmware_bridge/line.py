@@ -97,6 +97,8 @@ class SerialLine(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pause_s: ClassVar[float] = PAUSE_S
+    gives: ClassVar[frozenset[str] | None] = None
+    """The kinds of value that it can say, so that a rule on another kind is refused; None: not told."""
     longest_wait_s: ClassVar[float] = 2.0
     """Looking whether a port is back is cheap: the supervisor waits no longer than this."""
 

@@ -271,6 +271,7 @@ class SensorBoard(SerialLine):
     kind: Literal["sensor_board"] = "sensor_board"
     outputs: tuple[OutputName, ...] = ()
 
+    gives: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
     pause_s: ClassVar[float] = 0.1
 
     def decoder(self) -> SensorBoardDecoder:

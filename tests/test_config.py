@@ -1,6 +1,7 @@
 """What a technician writes wrong, and what he is told: file, line, path, and what would be right."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,10 @@ WRONG = [
     ("a list", "- 1\n", ["c.yaml:1: a configuration is a mapping (key: value); see configs/ for examples"]),
     ("empty", "", ["c.yaml:1: a configuration is a mapping (key: value); see configs/ for examples"]),
     ("deep", "a: " + "[" * 200 + "]" * 200, ["c.yaml:1: nested deeper than 32"]),
+    ("wrong kind of source", swap("kind: silence, source: gnss", "kind: switch, name: panic, source: cam1"), ["c.yaml:17: rules.quiet.source: cam1 is a camera and tells no switch; known: gnss"]),
+    ("hours", swap("source: gnss", "source: gnss, schedule: Mo-Fr 8-18"), ["c.yaml:17: rules.quiet.schedule: '8-18' are no hours; write days and hours such as 'Mo-Fr 22:00-06:00; Sa,Su 00:00-24:00', with day, night, PH, off or 24/7"]),
+    ("zone of time", swap("lat: 32.1", "timezone: Asia/Shangai, lat: 32.1"), ["c.yaml:4: place.timezone: no time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'? Names are those of IANA, such as Asia/Shanghai"]),
+    ("night nowhere", swap(", lat: 32.1, lon: 118.7", "").replace("source: gnss", "source: gnss, schedule: night"), ["c.yaml:17: rules.quiet: 'night' needs to know where the sun rises: set place.lat and place.lon, or write hours such as 18:00-06:00"]),
     ("large", "a: " + "x" * 300_000, ["c.yaml:1: larger than 256 KiB"]),
 ]  # fmt: skip
 
@@ -122,6 +127,31 @@ def test_the_schema_is_one_and_takes_the_shipped_configurations() -> None:
     for path in CONFIGS:
         assert list(validator.iter_errors(YAML(typ="safe").load(path.read_text()))) == []
     assert list(validator.iter_errors({"schema_version": 1, "device": "x", "kund": "y"}))
+
+
+def test_hours_that_are_read_in_utc_for_want_of_a_zone_are_said_aloud() -> None:
+    hours = swap("source: gnss", 'source: gnss, schedule: "Mo-Fr 22:00-06:00"')
+    noted = list(parse(hours, name="c.yaml", base=Path()).notes())
+    assert noted == ["the hours of quiet are read in UTC; set place.timezone, such as Asia/Shanghai"]
+    for text in (
+        GOOD,
+        hours.replace("lat: 32.1", "timezone: UTC, lat: 32.1"),
+        swap("gnss}", "gnss, schedule: 24/7}"),
+    ):
+        assert list(parse(text, name="c.yaml", base=Path()).notes()) == []
+
+
+def test_a_rule_knows_the_zone_and_the_holidays_of_its_schedule() -> None:
+    text = (
+        swap("source: gnss", 'source: gnss, schedule: "Mo-Su 08:00-18:00; PH off"')
+        + "holidays: [2026-10-01]\n"
+    )
+    rule = parse(
+        text.replace("lat: 32.1", "timezone: Asia/Shanghai, lat: 32.1"), name="c.yaml", base=Path()
+    ).rules["quiet"]
+    assert rule.schedule is not None
+    at = [datetime(2026, 10, day, 0, 30, tzinfo=UTC) for day in (1, 2)]  # 08:30 in China
+    assert [rule.schedule.open(one) for one in at] == [False, True]
 
 
 @settings(deadline=None)

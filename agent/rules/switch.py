@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from agent.observations import Observation
 from agent.parts import Finding, Judge, Over, RulePart
@@ -11,6 +11,8 @@ from firmware_bridge.readings import Switch
 
 class SwitchRule(RulePart):
     """A finding while the switch ``name`` of ``source`` is ``on`` (or off, with ``on: false``)."""
+
+    hears: ClassVar[str | None] = "switch"
 
     kind: Literal["switch"] = "switch"
     source: str

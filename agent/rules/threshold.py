@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,8 @@ class Threshold(RulePart):
     Limits are in the reading's own unit. It is over once the value is back by ``hysteresis``, so that one
     that hovers at the limit is one alert. A source that falls silent decides nothing: that is `silence`.
     """
+
+    hears: ClassVar[str | None] = "reading"
 
     kind: Literal["threshold"] = "threshold"
     source: str

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -41,6 +41,8 @@ class Camera(BaseModel):
     """A camera: V4L2 (a number or /dev/video…), a file, rtsp:// or http://; a file plays at its own speed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gives: ClassVar[frozenset[str]] = frozenset({"sighting"})
 
     kind: Literal["camera"] = "camera"
     url: str = Field(min_length=1)
