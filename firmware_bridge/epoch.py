@@ -1,8 +1,12 @@
 """What receivers of every protocol have in common: an epoch's burst, and weeks counted modulo 1024."""
 
 import math
+from collections import deque
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeAlias
+
+from firmware_bridge.readings import Fix, Value
 
 NOT_BEFORE = date(2026, 11, 1)
 """No receiver that is alive says less: this was written later."""
@@ -11,6 +15,7 @@ HORIZON = timedelta(days=10 * 365)
 ROLLOVER = timedelta(weeks=1024)
 STEADY = 3
 """So many epochs must have ended with the same packet before it is trusted to end the next."""
+SAME_EPOCH = timedelta(milliseconds=20)
 EARTH_M = 6_371_000.0
 
 Position: TypeAlias = tuple[float, float]
@@ -45,6 +50,34 @@ class Cycle:
         self._closer, self._steady = None, 0
 
 
+@dataclass(frozen=True, slots=True)
+class Satellite:
+    """One satellite in a receiver's sky; ``talker`` names its constellation (GP, GL, GA, GB)."""
+
+    talker: str
+    number: int
+    elevation_deg: int
+    azimuth_deg: int
+    cn0_dbhz: int | None = None
+    used: bool = False
+
+
+class Once:
+    """An epoch that several decoders of one line speak of is told by the first."""
+
+    def __init__(self) -> None:
+        self._told: deque[tuple[object, datetime]] = deque(maxlen=6)
+
+    def passes(self, decoder: object, value: Value) -> bool:
+        """Whether ``value`` is to be told."""
+        if not isinstance(value, Fix) or value.time is None:
+            return True
+        if any(who is not decoder and abs(value.time - time) <= SAME_EPOCH for who, time in self._told):
+            return False
+        self._told.append((decoder, value.time))
+        return True
+
+
 def unroll(moment: datetime, not_before: date | None) -> tuple[datetime | None, int | None]:
     """A receiver's time, and how many weeks were added to make it possible.
 
@@ -66,3 +99,15 @@ def metres(one: Position, other: Position) -> float:
     north = math.radians(other[0] - one[0])
     east = math.radians((other[1] - one[1] + 180) % 360 - 180) * math.cos(math.radians(one[0]))
     return math.hypot(north, east) * EARTH_M
+
+
+def from_earth_centre(x: float, y: float, z: float) -> Position | None:
+    """Latitude and longitude on WGS-84 of a point near its surface, by Bowring; None for one far from it."""
+    across = math.hypot(x, y)
+    if not 6_300_000 < math.hypot(across, z) < 6_500_000:
+        return None
+    a, b = 6_378_137.0, 6_356_752.314245
+    angle = math.atan2(z * a, across * b)
+    north = z + (a * a - b * b) / b * math.sin(angle) ** 3
+    lat = math.atan2(north, across - (a * a - b * b) / a * math.cos(angle) ** 3)
+    return round(math.degrees(lat), 8), round(math.degrees(math.atan2(y, x)), 8)

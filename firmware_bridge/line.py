@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from firmware_bridge.epoch import Once
 from firmware_bridge.port import open_port
 from firmware_bridge.readings import LineState, Value
 from firmware_bridge.sniff import Packet, Sniffer
@@ -56,6 +57,7 @@ class Ear:
     def __init__(self, decoders: Sequence[Decoder]) -> None:
         self.decoders = tuple(decoders)
         self.sniffer = Sniffer(sorted({framing for one in decoders for framing in one.framings}))
+        self._once = Once()
 
     def hear(self, data: bytes) -> list[Value]:
         """What the packets that are complete now say; each goes to those who know its framing."""
@@ -65,11 +67,17 @@ class Ear:
             for decoder in self.decoders
             if packet.protocol in decoder.framings
             for value in decoder.feed(packet.data)
+            if self._once.passes(decoder, value)
         ]
 
     def pause(self) -> list[Value]:
         """The line is quiet: what was held back."""
-        return [value for decoder in self.decoders for value in decoder.pause()]
+        return [
+            value
+            for decoder in self.decoders
+            for value in decoder.pause()
+            if self._once.passes(decoder, value)
+        ]
 
     def replies(self) -> bytes:
         """What is to be sent back once the values given so far are kept."""

@@ -15,11 +15,10 @@ against pynmeagps over all recordings. Source: NMEA 0183 v4.11, and gpsd's regre
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal, TypeAlias
 
-from firmware_bridge.epoch import NOT_BEFORE
+from firmware_bridge.epoch import NOT_BEFORE, Satellite
 from firmware_bridge.fixes import KNOT_MPS, Fixes
 from firmware_bridge.line import SerialLine
 from firmware_bridge.readings import Fix, GnssState, Value
@@ -168,18 +167,6 @@ class Nmea(SerialLine):
 
     def decoder(self) -> NmeaDecoder:
         return NmeaDecoder(self.not_before)
-
-
-@dataclass(frozen=True, slots=True)
-class Satellite:
-    """One satellite in a receiver's sky; ``talker`` names its constellation (GP, GL, GA, GB)."""
-
-    talker: str
-    number: int
-    elevation_deg: int
-    azimuth_deg: int
-    cn0_dbhz: int | None = None
-    used: bool = False
 
 
 def encode(fix: Fix, sky: tuple[Satellite, ...] = ()) -> bytes:

@@ -1,29 +1,40 @@
 """GNSS over u-blox UBX: frames in, one `Fix` an epoch out, gated by the receiver's own validity flags.
 
-    B5 62 class id length(2, little endian) payload checksum(2)     class 01 is NAV; iTOW names the epoch
-    07 PVT      all of it in one message
-    02 POSLLH   position: no fix unless 03 STATUS or 06 SOL of the same epoch says so
-    04 DOP   12 VELNED   21 TIMEUTC   61 EOE, the epoch's end
+    B5 62 class id length(2, little endian) payload checksum(2)
 
-Source: u-blox M8 and F9 interface descriptions, and gpsd's regression logs.
+    01 NAV   iTOW names the epoch
+       07 PVT      all of it in one message
+       02 POSLLH   position: no fix unless 03 STATUS or 06 SOL (earth-centred position) of the epoch says so
+       04 DOP   12 VELNED   20 TIMEGPS   21 TIMEUTC   30 SVINFO   35 SAT   61 EOE, the epoch's end
+    0A MON and 27 SEC   see surroundings.py
+
+Source: u-blox M8 and F9 interface descriptions, gpsd's regression logs; pyubx2 checks it in the tests.
 """
 
 import struct
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
 
-from firmware_bridge.line import SerialLine
-from firmware_bridge.readings import Fix, Value
+from firmware_bridge import surroundings
+from firmware_bridge.epoch import NOT_BEFORE, Cycle, Position, Satellite, from_earth_centre, unroll
+from firmware_bridge.line import Decoder, SerialLine
+from firmware_bridge.nmea import NmeaDecoder
+from firmware_bridge.readings import Fix, GnssState, Value
+from firmware_bridge.surroundings import Surroundings
 
 NAV = 0x01
-POSLLH, STATUS, DOP, SOL, PVT, VELNED, TIMEUTC, EOE = 0x02, 0x03, 0x04, 0x06, 0x07, 0x12, 0x21, 0x61
-SHORTEST = {POSLLH: 28, STATUS: 16, DOP: 18, SOL: 52, PVT: 84, VELNED: 36, TIMEUTC: 20, EOE: 4}
-"""Bytes of payload; newer receivers may send more, never fewer."""
+POSLLH, STATUS, DOP, SOL, PVT, VELNED, TIMEGPS, TIMEUTC, SVINFO, SAT, EOE = (
+    0x02, 0x03, 0x04, 0x06, 0x07, 0x12, 0x20, 0x21, 0x30, 0x35, 0x61,
+)  # fmt: skip
 MODES: dict[int, Literal["2d", "3d"]] = {2: "2d", 3: "3d", 4: "3d"}
 """gpsFix: 1 is dead reckoning alone and 5 time alone, which are no live position."""
+LEAP_S = 18
+"""GPS is ahead of UTC by this much since 2017, until the receiver says otherwise."""
+GPS_BEGAN = datetime(1980, 1, 6, tzinfo=UTC)
 
-_PVT = struct.Struct("<IH6BIi4B4i2I5i")
+_PVT = struct.Struct("<IH6BIi4B4i2I5i2IHB")
 
 
 @dataclass(slots=True)
@@ -34,100 +45,151 @@ class _Epoch:
     judged: bool = False
     refused: bool = False
     mode: Literal["2d", "3d"] | None = None
-    position: tuple[float, float] | None = None
+    position: Position | None = None
     time: datetime | None = None
-    alt_m: float | None = None
-    satellites: int | None = None
-    hdop: float | None = None
-    error_m: float | None = None
-    speed_mps: float | None = None
-    course_deg: float | None = None
+    week: int | None = None
+    told: bool = False
+    known: dict[str, Any] = field(default_factory=dict)
+    """The other fields of `Fix`."""
 
 
 class UbxDecoder:
-    """Checked frames in, values out. ``bad`` counts those whose content cannot be."""
+    """Checked frames in, values out. ``not_before``: see `Ubx`; without it times stay as they are."""
 
     framings = ("ubx",)
 
-    def __init__(self) -> None:
+    def __init__(self, not_before: date | None = None) -> None:
         self.bad = 0
+        self._not_before = not_before
         self._epoch: _Epoch | None = None
+        self._cycle = Cycle()
+        self._leap_s = LEAP_S
+        self._surroundings = Surroundings()
+        self._takes: dict[tuple[int, int], tuple[int, Callable[[_Epoch, bytes], None]]] = {
+            (NAV, PVT): (84, self._pvt), (NAV, POSLLH): (28, self._posllh), (NAV, SOL): (52, self._sol),
+            (NAV, STATUS): (16, self._status), (NAV, DOP): (18, self._dop), (NAV, VELNED): (36, self._velned),
+            (NAV, TIMEGPS): (16, self._timegps), (NAV, TIMEUTC): (20, self._timeutc),
+            (NAV, SVINFO): (8, self._svinfo), (NAV, SAT): (8, self._sat), (NAV, EOE): (4, lambda *_: None),
+        }  # fmt: skip
+        """By class and id: the shortest payload (newer receivers send more, never less), and its meaning."""
 
     def feed(self, frame: bytes) -> list[Value]:
-        """The fix of the epoch before, when this frame begins another or ends it."""
-        kind, payload = frame[3], frame[6:-2]
-        if frame[2] != NAV or kind not in SHORTEST:
+        """An epoch's fix, with the message that usually ends it, or at the latest when the next begins."""
+        if len(frame) < 8:
             return []
-        if len(payload) < SHORTEST[kind]:
+        kind, payload = (frame[2], frame[3]), frame[6:-2]
+        if kind in surroundings.KINDS:
+            self._surroundings.notice(kind, payload)
+            return []
+        if kind not in self._takes:
+            return []
+        least, take = self._takes[kind]
+        if len(payload) < least:
             self.bad += 1
             return []
-        (tow_ms,) = struct.unpack_from("<I", payload)
-        over = self._epoch is not None and self._epoch.tow_ms != tow_ms
-        values = self.pause() if over or kind == EOE else []
-        if kind != EOE:
-            if self._epoch is None:
-                self._epoch = _Epoch(tow_ms)
-            self._take(self._epoch, kind, payload)
+        tow_ms = int.from_bytes(payload[:4], "little")
+        values: list[Value] = []
+        if self._epoch is None or self._epoch.tow_ms != tow_ms:
+            values = self.pause()
+            self._epoch = _Epoch(tow_ms)
+        elif self._epoch.told and kind != (NAV, EOE):
+            self._cycle.mistaken()
+        take(self._epoch, payload)
+        closes = self._cycle.closes(kind)
+        if not self._epoch.told and (kind == (NAV, EOE) or closes):
+            values += self._tell(self._epoch)
         return values
 
     def pause(self) -> list[Value]:
         """The line fell quiet, or ended: the fix of the epoch so far, once."""
-        epoch, self._epoch = self._epoch, None
-        if epoch is None or not epoch.judged:
-            return []
-        if epoch.refused or epoch.mode is None or epoch.position is None:
-            return [Fix(mode="none", time=epoch.time)]
-        lat, lon = epoch.position
-        return [
-            Fix(
-                mode=epoch.mode,
-                lat=lat,
-                lon=lon,
-                time=epoch.time,
-                alt_m=epoch.alt_m if epoch.mode == "3d" else None,
-                satellites=epoch.satellites,
-                hdop=epoch.hdop,
-                error_m=epoch.error_m,
-                speed_mps=epoch.speed_mps,
-                course_deg=epoch.course_deg,
-            )
-        ]
+        if self._epoch is None or self._epoch.told:
+            return self._surroundings.told()
+        self._cycle.ended()
+        return self._tell(self._epoch)
 
     def replies(self) -> bytes:
         """Nothing: it only listens."""
         return b""
 
-    def _take(self, epoch: _Epoch, kind: int, payload: bytes) -> None:
-        if kind == PVT:
-            self._take_pvt(epoch, payload)
-        elif kind == POSLLH:
-            lon, lat, _, alt_mm, error_mm = struct.unpack_from("<4iI", payload, 4)
-            self._place(epoch, lat, lon, alt_mm, error_mm)
-        elif kind == STATUS:
-            _judge(epoch, payload[4], payload[5])
-        elif kind == SOL:
-            _judge(epoch, payload[10], payload[11])
-            epoch.satellites = payload[47]
-        elif kind == DOP:
-            epoch.hdop = struct.unpack_from("<H", payload, 12)[0] / 100
-        elif kind == VELNED:
-            speed, course = struct.unpack_from("<Ii", payload, 20)  # cm/s, 1e-5 degrees
-            epoch.speed_mps, epoch.course_deg = speed / 100, round(course / 1e5, 2)
-        elif payload[19] & 4:  # TIMEUTC with its leap seconds known
-            nano, *clock = struct.unpack_from("<iH5B", payload, 8)
-            epoch.time = self._moment(clock, nano)
+    def _tell(self, epoch: _Epoch) -> list[Value]:
+        epoch.told = True
+        if not epoch.judged:
+            return self._surroundings.told()
+        moment, weeks = epoch.time or self._gps_time(epoch), None
+        if moment is not None:
+            moment, weeks = unroll(moment, self._not_before)
+        sky = {key: epoch.known[key] for key in ("satellites_seen", "cn0_dbhz") if key in epoch.known}
+        if epoch.refused or epoch.mode is None or epoch.position is None:
+            return [Fix(mode="none", time=moment, rollover_weeks=weeks, **sky), *self._surroundings.told()]
+        lat, lon = epoch.position
+        known = epoch.known if epoch.mode == "3d" else epoch.known | {"alt_m": None}
+        return [
+            Fix(mode=epoch.mode, lat=lat, lon=lon, time=moment, rollover_weeks=weeks, **known),
+            *self._surroundings.told(),
+        ]
 
-    def _take_pvt(self, epoch: _Epoch, payload: bytes) -> None:
+    # The messages.
+
+    def _pvt(self, epoch: _Epoch, payload: bytes) -> None:
         fields = _PVT.unpack_from(payload)
         valid, nano, mode, flags, satellites = fields[7], fields[9], fields[10], fields[11], fields[13]
         lon, lat, _, alt_mm, error_mm = fields[14:19]
         if valid & 3 == 3:  # date and time
             epoch.time = self._moment(list(fields[1:7]), nano)
         _judge(epoch, mode, flags)
-        epoch.satellites = satellites
-        epoch.speed_mps, epoch.course_deg = fields[23] / 1000, round(fields[24] / 1e5, 2)
+        epoch.known["satellites"] = satellites if satellites < 200 else None
+        self._move(epoch, fields[23] / 1000, fields[24])
         if not epoch.refused:
             self._place(epoch, lat, lon, alt_mm, error_mm)
+
+    def _posllh(self, epoch: _Epoch, payload: bytes) -> None:
+        lon, lat, _, alt_mm, error_mm = struct.unpack_from("<4iI", payload, 4)
+        self._place(epoch, lat, lon, alt_mm, error_mm)
+
+    def _status(self, epoch: _Epoch, payload: bytes) -> None:
+        _judge(epoch, payload[4], payload[5])
+        self._surroundings.note(spoofing=payload[7] >> 3 & 3)
+
+    def _sol(self, epoch: _Epoch, payload: bytes) -> None:
+        flags = payload[11]
+        _judge(epoch, payload[10], flags)
+        if flags & 12 == 12:  # week and time of week are known
+            epoch.week = struct.unpack_from("<H", payload, 8)[0]
+        epoch.known["satellites"] = payload[47] if payload[47] < 200 else None
+        if not epoch.refused and epoch.position is None:
+            x_cm, y_cm, z_cm, error_cm = struct.unpack_from("<3iI", payload, 12)
+            epoch.position = from_earth_centre(x_cm / 100, y_cm / 100, z_cm / 100)
+            if epoch.position is None:
+                self.bad += 1
+                epoch.refused = True
+            elif error_cm < 10_000_000:
+                epoch.known.setdefault("error_m", error_cm / 100)
+
+    def _dop(self, epoch: _Epoch, payload: bytes) -> None:
+        hdop = struct.unpack_from("<H", payload, 12)[0] / 100
+        epoch.known["hdop"] = hdop if hdop < 99 else None
+
+    def _velned(self, epoch: _Epoch, payload: bytes) -> None:
+        speed_cm, course = struct.unpack_from("<Ii", payload, 20)
+        self._move(epoch, speed_cm / 100, course)
+
+    def _timegps(self, epoch: _Epoch, payload: bytes) -> None:
+        week, leap_s, valid = struct.unpack_from("<HbB", payload, 8)
+        if valid & 3 == 3:
+            epoch.week = week
+        if valid & 4:
+            self._leap_s = leap_s
+
+    def _timeutc(self, epoch: _Epoch, payload: bytes) -> None:
+        if payload[19] & 4:  # its leap seconds are known
+            nano, *clock = struct.unpack_from("<iH5B", payload, 8)
+            epoch.time = self._moment(clock, nano)
+
+    def _svinfo(self, epoch: _Epoch, payload: bytes) -> None:
+        _sky(epoch, payload[12::12], payload[13::12])
+
+    def _sat(self, epoch: _Epoch, payload: bytes) -> None:
+        _sky(epoch, payload[10::12], payload[11::12])
 
     def _place(self, epoch: _Epoch, lat: int, lon: int, alt_mm: int, error_mm: int) -> None:
         """Takes a position that can be; one out of range, or 0/0, refuses the epoch."""
@@ -136,36 +198,88 @@ class UbxDecoder:
             epoch.refused = True
             return
         epoch.position = (lat / 1e7, lon / 1e7)
-        epoch.alt_m, epoch.error_m = alt_mm / 1000, error_mm / 1000
+        epoch.known["alt_m"] = alt_mm / 1000 if -1_000_000 < alt_mm < 100_000_000 else None
+        epoch.known["error_m"] = error_mm / 1000 if error_mm < 100_000_000 else None
+
+    def _move(self, epoch: _Epoch, speed_mps: float, course_1e5: int) -> None:
+        if 0 <= speed_mps <= 1000 and abs(course_1e5) <= 36_000_000:
+            epoch.known["speed_mps"] = speed_mps
+            epoch.known["course_deg"] = round(course_1e5 / 1e5 % 360, 2)
 
     def _moment(self, clock: list[int], nano: int) -> datetime | None:
+        """UTC to the millisecond, as NMEA of the same receiver says it."""
         year, month, day, hour, minute, second = clock
         try:
+            if not 1980 <= year < 2100 or second > 60:
+                raise ValueError(f"{year} is no year of ours")
             start = datetime(year, month, day, hour, minute, tzinfo=UTC)
-            return start + timedelta(seconds=second, microseconds=round(nano / 1000))
+            return start + timedelta(seconds=second, milliseconds=round(nano / 1e6))
         except (ValueError, OverflowError):
             self.bad += 1
             return None
 
+    def _gps_time(self, epoch: _Epoch) -> datetime | None:
+        if epoch.week is None or epoch.tow_ms >= 604_800_000:
+            return None
+        return GPS_BEGAN + timedelta(weeks=epoch.week, milliseconds=epoch.tow_ms, seconds=-self._leap_s)
+
 
 class Ubx(SerialLine):
-    """A u-blox receiver that speaks UBX."""
+    """A u-blox receiver that speaks UBX, or NMEA, or both: an epoch is told once.
+
+    ``not_before``: no time can be earlier; one that is was counted in weeks modulo 1024, and is corrected.
+    """
 
     kind: Literal["ubx"] = "ubx"
     baud: int = 9600
+    not_before: date | None = NOT_BEFORE
 
     def decoder(self) -> UbxDecoder:
-        return UbxDecoder()
+        return UbxDecoder(self.not_before)
+
+    def decoders(self) -> tuple[Decoder, ...]:
+        return (self.decoder(), NmeaDecoder(self.not_before))
 
 
-def encode(kind: int, payload: bytes) -> bytes:
-    """A NAV frame on the wire."""
-    body = struct.pack("<BBH", NAV, kind, len(payload)) + payload
+def frame(kind: int, payload: bytes, family: int = NAV) -> bytes:
+    """A message on the wire."""
+    body = struct.pack("<BBH", family, kind, len(payload)) + payload
     first = second = 0
     for byte in body:
         first = (first + byte) & 0xFF
         second = (second + first) & 0xFF
     return b"\xb5\x62" + body + bytes((first, second))
+
+
+def encode(fix: Fix, sky: tuple[Satellite, ...] = (), state: GnssState | None = None) -> bytes:
+    """A receiver's epoch for ``fix``: NAV-PVT, DOP, SAT and EOE; MON-RF and SEC-SIG for ``state``."""
+    at = fix.time or datetime.combine(NOT_BEFORE, datetime.min.time(), UTC)
+    tow_ms = round((at - GPS_BEGAN + timedelta(seconds=LEAP_S)) / timedelta(milliseconds=1)) % 604_800_000
+    known = fix.mode != "none" and fix.lat is not None and fix.lon is not None
+    mode = {"none": 0, "2d": 2, "3d": 3}[fix.mode]
+    alt_mm, error_mm = round((fix.alt_m or 0) * 1000), round((fix.error_m or 0) * 1000)
+    payload = _PVT.pack(
+        tow_ms, at.year, at.month, at.day, at.hour, at.minute, at.second, 7, 30, at.microsecond * 1000,
+        mode, int(known), 0, fix.satellites or 0, round((fix.lon or 0) * 1e7), round((fix.lat or 0) * 1e7),
+        alt_mm, alt_mm, error_mm or 0xFFFFFFFF, error_mm or 0xFFFFFFFF, 0, 0, 0,
+        round((fix.speed_mps or 0) * 1000), round((fix.course_deg or 0) * 1e5), 100, 18_000_000, 9999,
+        int(not known),
+    )  # fmt: skip
+    frames = [frame(PVT, payload.ljust(92, b"\0"))]
+    if fix.hdop is not None:
+        frames.append(frame(DOP, struct.pack("<I7H", tow_ms, 0, 0, 0, 0, round(fix.hdop * 100), 0, 0)))
+    if sky:
+        entries = b"".join(
+            struct.pack(
+                "<3Bbhhi", ("GP", "SB", "GA", "GB", "IM", "GQ", "GL").index(one.talker), one.number,
+                one.cn0_dbhz or 0, one.elevation_deg, one.azimuth_deg, 0, one.used << 3,
+            )
+            for one in sky
+        )  # fmt: skip
+        frames.append(frame(SAT, struct.pack("<IBBH", tow_ms, 1, len(sky), 0) + entries))
+    if state is not None:
+        frames += [frame(kind, payload, family) for family, kind, payload in surroundings.encode(state)]
+    return b"".join([*frames, frame(EOE, struct.pack("<I", tow_ms))])
 
 
 def _judge(epoch: _Epoch, mode: int, flags: int) -> None:
@@ -175,3 +289,11 @@ def _judge(epoch: _Epoch, mode: int, flags: int) -> None:
         epoch.refused = True
     elif epoch.mode != "2d":
         epoch.mode = MODES[mode]
+
+
+def _sky(epoch: _Epoch, cn0s: bytes, elevations: bytes) -> None:
+    """Satellites above the horizon or received (an unknown elevation is below it), and their mean C/N0."""
+    heard = [cn0 for cn0 in cn0s if 0 < cn0 < 100]
+    seen = sum(elevation <= 90 or cn0 > 0 for cn0, elevation in zip(cn0s, elevations, strict=False))
+    epoch.known["satellites_seen"] = seen
+    epoch.known["cn0_dbhz"] = round(sum(heard) / len(heard), 1) if heard else None

@@ -12,15 +12,12 @@ from tests.recordings import fixes, gnss_recordings, score
 
 RECORDINGS = gnss_recordings()
 needs_shared = pytest.mark.skipif(not RECORDINGS, reason="the recordings of ../shared are not here")
-LATER = {"ublox-aek-4t", "ublox8-uniqid-monhw"}
 
 
 @pytest.mark.needs_shared
 @needs_shared
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
 def test_recording(path: Path) -> None:
-    if path.stem in LATER:
-        pytest.skip("not yet")
     result = score(path)
     assert (result.found, result.false, result.twice) == (result.expected, 0, 0)
 

@@ -17,7 +17,7 @@ RMC = seal("GPRMC,061231.00,A,3206.972,N,11844.424,E,0.1,87.0,281126,,,A")
 GGA = seal("GPGGA,061231.00,3206.972,N,11844.424,E,1,08,0.9,12.5,M,,M,,")
 AIS = b"!AIVDM,1,1,,A,14eG;o@034o8sd<L9i:a;WF>062D,0*7D\r\n"
 FRAME = encode(REPORT, {"seq": 1, 0: 1850, 7: 0})
-UBX = ubx.encode(ubx.EOE, bytes.fromhex("00c07a01"))
+UBX = ubx.frame(ubx.EOE, bytes.fromhex("00c07a01"))
 OTHER = encode(REPORT, {"seq": 2, 0: 1851, 7: 1})
 MAV1 = bytes.fromhex("fe 09 01 01 01 00 04 00 00 00 02 03 51 04 03 0b 13")
 """HEARTBEAT, version 1, as pymavlink packs it; the same in version 2, and one that is signed."""
