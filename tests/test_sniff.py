@@ -53,8 +53,8 @@ CASES = [
     ("a UBX frame cut short", UBX[:8] + UBX + RMC, ["ubx", "nmea"]),
     ("a UBX length that was hit", UBX[:4] + b"\xff\x0f" + UBX[6:] + UBX + RMC, ["ubx", "nmea"]),
     ("a UBX checksum that was hit", UBX[:-1] + b"\0" + UBX, ["ubx"]),
-    ("a UBX frame longer than patience", ubx.encode(0x35, bytes(400)) + UBX, ["ubx", "ubx"]),
-    ("a sentence inside a UBX frame in step", UBX + ubx.encode(0x35, RMC) + UBX, ["ubx", "ubx", "ubx"]),
+    ("a UBX frame longer than patience", ubx.frame(0x35, bytes(400)) + UBX, ["ubx", "ubx"]),
+    ("a sentence inside a UBX frame in step", UBX + ubx.frame(0x35, RMC) + UBX, ["ubx", "ubx", "ubx"]),
     ("MAVLink of both versions", MAV1 + MAV2 + MAV1, ["mavlink"] * 3),
     ("MAVLink, signed", SIGNED + MAV1, ["mavlink", "mavlink"]),
     ("MAVLink in timestamps", MAV1 + b"\0\1\2\xfe\4\5\6\7" + MAV2, ["mavlink", "mavlink"]),
@@ -109,7 +109,7 @@ def test_an_unknown_id_is_neither_good_nor_bad() -> None:
 def test_a_head_inside_a_good_packet_is_not_bad() -> None:
     """The tail of the UBX frame looks like a MAVLink head whose checksum is wrong."""
     sniffer = Sniffer()
-    sniffer.feed(b"noise" + ubx.encode(0x35, MAV1[:-1] + b"\0"))
+    sniffer.feed(b"noise" + ubx.frame(0x35, MAV1[:-1] + b"\0"))
     assert (sniffer.good, sniffer.bad) == ({"ubx": 1}, {})
 
 
@@ -169,7 +169,7 @@ def test_of_a_noisy_line_every_packet_that_is_still_whole_is_given(protocol: str
     noise = random.Random(f"{protocol} {harm}")
     packets = {
         "nmea": [RMC.strip(), GGA.strip(), AIS.strip()],
-        "ubx": [ubx.encode(0x35, noise.randbytes(12 * count)) for count in range(2, 40)],
+        "ubx": [ubx.frame(0x35, noise.randbytes(12 * count)) for count in range(2, 40)],
         "mavlink": [MAV1, MAV2],  # a signature is not under the checksum: one cut short takes the next head
     }[protocol]
     stream, whole = spoil(noise.choices(packets, k=1500), harm, noise)
@@ -190,7 +190,7 @@ def test_any_bytes_in_any_pieces_raise_nothing_and_keep_little(pieces: list[byte
 
 
 HEADS = b"".join(framing.heads for framing in FRAMINGS.values()) + b"\x62*\0\1\2\3"
-LONG = ubx.encode(0x35, RMC * 3 + UBX + bytes(200))
+LONG = ubx.frame(0x35, RMC * 3 + UBX + bytes(200))
 WHOLE = st.sampled_from([RMC, AIS, UBX, LONG, FRAME, OTHER, MAV1, MAV2, SIGNED, RTCM, UNKNOWN])
 NOISE = st.one_of(st.binary(max_size=40), st.lists(st.sampled_from(HEADS), max_size=40).map(bytes))
 
