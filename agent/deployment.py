@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -114,7 +115,11 @@ class Deployment:
         ledger = Ledger(active=active) if before is None else before.model_copy(update={"active": active})
         ledger = ledger.model_copy(update={"trial": None, "answer": answer or ledger.answer})
         deployment = cls(folder, base, ledger, config, trouble or refusal)
-        deployment._save()
+        try:
+            deployment._save()
+        except OSError as error:  # it runs, though a push can't be kept
+            deployment.trouble = f"{FILE} can't be written: {error.strerror or error}"
+            log.error("config_not_kept", error=str(error))
         return deployment
 
     def reported(self) -> dict[str, Any]:
@@ -220,7 +225,14 @@ class Deployment:
         )
         answer = Answer(state="pending", revision=desired.revision, sha256=desired.sha256)
         self.ledger = self.ledger.model_copy(update={"trial": version, "highest_revision": desired.revision})
-        await self._settle(answer, report)
+        try:
+            await self._settle(answer, report)
+        except OSError as error:
+            self.ledger = self.ledger.model_copy(update={"trial": None, "answer": None})
+            refused = {"path": "", "message": f"can't be kept on this disk: {error.strerror or error}"}
+            answer = answer.model_copy(update={"state": "rejected", "errors": [refused]})
+            await self._settle(answer, report, keep=False)
+            return
         reason = None
         try:
             async with asyncio.timeout(desired.confirm_within_s):
@@ -245,14 +257,27 @@ class Deployment:
         self.ledger = self.ledger.model_copy(
             update={"answer": answer.model_copy(update={"state": "rolled_back", "reason": reason})}
         )
-        await asyncio.to_thread(self._save)
+        await self._keep_if_possible()
         await apply(before_config)
         await report()
 
-    async def _settle(self, answer: Answer, report: Callable[[], Awaitable[None]]) -> None:
+    async def _settle(
+        self, answer: Answer, report: Callable[[], Awaitable[None]], *, keep: bool = True
+    ) -> None:
         self.ledger = self.ledger.model_copy(update={"answer": answer})
-        await asyncio.to_thread(self._save)
+        if answer.state == "pending":
+            await asyncio.to_thread(self._save)  # a trial begins only where its end can be kept
+        elif keep:
+            await self._keep_if_possible()
         await report()
+
+    async def _keep_if_possible(self) -> None:
+        """What can't be kept holds until the next start, which goes back to what was kept before."""
+        try:
+            await asyncio.to_thread(self._save)
+        except OSError as error:
+            self.trouble = f"{FILE} can't be written: {error.strerror or error}"
+            log.error("config_not_kept", error=str(error))
 
     def _save(self) -> None:
         write_durably(self._file, self.ledger.model_dump_json(exclude_none=True).encode())
@@ -281,7 +306,8 @@ def _load(path: Path) -> Ledger | None:
         return None
     except (ValueError, json.JSONDecodeError):
         aside = path.with_suffix(".damaged")
-        path.replace(aside)
+        with suppress(OSError):
+            path.replace(aside)
         log.warning("config_ledger_damaged", set_aside=aside.name)
         return None
 

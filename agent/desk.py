@@ -89,7 +89,7 @@ def watch_command(devices: Sequence[str], url: str, root: str, duration: str | N
             connection.subscribe(
                 [
                     f"{root}/{device}/{topic}"
-                    for topic in ("status", "health", "position", "alert", "alerts/active")
+                    for topic in ("status", "birth", "health", "position", "alert", "alerts/active")
                 ]
             )
         with Board(as_json) as board:

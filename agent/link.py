@@ -26,6 +26,8 @@ LAST_WORD_WITHIN_S = 3.0
 RETURN_AFTER_S, RETURN_AT_LAST_S = 60.0, 3600.0
 """On a fallback, the first broker is looked for this often; ever more seldom where going back failed."""
 CLOCK = "clock"
+PREFIX = "prefix"
+RETAINED = ("status", "birth", "health", "position", "alerts/active", "config/reported")
 DOWN = ("receipt", "alert/ack", "config/desired", "command/+")
 
 
@@ -50,6 +52,7 @@ class Link:
         self._budget = Budget(None, 0.0)
         self._courier: Courier | None = None
         self._past = certainly_past(outbox.recall(CLOCK))
+        self._prefix = (outbox.recall(PREFIX) or b"").decode(errors="replace")
         self._return_after_s = RETURN_AFTER_S
         self.last_word: Message | None = None
         """Said before the connection is closed on purpose."""
@@ -94,6 +97,7 @@ class Link:
         for_good = False
         carrying = asyncio.ensure_future(self._carry(connection, courier, session))
         back = asyncio.ensure_future(self._first_is_back(broker, taken))
+        naming = asyncio.ensure_future(self._remember_name())
         try:
             log.info("link_up", broker=taken.url, session=session)
             done, _ = await asyncio.wait([carrying, back], return_when=asyncio.FIRST_COMPLETED)
@@ -108,6 +112,7 @@ class Link:
             raise
         finally:
             back.cancel()
+            naming.cancel()
             await _ended(carrying)
             self._up.clear()
             courier.end()
@@ -140,9 +145,21 @@ class Link:
     async def _carry(self, connection: Connection, courier: Courier, session: int) -> None:
         topics = [f"{self._speaker.prefix}/{topic}" for topic in DOWN]
         connection.subscribe([*topics, self._speaker.host_status])
+        if self._prefix not in ("", self._speaker.prefix):
+            log.info("old_name_cleared", was=self._prefix)
+            for topic in RETAINED:  # what stands there under the name that this device had before
+                connection.publish(f"{self._prefix}/{topic}", b"", 1, True)
         self._outbox.rewind()
         await self._outbox.put(*self._greet(session), remember=self._remember())
         await courier.carry()
+
+    async def _remember_name(self) -> None:
+        """Once the broker has acknowledged something, it has also read what came before that."""
+        await self._up.wait()
+        if self._prefix != self._speaker.prefix:
+            self._prefix = self._speaker.prefix
+            with suppress(OSError):
+                await self._outbox.put(remember={PREFIX: self._prefix.encode()})
 
     def _remember(self) -> dict[str, bytes]:
         """The time, where the clock is right: should it fail one day, it is at least later than this."""

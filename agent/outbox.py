@@ -5,6 +5,8 @@ all that came meanwhile; telemetry and deletes wait a moment and go together.
 """
 
 import asyncio
+import fcntl
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,8 +27,9 @@ GROUP_ROWS = 200
 class Outbox:
     """All that is owed. Made by `open`."""
 
-    def __init__(self, shelves: Shelves) -> None:
+    def __init__(self, shelves: Shelves, lock: int) -> None:
         self._shelves = shelves
+        self._lock = lock
         self._thread = ThreadPoolExecutor(1, "outbox")
         self._waiting: list[Message] = []
         self._remember: dict[str, bytes] = {}
@@ -41,15 +44,30 @@ class Outbox:
 
     @classmethod
     def open(cls, folder: Path, max_bytes: int = 512_000_000) -> Self:
-        """The stores in ``folder``, made if need be; blocking. OSError where the folder cannot be used."""
+        """The stores in ``folder``, made if need be; blocking.
+
+        OSError where there can be no such folder, or another agent has it.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(Shelves(folder, max_bytes))
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return cls(Shelves(folder, max_bytes), lock)
+        except BlockingIOError:
+            os.close(lock)
+            raise OSError(
+                f"{folder}: another agent keeps its messages there; one data directory is for one"
+            ) from None
+        except BaseException:
+            os.close(lock)
+            raise
 
     def close(self) -> None:
         """Writes what waits, ends the thread, and closes the files; blocking."""
         self._thread.submit(self._shelves.put, *self._take()).result()
         self._thread.shutdown(wait=True)
         self._shelves.close()
+        os.close(self._lock)
 
     @property
     def troubles(self) -> Mapping[str, str]:

@@ -43,26 +43,34 @@ class Segments:
         self._tell = tell
         self._segment_bytes = max(LEAST_BYTES, max_bytes // SEGMENTS)
         self._keep = max(2, max_bytes // self._segment_bytes)
-        self._stores = [self._open(path) for path in sorted(folder.glob("telemetry-????????.db"))]
-        if not self._stores:
-            self._stores.append(self._new(None))
-        elif (tail := self._stores[-1]).cut_off:
-            self._stores.append(self._new(None))
-            tell(
+        self._stores: list[Store] = []
+        with suppress(OSError):  # a disk that can't be written: `put` tries again, and says so
+            self._begin()
+
+    def _begin(self) -> None:
+        stores = [self._open(path) for path in sorted(self._folder.glob("telemetry-????????.db"))]
+        if not stores:
+            stores.append(self._new(None))
+        elif (tail := stores[-1]).cut_off:
+            stores.append(self._new(None))
+            self._tell(
                 [
                     Loss(lane=lane, epoch=tail.epoch, first=tail.last(lane) + 1, why=POWER_LOST)
                     for lane in LANES
                     if tail.last(lane)
                 ]
             )
+        self._stores = stores
 
     @property
     def epoch(self) -> str:
         """The name of the numbers that are given now."""
-        return self._stores[-1].epoch
+        return self._stores[-1].epoch if self._stores else ""
 
     def put(self, messages: Sequence[Message]) -> None:
         """All of it, or nothing: OSError. On a full disk older telemetry goes first."""
+        if not self._stores:
+            self._begin()
         tail = self._stores[-1]
         try:
             self._with_room(lambda: tail.put(messages))

@@ -8,6 +8,7 @@ A disk that takes nothing (full, read-only, broken) costs safety, not service: w
 memory, goes out, and is said in `troubles`. Used by one thread at a time; `Outbox` sees to that.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -27,6 +28,8 @@ GROWN_BYTES = 4 * 1024 * 1024
 """Room made in alerts.db beforehand, for thousands of alerts on a full disk."""
 SPARE_ROWS = 5_000
 """Telemetry that memory keeps while the disk takes none."""
+TRY_AGAIN_S = 10.0
+"""A disk that could not be written when the agent started is tried again this often."""
 
 
 class Shelves:
@@ -40,6 +43,7 @@ class Shelves:
         self._spare = Store.in_memory()
         self._latest = Store.in_memory()
         self._path = folder / "alerts.db"
+        self._try_again_s = 0.0
         self._alerts = self._open_alerts()
         self._segments = Segments(folder, max_bytes, self._tell)
         self._opened = True
@@ -113,6 +117,8 @@ class Shelves:
 
     def _put_alerts(self, messages: Sequence[Message], remember: Mapping[str, bytes]) -> None:
         kept = {f"remember/{key}": value for key, value in remember.items()}
+        if self._alerts.path is None:
+            self._look_for_the_disk()
         try:
             try:
                 self._alerts.put(messages, kept)
@@ -123,7 +129,23 @@ class Shelves:
             self._trouble("alerts", error)
             self._spare.put(messages)
         else:
-            self._bring_home("alerts")
+            if self._alerts.path is not None:
+                self._bring_home("alerts")
+
+    def _look_for_the_disk(self) -> None:
+        """Memory stands in for the disk: once that can be written, all that is owed goes there."""
+        if time.monotonic() < self._try_again_s:
+            return
+        store = self._open_alerts()
+        if store.path is None:
+            store.close()
+            return
+        stand_in, self._alerts = self._alerts, store
+        here = {row.id for lane in NEED_RECEIPT for row in store.due(lane, 0, store.count(lane))}
+        rows = [row for lane in NEED_RECEIPT for row in stand_in.due(lane, 0, stand_in.count(lane))]
+        store.put([_message(row) for row in rows if row.id not in here], stand_in.notes())
+        stand_in.close()
+        log.info("disk_is_back", taken_over=len(rows))
 
     def _put_bulk(self, messages: Sequence[Message]) -> None:
         try:
@@ -226,7 +248,12 @@ class Shelves:
         return (self._alerts if lane in NEED_RECEIPT else self._segments, self._spare)
 
     def _open_alerts(self) -> Store:
-        store = Store.open(self._path, sure=True, grown_bytes=GROWN_BYTES)
+        try:
+            store = Store.open(self._path, sure=True, grown_bytes=GROWN_BYTES)
+        except OSError as error:
+            self._try_again_s = time.monotonic() + TRY_AGAIN_S
+            self._trouble("alerts", error)
+            return Store.stand_in(self._path)
         if store.salvaged:
             self.troubles["salvage"] = store.salvaged
             self._losses.append(Loss(lane="alert", epoch=None, why=DAMAGED))

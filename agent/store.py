@@ -5,7 +5,9 @@ whatever failed was not done at all.
 """
 
 import secrets
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -93,6 +95,28 @@ class Store:
         return cls(db, None, sure=False, grown_bytes=0)
 
     @classmethod
+    def stand_in(cls, path: Path) -> Self:
+        """In memory, with what can be read of ``path``, for as long as its disk can't be written.
+
+        It numbers under an epoch of its own; a message keeps its id.
+        """
+        db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        db.executescript(_SCHEMA)
+        memory = Path("/dev/shm")  # noqa: S108  a private folder in it, where even the disk of /tmp can't be written
+        try:
+            with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+                copy = Path(folder) / path.name
+                for ending in ("", "-wal"):
+                    part = path.with_name(path.name + ending)
+                    if part.exists():
+                        shutil.copyfile(part, copy.with_name(copy.name + ending))
+                if copy.exists():
+                    _take_over(db, copy)
+        except (OSError, sqlite3.Error) as error:
+            log.error("nothing_taken_over", file=path.name, error=str(error))
+        return cls(db, None, sure=False, grown_bytes=0)
+
+    @classmethod
     def open(
         cls,
         path: Path,
@@ -157,6 +181,14 @@ class Store:
         with _as_os_error(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def notes(self) -> dict[str, bytes]:
+        """All that was written beside messages."""
+        with _as_os_error(self.path):
+            found = self._db.execute(
+                "SELECT key, value FROM meta WHERE key NOT IN ('epoch', 'boot', 'closed')"
+            )
+            return {str(key): bytes(value) for key, value in found}
 
     def write(self, key: str, value: bytes) -> None:
         with _as_os_error(self.path):

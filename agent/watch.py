@@ -14,9 +14,11 @@ STALE_AFTER_S = 150.0
 @dataclass
 class _Device:
     heard_s: float = 0.0
+    session: int = 0
     state: str = "?"
     reasons: list[str] = field(default_factory=list)
     position: str = ""
+    parts: list[str] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -48,10 +50,19 @@ class Board:
         if self._as_json:
             print(json.dumps({"device": device, "topic": topic, "message": body}), flush=True)
         known = self._devices.setdefault(device, _Device())
+        session = body.get("session")
+        if isinstance(session, int):
+            if session < known.session:
+                return  # a late word of an old connection, such as its last will: a new life has begun
+            known.session = session
         known.heard_s = time.monotonic()
         before = (known.state, known.reasons)
         if topic == "status":
             known.state, known.reasons = str(body.get("state")), list(body.get("reasons", []))
+        elif topic == "birth" and known.state in ("?", "offline"):
+            known.state, known.reasons = "online", []
+        elif topic == "health":
+            known.parts = [_part(one) for one in body.get("parts", []) if _troubled(one)]
         elif topic == "position" and "lat" in body:
             known.position = f"{body['lat']:.5f} {body['lon']:.5f} {body.get('mode', '')}"
         elif topic == "alerts/active":
@@ -70,12 +81,31 @@ class Board:
             return
         from rich.table import Table
 
-        table = Table("device", "state", "heard", "position", "active alerts", "reasons")
+        table = Table("device", "state", "heard", "position", "active alerts", "reasons", "parts")
         for name, device in sorted(self._devices.items()):
             age_s = time.monotonic() - device.heard_s
             state = "stale" if age_s > STALE_AFTER_S and device.state != "stopped" else device.state
             alerts = "\n".join(f"{alert.get('severity')}: {alert.get('text')}" for alert in device.alerts)
             table.add_row(
-                name, state, f"{age_s:.0f} s ago", device.position, alerts, "\n".join(device.reasons)
+                name,
+                state,
+                f"{age_s:.0f} s ago",
+                device.position,
+                alerts,
+                "\n".join(device.reasons),
+                "\n".join(device.parts),
             )
         self._live.update(table)
+
+
+def _troubled(part: dict[str, Any]) -> bool:
+    """Whether one of the three answers is no."""
+    return part.get("running") == "waiting" or part.get("speaking") is False or part.get("valid") is False
+
+
+def _part(part: dict[str, Any]) -> str:
+    """A part's three answers in few words."""
+    said = [str(part.get("running"))]
+    said += ["silent"] if part.get("speaking") is False else []
+    said += ["damaged"] if part.get("valid") is False else []
+    return f"{part.get('part')}: {', '.join(said)}"

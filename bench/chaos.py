@@ -1,6 +1,7 @@
 """``make chaos``: the fault campaign. Seeded, resumable; a table, one closing line, exit code 1 on any loss.
 
     TRIALS=100 SEED=1 make chaos
+    TRIALS=40 FAULTS="disk full,link cut" make chaos      some of them only
 
 A world is the real agent, a real broker, the reference centre, each in a process of its own, and a sensor
 board on a pty whose switches are pressed all the while. A trial does one thing to it at a random moment, and
@@ -68,6 +69,9 @@ class World:
         self.board = board
         self.cycles: Counter[str] = Counter()
         self.writes = 0
+        self._held: set[str] = set()
+        self._resting = asyncio.Event()  # cleared: nobody begins to press
+        self._resting.set()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         (folder / "agent.yaml").write_text(
             CONFIG.format(url=hop.url, folder=folder) + "".join(RULE.format(name=name) for name in SWITCHES)
@@ -85,8 +89,28 @@ class World:
         }[name]
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "agent", *verb], cwd=HERE, stdout=log, stderr=log
+                [sys.executable, "-m", "agent", *verb],
+                cwd=HERE,
+                stdout=log,
+                stderr=log,
+                env=os.environ | (self._faked() if name == "agent" else {}),
             )
+
+    def set_clock(self, offset: str) -> None:
+        """The agent's wall clock, from now on; its monotonic clock is left alone."""
+        (self.folder / "clock.new").write_text(offset + "\n")
+        (self.folder / "clock.new").replace(self.folder / "clock")
+
+    def _faked(self) -> dict[str, str]:
+        """What preloads libfaketime, in a world whose clock was ever set."""
+        if not (self.folder / "clock").exists():
+            return {}
+        return {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
 
     async def kill(self, name: str) -> None:
         process = self._processes[name]
@@ -102,13 +126,27 @@ class World:
     async def press(self, rng: random.Random, times: int) -> None:
         """Presses and releases; the agent has acknowledged each, and answers for it from then on."""
         for _ in range(times):
-            name = rng.choice(SWITCHES)
+            await self._resting.wait()
+            name = rng.choice([name for name in SWITCHES if name not in self._held])
+            self._held.add(name)  # two fingers on one switch are one press
             for on in (True, False):
                 number = self.board.press(name, on)
                 while number not in self.board.acknowledged:
                     await asyncio.sleep(0.01)
                 await asyncio.sleep(rng.uniform(0, 0.1))
             self.cycles[name] += 1
+            self._held.discard(name)
+
+    async def rest(self) -> None:
+        """Returns once nothing is pressed, and the centre has all."""
+        while self._held:
+            await asyncio.sleep(0.01)
+        self._resting.clear()
+        await self.settled()
+        await asyncio.sleep(0.5)
+
+    def go_on(self) -> None:
+        self._resting.set()
 
     def told(self) -> dict[str, dict[str, set[str]]]:
         """Rule, alert id, phases: what the centre's database has."""
@@ -268,9 +306,11 @@ async def killed_at_write(world: World, rng: random.Random) -> None:
 
 
 async def disk_damaged(world: World, rng: random.Random) -> None:
-    """The agent dies with all told, and its store is overwritten in places before it starts again."""
-    await world.settled()
-    await asyncio.sleep(0.5)
+    """The agent dies with all told, and its store is overwritten in places before it starts again.
+
+    What stood only on a disk that is destroyed is gone, so no finger is on a switch meanwhile.
+    """
+    await world.rest()
     await world.kill("agent")
     for name in ("alerts.db", "alerts.db-wal"):
         path = world.folder / "data" / name
@@ -280,6 +320,36 @@ async def disk_damaged(world: World, rng: random.Random) -> None:
                     file.seek(rng.choice((0, rng.randrange(path.stat().st_size))))
                     file.write(rng.randbytes(rng.choice((1, 100, 4096))))
     world.start("agent")
+    world.go_on()
+
+
+async def disk_read_only(world: World, rng: random.Random) -> None:
+    """The data directory can only be read when the agent starts, and again written after its next start."""
+    await world.rest()
+    await world.kill("agent")
+    data = str(world.folder / "data")
+    for command in (["--bind", data, data], ["-o", "remount,bind,ro", data]):
+        await asyncio.to_thread(subprocess.run, ["mount", *command], check=True)
+    try:
+        world.start("agent")
+        world.go_on()
+        await world.press(rng, 2)
+        await world.rest()
+        await world.kill("agent")
+    finally:
+        await world.kill("agent")
+        await asyncio.to_thread(subprocess.run, ["umount", data], check=True)
+    world.start("agent")
+    world.go_on()
+
+
+async def clock_jumps(world: World, rng: random.Random) -> None:
+    """The wall clock of the running agent is a day ahead, then a day behind, then right."""
+    for offset in rng.sample(("+1d", "-1d"), 2):
+        world.set_clock(offset)
+        await world.press(rng, 2)
+        await asyncio.sleep(rng.uniform(0, 1.5))
+    world.set_clock("+0d")
 
 
 @asynccontextmanager
@@ -311,8 +381,21 @@ FAULTS: dict[str, Fault] = {
     "n-th write fails": write_fails,
     "killed at n-th write": killed_at_write,
     "disk damaged": disk_damaged,
+    "disk read-only": disk_read_only,
+    "clock jumps": clock_jumps,
 }
-NEED_STRACE = {"n-th write fails", "killed at n-th write"}
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+
+
+def possible(fault: str) -> bool:
+    """Whether this machine has what the fault needs."""
+    if fault in ("n-th write fails", "killed at n-th write"):
+        return shutil.which("strace") is not None
+    if fault == "disk read-only":
+        return os.geteuid() == 0 and shutil.which("mount") is not None
+    return fault != "clock jumps" or FAKETIME is not None
+
+
 TELEMETRY_MAY_GO = {"broker killed", "broker stopped", "all three killed", "disk damaged"}
 """Telemetry leaves the disk on the broker's word; what the broker then loses, nobody can tell."""
 
@@ -343,6 +426,8 @@ async def play(fault: str, first: int, count: int, seed: int, done: Callable[[Tr
         stack.push_async_callback(world.end)
         running = asyncio.ensure_future(board.run())
         stack.callback(running.cancel)
+        if fault == "clock jumps":
+            world.set_clock("+0d")
         world.start("centre")
         world.start("agent")
         world.writes = first
@@ -373,10 +458,13 @@ async def play(fault: str, first: int, count: int, seed: int, done: Callable[[Tr
 
 
 async def campaign(
-    trials: int, seed: int, finished: dict[tuple[str, int], Trial], record: Callable[[], None]
+    names: list[str],
+    trials: int,
+    seed: int,
+    finished: dict[tuple[str, int], Trial],
+    record: Callable[[], None],
 ) -> None:
     """Those of ``trials`` that are not finished yet; each world's trials belong together."""
-    names = [name for name in FAULTS if name not in NEED_STRACE or shutil.which("strace")]
     of_fault: Counter[str] = Counter()
     worlds: list[tuple[str, int, int]] = []
     left = trials
@@ -442,13 +530,20 @@ def main() -> int:
         )
         path.with_suffix(".new").replace(path)
 
+    wanted = [name.strip() for name in os.environ.get("FAULTS", ",".join(FAULTS)).split(",")]
+    unknown = [name for name in wanted if name not in FAULTS]
+    if unknown:
+        print(f"chaos: no fault {', '.join(unknown)}; known: {', '.join(FAULTS)}", file=sys.stderr)
+        return 2
+    names = [name for name in wanted if possible(name)]
     began_s = time.monotonic()
-    asyncio.run(campaign(trials, seed, finished, record))
+    asyncio.run(campaign(names, trials, seed, finished, record))
     told = list(finished.values())
     Console().print(table(told))
     lost, late = sum(trial.lost for trial in told), sum(trial.late for trial in told)
     doubled, unexplained = max(trial.doubled for trial in told), sum(trial.unexplained for trial in told)
-    skipped = "" if shutil.which("strace") else "; without strace, no n-th write"
+    left_out = [name for name in wanted if name not in names]
+    skipped = f"; left out here: {', '.join(left_out)}" if left_out else ""
     print(
         f"chaos: {len(told)} trials, seed {seed}, {sum(trial.presses for trial in told)} alerts accepted: "
         f"{lost} lost, {late} late, {doubled} with two ids, {unexplained} telemetry numbers unexplained, "

@@ -242,3 +242,21 @@ def test_at_every_moment_the_file_holds_a_good_configuration(
         monkeypatch.setattr(module, "write_durably", write)
         device.reboot()
         assert device.severity() in ("warning", "critical", "info")
+
+
+def test_on_a_disk_that_can_not_be_written_it_runs_and_refuses_a_push(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, _data: bytes) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("agent.deployment.write_durably", refuse)
+    deployment = device.reboot()
+    assert "Read-only file system" in (deployment.trouble or "")
+    answer = device.push(BETTER, 1)
+    assert answer["state"] == "rejected"
+    assert "can't be kept on this disk" in answer["errors"][0]["message"]
+    assert device.severity() == "warning"
+    assert device.applied == []
+    monkeypatch.undo()
+    assert device.push(BETTER, 2)["state"] == "applied"

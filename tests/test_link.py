@@ -33,7 +33,7 @@ from typing import Any
 import pytest
 
 from agent.health import Running
-from agent.link import Link
+from agent.link import RETAINED, Link
 from agent.outbox import Outbox
 from agent.supervisor import supervise
 from agent.topics import Lane, Message, Speaker, encode, new_id
@@ -624,5 +624,26 @@ def test_sessions_rise_and_the_will_bears_the_same_number(tmp_path: Path) -> Non
             wills = [json.loads(one.will[1])["session"] for one in broker.connects if one.will]
             assert greeted[:3] == wills[:3]
             assert wills == sorted(set(wills))
+
+    play(scene)
+
+
+def test_what_is_retained_under_an_old_name_is_cleared_once(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            for device in ("old", "new", "new"):
+                outbox = await asyncio.to_thread(Outbox.open, tmp_path, 32_000_000)
+                one = Run(Link(Speaker(device=device), outbox, status, nothing), outbox)
+                one.start(Broker(url=broker.url))
+                await asyncio.wait_for(one.link.reached(), 10)
+                name = Speaker(device=device).prefix.encode()
+                await until(lambda name=name, outbox=outbox: outbox.recall("prefix") == name)
+                await one.end()
+                await asyncio.to_thread(outbox.close)
+            cleared = [
+                one for one in broker.published if one.topic.startswith("ringpost/v1/old/") and one.retain
+            ]
+            empty = [one.topic.removeprefix("ringpost/v1/old/") for one in cleared if one.payload == b""]
+            assert sorted(empty) == sorted(RETAINED)
 
     play(scene)

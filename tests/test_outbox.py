@@ -659,3 +659,49 @@ TestOutboxMachine.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+# A disk that can't be written when the agent starts.
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_path: Path, **_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("agent.store.Store.open", refuse)
+
+
+def test_on_a_read_only_disk_it_starts_and_what_is_owed_and_what_comes_goes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelves = Shelves(tmp_path, 32_000_000)
+    put(shelves, before := message())
+    shelves.put([], {"alerts/active": b"[]"}, [])
+    shelves.close()
+    with monkeypatch.context() as broken:
+        read_only(broken)
+        shelves = Shelves(tmp_path, 32_000_000)
+        put(shelves, alert := message(), telemetry := message("telemetry"))
+        assert ids(shelves.due(10, LANES)) == [before.id, alert.id, telemetry.id]
+        assert "Read-only" in shelves.troubles["alerts"]
+        assert shelves.read("remember/alerts/active") == b"[]"
+        (row, _) = [row for row in _again(shelves) if row.lane == "alert"]
+        assert shelves.receive(row.epoch, "alert", [(row.seq, row.seq)]) == 1
+    # It can be written again: all that is owed goes there, each message once.
+    shelves._try_again_s = 0.0
+    put(shelves, after := message(), message("telemetry"))
+    assert shelves.troubles == {}
+    owed = [row.id for row in _again(shelves) if row.lane == "alert"]
+    assert sorted(owed) == sorted({before.id, alert.id, after.id})
+    shelves.close()
+    again = Shelves(tmp_path, 32_000_000)
+    assert {before.id, alert.id, after.id} <= set(ids(again.due(10, LANES)))
+    again.close()
+
+
+def test_a_second_agent_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    outbox = Outbox.open(tmp_path)
+    with pytest.raises(OSError, match="another agent"):
+        Outbox.open(tmp_path)
+    outbox.close()
+    Outbox.open(tmp_path).close()
