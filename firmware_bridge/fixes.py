@@ -13,6 +13,8 @@ AGREE_M = 50.0
 """Positions of one epoch that lie further apart than this contradict each other."""
 ANY_SPEED_MPS = 100.0
 """What a receiver may do that doesn't say how fast it is."""
+LONGEST_MS = 10_000
+"""Who was away longer must be confirmed: a time may be damaged as well."""
 SKY_EPOCHS = 10
 """What was said of the sky counts so long."""
 
@@ -241,6 +243,6 @@ def _in_reach(now: _Seen, before: _Seen | None) -> bool:
     apart_s = 1.0
     if now.ms is not None and before.ms is not None:
         apart_ms = (now.ms - before.ms) % DAY_MS
-        apart_s = max(1.0, min(apart_ms, DAY_MS - apart_ms) / 1000)
+        apart_s = max(1.0, min(apart_ms, DAY_MS - apart_ms, LONGEST_MS) / 1000)
     reach_m = 30 + (10 + 1.5 * max(now.speed_mps, before.speed_mps)) * apart_s
     return metres(before.position, now.position) <= reach_m

@@ -60,8 +60,11 @@ def expectation(path: Path) -> Any:
 
 def fixes(path: Path, chunk: int = 4096) -> list[Fix]:
     """The fixes with a position that our reader reports, whatever the protocol."""
+    return fixes_in(path.read_bytes(), chunk)
+
+
+def fixes_in(data: bytes, chunk: int = 4096) -> list[Fix]:
     ear = Ear([*protocols()["nmea"](), *protocols()["ubx"]()])
-    data = path.read_bytes()
     values: list[Any] = []
     for start in range(0, len(data), chunk):
         values += ear.hear(data[start : start + chunk])
@@ -71,7 +74,7 @@ def fixes(path: Path, chunk: int = 4096) -> list[Fix]:
 
 def score(path: Path, chunk: int = 4096) -> Score:
     """What must be told and what may be, against what is."""
-    wanted, valid = list(_wanted(path)), _valid(path)
+    wanted, valid = list(wanted_of(path)), valid_in(path)
     told = fixes(path, chunk)
     found = sum(any(one(fix) for fix in told) for one in wanted)
     false = sum(not any(_is(place, fix) for place in valid) for fix in told)
@@ -80,7 +83,7 @@ def score(path: Path, chunk: int = 4096) -> Score:
     return Score(path.stem, len(wanted), found, len(told), false, twice)
 
 
-def _wanted(path: Path) -> Iterator[Callable[[Fix], bool]]:
+def wanted_of(path: Path) -> Iterator[Callable[[Fix], bool]]:
     """Each fix that must be told, as a test of fixes. What we do not speak must give none."""
     told = expectation(path)
     if path.parent.name == "foreign":
@@ -89,12 +92,12 @@ def _wanted(path: Path) -> Iterator[Callable[[Fix], bool]]:
         moment = datetime.fromisoformat(AMENDED.get((path.stem, one["time"]), one["time"])).timestamp()
         yield partial(_is_at, moment, one["lat"], one["lon"])
     if "fixes" not in told:
-        for place in {place[0]: place for place in _valid(path)}.values():
+        for place in {place[0]: place for place in valid_in(path)}.values():
             yield partial(_is, place)
 
 
 @cache
-def _valid(path: Path) -> tuple[Place, ...]:
+def valid_in(path: Path) -> tuple[Place, ...]:
     """What the receiver declared valid."""
     told = expectation(path)
     stated = [tuple(one) for one in told["raw_valid"]] if "raw_valid" in told else _nmea_valid(path)

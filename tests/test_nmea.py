@@ -1,14 +1,19 @@
 """NMEA 0183 by tables: whole, byte by byte, with noise, cut; and what must yield no position."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.nmea import NmeaDecoder, encode, seal
-from firmware_bridge.readings import Fix
+from firmware_bridge.epoch import Satellite
+from firmware_bridge.line import Ear
+from firmware_bridge.nmea import NmeaDecoder, encode
+from firmware_bridge.readings import Fix, GnssState
+from firmware_bridge.sentence import seal
 from firmware_bridge.sniff import Sniffer
+from tests.plausible import can_be
 
 AT = datetime(2026, 11, 28, 6, 12, 31, tzinfo=UTC)
 GOOD = Fix(
@@ -73,6 +78,11 @@ def test_what_is_encoded_is_read_back(fix: Fix, chunk: int) -> None:
 
 RMC = "GPRMC,061231.00,A,3206.972,N,11844.424,E,0.1,87.0,281126,,,A"
 GGA = "GPGGA,061231.00,3206.972,N,11844.424,E,1,08,0.9,12.5,M,,M,,"
+
+
+GSA = "GPGSA,A,3,01,02,03,04,,,,,,,,,1.8,0.9,1.5"
+GST = "GPGST,061231.00,5.0,,,,3.0,4.0,6.0"
+GSV = "GPGSV,1,1,02,05,40,100,42,07,70,010,48"
 
 
 def line(*bodies: str) -> bytes:
@@ -160,9 +170,133 @@ def test_a_flipped_bit_gives_no_other_position(data: st.DataObject) -> None:
 
 
 @given(
-    st.text(alphabet="0123456789.,NSEWAVMDR-", max_size=80),
-    st.sampled_from(["RMC", "GGA", "GLL", "GNS", "GSA", "ZDA", "GST", "VTG"]),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["RMC", "GGA", "GLL", "GNS", "GSA", "ZDA", "GST", "VTG", "GSV", "TXT"]),
+            st.text(alphabet="0123456789.,NSEWAVMDRT-ANTENNA ", max_size=80),
+        ),
+        max_size=6,
+    )
 )
-def test_any_content_with_a_good_checksum_raises_nothing(content: str, kind: str) -> None:
-    for fix in read(line(f"GP{kind},{content}", RMC)):
-        assert fix.lat is None or -90 <= fix.lat <= 90
+def test_any_content_with_a_good_checksum_raises_nothing_and_gives_nothing_that_cannot_be(
+    sentences: list[tuple[str, str]],
+) -> None:
+    for fix in read(line(*(f"GP{kind},{content}" for kind, content in sentences), RMC)):
+        can_be(fix)
+
+
+@given(st.sampled_from([RMC, GGA, GSV, GSA, GST]), st.integers(0, 30), st.text("0123456789.-", max_size=12))
+def test_any_number_in_any_field_gives_nothing_that_cannot_be(body: str, at: int, number: str) -> None:
+    fields = body.split(",")
+    fields[1 + at % (len(fields) - 1)] = number
+    for fix in read(line(",".join(fields), RMC, GGA)):
+        can_be(fix)
+
+
+@given(st.binary(max_size=120))
+def test_bytes_that_no_sniffer_checked_raise_nothing(data: bytes) -> None:
+    decoder = NmeaDecoder()
+    decoder.feed(data)
+    decoder.feed(b"$GPRMC," + data)
+    decoder.pause()
+
+
+@pytest.mark.parametrize("talker", ["GP", "GL", "GA", "GB", "BD", "GQ", "GN", "IN", "EC"])
+def test_any_talker_is_heard_but_no_vendor(talker: str) -> None:
+    assert read(line(talker + RMC[2:]))[0].mode == "2d"
+    assert read(line("P" + talker[1] + RMC[2:])) == []
+
+
+SKY = (
+    Satellite("GP", 5, 40, 100, 42, used=True),
+    Satellite("GP", 7, 70, 10, 48, used=True),
+    Satellite("GP", 8, 70, 10),
+    Satellite("GP", 9, 5, 10, 20),
+    Satellite("GP", 30, 7, 10, 22),
+    Satellite("GL", 70, 12, 300, 38, used=True),
+)
+
+
+def test_the_sky_and_the_receivers_own_estimate_are_read_back() -> None:
+    fix = dataclasses.replace(GOOD, error_m=2.83)
+    (told,) = read(encode(fix, SKY))
+    assert (told.satellites_seen, told.cn0_dbhz, told.error_m) == (6, 34.0, 2.83)
+    assert encode(fix, SKY).count(b"GSV") == 3
+    assert encode(fix, SKY).count(b"GSA") == 2
+
+
+def test_a_satellite_on_two_signals_is_seen_once_and_an_old_sky_is_forgotten() -> None:
+    one, other = "GPGSV,1,1,02,05,40,100,42,07,70,010,48,1", "GPGSV,1,1,02,05,40,100,36,07,70,010,,8"
+    later = [RMC.replace("061231", f"0612{second}") for second in range(32, 46)]
+    told = read(line(one, other, RMC, *later))
+    assert (told[0].satellites_seen, told[0].cn0_dbhz) == (2, 42.0)
+    assert (told[-1].satellites_seen, told[-1].cn0_dbhz) == (None, None)
+
+
+def test_satellites_used_are_those_of_gga_or_those_listed() -> None:
+    gsa = "GNGSA,A,3,01,02,03,04,,,,,,,,,1.8,0.9,1.5"
+    assert read(line(RMC, gsa, gsa))[0].satellites == 8
+    assert read(line(RMC, GGA, gsa, gsa))[0].satellites == 8
+    assert read(line(RMC, GGA.replace(",08,", ",11,"), gsa))[0].satellites == 11
+
+
+def epochs(*bodies: str, count: int = 9) -> list[bytes]:
+    return [
+        line(*(body.replace("061231", f"0612{second}") for body in bodies))
+        for second in range(31, 31 + count)
+    ]
+
+
+@pytest.mark.parametrize("bodies", [(RMC, GGA), (GGA, GSA, RMC), (RMC, GGA, GSA, GST), (RMC,)])
+def test_an_epoch_is_told_with_the_sentence_that_usually_ends_it(bodies: tuple[str, ...]) -> None:
+    ear = Ear([NmeaDecoder()])
+    told = [
+        [value.time.second for value in ear.hear(epoch) if isinstance(value, Fix) and value.time]
+        for epoch in epochs(*bodies)
+    ]
+    assert told[:3] == [[], [31], [32]]  # it does not know yet
+    assert told[-3:] == [[37], [38], [39]]
+    assert ear.pause() == []
+
+
+def test_what_comes_after_an_epoch_was_told_leads_the_next() -> None:
+    ear, told = Ear([NmeaDecoder()]), []
+    for epoch in epochs(GSA.replace("A,3", "A,2"), RMC, GGA):
+        told += ear.hear(epoch) + ear.pause()
+    assert [value.mode for value in told if isinstance(value, Fix)] == ["2d"] * 9
+
+
+def test_a_sentence_more_than_usual_does_not_tell_an_epoch_twice() -> None:
+    ear, told = Ear([NmeaDecoder()]), []
+    for epoch in [*epochs(RMC), line(GGA.replace("061231", "061239"), RMC.replace("061231", "061240"))]:
+        told += ear.hear(epoch)
+    times = [value.time for value in [*told, *ear.pause()] if isinstance(value, Fix)]
+    assert times == [datetime(2026, 11, 28, 6, 12, second, tzinfo=UTC) for second in range(31, 41)]
+
+
+def test_a_lone_position_out_of_reach_must_be_confirmed() -> None:
+    """Two damaged bytes can make a checksum fit again; they do so once, not twice in the same way."""
+    far = RMC.replace("3206.972", "3216.972")
+    here, there = (32.1162, 118.7404), (pytest.approx(32.28287, abs=1e-5), 118.7404)
+    lone = epochs(RMC)[:2] + epochs(far)[2:3] + epochs(RMC)[3:5]
+    assert [(fix.lat, fix.lon) for fix in read(b"".join(lone))] == [here] * 4
+    moved = epochs(RMC)[:2] + epochs(far)[2:5]
+    assert [(fix.lat, fix.lon) for fix in read(b"".join(moved))] == [here, here, there, there]
+    both = epochs(RMC)[:2] + epochs(far, GGA.replace("3206.972", "3216.972"))[2:3]
+    assert [(fix.lat, fix.lon) for fix in read(b"".join(both))] == [here, here, there]
+
+
+def test_of_two_positions_that_contradict_the_one_within_reach_holds() -> None:
+    data = (
+        epochs(RMC, GGA)[:1] + epochs(RMC.replace("3206.972", "3216.972"), GGA)[1:2] + epochs(RMC, GGA)[2:3]
+    )
+    assert [(fix.lat, fix.lon) for fix in read(b"".join(data))] == [(32.1162, 118.7404)] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [("ANTSTATUS=OPEN", "open"), ("ANTENNA SHORT", "short"), ("ANTSTATUS=OK", "ok"), ("txbuf alloc", None)],
+)
+def test_a_receiver_tells_of_its_antenna(text: str, state: str | None) -> None:
+    told = NmeaDecoder().feed(line(f"GNTXT,01,01,02,{text}").strip())
+    assert told == ([] if state is None else [GnssState(antenna=state)])  # type: ignore[arg-type]  # one of three

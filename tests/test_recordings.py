@@ -1,14 +1,17 @@
 """Every GNSS recording: each expected fix, and none that the receiver did not declare valid."""
 
+import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from firmware_bridge.epoch import metres
 from firmware_bridge.sentence import clock_ms, number, position
 from firmware_bridge.sniff import Sniffer
-from tests.recordings import fixes, gnss_recordings, score
+from tests.recordings import fixes, fixes_in, gnss_recordings, score, valid_in, wanted_of
 
 RECORDINGS = gnss_recordings()
 needs_shared = pytest.mark.skipif(not RECORDINGS, reason="the recordings of ../shared are not here")
@@ -28,6 +31,35 @@ def test_recording(path: Path) -> None:
 def test_it_does_not_matter_how_the_bytes_arrive(name: str) -> None:
     path = next(path for path in RECORDINGS if path.stem == name)
     assert fixes(path, 1) == fixes(path, 7) == fixes(path, 100_000)
+
+
+@pytest.mark.needs_shared
+@needs_shared
+@pytest.mark.parametrize(("flips", "drops"), [(1e-3, 0.0), (1e-3, 1e-3)])
+def test_a_damaged_line_gives_no_false_position(flips: float, drops: float) -> None:
+    """The checksum of NMEA is weak. With two sentences an epoch hardly any fix is lost."""
+    found = expected = 0
+    for path in RECORDINGS:
+        noise = random.Random(path.stem)
+        wanted, places = list(wanted_of(path)), {place[1:] for place in valid_in(path)}
+        told = fixes_in(damaged(path.read_bytes(), noise, flips, drops))
+        for fix in told:
+            assert fix.lat is not None
+            assert fix.lon is not None
+            here = (fix.lat, fix.lon)
+            assert any(metres(here, place) < 50 for place in places), fix
+        if {b"RMC", b"GGA"} <= set(re.findall(rb"\$..(RMC|GGA),", path.read_bytes())):
+            found += sum(any(one(fix) for fix in told) for one in wanted)
+            expected += len(wanted)
+    assert found / expected > 0.97
+
+
+def damaged(data: bytes, noise: random.Random, flips: float, drops: float) -> bytes:
+    return bytes(
+        byte ^ (1 << noise.randrange(8) if noise.random() < flips else 0)
+        for byte in data
+        if noise.random() >= drops
+    )
 
 
 def sentences() -> Iterator[bytes]:

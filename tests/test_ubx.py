@@ -1,7 +1,6 @@
 """UBX by tables: what is encoded, what must yield no position, what pyubx2 reads, and whatever else comes."""
 
 import dataclasses
-import math
 import struct
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from firmware_bridge.line import Decoder, Ear
 from firmware_bridge.nmea import NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.ubx import UbxDecoder
+from tests.plausible import can_be
 from tests.recordings import SHARED
 
 AT = datetime(2026, 11, 28, 6, 12, 31, tzinfo=UTC)
@@ -242,19 +242,6 @@ def test_whatever_comes_raises_nothing(kind: tuple[int, int], payload: bytes, ju
     decoder.feed(ubx.frame(kind[1], payload, kind[0]))
     decoder.feed(junk)
     decoder.pause()
-
-
-def can_be(fix: Fix) -> None:
-    """Every number of a fix lies where it can."""
-    ranges = {
-        "lat": (-90, 90), "lon": (-180, 180), "alt_m": (-1000, 100_000), "satellites": (0, 200),
-        "satellites_seen": (0, 1000), "hdop": (0, 99), "error_m": (0, 100_000), "speed_mps": (0, 1100),
-        "course_deg": (0, 360), "cn0_dbhz": (0, 99),
-    }  # fmt: skip
-    for name, (least, most) in ranges.items():
-        number = getattr(fix, name)
-        assert number is None or (math.isfinite(number) and least <= number <= most), (name, number)
-    assert (fix.lat is None) == (fix.lon is None) == (fix.mode == "none")
 
 
 @pytest.mark.needs_shared
