@@ -9,8 +9,9 @@ from firmware_bridge.line import Decoder
 from firmware_bridge.nmea import Nmea
 from firmware_bridge.sensor_board import SensorBoard
 from firmware_bridge.ubx import Ubx
+from firmware_bridge.vedirect import VeDirect
 
-Line = Annotated[Nmea | SensorBoard | Ubx, Field(discriminator="kind")]
+Line = Annotated[Nmea | SensorBoard | Ubx | VeDirect, Field(discriminator="kind")]
 
 
 def protocols() -> dict[str, Callable[[], tuple[Decoder, ...]]]:

@@ -6,6 +6,7 @@
     MAVLink 1   FE length seq sys comp id payload crc(2)             CRC-16/MCRF4XX from length on, and the
     MAVLink 2   FD length incompat compat seq sys comp id(3) payload crc(2) [signature(13)]     id's CRC_EXTRA
     COBS        00 <COBS of payload and CRC-16/XMODEM> 00
+    VE.Direct   CR LF label TAB value … CR LF "Checksum" TAB byte     all bytes add up to 0 (modulo 256)
 
 Each framing is two functions. ``look`` reads the head at one place of a buffer and says from where to where
 the packet goes; its rest need not be there. ``check`` takes a whole packet and gives what decoders get.
@@ -20,6 +21,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 NMEA_LONGEST = 256
 COBS_LONGEST = 300
+VEDIRECT_LONGEST = 1024
 UBX_LONGEST = 4096
 MORE: Literal["more"] = "more"
 
@@ -155,10 +157,33 @@ def check_cobs(frame: bytes) -> bytes | None:
     return content[:-2]
 
 
+_BLOCK = (b"\r\nPID\t", b"\r\nH1\t")
+_CHECKSUM = b"\r\nChecksum\t"
+_HEX = re.compile(rb":[0-9A-Fa-f]*\n")
+
+
+def look_vedirect(buffer: bytearray, at: int) -> Place:
+    """A block begins with the product, or with the first of the history: half a block is none."""
+    head = bytes(buffer[at : at + 6])
+    if not head.startswith(_BLOCK):
+        return MORE if any(label.startswith(head) for label in _BLOCK) else None
+    last = buffer.find(_CHECKSUM, at, at + VEDIRECT_LONGEST)
+    if last >= 0 and len(buffer) > last + len(_CHECKSUM):
+        return at, last + len(_CHECKSUM) + 1
+    return MORE if len(buffer) - at < VEDIRECT_LONGEST else None
+
+
+def check_vedirect(block: bytes) -> bytes | None:
+    """Messages of the HEX protocol may stand anywhere in it, and don't count."""
+    text = _HEX.sub(b"", block[:-1])
+    return text if (sum(text) + block[-1]) & 0xFF == 0 else None
+
+
 FRAMINGS: dict[str, Framing] = {
     "nmea": Framing(b"$!", look_nmea, check_nmea),
     "ubx": Framing(b"\xb5", look_ubx, check_ubx),
     "rtcm3": Framing(b"\xd3", look_rtcm3, check_rtcm3),
     "mavlink": Framing(b"\xfd\xfe", look_mavlink, check_mavlink),
     "cobs": Framing(b"\0", look_cobs, check_cobs),
+    "vedirect": Framing(b"\r", look_vedirect, check_vedirect),
 }
