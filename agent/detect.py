@@ -104,7 +104,7 @@ def _listed(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[tup
 def _frames(path: Path) -> Iterator[tuple[str, Frame]]:
     """A picture, or each frame of a video as ``name:number``."""
     if path.suffix.lower() in VIDEOS:
-        from agent.vision.camera import frames
+        from agent.vision.capture import frames
 
         for number, _, frame in frames(str(path)):
             yield f"{path}:{number:06d}", frame

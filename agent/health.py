@@ -102,7 +102,10 @@ class Health:
                 age_s = answer.get("age_s")
                 yield f"{name}: silent" if age_s is None else f"{name}: silent for {int(age_s)} s"
             else:
-                yield from (f"{name}: {trouble}" for trouble in _board_troubles(self._parts[name], now_s))
+                part = self._parts[name]
+                yield from (f"{name}: {trouble}" for trouble in _board_troubles(part, now_s))
+                if isinstance(part.state, CameraState) and part.state.trouble:
+                    yield f"{name}: {part.state.trouble}"
 
     def _answer(self, name: str, part: _Part, now_s: float) -> dict[str, Any]:
         answer: dict[str, Any] = {"part": name, "running": part.running.state}
@@ -123,6 +126,8 @@ class Health:
                 answer["lost"] = part.state.lost
         elif isinstance(part.state, CameraState):
             answer["frames"], answer["skipped"] = part.state.frames, part.state.skipped
+            answer["looked"], answer["fps"] = part.state.looked, part.state.fps
+            answer["detect_ms"] = part.state.detect_ms
         if part.board is not None:
             board = part.board
             named = {"firmware": board.firmware, "uid": board.uid, "boot": board.boot, "hears": board.hears}

@@ -41,13 +41,21 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraState:
-    """How a camera does, now and then: counts since it was opened. It is no sign of life."""
+    """How a camera does, now and then. It is no sign of life.
+
+    Counts since it was opened: ``frames`` came, ``skipped`` were never taken up because newer ones came,
+    ``looked`` is how many the detector saw. Of late: ``fps`` came a second, ``detect_ms`` for each look.
+    """
 
     kind: Literal["camera_state"] = "camera_state"
     frames: int
     skipped: int
     width: int
     height: int
+    looked: int = 0
+    fps: float = 0.0
+    detect_ms: float = 0.0
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

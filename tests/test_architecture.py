@@ -86,7 +86,7 @@ def test_a_library_stands_in_its_file_only(library: str) -> None:
 
 def test_video_capture_stands_in_one_file() -> None:
     assert [name(path) for path in sources() if "VideoCapture(" in path.read_text()] == [
-        "agent/vision/camera.py"
+        "agent/vision/capture.py"
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 import models
-from agent.vision.camera import frames
+from agent.vision.capture import frames
 from agent.vision.motion import LIVE_S, Gate, Motion
 from models.detection import Frame
 from simulators.scene import Scene

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from agent.observations import CameraState, Sighting
-from agent.vision.camera import Camera, frames
+from agent.vision.camera import Camera
+from agent.vision.capture import frames
 from agent.vision.tracker import Tracker
 from agent.vision.zones import Zone, zones_of
 from models.detection import Box, Detection
@@ -135,8 +136,8 @@ def camera(url: str, **more: Any) -> Camera:
         ("nothing.mp4", "nothing.mp4 is not there"),
         ("/dev/video99", "/dev/video99 is not there: the camera is unplugged"),
         (__file__, "no video that can be read"),
-        ("rtsp://127.0.0.1:9/x", "no stream: refused, or not there"),
-        ("http://127.0.0.1:9/x", "no stream: refused, or not there"),
+        ("rtsp://127.0.0.1:9/x", "x: refused: nothing listens on port 9"),
+        ("http://127.0.0.1:9/x", "x: refused: nothing listens on port 9"),
     ],
 )
 def test_why_there_is_no_picture_is_said(url: str, message: str) -> None:

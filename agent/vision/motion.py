@@ -3,6 +3,7 @@
 Motion alone would drop half of the frames in which somebody stands still, so it is never the only reason.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
@@ -36,6 +37,13 @@ class Motion(BaseModel):
     """A frame is looked at this often, whatever moves: so what slipped in unseen is found."""
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A first impression of a frame: why it should be looked at, or None."""
+
+    reason: Reason | None
+
+
 class Gate:
     """``reason`` it each frame in order; tell it with ``detected`` when the detector saw something."""
 
@@ -44,6 +52,10 @@ class Gate:
         self._background: Any = None
         self._before: Any = None
         self._looked_s = self._detected_s = float("-inf")
+
+    def glance(self, frame: Frame, now_s: float) -> Glance:
+        """The first impression of a frame; ``now_s`` is its monotonic time."""
+        return Glance(self.reason(frame, now_s))
 
     def reason(self, frame: Frame, now_s: float) -> Reason | None:
         """Why this frame should be looked at, or None; ``now_s`` is the frame's monotonic time."""
