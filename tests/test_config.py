@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from agent.config import json_schema, parse, read
 from agent.durations import format_duration, parse_duration
+from agent.vision.camera import Camera
 from agent.yamlfile import BadConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,7 +52,7 @@ def swap(old: str, new: str) -> str:
 WRONG = [
     ("unknown key", swap("purpose:", "purpos:"), [
         "c.yaml:8: sources.cam1.purpose: is required",
-        "c.yaml:11: sources.cam1.purpos: unknown key; did you mean 'purpose'? known: detector, fps, kind, loop, motion, open_timeout, purpose, read_timeout, url, zones",
+        f"c.yaml:11: sources.cam1.purpos: unknown key; did you mean 'purpose'? known: {', '.join(sorted(Camera.model_fields))}",
     ]),
     ("unknown kind", swap("kind: zone_dwell", "kind: zone_dwel"), [
         "c.yaml:16: rules.dwell.kind: unknown kind 'zone_dwel'; did you mean 'zone_dwell'? known: line_cross, silence, switch, threshold, zone_dwell, zone_enter",
