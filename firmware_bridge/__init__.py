@@ -6,12 +6,13 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from firmware_bridge.line import Decoder
+from firmware_bridge.mavlink import Mavlink
 from firmware_bridge.nmea import Nmea
 from firmware_bridge.sensor_board import SensorBoard
 from firmware_bridge.ubx import Ubx
 from firmware_bridge.vedirect import VeDirect
 
-Line = Annotated[Nmea | SensorBoard | Ubx | VeDirect, Field(discriminator="kind")]
+Line = Annotated[Mavlink | Nmea | SensorBoard | Ubx | VeDirect, Field(discriminator="kind")]
 
 
 def protocols() -> dict[str, Callable[[], tuple[Decoder, ...]]]:

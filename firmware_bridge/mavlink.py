@@ -1,0 +1,236 @@
+"""MAVLink 1 and 2 from a ground station's radio: checked frames in; vehicles, texts, pictures, radio out.
+
+    FE length seq sys comp id payload crc          FD length incompat compat seq sys comp id(3) payload crc
+    vehicle: a system whose HEARTBEAT has an autopilot, and is no ground station, tracker, gimbal or ADS-B
+    51/68:   the radio itself (SiK); its RADIO_STATUS is no sign of life of any vehicle
+
+It listens only. pymavlink's generated dialect knows the fields (50 ms, 14 MB, at the first frame).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args
+
+from pydantic import Field
+
+from firmware_bridge import autopilot
+from firmware_bridge.line import SerialLine
+from firmware_bridge.readings import Capture, Reading, StatusText, TextSeverity, Value
+from firmware_bridge.secret import Secret
+from firmware_bridge.signing import Signatures, key_of
+from firmware_bridge.vehicle import HELD, Vehicle
+
+LOST_AFTER_S = 5.0
+AUTOPILOT = 1
+RADIO = frozenset({109, 166})
+"""RADIO_STATUS and RADIO, which a radio puts in between unsigned."""
+SIK = (51, 68)
+TEXT_LONGEST = 50
+SEVERITIES: tuple[TextSeverity, ...] = get_args(TextSeverity)
+
+
+@dataclass(slots=True)
+class _Link:
+    """The sequence numbers of one component; the counts are of late, ``lost`` in all is the decoder's."""
+
+    last: int
+    came: int = 0
+    lost: int = 0
+
+
+class MavlinkDecoder:
+    """A `Drone` at each heartbeat and each position, ``lost`` once nothing came of it for ``lost_after_s``.
+
+    ``bad`` counts frames that are not signed with the ``key``, where there is one; ``lost`` those that never
+    came, by the sequence numbers of all components.
+    """
+
+    framings = ("mavlink",)
+
+    def __init__(
+        self,
+        key: bytes | None = None,
+        lost_after_s: float = LOST_AFTER_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.bad = self.lost = 0
+        self._signatures = Signatures(key) if key is not None else None
+        self._lost_after_s, self._clock = lost_after_s, clock
+        self._links: dict[tuple[int, int], _Link] = {}
+        self._vehicles: dict[int, Vehicle] = {}
+        self._texts: dict[tuple[int, int], tuple[int, int, StatusText]] = {}  # its id, the next piece, so far
+
+    def feed(self, frame: bytes) -> list[Value]:
+        """What a frame says; a vehicle that fell silent is told in between."""
+        at = 2 if frame[0] == 0xFE else 4
+        number = frame[5] if frame[0] == 0xFE else int.from_bytes(frame[7:10], "little")
+        if self._signatures is not None and number not in RADIO and not self._signatures.vouch(frame):
+            self.bad += 1
+            return self._fallen_silent()
+        self._count(frame[at], (frame[at + 1], frame[at + 2]))
+        if number not in _wanted():
+            return self._fallen_silent()
+        return self._take(_codec().decode(bytearray(frame))) + self._fallen_silent()
+
+    def pause(self) -> list[Value]:
+        """Texts that may have gone on, and vehicles that fell silent."""
+        texts: list[Value] = [text for _, _, text in self._texts.values()]
+        self._texts.clear()
+        return texts + self._fallen_silent()
+
+    def replies(self) -> bytes:
+        """Nothing: it only listens."""
+        return b""
+
+    def _count(self, sequence: int, source: tuple[int, int]) -> None:
+        link = self._links.setdefault(source, _Link((sequence - 1) & 0xFF))
+        gap = (sequence - link.last - 1) & 0xFF
+        gap = gap if gap < 128 else 0  # one that came twice, or late
+        link.last, link.came, link.lost = sequence, link.came + 1, link.lost + gap
+        self.lost += gap
+        if link.came + link.lost > 1000:
+            link.came, link.lost = link.came // 2, link.lost // 2
+
+    def _take(self, message: Any) -> list[Value]:
+        system = message.get_srcSystem()
+        match message.get_type():
+            case "STATUSTEXT":
+                return self._text(message)
+            case "RADIO_STATUS" | "RADIO":
+                return _radio(message)
+            case "CAMERA_FEEDBACK":
+                return [Capture(system=system, **autopilot.feedback_says(message))]
+            case "CAMERA_IMAGE_CAPTURED":
+                taken = message.capture_result == 1
+                return [Capture(system=system, **autopilot.captured_says(message))] if taken else []
+            case kind:
+                vehicle = self._whose(message, kind)
+                return [] if vehicle is None else self._hear(vehicle, message)
+
+    def _whose(self, message: Any, kind: str) -> Vehicle | None:
+        """The vehicle that says it. Before its first heartbeat, its autopilot is taken to be component 1."""
+        system, component = message.get_srcSystem(), message.get_srcComponent()
+        vehicle = self._vehicles.get(system)
+        if kind == "HEARTBEAT":
+            if not autopilot.is_vehicle(message):
+                if vehicle is not None and vehicle.component == component:
+                    del self._vehicles[system]
+                return None
+            if vehicle is None or not (vehicle.known or vehicle.component == component):
+                vehicle = self._vehicles[system] = Vehicle(system, component)
+            vehicle.known |= vehicle.component == component
+        elif vehicle is None and component == AUTOPILOT:
+            vehicle = self._vehicles[system] = Vehicle(system, component)
+        if vehicle is None or component == vehicle.component or kind in autopilot.OF_ANY_COMPONENT:
+            return vehicle
+        return None
+
+    def _hear(self, vehicle: Vehicle, message: Any) -> list[Value]:
+        now_s = self._clock()
+        due = vehicle.take(message, now_s)
+        if message.get_srcComponent() == vehicle.component:
+            due |= vehicle.lost
+            vehicle.heard_s, vehicle.lost = now_s, False
+        if not due:
+            return []
+        link = self._links[(vehicle.system, vehicle.component)]
+        drone = vehicle.drone(now_s, round(100 * link.lost / (link.came + link.lost), 1))
+        vehicle.held.append(drone)
+        if not vehicle.known:
+            del vehicle.held[:-HELD]
+            return []
+        values: list[Value] = [*vehicle.held]
+        vehicle.held.clear()
+        return values
+
+    def _fallen_silent(self) -> list[Value]:
+        """Each vehicle of which nothing came for too long, once."""
+        now_s = self._clock()
+        values: list[Value] = []
+        for vehicle in self._vehicles.values():
+            if vehicle.known and not vehicle.lost and now_s - vehicle.heard_s > self._lost_after_s:
+                vehicle.lost = True
+                values.append(vehicle.drone(now_s))
+        return values
+
+    def _text(self, message: Any) -> list[Value]:
+        """A text in one piece, or one of which all pieces are there; what lacks a piece says so by '…'."""
+        source = (message.get_srcSystem(), message.get_srcComponent())
+        raw = message._text_raw.split(b"\0")[0]
+        piece = "".join(one for one in raw.decode("utf-8", "replace") if one.isprintable())
+        values: list[Value] = []
+        number, expected, before = self._texts.pop(source, (0, 0, None))
+        if before is not None and (number != message.id or message.chunk_seq < expected):
+            values.append(before)
+            before = None
+        if before is None:
+            expected = 0
+        if message.chunk_seq != expected:
+            piece = "…" + piece
+        text = StatusText(
+            system=source[0],
+            component=source[1],
+            severity=SEVERITIES[min(message.severity, 7)],
+            text=piece if before is None else before.text + piece,
+        )
+        if message.id and len(raw) == TEXT_LONGEST:
+            self._texts[source] = (message.id, message.chunk_seq + 1, text)
+            return values
+        return [*values, text]
+
+
+def _radio(message: Any) -> list[Value]:
+    """Signal and noise at both ends; SiK radios say 1/1.9 dB above -127 dBm, of others we don't know."""
+    sik = (message.get_srcSystem(), message.get_srcComponent()) == SIK
+    levels = {
+        "radio_rssi": message.rssi,
+        "radio_noise": message.noise,
+        "radio_remote_rssi": message.remrssi,  # 0: the far end was not heard yet
+        "radio_remote_noise": message.remnoise,
+    }
+    return [
+        Reading(
+            quantity=quantity,
+            value=round(level / 1.9 - 127, 1) if sik else float(level),
+            unit="dBm" if sik else "raw",
+        )
+        for quantity, level in levels.items()
+        if 0 < level < 255
+    ]
+
+
+@cache
+def _wanted() -> frozenset[int]:
+    """The ids of the messages that we take."""
+    from pymavlink.dialects.v20.ardupilotmega import mavlink_map
+
+    names = {
+        *autopilot.SAYS,
+        "STATUSTEXT",
+        "RADIO_STATUS",
+        "RADIO",
+        "CAMERA_FEEDBACK",
+        "CAMERA_IMAGE_CAPTURED",
+    }
+    return frozenset(number for number, kind in mavlink_map.items() if kind.msgname in names)
+
+
+@cache
+def _codec() -> Any:
+    from pymavlink.dialects.v20.ardupilotmega import MAVLink
+
+    return MAVLink(None)
+
+
+class Mavlink(SerialLine):
+    """A telemetry radio, or an autopilot on a cable. Where there is a ``key``, only what is signed counts."""
+
+    kind: Literal["mavlink"] = "mavlink"
+    baud: int = 57600
+    lost_after_s: float = Field(default=LOST_AFTER_S, ge=1, le=3600)
+    key: Secret | None = None
+
+    def decoder(self) -> MavlinkDecoder:
+        return MavlinkDecoder(None if self.key is None else key_of(self.key), self.lost_after_s)
