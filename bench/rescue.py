@@ -5,9 +5,11 @@ The agent in a process of its own, ptys, an MJPEG stream at 10 frames a second, 
 
 import asyncio
 import json
+import sqlite3
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from agent.topics import ROOT
 from simulators.broker import mosquitto_path
 from simulators.scene import Scene
 from tests.end_to_end import rig as rigs
@@ -35,7 +38,7 @@ class Blinking(Scene):
         return 0.35 if int(second / 2) % 2 else None
 
 
-def figures() -> dict[str, float]:
+def figures() -> dict[str, Any]:
     """Frame and press to the centre in ms, the agent's memory and CPU."""
     with tempfile.TemporaryDirectory() as name, _rule(RULE):
         return asyncio.run(_measure(Path(name)))
@@ -50,7 +53,7 @@ def _rule(text: str) -> Iterator[None]:
         rigs.CAMERA_RULE = before
 
 
-async def _measure(folder: Path) -> dict[str, float]:
+async def _measure(folder: Path) -> dict[str, Any]:
     async with rig(folder, "mosquitto" if mosquitto_path() else "rumqttd", Blinking()) as device:
         frames_ms = list[float]()
         hear = device.centre._heard
@@ -73,6 +76,7 @@ async def _measure(folder: Path) -> dict[str, float]:
         later, span_s = process.cpu_times(), time.monotonic() - began_s
         presses_ms = [await _press(device, number) for number in range(PRESSES)]
         memory = process.memory_full_info()
+        sizes = _sizes(device)
     return {
         "frame_to_centre_p50_ms": round(statistics.median(frames_ms[1:]), 1),
         "frame_to_centre_max_ms": round(max(frames_ms[1:]), 1),
@@ -80,7 +84,17 @@ async def _measure(folder: Path) -> dict[str, float]:
         "press_to_centre_max_ms": round(max(presses_ms), 1),
         "agent_memory_mb": round(memory.uss / 1e6, 1),
         "agent_cpu_of_one_core": round((later.user + later.system - used.user - used.system) / span_s, 2),
+        "bytes_of_a_message": sizes,
     }
+
+
+def _sizes(device: Rig) -> dict[str, int]:
+    """Topic and body of a usual message of each kind, in bytes (median)."""
+    found: dict[str, list[int]] = defaultdict(list)
+    with sqlite3.connect(device.db) as db:
+        for topic, size in db.execute("SELECT topic, length(CAST(body AS BLOB)) FROM message"):
+            found[topic].append(len(f"{ROOT}/rig-1/{topic}") + size)
+    return {topic: round(statistics.median(sizes)) for topic, sizes in sorted(found.items())}
 
 
 async def _press(device: Rig, number: int) -> float:
