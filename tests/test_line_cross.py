@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from agent.observations import Observation, SeenObject, Sighting, Tick
 from agent.parts import Finding
 from agent.rules.line_cross import LineCross
+from tests.sightings import see, thing
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 LINE = [[0.5, 0.9], [0.5, 0.1]]
@@ -53,3 +54,37 @@ def test_who_crosses_is_counted_on_his_side(case: dict[str, Any], expected: list
 def test_what_is_no_line_is_refused(line: Any) -> None:
     with pytest.raises(ValidationError):
         LineCross.model_validate({"camera": "cam1", "line": line})
+
+
+def cross(*frames: tuple[Any, ...], **more: Any) -> list[str]:
+    decide = LineCross.model_validate({"camera": "cam1", "line": LINE} | more).start()
+    said = [fact for n, frame in enumerate(frames) for fact in decide(see(n / 5, *frame))]
+    return [fact.text for fact in said if isinstance(fact, Finding)]
+
+
+def test_a_new_track_number_on_the_line_counts_once() -> None:
+    path = [(thing(0.44 + 0.02 * n, 0.5, track=1 if n < 4 else 2),) for n in range(8)]
+    assert cross(*path) == [RIGHT]
+
+
+def test_who_is_certain_only_beyond_the_line_has_crossed_it() -> None:
+    assert cross(*[(thing(0.4 + 0.1 * n, 0.5),) for n in range(4)], frames=4) == [RIGHT]
+
+
+def test_a_detection_that_jumps_over_the_line_once_is_nobody() -> None:
+    assert cross((thing(0.4, 0.5),), (), (), (thing(0.6, 0.5),), (), (), frames=3) == []
+
+
+def test_two_who_cross_at_once_are_two() -> None:
+    both = [(thing(0.4 + 0.1 * n, 0.4), thing(0.6 - 0.1 * n, 0.7, track=2)) for n in range(3)]
+    assert cross(*both) == [RIGHT, "person crossed to the left (left 1, right 1)"]
+
+
+def test_a_camera_that_turns_counts_nobody() -> None:
+    """Everything in the picture jumps over the line; afterwards people are where they are."""
+    decide = LineCross.model_validate({"camera": "cam1", "line": LINE}).start()
+    still = [thing(0.3 + 0.02 * n, 0.5, track=n) for n in range(5)]
+    turned = [thing(0.7 + 0.02 * n, 0.5, track=n) for n in range(5)]
+    sightings = [see(n / 5, *still) for n in range(5)]
+    sightings += [see(1 + n / 5, *turned, moves=n < 3) for n in range(10)]
+    assert [fact for one in sightings for fact in decide(one)] == []

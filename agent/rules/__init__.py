@@ -4,13 +4,29 @@ from typing import Annotated
 
 from pydantic import Field
 
+from agent.rules.beyond_railing import BeyondRailing
+from agent.rules.count import Count
 from agent.rules.line_cross import LineCross
+from agent.rules.person_in_water import PersonInWater
 from agent.rules.silence import Silence
+from agent.rules.stationary import Stationary
 from agent.rules.switch import SwitchRule
 from agent.rules.threshold import Threshold
+from agent.rules.wrong_way import WrongWay
 from agent.rules.zone_dwell import ZoneDwell
 from agent.rules.zone_enter import ZoneEnter
 
 Rule = Annotated[
-    LineCross | Silence | SwitchRule | Threshold | ZoneDwell | ZoneEnter, Field(discriminator="kind")
+    BeyondRailing
+    | Count
+    | LineCross
+    | PersonInWater
+    | Silence
+    | Stationary
+    | SwitchRule
+    | Threshold
+    | WrongWay
+    | ZoneDwell
+    | ZoneEnter,
+    Field(discriminator="kind"),
 ]

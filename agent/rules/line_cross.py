@@ -4,100 +4,78 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from agent.durations import Duration
-from agent.observations import Observation, SeenObject, Sighting
-from agent.parts import Finding, Judge, Over, RulePart
-from agent.vision.zones import Corner
+from agent.observations import Observation
+from agent.parts import Finding, Judge, Over
+from agent.rules.presence import Presence
+from agent.rules.watching import WatchRule, delay_of
+from agent.vision.zones import Corner, Line, crosses, foot_of, right_of
 
 MARGIN = 0.01
 """A foot this near to the line is on neither side: a box that trembles crosses nothing."""
-FORGOTTEN_S = 60.0
 
 
-class LineCross(RulePart):
+class LineCross(WatchRule):
     """A finding for ``hold`` after a crossing; left and right are as seen along ``line``, start to end."""
 
     kind: Literal["line_cross"] = "line_cross"
-    camera: str
-    line: tuple[Corner, Corner]
+    line: Line
     to: Literal["left", "right", "both"] = "both"
     """Only crossings to this side are told; those to the other are counted all the same."""
-    labels: tuple[str, ...] = Field(default=("person",), min_length=1)
-    min_score: float = Field(default=0.4, ge=0, le=1)
+    frames: int = Field(default=2, ge=1, le=100)
     hold: Duration = timedelta(seconds=5)
-
-    @field_validator("line")
-    @classmethod
-    def _long_enough(cls, line: tuple[Corner, Corner]) -> tuple[Corner, Corner]:
-        if abs(line[0][0] - line[1][0]) + abs(line[0][1] - line[1][1]) < 2 * MARGIN:
-            raise ValueError("the line's two ends are (nearly) the same point")
-        return line
+    cool_down: Duration = timedelta(0)
 
     def start(self) -> Judge:
-        last: dict[int, tuple[Corner, float]] = {}
+        eye = self.eye()
+        feet: dict[tuple[int, int], Corner] = {}  # by object and view: where it last was on either side
+        crossed: dict[int, str] = {}  # by object: where it went before it was sure that it is one
         counts = {"left": 0, "right": 0}
         until: dict[str, float] = {}
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
+            nonlocal feet, crossed
             now_s = observation.mono_s
             for side in [side for side, end_s in until.items() if now_s >= end_s]:
                 del until[side]
                 yield Over(side)
-            sighting = observation.value
-            if observation.source != self.camera or not isinstance(sighting, Sighting):
+            there = eye.look(observation)
+            if there is None:
                 return
-            for track in [track for track, (_, seen_s) in last.items() if now_s - seen_s > FORGOTTEN_S]:
-                del last[track]
-            for thing in sighting.objects:
-                foot = ((thing.box[0] + thing.box[2]) / 2, thing.box[3])
-                beyond = self._beyond(foot)
-                if thing.label not in self.labels or thing.score < self.min_score or abs(beyond) < MARGIN:
+            feet_before, feet = feet, {}
+            crossed = {one.number: crossed[one.number] for one in there if one.number in crossed}
+            for one in there:
+                key = (one.number, eye.view)
+                before, foot = feet_before.get(key), foot_of(one.seen.box)
+                beyond = right_of(self.line, foot)
+                if abs(beyond) < MARGIN:
+                    foot = before or foot
+                elif before is not None and crosses(self.line, before, foot):
+                    crossed[one.number] = "right" if beyond > 0 else "left"
+                if before is not None or abs(beyond) >= MARGIN:
+                    feet[key] = foot
+                if not one.sure or one.number not in crossed:
                     continue
-                before = last.get(thing.track)
-                last[thing.track] = (foot, now_s)
-                if before is None or not self._between(before[0], foot):
-                    continue
-                side = "right" if beyond > 0 else "left"
+                side = crossed.pop(one.number)
                 counts[side] += 1
                 if self.to in ("both", side):
                     until[side] = now_s + self.hold.total_seconds()
-                    yield self._finding(thing, side, counts, observation, sighting)
+                    yield self._finding(one, side, counts, observation)
 
         return judge
 
-    def _beyond(self, foot: Corner) -> float:
-        """Distance from the line, in shares of the picture: right of it above 0, left of it below."""
-        return _turn(*self.line, foot) / _turn_scale(*self.line)
-
-    def _between(self, one: Corner, other: Corner) -> bool:
-        """Whether the way from one to the other leads through the line, and not past its ends."""
-        start, end = self.line
-        apart = _turn(start, end, one) * _turn(start, end, other) < 0
-        return apart and _turn(one, other, start) * _turn(one, other, end) <= 0
-
-    def _finding(
-        self, thing: SeenObject, side: str, counts: dict[str, int], seen: Observation, sighting: Sighting
-    ) -> Finding:
+    def _finding(self, one: Presence, side: str, counts: dict[str, int], observation: Observation) -> Finding:
         return Finding(
             key=side,
-            text=f"{thing.label} crossed to the {side} (left {counts['left']}, right {counts['right']})",
-            since=seen.at,
-            since_s=seen.mono_s,
+            text=f"{one.seen.label} crossed to the {side} (left {counts['left']}, right {counts['right']})",
+            since=observation.at,
+            since_s=observation.mono_s,
             source=self.camera,
-            label=thing.label,
+            label=one.seen.label,
             count=counts[side],
-            score=thing.score,
-            box=thing.box,
-            latency_s=sighting.delay_s,
+            score=one.best,
+            box=one.seen.box,
+            latency_s=delay_of(observation),
         )
-
-
-def _turn(start: Corner, end: Corner, point: Corner) -> float:
-    """Above 0 where ``point`` is to the right of the way from start to end (y points down)."""
-    return (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])
-
-
-def _turn_scale(start: Corner, end: Corner) -> float:
-    return float(((end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2) ** 0.5)

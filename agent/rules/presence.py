@@ -1,81 +1,172 @@
-"""Who stands in a zone, and since when: what the zone rules share. Pure: sightings in, presences out."""
+"""Who is in a zone, and since when: what the rules on pictures share. Pure: sightings in, presences out."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 
 from agent.observations import Observation, SeenObject, Sighting
+from agent.vision.zones import Corner, foot_of
 from models.detection import Box
 
+SCORES = 15
+"""How sure one is of an object is the median of this many scores: one sure frame convinces nobody."""
+DOUBTED_BELOW = 0.8
+"""Who was sure enough is so until the median falls below this share of ``min_score``."""
+SEEN_SHARE, SEEN_OVER_S = 0.2, 10.0
+"""Who is seen in fewer than this share of the sightings, over so long or the grace, is not certain."""
+TRAIL_EVERY_S, TRAIL = 0.15, 80
+SAME_PLACE = 0.3
+"""A new track number that overlaps this much with one who is out of sight is the same one."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Presence:
-    """One object that stands in the zone: since when (both clocks), how it looked last, its best score."""
+    """One object, whatever numbers its track had. Both clocks say since when it is here.
 
+    ``sure``: seen often and sure enough to be told. ``trail``: where its foot was, (monotonic, corner).
+    """
+
+    number: int
     seen: SeenObject
     since: datetime
     since_s: float
     last_s: float
-    frames: int
-    score: float
+    best: float = 0.0
+    sure: bool = False
+    trail: deque[tuple[float, Corner]] = field(default_factory=lambda: deque(maxlen=TRAIL))
+    scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES))
+    hits: int = 0
+    share: float = 1.0
+    away: int = 0
 
     def lasted_s(self) -> float:
+        """From its first sighting here to its last."""
         return self.last_s - self.since_s
 
+    def take(self, thing: SeenObject, now_s: float) -> None:
+        """It is seen, here."""
+        self.seen, self.last_s, self.away = thing, now_s, 0
+        self.best = max(self.best, thing.score)
+        self.scores.append(thing.score)
+        if not self.trail or now_s - self.trail[-1][0] >= TRAIL_EVERY_S:
+            self.trail.append((now_s, foot_of(thing.box)))
 
-Watch = Callable[[Observation], tuple[Presence, ...] | None]
+    def weigh(self, seen: bool, new: float, frames: int, min_score: float) -> None:
+        """One more sighting, with it or without, which makes up ``new`` of the share: is it certain?"""
+        self.hits = self.hits + 1 if seen else max(0, self.hits - 1)
+        self.share += new * (seen - self.share)
+        score = sorted(self.scores)[len(self.scores) // 2]
+        if self.sure and (score < DOUBTED_BELOW * min_score or self.share < SEEN_SHARE):
+            self.sure, self.hits = False, 0
+        elif not self.sure:
+            self.sure = self.hits >= frames and score >= min_score and self.share >= SEEN_SHARE
 
 
-def watch_zone(camera: str, zone: str, labels: frozenset[str], min_score: float, grace_s: float) -> Watch:
-    """A judge's eye on one zone.
+class Eye:
+    """A judge's eye on one camera: ``look`` answers each of its sightings with all who are there.
 
-    It answers each of the camera's sightings with all who are there, and anything else with None. One who
-    is out of sight for up to ``grace_s`` is still there; one whom the tracker gives a new number while he
-    stands where he stood keeps his time. Only sightings count: a blind camera ends no presence.
+    One who is out of sight for up to ``grace_s`` is still there, and so is one who was seen elsewhere in
+    fewer than ``frames`` sightings: at the edge of a zone nobody comes and goes with each frame. One whom the
+    tracker gives a new number while he stands where he stood keeps his time. While the camera itself moves,
+    nobody comes: where its zones are then is not known. Track numbers are those of one life of the camera.
     """
-    there: dict[int, Presence] = {}
 
-    def look(observation: Observation) -> tuple[Presence, ...] | None:
+    def __init__(
+        self,
+        camera: str,
+        labels: Collection[str],
+        fits: Callable[[SeenObject], bool],
+        *,
+        frames: int,
+        min_score: float,
+        grace_s: float,
+        moving: bool = False,
+    ) -> None:
+        self._camera, self._labels, self._fits = camera, frozenset(labels), fits
+        self._frames, self._min_score, self._grace_s, self._moving = frames, min_score, grace_s, moving
+        self._there: dict[int, Presence] = {}
+        self._numbers = count(1)
+        self.looked_s: float | None = None
+        """When it last saw a picture in which its zones are where they should be."""
+        self.view = 0
+        """Counts how often the camera moved or was opened anew: what was where is known within one view."""
+        self._frame = 0
+
+    def forget(self) -> None:
+        """Nobody knows any more who is there."""
+        self._there.clear()
+
+    def look(self, observation: Observation) -> list[Presence] | None:
+        """All who are there, sure or not; None where this was no sighting to judge by."""
         sighting = observation.value
-        if observation.source != camera or not isinstance(sighting, Sighting):
+        if observation.source != self._camera or not isinstance(sighting, Sighting):
             return None
         now_s = observation.mono_s
-        seen_tracks = {thing.track for thing in sighting.objects}
+        if sighting.frame < self._frame:  # the camera was opened anew: its tracker counts from the start
+            self.view += 1
+            self._there = {-presence.number: presence for presence in self._there.values()}
+        self._frame = sighting.frame
+        if sighting.camera_moves and not self._moving:
+            self.view += 1
+            for presence in self._there.values():
+                presence.trail.clear()
+            return None
+        passed_s = 0.0 if self.looked_s is None else now_s - self.looked_s
+        new = 1 - math.exp(-passed_s / max(SEEN_OVER_S, self._grace_s))
+        self.looked_s = now_s
+        numbers = {thing.track for thing in sighting.objects}
         for thing in sighting.objects:
-            if zone not in thing.zones or thing.label not in labels:
-                # He was seen, elsewhere: he left. Out of sight is another matter.
-                there.pop(thing.track, None)
-                continue
-            before = there.pop(thing.track, None)
-            if before is None and thing.score >= min_score:
-                before = _inherit(there, thing, seen_tracks)
-                if before is None:
-                    before = Presence(thing, observation.at, now_s, now_s, 0, thing.score)
+            if thing.label in self._labels:
+                self._meet(thing, numbers, observation)
+        for track, presence in list(self._there.items()):
+            presence.weigh(presence.last_s == now_s, new, self._frames, self._min_score)
+            if now_s - presence.last_s > self._grace_s or presence.away >= self._frames:
+                del self._there[track]
+        return list(self._there.values())
+
+    def _meet(self, thing: SeenObject, numbers: Collection[int], observation: Observation) -> None:
+        before = self._there.get(thing.track)
+        if not self._fits(thing):
             if before is not None:
-                score = max(before.score, thing.score)
-                there[thing.track] = replace(
-                    before, seen=thing, last_s=now_s, frames=before.frames + 1, score=score
-                )
-        for track in [track for track, presence in there.items() if now_s - presence.last_s > grace_s]:
-            del there[track]
-        return tuple(there.values())
+                before.away += 1
+            return
+        if before is None:
+            before = self._inherit(thing, numbers) or Presence(
+                next(self._numbers), thing, observation.at, observation.mono_s, observation.mono_s
+            )
+            self._there[thing.track] = before
+        before.take(thing, observation.mono_s)
 
-    return look
-
-
-def _inherit(there: dict[int, Presence], thing: SeenObject, seen_tracks: set[int]) -> Presence | None:
-    """The presence that ``thing`` continues under a new track number: unseen now, same label, same place."""
-    for track, presence in there.items():
-        if (
-            track not in seen_tracks
-            and presence.seen.label == thing.label
-            and _overlap(presence.seen.box, thing.box) > 0.3
-        ):
-            return there.pop(track)
-    return None
+    def _inherit(self, thing: SeenObject, numbers: Collection[int]) -> Presence | None:
+        """Whom ``thing`` continues under a new track number: unseen now, same label, same place."""
+        left = {
+            track: overlap(presence.seen.box, thing.box)
+            for track, presence in self._there.items()
+            if track not in numbers and presence.seen.label == thing.label
+        }
+        nearest = max(left, key=left.__getitem__, default=None)
+        return self._there.pop(nearest) if nearest is not None and left[nearest] > SAME_PLACE else None
 
 
-def _overlap(one: Box, other: Box) -> float:
+def who(found: Sequence[Presence]) -> str:
+    """``person``, or ``3 persons``; ``3 objects`` where they are not of one kind."""
+    labels = {presence.seen.label for presence in found}
+    if len(found) == 1:
+        return labels.pop()
+    return f"{len(found)} {plural(labels.pop()) if len(labels) == 1 else 'objects'}"
+
+
+def plural(label: str) -> str:
+    """English, as the labels are."""
+    if label == "person":
+        return "people"
+    return label + ("es" if label.endswith(("s", "x", "ch", "sh")) else "s")
+
+
+def overlap(one: Box, other: Box) -> float:
     """Intersection over union of two boxes, 0..1."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])

@@ -1,10 +1,10 @@
-"""Zones: polygons in a picture, in fractions of its width and height, and who stands in them. Pure."""
+"""Zones and lines in a picture, in fractions of its width and height, and who stands where. Pure."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from models.detection import Box
 
@@ -25,9 +25,55 @@ Zone = Annotated[list[Corner], Field(min_length=3, max_length=64), AfterValidato
 """A polygon's corners in order, each [from the left, from the top] in 0..1."""
 
 
+SHORTEST = 0.02
+
+
+def _two_ends(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(
+            "a line has two ends: [[from the left, from the top], [from the left, from the top]]"
+        )
+    return value
+
+
+def _long_enough(line: tuple[Corner, Corner]) -> tuple[Corner, Corner]:
+    if abs(line[0][0] - line[1][0]) + abs(line[0][1] - line[1][1]) < SHORTEST:
+        raise ValueError("the line's two ends are (nearly) the same point")
+    return line
+
+
+Line = Annotated[tuple[Corner, Corner], BeforeValidator(_two_ends), AfterValidator(_long_enough)]
+"""From its first end to its second."""
+
+
+def foot_of(box: Box) -> Corner:
+    """The middle of a box's lower edge: where somebody stands."""
+    return (box[0] + box[2]) / 2, min(box[3], 0.9999)
+
+
+def right_of(line: tuple[Corner, Corner], point: Corner) -> float:
+    """How far ``point`` is right of the line through both ends, in shares of the picture; left is below 0."""
+    (x, y), (to_x, to_y) = line
+    return float(_turn(*line, point) / ((to_x - x) ** 2 + (to_y - y) ** 2) ** 0.5)
+
+
+def beside(line: tuple[Corner, Corner], point: Corner) -> bool:
+    """Whether ``point`` is beside the line, and not past one of its ends."""
+    (x, y), (to_x, to_y) = line
+    along = (point[0] - x) * (to_x - x) + (point[1] - y) * (to_y - y)
+    return 0 <= along <= (to_x - x) ** 2 + (to_y - y) ** 2
+
+
+def crosses(line: tuple[Corner, Corner], one: Corner, other: Corner) -> bool:
+    """Whether the way from one to the other leads through the line, and not past its ends."""
+    start, end = line
+    apart = _turn(start, end, one) * _turn(start, end, other) < 0
+    return apart and _turn(one, other, start) * _turn(one, other, end) <= 0
+
+
 def zones_of(box: Box, zones: Mapping[str, Sequence[Corner]]) -> tuple[str, ...]:
     """The zones in which the foot of a box (the middle of its lower edge) stands."""
-    foot = ((box[0] + box[2]) / 2, min(box[3], 0.9999))
+    foot = foot_of(box)
     return tuple(name for name, corners in zones.items() if _inside(foot, corners))
 
 
@@ -46,8 +92,9 @@ def _inside(point: Corner, corners: Sequence[Corner]) -> bool:
 
 def _cross(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:
     """Whether the open segments a–b and c–d cross."""
+    return _turn(a, b, c) * _turn(a, b, d) < 0 and _turn(c, d, a) * _turn(c, d, b) < 0
 
-    def side(p: Corner, q: Corner, r: Corner) -> float:
-        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
 
-    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
+def _turn(start: Corner, end: Corner, point: Corner) -> float:
+    """Above 0 where ``point`` is to the right of the way from start to end (y points down)."""
+    return (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])

@@ -1,0 +1,55 @@
+"""Somebody is on the wrong side of a railing: of a bridge, a quay, a platform. Told at once."""
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from agent.observations import SeenObject
+from agent.parts import Severity
+from agent.rules.presence import Presence, who
+from agent.rules.watching import Pick, PickRule
+from agent.vision.zones import Line, beside, foot_of, right_of
+
+MARGIN = 0.01
+"""A foot must be this far beyond the line, as a share of the picture: one who leans on the railing is not."""
+
+
+class BeyondRailing(PickRule):
+    """A finding while a person stands in ``zone``, or on the ``beyond`` side of ``line`` between its ends.
+
+    Left and right are as seen along the line, from its first end to its second.
+    """
+
+    kind: Literal["beyond_railing"] = "beyond_railing"
+    zone: str | None = None
+    line: Line | None = None
+    beyond: Literal["left", "right"] | None = None
+    frames: int = Field(default=2, ge=1, le=100)
+    severity: Severity = "critical"
+    need_ack: bool = True
+
+    @model_validator(mode="after")
+    def _has_a_side(self) -> Self:
+        if self.zone is None and self.line is None:
+            raise ValueError(
+                "give the zone beyond the railing, or the railing's line and which side is beyond"
+            )
+        if (self.line is None) != (self.beyond is None):
+            raise ValueError("line and beyond (left or right, as seen along the line) go together")
+        return self
+
+    def here(self, thing: SeenObject) -> bool:
+        if self.zone is not None and self.zone in thing.zones:
+            return True
+        if self.line is None:
+            return False
+        foot = foot_of(thing.box)
+        right = right_of(self.line, foot)
+        return beside(self.line, foot) and (right if self.beyond == "right" else -right) >= MARGIN
+
+    def picker(self) -> Pick:
+        return lambda there, _: there
+
+    def text(self, found: Sequence[Presence]) -> str:
+        return f"{who(found)} beyond {self.where or 'the railing'}"

@@ -1,0 +1,22 @@
+"""Since when something is so without a break: what every rule with a hold time shares. Pure."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from agent.observations import Observation
+
+Since: TypeAlias = tuple[datetime, float]
+"""An instant on both clocks: UTC, and monotonic seconds."""
+
+
+def lasting(hold: timedelta) -> Callable[[bool, Observation], Since | None]:
+    """Told at each observation whether something is so, it answers since when, once that is ``hold`` ago."""
+    since: Since | None = None
+
+    def so(is_so: bool, observation: Observation) -> Since | None:
+        nonlocal since
+        since = (since or (observation.at, observation.mono_s)) if is_so else None
+        return since if since and observation.mono_s - since[1] >= hold.total_seconds() else None
+
+    return so

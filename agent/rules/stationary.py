@@ -1,0 +1,61 @@
+"""A vehicle or a boat stays where it is: parked where nobody may, or left behind."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from agent.durations import Duration, spoken
+from agent.observations import Observation
+from agent.rules.presence import Presence, who
+from agent.rules.watching import Pick, ZoneRule
+from models.detection import Box
+
+MOVED = 0.5
+"""It has moved when its middle is this share of its longer side from where it stood."""
+INITIAL_S = 10.0
+"""Who is there within this time of the first sighting was there from the start."""
+
+
+class Stationary(ZoneRule):
+    """A finding while an object in the zone has not moved for ``after``; what passes in front may hide it."""
+
+    kind: Literal["stationary"] = "stationary"
+    labels: tuple[str, ...] = Field(min_length=1)
+    after: Duration = timedelta(minutes=2)
+    grace: Duration = timedelta(seconds=30)
+    ignore_initial: bool = False
+    """What stood there when the agent started is not told until it has moved."""
+
+    def picker(self) -> Pick:
+        stood: dict[int, Box] = {}
+        ignored: set[int] = set()
+        first_s: float | None = None
+        after_s = self.after.total_seconds()
+
+        def pick(there: list[Presence], observation: Observation) -> list[Presence]:
+            nonlocal first_s, stood
+            first_s = observation.mono_s if first_s is None else first_s
+            before, stood = stood, {}
+            for one in there:
+                anchor = before.get(one.number)
+                if anchor is None and self.ignore_initial and one.since_s - first_s <= INITIAL_S:
+                    ignored.add(one.number)
+                if anchor is not None and _moved(anchor, one.seen.box):
+                    ignored.discard(one.number)
+                    one.since, one.since_s, anchor = observation.at, observation.mono_s, None
+                stood[one.number] = anchor or one.seen.box
+            return [one for one in there if one.lasted_s() >= after_s and one.number not in ignored]
+
+        return pick
+
+    def text(self, found: Sequence[Presence]) -> str:
+        return f"{who(found)} standing in {self.place()} for {spoken(max(one.lasted_s() for one in found))}"
+
+
+def _moved(one: Box, other: Box) -> bool:
+    across = (one[0] + one[2] - other[0] - other[2]) / 2
+    down = (one[1] + one[3] - other[1] - other[3]) / 2
+    side = max(one[2] - one[0], one[3] - one[1])
+    return bool((across**2 + down**2) ** 0.5 > MOVED * side)

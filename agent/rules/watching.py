@@ -1,0 +1,161 @@
+"""What a technician can set for every rule on pictures, and how such a rule speaks."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from agent.durations import Duration
+from agent.observations import Observation, SeenObject, Sighting, Tick
+from agent.parts import Finding, Judge, Over, RulePart
+from agent.rules.presence import Eye, Presence
+
+UNSEEN_S = 10.0
+"""Without a picture for so long, what was found is told as not seen any more."""
+GIVEN_UP_S = 300.0
+"""And after so long nobody knows: it ends, and says why. That the camera is blind is told by other rules."""
+
+Decide: TypeAlias = Callable[[list[Presence], Observation], Finding | None]
+"""What is so, from those who certainly are there at a sighting."""
+Pick: TypeAlias = Callable[[list[Presence], Observation], list[Presence]]
+
+
+class WatchRule(RulePart):
+    """A rule on what one camera sees."""
+
+    camera: str
+    labels: tuple[str, ...] = Field(default=("person",), min_length=1)
+    min_score: float = Field(default=0.4, ge=0, le=1)
+    """How sure the detector must be of an object, over its last frames and not in one."""
+    min_size: float = Field(default=0.0, ge=0, le=1)
+    max_size: float = Field(default=1.0, gt=0, le=1)
+    """How tall it must, and may, be: a share of the picture's height."""
+    frames: int = Field(default=3, ge=1, le=100)
+    """In how many frames more it must be seen than missed to count, and be seen elsewhere to have left."""
+    grace: Duration = timedelta(seconds=3)
+    """How long somebody may be out of sight and still be there."""
+    cool_down: Duration = timedelta(seconds=10)
+    camera_may_move: bool = False
+    """Judge also while the camera itself moves, as it always does on a boat or a drone."""
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Self:
+        if self.min_size >= self.max_size:
+            raise ValueError(f"min_size {self.min_size:g} leaves nothing below max_size {self.max_size:g}")
+        return self
+
+    def eye(self, fits: Callable[[SeenObject], bool] | None = None) -> Eye:
+        """An eye on the objects that the rule is about, and that ``fits`` (where they are)."""
+
+        def all_fits(thing: SeenObject) -> bool:
+            tall = thing.box[3] - thing.box[1]
+            return self.min_size <= tall <= self.max_size and (fits is None or fits(thing))
+
+        return Eye(
+            self.camera,
+            self.labels,
+            all_fits,
+            frames=self.frames,
+            min_score=self.min_score,
+            grace_s=self.grace.total_seconds(),
+            moving=self.camera_may_move,
+        )
+
+    def watch(self, eye: Eye, decide: Decide) -> Judge:
+        """A judge that tells what ``decide`` finds in each sighting, and that it is over when it finds none.
+
+        A camera that shows nothing more ends nothing at once: somebody may have seen to that.
+        """
+        found: Finding | None = None
+
+        def judge(observation: Observation) -> Iterable[Finding | Over]:
+            nonlocal found
+            there = eye.look(observation)
+            before = found
+            if there is not None:
+                found = decide([presence for presence in there if presence.sure], observation)
+                if found is not None:
+                    yield found
+                if before is not None and (found is None or found.key != before.key):
+                    yield Over(before.key)
+            elif found is not None and eye.looked_s is not None and isinstance(observation.value, Tick):
+                unseen_s = observation.mono_s - eye.looked_s
+                if unseen_s > GIVEN_UP_S:
+                    yield Over(found.key, f"{self.camera} has shown nothing for {int(unseen_s)} s")
+                    found = None
+                    eye.forget()
+                elif unseen_s > UNSEEN_S:
+                    yield replace(found, text=f"{found.text}; not seen for {int(unseen_s)} s")
+
+        return judge
+
+
+class PickRule(WatchRule):
+    """A rule that is about some of those whom it sees: one finding, however many they are."""
+
+    where: str | None = None
+    """What people call the place, such as ``the east railing``."""
+
+    @abstractmethod
+    def here(self, thing: SeenObject) -> bool:
+        """Whether an object is where the rule looks."""
+
+    @abstractmethod
+    def picker(self) -> Pick:
+        """Fresh: those whom the rule is about, of all who certainly are there."""
+
+    @abstractmethod
+    def text(self, found: Sequence[Presence]) -> str:
+        """What to tell of those who were picked, in words for people."""
+
+    @property
+    def zone_name(self) -> str | None:
+        """The zone, where the rule has one."""
+        zone: str | None = getattr(self, "zone", None)
+        return zone
+
+    def place(self) -> str:
+        """Where it is, in words for people."""
+        return self.where or self.zone_name or self.camera
+
+    def start(self) -> Judge:
+        pick = self.picker()
+
+        def decide(there: list[Presence], observation: Observation) -> Finding | None:
+            picked = pick(there, observation)
+            return self._finding(picked, observation) if picked else None
+
+        return self.watch(self.eye(self.here), decide)
+
+    def _finding(self, picked: list[Presence], observation: Observation) -> Finding:
+        first = min(picked, key=lambda presence: presence.since_s)
+        return Finding(
+            key=self.zone_name or self.camera,
+            text=self.text(picked),
+            since=first.since,
+            since_s=first.since_s,
+            source=self.camera,
+            zone=self.zone_name,
+            label=first.seen.label,
+            count=len(picked),
+            score=max(presence.best for presence in picked),
+            box=first.seen.box,
+            latency_s=delay_of(observation),
+        )
+
+
+class ZoneRule(PickRule):
+    """A rule about who is in a zone."""
+
+    zone: str
+
+    def here(self, thing: SeenObject) -> bool:
+        return self.zone in thing.zones
+
+
+def delay_of(observation: Observation) -> float | None:
+    """From the frame in hand to its sighting."""
+    return observation.value.delay_s if isinstance(observation.value, Sighting) else None

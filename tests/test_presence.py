@@ -1,0 +1,163 @@
+"""What all rules on pictures share: who is certainly there, and who is not any more."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from agent.observations import Observation, SeenObject
+from agent.parts import Finding, Over
+from agent.rules import Rule
+from agent.rules.presence import plural
+from agent.rules.watching import GIVEN_UP_S
+from tests.sightings import facts, judge, see, thing, tick
+
+ENTER = {"kind": "zone_enter", "camera": "cam1", "zone": "left"}
+IN, OUT = thing(0.3, 0.8), thing(0.7, 0.8)
+
+
+def frames(*things: SeenObject | None, start: int = 0) -> list[Observation]:
+    """Five a second; None is a frame without anybody."""
+    return [see((start + n) / 5, *([] if one is None else [one])) for n, one in enumerate(things)]
+
+
+@pytest.mark.parametrize(
+    ("name", "observations", "expected"),
+    [
+        ("certain from the third frame on", frames(IN, IN, IN, IN), [(0.4, "person in left")]),
+        ("a flicker in every fourth frame never is", frames(*[IN, None, None, None] * 100), []),
+        ("one in every other frame neither", frames(*[IN, None] * 100), []),
+        ("two of three frames are", frames(*[IN, IN, None] * 10), [(0.8, "person in left")]),
+        (
+            "at the edge of a zone nobody comes and goes with each frame",
+            frames(*[IN] * 5, *[OUT, OUT, IN] * 20),
+            [(0.4, "person in left")],
+        ),
+        (
+            "who is elsewhere for three frames has left",
+            frames(*[IN] * 5, OUT, OUT, OUT),
+            [(0.4, "person in left"), (1.4, "over")],
+        ),
+        ("out of sight for less than the grace", frames(*[IN] * 5, *[None] * 14, IN), [(0.4, "person in left")]),
+        (
+            "out of sight for longer",
+            frames(*[IN] * 5, *[None] * 17),
+            [(0.4, "person in left"), (4.0, "over")],
+        ),
+        ("one sure frame convinces nobody", frames(*[thing(0.3, 0.8, score=s) for s in [0.3, 0.3, 0.9] * 9]), []),
+        (
+            "the median of the history counts, not the last frame",
+            frames(*[thing(0.3, 0.8, score=s) for s in [0.7, 0.7, 0.7, 0.35, 0.35] * 9]),
+            [(0.4, "person in left")],
+        ),
+        (
+            "who grows doubtful is over",
+            frames(*[IN] * 15, *[thing(0.3, 0.8, score=0.2)] * 20),
+            [(0.4, "person in left"), (4.4, "over")],
+        ),
+    ],
+)  # fmt: skip
+def test_who_is_certainly_there(name: str, observations: list[Observation], expected: list[Any]) -> None:
+    assert judge(ENTER, observations) == expected, name
+
+
+def test_what_flickers_on_does_not_stick_for_hours() -> None:
+    """A false positive that once convinced, and then is seen in one frame of twelve, ends soon."""
+    flicker = [thing(0.3, 0.8, track=1), *[None] * 11] * 300
+    said = judge(ENTER, frames(*[IN] * 20, *flicker))
+    assert [text for _, text in said] == ["person in left", "over"]
+    assert said[1][0] < 60
+
+
+def test_five_track_numbers_are_one_presence() -> None:
+    observations = [see(n / 5, thing(0.3, 0.8, track=n // 10)) for n in range(50)]
+    findings = [fact for _, fact in facts(ENTER, observations) if isinstance(fact, Finding)]
+    assert {(fact.since, fact.count) for fact in findings} == {(findings[0].since, 1)}
+    assert len(findings) == 48
+
+
+def test_the_nearest_of_two_hands_over_his_time() -> None:
+    """Two side by side; the second is lost and found under a new number: the first keeps being himself."""
+    one, two = thing(0.30, 0.8, track=1), thing(0.34, 0.8, track=2)
+    again = thing(0.34, 0.8, track=9)
+    observations = [see(n / 5, one, two) for n in range(20)] + [see(4 + n / 5, one, again) for n in range(20)]
+    counts = [fact.count for _, fact in facts(ENTER, observations) if isinstance(fact, Finding)]
+    assert set(counts) == {2}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tall", "found"),
+    [
+        ({"min_size": 0.1}, 0.09, False),
+        ({"min_size": 0.1}, 0.11, True),
+        ({"max_size": 0.5}, 0.6, False),
+        ({"max_size": 0.5}, 0.4, True),
+    ],
+)
+def test_what_is_too_small_or_too_tall_is_nobody(sizes: dict[str, float], tall: float, found: bool) -> None:
+    assert bool(judge(ENTER | sizes, frames(*[thing(0.3, 0.8, tall=tall)] * 5))) is found
+
+
+def test_sizes_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"min_size 0\.5 leaves nothing below max_size 0\.5"):
+        TypeAdapter(Rule).validate_python(ENTER | {"min_size": 0.5, "max_size": 0.5})
+
+
+def test_while_the_camera_moves_nobody_comes() -> None:
+    moving = [see(n / 5, thing(0.3, 0.8, track=n), moves=True) for n in range(50)]
+    assert judge(ENTER, moving) == []
+    assert judge(ENTER, [see(n / 5, IN, moves=True) for n in range(5)] + [see(1, OUT)]) == []
+
+
+def test_on_a_boat_it_judges_all_the_same() -> None:
+    moving = [see(n / 5, IN, moves=True) for n in range(5)]
+    assert judge(ENTER | {"camera_may_move": True}, moving) == [(0.4, "person in left")]
+
+
+def test_a_gust_ends_nobody() -> None:
+    gust = [see(1 + n / 5, OUT, moves=True) for n in range(10)]
+    assert judge(ENTER, [*frames(*[IN] * 5), *gust, *frames(*[IN] * 5, start=15)]) == [
+        (0.4, "person in left")
+    ]
+
+
+def test_a_blind_camera_ends_nothing_at_once_but_it_is_said_and_not_for_ever() -> None:
+    quiet = [tick(second) for second in range(1, 400)]
+    said = facts(ENTER, [*frames(*[IN] * 5), *quiet])
+    first = next(fact for second, fact in said if second > 2)
+    assert isinstance(first, Finding)
+    assert first.text == "person in left; not seen for 10 s"
+    second, last = said[-1]
+    assert isinstance(last, Over)
+    assert second == GIVEN_UP_S + 1
+    assert last.reason == "cam1 has shown nothing for 300 s"
+
+
+def test_who_is_still_there_when_the_camera_comes_back_is_the_same() -> None:
+    quiet = [tick(second) for second in range(1, 60)]
+    said = facts(ENTER, [*frames(*[IN] * 5), *quiet, *frames(*[IN] * 5, start=300)])
+    assert not any(isinstance(fact, Over) for _, fact in said)
+    assert {fact.since for _, fact in said if isinstance(fact, Finding)} == {said[0][1].since}  # type: ignore[union-attr]  # all are findings
+
+
+def test_a_camera_opened_anew_numbers_its_tracks_anew() -> None:
+    """Track 1 before and track 1 after are two people, unless they stand in the same place."""
+    before = frames(*[thing(0.1, 0.8, track=1)] * 10)
+
+    def after(x: float) -> list[Observation]:
+        again = frames(*[thing(x, 0.8, track=1)] * 20)
+        return [replace(one, mono_s=one.mono_s + 3, at=one.at + timedelta(seconds=3)) for one in again]
+
+    for x, same in ((0.4, False), (0.11, True)):
+        findings = [fact for _, fact in facts(ENTER, before + after(x)) if isinstance(fact, Finding)]
+        assert (findings[-1].since == findings[0].since) is same
+
+
+def test_many_are_called_by_their_name() -> None:
+    assert [plural(one) for one in ("person", "boat", "bus")] == ["people", "boats", "buses"]
+    crowd = [see(n / 5, thing(0.1, 0.8, track=1), thing(0.4, 0.8, track=2)) for n in range(5)]
+    assert judge(ENTER | {"where": "the yard"}, crowd) == [(0.4, "2 people in the yard")]
+    mixed = [see(n / 5, thing(0.1, 0.8, track=1), thing(0.4, 0.8, track=2, label="car")) for n in range(5)]
+    assert judge(ENTER | {"labels": ["person", "car"]}, mixed) == [(0.4, "2 objects in left")]
