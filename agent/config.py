@@ -148,7 +148,7 @@ class Config(Section):
 def _may_say(source: Any, kind: str | None) -> bool:
     """Whether a source can say values of a kind, as far as it knows."""
     gives: frozenset[str] | None = getattr(source, "gives", None)
-    return kind is None or gives is None or kind in gives
+    return kind is None or gives is None or kind in gives or bool(getattr(source, "also", ()))
 
 
 def _needs_zone(rule: RulePart) -> bool:

@@ -6,18 +6,16 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
 from agent.topics import encode, stamp
 from firmware_bridge import protocols
-from firmware_bridge.line import PAUSE_S, Ear
-from firmware_bridge.port import open_port
+from firmware_bridge.line import Decoder, Ear, SerialLine
 from firmware_bridge.readings import LineState, Value
 
 CHUNK = 4096
-DEFAULT_BAUD = 9600
 WARN_AFTER_S = 5.0
 
 
@@ -65,30 +63,36 @@ def _read_file(source: str, names: list[str], as_json: bool) -> LineState:
     return ear.state()
 
 
+class Anything(SerialLine):
+    """A line on which any of ``names`` may be spoken; nothing is ever said to it."""
+
+    names: tuple[str, ...]
+    listens_only: ClassVar[bool] = True
+
+    def decoder(self) -> Decoder:
+        raise NotImplementedError
+
+    def decoders(self) -> tuple[Decoder, ...]:
+        return tuple(decoder for name in self.names for decoder in protocols()[name]())
+
+
 async def _read_device(source: str, names: list[str], baud: int | None, as_json: bool) -> LineState:
     """Reads a live line until it is gone (OSError) or interrupted."""
-    ear = _ear(names)
-    name = Path(source).name
-    with suppress(asyncio.CancelledError), open_port(source, baud or DEFAULT_BAUD) as port:
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  we run in one
-        loop.add_signal_handler(signal.SIGINT, task.cancel)
-        warned = False
-        began_s = loop.time()
-        while True:
-            data = await port.read(PAUSE_S)
-            for value in ear.pause() if data is None else ear.hear(data):
-                _say(name, value, as_json)
-            if not warned and loop.time() - began_s > WARN_AFTER_S and not ear.state().good:
-                warned = True
-                skipped = ear.state().skipped_bytes
-                heard = f"{skipped} bytes, but no {' or '.join(names)}" if skipped else "nothing at all"
-                click.echo(
-                    f"read: {source}: {heard} in {WARN_AFTER_S:g} s; is {baud or DEFAULT_BAUD} its speed?",
-                    err=True,
-                )
-    return ear.state()
+    line = Anything(port=source, baud=baud, names=tuple(names), silent_after_s=WARN_AFTER_S)
+    state = LineState()
+
+    def emit(value: Value) -> None:
+        nonlocal state
+        if isinstance(value, LineState):
+            state = value
+        else:
+            _say(Path(source).name, value, as_json)
+
+    task = asyncio.ensure_future(line.run(emit))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+    return state
 
 
 def _say(source: str, value: Value, as_json: bool) -> None:

@@ -1,21 +1,29 @@
-"""A source: a serial port, the framings expected there, and the decoder of one protocol."""
+"""A source: a serial line, the protocols expected there, and what is said back."""
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import ClassVar, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from firmware_bridge.epoch import Once
+from firmware_bridge import tcp
+from firmware_bridge.ear import Asker, Decoder, Ear, decode
 from firmware_bridge.port import open_port
-from firmware_bridge.readings import LineState, Value
-from firmware_bridge.sniff import Packet, Sniffer
+from firmware_bridge.rates import RateFinder
+from firmware_bridge.readings import Value
+from firmware_bridge.stream import Stream
+
+__all__ = ["PAUSE_S", "Asker", "Decoder", "Ear", "Emit", "SerialLine", "Wanted", "decode"]
 
 PAUSE_S = 0.25
 """A line that is quiet this long has said what belongs together."""
 STATE_EVERY_S = 5.0
+LOOK_EVERY_S = 1.0
+FIRST_WORD_S = 15.0
+"""A line that was just opened has this long for its first packet."""
+SILENT_S = 5.0
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may give a future that is done once what the value led to is safely kept."""
@@ -24,166 +32,193 @@ Wanted: TypeAlias = Callable[[], Mapping[str, float]]
 """The outputs that are to be on now, each with the seconds that it is to be on yet."""
 
 
-class Decoder(Protocol):
-    """Checked packets of one protocol in, values out. Pure."""
-
-    @property
-    def framings(self) -> tuple[str, ...]:
-        """The framings in which it is spoken."""
-
-    @property
-    def bad(self) -> int:
-        """Packets with a good checksum whose content cannot be."""
-
-    def feed(self, packet: bytes) -> list[Value]: ...
-    def pause(self) -> list[Value]:
-        """What was held back to see whether more belongs to it."""
-
-    def replies(self) -> bytes:
-        """What is to be sent back once the values given so far are kept; empty for who only listens."""
-
-
-@runtime_checkable
-class Asker(Protocol):
-    """A decoder that also asks: it switches outputs, and looks whether it is heard."""
-
-    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
-        """What is to be sent now; called after each read. ``wanted`` as in `Wanted`."""
-
-
-class Ear:
-    """Hears several protocols on one line: bytes in, values out."""
-
-    def __init__(self, decoders: Sequence[Decoder]) -> None:
-        self.decoders = tuple(decoders)
-        self.sniffer = Sniffer(sorted({framing for one in decoders for framing in one.framings}))
-        self._once = Once()
-
-    def hear(self, data: bytes) -> list[Value]:
-        """What the packets that are complete now say; each goes to those who know its framing."""
-        return [
-            value
-            for packet in self.sniffer.feed(data)
-            for decoder in self.decoders
-            if packet.protocol in decoder.framings
-            for value in decoder.feed(packet.data)
-            if self._once.passes(decoder, value)
-        ]
-
-    def pause(self) -> list[Value]:
-        """The line is quiet: what was held back."""
-        return [
-            value
-            for decoder in self.decoders
-            for value in decoder.pause()
-            if self._once.passes(decoder, value)
-        ]
-
-    def replies(self) -> bytes:
-        """What is to be sent back once the values given so far are kept."""
-        return b"".join(decoder.replies() for decoder in self.decoders)
-
-    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
-        """What is to be sent unasked."""
-        return b"".join(one.ask(now_s, wanted) for one in self.decoders if isinstance(one, Asker))
-
-    def state(self, baud: int | None = None) -> LineState:
-        """The counts so far."""
-        content = sum(decoder.bad for decoder in self.decoders)
-        return LineState(
-            good=dict(self.sniffer.good),
-            bad=dict(self.sniffer.bad) | ({"content": content} if content else {}),
-            lost=sum(getattr(decoder, "lost", 0) for decoder in self.decoders),
-            skipped_bytes=self.sniffer.skipped_bytes,
-            baud=baud,
-        )
-
-
 class SerialLine(BaseModel):
-    """A serial device. ``port`` may be a symlink such as ``/dev/serial/by-id/…``, resolved at each open."""
+    """A serial device, such as ``/dev/serial/by-id/…``, or ``tcp://host:port`` of a serial server.
+
+    A path is resolved at each open. Without ``baud`` the speed is found out; ``also`` names further kinds
+    that are spoken on the same line.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pause_s: ClassVar[float] = PAUSE_S
     gives: ClassVar[frozenset[str] | None] = None
     """The kinds of value that it can say, so that a rule on another kind is refused; None: not told."""
-    longest_wait_s: ClassVar[float] = 2.0
+    listens_only: ClassVar[bool] = False
+    longest_wait_s: ClassVar[float] = 0.4
     """Looking whether a port is back is cheap: the supervisor waits no longer than this."""
 
     port: str = Field(min_length=1)
-    baud: int = Field(default=115200, ge=50, le=4_000_000)
-    silent_after_s: float = Field(default=15, ge=1)
-    """A line on which nothing valid came for this long is opened anew."""
+    baud: int | None = Field(default=None, ge=50, le=4_000_000)
+    also: tuple[str, ...] = ()
+    silent_after_s: float | None = Field(default=None, ge=1)
+    """A line on which nothing valid came for this long is opened anew. Without: five times its usual
+    interval, 5 s at least, and 15 s for the first word."""
+
+    @field_validator("port")
+    @classmethod
+    def _port_can_be(cls, port: str) -> str:
+        scheme, mark, rest = port.partition("://")
+        if scheme == "tcp":
+            tcp.split(port)
+        elif scheme == "gpsd":
+            raise ValueError(f"gpsd owns that receiver: write kind: gpsd, host: {rest.strip('/')}")
+        elif mark:
+            raise ValueError(f"{port!r} is neither a device, such as /dev/ttyUSB0, nor tcp://host:port")
+        return port
+
+    @field_validator("also")
+    @classmethod
+    def _kinds_are_known(cls, also: tuple[str, ...]) -> tuple[str, ...]:
+        from firmware_bridge import protocols
+
+        for kind in also:
+            if kind not in protocols():
+                raise ValueError(f"no kind {kind!r}; known: {', '.join(sorted(protocols()))}")
+        return also
 
     @abstractmethod
     def decoder(self) -> Decoder:
         """A fresh decoder."""
 
     def decoders(self) -> tuple[Decoder, ...]:
-        """Fresh decoders of all that is expected on the line."""
+        """Fresh decoders of what this kind expects on its line."""
         return (self.decoder(),)
+
+    def ear(self) -> Ear:
+        """Hears this kind, and those that are spoken on the line also."""
+        from firmware_bridge import protocols
+
+        return Ear([*self.decoders(), *(one for kind in self.also for one in protocols()[kind]())])
 
     async def run(self, emit: Emit, wanted: Wanted = dict) -> None:
         """Emits what the device says until the line is gone, or was silent too long (OSError).
 
         Where the device has outputs, those that are ``wanted`` are switched on, all others off.
         """
-        loop = asyncio.get_running_loop()
-        ear = Ear(self.decoders())
-        answers: set[asyncio.Task[None]] = set()
-        unkept: list[asyncio.Future[None]] = []
-
-        def tell(values: list[Value]) -> None:
-            for value in values:
-                kept = emit(value)
-                if kept is not None:
-                    unkept.append(kept)
-
-        with open_port(self.port, self.baud) as port:
-            valid_s = state_s = loop.time()
+        async with open_port(self.port, self.baud) as port:
+            talk = _Talk(self, port, emit, wanted)
+            port.listen(talk.hear)
             try:
                 while True:
-                    data = await port.read(self.pause_s)
-                    if data is None:
-                        tell(ear.pause())
-                    else:
-                        before = ear.sniffer.good.total()
-                        tell(ear.hear(data))
-                        if ear.sniffer.good.total() > before:
-                            valid_s = loop.time()
-                    if replies := ear.replies():
-                        task = asyncio.ensure_future(_answer(port.write, replies, list(unkept)))
-                        answers.add(task)
-                        task.add_done_callback(answers.discard)
-                    if asked := ear.ask(loop.time(), wanted()):
-                        with suppress(OSError):  # a line that is gone is told by reading it
-                            port.write(asked)
-                    unkept = [kept for kept in unkept if not kept.done()]
-                    if loop.time() - state_s >= STATE_EVERY_S:
-                        state_s = loop.time()
-                        emit(ear.state(self.baud))
-                    if loop.time() - valid_s > self.silent_after_s:
-                        skipped, known = ear.sniffer.skipped_bytes, " or ".join(ear.sniffer.framings)
-                        raise TimeoutError(
-                            f"{self.port}: nothing valid for {self.silent_after_s:g} s"
-                            f" ({skipped} bytes that are no {known})"
-                        )
+                    await port.gone(within_s=talk.next_look_s())
+                    talk.look()
             finally:
-                tell(ear.pause())
-                emit(ear.state(self.baud))
-                for task in answers:
-                    task.cancel()
+                talk.end()
 
 
-async def _answer(write: Callable[[bytes], None], reply: bytes, unkept: "list[asyncio.Future[None]]") -> None:
-    """Answers once what was said is kept: a press that was answered is never lost."""
-    if unkept:
+class _Talk:
+    """What is known while a line is open, from here on."""
+
+    def __init__(self, line: SerialLine, port: Stream, emit: Emit, wanted: Wanted) -> None:
+        self._line, self._port, self._emit, self._wanted = line, port, emit, wanted
+        self._now = asyncio.get_running_loop().time
+        self._ear = line.ear()
+        self._finder = RateFinder(line.port, port.speed) if port.speed and line.baud is None else None
+        self._held: list[Value] = []  # heard before the speed was sure
+        self._unkept: list[asyncio.Future[None]] = []
+        self._answers: set[asyncio.Task[None]] = set()
+        self._opened_s = self._state_s = self._look_s = self._now()
+        self._valid_s: float | None = None
+        self._usual_s = 0.0
+
+    def hear(self, data: bytes) -> None:
+        """These bytes came."""
+        now_s, before = self._port.heard_s, self._ear.good
+        values = self._ear.hear(data)
+        if self._ear.good > before:
+            if self._valid_s is not None:
+                self._usual_s = max(now_s - self._valid_s, 0.98 * self._usual_s)
+            self._valid_s = now_s
+        if self._finder is not None:
+            values = self._find_rate(self._finder, now_s, len(data), values)
+        self._tell(values)
+        self._say()
+
+    def _find_rate(self, finder: RateFinder, now_s: float, size: int, values: list[Value]) -> list[Value]:
+        """What may be told already: nothing while the speed is not sure."""
+        self._held += values
+        finder.hear(now_s, self._ear.good, size)
+        if not finder.found:
+            if finder.rate != self._port.speed:
+                self._port.set_speed(finder.rate)
+            return []
+        values, self._held, self._finder = self._held, [], None
+        return values
+
+    def next_look_s(self) -> float:
+        """How long to wait: until the line will have been quiet for a pause, if it is quiet from now on."""
+        quiet_s = self._port.heard_s + self._line.pause_s - self._now()
+        return quiet_s if quiet_s > 0 else self._line.pause_s
+
+    def look(self) -> None:
+        """Time has passed. TimeoutError when the line was silent too long."""
+        now_s = self._now()
+        if self._finder is None and now_s - self._port.heard_s >= self._line.pause_s:
+            self._tell(self._ear.pause())
+        self._say()
+        if now_s - self._look_s >= LOOK_EVERY_S:
+            self._look_s = now_s
+            self._port.look()
+        if now_s - self._state_s >= STATE_EVERY_S:
+            self._state_s = now_s
+            self._tell_state()
+        self._judge_silence(now_s)
+
+    def _judge_silence(self, now_s: float) -> None:
+        finder, heard = self._finder, self._port.heard_s > self._opened_s
+        if finder is not None and heard:
+            if finder.tried < len(finder.rates):
+                return
+            rates = ", ".join(map(str, sorted(finder.rates)))
+            raise TimeoutError(f"{self._line.port}: nothing valid at any speed ({rates}){self._what_comes()}")
+        since_s = self._opened_s if self._valid_s is None else self._valid_s
+        usual_s = FIRST_WORD_S if self._valid_s is None else max(SILENT_S, 5 * self._usual_s)
+        limit_s = self._line.silent_after_s or usual_s
+        if now_s - since_s > limit_s:
+            speed = f" at {self._port.speed} baud" if self._port.speed and heard else ""
+            what = self._what_comes() if self._port.heard_s > since_s else ""
+            raise TimeoutError(f"{self._line.port}: nothing valid for {limit_s:.0f} s{speed}{what}")
+
+    def _what_comes(self) -> str:
+        return f"; what comes is no {' or '.join(self._ear.sniffer.framings)}"
+
+    def _tell(self, values: list[Value]) -> None:
+        for value in values:
+            kept = self._emit(value)
+            if kept is not None:
+                self._unkept.append(kept)
+
+    def _tell_state(self) -> None:
+        self._emit(self._ear.state(None if self._finder else self._port.speed))
+
+    def _say(self) -> None:
+        """Answers once what was heard is kept: a press that was answered is never lost."""
+        if self._line.listens_only:
+            return
+        self._unkept = [kept for kept in self._unkept if not kept.done()]
+        if replies := self._ear.replies():
+            if self._unkept:
+                task = asyncio.ensure_future(self._answer(replies, list(self._unkept)))
+                self._answers.add(task)
+                task.add_done_callback(self._answers.discard)
+            else:
+                self._write(replies)
+        if self._ear.asks and (asked := self._ear.ask(self._now(), self._wanted())):
+            self._write(asked)
+
+    async def _answer(self, replies: bytes, unkept: "list[asyncio.Future[None]]") -> None:
         await asyncio.wait(unkept)
-    with suppress(OSError):  # a line that is gone is told by reading it; the board asks again
-        write(reply)
+        self._write(replies)
 
+    def _write(self, data: bytes) -> None:
+        with suppress(OSError):  # a line that is gone is told by reading it; who was not answered asks again
+            self._port.write(data)
 
-def decode(decoder: Decoder, sniffer: Sniffer, data: bytes) -> list[Value]:
-    """The values in ``data``: for files and tests, where nothing is answered."""
-    packets: list[Packet] = sniffer.feed(data)
-    return [value for packet in packets for value in decoder.feed(packet.data)]
+    def end(self) -> None:
+        """The line is closed."""
+        if self._finder is None:
+            self._tell(self._ear.pause())
+        self._tell_state()
+        for task in self._answers:
+            task.cancel()

@@ -162,7 +162,6 @@ class Nmea(SerialLine):
     """
 
     kind: Literal["nmea"] = "nmea"
-    baud: int = 4800
     not_before: date | None = NOT_BEFORE
 
     def decoder(self) -> NmeaDecoder:

@@ -1,6 +1,7 @@
-"""A serial line that says when it is gone: opened anew by its path each time, held by one reader only.
+"""A line that says when it is gone: opened anew by its path each time, held by one reader only.
 
-The only file with pyserial, which opens and configures; the bytes are read with ``os.read`` on the loop.
+The only file with pyserial, which opens and configures. A device is opened and closed in a thread: an
+adapter that hangs makes either wait for many seconds.
 """
 
 import asyncio
@@ -9,58 +10,83 @@ import fcntl
 import os
 import stat
 import termios
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-READ_SIZE = 4096
+from firmware_bridge import tcp
+from firmware_bridge.holders import held_by
+from firmware_bridge.stream import Stream
+
+if TYPE_CHECKING:
+    from serial import Serial
+
+PTYS = range(136, 144)
+"""Major numbers of pseudo-terminals, whose speed means nothing."""
 
 
-class Port:
-    """An open line. Made by `open_port`."""
+class Port(Stream):
+    """An open serial device."""
 
-    def __init__(self, fd: int, path: str) -> None:
-        self._fd = fd
-        self._path = path
+    def __init__(self, line: "Serial", path: str) -> None:
+        self._line = line
+        self._opened = os.fstat(line.fileno())
+        has_speed = os.major(self._opened.st_rdev) not in PTYS
+        super().__init__(line.fileno(), path, line.baudrate if has_speed else None)
 
-    async def read(self, quiet_after_s: float | None = None) -> bytes | None:
-        """The bytes that are there, at least one; None where none came for ``quiet_after_s``.
-
-        OSError when the line is gone (unplugged, hung up, the far end of a pty closed).
-        """
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self._fd, _wake, ready)
+    def set_speed(self, baud: int) -> None:
         try:
-            async with asyncio.timeout(quiet_after_s):
-                await ready
-        except TimeoutError:
-            return None
-        finally:
-            loop.remove_reader(self._fd)
-        data = os.read(self._fd, READ_SIZE)
-        if not data:
-            raise OSError(errno.EIO, f"{self._path}: unplugged (end of file)")
-        return data
+            self._line.baudrate = baud
+        except (OSError, termios.error, ValueError) as error:
+            raise OSError(_reason(self.name, baud, error)) from error
+        _refine(self.fd)
+        self.speed = baud
 
-    def write(self, data: bytes) -> None:
-        """Sends a few bytes; what a stuck line does not take is dropped, and OSError says so."""
-        sent = os.write(self._fd, data)
-        if sent < len(data):
-            raise OSError(errno.EAGAIN, f"{self._path}: the line does not take what is sent")
+    def look(self) -> None:
+        """A device that came back under another name leaves the old one open, and mute."""
+        try:
+            now = Path(self.name).stat()
+        except OSError as error:
+            raise OSError(errno.ENODEV, f"{self.name}: unplugged (its name is gone)") from error
+        if not os.path.samestat(now, self._opened):
+            raise OSError(errno.ENODEV, f"{self.name} is another device now")
+
+    def close(self) -> None:
+        """What a stuck device has not taken is thrown away: the kernel would wait for it."""
+        with suppress(OSError, termios.error):
+            if self.stuck:
+                termios.tcflush(self.fd, termios.TCOFLUSH)
+            fcntl.ioctl(self.fd, termios.TIOCNXCL)
+        with suppress(OSError, termios.error):
+            self._line.close()
 
 
-def _wake(ready: "asyncio.Future[None]") -> None:
-    if not ready.done():
-        ready.set_result(None)
+@asynccontextmanager
+async def open_port(path: str, baud: int | None = None) -> AsyncIterator[Stream]:
+    """The line at ``path``, a device or a symlink to one, or ``tcp://host:port``; closed on leaving.
 
-
-@contextmanager
-def open_port(path: str, baud: int) -> Iterator[Port]:
-    """The line at ``path``, which may be a symlink, at ``baud``; closed on leaving.
-
-    OSError with one clear line: it is not there, no right to open it, or who else holds it.
+    ``baud`` None leaves the speed that the device has. OSError with one clear line: it is not there, no right
+    to open it, or who else holds it.
     """
+    if path.startswith("tcp://"):
+        with await tcp.connect(*tcp.split(path)) as connection:
+            stream = Stream(connection.fileno(), path)
+            try:
+                yield stream
+            finally:
+                stream.leave()
+        return
+    port = Port(await asyncio.to_thread(_open, path, baud), path)
+    try:
+        yield port
+    finally:
+        port.leave()
+        await asyncio.to_thread(port.close)
+
+
+def _open(path: str, baud: int | None) -> "Serial":
+    """Opened, locked and configured. Given up meanwhile, it is closed as garbage."""
     import serial
 
     if not Path(path).exists():
@@ -68,26 +94,41 @@ def open_port(path: str, baud: int) -> Iterator[Port]:
     if not stat.S_ISCHR(Path(path).stat().st_mode):
         raise OSError(errno.ENOTTY, f"{path} is no serial device")
     try:
-        line = serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True)
+        speed = baud or _speed(path)
+        line = serial.Serial(path, speed, timeout=0, write_timeout=0, exclusive=True)
     except (OSError, termios.error, ValueError) as error:
         raise OSError(_reason(path, baud, error)) from error
-    fd = line.fileno()
+    with suppress(OSError):  # a pty and some adapters don't know it
+        fcntl.ioctl(line.fileno(), termios.TIOCEXCL)
+    _refine(line.fileno())
+    return line
+
+
+def _refine(fd: int) -> None:
+    """What pyserial leaves otherwise, each time that it sets a speed."""
+    with suppress(termios.error):
+        attributes = termios.tcgetattr(fd)
+        attributes[0] &= ~termios.BRKINT  # a break, as a wrong speed makes them, must not flush
+        attributes[2] &= ~termios.HUPCL  # closing must not reset a microcontroller
+        attributes[6][termios.VMIN] = 1  # a read of nothing means that it is gone, not that nothing came
+        termios.tcsetattr(fd, termios.TCSANOW, attributes)
+
+
+def _speed(path: str) -> int:
+    """The speed that the device was left at, which is likely still right."""
+    import serial
+
+    codes = {
+        getattr(termios, f"B{rate}"): rate for rate in serial.Serial.BAUDRATES if hasattr(termios, f"B{rate}")
+    }
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:
-        with suppress(OSError):  # a pty and some adapters know neither
-            fcntl.ioctl(fd, termios.TIOCEXCL)
-        with suppress(termios.error):  # closing must not reset a microcontroller
-            attributes = termios.tcgetattr(fd)
-            attributes[2] &= ~termios.HUPCL
-            termios.tcsetattr(fd, termios.TCSANOW, attributes)
-        yield Port(fd, path)
+        return codes.get(termios.tcgetattr(fd)[4], 9600)
     finally:
-        with suppress(OSError, termios.error):
-            fcntl.ioctl(fd, termios.TIOCNXCL)
-        with suppress(OSError, termios.error):
-            line.close()
+        os.close(fd)
 
 
-def _reason(path: str, baud: int, error: Exception) -> str:
+def _reason(path: str, baud: int | None, error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number in (errno.EACCES, errno.EPERM):
         return f"{path}: no right to open it; add this user to the group dialout"
@@ -97,15 +138,3 @@ def _reason(path: str, baud: int, error: Exception) -> str:
     if isinstance(error, ValueError):
         return f"{path}: the speed {baud} is not one that it can"
     return f"{path}: {os.strerror(number) if number else error}"
-
-
-def held_by(path: str) -> list[str]:
-    """Who has the device open, as ``name (pid)``; those that we may not look at are left out."""
-    device = os.path.realpath(path)
-    found = []
-    for folder in Path("/proc").glob("[0-9]*/fd"):
-        with suppress(OSError):
-            if any(str(link.readlink()) == device for link in folder.iterdir()):
-                name = (folder.parent / "comm").read_text().strip()
-                found.append(f"{name} ({folder.parent.name})")
-    return found

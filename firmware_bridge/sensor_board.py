@@ -269,6 +269,7 @@ class SensorBoard(SerialLine):
     """A microcontroller with sensors, inputs, a panic button; ``outputs`` are those that may be switched."""
 
     kind: Literal["sensor_board"] = "sensor_board"
+    baud: int = 115200
     outputs: tuple[OutputName, ...] = ()
 
     gives: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})

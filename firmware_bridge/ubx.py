@@ -231,7 +231,6 @@ class Ubx(SerialLine):
     """
 
     kind: Literal["ubx"] = "ubx"
-    baud: int = 9600
     not_before: date | None = NOT_BEFORE
 
     def decoder(self) -> UbxDecoder:

@@ -1,10 +1,52 @@
-"""What goes wrong between a device and the world, on purpose: a link that is cut, swallows, or grows slow."""
+"""What goes wrong between a device and the world, on purpose: noise on a line, a link that is cut."""
 
 import asyncio
+import random
 from contextlib import suppress
 from typing import Self
 
 CHUNK = 4096
+
+
+def spoil(
+    data: bytes, chance: random.Random, *, flips: float = 0, drops: float = 0, noise: float = 0
+) -> bytes:
+    """A noisy line. Of each byte the chance that a bit flips, that it is lost, that noise comes before it."""
+    said = bytearray()
+    for byte in data:
+        if chance.random() < noise:
+            said += chance.randbytes(chance.randint(1, 20))
+        if chance.random() >= drops:
+            said.append(byte ^ (1 << chance.randrange(8)) if chance.random() < flips else byte)
+    return bytes(said)
+
+
+def misread(data: bytes, said_baud: int, heard_baud: int) -> bytes:
+    """What a UART that listens at another speed makes of ``data`` (8N1, byte on byte).
+
+    It waits for a falling edge and samples the middle of each of its own bits; where its stop bit is low, the
+    kernel gives a zero (no PARMRK), and the line must go high before the next byte.
+    """
+    levels = [1]
+    for byte in data:
+        levels += [0, *(byte >> place & 1 for place in range(8)), 1]
+    step = said_baud / heard_baud
+    heard = bytearray()
+    at, end = 0.0, len(levels)
+
+    def level(when: float) -> int:
+        return levels[int(when)] if when < end else 1
+
+    while at < end:
+        if level(at):
+            at = int(at) + 1.0
+            continue
+        byte = sum(level(at + (1.5 + place) * step) << place for place in range(8))
+        at += 9.5 * step
+        heard.append(byte if level(at) else 0)
+        while at < end and not level(at):
+            at = int(at) + 1.0
+    return bytes(heard)
 
 
 class Hop:

@@ -8,13 +8,25 @@ import tty
 from contextlib import suppress
 from pathlib import Path
 
+from simulators.trouble import misread
+
+_SPEEDS = {
+    getattr(termios, f"B{rate}"): rate
+    for rate in (4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
+}
+
 
 class Wire:
-    """``path`` is a symlink to the pty, as udev makes one for hardware; it is gone while unplugged."""
+    """``path`` is a symlink to the pty, as udev makes one for hardware; it is gone while unplugged.
 
-    def __init__(self, path: Path) -> None:
+    With ``baud`` the far end speaks at that speed: who listens at another hears what a UART would make of it.
+    """
+
+    def __init__(self, path: Path, baud: int | None = None) -> None:
         self.path = path
+        self.baud = baud
         self._master: int | None = None
+        self._mute: list[int] = []
         self.plug()
 
     @property
@@ -41,6 +53,18 @@ class Wire:
             os.close(self._master)
             self._master = None
 
+    def go_mute(self) -> None:
+        """As after a USB reset in the kernel: the name is gone, and its reader gets no error, and no byte."""
+        if self._master is not None:
+            self.path.unlink(missing_ok=True)
+            self._mute.append(self._master)
+            self._master = None
+
+    def listener_baud(self) -> int:
+        """The speed that whoever has the line open has set."""
+        assert self._master is not None  # noqa: S101  asked of a plugged wire only
+        return _SPEEDS[termios.tcgetattr(self._master)[4]]
+
     def heard(self) -> bool:
         """Whether somebody has the line open."""
         if self._master is None:
@@ -53,6 +77,8 @@ class Wire:
         """Says ``data``; what nobody takes is lost, as on a real line. How many bytes went."""
         if self._master is None or not self.heard():
             return 0
+        if self.baud is not None and (listening := self.listener_baud()) != self.baud:
+            data = misread(data, self.baud, listening)
         with suppress(BlockingIOError, OSError):
             return os.write(self._master, data)
         return 0
@@ -69,5 +95,6 @@ class Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(termios.error):
-            self.unplug()
+        self.unplug()
+        for master in self._mute:
+            os.close(master)

@@ -1,21 +1,34 @@
-"""A serial source on a real pty: reads, is unplugged, comes back, is taken, falls silent."""
+"""A serial source on a real pty: reads, is unplugged, comes back, is taken, falls silent, changes its speed."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from agent.supervisor import supervise
-from firmware_bridge import nmea
+from firmware_bridge import nmea, port, stream, ubx
+from firmware_bridge.line import SerialLine
 from firmware_bridge.nmea import Nmea
-from firmware_bridge.port import held_by, open_port
-from firmware_bridge.readings import Fix, LineState, Switch
+from firmware_bridge.port import open_port
+from firmware_bridge.readings import Fix, LineState, Switch, Value
 from firmware_bridge.sensor_board import SensorBoard
 from simulators.devices import Board
 from simulators.wire import Wire
+from tests.test_architecture import ROOT
 
 GOOD = Fix(mode="3d", lat=32.1, lon=118.7, alt_m=5.0)
+EPOCH = nmea.encode(GOOD)
+EPOCHS = b"".join(
+    nmea.encode(replace(GOOD, time=datetime(2026, 11, 28, 6, 0, second, tzinfo=UTC))) for second in range(6)
+)
 
 
 async def until(check: Callable[[], bool], within_s: float = 5.0) -> None:
@@ -24,87 +37,320 @@ async def until(check: Callable[[], bool], within_s: float = 5.0) -> None:
             await asyncio.sleep(0.01)
 
 
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 20))  # type: ignore[arg-type]
+def play(scene: Callable[[], Awaitable[None]], within_s: float = 30) -> None:
+    asyncio.run(asyncio.wait_for(scene(), within_s))  # type: ignore[arg-type]
+
+
+def start(line: SerialLine, said: list[Value]) -> "asyncio.Task[None]":
+    return asyncio.ensure_future(line.run(said.append))  # type: ignore[arg-type]
+
+
+def watch(line: SerialLine, said: list[Value]) -> "asyncio.Task[None]":
+    """The line, kept running as in an agent."""
+    return asyncio.ensure_future(
+        supervise(
+            "line",
+            lambda: line.run(said.append),  # type: ignore[arg-type]
+            lambda _: None,
+            longest_wait_s=line.longest_wait_s,
+        )
+    )
+
+
+async def end(*tasks: "asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def fixes(said: list[Value]) -> list[Fix]:
+    return [value for value in said if isinstance(value, Fix)]
+
+
+def states(said: list[Value]) -> list[LineState]:
+    return [value for value in said if isinstance(value, LineState)]
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
 def test_a_receiver_is_read_and_its_end_is_an_error(tmp_path: Path) -> None:
     async def scene() -> None:
-        said: list[object] = []
+        said: list[Value] = []
         with Wire(tmp_path / "gnss") as wire:
-            task = asyncio.ensure_future(Nmea(port=str(wire.path)).run(said.append))  # type: ignore[arg-type]
+            task = start(Nmea(port=str(wire.path)), said)
             await until(wire.heard)
-            wire.write(nmea.encode(GOOD))
-            await until(lambda: any(isinstance(value, Fix) for value in said))
+            wire.write(EPOCH)
+            await until(lambda: fixes(said) != [])
             wire.unplug()
-            with pytest.raises(OSError, match=r"unplugged|Input/output"):
+            with pytest.raises(OSError, match=r"gnss: unplugged"):
                 await asyncio.wait_for(task, 2)
-        state = said[-1]
-        assert isinstance(state, LineState)
-        assert state.good == {"nmea": 3}
+        assert states(said)[-1].good == {"nmea": 3}
 
     play(scene)
 
 
-def test_ten_times_unplugged_also_under_another_name(tmp_path: Path) -> None:
-    """Each time it is read again, and no half line is glued to the next."""
+@pytest.mark.parametrize("mute", [False, True], ids=["hung up", "mute"])
+def test_thirty_times_unplugged_also_under_another_name(tmp_path: Path, mute: bool) -> None:
+    """Each time it is read again within 1 s, no half line is glued to the next, and nothing is left behind.
+
+    ``mute``: the kernel reset the bus and left the old descriptor open, without an error and without a byte.
+    """
 
     async def scene() -> None:
-        said: list[object] = []
-        with Wire(tmp_path / "a") as wire:
-            port = tmp_path / "gnss"
-            port.symlink_to(wire.path)
-            line = Nmea(port=str(port))
-            task = asyncio.ensure_future(
-                supervise("gnss", lambda: line.run(said.append), lambda _: None, longest_wait_s=0.3)  # type: ignore[arg-type]
-            )
-            for number in range(10):
-                await until(wire.heard)
-                wire.write(nmea.encode(GOOD))
-                wire.write(nmea.encode(GOOD)[: 10 + number])  # half a line, then it is gone
-                await until(lambda: sum(isinstance(value, Fix) for value in said) > number)  # noqa: B023  awaited at once
-                name = tmp_path / ("b" if number % 2 else "a")
-                wire.unplug()
-                wire.plug(name)
-                port.unlink()
-                port.symlink_to(name)
-            task.cancel()
-            await asyncio.wait([task])
-        fixes = [value for value in said if isinstance(value, Fix)]
-        assert len(fixes) == 10
-        assert {(fix.lat, fix.lon) for fix in fixes} == {(32.1, 118.7)}
-        assert sum(sum(value.bad.values()) for value in said if isinstance(value, LineState)) == 0
+        said: list[Value] = []
+        with Wire(tmp_path / "ttyUSB0") as wire:
+            link = tmp_path / "by-id"
+            link.symlink_to(wire.path)
+            before: tuple[int, int] | None = None
+            task = watch(Nmea(port=str(link)), said)
+            for number in range(3 if mute else 30):
+                await until(wire.heard, within_s=2.0 if mute else 1.0)
+                wire.write(EPOCH)
+                wire.write(EPOCH[: 10 + number])  # half a line, then it is gone
+                await until(lambda: len(fixes(said)) > number)  # noqa: B023  awaited at once
+                if not mute:
+                    before = before or (open_files(), len(asyncio.all_tasks()))
+                    assert (open_files(), len(asyncio.all_tasks())) == before
+                    wire.unplug()
+                else:
+                    wire.go_mute()
+                wire.plug(tmp_path / ("ttyUSB0" if number % 2 else "ttyUSB1"))
+                link.unlink()
+                link.symlink_to(wire.path)
+            await end(task)
+        assert {(fix.lat, fix.lon) for fix in fixes(said)} == {(32.1, 118.7)}
+        assert len(fixes(said)) == (3 if mute else 30)
+        assert sum(sum(state.bad.values()) for state in states(said)) == 0
+
+    files = open_files()
+    play(scene, 60)
+    assert open_files() == files
+
+
+def test_a_second_agent_is_refused_and_told_who_holds_the_port(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with Wire(tmp_path / "gnss") as wire:
+            async with open_port(str(wire.path), 9600):
+                second = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "agent", "read", str(wire.path)),
+                    cwd=ROOT,
+                    stderr=subprocess.PIPE,
+                )
+                _, complaint = await second.communicate()
+                assert second.returncode == 1
+                (line,) = complaint.decode().splitlines()
+                assert f"{wire.path} is taken by " in line
+                assert line.endswith(f"({os.getpid()})")
+            async with open_port(str(wire.path), 9600):  # and it is free again
+                pass
 
     play(scene)
 
 
-def test_a_port_that_is_taken_names_its_holder(tmp_path: Path) -> None:
-    with Wire(tmp_path / "gnss") as wire, open_port(str(wire.path), 9600):
-        assert held_by(str(wire.path))
-        with pytest.raises(OSError, match=r"is taken by .*\(\d+\)"), open_port(str(wire.path), 9600):
-            pass
+def test_who_does_not_ask_for_a_lock_does_not_get_in_either(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with Wire(tmp_path / "gnss") as wire:
+            device = os.path.realpath(wire.path)
+            os.chmod(device, 0o666)  # noqa: PTH101, S103  so that nothing but our lock is in the way
+            async with open_port(str(wire.path), 9600):
+                program = f"import os; os.getuid() or os.setuid(65534); os.open({device!r}, os.O_RDWR | os.O_NOCTTY)"
+                done = subprocess.run(  # noqa: ASYNC221
+                    [sys.executable, "-c", program], capture_output=True, text=True, check=False
+                )
+                assert "Device or resource busy" in done.stderr
+
+    play(scene)
 
 
 @pytest.mark.parametrize(
     ("path", "message"), [("/dev/nothing-here", "is not there"), ("/etc/hostname", "is no serial device")]
 )
 def test_what_is_no_port_is_said(path: str, message: str) -> None:
-    with pytest.raises(OSError, match=message), open_port(path, 9600):
-        pass
+    async def scene() -> None:
+        with pytest.raises(OSError, match=message):
+            async with open_port(path, 9600):
+                pass
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"port": "gpsd://localhost"}, "kind: gpsd, host: localhost"),
+        ({"port": "tcp://host"}, "no host and port, such as tcp://"),
+        ({"port": "tcp://host:70000"}, "no host and port"),
+        ({"port": "udp://host:1"}, "neither a device"),
+        ({"port": "/dev/ttyUSB0", "also": ["ubix"]}, "no kind 'ubix'; known: nmea"),
+    ],
+)
+def test_a_port_that_can_not_be_is_refused_in_the_configuration(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Nmea(**wrong)
+
+
+def test_several_protocols_on_one_line(tmp_path: Path) -> None:
+    async def scene() -> None:
+        said: list[Value] = []
+        with Wire(tmp_path / "mixed") as wire:
+            task = start(Nmea(port=str(wire.path), also=("ubx", "nmea")), said)
+            await until(wire.heard)
+            wire.write(EPOCH[:40])
+            wire.write(EPOCH[40:] + ubx.encode(ubx.EOE, bytes(4)) + b"\xb5\x62\x01")
+            await until(lambda: fixes(said) != [])
+            await end(task)
+        assert states(said)[-1].good == {"nmea": 3, "ubx": 1}
+        assert len(fixes(said)) == 1
+
+    play(scene)
 
 
 def test_a_line_of_garbage_is_opened_anew_and_says_so(tmp_path: Path) -> None:
     async def scene() -> None:
         with Wire(tmp_path / "gnss") as wire:
-            task = asyncio.ensure_future(Nmea(port=str(wire.path), silent_after_s=1).run(lambda _: None))
+            task = start(Nmea(port=str(wire.path), silent_after_s=1), [])
             await until(wire.heard)
-            for _ in range(20):
+            while not task.done():
                 wire.write(b"\x80\x81\x92" * 20)
                 await asyncio.sleep(0.08)
-                if task.done():
-                    break
-            with pytest.raises(TimeoutError, match=r"nothing valid for 1 s \(\d+ bytes that are no nmea\)"):
+            with pytest.raises(TimeoutError, match=r"gnss: nothing valid for 1 s; what comes is no nmea$"):
                 await task
+
+    play(scene)
+
+
+class TestSpeed:
+    """On a pty that stands for a line at a real speed: at another, its listener hears what a UART would."""
+
+    @pytest.fixture(autouse=True)
+    def ptys_have_a_speed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(port, "PTYS", ())
+
+    @pytest.mark.parametrize("baud", [4800, 38400, 115200])
+    def test_it_is_found_out_and_tried_first_the_next_time(self, tmp_path: Path, baud: int) -> None:
+        async def scene() -> None:
+            said: list[Value] = []
+            with Wire(tmp_path / "gnss", baud) as wire:
+                for _ in range(2):
+                    task = start(Nmea(port=str(wire.path)), said)
+                    await until(wire.heard)
+                    speeds = set()
+                    while not (fixes(said) or task.done()):
+                        speeds.add(wire.listener_baud())
+                        wire.write(EPOCHS)
+                        await asyncio.sleep(0.03)
+                    assert wire.listener_baud() == baud
+                    assert {fix.lat for fix in fixes(said)} == {32.1}
+                    await end(task)
+                    assert states(said)[-1].baud == baud
+                    said.clear()
+                assert speeds == {baud}
+
+        play(scene)
+
+    def test_one_good_packet_is_not_enough_and_gives_no_value(self, tmp_path: Path) -> None:
+        async def scene() -> None:
+            said: list[Value] = []
+            with Wire(tmp_path / "gnss") as wire:
+                task = start(Nmea(port=str(wire.path)), said)
+                await until(wire.heard)
+                wire.write(EPOCH.splitlines(keepends=True)[1])
+                await asyncio.sleep(0.4)
+                assert said == []
+                wire.write(EPOCH.splitlines(keepends=True)[0])
+                await until(lambda: len(fixes(said)) == 1)
+                await end(task)
+
+        play(scene)
+
+    def test_what_fits_no_speed_is_said(self, tmp_path: Path) -> None:
+        async def scene() -> None:
+            said: list[Value] = []
+            with Wire(tmp_path / "gnss") as wire:
+                task = start(Nmea(port=str(wire.path)), said)
+                await until(wire.heard)
+                while not task.done():
+                    wire.write(b"\x80\x81\x92" * 300)
+                    await asyncio.sleep(0.02)
+                with pytest.raises(
+                    TimeoutError, match=r"any speed \(4800, .*921600\); what comes is no nmea$"
+                ):
+                    await task
+            assert [type(value) for value in said] == [LineState]
+
+        play(scene)
+
+    def test_one_that_is_configured_is_never_left(self, tmp_path: Path) -> None:
+        async def scene() -> None:
+            said: list[Value] = []
+            with Wire(tmp_path / "gnss", 4800) as wire:
+                task = start(Nmea(port=str(wire.path), baud=9600, silent_after_s=1), said)
+                await until(wire.heard)
+                while not task.done():
+                    assert wire.listener_baud() == 9600
+                    wire.write(EPOCHS)
+                    await asyncio.sleep(0.03)
+                with pytest.raises(
+                    TimeoutError, match="nothing valid for 1 s at 9600 baud; what comes is no"
+                ):
+                    await task
+            assert [type(value) for value in said] == [LineState]
+            assert said[0].skipped_bytes > 1000  # type: ignore[union-attr]
+
+        play(scene)
+
+
+def test_a_stuck_line_takes_no_more_and_is_still_read(tmp_path: Path) -> None:
+    """The far end reads nothing: what it does not take is refused whole, and nobody waits."""
+
+    async def scene() -> None:
+        heard = bytearray()
+        with Wire(tmp_path / "board") as wire:
+            async with open_port(str(wire.path), 9600) as line:
+                line.listen(heard.extend)
+                sent = 0
+                try:
+                    while True:
+                        line.write(bytes([sent & 0xFF]) * 700)
+                        sent += 1
+                except OSError as error:
+                    assert str(error).endswith("board does not take what is sent: 700 bytes dropped")  # noqa: PT017
+                wire.write(EPOCH)
+                await until(lambda: bytes(heard) == EPOCH)
+                taken = bytearray()
+                async with asyncio.timeout(5):
+                    while len(taken) < sent * 700:
+                        taken += wire.read()
+                        await asyncio.sleep(0)
+                assert bytes(taken) == b"".join(bytes([number & 0xFF]) * 700 for number in range(sent))
+                line.write(b"and again")
+                assert not line.stuck
+
+    play(scene)
+
+
+def test_what_waited_too_long_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "QUEUE_S", 0.1)
+
+    async def scene() -> None:
+        with Wire(tmp_path / "board") as wire:
+            async with open_port(str(wire.path), 9600) as line:
+                sent = 0
+                while not line.stuck:
+                    line.write(b"a" * 1000)
+                    sent += 1000
+                line.write(b"b" * 1000)
+                await asyncio.sleep(0.2)
+                line.write(b"c")
+                taken = bytearray()
+                async with asyncio.timeout(5):
+                    while not taken.endswith(b"c"):
+                        taken += wire.read()
+                        await asyncio.sleep(0)
+                assert b"b" not in taken  # and what had begun is whole
+                assert bytes(taken) == b"a" * sent + b"c"
 
     play(scene)
 
@@ -130,10 +376,67 @@ def test_a_press_is_answered_only_when_it_is_kept(tmp_path: Path) -> None:
             assert board.acknowledged == set()  # told again and again, and not answered: it is not kept yet
             kept.set_result(None)
             await until(lambda: board.acknowledged == {number})
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await end(*tasks)
         presses = [value for value in said if isinstance(value, Switch) and value.event == number]
         assert presses == [Switch(name="panic_button", on=True, event=number)]
+
+    play(scene)
+
+
+class Server:
+    """A serial server: what it is told goes to all who are connected."""
+
+    async def __aenter__(self) -> "Server":
+        self.writers: list[asyncio.StreamWriter] = []
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.hang_up()
+        self._server.close()
+
+    def say(self, data: bytes) -> None:
+        for writer in self.writers:
+            writer.write(data)
+
+    def hang_up(self) -> None:
+        while self.writers:
+            self.writers.pop().close()
+
+
+def test_a_serial_server_is_read_and_found_again(tmp_path: Path) -> None:
+    async def scene() -> None:
+        said: list[Value] = []
+        async with Server() as server:
+            task = watch(Nmea(port=f"tcp://127.0.0.1:{server.port}"), said)
+            for number in range(3):
+                await until(lambda: server.writers != [])
+                server.say(EPOCH + EPOCH[:33])
+                await until(lambda: len(fixes(said)) > number)  # noqa: B023  awaited at once
+                server.hang_up()
+            await end(task)
+        assert {fix.lat for fix in fixes(said)} == {32.1}
+        assert len(fixes(said)) == 3
+        assert states(said)[0] == LineState(good={"nmea": 3})
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("tcp://127.0.0.1:9", "127.0.0.1:9 refused"),
+        ("tcp://nowhere.invalid:4001", "nowhere.invalid is not known"),
+    ],
+)
+def test_a_serial_server_that_is_not_there_is_said(address: str, message: str) -> None:
+    async def scene() -> None:
+        with pytest.raises(OSError, match=message):
+            async with open_port(address):
+                pass
 
     play(scene)

@@ -1,0 +1,101 @@
+"""What is heard on a line: the sniffer, and the decoders of all that is expected there. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from firmware_bridge.epoch import Once
+from firmware_bridge.readings import LineState, Value
+from firmware_bridge.sniff import Packet, Sniffer
+
+
+class Decoder(Protocol):
+    """Checked packets of one protocol in, values out. Pure."""
+
+    @property
+    def framings(self) -> tuple[str, ...]:
+        """The framings in which it is spoken."""
+
+    @property
+    def bad(self) -> int:
+        """Packets with a good checksum whose content cannot be."""
+
+    def feed(self, packet: bytes) -> list[Value]: ...
+    def pause(self) -> list[Value]:
+        """What was held back to see whether more belongs to it."""
+
+    def replies(self) -> bytes:
+        """What is to be sent back once the values given so far are kept; empty for who only listens."""
+
+
+@runtime_checkable
+class Asker(Protocol):
+    """A decoder that also asks: it switches outputs, and looks whether it is heard."""
+
+    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
+        """What is to be sent now; called after each read. ``wanted`` as in `Wanted`."""
+
+
+class Ear:
+    """Hears several protocols on one line: bytes in, values out. Of decoders of a kind it takes the first."""
+
+    def __init__(self, decoders: Sequence[Decoder]) -> None:
+        each: dict[type[Decoder], Decoder] = {}
+        for one in decoders:  # of one kind the first: it knows what was configured
+            each.setdefault(type(one), one)
+        self.decoders = tuple(each.values())
+        self.sniffer = Sniffer(sorted({framing for one in self.decoders for framing in one.framings}))
+        self.asks = any(isinstance(one, Asker) for one in self.decoders)
+        self._listeners = {
+            framing: [one for one in self.decoders if framing in one.framings]
+            for framing in self.sniffer.framings
+        }
+        self._once = Once()
+
+    @property
+    def good(self) -> int:
+        """Packets with a good checksum so far."""
+        return self.sniffer.good.total()
+
+    def hear(self, data: bytes) -> list[Value]:
+        """What the packets that are complete now say; each goes to those who know its framing."""
+        return [
+            value
+            for packet in self.sniffer.feed(data)
+            for decoder in self._listeners[packet.protocol]
+            for value in decoder.feed(packet.data)
+            if self._once.passes(decoder, value)
+        ]
+
+    def pause(self) -> list[Value]:
+        """The line is quiet: what was held back."""
+        return [
+            value
+            for decoder in self.decoders
+            for value in decoder.pause()
+            if self._once.passes(decoder, value)
+        ]
+
+    def replies(self) -> bytes:
+        """What is to be sent back once the values given so far are kept."""
+        return b"".join(decoder.replies() for decoder in self.decoders)
+
+    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
+        """What is to be sent unasked."""
+        return b"".join(one.ask(now_s, wanted) for one in self.decoders if isinstance(one, Asker))
+
+    def state(self, baud: int | None = None) -> LineState:
+        """The counts so far."""
+        content = sum(decoder.bad for decoder in self.decoders)
+        return LineState(
+            good=dict(self.sniffer.good),
+            bad=dict(self.sniffer.bad) | ({"content": content} if content else {}),
+            lost=sum(getattr(decoder, "lost", 0) for decoder in self.decoders),
+            skipped_bytes=self.sniffer.skipped_bytes,
+            baud=baud,
+        )
+
+
+def decode(decoder: Decoder, sniffer: Sniffer, data: bytes) -> list[Value]:
+    """The values in ``data``: for files and tests, where nothing is answered."""
+    packets: list[Packet] = sniffer.feed(data)
+    return [value for packet in packets for value in decoder.feed(packet.data)]

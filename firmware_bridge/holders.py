@@ -1,0 +1,52 @@
+"""Who has a device open: what a technician needs to know of a port that is taken."""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def held_by(path: str | Path, proc: Path = PROC) -> list[str]:
+    """Those who locked the device, which everybody may read, or have it open, as ``name (pid)``."""
+    device = os.path.realpath(path)
+    pids: set[int] = set()
+    with suppress(OSError, ValueError):
+        pids = _locked_by(device, proc / "locks")
+    if not pids:
+        pids = {int(folder.parent.name) for folder in proc.glob("[0-9]*/fd") if _has_open(folder, device)}
+    return [f"{_name(proc / str(pid))} ({pid})" for pid in sorted(pids)]
+
+
+def _has_open(folder: Path, device: str) -> bool:
+    with suppress(OSError):
+        for link in os.scandir(folder):
+            with suppress(OSError):
+                if str(Path(link.path).readlink()) == device:
+                    return True
+    return False
+
+
+def _locked_by(device: str, locks: Path) -> set[int]:
+    """``1: FLOCK  ADVISORY  WRITE 4711 00:17:8 0 EOF``: everybody may read whose lock is on which file."""
+    there = os.stat(device)  # noqa: PTH116  its numbers, whatever kind of file it is
+    name = f"{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}:{there.st_ino}"
+    rows: Iterable[list[str]] = (line.split() for line in locks.read_text().splitlines())
+    return {int(row[4]) for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5] == name}
+
+
+def _name(folder: Path) -> str:
+    """What the process is called; of a Python program the script or module, not the interpreter."""
+    name = "a program"
+    with suppress(OSError):
+        name = (folder / "comm").read_text().strip()
+    if not name.startswith("python"):
+        return name
+    with suppress(OSError):
+        arguments = (folder / "cmdline").read_text().split("\0")[1:]
+        if arguments[0] == "-m":
+            return f"{name} -m {arguments[1]}"
+        if arguments[0] and not arguments[0].startswith("-"):
+            return Path(arguments[0]).name
+    return name

@@ -1,0 +1,140 @@
+"""Bytes to and from an open descriptor, on the loop: a serial device, a pty or a socket.
+
+Reading costs little however the bytes come. The first after a silence is taken at once; then the descriptor
+rests for up to `REST_S`, so that a busy line is read a hundred times a second and not for each byte, and all
+lines of a loop at the same instants.
+"""
+
+import asyncio
+import errno
+import math
+import os
+from collections import deque
+from collections.abc import Callable
+
+READ_SIZE = 4096
+REST_S = 0.01
+QUEUE_BYTES = 4096
+"""A stuck line keeps so much waiting; more is refused,"""
+QUEUE_S = 3.0
+"""and what has waited this long is no longer true, and is dropped."""
+
+
+class Stream:
+    """An open line. ``speed`` is in baud, None where it has none."""
+
+    def __init__(self, fd: int, name: str, speed: int | None = None) -> None:
+        self.fd, self.name, self.speed = fd, name, speed
+        self._loop = asyncio.get_running_loop()
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._resting: asyncio.TimerHandle | None = None
+        self.heard_s = self._loop.time()
+        """When the last byte came, or the line was opened."""
+        self._queue: deque[tuple[float, bytes]] = deque()
+        self._queued = 0
+        self._begun = False  # the first of the queue is the rest of a packet
+
+    def listen(self, hear: Callable[[bytes], None]) -> None:
+        """Calls ``hear`` with what comes; what that raises comes out of `gone`."""
+        self._hear = hear
+        self._loop.add_reader(self.fd, self._wake)
+
+    async def gone(self, within_s: float) -> None:
+        """Returns after ``within_s``; OSError when the line is gone: unplugged, or closed by the far end."""
+        await asyncio.wait([self._gone], timeout=within_s)
+        if self._gone.done():
+            self._gone.result()
+
+    def set_speed(self, baud: int) -> None:
+        """Goes on at another speed, where the line has one."""
+
+    def look(self) -> None:
+        """OSError where the name of the line means another one by now."""
+
+    def leave(self) -> None:
+        """Nothing is read or sent any more."""
+        self._loop.remove_reader(self.fd)
+        self._loop.remove_writer(self.fd)
+        if self._resting is not None:
+            self._resting.cancel()
+        if not self._gone.done():
+            self._gone.cancel()
+        elif not self._gone.cancelled():
+            self._gone.exception()  # whoever left need not ask
+
+    @property
+    def stuck(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._queue)
+
+    def _wake(self) -> None:
+        self._loop.remove_reader(self.fd)
+        self._take()
+
+    def _take(self) -> None:
+        """Reads what is there and comes back for more; where there is nothing, the loop wakes us."""
+        try:
+            data = os.read(self.fd, READ_SIZE)
+        except BlockingIOError:
+            self._loop.add_reader(self.fd, self._wake)
+            return
+        except OSError as error:
+            self._end(OSError(error.errno, f"{self.name}: unplugged ({error.strerror})"))
+            return
+        if not data:
+            self._end(OSError(errno.EIO, f"{self.name}: unplugged (end of file)"))
+            return
+        self.heard_s = now_s = self._loop.time()
+        more = len(data) >= READ_SIZE // 2
+        rests_until_s = now_s if more else (math.floor(now_s / REST_S) + 1) * REST_S
+        self._resting = self._loop.call_at(rests_until_s, self._take)
+        try:
+            self._hear(data)
+        except Exception as error:
+            self._end(error)
+
+    def _end(self, error: Exception) -> None:
+        if not self._gone.done():
+            self._gone.set_exception(error)
+        self.leave()
+
+    def write(self, data: bytes) -> None:
+        """Sends ``data``, whole or not at all, and never waits. OSError where the line is stuck or gone."""
+        self._drop_old()
+        if not self._gone.done() and self._queued + len(data) > QUEUE_BYTES:
+            raise OSError(errno.EAGAIN, f"{self.name} does not take what is sent: {len(data)} bytes dropped")
+        self._queue.append((self._loop.time(), data))
+        self._queued += len(data)
+        if len(self._queue) == 1 and not self._gone.done():
+            self._send()
+        if self._gone.done():
+            raise OSError(errno.EIO, f"{self.name} is gone")
+        if self._queue:
+            self._loop.add_writer(self.fd, self._send)
+
+    def _send(self) -> None:
+        """As much as the line takes now."""
+        self._drop_old()
+        while self._queue:
+            since_s, data = self._queue[0]
+            try:
+                sent = os.write(self.fd, data)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._end(OSError(error.errno, f"{self.name}: unplugged ({error.strerror})"))
+                return
+            self._queued -= sent
+            self._begun = sent < len(data)
+            if self._begun:
+                self._queue[0] = (since_s, data[sent:])
+                return
+            self._queue.popleft()
+        self._loop.remove_writer(self.fd)
+
+    def _drop_old(self) -> None:
+        """Never the rest of what has begun: half a packet would spoil the next."""
+        old_s = self._loop.time() - QUEUE_S
+        while len(self._queue) > self._begun and self._queue[self._begun][0] < old_s:
+            self._queued -= len(self._queue[self._begun][1])
+            del self._queue[self._begun]
