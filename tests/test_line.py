@@ -14,12 +14,12 @@ import pytest
 from pydantic import ValidationError
 
 from agent.supervisor import supervise
-from firmware_bridge import nmea, port, stream, ubx
+from firmware_bridge import nmea, port, sensor_board, stream
 from firmware_bridge.line import SerialLine
 from firmware_bridge.nmea import Nmea
 from firmware_bridge.port import open_port
-from firmware_bridge.readings import Fix, LineState, Switch, Value
-from firmware_bridge.sensor_board import SensorBoard
+from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
+from firmware_bridge.sensor_board import REPORT, SensorBoard
 from simulators.devices import Board
 from simulators.wire import Wire
 from tests.test_architecture import ROOT
@@ -86,7 +86,7 @@ def test_a_receiver_is_read_and_its_end_is_an_error(tmp_path: Path) -> None:
             wire.unplug()
             with pytest.raises(OSError, match=r"gnss: unplugged"):
                 await asyncio.wait_for(task, 2)
-        assert states(said)[-1].good == {"nmea": 3}
+        assert states(said)[-1].good == {"nmea": EPOCH.count(b"\n")}
 
     play(scene)
 
@@ -195,14 +195,14 @@ def test_several_protocols_on_one_line(tmp_path: Path) -> None:
     async def scene() -> None:
         said: list[Value] = []
         with Wire(tmp_path / "mixed") as wire:
-            task = start(Nmea(port=str(wire.path), also=("ubx", "nmea")), said)
+            task = start(Nmea(port=str(wire.path), also=("sensor_board", "nmea")), said)
             await until(wire.heard)
             wire.write(EPOCH[:40])
-            wire.write(EPOCH[40:] + ubx.encode(ubx.EOE, bytes(4)) + b"\xb5\x62\x01")
+            wire.write(EPOCH[40:] + sensor_board.encode(REPORT, {0: 1850}) + b"$GP")
             await until(lambda: fixes(said) != [])
             await end(task)
-        assert states(said)[-1].good == {"nmea": 3, "ubx": 1}
-        assert len(fixes(said)) == 1
+        assert states(said)[-1].good == {"nmea": EPOCH.count(b"\n"), "cobs": 1}
+        assert Reading(quantity="temperature", value=18.5, unit="degC") in said
 
     play(scene)
 
@@ -421,7 +421,7 @@ def test_a_serial_server_is_read_and_found_again(tmp_path: Path) -> None:
             await end(task)
         assert {fix.lat for fix in fixes(said)} == {32.1}
         assert len(fixes(said)) == 3
-        assert states(said)[0] == LineState(good={"nmea": 3})
+        assert states(said)[0] == LineState(good={"nmea": EPOCH.count(b"\n")})
 
     play(scene)
 
