@@ -14,6 +14,7 @@ from agent.durations import Duration
 from agent.parts import RulePart, Surroundings
 from agent.paths import NearPath
 from agent.rules import Rule
+from agent.rules.blind import Blind
 from agent.schedule import Hours, Schedule, ZoneName
 from agent.transport import Broker
 from agent.vision.camera import Camera
@@ -116,6 +117,8 @@ class Config(Section):
             yield "camera", f"no camera {camera!r}; {alternatives(camera, cameras)}"
             return
         zones, watched = cameras[camera].zones, cameras[camera].detector.labels
+        if isinstance(rule, Blind) and not cameras[camera].coverage.watch:
+            yield "camera", f"{camera} does not watch what it can see; set coverage: {{watch: true}} there"
         zone = getattr(rule, "zone", None)
         if zone is not None and zone not in zones:
             yield "zone", f"no zone {zone!r} on {camera}; {alternatives(zone, zones)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.observations import CameraState, Observation, SelfReport
+from agent.observations import CameraState, Observation, SelfReport, View
 from firmware_bridge.readings import BoardState, LineState
 
 QUIET_AFTER_S = 5.0
@@ -71,6 +71,8 @@ class Health:
         value = observation.value
         if isinstance(value, BoardState):
             _take_board(part, value, observation.mono_s)
+            return
+        if isinstance(value, View):
             return
         if isinstance(value, SelfReport):
             before = part.state

@@ -59,16 +59,34 @@ class CameraState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlindZone:
+    """A zone that can't be seen: why, in a word such as dark, covered or frozen, and for how long now."""
+
+    zone: str
+    why: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a camera can see now: all of its ``zones`` but those that are ``blind``."""
+
+    kind: Literal["view"] = "view"
+    zones: tuple[str, ...]
+    blind: tuple[BlindZone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """Time passes, about once a second, so that rules need no clock."""
 
     kind: Literal["tick"] = "tick"
 
 
-SelfReport: TypeAlias = LineState | BoardState | CameraState
-"""What a source says of itself, now and then: no sign of life, and no finding rests on it."""
+SelfReport: TypeAlias = LineState | BoardState | CameraState | View
+"""What a source says of itself, now and then: it is no sign that it speaks."""
 
-Value = Annotated[WireValue | Sighting | CameraState | Tick, Field(discriminator="kind")]
+Value = Annotated[WireValue | Sighting | CameraState | View | Tick, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, slots=True)

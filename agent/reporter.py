@@ -11,8 +11,10 @@ from typing import Any
 from agent.clock import ClockWatch
 from agent.config import Config
 from agent.health import Health
-from agent.observations import CameraState, Observation, Sighting, Tick
+from agent.observations import CameraState, Observation, Sighting, Tick, View
 from agent.topics import Lane, Message, Speaker, encode
+from agent.vision.camera import Camera
+from agent.vision.sight import Sight
 from firmware_bridge.readings import Fix, LineState, Switch
 
 TELEMETRY_BYTES = 6 * 1024
@@ -49,10 +51,18 @@ class Reporter:
         self._switches: dict[tuple[str, str], bool] = {}
         self._told: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
+        self._sights: dict[str, Sight] = {}
+        self.configure(config, birth)
 
     def configure(self, config: Config, birth: Mapping[str, Any]) -> None:
         """A new configuration is in force."""
         self._config, self._birth = config, birth
+        cameras = {name: one for name, one in config.sources.items() if isinstance(one, Camera)}
+        self._sights = {
+            name: self._sights.get(name) or Sight(tuple(camera.zones))
+            for name, camera in cameras.items()
+            if camera.coverage.watch
+        }
 
     def say(
         self,
@@ -73,6 +83,9 @@ class Reporter:
     def hear(self, observation: Observation) -> None:
         """Notes what is worth telling; `due` tells it."""
         value, source = observation.value, observation.source
+        for name, sight in self._sights.items():
+            if isinstance(value, Tick) or name == source:
+                sight.hear(observation)
         match value:
             case Fix():
                 if value.lat is not None or self._fix is None:
@@ -83,7 +96,7 @@ class Reporter:
                 if self._switches.get((source, value.name)) != value.on:
                     self._switches[(source, value.name)] = value.on
                     self._note(observation)
-            case Sighting() | Tick() | LineState() | CameraState():
+            case Sighting() | Tick() | LineState() | CameraState() | View():
                 pass
             case _:
                 self._note(observation)
@@ -144,7 +157,9 @@ class Reporter:
         return ("degraded" if reasons else "online"), steady
 
     def reasons(self, now_s: float) -> list[str]:
-        return [*self.troubles, *self._health.reasons(now_s)]
+        sights = [(name, sight.reason(now_s)) for name, sight in self._sights.items()]
+        blind = [f"{name}: {reason}" for name, reason in sights if reason]
+        return [*self.troubles, *self._health.reasons(now_s), *blind]
 
     def status(self, at: datetime, now_s: float, state: str | None = None) -> Message:
         """``status``: online, degraded with its reasons, or what ``state`` says (stopped)."""
@@ -162,6 +177,8 @@ class Reporter:
     def health(self, at: datetime, now_s: float) -> Message:
         self._health_s = now_s
         fields = {"parts": self._health.parts(now_s), "reasons": self.reasons(now_s)}
+        if self._sights:
+            fields["coverage"] = {name: sight.fields(now_s) for name, sight in self._sights.items()}
         if self.latency_fields:
             fields["alert_latency_ms"] = self.latency_fields
         return self.say("health/1", fields, "status", "health", at, now_s, retain=True)

@@ -55,7 +55,7 @@ WRONG = [
         f"c.yaml:11: sources.cam1.purpos: unknown key; did you mean 'purpose'? known: {', '.join(sorted(Camera.model_fields))}",
     ]),
     ("unknown kind", swap("kind: zone_dwell", "kind: zone_dwel"), [
-        "c.yaml:16: rules.dwell.kind: unknown kind 'zone_dwel'; did you mean 'zone_dwell'? known: beyond_railing, count, line_cross, person_in_water, silence, stationary, switch, threshold, wrong_way, zone_dwell, zone_enter",
+        "c.yaml:16: rules.dwell.kind: unknown kind 'zone_dwel'; did you mean 'zone_dwell'? known: beyond_railing, blind, count, line_cross, person_in_water, silence, stationary, switch, threshold, wrong_way, zone_dwell, zone_enter",
     ]),
     ("no kind", swap("kind: nmea, ", ""), ["c.yaml:7: sources.gnss: kind is required"]),
     ("no such zone", swap("zone: rail", "zone: rial"), ["c.yaml:16: rules.dwell.zone: no zone 'rial' on cam1; did you mean 'rail'? known: rail"]),

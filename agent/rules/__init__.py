@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from agent.rules.beyond_railing import BeyondRailing
+from agent.rules.blind import Blind
 from agent.rules.count import Count
 from agent.rules.line_cross import LineCross
 from agent.rules.person_in_water import PersonInWater
@@ -18,6 +19,7 @@ from agent.rules.zone_enter import ZoneEnter
 
 Rule = Annotated[
     BeyondRailing
+    | Blind
     | Count
     | LineCross
     | PersonInWater

@@ -18,6 +18,7 @@ from agent.observations import SeenObject, Sighting
 from agent.parts import Emit
 from agent.paths import Secret
 from agent.vision.capture import MOST_LEFT, START_ME_AGAIN, Drain, is_file, left_behind
+from agent.vision.coverage import Coverage, Watchfulness
 from agent.vision.framing import Crop, Turn, framing
 from agent.vision.knock import knock
 from agent.vision.motion import Gate, Motion
@@ -46,7 +47,7 @@ class Camera(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gives: ClassVar[frozenset[str]] = frozenset({"sighting"})
+    gives: ClassVar[frozenset[str]] = frozenset({"sighting", "view"})
 
     kind: Literal["camera"] = "camera"
     url: str = Field(min_length=1)
@@ -65,6 +66,7 @@ class Camera(BaseModel):
     detector: Watching = Watching()
     motion: Motion = Motion()
     zones: dict[str, Zone] = Field(default_factory=dict)
+    coverage: Watchfulness = Watchfulness()
     loop: bool = False
     """A file starts again at its end."""
     every_frame: bool = False
@@ -121,11 +123,14 @@ class Camera(BaseModel):
             loop=self.loop,
             paced=not every_frame,
         )
+        coverage = Coverage(self.zones, self.coverage)
         pulse = Pulse(drain, seat, None if file else self.fps)
         with seat, drain:
             while not (drain.ended and seat.empty()):
                 looked = await self._next(seat)
                 drain.check()
+                if looked is not None and coverage.due(looked.taken.at_s):
+                    emit(await asyncio.to_thread(coverage.look, looked.taken.frame, looked.taken.at_s))
                 if looked is not None and looked.seen is not None:
                     taken = looked.taken
                     seen = self._wanted(looked.seen)

@@ -1,0 +1,55 @@
+"""A camera, or one zone of it, can't be seen: dark, covered, turned, frozen, no picture at all."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Literal
+
+from agent.durations import Duration
+from agent.observations import Observation, Tick
+from agent.parts import Finding, Judge, Over, RulePart
+from agent.vision.sight import Sight
+
+
+class Blind(RulePart):
+    """A finding while ``zone`` of ``camera``, or any of its zones, has been blind for ``after``."""
+
+    kind: Literal["blind"] = "blind"
+    camera: str
+    zone: str | None = None
+    after: Duration = timedelta(seconds=10)
+
+    def start(self) -> Judge:
+        sight = Sight((self.zone,) if self.zone else ())
+        key = self.zone or self.camera
+        found = False
+
+        def judge(observation: Observation) -> Iterable[Finding | Over]:
+            nonlocal found
+            if observation.source != self.camera and not isinstance(observation.value, Tick):
+                return
+            sight.hear(observation)
+            now_s = observation.mono_s
+            blind = {
+                zone: one
+                for zone, one in sight.blind(now_s).items()
+                if self.zone in (None, zone) and now_s - one.since_s >= self.after.total_seconds()
+            }
+            if blind:
+                found = True
+                first = min(blind.values(), key=lambda one: one.since_s)
+                whys = ", ".join(sorted({one.why.replace("_", " ") for one in blind.values()}))
+                for_s = int(now_s - first.since_s)
+                yield Finding(
+                    key=key,
+                    text=f"{self.camera} can't see {', '.join(blind)}: {whys} for {for_s} s",
+                    since=first.since,
+                    since_s=first.since_s,
+                    source=self.camera,
+                    zone=self.zone,
+                    count=len(blind),
+                )
+            elif found:
+                found = False
+                yield Over(key)
+
+        return judge

@@ -1,0 +1,267 @@
+"""Each way of being blind is noticed in its time and forgotten after; no real clip is blind, by day or night."""
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from agent.observations import BlindZone, Observation, Sighting, Tick, View
+from agent.parts import Finding, Over
+from agent.rules import Rule
+from agent.vision.camera import frames
+from agent.vision.coverage import CLEAR_S, HOLD_S, PICTURE, Coverage, Watchfulness
+from agent.vision.sight import NO_PICTURE_S, Sight
+from simulators.scene import Scene
+
+CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
+ZONES = {"left": [(0.0, 0.3), (0.4, 0.3), (0.4, 1.0), (0.0, 1.0)], "right": [(0.6, 0.3), (1.0, 0.3), (1.0, 1.0), (0.6, 1.0)]}  # fmt: skip
+WATCH = Watchfulness()
+Change = Callable[[Any], Any]
+
+
+def dimmed(gamma: float, noise: float = 0) -> Change:
+    table = (255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+    return lambda frame: noisy(table[frame], noise)
+
+
+def noisy(frame: Any, sigma: float) -> Any:
+    if not sigma:
+        return frame
+    off = np.random.default_rng(int(frame[::7, ::7].sum())).normal(0, sigma, frame.shape)
+    return np.clip(frame + off, 0, 255).astype(np.uint8)
+
+
+def turned(degrees: float = 0, aside: float = 0) -> Change:
+    import cv2
+
+    def change(frame: Any) -> Any:
+        rows, columns = frame.shape[:2]
+        matrix = cv2.getRotationMatrix2D((columns / 2, rows / 2), degrees, 1)
+        matrix[:, 2] += (aside * columns, aside * rows / 2)
+        return cv2.warpAffine(frame, matrix, (columns, rows), borderMode=cv2.BORDER_REFLECT)
+
+    return change
+
+
+def blurred(frame: Any) -> Any:
+    import cv2
+
+    return cv2.GaussianBlur(frame, (0, 0), frame.shape[1] / 100)
+
+
+def hand(frame: Any) -> Any:
+    """Skin before the lens: no detail, a soft shade, the noise of the sensor."""
+    rows, columns = frame.shape[:2]
+    shade = 10 * np.sin(np.arange(columns) / 150)[None] + 8 * np.cos(np.arange(rows) / 110)[:, None]
+    return noisy(np.clip(np.array([70, 90, 120]) + shade[:, :, None], 0, 255), 3)
+
+
+FAULTS: dict[str, tuple[Change, set[str]]] = {
+    "black": (lambda frame: frame * 0, {"dark"}),
+    "black with noise": (lambda frame: noisy(frame * 0, 4), {"dark"}),
+    "white": (lambda frame: frame * 0 + 255, {"over_exposed"}),
+    "over-exposed": (lambda frame: np.clip(frame.astype(int) * 5 + 60, 0, 255).astype(np.uint8), {"over_exposed", "fog", "covered"}),
+    "a hand": (hand, {"covered", "turned", "fog"}),
+    "blurred": (blurred, {"blurred"}),
+    "fog": (lambda frame: (frame * 0.2 + 160).astype(np.uint8), {"fog", "covered"}),
+    "fog with noise": (lambda frame: noisy(frame * 0.15 + 170, 3), {"fog", "covered", "turned"}),
+    "turned aside": (turned(aside=0.1), {"turned", "covered"}),
+    "rotated": (turned(degrees=8), {"turned", "covered"}),
+    "upside down": (lambda frame: np.ascontiguousarray(frame[::-1, ::-1]), {"turned", "covered"}),
+}  # fmt: skip
+
+
+@cache
+def clip(name: str) -> list[Any]:
+    """A frame of each second, 480 x 270; the scene of the simulator where no clip is meant."""
+    import cv2
+
+    if name == "scene":
+        scene = Scene(comes_s=5, leaves_s=20)
+        return [scene.picture(second) for second in range(30)]
+    found = list(frames(str(CLIPS / name)))
+    wanted = iter(range(math.ceil(found[-1][1]) + 1))
+    due = next(wanted)
+    picked = []
+    for _, second, frame in found:
+        if second >= due - 1e-9:
+            picked.append(cv2.resize(frame, (480, 270), interpolation=cv2.INTER_AREA))
+            due = next(wanted)
+    return picked
+
+
+def looped(name: str, seconds: int) -> Iterator[Any]:
+    pictures = clip(name)
+    yield from (pictures[second % len(pictures)] for second in range(seconds))
+
+
+real = pytest.mark.skipif(not CLIPS.exists(), reason="the clips of ../shared are not here")
+FIXED = [
+    pytest.param("scene"),
+    *(pytest.param(name, marks=[pytest.mark.needs_shared, real])
+      for name in ("vtest.mp4", "car-detection.mp4", "one-by-one-person-detection.mp4")),
+]  # fmt: skip
+ALL = [
+    *FIXED,
+    *(pytest.param(name, marks=[pytest.mark.needs_shared, real])
+      for name in ("person-bicycle-car_preview.mp4", "street-bikes.mp4", "boat_crossing_synthetic.mp4", "boats_pan_synthetic.mp4")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "light", [dimmed(1), dimmed(2), dimmed(3), dimmed(3, noise=6)], ids=["day", "dusk", "night", "noise"]
+)
+def test_no_real_view_is_blind_and_night_falling_is_no_fault(name: str, light: Change) -> None:
+    """30 s of day so that the view is known, then a minute in this light; each clip in a loop."""
+    coverage = Coverage(ZONES, WATCH)
+    for second, frame in enumerate(looped(name, 90)):
+        view = coverage.look(frame if second < 30 else light(frame), float(second))
+        assert not view.blind, (second, view.blind)
+
+
+@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_noticed_in_its_time_and_its_end_too(name: str, fault: str) -> None:
+    change, expected = FAULTS[fault]
+    coverage = Coverage(ZONES, WATCH)
+    first: dict[str, int] = {}
+    whys: set[str] = set()
+    blind_after = []
+    for second, frame in enumerate(looped(name, 80)):
+        view = coverage.look(change(frame) if 30 <= second < 60 else frame, float(second))
+        told = {one.zone: one for one in view.blind}
+        if second < 30:
+            assert not told
+        elif second < 60:
+            for zone, one in told.items():
+                first.setdefault(zone, second - 30)
+                whys.add(one.why)
+                assert one.for_s <= second - 29
+        elif told:
+            blind_after.append(second - 60)
+    print(f"{name} {fault}: noticed after {max(first.values())} s as {', '.join(sorted(whys))}")
+    assert set(first) == set(ZONES)
+    passing_car = 8 if name == "car-detection.mp4" else 0  # it fills the zone, and the waiting begins anew
+    assert max(first.values()) <= max(HOLD_S.values()) + passing_car
+    assert whys <= expected
+    assert max(blind_after, default=0) <= CLEAR_S
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_frozen_picture_is_noticed_after_ten_seconds(name: str) -> None:
+    coverage = Coverage(ZONES, WATCH)
+    frozen = clip(name)[0]
+    told = []
+    for second, frame in enumerate(looped(name, 60)):
+        view = coverage.look(frozen if 20 <= second < 45 else frame, float(second))
+        told.append({one.why for one in view.blind})
+    assert told[:30] == [set()] * 30
+    assert told[31:46] == [{"frozen"}] * 15
+    assert told[48:] == [set()] * 12
+
+
+def test_a_camera_that_moves_is_not_turned_but_can_be_dark_or_frozen() -> None:
+    coverage = Coverage({}, Watchfulness(moves=True))
+    scene = list(looped("scene", 30))
+    whys = []
+    for second in range(90):
+        frame = scene[second % 30]
+        if second >= 70:
+            frame = frame * 0
+        elif second >= 30:
+            frame = turned(degrees=second * 4)(frame)
+        whys.append([(one.zone, one.why) for one in coverage.look(frame, float(second)).blind])
+    assert whys[:70] == [[]] * 70
+    assert whys[-1] == [(PICTURE, "dark")]
+
+
+def test_one_zone_can_be_blind_alone() -> None:
+    coverage = Coverage(ZONES, WATCH)
+    view = View(zones=())
+    for second, frame in enumerate(looped("scene", 50)):
+        picture = frame.copy()
+        if second >= 20:
+            picture[:, 360:] = 0  # of 640
+        view = coverage.look(picture, float(second))
+    assert [one.zone for one in view.blind] == ["right"]
+
+
+def test_it_looks_once_a_second() -> None:
+    coverage = Coverage({}, WATCH)
+    looked = [
+        second / 5
+        for second in range(26)
+        if coverage.due(second / 5) and coverage.look(clip("scene")[0], second / 5)
+    ]
+    assert looked == [0, 1, 2, 3, 4, 5]
+    assert not Coverage({}, Watchfulness(watch=False)).due(0)
+
+
+START = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+def say(second: float, value: Any, source: str = "cam1") -> Observation:
+    return Observation(source, START + timedelta(seconds=second), 500 + second, value)
+
+
+def view(second: float, **blind: float) -> Observation:
+    """What cam1 with the zones a and b sees; the blind ones with the seconds since when."""
+    return say(second, View(zones=("a", "b"), blind=tuple(BlindZone(zone=zone, why="dark", for_s=for_s) for zone, for_s in blind.items())))  # fmt: skip
+
+
+def judged(config: dict[str, Any], observations: list[Observation]) -> list[tuple[float, str]]:
+    decide = (
+        TypeAdapter(Rule).validate_python({"kind": "blind", "camera": "cam1", "after": "5s"} | config).start()
+    )
+    said: list[tuple[float, str]] = []
+    for one in observations:
+        for fact in decide(one):
+            text = fact.text if isinstance(fact, Finding) else "over"
+            if not said or (said[-1][1] == "over") != (text == "over"):
+                said.append((one.mono_s - 500, text))
+            assert isinstance(fact, Finding | Over)
+    return said
+
+
+SEEN = [view(second) for second in range(5)]
+DARK = [view(second, a=second - 5) for second in range(5, 15)]
+
+
+@pytest.mark.parametrize(
+    ("config", "observations", "expected"),
+    [
+        ({}, [*SEEN, *DARK, view(15)], [(10, "cam1 can't see a: dark for 5 s"), (15, "over")]),
+        ({"zone": "a"}, [*SEEN, *DARK], [(10, "cam1 can't see a: dark for 5 s")]),
+        ({"zone": "b"}, [*SEEN, *DARK], []),
+        ({}, [*SEEN, *DARK[:4], view(9), view(10)], []),
+        ({}, [view(5, a=0, b=0), view(11, a=6, b=6)], [(11, "cam1 can't see a, b: dark for 6 s")]),
+        ({}, [view(5), *(say(second, Tick(), "clock") for second in range(6, 18))], [(16, "cam1 can't see a, b: no picture for 11 s")]),
+        ({}, [say(second, Tick(), "clock") for second in range(12)], [(11, "cam1 can't see picture: no picture for 11 s")]),
+        ({}, [view(5, a=9), say(6, View(zones=("a",)), "cam2")], [(5, "cam1 can't see a: dark for 9 s")]),
+        ({}, [view(0), *(say(second, Sighting(frame=1, objects=())) for second in range(3))], []),
+    ],
+)  # fmt: skip
+def test_the_rule_tells_what_cannot_be_seen(
+    config: dict[str, Any], observations: list[Observation], expected: list[tuple[float, str]]
+) -> None:
+    assert judged(config, observations) == expected
+
+
+def test_health_says_which_zones_are_seen_and_since_when_not() -> None:
+    sight = Sight(("a", "b"))
+    sight.hear(view(20, a=8))
+    assert sight.fields(521) == {
+        "seen": ["b"],
+        "blind": [{"zone": "a", "why": "dark", "since": START + timedelta(seconds=12)}],
+    }
+    assert sight.reason(521) == "blind in a (dark) since 2026-11-28 00:00:12Z"
+    later = 520 + NO_PICTURE_S + 1
+    assert [one["why"] for one in sight.fields(later)["blind"]] == ["no_picture"] * 2
+    assert sight.reason(later) is None
