@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from agent.observations import BlindZone, Observation, Sighting, Tick, View
 from agent.parts import Finding, Over
 from agent.rules import Rule
-from agent.vision.camera import frames
+from agent.vision.capture import frames
 from agent.vision.coverage import CLEAR_S, HOLD_S, PICTURE, Coverage, Watchfulness
 from agent.vision.sight import NO_PICTURE_S, Sight
 from simulators.scene import Scene
