@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -226,6 +226,8 @@ def _codec() -> Any:
 
 class Mavlink(SerialLine):
     """A telemetry radio, or an autopilot on a cable. Where there is a ``key``, only what is signed counts."""
+
+    gives: ClassVar[frozenset[str] | None] = frozenset({"drone", "status_text", "capture", "reading"})
 
     kind: Literal["mavlink"] = "mavlink"
     baud: int = 57600

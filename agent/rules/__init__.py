@@ -7,6 +7,8 @@ from pydantic import Field
 from agent.rules.beyond_railing import BeyondRailing
 from agent.rules.blind import Blind
 from agent.rules.count import Count
+from agent.rules.drone_battery import DroneBattery
+from agent.rules.drone_lost import DroneLost
 from agent.rules.line_cross import LineCross
 from agent.rules.person_in_water import PersonInWater
 from agent.rules.silence import Silence
@@ -21,6 +23,8 @@ Rule = Annotated[
     BeyondRailing
     | Blind
     | Count
+    | DroneBattery
+    | DroneLost
     | LineCross
     | PersonInWater
     | Silence

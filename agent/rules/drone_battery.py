@@ -1,0 +1,88 @@
+"""A flying drone's battery runs low."""
+
+import math
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from agent.durations import Duration
+from agent.observations import Observation
+from agent.parts import Finding, Judge, Over, RulePart
+from agent.rules.drone_lost import point_of
+from firmware_bridge.readings import Drone
+
+EARTH_M = 6_371_000
+
+
+class DroneBattery(RulePart):
+    """A finding while a battery has been under ``below_pct``, or under ``below_v``, for ``hold``.
+
+    It is over once it is back by the hysteresis, or the drone is disarmed; ``on_ground`` judges those too. A
+    drone that knows neither, or is lost, decides nothing.
+    """
+
+    hears: ClassVar[str | None] = "drone"
+
+    kind: Literal["drone_battery"] = "drone_battery"
+    source: str
+    system: int | None = None
+    """The drone's MAVLink system number; each that is heard, if it is not set."""
+    below_pct: float = Field(default=25, ge=0, le=100)
+    hysteresis_pct: float = Field(default=5, ge=0, le=100)
+    below_v: float | None = Field(default=None, gt=0, le=1000)
+    hysteresis_v: float = Field(default=0.4, ge=0, le=100)
+    """A battery that is loaded less recovers by itself: that is no new charge."""
+    hold: Duration = timedelta(seconds=5)
+    on_ground: bool = False
+
+    def start(self) -> Judge:
+        low: dict[int, tuple[datetime, float]] = {}
+
+        def judge(observation: Observation) -> Iterable[Finding | Over]:
+            drone = observation.value
+            if not isinstance(drone, Drone) or observation.source != self.source or drone.state != "live":
+                return
+            if self.system not in (None, drone.system):
+                return
+            was_low = drone.system in low
+            reason = self._reason(drone, was_low)
+            if (drone.armed or self.on_ground) and reason:
+                since, since_s = low.setdefault(drone.system, (observation.at, observation.mono_s))
+                if observation.mono_s - since_s >= self.hold.total_seconds():
+                    yield Finding(
+                        key=str(drone.system),
+                        text=f"drone {drone.system}: battery {reason}{_whereabouts(drone)}",
+                        since=since,
+                        since_s=since_s,
+                        source=self.source,
+                        label=drone.vehicle,
+                        point=point_of(drone),
+                    )
+            elif reason == "" or drone.armed is False:
+                low.pop(drone.system, None)
+                yield Over(str(drone.system))
+
+        return judge
+
+    def _reason(self, drone: Drone, was_low: bool) -> str | None:
+        """What is too low, "" where nothing is, None where it does not know."""
+        limit_pct = self.below_pct + (self.hysteresis_pct if was_low else 0)
+        if drone.battery_pct is not None and drone.battery_pct < limit_pct:
+            return f"{drone.battery_pct} %, below {self.below_pct:g} %"
+        limit_v = (self.below_v or 0) + (self.hysteresis_v if was_low else 0)
+        if self.below_v is not None and drone.battery_v is not None and drone.battery_v < limit_v:
+            return f"{drone.battery_v:g} V, below {self.below_v:g} V"
+        known = drone.battery_pct is not None or (self.below_v is not None and drone.battery_v is not None)
+        return "" if known else None
+
+
+def _whereabouts(drone: Drone) -> str:
+    """Its mode and how far from home it is, as far as known."""
+    mode = "" if drone.mode is None else f"; {drone.mode}"
+    if drone.lat is None or drone.lon is None or drone.home_lat is None or drone.home_lon is None:
+        return mode
+    north = math.radians(drone.lat - drone.home_lat)
+    east = math.radians((drone.lon - drone.home_lon + 180) % 360 - 180) * math.cos(math.radians(drone.lat))
+    return f"{mode}, {math.hypot(north, east) * EARTH_M:.0f} m from home"
