@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from agent.durations import Duration
 from agent.parts import RulePart, Surroundings
 from agent.paths import NearPath
+from agent.receiver import Positioning
 from agent.rules import Rule
 from agent.rules.blind import Blind
 from agent.schedule import Hours, Schedule, ZoneName
@@ -84,6 +85,7 @@ class Config(Section):
     broker: Broker
     data: Data = Data()
     reporting: Reporting = Reporting()
+    positioning: Positioning = Positioning()
     sources: dict[Name, Source] = Field(default_factory=dict)
     rules: dict[Name, Rule] = Field(default_factory=dict)
 
@@ -94,6 +96,10 @@ class Config(Section):
                 yield ("rules", name, key), message
         if (self.place.lat is None) != (self.place.lon is None):
             yield ("place",), "lat and lon go together"
+        fit = [name for name, source in self.sources.items() if _may_say(source, "fix")]
+        for name in self.positioning.receivers:
+            if name not in fit:
+                yield ("positioning", "receivers"), f"no receiver {name!r}; {alternatives(name, fit)}"
 
     def _source_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
         """Whether the rule's source is there, and one that says what the rule hears."""

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from agent.clock import ClockWatch
 from agent.config import Config
 from agent.health import Health
@@ -15,12 +17,14 @@ from agent.observations import CameraState, Observation, Sighting, Tick, View
 from agent.topics import Lane, Message, Speaker, encode
 from agent.vision.camera import Camera
 from agent.vision.sight import Sight
-from firmware_bridge.readings import Fix, LineState, Switch
+from agent.whereabouts import Whereabouts
+from firmware_bridge.readings import Fix, GnssState, LineState, Switch
+
+log = structlog.get_logger()
 
 TELEMETRY_BYTES = 6 * 1024
 """A batch goes out before it grows past this, so that the message stays under 8 KiB."""
 TELEMETRY_EXPIRES = timedelta(hours=24)
-POSITION_STALE_S = 15.0
 
 
 class Reporter:
@@ -43,12 +47,12 @@ class Reporter:
         """Bytes are short: of each quantity only the newest reading of a batch is told."""
         self.troubles: Sequence[str] = ()
         """Reasons for being degraded that no part can tell: the store, the configuration."""
-        self._fix: tuple[str, Fix, Observation] | None = None
+        self._whereabouts = Whereabouts(config)
         self._position_s: float | None = None
-        self._position_mode: str | None = None
+        self._position_mark: tuple[Any, ...] = ()
         self._telemetry: dict[str, list[tuple[str, bytes]]] = {}
         self._telemetry_s = 0.0
-        self._switches: dict[tuple[str, str], bool] = {}
+        self._switches: dict[tuple[str, str], Any] = {}
         self._told: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
         self._sights: dict[str, Sight] = {}
@@ -63,6 +67,7 @@ class Reporter:
             for name, camera in cameras.items()
             if camera.coverage.watch
         }
+        self._whereabouts.configure(config)
 
     def say(
         self,
@@ -88,10 +93,15 @@ class Reporter:
                 sight.hear(observation)
         match value:
             case Fix():
-                if value.lat is not None or self._fix is None:
-                    self._fix = (source, value, observation)
-                elif source == self._fix[0]:
-                    self._fix = (source, _without_position(self._fix[1], value), self._fix[2])
+                if (jumped := self._whereabouts.hear(observation)) is not None:
+                    log.warning("position_jumped", source=source, metres=round(jumped))
+                self._choose(observation.mono_s)
+            case GnssState():
+                self._whereabouts.hear(observation)
+                noticed = (value.jamming, value.spoofing, value.antenna)
+                if self._switches.get((source, value.kind)) != noticed:
+                    self._switches[(source, value.kind)] = noticed
+                    self._note(observation)
             case Switch():
                 if self._switches.get((source, value.name)) != value.on:
                     self._switches[(source, value.name)] = value.on
@@ -108,32 +118,30 @@ class Reporter:
         batch.append((what, encode({"at": observation.at, **fields})))
 
     def place(self, now_s: float) -> Mapping[str, Any] | None:
-        """Where the device is as far as it knows: surveyed, or its newest fix if that is not stale."""
-        place = self._config.place
-        if place.lat is not None and place.lon is not None:
-            return {"lat": place.lat, "lon": place.lon, "error_m": None, "how": "surveyed"}
-        if self._fix is not None and self._fix[1].mode != "none" and self._fix[1].lat is not None:
-            _, fix, heard = self._fix
-            if now_s - heard.mono_s <= POSITION_STALE_S:
-                return {"lat": fix.lat, "lon": fix.lon, "error_m": fix.error_m, "how": "gnss"}
-        return None
+        """Where the device is as far as it knows, as the point of an alert that has none of its own."""
+        return self._whereabouts.place(now_s)
+
+    def _choose(self, now_s: float) -> None:
+        switched = self._whereabouts.choose(now_s)
+        if switched is not None:
+            log.warning("receiver_switched", to=switched.to, before=switched.before, why=switched.why)
 
     def due(self, at: datetime, now_s: float) -> list[Message]:
         """What is due now; called about once a second."""
         messages = []
         every = self._config.reporting
+        self._choose(now_s)
         state = self._state(now_s)
         changed = state != self._told
         if changed:
             messages.append(self.status(at, now_s))
         if changed or self._health_s is None or now_s - self._health_s >= every.health_every.total_seconds():
             messages.append(self.health(at, now_s))
-        mode = self._fix[1].mode if self._fix else "surveyed"
-        wait_s = every.position_every.total_seconds()
-        if self._position_s is None or mode != self._position_mode or now_s - self._position_s >= wait_s:
+        mark, wait_s = self._whereabouts.mark(now_s), every.position_every.total_seconds()
+        if self._position_s is None or mark != self._position_mark or now_s - self._position_s >= wait_s:
             position = self.position(at, now_s)
             if position is not None:
-                self._position_s, self._position_mode = now_s, mode
+                self._position_s, self._position_mark = now_s, mark
                 messages.append(position)
         full = not self.thin and any(
             sum(len(item) for _, item in batch) > TELEMETRY_BYTES / 2 for batch in self._telemetry.values()
@@ -159,7 +167,8 @@ class Reporter:
     def reasons(self, now_s: float) -> list[str]:
         sights = [(name, sight.reason(now_s)) for name, sight in self._sights.items()]
         blind = [f"{name}: {reason}" for name, reason in sights if reason]
-        return [*self.troubles, *self._health.reasons(now_s), *blind]
+        lost = self._whereabouts.troubles(now_s)
+        return [*self.troubles, *self._health.reasons(now_s), *lost, *blind]
 
     def status(self, at: datetime, now_s: float, state: str | None = None) -> Message:
         """``status``: online, degraded with its reasons, or what ``state`` says (stopped)."""
@@ -179,21 +188,16 @@ class Reporter:
         fields = {"parts": self._health.parts(now_s), "reasons": self.reasons(now_s)}
         if self._sights:
             fields["coverage"] = {name: sight.fields(now_s) for name, sight in self._sights.items()}
+        if receivers := self._whereabouts.receivers(now_s):
+            fields["receivers"] = receivers
         if self.latency_fields:
             fields["alert_latency_ms"] = self.latency_fields
         return self.say("health/1", fields, "status", "health", at, now_s, retain=True)
 
     def position(self, at: datetime, now_s: float) -> Message | None:
-        """``position``: the newest fix with its age, the surveyed place, or None where nothing is known."""
-        place = self._config.place
-        if self._fix is not None:
-            source, fix, heard = self._fix
-            fields = asdict(fix) | {"source": source, "age_s": round(now_s - heard.mono_s, 1)}
-            fields.pop("kind")
-            fields["stale_after_s"] = POSITION_STALE_S
-        elif place.lat is not None:
-            fields = {"source": "place", "mode": "surveyed", "lat": place.lat, "lon": place.lon}
-        else:
+        """``position``: where the device is, with its age and its worth; None where nothing is known."""
+        fields = self._whereabouts.position(now_s)
+        if fields is None:
             return None
         return self.say("position/1", fields, "position", "position", at, now_s, qos=0, retain=True)
 
@@ -233,8 +237,3 @@ class Reporter:
             body=body,
             expires_after=message.expires_after,
         )
-
-
-def _without_position(last: Fix, now: Fix) -> Fix:
-    """The fix is lost: the mode says so, and the position that stays is the last one, with its age."""
-    return Fix(mode="none", lat=last.lat, lon=last.lon, time=now.time, satellites=now.satellites)

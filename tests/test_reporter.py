@@ -11,9 +11,10 @@ from agent.clock import ClockWatch
 from agent.config import Config, parse
 from agent.health import Health, Running
 from agent.observations import Observation, Sighting
-from agent.reporter import POSITION_STALE_S, TELEMETRY_BYTES, Reporter
+from agent.reporter import TELEMETRY_BYTES, Reporter
 from agent.topics import MAX_BODY, Message, Speaker
-from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
+from agent.whereabouts import STALE_S
+from firmware_bridge.readings import Fix, GnssState, LineState, Reading, Switch, Value
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 FIX = Fix(mode="3d", lat=32.1, lon=118.7, error_m=2.5)
@@ -77,27 +78,34 @@ def test_a_surveyed_post_says_where_it_is_without_a_receiver() -> None:
     assert "position" in desk.due(1)
 
 
-def test_a_fix_is_told_with_its_age_and_a_stale_one_places_no_alert() -> None:
+def test_a_fix_is_told_with_its_age_and_places_alerts_with_a_radius_that_grows() -> None:
     desk = Desk()
     assert "position" not in desk.due()
     desk.hear(FIX)
-    assert desk.due(1)["position"]["age_s"] == 1.0
+    told = desk.due(1)["position"]
+    assert (told["age_s"], told["trust"], told["error_from"]) == (1.0, "good", "receiver")
     place = desk.reporter.place(desk.now_s)
     assert place is not None
     assert (place["lat"], place["how"], place["error_m"]) == (32.1, "gnss", 2.5)
-    late = desk.due(POSITION_STALE_S)["position"]
-    assert (late["age_s"], late["stale_after_s"]) == (POSITION_STALE_S + 1, POSITION_STALE_S)
-    assert desk.reporter.place(desk.now_s) is None
+    late = desk.due(STALE_S)["position"]
+    assert (late["age_s"], late["stale_after_s"], late["trust"]) == (STALE_S + 1, STALE_S, "old")
+    assert desk.reporter.place(desk.now_s) == {
+        "lat": 32.1, "lon": 118.7, "error_m": 2.5 + 60 * 16, "how": "last_known", "age_s": 16.0,
+    }  # fmt: skip
 
 
 def test_a_lost_fix_is_told_at_once_with_the_last_position_as_such() -> None:
     desk = Desk()
     desk.hear(FIX)
     desk.due()
+    desk.now_s = 2.0
     desk.hear(Fix(mode="none", satellites=2))
     position = desk.due(1)["position"]
     assert (position["mode"], position["lat"], position["satellites"]) == ("none", 32.1, 2)
-    assert desk.reporter.place(desk.now_s) is None
+    assert (position["age_s"], position["why"]) == (3.0, "no fix")
+    place = desk.reporter.place(desk.now_s)
+    assert place is not None
+    assert (place["how"], place["age_s"]) == ("last_known", 3.0)
 
 
 def test_a_second_receiver_without_a_fix_does_not_hide_the_first() -> None:
@@ -105,6 +113,29 @@ def test_a_second_receiver_without_a_fix_does_not_hide_the_first() -> None:
     desk.hear(FIX)
     desk.hear(Fix(mode="none"), "spare")
     assert desk.due()["position"]["mode"] == "3d"
+
+
+def test_health_tells_of_each_receiver_and_status_of_its_troubles() -> None:
+    desk = Desk()
+    desk.hear(Fix(mode="3d", lat=32.1, lon=118.7, satellites=9, satellites_seen=14, hdop=0.9, time=AT))
+    desk.hear(GnssState(jamming="critical", antenna="ok"))
+    told = desk.due(1)
+    (receiver,) = told["health"]["receivers"]
+    assert receiver == {
+        "source": "gnss", "used": True, "fix": "3d", "trust": "good", "age_s": 1.0, "satellites": 9,
+        "satellites_seen": 14, "hdop": 0.9, "error_m": 4.5, "error_from": "hdop", "jamming": "critical",
+        "antenna": "ok", "clock_offset_s": 0.0,
+    }  # fmt: skip
+    assert told["status"]["reasons"] == ["gnss: jamming (critical)"]
+
+
+def test_what_a_receiver_notices_is_telemetry_when_it_changes() -> None:
+    desk = Desk()
+    desk.due()
+    for state in ("ok", "ok", "critical"):
+        desk.hear(GnssState(jamming=state))  # type: ignore[arg-type]  # it is one of the three
+    values = desk.due(5)["telemetry/gnss"]["values"]
+    assert [value["jamming"] for value in values] == ["ok", "critical"]
 
 
 def test_telemetry_is_batched_by_source_and_a_switch_is_noted_when_it_changes() -> None:

@@ -1,0 +1,211 @@
+"""One GNSS receiver as the agent sees it: which of its fixes are good enough, and how it does. Pure.
+
+What the receiver calls valid is not yet where we are: it may hear three satellites, or be led astray.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.observations import Observation
+from firmware_bridge.epoch import metres
+from firmware_bridge.readings import Fix, GnssState
+
+HDOP_M = 5.0
+"""Metres of error (1 sigma) for each unit of HDOP, where the receiver gives no estimate of its own."""
+STEP_M = 30.0
+"""A step this long is a receiver's noise, whatever the top speed."""
+PERSISTS = 5
+"""A step that is too long is believed when so many fixes in a row say so."""
+LONGEST_GAP_S = 60.0
+"""Being away longer than this allows no longer a step."""
+OFFSETS = 30
+TELLS_S = 60.0
+"""What a receiver notices counts this long."""
+
+
+class Positioning(BaseModel):
+    """When a fix is good enough to be where the device is. A limit says nothing of what a receiver hides."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_hdop: float = Field(default=5.0, gt=0, le=100)
+    max_error_m: float = Field(default=25.0, gt=0, le=100_000)
+    """One of these two must hold, where the receiver tells both."""
+    min_satellites: int = Field(default=4, ge=0, le=100)
+    top_speed_mps: float | None = Field(default=None, ge=0, le=1000)
+    """How fast the platform can be: 0 for a surveyed post, 30 for a patrol boat, else 60, if not set."""
+    receivers: tuple[str, ...] = ()
+    """Sources by their rank, the best first; in the order of the sources, if not set."""
+
+    def fault(self, fix: Fix) -> str | None:
+        """Why a fix is not good enough, or None."""
+        if fix.mode == "none" or fix.lat is None:
+            return "no fix"
+        if fix.satellites is not None and fix.satellites < self.min_satellites:
+            return f"{fix.satellites} satellites"
+        precise = fix.hdop is not None and fix.hdop <= self.max_hdop
+        near = fix.error_m is not None and fix.error_m <= self.max_error_m
+        if precise or near or (fix.hdop is None and fix.error_m is None):
+            return None
+        return f"an error of {fix.error_m:g} m" if fix.error_m is not None else f"an HDOP of {fix.hdop:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A fix with a position, and when it was heard."""
+
+    fix: Fix
+    mono_s: float
+
+    @property
+    def position(self) -> tuple[float, float]:
+        assert self.fix.lat is not None  # noqa: S101  nobody keeps one without
+        assert self.fix.lon is not None  # noqa: S101
+        return self.fix.lat, self.fix.lon
+
+
+def error_of(fix: Fix) -> tuple[float | None, str | None]:
+    """How far off a fix may be (1 sigma), and who says so: its receiver, or its HDOP."""
+    if fix.error_m is not None:
+        return fix.error_m, "receiver"
+    return (round(fix.hdop * HDOP_M, 1), "hdop") if fix.hdop is not None else (None, None)
+
+
+class Receiver:
+    """``good`` is the newest fix that holds, ``last`` the newest with a position, whatever its quality."""
+
+    def __init__(self) -> None:
+        self.good: Heard | None = None
+        self.last: Heard | None = None
+        self.fault: str | None = None
+        """Why the newest fix does not hold."""
+        self.jumps = False
+        """It does not because nobody can have come there so fast."""
+        self.good_since_s: float | None = None
+        """Since when every fix held."""
+        self.newest: Fix | None = None
+        self.heard_s: float | None = None
+        self.interval_s = 1.0
+        self.rejected: Counter[str] = Counter()
+        self._state: tuple[GnssState, float] | None = None
+        self._doubted: Heard | None = None
+        self._persisted = 0
+        self._offsets: deque[float] = deque(maxlen=OFFSETS)
+
+    def notice(self, state: GnssState, now_s: float) -> None:
+        self._state = state, now_s
+
+    def hear(
+        self, observation: Observation, fix: Fix, positioning: Positioning, top_mps: float
+    ) -> float | None:
+        """Takes a fix; how many metres it jumped, where that was believed after all."""
+        now_s = observation.mono_s
+        if self.heard_s is not None:
+            if now_s - self.heard_s > self._patience_s():
+                self.good_since_s = None
+            self.interval_s += 0.1 * (now_s - self.heard_s - self.interval_s)
+        self.newest, self.heard_s = fix, now_s
+        if fix.time is not None:
+            self._offsets.append((fix.time - observation.at).total_seconds())
+        self.fault, self.jumps, jump = positioning.fault(fix), False, None
+        if fix.lat is not None:
+            heard = Heard(fix, now_s)
+            self.last = heard
+            if self.fault is not None:
+                self.rejected["quality"] += 1
+            elif _in_reach(heard, self.good, top_mps):
+                self.good, self._doubted = heard, None
+            else:
+                jump = self._doubt(heard, top_mps)
+        if self.fault is not None:
+            self.good_since_s = None
+        elif self.good_since_s is None:
+            self.good_since_s = now_s
+        return jump
+
+    def _doubt(self, heard: Heard, top_mps: float) -> float | None:
+        """A step that the platform can't make is believed once it persists."""
+        assert self.good is not None  # noqa: S101  the first fix is in reach of nothing
+        step_m = metres(self.good.position, heard.position)
+        known = self._doubted is not None and _in_reach(heard, self._doubted, top_mps)
+        self._persisted = self._persisted + 1 if known else 1
+        self._doubted = heard
+        if self._persisted < PERSISTS:
+            self.rejected["jump"] += 1
+            self.jumps = True
+            self.fault = f"a jump of {step_m:.0f} m"
+            return None
+        self.good, self._doubted = heard, None
+        return step_m
+
+    def _patience_s(self) -> float:
+        """Three epochs."""
+        return max(5.0, 3 * self.interval_s)
+
+    def fresh(self, now_s: float) -> bool:
+        """Whether a fix that holds is no older than three epochs."""
+        return self.good is not None and now_s - self.good.mono_s <= self._patience_s()
+
+    def silent(self, now_s: float) -> bool:
+        return self.heard_s is None or now_s - self.heard_s > self._patience_s()
+
+    def offset_s(self) -> float | None:
+        """The receiver's time less this machine's, by that of the last fixes which was least delayed."""
+        return round(max(self._offsets), 3) if self._offsets else None
+
+    def state(self, now_s: float) -> GnssState:
+        """What the receiver noticed around it of late."""
+        if self._state is None or now_s - self._state[1] > TELLS_S:
+            return GnssState()
+        return self._state[0]
+
+    def fields(self, now_s: float) -> dict[str, Any]:
+        """How it does, for ``health``; what is not known is absent."""
+        fix, noticed = self.newest or Fix(mode="none"), self.state(now_s)
+        silent = self.silent(now_s)
+        error_m, error_from = error_of(fix)
+        fields = {
+            "fix": "silent" if silent else fix.mode,
+            "trust": "good" if self.fresh(now_s) and self.fault is None else "low",
+            "why": None if silent else self.fault,
+            "age_s": None if self.heard_s is None else round(now_s - self.heard_s, 1),
+            "satellites": fix.satellites,
+            "satellites_seen": fix.satellites_seen,
+            "cn0_dbhz": fix.cn0_dbhz,
+            "hdop": fix.hdop,
+            "error_m": error_m,
+            "error_from": error_from,
+            "jamming": noticed.jamming,
+            "jamming_pct": noticed.jamming_pct,
+            "spoofing": noticed.spoofing,
+            "antenna": noticed.antenna,
+            "clock_offset_s": self.offset_s(),
+            "rollover_weeks": fix.rollover_weeks,
+            "rejected": dict(self.rejected) or None,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+    def troubles(self, now_s: float) -> list[str]:
+        """What its owner should look after."""
+        noticed, troubles = self.state(now_s), []
+        if noticed.jamming in ("warning", "critical"):
+            troubles.append(f"jamming ({noticed.jamming})")
+        if noticed.spoofing in ("indicated", "affirmed"):
+            troubles.append(f"spoofing ({noticed.spoofing})")
+        if noticed.antenna in ("short", "open"):
+            troubles.append(f"its antenna is {noticed.antenna}")
+        if self.newest is not None and self.newest.rollover_weeks:
+            troubles.append(f"its date is {self.newest.rollover_weeks} weeks behind, and was corrected")
+        return troubles
+
+
+def _in_reach(now: Heard, before: Heard | None, top_mps: float) -> bool:
+    """Whether the platform can have come from there to here, with room for both errors."""
+    if before is None:
+        return True
+    gap_s = min(max(now.mono_s - before.mono_s, 1.0), LONGEST_GAP_S)
+    room_m = STEP_M + (error_of(now.fix)[0] or 0.0) + (error_of(before.fix)[0] or 0.0)
+    return metres(before.position, now.position) <= room_m + top_mps * gap_s
