@@ -1,12 +1,15 @@
-"""Telemetry on disk: a row of small stores, of which the oldest is dropped whole when there is no room.
+"""Telemetry, or pictures, on disk: a row of small stores. Rows join the last and leave from the first.
 
-Dropping is unlinking, which needs no room itself. Rows are written to the last segment and leave from the
-first. After a lost power a new epoch begins, because the numbers of the last moments are lost with them.
+Over its budget telemetry is thinned evenly: two neighbours become one, with every second row of what was
+thinned least, the oldest first; so a long outage is told from its beginning to its end. Of pictures the
+oldest segment goes. On a full disk the oldest goes whole: unlinking needs no room itself.
+After a lost power a new epoch begins, because the numbers of the last moments are lost with them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import structlog
@@ -17,7 +20,10 @@ from agent.topics import Lane, Message
 log = structlog.get_logger()
 
 LANES: tuple[Lane, ...] = ("telemetry", "media")
-SEGMENTS = 16
+THINNED: frozenset[Lane] = frozenset({"telemetry"})
+THINNEST = 256
+"""Telemetry of which only every so-many-th row is left is not thinned further, but goes."""
+SEGMENTS = 32
 LEAST_BYTES = 1024 * 1024
 POWER_LOST = "power was lost: what was written in the last moments before may be missing"
 DAMAGED = "its file was damaged: what could still be read goes out under new numbers"
@@ -36,30 +42,30 @@ class Loss:
 
 
 class Segments:
-    """Oldest first, in ``max_bytes``. ``tell`` hears of losses before they happen."""
+    """One lane's, oldest first, in ``max_bytes``. ``tell`` hears of losses before they happen."""
 
-    def __init__(self, folder: Path, max_bytes: int, tell: Callable[[Sequence[Loss]], None]) -> None:
+    def __init__(
+        self, folder: Path, lane: Lane, max_bytes: int, tell: Callable[[Sequence[Loss]], None]
+    ) -> None:
         self._folder = folder
+        self._lane = lane
         self._tell = tell
         self._segment_bytes = max(LEAST_BYTES, max_bytes // SEGMENTS)
-        self._keep = max(2, max_bytes // self._segment_bytes)
+        self._max_bytes = max(max_bytes, 2 * self._segment_bytes)
         self._stores: list[Store] = []
         with suppress(OSError):  # a disk that can't be written: `put` tries again, and says so
             self._begin()
 
     def _begin(self) -> None:
-        stores = [self._open(path) for path in sorted(self._folder.glob("telemetry-????????.db"))]
+        for left_over in self._folder.glob(f"{self._lane}-*.thin*"):
+            left_over.unlink()
+        stores = [self._open(path) for path in sorted(self._folder.glob(f"{self._lane}-????????.db"))]
         if not stores:
             stores.append(self._new(None))
         elif (tail := stores[-1]).cut_off:
             stores.append(self._new(None))
-            self._tell(
-                [
-                    Loss(lane=lane, epoch=tail.epoch, first=tail.last(lane) + 1, why=POWER_LOST)
-                    for lane in LANES
-                    if tail.last(lane)
-                ]
-            )
+            if last := tail.last(self._lane):
+                self._tell([Loss(lane=self._lane, epoch=tail.epoch, first=last + 1, why=POWER_LOST)])
         self._stores = stores
 
     @property
@@ -83,9 +89,10 @@ class Segments:
             except OSError as error:  # it goes on in the file that it has
                 log.warning("segment_kept", error=str(error))
 
-    def due(self, lane: Lane, after: Mapping[tuple[str, Lane], int], limit: int) -> list[Row]:
+    def due(self, after: Mapping[tuple[str, Lane], int], limit: int) -> list[Row]:
         """Up to ``limit`` rows behind the numbers ``after`` of (epoch, lane), oldest first."""
         rows: list[Row] = []
+        lane = self._lane
         for store in list(self._stores):
             if len(rows) < limit:
                 try:
@@ -101,6 +108,11 @@ class Segments:
             if store.count() == 0:
                 self._stores.remove(store)
                 store.unlink()
+
+    def delete(self, rows: Sequence[Row]) -> None:
+        """Rows that lie in another segment since they were handed out."""
+        for store in self._stores:
+            store.delete([(row.lane, row.seq) for row in rows if row.epoch == store.epoch])
 
     def count(self, lane: Lane) -> int:
         return sum(store.count(lane) for store in self._stores)
@@ -125,19 +137,59 @@ class Segments:
         self._stores[-1].settle_log()
         self._stores.append(self._new(self._stores[-1]))
         self.tidy()
-        while len(self._stores) > self._keep:
-            self._drop_oldest("over the budget for telemetry")
+        while self._used_bytes() > self._max_bytes:
+            pair = self._least_thinned()
+            if pair is None:
+                self._drop_oldest(f"over the budget for {self._lane}")
+            else:
+                self._thin(*pair)
+
+    def _least_thinned(self) -> tuple[Store, Store] | None:
+        """Two neighbours that may become one: of those that were thinned least, the oldest."""
+        full = self._stores[:-1] if self._lane in THINNED else []
+        pairs = [
+            (*sorted((one.thinned, other.thinned)), number)
+            for number, (one, other) in enumerate(pairwise(full))
+            if one.epoch == other.epoch and min(one.thinned, other.thinned) < THINNEST
+        ]
+        if not pairs:
+            return None
+        number = min(pairs)[-1]
+        return full[number], full[number + 1]
+
+    def _used_bytes(self) -> int:
+        """What is full; the segment that is written is new."""
+        return sum(store.used_bytes() for store in self._stores[:-1]) + self._segment_bytes
+
+    def _thin(self, one: Store, other: Store) -> None:
+        """Power that goes in the middle leaves rows twice, never a row that was not told as lost."""
+        spans = [span for store in (one, other) if (span := store.span(self._lane)) is not None]
+        path = one.path
+        assert path is not None  # noqa: S101  segments are files
+        beside = path.with_suffix(".thin")
+        thinned = max(one.thinned, other.thinned) * (2 if one.thinned == other.thinned else 1)
+        left = Store.thinned_from(beside, one, other, thinned)
+        if spans:
+            count = sum(span[2] for span in spans) - left
+            why = f"over the budget for {self._lane}: one of {thinned} rows is left"
+            first, last = spans[0][0], spans[-1][1]
+            self._tell([Loss(lane=self._lane, epoch=one.epoch, first=first, last=last, count=count, why=why)])
+        one.close()
+        for ending in ("-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        beside.replace(path)
+        other.unlink()
+        self._stores.remove(other)
+        self._stores[self._stores.index(one)] = self._open(path)
 
     def _drop_oldest(self, why: str) -> None:
         store = self._stores[0]
-        spans = [(lane, store.span(lane)) for lane in LANES]
-        self._tell(
-            [
-                Loss(lane=lane, epoch=store.epoch, first=span[0], last=span[1], count=span[2], why=why)
-                for lane, span in spans
-                if span is not None
-            ]
-        )
+        span = store.span(self._lane)
+        if span is not None:
+            first, last, count = span
+            self._tell(
+                [Loss(lane=self._lane, epoch=store.epoch, first=first, last=last, count=count, why=why)]
+            )
         self._stores.remove(store)
         store.unlink()
 
@@ -150,12 +202,13 @@ class Segments:
     def _open(self, path: Path) -> Store:
         store = Store.open(path, sure=False, cache_kib=256)
         if store.salvaged:
-            self._tell([Loss(lane="telemetry", epoch=None, why=DAMAGED)])
+            self._tell([Loss(lane=self._lane, epoch=None, why=DAMAGED)])
         return store
 
     def _new(self, follows: Store | None) -> Store:
-        taken = [int(path.name[10:18]) for path in self._folder.glob("telemetry-????????.db*")]
-        path = self._folder / f"telemetry-{max(taken, default=0) + 1:08}.db"
+        at = len(self._lane) + 1
+        taken = [int(path.name[at : at + 8]) for path in self._folder.glob(f"{self._lane}-????????.db*")]
+        path = self._folder / f"{self._lane}-{max(taken, default=0) + 1:08}.db"
         return Store.open(path, sure=False, cache_kib=256, follows=follows)
 
 

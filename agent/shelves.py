@@ -1,7 +1,7 @@
 """Where everything that is owed is kept: on which shelf, and what happens when the disk takes nothing.
 
     alert, result      alerts.db, safe from a power cut on return; gone on the centre's receipt
-    telemetry, media   segments on disk; the oldest dropped when over the budget, and told
+    telemetry, media   segments on disk; over the budget telemetry is thinned, the oldest picture goes: told
     status, position   in memory: each connection begins by saying them anew, a newer one replaces an older
 
 A disk that takes nothing (full, read-only, broken) costs safety, not service: what comes then is kept in
@@ -10,6 +10,7 @@ memory, goes out, and is said in `troubles`. Used by one thread at a time; `Outb
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,8 +27,8 @@ log = structlog.get_logger()
 
 GROWN_BYTES = 4 * 1024 * 1024
 """Room made in alerts.db beforehand, for thousands of alerts on a full disk."""
-SPARE_ROWS = 5_000
-"""Telemetry that memory keeps while the disk takes none."""
+SPARE_ROWS: dict[Lane, int] = {"telemetry": 5_000, "media": 50}
+"""What memory keeps while the disk takes none."""
 TRY_AGAIN_S = 10.0
 """A disk that could not be written when the agent started is tried again this often."""
 
@@ -45,21 +46,23 @@ class Shelves:
         self._path = folder / "alerts.db"
         self._try_again_s = 0.0
         self._alerts = self._open_alerts()
-        self._segments = Segments(folder, max_bytes, self._tell)
+        self._segments = {lane: Segments(folder, lane, max_bytes // len(BULK), self._tell) for lane in BULK}
         self._opened = True
         self._cursor: dict[tuple[str, Lane], int] = {}
         self._undeleted: dict[tuple[str, Lane, int], Row] = {}
         """Settled, but the disk would not have it: not handed out, and tried again."""
 
     def close(self) -> None:
-        for store in (self._alerts, self._segments, self._spare, self._latest):
+        for store in (self._alerts, self._spare, self._latest):
             store.close()
+        for segments in self._segments.values():
+            segments.close()
 
     def epoch(self, lane: Lane) -> str:
         """The random name of the numbers that ``lane`` is given now."""
         if lane in NEED_RECEIPT:
             return self._alerts.epoch
-        return self._latest.epoch if lane in KEEP_LATEST else self._segments.epoch
+        return self._latest.epoch if lane in KEEP_LATEST else self._segments[lane].epoch
 
     def read(self, key: str) -> bytes | None:
         return self._alerts.read(key)
@@ -148,22 +151,23 @@ class Shelves:
         log.info("disk_is_back", taken_over=len(rows))
 
     def _put_bulk(self, messages: Sequence[Message]) -> None:
-        try:
-            self._segments.put(messages)
-        except OSError as error:
-            self._trouble("telemetry", error)
-            self._spare.put(messages)
-            for lane in BULK:
-                if (too_many := self._spare.count(lane) - SPARE_ROWS) > 0:
+        for lane in {message.lane for message in messages}:
+            here = [message for message in messages if message.lane == lane]
+            try:
+                self._segments[lane].put(here)
+            except OSError as error:
+                self._trouble(lane, error)
+                self._spare.put(here)
+                if (too_many := self._spare.count(lane) - SPARE_ROWS[lane]) > 0:
                     rows = self._spare.due(lane, 0, too_many)
                     self._lose(rows, "the disk takes nothing, and memory is full")
-        else:
-            self._bring_home("telemetry")
+            else:
+                self._bring_home(lane)
 
     def _bring_home(self, store: str) -> None:
         """The disk takes messages again: those that only memory holds go there too, under new numbers."""
         self.troubles.pop(store, None)
-        if self.troubles.keys() & {"alerts", "telemetry"} or not self._spare.count():
+        if self.troubles.keys() & {"alerts", *BULK} or not self._spare.count():
             return
         spare, self._spare = self._spare, Store.in_memory()
         rows = [row for lane in LANES for row in spare.due(lane, 0, spare.count(lane))]
@@ -180,11 +184,11 @@ class Shelves:
                 if lane in NEED_RECEIPT:
                     rows = self._alerts.due(lane, self._cursor.get((self._alerts.epoch, lane), 0), limit)
                 else:
-                    rows = self._segments.due(lane, self._cursor, limit)
+                    rows = self._segments[lane].due(self._cursor, limit)
             except DamagedError:
                 self._reopen_alerts()
             except OSError as error:
-                self._trouble("alerts" if lane in NEED_RECEIPT else "telemetry", error)
+                self._trouble("alerts" if lane in NEED_RECEIPT else lane, error)
             after = self._cursor.get((self._spare.epoch, lane), 0)
             rows += self._spare.due(lane, after, limit - len(rows))
             give_up_unreadable(self._alerts, self._tell)
@@ -232,20 +236,26 @@ class Shelves:
     def delete(self, rows: Sequence[Row]) -> None:
         tried = {row.key: row for row in (*self._undeleted.values(), *rows)}
         self._undeleted = {}
+        for lane, segments in self._segments.items():
+            moved = [row for row in tried.values() if row.lane == lane and row.store.closed]
+            if moved:
+                with suppress(OSError):  # they are sent once more
+                    segments.delete(moved)
         stores = {id(row.store): row.store for row in tried.values()}
         for store in stores.values():
             here = [row for row in tried.values() if row.store is store]
             try:
                 store.delete([(row.lane, row.seq) for row in here])
             except OSError as error:
-                self._trouble("alerts" if store is self._alerts else "telemetry", error)
+                self._trouble("alerts" if store is self._alerts else here[0].lane, error)
                 self._undeleted.update((row.key, row) for row in here)
-        self._segments.tidy()
+        for segments in self._segments.values():
+            segments.tidy()
 
     def _stores(self, lane: Lane) -> Sequence[Store | Segments]:
         if lane in KEEP_LATEST:
             return (self._latest,)
-        return (self._alerts if lane in NEED_RECEIPT else self._segments, self._spare)
+        return (self._alerts if lane in NEED_RECEIPT else self._segments[lane], self._spare)
 
     def _open_alerts(self) -> Store:
         try:

@@ -81,6 +81,8 @@ class Store:
         for lane, count, last in db.execute("SELECT lane, count(*), max(seq) FROM owed GROUP BY lane"):
             self._count[lane] = count
             self._last[lane] = max(last, self._last.get(lane, 0))
+        self.thinned = int(self.read("thinned") or 1)
+        """Of so many rows that were once put, one is left."""
         epoch = (self.read("epoch") or secrets.token_hex(8).encode()).decode()
         self.epoch = epoch
         with self._transaction():
@@ -157,6 +159,36 @@ class Store:
             except OSError as error:  # what fits still goes in
                 log.warning("no_room_to_grow", file=path.name, error=str(error))
         return store
+
+    @staticmethod
+    def thinned_from(path: Path, one: "Store", other: "Store", thinned: int) -> int:
+        """Makes a file of two that follow each other, with one of ``thinned`` rows; how many are left."""
+        with _as_os_error(path):
+            db = sqlite3.connect(path, isolation_level=None)
+            try:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA synchronous=NORMAL")
+                db.executescript(_SCHEMA)
+                for store in (one, other):
+                    db.execute("ATTACH ? AS old", (str(store.path),))
+                    db.execute(
+                        f"INSERT INTO owed ({_COLUMNS}) SELECT {_COLUMNS} FROM"  # noqa: S608  ours
+                        " (SELECT *, row_number() OVER (ORDER BY lane, seq) AS number FROM old.owed)"
+                        " WHERE (number - 1) % ? = 0",
+                        (max(1, thinned // store.thinned),),
+                    )
+                    db.execute("INSERT OR REPLACE INTO counter SELECT * FROM old.counter")
+                    db.execute("DETACH old")
+                notes = (
+                    ("epoch", one.epoch.encode()),
+                    ("boot", one._boot.encode()),
+                    ("closed", b"1"),
+                    ("thinned", str(thinned).encode()),
+                )
+                db.executemany("INSERT INTO meta VALUES (?, ?)", notes)
+                return int(db.execute("SELECT count(*) FROM owed").fetchone()[0])
+            finally:
+                db.close()
 
     def close(self) -> None:
         """Closes the file, and notes that nothing was lost by it."""

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -209,24 +210,60 @@ def copied(folder: Path) -> Path:
 # Budget and expiry: who loses is said beforehand, and counted.
 
 
-def test_over_its_budget_the_oldest_telemetry_goes_whole_and_each_row_is_accounted_for(
-    tmp_path: Path,
-) -> None:
-    shelves = Shelves(tmp_path, 4_000_000)
+def accounted(told: list[dict[str, object]]) -> set[int]:
+    return {seq for gap in told for seq in range(int(str(gap["first"])), int(str(gap["last"])) + 1)}
+
+
+def test_over_its_budget_telemetry_thins_out_evenly_and_each_row_is_accounted_for(tmp_path: Path) -> None:
+    shelves = Shelves(tmp_path, 16_000_000)
     body = b'{"x":"' + b"x" * 4000 + b'"}'
-    for _ in range(60):
+    for _ in range(160):
         shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
     shelves.put([message("alert") for _ in range(3)], {}, [])
-    assert sum(path.stat().st_size for path in tmp_path.glob("telemetry-*")) < 6_000_000
-    here = {row.seq for row in shelves.due(10_000, ["telemetry"])}
+    assert sum(path.stat().st_size for path in tmp_path.glob("telemetry-*")) < 11_000_000
+    here = [row.seq for row in shelves.due(10_000, ["telemetry"])]
     told = gaps(shelves)
-    lost = {seq for gap in told for seq in range(int(str(gap["first"])), int(str(gap["last"])) + 1)}
-    assert here | lost == set(range(1, 3001))
-    assert not here & lost
-    assert sum(int(str(gap["count"])) for gap in told) == len(lost) > 0
-    assert max(lost) < min(here)
-    assert {gap["why"] for gap in told} == {"over the budget for telemetry"}
+    assert set(here) | accounted(told) == set(range(1, 8001))
+    assert sum(int(str(gap["count"])) for gap in told) == 8000 - len(here) > 0
+    # From its beginning to its end: no stretch of it is missing, and the oldest is as dense as the rest.
+    steps = [later - earlier for earlier, later in pairwise(here)]
+    assert here[0] == 1
+    assert here[-1] > 7990
+    assert max(steps) <= 16
+    quarter = len(steps) // 4
+    assert max(steps[:quarter]) <= 4 * max(steps[quarter : 2 * quarter])
+    assert all(gap["of_epoch"] == shelves.epoch("telemetry") for gap in told)
     assert len(shelves.due(10, ["alert"])) == 3
+    shelves.close()
+    again = Shelves(tmp_path, 16_000_000)
+    assert [row.seq for row in again.due(10_000, ["telemetry"])] == here
+    again.close()
+
+
+def test_what_was_handed_out_before_it_was_thinned_leaves_when_it_is_settled(tmp_path: Path) -> None:
+    shelves = Shelves(tmp_path, 8_000_000)
+    body = b'{"x":"' + b"x" * 4000 + b'"}'
+    shelves.put([message("telemetry", body=body) for _ in range(200)], {}, [])
+    rows = shelves.due(200, ["telemetry"])
+    for _ in range(40):
+        shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+    assert any(row.store.closed for row in rows)
+    shelves.delete(rows)
+    assert min(row.seq for row in _again(shelves) if row.lane == "telemetry") > 200
+    shelves.close()
+
+
+def test_over_its_budget_the_oldest_pictures_go_and_no_telemetry(tmp_path: Path) -> None:
+    shelves = Shelves(tmp_path, 8_000_000)
+    shelves.put([message("telemetry") for _ in range(10)], {}, [])
+    for _ in range(40):
+        shelves.put([message("media", body=b"\xff\xd8" + b"x" * 60_000) for _ in range(5)], {}, [])
+    here = [row.seq for row in shelves.due(10_000, ["media"])]
+    told = gaps(shelves)
+    assert {gap["lane"] for gap in told} == {"media"}
+    assert accounted(told) == set(range(1, here[0]))
+    assert here == list(range(here[0], 201))
+    assert len(shelves.due(100, ["telemetry"])) == 10
     shelves.close()
 
 
@@ -239,7 +276,7 @@ def test_what_expired_is_not_sent_and_is_told_in_runs(shelves: Shelves) -> None:
 
 
 def test_empty_segments_leave_the_disk(tmp_path: Path) -> None:
-    shelves = Shelves(tmp_path, 8_000_000)
+    shelves = Shelves(tmp_path, 32_000_000)
     body = b'{"x":"' + b"x" * 4000 + b'"}'
     for _ in range(20):
         shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
@@ -268,7 +305,7 @@ def test_with_a_disk_that_takes_nothing_alerts_still_go_out_and_it_is_said(
     put(shelves, before := message())
     with monkeypatch.context() as broken:
         fail(broken, shelves._alerts, "put")
-        fail(broken, shelves._segments, "put")
+        fail(broken, shelves._segments["telemetry"], "put")
         put(shelves, alert := message(), telemetry := message("telemetry"), status := message("status"))
         assert ids(shelves.due(10, LANES)) == [before.id, alert.id, status.id, telemetry.id]
         assert "disk is full" in shelves.troubles["alerts"]
@@ -306,11 +343,11 @@ def test_memory_keeps_every_alert_and_only_so_much_telemetry(
     shelves: Shelves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail(monkeypatch, shelves._alerts, "put")
-    fail(monkeypatch, shelves._segments, "put")
+    fail(monkeypatch, shelves._segments["telemetry"], "put")
     for _ in range(12):
         put(shelves, *(message("telemetry") for _ in range(500)), *(message() for _ in range(500)))
     depth = shelves.depth()
-    assert depth["telemetry"] == SPARE_ROWS
+    assert depth["telemetry"] == SPARE_ROWS["telemetry"]
     assert depth["alert"] == 6000
     assert sum(int(str(gap["count"])) for gap in gaps(shelves)) == 1000
 
