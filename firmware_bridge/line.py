@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from firmware_bridge import tcp
 from firmware_bridge.ear import Asker, Decoder, Ear, decode
+from firmware_bridge.patience import Patience
 from firmware_bridge.port import open_port
 from firmware_bridge.rates import RateFinder
 from firmware_bridge.readings import Value
@@ -21,9 +22,6 @@ PAUSE_S = 0.25
 """A line that is quiet this long has said what belongs together."""
 STATE_EVERY_S = 5.0
 LOOK_EVERY_S = 1.0
-FIRST_WORD_S = 15.0
-"""A line that was just opened has this long for its first packet."""
-SILENT_S = 5.0
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may give a future that is done once what the value led to is safely kept."""
@@ -70,11 +68,11 @@ class SerialLine(BaseModel):
     @field_validator("also")
     @classmethod
     def _kinds_are_known(cls, also: tuple[str, ...]) -> tuple[str, ...]:
-        from firmware_bridge import protocols
+        from firmware_bridge import kinds
 
         for kind in also:
-            if kind not in protocols():
-                raise ValueError(f"no kind {kind!r}; known: {', '.join(sorted(protocols()))}")
+            if kind not in kinds():
+                raise ValueError(f"no kind {kind!r}; known: {', '.join(sorted(kinds()))}")
         return also
 
     @abstractmethod
@@ -87,9 +85,10 @@ class SerialLine(BaseModel):
 
     def ear(self) -> Ear:
         """Hears this kind, and those that are spoken on the line also."""
-        from firmware_bridge import protocols
+        from firmware_bridge import kinds
 
-        return Ear([*self.decoders(), *(one for kind in self.also for one in protocols()[kind]())])
+        others = [kinds()[kind].model_construct(port=self.port) for kind in self.also]
+        return Ear([*self.decoders(), *(decoder for other in others for decoder in other.decoders())])
 
     async def run(self, emit: Emit, wanted: Wanted = dict) -> None:
         """Emits what the device says until the line is gone, or was silent too long (OSError).
@@ -101,8 +100,7 @@ class SerialLine(BaseModel):
             port.listen(talk.hear)
             try:
                 while True:
-                    await port.gone(within_s=talk.next_look_s())
-                    talk.look()
+                    talk.look(await port.gone(within_s=talk.next_look_s()))
             finally:
                 talk.end()
 
@@ -118,18 +116,15 @@ class _Talk:
         self._held: list[Value] = []  # heard before the speed was sure
         self._unkept: list[asyncio.Future[None]] = []
         self._answers: set[asyncio.Task[None]] = set()
-        self._opened_s = self._state_s = self._look_s = self._now()
-        self._valid_s: float | None = None
-        self._usual_s = 0.0
+        self._opened_s = self._state_s = self._look_s = port.heard_s
+        self._patience = Patience(port.heard_s, line.silent_after_s)
 
     def hear(self, data: bytes) -> None:
         """These bytes came."""
         now_s, before = self._port.heard_s, self._ear.good
         values = self._ear.hear(data)
         if self._ear.good > before:
-            if self._valid_s is not None:
-                self._usual_s = max(now_s - self._valid_s, 0.98 * self._usual_s)
-            self._valid_s = now_s
+            self._patience.valid(now_s)
         if self._finder is not None:
             values = self._find_rate(self._finder, now_s, len(data), values)
         self._tell(values)
@@ -151,9 +146,8 @@ class _Talk:
         quiet_s = self._port.heard_s + self._line.pause_s - self._now()
         return quiet_s if quiet_s > 0 else self._line.pause_s
 
-    def look(self) -> None:
+    def look(self, now_s: float) -> None:
         """Time has passed. TimeoutError when the line was silent too long."""
-        now_s = self._now()
         if self._finder is None and now_s - self._port.heard_s >= self._line.pause_s:
             self._tell(self._ear.pause())
         self._say()
@@ -172,12 +166,9 @@ class _Talk:
                 return
             rates = ", ".join(map(str, sorted(finder.rates)))
             raise TimeoutError(f"{self._line.port}: nothing valid at any speed ({rates}){self._what_comes()}")
-        since_s = self._opened_s if self._valid_s is None else self._valid_s
-        usual_s = FIRST_WORD_S if self._valid_s is None else max(SILENT_S, 5 * self._usual_s)
-        limit_s = self._line.silent_after_s or usual_s
-        if now_s - since_s > limit_s:
+        if limit_s := self._patience.lost(now_s):
             speed = f" at {self._port.speed} baud" if self._port.speed and heard else ""
-            what = self._what_comes() if self._port.heard_s > since_s else ""
+            what = self._what_comes() if self._port.heard_s > self._patience.since_s else ""
             raise TimeoutError(f"{self._line.port}: nothing valid for {limit_s:.0f} s{speed}{what}")
 
     def _what_comes(self) -> str:

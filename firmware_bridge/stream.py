@@ -39,11 +39,12 @@ class Stream:
         self._hear = hear
         self._loop.add_reader(self.fd, self._wake)
 
-    async def gone(self, within_s: float) -> None:
-        """Returns after ``within_s``; OSError when the line is gone: unplugged, or closed by the far end."""
+    async def gone(self, within_s: float) -> float:
+        """The time after ``within_s``. OSError when the line is gone: unplugged, or closed by the far end."""
         await asyncio.wait([self._gone], timeout=within_s)
         if self._gone.done():
             self._gone.result()
+        return self._loop.time()
 
     def set_speed(self, baud: int) -> None:
         """Goes on at another speed, where the line has one."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -388,12 +389,16 @@ class Server:
 
     async def __aenter__(self) -> "Server":
         self.writers: list[asyncio.StreamWriter] = []
+        self.heard = bytearray()
         self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
+        with suppress(OSError):
+            while data := await reader.read(100):
+                self.heard += data
 
     async def __aexit__(self, *_: object) -> None:
         self.hang_up()
