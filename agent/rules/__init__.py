@@ -9,7 +9,9 @@ from agent.rules.blind import Blind
 from agent.rules.count import Count
 from agent.rules.drone_battery import DroneBattery
 from agent.rules.drone_lost import DroneLost
+from agent.rules.interference import Interference
 from agent.rules.line_cross import LineCross
+from agent.rules.moved import Moved
 from agent.rules.person_in_water import PersonInWater
 from agent.rules.silence import Silence
 from agent.rules.stationary import Stationary
@@ -25,7 +27,9 @@ Rule = Annotated[
     | Count
     | DroneBattery
     | DroneLost
+    | Interference
     | LineCross
+    | Moved
     | PersonInWater
     | Silence
     | Stationary

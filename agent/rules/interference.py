@@ -1,0 +1,86 @@
+"""Somebody jams or deceives a GNSS receiver, or its antenna is broken: as it says, or as its signals show."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from statistics import median
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from agent.durations import Duration
+from agent.observations import Observation
+from agent.parts import Finding, Judge, Over, RulePart
+from agent.rules.lasting import Since, lasting
+from firmware_bridge.readings import Fix, GnssState
+
+NORMAL_S = 600.0
+"""What signals are usually like is the median of so long."""
+LEAST = 60
+"""So many fixes must have told of their signals before a usual level is known."""
+WELL = ("ok", "none")
+
+
+class Interference(RulePart):
+    """Findings while a receiver tells of jamming, spoofing, or an antenna that is shorted or open.
+
+    Many receivers tell nothing of the kind. For them a fall of all signals together by ``signal_drop_db``,
+    for ``signal_hold`` (a bridge is no jammer), is a finding of its own; ``null`` turns that off.
+    """
+
+    hears: ClassVar[str | None] = "fix"
+
+    kind: Literal["interference"] = "interference"
+    source: str
+    hold: Duration = timedelta(seconds=3)
+    signal_drop_db: float | None = Field(default=10.0, gt=0, le=60)
+    signal_hold: Duration = timedelta(seconds=30)
+
+    def start(self) -> Judge:
+        held = {name: lasting(self.hold) for name in ("jamming", "spoofing", "antenna")}
+        fallen = lasting(self.signal_hold)
+        usual = _usual_level()
+
+        def judge(observation: Observation) -> Iterable[Finding | Over]:
+            value = observation.value
+            if observation.source != self.source:
+                return
+            if isinstance(value, GnssState):
+                for name, lasts in held.items():
+                    state = getattr(value, name)
+                    if state is None:
+                        continue
+                    since = lasts(state not in WELL, observation)
+                    if state in WELL:
+                        yield Over(name)
+                    elif since is not None:
+                        yield self._finding(name, f"{name} {state}", since)
+            elif isinstance(value, Fix) and value.cn0_dbhz is not None and self.signal_drop_db is not None:
+                drop_db = usual(value.cn0_dbhz, self.signal_drop_db, observation.mono_s)
+                since = fallen(drop_db >= self.signal_drop_db, observation)
+                if drop_db < self.signal_drop_db:
+                    yield Over("signal")
+                elif since is not None:
+                    yield self._finding("signal", f"all signals fell by {drop_db:.0f} dB", since)
+
+        return judge
+
+    def _finding(self, key: str, text: str, since: Since) -> Finding:
+        return Finding(
+            key=key, text=f"{self.source}: {text}", since=since[0], since_s=since[1], source=self.source
+        )
+
+
+def _usual_level() -> Callable[[float, float, float], float]:
+    """How far a level lies under its usual one; what lies far under it does not become usual."""
+    levels: deque[tuple[float, float]] = deque()
+
+    def drop(level: float, limit: float, now_s: float) -> float:
+        while levels and now_s - levels[0][0] > NORMAL_S and len(levels) > LEAST:
+            levels.popleft()
+        fall = median(one for _, one in levels) - level if len(levels) >= LEAST else 0.0
+        if fall < limit and not (levels and now_s - levels[-1][0] < 1.0):
+            levels.append((now_s, level))
+        return fall
+
+    return drop

@@ -1,0 +1,112 @@
+"""A fixed post is no longer where it was surveyed: carried off, washed away, or its receiver led astray."""
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from datetime import timedelta
+from statistics import median
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field
+
+from agent.durations import Duration
+from agent.observations import Observation
+from agent.parts import Finding, Judge, Over, Point, RulePart, Surroundings
+from agent.receiver import Positioning
+from agent.rules.lasting import lasting
+from firmware_bridge.readings import Fix
+
+DEGREE_M = 111_195.0
+FAR = 10
+"""Who is this many limits away is told without waiting for the window."""
+BACK = 0.8
+"""It is over once the distance is back below this share of the limit."""
+SAMPLES = 120
+"""So many fixes of a window are looked at."""
+GOOD = Positioning()
+
+
+class Moved(RulePart):
+    """A finding while the median of a post's fixes lies too far from where it was surveyed for ``hold``.
+
+    Too far is ``further_than_m``, or three times the fixes' own scatter where that is more. The median over
+    ``window`` is not impressed by reflections that come and go; whoever is carried off by ten times the
+    limit is told by the fixes of the last ``hold`` alone. Poor fixes are not looked at.
+    """
+
+    hears: ClassVar[str | None] = "fix"
+
+    kind: Literal["moved"] = "moved"
+    source: str
+    further_than_m: float = Field(default=25.0, gt=0, le=100_000)
+    hold: Duration = timedelta(seconds=60)
+    window: Duration = timedelta(minutes=10)
+    lat: float | None = Field(default=None, ge=-90, le=90)
+    lon: float | None = Field(default=None, ge=-180, le=180)
+    """Where it should be: as surveyed in ``place``, if not set."""
+
+    def settled(self, around: Surroundings) -> Self:
+        rule = super().settled(around)
+        lat, lon = (rule.lat, rule.lon) if rule.lat is not None else (around.lat, around.lon)
+        if lat is None or lon is None:
+            raise ValueError("nobody knows where the post should be: set place.lat and place.lon")
+        return rule.model_copy(update={"lat": lat, "lon": lon})
+
+    def start(self) -> Judge:
+        lat, lon = self.lat, self.lon
+        assert lat is not None  # noqa: S101  `settled` has seen to it
+        assert lon is not None  # noqa: S101
+        east_m = DEGREE_M * math.cos(math.radians(lat))
+        seen: deque[tuple[float, float, float]] = deque()  # when, metres to the north and to the east
+        held = lasting(self.hold)
+        window_s, hold_s = self.window.total_seconds(), self.hold.total_seconds()
+        every_s = window_s / SAMPLES
+        away = False
+
+        def judge(observation: Observation) -> Iterable[Finding | Over]:
+            nonlocal away
+            fix, now_s = observation.value, observation.mono_s
+            if observation.source != self.source or not isinstance(fix, Fix) or GOOD.fault(fix):
+                return
+            if fix.lat is None or fix.lon is None or (seen and now_s - seen[-1][0] < every_s):
+                return
+            seen.append((now_s, (fix.lat - lat) * DEGREE_M, (fix.lon - lon) * east_m))
+            while now_s - seen[0][0] > window_s:
+                seen.popleft()
+            recent = [one for one in seen if now_s - one[0] <= hold_s]
+            limit_m = max(self.further_than_m, 3 * _scatter(list(seen)))
+            off_m, recent_m = math.hypot(*_middle(list(seen))), math.hypot(*_middle(recent))
+            known = now_s - seen[0][0] >= window_s / 2
+            away = (known or away) and off_m > limit_m * (BACK if away else 1)
+            away = away or recent_m > FAR * self.further_than_m
+            since = held(away, observation)
+            if not away:
+                yield Over(self.source)
+            elif since is not None:
+                north, east = _middle(recent)
+                yield Finding(
+                    key=self.source,
+                    text=f"{self.source} is {recent_m:.0f} m from where the post was surveyed",
+                    since=since[0],
+                    since_s=since[1],
+                    source=self.source,
+                    point=Point(
+                        round(lat + north / DEGREE_M, 7),
+                        round(lon + east / east_m, 7),
+                        round(_scatter(recent), 1),
+                        "gnss",
+                    ),
+                )
+
+        return judge
+
+
+def _middle(seen: list[tuple[float, float, float]]) -> tuple[float, float]:
+    return median(one[1] for one in seen), median(one[2] for one in seen)
+
+
+def _scatter(seen: list[tuple[float, float, float]]) -> float:
+    """One sigma of how far the fixes lie from their middle, by the median, which outliers don't move."""
+    north, east = _middle(seen)
+    spread = (median(abs(one[1] - north) for one in seen), median(abs(one[2] - east) for one in seen))
+    return 1.4826 * math.hypot(*spread)
