@@ -18,12 +18,13 @@ from agent.topics import Lane, Message, Speaker, encode
 from agent.vision.camera import Camera
 from agent.vision.sight import Sight
 from agent.whereabouts import Whereabouts
-from firmware_bridge.readings import Fix, GnssState, LineState, Switch
+from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Switch
 
 log = structlog.get_logger()
 
 TELEMETRY_BYTES = 6 * 1024
 """A batch goes out before it grows past this, so that the message stays under 8 KiB."""
+DRONE_EVERY_S = 1.0
 TELEMETRY_EXPIRES = timedelta(hours=24)
 
 
@@ -53,6 +54,7 @@ class Reporter:
         self._telemetry: dict[str, list[tuple[str, bytes]]] = {}
         self._telemetry_s = 0.0
         self._switches: dict[tuple[str, str], Any] = {}
+        self._drones: dict[tuple[str, int], tuple[Any, float]] = {}
         self._told: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
         self._sights: dict[str, Sight] = {}
@@ -102,6 +104,8 @@ class Reporter:
                 if self._switches.get((source, value.kind)) != noticed:
                     self._switches[(source, value.kind)] = noticed
                     self._note(observation)
+            case Drone():
+                self._note_drone(value, observation)
             case Switch():
                 if self._switches.get((source, value.name)) != value.on:
                     self._switches[(source, value.name)] = value.on
@@ -113,9 +117,18 @@ class Reporter:
 
     def _note(self, observation: Observation) -> None:
         fields = {key: value for key, value in asdict(observation.value).items() if value is not None}
-        what = str(fields.get("quantity") or fields.get("name") or fields["kind"])
+        what = fields.get("quantity") or fields.get("name") or fields.get("text")
+        what = str(what or (fields["kind"], fields.get("system")))
         batch = self._telemetry.setdefault(observation.source, [])
         batch.append((what, encode({"at": observation.at, **fields})))
+
+    def _note_drone(self, drone: Drone, observation: Observation) -> None:
+        """Once a second, and when it changes: its positions come more often than the centre needs them."""
+        mark = (drone.state, drone.mode, drone.armed)
+        before, told_s = self._drones.get((observation.source, drone.system), (None, 0.0))
+        if mark != before or observation.mono_s - told_s >= DRONE_EVERY_S:
+            self._drones[observation.source, drone.system] = (mark, observation.mono_s)
+            self._note(observation)
 
     def place(self, now_s: float) -> Mapping[str, Any] | None:
         """Where the device is as far as it knows, as the point of an alert that has none of its own."""

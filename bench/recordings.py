@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import recordings
+from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,19 @@ def gnss(folder: Path) -> Iterator[Row]:
         )
 
 
+def mavlink(folder: Path) -> Iterator[Row]:
+    """Messages by type and source, vehicles, positions, texts and batteries, as pymavlink read them."""
+    for path in mavlink_recordings(folder):
+        for told in mavlink_score(path):
+            yield Row(
+                path.stem[:20] + ", " + told.what, told.expected, told.found, told.wrong, least=told.least
+            )
+
+
 # Add yours: a function like `gnss`, and its line here. Its counting belongs into tests/, for pytest to use.
 KINDS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "gnss": gnss,
+    "mavlink": mavlink,
 }
 
 

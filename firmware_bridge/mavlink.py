@@ -228,6 +228,7 @@ class Mavlink(SerialLine):
     """A telemetry radio, or an autopilot on a cable. Where there is a ``key``, only what is signed counts."""
 
     gives: ClassVar[frozenset[str] | None] = frozenset({"drone", "status_text", "capture", "reading"})
+    listens_only: ClassVar[bool] = True
 
     kind: Literal["mavlink"] = "mavlink"
     baud: int = 57600

@@ -17,7 +17,8 @@ FRESH_S = {
 """What is older than this says nothing about now; what is not listed holds until it is said otherwise."""
 POSITIONS = ("fix_position", "position")
 """The later one is the better."""
-POSITION_EVERY_MS = 90
+POSITION_EVERY_MS = 45
+"""A vehicle on a cable may send more positions than anybody needs."""
 REBOOT_MS = 1000
 HELD = 20
 

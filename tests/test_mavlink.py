@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.line import Ear
+from firmware_bridge.ear import Ear
 from firmware_bridge.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.readings import Capture, Drone, Reading, StatusText
 from firmware_bridge.secret import Secret
 from firmware_bridge.signing import key_of
+from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
 dialect = pytest.importorskip("pymavlink.dialects.v20.ardupilotmega")
 KEY = bytes(range(32))
@@ -379,7 +380,7 @@ def test_two_hundred_messages_a_second_are_not_two_hundred_values() -> None:
     for millisecond in range(0, 1000, 10):
         frames.append(vehicle("attitude", millisecond, 0, 0, 0, 0, 0, 0))
         frames.append(vehicle.position(millisecond))
-    assert len(hear(frames)) <= 13
+    assert len(hear(frames)) <= 22
 
 
 def test_what_never_came_is_counted_by_the_sequence_numbers() -> None:
@@ -470,3 +471,16 @@ def test_any_content_under_a_good_checksum_raises_nothing(said: list[tuple[str, 
                 for value in map(one.__getattribute__, one.__slots__)
                 if isinstance(value, float)
             )
+
+
+RECORDINGS = mavlink_recordings()
+
+
+@pytest.mark.needs_shared
+@pytest.mark.skipif(not RECORDINGS, reason="the recordings of ../shared are not here")
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_recording(path: Path) -> None:
+    for told in mavlink_score(path):
+        assert told.found >= told.least * told.expected, told
+        assert told.wrong == 0, told
+    assert mavlink_score(path, 61) == mavlink_score(path)

@@ -14,7 +14,7 @@ from agent.observations import Observation, Sighting
 from agent.reporter import TELEMETRY_BYTES, Reporter
 from agent.topics import MAX_BODY, Message, Speaker
 from agent.whereabouts import STALE_S
-from firmware_bridge.readings import Fix, GnssState, LineState, Reading, Switch, Value
+from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Reading, Switch, Value
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 FIX = Fix(mode="3d", lat=32.1, lon=118.7, error_m=2.5)
@@ -154,6 +154,24 @@ def test_telemetry_is_batched_by_source_and_a_switch_is_noted_when_it_changes() 
     assert [value.get("value", value.get("on")) for value in values] == [12.1, 12.2, True, False]
     assert all(value["at"].endswith("Z") for value in values)
     assert "telemetry/board" not in desk.due(5)
+
+
+def test_a_drone_is_noted_once_a_second_and_when_it_changes() -> None:
+    desk = Desk()
+    desk.due()
+    for number in range(40):
+        desk.now_s += 0.25
+        for system in (1, 2):
+            desk.hear(Drone(system=system, armed=number < 21, height_m=float(number)), "radio")
+    desk.reporter.thin = True
+    values = desk.due(5)["telemetry/radio"]["values"]
+    assert [(value["system"], value["armed"]) for value in values] == [(1, False), (2, False)]
+    desk.reporter.thin = False
+    for number in range(40):
+        desk.now_s += 0.25
+        desk.hear(Drone(system=1, armed=number < 21, height_m=float(number)), "radio")
+    values = desk.due(5)["telemetry/radio"]["values"]
+    assert [value["height_m"] for value in values] == [0, 4, 8, 12, 16, 20, 21, 25, 29, 33, 37]
 
 
 def test_a_burst_is_cut_into_messages_that_stay_small() -> None:

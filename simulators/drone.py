@@ -1,0 +1,164 @@
+"""A drone on a mission, and the radio on the ground that hears it: MAVLink 1 and 2, made by pymavlink.
+
+It waits, takes off, flies a square, turns back when its battery is low, lands and disarms. What it says is a
+pure function of the seed and the second; `spoil` it on the way for what the air does to bytes.
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from firmware_bridge.readings import Drone
+
+TAKES_OFF_S, CLIMB_MPS, CRUISE_MPS, HEIGHT_M, SIDE_M = 2.0, 5.0, 12.0, 60.0, 200.0
+LOW_PCT, FULL_PCT, PCT_PER_S = 25.0, 60.0, 1.0
+LOW_S = TAKES_OFF_S + (FULL_PCT - LOW_PCT) / PCT_PER_S
+EARTH_M = 111_320.0
+SEA_M = 18.0
+"""Home's height above the sea."""
+COPTER = {"LOITER": 5, "GUIDED": 4, "AUTO": 3, "RTL": 6, "LAND": 9}
+GROUND, RADIO, GIMBAL, CAMERA = (255, 190), (51, 68), 154, 100
+
+
+def flight_at(second: float, *, lat: float, lon: float, system: int = 1) -> Drone:
+    """What is true of the drone whose home is at ``lat``, ``lon``."""
+    up_s = HEIGHT_M / CLIMB_MPS
+    back_s = math.dist((0, 0), _square(LOW_S)) / CRUISE_MPS
+    landed_s = LOW_S + back_s + up_s
+    flying = max(0.0, min(second, landed_s) - TAKES_OFF_S)
+    pct = FULL_PCT - PCT_PER_S * flying
+    height_m = max(0.0, min(HEIGHT_M, CLIMB_MPS * flying, CLIMB_MPS * (landed_s - second)))
+    if second < LOW_S:
+        north, east = _square(second)
+        ahead = _square(second + 0.1)
+    else:
+        far = max(0.0, 1 - (second - LOW_S) / back_s) if back_s else 0.0
+        north, east = (part * far for part in _square(LOW_S))
+        ahead = (0.0, 0.0)
+    moves = math.dist((north, east), ahead) > 0.01
+    course = math.degrees(math.atan2(ahead[1] - east, ahead[0] - north)) % 360 if moves else 0.0
+    if second < TAKES_OFF_S + up_s:
+        mode = "LOITER" if second < TAKES_OFF_S else "GUIDED"
+    elif second < LOW_S:
+        mode = "AUTO"
+    else:
+        mode = "RTL" if second < LOW_S + back_s else "LAND"
+    return Drone(
+        system=system,
+        mode=mode,
+        armed=TAKES_OFF_S <= second < landed_s,
+        lat=lat + north / EARTH_M,
+        lon=lon + east / (EARTH_M * math.cos(math.radians(lat))),
+        alt_m=SEA_M + height_m,
+        height_m=height_m,
+        speed_mps=CRUISE_MPS if moves else 0.0,
+        course_deg=course,
+        yaw_deg=course,
+        pitch_deg=-8.0 if moves else 0.0,
+        battery_pct=math.ceil(pct),
+        battery_v=14.0 + 0.028 * pct,
+        home_lat=lat,
+        home_lon=lon,
+    )
+
+
+def _square(second: float) -> tuple[float, float]:
+    """Metres north and east of home, once the height is reached."""
+    way = max(0.0, second - TAKES_OFF_S - HEIGHT_M / CLIMB_MPS) * CRUISE_MPS
+    side, along = divmod(way, SIDE_M)
+    corners = ((0.0, 0.0), (SIDE_M, 0.0), (SIDE_M, SIDE_M), (0.0, SIDE_M))
+    start, end = corners[int(side) % 4], corners[int(side + 1) % 4]
+    share = along / SIDE_M
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
+
+
+class Radio:
+    """``step`` gives what the radio on the ground says up to a second. ``loss`` of the drone's messages don't
+    arrive; ``key`` signs them; with ``far`` set the drone is out of reach, and only the radio speaks."""
+
+    def __init__(
+        self,
+        *,
+        lat: float,
+        lon: float,
+        seed: int = 0,
+        system: int = 1,
+        loss: float = 0,
+        key: bytes | None = None,
+    ) -> None:
+        from pymavlink.dialects.v20 import ardupilotmega
+
+        self._dialect = ardupilotmega
+        self._lat, self._lon, self._system, self._loss, self._key = lat, lon, system, loss, key
+        self._chance = random.Random(seed)
+        self._codecs: dict[tuple[int, int], Any] = {}
+        self._tick = 0
+        self.far = False
+        self.sent = 0
+        """Messages of the drone that were put on the line."""
+
+    def step(self, second: float) -> bytes:
+        said = bytearray()
+        while self._tick <= second * 10:
+            for frame in self._frames(self._tick):
+                said += frame
+            self._tick += 1
+        return bytes(said)
+
+    def _frames(self, tick: int) -> Iterator[bytes]:
+        """What is said in a tenth of a second."""
+        second = tick / 10
+        drone = flight_at(second, lat=self._lat, lon=self._lon, system=self._system)
+        if not self.far:
+            for component, name, fields, version in self._messages(tick, drone):
+                frame = self._pack((self._system, component), name, fields, version)
+                if self._chance.random() >= self._loss:
+                    self.sent += 1
+                    yield frame
+        if tick % 10 == 5:
+            rssi = 190 - int(second) % 20
+            yield self._pack(RADIO, "radio_status", (rssi, 0 if self.far else rssi - 5, 100, 60, 62, 0, 0), 1)
+
+    def _messages(self, tick: int, drone: Drone) -> Iterator[tuple[int, str, tuple[Any, ...], int]]:
+        """Component, message, fields and MAVLink version."""
+        boot_ms = tick * 100
+        lat, lon = round((drone.lat or 0) * 1e7), round((drone.lon or 0) * 1e7)
+        height_mm = round((drone.height_m or 0) * 1000)
+        alt_mm = round(SEA_M * 1000) + height_mm
+        yaw = math.radians(drone.yaw_deg or 0)
+        north, east = (round(100 * (drone.speed_mps or 0) * turn(yaw)) for turn in (math.cos, math.sin))
+        level = -1 if drone.battery_pct is None else drone.battery_pct
+        millivolts = round(1000 * (drone.battery_v or 0))
+        if tick % 10 == 0:
+            base = 0x81 if drone.armed else 0x01
+            yield 1, "heartbeat", (2, 3, base, COPTER[drone.mode or ""], 4 if drone.armed else 3), 2
+            yield 1, "sys_status", (0, 0, 0, 300, millivolts, 1800, level, 0, 0, 0, 0, 0, 0), 2
+            yield 1, "gps_raw_int", (0, 3, lat, lon, alt_mm, 80, 120, 0, 65535, 14), 2
+            yield 1, "ekf_status_report", (831, 0.1, 0.1, 0.1, 0.1, 0.1), 2
+            yield GIMBAL, "heartbeat", (26, 8, 0, 0, 4), 1
+            yield GIMBAL, "mount_orientation", (boot_ms, 0.0, -45.0, 10.0), 2
+        yield 1, "attitude", (boot_ms, 0.02, math.radians(drone.pitch_deg or 0), yaw, 0, 0, 0), 2
+        if tick % 3 == 0:
+            heading = round(100 * (drone.yaw_deg or 0)) % 36000
+            yield 1, "global_position_int", (boot_ms, lat, lon, alt_mm, height_mm, north, east, 0, heading), 2
+        if tick % 50 == 1:
+            home = (round(self._lat * 1e7), round(self._lon * 1e7), round(SEA_M * 1000))
+            yield 1, "home_position", (*home, 0, 0, 0, [1, 0, 0, 0], 0, 0, 0), 2
+        if tick % 40 == 3 and drone.mode == "AUTO":
+            place = (lat, lon, alt_mm / 1000, height_mm / 1000)
+            yield 1, "camera_feedback", (0, 1, 0, tick // 40, *place, 0, -45, math.degrees(yaw), 0, 0), 1
+        if tick == round(LOW_S * 10):
+            words = b"Failsafe: battery 1 is low at 25 percent, returning to launch"
+            yield 1, "statustext", (4, words[:50], 7, 0), 2
+            yield 1, "statustext", (4, words[50:], 7, 1), 2
+
+    def _pack(self, source: tuple[int, int], name: str, fields: tuple[Any, ...], version: int) -> bytes:
+        codec = self._codecs.get(source)
+        if codec is None:
+            codec = self._codecs[source] = self._dialect.MAVLink(None, *source)
+            codec.signing.secret_key, codec.signing.sign_outgoing = self._key, self._key is not None
+        message = getattr(codec, f"{name}_encode")(*fields)
+        frame: bytes = message.pack(codec, force_mavlink1=version == 1)
+        codec.seq = (codec.seq + 1) % 256
+        return frame
