@@ -9,10 +9,13 @@ from agent.rules.blind import Blind
 from agent.rules.count import Count
 from agent.rules.drone_battery import DroneBattery
 from agent.rules.drone_lost import DroneLost
+from agent.rules.geofence import Geofence
 from agent.rules.interference import Interference
 from agent.rules.line_cross import LineCross
 from agent.rules.moved import Moved
+from agent.rules.on_post import OnPost
 from agent.rules.person_in_water import PersonInWater
+from agent.rules.route import Route
 from agent.rules.silence import Silence
 from agent.rules.stationary import Stationary
 from agent.rules.switch import SwitchRule
@@ -27,10 +30,13 @@ Rule = Annotated[
     | Count
     | DroneBattery
     | DroneLost
+    | Geofence
     | Interference
     | LineCross
     | Moved
+    | OnPost
     | PersonInWater
+    | Route
     | Silence
     | Stationary
     | SwitchRule

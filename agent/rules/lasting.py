@@ -20,3 +20,24 @@ def lasting(hold: timedelta) -> Callable[[bool, Observation], Since | None]:
         return since if since and observation.mono_s - since[1] >= hold.total_seconds() else None
 
     return so
+
+
+def steady(hold: timedelta) -> Callable[[str | None, Observation], tuple[str, Since] | None]:
+    """Told at each observation which of several things is so, or none, it answers with the steady one.
+
+    One thing, or none, follows another only once it has been so for ``hold``.
+    """
+    held: tuple[str, Since] | None = None
+    begun: tuple[str | None, Since] | None = None
+
+    def so(what: str | None, observation: Observation) -> tuple[str, Since] | None:
+        nonlocal held, begun
+        if begun is None or begun[0] != what:
+            begun = (what, (observation.at, observation.mono_s))
+        if held is not None and held[0] == what:
+            return held
+        if observation.mono_s - begun[1][1] >= hold.total_seconds():
+            held = None if what is None else (what, begun[1])
+        return held
+
+    return so

@@ -1,0 +1,90 @@
+"""Metres on the ground between WGS-84 positions, over distances at which the Earth is flat."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, TypeAlias
+
+from pydantic import BeforeValidator, Field
+
+EARTH_M = 6_378_137.0
+FLATTENING_E2 = 0.00669437999014
+"""WGS-84: equatorial radius, and the square of the eccentricity."""
+
+Metres: TypeAlias = tuple[float, float]
+"""East and north."""
+
+
+def _lat_lon(value: object) -> object:
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(one, int | float) for one in value)
+    ):
+        if not -90 <= value[0] <= 90:
+            raise ValueError(
+                f"[{value[0]:g}, {value[1]:g}]: a position is [latitude, longitude], not the reverse"
+            )
+        return value
+    raise ValueError(
+        f"{value!r} is no position; write [latitude, longitude] in degrees, such as [32.06, 118.79]"
+    )
+
+
+LatLon = Annotated[
+    tuple[Annotated[float, Field(ge=-90, le=90)], Annotated[float, Field(ge=-180, le=180)]],
+    BeforeValidator(_lat_lon),
+]
+"""Latitude and longitude in degrees, as a technician writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The plane that touches the Earth at a position: good to 1 in 1000 over some tens of kilometres."""
+
+    lat: float
+    lon: float
+
+    def metres(self, lat: float, lon: float) -> Metres:
+        """East and north of the plane's origin."""
+        bend = 1 - FLATTENING_E2 * math.sin(math.radians(self.lat)) ** 2
+        north = math.radians(lat - self.lat) * EARTH_M * (1 - FLATTENING_E2) / bend**1.5
+        turned = (lon - self.lon + 180) % 360 - 180
+        east = math.radians(turned) * EARTH_M / math.sqrt(bend) * math.cos(math.radians(self.lat))
+        return east, north
+
+
+def from_path(point: Metres, path: Sequence[Metres]) -> float:
+    """How far ``point`` is from the nearest place on a path of straight legs; inf where it has none."""
+    x, y = point
+    best = math.inf
+    for (from_x, from_y), (to_x, to_y) in pairwise(path):
+        way_x, way_y = to_x - from_x, to_y - from_y
+        length = way_x**2 + way_y**2
+        share = (
+            0.0 if length == 0 else max(0.0, min(1.0, ((x - from_x) * way_x + (y - from_y) * way_y) / length))
+        )
+        best = min(best, (x - from_x - share * way_x) ** 2 + (y - from_y - share * way_y) ** 2)
+    return math.sqrt(best)
+
+
+def area(corners: Sequence[Metres]) -> float:
+    """Square metres that a polygon encloses."""
+    return (
+        abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, [*corners[1:], corners[0]], strict=True)))
+        / 2
+    )
+
+
+def inside(point: Metres, corners: Sequence[Metres]) -> bool:
+    """Even-odd rule."""
+    x, y = point
+    within = False
+    before = corners[-1]
+    for corner in corners:
+        if (corner[1] > y) != (before[1] > y):
+            at = (before[0] - corner[0]) * (y - corner[1]) / (before[1] - corner[1]) + corner[0]
+            within ^= x < at
+        before = corner
+    return within

@@ -1,0 +1,58 @@
+"""The device, and so its crew, is not at its post during duty; or is there when nobody should be."""
+
+import math
+from datetime import datetime, timedelta
+from typing import Literal, Self
+
+from pydantic import Field
+
+from agent.durations import Duration
+from agent.geodesy import Plane
+from agent.parts import Surroundings, here
+from agent.rules.positions import LEAVES_AT, PositionRule, Ruler
+from agent.schedule import Hours
+
+
+class OnPost(PositionRule):
+    """A finding while the device is farther than ``radius_m`` from its post during ``hours``.
+
+    The post is the surveyed place, and the hours are those of ``duty``, where they are not given here.
+    """
+
+    kind: Literal["on_post"] = "on_post"
+    lat: float | None = Field(default=None, ge=-90, le=90)
+    lon: float | None = Field(default=None, ge=-180, le=180)
+    radius_m: float = Field(default=100, gt=0, le=100_000)
+    hours: Hours | None = None
+    unexpected: bool = False
+    """Tell also of a presence at the post outside the hours."""
+    hold: Duration = timedelta(seconds=30)
+
+    def settled(self, around: Surroundings) -> Self:
+        rule = super().settled(around)
+        if (rule.lat is None) != (rule.lon is None):
+            raise ValueError("lat and lon go together")
+        lat, lon = (around.lat, around.lon) if rule.lat is None else (rule.lat, rule.lon)
+        if lat is None:
+            raise ValueError("the post needs a position: give lat and lon, or place.lat and place.lon")
+        hours = rule.hours or around.duty
+        if hours is None:
+            raise ValueError("when is the post manned? give hours, or duty.schedule")
+        where = rule.where or around.post
+        return rule.model_copy(update={"lat": lat, "lon": lon, "hours": here(hours, around), "where": where})
+
+    def ruler(self) -> tuple[Ruler, float]:
+        post = Plane(self.lat or 0.0, self.lon or 0.0)
+        return lambda lat, lon: math.hypot(*post.metres(lat, lon)) - self.radius_m, LEAVES_AT * self.radius_m
+
+    def wrong(self, outside: bool, at: datetime) -> str | None:
+        on_duty = self.hours is None or self.hours.open(at)
+        if outside:
+            return "off_post" if on_duty else None
+        return "unexpected" if self.unexpected and not on_duty else None
+
+    def text(self, wrong: str, off_m: float) -> str:
+        post = self.where or "its post"
+        if wrong == "off_post":
+            return f"off post: {off_m + self.radius_m:.0f} m from {post} during duty"
+        return f"at {post} outside the duty hours"
