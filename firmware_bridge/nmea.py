@@ -15,7 +15,7 @@ against pynmeagps over all recordings. Source: NMEA 0183 v4.11, and gpsd's regre
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 from typing import Literal, TypeAlias
 
 from firmware_bridge.epoch import NOT_BEFORE, Satellite
@@ -168,10 +168,16 @@ class Nmea(SerialLine):
         return NmeaDecoder(self.not_before)
 
 
-def encode(fix: Fix, sky: tuple[Satellite, ...] = ()) -> bytes:
-    """A receiver's epoch for ``fix``: RMC, GGA, GSA, and GST and GSV where there is something to say."""
-    at = fix.time or datetime(2026, 11, 1, tzinfo=UTC)
-    clock, day = f"{at:%H%M%S}.{at.microsecond // 10000:02d}", f"{at:%d%m%y}"
+def encode(fix: Fix, sky: tuple[Satellite, ...] = (), *, leap: bool = False) -> bytes:
+    """A receiver's epoch for ``fix``: RMC, GGA, GSA, and GST and GSV where there is something to say.
+
+    With ``leap`` midnight is the second 60 of the day before.
+    """
+    clock = day = ""
+    if fix.time is not None:
+        at = fix.time - timedelta(seconds=leap)
+        second = at.second + leap
+        clock, day = f"{at:%H%M}{second:02d}.{at.microsecond // 10000:02d}", f"{at:%d%m%y}"
     known = fix.mode != "none" and fix.lat is not None and fix.lon is not None
     where = degrees(fix.lat or 0.0, fix.lon or 0.0) if known else ",,,"
     speed = "" if fix.speed_mps is None else f"{fix.speed_mps / KNOT_MPS:.3f}"

@@ -4,39 +4,61 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
-from firmware_bridge import nmea
 from simulators.board import Firmware
+from simulators.receiver import FAULTS, Epoch, Protocol, epoch_at
 from simulators.wire import Wire
-from simulators.world import receiver_at
 
 
 class Receiver:
-    """A GNSS receiver that says where it is once a second, for as long as it is plugged in."""
+    """A GNSS receiver on a wire: says where it is ``hz`` times a second, as long as it is plugged in."""
 
     def __init__(
-        self, wire: Wire, *, lat: float, lon: float, seed: int = 0, speed_mps: float = 0.0, hz: float = 1.0
+        self,
+        wire: Wire,
+        *,
+        lat: float,
+        lon: float,
+        seed: int = 0,
+        speed_mps: float = 0.0,
+        hz: float = 1.0,
+        protocol: Protocol = "nmea",
     ) -> None:
         self._wire = wire
         self._lat, self._lon, self._seed, self._speed_mps = lat, lon, seed, speed_mps
         self._every_s = 1 / hz
+        self._protocol = protocol
+        self._began = datetime.now(UTC)
+        self._began_s = time.monotonic()
+        self._fault: tuple[str, float, Epoch] | None = None
         self.said = 0
 
+    def fail(self, fault: str) -> None:
+        """Something goes wrong from now on: one of `simulators.receiver.FAULTS`."""
+        if fault not in FAULTS:
+            raise ValueError(f"no fault {fault!r}; known: {', '.join(FAULTS)}")
+        second = time.monotonic() - self._began_s
+        self._fault = fault, second, self._good(second)
+
+    def heal(self) -> None:
+        self._fault = None
+
     async def run(self) -> None:
-        began = datetime.now(UTC)
-        loop = asyncio.get_running_loop()
-        began_s = next_s = loop.time()
+        next_s = time.monotonic()
         while True:
-            fix = receiver_at(
-                began,
-                loop.time() - began_s,
-                lat=self._lat,
-                lon=self._lon,
-                seed=self._seed,
-                speed_mps=self._speed_mps,
-            )
-            self.said += self._wire.write(nmea.encode(fix)) > 0
+            second = time.monotonic() - self._began_s
+            epoch: Epoch | None = self._good(second)
+            if self._fault is not None and epoch is not None:
+                fault, since_s, first = self._fault
+                epoch = FAULTS[fault](epoch, second - since_s, first)
+            if epoch is not None:
+                self.said += self._wire.write(epoch.said(self._protocol)) > 0
             next_s += self._every_s
-            await asyncio.sleep(max(0, next_s - loop.time()))
+            await asyncio.sleep(max(0, next_s - time.monotonic()))
+
+    def _good(self, second: float) -> Epoch:
+        return epoch_at(
+            self._began, second, lat=self._lat, lon=self._lon, seed=self._seed, speed_mps=self._speed_mps
+        )
 
 
 class Board:

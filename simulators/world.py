@@ -10,22 +10,32 @@ from firmware_bridge.readings import Fix
 def receiver_at(
     began: datetime, second: float, *, lat: float, lon: float, seed: int = 0, speed_mps: float = 0.0
 ) -> Fix:
-    """What a good receiver says: on a circle at ``speed_mps``, or standing, with 2 m of noise."""
+    """What a good receiver says: on a circle at ``speed_mps``, or standing; it wanders by some metres."""
     noise = random.Random(seed * 1_000_003 + int(second * 10))
     radius_m = 400.0
     angle = speed_mps * second / radius_m
-    north_m = radius_m * math.sin(angle) + noise.gauss(0, 2)
-    east_m = radius_m * (1 - math.cos(angle)) + noise.gauss(0, 2)
+    north_m = radius_m * math.sin(angle) + _wander_m(second, 2 * seed) + noise.gauss(0, 0.3)
+    east_m = radius_m * (1 - math.cos(angle)) + _wander_m(second, 2 * seed + 1) + noise.gauss(0, 0.3)
     return Fix(
         mode="3d",
-        lat=lat + north_m / 111_320,
-        lon=lon + east_m / (111_320 * math.cos(math.radians(lat))),
+        lat=lat + north_m / 111_195,
+        lon=lon + east_m / (111_195 * math.cos(math.radians(lat))),
         time=began + timedelta(seconds=round(second, 2)),
         alt_m=12.0 + noise.gauss(0, 1),
         satellites=10 + noise.randrange(3),
         hdop=0.9,
-        speed_mps=max(0.0, speed_mps + noise.gauss(0, 0.1)),
+        error_m=2.5,
+        speed_mps=max(0.0, speed_mps + noise.gauss(0, 0.05)),
         course_deg=math.degrees(angle) % 360,
+    )
+
+
+def _wander_m(second: float, seed: int) -> float:
+    """How far a receiver's idea drifts along one axis: slowly, as its errors do, 1.5 m RMS."""
+    phases = random.Random(seed)
+    return sum(
+        1.2 * math.sin(2 * math.pi * (second / (period_s * phases.uniform(0.8, 1.2)) + phases.random()))
+        for period_s in (90, 300, 1100)
     )
 
 

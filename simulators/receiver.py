@@ -1,0 +1,140 @@
+"""A GNSS receiver as a function of time: fix, sky, what it notices, and what can go wrong with it. Pure."""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from firmware_bridge import nmea, ubx
+from firmware_bridge.epoch import ROLLOVER, Satellite
+from firmware_bridge.readings import Fix, GnssState
+from simulators.world import receiver_at
+
+Protocol: TypeAlias = Literal["nmea", "ubx"]
+FIRST = {"GP": 1, "GL": 65, "GA": 1, "GB": 1}
+JUMP_M = 2000.0
+PULL_MPS = 5.0
+"""How fast a spoofer pulls a receiver away."""
+JAM_DB = 16
+JAMMED_S = 20.0
+"""A jammed receiver holds a poor fix so long."""
+DEGREE_M = 111_195.0
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What a receiver says at once. ``leap``: its time is read as 23:59:60."""
+
+    fix: Fix
+    sky: tuple[Satellite, ...]
+    state: GnssState
+    leap: bool = False
+
+    def said(self, protocol: Protocol) -> bytes:
+        """On the wire."""
+        if protocol == "ubx":
+            return ubx.encode(self.fix, self.sky, self.state)
+        return nmea.encode(self.fix, self.sky, leap=self.leap)
+
+
+def epoch_at(
+    began: datetime, second: float, *, lat: float, lon: float, seed: int = 0, speed_mps: float = 0.0
+) -> Epoch:
+    """What a good receiver under an open sky says."""
+    sky = sky_at(second, seed)
+    fix = receiver_at(began, second, lat=lat, lon=lon, seed=seed, speed_mps=speed_mps)
+    used = sum(one.used for one in sky)
+    return Epoch(
+        replace(fix, satellites=used),
+        sky,
+        GnssState(jamming="ok", spoofing="none", antenna="ok", jamming_pct=2.0),
+    )
+
+
+def sky_at(second: float, seed: int = 0) -> tuple[Satellite, ...]:
+    """Some thirty satellites that rise, pass and set; those above 8 degrees are used."""
+    satellites = []
+    for talker, count in (("GP", 12), ("GL", 9), ("GA", 9), ("GB", 10)):
+        for number in range(count):
+            orbit = random.Random(f"{seed} {talker} {number}")
+            pass_s = 6 * 3600 * orbit.uniform(0.9, 1.1)
+            phase = (second / pass_s + orbit.random()) % 1  # below the horizon for a quarter of it
+            elevation = round(orbit.uniform(25, 85) * math.sin(math.pi * phase / 0.75))
+            if elevation < 1:
+                continue
+            azimuth = round((orbit.uniform(0, 360) + 150 * phase) % 360)
+            flicker = random.Random(f"{seed} {talker} {number} {int(second)}").gauss(0, 1)
+            cn0 = round(min(50.0, 30 + 16 * math.sin(math.radians(elevation)) + flicker))
+            used = elevation > 8
+            satellites.append(
+                Satellite(
+                    talker, FIRST[talker] + number, elevation, azimuth, cn0 if elevation > 4 else None, used
+                )
+            )
+    return tuple(satellites)
+
+
+def _no_fix(epoch: Epoch) -> Epoch:
+    """It lost the satellites; its clock goes on."""
+    sky = tuple(replace(one, used=False) for one in epoch.sky)
+    return replace(epoch, fix=Fix(mode="none", time=epoch.fix.time), sky=sky)
+
+
+def _moved(epoch: Epoch, north_m: float) -> Epoch:
+    assert epoch.fix.lat is not None  # noqa: S101  only what has a position is moved
+    return replace(epoch, fix=replace(epoch.fix, lat=epoch.fix.lat + north_m / DEGREE_M))
+
+
+def _jam(epoch: Epoch, since_s: float, _: Epoch) -> Epoch:
+    """Signals drown in noise: first the fix gets poor, then it is lost."""
+    weak = tuple(
+        replace(one, cn0_dbhz=max(10, one.cn0_dbhz - JAM_DB), used=False)
+        for one in epoch.sky
+        if one.cn0_dbhz is not None
+    )
+    state = replace(epoch.state, jamming="critical", jamming_pct=90.0)
+    if since_s > JAMMED_S:
+        return replace(_no_fix(epoch), sky=weak, state=state)
+    return replace(epoch, fix=replace(epoch.fix, satellites=4, hdop=9.5, error_m=70.0), sky=weak, state=state)
+
+
+def _spoof(epoch: Epoch, since_s: float, _: Epoch) -> Epoch:
+    """Pulled away slowly, by signals that are stronger than real ones and all alike."""
+    alike = tuple(replace(one, cn0_dbhz=47) for one in epoch.sky)
+    state = replace(epoch.state, spoofing="indicated")
+    return replace(_moved(epoch, PULL_MPS * since_s), sky=alike, state=state)
+
+
+def _timed(epoch: Epoch, by: timedelta) -> Epoch:
+    at = epoch.fix.time
+    return replace(epoch, fix=replace(epoch.fix, time=None if at is None else at + by))
+
+
+def _leap(epoch: Epoch) -> Epoch:
+    at = epoch.fix.time
+    if at is None:
+        return epoch
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return replace(epoch, fix=replace(epoch.fix, time=midnight), leap=True)
+
+
+FAULTS: dict[str, Callable[[Epoch, float, Epoch], Epoch | None]] = {
+    "silence": lambda *_: None,
+    "no_fix": lambda now, *_: _no_fix(now),
+    "cold": lambda now, *_: replace(now, fix=Fix(mode="none"), sky=()),
+    "frozen": lambda _now, _since_s, first: first,
+    "stuck": lambda now, _since_s, first: replace(now, fix=replace(first.fix, time=now.fix.time)),
+    "jump": lambda now, *_: _moved(now, JUMP_M),
+    "jam": _jam,
+    "spoof": _spoof,
+    "antenna": lambda now, *_: replace(_no_fix(now), sky=(), state=replace(now.state, antenna="open")),
+    "rollover": lambda now, *_: _timed(now, -ROLLOVER),
+    "date_back": lambda now, *_: _timed(now, -timedelta(days=1)),
+    "leap_second": lambda now, *_: _leap(now),
+}
+"""What goes wrong: from an epoch, for how long it has been so, and the first such epoch, to what is said.
+
+``cold`` has lost its time as well. ``frozen`` repeats itself, time and all; ``stuck`` only its position.
+"""
