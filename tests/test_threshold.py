@@ -54,12 +54,60 @@ def test_other_sources_and_quantities_say_nothing() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"below": None}, "needs above, below, or both"),
+        ({"below": None}, "needs above, below, rises_by or falls_by"),
         ({"above": 2.5}, "leave no value that is fine"),
         ({"below": float("nan")}, "finite"),
+        ({"rises_by": 1.0}, "rises_by and falls_by go with within"),
+        ({"within": "1m"}, "rises_by and falls_by go with within"),
+        ({"rises_by": 0.5, "within": "1m"}, "a change would never be over"),
         ({"hysteresis": -1}, "greater than or equal to 0"),
     ],
 )
 def test_a_wrong_threshold_says_what_is_wrong(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(Rule).validate_python(SHALLOW | wrong)
+
+
+RIVER = {"kind": "threshold", "source": "gauge", "quantity": "water_level", "rises_by": 0.5, "within": "10m"}
+
+
+def river(*levels: float, every_s: float = 60, **more: Any) -> list[tuple[float, str]]:
+    """(minute, text or "over") where the answer changes, of one level after the other."""
+    decide = TypeAdapter(Rule).validate_python(RIVER | more).start()
+    said: list[tuple[float, str]] = []
+    for number, level in enumerate(levels):
+        reading = Reading(quantity="water_level", value=level, unit="m")
+        at = START + timedelta(seconds=number * every_s)
+        for fact in decide(Observation("gauge", at, number * every_s, reading)):
+            text = fact.text if isinstance(fact, Finding) else "over"
+            if text.split(" by ")[0] != (said[-1][1] if said else "over").split(" by ")[0]:
+                said.append((number * every_s / 60, text))
+    return said
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "expected"),
+    [
+        ("it stands", river(*[2.0] * 60), []),
+        ("it rises slowly", river(*[2 + 0.04 * n for n in range(60)]), []),
+        ("it rises fast", river(*[2 + 0.06 * n for n in range(11)]), [(9, "water level rose by 0.54 m within 10 min, now 2.54")]),
+        ("and stays up: over ten minutes later", river(2.0, *[2.6] * 30), [(1, "water level rose by 0.6 m within 10 min, now 2.6"), (11, "over")]),
+        ("it falls, and nobody asked", river(*[2 - 0.1 * n for n in range(20)]), []),
+        ("it falls", river(*[2 - 0.1 * n for n in range(7)], rises_by=None, falls_by=0.5), [(5, "water level fell by 0.5 m within 10 min, now 1.5")]),
+        ("one wrong reading", river(2.0, 2.0, 2.9, *[2.0] * 20, hold="2m"), []),
+        ("waves, read ten times a second", river(*[2 + 0.2 * (n % 2) for n in range(9000)], every_s=0.1), []),
+        ("a gauge that was silent for an hour", river(2.0, 2.9, every_s=3600), []),
+    ],
+)  # fmt: skip
+def test_change(name: str, said: list[Any], expected: list[Any]) -> None:
+    assert said == expected, name
+
+
+def test_a_limit_and_a_change_are_two_alerts() -> None:
+    decide = TypeAdapter(Rule).validate_python(RIVER | {"above": 2.4}).start()
+    keys = set()
+    for number, level in enumerate((2.0, 2.6)):
+        reading = Reading(quantity="water_level", value=level, unit="m")
+        facts = list(decide(Observation("gauge", START, number * 60.0, reading)))
+        keys = {fact.key for fact in facts if isinstance(fact, Finding)}
+    assert keys == {"water_level", "water_level change"}

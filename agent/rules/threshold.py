@@ -1,23 +1,32 @@
-"""A measured quantity is too high or too low: shallow water, a hot cabinet, a low battery."""
+"""A measured quantity is too high or too low, or changes too fast: shallow water, a river that rises."""
 
 import math
-from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import ClassVar, Literal, Self
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.durations import Duration
+from agent.durations import Duration, spoken
 from agent.observations import Observation
 from agent.parts import Finding, Judge, Over, RulePart
+from agent.rules.lasting import lasting
 from firmware_bridge.readings import Reading
+
+WAYS = ("above", "below", "rises", "falls")
+Check: TypeAlias = Callable[[Reading, float, str | None], tuple[str, str] | None]
+"""A reading, its monotonic instant and what was wrong before, to what is wrong now and in which words."""
+PARTS = 60
+"""So many parts of ``within`` are remembered, each with its lowest and highest value."""
 
 
 class Threshold(RulePart):
     """A finding while ``quantity`` of ``source`` has been over ``above`` or under ``below`` for ``hold``.
 
-    Limits are in the reading's own unit. It is over once the value is back by ``hysteresis``, so that one
-    that hovers at the limit is one alert. A source that falls silent decides nothing: that is `silence`.
+    Or while it has risen or fallen by so much ``within`` a time. Limits are in the reading's own unit. It is
+    over once the value is back by ``hysteresis``, so that one that hovers at the limit is one alert. A source
+    that falls silent decides nothing: that is `silence`.
     """
 
     hears: ClassVar[str | None] = "reading"
@@ -27,13 +36,21 @@ class Threshold(RulePart):
     quantity: str
     above: float | None = Field(default=None, allow_inf_nan=False)
     below: float | None = Field(default=None, allow_inf_nan=False)
+    rises_by: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    falls_by: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    within: Duration | None = Field(default=None, gt=timedelta(0))
     hysteresis: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     hold: Duration = timedelta(0)
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        if self.above is None and self.below is None:
-            raise ValueError("a threshold needs above, below, or both")
+        changes = [change for change in (self.rises_by, self.falls_by) if change is not None]
+        if self.above is None and self.below is None and not changes:
+            raise ValueError("a threshold needs above, below, rises_by or falls_by")
+        if bool(changes) != (self.within is not None):
+            raise ValueError("rises_by and falls_by go with within, such as rises_by: 0.5, within: 10m")
+        if any(change <= self.hysteresis for change in changes):
+            raise ValueError(f"with hysteresis {self.hysteresis:g} a change would never be over: lower it")
         low = self.below + self.hysteresis if self.below is not None else -math.inf
         high = self.above - self.hysteresis if self.above is not None else math.inf
         if low > high:
@@ -41,41 +58,62 @@ class Threshold(RulePart):
         return self
 
     def start(self) -> Judge:
-        since: tuple[datetime, float] | None = None
-        crossed: str | None = None
-
-        def broken(value: float) -> str | None:
-            """Which limit is broken; the one that was broken before is only left by the hysteresis."""
-            slack = self.hysteresis
-            if self.above is not None and value > self.above - (slack if crossed == "above" else 0):
-                return "above"
-            if self.below is not None and value < self.below + (slack if crossed == "below" else 0):
-                return "below"
-            return None
+        checks: list[tuple[str, Check]] = []
+        if self.above is not None or self.below is not None:
+            checks.append((self.quantity, self._limits))
+        if self.within is not None:
+            checks.append((f"{self.quantity} change", self._changes(self.within.total_seconds())))
+        crossed: dict[str, str | None] = {}
+        held = {(key, way): lasting(self.hold) for key, _ in checks for way in WAYS}
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
-            nonlocal since, crossed
             value = observation.value
             if observation.source != self.source or not isinstance(value, Reading):
                 return
             if value.quantity != self.quantity:
                 return
-            before, crossed = crossed, broken(value.value)
-            if crossed is None:
-                since = None
-                yield Over(self.quantity)
-                return
-            if since is None or crossed != before:
-                since = (observation.at, observation.mono_s)
-            if observation.mono_s - since[1] >= self.hold.total_seconds():
-                limit = self.above if crossed == "above" else self.below
-                name = self.quantity.replace("_", " ")
-                yield Finding(
-                    key=self.quantity,
-                    text=f"{name} {value.value:g} {value.unit}, {crossed} {limit:g}",
-                    since=since[0],
-                    since_s=since[1],
-                    source=self.source,
-                )
+            for key, check in checks:
+                found = check(value, observation.mono_s, crossed.get(key))
+                crossed[key] = way = found[0] if found else None
+                begun = [held[key, one](one == way, observation) for one in WAYS]
+                since = next((one for one in begun if one is not None), None)
+                if found is None:
+                    yield Over(key)
+                elif since is not None:
+                    text = f"{self.quantity.replace('_', ' ')} {found[1]}"
+                    yield Finding(key=key, text=text, since=since[0], since_s=since[1], source=self.source)
 
         return judge
+
+    def _limits(self, reading: Reading, _now_s: float, crossed: str | None) -> tuple[str, str] | None:
+        """Which limit is broken; the one that was broken before is only left by the hysteresis."""
+        value, slack = reading.value, self.hysteresis
+        said = f"{value:g} {reading.unit}"
+        if self.above is not None and value > self.above - (slack if crossed == "above" else 0):
+            return "above", f"{said}, above {self.above:g}"
+        if self.below is not None and value < self.below + (slack if crossed == "below" else 0):
+            return "below", f"{said}, below {self.below:g}"
+        return None
+
+    def _changes(self, within_s: float) -> Check:
+        """What it rose or fell by, from its lowest and highest value within the time."""
+        past: deque[tuple[float, float, float]] = deque()  # begin of a part, lowest, highest
+
+        def check(reading: Reading, now_s: float, crossed: str | None) -> tuple[str, str] | None:
+            value, slack = reading.value, self.hysteresis
+            while past and now_s - past[0][0] > within_s:
+                past.popleft()
+            if past and now_s - past[-1][0] < within_s / PARTS:
+                begin, low, high = past.pop()
+                past.append((begin, min(low, value), max(high, value)))
+            else:
+                past.append((now_s, value, value))
+            rise, fall = value - min(part[1] for part in past), max(part[2] for part in past) - value
+            said = f"{{:.3g}} {reading.unit} within {spoken(within_s)}, now {value:g}"
+            if self.rises_by is not None and rise >= self.rises_by - (slack if crossed == "rises" else 0):
+                return "rises", f"rose by {said.format(rise)}"
+            if self.falls_by is not None and fall >= self.falls_by - (slack if crossed == "falls" else 0):
+                return "falls", f"fell by {said.format(fall)}"
+            return None
+
+        return check
