@@ -1,17 +1,23 @@
 """The AlertBook: the life of an alert. Rules state facts; here a fact gets one id and its phases.
 
+    new ─▶ update … ─▶ end              while the fact is so, and when it is over
+            ├─ ack: somebody is on it; no more escalation, it ends with the fact
+            ├─ close, reject: it ends, and the fact is not told again until it was over once
+            └─ nobody within ack_within: raised again, louder; then it ends only by an answer
+
 Pure: time comes in with each call, alerts go out as plain `Alert`; nothing here stores or sends. What is
 active can be written down (`dump`) in the same transaction as the alert, and read back after a restart.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from agent.parts import Finding, Over, Severity
+from agent.alert import Alert, Answer, Terms
+from agent.escalation import SEVERITIES
+from agent.parts import Finding, Over
 
 UPDATE_EVERY_S = 10.0
 """An active alert is told again this often, and sooner (`CHANGE_AFTER_S`) where it changed."""
@@ -19,55 +25,8 @@ CHANGE_AFTER_S = 1.0
 FOUND_AGAIN_WITHIN_S = 120.0
 """Rules that begin anew have this long to find again what was active; else it ends, and says why."""
 
-Phase = Literal["new", "update", "end"]
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the rule's configuration says of its alerts."""
-
-    rule: str
-    kind: str
-    severity: Severity
-    need_ack: bool
-    cool_down: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """An alert as it stands in one of its phases."""
-
-    alert_id: str
-    phase: Phase
-    terms: Terms
-    finding: Finding
-    at: datetime
-    acknowledged: Mapping[str, Any] | None = None
-    reason: str | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """The ``alert`` object of the message, as CONTRACT.md has it; unknown fields are absent."""
-        finding, terms = self.finding, self.terms
-        fields: dict[str, Any] = {
-            "alert_id": self.alert_id,
-            "phase": self.phase,
-            "kind": terms.kind,
-            "rule": terms.rule,
-            "severity": terms.severity,
-            "text": finding.text,
-            ("camera" if finding.zone or finding.box else "source"): finding.source,
-            "zone": finding.zone,
-            "label": finding.label,
-            "count": finding.count,
-            "score": None if finding.score is None else round(finding.score, 3),
-            "since": finding.since,
-            "box": None if finding.box is None else [round(edge, 4) for edge in finding.box],
-            "point": None if finding.point is None else _present(asdict(finding.point)),
-            "need_ack": terms.need_ack or None,
-            "acknowledged": self.acknowledged,
-            "reason": self.reason,
-        }
-        return _present(fields)
+ENDED_BY = {"close": "closed", "reject": "rejected"}
+"""Answers that end an alert, and what its end says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +34,55 @@ class _Active:
     """An alert that has not ended; ``told_s`` is None for one that has to be found again.
 
     ``doubt``: since when (monotonic) it has to be found again, and what its end says if nobody does.
+    ``due_s``: when it is raised again; ``raised_s``: when it was last. ``closed``: a person ended it, and it
+    is only kept so that the same fact is not told anew.
     """
 
     alert: Alert
     told_s: float | None
     over_s: float | None = None
     doubt: tuple[float, str] | None = None
+    due_s: float | None = None
+    raised_s: float | None = None
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is written down: monotonic instants count for the same ``boot`` only."""
+
+    boot: str
+    entries: list[_Active]
 
 
 class AlertBook:
-    """All that is active, by rule and key."""
+    """All that is active, by rule and key. ``boot`` names the monotonic clock that ``now_s`` is of."""
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
+    def __init__(self, new_id: Callable[[], str], boot: str = "") -> None:
         self._new_id = new_id
+        self._boot = boot
         self._active: dict[tuple[str, str], _Active] = {}
+        self.unsaved = False
+        """Whether something changed that no alert tells: write `dump` down."""
 
     def active(self) -> list[Alert]:
         """What is active now, oldest first."""
-        return sorted((entry.alert for entry in self._active.values()), key=lambda alert: alert.finding.since)
+        alerts = [entry.alert for entry in self._active.values() if not entry.closed]
+        return sorted(alerts, key=lambda alert: alert.finding.since)
+
+    def wanted(self, source: str, now_s: float) -> dict[str, float]:
+        """Outputs of ``source`` that unanswered alerts want on, each with the seconds that it has left."""
+        wanted: dict[str, float] = {}
+        for entry in self._active.values():
+            escalate = entry.alert.terms.escalate
+            if entry.closed or entry.raised_s is None or escalate is None or not entry.alert.unanswered:
+                continue
+            output = escalate.output
+            if output is not None and output.source == source:
+                left_s = entry.raised_s + output.ttl.total_seconds() - now_s
+                if left_s > wanted.get(output.name, 0.0):
+                    wanted[output.name] = left_s
+        return wanted
 
     def take(self, terms: Terms, fact: Finding | Over, at: datetime, now_s: float) -> Iterator[Alert]:
         """The alerts to tell for what a rule has just said."""
@@ -105,32 +95,78 @@ class AlertBook:
                 if entry.over_s is None:
                     self._active[where] = replace(entry, over_s=now_s)
                 return
-            yield self._end(where, at, fact.reason)
-            return
-        if entry is None:
+            yield from self._fact_over(where, at, fact.reason)
+        elif entry is None:
             alert = Alert(self._new_id(), "new", terms, fact, at)
-            self._active[where] = _Active(alert, now_s)
+            self._active[where] = _Active(alert, now_s, due_s=_due_s(alert, now_s))
             yield alert
-            return
+        elif entry.closed:
+            self._active[where] = replace(entry, over_s=None, doubt=None)
+        else:
+            yield from self._found(where, entry, terms, fact, at, now_s)
+
+    def _found(
+        self,
+        where: tuple[str, str],
+        entry: _Active,
+        terms: Terms,
+        fact: Finding,
+        at: datetime,
+        now_s: float,
+    ) -> Iterator[Alert]:
+        """The fact is still so, or so again."""
         before = entry.alert
         fact = replace(fact, since=min(fact.since, before.finding.since))  # it began when it first began
-        alert = replace(before, phase="update", terms=terms, finding=fact, at=at)
-        changed = (fact.count, terms.severity) != (before.finding.count, before.terms.severity)
+        worse = SEVERITIES.index(terms.severity) > SEVERITIES.index(before.terms.severity)
+        answer = None if worse else before.acknowledged  # an answer is to what it was then
+        alert = replace(
+            before,
+            phase="update",
+            terms=terms,
+            finding=fact,
+            at=at,
+            over=False,
+            acknowledged=answer,
+            reason=None,
+        )
+        if terms.escalate != before.terms.escalate or answer != before.acknowledged:
+            entry = replace(entry, due_s=_due_s(alert, now_s))
+        changed = (fact.count, alert.severity, False) != (before.finding.count, before.severity, before.over)
         wait_s = CHANGE_AFTER_S if changed else UPDATE_EVERY_S
         if entry.told_s is None or now_s - entry.told_s >= wait_s:
-            self._active[where] = _Active(alert, now_s)
+            self._active[where] = replace(entry, alert=alert, told_s=now_s, over_s=None, doubt=None)
             yield alert
         else:
             self._active[where] = replace(entry, over_s=None)
 
+    def _fact_over(self, where: tuple[str, str], at: datetime, reason: str | None = None) -> Iterator[Alert]:
+        """It ends, unless somebody has yet to answer: then that is said, once."""
+        entry = self._active[where]
+        if entry.closed:
+            del self._active[where]
+            self.unsaved = True
+        elif not entry.alert.unanswered:
+            yield self._end(where, at, reason)
+        elif not entry.alert.over:
+            alert = replace(entry.alert, phase="update", at=at, over=True, reason=reason)
+            self._active[where] = replace(entry, alert=alert, over_s=None, doubt=None)
+            yield alert
+
     def tick(self, at: datetime, now_s: float) -> Iterator[Alert]:
-        """Ends what has been over for its cool-down, and what nobody found again in time."""
+        """Ends what has been over for its cool-down, and what nobody found again in time; raises again what
+        nobody answered."""
         for where, entry in list(self._active.items()):
             cool_down_s = entry.alert.terms.cool_down.total_seconds()
             if entry.over_s is not None and now_s - entry.over_s >= cool_down_s:
-                yield self._end(where, at)
+                yield from self._fact_over(where, at)
             elif entry.doubt is not None and now_s - entry.doubt[0] > FOUND_AGAIN_WITHIN_S:
-                yield self._end(where, at, entry.doubt[1])
+                yield from self._fact_over(where, at, entry.doubt[1])
+        for where, entry in list(self._active.items()):
+            if entry.due_s is not None and now_s >= entry.due_s:
+                alert = replace(entry.alert, phase="update", at=at, escalation=entry.alert.escalation + 1)
+                due_s = _due_s(alert, now_s)
+                self._active[where] = replace(entry, alert=alert, told_s=now_s, due_s=due_s, raised_s=now_s)
+                yield alert
 
     def doubt_rule(self, rule: str, now_s: float) -> None:
         """A rule begins anew, as another: what it found has to be found again."""
@@ -140,19 +176,35 @@ class AlertBook:
                 self._active[where] = replace(entry, told_s=None, doubt=doubt)
 
     def drop_rule(self, rule: str, at: datetime, reason: str) -> Iterator[Alert]:
-        """Ends all alerts of a rule that is no more, saying why."""
+        """Ends all alerts of a rule that is no more, saying why; with it nobody waits for an answer."""
         for where in [where for where in self._active if where[0] == rule]:
-            yield self._end(where, at, reason)
+            if not self._active[where].closed:
+                yield self._end(where, at, reason)
+            else:
+                del self._active[where]
 
-    def acknowledge(self, alert_id: str, role: str, action: str, at: datetime) -> Alert | None:
+    def acknowledge(
+        self, alert_id: str, role: str, action: str, at: datetime, reason: str | None = None
+    ) -> Alert | None:
         """A person's answer: the alert as it stands with it, or None where no such alert is active."""
-        for where, entry in self._active.items():
-            if entry.alert.alert_id == alert_id:
-                answer = {"role": role, "action": action, "at": at}
-                alert = replace(entry.alert, phase="update", at=at, acknowledged=answer)
-                self._active[where] = replace(entry, alert=alert)
-                return alert
-        return None
+        found = [where for where, entry in self._active.items() if entry.alert.alert_id == alert_id]
+        if not found or self._active[found[0]].closed:
+            return None
+        where, entry = found[0], self._active[found[0]]
+        answer, before = Answer(role, action, at, reason), entry.alert.acknowledged
+        if before is not None and replace(answer, at=before.at) == before:
+            answer = before  # the same answer again is the first
+        alert = replace(entry.alert, phase="update", at=at, acknowledged=answer)
+        if action not in ENDED_BY and not alert.over:
+            self._active[where] = replace(entry, alert=alert, due_s=None, raised_s=None)
+            return alert
+        why = f"{ENDED_BY[action]} by {role}" if action in ENDED_BY else f"answered by {role}"
+        ended = replace(alert, phase="end", reason=f"{why}: {reason}" if reason else why)
+        if alert.over:
+            del self._active[where]
+        else:
+            self._active[where] = replace(entry, alert=ended, due_s=None, raised_s=None, closed=True)
+        return ended
 
     def _end(self, where: tuple[str, str], at: datetime, reason: str | None = None) -> Alert:
         entry = self._active.pop(where)
@@ -160,25 +212,39 @@ class AlertBook:
 
     def dump(self) -> bytes:
         """What is active, for `restore`."""
-        return _ALERTS.dump_json(self.active())
+        self.unsaved = False
+        return _KEPT.dump_json(_Kept(self._boot, list(self._active.values())))
 
     def restore(self, data: bytes, rules: Mapping[str, Terms], at: datetime, now_s: float) -> Iterator[Alert]:
         """Takes up what was active before a restart; alerts of rules that are gone end.
 
-        ValueError if ``data`` is damaged.
+        After a reboot the time in which somebody may answer begins anew. ValueError if ``data`` is damaged.
         """
-        doubt = (now_s, "not seen again after a restart")
-        for alert in _ALERTS.validate_json(data):
-            terms = rules.get(alert.terms.rule)
-            self._active[(alert.terms.rule, alert.finding.key)] = _Active(
-                replace(alert, terms=terms or alert.terms), told_s=None, doubt=doubt
+        kept = _KEPT.validate_json(data)
+        same = kept.boot == self._boot
+        for entry in kept.entries:
+            alert, terms = entry.alert, rules.get(entry.alert.terms.rule)
+            alert = replace(alert, terms=terms or alert.terms)
+            due_s = entry.due_s if same and entry.due_s is not None else _due_s(alert, now_s)
+            self._active[alert.terms.rule, alert.finding.key] = _Active(
+                alert,
+                told_s=None,
+                doubt=None if alert.over else (now_s, "not seen again after a restart"),
+                due_s=None if entry.closed else due_s,
+                raised_s=entry.raised_s if same else None,
+                closed=entry.closed,
             )
             if terms is None:
                 yield from self.drop_rule(alert.terms.rule, at, "its rule is no longer configured")
 
 
-_ALERTS = TypeAdapter(list[Alert])
+_KEPT = TypeAdapter(_Kept)
 
 
-def _present(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+def _due_s(alert: Alert, now_s: float) -> float | None:
+    """When it is raised again if nobody answers until then; None where it never is."""
+    escalate = alert.terms.escalate
+    if escalate is None or alert.acknowledged is not None or alert.escalation >= escalate.times:
+        return None
+    wait = escalate.repeat if alert.escalation else escalate.after
+    return now_s + wait.total_seconds()

@@ -13,15 +13,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 from pydantic import BaseModel
 
-from agent.alerts import Alert
+from agent.alert import Alert
 from agent.clock import ClockWatch
-from agent.commands import Commands
+from agent.commands import Commands, Order
 from agent.config import Config
 from agent.deployment import Deployment
 from agent.health import Health, Running
@@ -30,8 +31,10 @@ from agent.latency import Latency
 from agent.link import Link
 from agent.observations import Observation, Tick, Value
 from agent.outbox import Outbox
+from agent.outputs import Outputs
 from agent.parts import Emit, Finding
 from agent.reporter import Reporter
+from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.topics import ROOT, Message, Speaker, new_id
 from agent.version import birth_fields
@@ -58,11 +61,12 @@ class Agent:
         self.clock = ClockWatch()
         self.speaker = Speaker(device=config.device, root=root)
         self.reporter = Reporter(config, self.speaker, self.health, self.clock, birth_fields(config))
-        self.judges = Judges(new_id)
+        self.judges = Judges(new_id, boot_id())
         self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
-        self.commands = Commands(self.command_done, rebirth=self.rebirth)
+        self.outputs = Outputs()
+        self.commands = Commands(self.command_done, rebirth=self.rebirth, output=self.order)
         self.config: Config | None = None
         self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
         self.inbox: list[Message] = []
@@ -126,7 +130,12 @@ class Agent:
         )
 
     def start_part(self, name: str, part: Any) -> None:
-        run = (lambda: self.link.run(part)) if name == "link" else (lambda: part.run(self.emitter(name)))
+        if name == "link":
+            run = partial(self.link.run, part)
+        elif getattr(part, "outputs", ()):
+            run = partial(part.run, self.emitter(name), partial(self.wanted, name))
+        else:
+            run = partial(part.run, self.emitter(name))
         longest_wait_s = getattr(part, "longest_wait_s", LONGEST_WAIT_S)
         told = self.told(name, speaks=name != "link")
         task = self.group.create_task(supervise(name, run, told, longest_wait_s=longest_wait_s))
@@ -141,6 +150,19 @@ class Agent:
 
     def told(self, name: str, *, speaks: bool) -> Callable[[Running], None]:
         return lambda running: self.health.tell(name, running, time.monotonic(), speaks=speaks)
+
+    # What is switched.
+
+    def wanted(self, source: str) -> dict[str, float]:
+        """The outputs of ``source`` that an unanswered alert or the centre wants on, and how long yet."""
+        now_s = time.monotonic()
+        asked, raised = self.outputs.wanted(source, now_s), self.book.wanted(source, now_s)
+        return {name: max(asked.get(name, 0.0), raised.get(name, 0.0)) for name in asked | raised}
+
+    def order(self, order: Order, result: Mapping[str, Any]) -> None:
+        """The centre's command for an output. ValueError where the configuration names none such."""
+        config = self.config or self.deployment.config
+        self.outputs.take(order, config.outputs(), result, time.monotonic())
 
     # What is heard.
 
@@ -166,12 +188,18 @@ class Agent:
         self.reporter.hear(observation)
         at, now_s = now()
         self.tell(self.judges.hear(observation, at, now_s), now_s)
+        done = self.outputs.hear(observation)
+        if isinstance(observation.value, Tick):
+            done = self.outputs.tick(at, now_s)
+        if done:
+            self.inbox += [self.result(fields) for fields in done]
+            self.inbox_filled.set()
 
     def tell(self, alerts: Iterable[Alert], now_s: float) -> None:
         """Alerts, and with them the full list of what is active, into the inbox."""
         told = list(alerts)
         for alert in told:
-            log.info("alert", phase=alert.phase, rule=alert.terms.rule, text=alert.finding.text)
+            log.info("alert", phase=alert.phase, rule=alert.terms.rule, text=alert.text)
             fields = alert.fields()
             place = self.reporter.place(now_s)
             if place is not None and "point" not in fields:
@@ -188,7 +216,8 @@ class Agent:
 
     def active(self, at: datetime, now_s: float) -> Message:
         """``alerts/active``: the full list, short enough for one message."""
-        keys = ("alert_id", "rule", "kind", "severity", "text", "since", "zone", "acknowledged")
+        keys = {"alert_id", "rule", "kind", "severity", "text", "since", "zone", "acknowledged"}
+        keys |= {"escalation", "over"}
         entries = [
             {key: value for key, value in alert.fields().items() if key in keys}
             for alert in self.book.active()
@@ -223,7 +252,7 @@ class Agent:
     async def write_inbox(self) -> None:
         """What is taken from the inbox leaves it only when it is on disk."""
         batch = list(self.inbox)
-        if batch:
+        if batch or self.book.unsaved:
             kept, self.kept = self.kept, None
             try:
                 await self.outbox.put(*batch, remember={ACTIVE: self.book.dump()})
@@ -252,7 +281,7 @@ class Agent:
             self.reporter.latency_fields = self.latency.fields()
             self.reporter.thin = self.link.saving
             self.inbox += self.reporter.due(at, now_s)
-            if self.inbox:
+            if self.inbox or self.book.unsaved:
                 self.inbox_filled.set()
             await asyncio.sleep(TICK_S)
 
@@ -311,16 +340,18 @@ class Agent:
         elif topic == "alert/ack":
             at, now_s = now()
             alert = self.commands.acknowledged(self.book, payload, at)
-            if alert is not None:
+            if alert is None:
+                log.warning("answer_to_no_active_alert", payload=payload[:200].decode(errors="replace"))
+            else:
                 self.tell([alert], now_s)
         elif topic.startswith("command/"):
             await self.commands.carry_out(topic.removeprefix("command/"), payload, answer_to)
 
     async def command_done(self, result: dict[str, Any]) -> None:
-        at, now_s = now()
-        await self.outbox.put(
-            self.reporter.say("command_result/1", result, "result", "command/result", at, now_s)
-        )
+        await self.outbox.put(self.result(result))
+
+    def result(self, fields: Mapping[str, Any]) -> Message:
+        return self.reporter.say("command_result/1", fields, "result", "command/result", *now())
 
 
 def steps_before(finding: Finding, now_s: float) -> dict[str, float]:

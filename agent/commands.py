@@ -1,13 +1,14 @@
 """What the centre may ask, each command once, each with an answer. Nothing that arrives here is executed."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from agent.alerts import Alert, AlertBook
+from agent.alert import Alert
+from agent.alerts import AlertBook
 
 REMEMBERED = 256
 
@@ -19,32 +20,65 @@ class Command(BaseModel):
     expires: AwareDatetime | None = None
 
 
+class Order(Command):
+    """``command/output``: an output of a source, switched on for ``ttl_s``, or off."""
+
+    source: str = Field(min_length=1, max_length=64)
+    output: str = Field(min_length=1, max_length=64)
+    on: bool = True
+    ttl_s: float = Field(default=30, ge=1, le=600)
+
+
 class Ack(BaseModel):
     """``alert/ack``: a person's answer, by role and never by name."""
 
     alert_id: str = Field(min_length=1, max_length=64)
     role: str = Field(min_length=1, max_length=64)
     action: Literal["ack", "close", "reject"] = "ack"
+    reason: str | None = Field(default=None, max_length=200)
+
+
+State: TypeAlias = Literal["accepted", "succeeded"]
+Run: TypeAlias = Callable[[Command, Mapping[str, Any]], Awaitable[State]]
+"""Carries out a command, given what its results begin with. OSError: failed, ValueError: rejected."""
 
 
 class Commands:
-    """Carries out commands by name: ``ping`` and ``rebirth``."""
+    """Carries out commands by name: ``ping``, ``rebirth`` and ``output``."""
 
     def __init__(
         self,
         done: Callable[[dict[str, Any]], Awaitable[None]],
         *,
         rebirth: Callable[[], Awaitable[None]],
+        output: Callable[[Order, Mapping[str, Any]], None],
     ) -> None:
+        """``output`` takes an order and what its results begin with; ValueError where it can't be."""
         self._done = done
-        self._known: dict[str, Callable[[], Awaitable[None]]] = {"ping": _nothing, "rebirth": rebirth}
+
+        async def ask_rebirth(_: Command, __: Mapping[str, Any]) -> State:
+            await rebirth()
+            return "succeeded"
+
+        async def take_order(command: Command, result: Mapping[str, Any]) -> State:
+            assert isinstance(command, Order)  # noqa: S101  as the table below has it
+            output(command, result)
+            return "accepted"
+
+        self._known: dict[str, tuple[type[Command], Run]] = {
+            "ping": (Command, _nothing),
+            "rebirth": (Command, ask_rebirth),
+            "output": (Order, take_order),
+        }
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def carry_out(self, name: str, payload: bytes, answer_to: str | None) -> None:
-        """Answers on ``command/result`` whatever comes: succeeded, failed, rejected, expired or duplicate."""
+        """Answers on ``command/result`` whatever comes: accepted, succeeded, failed, rejected, expired or
+        duplicate. What is accepted gets its second answer when it is done."""
         result: dict[str, Any] = {"command": name, "answer_to": answer_to}
         try:
-            command = Command.model_validate_json(payload)
+            model, run = self._known.get(name, (Command, None))
+            command = model.model_validate_json(payload)
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]
             where = ".".join(map(str, detail["loc"])) or "payload"
@@ -60,17 +94,18 @@ class Commands:
         if command.expires is not None and command.expires < datetime.now(UTC):
             await self._done(result | {"state": "expired"})
             return
-        run = self._known.get(name)
         if run is None:
             known = ", ".join(sorted(self._known))
             await self._done(result | {"state": "rejected", "reason": f"no command {name!r}; known: {known}"})
             return
         try:
-            await run()
+            state = await run(command, result)
         except OSError as error:
             await self._done(result | {"state": "failed", "reason": str(error)})
-            return
-        await self._done(result | {"state": "succeeded"})
+        except ValueError as error:
+            await self._done(result | {"state": "rejected", "reason": str(error)})
+        else:
+            await self._done(result | {"state": state})
 
     def acknowledged(self, book: AlertBook, payload: bytes, at: datetime) -> Alert | None:
         """The alert that a person has answered, or None where it is not active or the answer is malformed."""
@@ -78,8 +113,8 @@ class Commands:
             ack = Ack.model_validate_json(payload)
         except ValidationError:
             return None
-        return book.acknowledge(ack.alert_id, ack.role, ack.action, at)
+        return book.acknowledge(ack.alert_id, ack.role, ack.action, at, ack.reason)
 
 
-async def _nothing() -> None:
-    pass
+async def _nothing(_: Command, __: Mapping[str, Any]) -> State:
+    return "succeeded"

@@ -89,11 +89,18 @@ class Config(Section):
     sources: dict[Name, Source] = Field(default_factory=dict)
     rules: dict[Name, Rule] = Field(default_factory=dict)
 
+    def outputs(self) -> dict[str, list[str]]:
+        """What may be switched: outputs by source."""
+        found = {name: list(getattr(source, "outputs", ())) for name, source in self.sources.items()}
+        return {name: outputs for name, outputs in found.items() if outputs}
+
     def disagreements(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """What no part can see alone: rules that name a source, zone or label which is not there."""
         for name, rule in self.rules.items():
             for key, message in (*self._source_of(rule), *self._camera_of(rule)):
                 yield ("rules", name, key), message
+            for key, message in self._alarm_of(rule):
+                yield ("rules", name, "escalate", "output", key), message
         if (self.place.lat is None) != (self.place.lon is None):
             yield ("place",), "lat and lon go together"
         fit = [name for name, source in self.sources.items() if _may_say(source, "fix")]
@@ -132,6 +139,20 @@ class Config(Section):
             for label in getattr(rule, key, ()):
                 if watched is not None and label not in watched:
                     yield key, f"{camera} does not watch for {label!r}; {alternatives(label, watched)}"
+
+    def _alarm_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
+        """Whether the siren that an unanswered alert sounds is one that may be switched."""
+        alarm = rule.escalate.output if rule.escalate else None
+        if alarm is None:
+            return
+        known = self.outputs()
+        if alarm.source not in self.sources:
+            yield "source", f"no source {alarm.source!r}; {alternatives(alarm.source, known or self.sources)}"
+        elif alarm.source not in known:
+            yield "source", f"{alarm.source} lists nothing to switch; write there, say, outputs: [siren]"
+        elif alarm.name not in known[alarm.source]:
+            names = alternatives(alarm.name, known[alarm.source])
+            yield "name", f"{alarm.source} lists no {alarm.name!r} among its outputs; {names}"
 
     def surroundings(self) -> Surroundings:
         """What rules may take from here."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import structlog
 
-from agent.alerts import Alert, AlertBook, Terms
+from agent.alert import Alert, Terms
+from agent.alerts import AlertBook
 from agent.observations import Observation, Tick
 from agent.parts import Judge
 
@@ -19,8 +20,8 @@ log = structlog.get_logger()
 class Judges:
     """One judge for each rule, and the book that they write in."""
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
-        self.book = AlertBook(new_id)
+    def __init__(self, new_id: Callable[[], str], boot: str = "") -> None:
+        self.book = AlertBook(new_id, boot)
         self._judges: dict[str, tuple[Any, Judge]] = {}
 
     def apply(self, rules: Mapping[str, Any], at: datetime, now_s: float) -> list[Alert]:
@@ -55,4 +56,4 @@ class Judges:
 
 def terms_of(name: str, rule: Any) -> Terms:
     """What a rule's configuration says of its alerts."""
-    return Terms(name, rule.kind, rule.severity, rule.need_ack, rule.cool_down)
+    return Terms(name, rule.kind, rule.severity, rule.need_ack, rule.cool_down, rule.escalation())

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, Self, TypeAlias
+from typing import ClassVar, Protocol, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from agent.durations import Duration
+from agent.escalation import Escalate, Escalation, Severity
 from agent.observations import Observation, Value
 from agent.schedule import Hours, Schedule
 from models.detection import Box
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may give a future that is done once what the value led to is safely kept."""
-Severity: TypeAlias = Literal["info", "warning", "critical"]
 
 
 class Source(Protocol):
@@ -97,6 +97,9 @@ class RulePart(BaseModel):
     """When it judges; always, if it is not set."""
     severity: Severity = "warning"
     need_ack: bool = False
+    ack_within: Duration | None = None
+    """Somebody has to answer within this; the alert does not end before, even if what it tells is over."""
+    escalate: Escalate | None = None
     cool_down: Duration = timedelta(0)
     """How long the fact must be over before its alert ends; if it comes back sooner, it is the same alert."""
 
@@ -107,6 +110,20 @@ class RulePart(BaseModel):
     def begin(self) -> Judge:
         """`start`, told only while the schedule is open: what the agent runs."""
         return self.start() if self.schedule is None else only_while(self.schedule, self.start())
+
+    @model_validator(mode="after")
+    def _answers_are_needed(self) -> Self:
+        if self.ack_within is not None and not self.need_ack:
+            raise ValueError("ack_within needs need_ack: true")
+        if self.escalate is not None and self.ack_within is None:
+            raise ValueError("escalate needs ack_within: how long somebody has to answer, such as 60s")
+        if self.ack_within is not None and self.ack_within < timedelta(seconds=1):
+            raise ValueError("ack_within is at least 1s")
+        return self
+
+    def escalation(self) -> Escalation | None:
+        """What happens to an alert that nobody answers; None where nobody has to."""
+        return None if self.ack_within is None else (self.escalate or Escalate()).after(self.ack_within)
 
     def settled(self, around: Surroundings) -> Self:
         """This rule with what it takes from elsewhere. ValueError says what is missing there."""

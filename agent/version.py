@@ -21,6 +21,7 @@ def birth_fields(config: Config) -> dict[str, Any]:
         "capabilities": {
             "sources": {name: source.kind for name, source in config.sources.items()},
             "rules": {name: rule.kind for name, rule in config.rules.items()},
+            "outputs": config.outputs(),
         },
         "software": {"ringpost": software_version(), "python": platform.python_version()},
         "models": model_hashes(config),

@@ -1,12 +1,15 @@
 """The AlertBook with injected time: one id per occurrence, whatever happens in between."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
 
-from agent.alerts import FOUND_AGAIN_WITHIN_S, UPDATE_EVERY_S, Alert, AlertBook, Terms
+from agent.alert import Alert, Answer, Terms
+from agent.alerts import FOUND_AGAIN_WITHIN_S, UPDATE_EVERY_S, AlertBook
+from agent.escalation import Alarm, Escalation, Severity
 from agent.parts import Finding, Over
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
@@ -126,6 +129,239 @@ def test_an_acknowledgement_is_kept_with_the_alert(book: AlertBook) -> None:
     (later,) = book.take(terms(), finding(number=3), at(20), 20)
     assert later.acknowledged == alert.acknowledged
     assert book.acknowledge("id-9", "dispatcher", "ack", at(3)) is None
+
+
+ESCALATION = Escalation(
+    after=timedelta(seconds=60),
+    repeat=timedelta(seconds=30),
+    times=3,
+    severity="critical",
+    output=Alarm(source="board", name="siren", ttl=timedelta(seconds=20)),
+)
+
+
+def asking(
+    severity: Severity = "warning", cool_down_s: float = 0, escalate: Escalation = ESCALATION
+) -> Terms:
+    """A rule whose alerts somebody has to answer."""
+    return Terms("rail", "switch", severity, True, timedelta(seconds=cool_down_s), escalate)
+
+
+def pass_time(
+    book: AlertBook, start: float, end: float, fact: Finding | None = None
+) -> list[tuple[float, Alert]]:
+    """A tick and perhaps a finding each second; what is told, and when."""
+    told = []
+    for second in range(int(start), int(end)):
+        alerts = [*book.tick(at(second), second)]
+        alerts += book.take(asking(), fact, at(second), second) if fact else []
+        told += [(second, alert) for alert in alerts]
+    return told
+
+
+def test_what_nobody_answers_is_raised_again_louder_with_a_siren(book: AlertBook) -> None:
+    (alert,) = book.take(asking(), finding(), at(0), 0)
+    assert (alert.severity, alert.fields()["need_ack"]) == ("warning", True)
+    raised = [(second, one) for second, one in pass_time(book, 1, 300, finding()) if one.escalation]
+    first = {one.escalation: second for second, one in reversed(raised)}
+    assert first == {1: 60, 2: 90, 3: 120}
+    fields = raised[0][1].fields()
+    assert (fields["alert_id"], fields["phase"], fields["escalation"]) == ("id-1", "update", 1)
+    assert (fields["severity"], fields["text"]) == ("critical", "person; nobody answered for 1m")
+    assert raised[-1][1].text == "person; nobody answered for 2m"
+
+
+def test_the_siren_is_wanted_for_its_time_each_time(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    seen = []
+    for second in range(200):
+        list(book.tick(at(second), second))
+        seen.append("siren" in book.wanted("board", second))
+    assert [second for second in range(1, 200) if seen[second] != seen[second - 1]] == [
+        60,
+        80,
+        90,
+        110,
+        120,
+        140,
+    ]
+    assert book.wanted("another", 60) == {}
+
+
+def test_of_two_alerts_the_longer_counts(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    list(book.take(replace(asking(), rule="other"), finding(), at(0), 5))
+    for second in range(70):
+        list(book.tick(at(second), second))
+    assert book.wanted("board", 70) == {"siren": 15}
+
+
+@pytest.mark.parametrize("action", ["ack", "close", "reject"])
+def test_an_answer_ends_the_escalation_and_the_siren(book: AlertBook, action: str) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    pass_time(book, 1, 65, finding())
+    assert book.wanted("board", 65)
+    assert book.acknowledge("id-1", "dispatcher", action, at(65)) is not None
+    assert book.wanted("board", 65) == {}
+    assert {one.escalation for _, one in pass_time(book, 66, 400, finding())} <= {1}
+
+
+def test_after_an_ack_it_ends_with_the_fact(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    list(book.tick(at(61), 61))
+    alert = book.acknowledge("id-1", "dispatcher", "ack", at(65))
+    assert alert is not None
+    assert (alert.phase, alert.severity, alert.text) == ("update", "critical", "person")
+    assert told(book.take(asking(), Over("rail-e"), at(70), 70)) == [("id-1", "end")]
+
+
+def test_a_press_that_is_over_is_not_forgotten_before_somebody_answers(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    (over,) = book.take(asking(), Over("rail-e"), at(1), 1)
+    assert (over.phase, over.fields()["over"]) == ("update", True)
+    assert told(book.take(asking(), Over("rail-e"), at(2), 2)) == []
+    assert [one.escalation for _, one in pass_time(book, 3, 200)] == [1, 2, 3]
+    assert [alert.alert_id for alert in book.active()] == ["id-1"]
+    (again,) = book.take(asking(), finding(201), at(201), 201)
+    assert (again.alert_id, again.over, again.finding.since) == ("id-1", False, at(0))
+    list(book.take(asking(), Over("rail-e"), at(202), 202))
+    ended = book.acknowledge("id-1", "dispatcher", "ack", at(210))
+    assert ended is not None
+    assert (ended.phase, ended.reason) == ("end", "answered by dispatcher")
+    assert book.active() == []
+    assert told(book.take(asking(), finding(220), at(220), 220)) == [("id-2", "new")]
+
+
+@pytest.mark.parametrize(
+    ("action", "reason", "said"),
+    [("close", None, "closed by chief"), ("reject", "a swimmer", "rejected by chief: a swimmer")],
+)
+def test_what_was_closed_is_not_told_again_until_it_was_over(
+    book: AlertBook, action: str, reason: str | None, said: str
+) -> None:
+    list(book.take(terms(), finding(), at(0), 0))
+    ended = book.acknowledge("id-1", "chief", action, at(5), reason)
+    assert ended is not None
+    assert (ended.phase, ended.reason) == ("end", said)
+    assert book.active() == []
+    assert told(book.take(terms(), finding(number=3), at(60), 60)) == []
+    assert book.acknowledge("id-1", "chief", "ack", at(61)) is None
+    after = AlertBook(lambda: "id-9")
+    assert told(after.restore(book.dump(), {"rail": terms()}, at(70), 70)) == []
+    assert told(after.take(terms(), finding(number=4), at(71), 71)) == []
+    assert not after.unsaved
+    assert told(after.take(terms(), Over("rail-e"), at(80), 80)) == []
+    assert after.unsaved  # else a crash now would bring the silence back
+    assert told(after.take(terms(), finding(90), at(90), 90)) == [("id-9", "new")]
+
+
+def test_what_was_closed_stays_so_through_its_cool_down(book: AlertBook) -> None:
+    its = terms(cool_down_s=10)
+    list(book.take(its, finding(), at(0), 0))
+    book.acknowledge("id-1", "chief", "close", at(5))
+    script = [
+        (6.0, Over("rail-e")),
+        (8.0, finding()),
+        (9.0, Over("rail-e")),
+        (18.0, None),
+        (19.0, None),
+        (20.0, finding(20)),
+    ]
+    assert play(book, script, its) == [(20.0, "id-2", "new")]
+
+
+def test_a_closed_alert_whose_fact_is_not_found_again_after_a_restart_is_forgotten(book: AlertBook) -> None:
+    list(book.take(terms(), finding(), at(0), 0))
+    book.acknowledge("id-1", "chief", "close", at(5))
+    after = AlertBook(lambda: "id-9")
+    list(after.restore(book.dump(), {"rail": terms()}, at(70), 0))
+    assert told(after.tick(at(200), 1 + FOUND_AGAIN_WITHIN_S)) == []
+    assert told(after.take(terms(), finding(300), at(300), 300)) == [("id-9", "new")]
+
+
+def test_closed_alerts_go_with_their_rule(book: AlertBook) -> None:
+    list(book.take(terms(), finding(), at(0), 0))
+    book.acknowledge("id-1", "chief", "close", at(5))
+    assert told(book.drop_rule("rail", at(6), "its rule was removed")) == []
+    assert told(book.take(terms(), finding(), at(7), 7)) == [("id-2", "new")]
+
+
+def test_a_restart_in_the_same_boot_loses_no_second(book: AlertBook) -> None:
+    first = AlertBook(lambda: "id-1", boot="a")
+    list(first.take(asking(), finding(), at(0), 1000))
+    list(first.tick(at(61), 1061))
+    after = AlertBook(lambda: "id-9", boot="a")
+    assert told(after.restore(first.dump(), {"rail": asking()}, at(65), 1065)) == []
+    assert after.wanted("board", 1065) == {"siren": 16}
+    assert [one.escalation for one in after.tick(at(91), 1091)] == [2]
+
+
+def test_after_a_reboot_the_time_to_answer_begins_anew() -> None:
+    first = AlertBook(lambda: "id-1", boot="a")
+    list(first.take(asking(), finding(), at(0), 1000))
+    list(first.tick(at(61), 1061))
+    after = AlertBook(lambda: "id-9", boot="b")
+    list(after.restore(first.dump(), {"rail": asking()}, at(300), 20))
+    assert after.wanted("board", 20) == {}
+    assert [(second, one.escalation) for second, one in pass_time(after, 21, 200)][:2] == [(50, 2), (80, 3)]
+
+
+def test_what_is_over_and_unanswered_survives_a_restart(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    list(book.take(asking(), Over("rail-e"), at(1), 1))
+    after = AlertBook(lambda: "id-9")
+    list(after.restore(book.dump(), {"rail": asking()}, at(60), 1000))
+    pass_time(after, 1000, 1400)
+    (alert,) = after.active()
+    assert (alert.alert_id, alert.over, alert.escalation) == ("id-1", True, 3)
+
+
+def test_an_answer_survives_a_restart(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    book.acknowledge("id-1", "dispatcher", "ack", at(5))
+    after = AlertBook(lambda: "id-9")
+    list(after.restore(book.dump(), {"rail": asking()}, at(60), 1000))
+    heard = [one for _, one in pass_time(after, 1000, 1300, finding())]
+    assert {one.escalation for one in heard} == {0}
+    assert heard[0].acknowledged == Answer("dispatcher", "ack", at(5))
+
+
+def test_what_is_not_found_again_after_a_restart_still_waits_for_its_answer(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    after = AlertBook(lambda: "id-9")
+    list(after.restore(book.dump(), {"rail": asking()}, at(60), 1000))
+    heard = [one for _, one in pass_time(after, 1000, 1130) if one.over]
+    assert (heard[0].phase, heard[0].reason) == ("update", "not seen again after a restart")
+
+
+def test_an_answer_is_to_what_it_was_then_a_worse_severity_asks_again(book: AlertBook) -> None:
+    list(book.take(asking("info"), finding(), at(0), 0))
+    book.acknowledge("id-1", "dispatcher", "ack", at(5))
+    (worse,) = book.take(asking("warning"), finding(), at(20), 20)
+    assert (worse.acknowledged, worse.severity) == (None, "warning")
+    assert [second for second, one in pass_time(book, 21, 100) if one.escalation] == [80]
+    book.acknowledge("id-1", "dispatcher", "ack", at(101))
+    (milder,) = book.take(asking("info"), finding(), at(120), 120)
+    assert milder.acknowledged is not None
+
+
+def test_a_rule_that_no_longer_asks_raises_nothing_again(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    silent = replace(asking(), escalate=None)
+    list(book.take(silent, finding(), at(20), 20))
+    assert list(book.tick(at(100), 100)) == []
+    assert told(book.take(silent, Over("rail-e"), at(101), 101)) == [("id-1", "end")]
+
+
+def test_the_same_answer_again_is_the_first(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    book.acknowledge("id-1", "dispatcher", "ack", at(5))
+    again = book.acknowledge("id-1", "dispatcher", "ack", at(9))
+    assert again is not None
+    assert again.acknowledged == Answer("dispatcher", "ack", at(5))
+    other = book.acknowledge("id-1", "chief", "close", at(10))
+    assert other is not None
+    assert other.phase == "end"
 
 
 def test_fields_leave_out_what_is_not_known(book: AlertBook) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.alerts import AlertBook, Terms
+from agent.alert import Terms
+from agent.alerts import AlertBook
 from agent.commands import REMEMBERED, Commands
 from agent.parts import Finding
 

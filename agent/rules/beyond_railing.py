@@ -5,8 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from agent.escalation import Severity
 from agent.observations import SeenObject
-from agent.parts import Severity
 from agent.rules.presence import Presence, who
 from agent.rules.watching import Pick, PickRule
 from agent.vision.zones import Line, beside, foot_of, right_of

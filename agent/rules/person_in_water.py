@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Literal
 
 from agent.durations import Duration
+from agent.escalation import Severity
 from agent.observations import Observation
-from agent.parts import Severity
 from agent.rules.presence import Eye, Presence, who
 from agent.rules.watching import Pick, ZoneRule
 from agent.vision.zones import foot_of

@@ -1,0 +1,103 @@
+"""An alert as it stands in one of its phases, and as the message tells it."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from agent.durations import format_duration
+from agent.escalation import SEVERITIES, Escalation, Severity
+from agent.parts import Finding
+
+Phase = Literal["new", "update", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the rule's configuration says of its alerts."""
+
+    rule: str
+    kind: str
+    severity: Severity
+    need_ack: bool
+    cool_down: timedelta
+    escalate: Escalation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person said to an alert, by role and never by name."""
+
+    role: str
+    action: str
+    at: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert as it stands in one of its phases.
+
+    ``escalation`` counts how often it was raised again because nobody answered; ``over`` where the fact is
+    over and only the answer is still missing.
+    """
+
+    alert_id: str
+    phase: Phase
+    terms: Terms
+    finding: Finding
+    at: datetime
+    acknowledged: Answer | None = None
+    escalation: int = 0
+    over: bool = False
+    reason: str | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """The rule's, or what it was raised to."""
+        said = self.terms.severity
+        escalate = self.terms.escalate
+        return max(said, escalate.severity, key=SEVERITIES.index) if self.escalation and escalate else said
+
+    @property
+    def text(self) -> str:
+        """For people; once it was raised again, also how long nobody answered."""
+        escalate = self.terms.escalate
+        if not self.escalation or escalate is None or self.acknowledged:
+            return self.finding.text
+        waited = escalate.after + (self.escalation - 1) * escalate.repeat
+        return f"{self.finding.text}; nobody answered for {format_duration(waited)}"
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether it may not end before somebody answers."""
+        return self.terms.escalate is not None and self.acknowledged is None
+
+    def fields(self) -> dict[str, Any]:
+        """The ``alert`` object of the message, as CONTRACT.md has it; unknown fields are absent."""
+        finding, terms = self.finding, self.terms
+        fields: dict[str, Any] = {
+            "alert_id": self.alert_id,
+            "phase": self.phase,
+            "kind": terms.kind,
+            "rule": terms.rule,
+            "severity": self.severity,
+            "text": self.text,
+            ("camera" if finding.zone else "source"): finding.source,
+            "zone": finding.zone,
+            "label": finding.label,
+            "count": finding.count,
+            "score": None if finding.score is None else round(finding.score, 3),
+            "since": finding.since,
+            "box": None if finding.box is None else [round(edge, 4) for edge in finding.box],
+            "point": None if finding.point is None else present(asdict(finding.point)),
+            "need_ack": terms.need_ack or None,
+            "acknowledged": None if self.acknowledged is None else present(asdict(self.acknowledged)),
+            "escalation": self.escalation or None,
+            "over": self.over or None,
+            "reason": self.reason,
+        }
+        return present(fields)
+
+
+def present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,58 @@
+"""What happens to an alert that nobody answers: raised again, louder, with a siren or a light."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from agent.durations import Duration
+
+Severity: TypeAlias = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+"""From the least to the worst."""
+
+
+class Alarm(BaseModel):
+    """An output of a sensor board, switched on for ``ttl`` each time that an alert is raised again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    name: str
+    ttl: Duration = timedelta(seconds=30)
+
+
+class Escalate(BaseModel):
+    """What happens while nobody answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repeat: Duration | None = None
+    """Raised again this often; as often as the first time, if it is not set."""
+    times: int = Field(default=5, ge=1, le=1000)
+    severity: Severity = "critical"
+    """At least this severe, once it was raised again."""
+    output: Alarm | None = None
+
+    @field_validator("repeat")
+    @classmethod
+    def _not_all_the_time(cls, repeat: timedelta | None) -> timedelta | None:
+        if repeat is not None and repeat < timedelta(seconds=1):
+            raise ValueError("repeat is at least 1s")
+        return repeat
+
+    def after(self, wait: timedelta) -> "Escalation":
+        """This, when nobody answered for ``wait``."""
+        return Escalation(wait, self.repeat or wait, self.times, self.severity, self.output)
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """`Escalate` with all that was left out: first ``after``, then every ``repeat``."""
+
+    after: timedelta
+    repeat: timedelta
+    times: int
+    severity: Severity
+    output: Alarm | None
