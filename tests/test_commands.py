@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from agent.alert import Terms
 from agent.alerts import AlertBook
-from agent.commands import REMEMBERED, Commands
+from agent.commands import REMEMBERED, Commands, Order
 from agent.parts import Finding
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -22,10 +23,16 @@ class Desk:
         self.results: list[dict[str, Any]] = []
         self.births = 0
         self.failing = False
-        self.commands = Commands(self.done, rebirth=self.rebirth)
+        self.orders: list[Order] = []
+        self.commands = Commands(self.done, rebirth=self.rebirth, output=self.order)
 
     async def done(self, result: dict[str, Any]) -> None:
         self.results.append(result)
+
+    def order(self, order: Order, result: Mapping[str, Any]) -> None:
+        if order.source != "board":
+            raise ValueError(f"no output {order.source} {order.output}; known: board siren")
+        self.orders.append(order)
 
     async def rebirth(self) -> None:
         if self.failing:
@@ -49,7 +56,27 @@ class Desk:
         ("ping", b"{}", "rejected", "id: Field required"),
         ("ping", b"\xff", "rejected", "payload: "),
         ("ping", b"[" * 10_000, "rejected", "payload: "),
-        ("shell", b'{"id": "1", "run": "reboot"}', "rejected", "no command 'shell'; known: ping, rebirth"),
+        (
+            "shell",
+            b'{"id": "1", "run": "reboot"}',
+            "rejected",
+            "no command 'shell'; known: output, ping, rebirth",
+        ),
+        ("output", b'{"id": "1", "source": "board", "output": "siren"}', "accepted", None),
+        (
+            "output",
+            b'{"id": "1", "source": "gnss", "output": "siren"}',
+            "rejected",
+            "no output gnss siren; known: board siren",
+        ),
+        ("output", b'{"id": "1", "source": "board", "output": "siren", "ttl_s": 601}', "rejected", "ttl_s: "),
+        ("output", b'{"id": "1", "source": "board"}', "rejected", "output: Field required"),
+        (
+            "output",
+            json.dumps({"id": "1", "source": "board", "output": "siren", "expires": PAST}).encode(),
+            "expired",
+            None,
+        ),
         ("ping/x", b'{"id": "1"}', "rejected", "no command 'ping/x'"),
     ],
 )
@@ -60,6 +87,13 @@ def test_every_command_gets_one_answer(name: str, payload: bytes, state: str, re
     assert (result["command"], result["answer_to"], result["state"]) == (name, "answers/here", state)
     assert (reason is None) == ("reason" not in result)
     assert reason is None or result["reason"].startswith(reason)
+
+
+def test_an_order_is_taken_once() -> None:
+    desk = Desk()
+    payload = b'{"id": "1", "source": "board", "output": "siren", "on": false}'
+    assert [desk.ask("output", payload)["state"] for _ in range(2)] == ["accepted", "duplicate"]
+    assert [(order.output, order.on, order.ttl_s) for order in desk.orders] == [("siren", False, 30)]
 
 
 def test_a_repeat_is_a_duplicate_and_not_done_again() -> None:
@@ -89,6 +123,7 @@ def test_what_the_world_refuses_is_said() -> None:
     [
         (b'{"alert_id": "a1", "role": "watch-officer"}', True),
         (b'{"alert_id": "a1", "role": "watch-officer", "action": "close"}', True),
+        (b'{"alert_id": "a1", "role": "x", "action": "reject", "reason": "a swimmer"}', True),
         (b'{"alert_id": "a2", "role": "watch-officer"}', False),
         (b'{"alert_id": "a1"}', False),
         (b'{"alert_id": "a1", "role": "x", "action": "explode"}', False),

@@ -193,3 +193,42 @@ def test_durations(text: object, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
+
+
+BOARD = """\
+schema_version: 1
+device: post-3
+kind: watch_point
+place: {ring: inner_city, domain: ground, site: gate, post: one}
+broker: {url: "mqtt://127.0.0.1:1883"}
+sources:
+  gnss: {kind: nmea, port: /dev/ttyUSB0}
+  board: {kind: sensor_board, port: /dev/ttyACM0, outputs: [siren, light]}
+rules:
+  panic:
+    kind: switch
+    source: board
+    name: panic_button
+    need_ack: true
+    ack_within: 60s
+    escalate: {repeat: 30s, output: {source: board, name: siren, ttl: 20s}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("need_ack: true", "need_ack: false", "c.yaml:10: rules.panic: ack_within needs need_ack: true"),
+        ("    ack_within: 60s\n", "", "c.yaml:10: rules.panic: escalate needs ack_within: how long somebody has to answer, such as 60s"),
+        ("ack_within: 60s", "ack_within: 0s", "c.yaml:10: rules.panic: ack_within is at least 1s"),
+        ("repeat: 30s", "repeat: 0.1s", "c.yaml:16: rules.panic.escalate.repeat: repeat is at least 1s"),
+        ("{source: board,", "{source: bord,", "c.yaml:16: rules.panic.escalate.output.source: no source 'bord'; did you mean 'board'? known: board"),
+        ("{source: board,", "{source: gnss,", "c.yaml:16: rules.panic.escalate.output.source: gnss lists nothing to switch; write there, say, outputs: [siren]"),
+        ("name: siren", "name: sirene", "c.yaml:16: rules.panic.escalate.output.name: board lists no 'sirene' among its outputs; did you mean 'siren'? known: light, siren"),
+        ("[siren, light]", "[siren, lamp]", "c.yaml:8: sources.board.outputs.1: input should be 'siren', 'light' or 'relay'"),
+    ],
+)  # fmt: skip
+def test_an_escalation_that_cannot_be_is_refused(old: str, new: str, said: str) -> None:
+    parse(BOARD, name="c.yaml", base=Path())
+    assert old in BOARD
+    assert told(BOARD.replace(old, new)) == [said]

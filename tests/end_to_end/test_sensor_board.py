@@ -1,0 +1,172 @@
+"""A press on a noisy line arrives once; what nobody answers sounds the siren; an agent that died leaves none on."""
+
+import asyncio
+import json
+import random
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.topics import ROOT, encode
+from agent.transport import Broker, Connection
+from simulators.trouble import spoil
+from tests.end_to_end.rig import BROKERS, Rig, rig
+
+pytestmark = pytest.mark.end_to_end
+
+CONFIG = """\
+schema_version: 1
+device: rig-1
+kind: watch_point
+place: {{ring: inner_city, domain: ground, site: rig, post: gate}}
+broker: {{url: "{broker}", resend_after: 5s}}
+reporting: {{telemetry_every: 1s, health_every: 5s}}
+sources:
+  board: {{kind: sensor_board, port: "{folder}/board", outputs: [siren, light]}}
+rules:
+  panic:
+    kind: switch
+    source: board
+    name: panic_button
+    need_ack: true
+    ack_within: 2s
+    escalate: {{repeat: 3s, times: 100, output: {{source: board, name: siren, ttl: 20s}}}}
+  tamper: {{kind: switch, source: board, name: tamper, severity: critical}}
+"""
+
+
+async def say(device: Rig, topic: str, **body: Any) -> None:
+    """What a person at the centre says."""
+    connection = Connection(Broker(url=device.broker.url), "desk", None)
+    await connection.open()
+    connection.publish(f"{ROOT}/rig-1/{topic}", encode(body), 1, False)
+    await connection.event(2)
+    connection.close()
+
+
+def raised(device: Rig, rule: str = "panic") -> list[dict[str, Any]]:
+    return [body["alert"] for topic, body in device.heard if topic == "alert" and body["alert"]["rule"] == rule]
+
+
+async def begin(device: Rig) -> None:
+    device.write_config(CONFIG.format(folder=device.folder, broker=device.broker.url))
+    device.start_agent()
+    await device.until(lambda: device.last("status").get("state") == "online", what="online")
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+def test_what_nobody_answers_sounds_the_siren_until_somebody_does(tmp_path: Path, kind: str) -> None:
+    async def scene() -> None:
+        async with rig(tmp_path, kind) as device:
+            await begin(device)
+            device.board.press("panic_button")
+            await device.until(lambda: bool(raised(device)), what="the press")
+            assert raised(device)[0]["severity"] == "warning"
+            device.board.press("panic_button", on=False)
+            await device.until(lambda: device.board.on == {"siren"}, what="the siren")
+            await device.until(
+                lambda: any(alert.get("escalation", 0) >= 2 for alert in raised(device)), what="raised again twice"
+            )
+            again = raised(device)[-1]
+            assert (again["phase"], again["severity"], again["over"]) == ("update", "critical", True)
+            assert "nobody answered for" in again["text"]
+
+            device.end_agent(signal.SIGKILL)
+            killed_s = time.monotonic()
+            await device.until(lambda: not device.board.on, 12, "the siren's end, without an agent")
+            assert time.monotonic() - killed_s < 11
+
+            device.start_agent()
+            await device.until(lambda: device.board.on == {"siren"}, what="the siren again: nobody has answered")
+            await say(device, "alert/ack", alert_id=again["alert_id"], role="watch-officer")
+            await device.until(lambda: not device.board.on, what="silence after the answer")
+            await device.until(lambda: raised(device)[-1]["phase"] == "end", what="the end")
+            assert raised(device)[-1]["acknowledged"]["role"] == "watch-officer"
+            assert {alert["alert_id"] for alert in raised(device)} == {again["alert_id"]}
+            assert device.end_agent() == 0
+
+    asyncio.run(asyncio.wait_for(scene(), 90))
+
+
+def test_a_closed_alert_is_not_told_again_while_the_button_is_stuck_also_over_a_restart(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with rig(tmp_path, BROKERS[-1]) as device:
+            await begin(device)
+            device.board.press("panic_button")
+            await device.until(lambda: bool(raised(device)), what="the press")
+            alert_id = raised(device)[0]["alert_id"]
+            await say(device, "alert/ack", alert_id=alert_id, role="chief", action="reject", reason="a drill")
+            await device.until(lambda: raised(device)[-1]["phase"] == "end", what="the end")
+            assert raised(device)[-1]["reason"] == "rejected by chief: a drill"
+            device.end_agent(signal.SIGKILL)
+            device.start_agent()
+            before = len(device.heard)
+            await device.until(
+                lambda: any(topic == "telemetry/board" for topic, _ in device.heard[before + 20 :]), what="reports"
+            )
+            assert len({alert["alert_id"] for alert in raised(device)}) == 1
+            device.board.press("panic_button", on=False)
+            device.board.press("panic_button")
+            await device.until(lambda: raised(device)[-1]["phase"] == "new", what="the next press")
+            assert raised(device)[-1]["alert_id"] != alert_id
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Path) -> None:
+    def states(device: Rig, number: str) -> list[str]:
+        return [
+            body["state"]
+            for topic, body in device.heard
+            if topic == "command/result" and body.get("command_id") == number
+        ]
+
+    async def scene() -> None:
+        async with rig(tmp_path, BROKERS[-1]) as device:
+            await begin(device)
+            await say(device, "command/output", id="1", source="board", output="light", ttl_s=60)
+            await device.until(lambda: states(device, "1") == ["accepted", "succeeded"], what="light on")
+            assert device.board.on == {"light"}
+            await say(device, "command/output", id="2", source="board", output="light", on=False)
+            await device.until(lambda: states(device, "2") == ["accepted", "succeeded"], what="light off")
+            assert device.board.on == set()
+            await say(device, "command/output", id="3", source="board", output="relay")
+            await device.until(lambda: states(device, "3") == ["rejected"], what="refusal")
+            device.board.deaf = True
+            await say(device, "command/output", id="4", source="board", output="light")
+            await device.until(lambda: states(device, "4") == ["accepted", "failed"], what="failure")
+            await device.until(lambda: "does not answer" in str(device.last("status")), what="the reason")
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_a_press_on_a_noisy_line_arrives_once(tmp_path: Path) -> None:
+    """One byte in a thousand is hit, lost, or has noise before it, both ways."""
+    chance = random.Random(11)
+
+    async def scene() -> None:
+        async with rig(tmp_path, BROKERS[-1]) as device:
+            device.board.trouble = lambda data: spoil(data, chance, flips=1e-3, drops=1e-3, noise=1e-3)
+            await begin(device)
+            for number in range(10):
+                device.board.press("tamper")
+                pressed_s = time.monotonic()
+                await device.until(
+                    lambda number=number: len({alert["alert_id"] for alert in raised(device, "tamper")}) > number,
+                    what=f"press {number}",
+                )
+                print(f"press {number}: {(time.monotonic() - pressed_s) * 1000:.0f} ms to the centre")
+                off = device.board.press("tamper", on=False)
+                await device.until(lambda off=off: off in device.board.acknowledged, what="acknowledgement")
+                await device.until(lambda: raised(device, "tamper")[-1]["phase"] == "end", what="the end")
+            await asyncio.sleep(1)
+            with sqlite3.connect(device.db) as db:
+                rows = db.execute("SELECT body FROM message WHERE topic = 'alert'").fetchall()
+            phases = [json.loads(text)["alert"]["phase"] for (text,) in rows]
+            assert (phases.count("new"), phases.count("end")) == (10, 10)
+
+    asyncio.run(asyncio.wait_for(scene(), 90))
