@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from simulators.board import Firmware
@@ -62,13 +63,17 @@ class Receiver:
 
 
 class Board:
-    """A sensor board on a wire: its firmware, run in real time. ``deaf``: the wire to it leads nowhere."""
+    """A sensor board on a wire: its firmware, run in real time.
+
+    ``deaf``: the wire to it leads nowhere. ``trouble``: what the line does to what is said, both ways.
+    """
 
     def __init__(self, wire: Wire, *, seed: int = 0, boot: int = 1) -> None:
         self._wire = wire
         self._seed = seed
         self.firmware = Firmware(time.monotonic(), seed=seed, boot=boot)
         self.deaf = False
+        self.trouble: Callable[[bytes], bytes] = bytes
 
     @property
     def acknowledged(self) -> set[int]:
@@ -94,7 +99,7 @@ class Board:
 
     async def run(self) -> None:
         while True:
-            received = self._wire.read()
+            received = self.trouble(self._wire.read())
             if said := self.firmware.step(time.monotonic(), b"" if self.deaf else received):
-                self._wire.write(said)
+                self._wire.write(self.trouble(said))
             await asyncio.sleep(0.02)

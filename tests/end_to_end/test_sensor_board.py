@@ -49,7 +49,9 @@ async def say(device: Rig, topic: str, **body: Any) -> None:
 
 
 def raised(device: Rig, rule: str = "panic") -> list[dict[str, Any]]:
-    return [body["alert"] for topic, body in device.heard if topic == "alert" and body["alert"]["rule"] == rule]
+    return [
+        body["alert"] for topic, body in device.heard if topic == "alert" and body["alert"]["rule"] == rule
+    ]
 
 
 async def begin(device: Rig) -> None:
@@ -69,7 +71,8 @@ def test_what_nobody_answers_sounds_the_siren_until_somebody_does(tmp_path: Path
             device.board.press("panic_button", on=False)
             await device.until(lambda: device.board.on == {"siren"}, what="the siren")
             await device.until(
-                lambda: any(alert.get("escalation", 0) >= 2 for alert in raised(device)), what="raised again twice"
+                lambda: any(alert.get("escalation", 0) >= 2 for alert in raised(device)),
+                what="raised again twice",
             )
             again = raised(device)[-1]
             assert (again["phase"], again["severity"], again["over"]) == ("update", "critical", True)
@@ -81,7 +84,9 @@ def test_what_nobody_answers_sounds_the_siren_until_somebody_does(tmp_path: Path
             assert time.monotonic() - killed_s < 11
 
             device.start_agent()
-            await device.until(lambda: device.board.on == {"siren"}, what="the siren again: nobody has answered")
+            await device.until(
+                lambda: device.board.on == {"siren"}, what="the siren again: nobody has answered"
+            )
             await say(device, "alert/ack", alert_id=again["alert_id"], role="watch-officer")
             await device.until(lambda: not device.board.on, what="silence after the answer")
             await device.until(lambda: raised(device)[-1]["phase"] == "end", what="the end")
@@ -92,7 +97,9 @@ def test_what_nobody_answers_sounds_the_siren_until_somebody_does(tmp_path: Path
     asyncio.run(asyncio.wait_for(scene(), 90))
 
 
-def test_a_closed_alert_is_not_told_again_while_the_button_is_stuck_also_over_a_restart(tmp_path: Path) -> None:
+def test_a_closed_alert_is_not_told_again_while_the_button_is_stuck_also_over_a_restart(
+    tmp_path: Path,
+) -> None:
     async def scene() -> None:
         async with rig(tmp_path, BROKERS[-1]) as device:
             await begin(device)
@@ -106,7 +113,8 @@ def test_a_closed_alert_is_not_told_again_while_the_button_is_stuck_also_over_a_
             device.start_agent()
             before = len(device.heard)
             await device.until(
-                lambda: any(topic == "telemetry/board" for topic, _ in device.heard[before + 20 :]), what="reports"
+                lambda: any(topic == "telemetry/board" for topic, _ in device.heard[before + 20 :]),
+                what="reports",
             )
             assert len({alert["alert_id"] for alert in raised(device)}) == 1
             device.board.press("panic_button", on=False)
@@ -156,7 +164,9 @@ def test_a_press_on_a_noisy_line_arrives_once(tmp_path: Path) -> None:
                 device.board.press("tamper")
                 pressed_s = time.monotonic()
                 await device.until(
-                    lambda number=number: len({alert["alert_id"] for alert in raised(device, "tamper")}) > number,
+                    lambda number=number: (
+                        len({alert["alert_id"] for alert in raised(device, "tamper")}) > number
+                    ),
                     what=f"press {number}",
                 )
                 print(f"press {number}: {(time.monotonic() - pressed_s) * 1000:.0f} ms to the centre")
