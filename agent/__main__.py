@@ -70,7 +70,7 @@ def cli() -> None:
 )
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
 def run(config: Path, data: Path | None, log_level: str) -> None:
-    """Run the agent until SIGTERM."""
+    """Run the agent until SIGTERM. Exit code 75: ended on purpose, start it again."""
     import asyncio
 
     from agent.app import run as run_agent
@@ -84,13 +84,15 @@ def run(config: Path, data: Path | None, log_level: str) -> None:
         _say_os_error(error)
         finish(BAD_CONFIG)
     try:
-        asyncio.run(run_agent(config, data))
+        code = asyncio.run(run_agent(config, data))
     except BadConfig as error:
         click.echo(str(error), err=True)
         finish(BAD_CONFIG)
     except OSError as error:
         _say_os_error(error)
         finish(1)
+    else:
+        finish(code)
 
 
 @cli.command()

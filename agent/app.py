@@ -38,6 +38,7 @@ from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.topics import ROOT, Message, Speaker, new_id
 from agent.version import birth_fields
+from agent.vision.capture import MOST_LEFT, START_ME_AGAIN, left_behind
 
 log = structlog.get_logger()
 
@@ -364,10 +365,11 @@ def steps_before(finding: Finding, now_s: float) -> dict[str, float]:
     return steps
 
 
-async def run(config: Path, data: Path | None, root: str = ROOT) -> None:
-    """Runs the agent of the configuration file ``config`` until SIGTERM or SIGINT.
+async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
+    """Runs the agent of the configuration file ``config`` until SIGTERM or SIGINT; gives the exit code.
 
-    BadConfig or OSError before anything runs; after that it keeps going whatever happens.
+    BadConfig or OSError before anything runs; after that it keeps going whatever happens, unless so many
+    native calls hang that only a new process helps (`START_ME_AGAIN`).
     """
     from agent.config import read
 
@@ -379,7 +381,17 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
+        watch = asyncio.ensure_future(end_when_unsound(task))
         with suppress(asyncio.CancelledError):
             await task
+        return START_ME_AGAIN if watch.done() else 0
     finally:
         outbox.close()
+
+
+async def end_when_unsound(task: asyncio.Task[None], every_s: float = 5.0) -> None:
+    """Ends ``task`` cleanly once too many native calls hang, and returns; else it never does."""
+    while left_behind() < MOST_LEFT:  # noqa: ASYNC110  threads that hang set no event
+        await asyncio.sleep(every_s)
+    log.error("restart_on_purpose", hanging_calls=left_behind(), exit_code=START_ME_AGAIN)
+    task.cancel()

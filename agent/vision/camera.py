@@ -4,12 +4,12 @@ knock ─▶ Drain (a thread) ─▶ framing ─▶ Seat ─▶ Pool (threads) �
 """
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 import models
@@ -17,7 +17,7 @@ from agent.durations import Duration
 from agent.observations import SeenObject, Sighting
 from agent.parts import Emit
 from agent.paths import Secret
-from agent.vision.capture import MOST_LEFT, START_ME_AGAIN, Drain, is_file, left_behind
+from agent.vision.capture import MOST_LEFT, Drain, is_file, left_behind
 from agent.vision.coverage import Coverage, Watchfulness
 from agent.vision.framing import Crop, Turn, framing
 from agent.vision.knock import knock
@@ -28,8 +28,6 @@ from agent.vision.pulse import Pulse
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.zones import Zone, zones_of
 from models.detection import Detect, Detection, Frame
-
-log = structlog.get_logger()
 
 
 class Watching(BaseModel):
@@ -87,7 +85,7 @@ class Camera(BaseModel):
 
     @model_validator(mode="after")
     def _login(self) -> Self:
-        if "://" in self.url and "@" in urlsplit(self.url).netloc:
+        if re.match(r"\w+://([^/@]+|[^/@:]+:(?!\d+/)[^@]*)@", self.url):
             raise ValueError("url carries a user or password; use username and password: {file: …}")
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
@@ -96,12 +94,10 @@ class Camera(BaseModel):
     async def run(self, emit: Emit) -> None:
         """Emits a `Sighting` for each frame let through, until the file ends or the camera is gone.
 
-        OSError says in one line why: not there, refused, no frame in time. SystemExit where too many native
-        calls hang: then only a new process helps.
+        OSError says in one line why: not there, refused, no frame in time.
         """
         if left_behind() >= MOST_LEFT:
-            log.error("restart_on_purpose", hanging=left_behind(), exit_code=START_ME_AGAIN)
-            raise SystemExit(START_ME_AGAIN)
+            raise OSError(f"{left_behind()} native calls hang: no more are begun in this process")
         url = self._address()
         if "://" in url:
             await knock(url, self.open_timeout.total_seconds())

@@ -5,6 +5,7 @@ opens and closes it. A native call that hangs can hold up that thread, never the
 counted. OpenCV opens one stream after the other, so `agent.vision.knock` asks each whether it sends, first.
 """
 
+import atexit
 import os
 import re
 import threading
@@ -22,7 +23,17 @@ START_ME_AGAIN = 75
 """The exit code that says so (EX_TEMPFAIL); a service manager restarts it."""
 _FPS, _POS_MSEC = 5, 0  # cv2.CAP_PROP_FPS, cv2.CAP_PROP_POS_MSEC
 
+LAST_WAIT_S = 2.0
+"""A thread that comes back from OpenCV while Python is being torn down takes the whole process with it."""
+
 _left: list[tuple[float, threading.Thread]] = []
+
+
+@atexit.register
+def _see_them_out() -> None:
+    until_s = time.monotonic() + LAST_WAIT_S
+    for _, thread in _left:
+        thread.join(max(0.0, until_s - time.monotonic()))
 
 
 def left_behind(after_s: float = 10.0) -> int:
@@ -33,7 +44,7 @@ def left_behind(after_s: float = 10.0) -> int:
 
 def redacted(url: str) -> str:
     """A URL without what may be secret in it: user, password, query."""
-    return re.sub(r"\?.*", "?…", re.sub(r"//[^/@]*@", "//", url))
+    return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url))  # a password may hold what it should not
 
 
 def is_file(url: str) -> bool:

@@ -144,7 +144,7 @@ class Pool:
             self._seats.append(seat)
             while self._threads < self.size:
                 self._threads += 1
-                threading.Thread(target=self._run, name="look", daemon=True).start()
+                threading.Thread(target=self._run, name="look").start()
 
     def leave(self, seat: Seat) -> None:
         """Its frames are no longer looked at; what is being looked at is forgotten."""

@@ -1,0 +1,269 @@
+"""Cameras that fail in each way that cameras fail: noticed in time, in words, the other one undisturbed."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.app import end_when_unsound
+from agent.observations import CameraState, Sighting
+from agent.vision import capture
+from agent.vision.camera import Camera
+from agent.vision.capture import MOST_LEFT, Drain, left_behind
+
+pytestmark = pytest.mark.end_to_end
+
+Feed = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def jpeg(value: int = 90) -> bytes:
+    import cv2
+
+    good, data = cv2.imencode(".jpg", np.full((120, 160, 3), value, np.uint8))
+    assert good
+    return bytes(data)
+
+
+def part(data: bytes) -> bytes:
+    return b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(data), data)
+
+
+async def well(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(part(jpeg()))
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+async def ends(writer: asyncio.StreamWriter) -> None:
+    for _ in range(20):
+        writer.write(part(jpeg()))
+        await asyncio.sleep(0.02)
+
+
+async def stalls(writer: asyncio.StreamWriter) -> None:
+    await ends(writer)
+    await asyncio.sleep(60)
+
+
+async def slow(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(part(jpeg()))
+        await writer.drain()
+        await asyncio.sleep(0.4)
+
+
+async def corrupt(writer: asyncio.StreamWriter) -> None:
+    await ends(writer)
+    while True:
+        writer.write(part(b"\xff\xd8" + os.urandom(900)))
+        await asyncio.sleep(0.05)
+
+
+async def never_a_picture(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(part(os.urandom(900)))
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def served(feed: Feed) -> AsyncIterator[str]:
+    """The URL of a stream that is fed so."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(
+                b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
+            )
+            await feed(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/c.mjpg"
+    finally:
+        server.close()
+
+
+def camera(url: str, **more: Any) -> Camera:
+    fields = {"url": url, "purpose": "a test", "open_timeout": "2s", "read_timeout": "1s", "fps": 20}
+    return Camera.model_validate(fields | more)
+
+
+FAILS = {
+    "dropped": (ends, "the stream ended|hangs", 5),
+    "hung": (stalls, "no frame for 1 s|stream ended", 8),
+    "corrupt": (corrupt, "no frame for 1 s|can't be decoded|stream ended", 10),
+    "never a picture": (never_a_picture, "no picture can be decoded|no frame", 10),
+}
+
+
+@pytest.mark.parametrize(("feed", "message", "within_s"), FAILS.values(), ids=FAILS.keys())
+def test_a_camera_that_fails_is_noticed_and_the_other_undisturbed(
+    feed: Feed, message: str, within_s: float
+) -> None:
+    async def scene() -> None:
+        async with served(feed) as bad, served(well) as good:
+            told: list[tuple[float, Any]] = []
+
+            def note(value: Any) -> None:
+                told.append((time.monotonic(), value))
+
+            other = asyncio.ensure_future(camera(good).run(note))
+            async with asyncio.timeout(20):
+                while len(told) < 3:
+                    await asyncio.sleep(0.01)
+            began_s = time.monotonic()
+            with pytest.raises(OSError, match=message):
+                await asyncio.wait_for(camera(bad).run(lambda _: None), within_s)
+            at = [began_s, *(at_s for at_s, _ in told if at_s > began_s), time.monotonic()]
+            assert len(at) > 3
+            assert max(np.diff(at)) < 2.0
+            other.cancel()
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_a_slow_camera_is_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.vision.pulse.STATE_EVERY_S", 1.5)
+
+    async def scene() -> list[Any]:
+        told: list[Any] = []
+        async with served(slow) as url:
+            task = asyncio.ensure_future(camera(url, read_timeout="5s").run(told.append))
+            async with asyncio.timeout(20):
+                while not any(isinstance(one, CameraState) and one.trouble for one in told):
+                    await asyncio.sleep(0.05)
+            task.cancel()
+        return told
+
+    states = [one for one in asyncio.run(scene()) if isinstance(one, CameraState)]
+    assert str(states[-1].trouble).startswith("slow: ")
+    assert str(states[-1].trouble).endswith(" frames a second come, 20 are wanted")
+
+
+def test_a_camera_recovers_by_being_run_again() -> None:
+    async def scene() -> None:
+        feeds = iter([ends, well])
+
+        async def feed(writer: asyncio.StreamWriter) -> None:
+            await current(writer)
+
+        async with served(feed) as url:
+            current = next(feeds)
+            with pytest.raises(OSError, match=r"ended|no frame"):
+                await asyncio.wait_for(camera(url).run(lambda _: None), 10)
+            current = next(feeds)
+            told: list[Any] = []
+            task = asyncio.ensure_future(camera(url).run(told.append))
+            async with asyncio.timeout(10):
+                while not any(isinstance(one, Sighting) for one in told):
+                    await asyncio.sleep(0.01)
+            task.cancel()
+
+    asyncio.run(scene())
+
+
+def test_dead_streams_hold_up_nobody() -> None:
+    """OpenCV alone would wait for each of them in turn (docs/decisions/0008)."""
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    async def scene() -> float:
+        server = await asyncio.start_server(mute, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        dead = [f"{scheme}://127.0.0.1:{port}/s" for scheme in ("rtsp", "http")] * 2
+        async with served(well) as good:
+            tasks = [
+                asyncio.ensure_future(camera(url, open_timeout="8s").run(lambda _: None)) for url in dead
+            ]
+            await asyncio.sleep(0.2)
+            told: list[Any] = []
+            began_s = time.monotonic()
+            task = asyncio.ensure_future(camera(good).run(told.append))
+            async with asyncio.timeout(30):
+                while not told:
+                    await asyncio.sleep(0.01)
+            took_s = time.monotonic() - began_s
+            for one in (*tasks, task):
+                one.cancel()
+        server.close()
+        return took_s
+
+    assert asyncio.run(scene()) < 7
+
+
+# Calls that hang for good: a FIFO that nobody writes to is opened for ever.
+
+
+@pytest.fixture
+def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The path of a FIFO; afterwards whoever hangs there is let go."""
+    monkeypatch.setattr(capture, "_left", [])
+    path = tmp_path / "camera"
+    os.mkfifo(path)
+    yield path
+    deadline_s = time.monotonic() + 10
+    while any(thread.name.endswith("/camera") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline_s
+        with suppress(OSError):
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        time.sleep(0.02)
+
+
+def hang(path: Path) -> None:
+    drain = Drain(str(path), lambda *_: None, lambda: None, open_s=0.1, read_s=0.1)
+    with drain:
+        pass
+
+
+def test_a_call_that_hangs_stops_nobody_and_is_counted(hung: Path) -> None:
+    async def scene() -> None:
+        with pytest.raises(TimeoutError, match=r"no answer for 0\.2 s"):
+            await camera(str(hung), open_timeout="100ms", read_timeout="100ms").run(lambda _: None)
+
+    began_s = time.monotonic()
+    asyncio.run(scene())
+    assert time.monotonic() - began_s < 6
+    assert left_behind(0.0) == 1
+    assert left_behind(10.0) == 0
+
+
+def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(MOST_LEFT):
+        hang(hung)
+    monkeypatch.setattr(capture, "_left", [(since_s - 60, thread) for since_s, thread in capture._left])
+    assert left_behind() == MOST_LEFT
+
+    async def scene() -> None:
+        with pytest.raises(OSError, match=f"{MOST_LEFT} native calls hang"):
+            await camera(str(hung)).run(lambda _: None)
+        agent = asyncio.ensure_future(asyncio.sleep(60))
+        await asyncio.wait_for(end_when_unsound(agent), 5)
+        with pytest.raises(asyncio.CancelledError):
+            await agent
+
+    asyncio.run(scene())
+
+
+def test_few_of_them_do_not(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hang(hung)
+    monkeypatch.setattr(capture, "_left", [(since_s - 60, thread) for since_s, thread in capture._left])
+
+    async def scene() -> None:
+        agent = asyncio.ensure_future(asyncio.sleep(60))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(end_when_unsound(agent, 0.01), 0.1)
+        assert not agent.cancelled()
+        agent.cancel()
+
+    asyncio.run(scene())

@@ -1,0 +1,214 @@
+"""The pool: newest frame, longest wait first, budgets, order, and nothing left behind."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.vision.motion import Glance
+from agent.vision.pool import Pool, Seat, Taken
+from models.detection import Detection, Frame
+
+FRAME: Frame = np.zeros((4, 4, 3), np.uint8)
+LOOK, SPARE = Glance("heartbeat"), Glance(None)
+
+
+def numbered(number: int) -> Taken:
+    return Taken(number, float(number), np.full((1, 1, 3), number % 256, np.uint8))
+
+
+class Gated:
+    """A detector that answers when it is let: what it was shown, in order."""
+
+    def __init__(self) -> None:
+        self.shown: list[int] = []
+        self.may = threading.Semaphore(0)
+
+    def __call__(self, frame: Frame) -> tuple[Detection, ...]:
+        self.shown.append(int(frame[0, 0, 0]))
+        assert self.may.acquire(timeout=10)
+        return ()
+
+
+def seat(pool: Pool, detect: Callable[[Frame], Any], every_s: float = 0.0, glance: Any = None) -> Seat:
+    return Seat(pool, glance or (lambda frame, at_s: LOOK), detect, every_s)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+async def all_of(one: Seat, count: int) -> list[int]:
+    found = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            looked = await one.next(1)
+            if looked is not None:
+                found.append(looked.taken.number)
+    return found
+
+
+def test_the_newest_frame_replaces_the_one_before() -> None:
+    async def scene() -> None:
+        detect = Gated()
+        with seat(Pool(1), detect) as one:
+            one.offer(numbered(1))
+            await until(lambda: detect.shown == [1])
+            for number in (2, 3, 4):
+                one.offer(numbered(number))
+            detect.may.release(2)
+            assert await all_of(one, 2) == [1, 4]
+            assert one.taken == 2
+
+    asyncio.run(scene())
+
+
+def test_whose_frame_has_waited_longest_goes_first() -> None:
+    async def scene() -> None:
+        detect = Gated()
+        pool = Pool(1)
+        with seat(pool, detect) as a, seat(pool, detect) as b, seat(pool, detect) as c:
+            a.offer(numbered(1))
+            await until(lambda: detect.shown == [1])
+            b.offer(numbered(20))
+            c.offer(numbered(30))
+            a.offer(numbered(2))
+            b.offer(numbered(21))  # newer, and it does not lose its turn
+            detect.may.release(4)
+            await asyncio.gather(all_of(a, 2), all_of(b, 1), all_of(c, 1))
+        assert detect.shown == [1, 21, 30, 2]
+
+    asyncio.run(scene())
+
+
+def test_two_threads_look_side_by_side_and_the_order_is_kept() -> None:
+    async def scene() -> None:
+        slow = threading.Event()
+
+        def detect(frame: Frame) -> tuple[Detection, ...]:
+            if frame[0, 0, 0] == 1:
+                assert slow.wait(10)
+            return ()
+
+        with seat(Pool(2), detect) as one:
+            one.offer(numbered(1), wait=True)
+            await asyncio.to_thread(one.offer, numbered(2), wait=True)
+            await asyncio.to_thread(one.offer, numbered(3), wait=True)
+            assert await one.next(0.05) is None  # 2 is done, and waits for 1
+            slow.set()
+            assert await all_of(one, 3) == [1, 2, 3]
+
+    asyncio.run(scene())
+
+
+def test_a_budget_holds_and_is_used() -> None:
+    async def scene() -> float:
+        with seat(Pool(2), lambda frame: (), every_s=0.02) as one:
+            began_s = time.monotonic()
+            numbers = iter(range(10_000))
+            stop = threading.Event()
+
+            def camera() -> None:
+                while not stop.wait(0.002):
+                    one.offer(numbered(next(numbers)))
+
+            thread = threading.Thread(target=camera)
+            thread.start()
+            await all_of(one, 12)
+            took_s = time.monotonic() - began_s
+            stop.set()
+            thread.join()
+            assert one.taken < 0.5 * next(numbers)
+            return took_s
+
+    assert asyncio.run(scene()) >= 10 * 0.02
+
+
+def test_a_frame_that_is_spared_comes_back_unseen() -> None:
+    async def scene() -> None:
+        def detect(frame: Frame) -> tuple[Detection, ...]:
+            raise AssertionError("it was to be spared")
+
+        with seat(Pool(1), detect, glance=lambda frame, at_s: SPARE) as one:
+            one.offer(numbered(1))
+            looked = await one.next(5)
+            assert looked is not None
+            assert (looked.taken.number, looked.seen) == (1, None)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("where", ["glance", "detect"])
+def test_what_fails_fails_at_its_camera_alone(where: str) -> None:
+    async def scene() -> None:
+        def bad(*_: object) -> Any:
+            raise ValueError("broken")
+
+        pool = Pool(1)
+        wrong = seat(pool, bad if where == "detect" else Gated(), glance=bad if where == "glance" else None)
+        with wrong, seat(pool, lambda frame: ()) as right:
+            wrong.offer(numbered(1))
+            right.offer(numbered(2))
+            with pytest.raises(ValueError, match="broken"):
+                await wrong.next(5)
+            assert await all_of(right, 1) == [2]
+
+    asyncio.run(scene())
+
+
+def test_threads_begin_with_the_first_and_end_with_the_last() -> None:
+    async def scene() -> None:
+        before = set(threading.enumerate())
+        pool = Pool(3)
+        with seat(pool, lambda frame: ()):
+            with seat(pool, lambda frame: ()):
+                assert len(set(threading.enumerate()) - before) == 3
+            assert len(set(threading.enumerate()) - before) == 3
+        await until(lambda: not set(threading.enumerate()) - before)
+        with seat(pool, lambda frame: ()) as again:
+            again.offer(numbered(7))
+            assert await all_of(again, 1) == [7]
+
+    asyncio.run(scene())
+
+
+def test_who_waits_with_a_frame_is_let_go_when_the_camera_leaves() -> None:
+    async def scene() -> None:
+        detect = Gated()
+        with seat(Pool(1), detect) as one:
+            one.offer(numbered(1))
+            await until(lambda: detect.shown == [1])
+            one.offer(numbered(2), wait=True)
+            waiting = asyncio.ensure_future(asyncio.to_thread(one.offer, numbered(3), wait=True))
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+        await asyncio.wait_for(waiting, 5)
+        detect.may.release()
+
+    asyncio.run(scene())
+
+
+def test_a_detector_is_loaded_once_for_all_and_let_go() -> None:
+    class Card:
+        loads = 0
+
+        def model_dump_json(self) -> str:
+            return "{}"
+
+        def load(self) -> Any:
+            Card.loads += 1
+            return lambda frame: ()
+
+    pool, card = Pool(1), Card()
+    first, second = pool.load(card), pool.load(card)  # type: ignore[arg-type]  # what the pool needs of one
+    assert first is second
+    assert Card.loads == 1
+    del first, second
+    pool.load(card)  # type: ignore[arg-type]
+    assert Card.loads == 2
