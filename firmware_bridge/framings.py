@@ -21,6 +21,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 NMEA_LONGEST = 256
 COBS_LONGEST = 300
+COBS_SHORTEST = 12
+"""With its zero: a header of 8 bytes, a CRC of 2, and COBS's own."""
 VEDIRECT_LONGEST = 1024
 UBX_LONGEST = 4096
 MORE: Literal["more"] = "more"
@@ -140,21 +142,27 @@ def mavlink_ids() -> dict[int, tuple[bytes, int]]:
 
 
 def look_cobs(buffer: bytearray, at: int) -> Place:
-    """A frame ends at the zero ``at``, and that zero is left where it is: it may open the next."""
+    """A frame ends at the zero ``at``, and that zero is left where it is: it may open the next.
+
+    What is no COBS at all stands between zeros of any binary protocol, and is no damaged frame.
+    """
+    from cobs import cobs
+
     start = buffer.rfind(0, max(0, at - COBS_LONGEST), at)
-    return (start, at) if start >= 0 and at - start >= 4 else None
+    if start < 0 or at - start < COBS_SHORTEST:
+        return None
+    try:
+        cobs.decode(buffer[start + 1 : at])
+    except cobs.DecodeError:
+        return None
+    return start, at
 
 
 def check_cobs(frame: bytes) -> bytes | None:
     from cobs import cobs
 
-    try:
-        content = bytes(cobs.decode(frame[1:]))
-    except cobs.DecodeError:
-        return None
-    if len(content) < 3 or binascii.crc_hqx(content, 0) != 0:  # the CRC of all with its CRC is 0
-        return None
-    return content[:-2]
+    content = bytes(cobs.decode(frame[1:]))
+    return None if binascii.crc_hqx(content, 0) else content[:-2]  # the CRC of all with its CRC is 0
 
 
 _BLOCK = (b"\r\nPID\t", b"\r\nH1\t")
