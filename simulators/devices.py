@@ -1,4 +1,4 @@
-"""Hardware at the far end of a wire: a GNSS receiver and a sensor board, by the codecs' own encode."""
+"""Hardware at the far end of a wire, in real time: a GNSS receiver, a sensor board, a drone's radio."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from simulators.board import Firmware
+from simulators.drone import Radio
 from simulators.receiver import FAULTS, Epoch, Protocol, epoch_at
 from simulators.wire import Wire
 
@@ -103,3 +104,22 @@ class Board:
             if said := self.firmware.step(time.monotonic(), b"" if self.deaf else received):
                 self._wire.write(self.trouble(said))
             await asyncio.sleep(0.02)
+
+
+class DroneRadio:
+    """The radio of a ground station on a wire, and the mission of the drone that it hears.
+
+    ``trouble``: what the line does to what is said.
+    """
+
+    def __init__(self, wire: Wire, radio: Radio) -> None:
+        self._wire = wire
+        self.radio = radio
+        self.trouble: Callable[[bytes], bytes] = bytes
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        while True:
+            self._wire.write(self.trouble(self.radio.step(loop.time() - began_s)))
+            await asyncio.sleep(0.05)

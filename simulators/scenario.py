@@ -19,7 +19,8 @@ from agent.supervisor import supervise
 from agent.topics import SIMULATED_ROOT
 from agent.transport import Broker
 from simulators.centre import Centre
-from simulators.devices import Board, Receiver
+from simulators.devices import Board, DroneRadio, Receiver
+from simulators.drone import Radio
 from simulators.scene import Scene, stream
 from simulators.wire import Wire
 
@@ -41,14 +42,15 @@ class Step(Part):
     """At a time, something happens, and after ``for`` it is undone."""
 
     at: Duration
-    unplug: Literal["gnss", "board", "camera"] | None = None
+    unplug: Literal["gnss", "board", "radio", "camera"] | None = None
     press: str | None = None
+    out_of_reach: Literal["drone"] | None = None
     lasts: Duration = Field(alias="for")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.unplug is None) == (self.press is None):
-            raise ValueError("a step does one thing: unplug or press")
+        if sum(thing is not None for thing in (self.unplug, self.press, self.out_of_reach)) != 1:
+            raise ValueError("a step does one thing: unplug, press or out_of_reach")
         return self
 
 
@@ -129,6 +131,8 @@ async def play(
         place = scenario.config["place"]
         receiver = Receiver(gnss, lat=place["lat"], lon=place["lon"], seed=scenario.seed)
         board = Board(line, seed=scenario.seed)
+        air = stack.enter_context(Wire(folder / "radio"))
+        drone = DroneRadio(air, Radio(lat=place["lat"], lon=place["lon"], seed=scenario.seed, loss=0.05))
         centre = Centre(folder / "centre.db", Broker(url=broker_url), SIMULATED_ROOT, take)
         stack.callback(centre.close)
         config = _write_config(scenario, folder, broker_url, camera.url)
@@ -136,7 +140,8 @@ async def play(
             supervise("centre", centre.run, lambda _: None),
             receiver.run(),
             board.run(),
-            _timeline(scenario, {"gnss": gnss, "board": line}, camera, board),
+            drone.run(),
+            _timeline(scenario, {"gnss": gnss, "board": line, "radio": air}, camera, board, drone),
         ]
         tasks = [asyncio.ensure_future(job) for job in jobs]
         await asyncio.wait_for(centre.ready.wait(), 15)
@@ -173,9 +178,12 @@ def missed(scenario: Scenario, heard: Heard) -> list[str]:
     return wrong
 
 
-async def _timeline(scenario: Scenario, wires: dict[str, Wire], camera: Any, board: Board) -> None:
+async def _timeline(
+    scenario: Scenario, wires: dict[str, Wire], camera: Any, board: Board, drone: DroneRadio
+) -> None:
     async def carry_out(step: Step) -> None:
         await asyncio.sleep(step.at.total_seconds())
+        drone.radio.far |= step.out_of_reach is not None
         if step.press is not None:
             board.press(step.press)
         elif step.unplug == "camera":
@@ -183,6 +191,7 @@ async def _timeline(scenario: Scenario, wires: dict[str, Wire], camera: Any, boa
         elif step.unplug is not None:
             wires[step.unplug].unplug()
         await asyncio.sleep(step.lasts.total_seconds())
+        drone.radio.far &= step.out_of_reach is None
         if step.press is not None:
             board.press(step.press, on=False)
         elif step.unplug == "camera":
