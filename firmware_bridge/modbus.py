@@ -9,18 +9,22 @@ to what stands nowhere in it: one request at a time. Source: Modbus over serial 
 
 import math
 from collections import deque
-from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from firmware_bridge import tcp
+from firmware_bridge.line import STATE_EVERY_S, Emit
+from firmware_bridge.patience import FIRST_WORD_S
+from firmware_bridge.port import open_port
 from firmware_bridge.readings import BoardState, LineState, Reading, Switch, Value
 
 ANSWER_WITHIN_S = 0.5
 TRIES = 2
 GAP_S = 0.02
 """Silence before a request, so that slow devices know where it begins."""
+STEP_S = 0.03
 LONGEST = 512
 FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 REFUSALS = {
@@ -132,10 +136,8 @@ class _Poll:
 class Master:
     """Asks for one entry after the other, each round ``every_s`` apart. Pure: time comes in with each call.
 
-    Has the face of an `Ear`: answers in, values out; `BoardState` names the entries that fail, and why.
+    `BoardState` names the entries that fail, and why.
     """
-
-    framings = ("modbus",)
 
     def __init__(self, entries: tuple[Register | Contact, ...], device: int, every_s: float) -> None:
         self._polls = [_Poll(entry, device) for entry in entries]
@@ -173,9 +175,8 @@ class Master:
         self._close(said if isinstance(said, str) else None)
         return [*([] if isinstance(said, str) else [said]), *self._changes()]
 
-    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
-        """The next request, when it is due; nothing can be ``wanted`` of a bus that is only read."""
-        del wanted
+    def ask(self, now_s: float) -> bytes:
+        """The next request, when it is due."""
         self._now_s = now_s
         if self._open is not None:
             if now_s - self._sent_s < ANSWER_WITHIN_S:
@@ -194,10 +195,6 @@ class Master:
     def pause(self) -> list[Value]:
         """What has become known without a word: that a device does not answer."""
         return self._changes()
-
-    def replies(self) -> bytes:
-        """Nothing: it asks, and is not asked."""
-        return b""
 
     def state(self, baud: int | None = None) -> LineState:
         """The counts so far."""
@@ -227,6 +224,70 @@ class Master:
             return []
         self._said = state
         return [state]
+
+
+class Modbus(BaseModel):
+    """Sensors and input modules on an RS-485 bus, or behind ``tcp://host:port`` of a serial server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gives: ClassVar[frozenset[str]] = frozenset({"reading", "switch"})
+    longest_wait_s: ClassVar[float] = 2.0
+
+    kind: Literal["modbus"] = "modbus"
+    port: str = Field(min_length=1)
+    baud: int = Field(default=9600, ge=50, le=4_000_000)
+    parity: Literal["none", "even", "odd"] = "none"
+    device: int = Field(default=1, ge=1, le=247)
+    every_s: float = Field(default=5.0, ge=0.2, le=3600)
+    """Each entry is asked for this often."""
+    registers: tuple[Register, ...] = Field(default=(), max_length=200)
+    contacts: tuple[Contact, ...] = Field(default=(), max_length=200)
+
+    @field_validator("port")
+    @classmethod
+    def _port_can_be(cls, port: str) -> str:
+        if port.startswith("tcp://"):
+            tcp.split(port)
+        elif "://" in port:
+            raise ValueError(f"{port!r} is neither a device, such as /dev/ttyUSB0, nor tcp://host:port")
+        return port
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if not self.registers and not self.contacts:
+            raise ValueError("list what to ask for: registers, contacts, or both")
+        return self
+
+    async def run(self, emit: Emit) -> None:
+        """Asks in rounds until the line is gone, or no device has answered for long (OSError)."""
+        entries: tuple[Register | Contact, ...] = (*self.registers, *self.contacts)
+        master = Master(entries, self.device, self.every_s)
+        patience_s = 2 * self.every_s + FIRST_WORD_S + len(entries) * TRIES * ANSWER_WITHIN_S
+        async with open_port(self.port, self.baud, self.parity) as port:
+
+            def tell(values: list[Value]) -> None:
+                for value in values:
+                    emit(value)
+
+            port.listen(lambda data: tell(master.hear(data)))
+            state_s = good_s = port.heard_s
+            good = 0
+            try:
+                while True:
+                    now_s = await port.gone(within_s=STEP_S)
+                    if asked := master.ask(now_s):
+                        port.write(asked)
+                    tell(master.pause())
+                    if master.good > good:
+                        good, good_s = master.good, now_s
+                    if now_s - good_s > patience_s:
+                        raise TimeoutError(f"{self.port}: no device has answered for {patience_s:.0f} s")
+                    if now_s - state_s >= STATE_EVERY_S:
+                        state_s = now_s
+                        emit(master.state(self.baud))
+            finally:
+                emit(master.state(self.baud))
 
 
 @cache

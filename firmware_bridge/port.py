@@ -63,11 +63,11 @@ class Port(Stream):
 
 
 @asynccontextmanager
-async def open_port(path: str, baud: int | None = None) -> AsyncIterator[Stream]:
+async def open_port(path: str, baud: int | None = None, parity: str = "none") -> AsyncIterator[Stream]:
     """The line at ``path``, a device or a symlink to one, or ``tcp://host:port``; closed on leaving.
 
-    ``baud`` None leaves the speed that the device has. OSError with one clear line: it is not there, no right
-    to open it, or who else holds it.
+    ``baud`` None leaves the speed that the device has; ``parity`` is none, even or odd. OSError with one
+    clear line: it is not there, no right to open it, or who else holds it.
     """
     if path.startswith("tcp://"):
         with await tcp.connect(*tcp.split(path)) as connection:
@@ -77,7 +77,7 @@ async def open_port(path: str, baud: int | None = None) -> AsyncIterator[Stream]
             finally:
                 stream.leave()
         return
-    port = Port(await asyncio.to_thread(_open, path, baud), path)
+    port = Port(await asyncio.to_thread(_open, path, baud, parity), path)
     try:
         yield port
     finally:
@@ -85,7 +85,7 @@ async def open_port(path: str, baud: int | None = None) -> AsyncIterator[Stream]
         await asyncio.to_thread(port.close)
 
 
-def _open(path: str, baud: int | None) -> "Serial":
+def _open(path: str, baud: int | None, parity: str) -> "Serial":
     """Opened, locked and configured. Given up meanwhile, it is closed as garbage."""
     import serial
 
@@ -95,7 +95,9 @@ def _open(path: str, baud: int | None) -> "Serial":
         raise OSError(errno.ENOTTY, f"{path} is no serial device")
     try:
         speed = baud or _speed(path)
-        line = serial.Serial(path, speed, timeout=0, write_timeout=0, exclusive=True)
+        line = serial.Serial(
+            path, speed, parity=parity[0].upper(), timeout=0, write_timeout=0, exclusive=True
+        )
     except (OSError, termios.error, ValueError) as error:
         raise OSError(_reason(path, baud, error)) from error
     with suppress(OSError):  # a pty and some adapters don't know it

@@ -1,19 +1,26 @@
 """Modbus RTU: the master against slaves that answer, refuse, fall silent, stutter; time is injected."""
 
+import asyncio
 import random
 import struct
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+from pymodbus import FramerType
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU, ExceptionResponse, bit_message, register_message
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
 
-from firmware_bridge.modbus import ANSWER_WITHIN_S, TRIES, Contact, Master, Register
-from firmware_bridge.readings import BoardState, Reading, Switch, Value
+from firmware_bridge.modbus import ANSWER_WITHIN_S, TRIES, Contact, Master, Modbus, Register
+from firmware_bridge.readings import BoardState, LineState, Reading, Switch, Value
+from simulators.wire import Wire
 
 TEMPERATURE = Register(quantity="temperature", unit="degC", address=0, scale=0.1)
 LEVEL = Register(quantity="level", unit="m", address=4, table="input", type="float32", device=7)
@@ -63,7 +70,7 @@ class Bus:
         end_s = self.now_s + seconds
         while self.now_s < end_s:
             self.now_s += 0.01
-            asked = self.master.ask(self.now_s, {})
+            asked = self.master.ask(self.now_s)
             if asked:
                 self.requests.append((self.now_s, asked))
                 for byte in self.spoil(self.answer(asked)):
@@ -80,7 +87,7 @@ class Bus:
 
 def test_a_request_is_what_the_manual_shows() -> None:
     """Read holding register 0 of device 1: the frame that every data sheet of a sensor prints."""
-    assert Master((TEMPERATURE,), 1, 5).ask(0, {}) == bytes.fromhex("01 03 00 00 00 01 84 0a")
+    assert Master((TEMPERATURE,), 1, 5).ask(0) == bytes.fromhex("01 03 00 00 00 01 84 0a")
 
 
 NUMBERS = [
@@ -211,10 +218,113 @@ def test_a_damaged_answer_is_asked_for_again_and_never_believed() -> None:
     assert bus.master.state().bad["damaged"] > 100
 
 
+SOURCE: dict[str, Any] = {
+    "every_s": 0.3,
+    "registers": [{"quantity": "temperature", "unit": "degC", "address": 0, "scale": 0.1}],
+    "contacts": [{"name": "door", "address": 3}],
+}
+
+
+async def hear(port: str, enough: Callable[[list[Value]], bool], **more: Any) -> list[Value]:
+    """What the source says, until it is enough."""
+    said: list[Value] = []
+    source = Modbus(port=port, **SOURCE | more)
+    task = asyncio.ensure_future(source.run(said.append))  # type: ignore[arg-type]
+    try:
+        async with asyncio.timeout(10):
+            while not enough(said) and not task.done():
+                await asyncio.sleep(0.02)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+    return said
+
+
+def test_a_bus_behind_a_serial_server_against_the_server_of_pymodbus() -> None:
+    async def scene() -> list[Value]:
+        registers = SimData(0, values=[235, 0, 0], datatype=DataType.REGISTERS)
+        bits = SimData(0, values=[False, False, False, True], datatype=DataType.BITS)
+        device = SimDevice(1, simdata=([bits], [bits], [registers], [registers]))
+        server = ModbusTcpServer(device, framer=FramerType.RTU, address=("127.0.0.1", 0))
+        await server.serve_forever(background=True)
+        try:
+            number = server.transport.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+            return await hear(f"tcp://127.0.0.1:{number}", lambda said: len(said) >= 4)
+        finally:
+            await server.shutdown()
+
+    said = asyncio.run(scene())
+    assert (
+        said[:4]
+        == [Reading(quantity="temperature", value=23.5, unit="degC"), Switch(name="door", on=True)] * 2
+    )
+
+
+def test_a_bus_on_a_serial_line_that_is_unplugged(tmp_path: Path) -> None:
+    async def scene() -> None:
+        bus = Bus(TEMPERATURE)
+        bus.registers, bus.bits = {(1, 0): 215}, {(1, 3): True}
+        with Wire(tmp_path / "bus") as wire:
+
+            async def slave() -> None:
+                heard = bytearray()
+                while True:
+                    heard += wire.read()
+                    if len(heard) >= 8:
+                        wire.write(bus.answer(bytes(heard[:8])))
+                        del heard[:8]
+                    await asyncio.sleep(0.005)
+
+            task = asyncio.ensure_future(slave())
+            said = await hear(str(wire.path), lambda said: len(said) >= 4)
+            assert said[:2] == [
+                Reading(quantity="temperature", value=21.5, unit="degC"),
+                Switch(name="door", on=True),
+            ]
+            assert isinstance(said[-1], LineState)
+            assert said[-1].good["modbus"] >= 4
+            wire.unplug()
+            with pytest.raises(OSError, match="is not there"):
+                await hear(str(wire.path), lambda said: False)
+            task.cancel()
+
+    asyncio.run(scene())
+
+
+def test_a_bus_on_which_nobody_answers_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware_bridge.modbus.FIRST_WORD_S", 0.2)
+
+    async def scene() -> None:
+        silence = pytest.raises(TimeoutError, match=r"no device has answered for \d+ s")
+        with Wire(tmp_path / "bus") as wire, silence:
+            await hear(str(wire.path), lambda said: False, contacts=[])
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"registers": [], "contacts": []}, "list what to ask for: registers, contacts, or both"),
+        ({"port": "udp://x"}, "is neither a device"),
+        ({"port": "tcp://x"}, "is no host and port"),
+        ({"registers": [{"quantity": "x", "unit": "m", "address": 70_000}]}, "less than or equal to 65535"),
+        ({"registers": [{"quantity": "x", "unit": "m", "address": 1, "type": "int8"}]}, "int16"),
+    ],
+)
+def test_what_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Modbus.model_validate({"port": "/dev/ttyUSB0", **SOURCE, **fields})
+
+
 @given(st.lists(st.binary(max_size=40), max_size=5))
 def test_any_bytes_raise_nothing(pieces: list[bytes]) -> None:
     master = Master((TEMPERATURE, DOOR), 1, 1)
     for number, piece in enumerate(pieces):
-        master.ask(float(number), {})
+        master.ask(float(number))
         master.hear(piece)
         master.pause()
