@@ -19,6 +19,7 @@ from rich.table import Table
 HERE = Path(__file__).parent
 PARTS = {
     "serial_lines": "serial codecs on one core",
+    "eight_ports": "eight ports full of NMEA",
     "damaged_frames": "damaged sensor-board frames",
     "keeping": "outbox and link",
     "pipeline": "camera pipeline",

@@ -138,10 +138,10 @@ class NmeaDecoder:
         return self._fixes.close(b"ZDA")
 
     def _gsv(self, fields: Fields) -> list[Value]:
-        seen = number(fields[3], 0, 99) if len(fields) > 3 else None
-        if seen is not None:
+        seen = fields[3] if len(fields) > 3 else b""
+        if seen.isdigit() and len(seen) < 3:
             signal = fields[-1] if len(fields) % 4 == 1 else b""  # since 4.10 each signal is told for itself
-            cn0s = [int(one) for one in fields[7::4] if one.isdigit() and 0 < int(one) < 100]
+            cn0s = [int(one) for one in fields[7::4] if len(one) == 2 and one.isdigit() and one != b"00"]
             self._fixes.sky(fields[0][1:3] + signal, int(seen), fields[2] in (b"1", b"01"), cn0s)
         return []
 
