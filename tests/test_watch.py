@@ -18,7 +18,7 @@ def state(board: Board, device: str = "d") -> str:
     return board._devices[device].state
 
 
-@pytest.mark.parametrize("order", itertools.permutations([OLD_WILL, *NEW_LIFE]), ids=str)
+@pytest.mark.parametrize("order", [*itertools.permutations([OLD_WILL, *NEW_LIFE])], ids=str)
 def test_an_old_connections_will_leaves_a_new_life_online(order: list[tuple[str, dict[str, Any]]]) -> None:
     board = Board(as_json=False)
     for topic, body in order:
