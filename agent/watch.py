@@ -10,6 +10,9 @@ from typing import Any, Self
 STALE_AFTER_S = 150.0
 """A device that said nothing for this long (two and a half health periods) is stale."""
 
+CENTRE = "the centre"
+"""Speaks under the name ``host``, once when it comes and once when it goes: it is never stale."""
+
 
 @dataclass
 class _Device:
@@ -49,6 +52,7 @@ class Board:
         """One message of a device."""
         if self._as_json:
             print(json.dumps({"device": device, "topic": topic, "message": body}), flush=True)
+        device = CENTRE if device == "host" else device
         known = self._devices.setdefault(device, _Device())
         session = body.get("session")
         if isinstance(session, int):
@@ -84,7 +88,8 @@ class Board:
         table = Table("device", "state", "heard", "position", "active alerts", "reasons", "parts")
         for name, device in sorted(self._devices.items()):
             age_s = time.monotonic() - device.heard_s
-            state = "stale" if age_s > STALE_AFTER_S and device.state != "stopped" else device.state
+            lasting = name == CENTRE or device.state == "stopped"
+            state = "stale" if age_s > STALE_AFTER_S and not lasting else device.state
             alerts = "\n".join(f"{alert.get('severity')}: {alert.get('text')}" for alert in device.alerts)
             table.add_row(
                 name,

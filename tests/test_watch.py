@@ -33,6 +33,11 @@ def test_who_comes_late_to_a_retained_old_will_learns_from_the_birth() -> None:
     assert state(board) == "online"
 
 
+def test_the_centre_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    Board(as_json=False).hear("host", "status", {"state": "online"})
+    assert capsys.readouterr().out == "the centre: online\n"
+
+
 def test_the_present_connections_will_counts() -> None:
     board = Board(as_json=False)
     for topic, body in NEW_LIFE:
