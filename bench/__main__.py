@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 PARTS = {
     "serial_lines": "serial codecs on one core",
     "eight_ports": "eight ports full of NMEA",
+    "sniffer": "packets on clean and noisy lines",
     "damaged_frames": "damaged sensor-board frames",
     "keeping": "outbox and link",
     "pipeline": "camera pipeline",

@@ -40,8 +40,8 @@ class Framing(NamedTuple):
     check: Callable[[bytes], bytes | None]
 
 
-_SENTENCE = re.compile(rb"[$!][\x20-\x23\x25-\x29\x2b-\x7e]*\*[0-9A-Fa-f]{2}")
-_CUT_SENTENCE = re.compile(rb"[$!][\x20-\x23\x25-\x29\x2b-\x7e]*(?:\*[0-9A-Fa-f]?)?\Z")
+_SENTENCE = re.compile(rb"[$!][\x20-\x23\x25-\x29\x2b-\x7e]*+\*[0-9A-Fa-f]{2}")
+_CUT_SENTENCE = re.compile(rb"[$!][\x20-\x23\x25-\x29\x2b-\x7e]*+(?:\*[0-9A-Fa-f]?)?\Z")
 
 
 def look_nmea(buffer: bytearray, at: int) -> Place:
