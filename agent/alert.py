@@ -72,6 +72,14 @@ class Alert:
         """Whether it may not end before somebody answers."""
         return self.terms.escalate is not None and self.acknowledged is None
 
+    @property
+    def concerns_others(self) -> bool:
+        """Whether it is told at further brokers too: while it is unanswered, then the answer and the end."""
+        escalate, answer = self.terms.escalate, self.acknowledged
+        if escalate is None or not escalate.fallbacks or not self.escalation:
+            return False
+        return answer is None or answer.at == self.at or self.phase == "end"
+
     def fields(self) -> dict[str, Any]:
         """The ``alert`` object of the message, as CONTRACT.md has it; unknown fields are absent."""
         finding, terms = self.finding, self.terms

@@ -84,6 +84,10 @@ class AlertBook:
                     wanted[output.name] = left_s
         return wanted
 
+    def wanted_elsewhere(self) -> bool:
+        """Whether some alert that was raised again is to be told at further brokers, and has no answer."""
+        return any(alert.concerns_others and alert.unanswered for alert in self.active())
+
     def take(self, terms: Terms, fact: Finding | Over, at: datetime, now_s: float) -> Iterator[Alert]:
         """The alerts to tell for what a rule has just said."""
         where = (terms.rule, fact.key)

@@ -25,6 +25,7 @@ from agent.clock import ClockWatch
 from agent.commands import Commands, Order
 from agent.config import Config
 from agent.deployment import Deployment
+from agent.elsewhere import Elsewhere
 from agent.health import Health, Running
 from agent.judges import Judges, terms_of
 from agent.latency import Latency
@@ -66,6 +67,9 @@ class Agent:
         self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
+        self.elsewhere = Elsewhere(
+            self.speaker, self.heard, self.book.wanted_elsewhere, lambda: self.link.taken
+        )
         self.outputs = Outputs()
         self.commands = Commands(self.command_done, rebirth=self.rebirth, output=self.order)
         self.config: Config | None = None
@@ -113,6 +117,8 @@ class Agent:
     async def apply(self, config: Config) -> None:
         """Runs ``config``: ends what it no longer names, starts what is new or changed, leaves the rest."""
         wanted: dict[str, BaseModel] = {**config.sources, "link": config.broker}
+        if any(rule.escalate and rule.escalate.fallbacks for rule in config.rules.values()):
+            wanted["elsewhere"] = config.broker
         for name, (part, _) in list(self.tasks.items()):
             if wanted.get(name) != part:
                 await self.end_part(name)
@@ -131,14 +137,14 @@ class Agent:
         )
 
     def start_part(self, name: str, part: Any) -> None:
-        if name == "link":
-            run = partial(self.link.run, part)
+        if name in ("link", "elsewhere"):
+            run = partial(self.link.run if name == "link" else self.elsewhere.run, part)
         elif getattr(part, "outputs", ()):
             run = partial(part.run, self.emitter(name), partial(self.wanted, name))
         else:
             run = partial(part.run, self.emitter(name))
         longest_wait_s = getattr(part, "longest_wait_s", LONGEST_WAIT_S)
-        told = self.told(name, speaks=name != "link")
+        told = self.told(name, speaks=name not in ("link", "elsewhere"))
         task = self.group.create_task(supervise(name, run, told, longest_wait_s=longest_wait_s))
         self.tasks[name] = (part, task)
 
@@ -211,6 +217,8 @@ class Agent:
             )
             self.latency.found(message.id, alert.terms.rule, steps, now_s)
             self.inbox.append(message)
+            if alert.concerns_others:
+                self.elsewhere.tell(message)
         if told:
             self.inbox.append(self.active(*now()))
             self.inbox_filled.set()

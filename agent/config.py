@@ -101,6 +101,11 @@ class Config(Section):
                 yield ("rules", name, key), message
             for key, message in self._alarm_of(rule):
                 yield ("rules", name, "escalate", "output", key), message
+            if rule.escalate and rule.escalate.fallbacks and not self.broker.fallbacks:
+                yield (
+                    ("rules", name, "escalate", "fallbacks"),
+                    "needs broker.fallbacks: further brokers' addresses",
+                )
         if (self.place.lat is None) != (self.place.lon is None):
             yield ("place",), "lat and lon go together"
         fit = [name for name, source in self.sources.items() if _may_say(source, "fix")]

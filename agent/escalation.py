@@ -34,6 +34,8 @@ class Escalate(BaseModel):
     severity: Severity = "critical"
     """At least this severe, once it was raised again."""
     output: Alarm | None = None
+    fallbacks: bool = False
+    """Told at broker.fallbacks too."""
 
     @field_validator("repeat")
     @classmethod
@@ -44,7 +46,8 @@ class Escalate(BaseModel):
 
     def after(self, wait: timedelta) -> "Escalation":
         """This, when nobody answered for ``wait``."""
-        return Escalation(wait, self.repeat or wait, self.times, self.severity, self.output)
+        repeat = self.repeat or wait
+        return Escalation(wait, repeat, self.times, self.severity, self.output, self.fallbacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +59,4 @@ class Escalation:
     times: int
     severity: Severity
     output: Alarm | None
+    fallbacks: bool = False

@@ -157,7 +157,7 @@ def _board_troubles(part: _Part, now_s: float) -> Iterator[str]:
     if board.hears is False:
         yield "it does not answer: does the wire to it lead there?"
     if board.failed:
-        yield f"it calls broken: {', '.join(board.failed)}"
+        yield f"failed: {', '.join(board.failed)}"
     if board.refused:
         yield f"it can't switch: {', '.join(board.refused)}"
 

@@ -54,6 +54,8 @@ class Link:
         self._past = certainly_past(outbox.recall(CLOCK))
         self._prefix = (outbox.recall(PREFIX) or b"").decode(errors="replace")
         self._return_after_s = RETURN_AFTER_S
+        self.taken: str | None = None
+        """The address of the broker that it is at."""
         self.last_word: Message | None = None
         """Said before the connection is closed on purpose."""
 
@@ -99,6 +101,7 @@ class Link:
         back = asyncio.ensure_future(self._first_is_back(broker, taken))
         naming = asyncio.ensure_future(self._remember_name())
         try:
+            self.taken = taken.url
             log.info("link_up", broker=taken.url, session=session)
             done, _ = await asyncio.wait([carrying, back], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -115,6 +118,7 @@ class Link:
             naming.cancel()
             await _ended(carrying)
             self._up.clear()
+            self.taken = None
             courier.end()
             connection.close(for_good=for_good)
 

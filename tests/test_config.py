@@ -225,6 +225,7 @@ rules:
         ("{source: board,", "{source: bord,", "c.yaml:16: rules.panic.escalate.output.source: no source 'bord'; did you mean 'board'? known: board"),
         ("{source: board,", "{source: gnss,", "c.yaml:16: rules.panic.escalate.output.source: gnss lists nothing to switch; write there, say, outputs: [siren]"),
         ("name: siren", "name: sirene", "c.yaml:16: rules.panic.escalate.output.name: board lists no 'sirene' among its outputs; did you mean 'siren'? known: light, siren"),
+        ("{repeat: 30s,", "{repeat: 30s, fallbacks: true,", "c.yaml:16: rules.panic.escalate.fallbacks: needs broker.fallbacks: further brokers' addresses"),
         ("[siren, light]", "[siren, lamp]", "c.yaml:8: sources.board.outputs.1: input should be 'siren', 'light' or 'relay'"),
     ],
 )  # fmt: skip

@@ -119,7 +119,7 @@ def test_what_a_board_says_of_itself_is_a_reason() -> None:
     heard(health, (1, FIX), (1, board))
     assert health.reasons(3) == [
         "gnss: it does not answer: does the wire to it lead there?",
-        "gnss: it calls broken: smoke, temperature",
+        "gnss: failed: smoke, temperature",
         "gnss: it can't switch: siren",
     ]
 

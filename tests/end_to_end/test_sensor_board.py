@@ -13,6 +13,7 @@ import pytest
 
 from agent.topics import ROOT, encode
 from agent.transport import Broker, Connection
+from simulators.broker import LocalBroker
 from simulators.trouble import spoil
 from tests.end_to_end.rig import BROKERS, Rig, rig
 
@@ -148,6 +149,53 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
             await say(device, "command/output", id="4", source="board", output="light")
             await device.until(lambda: states(device, "4") == ["accepted", "failed"], what="failure")
             await device.until(lambda: "does not answer" in str(device.last("status")), what="the reason")
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_what_nobody_answers_is_told_at_the_fallback_and_answered_there(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with LocalBroker(BROKERS[-1]) as second:
+            async with rig(tmp_path, BROKERS[-1]) as device:
+                text = CONFIG.format(folder=tmp_path, broker=device.broker.url)
+                text = text.replace("{url:", f'{{fallbacks: ["{second.url}"], url:')
+                device.write_config(text.replace("{repeat:", "{fallbacks: true, repeat:"))
+                there = Connection(Broker(url=second.url), "desk-2", None)
+                await there.open()
+                there.subscribe([f"{ROOT}/+/alert"])
+                device.start_agent()
+                await device.until(lambda: device.last("status").get("state") == "online", what="online")
+                device.board.press("panic_button")
+                copies: list[dict[str, Any]] = []
+
+                async def listen() -> None:
+                    while True:
+                        event = await there.event(1)
+                        if event is not None and event[0] == "message":
+                            copies.append(json.loads(event[1].payload))
+                            there.acknowledge(event[1])
+
+                task = asyncio.ensure_future(listen())
+                await device.until(lambda: bool(copies), what="the alert at the fallback")
+                first = copies[0]
+                assert first["alert"]["escalation"] == 1
+                assert {"id", "device", "session", "epoch", "seq", "at", "clock"} <= set(first)
+                assert first["id"] in {body["id"] for topic, body in device.heard if topic == "alert"}
+                answer = {"alert_id": first["alert"]["alert_id"], "role": "second-desk"}
+                there.publish(f"{ROOT}/rig-1/alert/ack", encode(answer), 1, False)
+                await device.until(
+                    lambda: raised(device)[-1].get("acknowledged", {}).get("role") == "second-desk",
+                    what="answer",
+                )
+                await device.until(lambda: not device.board.on, what="silence")
+                await device.until(
+                    lambda: "acknowledged" in copies[-1]["alert"], what="the answer told there"
+                )
+                device.board.press("panic_button", on=False)
+                await device.until(lambda: copies[-1]["alert"]["phase"] == "end", what="the end told there")
+                assert device.last("status")["state"] == "online"
+                task.cancel()
+                there.close()
 
     asyncio.run(asyncio.wait_for(scene(), 60))
 
