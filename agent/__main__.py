@@ -121,6 +121,38 @@ def schema(mqtt: bool) -> None:
 
 
 @cli.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Path(path_type=Path), help="Write here; a new file named after the device.")
+@click.option("--for", "lasts", help="Stop by itself after this long, such as 10m.")
+def record(config: Path, to: Path | None, lasts: str | None) -> None:
+    """Write what the sources of CONFIG say to a file, for `replay`: no pictures.
+
+    It is not the agent, which must not run meanwhile: nobody is alerted.
+    """
+    from agent.log import set_up_log
+    from agent.record import record_command
+
+    set_up_log("warning")
+    finish(record_command(config, to, lasts))
+
+
+@cli.command()
+@click.argument("recording", type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), help="Other rules than those it was made by.")
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    help="Only what differs from what another configuration (.yaml) makes of it, or an earlier --json.",
+)
+@as_json
+def replay(recording: Path, config: Path | None, compare: Path | None, as_json: bool) -> None:
+    """Put a recording through today's rules, and print the alerts that they make of it."""
+    from agent.replay import replay_command
+
+    finish(replay_command(recording, config, compare, as_json))
+
+
+@cli.command()
 @click.argument("source")
 @click.option("--protocol", default="auto", help="What is spoken there; auto finds out.", show_default=True)
 @click.option("--baud", type=click.IntRange(50, 4_000_000), help="Speed of the line; found out if not given.")

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from agent.health import Health, Running
 from agent.judges import Judges, terms_of
 from agent.latency import Latency
 from agent.link import Link
-from agent.observations import Observation, Tick, Value
+from agent.observations import Observation, Tick, Value, observed
 from agent.outbox import Outbox
 from agent.outputs import Outputs
 from agent.parts import Emit, Finding
@@ -177,9 +177,7 @@ class Agent:
         """What ``name`` calls for each value: it is stamped here, with the time at which it was so."""
 
         def emit(value: Value) -> asyncio.Future[None] | None:
-            at, now_s = now()
-            delay_s = getattr(value, "delay_s", 0.0)
-            self.observe(Observation(name, at - timedelta(seconds=delay_s), now_s - delay_s, value))
+            self.observe(observed(name, value, *now()))
             if not self.inbox:
                 return None
             if self.kept is None:

@@ -1,7 +1,7 @@
 """An observation: who said what, and when. Everything that the rules know comes through here."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -101,3 +101,9 @@ class Observation:
     at: datetime
     mono_s: float
     value: Value
+
+
+def observed(source: str, value: Any, at: datetime, now_s: float) -> Observation:
+    """What ``source`` says now, with the time at which it was so: a frame is older than its sighting."""
+    delay_s = getattr(value, "delay_s", 0.0)
+    return Observation(source, at - timedelta(seconds=delay_s), now_s - delay_s, value)

@@ -1,6 +1,7 @@
 """What a source and a rule are. Parts are told by their shape; each is a frozen model with one method."""
 
 import asyncio
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -149,13 +150,14 @@ def only_while(schedule: Schedule, judge: Judge) -> Judge:
     true beginning. What still is so when they end is over then, and its end says why.
     """
     so: dict[str, Finding] = {}
-    minute, was_open = -1, False
+    minute, was_open, newest_s = -1, False, -math.inf
 
     def judge_in_hours(observation: Observation) -> Iterable[Finding | Over]:
-        nonlocal minute, was_open
+        nonlocal minute, was_open, newest_s
         before, this_minute = was_open, int(observation.at.timestamp() // 60)
-        if this_minute != minute:
+        if this_minute != minute and observation.mono_s > newest_s:  # a frame comes later than it was taken
             minute, was_open = this_minute, schedule.open(observation.at)
+        newest_s = max(newest_s, observation.mono_s)
         if before and not was_open:
             yield from [Over(key, f"outside its hours ({schedule.text})") for key in so]
         for fact in judge(observation):

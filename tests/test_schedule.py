@@ -199,6 +199,20 @@ def test_what_still_is_so_when_the_hours_end_is_over_and_says_why() -> None:
     ]
 
 
+def test_a_frame_that_comes_late_does_not_open_and_close_the_hours() -> None:
+    judge = Echo(schedule=parse_schedule("22:00-06:00")).settled(Surroundings(timezone=CHINA)).begin()
+    script: list[tuple[float, Any]] = [
+        (-5.0, Switch(name="gate", on=True)), (0.1, Tick()), (-0.2, Switch(name="gate", on=True)), (1.0, Tick())
+    ]  # fmt: skip
+    begin = local("2026-11-27 22:00")
+    told = [
+        fact
+        for second, value in script
+        for fact in judge(Observation("board", begin + timedelta(seconds=second), second, value))
+    ]
+    assert [type(fact) for fact in told] == [Finding, Finding]
+
+
 def test_a_rule_without_a_schedule_judges_always() -> None:
     judge = Echo().settled(Surroundings()).begin()
     facts = judge(Observation("board", local("2026-11-27 12:00"), 0.0, Switch(name="gate", on=True)))

@@ -1,0 +1,91 @@
+"""``ringpost record``: what the sources say, to a file, for `replay`. No pictures, no rules, no broker."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import click
+
+from agent.config import Config, read
+from agent.durations import parse_duration
+from agent.observations import SelfReport, Tick, Value, observed
+from agent.recording import TICK_S, Header, line_of
+from agent.replay import words
+from agent.supervisor import LONGEST_WAIT_S, supervise
+from agent.yamlfile import BadConfig
+
+BAD_CONFIG = 78
+
+
+def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
+    """Runs the sources of a configuration, without rules or broker, and writes what they say."""
+    try:
+        limit_s = parse_duration(lasts).total_seconds() if lasts else None
+        its = read(config)
+        path = to or Path(f"{its.device}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
+        with open(path, "xb", opener=_private) as file:
+            header = Header(device=its.device, config=config.resolve(), at=datetime.now(UTC))
+            file.write(header.model_dump_json().encode() + b"\n")
+            tally = asyncio.run(record(its, file.write, limit_s))
+    except BadConfig as error:
+        click.echo(str(error), err=True)
+        return BAD_CONFIG
+    except FileExistsError:
+        click.echo(f"record: {path} is already there; name another with --to", err=True)
+        return 1
+    except (OSError, ValueError) as error:
+        click.echo(f"record: {words(error)}", err=True)
+        return 1
+    said = ", ".join(f"{number} of {name}" for name, number in sorted(tally.items())) or "nothing"
+    click.echo(f"record: {said} written to {path}; ringpost replay {path} plays it", err=True)
+    silent = [name for name in its.sources if not tally[name]]
+    if silent:
+        click.echo(f"record: nothing came of {', '.join(silent)}", err=True)
+    return 1 if silent else 0
+
+
+async def record(config: Config, write: Callable[[bytes], object], limit_s: float | None) -> Counter[str]:
+    """Writes each observation as a line until it is interrupted; how many came of each source."""
+    tally: Counter[str] = Counter()
+
+    def emitter(name: str) -> Callable[[Value], None]:
+        def emit(value: Value) -> None:
+            write(line_of(observed(name, value, datetime.now(UTC), time.monotonic())) + b"\n")
+            tally[name] += not isinstance(value, SelfReport)
+
+        return emit
+
+    async def let_time_pass() -> None:
+        tick = emitter("clock")
+        while True:
+            tick(Tick())
+            await asyncio.sleep(TICK_S)
+
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, done.set)
+    tasks = [asyncio.ensure_future(let_time_pass())]
+    for name, source in config.sources.items():
+        run = partial(source.run, emitter(name))
+        wait_s = getattr(source, "longest_wait_s", LONGEST_WAIT_S)
+        tasks.append(asyncio.ensure_future(supervise(name, run, lambda _: None, longest_wait_s=wait_s)))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(done.wait(), limit_s)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    del tally["clock"]
+    return tally
+
+
+def _private(path: str, flags: int) -> int:
+    """Where patrols are is not for everybody's eyes."""
+    return os.open(path, flags, 0o600)
