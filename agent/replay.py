@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from agent.alerts import Alert
+from agent.alert import Alert
 from agent.config import Config, read
 from agent.judges import Judges
 from agent.observations import Observation, Sighting
