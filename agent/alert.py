@@ -90,7 +90,7 @@ class Alert:
             "rule": terms.rule,
             "severity": self.severity,
             "text": self.text,
-            ("camera" if finding.zone else "source"): finding.source,
+            ("camera" if finding.zone or finding.box else "source"): finding.source,
             "zone": finding.zone,
             "label": finding.label,
             "count": finding.count,

@@ -155,7 +155,7 @@ def only_while(schedule: Schedule, judge: Judge) -> Judge:
     def judge_in_hours(observation: Observation) -> Iterable[Finding | Over]:
         nonlocal minute, was_open, newest_s
         before, this_minute = was_open, int(observation.at.timestamp() // 60)
-        if this_minute != minute and observation.mono_s > newest_s:  # a frame comes later than it was taken
+        if this_minute != minute and observation.mono_s >= newest_s:  # a frame comes later than it was taken
             minute, was_open = this_minute, schedule.open(observation.at)
         newest_s = max(newest_s, observation.mono_s)
         if before and not was_open:
