@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import click
 
 from agent.topics import encode, stamp
-from firmware_bridge import protocols
+from firmware_bridge import kinds, protocols
 from firmware_bridge.line import Decoder, Ear, SerialLine
 from firmware_bridge.readings import LineState, Value
 
@@ -76,9 +76,17 @@ class Anything(SerialLine):
         return tuple(decoder for name in self.names for decoder in protocols()[name]())
 
 
+def usual_baud(names: list[str]) -> int | None:
+    """The speed of a protocol that has one, such as a radio's; None where it is to be found out."""
+    baud = kinds()[names[0]].model_fields["baud"].default if len(names) == 1 else None
+    return int(baud) if baud is not None else None
+
+
 async def _read_device(source: str, names: list[str], baud: int | None, as_json: bool) -> LineState:
     """Reads a live line until it is gone (OSError) or interrupted."""
-    line = Anything(port=source, baud=baud, names=tuple(names), silent_after_s=WARN_AFTER_S)
+    line = Anything(
+        port=source, baud=baud or usual_baud(names), names=tuple(names), silent_after_s=WARN_AFTER_S
+    )
     state = LineState()
 
     def emit(value: Value) -> None:

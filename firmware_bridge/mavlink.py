@@ -40,6 +40,20 @@ class _Link:
     lost: int = 0
 
 
+@dataclass(slots=True)
+class _Text:
+    """A text whose pieces still come; they may be cut inside a letter."""
+
+    number: int
+    severity: TextSeverity
+    said: bytes = b""
+    pieces: int = 0
+
+    def told(self, source: tuple[int, int]) -> StatusText:
+        text = "".join(one for one in self.said.decode("utf-8", "replace") if one.isprintable())
+        return StatusText(system=source[0], component=source[1], severity=self.severity, text=text)
+
+
 class MavlinkDecoder:
     """A `Drone` at each heartbeat and each position, ``lost`` once nothing came of it for ``lost_after_s``.
 
@@ -60,7 +74,7 @@ class MavlinkDecoder:
         self._lost_after_s, self._clock = lost_after_s, clock
         self._links: dict[tuple[int, int], _Link] = {}
         self._vehicles: dict[int, Vehicle] = {}
-        self._texts: dict[tuple[int, int], tuple[int, int, StatusText]] = {}  # its id, the next piece, so far
+        self._texts: dict[tuple[int, int], _Text] = {}
 
     def feed(self, frame: bytes) -> list[Value]:
         """What a frame says; a vehicle that fell silent is told in between."""
@@ -76,7 +90,7 @@ class MavlinkDecoder:
 
     def pause(self) -> list[Value]:
         """Texts that may have gone on, and vehicles that fell silent."""
-        texts: list[Value] = [text for _, _, text in self._texts.values()]
+        texts: list[Value] = [text.told(source) for source, text in self._texts.items()]
         self._texts.clear()
         return texts + self._fallen_silent()
 
@@ -158,27 +172,20 @@ class MavlinkDecoder:
     def _text(self, message: Any) -> list[Value]:
         """A text in one piece, or one of which all pieces are there; what lacks a piece says so by '…'."""
         source = (message.get_srcSystem(), message.get_srcComponent())
-        raw = message._text_raw.split(b"\0")[0]
-        piece = "".join(one for one in raw.decode("utf-8", "replace") if one.isprintable())
+        piece = message._text_raw.split(b"\0")[0]
+        more = message.id and len(piece) == TEXT_LONGEST
         values: list[Value] = []
-        number, expected, before = self._texts.pop(source, (0, 0, None))
-        if before is not None and (number != message.id or message.chunk_seq < expected):
-            values.append(before)
-            before = None
-        if before is None:
-            expected = 0
-        if message.chunk_seq != expected:
-            piece = "…" + piece
-        text = StatusText(
-            system=source[0],
-            component=source[1],
-            severity=SEVERITIES[min(message.severity, 7)],
-            text=piece if before is None else before.text + piece,
-        )
-        if message.id and len(raw) == TEXT_LONGEST:
-            self._texts[source] = (message.id, message.chunk_seq + 1, text)
-            return values
-        return [*values, text]
+        held = self._texts.pop(source, None)
+        if held is not None and (held.number != message.id or message.chunk_seq < held.pieces):
+            values.append(held.told(source))
+            held = None
+        text = held or _Text(message.id, SEVERITIES[min(message.severity, 7)])
+        text.said += piece if message.chunk_seq == text.pieces else "…".encode() + piece
+        text.pieces = message.chunk_seq + 1
+        if not more:
+            return [*values, text.told(source)]
+        self._texts[source] = text
+        return values
 
 
 def _radio(message: Any) -> list[Value]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.read import usual_baud
 from firmware_bridge.ear import Ear
 from firmware_bridge.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.readings import Capture, Drone, Reading, StatusText
@@ -280,15 +281,18 @@ def test_pictures() -> None:
     assert values[2] == Capture(system=1, number=20)
 
 
-def text(message: str, number: int = 0, piece: int = 0, severity: int = 4) -> bytes:
-    return drone("statustext", severity, message.encode(), number, piece)
+def text(message: str | bytes, number: int = 0, piece: int = 0, severity: int = 4) -> bytes:
+    said = message.encode() if isinstance(message, str) else message
+    return drone("statustext", severity, said, number, piece)
 
 
 LONG = "PreArm: " + "Compass 2 is not calibrated, " * 4
+CHINESE = ("电池电量低" * 5).encode()
 # frames, and the texts that are told
 TEXTS = [
     ("one", [text("PreArm: GPS 1: Bad fix")], ["PreArm: GPS 1: Bad fix"]),
     ("in Chinese", [text("电量低")], ["电量低"]),
+    ("cut inside a letter", [text(CHINESE[:50], 3), text(CHINESE[50:], 3, 1)], [CHINESE.decode()]),
     ("with what is not to be printed", [text("bad\x07\x1b[2J")], ["bad[2J"]),
     ("in three pieces", [text(LONG[:50], 3), text(LONG[50:100], 3, 1), text(LONG[100:], 3, 2)], [LONG]),
     ("a piece lacks", [text(LONG[:50], 3), text(LONG[100:], 3, 2)], [LONG[:50] + "…" + LONG[100:]]),
@@ -443,7 +447,8 @@ def test_it_only_listens_at_the_usual_rate() -> None:
     hear([drone.heartbeat(), drone("ping", 0, 0, 0, 0), drone("param_request_list", 0, 0)], decoder)
     assert decoder.replies() == b""
     assert not hasattr(decoder, "ask")
-    assert Mavlink(port="/dev/ttyUSB0").baud == 57600
+    assert Mavlink(port="/dev/ttyUSB0").baud == usual_baud(["mavlink"]) == 57600
+    assert usual_baud(["nmea"]) is usual_baud(["mavlink", "nmea"]) is None
 
 
 NAMES = ["heartbeat", "global_position_int", "gps_raw_int", "attitude", "sys_status", "battery_status",
