@@ -6,7 +6,7 @@
        07 PVT      all of it in one message
        02 POSLLH   position: no fix unless 03 STATUS or 06 SOL (earth-centred position) of the epoch says so
        04 DOP   12 VELNED   20 TIMEGPS   21 TIMEUTC   30 SVINFO   35 SAT   61 EOE, the epoch's end
-    0A MON and 27 SEC   see surroundings.py
+    0A MON and 27 SEC   see notices.py
 
 Source: u-blox M8 and F9 interface descriptions, gpsd's regression logs; pyubx2 checks it in the tests.
 """
@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
-from firmware_bridge import surroundings
+from firmware_bridge import notices
 from firmware_bridge.epoch import NOT_BEFORE, Cycle, Position, Satellite, from_earth_centre, unroll
 from firmware_bridge.line import Decoder, SerialLine
 from firmware_bridge.nmea import NmeaDecoder
+from firmware_bridge.notices import Notices
 from firmware_bridge.readings import Fix, GnssState, Value
-from firmware_bridge.surroundings import Surroundings
 
 NAV = 0x01
 POSLLH, STATUS, DOP, SOL, PVT, VELNED, TIMEGPS, TIMEUTC, SVINFO, SAT, EOE = (
@@ -64,7 +64,7 @@ class UbxDecoder:
         self._epoch: _Epoch | None = None
         self._cycle = Cycle()
         self._leap_s = LEAP_S
-        self._surroundings = Surroundings()
+        self._notices = Notices()
         self._takes: dict[tuple[int, int], tuple[int, Callable[[_Epoch, bytes], None]]] = {
             (NAV, PVT): (84, self._pvt), (NAV, POSLLH): (28, self._posllh), (NAV, SOL): (52, self._sol),
             (NAV, STATUS): (16, self._status), (NAV, DOP): (18, self._dop), (NAV, VELNED): (36, self._velned),
@@ -78,8 +78,8 @@ class UbxDecoder:
         if len(frame) < 8:
             return []
         kind, payload = (frame[2], frame[3]), frame[6:-2]
-        if kind in surroundings.KINDS:
-            self._surroundings.notice(kind, payload)
+        if kind in notices.KINDS:
+            self._notices.notice(kind, payload)
             return []
         if kind not in self._takes:
             return []
@@ -103,7 +103,7 @@ class UbxDecoder:
     def pause(self) -> list[Value]:
         """The line fell quiet, or ended: the fix of the epoch so far, once."""
         if self._epoch is None or self._epoch.told:
-            return self._surroundings.told()
+            return self._notices.told()
         self._cycle.ended()
         return self._tell(self._epoch)
 
@@ -114,18 +114,18 @@ class UbxDecoder:
     def _tell(self, epoch: _Epoch) -> list[Value]:
         epoch.told = True
         if not epoch.judged:
-            return self._surroundings.told()
+            return self._notices.told()
         moment, weeks = epoch.time or self._gps_time(epoch), None
         if moment is not None:
             moment, weeks = unroll(moment, self._not_before)
         sky = {key: epoch.known[key] for key in ("satellites_seen", "cn0_dbhz") if key in epoch.known}
         if epoch.refused or epoch.mode is None or epoch.position is None:
-            return [Fix(mode="none", time=moment, rollover_weeks=weeks, **sky), *self._surroundings.told()]
+            return [Fix(mode="none", time=moment, rollover_weeks=weeks, **sky), *self._notices.told()]
         lat, lon = epoch.position
         known = epoch.known if epoch.mode == "3d" else epoch.known | {"alt_m": None}
         return [
             Fix(mode=epoch.mode, lat=lat, lon=lon, time=moment, rollover_weeks=weeks, **known),
-            *self._surroundings.told(),
+            *self._notices.told(),
         ]
 
     # The messages.
@@ -148,7 +148,7 @@ class UbxDecoder:
 
     def _status(self, epoch: _Epoch, payload: bytes) -> None:
         _judge(epoch, payload[4], payload[5])
-        self._surroundings.note(spoofing=payload[7] >> 3 & 3)
+        self._notices.note(spoofing=payload[7] >> 3 & 3)
 
     def _sol(self, epoch: _Epoch, payload: bytes) -> None:
         flags = payload[11]
@@ -277,7 +277,7 @@ def encode(fix: Fix, sky: tuple[Satellite, ...] = (), state: GnssState | None = 
         )  # fmt: skip
         frames.append(frame(SAT, struct.pack("<IBBH", tow_ms, 1, len(sky), 0) + entries))
     if state is not None:
-        frames += [frame(kind, payload, family) for family, kind, payload in surroundings.encode(state)]
+        frames += [frame(kind, payload, family) for family, kind, payload in notices.encode(state)]
     return b"".join([*frames, frame(EOE, struct.pack("<I", tow_ms))])
 
 

@@ -21,6 +21,7 @@ from agent.transport import Broker
 from simulators.centre import Centre
 from simulators.devices import Board, DroneRadio, Receiver
 from simulators.drone import Radio
+from simulators.receiver import FAULTS
 from simulators.scene import Scene, stream
 from simulators.wire import Wire
 
@@ -45,26 +46,40 @@ class Step(Part):
     unplug: Literal["gnss", "board", "radio", "camera"] | None = None
     press: str | None = None
     out_of_reach: Literal["drone"] | None = None
+    receiver: str | None = None
+    """One of `simulators.receiver.FAULTS`, of the receiver on the wire ``gnss``."""
     lasts: Duration = Field(alias="for")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(thing is not None for thing in (self.unplug, self.press, self.out_of_reach)) != 1:
-            raise ValueError("a step does one thing: unplug, press or out_of_reach")
+        things = (self.unplug, self.press, self.out_of_reach, self.receiver)
+        if sum(thing is not None for thing in things) != 1:
+            raise ValueError("a step does one thing: unplug, press, out_of_reach or receiver")
+        if self.receiver is not None and self.receiver not in FAULTS:
+            raise ValueError(f"no receiver fails by {self.receiver!r}; known: {', '.join(FAULTS)}")
         return self
 
 
 class Expectation(Part):
-    """An alert's phases in order, or at least one message of a topic."""
+    """An alert's phases in order, or at least one message of a topic ``having`` these fields."""
 
     rule: str | None = None
     topic: str = "alert"
+    having: dict[str, Any] = Field(default_factory=dict)
     phases: tuple[str, ...] = ("new",)
     within: Duration | None = None
 
 
 class Never(Part):
     rule: str
+
+
+class Start(Part):
+    """Where a boat is at first; a post is at its place."""
+
+    lat: float
+    lon: float
+    speed_mps: float = 0.0
 
 
 class Scenario(Part):
@@ -74,10 +89,23 @@ class Scenario(Part):
     seed: int = 0
     duration: Duration
     scene: SceneTimes
+    start: Start | None = None
     timeline: tuple[Step, ...] = ()
     expect: tuple[Expectation, ...]
     never: tuple[Never, ...] = ()
     config: dict[str, Any]
+
+    def starts(self) -> Start:
+        """Where the device is at first. ValueError where nobody says it."""
+        place = self.config["place"]
+        if self.start is None and "lat" not in place:
+            raise ValueError(f"{self.name}: its place has no lat and lon, so that it needs a start")
+        return self.start or Start(lat=place["lat"], lon=place["lon"])
+
+    def speaks(self, source: str) -> str | None:
+        """The kind of a source, as the agent is told."""
+        kind: str | None = self.config.get("sources", {}).get(source, {}).get("kind")
+        return kind
 
 
 @dataclass
@@ -128,20 +156,29 @@ async def play(
         times = scenario.scene
         scene = Scene(times.comes.total_seconds(), times.leaves.total_seconds(), scenario.seed)
         camera = await stack.enter_async_context(stream(scene))
-        place = scenario.config["place"]
-        receiver = Receiver(gnss, lat=place["lat"], lon=place["lon"], seed=scenario.seed)
+        start = scenario.starts()
+        spare = stack.enter_context(Wire(folder / "spare"))
+        receivers = [
+            Receiver(
+                wire, lat=start.lat, lon=start.lon, seed=scenario.seed + number, speed_mps=start.speed_mps,
+                protocol="ubx" if scenario.speaks(name) == "ubx" else "nmea",
+            )
+            for number, (name, wire) in enumerate({"gnss": gnss, "spare": spare}.items())
+        ]  # fmt: skip
         board = Board(line, seed=scenario.seed)
         air = stack.enter_context(Wire(folder / "radio"))
-        drone = DroneRadio(air, Radio(lat=place["lat"], lon=place["lon"], seed=scenario.seed, loss=0.05))
+        drone = DroneRadio(air, Radio(lat=start.lat, lon=start.lon, seed=scenario.seed, loss=0.05))
         centre = Centre(folder / "centre.db", Broker(url=broker_url), SIMULATED_ROOT, take)
         stack.callback(centre.close)
         config = _write_config(scenario, folder, broker_url, camera.url)
         jobs = [
             supervise("centre", centre.run, lambda _: None),
-            receiver.run(),
+            *(receiver.run() for receiver in receivers),
             board.run(),
             drone.run(),
-            _timeline(scenario, {"gnss": gnss, "board": line, "radio": air}, camera, board, drone),
+            _timeline(
+                scenario, {"gnss": gnss, "board": line, "radio": air}, camera, board, drone, receivers[0]
+            ),
         ]
         tasks = [asyncio.ensure_future(job) for job in jobs]
         await asyncio.wait_for(centre.ready.wait(), 15)
@@ -165,8 +202,13 @@ def missed(scenario: Scenario, heard: Heard) -> list[str]:
     for wanted in scenario.expect:
         limit_s = (wanted.within or scenario.duration).total_seconds() + 5
         if wanted.rule is None:
-            if not any(topic == wanted.topic for _, topic, _ in heard.messages):
-                wrong.append(f"no message on {wanted.topic}")
+            if not any(
+                topic == wanted.topic and wanted.having.items() <= body.items() and second <= limit_s
+                for second, topic, body in heard.messages
+            ):
+                wrong.append(
+                    f"no message on {wanted.topic} within {limit_s:g} s {wanted.having or ''}".strip()
+                )
             continue
         rest = iter(phase for second, phase in heard.phases(wanted.rule) if second <= limit_s)
         lacking = [phase for phase in wanted.phases if phase not in rest]
@@ -179,12 +221,19 @@ def missed(scenario: Scenario, heard: Heard) -> list[str]:
 
 
 async def _timeline(
-    scenario: Scenario, wires: dict[str, Wire], camera: Any, board: Board, drone: DroneRadio
+    scenario: Scenario,
+    wires: dict[str, Wire],
+    camera: Any,
+    board: Board,
+    drone: DroneRadio,
+    receiver: Receiver,
 ) -> None:
     async def carry_out(step: Step) -> None:
         await asyncio.sleep(step.at.total_seconds())
         drone.radio.far |= step.out_of_reach is not None
-        if step.press is not None:
+        if step.receiver is not None:
+            receiver.fail(step.receiver)
+        elif step.press is not None:
             board.press(step.press)
         elif step.unplug == "camera":
             await camera.cut()
@@ -192,7 +241,9 @@ async def _timeline(
             wires[step.unplug].unplug()
         await asyncio.sleep(step.lasts.total_seconds())
         drone.radio.far &= step.out_of_reach is None
-        if step.press is not None:
+        if step.receiver is not None:
+            receiver.heal()
+        elif step.press is not None:
             board.press(step.press, on=False)
         elif step.unplug == "camera":
             await camera.restore()

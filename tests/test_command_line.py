@@ -91,7 +91,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a centre's database": (["centre", "--db", "/dev/null/c.db", "--broker", NOWHERE], 1, "/dev/null"),
     "a demo's broker": (["demo", "--broker", "here"], 2, "no broker's address"),
     "a demo's duration": (["demo", "--headless", "--duration", "long"], 2, "'long' is not a duration"),
-    "an unknown scenario": (["simulate", "nope"], 2, "known: bridge_rescue"),
+    "an unknown scenario": (["simulate", "nope"], 2, "bridge_rescue"),
 }  # fmt: skip
 
 

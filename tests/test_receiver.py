@@ -20,6 +20,7 @@ from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.ubx import Ubx, UbxDecoder
 from simulators.devices import Receiver
 from simulators.receiver import FAULTS, JUMP_M, Protocol, epoch_at, sky_at
+from simulators.scenario import Heard, Step, find_scenario, missed
 from simulators.wire import Wire
 from tests.plausible import can_be
 from tests.test_whereabouts import CONFIG
@@ -200,3 +201,26 @@ def test_on_a_wire(protocol: Protocol, tmp_path: Path) -> None:
 def test_a_fault_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
     with Wire(tmp_path / "gnss") as wire, pytest.raises(ValueError, match="no fault 'rain'; known: silence"):
         Receiver(wire, lat=0, lon=0).fail("rain")
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ({"receiver": "rain"}, "no receiver fails by 'rain'; known: silence"),
+        ({"receiver": "jam", "press": "panic_button"}, "a step does one thing"),
+    ],
+)
+def test_a_scenario_says_what_it_does_not_know(step: dict[str, str], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        Step.model_validate({"at": "1s", "for": "1s", **step})
+
+
+def test_a_message_is_expected_with_its_fields() -> None:
+    scenario = find_scenario("boat_jammed")
+    spare = {"source": "spare", "switched_from": "gnss", "trust": "good"}
+    heard = Heard([(20.0, "position", spare)])
+    wrong = missed(scenario, heard)
+    assert len(wrong) == 4
+    assert not any("spare'" in one and "switched_from': 'gnss" in one for one in wrong)
+    assert scenario.starts().speed_mps == 6
+    assert find_scenario("bridge_rescue").starts().lat == 32.1162

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.config import BadConfig, parse
 from agent.observations import Observation
@@ -251,3 +253,42 @@ def test_a_device_without_a_receiver_knows_nothing() -> None:
     assert deck.where.position(5.0) is None
     assert deck.where.place(5.0) is None
     assert deck.where.troubles(5.0) == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["main", "spare", "third"]),
+            st.floats(0, 40),
+            st.one_of(
+                st.just(NO_FIX),
+                st.builds(
+                    fix,
+                    st.floats(-5000, 5000),
+                    hdop=st.one_of(st.none(), st.floats(0, 99)),
+                    error_m=st.one_of(st.none(), st.floats(0, 500)),
+                    satellites=st.one_of(st.none(), st.integers(0, 30)),
+                ),
+            ),
+        ),
+        max_size=40,
+    )
+)
+def test_whatever_receivers_say_a_position_is_one_that_was_said_and_no_younger(
+    said: list[tuple[str, float, Fix]],
+) -> None:
+    deck = Deck()
+    when: dict[float, float] = {}
+    for source, wait_s, one in said:
+        deck.now_s += wait_s
+        if one.lat is not None:
+            when[one.lat] = deck.now_s
+        deck.hear(one, source)
+        position, place = deck.where.position(deck.now_s), deck.where.place(deck.now_s)
+        deck.where.troubles(deck.now_s)
+        deck.where.receivers(deck.now_s)
+        if position is not None and position.get("lat") is not None:
+            assert position["age_s"] >= round(deck.now_s - when[position["lat"]], 1)
+            assert position["trust"] in ("good", "low", "old")
+        if place is not None:
+            assert place["lat"] in when

@@ -19,7 +19,7 @@ SPOOFING = (None, "none", "indicated", "affirmed")
 ANTENNA = (None, None, "ok", "short", "open")
 
 
-class Surroundings:
+class Notices:
     """Collects what is noticed in an epoch; of several bands and messages the worst."""
 
     def __init__(self) -> None:
