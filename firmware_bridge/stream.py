@@ -1,8 +1,9 @@
 """Bytes to and from an open descriptor, on the loop: a serial device, a pty or a socket.
 
 Reading costs little however the bytes come. The first after a silence is taken at once; then the descriptor
-rests for up to `REST_S`, so that a busy line is read a hundred times a second and not for each byte, and all
-lines of a loop at the same instants.
+rests, twice as long each time that something came again, so that a packet is in hand within `REST_S` of its
+last byte, a line that never falls silent within `LONGEST_REST_S`. All lines of a loop are read at the same
+instants.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 READ_SIZE = 4096
 REST_S = 0.01
+LONGEST_REST_S = 0.04
 QUEUE_BYTES = 4096
 """A stuck line keeps so much waiting; more is refused,"""
 QUEUE_S = 3.0
@@ -28,6 +30,7 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._resting: asyncio.TimerHandle | None = None
+        self._rest_s = REST_S
         self.heard_s = self._loop.time()
         """When the last byte came, or the line was opened."""
         self._queue: deque[tuple[float, bytes]] = deque()
@@ -70,6 +73,7 @@ class Stream:
 
     def _wake(self) -> None:
         self._loop.remove_reader(self.fd)
+        self._rest_s = REST_S
         self._take()
 
     def _take(self) -> None:
@@ -86,8 +90,10 @@ class Stream:
             self._end(OSError(errno.EIO, f"{self.name}: unplugged (end of file)"))
             return
         self.heard_s = now_s = self._loop.time()
-        more = len(data) >= READ_SIZE // 2
-        rests_until_s = now_s if more else (math.floor(now_s / REST_S) + 1) * REST_S
+        rests_until_s = now_s
+        if len(data) < READ_SIZE // 2:
+            rests_until_s = (math.floor(now_s / self._rest_s) + 1) * self._rest_s
+            self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
         self._resting = self._loop.call_at(rests_until_s, self._take)
         try:
             self._hear(data)
