@@ -153,12 +153,28 @@ def replay(recording: Path, config: Path | None, compare: Path | None, as_json: 
 
 
 @cli.command()
+@click.option(
+    "--listen",
+    "listen_s",
+    type=click.FloatRange(1, 3600),
+    metavar="SECONDS",
+    help="Also hear what is spoken on each free serial port; opening one may reset a microcontroller.",
+)
+@as_json
+def devices(listen_s: float | None, as_json: bool) -> None:
+    """List serial ports and cameras: their lasting names, and who holds them."""
+    from agent.devices import devices_command
+
+    finish(devices_command(listen_s, as_json))
+
+
+@cli.command()
 @click.argument("source")
 @click.option("--protocol", default="auto", help="What is spoken there; auto finds out.", show_default=True)
 @click.option("--baud", type=click.IntRange(50, 4_000_000), help="Speed of the line; found out if not given.")
 @as_json
 def read(source: str, protocol: str, baud: int | None, as_json: bool) -> None:
-    """Say what a line says: a serial device, a file of what one said, or - for standard input."""
+    """Say what a line says: a device, tcp://HOST:PORT, gpsd://HOST, a recording, or - for standard input."""
     from agent.read import read_command
 
     finish(read_command(source, protocol, baud, as_json))

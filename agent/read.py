@@ -1,125 +1,196 @@
-"""``ringpost read``: what does this line say? A serial device, a file of what one said, or standard input."""
+"""``ringpost read``: what does this line say? A live line, a file of what one said, or standard input."""
 
 import asyncio
+import os
 import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, ClassVar
 
 import click
+from pydantic import ValidationError
 
-from agent.topics import encode, stamp
+from agent.columns import Columns
+from agent.topics import encode
 from firmware_bridge import kinds, protocols
+from firmware_bridge.gpsd import Gpsd
 from firmware_bridge.line import Decoder, Ear, SerialLine
 from firmware_bridge.readings import LineState, Value
 
 CHUNK = 4096
-WARN_AFTER_S = 5.0
+SILENT_S = 5.0
+LARGE = 2_000_000
+"""Bytes of a file from which on it is worth showing how far one is."""
 
 
 def read_command(source: str, protocol: str, baud: int | None, as_json: bool) -> int:
-    """Prints what is said until the file ends or it is interrupted, then a line of statistics."""
-    known = protocols()
+    """Prints what is said until the line ends or it is interrupted, then a line of statistics."""
+    known = kinds()
     if protocol != "auto" and protocol not in known:
         click.echo(f"read: no protocol {protocol!r}; known: auto, {', '.join(sorted(known))}", err=True)
         return 2
-    names = sorted(known) if protocol == "auto" else [protocol]
-    statistics = LineState()
+    names = tuple(sorted(known)) if protocol == "auto" else (protocol,)
+    reading = Reading(_name(source), as_json)
     try:
-        if source != "-" and Path(source).is_char_device():
-            statistics = asyncio.run(_read_device(source, names, baud, as_json))
+        if "://" in source or (source != "-" and Path(source).is_char_device()):
+            asyncio.run(_read_live(reading, live_line(source, names, baud)))
         else:
-            statistics = _read_file(source, names, as_json)
+            _read_file(reading, source, names)
     except KeyboardInterrupt:
         pass
+    except ValidationError as error:
+        click.echo(f"read: {error.errors()[0]['msg'].removeprefix('Value error, ')}", err=True)
+        return 2
     except BrokenPipeError:  # whoever listened has gone, as `| head` does
         raise
     except OSError as error:
-        text = f"{source}: {error.strerror}" if error.filename else str(error)
+        if reading.heard:
+            reading.say_statistics()
+        text = f"{source}: {error.strerror}" if error.filename else error.strerror or str(error)
         click.echo(f"read: {text}", err=True)
         return 1
-    _say_statistics(statistics, as_json)
+    reading.say_statistics()
     return 0
-
-
-def _ear(names: list[str]) -> Ear:
-    """All decoders of these protocols, each once."""
-    known = protocols()
-    decoders = [decoder for name in names for decoder in known[name]()]
-    return Ear(list({type(decoder): decoder for decoder in decoders}.values()))
-
-
-def _read_file(source: str, names: list[str], as_json: bool) -> LineState:
-    ear = _ear(names)
-    name = "-" if source == "-" else Path(source).name
-    with open(0, "rb", buffering=0) if source == "-" else Path(source).open("rb") as file:
-        while data := file.read(CHUNK):
-            for value in ear.hear(data):
-                _say(name, value, as_json)
-        for value in ear.pause():
-            _say(name, value, as_json)
-    return ear.state()
 
 
 class Anything(SerialLine):
     """A line on which any of ``names`` may be spoken; nothing is ever said to it."""
 
-    names: tuple[str, ...]
     listens_only: ClassVar[bool] = True
 
+    names: tuple[str, ...]
+
     def decoder(self) -> Decoder:
-        raise NotImplementedError
+        return self.decoders()[0]
 
     def decoders(self) -> tuple[Decoder, ...]:
-        return tuple(decoder for name in self.names for decoder in protocols()[name]())
+        return decoders(self.names)
 
 
-def usual_baud(names: list[str]) -> int | None:
+def decoders(names: tuple[str, ...]) -> tuple[Decoder, ...]:
+    """Those of all kinds named."""
+    return tuple(decoder for name in names for decoder in protocols()[name]())
+
+
+def live_line(
+    source: str, names: tuple[str, ...], baud: int | None = None, silent_after_s: float = SILENT_S
+) -> "Gpsd | Anything":
+    """What is to be run for a device, ``tcp://host:port`` or ``gpsd://host``. ValidationError for no such."""
+    if source.startswith("gpsd://"):
+        return Gpsd.model_validate({"port": source, "silent_after_s": silent_after_s})
+    return Anything(port=source, baud=baud or usual_baud(names), names=names, silent_after_s=silent_after_s)
+
+
+def usual_baud(names: Sequence[str]) -> int | None:
     """The speed of a protocol that has one, such as a radio's; None where it is to be found out."""
     baud = kinds()[names[0]].model_fields["baud"].default if len(names) == 1 else None
     return int(baud) if baud is not None else None
 
 
-async def _read_device(source: str, names: list[str], baud: int | None, as_json: bool) -> LineState:
-    """Reads a live line until it is gone (OSError) or interrupted."""
-    line = Anything(
-        port=source, baud=baud or usual_baud(names), names=tuple(names), silent_after_s=WARN_AFTER_S
-    )
-    state = LineState()
+class Reading:
+    """What is printed, and counted for the statistics."""
 
-    def emit(value: Value) -> None:
-        nonlocal state
+    def __init__(self, name: str, as_json: bool) -> None:
+        self._name, self._as_json = name, as_json
+        self._columns = Columns()
+        self._good: Counter[str] = Counter()
+        self._bad: Counter[str] = Counter()
+        self._skipped = 0
+        self._baud: int | None = None
+        self._state = LineState()
+
+    def emit(self, value: Value) -> None:
+        """Prints a value; the state of the line is kept for later."""
         if isinstance(value, LineState):
-            state = value
-        else:
-            _say(Path(source).name, value, as_json)
+            self._state = value
+            return
+        at = datetime.now(UTC)
+        if not self._as_json:
+            print(self._columns.line(at, value), flush=True)
+            return
+        told = {key: one for key, one in asdict(value).items() if one is not None}
+        with suppress(ValueError):
+            print(encode({"source": self._name, "at": at, "value": told}).decode(), flush=True)
 
-    task = asyncio.ensure_future(line.run(emit))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+    def closed(self) -> None:
+        """The line was closed: what it said counts, and it may be opened anew."""
+        state, self._state = self._state, LineState()
+        self._good += Counter(state.good)
+        self._bad += Counter(state.bad)
+        self._skipped += state.skipped_bytes
+        self._baud = state.baud or self._baud
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything came."""
+        return bool(self._good or self._bad or self._skipped)
+
+    def say_statistics(self) -> None:
+        """One line, beside JSON on standard error."""
+        good = ", ".join(f"{count} {name}" for name, count in sorted(self._good.items())) or "nothing"
+        bad = ", ".join(f"{count} {name}" for name, count in sorted(self._bad.items())) or "none"
+        speed = f"; {self._baud} baud" if self._baud else ""
+        text = f"read: good: {good}; bad: {bad}; {self._skipped} bytes of no packet{speed}"
+        click.echo(text, err=self._as_json)
+
+
+def _read_file(reading: Reading, source: str, names: tuple[str, ...]) -> None:
+    ear = Ear(decoders(names))
+    with open(0, "rb", buffering=0) if source == "-" else Path(source).open("rb", buffering=0) as file:
+        try:
+            for data in _pieces(file):
+                for value in ear.hear(data):
+                    reading.emit(value)
+            for value in ear.pause():
+                reading.emit(value)
+        finally:
+            reading.emit(ear.state())
+            reading.closed()
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """The file, with a bar where that takes a while and nothing else is on the screen."""
+    size = os.fstat(file.fileno()).st_size
+    pieces: Callable[[], bytes] = lambda: file.read(CHUNK)  # noqa: E731  named for iter
+    if size < LARGE or not sys.stderr.isatty() or sys.stdout.isatty():
+        yield from iter(pieces, b"")
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("reading", total=size)
+        for data in iter(pieces, b""):
+            yield data
+            progress.advance(task, len(data))
+
+
+async def _read_live(reading: Reading, line: "Gpsd | Anything") -> None:
+    """Reads until the line is gone (OSError) or we are interrupted; one that is silent is said, and kept."""
+    task = asyncio.ensure_future(_keep_reading(reading, line))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with suppress(asyncio.CancelledError):
         await task
-    return state
 
 
-def _say(source: str, value: Value, as_json: bool) -> None:
-    at = datetime.now(UTC)
-    if as_json:
-        fields = {key: one for key, one in asdict(value).items() if one is not None}
-        with suppress(ValueError):
-            print(encode({"source": source, "at": at, "value": fields}).decode(), flush=True)
-        return
-    fields = {key: one for key, one in asdict(value).items() if one is not None and key != "kind"}
-    told = "  ".join(f"{key} {_plain(one)}" for key, one in fields.items())
-    print(f"{stamp(at)[11:23]}  {value.kind:8} {told}", flush=True)
+async def _keep_reading(reading: Reading, line: "Gpsd | Anything") -> None:
+    said = ""
+    while True:
+        try:
+            await line.run(reading.emit)
+        except TimeoutError as error:
+            if said != (said := str(error)):
+                click.echo(f"read: {error}", err=True)
+        finally:
+            reading.closed()
 
 
-def _plain(value: Any) -> str:
-    return stamp(value) if isinstance(value, datetime) else str(value)
-
-
-def _say_statistics(state: LineState, as_json: bool) -> None:
-    good = ", ".join(f"{count} {name}" for name, count in sorted(state.good.items())) or "nothing"
-    bad = ", ".join(f"{count} {name}" for name, count in sorted(state.bad.items())) or "none"
-    click.echo(f"read: good: {good}; bad: {bad}; {state.skipped_bytes} bytes of no packet", err=as_json)
+def _name(source: str) -> str:
+    """What the source is called in observations."""
+    return "-" if source == "-" else source.partition("://")[2].strip("/") or Path(source).name

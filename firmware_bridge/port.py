@@ -13,7 +13,7 @@ import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from firmware_bridge import tcp
 from firmware_bridge.holders import held_by
@@ -28,6 +28,8 @@ PTYS = range(136, 144)
 
 class Port(Stream):
     """An open serial device."""
+
+    lost: ClassVar[str] = "unplugged"
 
     def __init__(self, line: "Serial", path: str) -> None:
         self._line = line

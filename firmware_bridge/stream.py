@@ -12,6 +12,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable
+from typing import ClassVar
 
 READ_SIZE = 4096
 REST_S = 0.01
@@ -24,6 +25,8 @@ QUEUE_S = 3.0
 
 class Stream:
     """An open line. ``speed`` is in baud, None where it has none."""
+
+    lost: ClassVar[str] = "closed by the far end"
 
     def __init__(self, fd: int, name: str, speed: int | None = None) -> None:
         self.fd, self.name, self.speed = fd, name, speed
@@ -84,10 +87,10 @@ class Stream:
             self._loop.add_reader(self.fd, self._wake)
             return
         except OSError as error:
-            self._end(OSError(error.errno, f"{self.name}: unplugged ({error.strerror})"))
+            self._end(OSError(error.errno, f"{self.name}: {self.lost} ({error.strerror})"))
             return
         if not data:
-            self._end(OSError(errno.EIO, f"{self.name}: unplugged (end of file)"))
+            self._end(OSError(errno.EIO, f"{self.name}: {self.lost} (end of file)"))
             return
         self.heard_s = now_s = self._loop.time()
         rests_until_s = now_s
@@ -129,7 +132,7 @@ class Stream:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._end(OSError(error.errno, f"{self.name}: unplugged ({error.strerror})"))
+                self._end(OSError(error.errno, f"{self.name}: {self.lost} ({error.strerror})"))
                 return
             self._queued -= sent
             self._begun = sent < len(data)

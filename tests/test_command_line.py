@@ -18,7 +18,7 @@ from tests.test_architecture import ROOT as HERE
 CONFIGS = sorted((HERE / "configs").glob("*.yaml"))
 NOWHERE = "mqtt://127.0.0.1:9"
 VERBS = [
-    [], ["run"], ["check"], ["schema"], ["read"], ["detect"], ["models"], ["models", "list"], ["models", "verify"],
+    [], ["run"], ["check"], ["schema"], ["read"], ["devices"], ["detect"], ["models"], ["models", "list"], ["models", "verify"],
     ["models", "bench"], ["config"], ["config", "get"], ["config", "push"], ["watch"], ["centre"], ["demo"], ["simulate"],
 ]  # fmt: skip
 HEAVY = ("cv2", "numpy", "onnxruntime", "paho", "serial", "pynmeagps", "pydantic")

@@ -145,7 +145,7 @@ def test_it_is_asked_found_again_and_its_state_is_told() -> None:
             server.say(lines(VERSION, DEVICES, SKY, TPV))
             await until(lambda: fixes(told) != [])
             server.hang_up()
-            with pytest.raises(OSError, match=r"tcp://127.0.0.1:\d+: unplugged \(end of file\)"):
+            with pytest.raises(OSError, match=r"tcp://127.0.0.1:\d+: closed by the far end \(end of file\)"):
                 await task
         assert [type(value) for value in told] == [Fix, LineState]
         assert states(told)[0].good == {"gpsd": 4}

@@ -1,0 +1,178 @@
+"""``ringpost devices``: serial ports and cameras, by the names that outlive a replug, and who holds them.
+
+Read from /sys and /dev, so that nothing is opened; only ``--listen`` opens a port.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from agent.read import live_line
+from agent.topics import encode
+from firmware_bridge import kinds
+from firmware_bridge.holders import PROC, held_by
+from firmware_bridge.readings import LineState, Value
+
+Kind: TypeAlias = Literal["serial", "camera"]
+CLASSES: dict[Kind, tuple[str, str]] = {"serial": ("tty", "serial"), "camera": ("video4linux", "v4l")}
+"""The class in /sys, and the folder of stable names in /dev."""
+CONSOLE = "the kernel's console: free it before something else is plugged in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One device: ``use`` is the name to write into a configuration."""
+
+    kind: Kind
+    use: str
+    path: str
+    description: str
+    by_id: str | None = None
+    by_path: str | None = None
+    held_by: tuple[str, ...] = ()
+    note: str | None = None
+    heard: str | None = None
+
+
+def devices_command(listen_s: float | None, as_json: bool) -> int:
+    """Prints each device; with ``listen_s`` also what is spoken on the free serial ports."""
+    found = list(devices())
+    if listen_s:
+        found = asyncio.run(listen(found, listen_s))
+    for device in found:
+        if as_json:
+            told = {key: value for key, value in asdict(device).items() if value not in (None, ())}
+            print(encode(told).decode(), flush=True)
+        else:
+            print("\n".join(_lines(device)), flush=True)
+    if not found and not as_json:
+        print("no serial port and no camera is plugged in")
+    return 0
+
+
+def devices(dev: Path = Path("/dev"), sys: Path = Path("/sys"), proc: Path = PROC) -> Iterator[Device]:
+    """What is plugged in; ``dev``, ``sys`` and ``proc`` are where the kernel tells of it."""
+    for kind, (folder, names) in CLASSES.items():
+        ids, paths = (_names(dev / names / how) for how in ("by-id", "by-path"))
+        entries = [one for one in sorted((sys / "class" / folder).glob("*"), key=_number) if _is_real(one)]
+        serials = Counter(_identity(entry) for entry in entries)
+        for entry in entries:
+            path = dev / entry.name
+            twins = _identity(entry) is not None and serials[_identity(entry)] > 1
+            by_id, by_path = ids.get(entry.name), paths.get(entry.name)
+            use = (by_path if twins else by_id or by_path) or str(path)
+            yield Device(
+                kind=kind,
+                use=use,
+                path=str(path),
+                description=_description(entry),
+                by_id=by_id,
+                by_path=by_path,
+                held_by=tuple(held_by(path, proc)),
+                note=_note(entry, twins, bare=use == str(path)),
+            )
+
+
+def _names(folder: Path) -> dict[str, str]:
+    """Stable names by the device that each leads to now."""
+    links = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {link.readlink().name: str(link) for link in links if link.is_symlink()}
+
+
+def _is_real(entry: Path) -> bool:
+    """Hardware, and not a terminal, a UART that the kernel only could have, or a camera's metadata."""
+    return (
+        (entry / "device").exists() and _word(entry / "type") != "0" and _word(entry / "index") in ("", "0")
+    )
+
+
+def _number(entry: Path) -> tuple[str, int]:
+    name = entry.name.rstrip("0123456789")
+    return name, int(entry.name[len(name) :] or 0)
+
+
+def _usb(entry: Path) -> Path | None:
+    """The USB device that it belongs to."""
+    device = (entry / "device").resolve()
+    return next((part for part in (device, *device.parents[:4]) if (part / "idVendor").exists()), None)
+
+
+def _identity(entry: Path) -> tuple[str, ...] | None:
+    """What two adapters without a number of their own have in common, and two ports of one have not."""
+    usb = _usb(entry)
+    if usb is None:
+        return None
+    interface = _word((entry / "device").resolve() / "bInterfaceNumber") or _word(
+        (entry / "device").resolve().parent / "bInterfaceNumber"
+    )
+    return *(_word(usb / name) for name in ("idVendor", "idProduct", "serial")), interface
+
+
+def _description(entry: Path) -> str:
+    usb = _usb(entry)
+    if usb is not None:
+        words = [_word(usb / name) for name in ("manufacturer", "product", "serial")]
+        return " ".join([*filter(None, words), f"({_word(usb / 'idVendor')}:{_word(usb / 'idProduct')})"])
+    driver = (entry / "device" / "driver").resolve().name if (entry / "device" / "driver").exists() else ""
+    return _word(entry / "name") or driver or "on the board"
+
+
+def _note(entry: Path, twins: bool, bare: bool) -> str | None:
+    if _word(entry / "console") == "Y":
+        return CONSOLE
+    if twins:
+        return "another one has the same number: only its place tells them apart"
+    if bare and _usb(entry) is not None:
+        return "no lasting name: after a replug it may be called otherwise; is udev running?"
+    return None
+
+
+def _word(file: Path) -> str:
+    try:
+        return " ".join(file.read_text(errors="replace").split())
+    except OSError:
+        return ""
+
+
+async def listen(found: list[Device], seconds: float) -> list[Device]:
+    """What is spoken on each serial port that nobody holds; all at once."""
+    return list(await asyncio.gather(*(_heard(device, seconds) for device in found)))
+
+
+async def _heard(device: Device, seconds: float) -> Device:
+    if device.kind != "serial" or device.held_by or device.note == CONSOLE:
+        return device
+    state = LineState()
+
+    def emit(value: Value) -> None:
+        nonlocal state
+        state = value if isinstance(value, LineState) else state
+
+    try:
+        async with asyncio.timeout(seconds):
+            await live_line(device.path, tuple(sorted(kinds())), silent_after_s=2 * seconds).run(emit)
+    except TimeoutError:
+        pass
+    except OSError as error:
+        return replace(device, heard=error.strerror or str(error))
+    good = ", ".join(f"{name} ({count} packets)" for name, count in sorted(state.good.items()))
+    if good:
+        return replace(device, heard=f"{good}{f' at {state.baud} baud' if state.baud else ''}")
+    what = f"{state.skipped_bytes} bytes that we can't read" if state.skipped_bytes else "nothing"
+    return replace(device, heard=f"{what} in {seconds:g} s")
+
+
+def _lines(device: Device) -> Iterator[str]:
+    yield f"{device.kind:7} {device.use}"
+    names = [name for name in (device.path, device.by_id, device.by_path) if name not in (None, device.use)]
+    yield f"        {device.description}"
+    yield from (f"        also {name}" for name in names)
+    if device.held_by:
+        yield f"        held by {', '.join(device.held_by)}"
+    if device.heard:
+        yield f"        says {device.heard}"
+    if device.note:
+        yield f"        {device.note}"
