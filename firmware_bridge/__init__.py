@@ -5,6 +5,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
+from firmware_bridge.ais import Ais
 from firmware_bridge.gpsd import Gpsd
 from firmware_bridge.line import Decoder, SerialLine
 from firmware_bridge.mavlink import Mavlink
@@ -14,7 +15,9 @@ from firmware_bridge.sensor_board import SensorBoard
 from firmware_bridge.ubx import Ubx
 from firmware_bridge.vedirect import VeDirect
 
-Line = Annotated[Gpsd | Mavlink | Modbus | Nmea | SensorBoard | Ubx | VeDirect, Field(discriminator="kind")]
+Line = Annotated[
+    Ais | Gpsd | Mavlink | Modbus | Nmea | SensorBoard | Ubx | VeDirect, Field(discriminator="kind")
+]
 
 
 def kinds() -> dict[str, type[SerialLine]]:

@@ -18,9 +18,11 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Literal, TypeAlias
 
+from firmware_bridge.ais import AisDecoder
 from firmware_bridge.epoch import NOT_BEFORE, Satellite
 from firmware_bridge.fixes import KNOT_MPS, Fixes
-from firmware_bridge.line import SerialLine
+from firmware_bridge.instruments import InstrumentDecoder
+from firmware_bridge.line import Decoder, SerialLine
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.sentence import clock_ms, degrees, number, position, seal
 
@@ -166,6 +168,10 @@ class Nmea(SerialLine):
 
     def decoder(self) -> NmeaDecoder:
         return NmeaDecoder(self.not_before)
+
+    def decoders(self) -> tuple[Decoder, ...]:
+        """Whatever NMEA 0183 says: fixes, instruments, AIS."""
+        return (self.decoder(), InstrumentDecoder(), AisDecoder())
 
 
 def encode(fix: Fix, sky: tuple[Satellite, ...] = (), *, leap: bool = False) -> bytes:

@@ -74,6 +74,53 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vessel:
+    """What one AIS message says of its sender, a vessel or another station, by its ``mmsi``.
+
+    ``message`` is the message's type. A report of the position also carries the name, call sign and type of
+    ship, where a message before told them; one of these carries no position. ``own`` is the boat on which
+    we are. ``distress`` is a beacon that calls for help; with ``test`` it only tries whether it could.
+    ``error_m`` is 10 where the sender calls its position accurate. ``turn_deg_min`` is above 0 to starboard.
+    """
+
+    kind: Literal["vessel"] = "vessel"
+    mmsi: int
+    message: int
+    station: Literal["class_a", "class_b", "base_station", "aid", "aircraft", "beacon"] | None = None
+    own: bool | None = None
+    distress: Literal["sart", "mob", "epirb"] | None = None
+    test: bool | None = None
+    lat: float | None = None
+    lon: float | None = None
+    error_m: float | None = None
+    alt_m: float | None = None
+    speed_mps: float | None = None
+    course_deg: float | None = None
+    heading_deg: float | None = None
+    turn_deg_min: float | None = None
+    status: str | None = None
+    name: str | None = None
+    callsign: str | None = None
+    imo: int | None = None
+    ship_type: str | None = None
+    length_m: int | None = None
+    beam_m: int | None = None
+    draught_m: float | None = None
+    destination: str | None = None
+    eta: str | None = None
+    """As sent: month, day, hour and minute UTC, such as 05-15T14:00Z."""
+    mothership: int | None = None
+    aid: str | None = None
+    """What an aid to navigation is, such as port_hand_mark."""
+    virtual: bool | None = None
+    off_position: bool | None = None
+    """The aid is not where it belongs."""
+    time: datetime | None = None
+    text: str | None = None
+    """A safety message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineState:
     """How well a serial line reads, now and then: counts since the line was opened.
 
@@ -184,4 +231,4 @@ class Capture:
     yaw_deg: float | None = None
 
 
-Value = Fix | GnssState | Reading | Switch | LineState | BoardState | Drone | StatusText | Capture
+Value = Fix | GnssState | Reading | Switch | Vessel | LineState | BoardState | Drone | StatusText | Capture

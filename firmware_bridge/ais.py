@@ -1,0 +1,181 @@
+"""AIS over NMEA 0183: a `Vessel` for each message of a ship, a shore station or a beacon.
+
+    !AIVDM,parts,part,sequence,channel,payload,fill*hh    what was received; !AIVDO: our own transponder
+
+    types 1 2 3  position of class A          4 11   base station; answer with the time
+          5      static data of class A       9      search and rescue aircraft
+          14     safety message               18 19  position of class B
+          21     aid to navigation            24     static data of class B, in two messages
+          27     position over long range, to 0.1 minutes
+
+A message in parts is put together by channel and sequence number: its parts must come in order and soon, and
+a new first part forgets an old one, so that two ships are never mixed. pyais knows the fields, and
+`transponder.py` what they mean. Sans-IO. Source: ITU-R M.1371-5, IEC 61162-1, and gpsd's samples.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+
+from firmware_bridge.line import SerialLine
+from firmware_bridge.readings import Value, Vessel
+from firmware_bridge.transponder import STATIC, fields_of, vessel_of
+
+# type: fewest and most bits; some transponders count their fill bits wrong, or send a longer frame
+LENGTHS: dict[int, tuple[int, int]] = {
+    1: (163, 173), 2: (163, 173), 3: (163, 173), 4: (163, 173), 5: (422, 429), 9: (163, 173), 11: (163, 173),
+    14: (46, 1008), 18: (163, 173), 19: (312, 317), 21: (272, 384), 24: (160, 173), 27: (96, 173),
+}  # fmt: skip
+PART_B_BITS = 162
+"""Type 24 with the size needs more than with the name."""
+REMEMBERED = 2000
+"""Senders whose static data are kept."""
+CARRIED = ("name", "callsign", "ship_type")
+"""What a report of a position carries of what was told before."""
+PENDING = 32
+"""Messages whose parts are waited for."""
+PATIENCE = 24
+"""The next part comes within so many sentences; a pause of the line counts for three."""
+PAUSE_COUNTS = 3
+
+_SENTENCE = re.compile(rb"!..VD([MO]),(\d),(\d),(\d{0,2}),(\w?),([0-W`-w]*),([0-5])\*..").fullmatch
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The parts of a message so far, and when the last one came."""
+
+    total: int
+    age: int
+    sentences: list[bytes] = field(default_factory=list)
+    bits: int = 0
+
+
+class AisDecoder:
+    """Checked sentences in, vessels out.
+
+    ``bad`` counts content that cannot be, ``lost`` messages of which a part never came.
+    """
+
+    framings = ("nmea",)
+
+    def __init__(self) -> None:
+        self.bad = 0
+        self.lost = 0
+        self._age = 0
+        self._parts: OrderedDict[tuple[bytes, ...], _Parts] = OrderedDict()
+        self._known: OrderedDict[int, Mapping[str, Any]] = OrderedDict()
+
+    def feed(self, sentence: bytes) -> list[Value]:
+        """What the message says that this sentence completes."""
+        self._age += 1
+        if sentence[:1] != b"!" or sentence[3:7] not in (b"VDM,", b"VDO,"):
+            return []
+        found = _SENTENCE(sentence)
+        if found is None or not found[6]:
+            self.bad += 1
+            return []
+        whole = self._assemble(found)
+        if whole is None:
+            return []
+        return self._read(whole, own=found[1] == b"O")
+
+    def pause(self) -> list[Value]:
+        """Nothing is told; the parts that are waited for grow old."""
+        self._age += PAUSE_COUNTS
+        return []
+
+    def replies(self) -> bytes:
+        """Nothing: it only listens."""
+        return b""
+
+    def _assemble(self, found: re.Match[bytes]) -> _Parts | None:
+        """All parts of a message, once the last one is there."""
+        own, total, number, sequence, channel, payload, fill = found.groups()
+        if total == b"1" == number:
+            return _Parts(1, self._age, [found[0]], 6 * len(payload) - int(fill))
+        key, place = (own, sequence, channel), int(number)
+        parts = self._parts.pop(key, None)
+        if place == 1:
+            self.lost += parts is not None
+            parts = _Parts(int(total), self._age)
+        elif parts is None or not self._continues(parts, int(total), place):
+            self.lost += 1 + (parts is not None)
+            return None
+        parts.age = self._age
+        parts.sentences.append(found[0])
+        parts.bits += 6 * len(payload) - int(fill)
+        if place == parts.total:
+            return parts
+        self._parts[key] = parts
+        if len(self._parts) > PENDING:
+            self._parts.popitem(last=False)
+            self.lost += 1
+        return None
+
+    def _continues(self, parts: _Parts, total: int, place: int) -> bool:
+        """Whether a part is the next of what was begun, and not of another ship's message."""
+        next_place = len(parts.sentences) + 1
+        return (parts.total, next_place) == (total, place) and self._age - parts.age <= PATIENCE
+
+    def _read(self, whole: _Parts, own: bool) -> list[Value]:
+        from pyais import decode
+        from pyais.exceptions import AISBaseException
+
+        first = whole.sentences[0].split(b",", 6)[5][0] - 48
+        kind = first - 8 if first > 40 else first
+        if kind not in LENGTHS:
+            return []
+        least, most = LENGTHS[kind]
+        vessel = None
+        if least <= whole.bits <= most:
+            try:
+                message = decode(*whole.sentences, error_if_checksum_invalid=True)
+            except (AISBaseException, ValueError, KeyError, IndexError, TypeError):
+                message = None
+            if message is not None and not (getattr(message, "partno", 0) == 1 and whole.bits < PART_B_BITS):
+                vessel = vessel_of(kind, message, own)
+        if vessel is None:
+            self.bad += 1
+            return []
+        return [self._with_what_is_known(vessel)]
+
+    def _with_what_is_known(self, vessel: Vessel) -> Vessel:
+        """Remembers what does not change, and tells it with the position; type 24 tells all of it."""
+        told = {name: one for name in STATIC if (one := getattr(vessel, name)) is not None}
+        known = {**self._known.pop(vessel.mmsi, {}), **told}
+        if not known:
+            return vessel
+        self._known[vessel.mmsi] = known
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        carried = STATIC if vessel.message == 24 else CARRIED
+        return replace(vessel, **{name: known[name] for name in carried if name in known})
+
+
+class Ais(SerialLine):
+    """An AIS receiver or transponder, at the speed that the standard sets."""
+
+    kind: Literal["ais"] = "ais"
+    gives: ClassVar[frozenset[str] | None] = frozenset({"vessel"})
+    baud: int | None = 38400
+
+    def decoder(self) -> AisDecoder:
+        return AisDecoder()
+
+
+def encode(vessel: Vessel, *, sequence: int = 0, channel: str = "A") -> bytes:
+    """The sentences of ``vessel``'s message; ValueError for a type that is not read."""
+    from pyais.encode import encode_dict
+
+    kind = "VDO" if vessel.own else "VDM"
+    sentences = [
+        sentence
+        for fields in fields_of(vessel)
+        for sentence in encode_dict(
+            fields, talker_id="AI", sentence_type=kind, radio_channel=channel, seq_id=sequence % 10
+        )
+    ]
+    return b"".join(f"{sentence}\r\n".encode("ascii") for sentence in sentences)
