@@ -2,7 +2,7 @@
 
     NMEA 0183   $….*hh  or  !….*hh                                   xor of what stands between
     UBX         B5 62 class id length(2) payload checksum(2)         Fletcher, from class on
-    RTCM 3      D3 000000 length(10 bits) payload crc(3)             CRC-24Q of all before it
+    RTCM 3      D3 000000 length(10 bits) number(12 bits) … crc(3)   CRC-24Q of all before it
     MAVLink 1   FE length seq sys comp id payload crc(2)             CRC-16/MCRF4XX from length on, and the
     MAVLink 2   FD length incompat compat seq sys comp id(3) payload crc(2) [signature(13)]     id's CRC_EXTRA
     COBS        00 <COBS of payload and CRC-16/XMODEM> 00
@@ -78,10 +78,15 @@ def check_ubx(frame: bytes) -> bytes | None:
 
 
 def look_rtcm3(buffer: bytearray, at: int) -> Place:
-    head = buffer[at : at + 3]
+    """One whose message number is given to nobody is noise, and its long CRC is spared."""
+    head = buffer[at : at + 5]
     if len(head) > 1 and head[1] > 3:
         return None
-    return MORE if len(head) < 3 else (at, at + 6 + 256 * head[1] + head[2])
+    if len(head) < 5:
+        return MORE
+    number = 16 * head[3] + (head[4] >> 4)
+    known = 1000 < number < 1400 or number > 4000
+    return (at, at + 6 + 256 * head[1] + head[2]) if known else None
 
 
 def check_rtcm3(frame: bytes) -> bytes | None:
@@ -134,10 +139,12 @@ def check_mavlink(frame: bytes) -> bytes | None:
 def mavlink_ids() -> dict[int, tuple[bytes, int]]:
     """Each message id's CRC_EXTRA and longest payload, of the dialect that holds most others.
 
-    It takes 50 ms, when the first head is seen.
+    It takes 50 ms, when the first head is seen. Without pymavlink no id is known: there is no MAVLink then.
     """
-    from pymavlink.dialects.v20.ardupilotmega import mavlink_map
-
+    try:
+        from pymavlink.dialects.v20.ardupilotmega import mavlink_map
+    except ModuleNotFoundError:
+        return {}
     return {number: (bytes([kind.crc_extra]), kind.unpacker.size) for number, kind in mavlink_map.items()}
 
 

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from firmware_bridge import autopilot
+from firmware_bridge.ear import Ear
+from firmware_bridge.framings import mavlink_ids
 from firmware_bridge.line import SerialLine
 from firmware_bridge.readings import Capture, Reading, StatusText, TextSeverity, Value
 from firmware_bridge.secret import Secret
@@ -244,3 +246,8 @@ class Mavlink(SerialLine):
 
     def decoder(self) -> MavlinkDecoder:
         return MavlinkDecoder(None if self.key is None else key_of(self.key), self.lost_after_s)
+
+    def ear(self) -> Ear:
+        if not mavlink_ids():
+            raise OSError("pymavlink is not installed: pip install 'ringpost[radio]'")
+        return super().ear()

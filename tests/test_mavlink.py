@@ -1,6 +1,7 @@
 """MAVLink: frames made with pymavlink in; vehicles, texts, pictures and radio out, by an injected clock."""
 
 import math
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 
 from agent.read import usual_baud
 from firmware_bridge.ear import Ear
+from firmware_bridge.framings import mavlink_ids
 from firmware_bridge.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.readings import Capture, Drone, Reading, StatusText
 from firmware_bridge.secret import Secret
 from firmware_bridge.signing import key_of
+from firmware_bridge.sniff import Sniffer
 from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
 dialect = pytest.importorskip("pymavlink.dialects.v20.ardupilotmega")
@@ -449,6 +452,17 @@ def test_it_only_listens_at_the_usual_rate() -> None:
     assert not hasattr(decoder, "ask")
     assert Mavlink(port="/dev/ttyUSB0").baud == usual_baud(["mavlink"]) == 57600
     assert usual_baud(["nmea"]) is usual_baud(["mavlink", "nmea"]) is None
+
+
+def test_without_pymavlink_there_is_no_mavlink_and_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    mavlink_ids.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, dialect.__name__, None)
+        assert Sniffer().feed(drone.heartbeat()) == []
+        with pytest.raises(OSError, match=r"pip install 'ringpost\[radio\]'"):
+            Mavlink(port="/dev/ttyUSB0").ear()
+    mavlink_ids.cache_clear()
+    assert len(Sniffer().feed(drone.heartbeat())) == 1
 
 
 NAMES = ["heartbeat", "global_position_int", "gps_raw_int", "attitude", "sys_status", "battery_status",

@@ -119,7 +119,7 @@ CLAIMS = [
     ("MAVLink 2", MAV1 + bytes([0xFD, 255, 1, 0, 0, 1, 1, 30, 0, 0]), MAV1, 280),
     ("UBX", UBX + bytes([0xB5, 0x62, 1, 7, 0, 1]), UBX, 264),
     ("a long UBX", UBX + bytes([0xB5, 0x62, 1, 7, 0, 15]), UBX, 0),
-    ("RTCM", UBX + bytes([0xD3, 3, 255]), UBX, 0),
+    ("RTCM", UBX + bytes([0xD3, 3, 255, 0x3E, 0xD0]), UBX, 0),
     ("out of step", b"\x81" + bytes([0xFD, 255, 1, 0, 0, 1, 1, 30, 0, 0]), MAV1, 0),
     ("a frame", FRAME + b"\5abc", RMC, 0),
 ]
