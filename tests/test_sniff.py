@@ -12,6 +12,7 @@ from firmware_bridge.framings import FRAMINGS
 from firmware_bridge.nmea import seal
 from firmware_bridge.sensor_board import REPORT, encode
 from firmware_bridge.sniff import LONGEST, PATIENCE, Packet, Sniffer
+from tests.recordings import SHARED
 
 RMC = seal("GPRMC,061231.00,A,3206.972,N,11844.424,E,0.1,87.0,281126,,,A")
 GGA = seal("GPGGA,061231.00,3206.972,N,11844.424,E,1,08,0.9,12.5,M,,M,,")
@@ -176,6 +177,26 @@ def test_of_a_noisy_line_every_packet_that_is_still_whole_is_given(protocol: str
     sniffer, given = Sniffer((protocol,)), Counter[bytes]()
     for start in range(0, len(stream), 64):
         given.update(packet.data for packet in sniffer.feed(stream[start : start + 64]))
+    assert (whole - given).total() <= 0.001 * whole.total()
+
+
+@pytest.mark.needs_shared
+@pytest.mark.skipif(not SHARED.exists(), reason="the recordings of ../shared are not here")
+@pytest.mark.parametrize("harm", ["drops", "bursts", "flips"])
+@pytest.mark.parametrize(("protocol", "count"), [("nmea", 9003), ("ubx", 1266), ("mavlink", 16504)])
+def test_of_recordings_on_a_noisy_line_every_packet_that_is_still_whole_is_given(
+    protocol: str, count: int, harm: str
+) -> None:
+    """``count`` of the public set; another set may have more."""
+    packets = [
+        packet.data
+        for path in sorted((SHARED / protocol).glob("*log"))
+        for packet in Sniffer((protocol,)).feed(path.read_bytes())
+        if packet.protocol == protocol
+    ]
+    assert len(packets) >= count
+    stream, whole = spoil(packets, harm, random.Random(harm))
+    given = Counter(packet.data for packet in Sniffer((protocol,)).feed(stream))
     assert (whole - given).total() <= 0.001 * whole.total()
 
 
