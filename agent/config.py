@@ -24,6 +24,10 @@ from firmware_bridge import Line
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
+PATTERNS = {
+    r"^[a-z0-9][a-z0-9_-]{0,31}$": "small letters, digits, - and _, 32 at most, such as cam1",
+    r"^[a-z0-9-]{1,32}$": "small letters, digits and -, 32 at most, such as bridge-07",
+}
 Source = Annotated[Line | Camera, Field(discriminator="kind")]
 
 
@@ -249,6 +253,10 @@ def _problem(detail: ErrorDetails, tree: Any) -> Problem:
         message = f"unknown kind {context['tag']!r}; {alternatives(str(context['tag']), known)}"
     elif kind == "union_tag_not_found":
         message = "kind is required"
+    elif kind == "string_pattern_mismatch":
+        message = (
+            f"{detail['input']!r} does not fit; write {PATTERNS.get(context['pattern'], context['pattern'])}"
+        )
     else:
         message = detail["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
