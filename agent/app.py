@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from agent.alert import Alert
 from agent.clock import ClockWatch
-from agent.commands import Commands, Order
+from agent.commands import Command, Commands, Fetch, Order, State
 from agent.config import Config
 from agent.deployment import Deployment
 from agent.elsewhere import Elsewhere
@@ -39,12 +39,16 @@ from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.topics import ROOT, Message, Speaker, new_id
 from agent.version import birth_fields
+from agent.vision.camera import Camera
 from agent.vision.capture import MOST_LEFT, START_ME_AGAIN, left_behind
+from agent.vision.evidence import Album
+from agent.vision.rescue import Grant, Rescue
 
 log = structlog.get_logger()
 
 TICK_S = 1.0
 ACTIVE = "alerts/active"
+RESCUE = "rescue"
 
 
 def now() -> tuple[datetime, float]:
@@ -55,7 +59,7 @@ def now() -> tuple[datetime, float]:
 class Agent:
     """One device: the parts that its configuration names, and what they have in common."""
 
-    def __init__(self, deployment: Deployment, outbox: Outbox, root: str = ROOT) -> None:
+    def __init__(self, deployment: Deployment, outbox: Outbox, folder: Path, root: str = ROOT) -> None:
         config = deployment.config
         self.deployment = deployment
         self.outbox = outbox
@@ -71,7 +75,14 @@ class Agent:
             self.speaker, self.heard, self.book.wanted_elsewhere, lambda: self.link.taken
         )
         self.outputs = Outputs()
-        self.commands = Commands(self.command_done, rebirth=self.rebirth, output=self.order)
+        self.rescue = Rescue(config.device)
+        self.album = Album(config.device, folder, self.rescue_flag, self.send_picture)
+        self.commands = Commands(
+            self.command_done,
+            rebirth=self.rebirth,
+            output=self.order,
+            more={"fetch": (Fetch, self.fetch), "rescue": (Grant, self.take_grant)},
+        )
         self.config: Config | None = None
         self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
         self.inbox: list[Message] = []
@@ -85,6 +96,7 @@ class Agent:
         self.outbox.tell_gaps_by(self.gap)
         self.reporter.config_fields = self.deployment.in_force()
         self.restore()
+        self.rescue.restore(self.outbox.recall(RESCUE))
         async with asyncio.TaskGroup() as group:
             self.group = group
             await self.apply(self.deployment.config)
@@ -92,6 +104,7 @@ class Agent:
                 ("keeper", self.keep),
                 ("ticker", self.tick),
                 ("deployment", self.deploy),
+                ("evidence", self.album.run),
             )
             for name, job in jobs:
                 group.create_task(supervise(name, job, self.told(name, speaks=False)))
@@ -127,6 +140,8 @@ class Agent:
         self.config = config
         self.reporter.configure(config, birth_fields(config))
         self.latency.keep_rules(frozenset(config.rules))
+        cameras = {name: part.blackout for name, part in config.sources.items() if isinstance(part, Camera)}
+        self.album.configure(config.evidence, cameras, {"to": [one.url for one in config.broker.in_order]})
         for name, part in wanted.items():
             if name not in self.tasks:
                 self.start_part(name, part)
@@ -209,6 +224,10 @@ class Agent:
             place = self.reporter.place(now_s)
             if place is not None and "point" not in fields:
                 fields["point"] = {key: value for key, value in place.items() if value is not None}
+            if alert.phase == "new":
+                self.album.alerted(alert.alert_id, alert.terms.rule, alert.finding, now_s)
+            if media := self.album.media(alert.alert_id):
+                fields["media"] = media
             steps = steps_before(alert.finding, now_s)
             message = self.reporter.say(
                 "alert/1", {"alert": fields, "latency_ms": steps}, "alert", "alert", alert.at, now_s
@@ -297,6 +316,8 @@ class Agent:
         troubles = [f"outbox: {text}" for text in self.outbox.troubles.values()]
         troubles += [f"link: {text}" for text in self.link.troubles.values()]
         config = self.deployment.config
+        troubles += [f"evidence: {text}" for text in self.album.troubles.values()]
+        troubles += self.rescue.reasons(*now())
         troubles += self.latency.troubles(config.reporting.alert_budget.total_seconds())
         return troubles + ([f"config: {self.deployment.trouble}"] if self.deployment.trouble else [])
 
@@ -338,6 +359,36 @@ class Agent:
 
     async def rebirth(self) -> None:
         await self.outbox.put(*self.greet(self.reporter.session))
+
+    async def fetch(self, command: Command, result: Mapping[str, Any]) -> State:
+        """Begins to send a clip; its end is told by a second result."""
+        wanted = Fetch.model_validate(command.model_dump())
+
+        async def done(fields: Mapping[str, Any]) -> None:
+            state = "succeeded" if fields["sent"] else "failed"
+            await self.command_done({**result, "state": state, **fields})
+
+        await self.album.fetch(wanted.alert_id, wanted.pictures, done)
+        return "accepted"
+
+    async def take_grant(self, command: Command, _: Mapping[str, Any]) -> State:
+        """People are shown for a while; safely kept before it is answered."""
+        grant = Grant.model_validate(command.model_dump())
+        self.rescue.take(grant, self.deployment.config.privacy.rescue_key, *now())
+        log.warning("people_shown", role=grant.role, reason=grant.reason, camera=grant.camera, id=grant.id)
+        await self.outbox.put(remember={RESCUE: self.rescue.dump()})
+        return "succeeded"
+
+    def rescue_flag(self, camera: str) -> Grant | None:
+        return self.rescue.flag(camera, *now())
+
+    async def send_picture(self, picture: Message, entry: Mapping[str, Any]) -> None:
+        """A picture into its lane, and its entry in the egress log into telemetry."""
+        values = {"source": "egress", "values": [{"kind": "picture_left", **entry}]}
+        at, now_s = now()
+        await self.outbox.put(
+            picture, self.reporter.say("telemetry/1", values, "telemetry", "telemetry/egress", at, now_s)
+        )
 
     async def heard(self, topic: str, payload: bytes, answer_to: str | None) -> None:
         """What came down; it is acknowledged to the broker once this has returned."""
@@ -383,7 +434,7 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
     deployment = Deployment.boot(config, folder / "config")
     outbox = Outbox.open(folder, deployment.config.data.max_mb * 1_000_000)
     try:
-        task = asyncio.ensure_future(Agent(deployment, outbox, root).run())
+        task = asyncio.ensure_future(Agent(deployment, outbox, folder, root).run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
@@ -29,6 +30,13 @@ class Order(Command):
     ttl_s: float = Field(default=30, ge=1, le=600)
 
 
+class Fetch(Command):
+    """``command/fetch``: the clip of an alert, up to so many pictures of it, on ``media/<alert_id>/<n>``."""
+
+    alert_id: str = Field(min_length=1, max_length=64)
+    pictures: int = Field(default=20, ge=1, le=40)
+
+
 class Ack(BaseModel):
     """``alert/ack``: a person's answer, by role and never by name."""
 
@@ -44,7 +52,7 @@ Run: TypeAlias = Callable[[Command, Mapping[str, Any]], Awaitable[State]]
 
 
 class Commands:
-    """Carries out commands by name: ``ping``, ``rebirth`` and ``output``."""
+    """Carries out commands by name: ``ping``, ``rebirth``, ``output``, and more that are given."""
 
     def __init__(
         self,
@@ -52,6 +60,7 @@ class Commands:
         *,
         rebirth: Callable[[], Awaitable[None]],
         output: Callable[[Order, Mapping[str, Any]], None],
+        more: Mapping[str, tuple[type[Command], Run]] = MappingProxyType({}),
     ) -> None:
         """``output`` takes an order and what its results begin with; ValueError where it can't be."""
         self._done = done
@@ -69,6 +78,7 @@ class Commands:
             "ping": (Command, _nothing),
             "rebirth": (Command, ask_rebirth),
             "output": (Order, take_order),
+            **more,
         }
         self._seen: OrderedDict[str, None] = OrderedDict()
 

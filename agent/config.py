@@ -19,6 +19,8 @@ from agent.rules.blind import Blind
 from agent.schedule import Hours, Schedule, ZoneName
 from agent.transport import Broker
 from agent.vision.camera import Camera
+from agent.vision.evidence import Evidence
+from agent.vision.rescue import Privacy
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge import Line
 
@@ -89,6 +91,8 @@ class Config(Section):
     broker: Broker
     data: Data = Data()
     reporting: Reporting = Reporting()
+    evidence: Evidence = Evidence()
+    privacy: Privacy = Privacy()
     positioning: Positioning = Positioning()
     sources: dict[Name, Source] = Field(default_factory=dict)
     rules: dict[Name, Rule] = Field(default_factory=dict)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from agent.commands import Ack, Command
+from agent.commands import Ack, Command, Fetch, Order
 from agent.deployment import Desired
 from agent.topics import ROOT
 from agent.version import software_version
+from agent.vision.rescue import Grant
 
 # topic: (direction, QoS, retained, what)
 TOPICS: dict[str, tuple[str, int, bool, str]] = {
@@ -16,14 +17,17 @@ TOPICS: dict[str, tuple[str, int, bool, str]] = {
     "telemetry/{source}": ("up", 1, False, "batched readings, with expiry"),
     "alert": ("up", 1, False, "new, update, end of one alert, by alert_id"),
     "alerts/active": ("up", 1, True, "the full list of what is active, for whoever comes late"),
+    "media/{alert_id}/{n}": ("up", 1, False, "a JPEG of an alert, people covered, with its label as comment"),
     "gap": ("up", 1, False, "what was dropped: lane, sequence range, count, why"),
     "config/reported": ("up", 1, True, "what became of the last push, and what is in force"),
     "command/result": ("up", 1, False, "succeeded, failed, rejected, expired or duplicate, with a reason"),
     "receipt": ("down", 1, False, "from the centre after its own commit: ranges of seq that it holds"),
     "alert/ack": ("down", 1, False, "a person's answer to an alert, by role"),
     "config/desired": ("down", 1, True, "a configuration to run, with revision and sha256"),
-    "command/{name}": ("down", 1, False, "ping, rebirth"),
+    "command/{name}": ("down", 1, False, "ping, rebirth, output, fetch (a clip), rescue (to show people)"),
 }  # fmt: skip
+
+PICTURES = frozenset({"media/{alert_id}/{n}"})
 
 ENVELOPE: dict[str, Any] = {
     "type": "object",
@@ -73,20 +77,24 @@ def asyncapi() -> dict[str, Any]:
         "receipt": RECEIPT,
         "alert/ack": Ack.model_json_schema(),
         "config/desired": Desired.model_json_schema(),
-        "command/{name}": Command.model_json_schema(),
+        "command/{name}": {"anyOf": [one.model_json_schema() for one in (Command, Order, Fetch, Grant)]},
     }
     channels, operations = {}, {}
     for topic, (direction, qos, retain, what) in TOPICS.items():
         name = topic.replace("/", "_").replace("{", "").replace("}", "")
         parameters: dict[str, Any] = {
-            word: {} for word in ("device", "source", "name") if f"{{{word}}}" in f"{{device}}/{topic}"
+            word: {}
+            for word in ("device", "source", "name", "alert_id", "n")
+            if f"{{{word}}}" in f"{{device}}/{topic}"
         }
         payload = ENVELOPE if direction == "up" else down[topic]
         channels[name] = {
             "address": f"{ROOT}/{{device}}/{topic}",
             "description": what,
             "parameters": parameters,
-            "messages": {name: {"contentType": "application/json", "payload": payload}},
+            "messages": {name: {"contentType": "application/json", "payload": payload}}
+            if topic not in PICTURES
+            else {name: {"contentType": "image/jpeg"}},
             "bindings": {"mqtt": {"bindingVersion": "0.2.0"}},
         }
         operations[name] = {

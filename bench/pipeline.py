@@ -90,7 +90,7 @@ async def _pipeline(folder: Path, clip: Path) -> list[tuple[float, float]]:
     local = folder / "bench.yaml"
     local.write_text(CONFIG.format(clip=clip))
     outbox = Outbox.open(folder / "data")
-    agent = Agent(Deployment.boot(local, folder / "config"), outbox)
+    agent = Agent(Deployment.boot(local, folder / "config"), outbox, folder)
     observe, seen = agent.observe, list[tuple[float, float]]()
 
     def note(observation: Observation) -> None:

@@ -87,7 +87,7 @@ def test_unsure_people_count_and_others_do_not() -> None:
 
 def test_a_copy_of_a_look_is_nothing() -> None:
     """So that no recording and no JSON can carry a frame away by accident."""
-    sighting = Sighting(frame=1, objects=(), look=Look(noise(), ()))
+    sighting = Sighting(frame=1, objects=(), look=Look(noise(), []))
     assert asdict(sighting)["look"] is None
     assert deepcopy(sighting).look is None
     assert "Look" not in repr(sighting)

@@ -23,7 +23,7 @@ from agent.vision.framing import Crop, Turn, framing
 from agent.vision.knock import knock
 from agent.vision.motion import Gate, Motion
 from agent.vision.pool import SHARED, Looked, Seat, Taken
-from agent.vision.privacy import LEAST_SCORE, Look, knows_people, people_in
+from agent.vision.privacy import LEAST_SCORE, Look, knows_people
 from agent.vision.pulse import Pulse
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.zones import Zone, zones_of
@@ -133,7 +133,7 @@ class Camera(BaseModel):
                     if seen:
                         gate.detected(taken.at_s)
                     objects = self._objects(tracker.track(seen, taken.at_s))
-                    look = Look(taken.frame, people_in(looked.seen)) if covers else None
+                    look = Look(taken.frame, looked.seen) if covers else None
                     delay_s = round(time.monotonic() - taken.at_s, 4)
                     # A frame, its time, and what is tracked in it: whoever wants all three gets them here.
                     emit(Sighting(frame=taken.number, objects=objects, delay_s=delay_s, look=look))

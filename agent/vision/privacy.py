@@ -14,6 +14,7 @@ PEOPLE = frozenset({"person", "people", "pedestrian", "rider", "swimmer", "man",
 """Labels that are covered. A model that has none of them can cover nobody: its camera gives no pictures."""
 LEAST_SCORE = 0.1
 """Whatever is this likely to be a person is covered, however much else is covered with it."""
+SURE = 0.3
 MARGIN = 0.1
 """Share of a box's width and height that is covered around it: hands, hats, a box too tight."""
 GRID = 8
@@ -28,11 +29,14 @@ class Look:
     recording, is nothing.
     """
 
-    __slots__ = ("frame", "people")
+    __slots__ = ("frame", "people", "sure")
 
-    def __init__(self, frame: Frame, people: tuple[Box, ...]) -> None:
+    def __init__(self, frame: Frame, seen: Iterable[Detection]) -> None:
+        everybody = [one for one in seen if one.label in PEOPLE]
         self.frame = frame
-        self.people = people
+        self.people = tuple(one.box for one in everybody)
+        self.sure = tuple(one.box for one in everybody if one.score >= SURE)
+        """Those who are covered for a while after, should the detector blink."""
 
     def __deepcopy__(self, _: Any) -> None:
         return None

@@ -1,0 +1,389 @@
+"""What is kept and sent of what cameras saw: the best picture of an alert at once, and the seconds around it.
+
+Frames come in with each `Sighting`; one at a time is covered, compressed and written, off the loop. Where
+that is slower than the cameras, the newest frame wins. Every picture that leaves goes through `_leave`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from agent.durations import Duration
+from agent.observations import Observation, SeenObject, Sighting
+from agent.parts import Finding
+from agent.topics import Message, new_id, stamp
+from agent.vision.egress import Egress
+from agent.vision.picture import again, label_of, picture
+from agent.vision.privacy import Look
+from agent.vision.rescue import Grant
+from agent.vision.ring import Ring
+from agent.vision.zones import Corner
+from models.detection import Box, Frame
+
+log = structlog.get_logger()
+
+LINGER_S = 2.0
+"""Where somebody was so long ago is covered too: a detector that blinks shows nobody."""
+FRESH_S = 10.0
+"""A frame older than this is no picture of what is so now."""
+FORGOTTEN_S = 60.0
+MOST_TRACKS = 32
+EXPIRES = timedelta(hours=24)
+"""A picture that could not be sent for so long is not wanted any more; it can still be fetched."""
+FETCH_MOST = 40
+FETCH_EVERY_S = 0.25
+TIDY_EVERY_S = 10.0
+
+
+class Evidence(BaseModel):
+    """How large pictures are, and how much of what was seen is kept on the device, for how long."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    picture_kb: int = Field(default=64, ge=16, le=512)
+    """The most that one picture may take."""
+    record: bool = True
+    """Keep the last seconds of each camera, and of each alert those around it."""
+    fps: float = Field(default=2, gt=0, le=10)
+    ring: Duration = Field(default=timedelta(minutes=1), ge=timedelta(seconds=5), le=timedelta(hours=1))
+    before: Duration = Field(default=timedelta(seconds=10), le=timedelta(minutes=10))
+    after: Duration = Field(default=timedelta(seconds=10), le=timedelta(minutes=10))
+    keep_least: Duration = timedelta(hours=24)
+    """A clip is not deleted sooner, even where there is no room for new ones."""
+    keep_most: Duration = timedelta(hours=72)
+    """A clip is deleted then, whatever the room."""
+    max_mb: int = Field(default=256, ge=8, le=1_000_000)
+    """For each camera, ring and clips together."""
+    least_free_mb: int = Field(default=500, ge=0)
+    """Nothing is recorded when the disk has less left."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.before > self.ring:
+            raise ValueError("before is longer than ring: what a clip begins with would be gone already")
+        if self.keep_least > self.keep_most:
+            raise ValueError("keep_least is longer than keep_most")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One frame, who has to be covered in it, and what was tracked in it."""
+
+    camera: str
+    number: int
+    at: datetime
+    at_s: float
+    frame: Frame
+    people: tuple[Box, ...]
+    objects: tuple[SeenObject, ...]
+
+
+@dataclass(slots=True)
+class _Eye:
+    """What is known of one camera just now."""
+
+    blackout: Sequence[Sequence[Corner]]
+    people: deque[tuple[float, tuple[Box, ...]]] = field(default_factory=deque)
+    newest: Seen | None = None
+    waiting: Seen | None = None
+    recorded_s: float = float("-inf")
+    best: dict[int, tuple[float, float, bytes]] = field(default_factory=dict)
+    """By track: how well it is seen, when it was seen last, and the picture."""
+
+
+@dataclass(slots=True)
+class Order:
+    """Pictures that are to leave, and why; ``done`` hears how many did, and how many were withheld."""
+
+    alert_id: str
+    camera: str
+    why: str
+    pictures: deque[tuple[int, Seen | Path | bytes]]
+    done: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None
+    kept: int = 0
+    complete: bool = True
+    sent: int = 0
+    withheld: int = 0
+    due_s: float = 0.0
+
+
+class Album:
+    """All pictures of one device. ``flag`` says under which grant a camera's people may be shown now.
+
+    ``send`` takes a picture and its entry in the egress log, and keeps it; ``to`` is said in that entry.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        folder: Path,
+        flag: Callable[[str], Grant | None],
+        send: Callable[[Message, Mapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        self._device = device
+        self._egress = Egress(folder)
+        self._folder = folder / "evidence"
+        self._flag = flag
+        self._send = send
+        self._config = Evidence()
+        self._to: Mapping[str, Any] = {}
+        self._eyes: dict[str, _Eye] = {}
+        self._ring = Ring(self._folder, self._config)
+        self._orders: deque[Order] = deque()
+        self._media: dict[str, list[str]] = {}
+        self._work = asyncio.Event()
+        self.troubles: dict[str, str] = {}
+        """What is wrong, for ``health``."""
+        self.skipped = 0
+        """Frames that were to be recorded, but the disk or this machine was too slow."""
+
+    def configure(
+        self, config: Evidence, blackout: Mapping[str, Sequence[Sequence[Corner]]], to: Mapping[str, Any]
+    ) -> None:
+        """``blackout`` has an entry for each camera of the configuration."""
+        self._config, self._to = config, to
+        self._ring.config = config
+        for camera in set(self._eyes) - set(blackout):
+            del self._eyes[camera]
+        for camera, polygons in blackout.items():
+            self._eyes.setdefault(camera, _Eye(polygons)).blackout = polygons
+
+    # What comes in, on the loop.
+
+    def hear(self, observation: Observation) -> None:
+        """Notes each frame of which a picture can be made."""
+        sighting, camera = observation.value, observation.source
+        eye = self._eyes.get(camera)
+        if eye is None or not isinstance(sighting, Sighting) or not isinstance(sighting.look, Look):
+            return
+        now_s = observation.mono_s
+        while eye.people and now_s - eye.people[0][0] > LINGER_S:
+            eye.people.popleft()
+        lingering = [box for _, boxes in eye.people for box in boxes]
+        eye.people.append((now_s, sighting.look.sure))
+        people = (*sighting.look.people, *lingering)
+        eye.newest = Seen(
+            camera, sighting.frame, observation.at, now_s, sighting.look.frame, people, sighting.objects
+        )
+        if now_s - eye.recorded_s >= 0.99 / self._config.fps:
+            eye.recorded_s = now_s
+            self.skipped += eye.waiting is not None
+            eye.waiting = eye.newest
+            self._work.set()
+
+    def alerted(self, alert_id: str, rule: str, finding: Finding, now_s: float) -> list[str]:
+        """A new alert: the topics of the pictures that will come of it; none without a fresh frame."""
+        eye = self._eyes.get(finding.source or "")
+        seen = eye.newest if eye else None
+        if eye is None or seen is None or now_s - seen.at_s > FRESH_S:
+            return []
+        chosen: Seen | bytes = seen
+        thing = _meant(finding, seen.objects)
+        if thing is not None:
+            best = eye.best.get(thing.track)
+            if best is not None and best[0] > clearness(thing):
+                chosen = best[2]
+        self._orders.append(Order(alert_id, seen.camera, f"alert {rule}", deque([(1, chosen)])))
+        if self._config.record:
+            self._ring.keep(seen.camera, alert_id, now_s)
+        self._work.set()
+        while len(self._media) > 1000:
+            del self._media[next(iter(self._media))]
+        self._media[alert_id] = [f"media/{alert_id}/1"]
+        return self._media[alert_id]
+
+    def media(self, alert_id: str) -> list[str]:
+        """The topics of an alert's pictures."""
+        return self._media.get(alert_id, [])
+
+    async def fetch(
+        self, alert_id: str, most: int, done: Callable[[Mapping[str, Any]], Awaitable[None]]
+    ) -> None:
+        """Begins to send the clip of an alert, up to ``most`` pictures of it, spread over its length.
+
+        ``done`` hears how many of how many were sent or withheld, and whether the clip was complete.
+        ValueError where there is none, or another one is on its way.
+        """
+        if any(order.done for order in self._orders):
+            raise ValueError("another clip is on its way: one at a time")
+        clip = await asyncio.to_thread(self._ring.clip, alert_id)
+        if clip is None:
+            raise ValueError(f"no clip of alert {alert_id!r} is kept here")
+        camera, numbered = clip
+        most = min(most, FETCH_MOST, len(numbered))
+        chosen = [numbered[round(index * (len(numbered) - 1) / max(1, most - 1))] for index in range(most)]
+        pictures: deque[tuple[int, Seen | Path | bytes]] = deque(chosen)
+        complete = not self._ring.keeping(alert_id)
+        self._orders.append(Order(alert_id, camera, "fetch", pictures, done, len(numbered), complete))
+        self._work.set()
+
+    # What is done with it, one thing after the other.
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        tidied_s = float("-inf")
+        while True:
+            self._work.clear()
+            if not await self.step():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FETCH_EVERY_S if self._orders else TIDY_EVERY_S):
+                        await self._work.wait()
+            if loop.time() - tidied_s >= TIDY_EVERY_S:
+                tidied_s = loop.time()
+                await self._disk(self._ring.tidy)
+
+    async def step(self) -> bool:
+        """Does what is most urgent; False where there is nothing."""
+        now_s = asyncio.get_running_loop().time()
+        order = next((one for one in self._orders if one.due_s <= now_s), None)
+        if order is not None:
+            number, source = order.pictures.popleft()
+            await self._leave(order, number, source)
+            order.due_s = now_s + FETCH_EVERY_S
+            if not order.pictures:
+                self._orders.remove(order)
+                if order.done:
+                    counts = {"sent": order.sent, "withheld": order.withheld, "kept": order.kept}
+                    await order.done(counts | {"complete": order.complete})
+            return True
+        for eye in self._eyes.values():
+            if eye.waiting is not None:
+                seen, eye.waiting = eye.waiting, None
+                await self._record(eye, seen)
+                return True
+        return False
+
+    async def _record(self, eye: _Eye, seen: Seen) -> None:
+        try:
+            jpeg = await asyncio.to_thread(self._picture, seen, eye.blackout, self._flag(seen.camera))
+        except ValueError as error:
+            self._trouble("picture", str(error))
+            return
+        self.troubles.pop("picture", None)
+        if self._config.record:
+            await self._disk(lambda: self._ring.write(seen.camera, seen.number, seen.at, seen.at_s, jpeg))
+        for thing in seen.objects:
+            before = eye.best.get(thing.track)
+            score = clearness(thing)
+            if before is None or score > before[0]:
+                eye.best[thing.track] = (score, seen.at_s, jpeg)
+            else:
+                eye.best[thing.track] = (before[0], seen.at_s, before[2])
+        for track in sorted(eye.best, key=lambda one: eye.best[one][1]):
+            if seen.at_s - eye.best[track][1] > FORGOTTEN_S or len(eye.best) > MOST_TRACKS:
+                del eye.best[track]
+
+    async def _leave(self, order: Order, number: int, source: Seen | Path | bytes) -> None:
+        """One picture leaves, or is withheld: covered as it has to be now, and in the egress log first."""
+        eye = self._eyes.get(order.camera)
+        blackout = eye.blackout if eye else ()
+        topic = f"media/{order.alert_id}/{number}"
+
+        def make() -> tuple[bytes, dict[str, Any]]:
+            grant = self._flag(order.camera)
+            label = {"alert_id": order.alert_id, "n": number, "why": order.why}
+            if isinstance(source, Seen):
+                jpeg = self._picture(source, blackout, grant, label)
+            else:
+                kept = source.read_bytes() if isinstance(source, Path) else source
+                most_bytes = self._config.picture_kb * 1000
+                jpeg = again(
+                    kept, label, blackout=blackout, uncovered=grant is not None, most_bytes=most_bytes
+                )
+            said = label_of(jpeg)
+            entry = {
+                "at": stamp(datetime.now(UTC)),
+                "topic": topic,
+                **self._to,
+                "camera": order.camera,
+                "taken_at": said.get("at"),
+                "why": order.why,
+                "covered": len(said["people"]) if said["covered"] else 0,
+                "shown": 0 if said["covered"] else len(said["people"]),
+                "flag": None if said["covered"] or grant is None else _flag_fields(grant),
+                "sha256": sha256(jpeg).hexdigest(),
+                "bytes": len(jpeg),
+            }
+            entry["entry"] = self._egress.note(entry)
+            return jpeg, entry
+
+        try:
+            jpeg, entry = await asyncio.to_thread(make)
+        except (OSError, ValueError) as error:
+            order.withheld += 1
+            self._trouble("withheld", f"a picture was withheld: {error}")
+            return
+        self.troubles.pop("withheld", None)
+        message = Message(lane="media", topic=topic, id=new_id(), body=jpeg, expires_after=EXPIRES)
+        await self._send(message, entry)
+        order.sent += 1
+
+    def _picture(
+        self,
+        seen: Seen,
+        blackout: Sequence[Sequence[Corner]],
+        grant: Grant | None,
+        label: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """The picture of a frame, covered unless there is a grant. Runs on a thread."""
+        fields = {"device": self._device, "camera": seen.camera, "frame": seen.number, "at": seen.at}
+        return picture(
+            seen.frame,
+            seen.people,
+            fields | dict(label or {}),
+            blackout=blackout,
+            uncovered=grant is not None,
+            most_bytes=self._config.picture_kb * 1000,
+        )
+
+    async def _disk(self, work: Callable[[], None]) -> None:
+        """What the disk does not take is said, and not tried again: the next frame comes soon."""
+        try:
+            await asyncio.to_thread(work)
+        except OSError as error:
+            self._trouble("disk", f"nothing is recorded: {error}")
+            return
+        self.troubles.pop("disk", None)
+        trouble = self._ring.trouble
+        if trouble:
+            self._trouble("room", trouble)
+        else:
+            self.troubles.pop("room", None)
+
+    def _trouble(self, what: str, text: str) -> None:
+        if self.troubles.get(what) != text:
+            log.warning("evidence_trouble", what=what, text=text)
+        self.troubles[what] = text
+
+
+def clearness(thing: SeenObject) -> float:
+    """How well an object can be seen: sure, large, and not cut off by the edge of the picture."""
+    left, top, right, bottom = thing.box
+    cut = min(left, top, 1 - right, 1 - bottom) < 0.005
+    return float(thing.score * ((right - left) * (bottom - top)) ** 0.5 * (0.7 if cut else 1.0))
+
+
+def _meant(finding: Finding, objects: Sequence[SeenObject]) -> SeenObject | None:
+    """The object that a finding is about: by its box, or by the nearest of its kind."""
+    box = finding.box
+    if box is None:
+        return None
+    likely = [thing for thing in objects if finding.label in (None, thing.label)]
+    return min(
+        likely, key=lambda one: sum(abs(a - b) for a, b in zip(one.box, box, strict=True)), default=None
+    )
+
+
+def _flag_fields(grant: Grant) -> dict[str, Any]:
+    return {"id": grant.id, "role": grant.role, "reason": grant.reason, "until": stamp(grant.expires)}

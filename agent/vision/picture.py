@@ -1,0 +1,121 @@
+"""One picture as it is kept and as it leaves: a JPEG, people covered, of a limited size, with its own label.
+
+The label is JSON in the JPEG's comment (marker FFFE): whose camera, when, and where people are in it. So a
+picture can be covered again by whoever takes it from the disk, and one without a label is none.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from agent.topics import encode
+from agent.vision.privacy import cover
+from agent.vision.zones import Corner
+from models.detection import Box, Frame
+
+STEPS = ((1280, 80), (1280, 65), (1280, 50), (960, 60), (960, 45), (640, 55), (640, 45), (480, 45), (320, 30))
+"""Width and quality, best first, until it is small enough. Each quality here keeps black exactly zero."""
+COMMENT, SCAN = 0xFE, 0xDA
+
+
+def picture(
+    frame: Frame,
+    people: Sequence[Box],
+    label: Mapping[str, Any],
+    *,
+    blackout: Sequence[Sequence[Corner]] = (),
+    uncovered: bool = False,
+    most_bytes: int = 64_000,
+) -> bytes:
+    """``frame`` as a JPEG; people are covered unless ``uncovered``. ValueError where it can't be made."""
+    import cv2
+    import numpy as np
+
+    people = outermost(people)
+    where = [[_out(box[0], -1), _out(box[1], -1), _out(box[2], 1), _out(box[3], 1)] for box in people]
+    comment = encode({**label, "covered": not uncovered, "people": where})
+    for width, quality in STEPS:
+        scale = min(1.0, width / frame.shape[1])
+        small = frame
+        if scale < 1:
+            small = np.asarray(
+                cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+            )
+        shown = cover(small, () if uncovered else people, blackout)
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        good, data = cv2.imencode(".jpg", shown, options)
+        jpeg = data.tobytes()
+        if good and len(jpeg) + len(comment) + 4 <= most_bytes:
+            return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
+    raise ValueError(f"no JPEG of {most_bytes} bytes can be made of it")
+
+
+def _out(edge: float, way: int) -> float:
+    """An edge to three digits, never further in."""
+    return way * math.ceil(way * edge * 1000) / 1000
+
+
+def outermost(boxes: Sequence[Box]) -> list[Box]:
+    """The boxes that lie in no other one."""
+    kept: list[Box] = []
+    for box in sorted(set(boxes), key=lambda one: (one[0] - one[2]) * (one[3] - one[1])):  # largest first
+        if not any(
+            one[0] <= box[0] and one[1] <= box[1] and one[2] >= box[2] and one[3] >= box[3] for one in kept
+        ):
+            kept.append(box)
+    return kept
+
+
+def again(
+    jpeg: bytes,
+    label: Mapping[str, Any],
+    *,
+    blackout: Sequence[Sequence[Corner]] = (),
+    uncovered: bool = False,
+    most_bytes: int = 64_000,
+) -> bytes:
+    """A picture that was kept, covered once more as it has to be now, with ``label`` added to its own.
+
+    What was covered stays so. ValueError where it is damaged, or does not say where people are in it.
+    """
+    import cv2
+    import numpy as np
+
+    kept = label_of(jpeg)
+    frame = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if frame is None:
+        raise ValueError("the picture is damaged")
+    people = [(left, top, right, bottom) for left, top, right, bottom in kept.pop("people")]
+    uncovered = uncovered and not kept.pop("covered")
+    return picture(
+        np.asarray(frame, np.uint8),
+        people,
+        kept | dict(label),
+        blackout=blackout,
+        uncovered=uncovered,
+        most_bytes=most_bytes,
+    )
+
+
+def label_of(jpeg: bytes) -> dict[str, Any]:
+    """The label of a picture. ValueError where it has none that says where people are."""
+    at = 2
+    while jpeg[at : at + 1] == b"\xff" and at + 4 <= len(jpeg) and jpeg[at + 1] != SCAN:
+        size = int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if jpeg[at + 1] == COMMENT:
+            try:
+                label = json.loads(jpeg[at + 4 : at + 2 + size])
+                _BOXES.validate_python(label["people"], strict=True)
+                if isinstance(label["covered"], bool):
+                    return dict(label)
+            except (RecursionError, TypeError, KeyError) as error:
+                raise ValueError("the picture's label is damaged") from error
+        at += 2 + size
+    raise ValueError("the picture does not say where people are in it")
+
+
+_BOXES = TypeAdapter(list[list[float]])

@@ -1,0 +1,448 @@
+"""Pictures of alerts: which frame, how soon, what is in it; and that nothing leaves that should not."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import models
+from agent.observations import Observation, SeenObject, Sighting
+from agent.parts import Finding
+from agent.topics import Message
+from agent.vision.camera import Camera
+from agent.vision.evidence import FETCH_EVERY_S, FRESH_S, LINGER_S, Album, Evidence
+from agent.vision.picture import label_of
+from agent.vision.privacy import FILL, LEAST_SCORE, Look, cover, people_in
+from agent.vision.rescue import Grant
+from models.detection import Box, Detection
+from simulators.scene import Scene
+from tests.test_picture import CORNER, corner_of, inside, pixels, scene
+
+START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
+GRANT = Grant(id="g1", expires=START + timedelta(hours=1), role="watch-officer", reason="man in the water")
+NEAR: Box = (0.4, 0.2, 0.6, 0.8)
+FAR: Box = (0.45, 0.4, 0.5, 0.55)
+
+
+@dataclass
+class Desk:
+    """An album, what it has sent, and the seconds that pass for it."""
+
+    folder: Path
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    grant: Grant | None = None
+    sent: list[tuple[Message, Mapping[str, Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.album = Album("d1", self.folder, lambda _: self.grant, self.send)
+        config = Evidence.model_validate({"least_free_mb": 0} | dict(self.evidence))
+        self.album.configure(config, {"cam1": [CORNER]}, {"to": ["mqtt://b"]})
+
+    async def send(self, message: Message, entry: Mapping[str, Any]) -> None:
+        self.sent.append((message, entry))
+
+    def see(
+        self, second: float, *objects: tuple[int, Box], seen: list[Detection] | None = None, frame: Any = None
+    ) -> None:
+        """A sighting of people at these boxes, with their track numbers; ``seen`` is the whole detection pass."""
+        everything = seen if seen is not None else [Detection("person", 0.8, box) for _, box in objects]
+        things = tuple(SeenObject(track=track, label="person", score=0.8, box=box) for track, box in objects)
+        look = Look(scene(360, 640) if frame is None else frame, everything)
+        sighting = Sighting(frame=int(second * 5), objects=things, look=look)
+        self.album.hear(Observation("cam1", START + timedelta(seconds=second), 100 + second, sighting))
+
+    def alert(
+        self, second: float, box: Box | None = NEAR, alert_id: str = "a1", source: str = "cam1"
+    ) -> list[str]:
+        finding = Finding(key="k", text="t", since=START, source=source, label="person", box=box)
+        return self.album.alerted(alert_id, "rail", finding, 100 + second)
+
+    async def work(self) -> None:
+        while await self.album.step():
+            pass
+
+    def labels(self) -> list[dict[str, Any]]:
+        return [label_of(message.body) for message, _ in self.sent]
+
+    def log(self) -> list[dict[str, Any]]:
+        path = self.folder / "egress.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def played(scene_: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(scene_(), 60))
+
+
+def test_an_alert_has_its_picture_at_once_named_covered_and_listed(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        assert desk.alert(0.1) == ["media/a1/1"] == desk.album.media("a1")
+        await desk.work()
+
+    played(run)
+    ((message, entry),) = desk.sent
+    assert (message.lane, message.topic, message.retain) == ("media", "media/a1/1", False)
+    assert len(message.body) <= 64_000
+    shown = pixels(message.body)
+    assert abs(inside(shown, NEAR).astype(int) - FILL).max() <= 2
+    assert corner_of(shown).max() == 0
+    assert inside(shown, (0.65, 0.3, 0.95, 0.9)).max() > 200
+    assert label_of(message.body) == {
+        "device": "d1", "camera": "cam1", "frame": 0, "at": "2026-11-28T06:00:00.000Z", "alert_id": "a1", "n": 1,
+        "why": "alert rail", "covered": True, "people": [[0.4, 0.2, 0.6, 0.8]],
+    }  # fmt: skip
+    (logged,) = desk.log()
+    assert {key: one for key, one in entry.items() if key != "entry"}.items() <= logged.items()
+    assert (logged["sha256"], logged["bytes"]) == (sha256(message.body).hexdigest(), len(message.body))
+    assert (logged["topic"], logged["to"], logged["why"]) == ("media/a1/1", ["mqtt://b"], "alert rail")
+    assert (logged["covered"], logged["shown"], logged["flag"]) == (1, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "expected"),
+    [
+        ([NEAR, FAR], 0),  # he walked away: the picture in which he was large
+        ([FAR, NEAR], 5),
+        ([(0.0, 0.2, 0.21, 0.8), (0.4, 0.2, 0.58, 0.8)], 5),  # cut off by the edge, then whole
+    ],
+)
+def test_the_picture_is_the_one_that_shows_it_best(boxes: list[Box], expected: int, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        for second, box in enumerate(boxes):
+            desk.see(second, (1, box), (2, (0.8, 0.1, 0.9, 0.2)))
+            await desk.work()
+        desk.alert(1.1, boxes[-1])
+        await desk.work()
+
+    played(run)
+    assert [label["frame"] for label in desk.labels()] == [expected]
+
+
+def test_another_s_best_picture_is_not_his(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        await desk.work()
+        desk.see(1, (2, FAR))
+        desk.alert(1.1, FAR)
+        await desk.work()
+
+    played(run)
+    assert [label["frame"] for label in desk.labels()] == [5]
+
+
+@pytest.mark.parametrize(
+    ("source", "after_s", "box"),
+    [("board", 0.1, None), ("cam2", 0.1, NEAR), ("cam1", FRESH_S + 1, NEAR)],
+)
+def test_without_a_fresh_frame_no_picture_is_promised(
+    source: str, after_s: float, box: Box | None, tmp_path: Path
+) -> None:
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        assert desk.alert(after_s, box, source=source) == [] == desk.album.media("a1")
+        await desk.work()
+
+    played(run)
+    assert desk.sent == []
+
+
+def test_without_a_detection_pass_there_is_no_picture(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        bare = Sighting(frame=1, objects=(SeenObject(track=1, label="person", score=0.9, box=NEAR),))
+        desk.album.hear(Observation("cam1", START, 100, bare))
+        assert desk.alert(0.1) == []
+        await desk.work()
+
+    played(run)
+    assert (desk.sent, list(tmp_path.rglob("*.jpg"))) == ([], [])
+
+
+def test_the_unsure_are_covered_and_those_just_seen_too(tmp_path: Path) -> None:
+    """One at 0.1, and one whom the detector loses for a second: neither is in the picture."""
+    desk = Desk(tmp_path)
+    unsure, lost = (0.7, 0.5, 0.8, 0.9), (0.35, 0.1, 0.45, 0.3)
+
+    async def run() -> None:
+        desk.see(0, seen=[Detection("person", 0.5, lost)])
+        desk.see(
+            LINGER_S - 0.1,
+            seen=[Detection("person", LEAST_SCORE, unsure), Detection("boat", 0.9, (0.5, 0.5, 0.6, 0.6))],
+        )
+        desk.alert(LINGER_S, None)
+        await desk.work()
+        desk.see(5, seen=[])
+        desk.alert(5, None, "a2")
+        await desk.work()
+
+    played(run)
+    first, second = (pixels(message.body) for message, _ in desk.sent)
+    for box in (unsure, lost):
+        assert abs(inside(first, box).astype(int) - FILL).max() <= 2
+        assert inside(second, box).max() > 90
+    assert inside(first, (0.52, 0.52, 0.58, 0.58)).max() > 90
+
+
+def test_under_a_flag_people_are_shown_and_it_is_logged_under_which(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, grant=GRANT)
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        desk.alert(0.1)
+        await desk.work()
+
+    played(run)
+    ((message, _),) = desk.sent
+    assert inside(pixels(message.body), NEAR).max() > 200
+    assert corner_of(pixels(message.body)).max() == 0
+    assert not label_of(message.body)["covered"]
+    (logged,) = desk.log()
+    assert (logged["covered"], logged["shown"]) == (0, 1)
+    assert logged["flag"] == {
+        "id": "g1",
+        "role": "watch-officer",
+        "reason": "man in the water",
+        "until": "2026-11-28T07:00:00.000Z",
+    }
+
+
+def test_what_was_kept_under_a_flag_leaves_covered_after_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, grant=GRANT)
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        await desk.work()
+        desk.grant = None
+        desk.see(1, (1, FAR))
+        desk.alert(1.1, FAR)  # the best picture is the one of the flag
+        await desk.work()
+        await desk.album.fetch("a1", 10, done)
+        while not finished:
+            await desk.work()
+            await asyncio.sleep(FETCH_EVERY_S / 4)
+
+    finished: list[Mapping[str, Any]] = []
+
+    async def done(counts: Mapping[str, Any]) -> None:
+        finished.append(counts)
+
+    played(run)
+    assert [label["frame"] for label in desk.labels()] == [0, 0, 5]
+    assert finished == [{"sent": 2, "withheld": 0, "kept": 2, "complete": False}]
+    for message, _ in desk.sent[:2]:
+        assert abs(inside(pixels(message.body), NEAR).astype(int) - FILL).max() <= 2
+    assert [entry["shown"] for entry in desk.log()] == [0, 0, 0]
+
+
+def test_a_clip_is_fetched_in_numbered_pieces_spread_over_it_one_clip_at_a_time(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, {"before": "10s", "after": "5s"})
+    finished: list[Mapping[str, Any]] = []
+
+    async def done(counts: Mapping[str, Any]) -> None:
+        finished.append(counts)
+
+    async def run() -> None:
+        for second in range(30):
+            desk.see(second, (1, NEAR))
+            if second == 20:
+                desk.alert(20.1)
+            await desk.work()
+        desk.sent.clear()
+        with pytest.raises(ValueError, match="no clip of alert 'a2' is kept here"):
+            await desk.album.fetch("a2", 5, done)
+        await desk.album.fetch("a1", 4, done)
+        with pytest.raises(ValueError, match="one at a time"):
+            await desk.album.fetch("a1", 4, done)
+        began_s = asyncio.get_running_loop().time()
+        while not finished:
+            await desk.work()
+            await asyncio.sleep(FETCH_EVERY_S / 4)
+        assert asyncio.get_running_loop().time() - began_s >= 3 * FETCH_EVERY_S
+
+    played(run)
+    assert [message.topic for message, _ in desk.sent] == [
+        "media/a1/2",
+        "media/a1/7",
+        "media/a1/11",
+        "media/a1/16",
+    ]
+    assert [label["frame"] for label in desk.labels()] == [55, 80, 100, 125]
+    assert {label["why"] for label in desk.labels()} == {"fetch"}
+    assert finished == [{"sent": 4, "withheld": 0, "kept": 15, "complete": True}]
+
+
+def test_without_an_entry_in_the_log_nothing_leaves(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    (tmp_path / "egress.jsonl").mkdir()
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        desk.alert(0.1)
+        await desk.work()
+        assert "a picture was withheld" in desk.album.troubles["withheld"]
+        (tmp_path / "egress.jsonl").rmdir()
+        desk.alert(0.2, alert_id="a2")
+        await desk.work()
+
+    played(run)
+    assert [message.topic for message, _ in desk.sent] == ["media/a2/1"]
+    assert desk.album.troubles == {}
+
+
+def test_a_damaged_picture_in_a_clip_is_withheld_and_the_others_leave(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    finished: list[Mapping[str, Any]] = []
+
+    async def done(counts: Mapping[str, Any]) -> None:
+        finished.append(counts)
+
+    async def run() -> None:
+        for second in range(3):
+            desk.see(second, (1, NEAR))
+            if second == 1:
+                desk.alert(1.1)
+            await desk.work()
+        desk.sent.clear()
+        victim = sorted((tmp_path / "evidence" / "cam1" / "clips" / "a1").glob("*.jpg"))[1]
+        victim.write_bytes(victim.read_bytes()[:700])
+        await desk.album.fetch("a1", 10, done)
+        while not finished:
+            await desk.work()
+            await asyncio.sleep(FETCH_EVERY_S / 4)
+
+    played(run)
+    assert finished == [{"sent": 2, "withheld": 1, "kept": 3, "complete": False}]
+    assert [message.topic for message, _ in desk.sent] == ["media/a1/2", "media/a1/4"]
+
+
+def test_what_lies_on_the_disk_is_covered_and_carries_its_label(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        for second in range(5):
+            desk.see(second, (1, NEAR))
+            await desk.work()
+
+    played(run)
+    kept = sorted(tmp_path.rglob("*.jpg"))
+    assert len(kept) == 5
+    for path in kept:
+        assert abs(inside(pixels(path.read_bytes()), NEAR).astype(int) - FILL).max() <= 2
+        assert label_of(path.read_bytes())["covered"]
+
+
+def test_a_machine_that_is_too_slow_records_the_newest_and_counts_the_rest(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        for second in range(5):
+            desk.see(second, (1, NEAR))
+        await desk.work()
+
+    played(run)
+    assert [label_of(path.read_bytes())["frame"] for path in tmp_path.rglob("*.jpg")] == [20]
+    assert desk.album.skipped == 4
+
+
+def test_a_full_disk_takes_no_recording_but_the_picture_of_the_alert_goes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def run() -> None:
+        monkeypatch.setattr(Path, "write_bytes", full)
+        desk.see(0, (1, NEAR))
+        desk.alert(0.1)
+        await desk.work()
+        assert "nothing is recorded" in desk.album.troubles["disk"]
+        monkeypatch.undo()
+        desk.see(1, (1, NEAR))
+        await desk.work()
+
+    played(run)
+    assert [message.topic for message, _ in desk.sent] == ["media/a1/1"]
+    assert desk.album.troubles == {}
+
+
+def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(tmp_path: Path) -> None:
+    """By the way that frames go: a camera with a blackout, the real detector, the album; each picture's pixels.
+
+    What the detector finds in the source frame, at the camera's own score and far below, is one grey in the
+    picture; what it finds in the picture itself is nobody; a blackout is zero to the last pixel.
+    """
+    import cv2
+
+    man = Scene(comes_s=0, leaves_s=60)
+    clip = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"FFV1"), 5, (640, 360))
+    source = [man.picture(step / 5) for step in range(50)]
+    for frame in source:
+        writer.write(frame)
+    writer.release()
+    camera = Camera.model_validate(
+        {
+            "url": str(clip),
+            "purpose": "a test",
+            "blackout": [CORNER],
+            "every_frame": True,
+            "coverage": {"watch": False},
+        }
+    )
+    desk = Desk(tmp_path, {"fps": 10})
+
+    async def run() -> None:
+        def hear(value: Any) -> None:
+            if isinstance(value, Sighting):
+                second = value.frame / 5
+                desk.album.hear(Observation("cam1", START + timedelta(seconds=second), 100 + second, value))
+                for thing in value.objects[:1]:
+                    finding = Finding(
+                        key="k", text="t", since=START, source="cam1", label=thing.label, box=thing.box
+                    )
+                    desk.album.alerted(f"a{value.frame}", "rail", finding, 100 + second)
+
+        worker = asyncio.ensure_future(desk.album.run())
+        await camera.run(hear)  # type: ignore[arg-type]  None is an answer
+        await desk.work()
+        worker.cancel()
+
+    played(run)
+    detect = models.find("default").at(LEAST_SCORE).load()
+    assert len(desk.sent) >= 20
+    for message, _ in desk.sent:
+        shown, label = pixels(message.body), label_of(message.body)
+        frame = cover(source[label["frame"] - 1], [], [CORNER])
+        found = people_in(detect(frame))
+        assert found
+        for box in found:
+            assert abs(inside(shown, box).astype(int) - FILL).max() <= 2 or _black_besides(shown, box)
+        assert [
+            one for one in detect(np.ascontiguousarray(shown)) if one.label == "person" and one.score >= 0.4
+        ] == []
+        assert corner_of(shown).max() == 0
+    assert len(desk.log()) == len(desk.sent)
+
+
+def _black_besides(shown: Any, box: Box) -> bool:
+    """Whether all of the box is the fill, or blackout."""
+    part = inside(shown, box).astype(int)
+    return bool(((abs(part - FILL) <= 2) | (part <= 2)).all())

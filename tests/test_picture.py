@@ -1,0 +1,135 @@
+"""A picture as it is kept and as it leaves: its size, its label, and what of it is covered."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.topics import encode
+from agent.vision import picture as module
+from agent.vision.picture import STEPS, again, label_of, outermost, picture
+from agent.vision.privacy import FILL
+from models.detection import Box, Frame
+
+MAN: Box = (0.4, 0.3, 0.5, 0.7)
+CORNER = [(0.0, 0.0), (0.3, 0.0), (0.0, 0.4)]
+LABEL = {"camera": "cam1", "frame": 7, "at": "2026-11-28T06:12:31.410Z"}
+
+
+def scene(rows: int = 720, columns: int = 1280, seed: int = 3) -> Frame:
+    """Detail everywhere, brighter than the fill."""
+    blocks = np.random.default_rng(seed).integers(90, 256, (rows // 8, columns // 8, 3), np.uint8)
+    return np.ascontiguousarray(np.kron(blocks, np.ones((8, 8, 1), np.uint8)))
+
+
+def pixels(jpeg: bytes) -> Any:
+    import cv2
+
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+
+
+def inside(shown: Any, box: Box) -> Any:
+    rows, columns = shown.shape[:2]
+    return shown[int(box[1] * rows) : int(box[3] * rows), int(box[0] * columns) : int(box[2] * columns)]
+
+
+def corner_of(shown: Any) -> Any:
+    """The pixels of CORNER, its edge too."""
+    import cv2
+
+    rows, columns = shown.shape[:2]
+    mask = np.zeros((rows, columns), np.uint8)
+    cv2.fillPoly(mask, [np.array([[x * columns, y * rows] for x, y in CORNER]).astype(np.int32)], 1)
+    return shown[mask == 1]
+
+
+@pytest.mark.parametrize("step", range(len(STEPS)))
+def test_at_every_quality_people_are_one_grey_and_blackout_is_exactly_zero(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STEPS", STEPS[step : step + 1])
+    for seed in range(3):
+        shown = pixels(picture(scene(seed=seed), [MAN], LABEL, blackout=[CORNER], most_bytes=10_000_000))
+        assert shown.shape[1] == STEPS[step][0]
+        assert abs(inside(shown, MAN).astype(int) - FILL).max() <= 2
+        assert corner_of(shown).max() == 0
+        assert inside(shown, (0.6, 0.3, 0.9, 0.7)).max() > 200
+
+
+@given(st.integers(3_000, 200_000), st.integers(40, 900), st.integers(40, 1400))
+def test_it_is_never_larger_than_allowed_and_keeps_its_label(most: int, rows: int, columns: int) -> None:
+    try:
+        jpeg = picture(scene(rows, columns), [MAN], LABEL, most_bytes=most)
+    except ValueError:
+        too_small = True
+    else:
+        too_small = False
+    if too_small:
+        assert most < 20_000
+        return
+    assert len(jpeg) <= most
+    assert label_of(jpeg) == LABEL | {"covered": True, "people": [[0.4, 0.3, 0.5, 0.7]]}
+
+
+def test_whoever_takes_it_from_the_disk_covers_it_again() -> None:
+    """Kept under a flag, sent after it: nobody is seen, and what is black today is black in it."""
+    kept = picture(scene(), [MAN], LABEL, uncovered=True)
+    assert inside(pixels(kept), MAN).max() > 200
+    sent = again(kept, {"why": "fetch"}, blackout=[CORNER])
+    assert abs(inside(pixels(sent), MAN).astype(int) - FILL).max() <= 2
+    assert corner_of(pixels(sent)).max() == 0
+    assert label_of(sent) == LABEL | {"why": "fetch", "covered": True, "people": [[0.4, 0.3, 0.5, 0.7]]}
+    shown = again(kept, {}, uncovered=True)
+    assert (label_of(shown)["covered"], inside(pixels(shown), MAN).max() > 200) == (False, True)
+
+
+def test_what_was_covered_stays_covered_under_a_flag() -> None:
+    sent = again(picture(scene(), [MAN], LABEL), {}, uncovered=True)
+    assert label_of(sent)["covered"]
+    assert abs(inside(pixels(sent), MAN).astype(int) - FILL).max() <= 2
+
+
+def commented(comment: bytes) -> bytes:
+    import cv2
+
+    jpeg = cv2.imencode(".jpg", scene(80, 80))[1].tobytes()
+    return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
+
+
+@pytest.mark.parametrize(
+    "jpeg",
+    [
+        b"",
+        b"\xff\xd8",
+        commented(b"a holiday"),
+        commented(b"[]"),
+        commented(encode({"people": [], "at": "x"})),
+        commented(encode({"covered": True})),
+        commented(encode({"covered": True, "people": "all"})),
+        commented(encode({"covered": True, "people": [[0, 0, 1]]})),
+        commented(encode({"covered": True, "people": [["a", "b", "c", "d"]]})),
+        commented(b"[" * 60_000),
+        commented(encode({"covered": True, "people": []}))[:200],
+    ],
+)
+def test_what_does_not_say_where_people_are_is_no_picture(jpeg: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  each says it in its way
+        again(jpeg, {})
+
+
+@given(st.binary(max_size=300), st.integers(0, 300))
+def test_a_damaged_picture_is_refused_or_covered_and_never_falls_over(noise: bytes, at: int) -> None:
+    kept = picture(scene(80, 80), [MAN], LABEL, uncovered=True)
+    damaged = kept[:at] + noise + kept[at + len(noise) :]
+    try:
+        sent = again(damaged, {})
+    except ValueError:
+        return
+    assert label_of(sent)["covered"]
+
+
+def test_boxes_within_others_are_not_told() -> None:
+    small = (0.0, 0.0, 0.2, 0.1)
+    assert outermost([small, MAN, (0.41, 0.31, 0.49, 0.69), MAN]) == [MAN, small]

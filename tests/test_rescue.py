@@ -1,0 +1,135 @@
+"""Who may have people shown, for how long, and what ends it."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.paths import Secret
+from agent.topics import encode
+from agent.vision import rescue as module
+from agent.vision.rescue import Grant, Rescue
+
+AT = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+KEY = "k" * 40
+FIELDS: dict[str, Any] = {"id": "g1", "expires": "2026-11-28T12:10:00Z", "role": "watch-officer", "reason": "man in the water"}  # fmt: skip
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Secret:
+    (tmp_path / "key").write_text(KEY + "\n")
+    return Secret(file=tmp_path / "key")
+
+
+def signed(device: str = "d1", key: str = KEY, **fields: Any) -> bytes:
+    grant = Grant.model_validate(FIELDS | fields)
+    return encode(FIELDS | fields | {"signature": grant.signed(device, key)})
+
+
+def granted(device: str = "d1", key: str = KEY, **fields: Any) -> Grant:
+    return Grant.model_validate_json(signed(device, key, **fields))
+
+
+def shown(rescue: Rescue, camera: str = "cam1", after_s: float = 0) -> bool:
+    return rescue.flag(camera, AT + timedelta(seconds=after_s), 100 + after_s) is not None
+
+
+def test_a_grant_lasts_until_it_expires_and_says_so(key: Secret) -> None:
+    rescue = Rescue("d1")
+    rescue.take(granted(), key, AT, 100)
+    assert [shown(rescue, after_s=second) for second in (0, 599, 600, 10_000)] == [True, True, False, False]
+    assert list(rescue.reasons(AT, 100)) == [
+        "privacy: people of every camera are shown until 2026-11-28T12:10:00.000Z (watch-officer: man in the water)"
+    ]
+    assert list(rescue.reasons(AT, 800)) == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (signed(key="x" * 40), "signature: it is not made"),
+        (signed(device="d2"), "signature: it is not made"),
+        (encode(FIELDS), "signature: it is not made"),
+        (signed().replace(b"man in", b"dog in"), "signature: it is not made"),
+        (signed().replace(b"12:10", b"12:50"), "signature: it is not made"),
+        (signed()[:-1] + b',"camera":"cam1"}', "signature: it is not made"),
+        (
+            signed(expires="2026-11-28T13:00:01Z"),
+            "expires: 2026-11-28T13:00:01.000Z is not within the next 60 minutes",
+        ),
+        (signed(expires="2026-11-28T11:59:00Z"), "expires: 2026-11-28T11:59:00.000Z is not within"),
+        (encode(FIELDS | {"expires": "2026-11-28T12:10:00"}), "expires\n"),
+        (encode(FIELDS | {"reason": "x"}), "reason\n"),
+        (encode({key: one for key, one in FIELDS.items() if key != "role"}), "role\n  Field required"),
+        (b"no json", "Invalid JSON"),
+    ],
+)
+def test_what_is_no_grant_is_refused_in_one_line(payload: bytes, message: str, key: Secret) -> None:
+    rescue = Rescue("d1")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        rescue.take(Grant.model_validate_json(payload), key, AT, 100)
+    assert not shown(rescue)
+
+
+def test_without_a_good_key_nobody_is_shown(tmp_path: Path) -> None:
+    rescue = Rescue("d1")
+    with pytest.raises(ValueError, match=r"no privacy\.rescue_key"):
+        rescue.take(granted(), None, AT, 100)
+    (tmp_path / "short").write_text("secret")
+    with pytest.raises(ValueError, match="shorter than 32"):
+        rescue.take(granted(key="secret"), Secret(file=tmp_path / "short"), AT, 100)
+    with pytest.raises(OSError, match="No such file"):
+        rescue.take(granted(), Secret(file=tmp_path / "none"), AT, 100)
+
+
+def test_a_grant_for_one_camera_shows_nobody_else(key: Secret) -> None:
+    rescue = Rescue("d1")
+    rescue.take(granted(camera="cam1"), key, AT, 100)
+    assert (shown(rescue, "cam1"), shown(rescue, "cam2")) == (True, False)
+
+
+def test_a_clock_that_is_set_back_gives_no_time(key: Secret) -> None:
+    rescue = Rescue("d1")
+    rescue.take(granted(), key, AT, 100)
+    assert rescue.flag("cam1", AT - timedelta(hours=5), 701) is None
+    assert rescue.flag("cam1", AT + timedelta(hours=5), 101) is None
+
+
+def test_a_new_grant_ends_the_old_one_for_good(key: Secret) -> None:
+    rescue = Rescue("d1")
+    rescue.take(granted(), key, AT, 100)
+    rescue.take(granted(id="g2", expires="2026-11-28T12:00:01Z"), key, AT, 100)
+    assert not shown(rescue, after_s=2)
+    with pytest.raises(ValueError, match="'g1' was used before"):
+        rescue.take(granted(), key, AT, 102)
+
+
+def test_it_outlives_the_agent_but_not_the_machine(
+    key: Secret, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "boot").write_text("boot-1\n")
+    monkeypatch.setattr(module, "BOOT_ID", tmp_path / "boot")
+    rescue = Rescue("d1")
+    rescue.take(granted(), key, AT, 100)
+    kept = rescue.dump()
+    again = Rescue("d1")
+    again.restore(kept)
+    assert (shown(again), shown(again, after_s=600)) == (True, False)
+    (tmp_path / "boot").write_text("boot-2\n")
+    again = Rescue("d1")
+    again.restore(kept)
+    assert not shown(again)
+    monkeypatch.setattr(module, "BOOT_ID", tmp_path / "none")
+    again = Rescue("d1")
+    again.restore(json.dumps([json.loads(kept)[0] | {"boot": ""}]).encode())
+    assert not shown(again)
+
+
+@pytest.mark.parametrize("kept", [None, b"", b"{", b"{}", b"[1]", b'[{"grant": {}}]', b"\xff"])
+def test_what_was_kept_and_is_damaged_shows_nobody(kept: bytes | None) -> None:
+    rescue = Rescue("d1")
+    rescue.restore(kept)
+    assert not shown(rescue)
