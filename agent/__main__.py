@@ -315,6 +315,50 @@ def config_push(device: str, file: Path, confirm_within: str, broker: str, root:
 
 
 @cli.command()
+@click.argument("device")
+@click.argument("alert_id")
+@click.option("--to", "folder", default=".", show_default=True, type=click.Path(path_type=Path))
+@click.option("--pictures", default=20, show_default=True, type=click.IntRange(1, 40))
+@broker_option
+@root_option
+@as_json
+def fetch(
+    device: str, alert_id: str, folder: Path, pictures: int, broker: str, root: str, as_json: bool
+) -> None:
+    """Fetch what a camera saw around an alert, as pictures; people are covered in them."""
+    from agent.ask import fetch_command
+
+    finish(fetch_command(device, alert_id, pictures, folder, broker, root, as_json))
+
+
+@cli.command()
+@click.argument("device")
+@click.option("--role", required=True, help="Who asks, as a role: never a name.")
+@click.option("--reason", required=True, help="What for; it is logged with each picture.")
+@click.option("--for", "lasts", default="15m", show_default=True, help="60m at most; 1s ends it.")
+@click.option("--key", required=True, type=click.Path(path_type=Path), help="The device's rescue key.")
+@click.option("--camera", help="Only this one; all, if it is not given.")
+@broker_option
+@root_option
+@as_json
+def rescue(
+    device: str,
+    role: str,
+    reason: str,
+    lasts: str,
+    key: Path,
+    camera: str | None,
+    broker: str,
+    root: str,
+    as_json: bool,
+) -> None:
+    """Have people shown in a device's pictures for a while, to rescue somebody."""
+    from agent.ask import rescue_command
+
+    finish(rescue_command(device, role, reason, lasts, key, camera, broker, root, as_json))
+
+
+@cli.command()
 @click.argument("devices", nargs=-1, metavar="[DEVICE]…")
 @broker_option
 @root_option

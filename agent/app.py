@@ -206,6 +206,7 @@ class Agent:
         self.health.hear(observation)
         self.clock.hear(observation)
         self.reporter.hear(observation)
+        self.album.hear(observation)
         at, now_s = now()
         self.tell(self.judges.hear(observation, at, now_s), now_s)
         done = self.outputs.hear(observation)

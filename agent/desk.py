@@ -33,7 +33,7 @@ def get_command(device: str, url: str, root: str, as_json: bool) -> int:
         _say(device, reported, as_json)
         return 0
 
-    return _at_broker(url, work)
+    return at_broker(url, work)
 
 
 def push_command(device: str, file: Path, confirm_within: str, url: str, root: str, as_json: bool) -> int:
@@ -71,7 +71,7 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
         _say(device, answer, as_json)
         return 0 if answer["state"] == "applied" else 1
 
-    return _at_broker(url, work)
+    return at_broker(url, work)
 
 
 def watch_command(devices: Sequence[str], url: str, root: str, duration: str | None, as_json: bool) -> int:
@@ -101,16 +101,16 @@ def watch_command(devices: Sequence[str], url: str, root: str, duration: str | N
                             raise OSError(f"connection lost: {event[1]}")
                         if event is not None and event[0] == "message":
                             device, _, topic = event[1].topic.removeprefix(root + "/").partition("/")
-                            board.hear(device, topic, _readable(event[1].payload))
+                            board.hear(device, topic, readable(event[1].payload))
                             connection.acknowledge(event[1])
                         board.show()
             except TimeoutError:
                 return 0
 
-    return _at_broker(url, work)
+    return at_broker(url, work)
 
 
-def _at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
+def at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
     """Does ``work`` on a connection of its own. 69 where the broker is not reached."""
 
     async def visit() -> int:
@@ -160,13 +160,13 @@ async def _reported(
         if event[0] == "lost":
             raise OSError(f"connection lost: {event[1]}")
         connection.acknowledge(event[1])
-        body = _readable(event[1].payload)
+        body = readable(event[1].payload)
         if body and wanted(body):
             return body
     return None
 
 
-def _readable(payload: bytes) -> dict[str, Any]:
+def readable(payload: bytes) -> dict[str, Any]:
     try:
         body = json.loads(payload)
     except (ValueError, RecursionError):

@@ -1,0 +1,167 @@
+"""Pictures by the real way: the agent in its process, a real broker, the real detector, commands from the desk."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import models
+from agent.topics import ROOT
+from agent.transport import Broker, Connection
+from agent.vision.picture import label_of
+from agent.vision.privacy import FILL, LEAST_SCORE, people_in
+from simulators.scene import Scene
+from tests.end_to_end.rig import BROKERS, Rig, rig
+from tests.test_picture import inside, pixels
+
+pytestmark = pytest.mark.end_to_end
+
+HERE = Path(__file__).resolve().parents[2]
+KEY = "a key of the device that the centre holds"
+BLACK = [[0.0, 0.0], [0.2, 0.0], [0.2, 0.3], [0.0, 0.3]]
+
+
+async def listen(url: str, pictures: dict[str, bytes]) -> None:
+    """All that anybody sees who listens on the broker for pictures: topic below the device's, and bytes."""
+    connection = Connection(Broker(url=url), "a-listener", None)
+    await connection.open()
+    try:
+        connection.subscribe([f"{ROOT}/rig-1/media/#"])
+        while True:
+            event = await connection.event(0.5)
+            if event is not None and event[0] == "message":
+                connection.acknowledge(event[1])
+                pictures[event[1].topic.removeprefix(f"{ROOT}/rig-1/")] = event[1].payload
+    finally:
+        connection.close()
+
+
+async def ringpost(*arguments: str) -> tuple[int, str, str]:
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "agent", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=HERE,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def covered(jpeg: bytes) -> bool:
+    """Whether nobody can be seen: all who are told to be there are grey, and a detector finds nobody."""
+    shown, label = pixels(jpeg), label_of(jpeg)
+    found = people_in(models.find("default").at(0.4).load()(np.ascontiguousarray(shown)))
+    grey = [abs(inside(shown, tuple(box)).astype(int) - FILL) for box in label["people"]]
+    return label["covered"] and not found and all((off <= 2).all() for off in grey if off.size)
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+def test_an_alert_brings_its_picture_a_clip_is_fetched_and_only_a_signed_grant_shows_people(
+    tmp_path: Path, kind: Any
+) -> None:
+    (tmp_path / "rescue.key").write_text(KEY)
+
+    async def scene() -> None:
+        async with rig(tmp_path, kind, Scene(comes_s=1, leaves_s=90)) as device:
+            text = device.write_config()
+            more = f"""\
+evidence: {{least_free_mb: 0, before: 5s, after: 3s}}
+privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
+"""
+            black = f"    blackout: {json.dumps([BLACK])}\n    zones:"
+            device.write_config(text.replace("    zones:", black) + more)
+            pictures: dict[str, bytes] = {}
+            listener = asyncio.ensure_future(listen(device.broker.url, pictures))
+            device.start_agent()
+            try:
+                await with_a_man_at_the_railing(device, pictures)
+            finally:
+                listener.cancel()
+                with suppress(asyncio.CancelledError):
+                    await listener
+            assert device.end_agent() == 0
+
+    async def with_a_man_at_the_railing(device: Rig, pictures: dict[str, bytes]) -> None:
+        await device.until(lambda: bool(device.alerts("rail")), 40, "the man")
+        alerts = [body["alert"] for topic, body in device.heard if topic == "alert"]
+        alert = next(one for one in alerts if one["rule"] == "rail")
+        alert_id = alert["alert_id"]
+        assert alert["media"] == [f"media/{alert_id}/1"]
+        await device.until(lambda: alert["media"][0] in pictures, 10, "his picture")
+        snapshot = pictures[alert["media"][0]]
+        assert len(snapshot) <= 64_000
+        assert label_of(snapshot)["people"]
+        assert covered(snapshot)
+        assert inside(pixels(snapshot), (0.0, 0.0, 0.2, 0.3)).max() == 0
+
+        await device.until(lambda: "egress" in str(device.last("telemetry/egress")), 10, "its entry")
+        (entry,) = device.last("telemetry/egress")["values"]
+        logged = [json.loads(line) for line in (tmp_path / "data" / "egress.jsonl").read_text().splitlines()]
+        assert [one["sha256"] for one in logged] == [entry["sha256"]]
+        assert (logged[0]["why"], logged[0]["to"]) == ("alert rail", [device.broker.url])
+
+        await asyncio.sleep(4)  # until the clip is whole
+        desk = ["--broker", device.broker.url]
+        code, out, err = await ringpost(
+            "fetch", "rig-1", alert_id, "--to", str(tmp_path / "clip"), "--pictures", "6", *desk
+        )
+        assert code == 0, err
+        files = [Path(line) for line in out.split()]
+        assert len(files) == 6
+        for file in files:
+            assert covered(file.read_bytes())
+            assert inside(pixels(file.read_bytes()), (0.0, 0.0, 0.2, 0.3)).max() == 0
+        code, _, err = await ringpost("fetch", "rig-1", "no-such-alert", *desk)
+        assert (code, "no clip of alert" in err) == (1, True)
+
+        (tmp_path / "wrong.key").write_text(KEY[::-1])
+        asked = [
+            "rescue",
+            "rig-1",
+            "--role",
+            "watch-officer",
+            "--reason",
+            "man at the railing",
+            "--for",
+            "30s",
+        ]
+        code, _, err = await ringpost(*asked, "--key", str(tmp_path / "wrong.key"), *desk)
+        assert (code, "not made with this device's rescue key" in err) == (1, True)
+        code, out, err = await ringpost(*asked, "--key", str(tmp_path / "rescue.key"), *desk)
+        assert (code, "are shown until" in out) == (0, True), err
+        await device.until(
+            lambda: "people of every camera are shown" in str(device.last("status").get("reasons")),
+            10,
+            "the flag in status",
+        )
+        before = set(pictures)
+        device.write_config(device.config.read_text().replace("dwell: 3s", "dwell: 4s"))
+        await again(device, pictures, before)
+
+    async def again(device: Rig, pictures: dict[str, bytes], before: set[str]) -> None:
+        """After a restart of the agent the flag still holds: a new alert shows the man, and its log says why."""
+        device.end_agent()
+        (tmp_path / "data" / "evidence").rename(tmp_path / "old")
+        device.write_config(device.config.read_text().replace("  rail: {kind", "  rail-2: {kind"))
+        device.start_agent()
+        await device.until(
+            lambda: set(pictures) > before and bool(device.alerts("rail-2")), 40, "a picture under the flag"
+        )
+        topic = f"media/{device.alerts('rail-2')[0][0]}/1"
+        await device.until(lambda: topic in pictures, 10, "the picture under the flag")
+        shown = pictures[topic]
+        assert not label_of(shown)["covered"]
+        assert people_in(models.find("default").at(LEAST_SCORE).load()(np.ascontiguousarray(pixels(shown))))
+        assert inside(pixels(shown), (0.0, 0.0, 0.2, 0.3)).max() == 0
+        entry = json.loads((tmp_path / "data" / "egress.jsonl").read_text().splitlines()[-1])
+        assert entry["flag"]["reason"] == "man at the railing"
+        assert entry["shown"] >= 1
+
+    asyncio.run(asyncio.wait_for(scene(), 170))
