@@ -422,7 +422,8 @@ def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(tmp_path
 
         worker = asyncio.ensure_future(desk.album.run())
         await camera.run(hear)  # type: ignore[arg-type]  None is an answer
-        await desk.work()
+        while desk.album.busy:
+            await asyncio.sleep(0.02)
         worker.cancel()
 
     played(run)

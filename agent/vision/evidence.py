@@ -229,6 +229,11 @@ class Album:
 
     # What is done with it, one thing after the other.
 
+    @property
+    def busy(self) -> bool:
+        """Whether pictures are still to leave or to be recorded."""
+        return bool(self._orders) or any(eye.waiting for eye in self._eyes.values())
+
     async def run(self) -> None:
         """Until it is cancelled."""
         loop = asyncio.get_running_loop()
@@ -249,6 +254,7 @@ class Album:
         order = next((one for one in self._orders if one.due_s <= now_s), None)
         if order is not None:
             number, source = order.pictures.popleft()
+            order.due_s = float("inf")
             await self._leave(order, number, source)
             order.due_s = now_s + FETCH_EVERY_S
             if not order.pictures:
