@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.topics import encode
@@ -52,12 +52,13 @@ def test_at_every_quality_people_are_one_grey_and_blackout_is_exactly_zero(
     monkeypatch.setattr(module, "STEPS", STEPS[step : step + 1])
     for seed in range(3):
         shown = pixels(picture(scene(seed=seed), [MAN], LABEL, blackout=[CORNER], most_bytes=10_000_000))
-        assert shown.shape[1] == STEPS[step][0]
+        assert max(shown.shape) == STEPS[step][0]
         assert abs(inside(shown, MAN).astype(int) - FILL).max() <= 2
         assert corner_of(shown).max() == 0
         assert inside(shown, (0.6, 0.3, 0.9, 0.7)).max() > 200
 
 
+@settings(deadline=None)
 @given(st.integers(3_000, 200_000), st.integers(40, 900), st.integers(40, 1400))
 def test_it_is_never_larger_than_allowed_and_keeps_its_label(most: int, rows: int, columns: int) -> None:
     try:
@@ -67,7 +68,7 @@ def test_it_is_never_larger_than_allowed_and_keeps_its_label(most: int, rows: in
     else:
         too_small = False
     if too_small:
-        assert most < 20_000
+        assert most < 16_000 or max(rows, columns) > 16 * min(rows, columns)
         return
     assert len(jpeg) <= most
     assert label_of(jpeg) == LABEL | {"covered": True, "people": [[0.4, 0.3, 0.5, 0.7]]}
@@ -119,6 +120,7 @@ def test_what_does_not_say_where_people_are_is_no_picture(jpeg: bytes) -> None:
         again(jpeg, {})
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 300))
 def test_a_damaged_picture_is_refused_or_covered_and_never_falls_over(noise: bytes, at: int) -> None:
     kept = picture(scene(80, 80), [MAN], LABEL, uncovered=True)

@@ -16,8 +16,13 @@ from agent.vision.privacy import cover
 from agent.vision.zones import Corner
 from models.detection import Box, Frame
 
-STEPS = ((1280, 80), (1280, 65), (1280, 50), (960, 60), (960, 45), (640, 55), (640, 45), (480, 45), (320, 30))
-"""Width and quality, best first, until it is small enough. Each quality here keeps black exactly zero."""
+STEPS = (
+    *((1280, 80), (1280, 65), (1280, 50), (960, 60), (960, 45)),
+    *((640, 55), (640, 45), (480, 45), (320, 30), (160, 30)),
+)
+"""Longer side and quality, best first, until it is small enough. Each quality keeps black exactly zero."""
+THINNEST = 16
+"""No camera's picture is so many times longer than it is high, or higher than it is wide."""
 COMMENT, SCAN = 0xFE, 0xDA
 
 
@@ -37,8 +42,11 @@ def picture(
     people = outermost(people)
     where = [[_out(box[0], -1), _out(box[1], -1), _out(box[2], 1), _out(box[3], 1)] for box in people]
     comment = encode({**label, "covered": not uncovered, "people": where})
-    for width, quality in STEPS:
-        scale = min(1.0, width / frame.shape[1])
+    longer = max(frame.shape[:2])
+    if min(frame.shape[:2]) * THINNEST < longer:
+        raise ValueError(f"no picture: {frame.shape[1]} x {frame.shape[0]} pixels")
+    for side, quality in STEPS:
+        scale = min(1.0, side / longer)
         small = frame
         if scale < 1:
             small = np.asarray(
