@@ -154,10 +154,10 @@ class _Talk:
         if now_s - self._look_s >= LOOK_EVERY_S:
             self._look_s = now_s
             self._port.look()
+        self._judge_silence(now_s)  # first: the state that is told at the end covers all of what came since
         if now_s - self._state_s >= STATE_EVERY_S:
             self._state_s = now_s
             self._tell_state()
-        self._judge_silence(now_s)
 
     def _judge_silence(self, now_s: float) -> None:
         finder, heard = self._finder, self._port.heard_s > self._opened_s

@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import random
+import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -12,19 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastcrc.crc16 import mcrf4xx
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agent.observations import Observation
 from agent.supervisor import supervise
-from firmware_bridge import nmea, port, sensor_board, stream
-from firmware_bridge.line import SerialLine
+from bench.noisy_lines import DAMAGE, KEPT, measure
+from firmware_bridge import nmea, port, protocols, sensor_board, stream, ubx
+from firmware_bridge.framings import mavlink_ids
+from firmware_bridge.line import Ear, SerialLine
 from firmware_bridge.nmea import Nmea
 from firmware_bridge.port import open_port
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
 from firmware_bridge.sensor_board import REPORT, SensorBoard
+from firmware_bridge.sentence import seal
 from simulators.devices import Board
 from simulators.wire import Wire
 from tests.test_architecture import ROOT
 
+AT = datetime(2026, 11, 28, tzinfo=UTC)
 GOOD = Fix(mode="3d", lat=32.1, lon=118.7, alt_m=5.0)
 EPOCH = nmea.encode(GOOD)
 EPOCHS = b"".join(
@@ -445,3 +456,109 @@ def test_a_serial_server_that_is_not_there_is_said(address: str, message: str) -
                 pass
 
     play(scene)
+
+
+@pytest.mark.parametrize("protocol", ["nmea", "ubx"])
+def test_a_noisy_line_gives_no_false_fix_and_loses_no_packet_that_is_whole(
+    tmp_path: Path, protocol: str
+) -> None:
+    """As ``python -m bench.noisy_lines``, shorter and faster."""
+
+    async def scene() -> None:
+        for row in await asyncio.gather(
+            *(measure(tmp_path, protocol, name, seed, 3, 40_000) for seed, name in enumerate(DAMAGE))
+        ):
+            assert row.said > 100
+            assert row.false == 0
+            assert row.kept >= KEPT
+            assert row.recall > (0.95 if protocol == "nmea" else 0.6)
+
+    play(scene)
+
+
+chance = st.integers(0, 255)
+content = st.binary(max_size=60) | st.text(
+    st.characters(min_codepoint=32, max_codepoint=126), max_size=60
+).map(str.encode)
+"""Of packets: bytes, and what might be fields."""
+
+
+def checked(kind: str, data: bytes) -> bytes:
+    """A packet whose checksum is right, whatever stands in it."""
+    if kind == "nmea":
+        words = re.sub(rb"[^ -#%-)+-~]", b"", data).decode()
+        return seal(f"{('GPRMC', 'GNGGA', 'GPGSV', 'IIMWV', 'SDDBT')[len(data) % 5]},{words}")
+    if kind == "ais":
+        return seal(f"AIVDM,1,1,,A,{''.join(chr(48 + byte % 40) for byte in data)},0").replace(b"$", b"!", 1)
+    if kind == "ubx":
+        return ubx.frame(data[0] if data else 7, data * 2, (1, 10, 39)[len(data) % 3])
+    if kind == "cobs":
+        return sensor_board.encode(
+            len(data) % 5, {one % 12: 7 * one - 300 for one in data[:20]}, len(data), len(data) % 4
+        )
+    number = (0, 1, 24, 30, 33, 253, 109, 147)[len(data) % 8]
+    system, component = (byte & 7 for byte in data[:2].ljust(2, b"\1"))  # the wire has no more than 65,536
+    head = bytes((len(data), 0, system, component, number)) + data
+    return b"\xfe" + head + mcrf4xx(head + mavlink_ids()[number][0]).to_bytes(2, "little")
+
+
+pieces = st.lists(
+    content
+    | st.builds(checked, st.sampled_from(["nmea", "ais", "ubx", "cobs", "mavlink"]), content)
+    | st.just(EPOCH),
+    max_size=12,
+)
+
+
+def everything() -> Ear:
+    return Ear([decoder for make in protocols().values() for decoder in make()])
+
+
+@given(
+    pieces,
+    st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    st.lists(st.booleans(), min_size=1, max_size=5),
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_comes_in_any_pieces_raises_nothing(
+    said: list[bytes], sizes: list[int], pauses: list[bool]
+) -> None:
+    """All protocols listen; now and then it is quiet, and what is due is asked and answered."""
+    ear = everything()
+    stream = b"".join(said)
+    at = step = 0
+    while at < len(stream):
+        size = sizes[step % len(sizes)]
+        values = ear.hear(stream[at : at + size])
+        if pauses[step % len(pauses)]:
+            values += ear.pause()
+            ear.replies()
+            ear.ask(float(step), {})
+        assert all(Observation("line", AT, 0.0, value) for value in values)
+        at, step = at + size, step + 1
+    ear.pause()
+    ear.state()
+
+
+def test_a_line_that_says_ever_new_things_is_remembered_in_bounded_memory() -> None:
+    """Every checksum is right, every system, ship, event and satellite another."""
+    noise = random.Random(1)
+    ear = everything()
+
+    def speak(packets: int) -> int:
+        for number in range(packets):
+            kind = ("nmea", "ais", "ubx", "cobs", "mavlink")[number % 5]
+            ear.hear(checked(kind, noise.randbytes(noise.randrange(60))))
+            ear.hear(checked(kind, noise.randbytes(28)))
+            if number % 50 == 0:
+                ear.pause()
+                ear.replies()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = speak(10_000)
+        after = speak(10_000)
+    finally:
+        tracemalloc.stop()
+    assert after - before < 200_000

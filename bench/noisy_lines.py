@@ -1,0 +1,172 @@
+"""What is left of fixes on a noisy line: receivers at full line rate, through ptys, into real sources.
+
+``python -m bench.noisy_lines [SECONDS]`` prints a table. Each line carries epochs back to back and is hurt on
+the way. ``recall`` is the share of epochs whose fix was told: NMEA says each position twice, UBX once, in 100
+bytes. ``kept`` is the share of the packets that arrived whole. ``false`` counts fixes that were never said:
+another place, or another time. 1 where one was told, or where too little was kept.
+"""
+
+import asyncio
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from firmware_bridge import nmea, ubx
+from firmware_bridge.line import SerialLine
+from firmware_bridge.nmea import Nmea
+from firmware_bridge.readings import Fix, LineState, Value
+from firmware_bridge.sniff import Sniffer
+from firmware_bridge.ubx import Ubx
+from simulators.receiver import epoch_at
+from simulators.trouble import spoil
+from simulators.wire import Wire
+
+BYTES_PER_S = 11_520
+STEP_S = 0.01
+RECALL, KEPT = 0.97, 0.98
+"""The least; recall of NMEA only, as a fix of UBX can't be told from half of it."""
+NEAR_DEG = 1e-6
+BEGAN = datetime(2026, 11, 28, tzinfo=UTC)
+DAMAGE: dict[str, dict[str, float]] = {
+    "nothing": {},
+    "bits flip": {"flips": 1e-3},
+    "bytes drop": {"drops": 1e-3},
+    "noise": {"noise": 1e-3},
+    "all three": {"flips": 1e-3, "drops": 1e-3, "noise": 1e-3},
+}
+"""For each byte the probability of each."""
+SOURCES: dict[str, type[SerialLine]] = {"nmea": Nmea, "ubx": Ubx}
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one line was read."""
+
+    line: str
+    damage: str
+    said: int
+    told: int
+    false: int
+    whole: int
+    good: int
+    bad: int
+
+    @property
+    def recall(self) -> float:
+        return self.told / self.said
+
+    @property
+    def kept(self) -> float:
+        return self.good / self.whole
+
+    @property
+    def fine(self) -> bool:
+        return not self.false and self.kept >= KEPT and (self.recall >= RECALL or self.line == "ubx")
+
+
+def epochs(protocol: str, seed: int) -> Iterator[tuple[Fix, list[bytes]]]:
+    """What a receiver that moves says, second by second, in packets."""
+    second = 0
+    while True:
+        epoch = epoch_at(BEGAN, second, lat=32.1, lon=118.7, seed=seed, speed_mps=8.0)
+        if protocol == "ubx":
+            data = ubx.encode(epoch.fix, epoch.sky, epoch.state)
+            yield epoch.fix, [packet.data for packet in Sniffer(("ubx",)).feed(data)]
+        else:
+            yield epoch.fix, nmea.encode(epoch.fix, epoch.sky).splitlines(keepends=True)
+        second += 1
+
+
+async def speak(
+    wire: Wire, protocol: str, seed: int, damage: dict[str, float], seconds: float, bytes_per_s: int
+) -> tuple[list[Fix], int]:
+    """Writes hurt epochs; the fixes that were said, and how many packets stayed whole."""
+    loop, chance = asyncio.get_running_loop(), random.Random(seed)
+    said: list[Fix] = []
+    whole, waiting = 0, b""
+    began_s, sent = loop.time(), 0
+    source = epochs(protocol, seed)
+    while (now_s := loop.time()) < began_s + seconds or waiting:
+        due = int((now_s - began_s) * bytes_per_s) - sent
+        while len(waiting) < due and now_s < began_s + seconds:
+            fix, packets = next(source)
+            said.append(fix)
+            for packet in packets:
+                hurt = spoil(packet, chance, **damage)
+                whole += packet.rstrip() in hurt
+                waiting += hurt
+        piece, waiting = waiting[:due], waiting[due:]
+        written = wire.write(piece)
+        assert written == len(piece), "the reader did not keep up"
+        sent += len(piece)
+        await asyncio.sleep(STEP_S)
+    return said, whole
+
+
+async def measure(
+    folder: Path, protocol: str, name: str, seed: int, seconds: float, bytes_per_s: int = BYTES_PER_S
+) -> Row:
+    """One line, from its first byte to its last."""
+    heard: list[Value] = []
+    with Wire(folder / f"{protocol}{seed}") as wire:
+        line = SOURCES[protocol](port=str(wire.path))
+        task = asyncio.ensure_future(line.run(heard.append))  # type: ignore[arg-type]
+        while not wire.heard():
+            await asyncio.sleep(STEP_S)
+        said, whole = await speak(wire, protocol, seed, DAMAGE[name], seconds, bytes_per_s)
+        await asyncio.sleep(2 * line.pause_s)
+        task.cancel()
+        await asyncio.wait([task])
+    truth = {fix.time: fix for fix in said}
+    told: set[datetime] = set()
+    false = 0
+    for fix in heard:
+        if not isinstance(fix, Fix) or fix.mode == "none":
+            continue
+        if fix.time is None:  # its date was lost: the place must still be one that was said
+            false += not any(_near(fix, one) for one in said)
+        elif fix.time in truth and _near(fix, truth[fix.time]):
+            told.add(fix.time)
+        else:
+            false += 1
+    (*_, state) = (value for value in heard if isinstance(value, LineState))
+    good, bad = sum(state.good.values()), sum(state.bad.values())
+    return Row(protocol, name, len(said), len(told), false, whole, good, bad)
+
+
+def _near(fix: Fix, other: Fix) -> bool:
+    return (
+        abs((fix.lat or 0) - (other.lat or 0)) < NEAR_DEG
+        and abs((fix.lon or 0) - (other.lon or 0)) < NEAR_DEG
+    )
+
+
+async def measured(seconds: float) -> list[Row]:
+    """All lines at once, on one loop."""
+    cases = [(protocol, name) for protocol in SOURCES for name in DAMAGE]
+    with tempfile.TemporaryDirectory() as name:
+        return list(
+            await asyncio.gather(
+                *(measure(Path(name), *case, seed, seconds) for seed, case in enumerate(cases))
+            )
+        )
+
+
+def main(seconds: float) -> int:
+    rows = asyncio.run(measured(seconds))
+    print("line  damage       epochs    told  recall  false   whole    good     bad    kept")
+    for row in rows:
+        print(
+            f"{row.line:5} {row.damage:10} {row.said:8} {row.told:7} {row.recall:7.4f} {row.false:6}"
+            f" {row.whole:7} {row.good:7} {row.bad:7} {row.kept:7.4f}{'' if row.fine else '  <--'}"
+        )
+    print(f"{sum(row.said for row in rows)} epochs, {sum(row.false for row in rows)} false fixes")
+    return 0 if all(row.fine for row in rows) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 15.0))
