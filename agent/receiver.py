@@ -44,6 +44,8 @@ class Positioning(BaseModel):
         """Why a fix is not good enough, or None."""
         if fix.mode == "none" or fix.lat is None:
             return "no fix"
+        if fix.held:
+            return "not measured but held"
         if fix.satellites is not None and fix.satellites < self.min_satellites:
             return f"{fix.satellites} satellites"
         precise = fix.hdop is not None and fix.hdop <= self.max_hdop

@@ -11,6 +11,8 @@ from firmware_bridge.sentence import DAY_MS, number
 KNOT_MPS = 1852 / 3600
 AGREE_M = 50.0
 """Positions of one epoch that lie further apart than this contradict each other."""
+SAME_M = 0.5
+"""The same position, with a digit more or less."""
 ANY_SPEED_MPS = 100.0
 """What a receiver may do that doesn't say how fast it is."""
 LONGEST_MS = 10_000
@@ -218,14 +220,13 @@ class Fixes:
         ]
 
     def _settle(self, epoch: Epoch) -> Position | None:
-        """The epoch's position: one that two sentences agree on, else one that is within reach."""
+        """The epoch's position: that on which most sentences agree, else one that is within reach."""
         found = epoch.positions
         speed = ANY_SPEED_MPS if epoch.speed_mps is None else epoch.speed_mps
-        for at in range(len(found) - 1, 0, -1):
-            one = found[at]
-            if any(one == other or metres(one, other) <= AGREE_M for other in found[:at]):
-                self._last, self._doubted = _Seen(one, epoch.ms, speed), None
-                return one
+        agreed = _agreed(found)
+        if agreed is not None:
+            self._last, self._doubted = _Seen(agreed, epoch.ms, speed), None
+            return agreed
         for one in reversed(found):
             seen = _Seen(one, epoch.ms, speed)
             first = self._last is None and len(found) == 1
@@ -234,6 +235,21 @@ class Fixes:
                 return one
         self._doubted = _Seen(found[-1], epoch.ms, speed)
         return None
+
+
+def _agreed(found: list[Position]) -> Position | None:
+    """Of those positions that another confirms, the one that most repeat; of several the last."""
+    best, most = None, -1
+    for at in range(len(found) - 1, -1, -1):
+        apart = [
+            0.0 if other == found[at] else metres(found[at], other)
+            for number, other in enumerate(found)
+            if number != at
+        ]
+        same = sum(apart_m <= SAME_M for apart_m in apart)
+        if apart and min(apart) <= AGREE_M and same > most:
+            best, most = found[at], same
+    return best
 
 
 def _in_reach(now: _Seen, before: _Seen | None) -> bool:

@@ -22,7 +22,8 @@ class Fix:
     ``time`` is the receiver's own UTC; ``rollover_weeks`` were added to it because it lay before the date
     that the source is told no time can be. ``error_m`` is the receiver's own horizontal estimate (1 sigma),
     absent where it gives none. ``satellites`` are those used; ``satellites_seen`` those above the horizon,
-    and ``cn0_dbhz`` the mean carrier to noise density of those received.
+    and ``cn0_dbhz`` the mean carrier to noise density of those received. ``held``: the position is not
+    measured but kept, by a timing receiver that was told where it stands.
     """
 
     kind: Literal["fix"] = "fix"
@@ -39,6 +40,7 @@ class Fix:
     course_deg: float | None = None
     cn0_dbhz: float | None = None
     rollover_weeks: int | None = None
+    held: Literal[True] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

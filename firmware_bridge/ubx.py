@@ -28,8 +28,9 @@ NAV = 0x01
 POSLLH, STATUS, DOP, SOL, PVT, VELNED, TIMEGPS, TIMEUTC, SVINFO, SAT, EOE = (
     0x02, 0x03, 0x04, 0x06, 0x07, 0x12, 0x20, 0x21, 0x30, 0x35, 0x61,
 )  # fmt: skip
-MODES: dict[int, Literal["2d", "3d"]] = {2: "2d", 3: "3d", 4: "3d"}
-"""gpsFix: 1 is dead reckoning alone and 5 time alone, which are no live position."""
+MODES: dict[int, Literal["2d", "3d"]] = {2: "2d", 3: "3d", 4: "3d", 5: "3d"}
+"""gpsFix: 1 is dead reckoning alone, which is no live position; with 5, time alone, the position is held."""
+HELD = 5
 LEAP_S = 18
 """GPS is ahead of UTC by this much since 2017, until the receiver says otherwise."""
 GPS_BEGAN = datetime(1980, 1, 6, tzinfo=UTC)
@@ -288,6 +289,8 @@ def _judge(epoch: _Epoch, mode: int, flags: int) -> None:
         epoch.refused = True
     elif epoch.mode != "2d":
         epoch.mode = MODES[mode]
+    if mode == HELD:
+        epoch.known["held"] = True
 
 
 def _sky(epoch: _Epoch, cn0s: bytes, elevations: bytes) -> None:

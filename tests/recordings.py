@@ -136,15 +136,15 @@ def _ubx_valid(path: Path) -> Iterator[Place]:
             )
         except UBXParseError:
             continue
-        if message.identity == "NAV-PVT" and message.gnssFixOk and message.fixType in (2, 3, 4):
+        if message.identity == "NAV-PVT" and message.gnssFixOk and message.fixType in (2, 3, 4, 5):
             moment = message.hour * 3600 + message.min * 60 + message.second + message.nano / 1e9
             places.append((None, (moment % 86400, message.lat, message.lon)))
         elif message.identity == "NAV-POSLLH":
             places.append((message.iTOW, (None, message.lat, message.lon)))
-        elif message.identity == "NAV-SOL" and message.gpsfixOK and message.gpsFix in (2, 3, 4):
+        elif message.identity == "NAV-SOL" and message.gpsfixOK and message.gpsFix in (2, 3, 4, 5):
             good.add(message.iTOW)
             places.append((message.iTOW, (None, *_ecef(message.ecefX, message.ecefY, message.ecefZ))))
-        elif message.identity == "NAV-STATUS" and message.gpsFixOk and message.gpsFix in (2, 3, 4):
+        elif message.identity == "NAV-STATUS" and message.gpsFixOk and message.gpsFix in (2, 3, 4, 5):
             good.add(message.iTOW)
     return (place for epoch, place in places if epoch is None or epoch in good)
 

@@ -286,6 +286,13 @@ def test_a_lone_position_out_of_reach_must_be_confirmed() -> None:
     assert [(fix.lat, fix.lon) for fix in read(b"".join(both))] == [here, here, there]
 
 
+def test_of_positions_that_agree_the_one_that_most_repeat_holds() -> None:
+    """A chart plotter's GLL and RMC speak of the same instant, its GGA already of the next."""
+    gll = "GPGLL,3206.972,N,11844.424,E,061231.00,A,A"
+    assert [fix.lat for fix in read(line(gll, RMC, GGA.replace("3206.972", "3206.970")))] == [32.1162]
+    assert [fix.lat for fix in read(line(RMC, GGA.replace("3206.972", "3206.970"), gll))] == [32.1162]
+
+
 def test_of_two_positions_that_contradict_the_one_within_reach_holds() -> None:
     data = (
         epochs(RMC, GGA)[:1] + epochs(RMC.replace("3206.972", "3216.972"), GGA)[1:2] + epochs(RMC, GGA)[2:3]

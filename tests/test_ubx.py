@@ -100,7 +100,6 @@ def test_an_epoch_tells_of_the_sky_and_of_what_the_receiver_notices() -> None:
 
 NO_POSITION = [
     ("fix not ok", ubx.frame(ubx.POSLLH, LLH) + status(flags=0x0C)),
-    ("time only", ubx.frame(ubx.POSLLH, LLH) + status(mode=5)),
     ("dead reckoning only", ubx.frame(ubx.POSLLH, LLH) + sol(mode=1)),
     ("nobody says whether it is valid", ubx.frame(ubx.POSLLH, LLH)),
     ("one says no", ubx.frame(ubx.POSLLH, LLH) + status() + sol(flags=0)),
@@ -117,6 +116,12 @@ NO_POSITION = [
 @pytest.mark.parametrize("data", [case[1] for case in NO_POSITION], ids=[case[0] for case in NO_POSITION])
 def test_no_position(data: bytes) -> None:
     assert [fix for fix in fixes(data) if fix.mode != "none"] == []
+
+
+def test_a_timing_receiver_holds_a_position_that_it_does_not_measure() -> None:
+    (fix,) = fixes(ubx.frame(ubx.POSLLH, LLH) + status(mode=5))
+    assert (fix.mode, fix.lat, fix.held) == ("3d", 32.1162, True)
+    assert fixes(ubx.encode(GOOD))[0].held is None
 
 
 def test_old_receivers_say_position_and_validity_apart() -> None:

@@ -79,6 +79,7 @@ NO_FIX = Fix(mode="none")
         ({"hdop": 5.1, "error_m": 26.0}, "an error of 26 m"),
         ({"hdop": 9.0, "error_m": None}, "an HDOP of 9"),
         ({"satellites": 3}, "3 satellites"),
+        ({"held": True}, "not measured but held"),
     ],
 )
 def test_a_poor_fix_is_told_as_such_and_only_while_there_is_no_good_one(
