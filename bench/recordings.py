@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import recordings
+from tests.boat_recordings import ais_recordings, ais_score, boat_recordings, boat_score
 from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
 
@@ -40,6 +41,20 @@ def gnss(folder: Path) -> Iterator[Row]:
         )
 
 
+def ais(folder: Path) -> Iterator[Row]:
+    """AIS position reports that gpsd and pyais agree on, and those told beyond them."""
+    for path in ais_recordings(folder):
+        told = ais_score(path)
+        yield Row(told.name, told.expected, told.found, told.false, f"{told.reported} told")
+
+
+def boat(folder: Path) -> Iterator[Row]:
+    """Values of each quantity, where their number, first, last, least, most and mean agree."""
+    for path in boat_recordings(folder):
+        for quantity, expected, found in boat_score(path):
+            yield Row(path.stem[:24], expected, found, max(0, found - expected), quantity)
+
+
 def mavlink(folder: Path) -> Iterator[Row]:
     """Messages by type and source, vehicles, positions, texts and batteries, as pymavlink read them."""
     for path in mavlink_recordings(folder):
@@ -52,6 +67,8 @@ def mavlink(folder: Path) -> Iterator[Row]:
 # Add yours: a function like `gnss`, and its line here. Its counting belongs into tests/, for pytest to use.
 KINDS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "gnss": gnss,
+    "ais": ais,
+    "boat": boat,
     "mavlink": mavlink,
 }
 

@@ -50,7 +50,14 @@ class _Parts:
     total: int
     age: int
     sentences: list[bytes] = field(default_factory=list)
+    payload: bytes = b""
     bits: int = 0
+
+    def add(self, found: re.Match[bytes]) -> "_Parts":
+        self.sentences.append(found[0])
+        self.payload += found[6]
+        self.bits += 6 * len(found[6]) - int(found[7])
+        return self
 
 
 class AisDecoder:
@@ -74,7 +81,7 @@ class AisDecoder:
         if sentence[:1] != b"!" or sentence[3:7] not in (b"VDM,", b"VDO,"):
             return []
         found = _SENTENCE(sentence)
-        if found is None or not found[6]:
+        if found is None or not found[6] or not b"1" <= found[3] <= found[2]:
             self.bad += 1
             return []
         whole = self._assemble(found)
@@ -93,9 +100,9 @@ class AisDecoder:
 
     def _assemble(self, found: re.Match[bytes]) -> _Parts | None:
         """All parts of a message, once the last one is there."""
-        own, total, number, sequence, channel, payload, fill = found.groups()
-        if total == b"1" == number:
-            return _Parts(1, self._age, [found[0]], 6 * len(payload) - int(fill))
+        own, total, number, sequence, channel = found.groups()[:5]
+        if total == b"1":
+            return _Parts(1, self._age).add(found)
         key, place = (own, sequence, channel), int(number)
         parts = self._parts.pop(key, None)
         if place == 1:
@@ -105,8 +112,7 @@ class AisDecoder:
             self.lost += 1 + (parts is not None)
             return None
         parts.age = self._age
-        parts.sentences.append(found[0])
-        parts.bits += 6 * len(payload) - int(fill)
+        parts.add(found)
         if place == parts.total:
             return parts
         self._parts[key] = parts
@@ -124,8 +130,7 @@ class AisDecoder:
         from pyais import decode
         from pyais.exceptions import AISBaseException
 
-        first = whole.sentences[0].split(b",", 6)[5][0] - 48
-        kind = first - 8 if first > 40 else first
+        kind = whole.payload[0] - 48 - 8 * (whole.payload[0] > 87)
         if kind not in LENGTHS:
             return []
         least, most = LENGTHS[kind]
@@ -136,7 +141,7 @@ class AisDecoder:
             except (AISBaseException, ValueError, KeyError, IndexError, TypeError):
                 message = None
             if message is not None and not (getattr(message, "partno", 0) == 1 and whole.bits < PART_B_BITS):
-                vessel = vessel_of(kind, message, own)
+                vessel = vessel_of(kind, message, whole.payload, own)
         if vessel is None:
             self.bad += 1
             return []

@@ -21,6 +21,9 @@ STATIONS: dict[int, Station] = {
 }  # fmt: skip
 """Who sends a type of message."""
 LONG_RANGE = 27
+SPEED = 102.3
+UNKNOWN_SPEED = {9: 1023.0, LONG_RANGE: 63.0}
+"""Knots that stand for none; in most messages `SPEED`."""
 STATUS = (
     "under_way_using_engine", "at_anchor", "not_under_command", "restricted_maneuverability",
     "constrained_by_draught", "moored", "aground", "fishing", "under_way_sailing", None, None,
@@ -42,8 +45,8 @@ STATIC = ("name", "callsign", "ship_type", "length_m", "beam_m", "mothership")
 _TEST = re.compile(r"\bTEST\b").search
 
 
-def vessel_of(kind: int, message: Any, own: bool) -> Vessel | None:
-    """What one message says; None where that cannot be."""
+def vessel_of(kind: int, message: Any, payload: bytes, own: bool) -> Vessel | None:
+    """What one message says; None where that cannot be. ``payload`` is what pyais read it from."""
     mmsi = int(message.mmsi)
     if not 0 < mmsi <= 999_999_999:
         return None
@@ -56,6 +59,8 @@ def vessel_of(kind: int, message: Any, own: bool) -> Vessel | None:
         if where and message.accuracy and kind != LONG_RANGE:
             fields["error_m"] = 10.0
     fields |= MEANINGS[kind](message)
+    if kind == 21:  # pyais strips the spaces between a long name and its extension
+        fields["name"] = _text(_letters(payload, 43, 163) + _letters(payload, 272))
     beacon = BEACONS.get(mmsi // 1_000_000)
     status = getattr(message, "status", None)
     if beacon is not None or status == BEACON_ACTIVE:
@@ -73,27 +78,23 @@ def _position(lat: float, lon: float) -> Fields | None:
     return {"lat": lat, "lon": lon}
 
 
-def _moving(unknown_speed: float) -> Callable[[Any], Fields]:
-    """How it moves, as far as it knows; speeds are knots."""
-
-    def fields(message: Any) -> Fields:
-        known: Fields = {}
-        if message.speed < unknown_speed:
-            known["speed_mps"] = round(message.speed * KNOT_MPS, 3)
-        if message.course < 360:
-            known["course_deg"] = message.course
-        if getattr(message, "heading", 511) < 360:
-            known["heading_deg"] = float(message.heading)
-        turn = getattr(message, "turn", None)
-        if type(turn) is float:  # else it is one of pyais' words for what is not known
-            known["turn_deg_min"] = turn + 0.0
-        if hasattr(message, "status"):
-            known["status"] = STATUS[int(message.status)]
-        if hasattr(message, "alt") and message.alt < 4095:
-            known["alt_m"] = float(message.alt)
-        return known
-
-    return fields
+def _moving(message: Any) -> Fields:
+    """How it moves, as far as it knows; pyais gives knots."""
+    known: Fields = {}
+    if message.speed < UNKNOWN_SPEED.get(message.msg_type, SPEED):
+        known["speed_mps"] = round(message.speed * KNOT_MPS, 3)
+    if message.course < 360:
+        known["course_deg"] = message.course
+    if getattr(message, "heading", 511) < 360:
+        known["heading_deg"] = float(message.heading)
+    turn = getattr(message, "turn", None)
+    if type(turn) is float:  # else it is one of pyais' words for what is not known
+        known["turn_deg_min"] = turn + 0.0
+    if hasattr(message, "status"):
+        known["status"] = STATUS[int(message.status)]
+    if hasattr(message, "alt") and message.alt < 4095:
+        known["alt_m"] = float(message.alt)
+    return known
 
 
 def _time(message: Any) -> Fields:
@@ -135,7 +136,6 @@ def _voyage(message: Any) -> Fields:
 
 def _aid(message: Any) -> Fields:
     return _size(message) | {
-        "name": _text(message.full_name),
         "aid": message.aid_type.name.lower() if message.aid_type else None,
         "virtual": bool(message.virtual_aid),
         "off_position": bool(message.off_position) if message.second < 60 else None,
@@ -146,19 +146,23 @@ def _safety(message: Any) -> Fields:
     return {"text": _text(message.text)}
 
 
-def _extended(message: Any) -> Fields:
-    return _moving(102.3)(message) | _static(message)
-
-
 MEANINGS: dict[int, Callable[[Any], Fields]] = {
-    1: _moving(102.3), 2: _moving(102.3), 3: _moving(102.3), 4: _time, 5: _voyage, 9: _moving(1023),
-    11: _time, 14: _safety, 18: _moving(102.3), 19: _extended, 21: _aid, 24: _static, 27: _moving(63),
+    1: _moving, 2: _moving, 3: _moving, 4: _time, 5: _voyage, 9: _moving, 11: _time, 14: _safety, 18: _moving,
+    19: lambda message: _moving(message) | _static(message), 21: _aid, 24: _static, 27: _moving,
 }  # fmt: skip
 """What each type of message says beside its sender and its position."""
 
 
 def _text(text: str | None) -> str | None:
-    return " ".join((text or "").split()) or None
+    """A text ends at the first @, whatever stands behind it."""
+    return (text or "").partition("@")[0].strip() or None
+
+
+def _letters(payload: bytes, start: int, end: int | None = None) -> str:
+    """Six-bit letters from one bit of a payload to another."""
+    bits = "".join(f"{one - 48 - 8 * (one > 87):06b}" for one in payload)[start:end]
+    codes = [int(bits[at : at + 6], 2) for at in range(0, len(bits) - 5, 6)]
+    return "".join(chr(code + 64 if code < 32 else code) for code in codes)
 
 
 def _ship_type(number: int) -> str | None:
@@ -167,17 +171,19 @@ def _ship_type(number: int) -> str | None:
 
 def fields_of(vessel: Vessel) -> list[Fields]:
     """The messages that say ``vessel``, as pyais takes them: two for type 24, else one."""
+    from pyais.constants import NavAid
+
     kind = vessel.message
     if kind not in MEANINGS:
         raise ValueError(f"no AIS message {kind} is made; known: {', '.join(map(str, MEANINGS))}")
-    long_range, here = kind == LONG_RANGE, vessel.lat is not None and vessel.lon is not None
-    unknown_speed = {9: 1023.0, LONG_RANGE: 63.0}.get(kind, 102.3)
+    here = vessel.lat is not None and vessel.lon is not None
+    unknown_speed, unknown_course = UNKNOWN_SPEED.get(kind, SPEED), 511.0 if kind == LONG_RANGE else 360.0
     fields: Fields = {
-        "type": kind, "mmsi": vessel.mmsi, "second": 0,
+        "msg_type": kind, "mmsi": vessel.mmsi, "second": 0,
         "lat": vessel.lat if here else 91.0, "lon": vessel.lon if here else 181.0,
         "accuracy": vessel.error_m is not None,
         "speed": unknown_speed if vessel.speed_mps is None else vessel.speed_mps / KNOT_MPS,
-        "course": (511.0 if long_range else 360.0) if vessel.course_deg is None else vessel.course_deg,
+        "course": unknown_course if vessel.course_deg is None else vessel.course_deg,
         "heading": 511 if vessel.heading_deg is None else round(vessel.heading_deg),
         "turn": -128.0 if vessel.turn_deg_min is None else vessel.turn_deg_min,
         "status": BEACON_TEST if vessel.status is None else STATUS.index(vessel.status),
@@ -186,19 +192,28 @@ def fields_of(vessel: Vessel) -> list[Fields]:
         "ship_type": _ship_number(vessel.ship_type), "draught": vessel.draught_m or 0,
         "to_bow": vessel.length_m or 0, "to_starboard": vessel.beam_m or 0,
         "destination": vessel.destination or "", "text": vessel.text or "",
-        "name": (vessel.name or "")[:20], "virtual_aid": bool(vessel.virtual),
-        "off_position": bool(vessel.off_position),
+        "name": (vessel.name or "")[:20], "name_ext": (vessel.name or "")[20:],
+        "aid_type": NavAid[vessel.aid.upper()] if vessel.aid else 0,
+        "virtual_aid": bool(vessel.virtual), "off_position": bool(vessel.off_position),
     }  # fmt: skip
-    if kind == 5:
-        eta = [int(part) for part in re.findall(r"\d+", vessel.eta or "00-00T24:60Z")]
-        fields |= dict(zip(("month", "day", "hour", "minute"), eta, strict=True))
-    if kind in (4, 11) and vessel.time is not None:
-        at = vessel.time
-        fields |= {"year": at.year, "month": at.month, "day": at.day, "hour": at.hour, "minute": at.minute}
-        fields["second"] = at.second
+    for name in ("speed", "course"):  # pyais cuts them off where the standard rounds
+        fields[name] = round(fields[name], 0 if kind == LONG_RANGE or (kind, name) == (9, "speed") else 1)
+        fields[name] += 0.001
+    if kind in (4, 5, 11):
+        fields |= _moment(vessel)
     if kind == 24:
         return [fields | {"partno": 0}, fields | {"partno": 1, "mothership_mmsi": vessel.mothership or 0}]
     return [fields]
+
+
+def _moment(vessel: Vessel) -> Fields:
+    """The time of a base station, or when a ship means to arrive."""
+    at = vessel.time
+    if at is not None and vessel.message != 5:
+        clock = [at.year, at.month, at.day, at.hour, at.minute, at.second]
+    else:
+        clock = [0, *map(int, re.findall(r"\d+", vessel.eta or "00-00T24:60Z")), 60]
+    return dict(zip(("year", "month", "day", "hour", "minute", "second"), clock, strict=True))
 
 
 def _ship_number(word: str | None) -> int:
