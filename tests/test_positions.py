@@ -122,6 +122,18 @@ def test_without_a_newer_position_nothing_begins_and_what_goes_on_says_so() -> N
     assert last.text == "800 m outside its area; no position for 58 s"
 
 
+def test_that_there_is_no_position_is_told_too() -> None:
+    """An anchor watch that has had no position for a minute is no watch."""
+    fence = rule(kind="geofence", circle={"radius_m": 100}, lost_after="60s")
+    ticks = [at(second, Tick(), "clock") for second in range(30, 120)]
+    none = [at(second, north(None)) for second in range(30, 120)]
+    lost = "gnss has no position for 60 s"
+    assert judge(fence, [at(29, north(0)), *ticks, at(120, north(0))]) == [(89, lost), (120, "over")]
+    assert judge(fence, [at(29, north(0)), *none, at(120, north(0))]) == [(89, lost), (120, "over")]
+    assert judge(fence, ticks) == [(90, lost)]
+    assert judge(rule(kind="geofence", circle={"radius_m": 100}, lost_after=None), ticks) == []
+
+
 def test_other_receivers_say_nothing() -> None:
     assert judge(CIRCLE, [at(second, north(900), "spare") for second in range(30)]) == []
 
@@ -203,6 +215,11 @@ def test_on_post(name: str, said: list[Any], expected: list[Any]) -> None:
 def test_a_post_needs_a_place_and_hours(around: Surroundings, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         TypeAdapter(Rule).validate_python({"kind": "on_post", "source": "gnss"}).settled(around)
+
+
+def test_off_duty_nobody_asks_for_a_position() -> None:
+    evening = [at(second, Tick(), "clock") for second in range(int(9.9 * HOUR), 11 * HOUR, 10)]
+    assert judge(POST, evening) == [(9.9 * HOUR + 120, "gnss has no position for 2 min"), (10 * HOUR, "over")]
 
 
 def geojson(*lines: list[list[float]]) -> dict[str, Any]:

@@ -144,11 +144,11 @@ def test_who_is_still_there_when_the_camera_comes_back_is_the_same() -> None:
 
 def test_a_camera_opened_anew_numbers_its_tracks_anew() -> None:
     """Track 1 before and track 1 after are two people, unless they stand in the same place."""
-    before = frames(*[thing(0.1, 0.8, track=1)] * 10)
+    before = frames(*[thing(0.1, 0.8, track=1)] * 40)
 
     def after(x: float) -> list[Observation]:
         again = frames(*[thing(x, 0.8, track=1)] * 20)
-        return [replace(one, mono_s=one.mono_s + 3, at=one.at + timedelta(seconds=3)) for one in again]
+        return [replace(one, mono_s=one.mono_s + 9, at=one.at + timedelta(seconds=9)) for one in again]
 
     for x, same in ((0.4, False), (0.11, True)):
         findings = [fact for _, fact in facts(ENTER, before + after(x)) if isinstance(fact, Finding)]

@@ -51,6 +51,9 @@ class OnPost(PositionRule):
             return "off_post" if on_duty else None
         return "unexpected" if self.unexpected and not on_duty else None
 
+    def matters(self, at: datetime) -> bool:
+        return self.unexpected or self.hours is None or self.hours.open(at)
+
     def text(self, wrong: str, off_m: float) -> str:
         post = self.where or "its post"
         if wrong == "off_post":

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 from agent.durations import Duration, spoken
 from agent.observations import Observation, Tick
 from agent.parts import Finding, Judge, Over, Point, RulePart
-from agent.rules.lasting import steady
+from agent.rules.lasting import Since, steady
 from firmware_bridge.readings import Fix
 
 FRESH_S = 5.0
@@ -16,6 +16,9 @@ FRESH_S = 5.0
 LEAVES_AT = 0.2
 """Who came in at a radius has left at 1.2 of it: at the edge nobody comes and goes with the noise."""
 
+NO_POSITION = "no_position"
+Last: TypeAlias = tuple[Point, float, float]
+"""The newest position, how many metres outside it is, and its monotonic instant."""
 Ruler: TypeAlias = Callable[[float, float], float]
 """Latitude and longitude to metres outside; 0 or less is inside."""
 
@@ -28,6 +31,8 @@ class PositionRule(RulePart):
     source: str
     hold: Duration = timedelta(seconds=15)
     """How long it must be so before it is told, and be over before it has ended."""
+    lost_after: Duration | None = timedelta(minutes=2)
+    """Without a position for so long nobody can tell where it is, and that is told too."""
     where: str | None = None
     """What people call the place."""
 
@@ -43,12 +48,17 @@ class PositionRule(RulePart):
     def text(self, wrong: str, off_m: float) -> str:
         """What to tell, in words for people."""
 
+    def matters(self, _at: datetime) -> bool:
+        """Whether anybody wants to know at that time where the device is."""
+        return True
+
     def start(self) -> Judge:
         measure, margin_m = self.ruler()
         so = steady(self.hold)
-        last: tuple[Point, float, float] | None = None  # where, metres outside, when
+        last: Last | None = None
         outside = False
         told: str | None = None
+        lost = self._lost()
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
             nonlocal last, outside, told
@@ -60,6 +70,7 @@ class PositionRule(RulePart):
                     last = (Point(value.lat, value.lon, value.error_m, "gnss"), off_m, now_s)
             elif not isinstance(value, Tick):
                 return
+            yield from lost(last, observation)
             if last is None:
                 return
             point, off_m, fix_s = last
@@ -81,3 +92,31 @@ class PositionRule(RulePart):
                 )
 
         return judge
+
+    def _lost(self) -> Callable[[Last | None, Observation], Iterable[Finding | Over]]:
+        """Tells that there is no position, and since when."""
+        since: Since | None = None
+        told = False
+
+        def tell(last: Last | None, observation: Observation) -> Iterable[Finding | Over]:
+            nonlocal since, told
+            now_s = observation.mono_s
+            if (last is not None and last[2] == now_s) or not self.matters(observation.at):
+                since = (observation.at, now_s)
+                if told:
+                    told = False
+                    yield Over(NO_POSITION)
+                return
+            since = since or (observation.at, now_s)
+            if self.lost_after is not None and now_s - since[1] >= self.lost_after.total_seconds():
+                told = True
+                yield Finding(
+                    key=NO_POSITION,
+                    text=f"{self.source} has no position for {spoken(now_s - since[1])}",
+                    since=since[0],
+                    since_s=since[1],
+                    source=self.source,
+                    point=last[0] if last else None,
+                )
+
+        return tell

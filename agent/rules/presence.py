@@ -18,6 +18,8 @@ DOUBTED_BELOW = 0.8
 SEEN_SHARE, SEEN_OVER_S = 0.2, 10.0
 """Who is seen in fewer than this share of the sightings, over so long or the grace, is not certain."""
 TRAIL_EVERY_S, TRAIL = 0.15, 80
+REOPENED = 10
+"""A camera whose frames are numbered so much lower than before was opened anew."""
 SAME_PLACE = 0.3
 """A new track number that overlaps this much with one who is out of sight is the same one."""
 
@@ -105,7 +107,7 @@ class Eye:
         if observation.source != self._camera or not isinstance(sighting, Sighting):
             return None
         now_s = observation.mono_s
-        if sighting.frame < self._frame:  # the camera was opened anew: its tracker counts from the start
+        if sighting.frame < self._frame - REOPENED:  # its tracker counts from the start again
             self.view += 1
             self._there = {-presence.number: presence for presence in self._there.values()}
         self._frame = sighting.frame
