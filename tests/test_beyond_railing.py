@@ -27,7 +27,7 @@ def walk(rule: dict[str, Any], *xs: float, y: float = 0.8) -> list[tuple[float, 
         ("nearer to the line than a box trembles", walk(LINE, *[0.495] * 9), []),
         ("past the end of the line is another place", walk(LINE, *[0.4] * 9, y=0.95), []),
         ("the other side", walk(LINE | {"beyond": "right"}, *[0.4] * 9), []),
-        ("he comes back", walk(LINE, *[0.4] * 5, *[0.6] * 5), [(0.2, "person beyond the railing"), (1.2, "over")]),
+        ("he comes back", walk(LINE, *[0.4] * 5, *[0.6] * 20), [(0.2, "person beyond the railing"), (4.0, "over")]),
     ],
 )  # fmt: skip
 def test_beyond_railing(name: str, said: list[Any], expected: list[Any]) -> None:

@@ -14,7 +14,7 @@ from agent.rules.presence import plural
 from agent.rules.watching import GIVEN_UP_S
 from tests.sightings import facts, judge, see, thing, tick
 
-ENTER = {"kind": "zone_enter", "camera": "cam1", "zone": "left"}
+ENTER = {"kind": "zone_enter", "camera": "cam1", "zone": "left", "frames": 3}
 IN, OUT = thing(0.3, 0.8), thing(0.7, 0.8)
 
 
@@ -36,9 +36,9 @@ def frames(*things: SeenObject | None, start: int = 0) -> list[Observation]:
             [(0.4, "person in left")],
         ),
         (
-            "who is elsewhere for three frames has left",
-            frames(*[IN] * 5, OUT, OUT, OUT),
-            [(0.4, "person in left"), (1.4, "over")],
+            "who is elsewhere for longer than the grace has left",
+            frames(*[IN] * 5, *[OUT] * 17),
+            [(0.4, "person in left"), (4.0, "over")],
         ),
         ("out of sight for less than the grace", frames(*[IN] * 5, *[None] * 14, IN), [(0.4, "person in left")]),
         (

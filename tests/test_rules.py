@@ -43,8 +43,8 @@ def judge(config: dict[str, Any], observations: Iterable[Observation]) -> list[t
     return said
 
 
-DWELL = {"kind": "zone_dwell", "camera": "cam1", "zone": "rail", "dwell": "5s", "grace": "2s"}
-ENTER = {"kind": "zone_enter", "camera": "cam1", "zone": "rail", "grace": "2s"}
+DWELL = {"kind": "zone_dwell", "camera": "cam1", "zone": "rail", "dwell": "5s", "grace": "2s", "frames": 3}
+ENTER = {"kind": "zone_enter", "camera": "cam1", "zone": "rail", "grace": "2s", "frames": 3}
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ ENTER = {"kind": "zone_enter", "camera": "cam1", "zone": "rail", "grace": "2s"}
         ("stays long enough", [see(t, person()) for t in range(9)], [(5, "finding", "person at rail for 5 s")]),
         ("leaves in time", [see(t, person()) for t in range(5)] + [see(t) for t in range(5, 20)], []),
         (
-            "leaves later: over once he is seen elsewhere in three frames",
-            [see(t, person()) for t in range(8)] + [see(8 + t / 5, person(zones=())) for t in range(4)],
-            [(5, "finding", "person at rail for 5 s"), (pytest.approx(8.4), "over", "rail")],
+            "leaves later: over once he has been elsewhere for the grace",
+            [see(t, person()) for t in range(8)] + [see(8 + t / 5, person(zones=())) for t in range(9)],
+            [(5, "finding", "person at rail for 5 s"), (pytest.approx(9.2), "over", "rail")],
         ),
         (
             "vanishes: over after the grace",
@@ -105,8 +105,8 @@ def test_zone_dwell(name: str, observations: list[Observation], expected: list[t
         ("one flicker does not", [see(0, person()), *(see(t / 5) for t in range(1, 30))], []),
         (
             "he leaves",
-            [see(t / 5, person()) for t in range(5)] + [see(t / 5, person(zones=())) for t in range(5, 9)],
-            [(pytest.approx(0.4), "finding", "person in rail"), (pytest.approx(1.4), "over", "rail")],
+            [see(t / 5, person()) for t in range(5)] + [see(t / 5, person(zones=())) for t in range(5, 19)],
+            [(pytest.approx(0.4), "finding", "person in rail"), (pytest.approx(3.0), "over", "rail")],
         ),
     ],
 )  # fmt: skip

@@ -7,7 +7,14 @@ import pytest
 from agent.observations import Observation, SeenObject
 from tests.sightings import judge, see, thing
 
-RULE = {"kind": "stationary", "camera": "cam1", "zone": "low", "labels": ["car", "boat"], "after": "60s"}
+RULE = {
+    "kind": "stationary",
+    "camera": "cam1",
+    "zone": "low",
+    "labels": ["car", "boat"],
+    "after": "60s",
+    "frames": 3,
+}
 FOUND = "car standing in low for 60 s"
 
 

@@ -10,6 +10,7 @@ from tests.sightings import judge, see, thing
 
 RULE = {
     "kind": "wrong_way",
+    "frames": 3,
     "camera": "cam1",
     "zone": "low",
     "flow": [[0.2, 0.8], [0.6, 0.8]],

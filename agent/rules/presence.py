@@ -15,8 +15,8 @@ SCORES = 15
 """How sure one is of an object is the median of this many scores: one sure frame convinces nobody."""
 DOUBTED_BELOW = 0.8
 """Who was sure enough is so until the median falls below this share of ``min_score``."""
-SEEN_SHARE, SEEN_OVER_S = 0.2, 10.0
-"""Who is seen in fewer than this share of the sightings, over so long or the grace, is not certain."""
+SEEN_SHARE, SEEN_OVER_S, FIRST_SHARE = 0.3, 6.0, 0.6
+"""Who is seen in fewer than this share of the sightings, over so long or twice the grace, is not certain."""
 TRAIL_EVERY_S, TRAIL = 0.15, 80
 REOPENED = 10
 """A camera whose frames are numbered so much lower than before was opened anew."""
@@ -41,16 +41,17 @@ class Presence:
     trail: deque[tuple[float, Corner]] = field(default_factory=lambda: deque(maxlen=TRAIL))
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=SCORES))
     hits: int = 0
-    share: float = 1.0
-    away: int = 0
+    share: float = FIRST_SHARE
 
     def lasted_s(self) -> float:
         """From its first sighting here to its last."""
         return self.last_s - self.since_s
 
-    def take(self, thing: SeenObject, now_s: float) -> None:
-        """It is seen, here."""
-        self.seen, self.last_s, self.away = thing, now_s, 0
+    def take(self, thing: SeenObject, at: datetime, now_s: float) -> None:
+        """It is seen, here; a flicker that was doubted away begins anew."""
+        if not self.sure and self.hits == 0:
+            self.since, self.since_s = at, now_s
+        self.seen, self.last_s = thing, now_s
         self.best = max(self.best, thing.score)
         self.scores.append(thing.score)
         if not self.trail or now_s - self.trail[-1][0] >= TRAIL_EVERY_S:
@@ -70,10 +71,10 @@ class Presence:
 class Eye:
     """A judge's eye on one camera: ``look`` answers each of its sightings with all who are there.
 
-    One who is out of sight for up to ``grace_s`` is still there, and so is one who was seen elsewhere in
-    fewer than ``frames`` sightings: at the edge of a zone nobody comes and goes with each frame. One whom the
-    tracker gives a new number while he stands where he stood keeps his time. While the camera itself moves,
-    nobody comes: where its zones are then is not known. Track numbers are those of one life of the camera.
+    One who is out of sight or elsewhere for up to ``grace_s`` is still there: at the edge of a zone nobody
+    comes and goes with each frame. One whom the tracker gives a new number while he stands where he stood
+    keeps his time. While the camera itself moves, nobody comes: where its zones are then is not known. Track
+    numbers are those of one life of the camera.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Eye:
                 presence.trail.clear()
             return None
         passed_s = 0.0 if self.looked_s is None else now_s - self.looked_s
-        new = 1 - math.exp(-passed_s / max(SEEN_OVER_S, self._grace_s))
+        new = 1 - math.exp(-passed_s / max(SEEN_OVER_S, 2 * self._grace_s))
         self.looked_s = now_s
         numbers = {thing.track for thing in sighting.objects}
         for thing in sighting.objects:
@@ -125,22 +126,20 @@ class Eye:
                 self._meet(thing, numbers, observation)
         for track, presence in list(self._there.items()):
             presence.weigh(presence.last_s == now_s, new, self._frames, self._min_score)
-            if now_s - presence.last_s > self._grace_s or presence.away >= self._frames:
+            if now_s - presence.last_s > self._grace_s:
                 del self._there[track]
         return list(self._there.values())
 
     def _meet(self, thing: SeenObject, numbers: Collection[int], observation: Observation) -> None:
-        before = self._there.get(thing.track)
         if not self._fits(thing):
-            if before is not None:
-                before.away += 1
             return
+        before = self._there.get(thing.track)
         if before is None:
             before = self._inherit(thing, numbers) or Presence(
                 next(self._numbers), thing, observation.at, observation.mono_s, observation.mono_s
             )
             self._there[thing.track] = before
-        before.take(thing, observation.mono_s)
+        before.take(thing, observation.at, observation.mono_s)
 
     def _inherit(self, thing: SeenObject, numbers: Collection[int]) -> Presence | None:
         """Whom ``thing`` continues under a new track number: unseen now, same label, same place."""

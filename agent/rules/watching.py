@@ -33,10 +33,10 @@ class WatchRule(RulePart):
     min_size: float = Field(default=0.0, ge=0, le=1)
     max_size: float = Field(default=1.0, gt=0, le=1)
     """How tall it must, and may, be: a share of the picture's height."""
-    frames: int = Field(default=3, ge=1, le=100)
-    """In how many frames more it must be seen than missed to count, and be seen elsewhere to have left."""
+    frames: int = Field(default=5, ge=1, le=100)
+    """In how many frames more it must be seen than missed to count."""
     grace: Duration = timedelta(seconds=3)
-    """How long somebody may be out of sight and still be there."""
+    """How long somebody may be out of sight, or elsewhere, and still be there."""
     cool_down: Duration = timedelta(seconds=10)
     camera_may_move: bool = False
     """Judge also while the camera itself moves, as it always does on a boat or a drone."""
