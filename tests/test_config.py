@@ -119,7 +119,7 @@ def test_the_shipped_configurations_are_good(path: Path) -> None:
 
 def test_there_is_one_for_each_post() -> None:
     kinds = {path.stem for path in CONFIGS}
-    assert {"checkpoint_camera", "patrol_boat", "drone_ground_station", "watch_point"} <= kinds
+    assert kinds == {"checkpoint_camera", "patrol_boat", "drone_ground_station", "metro_post", "watch_point"}
 
 
 def test_the_schema_is_one_and_takes_the_shipped_configurations() -> None:
