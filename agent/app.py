@@ -30,6 +30,7 @@ from agent.health import Health, Running
 from agent.judges import Judges, terms_of
 from agent.latency import Latency
 from agent.link import Link
+from agent.machine import Watch, look
 from agent.observations import Observation, Tick, Value, observed
 from agent.outbox import Outbox
 from agent.outputs import Outputs
@@ -37,6 +38,7 @@ from agent.parts import Emit, Finding
 from agent.reporter import Reporter
 from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
+from agent.systemd import Progress, notify, watchdog_s
 from agent.topics import ROOT, Message, Speaker, new_id
 from agent.version import birth_fields
 from agent.vision.camera import Camera
@@ -47,6 +49,7 @@ from agent.vision.rescue import Grant, Rescue
 log = structlog.get_logger()
 
 TICK_S = 1.0
+OWED_EVERY_S = 10.0
 ACTIVE = "alerts/active"
 RESCUE = "rescue"
 
@@ -89,6 +92,8 @@ class Agent:
         self.inbox_filled = asyncio.Event()
         self.kept: asyncio.Future[None] | None = None
         self.pushes: asyncio.Queue[bytes] = asyncio.Queue()
+        self.machine_troubles: list[str] = []
+        self.progress = Progress(time.monotonic())
 
     async def run(self) -> None:
         """Runs until it is cancelled; then it says ``stopped`` and leaves nothing unwritten."""
@@ -105,6 +110,8 @@ class Agent:
                 ("ticker", self.tick),
                 ("deployment", self.deploy),
                 ("evidence", self.album.run),
+                ("machine", self.look),
+                ("watchdog", self.feed),
             )
             for name, job in jobs:
                 group.create_task(supervise(name, job, self.told(name, speaks=False)))
@@ -115,6 +122,7 @@ class Agent:
 
     async def stop(self) -> None:
         """Ends the sources first, so that nothing is said after ``stopped``; then the link."""
+        notify("STOPPING=1")
         for name in list(self.tasks):
             if name != "link":
                 await self.end_part(name)
@@ -284,8 +292,11 @@ class Agent:
             try:
                 await self.outbox.put(*batch, remember={ACTIVE: self.book.dump()})
             except OSError:
+                self.book.unsaved = True
+                self.progress.wrote()
                 self.keep_waiting(kept)
                 raise
+            self.progress.wrote()
             del self.inbox[: len(batch)]
             for message in batch:
                 self.latency.kept(message.id, time.monotonic())
@@ -309,18 +320,54 @@ class Agent:
             self.reporter.thin = self.link.saving
             self.inbox += self.reporter.due(at, now_s)
             if self.inbox or self.book.unsaved:
+                self.progress.waits(now_s)
                 self.inbox_filled.set()
+            self.progress.ticked(now_s)
             await asyncio.sleep(TICK_S)
 
     def troubles(self) -> list[str]:
         """What is wrong that no part tells: the disk, what the broker takes, the configuration."""
         troubles = [f"outbox: {text}" for text in self.outbox.troubles.values()]
         troubles += [f"link: {text}" for text in self.link.troubles.values()]
+        troubles += self.machine_troubles
         config = self.deployment.config
         troubles += [f"evidence: {text}" for text in self.album.troubles.values()]
         troubles += self.rescue.reasons(*now())
         troubles += self.latency.troubles(config.reporting.alert_budget.total_seconds())
         return troubles + ([f"config: {self.deployment.trouble}"] if self.deployment.trouble else [])
+
+    async def look(self) -> None:
+        """Looks at the machine, about once a second: a trouble is told within two."""
+        watch, owed, owed_s = Watch(), {}, float("-inf")
+        while True:
+            config = self.config or self.deployment.config
+            machine = await asyncio.to_thread(
+                look, self.outbox.folder, config.broker.certificates(), datetime.now(UTC)
+            )
+            self.machine_troubles = watch.troubles(machine, *now())
+            if time.monotonic() - owed_s >= OWED_EVERY_S:
+                owed, owed_s = await self.outbox.depth(), time.monotonic()
+            waiting = {lane: count for lane, count in owed.items() if count}
+            self.reporter.more_fields = {
+                "machine": machine.fields(),
+                "link": self.link.fields(),
+                "owed": waiting,
+            }
+            await asyncio.sleep(TICK_S)
+
+    async def feed(self) -> None:
+        """Tells systemd that we are ready, and that we are alive while we get on."""
+        notify("READY=1")
+        limit_s = watchdog_s()
+        if limit_s is None:
+            return
+        while True:
+            stuck = self.progress.stuck(time.monotonic())
+            if stuck is None:
+                notify("WATCHDOG=1")
+            else:
+                log.error("watchdog_not_fed", reason=stuck)
+            await asyncio.sleep(limit_s / 4)
 
     async def deploy(self) -> None:
         """Carries out pushes, one after the other."""

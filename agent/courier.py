@@ -223,6 +223,11 @@ class Courier:
         self._budget.spend(size, now_s)
         self._usual_bytes += 0.1 * (size - self._usual_bytes)
 
+    @property
+    def acknowledged_within_s(self) -> float | None:
+        """What an acknowledgement usually takes on this connection."""
+        return self._window.usual_s
+
     async def _take(self, event: tuple[Any, ...]) -> None:
         match event:
             case ("published", number, code):

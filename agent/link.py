@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -64,6 +65,14 @@ class Link:
         """What the broker does not take, in words for ``health``."""
         held = {str(lane): text for lane, text in self._courier.held.items()} if self._courier else {}
         return {**held, **self._aside.troubles()}
+
+    def fields(self) -> dict[str, Any]:
+        """How the link does, for ``health``: which broker, and what an acknowledgement takes there."""
+        if self.taken is None or self._courier is None:
+            return {"connections": self._outbox.session}
+        usual_s = self._courier.acknowledged_within_s
+        fields: dict[str, Any] = {"broker": self.taken, "connections": self._outbox.session}
+        return fields if usual_s is None else fields | {"acknowledged_ms": round(usual_s * 1000, 1)}
 
     async def reached(self) -> None:
         """Returns once the broker has acknowledged something on the present connection."""

@@ -70,6 +70,11 @@ class Outbox:
         os.close(self._lock)
 
     @property
+    def folder(self) -> Path:
+        """Where it all is."""
+        return self._shelves.folder
+
+    @property
     def troubles(self) -> Mapping[str, str]:
         """What is wrong with the disk just now, for ``health``."""
         return self._shelves.troubles

@@ -44,6 +44,8 @@ class Reporter:
         """What ``status`` says of the configuration: revision and sha256."""
         self.latency_fields: Mapping[str, Any] = {}
         """How long alerts took, for ``health``."""
+        self.more_fields: Mapping[str, Any] = {}
+        """What else ``health`` says: the machine, the link, what is owed."""
         self.thin = False
         """Bytes are short: of each quantity only the newest reading of a batch is told."""
         self.troubles: Sequence[str] = ()
@@ -199,6 +201,7 @@ class Reporter:
     def health(self, at: datetime, now_s: float) -> Message:
         self._health_s = now_s
         fields = {"parts": self._health.parts(now_s), "reasons": self.reasons(now_s)}
+        fields |= self.more_fields
         if self._sights:
             fields["coverage"] = {name: sight.fields(now_s) for name, sight in self._sights.items()}
         if receivers := self._whereabouts.receivers(now_s):

@@ -43,6 +43,7 @@ class Shelves:
         self._opened = False
         self._spare = Store.in_memory()
         self._latest = Store.in_memory()
+        self.folder = folder
         self._path = folder / "alerts.db"
         self._try_again_s = 0.0
         self._alerts = self._open_alerts()

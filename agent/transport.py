@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -113,6 +114,11 @@ class Broker(BaseModel):
     @property
     def encrypted(self) -> bool:
         return urlsplit(self.url).scheme == "mqtts"
+
+    def certificates(self) -> dict[str, Path]:
+        """The certificates that can expire, by their keys in the configuration."""
+        named = {"broker.ca": self.ca, "broker.cert": self.cert}
+        return {name: path for name, path in named.items() if path is not None}
 
     def tls(self, past: datetime) -> ssl.SSLContext:
         """With a clock that says less than what is certainly ``past``, no certificate is too young."""

@@ -20,12 +20,15 @@ class Window:
         self.count = max(1, min(COUNT, receive_maximum - 2))
         """Places for all lanes; alerts may go up to ``total``."""
         self.bytes = FIRST_BYTES
+        self.usual_s: float | None = None
+        """What an acknowledgement usually takes; the newest weigh most."""
         self._fastest_s = float("inf")
         self._narrowed_s = float("-inf")
 
     def learn(self, size: int, took_s: float, now_s: float, *, full: bool) -> None:
         """A message of ``size`` bytes was acknowledged after ``took_s``; ``full``: others had to wait."""
         self._fastest_s = min(self._fastest_s, took_s)
+        self.usual_s = took_s if self.usual_s is None else self.usual_s + 0.2 * (took_s - self.usual_s)
         queued_s = took_s - self._fastest_s
         if queued_s > QUEUE_S:
             # Once for each filling of the link: what is under way was sent under the wider window.

@@ -149,6 +149,12 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
             await say(device, "command/output", id="4", source="board", output="light")
             await device.until(lambda: states(device, "4") == ["accepted", "failed"], what="failure")
             await device.until(lambda: "does not answer" in str(device.last("status")), what="the reason")
+            health = device.last("health")
+            assert health["machine"]["disk_free_mb"] > 0
+            assert health["link"]["broker"] == device.broker.url
+            assert health["link"]["acknowledged_ms"] > 0
+            (board,) = [part for part in health["parts"] if part["part"] == "board"]
+            assert (board["hears"], board["firmware"], board["boot"]) == (False, "sim 2", 1)
 
     asyncio.run(asyncio.wait_for(scene(), 60))
 
