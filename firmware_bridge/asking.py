@@ -54,7 +54,7 @@ class Asking:
         self._outputs = {name: _Output() for name in outputs}
         self._open: Request | None = None
         self._sequence = random.randrange(256)
-        self._now_s = self._next_s = self._answered_s = -1e9
+        self._now_s = self._next_s = self._hello_s = self._answered_s = -1e9
 
     def ask(self, now_s: float, wanted: Mapping[str, float], *, introduced: bool) -> Request | None:
         """What is to be sent now, or None; called some ten times a second.
@@ -78,9 +78,10 @@ class Asking:
             left_s = wanted.get(name, 0.0)
             if now_s >= output.not_before_s and self._is_due(output, left_s):
                 return self._new("output", name, min(max(left_s, 0.0), HOLD_S))
-        if now_s - self._answered_s >= PING_EVERY_S:
-            return self._new("ping" if introduced else "hello")
-        return None
+        if not introduced and now_s - self._hello_s >= PING_EVERY_S:
+            self._hello_s = now_s
+            return self._new("hello")
+        return self._new("ping") if now_s - self._answered_s >= PING_EVERY_S else None
 
     def _is_due(self, output: _Output, left_s: float) -> bool:
         """Whether the board must be told: it has it otherwise, or what it has runs out too soon."""

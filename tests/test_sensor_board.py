@@ -285,6 +285,14 @@ def test_a_quiet_agent_pings() -> None:
     assert pair.state().uid == "sim-0"
 
 
+def test_a_board_is_asked_who_it_is_though_it_is_told_to_switch_first() -> None:
+    pair = Pair("siren")
+    pair.board.step(pair.now_s)  # its hello, which nobody heard
+    pair.wanted = {"siren": 60}
+    assert pair.run(1, lambda: pair.on() == {"siren"}) <= 0.15
+    assert pair.run(1, lambda: bool(pair.state().uid)) <= 0.3
+
+
 def test_an_output_that_the_board_has_not_is_said_and_not_hammered() -> None:
     pair = Pair("siren")
     pair.board._switch = lambda content, now_s: UNKNOWN  # type: ignore[method-assign]

@@ -145,6 +145,7 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
             assert device.board.on == set()
             await say(device, "command/output", id="3", source="board", output="relay")
             await device.until(lambda: states(device, "3") == ["rejected"], what="refusal")
+            await asyncio.sleep(1)
             device.board.deaf = True
             await say(device, "command/output", id="4", source="board", output="light")
             await device.until(lambda: states(device, "4") == ["accepted", "failed"], what="failure")
