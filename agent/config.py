@@ -122,16 +122,21 @@ class Config(Section):
                 yield ("positioning", "receivers"), f"no receiver {name!r}; {alternatives(name, fit)}"
 
     def _source_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
-        """Whether the rule's source is there, and one that says what the rule hears."""
-        source = getattr(rule, "source", None)
-        if source is None:
-            return
-        if source not in self.sources:
-            yield "source", f"no source {source!r}; {alternatives(source, self.sources)}"
-        elif not _may_say(self.sources[source], rule.hears):
-            kind = self.sources[source].kind
-            fit = [name for name, other in self.sources.items() if _may_say(other, rule.hears)]
-            yield "source", f"{source} is a {kind} and tells no {rule.hears}; {alternatives(source, fit)}"
+        """Whether the rule's source is there, and one that says what the rule hears; likewise its ``own``."""
+        for key, kinds in (("source", (rule.hears,)), ("own", ("fix", "vessel"))):
+            source = getattr(rule, key, None)
+            if source is None:
+                continue
+            if source not in self.sources:
+                yield key, f"no source {source!r}; {alternatives(source, self.sources)}"
+            elif not any(_may_say(self.sources[source], kind) for kind in kinds):
+                fit = [
+                    name for name, one in self.sources.items() if any(_may_say(one, kind) for kind in kinds)
+                ]
+                told = (
+                    f"{source} is a {self.sources[source].kind} and tells no {' or '.join(map(str, kinds))}"
+                )
+                yield key, f"{told}; {alternatives(source, fit)}"
 
     def _camera_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
         """Whether the rule's camera is there, with its zone, and watches for what the rule does."""

@@ -34,7 +34,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where on the ground, WGS-84; ``how``: surveyed, gnss or ground_plane."""
+    """Where on the ground, WGS-84; ``how``: surveyed, gnss, ais or ground_plane."""
 
     lat: float
     lon: float

@@ -7,6 +7,7 @@ from pydantic import Field
 from agent.rules.beyond_railing import BeyondRailing
 from agent.rules.blind import Blind
 from agent.rules.count import Count
+from agent.rules.distress_beacon import DistressBeacon
 from agent.rules.drone_battery import DroneBattery
 from agent.rules.drone_lost import DroneLost
 from agent.rules.geofence import Geofence
@@ -20,6 +21,8 @@ from agent.rules.silence import Silence
 from agent.rules.stationary import Stationary
 from agent.rules.switch import SwitchRule
 from agent.rules.threshold import Threshold
+from agent.rules.vessel_adrift import VesselAdrift
+from agent.rules.vessel_close import VesselClose
 from agent.rules.wrong_way import WrongWay
 from agent.rules.zone_dwell import ZoneDwell
 from agent.rules.zone_enter import ZoneEnter
@@ -28,6 +31,7 @@ Rule = Annotated[
     BeyondRailing
     | Blind
     | Count
+    | DistressBeacon
     | DroneBattery
     | DroneLost
     | Geofence
@@ -41,6 +45,8 @@ Rule = Annotated[
     | Stationary
     | SwitchRule
     | Threshold
+    | VesselAdrift
+    | VesselClose
     | WrongWay
     | ZoneDwell
     | ZoneEnter,

@@ -1,0 +1,133 @@
+"""How near two that move will come to each other, and which reports of a vessel are to be believed. Pure."""
+
+import math
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from agent.geodesy import Metres, Plane
+from firmware_bridge.readings import Vessel
+
+LONG_RANGE = 27
+"""This AIS message gives its position to 0.1 minutes: too coarse to judge by."""
+MOST = 2000
+"""Vessels that are kept in mind, the last heard."""
+REPORTS = 4
+LONGEST_S = 900.0
+"""An older report says nothing about where a vessel can be."""
+OFF_M, OFF_MPS = 150.0, 8.0
+"""So far from where it should be by now may a vessel be that is still the same, and so much more a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Where something was at an instant of the monotonic clock, and how it moved; without a speed it lay."""
+
+    lat: float
+    lon: float
+    speed_mps: float
+    course_deg: float
+    at_s: float
+
+    def velocity(self) -> Metres:
+        """Metres a second to the east and to the north."""
+        course = math.radians(self.course_deg)
+        return self.speed_mps * math.sin(course), self.speed_mps * math.cos(course)
+
+    def metres(self, plane: Plane, now_s: float) -> Metres:
+        """Where it is now on ``plane``, if it kept its course and speed."""
+        east, north = plane.metres(self.lat, self.lon)
+        east_mps, north_mps = self.velocity()
+        return east + east_mps * (now_s - self.at_s), north + north_mps * (now_s - self.at_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """The closest point of approach: ``closest_m`` in ``seconds``; now ``range_m`` at a true bearing."""
+
+    closest_m: float
+    seconds: float
+    range_m: float
+    bearing_deg: float
+
+
+def approach(own: Motion, other: Motion, now_s: float, within_s: float = math.inf) -> Approach:
+    """How near ``other`` comes to ``own`` from now on, within a time, if both keep course and speed."""
+    plane = Plane(own.lat, own.lon)
+    (own_east, own_north), (east, north) = own.metres(plane, now_s), other.metres(plane, now_s)
+    east, north = east - own_east, north - own_north
+    (own_e_mps, own_n_mps), (e_mps, n_mps) = own.velocity(), other.velocity()
+    e_mps, n_mps = e_mps - own_e_mps, n_mps - own_n_mps
+    speed2 = e_mps**2 + n_mps**2
+    seconds = 0.0 if speed2 < 1e-9 else -(east * e_mps + north * n_mps) / speed2
+    seconds = max(0.0, min(seconds, within_s))
+    return Approach(
+        closest_m=math.hypot(east + e_mps * seconds, north + n_mps * seconds),
+        seconds=seconds,
+        range_m=math.hypot(east, north),
+        bearing_deg=math.degrees(math.atan2(east, north)) % 360,
+    )
+
+
+def motion_of(vessel: Vessel, at_s: float) -> Motion | None:
+    """A vessel's motion where its report gives a position that is good enough to judge by."""
+    if vessel.lat is None or vessel.lon is None or vessel.message == LONG_RANGE:
+        return None
+    course = vessel.course_deg if vessel.course_deg is not None else vessel.heading_deg
+    speed = vessel.speed_mps if vessel.speed_mps is not None and course is not None else 0.0
+    return Motion(vessel.lat, vessel.lon, speed, course or 0.0, at_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A vessel by its last report that is believed."""
+
+    vessel: Vessel
+    motion: Motion
+
+
+class Traffic:
+    """The vessels around.
+
+    The checksum of a sentence is weak: a report is believed once it fits one of the last few of the same
+    sender, so that one which stands alone, or puts a vessel where it can't have got to, waits for another.
+    """
+
+    def __init__(self) -> None:
+        self.tracks: dict[int, Track] = {}
+        self._reports: OrderedDict[int, deque[Motion]] = OrderedDict()
+
+    def hear(self, vessel: Vessel, at_s: float) -> Track | None:
+        """Takes a report; the vessel's track, if it is to be believed."""
+        motion = motion_of(vessel, at_s)
+        if motion is None:
+            return None
+        reports = self._reports.setdefault(vessel.mmsi, deque(maxlen=REPORTS))
+        self._reports.move_to_end(vessel.mmsi)
+        believed = any(_fits(motion, before) for before in reports)
+        reports.append(motion)
+        if len(self._reports) > MOST:
+            self.forget(next(iter(self._reports)))
+        if not believed:
+            return None
+        track = self.tracks[vessel.mmsi] = Track(vessel, motion)
+        return track
+
+    def forget(self, mmsi: int) -> None:
+        self.tracks.pop(mmsi, None)
+        self._reports.pop(mmsi, None)
+
+
+def _fits(now: Motion, before: Motion) -> bool:
+    """Whether who was there can be here, whatever it did in between."""
+    apart_s = now.at_s - before.at_s
+    if apart_s > LONGEST_S:
+        return False
+    plane = Plane(before.lat, before.lon)
+    expected, found = before.metres(plane, now.at_s), plane.metres(now.lat, now.lon)
+    slack_mps = OFF_MPS + max(before.speed_mps, now.speed_mps) / 2
+    return math.dist(expected, found) <= OFF_M + slack_mps * apart_s
+
+
+def who(vessel: Vessel) -> str:
+    """A vessel in words: its name where it is known, its number in any case."""
+    return f"vessel {vessel.mmsi}" if vessel.name is None else f"{vessel.name} ({vessel.mmsi})"

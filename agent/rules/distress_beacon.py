@@ -1,0 +1,84 @@
+"""A beacon calls for help over AIS: somebody overboard, a life raft, a vessel that sinks."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+
+from agent.durations import Duration, spoken
+from agent.escalation import Severity
+from agent.observations import Observation, Tick
+from agent.parts import Finding, Judge, Over, Point, RulePart
+from agent.rules.approach import who
+from firmware_bridge.readings import Vessel
+
+WORDS = {
+    "sart": "search and rescue transmitter",
+    "mob": "man-overboard beacon",
+    "epirb": "emergency position beacon",
+}
+MOST = 100
+"""So many at a time are kept in mind; whoever floods us loses his oldest."""
+
+
+class DistressBeacon(RulePart):
+    """A finding for each beacon at its first message, until it was silent for ``over_after``.
+
+    Beacons that are only tested are told with ``tests``, safety messages of anybody with ``texts``.
+    """
+
+    hears: ClassVar[str | None] = "vessel"
+
+    kind: Literal["distress_beacon"] = "distress_beacon"
+    source: str
+    severity: Severity = "critical"
+    over_after: Duration = timedelta(minutes=10)
+    tests: bool = False
+    texts: bool = False
+
+    def start(self) -> Judge:
+        heard: OrderedDict[str, tuple[datetime, float, float]] = OrderedDict()  # since, and when last
+        points: dict[str, Point] = {}
+
+        def judge(observation: Observation) -> Iterable[Finding | Over]:
+            value, now_s = observation.value, observation.mono_s
+            if isinstance(value, Vessel) and observation.source == self.source:
+                text = self._text(value)
+                if text is None:
+                    return
+                key = str(value.mmsi) if value.distress else f"{value.mmsi} text"
+                since, since_s, _ = heard.pop(key, (observation.at, now_s, now_s))
+                heard[key] = (since, since_s, now_s)
+                if value.lat is not None and value.lon is not None:
+                    points[key] = Point(value.lat, value.lon, value.error_m, "ais")
+                yield Finding(
+                    key=key,
+                    text=text,
+                    since=since,
+                    since_s=since_s,
+                    source=self.source,
+                    label=value.distress,
+                    point=points.get(key),
+                )
+                if len(heard) > MOST:
+                    oldest, _ = heard.popitem(last=False)
+                    points.pop(oldest, None)
+                    yield Over(oldest, "too many at a time")
+            elif isinstance(value, Tick):
+                for key, (_, _, last_s) in list(heard.items()):
+                    if now_s - last_s > self.over_after.total_seconds():
+                        del heard[key]
+                        points.pop(key, None)
+                        yield Over(key, f"not heard for {spoken(now_s - last_s)}")
+
+        return judge
+
+    def _text(self, vessel: Vessel) -> str | None:
+        """What to tell; None where there is nothing."""
+        if vessel.distress is not None and (self.tests or not vessel.test):
+            test = "test of a " if vessel.test else ""
+            said = f": {vessel.text}" if vessel.text else ""
+            return f"{test}{WORDS[vessel.distress]} {vessel.mmsi}{'' if test else ' active'}{said}"
+        if self.texts and vessel.text and vessel.distress is None:
+            return f"safety message of {who(vessel)}: {vessel.text}"
+        return None

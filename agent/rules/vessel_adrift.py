@@ -1,0 +1,134 @@
+"""A vessel drifts: under way without steering, or off the place where it was moored or at anchor."""
+
+import math
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import ClassVar, Literal, TypeAlias
+
+from pydantic import Field
+
+from agent.durations import Duration
+from agent.geodesy import Plane
+from agent.observations import Observation, Tick
+from agent.parts import Finding, Judge, Over, Point, RulePart
+from agent.rules.approach import Track, Traffic, who
+from agent.rules.lasting import Since, lasting
+from firmware_bridge.readings import Vessel
+
+WORKING = frozenset({"fishing", "restricted_maneuverability", "towing_astern", "pushing_ahead", "aground"})
+"""Who is at work goes sideways on purpose."""
+LYING = {"moored": "was moored", "at_anchor": "lay at anchor"}
+STATIONS = frozenset({"class_a", "class_b"})
+
+Held: TypeAlias = Callable[[bool, Observation], Since | None]
+
+
+class VesselAdrift(RulePart):
+    """A finding for each vessel that has drifted for ``hold``. It drifts when it moves between the speeds
+    ``least_mps`` and ``most_mps`` and
+
+    - says that it is not under command, or
+    - goes more than ``off_course_deg`` away from where its bow points, or
+    - says that it is moored, or at anchor, and is ``moored_m``, or ``anchor_m``, from where it was so, unless
+      it goes where its bow points: many forget to change what they say when they leave.
+    """
+
+    hears: ClassVar[str | None] = "vessel"
+
+    kind: Literal["vessel_adrift"] = "vessel_adrift"
+    source: str
+    least_mps: float = Field(default=0.25, ge=0, le=10)
+    most_mps: float = Field(default=1.5, gt=0, le=10)
+    off_course_deg: float = Field(default=45, gt=0, lt=180)
+    moored_m: float = Field(default=50, gt=0, le=5000)
+    anchor_m: float = Field(default=250, gt=0, le=5000)
+    hold: Duration = timedelta(seconds=60)
+    forget: Duration = timedelta(minutes=15)
+    """A vessel that was silent for so long is not known any more."""
+    ignore: tuple[int, ...] = ()
+    """MMSI numbers of those who drift on purpose, such as work boats."""
+
+    def start(self) -> Judge:
+        traffic = Traffic()
+        homes: dict[int, tuple[str, float, float]] = {}  # what it said, and where it lay then
+        holds: dict[int, Held] = {}
+        told: set[int] = set()
+
+        def judge(observation: Observation) -> Iterable[Finding | Over]:
+            value, now_s = observation.value, observation.mono_s
+            if isinstance(value, Tick):
+                for mmsi, one in list(traffic.tracks.items()):
+                    if now_s - one.motion.at_s > self.forget.total_seconds():
+                        traffic.forget(mmsi)
+                for mmsi in [mmsi for mmsi in holds if mmsi not in traffic.tracks]:
+                    del holds[mmsi]
+                    homes.pop(mmsi, None)
+                    if mmsi in told:
+                        told.discard(mmsi)
+                        yield Over(str(mmsi), "it is not heard any more")
+                return
+            if not isinstance(value, Vessel) or observation.source != self.source or self._passed_over(value):
+                return
+            track = traffic.hear(value, now_s)
+            if track is None:
+                return
+            how = self._drifts(track, homes)
+            held = holds.setdefault(value.mmsi, lasting(self.hold))
+            since = held(how is not None, observation)
+            if how is not None and since is not None:
+                told.add(value.mmsi)
+                yield self._finding(value, how, since)
+            elif how is None and value.mmsi in told:
+                told.discard(value.mmsi)
+                yield Over(str(value.mmsi))
+
+        return judge
+
+    def _passed_over(self, vessel: Vessel) -> bool:
+        return bool(vessel.own) or vessel.mmsi in self.ignore or vessel.station not in STATIONS
+
+    def _drifts(self, track: Track, homes: dict[int, tuple[str, float, float]]) -> str | None:
+        """How it drifts, in words, or None."""
+        vessel, motion = track.vessel, track.motion
+        status, speed = vessel.status, vessel.speed_mps
+        if status not in LYING:
+            homes.pop(vessel.mmsi, None)
+        if speed is not None and speed > self.most_mps:
+            homes.pop(vessel.mmsi, None)  # whatever it says, it is under way
+            return None
+        off_deg = _off_course(vessel)
+        if status in LYING:
+            home = homes.get(vessel.mmsi)
+            if home is None or home[0] != status:
+                home = homes[vessel.mmsi] = (status, motion.lat, motion.lon)
+            away_m = math.hypot(*Plane(*home[1:]).metres(motion.lat, motion.lon))
+            limit_m = self.moored_m if status == "moored" else self.anchor_m
+            leaves = off_deg is not None and off_deg <= self.off_course_deg and (speed or 0) >= self.least_mps
+            if away_m > limit_m and not leaves:
+                return f"is {away_m:.0f} m from where it {LYING[status]}"
+            return None
+        if speed is None or speed < self.least_mps or status in WORKING:
+            return None
+        if status == "not_under_command":
+            return f"is not under command, and moves at {speed:.1f} m/s"
+        if off_deg is not None and off_deg > self.off_course_deg:
+            return f"drifts at {speed:.1f} m/s, {off_deg:.0f} degrees off its heading"
+        return None
+
+    def _finding(self, vessel: Vessel, how: str, since: Since) -> Finding:
+        return Finding(
+            key=str(vessel.mmsi),
+            text=f"{who(vessel)} {how}",
+            since=since[0],
+            since_s=since[1],
+            source=self.source,
+            label=vessel.ship_type,
+            point=Point(vessel.lat or 0.0, vessel.lon or 0.0, vessel.error_m, "ais"),
+        )
+
+
+def _off_course(vessel: Vessel) -> float | None:
+    """Degrees between where it goes and where its bow points."""
+    if vessel.course_deg is None or vessel.heading_deg is None:
+        return None
+    return abs((vessel.course_deg - vessel.heading_deg + 180) % 360 - 180)

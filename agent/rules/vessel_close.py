@@ -1,0 +1,139 @@
+"""A vessel comes too close, or will if both keep course and speed (CPA)."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field
+
+from agent.durations import Duration, spoken
+from agent.geodesy import LatLon
+from agent.observations import Observation, Tick
+from agent.parts import Finding, Judge, Over, Point, RulePart, Surroundings
+from agent.rules.approach import Approach, Motion, Track, Traffic, approach, motion_of, who
+from firmware_bridge.readings import Fix, Vessel
+
+OWN_FRESH_S = 15.0
+LEAVES_AT = 1.5
+"""Who came within a distance has left at this many times of it."""
+LIES_LONGER = 3
+"""A vessel at anchor reports every three minutes: what lies still is believed so many times longer."""
+NOT_VESSELS = frozenset({"base_station", "aid", "aircraft", "beacon"})
+
+
+class VesselClose(RulePart):
+    """A finding for each vessel that comes nearer than ``distance_m`` within the time ``within``.
+
+    ``own`` names the source that says where we are, a receiver or our own transponder; a post that doesn't
+    move is ``at`` a position, by itself its surveyed one. A vessel that is slower than ``least_speed_mps``
+    lies, and is passed over; so are those in ``ignore``.
+    """
+
+    hears: ClassVar[str | None] = "vessel"
+
+    kind: Literal["vessel_close"] = "vessel_close"
+    source: str
+    own: str | None = None
+    at: LatLon | None = None
+    distance_m: float = Field(default=100, gt=0, le=10_000)
+    within: Duration = timedelta(minutes=6)
+    least_speed_mps: float = Field(default=0.5, ge=0, le=50)
+    fresh: Duration = timedelta(minutes=2)
+    """A vessel that was not heard for longer decides nothing."""
+    ignore: tuple[int, ...] = ()
+    """MMSI numbers of our own fleet, say."""
+
+    def settled(self, around: Surroundings) -> Self:
+        rule = super().settled(around)
+        if rule.own is not None or rule.at is not None:
+            return rule
+        if around.lat is None or around.lon is None:
+            raise ValueError(
+                "close to what? set own to the source that says where we are, or at, or place.lat"
+            )
+        return rule.model_copy(update={"at": (around.lat, around.lon)})
+
+    def start(self) -> Judge:
+        traffic = Traffic()
+        told: dict[int, tuple[datetime, float]] = {}
+        own: Motion | None = None if self.at is None else Motion(*self.at, 0.0, 0.0, 0.0)
+        own_mmsi: int | None = None
+
+        def judge(observation: Observation) -> Iterable[Finding | Over]:
+            nonlocal own, own_mmsi
+            value, now_s = observation.value, observation.mono_s
+            if self.own is not None and observation.source == self.own:
+                own = _own(value, now_s) or own
+            if isinstance(value, Vessel) and observation.source == self.source:
+                if value.own:
+                    own_mmsi = value.mmsi
+                track = None if self._passed_over(value, own_mmsi) else traffic.hear(value, now_s)
+                if track is not None:
+                    yield from self._judge(track, own, told, observation)
+            elif isinstance(value, Tick):
+                for track in list(traffic.tracks.values()):
+                    if now_s - track.motion.at_s > self._believed_s(track):
+                        traffic.forget(track.vessel.mmsi)
+                    else:
+                        yield from self._judge(track, own, told, observation)
+                for mmsi in [mmsi for mmsi in told if mmsi not in traffic.tracks]:
+                    del told[mmsi]
+                    yield Over(str(mmsi), "it is not heard any more")
+
+        return judge
+
+    def _passed_over(self, vessel: Vessel, own_mmsi: int | None) -> bool:
+        return (
+            bool(vessel.own)
+            or vessel.mmsi == own_mmsi
+            or vessel.mmsi in self.ignore
+            or vessel.station in NOT_VESSELS
+        )
+
+    def _believed_s(self, track: Track) -> float:
+        still = track.motion.speed_mps < max(self.least_speed_mps, 0.5)
+        return self.fresh.total_seconds() * (LIES_LONGER if still else 1)
+
+    def _judge(
+        self, track: Track, own: Motion | None, told: dict[int, tuple[datetime, float]], seen: Observation
+    ) -> Iterable[Finding | Over]:
+        mmsi = track.vessel.mmsi
+        if own is None or (self.own is not None and seen.mono_s - own.at_s > OWN_FRESH_S):
+            if told.pop(mmsi, None) is not None:
+                yield Over(str(mmsi), "our own position is not known")
+            return
+        slack = LEAVES_AT if mmsi in told else 1.0
+        found = approach(own, track.motion, seen.mono_s, self.within.total_seconds() * slack)
+        speed = track.vessel.speed_mps
+        lies = speed is not None and speed < self.least_speed_mps / slack
+        if found.closest_m < self.distance_m * slack and not lies:
+            since = told.setdefault(mmsi, (seen.at, seen.mono_s))
+            yield self._finding(track.vessel, found, since)
+        elif told.pop(mmsi, None) is not None:
+            yield Over(str(mmsi))
+
+    def _finding(self, vessel: Vessel, found: Approach, since: tuple[datetime, float]) -> Finding:
+        now = f"{found.range_m:.0f} m away, bearing {found.bearing_deg:03.0f}"
+        coming = found.range_m - found.closest_m > 0.1 * found.range_m
+        text = f"{who(vessel)} is {now}"
+        if coming:
+            text = f"{who(vessel)} comes within {found.closest_m:.0f} m in {spoken(found.seconds)}; now {now}"
+        return Finding(
+            key=str(vessel.mmsi),
+            text=text,
+            since=since[0],
+            since_s=since[1],
+            source=self.source,
+            label=vessel.ship_type,
+            point=Point(vessel.lat or 0.0, vessel.lon or 0.0, vessel.error_m, "ais"),
+        )
+
+
+def _own(value: object, at_s: float) -> Motion | None:
+    """Our own motion, from a fix or from our transponder."""
+    if isinstance(value, Vessel):
+        return motion_of(value, at_s) if value.own else None
+    if not isinstance(value, Fix) or value.mode == "none" or value.lat is None or value.lon is None:
+        return None
+    speed = value.speed_mps if value.course_deg is not None else None
+    return Motion(value.lat, value.lon, speed or 0.0, value.course_deg or 0.0, at_s)
