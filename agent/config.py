@@ -187,6 +187,13 @@ class Config(Section):
 
     def notes(self) -> Iterator[str]:
         """What is right as far as anybody can tell, but should be said aloud."""
+        for name, rule in self.rules.items():
+            camera = self.sources.get(getattr(rule, "camera", ""))
+            asked: float | None = getattr(rule, "min_score", None)
+            if isinstance(camera, Camera) and asked is not None and "min_score" in rule.model_fields_set:
+                told = camera.detector.score
+                if asked < told:
+                    yield f"{name}: min_score {asked:g} is no use: its camera tells nothing below {told:g}"
         if "timezone" not in self.place.model_fields_set:
             read = ", ".join(name for name, rule in self.rules.items() if _needs_zone(rule))
             if read:

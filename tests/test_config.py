@@ -80,6 +80,8 @@ WRONG = [
     ("a list", "- 1\n", ["c.yaml:1: a configuration is a mapping (key: value); see configs/ for examples"]),
     ("empty", "", ["c.yaml:1: a configuration is a mapping (key: value); see configs/ for examples"]),
     ("deep", "a: " + "[" * 200 + "]" * 200, ["c.yaml:1: nested deeper than 32"]),
+    ("half a line", swap("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: line_cross, camera: cam1, line: [[0.1, 0.2]]"), ["c.yaml:16: rules.dwell.line: a line has two ends: [[from the left, from the top], [from the left, from the top]]"]),
+    ("vessels not watched", swap("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: person_in_water, camera: cam1, zone: rail"), ["c.yaml:16: rules.dwell.vessels: cam1 does not watch for 'boat'; known: person"]),
     ("wrong kind of source", swap("kind: silence, source: gnss", "kind: switch, name: panic, source: cam1"), ["c.yaml:17: rules.quiet.source: cam1 is a camera and tells no switch; known: gnss"]),
     ("hours", swap("source: gnss", "source: gnss, schedule: Mo-Fr 8-18"), ["c.yaml:17: rules.quiet.schedule: '8-18' are no hours; write days and hours such as 'Mo-Fr 22:00-06:00; Sa,Su 00:00-24:00', with day, night, PH, off or 24/7"]),
     ("zone of time", swap("lat: 32.1", "timezone: Asia/Shangai, lat: 32.1"), ["c.yaml:4: place.timezone: no time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'? Names are those of IANA, such as Asia/Shanghai"]),
@@ -143,6 +145,12 @@ def test_hours_that_are_read_in_utc_for_want_of_a_zone_are_said_aloud() -> None:
         swap("gnss}", "gnss, schedule: 24/7}"),
     ):
         assert list(parse(text, name="c.yaml", base=Path()).notes()) == []
+
+
+def test_a_score_below_the_detectors_own_is_said_aloud() -> None:
+    text = swap("dwell: 20s", "dwell: 20s, min_score: 0.2")
+    noted = list(parse(text, name="c.yaml", base=Path()).notes())
+    assert noted == ["dwell: min_score 0.2 is no use: its camera tells nothing below 0.4"]
 
 
 def test_a_rule_knows_the_zone_and_the_holidays_of_its_schedule() -> None:

@@ -46,6 +46,7 @@ class Stationary(ZoneRule):
                     ignored.discard(one.number)
                     one.since, one.since_s, anchor = observation.at, observation.mono_s, None
                 stood[one.number] = anchor or one.seen.box
+            ignored.intersection_update(stood)
             return [one for one in there if one.lasted_s() >= after_s and one.number not in ignored]
 
         return pick
