@@ -262,12 +262,15 @@ def models_pull(url: str, sha256: str, folder: Path, as_json: bool) -> None:
 @click.option(
     "--points", required=True, type=click.Path(path_type=Path), help="CSV with x,y (pixels),lat,lon."
 )
+@click.option(
+    "--annotate", type=click.Path(path_type=Path), help="Draw points, residuals and a grid in metres here."
+)
 @as_json
-def ground(picture: Path, points: Path, as_json: bool) -> None:
+def ground(picture: Path, points: Path, annotate: Path | None, as_json: bool) -> None:
     """Check surveyed points against a fixed camera's picture: residuals, and metres of error."""
     from agent.vision.survey import survey_command
 
-    finish(survey_command(picture, points, as_json))
+    finish(survey_command(picture, points, annotate, as_json))
 
 
 @cli.group()

@@ -45,6 +45,7 @@ from agent.vision.camera import Camera
 from agent.vision.capture import MOST_LEFT, START_ME_AGAIN, left_behind
 from agent.vision.evidence import Album
 from agent.vision.rescue import Grant, Rescue
+from agent.vision.where import Where
 
 log = structlog.get_logger()
 
@@ -70,7 +71,8 @@ class Agent:
         self.clock = ClockWatch()
         self.speaker = Speaker(device=config.device, root=root)
         self.reporter = Reporter(config, self.speaker, self.health, self.clock, birth_fields(config))
-        self.judges = Judges(new_id, boot_id())
+        self.where = Where(self.reporter.place)
+        self.judges = Judges(new_id, boot_id(), self.where.placed)
         self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
@@ -148,8 +150,13 @@ class Agent:
         self.config = config
         self.reporter.configure(config, birth_fields(config))
         self.latency.keep_rules(frozenset(config.rules))
-        cameras = {name: part.blackout for name, part in config.sources.items() if isinstance(part, Camera)}
-        self.album.configure(config.evidence, cameras, {"to": [one.url for one in config.broker.in_order]})
+        cameras = {name: part for name, part in config.sources.items() if isinstance(part, Camera)}
+        blackout = {name: camera.blackout for name, camera in cameras.items()}
+        self.album.configure(config.evidence, blackout, {"to": [one.url for one in config.broker.in_order]})
+        self.where.configure(
+            {name: camera.ground for name, camera in cameras.items() if camera.ground},
+            {name: camera.mount for name, camera in cameras.items() if camera.mount},
+        )
         for name, part in wanted.items():
             if name not in self.tasks:
                 self.start_part(name, part)
@@ -215,6 +222,7 @@ class Agent:
         self.clock.hear(observation)
         self.reporter.hear(observation)
         self.album.hear(observation)
+        self.where.hear(observation)
         at, now_s = now()
         self.tell(self.judges.hear(observation, at, now_s), now_s)
         done = self.outputs.hear(observation)
@@ -332,6 +340,7 @@ class Agent:
         troubles += self.machine_troubles
         config = self.deployment.config
         troubles += [f"evidence: {text}" for text in self.album.troubles.values()]
+        troubles += self.where.troubles
         troubles += self.rescue.reasons(*now())
         troubles += self.latency.troubles(config.reporting.alert_budget.total_seconds())
         return troubles + ([f"config: {self.deployment.trouble}"] if self.deployment.trouble else [])

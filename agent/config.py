@@ -114,12 +114,20 @@ class Config(Section):
                     ("rules", name, "escalate", "fallbacks"),
                     "needs broker.fallbacks: further brokers' addresses",
                 )
+        for name, camera in self._cameras().items():
+            follows = camera.mount.follows if camera.mount else None
+            if follows is not None and follows not in self.sources:
+                message = f"no source {follows!r}; {alternatives(follows, self.sources)}"
+                yield ("sources", name, "mount", "follows"), message
         if (self.place.lat is None) != (self.place.lon is None):
             yield ("place",), "lat and lon go together"
         fit = [name for name, source in self.sources.items() if _may_say(source, "fix")]
         for name in self.positioning.receivers:
             if name not in fit:
                 yield ("positioning", "receivers"), f"no receiver {name!r}; {alternatives(name, fit)}"
+
+    def _cameras(self) -> dict[str, Camera]:
+        return {name: source for name, source in self.sources.items() if isinstance(source, Camera)}
 
     def _source_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
         """Whether the rule's source is there, and one that says what the rule hears; likewise its ``own``."""
@@ -143,7 +151,7 @@ class Config(Section):
         camera = getattr(rule, "camera", None)
         if camera is None:
             return
-        cameras = {name: source for name, source in self.sources.items() if isinstance(source, Camera)}
+        cameras = self._cameras()
         if camera not in cameras:
             yield "camera", f"no camera {camera!r}; {alternatives(camera, cameras)}"
             return
@@ -194,6 +202,10 @@ class Config(Section):
                 told = camera.detector.score
                 if asked < told:
                     yield f"{name}: min_score {asked:g} is no use: its camera tells nothing below {told:g}"
+        for name, source in self._cameras().items():
+            remark = source.ground.remark() if source.ground else None
+            if remark:
+                yield f"sources.{name}.{remark}"
         if "timezone" not in self.place.model_fields_set:
             read = ", ".join(name for name, rule in self.rules.items() if _needs_zone(rule))
             if read:

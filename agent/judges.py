@@ -12,7 +12,7 @@ import structlog
 from agent.alert import Alert, Terms
 from agent.alerts import AlertBook
 from agent.observations import Observation, Tick
-from agent.parts import Judge
+from agent.parts import Finding, Judge
 
 log = structlog.get_logger()
 
@@ -20,8 +20,15 @@ log = structlog.get_logger()
 class Judges:
     """One judge for each rule, and the book that they write in."""
 
-    def __init__(self, new_id: Callable[[], str], boot: str = "") -> None:
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        boot: str = "",
+        placed: Callable[[Finding, float], Finding] = lambda finding, _: finding,
+    ) -> None:
+        """``placed`` gives a finding that rests on an observation of this monotonic time its place."""
         self.book = AlertBook(new_id, boot)
+        self._placed = placed
         self._judges: dict[str, tuple[Any, Judge]] = {}
 
     def apply(self, rules: Mapping[str, Any], at: datetime, now_s: float) -> list[Alert]:
@@ -46,6 +53,8 @@ class Judges:
         for name, (rule, judge) in self._judges.items():
             try:
                 for fact in judge(observation):
+                    if isinstance(fact, Finding):
+                        fact = self._placed(fact, observation.mono_s)  # noqa: PLW2901  the same, with its place
                     told += self.book.take(terms_of(name, rule), fact, at, now_s)
             except Exception:
                 log.exception("rule_failed", rule=name)

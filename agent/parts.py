@@ -34,7 +34,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where on the ground, WGS-84; ``how``: surveyed, gnss, ais or ground_plane."""
+    """Where on the ground, WGS-84; ``how``: surveyed, gnss, ais, ground_plane, ground_ray.
+
+    Of the last two ``error_m`` is the radius within which it truly is, 19 times of 20.
+    """
 
     lat: float
     lon: float

@@ -26,6 +26,8 @@ PARTS = {
     "pipeline": "camera pipeline",
     "rescue": "a whole device",
     "backlog": "after a long outage",
+    "ground": "places on the ground",
+    "pictures": "pictures and what can be seen",
 }
 
 

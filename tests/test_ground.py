@@ -107,7 +107,41 @@ def test_a_technician_sees_the_fit_and_the_bad_point(tmp_path: Path) -> None:
     x, rest = lines[4].split(",", 1)
     code, text = survey(tmp_path, [*lines[:4], f"{float(x) + 60},{rest}", *lines[5:]])
     assert code == 1
-    assert "look at the point 1020" in text
+    assert "look at point 5 first" in text
+
+
+def test_the_drawn_picture_shows_points_grid_and_nobody(tmp_path: Path) -> None:
+    import cv2
+
+    from simulators.scene import Scene
+
+    cv2.imwrite(str(tmp_path / "p.png"), cv2.resize(Scene(0, 60).picture(20), (1920, 1080)))
+    lines = [f"{m.x},{m.y},{m.lat},{m.lon}" for m in marks(GRID)]
+    (tmp_path / "p.csv").write_text("\n".join(["x,y,lat,lon", *lines]))
+    arguments = ["ground", str(tmp_path / "p.png"), "--points", str(tmp_path / "p.csv"), "--annotate"]
+    done = CliRunner().invoke(cli, [*arguments, str(tmp_path / "out" / "drawn.png")])
+    assert done.exit_code == 0, done.output
+    assert f"ground: {{picture: [1920, 1080], points: {tmp_path / 'p.csv'}}}" in done.output
+    drawn = cv2.imread(str(tmp_path / "out" / "drawn.png"))
+    assert drawn is not None
+    for mark in marks(GRID):
+        spot = drawn[int(mark.y) - 14 : int(mark.y) + 14, int(mark.x) - 14 : int(mark.x) + 14].reshape(-1, 3)
+        assert (abs(spot.astype(int) - (0, 200, 255)).max(axis=1) < 40).sum() > 20
+    assert (abs(drawn.astype(int) - (255, 160, 60)).max(axis=2) < 20).sum() > 5000
+    man = drawn[600:1000, 860:1060]
+    assert (abs(man.astype(int) - 60).max(axis=2) < 3).mean() > 0.6
+    done = CliRunner().invoke(cli, [*arguments, str(tmp_path / "drawn.txt")])
+    assert (done.exit_code, done.output) == (
+        1,
+        f"ground: {tmp_path / 'drawn.txt'}: write to a .jpg or .png file\n",
+    )
+
+
+def test_a_place_and_its_pixel_go_both_ways() -> None:
+    ground = Ground(marks(GRID))
+    for x, y in GRID:
+        assert ground.pixel(*world(x, y)) == pytest.approx(seen(x, y), abs=0.1)
+    assert ground.pixel(*world(0, -30)) is None
 
 
 @pytest.mark.parametrize(

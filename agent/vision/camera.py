@@ -25,6 +25,7 @@ from agent.vision.motion import Gate, Motion
 from agent.vision.pool import SHARED, Looked, Seat, Taken
 from agent.vision.privacy import LEAST_SCORE, Look, knows_people
 from agent.vision.pulse import Pulse
+from agent.vision.siting import Mount, Surveyed
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.zones import Zone, zones_of
 from models.detection import Detect, Detection, Frame
@@ -65,6 +66,10 @@ class Camera(BaseModel):
     motion: Motion = Motion()
     zones: dict[str, Zone] = Field(default_factory=dict)
     coverage: Watchfulness = Watchfulness()
+    ground: Surveyed | None = None
+    """Surveyed points, so that alerts say where on the ground they are: for a camera that never moves."""
+    mount: Mount | None = None
+    """How the camera sits on a boat, a drone or a mast, for the same."""
     loop: bool = False
     """A file starts again at its end."""
     every_frame: bool = False
@@ -87,6 +92,8 @@ class Camera(BaseModel):
     def _login(self) -> Self:
         if re.match(r"\w+://([^/@]+|[^/@:]+:(?!\d+/)[^@]*)@", self.url):
             raise ValueError("url carries a user or password; use username and password: {file: …}")
+        if self.ground is not None and self.mount is not None:
+            raise ValueError("ground is for a camera that never moves, mount for any other: not both")
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
         return self
@@ -119,7 +126,7 @@ class Camera(BaseModel):
             loop=self.loop,
             paced=not every_frame,
         )
-        coverage = Coverage(self.zones, self.coverage)
+        coverage = Coverage(self.zones, self._watchfulness())
         pulse = Pulse(drain, seat, None if file else self.fps)
         with seat, drain:
             while not (drain.ended and seat.empty()):
@@ -155,6 +162,11 @@ class Camera(BaseModel):
             return await seat.next(0.5)
         except ValueError as error:
             raise OSError(f"detector {self.detector.model}: {error}") from error
+
+    def _watchfulness(self) -> Watchfulness:
+        """What turns with its platform has no view that is the right one."""
+        turns = self.mount is not None and self.mount.heading_deg is None
+        return self.coverage.model_copy(update={"moves": True}) if turns else self.coverage
 
     def _wanted(self, seen: tuple[Detection, ...]) -> tuple[Detection, ...]:
         labels, score = self.detector.labels, self.detector.score

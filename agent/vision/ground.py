@@ -37,6 +37,13 @@ class Place:
     error_m: float
 
 
+def metres_per_degree(lat: float) -> tuple[float, float]:
+    """East and north, on WGS-84 at this latitude."""
+    bend = 1 - FLATTENING_E2 * math.sin(math.radians(lat)) ** 2
+    north = math.radians(EARTH_M * (1 - FLATTENING_E2) / bend**1.5)
+    return math.radians(EARTH_M / math.sqrt(bend)) * math.cos(math.radians(lat)), north
+
+
 class Ground:
     """The plane through ``marks``; ``click_px`` is how surely a pixel is read (one sigma)."""
 
@@ -46,9 +53,7 @@ class Ground:
         if len(marks) < 4:
             raise ValueError(f"{len(marks)} surveyed points; at least 4 are wanted, no three in a line")
         self._lat, self._lon = marks[0].lat, marks[0].lon
-        bend = 1 - FLATTENING_E2 * math.sin(math.radians(self._lat)) ** 2
-        self._north_m = math.radians(EARTH_M * (1 - FLATTENING_E2) / bend**1.5)
-        self._east_m = math.radians(EARTH_M / math.sqrt(bend)) * math.cos(math.radians(self._lat))
+        self._east_m, self._north_m = metres_per_degree(self._lat)
         pixels = np.array([(mark.x, mark.y) for mark in marks])
         metres = np.array(
             [((m.lon - self._lon) * self._east_m, (m.lat - self._lat) * self._north_m) for m in marks]
@@ -67,13 +72,19 @@ class Ground:
             self._wrong.append(_fit(moved, metres))
         self._horizon = self._plane[2] / (self._plane[2] @ [*pixels.mean(0), 1])
 
-    def locate(self, x: float, y: float) -> Place | None:
-        """The ground under a pixel; None at or above the horizon."""
+    def locate(self, x: float, y: float, unsure_px: tuple[float, float] = (0.0, 0.0)) -> Place | None:
+        """The ground under a pixel; None at or above the horizon.
+
+        ``unsure_px``: how surely the pixel itself is known, across and down (one sigma), beside the marks.
+        """
         import numpy as np
 
         if self._horizon @ [x, y, 1] <= 0:
             return None
-        near = np.array([(x, y), (x + self.sigma_px, y), (x, y + self.sigma_px)])
+        across, down = (math.hypot(self.sigma_px, one) for one in unsure_px)
+        near = np.array([(x, y), (x + across, y), (x, y + down)])
+        if (near @ self._horizon[:2] + self._horizon[2] <= 0).any():
+            return None
         here, *beside = _through(self._plane, near)
         shifts = [one - here for one in beside] + [
             _through(plane, near[:1])[0] - here for plane in self._wrong
@@ -83,6 +94,15 @@ class Ground:
         return Place(
             self._lat + float(here[1]) / self._north_m, self._lon + float(here[0]) / self._east_m, radius
         )
+
+    def pixel(self, lat: float, lon: float) -> tuple[float, float] | None:
+        """Where a place on the ground is seen; None behind the camera."""
+        import numpy as np
+
+        metres = np.array([[(lon - self._lon) * self._east_m, (lat - self._lat) * self._north_m]])
+        x, y = (float(one) for one in _through(np.linalg.inv(self._plane), metres)[0])
+        seen = math.isfinite(x) and math.isfinite(y) and self._horizon @ [x, y, 1] > 0
+        return (x, y) if seen else None
 
 
 def _through(plane: "NDArray[Any]", points: "NDArray[Any]") -> "NDArray[Any]":

@@ -1,0 +1,82 @@
+"""How many people are covered in pictures, what a picture takes, and what it takes to know what can be seen.
+
+Needs the labelled pictures of ``../shared`` for the first part, and says so where they are not there.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+import models
+from agent.vision.coverage import Coverage, Watchfulness
+from agent.vision.picture import picture
+from agent.vision.privacy import FILL, LEAST_SCORE, cover, people_in
+from models.detection import Frame
+from simulators.scene import Scene
+
+PICTURES = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "pictures"
+TALL_PX = 32
+
+
+def covered() -> dict[str, Any]:
+    """Of labelled people: how many have nine tenths, or half, of their box covered; what is for nothing."""
+    truth = json.loads((PICTURES / "instances.json").read_text())
+    person = next(one["id"] for one in truth["categories"] if one["name"] == "person")
+    detect = models.find("default").at(LEAST_SCORE).load()
+    shares: list[tuple[float, float]] = []
+    wasted = []
+    for image in truth["images"]:
+        frame = np.asarray(cv2.imread(str(PICTURES / image["file_name"])), np.uint8)
+        blank = np.full_like(frame, 255)
+        grey = (cover(blank, people_in(detect(frame))) == FILL).all(axis=2)
+        people = np.zeros(grey.shape, bool)
+        for one in truth["annotations"]:
+            if one["image_id"] == image["id"] and one["category_id"] == person and not one.get("iscrowd"):
+                x, y, wide, tall = (round(edge) for edge in one["bbox"])
+                shares.append((float(grey[y : y + tall, x : x + wide].mean()), one["bbox"][3]))
+                people[y : y + tall, x : x + wide] = True
+        wasted.append(float((grey & ~people).mean()))
+    found = np.array(shares)
+    tall_ones = found[found[:, 1] >= TALL_PX, 0]
+    return {
+        "people": len(found),
+        "covered to nine tenths": round(float((found[:, 0] >= 0.9).mean()), 3),
+        "covered to half": round(float((found[:, 0] >= 0.5).mean()), 3),
+        f"of {TALL_PX} px and taller, to nine tenths": round(float((tall_ones >= 0.9).mean()), 3),
+        "area covered for nothing": round(float(np.mean(wasted)), 3),
+    }
+
+
+def cost() -> dict[str, Any]:
+    """Milliseconds and bytes of one picture of 1080 lines, and of one look at what can be seen."""
+    frames: list[Frame] = [
+        np.asarray(cv2.resize(Scene(0, 60).picture(step / 5), (1920, 1080)), np.uint8) for step in range(30)
+    ]
+    coverage = Coverage({"rail": [(0.25, 0.5), (0.75, 0.5), (0.75, 1), (0.25, 1)]}, Watchfulness())
+    pictures, sizes, looks, judged = [], [], [], []
+    for second, frame in enumerate(frames):
+        began_s = time.perf_counter()
+        sizes.append(len(picture(frame, [(0.4, 0.3, 0.6, 1.0)], {})))
+        pictures.append(time.perf_counter() - began_s)
+        began_s = time.perf_counter()
+        coverage.look(frame, float(second))
+        looks.append(time.perf_counter() - began_s)
+        grey = np.asarray(cv2.cvtColor(cv2.resize(frame, (320, 180)), cv2.COLOR_BGR2GRAY), np.uint8)
+        began_s = time.perf_counter()
+        coverage.judge(grey, 1.0)
+        judged.append(time.perf_counter() - began_s)
+    return {
+        "picture ms": round(1000 * float(np.median(pictures)), 1),
+        "picture bytes": int(np.median(sizes)),
+        "look at the view ms (1080 lines)": round(1000 * float(np.median(looks)), 2),
+        "of which on the grey picture ms": round(1000 * float(np.median(judged)), 2),
+    }
+
+
+if __name__ == "__main__":
+    here = covered() if PICTURES.exists() else {"people": "not measured: ../shared is not here"}
+    print(json.dumps(here | cost()))
