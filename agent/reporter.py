@@ -15,10 +15,11 @@ from agent.config import Config
 from agent.health import Health
 from agent.observations import CameraState, Observation, Sighting, Tick, View
 from agent.topics import Lane, Message, Speaker, encode
+from agent.vesselbook import VesselBook
 from agent.vision.camera import Camera
 from agent.vision.sight import Sight
 from agent.whereabouts import Whereabouts
-from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Switch
+from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Switch, Vessel
 
 log = structlog.get_logger()
 
@@ -57,6 +58,7 @@ class Reporter:
         self._telemetry_s = 0.0
         self._switches: dict[tuple[str, str], Any] = {}
         self._drones: dict[tuple[str, int], tuple[Any, float]] = {}
+        self._vessels = VesselBook()
         self._told: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
         self._sights: dict[str, Sight] = {}
@@ -108,6 +110,8 @@ class Reporter:
                     self._note(observation)
             case Drone():
                 self._note_drone(value, observation)
+            case Vessel():
+                self._vessels.hear(value, observation)
             case Switch():
                 if self._switches.get((source, value.name)) != value.on:
                     self._switches[(source, value.name)] = value.on
@@ -121,6 +125,8 @@ class Reporter:
         fields = {key: value for key, value in asdict(observation.value).items() if value is not None}
         what = fields.get("quantity") or fields.get("name") or fields.get("text")
         what = str(what or (fields["kind"], fields.get("system")))
+        if "mmsi" in fields:
+            what = str((fields["mmsi"], fields.get("text"), "lat" in fields))
         batch = self._telemetry.setdefault(observation.source, [])
         batch.append((what, encode({"at": observation.at, **fields})))
 
@@ -163,6 +169,8 @@ class Reporter:
         )
         if full or now_s - self._telemetry_s >= every.telemetry_every.total_seconds():
             self._telemetry_s = now_s
+            for vessel in self._vessels.due(now_s, self.thin):
+                self._note(vessel)
             messages += self._telemetry_batches(at, now_s)
         return messages
 
