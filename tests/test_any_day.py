@@ -14,7 +14,7 @@ from agent.observations import CameraState, Observation, SeenObject, Sighting, T
 from agent.parts import Finding, Surroundings
 from agent.rules import Rule
 from agent.schedule import parse_schedule
-from firmware_bridge.readings import Fix, LineState, Reading, Switch
+from firmware_bridge.readings import Fix, LineState, Reading, Switch, Vessel
 
 START = datetime(2026, 11, 27, 20, 0, tzinfo=UTC)
 AROUND = Surroundings(timezone="Asia/Shanghai", lat=32.0, lon=118.0, duty=parse_schedule("Mo-Fr 08:00-18:00"))
@@ -33,6 +33,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "threshold": {"source": "board", "quantity": "depth", "above": 9, "falls_by": 3, "within": "5s"},
     "switch": {"source": "board", "name": "gate", "schedule": "Mo-Fr 22:00-06:00"},
     "silence": {"source": "gnss", "after": "3s"},
+    "vessel_close": {"source": "ais", "own": "gnss", "distance_m": 500, "fresh": "20s"},
+    "vessel_adrift": {"source": "ais", "hold": "2s", "forget": "20s"},
+    "distress_beacon": {"source": "ais", "texts": True, "tests": True, "over_after": "9s"},
 }  # fmt: skip
 
 share = st.floats(0, 1)
@@ -46,6 +49,13 @@ things = st.builds(
     ),
     st.integers(1, 4), st.sampled_from(["person", "boat"]), share, share, share, share, share, st.booleans(),
 )  # fmt: skip
+vessels = st.builds(
+    Vessel,
+    mmsi=st.integers(1, 3), message=st.sampled_from([1, 14]), station=st.just("class_a"),
+    lat=st.floats(31.999, 32.001), lon=st.floats(117.999, 118.001), speed_mps=st.none() | st.floats(0, 3),
+    course_deg=st.none() | st.floats(0, 359), heading_deg=st.floats(0, 359), text=st.sampled_from([None, "X"]),
+    status=st.sampled_from(["moored", None]), distress=st.sampled_from(["mob", None]), test=st.sampled_from([True, None]),
+)  # fmt: skip
 values = st.one_of(
     st.tuples(
         st.just("cam1"),
@@ -55,6 +65,7 @@ values = st.one_of(
     st.tuples(st.just("gnss"), st.builds(Fix, mode=st.just("3d"), lat=st.floats(31.99, 32.01), lon=st.floats(117.99, 118.01), error_m=st.none() | st.floats(0, 500))),
     st.tuples(st.sampled_from(["gnss", "cam1"]), st.sampled_from([Fix(mode="none"), LineState(), CameraState(frames=1, skipped=0, width=1, height=1)])),
     st.tuples(st.just("board"), st.builds(Reading, quantity=st.just("depth"), value=st.floats(-20, 20), unit=st.just("m"))),
+    st.tuples(st.just("ais"), vessels),
     st.tuples(st.just("board"), st.builds(Switch, name=st.just("gate"), on=st.booleans())),
 )  # fmt: skip
 steps = st.tuples(st.floats(-0.5, 4), st.integers(-1, 7200), values)

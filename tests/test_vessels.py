@@ -219,12 +219,34 @@ def test_own_position_from_a_receiver_that_moves() -> None:
     assert judge(moving, [at(0, fix(mode="none"), "gnss"), *lies]) == []
 
 
-def test_a_lost_own_position_ends_what_was_told_and_says_why() -> None:
-    moving = rule(kind="vessel_close", own="gnss", within="3m")
-    said = [at(299, fix(), "gnss"), *comes(range(300, 400), from_m=2000)]
-    told = judge(moving, said)
-    assert [text for *_, text in told][1:] == ["our own position is not known"]
-    assert told[1][0] == pytest.approx(299 + 16, abs=1)
+def test_a_lost_own_position_begins_nothing_and_in_the_end_ends_what_was_told() -> None:
+    moving = rule(kind="vessel_close", own="gnss", within="9m")
+    slow = [at(s, one) for s in range(300) for one in ([ship(0, 500 - s, 1.0)] if s % 10 == 0 else [Tick()])]
+    said = [at(-1, fix(), "gnss"), *slow]
+    texts: dict[float, str | None] = {}
+    decide = moving.begin()
+    for one in said:
+        for fact in decide(one):
+            texts[one.mono_s - 1000] = fact.text if isinstance(fact, Finding) else fact.reason
+    assert str(texts[14]).endswith("bearing 000")
+    assert str(texts[20]).endswith("bearing 000; our own position is 21 s old")
+    assert texts[max(texts)] == "our own position is not known"
+    assert max(texts) == 120
+    late = [at(-100, fix(), "gnss"), *slow]
+    assert judge(moving, late) == []
+
+
+def test_who_was_not_heard_for_a_while_is_told_with_its_age() -> None:
+    findings = [
+        fact
+        for decide in [rule(kind="vessel_close", within="9m").begin()]
+        for one in [at(0, ship(0, 500, 1.0)), at(10, ship(0, 490, 1.0)), at(70, Tick(), "clock")]
+        for fact in decide(one)
+    ]
+    assert isinstance(findings[-1], Finding)
+    assert findings[-1].text == (
+        "CHANG JIANG 7 (413000001) comes within 0 m in 7 min; now 430 m away, bearing 000; last heard 60 s ago"
+    )
 
 
 def test_own_position_from_our_transponder() -> None:

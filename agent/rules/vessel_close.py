@@ -13,7 +13,10 @@ from agent.parts import Finding, Judge, Over, Point, RulePart, Surroundings
 from agent.rules.approach import Approach, Motion, Track, Traffic, approach, motion_of, who
 from firmware_bridge.readings import Fix, Vessel
 
-OWN_FRESH_S = 15.0
+OWN_FRESH_S, OWN_LOST_S = 15.0, 120.0
+"""Our own position begins nothing once it is older; after so long all that was told is worthless."""
+VESSEL_FRESH_S = 45.0
+"""Who was not heard for longer is told with the age of what is known."""
 LEAVES_AT = 1.5
 """Who came within a distance has left at this many times of it."""
 LIES_LONGER = 3
@@ -97,27 +100,28 @@ class VesselClose(RulePart):
     def _judge(
         self, track: Track, own: Motion | None, told: dict[int, tuple[datetime, float]], seen: Observation
     ) -> Iterable[Finding | Over]:
-        mmsi = track.vessel.mmsi
-        if own is None or (self.own is not None and seen.mono_s - own.at_s > OWN_FRESH_S):
+        mmsi, now_s = track.vessel.mmsi, seen.mono_s
+        own_age_s = 0.0 if own is None or self.own is None else now_s - own.at_s
+        if own is None or own_age_s > OWN_LOST_S or (own_age_s > OWN_FRESH_S and mmsi not in told):
             if told.pop(mmsi, None) is not None:
                 yield Over(str(mmsi), "our own position is not known")
             return
         slack = LEAVES_AT if mmsi in told else 1.0
-        found = approach(own, track.motion, seen.mono_s, self.within.total_seconds() * slack)
+        found = approach(own, track.motion, now_s, self.within.total_seconds() * slack)
         speed = track.vessel.speed_mps
         lies = speed is not None and speed < self.least_speed_mps / slack
         if found.closest_m < self.distance_m * slack and not lies:
-            since = told.setdefault(mmsi, (seen.at, seen.mono_s))
-            yield self._finding(track.vessel, found, since)
+            since = told.setdefault(mmsi, (seen.at, now_s))
+            text = _text(track.vessel, found)
+            if own_age_s > OWN_FRESH_S:
+                text += f"; our own position is {spoken(own_age_s)} old"
+            if (age_s := now_s - track.motion.at_s) > VESSEL_FRESH_S:
+                text += f"; last heard {spoken(age_s)} ago"
+            yield self._finding(track.vessel, text, since)
         elif told.pop(mmsi, None) is not None:
             yield Over(str(mmsi))
 
-    def _finding(self, vessel: Vessel, found: Approach, since: tuple[datetime, float]) -> Finding:
-        now = f"{found.range_m:.0f} m away, bearing {found.bearing_deg:03.0f}"
-        coming = found.range_m - found.closest_m > 0.1 * found.range_m
-        text = f"{who(vessel)} is {now}"
-        if coming:
-            text = f"{who(vessel)} comes within {found.closest_m:.0f} m in {spoken(found.seconds)}; now {now}"
+    def _finding(self, vessel: Vessel, text: str, since: tuple[datetime, float]) -> Finding:
         return Finding(
             key=str(vessel.mmsi),
             text=text,
@@ -127,6 +131,13 @@ class VesselClose(RulePart):
             label=vessel.ship_type,
             point=Point(vessel.lat or 0.0, vessel.lon or 0.0, vessel.error_m, "ais"),
         )
+
+
+def _text(vessel: Vessel, found: Approach) -> str:
+    now = f"{found.range_m:.0f} m away, bearing {found.bearing_deg:03.0f}"
+    if found.range_m - found.closest_m > 0.1 * found.range_m:
+        return f"{who(vessel)} comes within {found.closest_m:.0f} m in {spoken(found.seconds)}; now {now}"
+    return f"{who(vessel)} is {now}"
 
 
 def _own(value: object, at_s: float) -> Motion | None:
