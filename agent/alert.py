@@ -21,6 +21,8 @@ class Terms:
     need_ack: bool
     cool_down: timedelta
     escalate: Escalation | None = None
+    patience: timedelta = timedelta(0)
+    """How long the rule may need to find again what is so, beside `FOUND_AGAIN_WITHIN_S`."""
 
 
 @dataclass(frozen=True, slots=True)

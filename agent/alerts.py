@@ -23,7 +23,7 @@ UPDATE_EVERY_S = 10.0
 """An active alert is told again this often, and sooner (`CHANGE_AFTER_S`) where it changed."""
 CHANGE_AFTER_S = 1.0
 FOUND_AGAIN_WITHIN_S = 120.0
-"""Rules that begin anew have this long to find again what was active; else it ends, and says why."""
+"""Rules that begin anew have this long, and their `patience`, to find again what was active."""
 
 ENDED_BY = {"close": "closed", "reject": "rejected"}
 """Answers that end an alert, and what its end says."""
@@ -33,7 +33,7 @@ ENDED_BY = {"close": "closed", "reject": "rejected"}
 class _Active:
     """An alert that has not ended; ``told_s`` is None for one that has to be found again.
 
-    ``doubt``: since when (monotonic) it has to be found again, and what its end says if nobody does.
+    ``doubt``: until when (monotonic) it has to be found again, and what its end says if nobody does.
     ``due_s``: when it is raised again; ``raised_s``: when it was last. ``closed``: a person ended it, and it
     is only kept so that the same fact is not told anew.
     """
@@ -163,7 +163,7 @@ class AlertBook:
             cool_down_s = entry.alert.terms.cool_down.total_seconds()
             if entry.over_s is not None and now_s - entry.over_s >= cool_down_s:
                 yield from self._fact_over(where, at)
-            elif entry.doubt is not None and now_s - entry.doubt[0] > FOUND_AGAIN_WITHIN_S:
+            elif entry.doubt is not None and now_s > entry.doubt[0]:
                 yield from self._fact_over(where, at, entry.doubt[1])
         for where, entry in list(self._active.items()):
             if entry.due_s is not None and now_s >= entry.due_s:
@@ -172,11 +172,11 @@ class AlertBook:
                 self._active[where] = replace(entry, alert=alert, told_s=now_s, due_s=due_s, raised_s=now_s)
                 yield alert
 
-    def doubt_rule(self, rule: str, now_s: float) -> None:
-        """A rule begins anew, as another: what it found has to be found again."""
+    def doubt_rule(self, terms: Terms, now_s: float) -> None:
+        """A rule begins anew, now with these terms: what it found has to be found again."""
+        doubt = (now_s + found_again_s(terms), "not seen again after its rule was changed")
         for where, entry in self._active.items():
-            if where[0] == rule:
-                doubt = (now_s, "not seen again after its rule was changed")
+            if where[0] == terms.rule:
                 self._active[where] = replace(entry, told_s=None, doubt=doubt)
 
     def drop_rule(self, rule: str, at: datetime, reason: str) -> Iterator[Alert]:
@@ -229,11 +229,12 @@ class AlertBook:
         for entry in kept.entries:
             alert, terms = entry.alert, rules.get(entry.alert.terms.rule)
             alert = replace(alert, terms=terms or alert.terms)
+            doubt = (now_s + found_again_s(alert.terms), "not seen again after a restart")
             due_s = entry.due_s if same and entry.due_s is not None else _due_s(alert, now_s)
             self._active[alert.terms.rule, alert.finding.key] = _Active(
                 alert,
                 told_s=None,
-                doubt=None if alert.over else (now_s, "not seen again after a restart"),
+                doubt=None if alert.over else doubt,
                 due_s=None if entry.closed else due_s,
                 raised_s=entry.raised_s if same else None,
                 closed=entry.closed,
@@ -243,6 +244,11 @@ class AlertBook:
 
 
 _KEPT = TypeAdapter(_Kept)
+
+
+def found_again_s(terms: Terms) -> float:
+    """How long a rule that begins anew has to find again what was active."""
+    return FOUND_AGAIN_WITHIN_S + terms.patience.total_seconds()
 
 
 def _due_s(alert: Alert, now_s: float) -> float | None:

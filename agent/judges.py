@@ -38,7 +38,7 @@ class Judges:
             if name not in rules:
                 ended += self.book.drop_rule(name, at, "its rule was removed")
             elif rules[name] != rule:
-                self.book.doubt_rule(name, now_s)
+                self.book.doubt_rule(terms_of(name, rules[name]), now_s)
             else:
                 continue
             del self._judges[name]
@@ -65,4 +65,6 @@ class Judges:
 
 def terms_of(name: str, rule: Any) -> Terms:
     """What a rule's configuration says of its alerts."""
-    return Terms(name, rule.kind, rule.severity, rule.need_ack, rule.cool_down, rule.escalation())
+    return Terms(
+        name, rule.kind, rule.severity, rule.need_ack, rule.cool_down, rule.escalation(), rule.patience
+    )

@@ -107,6 +107,12 @@ class RulePart(BaseModel):
     cool_down: Duration = timedelta(0)
     """How long the fact must be over before its alert ends; if it comes back sooner, it is the same alert."""
 
+    @property
+    def patience(self) -> timedelta:
+        """How long a fresh judge may need to find again what is so."""
+        waits = [getattr(self, key, None) for key in ("dwell", "after", "hold", "within", "lost_after")]
+        return max((wait for wait in waits if isinstance(wait, timedelta)), default=timedelta(0))
+
     @abstractmethod
     def start(self) -> Judge:
         """A fresh judge: a pure function of what it was shown, in order. It never looks at a clock."""

@@ -95,6 +95,14 @@ def test_what_a_changed_rule_does_not_find_again_ends(judges: Judges) -> None:
     assert hear(judges, 3 + FOUND_AGAIN_WITHIN_S, Tick()) == [("id-1", "end", reason)]
 
 
+def test_a_rule_that_needs_longer_has_longer_to_find_it_again(judges: Judges) -> None:
+    judges.apply({"panic": rule()}, START, 0)
+    hear(judges, 1, ON)
+    judges.apply({"panic": rule(hold="10m")}, START, 2)
+    assert hear(judges, 602 + FOUND_AGAIN_WITHIN_S, Tick()) == []
+    assert [phase for _, phase, _ in hear(judges, 603 + FOUND_AGAIN_WITHIN_S, Tick())] == ["end"]
+
+
 def test_over_with_a_reason_ends_at_once_whatever_the_cool_down(judges: Judges) -> None:
     its = rule(cool_down="1m")
     judges.apply({"panic": its}, START, 0)

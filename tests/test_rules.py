@@ -144,6 +144,16 @@ def test_switch(config: dict[str, Any], said: list[bool], expected: list[tuple])
     assert judge(SWITCH | config, observations + others) == expected
 
 
+def test_a_switch_that_is_on_for_less_than_the_hold_is_nothing() -> None:
+    """The board tells a change once; time passes by ticks."""
+    on, off = Switch(name="panic_button", on=True), Switch(name="panic_button", on=False)
+    bounce = [say("board", t / 10, on if t % 2 else off) for t in range(20)]
+    ticks = [say("clock", t, Tick()) for t in range(2, 9)]
+    held = SWITCH | {"hold": "3s"}
+    assert [one[1] for one in judge(held, [*bounce, say("board", 2, off), *ticks])] == ["over"]
+    assert judge(held, [*bounce, *ticks])[1:] == [(5, "finding", "panic button on")]
+
+
 FIX = Fix(mode="none")
 
 

@@ -1,16 +1,18 @@
 """A switch is on: a panic button, a tamper contact, a barrier."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import timedelta
 from typing import ClassVar, Literal
 
-from agent.observations import Observation
+from agent.durations import Duration
+from agent.observations import Observation, Tick
 from agent.parts import Finding, Judge, Over, RulePart
+from agent.rules.lasting import lasting
 from firmware_bridge.readings import Switch
 
 
 class SwitchRule(RulePart):
-    """A finding while the switch ``name`` of ``source`` is ``on`` (or off, with ``on: false``)."""
+    """A finding while the switch ``name`` has been ``on``, or off with ``on: false``, for ``hold``."""
 
     hears: ClassVar[str | None] = "switch"
 
@@ -18,26 +20,31 @@ class SwitchRule(RulePart):
     source: str
     name: str
     on: bool = True
+    hold: Duration = timedelta(0)
+    """How long it must be so: a contact that bounces, a door that is passed through, are no alert."""
 
     def start(self) -> Judge:
-        since: tuple[datetime, float] | None = None
+        held = lasting(self.hold)
+        is_so = told = False
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
-            nonlocal since
+            nonlocal is_so, told
             value = observation.value
-            if observation.source != self.source or not isinstance(value, Switch) or value.name != self.name:
+            if isinstance(value, Switch) and observation.source == self.source and value.name == self.name:
+                is_so = value.on == self.on
+            elif not isinstance(value, Tick) or not is_so or told:
                 return
-            if value.on == self.on:
-                since = since or (observation.at, observation.mono_s)
+            since = held(is_so, observation)
+            told = since is not None
+            if since is not None:
                 yield Finding(
                     key=self.name,
-                    text=f"{self.name.replace('_', ' ')} {'on' if value.on else 'off'}",
+                    text=f"{self.name.replace('_', ' ')} {'on' if self.on else 'off'}",
                     since=since[0],
                     since_s=since[1],
                     source=self.source,
                 )
-            else:
-                since = None
+            elif not is_so:
                 yield Over(self.name)
 
         return judge
