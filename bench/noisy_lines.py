@@ -1,12 +1,13 @@
 """What is left of fixes on a noisy line: receivers at full line rate, through ptys, into real sources.
 
-``python -m bench.noisy_lines [SECONDS]`` prints a table. Each line carries epochs back to back and is hurt on
+``python -m bench.noisy_lines [SECONDS]`` prints a table, and the worst of it as JSON. Each line carries epochs back to back and is hurt on
 the way. ``recall`` is the share of epochs whose fix was told: NMEA says each position twice, UBX once, in 100
 bytes. ``kept`` is the share of the packets that arrived whole. ``false`` counts fixes that were never said:
 another place, or another time. 1 where one was told, or where too little was kept.
 """
 
 import asyncio
+import json
 import random
 import sys
 import tempfile
@@ -164,7 +165,13 @@ def main(seconds: float) -> int:
             f"{row.line:5} {row.damage:10} {row.said:8} {row.told:7} {row.recall:7.4f} {row.false:6}"
             f" {row.whole:7} {row.good:7} {row.bad:7} {row.kept:7.4f}{'' if row.fine else '  <--'}"
         )
-    print(f"{sum(row.said for row in rows)} epochs, {sum(row.false for row in rows)} false fixes")
+    worst = {
+        "epochs": sum(row.said for row in rows),
+        "false_fixes": sum(row.false for row in rows),
+        "nmea_recall": round(min(row.recall for row in rows if row.line == "nmea"), 4),
+        "whole_packets_kept": round(min(row.kept for row in rows), 4),
+    }
+    print(json.dumps(worst))
     return 0 if all(row.fine for row in rows) else 1
 
 

@@ -1,9 +1,8 @@
 """Bytes to and from an open descriptor, on the loop: a serial device, a pty or a socket.
 
 Reading costs little however the bytes come. The first after a silence is taken at once; then the descriptor
-rests, twice as long each time that something came again, so that a packet is in hand within `REST_S` of its
-last byte, a line that never falls silent within `LONGEST_REST_S`. All lines of a loop are read at the same
-instants.
+rests between reads, `REST_S` at most, and `BUSY_REST_S` on a line that has not been silent for some time. All
+lines of a loop are read at the same instants.
 """
 
 import asyncio
@@ -15,8 +14,9 @@ from collections.abc import Callable
 from typing import ClassVar
 
 READ_SIZE = 4096
-REST_S = 0.01
-LONGEST_REST_S = 0.04
+REST_S, BUSY_REST_S = 0.01, 0.04
+BUSY_READS = 20
+"""Reads in a row that found something."""
 QUEUE_BYTES = 4096
 """A stuck line keeps so much waiting; more is refused,"""
 QUEUE_S = 3.0
@@ -33,7 +33,7 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._resting: asyncio.TimerHandle | None = None
-        self._rest_s = REST_S
+        self._reads = 0
         self.heard_s = self._loop.time()
         """When the last byte came, or the line was opened."""
         self._queue: deque[tuple[float, bytes]] = deque()
@@ -76,7 +76,7 @@ class Stream:
 
     def _wake(self) -> None:
         self._loop.remove_reader(self.fd)
-        self._rest_s = REST_S
+        self._reads = 0
         self._take()
 
     def _take(self) -> None:
@@ -93,11 +93,12 @@ class Stream:
             self._end(OSError(errno.EIO, f"{self.name}: {self.lost} (end of file)"))
             return
         self.heard_s = now_s = self._loop.time()
-        rests_until_s = now_s
-        if len(data) < READ_SIZE // 2:
-            rests_until_s = (math.floor(now_s / self._rest_s) + 1) * self._rest_s
-            self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
-        self._resting = self._loop.call_at(rests_until_s, self._take)
+        self._reads += 1
+        rest_s = REST_S if self._reads < BUSY_READS else BUSY_REST_S
+        more = len(data) >= READ_SIZE // 2
+        self._resting = self._loop.call_at(
+            now_s if more else (math.floor(now_s / rest_s) + 1) * rest_s, self._take
+        )
         try:
             self._hear(data)
         except Exception as error:
