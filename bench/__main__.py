@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 PARTS = {
     "serial_lines": "serial codecs on one core",
     "eight_ports": "eight ports full of NMEA",
+    "quiet_lines": "delay on lines that rest between packets",
+    "noisy_lines": "fixes on noisy lines",
     "sniffer": "packets on clean and noisy lines",
     "damaged_frames": "damaged sensor-board frames",
     "keeping": "outbox and link",

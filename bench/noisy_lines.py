@@ -1,9 +1,9 @@
 """What is left of fixes on a noisy line: receivers at full line rate, through ptys, into real sources.
 
-``python -m bench.noisy_lines [SECONDS]`` prints a table, and the worst of it as JSON. Each line carries epochs back to back and is hurt on
-the way. ``recall`` is the share of epochs whose fix was told: NMEA says each position twice, UBX once, in 100
-bytes. ``kept`` is the share of the packets that arrived whole. ``false`` counts fixes that were never said:
-another place, or another time. 1 where one was told, or where too little was kept.
+``python -m bench.noisy_lines [SECONDS]`` prints a table, the worst of it as JSON. Each line carries epochs
+back to back and is hurt on the way. ``recall`` is the share of epochs whose fix was told: NMEA says each
+position twice, UBX once, in 100 bytes. ``kept`` is the share of the packets that arrived whole. ``false``
+counts fixes that were never said: another place, or another time. 1 where one was told, or too little kept.
 """
 
 import asyncio

@@ -31,7 +31,10 @@ def streams() -> Iterator[tuple[str, str, bytes]]:
     yield "ubx", "ubx", b"".join(epoch.said("ubx") for epoch in epochs)
     depths = (Reading(quantity="depth_below_transducer", value=one / 10, unit="m") for one in range(3000))
     yield "instruments", "nmea", b"".join(instruments.encode(depth) for depth in depths)
-    ships = (Vessel(mmsi=412_000_000 + one % 50, lat=32.1, lon=118.7, speed_mps=3.0) for one in range(3000))
+    ships = (
+        Vessel(message=1, mmsi=412_000_000 + one % 50, lat=32.1, lon=118.7, speed_mps=3.0)
+        for one in range(3000)
+    )
     yield "ais", "ais", b"".join(ais.encode(ship) for ship in ships)
     yield "mavlink", "mavlink", Radio(lat=32.1, lon=118.7).step(300)
     reports = ({"seq": one, "up_ms": one, "boot": 1, 0: 2150, 2: 12600, 7: 0} for one in range(5000))
