@@ -24,6 +24,7 @@ PARTS = {
     "noisy_lines": "fixes on noisy lines",
     "sniffer": "packets on clean and noisy lines",
     "damaged_frames": "damaged sensor-board frames",
+    "presses": "presses on a noisy line",
     "keeping": "outbox and link",
     "pipeline": "camera pipeline",
     "rescue": "a whole device",

@@ -198,6 +198,8 @@ class SensorBoardDecoder:
         if began_anew:
             self._report = None
             self._asking.restarted()
+            if before is not None:  # else it only says for the first time which start this is
+                self._events.clear()  # it has forgotten them, and may count from 1 again
             restarts = self._state.restarts + (before is not None)
             self._state = replace(self._state, boot=boot, restarts=restarts)
 

@@ -24,7 +24,7 @@ from firmware_bridge.sniff import Sniffer
 from simulators.world import board_at
 
 REPORT_EVERY_S = 1.0
-FIRST_REPEAT_S, LONGEST_REPEAT_S = 0.2, 3.2
+FIRST_REPEAT_S, LONGEST_REPEAT_S = 0.1, 3.2
 SAFE_AFTER_S = 30.0
 """Without a word from the agent this long, all outputs are off."""
 REMEMBERS_S = 2.0

@@ -89,6 +89,19 @@ def test_the_same_number_after_a_reboot_is_another_event() -> None:
     assert len(read(encode(EVENT, {"id": 1, "boot": 4, 7: 1}), decoder)) == 1
 
 
+def test_a_board_that_always_says_the_same_start_loses_no_press() -> None:
+    decoder = SensorBoardDecoder()
+    press, before = encode(EVENT, {"id": 1, "boot": 0, 7: 1}), encode(REPORT, {"boot": 0, "up_ms": 9000})
+    assert len(read(before + press, decoder)) == 1
+    assert len(read(encode(HELLO, {"boot": 0, "up_ms": 3}) + press, decoder)) == 1
+
+
+def test_an_event_before_the_first_report_is_told_once() -> None:
+    decoder = SensorBoardDecoder()
+    press, report = encode(EVENT, {"id": 1, "boot": 3, 7: 1}), encode(REPORT, {"boot": 3, "up_ms": 9000})
+    assert len(read(press + report + press, decoder)) == 1
+
+
 def test_an_event_of_which_nothing_is_known_is_counted_and_answered() -> None:
     decoder = SensorBoardDecoder()
     assert read(encode(EVENT, {"id": 1, "boot": 3, 77: 1}), decoder) == []

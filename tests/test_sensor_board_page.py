@@ -249,7 +249,7 @@ def test_the_c_of_the_page_repeats_an_event_until_it_is_acknowledged(pair: Pair)
 
     pair.to_agent = listen
     pair.run(12)
-    assert sent == pytest.approx([0.05, 0.25, 0.65, 1.45, 3.05, 6.25, 9.45], abs=0.06)
+    assert sent == pytest.approx([0.05, 0.15, 0.35, 0.75, 1.55, 3.15, 6.35, 9.55], abs=0.06)
     pair.to_board = deaf
     pair.run(4)
     sent.clear()
