@@ -2,10 +2,16 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Self
+from functools import partial
+from typing import Self, TypeAlias
 
 CHUNK = 4096
+STALE_BYTES = 1500
+
+Trouble: TypeAlias = Callable[[bytes], bytes]
+"""What a line makes of what is said on it."""
 
 
 def spoil(
@@ -47,6 +53,47 @@ def misread(data: bytes, said_baud: int, heard_baud: int) -> bytes:
         while at < end and not level(at):
             at = int(at) + 1.0
     return bytes(heard)
+
+
+class _Held:
+    """Keeps what is said until it is ``size`` bytes, and then says it all at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept = b""
+
+    def __call__(self, data: bytes) -> bytes:
+        self._kept += data
+        if len(self._kept) < self._size:
+            return b""
+        said, self._kept = self._kept, b""
+        return said
+
+
+class _Split:
+    """Cuts what is said anywhere: its end comes with the next."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._kept = b""
+
+    def __call__(self, data: bytes) -> bytes:
+        data = self._kept + data
+        cut = self._chance.randint(0, len(data))
+        self._kept = data[cut:]
+        return data[:cut]
+
+
+LINE_FAULTS: dict[str, Callable[[random.Random], Trouble]] = {
+    "bits_flip": lambda chance: partial(spoil, chance=chance, flips=0.01),
+    "bytes_drop": lambda chance: partial(spoil, chance=chance, drops=0.01),
+    "noise": lambda chance: partial(spoil, chance=chance, noise=0.01),
+    "wrong_speed": lambda _: partial(misread, said_baud=9600, heard_baud=4800),
+    "split": _Split,
+    "stale": lambda _: _Held(STALE_BYTES),
+    "silent": lambda _: lambda _data: b"",
+}
+"""What a line does by itself, with a chance that is all its own. Unplugging is the `Wire`'s."""
 
 
 class Hop:

@@ -8,7 +8,7 @@ import tty
 from contextlib import suppress
 from pathlib import Path
 
-from simulators.trouble import misread
+from simulators.trouble import Trouble, misread
 
 _SPEEDS = {
     getattr(termios, f"B{rate}"): rate
@@ -20,11 +20,13 @@ class Wire:
     """``path`` is a symlink to the pty, as udev makes one for hardware; it is gone while unplugged.
 
     With ``baud`` the far end speaks at that speed: who listens at another hears what a UART would make of it.
+    ``trouble`` is what the line does to what is said, such as one of `simulators.trouble.LINE_FAULTS`.
     """
 
     def __init__(self, path: Path, baud: int | None = None) -> None:
         self.path = path
         self.baud = baud
+        self.trouble: Trouble = bytes
         self._master: int | None = None
         self._mute: list[int] = []
         self.plug()
@@ -77,6 +79,7 @@ class Wire:
         """Says ``data``; what nobody takes is lost, as on a real line. How many bytes went."""
         if self._master is None or not self.heard():
             return 0
+        data = self.trouble(data)
         if self.baud is not None and (listening := self.listener_baud()) != self.baud:
             data = misread(data, self.baud, listening)
         with suppress(BlockingIOError, OSError):

@@ -10,7 +10,7 @@ import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
 from firmware_bridge.sensor_board import REPORT, SensorBoard
 from firmware_bridge.sentence import seal
 from simulators.devices import Board
+from simulators.trouble import LINE_FAULTS
 from simulators.wire import Wire
 from tests.test_architecture import ROOT
 
@@ -476,7 +477,40 @@ def test_a_noisy_line_gives_no_false_fix_and_loses_no_packet_that_is_whole(
     play(scene)
 
 
-chance = st.integers(0, 255)
+@pytest.mark.parametrize("fault", LINE_FAULTS)
+def test_a_bad_line_says_nothing_false_and_is_heard_again_afterwards(tmp_path: Path, fault: str) -> None:
+    async def scene() -> None:
+        said: list[Value] = []
+        truth: list[Fix] = []
+        with Wire(tmp_path / "gnss") as wire:
+            line = Nmea(port=str(wire.path), silent_after_s=1)
+            task = watch(line, said)
+
+            async def speak(epochs: int) -> None:
+                for _ in range(epochs):
+                    second = len(truth)
+                    truth.append(
+                        replace(GOOD, lat=round(32.1 + second / 1000, 3), time=AT + timedelta(seconds=second))
+                    )
+                    await until(wire.heard)
+                    wire.write(nmea.encode(truth[-1]))
+                    await asyncio.sleep(0.02)
+
+            await until(wire.heard)
+            await speak(5)
+            wire.trouble = LINE_FAULTS[fault](random.Random(1))
+            await speak(60)
+            wire.trouble = bytes
+            while not fixes(said) or fixes(said)[-1].time not in {fix.time for fix in truth[66:]}:
+                await speak(1)
+            await end(task)
+        places = {fix.lat: fix.time for fix in truth}
+        for fix in fixes(said):
+            assert fix.mode == "none" or fix.time in (places[fix.lat], None)
+
+    play(scene)
+
+
 content = st.binary(max_size=60) | st.text(
     st.characters(min_codepoint=32, max_codepoint=126), max_size=60
 ).map(str.encode)
