@@ -132,7 +132,7 @@ class InstrumentDecoder:
 
 def encode(*readings: Reading, talker: str = "II") -> bytes:
     """Sentences that say these readings; ValueError for a quantity that stands in none."""
-    said = {reading.quantity: f"{reading.value:.6g}" for reading in readings}
+    said = {one.quantity: f"{one.value / SAID_IN.get(one.quantity, 1):.6g}" for one in readings}
     bodies = []
     for quantities, body in SAYS:
         if any(quantity in said for quantity in quantities):
@@ -153,6 +153,7 @@ SAYS: tuple[tuple[tuple[str, ...], str], ...] = (
         ("wind_true_ground_direction", "wind_true_ground_direction_magnetic", "wind_true_ground_speed"),
         "MWD,{0},T,{1},M,,N,{2},M",
     ),
+    (("speed_through_water",), "VHW,,T,,M,{0},N,,K"),
     (("water_temperature",), "MTW,{0},C"),
     (("heading_true",), "HDT,{0},T"),
     (("heading_magnetic",), "HDM,{0},M"),
@@ -160,6 +161,8 @@ SAYS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("rate_of_turn",), "ROT,{0},A"),
 )
 """Sentences that are made: the quantities that stand in each, in their order."""
+SAID_IN = {"speed_through_water": KNOT_MPS}
+"""Units of sentences that are not ours."""
 
 
 def _reading(quantity: str, value: float) -> Reading | None:

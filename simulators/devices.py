@@ -1,4 +1,4 @@
-"""Hardware at the far end of a wire, in real time: a GNSS receiver, a sensor board, a drone's radio."""
+"""Hardware at the far end of a wire, in real time: a GNSS receiver, a boat, a sensor board, a drone radio."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from simulators.board import Firmware
+from simulators.boat import said_at
 from simulators.drone import Radio
 from simulators.receiver import FAULTS, Epoch, Protocol, epoch_at
 from simulators.wire import Wire
@@ -104,6 +105,32 @@ class Board:
             if said := self.firmware.step(time.monotonic(), b"" if self.deaf else received):
                 self._wire.write(self.trouble(said))
             await asyncio.sleep(0.02)
+
+
+class Boat:
+    """A boat's line in real time: instruments and AIS, and its receiver where ``gnss`` is set.
+
+    ``bottom``: the sounder finds one. ``trouble``: what the line does to what is said.
+    """
+
+    def __init__(self, wire: Wire, *, lat: float, lon: float, seed: int = 0, gnss: bool = False) -> None:
+        self._wire = wire
+        self._lat, self._lon, self._seed, self._gnss = lat, lon, seed, gnss
+        self._began = datetime.now(UTC)
+        self.bottom = True
+        self.trouble: Callable[[bytes], bytes] = bytes
+
+    async def run(self) -> None:
+        began_s = time.monotonic()
+        second = 0
+        where = {"lat": self._lat, "lon": self._lon}
+        while True:
+            said = said_at(second, self._began, seed=self._seed, bottom=self.bottom, **where)
+            if self._gnss:
+                said = epoch_at(self._began, second, seed=self._seed, **where).said("nmea") + said
+            self._wire.write(self.trouble(said))
+            second += 1
+            await asyncio.sleep(max(0, began_s + second - time.monotonic()))
 
 
 class DroneRadio:

@@ -19,7 +19,7 @@ from agent.supervisor import supervise
 from agent.topics import SIMULATED_ROOT
 from agent.transport import Broker
 from simulators.centre import Centre
-from simulators.devices import Board, DroneRadio, Receiver
+from simulators.devices import Board, Boat, DroneRadio, Receiver
 from simulators.drone import Radio
 from simulators.receiver import FAULTS
 from simulators.scene import Scene, stream
@@ -43,7 +43,7 @@ class Step(Part):
     """At a time, something happens, and after ``for`` it is undone."""
 
     at: Duration
-    unplug: Literal["gnss", "board", "radio", "camera"] | None = None
+    unplug: Literal["gnss", "board", "radio", "ais", "camera"] | None = None
     press: str | None = None
     out_of_reach: Literal["drone"] | None = None
     receiver: str | None = None
@@ -168,6 +168,10 @@ async def play(
         board = Board(line, seed=scenario.seed)
         air = stack.enter_context(Wire(folder / "radio"))
         drone = DroneRadio(air, Radio(lat=start.lat, lon=start.lon, seed=scenario.seed, loss=0.05))
+        river = stack.enter_context(Wire(folder / "ais"))
+        boats = (
+            [Boat(river, lat=start.lat, lon=start.lon, seed=scenario.seed)] if scenario.speaks("ais") else []
+        )
         centre = Centre(folder / "centre.db", Broker(url=broker_url), SIMULATED_ROOT, take)
         stack.callback(centre.close)
         config = _write_config(scenario, folder, broker_url, camera.url)
@@ -176,8 +180,14 @@ async def play(
             *(receiver.run() for receiver in receivers),
             board.run(),
             drone.run(),
+            *([boat.run()] if scenario.speaks("ais") else []),
             _timeline(
-                scenario, {"gnss": gnss, "board": line, "radio": air}, camera, board, drone, receivers[0]
+                scenario,
+                {"gnss": gnss, "board": line, "radio": air, "ais": river},
+                camera,
+                board,
+                drone,
+                receivers[0],
             ),
         ]
         tasks = [asyncio.ensure_future(job) for job in jobs]

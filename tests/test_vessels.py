@@ -398,6 +398,19 @@ def test_a_flood_of_beacons_is_bounded() -> None:
     assert sum(text == "too many at a time" for *_, text in told) == 200
 
 
+def test_a_name_that_was_told_once_stays() -> None:
+    """A line that was unplugged and opened anew tells positions without names, for up to six minutes."""
+    said = [at(0, ship(0, 500)), at(10, ship(0, 450)), at(20, ship(0, 400, name=None))]
+    texts = [
+        fact.text
+        for decide in [CLOSE.begin()]
+        for one in said
+        for fact in decide(one)
+        if isinstance(fact, Finding)
+    ]
+    assert texts[-1].startswith("CHANG JIANG 7 (413000001) comes within")
+
+
 def test_traffic_is_bounded() -> None:
     traffic = Traffic()
     for number in range(MOST + 100):

@@ -2,7 +2,7 @@
 
 import math
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.geodesy import Metres, Plane
 from firmware_bridge.readings import Vessel
@@ -109,6 +109,9 @@ class Traffic:
             self.forget(next(iter(self._reports)))
         if not believed:
             return None
+        before = self.tracks.get(vessel.mmsi)
+        if before is not None and vessel.name is None:  # a line that was opened anew has forgotten names
+            vessel = replace(vessel, name=before.vessel.name, ship_type=before.vessel.ship_type)
         track = self.tracks[vessel.mmsi] = Track(vessel, motion)
         return track
 

@@ -77,7 +77,7 @@ class VesselAdrift(RulePart):
             since = held(how is not None, observation)
             if how is not None and since is not None:
                 told.add(value.mmsi)
-                yield self._finding(value, how, since)
+                yield self._finding(track.vessel, how, since)
             elif how is None and value.mmsi in told:
                 told.discard(value.mmsi)
                 yield Over(str(value.mmsi))

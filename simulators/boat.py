@@ -1,0 +1,166 @@
+"""A boat that keeps its station on a river: what its instruments measure, and who it hears over AIS.
+
+Around it are ships that pass, one that comes straight at it, moored ones of which one is torn loose, a boat
+of class B, a buoy, a shore station, and from a while on a man-overboard beacon. Pure: of a seed and a second.
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from firmware_bridge import ais, instruments
+from firmware_bridge.readings import Reading, Vessel
+
+EARTH_M = 111_195.0
+COLLIDES_S, TORN_LOOSE_S, OVERBOARD_S = 150, 0, 30
+"""When the ship that comes straight at us is there, when one is torn loose, and when the beacon begins."""
+STATIC_EVERY_S = 360
+TEXT_EVERY_S = 60
+OWN_MMSI, COLLIDER, DRIFTER, BEACON = 413900001, 413000100, 413000300, 972413001
+NAMES = ("CHANG HE", "JIN LING", "XIN HUA", "SU ZHOU HAO", "HAI FENG", "WU CHANG", "DA TONG", "LU ZHOU")
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who is heard: what it says of itself, where it is at second 0, in metres from us, and how it moves."""
+
+    says: Vessel
+    east_m: float
+    north_m: float
+    speed_mps: float = 0.0
+    course_deg: float = 0.0
+    every_s: int = 10
+    first_s: int = 0
+    moves_from_s: int = 0
+
+    def heard(self, second: int, began: datetime, lat: float, lon: float) -> Iterator[Vessel]:
+        """What it says in this second."""
+        since_s = second - self.first_s
+        if since_s < 0:
+            return
+        if since_s % self.every_s == 0:
+            yield self.at(second, began, lat, lon)
+        if self.says.name and self.says.station in ("class_a", "class_b") and since_s % STATIC_EVERY_S == 1:
+            kind = 5 if self.says.station == "class_a" else 24
+            yield replace(self.says, message=kind, status=None)
+        if self.says.distress and since_s % TEXT_EVERY_S == 2:
+            yield replace(self.says, message=14, status=None, text=f"{self.says.distress.upper()} ACTIVE")
+
+    def at(self, second: float, began: datetime, lat: float, lon: float) -> Vessel:
+        """Its report of where it is."""
+        moves_s = max(0.0, second - self.moves_from_s)
+        course = math.radians(self.course_deg)
+        east = self.east_m + self.speed_mps * moves_s * math.sin(course)
+        north = self.north_m + self.speed_mps * moves_s * math.cos(course)
+        says = replace(
+            self.says,
+            lat=lat + north / EARTH_M,
+            lon=lon + east / (EARTH_M * math.cos(math.radians(lat))),
+            name=self.says.name if self.says.station == "aid" else None,
+            callsign=None,
+            ship_type=None,
+        )
+        if says.station == "base_station":
+            return replace(says, time=began.replace(microsecond=0) + timedelta(seconds=int(second)))
+        if says.station == "aid":
+            return says
+        moving = self.speed_mps if moves_s or not self.moves_from_s else 0.0
+        return replace(says, speed_mps=moving, course_deg=self.course_deg)
+
+
+def senders(seed: int = 0) -> tuple[Sender, ...]:
+    """Everybody around, by a seed."""
+    chance = random.Random(seed)
+    names = iter(chance.sample(NAMES, len(NAMES)))
+    beacon = Vessel(mmsi=BEACON, message=1, station="beacon", distress="mob", status="beacon_active")
+    buoy = Vessel(mmsi=994130003, message=21, station="aid", name="CHANNEL 14", aid="port_hand_mark")
+    small = Vessel(mmsi=413000400, message=18, station="class_b", name="XIAO YU", ship_type="pleasure_craft")
+    collider = _ship(COLLIDER, next(names), "cargo")
+    drifter = _ship(DRIFTER, next(names), "tanker", status="moored", heading_deg=0.0)
+    found = [
+        _passing(collider, chance.uniform(-20, 20), COLLIDES_S, 5.0, round(chance.uniform(0, 359), 1)),
+        Sender(drifter, -900, 700, 0.9, 90.0, moves_from_s=TORN_LOOSE_S),
+        Sender(beacon, 300, -250, 0.6, 80.0, first_s=OVERBOARD_S),
+        Sender(Vessel(mmsi=4130002, message=4, station="base_station"), 2500, 1800),
+        Sender(buoy, 400, 300, every_s=30, first_s=3),
+        Sender(small, 1200, -600, 2.0, 20.0, every_s=15, first_s=4),
+    ]
+    for number in range(4):
+        ship = _ship(413000500 + number, next(names), chance.choice(("cargo", "passenger", "tug")))
+        aside, course = chance.choice((-1, 1)) * chance.uniform(700, 1500), chance.choice((80.0, 260.0))
+        speed = round(chance.uniform(2.5, 7), 1)
+        found.append(_passing(ship, aside, chance.uniform(-100, 200), speed, course, first_s=number))
+    for number in range(2):
+        moored = _ship(413000600 + number, next(names), "cargo", status="moored", heading_deg=81.0)
+        found.append(
+            Sender(moored, -1000 - 120 * number, 720, course_deg=81.0, every_s=60, first_s=5 + number)
+        )
+    return tuple(found)
+
+
+def _passing(
+    ship: Vessel, aside_m: float, when_s: float, speed_mps: float, course_deg: float, first_s: int = 0
+) -> Sender:
+    """A ship that passes so far to one side at that second, and goes where its bow points."""
+    course = math.radians(course_deg)
+    back_m = speed_mps * when_s
+    east = aside_m * math.cos(course) - back_m * math.sin(course)
+    north = -aside_m * math.sin(course) - back_m * math.cos(course)
+    ship = replace(ship, heading_deg=float(round(course_deg)))
+    return Sender(ship, east, north, speed_mps, course_deg, first_s=first_s)
+
+
+def _ship(
+    mmsi: int,
+    name: str,
+    ship_type: str,
+    status: str = "under_way_using_engine",
+    heading_deg: float | None = None,
+) -> Vessel:
+    return Vessel(
+        mmsi=mmsi, message=1, station="class_a", name=name, callsign=f"B{mmsi % 10_000}", ship_type=ship_type,
+        status=status, heading_deg=heading_deg, error_m=10.0,
+    )  # fmt: skip
+
+
+def traffic_at(second: int, began: datetime, *, lat: float, lon: float, seed: int = 0) -> list[Vessel]:
+    """What is heard over AIS in this second; our own transponder is heard as well."""
+    own = Sender(Vessel(mmsi=OWN_MMSI, message=18, station="class_b", own=True), 0, 0, every_s=5)
+    return [one for sender in (own, *senders(seed)) for one in sender.heard(second, began, lat, lon)]
+
+
+def instruments_at(second: float, seed: int = 0, *, bottom: bool = True) -> list[Reading]:
+    """What the instruments measure; without a ``bottom`` the sounder finds none, and says nothing."""
+    noise = random.Random(seed * 1_000_003 + int(second))
+    heading = (40 + 5 * math.sin(second / 20)) % 360
+    wind = 5 + math.sin(second / 50) + noise.gauss(0, 0.3)
+    measured = {
+        "depth_below_transducer": 6 + 2 * math.sin(second / 90) + noise.gauss(0, 0.05),
+        "depth_below_surface": 6.4 + 2 * math.sin(second / 90),
+        "wind_apparent_angle": (30 + 4 * math.sin(second / 15)) % 360,
+        "wind_apparent_speed": wind,
+        "wind_true_rel_angle": (40 + 4 * math.sin(second / 15)) % 360,
+        "wind_true_rel_speed": wind - 0.8,
+        "speed_through_water": 1.2 + noise.gauss(0, 0.02),
+        "water_temperature": 18 + math.sin(second / 600),
+        "heading_true": heading,
+        "heading_magnetic": (heading + 5.5) % 360,
+        "rudder_angle": 3 * math.cos(second / 20),
+        "rate_of_turn": 15 * math.cos(second / 20),
+    }
+    return [
+        Reading(quantity=name, value=round(value, 2), unit=instruments.QUANTITIES[name][0])
+        for name, value in measured.items()
+        if bottom or not name.startswith("depth_")
+    ]
+
+
+def said_at(
+    second: int, began: datetime, *, lat: float, lon: float, seed: int = 0, bottom: bool = True
+) -> bytes:
+    """What comes down the boat's line in this second: instruments, then AIS."""
+    heard = traffic_at(second, began, lat=lat, lon=lon, seed=seed)
+    spoken = [ais.encode(one, sequence=number, channel="AB"[number % 2]) for number, one in enumerate(heard)]
+    return instruments.encode(*instruments_at(second, seed, bottom=bottom)) + b"".join(spoken)
