@@ -13,7 +13,7 @@ import numpy as np
 
 import models
 from agent.vision.coverage import Coverage, Watchfulness
-from agent.vision.picture import picture
+from agent.vision.picture import Habit, picture
 from agent.vision.privacy import FILL, LEAST_SCORE, cover, people_in
 from models.detection import Frame
 from simulators.scene import Scene
@@ -57,10 +57,11 @@ def cost() -> dict[str, Any]:
         np.asarray(cv2.resize(Scene(0, 60).picture(step / 5), (1920, 1080)), np.uint8) for step in range(30)
     ]
     coverage = Coverage({"rail": [(0.25, 0.5), (0.75, 0.5), (0.75, 1), (0.25, 1)]}, Watchfulness())
+    habit = Habit()
     pictures, sizes, looks, judged = [], [], [], []
     for second, frame in enumerate(frames):
         began_s = time.perf_counter()
-        sizes.append(len(picture(frame, [(0.4, 0.3, 0.6, 1.0)], {})))
+        sizes.append(len(picture(frame, [(0.4, 0.3, 0.6, 1.0)], {}, habit=habit)))
         pictures.append(time.perf_counter() - began_s)
         began_s = time.perf_counter()
         coverage.look(frame, float(second))

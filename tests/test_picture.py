@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.topics import encode
 from agent.vision import picture as module
-from agent.vision.picture import STEPS, again, label_of, outermost, picture
+from agent.vision.picture import STEPS, Habit, again, label_of, outermost, picture
 from agent.vision.privacy import FILL
 from models.detection import Box, Frame
 
@@ -72,6 +72,18 @@ def test_it_is_never_larger_than_allowed_and_keeps_its_label(most: int, rows: in
         return
     assert len(jpeg) <= most
     assert label_of(jpeg) == LABEL | {"covered": True, "people": [[0.4, 0.3, 0.5, 0.7]]}
+
+
+def test_a_camera_s_habit_spares_tries_and_is_never_too_large() -> None:
+    habit = Habit()
+    busy, calm = scene(), np.full((720, 1280, 3), 90, np.uint8)
+    sizes = [len(picture(busy, [], LABEL, habit=habit)) for _ in range(5)]
+    assert len(set(sizes)) == 1
+    assert habit.first() > 0
+    for _ in range(400):
+        picture(calm, [], LABEL, habit=habit)
+    assert habit.first() == 0
+    assert len(picture(busy, [], LABEL, habit=habit)) <= 64_000
 
 
 def test_whoever_takes_it_from_the_disk_covers_it_again() -> None:

@@ -135,6 +135,30 @@ def test_clips_younger_than_keep_least_stay_and_new_ones_are_not_kept_and_that_i
     assert kept.trouble is None
 
 
+def test_a_clock_that_is_set_makes_no_clip_old_and_none_young_for_ever(tmp_path: Path) -> None:
+    """A box that starts in 1970 and hears the time an hour later; and one whose clips are from 2038."""
+    kept = ring(tmp_path)
+    keep(kept, "a1", 5)
+    play(kept, 0, 10)
+    age(tmp_path / "cam1" / "clips" / "a1", 56 * 365 * 24)
+    some_clips(tmp_path, {"future": -12 * 365 * 24})
+    kept.tidy()
+    assert clips(tmp_path) == ["a1", "future"]
+    for name in ("a1", "future"):
+        assert abs(time.time() - (tmp_path / "cam1" / "clips" / name).stat().st_mtime) < 60
+
+
+def test_a_memory_card_without_links_holds_clips_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    kept = ring(tmp_path)
+    keep(kept, "a1", 5)
+    play(kept, 0, 10)
+    assert numbers(tmp_path / "cam1" / "clips" / "a1") == list(range(10))
+
+
 def test_nothing_is_written_where_the_disk_has_too_little_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from agent.observations import Observation, SeenObject, Sighting
 from agent.parts import Finding
 from agent.topics import Message, new_id, stamp
 from agent.vision.egress import Egress
-from agent.vision.picture import again, label_of, picture
+from agent.vision.picture import Habit, again, label_of, picture
 from agent.vision.privacy import Look
 from agent.vision.rescue import Grant
 from agent.vision.ring import Ring
@@ -97,6 +97,7 @@ class _Eye:
     newest: Seen | None = None
     waiting: Seen | None = None
     recorded_s: float = float("-inf")
+    habit: Habit = field(default_factory=Habit)
     best: dict[int, tuple[float, float, bytes]] = field(default_factory=dict)
     """By track: how well it is seen, when it was seen last, and the picture."""
 
@@ -272,7 +273,8 @@ class Album:
 
     async def _record(self, eye: _Eye, seen: Seen) -> None:
         try:
-            jpeg = await asyncio.to_thread(self._picture, seen, eye.blackout, self._flag(seen.camera))
+            grant = self._flag(seen.camera)
+            jpeg = await asyncio.to_thread(self._picture, seen, eye.blackout, grant, habit=eye.habit)
         except ValueError as error:
             self._trouble("picture", str(error))
             return
@@ -341,6 +343,7 @@ class Album:
         blackout: Sequence[Sequence[Corner]],
         grant: Grant | None,
         label: Mapping[str, Any] | None = None,
+        habit: Habit | None = None,
     ) -> bytes:
         """The picture of a frame, covered unless there is a grant. Runs on a thread."""
         fields = {"device": self._device, "camera": seen.camera, "frame": seen.number, "at": seen.at}
@@ -351,6 +354,7 @@ class Album:
             blackout=blackout,
             uncovered=grant is not None,
             most_bytes=self._config.picture_kb * 1000,
+            habit=habit,
         )
 
     async def _disk(self, work: Callable[[], None]) -> None:

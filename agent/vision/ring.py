@@ -8,7 +8,6 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent.vision.evidence import Evidence
+
+CLOCK_SET_S = 60.0
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Ring:
     def __init__(self, folder: Path, config: "Evidence") -> None:
         self.config = config
         self._sizes: dict[Path, int] = {}
+        self._made: dict[Path, float] = {}
         self._low: str | None = None
         self._full: str | None = None
         self._folder = folder
@@ -97,11 +99,9 @@ class Ring:
             reel = self._reel(camera.name, now_s)
             self._begin_clips(camera.name, reel)
             self._shrink(reel, now_s)
-            clips = sorted(_ages(camera / "clips"), reverse=True)  # oldest first
-            for age_s, clip in clips:
+            for age_s, clip in self._ages(camera / "clips"):
                 if age_s > self.config.keep_most.total_seconds():
-                    shutil.rmtree(clip, ignore_errors=True)
-                    self._sizes.pop(clip, None)
+                    self._delete(clip)
             self._make_room(camera, reel)
 
     def _begin_clips(self, camera: str, reel: _Reel) -> None:
@@ -115,6 +115,7 @@ class Ring:
                 continue
             folder = reel.folder.parent / "clips" / alert_id
             folder.mkdir(parents=True, exist_ok=True)
+            self._made[folder] = time.monotonic()
             for path, _, at_s in reel.frames:
                 if at_s >= since_s - self.config.before.total_seconds():
                     _link(path, folder)
@@ -123,7 +124,7 @@ class Ring:
     def _make_room(self, camera: Path, reel: _Reel) -> bool:
         """Deletes old clips until there is room; False where what is there must stay."""
         most = self.config.max_mb * 1_000_000
-        clips = sorted(_ages(camera / "clips"), reverse=True)
+        clips = self._ages(camera / "clips")
         sizes = {clip: self._size(clip, growing=clip.name in reel.clips) for _, clip in clips}
         used = sum(size for _, size, _ in reel.frames) + sum(sizes.values())
         for age_s, clip in clips:
@@ -135,11 +136,26 @@ class Ring:
                     " evidence.keep_least"
                 )
                 return False
-            shutil.rmtree(clip, ignore_errors=True)
+            self._delete(clip)
             used -= sizes[clip]
-            self._sizes.pop(clip, None)
         self._full = None
         return True
+
+    def _ages(self, folder: Path) -> list[tuple[float, Path]]:
+        """How many seconds old each clip is, the oldest first.
+
+        Of a clip of this run the monotonic clock knows it; if the other was set since, its time is mended. A
+        clip from the future ages from now on.
+        """
+        now_s, mono_s = time.time(), time.monotonic()
+        found = []
+        for clip in folder.glob("*"):
+            age_s, made_s = now_s - clip.stat().st_mtime, self._made.get(clip)
+            truly_s = max(age_s, 0.0) if made_s is None else mono_s - made_s
+            if abs(truly_s - age_s) > CLOCK_SET_S:
+                os.utime(clip, (now_s - truly_s, now_s - truly_s))
+            found.append((truly_s, clip))
+        return sorted(found, reverse=True)
 
     def _size(self, clip: Path, *, growing: bool) -> int:
         """The bytes of a clip; counted once when it no longer grows."""
@@ -147,6 +163,11 @@ class Ring:
         if size is None or growing:
             size = self._sizes[clip] = sum(part.stat().st_size for part in clip.glob("*.jpg"))
         return size
+
+    def _delete(self, clip: Path) -> None:
+        shutil.rmtree(clip, ignore_errors=True)
+        self._sizes.pop(clip, None)
+        self._made.pop(clip, None)
 
     def _shrink(self, reel: _Reel, now_s: float) -> None:
         """Lets the oldest frames go that are too old, or too much."""
@@ -161,6 +182,7 @@ class Ring:
         """A camera's ring; what an earlier run left in it ages from now on."""
         reel = self._reels.get(camera)
         if reel is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder = self._folder / camera / "ring"
             folder.mkdir(parents=True, exist_ok=True)
             left = sorted(folder.glob("*.jpg"))
@@ -172,13 +194,11 @@ class Ring:
         return sorted(path for path in self._folder.glob("*") if path.is_dir())
 
 
-def _ages(folder: Path) -> Iterator[tuple[float, Path]]:
-    """How old each clip is, by this machine's clock; one from the future is new."""
-    for clip in folder.glob("*"):
-        yield max(0.0, time.time() - clip.stat().st_mtime), clip
-
-
 def _link(path: Path, folder: Path) -> None:
+    """The same file in another folder; a copy where the file system knows no links, as on a memory card."""
     beside = folder / path.name
     if not beside.exists():
-        os.link(path, beside)
+        try:
+            os.link(path, beside)
+        except OSError:
+            shutil.copyfile(path, beside)
