@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from models.detection import Frame
+from simulators.blinding import BLINDINGS, FROZEN
 
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH, HEIGHT = 640, 360
@@ -88,6 +89,9 @@ class Stream:
         self._server: asyncio.Server | None = None
         self._began_s = time.monotonic()
         self._clients: set[asyncio.StreamWriter] = set()
+        self._frozen_s = 0.0
+        self.blinding: str | None = None
+        """One of `BLINDINGS`, or `FROZEN`: what ails the camera just now."""
 
     @property
     def url(self) -> str:
@@ -132,7 +136,12 @@ class Stream:
     def _jpeg(self, second: float) -> bytes:
         import cv2
 
-        good, data = cv2.imencode(".jpg", self._scene.picture(second), [cv2.IMWRITE_JPEG_QUALITY, 85])
+        if self.blinding != FROZEN:
+            self._frozen_s = second
+        picture = self._scene.picture(self._frozen_s)
+        if self.blinding in BLINDINGS:
+            picture = BLINDINGS[self.blinding](picture)
+        good, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
         if not good:
             raise OSError("the picture could not be packed")
         return bytes(data)

@@ -1,7 +1,7 @@
 """Each way of being blind is noticed in its time and forgotten after; no real clip is blind, by day or night."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -17,60 +17,21 @@ from agent.rules import Rule
 from agent.vision.capture import frames
 from agent.vision.coverage import CLEAR_S, HOLD_S, PICTURE, Coverage, Watchfulness
 from agent.vision.sight import NO_PICTURE_S, Sight
+from simulators.blinding import Change, blurred, covered, dimmed, foggy, noisy, turned
 from simulators.scene import Scene
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
 ZONES = {"left": [(0.0, 0.3), (0.4, 0.3), (0.4, 1.0), (0.0, 1.0)], "right": [(0.6, 0.3), (1.0, 0.3), (1.0, 1.0), (0.6, 1.0)]}  # fmt: skip
 WATCH = Watchfulness()
-Change = Callable[[Any], Any]
-
-
-def dimmed(gamma: float, noise: float = 0) -> Change:
-    table = (255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
-    return lambda frame: noisy(table[frame], noise)
-
-
-def noisy(frame: Any, sigma: float) -> Any:
-    if not sigma:
-        return frame
-    off = np.random.default_rng(int(frame[::7, ::7].sum())).normal(0, sigma, frame.shape)
-    return np.clip(frame + off, 0, 255).astype(np.uint8)
-
-
-def turned(degrees: float = 0, aside: float = 0) -> Change:
-    import cv2
-
-    def change(frame: Any) -> Any:
-        rows, columns = frame.shape[:2]
-        matrix = cv2.getRotationMatrix2D((columns / 2, rows / 2), degrees, 1)
-        matrix[:, 2] += (aside * columns, aside * rows / 2)
-        return cv2.warpAffine(frame, matrix, (columns, rows), borderMode=cv2.BORDER_REFLECT)
-
-    return change
-
-
-def blurred(frame: Any) -> Any:
-    import cv2
-
-    return cv2.GaussianBlur(frame, (0, 0), frame.shape[1] / 100)
-
-
-def hand(frame: Any) -> Any:
-    """Skin before the lens: no detail, a soft shade, the noise of the sensor."""
-    rows, columns = frame.shape[:2]
-    shade = 10 * np.sin(np.arange(columns) / 150)[None] + 8 * np.cos(np.arange(rows) / 110)[:, None]
-    return noisy(np.clip(np.array([70, 90, 120]) + shade[:, :, None], 0, 255), 3)
-
-
 FAULTS: dict[str, tuple[Change, set[str]]] = {
     "black": (lambda frame: frame * 0, {"dark"}),
     "black with noise": (lambda frame: noisy(frame * 0, 4), {"dark"}),
     "white": (lambda frame: frame * 0 + 255, {"over_exposed"}),
     "over-exposed": (lambda frame: np.clip(frame.astype(int) * 5 + 60, 0, 255).astype(np.uint8), {"over_exposed", "fog", "covered"}),
-    "a hand": (hand, {"covered", "turned", "fog"}),
+    "a hand": (covered, {"covered", "turned", "fog"}),
     "blurred": (blurred, {"blurred"}),
-    "fog": (lambda frame: (frame * 0.2 + 160).astype(np.uint8), {"fog", "covered"}),
-    "fog with noise": (lambda frame: noisy(frame * 0.15 + 170, 3), {"fog", "covered", "turned"}),
+    "fog": (foggy(0.2), {"fog", "covered"}),
+    "fog with noise": (foggy(0.15, noise=3), {"fog", "covered", "turned"}),
     "turned aside": (turned(aside=0.1), {"turned", "covered"}),
     "rotated": (turned(degrees=8), {"turned", "covered"}),
     "upside down": (lambda frame: np.ascontiguousarray(frame[::-1, ::-1]), {"turned", "covered"}),

@@ -24,6 +24,16 @@ pytestmark = pytest.mark.end_to_end
 
 HERE = Path(__file__).resolve().parents[2]
 KEY = "a key of the device that the centre holds"
+GROUND = [
+    {"x": x, "y": y, "lat": 32.1 + north / 111_000, "lon": 118.7 + east / 94_000}
+    for x, y, east, north in (
+        (20, 350, -4, 10),
+        (620, 350, 4, 10),
+        (200, 190, -15, 80),
+        (440, 190, 15, 80),
+        (320, 350, 0, 10),
+    )
+]
 BLACK = [[0.0, 0.0], [0.2, 0.0], [0.2, 0.3], [0.0, 0.3]]
 
 
@@ -76,6 +86,7 @@ evidence: {{least_free_mb: 0, before: 5s, after: 3s}}
 privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
 """
             black = f"    blackout: {json.dumps([BLACK])}\n    zones:"
+            black = f"    ground: {{picture: [640, 360], points: {json.dumps(GROUND)}}}\n{black}"
             device.write_config(text.replace("    zones:", black) + more)
             pictures: dict[str, bytes] = {}
             listener = asyncio.ensure_future(listen(device.broker.url, pictures))
@@ -95,6 +106,9 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         alert_id = alert["alert_id"]
         assert alert["media"] == [f"media/{alert_id}/1"]
         await device.until(lambda: alert["media"][0] in pictures, 10, "his picture")
+        assert alert["point"]["how"] == "ground_plane"
+        assert abs(alert["point"]["lat"] - 32.1) < 40 / 111_000
+        assert 0.1 < alert["point"]["error_m"] < 20
         snapshot = pictures[alert["media"][0]]
         assert len(snapshot) <= 64_000
         assert label_of(snapshot)["people"]
