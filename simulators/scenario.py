@@ -169,9 +169,7 @@ async def play(
         air = stack.enter_context(Wire(folder / "radio"))
         drone = DroneRadio(air, Radio(lat=start.lat, lon=start.lon, seed=scenario.seed, loss=0.05))
         river = stack.enter_context(Wire(folder / "ais"))
-        boats = (
-            [Boat(river, lat=start.lat, lon=start.lon, seed=scenario.seed)] if scenario.speaks("ais") else []
-        )
+        boat = Boat(river, lat=start.lat, lon=start.lon, seed=scenario.seed)
         centre = Centre(folder / "centre.db", Broker(url=broker_url), SIMULATED_ROOT, take)
         stack.callback(centre.close)
         config = _write_config(scenario, folder, broker_url, camera.url)
