@@ -358,7 +358,7 @@ class Agent:
                 owed, owed_s = await self.outbox.depth(), time.monotonic()
             waiting = {lane: count for lane, count in owed.items() if count}
             self.reporter.more_fields = {
-                "machine": machine.fields(),
+                "machine": machine.fields() | {"process_tasks": len(asyncio.all_tasks())},
                 "link": self.link.fields(),
                 "owed": waiting,
             }

@@ -103,7 +103,7 @@ async def _soak(folder: Path, seconds: float, rng: random.Random) -> dict[str, A
         samples: list[tuple[float, float, int, int, int | None]] = []
         while time.monotonic() - began_s < seconds and device.agent.poll() is None:
             await asyncio.sleep(SAMPLE_S)
-            tasks = device.last("health").get("process", {}).get("tasks")
+            tasks = device.last("health").get("machine", {}).get("process_tasks")
             memory_mb = process.memory_full_info().uss / 1e6
             samples.append(
                 (time.monotonic() - began_s, memory_mb, process.num_fds(), process.num_threads(), tasks)
