@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -14,6 +15,8 @@ import click
 from agent.config import Config, read
 from agent.vision.camera import Camera
 from agent.yamlfile import BadConfig, Problem
+from firmware_bridge import tcp
+from firmware_bridge.gpsd import Gpsd
 
 BAD_CONFIG = 78
 
@@ -68,6 +71,8 @@ def probe(config: Config) -> Iterator[str]:
                 yield f"sources.{name}.port: {port} is not there"
             elif not os.access(port, os.R_OK | os.W_OK):
                 yield f"sources.{name}.port: no right to open {port}; add this user to its group (dialout)"
+        elif (server := _server(source)) is not None:
+            yield from (f"sources.{name}: {trouble}" for trouble in _unreachable(*server))
         if isinstance(source, Camera) and "://" not in source.url:
             path = Path(f"/dev/video{source.url}" if source.url.isdigit() else source.url)
             if not path.exists():
@@ -81,7 +86,19 @@ def probe(config: Config) -> Iterator[str]:
         yield f"data.directory: {free_mb} MB free at {near}, fewer than data.max_mb ({config.data.max_mb})"
     url = urlsplit(config.broker.url)
     port_number = url.port or (8883 if url.scheme == "mqtts" else 1883)
+    yield from (f"broker.url: {trouble}" for trouble in _unreachable(url.hostname or "", port_number))
+
+
+def _server(source: Any) -> tuple[str, int] | None:
+    """Where a serial server or gpsd should answer."""
+    if isinstance(source, Gpsd):
+        return source.host, source.port
+    port = getattr(source, "port", None)
+    return tcp.split(port) if isinstance(port, str) and port.startswith("tcp://") else None
+
+
+def _unreachable(host: str, port: int) -> Iterator[str]:
     try:
-        socket.create_connection((url.hostname or "", port_number), timeout=5).close()
+        socket.create_connection((host, port), timeout=5).close()
     except OSError as error:
-        yield f"broker.url: {url.hostname}:{port_number} does not answer: {error}"
+        yield f"{host}:{port} does not answer: {error}"

@@ -104,6 +104,14 @@ class Config(Section):
 
     def disagreements(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """What no part can see alone: rules that name a source, zone or label which is not there."""
+        readers: dict[str, str] = {}
+        for name, source in self.sources.items():
+            port = getattr(source, "port", None)
+            if isinstance(port, str) and (first := readers.setdefault(port, name)) != name:
+                yield (
+                    ("sources", name, "port"),
+                    f"{first} reads {port}; what else is spoken there stands in its also: [{source.kind}]",
+                )
         for name, rule in self.rules.items():
             for key, message in (*self._source_of(rule), *self._camera_of(rule)):
                 yield ("rules", name, key), message

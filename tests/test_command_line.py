@@ -131,13 +131,18 @@ def test_check_says_what_is_well_and_what_is_not_in_one_call(desk: Path) -> None
 
 
 def test_check_can_look_at_the_environment(desk: Path) -> None:
-    text = (desk / "good.yaml").read_text() + "sources: {g: {kind: nmea, port: /dev/nope}}\n"
+    text = (
+        (desk / "good.yaml").read_text()
+        + "sources: {g: {kind: nmea, port: /dev/nope}, t: {kind: ais, port: 'tcp://127.0.0.1:9'}, d: {kind: gpsd, port: 9}}\n"
+    )
     (desk / "env.yaml").write_text(text + f"data: {{directory: '{desk}', max_mb: 32}}\n")
     assert ringpost("check", "env.yaml")[0] == 0
     code, _, complained = ringpost("check", "env.yaml", "--env")
     assert code == 1
     assert "sources.g.port: /dev/nope is not there" in complained
-    assert "broker.url: 127.0.0.1:9 does not answer" in complained
+    for place in ("broker.url", "sources.t", "sources.d"):
+        assert f"{place}: " in complained
+    assert complained.count(":9 does not answer") == 3
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

@@ -60,6 +60,9 @@ WRONG = [
     ("unknown kind", swap("kind: zone_dwell", "kind: zone_dwel"), [
         f"c.yaml:16: rules.dwell.kind: unknown kind 'zone_dwel'; did you mean 'zone_dwell'? known: {', '.join(KINDS)}",
     ]),
+    ("one port twice", swap("  cam1:", "  ais: {kind: ais, port: /dev/ttyUSB0}\n  cam1:"), [
+        "c.yaml:8: sources.ais.port: gnss reads /dev/ttyUSB0; what else is spoken there stands in its also: [ais]",
+    ]),
     ("no kind", swap("kind: nmea, ", ""), ["c.yaml:7: sources.gnss: kind is required"]),
     ("no such zone", swap("zone: rail", "zone: rial"), ["c.yaml:16: rules.dwell.zone: no zone 'rial' on cam1; did you mean 'rail'? known: rail"]),
     ("no such source", swap("source: gnss", "source: gns"), ["c.yaml:17: rules.quiet.source: no source 'gns'; did you mean 'gnss'? known: cam1, gnss"]),
