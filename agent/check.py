@@ -14,6 +14,7 @@ import click
 
 from agent.config import Config, read
 from agent.vision.camera import Camera
+from agent.vision.rescue import LEAST_KEY, Privacy
 from agent.yamlfile import BadConfig, Problem
 from firmware_bridge import tcp
 from firmware_bridge.gpsd import Gpsd
@@ -62,6 +63,15 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
     return code
 
 
+def _key(privacy: Privacy) -> Iterator[str]:
+    if privacy.rescue_key is not None:
+        try:
+            if len(privacy.rescue_key.read()) < LEAST_KEY:
+                yield f"privacy.rescue_key: shorter than {LEAST_KEY} characters: it will not be used"
+        except OSError as error:
+            yield f"privacy.rescue_key: {error}"
+
+
 def probe(config: Config) -> Iterator[str]:
     """What the environment lacks just now: devices, room on disk, a broker that answers."""
     for name, source in config.sources.items():
@@ -84,6 +94,11 @@ def probe(config: Config) -> Iterator[str]:
     free_mb = shutil.disk_usage(near).free // 1_000_000
     if free_mb < config.data.max_mb:
         yield f"data.directory: {free_mb} MB free at {near}, fewer than data.max_mb ({config.data.max_mb})"
+    cameras = sum(isinstance(source, Camera) for source in config.sources.values())
+    wanted_mb = config.evidence.least_free_mb + cameras * config.evidence.max_mb
+    if cameras and config.evidence.record and free_mb < wanted_mb:
+        yield f"evidence: {free_mb} MB free at {near}; {wanted_mb} are wanted for {cameras} cameras"
+    yield from _key(config.privacy)
     url = urlsplit(config.broker.url)
     port_number = url.port or (8883 if url.scheme == "mqtts" else 1883)
     yield from (f"broker.url: {trouble}" for trouble in _unreachable(url.hostname or "", port_number))

@@ -211,6 +211,8 @@ class Config(Section):
                 if asked < told:
                     yield f"{name}: min_score {asked:g} is no use: its camera tells nothing below {told:g}"
         for name, source in self._cameras().items():
+            if source.shows_nobody():
+                yield f"sources.{name}: its model knows no people to cover: no picture of it leaves"
             remark = source.ground.remark() if source.ground else None
             if remark:
                 yield f"sources.{name}.{remark}"

@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -78,8 +79,16 @@ class Store:
 class Centre:
     """One connection at a time; ``run`` ends when it is lost (OSError)."""
 
-    def __init__(self, db: Path, broker: Broker, root: str = ROOT, heard: Heard | None = None) -> None:
+    def __init__(
+        self,
+        db: Path,
+        broker: Broker,
+        root: str = ROOT,
+        heard: Heard | None = None,
+        pictures: Path | None = None,
+    ) -> None:
         self._store = Store(db)
+        self._pictures = pictures
         self._broker = broker
         self._root = root
         self._heard = heard
@@ -127,6 +136,9 @@ class Centre:
             device, _, topic = message.topic.removeprefix(self._root + "/").partition("/")
             if device == "host" or (topic.startswith(DOWN) and topic != "command/result"):
                 continue
+            if topic.startswith("media/"):
+                await asyncio.to_thread(self._save, device, topic, message.payload)
+                continue
             body = readable(message.payload)
             if body is None:
                 continue
@@ -150,6 +162,13 @@ class Centre:
         if self._heard:
             for device, topic, body in heard:
                 self._heard(device, topic, body)
+
+    def _save(self, device: str, topic: str, jpeg: bytes) -> None:
+        """A picture into the folder for them, if there is one; its name is letters and digits only."""
+        if self._pictures is not None:
+            name = re.sub(r"[^A-Za-z0-9-]", "-", f"{device}-{topic.removeprefix('media/')}")
+            self._pictures.mkdir(parents=True, exist_ok=True)
+            (self._pictures / f"{name[:150]}.jpg").write_bytes(jpeg)
 
 
 def readable(payload: bytes) -> dict[str, Any] | None:
@@ -196,7 +215,7 @@ def _said(topic: str, body: dict[str, Any]) -> str:
     return f"{body.get('state', '')} {'; '.join(body.get('reasons', []))}".strip()
 
 
-def centre_command(db: Path, url: str, root: str, as_json: bool) -> int:
+def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json: bool) -> int:
     """``ringpost centre``: runs until it is interrupted, and says what came. OSError without ``db``."""
     import signal
 
@@ -212,7 +231,7 @@ def centre_command(db: Path, url: str, root: str, as_json: bool) -> int:
             print(line(device, topic, body), flush=True)
 
     async def serve() -> None:
-        centre = Centre(db, broker, root, say)
+        centre = Centre(db, broker, root, say, pictures)
         task = asyncio.ensure_future(supervise("centre", centre.run, lambda _: None, longest_wait_s=5.0))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

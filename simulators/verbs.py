@@ -21,8 +21,9 @@ from agent.topics import ROOT
 )
 @click.option("--broker", required=True, envvar="RINGPOST_BROKER", help="mqtt://HOST:PORT; RINGPOST_BROKER.")
 @click.option("--root", default=ROOT, show_default=True, help="ringpost-sim/v1 for simulations.")
+@click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), help="Save pictures here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, every message.")
-def centre(db: Path, broker: str, root: str, as_json: bool) -> None:
+def centre(db: Path, broker: str, root: str, pictures: Path | None, as_json: bool) -> None:
     """Receive what devices say, store it, and give receipts: the reference for real centres."""
     from agent.log import set_up_log
     from simulators.centre import centre_command
@@ -30,7 +31,7 @@ def centre(db: Path, broker: str, root: str, as_json: bool) -> None:
     set_up_log("warning")
     _sound(broker)
     try:
-        raise SystemExit(centre_command(db, broker, root, as_json))
+        raise SystemExit(centre_command(db, broker, root, pictures, as_json))
     except OSError as error:
         click.echo(f"centre: {error}", err=True)
         raise SystemExit(1) from None

@@ -39,13 +39,13 @@ def alert(seq: int, **more: Any) -> bytes:
 
 
 def take(
-    folder: Path, messages: Iterable[tuple[str, bytes]]
+    folder: Path, messages: Iterable[tuple[str, bytes]], pictures: Path | None = None
 ) -> tuple[list[tuple[str, Any]], list[tuple[Any, ...]]]:
     """What the centre does for these (topic below the root, payload), and the rows that it has then."""
     db = folder / "centre.db"
 
     async def work() -> list[tuple[str, Any]]:
-        centre = Centre(db, Broker(url="mqtt://127.0.0.1:1"), ROOT)
+        centre = Centre(db, Broker(url="mqtt://127.0.0.1:1"), ROOT, pictures=pictures)
         line = Line(db)
         batch = [SimpleNamespace(topic=f"{ROOT}/{topic}", payload=payload) for topic, payload in messages]
         await centre._take(line, batch)  # type: ignore[arg-type]
@@ -67,6 +67,17 @@ def test_a_receipt_names_what_is_committed_and_comes_before_the_acknowledgement(
         {"epoch": "e1", "lane": "alert", "received": [[1, 2], [4, 4]], "rows": 3},
     )
     assert [what for what, _ in done[1:]] == ["acknowledged"] * 3
+
+
+def test_pictures_are_saved_where_wanted_and_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
+    said = [("d1/media/a1/2", b"\xff\xd8 one"), ("d1/media/../../x/1", b"\xff\xd8 two")]
+    done, rows = take(tmp_path, said, tmp_path / "pictures")
+    assert [what for what, _ in done] == ["acknowledged"] * 2
+    assert rows == []
+    assert sorted(path.name for path in tmp_path.rglob("*.jpg")) == ["d1-------x-1.jpg", "d1-a1-2.jpg"]
+    assert {path.parent for path in tmp_path.rglob("*.jpg")} == {tmp_path / "pictures"}
+    take(tmp_path, said)
+    assert len(list(tmp_path.rglob("*.jpg"))) == 2
 
 
 def test_a_repeat_makes_no_second_row_and_gets_its_receipt_again(tmp_path: Path) -> None:

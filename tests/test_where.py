@@ -1,5 +1,6 @@
 """Where an alert is: by surveyed points, or by what other sources say of the boat and the drone."""
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from agent.__main__ import cli
 from agent.observations import CameraState, Observation
 from agent.parts import Finding, Point
 from agent.vision.ground import metres_per_degree
@@ -159,6 +162,10 @@ def test_what_was_said_when_the_frame_was_taken_counts() -> None:
         < 0.01
     )
     assert ahead(where, 3 + FRESH_S + 0.1) is None
+    where = boat(BOW.model_copy(update={"delay": timedelta(seconds=1)}))
+    for second in range(4):
+        hear(where, "compass", second, Reading(quantity="heading_true", value=second * 90, unit="deg"))
+    assert off(ahead(where, 3.1), 0, -AHEAD_M) < 0.01
 
 
 def test_a_boat_that_does_not_know_where_it_is_places_nothing() -> None:
@@ -214,6 +221,20 @@ def test_a_drone_that_lacks_something_places_nothing(lacks: str) -> None:
         Drone(system=1, state="lost", lat=LAT, lon=LON, height_m=50, yaw_deg=0, pitch_deg=0, roll_deg=0),
     )
     assert ahead(where) is None
+
+
+def test_a_poor_fit_is_a_note_of_check(tmp_path: Path) -> None:
+    bent = [dict(point) for point in POINTS]
+    bent[4]["x"] += 60
+    for name, points, message in (
+        ("bent", bent, "note: sources.cam1.ground: a poor fit: point 5 is "),
+        ("four", [POINTS[n] for n in (0, 2, 6, 8)], "note: sources.cam1.ground: four points always fit"),
+    ):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(with_camera(f"    ground: {{picture: [1920, 1080], points: {json.dumps(points)}}}"))
+        done = CliRunner().invoke(cli, ["check", str(file)])
+        assert done.exit_code == 0, done.output
+        assert message in done.stderr
 
 
 def with_camera(text: str) -> str:

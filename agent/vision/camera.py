@@ -163,6 +163,13 @@ class Camera(BaseModel):
         except ValueError as error:
             raise OSError(f"detector {self.detector.model}: {error}") from error
 
+    def shows_nobody(self) -> bool:
+        """Whether its model is known to know no people, so that no picture may leave."""
+        try:
+            return not knows_people(models.find(self.detector.model).labels)
+        except (OSError, ValueError):
+            return False
+
     def _watchfulness(self) -> Watchfulness:
         """What turns with its platform has no view that is the right one."""
         turns = self.mount is not None and self.mount.heading_deg is None

@@ -37,6 +37,8 @@ FRESH_S = 10.0
 """A frame older than this is no picture of what is so now."""
 FORGOTTEN_S = 60.0
 MOST_TRACKS = 32
+MOST_ORDERS = 50
+"""Frames wait in memory: an alert more than this brings no picture."""
 EXPIRES = timedelta(hours=24)
 """A picture that could not be sent for so long is not wanted any more; it can still be fetched."""
 FETCH_MOST = 40
@@ -186,7 +188,7 @@ class Album:
         """A new alert: the topics of the pictures that will come of it; none without a fresh frame."""
         eye = self._eyes.get(finding.source or "")
         seen = eye.newest if eye else None
-        if eye is None or seen is None or now_s - seen.at_s > FRESH_S:
+        if eye is None or seen is None or now_s - seen.at_s > FRESH_S or len(self._orders) >= MOST_ORDERS:
             return []
         chosen: Seen | bytes = seen
         thing = _meant(finding, seen.objects)

@@ -1,10 +1,12 @@
 """Where a camera stands and how it looks, as a technician writes it: by surveyed points, or by its mount."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent.durations import Duration
 from agent.paths import NearPath
 from agent.vision.ground import Ground, Mark
 from agent.vision.survey import POOR_PX, read_marks
@@ -91,6 +93,8 @@ class Mount(BaseModel):
     """The source that tells how it turns: a drone's radio, a compass; any compass, if not set."""
     gimbal: bool = False
     """The drone says by its gimbal where the camera looks."""
+    delay: Duration = Field(default=timedelta(0), le=timedelta(seconds=3))
+    """How late its frames come, as of a drone's video: the pose is that of so long before."""
     sigma_deg: float = Field(default=2.0, gt=0, le=30)
     """How surely its angles were measured, and that the platform lies level where nothing tells."""
     height_sigma_m: float = Field(default=0.5, ge=0, le=100)

@@ -100,7 +100,7 @@ class Where:
         if plane is not None:
             point = _on_plane(*plane, finding.box)
         elif mount is not None:
-            point = self._by_ray(finding.source, mount, finding.box, at_s)
+            point = self._by_ray(finding.source, mount, finding.box, at_s - mount.delay.total_seconds())
         return finding if point is None else replace(finding, point=point)
 
     def _by_ray(self, camera: str, mount: Mount, box: Box, at_s: float) -> Point | None:
