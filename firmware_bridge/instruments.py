@@ -233,12 +233,14 @@ def _dpt(fields: Fields) -> Told:
 
 
 def _mwv(fields: Fields) -> Told:
+    if fields[5] != b"A":  # some gateways leave it out: then nobody vouches for the wind
+        return
     wind = {b"R": "wind_apparent", b"T": "wind_true_rel"}.get(fields[2])
-    if fields[5] == b"A" and wind is not None:
-        yield from _told(f"{wind}_angle", fields[1])
-        yield from _first(f"{wind}_speed", fields, MPS, 3)
-    elif fields[5] != b"V":
+    if wind is None:
         yield None
+        return
+    yield from _told(f"{wind}_angle", fields[1])
+    yield from _first(f"{wind}_speed", fields, MPS, 3)
 
 
 def _side_wind(wind: str) -> Callable[[Fields], Told]:

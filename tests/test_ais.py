@@ -261,6 +261,11 @@ def test_any_talker(talker: str) -> None:
     assert [one.mmsi for one in read(seal(talker + body).replace(b"$", b"!"))] == [SHIP.mmsi]
 
 
+def test_a_tag_block_before_the_sentence_is_passed_over() -> None:
+    tagged = b"\\s:2573535,c:1671533231*08\\" + encode(SHIP)
+    assert [one.mmsi for one in read(tagged)] == [SHIP.mmsi]
+
+
 def test_memory_is_bounded() -> None:
     decoder = AisDecoder()
     for mmsi in range(REMEMBERED + 50):

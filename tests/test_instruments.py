@@ -51,6 +51,7 @@ SAID: list[tuple[str, dict[str, float]]] = [
     ("WIMWV,90,R,10.0,S,A", {"wind_apparent_angle": 90, "wind_apparent_speed": 4.4704}),
     ("WIMWV,338,R,13.41,N,V", {}),
     ("WIMWV,,R,,N,A", {}),
+    ("02MWV,327.6,R,1.89,N", {}),
     ("WIMWD,10,T,12,M,08.16,N,04.20,M", {
         "wind_true_ground_direction": 10, "wind_true_ground_direction_magnetic": 12, "wind_true_ground_speed": 4.2,
     }),
@@ -111,7 +112,6 @@ CANNOT_BE: list[tuple[str, dict[str, float]]] = [
     ("WIMWV,400,R,5,N,A", {"wind_apparent_speed": 2.5722}),
     ("WIMWV,40,R,500,N,A", {"wind_apparent_angle": 40}),
     ("WIMWV,40,Q,5,N,A", {}),
-    ("02MWV,327.6,R,1.89,N", {}),  # its status is missing: cut short, or never sent
     ("IIVWR,190,L,,N,,M,,K", {}),
     ("IIVWR,90,X,,N,,M,,K", {}),
     ("YXMTW,171.9,C", {}),

@@ -1,0 +1,49 @@
+"""A boat's line on a real pty: fixes, instruments and AIS mixed on it, and what noise leaves of them."""
+
+import asyncio
+import random
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware_bridge.nmea import Nmea
+from firmware_bridge.readings import Fix, LineState, Reading, Vessel
+from simulators.boat import COLLIDER, instruments_at
+from simulators.devices import Boat
+from simulators.trouble import spoil
+from simulators.wire import Wire
+
+pytestmark = pytest.mark.end_to_end
+SECONDS = 5.0
+
+
+async def listen(folder: Path, noise: float, heard: list[Any]) -> None:
+    with Wire(folder / "boat") as wire:
+        boat = Boat(wire, lat=32.095, lon=118.73, seed=2, gnss=True)
+        boat.trouble = partial(spoil, chance=random.Random(1), flips=noise, drops=noise)
+        line = Nmea(port=str(wire.path), baud=38400)
+        tasks = [asyncio.ensure_future(line.run(heard.append))]
+        await asyncio.sleep(0.2)
+        tasks.append(asyncio.ensure_future(boat.run()))
+        await asyncio.sleep(SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-3])
+def test_everything_that_is_said_on_a_boats_line_is_heard(tmp_path: Path, noise: float) -> None:
+    heard: list[Any] = []
+    asyncio.run(listen(tmp_path, noise, heard))
+    fixes = [one for one in heard if isinstance(one, Fix)]
+    assert len(fixes) >= SECONDS - 2
+    assert all(abs((one.lat or 0) - 32.095) < 1e-3 for one in fixes)
+    quantities = {one.quantity for one in heard if isinstance(one, Reading)}
+    assert quantities == {one.quantity for one in instruments_at(0)}
+    vessels = [one for one in heard if isinstance(one, Vessel)]
+    assert any(one.mmsi == COLLIDER and one.lat is not None for one in vessels) or noise
+    assert len({one.mmsi for one in vessels}) >= 8
+    state = next(one for one in reversed(heard) if isinstance(one, LineState))
+    assert bool(state.bad) == bool(noise)
