@@ -6,6 +6,7 @@ Observations and time go in, messages come out; app.py puts them into the outbox
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from agent.config import Config
 from agent.health import Health
 from agent.observations import CameraState, Observation, Sighting, Tick, View
 from agent.topics import Lane, Message, Speaker, encode
-from agent.vesselbook import VesselBook
+from agent.vesselbook import VesselBook, approach_fields, motion_at
 from agent.vision.camera import Camera
 from agent.vision.sight import Sight
 from agent.whereabouts import Whereabouts
@@ -121,14 +122,14 @@ class Reporter:
             case _:
                 self._note(observation)
 
-    def _note(self, observation: Observation) -> None:
+    def _note(self, observation: Observation, more: Mapping[str, Any] = MappingProxyType({})) -> None:
         fields = {key: value for key, value in asdict(observation.value).items() if value is not None}
         what = fields.get("quantity") or fields.get("name") or fields.get("text")
         what = str(what or (fields["kind"], fields.get("system")))
         if "mmsi" in fields:
             what = str((fields["mmsi"], fields.get("text"), "lat" in fields))
         batch = self._telemetry.setdefault(observation.source, [])
-        batch.append((what, encode({"at": observation.at, **fields})))
+        batch.append((what, encode({"at": observation.at, **fields, **more})))
 
     def _note_drone(self, drone: Drone, observation: Observation) -> None:
         """Once a second, and when it changes: its positions come more often than the centre needs them."""
@@ -169,8 +170,9 @@ class Reporter:
         )
         if full or now_s - self._telemetry_s >= every.telemetry_every.total_seconds():
             self._telemetry_s = now_s
-            for vessel in self._vessels.due(now_s, self.thin):
-                self._note(vessel)
+            own = motion_at(self._whereabouts.position(now_s), now_s)
+            for seen in self._vessels.due(now_s, self.thin):
+                self._note(seen, approach_fields(own, seen, now_s))
             messages += self._telemetry_batches(at, now_s)
         return messages
 

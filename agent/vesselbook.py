@@ -1,9 +1,11 @@
 """The newest word on each vessel around, so that AIS in a busy port does not fill the link. Pure."""
 
 from collections import OrderedDict
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from agent.observations import Observation
+from agent.rules.approach import Motion, approach, motion_of
 from firmware_bridge.readings import Vessel
 
 POSITION_EVERY_S = 60.0
@@ -54,3 +56,28 @@ def _every_s(key: Key, thin: bool) -> float:
     if key[2] == "distress":
         return DISTRESS_EVERY_S
     return (STATIC_EVERY_S if key[2] == "static" else POSITION_EVERY_S) * (THIN if thin else 1)
+
+
+def motion_at(position: Mapping[str, Any] | None, now_s: float) -> Motion | None:
+    """Our own motion, from the fields of ``position``; None where that is not known, or old."""
+    if position is None or position.get("lat") is None or position.get("trust") == "old":
+        return None
+    course, speed = position.get("course_deg"), position.get("speed_mps")
+    age_s = position.get("age_s") or 0.0
+    moves = speed if course is not None and speed is not None else 0.0
+    return Motion(position["lat"], position["lon"], moves, course or 0.0, now_s - age_s)
+
+
+def approach_fields(own: Motion | None, seen: Observation, now_s: float) -> dict[str, Any]:
+    """How near a vessel is, and will come if both keep course and speed; empty where that can't be said."""
+    vessel = seen.value
+    other = motion_of(vessel, seen.mono_s) if isinstance(vessel, Vessel) and not vessel.own else None
+    if own is None or other is None:
+        return {}
+    found = approach(own, other, now_s)
+    return {
+        "range_m": round(found.range_m),
+        "bearing_deg": round(found.bearing_deg),
+        "cpa_m": round(found.closest_m),
+        "cpa_s": round(found.seconds),
+    }

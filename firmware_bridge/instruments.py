@@ -30,19 +30,19 @@
     rate_of_turn                    deg/min   ROT           to starboard above 0
     course_over_ground_true         deg       VTG of an instrument; that of a GNSS receiver is in its fix
     speed_over_ground               m/s       VTG likewise
-    temperature_NAME, pressure_NAME, …        XDR, see `TRANSDUCERS`
+    temperature_NAME, pressure_NAME, …        XDR, see `transducers.py`
 
 Any talker but vendors' ``$P…``, numbers too. What is empty is absent; what is no number, has another unit
 or lies where it can't (`QUANTITIES`) is counted as bad and not told. Source: NMEA 0183 v4.11, and recordings.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from firmware_bridge.fixes import KNOT_MPS
 from firmware_bridge.readings import Reading, Value
 from firmware_bridge.sentence import number, seal
+from firmware_bridge.transducers import transduced
 
 Fields: TypeAlias = list[bytes]
 Told: TypeAlias = Iterator[Reading | None]
@@ -71,33 +71,12 @@ QUANTITIES: dict[str, tuple[str, float, float]] = {
     "course_over_ground_true": ("deg", 0, 360),
     "speed_over_ground": ("m/s", 0, 100),
 }
-# XDR type and unit: quantity, unit, factor, offset, least, most
-TRANSDUCERS: dict[tuple[bytes, bytes], tuple[str, str, float, float, float, float]] = {
-    (b"A", b"D"): ("angle", "deg", 1, 0, -360, 360),
-    (b"C", b"C"): ("temperature", "degC", 1, 0, -100, 1500),
-    (b"C", b"F"): ("temperature", "degC", 5 / 9, -160 / 9, -100, 1500),
-    (b"C", b"K"): ("temperature", "degC", 1, -273.15, -100, 1500),
-    (b"D", b"M"): ("displacement", "m", 1, 0, -12_000, 12_000),
-    (b"F", b"H"): ("frequency", "Hz", 1, 0, 0, 1e9),
-    (b"H", b"P"): ("relative_humidity", "percent", 1, 0, 0, 100),
-    (b"I", b"A"): ("current", "A", 1, 0, -10_000, 10_000),
-    (b"L", b"S"): ("salinity", "ppt", 1, 0, 0, 400),
-    (b"P", b"B"): ("pressure", "Pa", 100_000, 0, 0, 1e8),
-    (b"P", b"P"): ("pressure", "Pa", 1, 0, 0, 1e8),
-    (b"R", b"L"): ("flow", "m3/s", 0.001, 0, 0, 1000),
-    (b"T", b"R"): ("rotation", "1/min", 1, 0, 0, 100_000),
-    (b"U", b"V"): ("voltage", "V", 1, 0, -10_000, 10_000),
-    (b"V", b"M"): ("volume", "m3", 1, 0, 0, 1e6),
-    (b"V", b"P"): ("level", "percent", 1, 0, 0, 100),
-}
 GNSS = frozenset({b"GP", b"GL", b"GA", b"GB", b"BD", b"GQ", b"GI", b"GN"})
 """Talkers whose VTG belongs to a fix."""
 MPS = {b"N": KNOT_MPS, b"M": 1.0, b"K": 1 / 3.6, b"S": 1609.344 / 3600}
 METRES = {b"M": 1.0, b"f": 0.3048, b"F": 1.8288}
 ALL_FIELDS = 10
 """A sentence that ends early lacks its last fields."""
-
-_NOT_A_NAME = re.compile(r"[^a-z0-9]+").sub
 
 
 class InstrumentDecoder:
@@ -303,36 +282,6 @@ def _vtg(fields: Fields) -> Told:
         yield from _first("speed_over_ground", fields, MPS, 5, 7)
 
 
-def _xdr(fields: Fields) -> Told:
-    """Each group of type, value, unit and name; what is no such group is passed over field by field."""
-    at = 1
-    while at + 2 < len(fields):
-        found, text = TRANSDUCERS.get((fields[at], fields[at + 2])), fields[at + 1]
-        value = _value(text)
-        if found is None or (text and value is None):
-            if found is not None:
-                yield None
-            at += 1
-            continue
-        if value is not None:
-            yield _transduced(found, value, _slug(fields[at + 3]) if at + 3 < len(fields) else "")
-        at += 4
-
-
-def _transduced(
-    found: tuple[str, str, float, float, float, float], value: float, name: str
-) -> Reading | None:
-    quantity, unit, factor, offset, least, most = found
-    value = value * factor + offset
-    if not least <= value <= most:
-        return None
-    return Reading(quantity=f"{quantity}_{name}" if name else quantity, value=round(value, 4), unit=unit)
-
-
-def _slug(name: bytes) -> str:
-    return _NOT_A_NAME("_", name.decode("ascii", "replace").lower()).strip("_")[:24]
-
-
 TAKES: dict[bytes, Callable[[Fields], Told]] = {
     b"DBT": _depth("depth_below_transducer"), b"DBS": _depth("depth_below_surface"),
     b"DBK": _depth("depth_below_keel"), b"DPT": _dpt,
@@ -341,6 +290,6 @@ TAKES: dict[bytes, Callable[[Fields], Told]] = {
     b"HDT": _plain("heading_true", b"T"), b"HDM": _plain("heading_magnetic", b"M"),
     b"THS": _flagged("heading_true"), b"HDG": _hdg,
     b"RSA": _flagged("rudder_angle", "rudder_angle_port"), b"ROT": _flagged("rate_of_turn"),
-    b"VTG": _vtg, b"XDR": _xdr,
+    b"VTG": _vtg, b"XDR": transduced,
 }  # fmt: skip
 """Each sentence that is understood."""

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.ear import Ear
-from firmware_bridge.instruments import QUANTITIES, SAYS, TAKES, TRANSDUCERS, InstrumentDecoder, encode
+from firmware_bridge.instruments import QUANTITIES, SAYS, TAKES, InstrumentDecoder, encode
 from firmware_bridge.readings import Reading
 from firmware_bridge.sentence import seal
+from firmware_bridge.transducers import TRANSDUCERS
 
 KNOT = 1852 / 3600
 

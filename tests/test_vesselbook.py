@@ -4,9 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from agent.observations import Observation
 from agent.vesselbook import DISTRESS_EVERY_S, MOST, POSITION_EVERY_S, STATIC_EVERY_S, THIN, VesselBook
-from firmware_bridge.readings import Vessel
+from firmware_bridge.readings import Fix, Vessel
 from tests.test_reporter import Desk
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
@@ -105,3 +107,36 @@ def test_a_busy_port_costs_the_link_what_it_may() -> None:
     assert sum(map(len, bodies)) < 200 * 11 * 250
     assert max(map(len, bodies)) < 8192
     assert b'"kind":"vessel","mmsi":413000' in bodies[0].replace(b", ", b",").replace(b": ", b":")
+
+
+def test_each_vessel_is_told_with_its_closest_point_of_approach() -> None:
+    desk = Desk()
+    desk.due()
+    fix = Fix(mode="3d", lat=32.0, lon=118.0, speed_mps=5.0, course_deg=0.0, satellites=9, hdop=0.9)
+    meets = replace(SHIP, lat=32.0 + 1000 / 110_900, course_deg=180.0)
+    own = replace(SHIP, own=True, mmsi=413000099)
+    for value, source in ((meets, "ais"), (STATIC, "ais"), (own, "ais")):
+        desk.hear(value, source)
+    values = {(one["mmsi"], one["message"]): one for one in desk.due(5)["telemetry/ais"]["values"]}
+    assert all("cpa_m" not in one for one in values.values())  # nobody knows where we are
+    desk.now_s += 60
+    for value, source in ((fix, "gnss"), (meets, "ais"), (STATIC, "ais"), (own, "ais")):
+        desk.hear(value, source)
+    desk.now_s += 1
+    values = {(one["mmsi"], one["message"]): one for one in desk.due()["telemetry/ais"]["values"]}
+    told = values[SHIP.mmsi, 1]
+    assert (told["cpa_m"], told["cpa_s"], told["bearing_deg"]) == (0, 99, 0)
+    assert told["range_m"] == pytest.approx(990, abs=3)
+    assert all("cpa_m" not in one for key, one in values.items() if key != (SHIP.mmsi, 1))
+
+
+def test_a_surveyed_post_measures_from_where_it_was_surveyed() -> None:
+    desk = Desk(", lat: 32.0, lon: 118.0")
+    desk.due()
+    desk.hear(replace(SHIP, lat=32.009, course_deg=90.0), "ais")
+    (told,) = desk.due(5)["telemetry/ais"]["values"]
+    assert (told["cpa_m"], told["cpa_s"], told["bearing_deg"]) == (
+        pytest.approx(998, abs=3),
+        0,
+        pytest.approx(1, abs=1),
+    )
