@@ -30,7 +30,12 @@ class Session:
 
 
 def open_session(
-    path: Path, sha256: str, *, threads: int = 1, providers: Sequence[str] = DEFAULT_PROVIDERS
+    path: Path,
+    sha256: str,
+    *,
+    threads: int = 1,
+    spin: bool = False,
+    providers: Sequence[str] = DEFAULT_PROVIDERS,
 ) -> Session:
     """Loads ``path`` after checking its sha256. OSError where it is not there, ValueError where it can't be.
 
@@ -49,7 +54,7 @@ def open_session(
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
     options.log_severity_level = 3
     here = set(ort.get_available_providers())
     chosen = [one for one in providers if one in here] or list(DEFAULT_PROVIDERS)
