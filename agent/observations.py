@@ -13,13 +13,18 @@ from models.detection import Box
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenObject:
-    """One tracked object in one frame; ``zones`` are those that its foot point stands in."""
+    """One tracked object in one frame; ``zones`` are those that its foot point stands in.
+
+    ``label`` is what the track was taken for most. Not ``sure``: it is here because it was seen surely a
+    moment ago, and something like it is seen still, below the score that the camera wants.
+    """
 
     track: int
     label: str
     score: float
     box: Box
     zones: tuple[str, ...] = ()
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

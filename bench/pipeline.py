@@ -1,8 +1,8 @@
 """The camera's way, from the file to the outbox, beside bare onnxruntime with the same model.
 
 Clip: 1920 x 1080, 30 frames a second, H.264, 2 Mbit/s (`clip_1080p.mp4`, made by `bench.make_clip` of the
-demo's photographs). Gate off; tracker, zone rule, alert book and outbox on. Runs of both take turns, since what
-else runs on a machine changes; the CPU limit is (what the machine had left for us) / (our CPU time a frame).
+demo's photographs). Gate off; tracker, zone rule, alert book and outbox on. Runs of both take turns, since
+what else runs on a machine changes; the CPU limit is what the machine had left for us, over our CPU a frame.
 """
 
 import asyncio
@@ -60,9 +60,7 @@ class Meter:
         self._began = self._read()
 
     def run(self, frames: int, delays_ms: tuple[float, ...] = ()) -> Run:
-        wall_s, ours_s, idle_s = (
-            now - before for now, before in zip(self._read(), self._began, strict=True)
-        )
+        wall_s, ours_s, idle_s = (now - before for now, before in zip(self._read(), self._began, strict=True))
         cpu_s = ours_s / frames
         return Run(frames / wall_s, cpu_s * 1000, (ours_s + idle_s) / wall_s / cpu_s, delays_ms)
 

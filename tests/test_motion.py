@@ -1,19 +1,26 @@
 """The gate: what opens it, what does not, and that no event of a clip is lost behind it."""
 
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 import models
 from agent.vision.capture import frames
-from agent.vision.motion import LIVE_S, Gate, Motion
+from agent.vision.egomotion import egomotion
+from agent.vision.motion import HEIGHT, LIVE_S, STILL_EVERY_S, WIDTH, Gate, Motion, shrink
 from models.detection import Frame
 from simulators.scene import Scene
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
 ON = Motion.model_validate({"gate": True, "heartbeat": "5s"})
+
+
+def reason(gate: Gate, frame: Frame, now_s: float) -> str | None:
+    return gate.glance(frame, now_s).reason
 
 
 def texture(seed: int = 0) -> Frame:
@@ -27,7 +34,7 @@ def test_a_still_view_is_looked_at_by_the_heartbeat_alone() -> None:
     noise = np.random.default_rng(1)
     view = texture().astype(np.int16)
     reasons = [
-        gate.reason(np.clip(view + noise.integers(-6, 7, view.shape), 0, 255).astype(np.uint8), step / 5)
+        reason(gate, np.clip(view + noise.integers(-6, 7, view.shape), 0, 255).astype(np.uint8), step / 5)
         for step in range(101)
     ]
     assert [step for step, reason in enumerate(reasons) if reason] == [0, 25, 50, 75, 100]
@@ -37,48 +44,118 @@ def test_a_still_view_is_looked_at_by_the_heartbeat_alone() -> None:
 def test_a_small_thing_that_moves_opens_it() -> None:
     gate = Gate(ON)
     view = np.full((1080, 1920, 3), 90, np.uint8)
-    gate.reason(view, 0)
+    reason(gate, view, 0)
     swimmer = view.copy()
     swimmer[500:540, 900:920] = 200
-    assert gate.reason(swimmer, 0.2) == "motion"
+    assert reason(gate, swimmer, 0.2) == "motion"
 
 
 def test_who_stops_moving_is_not_forgotten() -> None:
     """He melts into the background; as long as the detector sees him, it is asked again."""
     gate = Gate(ON)
-    gate.reason(Scene(comes_s=5).picture(0), 0)
+    reason(gate, Scene(comes_s=5).picture(0), 0)
     reasons = []
     for step in range(1, 150):
         now_s = step / 5
-        reasons.append(gate.reason(Scene(comes_s=-10).picture(1), now_s))
+        reasons.append(reason(gate, Scene(comes_s=-10).picture(1), now_s))
         if reasons[-1]:
             gate.detected(now_s)
-    assert None not in reasons
     assert reasons[0] == "motion"
-    assert reasons[-1] == "track"
+    assert set(reasons[-30:]) == {"track", None}
+    looked = [step for step, why in enumerate(reasons) if why]
+    assert max(np.diff(looked)) / 5 < STILL_EVERY_S + 0.2
 
 
 def test_it_closes_when_nothing_is_seen_any_more() -> None:
     gate = Gate(ON)
     view = texture()
-    gate.reason(view, 0)
+    reason(gate, view, 0)
     gate.detected(0)
-    assert gate.reason(view, LIVE_S) == "track"
-    assert gate.reason(view, LIVE_S + 0.1) is None
+    assert reason(gate, view, LIVE_S) == "track"
+    assert reason(gate, view, LIVE_S + 0.1) is None
 
 
 def test_a_camera_that_moves_opens_it_each_time() -> None:
     gate = Gate(ON)
-    gate.reason(texture(), 0)
+    reason(gate, texture(), 0)
     view = texture()
-    assert {gate.reason(np.roll(view, 16 * step, axis=1), step / 5) for step in range(1, 20)} == {
+    assert {reason(gate, np.roll(view, 16 * step, axis=1), step / 5) for step in range(1, 20)} == {
         "camera_moves"
     }
 
 
+def turned(view: Frame, across: float, down: float, degrees: float = 0.0, zoom: float = 1.0) -> Frame:
+    """What a camera sees after it moved, so that the picture moves by shares of its size."""
+    rows, columns = view.shape[:2]
+    matrix = cv2.getRotationMatrix2D((columns / 2, rows / 2), degrees, zoom)
+    matrix[:, 2] += (across * columns, down * rows)
+    return np.asarray(cv2.warpAffine(view, matrix, (columns, rows), borderMode=cv2.BORDER_WRAP), np.uint8)
+
+
+@pytest.mark.parametrize("move", [(0.05, 0, 0, 1), (-0.02, 0.08, 0, 1), (0.04, 0, 3, 1), (0, 0.01, -3, 1.05)])
+def test_how_the_camera_moved_is_measured(move: tuple[float, float, float, float]) -> None:
+    view = texture()
+    found = egomotion(shrink(view), shrink(turned(view, *move)))
+    assert found is not None
+    assert found.far
+    rows, columns = view.shape[:2]
+    matrix = cv2.getRotationMatrix2D((columns / 2, rows / 2), move[2], move[3])
+    for x, y in ((0.2, 0.3), (0.5, 0.5), (0.8, 0.6)):
+        expected = matrix @ (x * columns, y * rows, 1) / (columns, rows) + move[:2]
+        assert found.point(x, y) == pytest.approx(tuple(expected), abs=0.006)
+    left, top, right, bottom = found.box((0.4, 0.4, 0.6, 0.6))
+    assert right - left == pytest.approx(0.2 * move[3], rel=0.03)
+    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx(found.point(0.5, 0.5), abs=1e-6)
+
+
+def test_a_camera_that_turns_slowly_is_noticed_in_time() -> None:
+    gate = Gate(Motion(camera_moves=True))
+    view = texture()
+    gate.glance(view, 0)
+    moved = [gate.glance(turned(view, 0.001 * step, 0), step / 10).egomotion for step in range(1, 21)]
+    seen = sum(one.across[2] for one in moved if one is not None)
+    assert seen == pytest.approx(0.02, abs=0.005)
+
+
+def test_the_light_is_not_the_camera() -> None:
+    gate = Gate(ON)
+    gate.glance(texture() // 2, 0)
+    glance = gate.glance(texture(), 0.2)
+    assert (glance.reason, glance.egomotion) == ("view_changes", None)
+
+
+def test_something_big_that_passes_is_not_the_camera() -> None:
+    view, lorry = texture(), texture(7)
+    before, now = view.copy(), view.copy()
+    before[60:300, 100:400] = lorry[60:300, 100:400]
+    now[60:300, 130:430] = lorry[60:300, 100:400]
+    assert egomotion(shrink(before), shrink(now)) is None
+
+
+@pytest.mark.parametrize("picture", [np.zeros((HEIGHT, WIDTH), np.uint8), shrink(texture())])
+def test_where_nothing_moves_or_nothing_is_seen_it_is_not_guessed(picture: Any) -> None:
+    assert egomotion(picture, picture) is None
+
+
+@pytest.mark.needs_shared
+@pytest.mark.skipif(not CLIPS.exists(), reason="the clips of ../shared are not here")
+@pytest.mark.parametrize(
+    ("clip", "least", "most"),
+    [("vtest.mp4", 0, 0), ("car-detection.mp4", 0, 0), ("boats_pan_synthetic.mp4", 30, 60)],
+)
+def test_real_cameras_that_move_and_that_do_not(clip: str, least: int, most: int) -> None:
+    gate = Gate(Motion(camera_moves=True))
+    moved = [
+        gate.glance(frame, second).egomotion
+        for number, second, frame in frames(str(CLIPS / clip))
+        if number % 5 == 0
+    ]
+    assert least <= sum(one is not None and one.far for one in moved) <= most
+
+
 def test_without_a_gate_every_frame_is_looked_at() -> None:
     gate = Gate(Motion())
-    assert all(gate.reason(texture(), step / 5) for step in range(10))
+    assert all(reason(gate, texture(), step / 5) for step in range(10))
 
 
 @pytest.mark.parametrize("heartbeat", ["0s", "2min", "-1s", "often"])
@@ -95,7 +172,7 @@ def test_no_frame_with_somebody_is_lost_behind_it() -> None:
     lost = 0
     for _, second, frame in frames(str(CLIPS / "person-bicycle-car_preview.mp4")):
         seen = detect(frame)
-        if gate.reason(frame, second) is None:
+        if reason(gate, frame, second) is None:
             lost += bool(seen)
         elif seen:
             gate.detected(second)

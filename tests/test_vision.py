@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from agent.observations import CameraState, Sighting
 from agent.vision.camera import Camera
 from agent.vision.capture import frames
+from agent.vision.egomotion import Egomotion
 from agent.vision.tracker import Tracker
 from agent.vision.zones import Zone, zones_of
 from models.detection import Box, Detection
@@ -52,7 +53,7 @@ def test_two_who_cross_keep_theirs() -> None:
     last = {}
     for step in range(40):
         last = {
-            one.track: one.detection.box[1]
+            one.track: one.box[1]
             for one in tracker.track([person(0.02 * step, 0.3), person(0.8 - 0.02 * step, 0.5)], step * 0.2)
         }
     assert last == {1: 0.3, 2: 0.5}
@@ -69,17 +70,54 @@ def test_who_is_gone_for_long_gets_another() -> None:
 
 
 def test_an_unsure_detection_continues_a_track() -> None:
-    assert numbers([[person(0.4, score=0.9)], [person(0.4, score=0.3)], [person(0.4, score=0.3)]]) == [
-        [],
-        [1],
-        [1],
-    ]
+    scores = (0.9, 0.9, 0.3, 0.3)
+    assert numbers([[person(0.4, score=score)] for score in scores]) == [[], [1], [1], [1]]
 
 
 def test_a_boat_does_not_continue_a_person() -> None:
     assert numbers([[person(0.4)], [person(0.4)], [person(0.4, label="boat")], [person(0.4, label="boat")]])[
         -1
     ] == [2]
+
+
+def test_what_is_only_unsure_any_more_is_told_so_and_ends() -> None:
+    """A pole at the place of somebody who left looks a little like a person, for ever."""
+    tracker = Tracker(0.4)
+    told = [tracker.track([person(0.4, score=0.9 if step < 5 else 0.2)], step * 0.2) for step in range(60)]
+    assert [one.sure for (one,) in told[1:10]] == [True] * 4 + [False] * 5
+    assert [len(frame) for frame in told[-35:]] == [0] * 35
+
+
+def test_a_car_that_is_sometimes_taken_for_a_truck_is_one_car() -> None:
+    labels = ["car", "car", "truck", "car", "bus", "car", "truck", "car"]
+    tracker = Tracker()
+    told = [
+        tracker.track([person(0.01 * step, label=label)], step * 0.2) for step, label in enumerate(labels)
+    ]
+    assert [(one.track, one.label) for (one,) in told[1:]] == [(1, "car")] * 7
+
+
+def test_who_walks_behind_something_keeps_his_number() -> None:
+    seen = [[person(0.025 * step)] if not 12 <= step < 20 else [] for step in range(30)]
+    assert numbers(seen)[-1] == [1]
+
+
+def test_a_box_around_somebody_who_is_tracked_is_nobody_else_at_once() -> None:
+    double = Detection("person", 0.6, (0.4, 0.3, 0.52, 0.5))
+    told = numbers([[person(0.4)], [person(0.4)], *[[person(0.4), double]] * 3, [person(0.4)]])
+    assert told[-2:] == [[1], [1]]
+
+
+def test_where_the_camera_turns_numbers_stay() -> None:
+    """A quarter of the picture from frame to frame, with two people who look the same to a tracker."""
+    moved = Egomotion((1, 0, -0.25), (0, 1, 0))
+    frames_ = [[person(0.45 + shift), person(0.7 + shift)] for shift in (0.0, 0.0, -0.25)]
+    still, turning = Tracker(), Tracker()
+    for step, seen in enumerate(frames_):
+        without = still.track(seen, step * 0.2)
+        told = turning.track(seen, step * 0.2, moved if step == 2 else None)
+    assert [one.track for one in told] == [1, 2]
+    assert [one.track for one in without] != [1, 2]
 
 
 @given(

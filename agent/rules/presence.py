@@ -53,7 +53,8 @@ class Presence:
             self.since, self.since_s = at, now_s
         self.seen, self.last_s = thing, now_s
         self.best = max(self.best, thing.score)
-        self.scores.append(thing.score)
+        if thing.sure:
+            self.scores.append(thing.score)
         if not self.trail or now_s - self.trail[-1][0] >= TRAIL_EVERY_S:
             self.trail.append((now_s, foot_of(thing.box)))
 
@@ -61,7 +62,7 @@ class Presence:
         """One more sighting, with it or without, which makes up ``new`` of the share: is it certain?"""
         self.hits = self.hits + 1 if seen else max(0, self.hits - 1)
         self.share += new * (seen - self.share)
-        score = sorted(self.scores)[len(self.scores) // 2]
+        score = sorted(self.scores)[len(self.scores) // 2] if self.scores else 0.0
         if self.sure and (score < DOUBTED_BELOW * min_score or self.share < SEEN_SHARE):
             self.sure, self.hits = False, 0
         elif not self.sure:

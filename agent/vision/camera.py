@@ -110,7 +110,8 @@ class Camera(BaseModel):
             await knock(url, self.open_timeout.total_seconds())
         detect, covers = await asyncio.to_thread(self._load)
         file = is_file(url)
-        gate, tracker, frame_it = Gate(self.motion), Tracker(), framing(self.rotate, self.crop, self.blackout)
+        gate, tracker = Gate(self.motion), Tracker(self.detector.score)
+        frame_it = framing(self.rotate, self.crop, self.blackout)
         every_frame = file and self.every_frame
         seat = Seat(SHARED, gate.glance, detect, 0 if every_frame else 1 / self.fps)
 
@@ -136,14 +137,23 @@ class Camera(BaseModel):
                     emit(await asyncio.to_thread(coverage.look, looked.taken.frame, looked.taken.at_s))
                 if looked is not None and looked.seen is not None:
                     taken = looked.taken
-                    seen = self._wanted(looked.seen)
-                    if seen:
+                    moved = looked.glance.egomotion
+                    tracked = tracker.track(self._wanted(looked.seen), taken.at_s, moved)
+                    if tracked:
                         gate.detected(taken.at_s)
-                    objects = self._objects(tracker.track(seen, taken.at_s))
+                    objects = self._objects(tracked)
                     look = Look(taken.frame, looked.seen) if covers else None
                     delay_s = round(time.monotonic() - taken.at_s, 4)
                     # A frame, its time, and what is tracked in it: whoever wants all three gets them here.
-                    emit(Sighting(frame=taken.number, objects=objects, delay_s=delay_s, look=look))
+                    emit(
+                        Sighting(
+                            frame=taken.number,
+                            objects=objects,
+                            delay_s=delay_s,
+                            camera_moves=moved is not None and moved.far,
+                            look=look,
+                        )
+                    )
                 pulse.count(looked)
                 if pulse.due():
                     emit(pulse.state())
@@ -176,17 +186,18 @@ class Camera(BaseModel):
         return self.coverage.model_copy(update={"moves": True}) if turns else self.coverage
 
     def _wanted(self, seen: tuple[Detection, ...]) -> tuple[Detection, ...]:
-        labels, score = self.detector.labels, self.detector.score
-        return tuple(one for one in seen if one.score >= score and (labels is None or one.label in labels))
+        labels = self.detector.labels
+        return tuple(one for one in seen if labels is None or one.label in labels)
 
     def _objects(self, tracked: list[Tracked]) -> tuple[SeenObject, ...]:
         return tuple(
             SeenObject(
                 track=one.track,
-                label=one.detection.label,
-                score=one.detection.score,
-                box=one.detection.box,
-                zones=zones_of(one.detection.box, self.zones),
+                label=one.label,
+                score=one.score,
+                box=one.box,
+                zones=zones_of(one.box, self.zones),
+                sure=one.sure,
             )
             for one in tracked
         )

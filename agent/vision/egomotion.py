@@ -15,11 +15,11 @@ CORNERS, LEAST_CORNERS = 80, 12
 AGREE = 0.5
 """Share of the corners that one movement has to explain…"""
 STAND_STILL = 0.3
-"""…and share that may stand still meanwhile: more, and it is things that move before a camera that does not."""
+"""…and share that may stand still meanwhile: more, and things move before a camera that does not."""
 SPREAD = 0.4
 """Share of the picture, both ways, over which those that agree have to be spread."""
-LEAST_PX = 1.0
-"""In a picture 320 wide; less is no matter."""
+LEAST_PX, FAR = 1.0, 0.01
+"""In a picture 320 wide, less is no matter; from that share of the picture on, zones are elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,12 @@ class Egomotion:
 
     across: tuple[float, float, float]
     down: tuple[float, float, float]
+
+    @property
+    def far(self) -> bool:
+        """Whether what was at a place in the picture is plainly no longer there."""
+        moves = ((self.point(x, y), (x, y)) for x in (0, 1) for y in (0, 1))
+        return max(max(abs(new[0] - old[0]), abs(new[1] - old[1])) for new, old in moves) >= FAR
 
     def point(self, x: float, y: float) -> tuple[float, float]:
         """Where what was at ``x, y`` is now."""

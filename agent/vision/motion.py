@@ -25,9 +25,11 @@ CHANGED = 15
 LEAST_PIXELS = 12
 """A person 40 pixels tall in 1080 lines is about 20 pixels of the small picture."""
 MAY_MOVE_SHARE, VIEW_CHANGES_SHARE = 0.1, 0.3
-"""Where more of the picture than this changes at once, it may be the camera, or else the light, that changes."""
+"""Where more of the picture than this changes at once, the camera may have moved, or else the light."""
 LEARNING = 0.05
 """How much of each frame goes into the background."""
+ANCHOR_S = 1.0
+"""So old a picture may be against which the camera's movement is measured."""
 LIVE_S = 4.0
 """A track is live for this long after the last detection: as long as the tracker keeps a lost one."""
 STILL_EVERY_S = 0.5
@@ -61,6 +63,8 @@ class Gate:
         self._motion = motion
         self._background: Any = None
         self._before: Any = None
+        self._anchor: Any = None
+        self._anchored_s = 0.0
         self._looked_s = self._detected_s = float("-inf")
 
     def glance(self, frame: Frame, now_s: float) -> Glance:
@@ -69,9 +73,7 @@ class Gate:
             return Glance("no_gate")
         small = shrink(frame)
         share, pixels = self._changed(small)
-        moved = None
-        if self._before is not None and (self._motion.camera_moves or share > MAY_MOVE_SHARE):
-            moved = egomotion(self._before, small)
+        moved = self._moved(small, share, now_s)
         if moved is not None or share > VIEW_CHANGES_SHARE:
             self._background = small.astype("float32")  # the old one says nothing about the new view
         self._before = small
@@ -83,6 +85,15 @@ class Gate:
     def detected(self, now_s: float) -> None:
         """The detector saw something that is tracked in the frame of ``now_s``."""
         self._detected_s = now_s
+
+    def _moved(self, small: "NDArray[Any]", share: float, now_s: float) -> Egomotion | None:
+        """How the camera moved since it last did; held against one picture until it shows, however slow."""
+        moved = None
+        if self._anchor is not None and (self._motion.camera_moves or share > MAY_MOVE_SHARE):
+            moved = egomotion(self._anchor, small)
+        if moved is not None or now_s - self._anchored_s > ANCHOR_S or self._anchor is None:
+            self._anchor, self._anchored_s = small, now_s
+        return moved
 
     def _reason(self, share: float, pixels: int, moved: Egomotion | None, now_s: float) -> Reason | None:
         if moved is not None:
@@ -120,4 +131,5 @@ def shrink(frame: Frame) -> "NDArray[Any]":
     if frame.shape[0] > 2 * HEIGHT and frame.shape[1] > 2 * WIDTH:
         picture = cv2.resize(picture, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_NEAREST)
     small = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-    return cv2.blur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), (3, 3))
+    grey: NDArray[Any] = cv2.blur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), (3, 3))
+    return grey

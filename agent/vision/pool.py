@@ -21,6 +21,7 @@ from models.card import Card
 from models.detection import Detect, Detection, Frame
 
 NEVER = float("inf")
+NO_GLANCE = Glance(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Looked:
     """What became of a frame; ``seen`` is all that the detector found, None where it was spared."""
 
     taken: Taken
-    glance: Glance | None = None
+    glance: Glance = NO_GLANCE
     seen: tuple[Detection, ...] | None = None
     took_s: float = 0.0
     """How long the detector took."""

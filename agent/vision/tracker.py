@@ -1,124 +1,205 @@
 """Gives detections lasting numbers: ByteTrack's association on motion and overlap, nothing of how one looks.
 
-Sure detections are matched first, unsure ones may only continue a track. Each track moves on by a constant
-velocity, smoothed. Source: Zhang et al., ByteTrack (2022); the field's packages cost 430 MB and more.
+Sure detections are matched first; unsure ones may only continue a track, for a while. Each track moves on by
+a Kalman filter of constant velocity, and with the picture where the camera moves. Source: Zhang et al.,
+ByteTrack (2022). The field's packages cost 430 MB and more; ``bench.tracking`` holds this against one.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TYPE_CHECKING
 
+from agent.vision.egomotion import Egomotion
 from models.detection import Box, Detection
 
-SURE = 0.5
-"""Detections with this score or more are matched first."""
-LEAST_OVERLAP = 0.1
-NEAR = 1.2
-"""Without overlap, boxes whose centres are this many of their heights or less apart may still match."""
-CONFIRMED_AFTER = 2
-"""A track is reported from its n-th detection on: one flicker is nobody."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CONTINUES = 0.1
+"""A detection with this score may continue a track."""
+VEHICLES = frozenset({"car", "truck", "bus", "van"})
+"""Detectors take these for each other; a track is what it was taken for most."""
+OVERLAP, UNSURE_OVERLAP = 0.2, 0.4
+BUFFER, NEAR = 0.4, 0.1
+NEAR_S = 1.0
+"""What is small, fast or seldom looked at may match without overlap: boxes grown by `BUFFER` on each side, of
+what was seen so lately."""
+CONFIRMED_AFTER, TENTATIVE_S = 2, 1.0
+"""A track is reported from its n-th detection on, if the second came soon: one flicker is nobody."""
+CROWDED, CROWDED_AFTER = 0.35, 5
+"""A detection that overlaps a tracked one by so much may be the same seen twice, and needs more."""
 LOST_AFTER_S = 4.0
-SMOOTHING = 0.5
+"""After this long without a sure detection a track is no more: what is left may be a pole."""
+COAST_S = 2.5
+"""What is out of sight slows down with this time constant."""
+NOISE, UNSURE_NOISE, PUSH, FIRST_SPEED = 0.05, 0.2, 2.0, 3.0
+"""In sizes of the object: of a measured edge; of acceleration (a second squared); of speed at first sight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """A detection with the number of its track."""
+    """An object in this frame; ``label`` is what its track was taken for most."""
 
     track: int
-    detection: Detection
+    label: str
+    score: float
+    box: Box
+    sure: bool
 
 
 @dataclass(slots=True)
 class _Track:
     number: int
-    detection: Detection
     seen_s: float
+    sure_s: float
+    state: list[float]  # centre x, y, width, height
+    speed: list[float] = field(default_factory=lambda: [0.0] * 4)
+    spread: tuple[float, float, float] = (NOISE**2, 0.0, FIRST_SPEED**2)  # of place, both, speed; in sizes
+    votes: dict[str, float] = field(default_factory=dict)
     hits: int = 1
-    velocity: tuple[float, float, float, float] = field(default=(0.0, 0.0, 0.0, 0.0))
+    needs: int = CONFIRMED_AFTER
 
-    def expected(self, now_s: float) -> Box:
-        """Where the box should be now; what is unseen for long is expected to have slowed down."""
-        ahead_s = min(now_s - self.seen_s, 1.0)
-        left, top, right, bottom = (
-            edge + speed * ahead_s for edge, speed in zip(self.detection.box, self.velocity, strict=True)
-        )
-        return left, top, right, bottom
+    @property
+    def label(self) -> str:
+        return max(self.votes, key=lambda label: self.votes[label])
 
-    def follow(self, detection: Detection, now_s: float) -> None:
+    def ahead(self, now_s: float) -> list[float]:
+        """Where it should be now: centre x, y, width, height."""
+        coast_s = COAST_S * -math.expm1((self.seen_s - now_s) / COAST_S)
+        x, y, wide, tall = (at + speed * coast_s for at, speed in zip(self.state, self.speed, strict=True))
+        return [x, y, max(wide, self.state[2] / 2), max(tall, self.state[3] / 2)]
+
+    def follow(self, detection: Detection, now_s: float, sure: bool) -> None:
+        noise = NOISE if sure else UNSURE_NOISE
         passed_s = max(now_s - self.seen_s, 1e-3)
-        measured = (new - old for new, old in zip(detection.box, self.detection.box, strict=True))
-        left, top, right, bottom = (
-            SMOOTHING * speed + (1 - SMOOTHING) * moved / passed_s
-            for speed, moved in zip(self.velocity, measured, strict=True)
-        )
-        self.velocity = (left, top, right, bottom)
-        self.detection = detection
+        place, both, fast = self.spread
+        place += passed_s * (2 * both + passed_s * fast) + PUSH**2 * passed_s**4 / 4
+        both += passed_s * fast + PUSH**2 * passed_s**3 / 2
+        fast += PUSH**2 * passed_s**2
+        gain, speed_gain = place / (place + noise**2), both / (place + noise**2)
+        self.spread = (place * (1 - gain), both * (1 - gain), fast - speed_gain * both)
+        for index, (expected, seen) in enumerate(
+            zip(self.ahead(now_s), _centred(detection.box), strict=True)
+        ):
+            self.state[index] = expected + gain * (seen - expected)
+            self.speed[index] += speed_gain * (seen - expected)
         self.seen_s = now_s
-        self.hits += 1
+        if sure:
+            self.sure_s = now_s
+            self.hits += 1
+        self.votes[detection.label] = self.votes.get(detection.label, 0.0) + detection.score
+
+    def move(self, egomotion: Egomotion) -> None:
+        self.state = _centred(egomotion.box(_edges(self.state)))
 
 
 class Tracker:
-    """``track`` it each frame's detections in order."""
+    """``track`` it all detections of each frame in order; ``score`` is what begins a track."""
 
-    def __init__(self) -> None:
+    def __init__(self, score: float = 0.4) -> None:
+        self._score = score
         self._tracks: list[_Track] = []
         self._numbers = count(1)
 
-    def track(self, detections: Sequence[Detection], now_s: float) -> list[Tracked]:
+    def track(
+        self, detections: Sequence[Detection], now_s: float, egomotion: Egomotion | None = None
+    ) -> list[Tracked]:
         """The confirmed objects of this frame; ``now_s`` is the frame's monotonic time."""
-        free = [track for track in self._tracks if now_s - track.seen_s <= LOST_AFTER_S]
-        self._tracks = list(free)
-        told: list[Tracked] = []
-        for sure in (True, False):
-            group = [one for one in detections if (one.score >= SURE) is sure]
-            for detection, track in _match(group, free, now_s):
-                if track is not None:
-                    track.follow(detection, now_s)
-                    free.remove(track)
-                else:
-                    track = _Track(next(self._numbers), detection, now_s)  # noqa: PLW2901  a new one
-                    self._tracks.append(track)
-                if track.hits >= CONFIRMED_AFTER:
-                    told.append(Tracked(track.number, detection))
-        return told
+        self._tracks = [track for track in self._tracks if now_s - track.sure_s <= _kept_s(track)]
+        if egomotion is not None:
+            for track in self._tracks:
+                track.move(egomotion)
+        sure = [one for one in detections if one.score >= self._score]
+        unsure = [one for one in detections if CONTINUES <= one.score < self._score]
+        free = list(self._tracks)
+        pairs = _match(sure, free, now_s, OVERLAP)
+        pairs += _match(unsure, free, now_s, UNSURE_OVERLAP)
+        free = [track for track in free if now_s - track.seen_s <= NEAR_S]
+        pairs += _match(sure, free, now_s, NEAR, BUFFER)
+        for detection, track in pairs:
+            track.follow(detection, now_s, detection.score >= self._score)
+        for detection in sure:
+            track = _Track(next(self._numbers), now_s, now_s, _centred(detection.box))
+            track.votes[detection.label] = detection.score
+            track.needs = CROWDED_AFTER if _crowds(detection, pairs) else CONFIRMED_AFTER
+            self._tracks.append(track)
+        return [
+            Tracked(track.number, track.label, detection.score, detection.box, detection.score >= self._score)
+            for detection, track in pairs
+            if track.hits >= track.needs
+        ]
+
+
+def _crowds(detection: Detection, pairs: Sequence[tuple[Detection, _Track]]) -> bool:
+    import numpy as np
+
+    there = [other.box for other, _ in pairs if _alike(detection.label, (other.label,))]
+    if not there:
+        return False
+    boxes = np.array([_centred(box) for box in there])
+    return bool(_overlaps(np.array([_centred(detection.box)]), boxes, 0.0).max() >= CROWDED)
+
+
+def _kept_s(track: _Track) -> float:
+    return LOST_AFTER_S if track.hits >= track.needs else TENTATIVE_S
 
 
 def _match(
-    detections: Sequence[Detection], tracks: Sequence[_Track], now_s: float
-) -> list[tuple[Detection, _Track | None]]:
-    """Each detection with the track that it continues, best pairs first; None where it continues none."""
-    pairs = sorted(
-        (
-            (-likeness, row, column)
-            for row, detection in enumerate(detections)
-            for column, track in enumerate(tracks)
-            if track.detection.label == detection.label
-            and (likeness := _likeness(track.expected(now_s), detection.box)) > 0
-        ),
+    detections: list[Detection], tracks: list[_Track], now_s: float, least: float, buffer: float = 0.0
+) -> list[tuple[Detection, _Track]]:
+    """Pairs, best first; what is matched leaves both lists."""
+    import numpy as np
+
+    if not detections or not tracks:
+        return []
+    likeness = _overlaps(
+        np.array([_centred(one.box) for one in detections]),
+        np.array([track.ahead(now_s) for track in tracks]),
+        buffer,
     )
-    rows: dict[int, _Track] = {}
-    taken: set[int] = set()
-    for _, row, column in pairs:
-        if row not in rows and column not in taken:
-            rows[row] = tracks[column]
-            taken.add(column)
-    return [(detection, rows.get(row)) for row, detection in enumerate(detections)]
+    likeness *= np.array([[_alike(one.label, track.votes) for track in tracks] for one in detections])
+    rows, columns = np.nonzero(likeness >= least)
+    order = np.argsort(-likeness[rows, columns], kind="stable")
+    taken: dict[int, int] = {}
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if row not in taken and column not in taken.values():
+            taken[row] = column
+    pairs = [(detections[row], tracks[column]) for row, column in taken.items()]
+    for row in sorted(taken, reverse=True):
+        del detections[row]
+    for column in sorted(taken.values(), reverse=True):
+        del tracks[column]
+    return pairs
 
 
-def _likeness(one: Box, other: Box) -> float:
-    """1 for the same box down to 0 for no match: overlap, or for small and fast things nearness."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    if min(areas) <= 0 or not 0.25 <= areas[0] / areas[1] <= 4:
-        return 0.0
-    if width > 0 and height > 0:
-        overlap = width * height / (sum(areas) - width * height)
-        if overlap >= LEAST_OVERLAP:
-            return overlap
-    tall = max(one[3] - one[1], other[3] - other[1])
-    across = (one[0] + one[2] - other[0] - other[2]) / 2
-    down = (one[1] + one[3] - other[1] - other[3]) / 2
-    distance = (across**2 + down**2) ** 0.5 / tall
-    return LEAST_OVERLAP * (1 - distance / NEAR) if distance < NEAR else 0.0
+def _overlaps(
+    ours: "NDArray[np.float64]", theirs: "NDArray[np.float64]", buffer: float
+) -> "NDArray[np.float64]":
+    """Intersection over union of each with each; boxes as centre and size, grown by ``buffer`` a side."""
+    import numpy as np
+
+    one, other = ours[:, None], theirs[None]
+    half_one, half_other = one[..., 2:] * (0.5 + buffer), other[..., 2:] * (0.5 + buffer)
+    shared = np.minimum(one[..., :2] + half_one, other[..., :2] + half_other) - np.maximum(
+        one[..., :2] - half_one, other[..., :2] - half_other
+    )
+    both = shared.clip(0).prod(-1)
+    result: NDArray[np.float64] = both / (4 * (half_one.prod(-1) + half_other.prod(-1)) - both + 1e-12)
+    return result
+
+
+def _alike(label: str, votes: Iterable[str]) -> bool:
+    return label in votes or (label in VEHICLES and not VEHICLES.isdisjoint(votes))
+
+
+def _centred(box: Box) -> list[float]:
+    left, top, right, bottom = box
+    return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+
+
+def _edges(state: Sequence[float]) -> Box:
+    x, y, wide, tall = state
+    return x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2

@@ -1,0 +1,247 @@
+"""How well numbers last: our tracker, and a reference on the same detections if there is one.
+
+    python -m bench.tracking [PYTHON]
+
+PYTHON is one that has the package ``trackers`` (Apache-2.0, 660 MB installed; never a dependency). Scenes
+with exact tracks: people who cross, hide each other and are missed now and then, at several rates; and the
+boat clips of ../shared, seen by the default detector. Switches and breaks as CLEAR MOT counts them.
+"""
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from agent.vision.motion import Gate, Motion
+from agent.vision.tracker import Tracker
+from models.detection import Box, Detection
+
+CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
+Truth: TypeAlias = dict[int, Box]
+
+
+@dataclass
+class Scene:
+    """Frames in order: monotonic time, what is there, what a detector says, how the camera moved."""
+
+    name: str
+    fps: float
+    score: float = 0.4
+    frames: list[tuple[float, Truth, list[Detection], Any]] = field(default_factory=list)
+
+
+def people(seed: int, fps: float, count: int = 8, seconds: float = 40.0, pan: float = 0.0) -> Scene:
+    """People who walk through each other's way in a picture 16:9; ``pan``: picture widths a second."""
+    from agent.vision.egomotion import Egomotion
+
+    chance = random.Random(seed)
+    walkers = []
+    for _ in range(count):
+        y, speed = chance.uniform(0.35, 0.95), chance.choice([-1, 1]) * chance.uniform(0.02, 0.12)
+        began, tall = chance.uniform(-20, 25), 0.1 + 0.35 * y
+        walkers.append((y, speed, began, tall, chance.uniform(0.28, 0.4), chance.uniform(0.5, 0.8)))
+    scene = Scene(f"{count} people, {fps:g} fps" + (", panning" if pan else ""), fps)
+    for step in range(int(seconds * fps)):
+        at_s = step / fps
+        truth: Truth = {}
+        seen: list[Detection] = []
+        shift = pan * at_s
+        for number, (y, speed, began, tall, thick, sure) in enumerate(
+            sorted(walkers, reverse=True)
+        ):  # nearest first
+            x = (0.0 if speed > 0 else 1.0) + speed * (at_s - began) + pan * 20 - shift
+            wide = tall * thick * 9 / 16
+            box = (x - wide / 2, y - tall, x + wide / 2, y)
+            if not 0.02 < x < 0.98 or at_s < began:
+                continue
+            truth[number] = box
+            hidden = max((_covered(box, other) for other in truth.values() if other is not box), default=0.0)
+            score = chance.gauss(sure, 0.12) - 0.6 * hidden
+            if hidden > 0.75 or score < 0.1 or chance.random() < 0.03:
+                continue
+            jitter = [chance.gauss(0, 0.04) for _ in range(4)]
+            noisy = (
+                box[0] + jitter[0] * wide,
+                box[1] + jitter[1] * tall / 2,
+                box[2] + jitter[2] * wide,
+                box[3] + jitter[3] * tall / 2,
+            )
+            seen.append(Detection("person", min(score, 0.99), noisy))
+        if chance.random() < 0.05:
+            x, y = chance.random() * 0.9, chance.random() * 0.7
+            seen.append(Detection("person", chance.uniform(0.1, 0.6), (x, y, x + 0.05, y + 0.2)))
+        moved = Egomotion((1, 0, -pan / fps), (0, 1, 0)) if pan and step else None
+        scene.frames.append((at_s, truth, seen, moved))
+    return scene
+
+
+def _covered(box: Box, other: Box) -> float:
+    """Share of ``box`` that lies behind ``other``."""
+    wide = min(box[2], other[2]) - max(box[0], other[0])
+    tall = min(box[3], other[3]) - max(box[1], other[1])
+    return max(0.0, wide) * max(0.0, tall) / ((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def clip(path: Path, step: int) -> Scene:
+    """Boats, each ``step``-th frame of a clip with its exact tracks beside it."""
+    import models
+    from agent.vision.capture import frames
+
+    detect = models.find("default").at(0.1).load()
+    gate = Gate(Motion(camera_moves=True))
+    truth: dict[int, Truth] = {}
+    sizes: tuple[int, int] = (1280, 720)
+    for line in path.with_suffix(".gt.txt").read_text().split():
+        number, who, left, top, wide, tall = (float(one) for one in line.split(",")[:6])
+        box = (left / sizes[0], top / sizes[1], (left + wide) / sizes[0], (top + tall) / sizes[1])
+        truth.setdefault(int(number) - 1, {})[int(who)] = box
+    scene = Scene(f"{path.stem}, {25 / step:g} fps", 25 / step)
+    for number, at_s, frame in frames(str(path)):
+        if number % step == 0:
+            boats = [one for one in detect(frame) if one.label == "boat"]
+            moved = gate.glance(frame, at_s).egomotion
+            scene.frames.append((at_s, truth.get(number, {}), boats, moved))
+    return scene
+
+
+def ours(scene: Scene, egomotion: bool = True) -> list[dict[int, Box]]:
+    """Number and box of what our tracker tells, frame by frame."""
+    tracker = Tracker(scene.score)
+    return [
+        {one.track: one.box for one in tracker.track(seen, 1000 + at_s, moved if egomotion else None)}
+        for at_s, _, seen, moved in scene.frames
+    ]
+
+
+REFERENCE = """
+import json, sys
+import numpy as np, supervision as sv, trackers
+kind = sys.argv[1]
+for line in sys.stdin:
+    scene = json.loads(line)
+    tracker = getattr(trackers, kind)(frame_rate=scene["fps"])
+    out = []
+    for boxes in scene["frames"]:
+        rows = np.array(boxes, np.float32).reshape(-1, 5)
+        none = np.zeros(len(rows), int)
+        found = tracker.update(sv.Detections(xyxy=rows[:, :4], confidence=rows[:, 4], class_id=none))
+        ids = found.tracker_id if found.tracker_id is not None else np.full(len(found), -1)
+        out.append([[int(i), *map(float, b)] for i, b in zip(ids, found.xyxy) if i >= 0])
+    print(json.dumps(out), flush=True)
+"""
+
+
+def reference(python: str, kind: str) -> Callable[[list[Scene]], list[list[dict[int, Box]]]]:
+    """The package's tracker with its own example settings, in pixels of 1280 x 720."""
+
+    def run(scenes: list[Scene]) -> list[list[dict[int, Box]]]:
+        lines = [
+            json.dumps(
+                {
+                    "fps": scene.fps,
+                    "frames": [
+                        [
+                            [
+                                one.box[0] * 1280,
+                                one.box[1] * 720,
+                                one.box[2] * 1280,
+                                one.box[3] * 720,
+                                one.score,
+                            ]
+                            for one in seen
+                        ]
+                        for _, _, seen, _ in scene.frames
+                    ],
+                }
+            )
+            for scene in scenes
+        ]
+        done = subprocess.run(
+            [python, "-c", REFERENCE, kind],
+            input="\n".join(lines),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [
+            [
+                {one[0]: (one[1] / 1280, one[2] / 720, one[3] / 1280, one[4] / 720) for one in frame}
+                for frame in json.loads(line)
+            ]
+            for line in done.stdout.splitlines()
+        ]
+
+    return run
+
+
+def count(scene: Scene, told: Iterable[dict[int, Box]]) -> dict[str, float]:
+    """Switches, breaks, share of the truth that was tracked, and what was told that is not there."""
+    last: dict[int, int] = {}
+    tracked: dict[int, bool] = {}
+    switches = breaks = hit = false = 0
+    for (_, truth, _, _), boxes in zip(scene.frames, told, strict=True):
+        pairs = sorted(
+            (
+                (-(1.0 if last.get(who) == number else 0.0) - overlap, who, number)
+                for who, box in truth.items()
+                for number, other in boxes.items()
+                if (overlap := _iou(box, other)) >= 0.5
+            ),
+        )
+        matched: dict[int, int] = {}
+        for _, who, number in pairs:
+            if who not in matched and number not in matched.values():
+                matched[who] = number
+        for who in truth:
+            if who in matched:
+                switches += who in last and last[who] != matched[who]
+                breaks += who in tracked and not tracked[who]
+                last[who] = matched[who]
+                tracked[who] = True
+            elif who in tracked:
+                tracked[who] = False
+        hit += len(matched)
+        false += len(boxes) - len(matched)
+    whole = sum(len(truth) for _, truth, _, _ in scene.frames)
+    return {"switches": switches, "breaks": breaks, "recall": round(hit / whole, 3), "false": false}
+
+
+def _iou(one: Box, other: Box) -> float:
+    both = _covered(one, other) * (one[2] - one[0]) * (one[3] - one[1])
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return both / (areas - both) if areas > both else 0.0
+
+
+def scenes() -> list[Scene]:
+    """All that there are here."""
+    made = [people(seed, fps) for fps in (2.0, 5.0, 10.0, 25.0) for seed in range(4)]
+    made += [people(seed, 5.0, pan=0.08) for seed in range(4)]
+    made += [people(seed, 10.0, count=30) for seed in range(2)]
+    return made + [clip(path, step) for path in sorted(CLIPS.glob("*_synthetic.mp4")) for step in (1, 5)]
+
+
+def main(python: str | None) -> dict[str, Any]:
+    """Sums by scene name and tracker."""
+    todo = scenes()
+    told = {"ours": [ours(scene) for scene in todo]}
+    told["ours, camera not followed"] = [ours(scene, egomotion=False) for scene in todo]
+    for kind in ("ByteTrackTracker", "OCSORTTracker", "SORTTracker") if python else ():
+        told[kind] = reference(str(python), kind)(todo)
+    table: dict[str, Any] = {}
+    for kind, runs in told.items():
+        for scene, run in zip(todo, runs, strict=True):
+            row = table.setdefault(scene.name, {}).setdefault(kind, {})
+            for key, value in count(scene, run).items():
+                row[key] = round(row.get(key, 0) + value, 3)
+    return table
+
+
+if __name__ == "__main__":
+    for name, rows in main(sys.argv[1] if sys.argv[1:] else None).items():
+        print(name)
+        for kind, row in rows.items():
+            print(f"  {kind:28}", "  ".join(f"{key} {value:g}" for key, value in row.items()))
