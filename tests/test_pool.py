@@ -130,6 +130,19 @@ def test_a_budget_holds_and_is_used() -> None:
     assert asyncio.run(scene()) >= 10 * 0.02
 
 
+def test_frames_long_before_their_turn_are_not_wanted() -> None:
+    async def scene() -> None:
+        with seat(Pool(1), lambda frame: (), every_s=1.0) as one:
+            assert one.wants(0.03)
+            for number in (1, 2):
+                one.offer(numbered(number))
+                assert await all_of(one, 1) == [number]
+            assert not one.wants(0.03)
+            assert one.wants(0.6)
+
+    asyncio.run(scene())
+
+
 def test_a_frame_that_is_spared_comes_back_unseen() -> None:
     async def scene() -> None:
         def detect(frame: Frame) -> tuple[Detection, ...]:

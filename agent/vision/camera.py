@@ -121,6 +121,7 @@ class Camera(BaseModel):
         drain = Drain(
             url,
             take,
+            seat.wants,
             seat.wake,
             open_s=self.open_timeout.total_seconds(),
             read_s=self.read_timeout.total_seconds(),

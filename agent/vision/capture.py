@@ -53,15 +53,17 @@ def is_file(url: str) -> bool:
 
 
 class Drain:
-    """Reads frames as fast as they come and gives each to ``take`` (number, time, frame), in its thread.
+    """Reads frames as fast as they come and gives them to ``take`` (number, time, frame), in its thread.
 
-    ``news`` is called at the end; then look at `ended` and `error`.
+    A frame that ``wants`` (seconds to the next one) does not want is decoded, as those after it need it, but
+    not converted. ``news`` is called at the end; then look at `ended` and `error`.
     """
 
     def __init__(
         self,
         url: str,
         take: Callable[[int, float, Frame], None],
+        wants: Callable[[float], bool],
         news: Callable[[], None],
         *,
         open_s: float,
@@ -69,7 +71,7 @@ class Drain:
         loop: bool = False,
         paced: bool = True,
     ) -> None:
-        self._url, self._take, self._news = url, take, news
+        self._url, self._take, self._wants, self._news = url, take, wants, news
         self._open_s, self._read_s = open_s, read_s
         self._loop, self._paced = loop, paced
         self._stopped = threading.Event()
@@ -125,8 +127,8 @@ class Drain:
         try:
             while not self._stopped.is_set():
                 asked_s = time.monotonic()
-                good, frame = capture.read()
-                self.heard_s = time.monotonic()
+                good = capture.grab()
+                gap_s, self.heard_s = time.monotonic() - self.heard_s, time.monotonic()
                 if not good:
                     if live:
                         raise OSError(self._why(frames, self.heard_s - asked_s))
@@ -135,9 +137,12 @@ class Drain:
                     return
                 frames += 1
                 self.frames += 1
-                self.height, self.width = frame.shape[:2]
                 at_s = clock.at_s(self.heard_s, capture.get(_POS_MSEC) / 1000) if live else self.heard_s
-                self._take(self.frames, at_s, frame)
+                if self._wants(gap_s):
+                    good, frame = capture.retrieve()
+                    if good:
+                        self.height, self.width = frame.shape[:2]
+                        self._take(self.frames, at_s, frame)
                 due_s += every_s
                 if every_s and (ahead_s := due_s - time.monotonic()) > 0:
                     self._stopped.wait(ahead_s)

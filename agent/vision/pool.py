@@ -83,6 +83,10 @@ class Seat:
             self.slot = taken
             self._pool.work.notify()
 
+    def wants(self, gap_s: float) -> bool:
+        """Whether a frame that comes now may be looked at before the next one comes, ``gap_s`` from now."""
+        return time.monotonic() + 2 * gap_s >= self.due_s
+
     async def next(self, within_s: float) -> Looked | None:
         """The next frame in order, once it was looked at; None where there is none in time, or on `wake`."""
         self._fresh.clear()

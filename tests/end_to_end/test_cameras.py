@@ -221,7 +221,7 @@ def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def hang(path: Path) -> None:
-    drain = Drain(str(path), lambda *_: None, lambda: None, open_s=0.1, read_s=0.1)
+    drain = Drain(str(path), lambda *_: None, lambda _: True, lambda: None, open_s=0.1, read_s=0.1)
     with drain:
         pass
 
