@@ -164,8 +164,8 @@ class _Talk:
         if finder is not None and heard:
             if finder.tried < len(finder.rates):
                 return
-            rates = ", ".join(map(str, sorted(finder.rates)))
-            raise TimeoutError(f"{self._line.port}: nothing valid at any speed ({rates}){self._what_comes()}")
+            rates = f"from {min(finder.rates)} to {max(finder.rates)} baud"
+            raise TimeoutError(f"{self._line.port}: nothing valid at any speed {rates}{self._what_comes()}")
         if limit_s := self._patience.lost(now_s):
             speed = f" at {self._port.speed} baud" if self._port.speed and heard else ""
             what = self._what_comes() if self._port.heard_s > self._patience.since_s else ""

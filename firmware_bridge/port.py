@@ -7,6 +7,7 @@ adapter that hangs makes either wait for many seconds.
 import asyncio
 import errno
 import fcntl
+import grp
 import os
 import stat
 import termios
@@ -132,10 +133,17 @@ def _speed(path: str) -> int:
         os.close(fd)
 
 
+def _group(path: str) -> str:
+    """Who may open it; dialout almost everywhere."""
+    with suppress(OSError, KeyError):
+        return grp.getgrgid(Path(path).stat().st_gid).gr_name
+    return "dialout"
+
+
 def _reason(path: str, baud: int | None, error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number in (errno.EACCES, errno.EPERM):
-        return f"{path}: no right to open it; add this user to the group dialout"
+        return f"{path}: no right to open it; add this user to the group {_group(path)}"
     if number in (errno.EAGAIN, errno.EBUSY, errno.EWOULDBLOCK):
         holders = ", ".join(held_by(path)) or "another program"
         return f"{path} is taken by {holders}"

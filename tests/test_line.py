@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agent.health import UNREADABLE, Health
 from agent.observations import Observation
 from agent.supervisor import supervise
 from bench.noisy_lines import DAMAGE, KEPT, measure
@@ -291,10 +292,43 @@ class TestSpeed:
                     wire.write(b"\x80\x81\x92" * 300)
                     await asyncio.sleep(0.02)
                 with pytest.raises(
-                    TimeoutError, match=r"any speed \(4800, .*921600\); what comes is no nmea$"
+                    TimeoutError, match=r"any speed from 4800 to 921600 baud; what comes is no nmea$"
                 ):
                     await task
             assert [type(value) for value in said] == [LineState]
+
+        play(scene)
+
+    def test_a_wrong_one_is_said_in_health_as_long_as_it_lasts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("firmware_bridge.line.STATE_EVERY_S", 0.2)
+
+        async def scene() -> None:
+            health, now = Health(), asyncio.get_running_loop().time
+            reasons: set[str] = set()
+            with Wire(tmp_path / "gnss", 4800) as wire:
+                line = Nmea(port=str(wire.path), baud=9600, silent_after_s=1)
+                task = asyncio.ensure_future(
+                    supervise(
+                        "gnss",
+                        lambda: line.run(lambda value: health.hear(Observation("gnss", AT, now(), value))),
+                        lambda running: health.tell("gnss", running, now()),
+                        longest_wait_s=line.longest_wait_s,
+                    )
+                )
+                began_s = now()
+                while now() < began_s + 3:
+                    if wire.heard():
+                        wire.write(EPOCHS)
+                    if now() > began_s + 0.6:
+                        reasons.add(" ".join(health.reasons(now())))
+                    await asyncio.sleep(0.03)
+                await end(task)
+            assert reasons == {
+                f"gnss: {UNREADABLE}",
+                f"gnss: {wire.path}: nothing valid for 1 s at 9600 baud; what comes is no nmea",
+            }
 
         play(scene)
 
