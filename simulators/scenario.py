@@ -4,6 +4,7 @@ The agent is the real one, on ptys, a real stream and a real broker; only the fa
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -23,6 +24,7 @@ from simulators.devices import Board, Boat, DroneRadio, Receiver
 from simulators.drone import Radio
 from simulators.receiver import FAULTS
 from simulators.scene import Scene, stream
+from simulators.trouble import LINE_FAULTS
 from simulators.wire import Wire
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -44,6 +46,9 @@ class Step(Part):
 
     at: Duration
     unplug: Literal["gnss", "board", "radio", "ais", "camera"] | None = None
+    garble: Literal["gnss", "board", "radio", "ais"] | None = None
+    by: str = "noise"
+    """One of `simulators.trouble.LINE_FAULTS`, or ``mute``: open, but dead, as after a reset of the bus."""
     press: str | None = None
     out_of_reach: Literal["drone"] | None = None
     receiver: str | None = None
@@ -52,9 +57,11 @@ class Step(Part):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        things = (self.unplug, self.press, self.out_of_reach, self.receiver)
+        things = (self.unplug, self.garble, self.press, self.out_of_reach, self.receiver)
         if sum(thing is not None for thing in things) != 1:
-            raise ValueError("a step does one thing: unplug, press, out_of_reach or receiver")
+            raise ValueError("a step does one thing: unplug, garble, press, out_of_reach or receiver")
+        if self.by not in (*LINE_FAULTS, "mute"):
+            raise ValueError(f"no line is garbled by {self.by!r}; known: {', '.join(LINE_FAULTS)}, mute")
         if self.receiver is not None and self.receiver not in FAULTS:
             raise ValueError(f"no receiver fails by {self.receiver!r}; known: {', '.join(FAULTS)}")
         return self
@@ -247,6 +254,10 @@ async def _timeline(
             await camera.cut()
         elif step.unplug is not None:
             wires[step.unplug].unplug()
+        elif step.garble is not None and step.by == "mute":
+            wires[step.garble].go_mute()
+        elif step.garble is not None:
+            wires[step.garble].trouble = LINE_FAULTS[step.by](random.Random(scenario.seed))
         await asyncio.sleep(step.lasts.total_seconds())
         drone.radio.far &= step.out_of_reach is None
         if step.receiver is not None:
@@ -257,6 +268,10 @@ async def _timeline(
             await camera.restore()
         elif step.unplug is not None:
             wires[step.unplug].plug()
+        elif step.garble is not None and step.by == "mute":
+            wires[step.garble].plug()
+        elif step.garble is not None:
+            wires[step.garble].trouble = bytes
 
     await asyncio.gather(*(carry_out(step) for step in scenario.timeline))
 

@@ -34,6 +34,7 @@ from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
 from firmware_bridge.sensor_board import REPORT, SensorBoard
 from firmware_bridge.sentence import seal
 from simulators.devices import Board
+from simulators.scenario import Step, find_scenario
 from simulators.trouble import LINE_FAULTS
 from simulators.wire import Wire
 from tests.test_architecture import ROOT
@@ -633,3 +634,9 @@ def test_a_line_that_says_ever_new_things_is_remembered_in_bounded_memory() -> N
     finally:
         tracemalloc.stop()
     assert after - before < 200_000
+
+
+def test_a_scenario_can_garble_a_line() -> None:
+    assert {step.by for step in find_scenario("bad_lines").timeline if step.garble} <= {*LINE_FAULTS, "mute"}
+    with pytest.raises(ValidationError, match="no line is garbled by 'rust'; known: bits_flip, .*mute"):
+        Step.model_validate({"at": "1s", "garble": "gnss", "by": "rust", "for": "1s"})
