@@ -46,6 +46,9 @@ class Verbs(click.Group):
             raise
 
 
+providers_option = click.option(
+    "--providers", default="", help="Where to run, in order of preference: openvino,cpu."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
@@ -192,6 +195,9 @@ def read(source: str, protocol: str, baud: int | None, as_json: bool) -> None:
 @click.option(
     "--annotations", type=click.Path(path_type=Path, exists=True), help="COCO file that lists the images."
 )
+@click.option("--tiles", default="1x1", help="Look in columns x rows too, for small things: 3x2.")
+@click.option("--overlap", default=0.2, show_default=True, type=click.FloatRange(0, 0.5), help="Of tiles.")
+@providers_option
 @as_json
 def detect(
     inputs: tuple[str, ...],
@@ -201,13 +207,17 @@ def detect(
     annotate: Path | None,
     coco: Path | None,
     annotations: Path | None,
+    tiles: str,
+    overlap: float,
+    providers: str,
     as_json: bool,
 ) -> None:
     """Say what a model sees in pictures, folders of pictures, or video."""
     from agent.detect import detect_command
 
     wanted = [label.strip() for label in labels.split(",")] if labels else None
-    finish(detect_command(list(inputs), model, score, wanted, annotate, coco, annotations, as_json))
+    where = (annotate, coco, annotations)
+    finish(detect_command(list(inputs), model, score, wanted, *where, as_json, tiles, overlap, providers))
 
 
 @cli.group()
@@ -226,23 +236,25 @@ def models_list(as_json: bool) -> None:
 
 @models.command("verify")
 @click.argument("names", nargs=-1, metavar="[MODEL]…")
+@providers_option
 @as_json
-def models_verify(names: tuple[str, ...], as_json: bool) -> None:
-    """Check hashes, shapes and labels; all models if none is named."""
+def models_verify(names: tuple[str, ...], providers: str, as_json: bool) -> None:
+    """Check hashes, shapes, labels and what is seen in the test picture; all models if none is named."""
     from agent.modelbook import verify_command
 
-    finish(verify_command(list(names), as_json))
+    finish(verify_command(list(names), providers, as_json))
 
 
 @models.command("bench")
 @click.argument("name", default="default", metavar="[MODEL]")
 @click.option("--runs", default=50, show_default=True, type=click.IntRange(5, 10_000))
+@providers_option
 @as_json
-def models_bench(name: str, runs: int, as_json: bool) -> None:
+def models_bench(name: str, runs: int, providers: str, as_json: bool) -> None:
     """Measure latency and memory on this machine."""
     from agent.modelbook import bench_command
 
-    finish(bench_command(name, runs, as_json))
+    finish(bench_command(name, runs, providers, as_json))
 
 
 @models.command("pull")

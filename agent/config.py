@@ -211,6 +211,9 @@ class Config(Section):
                 if asked < told:
                     yield f"{name}: min_score {asked:g} is no use: its camera tells nothing below {told:g}"
         for name, source in self._cameras().items():
+            cost = source.detector.remark()
+            if cost:
+                yield f"sources.{name}.detector: {cost}"
             if source.shows_nobody():
                 yield f"sources.{name}: its model knows no people to cover: no picture of it leaves"
             remark = source.ground.remark() if source.ground else None

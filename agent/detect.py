@@ -1,8 +1,13 @@
 """``ringpost detect``: what does this model see in pictures, folders of pictures, or video?"""
 
 import json
+import os
 import sys
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +15,35 @@ import click
 
 import models
 from agent.vision.privacy import LEAST_SCORE, cover, knows_people, people_in
-from models.detection import Detection, Frame
+from models.detection import Detect, Detection, Frame
+from models.session import providers_in
+from models.tiles import looks, tiled
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".ts", ".mjpg"})
 COCO_SCORE = 0.01
 """COCO counts also what is very unsure."""
+BESIDE = len(os.sched_getaffinity(0))
+"""So many pictures are looked at side by side."""
+
+
+@dataclass(frozen=True)
+class File:
+    """Something to look at: below which of the inputs, and as which image of a COCO file."""
+
+    path: Path
+    root: Path
+    image_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture, or a frame of a video as ``name:number``; or why there is none."""
+
+    file: File
+    name: str
+    frame: "Frame | None"
+    error: str = ""
 
 
 def detect_command(
@@ -27,6 +55,9 @@ def detect_command(
     coco: Path | None,
     annotations: Path | None,
     as_json: bool,
+    tiles: str = "1x1",
+    overlap: float = 0.2,
+    providers: str = "",
 ) -> int:
     """Prints what is seen, picture by picture. 0; 1 where a picture could not be read; 2 for wrong use."""
     if (coco is None) != (annotations is None):
@@ -34,39 +65,79 @@ def detect_command(
         return 2
     try:
         card = models.find(model)
+        card = card.on(providers_in(providers) or card.providers)
         wanted = _wanted(labels, card.labels)
-        truth = json.loads(annotations.read_text()) if annotations else None
+        truth = _truth(annotations) if annotations else None
         least = score if score is not None else COCO_SCORE if coco else card.score
         if annotate and not knows_people(card.labels):
             raise ValueError(f"{card.name} knows no people, so nobody can be covered: no --annotate with it")
-        detect = card.at(min(least, LEAST_SCORE) if annotate else least).load()
+        loaded = card.at(min(least, LEAST_SCORE) if annotate else least).load()
+        if note := getattr(loaded, "note", ""):
+            click.echo(f"detect: {note}", err=True)
+        detect = tiled(loaded, tiles, overlap)
         todo = list(_listed(inputs, truth))
     except (OSError, ValueError) as error:
         click.echo(f"detect: {error}", err=True)
         return 1
     results: list[dict[str, Any]] = []
-    failed = 0
-    for path, image_id in _progress(todo):
-        try:
-            for name, frame in _frames(path):
-                everything = detect(frame)
-                seen = [
-                    one
-                    for one in everything
-                    if one.score >= least and (wanted is None or one.label in wanted)
-                ]
-                results += _coco(seen, frame, image_id, truth) if truth else []
-                if annotate:
-                    _draw(frame, seen, everything, annotate / f"{_plain(path, name)}.jpg")
-                if not coco:
-                    _say(name, seen, as_json)
-        except (OSError, ValueError) as error:
+    drawn: dict[Path, Path] = {}
+    failed = count = 0
+    began_s = time.monotonic()
+    for shown, everything in _progress(_look(_shown(todo), detect), todo):
+        if shown.frame is None:
             failed += 1
-            click.echo(f"detect: {path}: {error}", err=True)
+            click.echo(f"detect: {shown.file.path}: {shown.error}", err=True)
+            continue
+        count += 1
+        seen = [one for one in everything if one.score >= least and (wanted is None or one.label in wanted)]
+        results += _coco(seen, shown.frame, shown.file.image_id, truth) if truth else []
+        try:
+            if annotate:
+                _draw(shown.frame, seen, everything, annotate / _beside(shown, drawn))
+        except OSError as error:
+            click.echo(f"detect: {error}", err=True)
+            return 1
+        if not coco:
+            _say(shown.name, seen, as_json)
     if coco:
         coco.write_text(json.dumps(results))
         click.echo(f"{len(results)} detections in {len(todo)} pictures written to {coco}", err=True)
+    if count > 1:
+        each_ms = (time.monotonic() - began_s) * 1000 / count
+        often = f", {looks(tiles)} looks for each" if looks(tiles) > 1 else ""
+        click.echo(f"detect: {count} pictures, {each_ms:.0f} ms each, {BESIDE} side by side{often}", err=True)
     return 1 if failed else 0
+
+
+def _look(shown: Iterator[Shown], detect: Detect) -> Iterator[tuple[Shown, tuple[Detection, ...]]]:
+    """Each picture with what is in it, in order; a few are looked at side by side."""
+    ahead: deque[tuple[Shown, Future[tuple[Detection, ...]] | None]] = deque()
+    with ThreadPoolExecutor(BESIDE) as threads:
+        for one in shown:
+            ahead.append((one, threads.submit(detect, one.frame) if one.frame is not None else None))
+            if len(ahead) > BESIDE:
+                yield _result(*ahead.popleft())
+        while ahead:
+            yield _result(*ahead.popleft())
+
+
+def _result(
+    shown: Shown, looking: Future[tuple[Detection, ...]] | None
+) -> tuple[Shown, tuple[Detection, ...]]:
+    try:
+        return shown, looking.result() if looking is not None else ()
+    except ValueError as error:
+        return Shown(shown.file, shown.name, None, str(error)), ()
+
+
+def _truth(path: Path) -> dict[str, Any]:
+    """A COCO file. ValueError where it is none."""
+    truth = json.loads(path.read_text())
+    if not isinstance(truth, dict) or not all(
+        isinstance(truth.get(key), list) for key in ("images", "categories")
+    ):
+        raise ValueError(f"{path}: no COCO file: lists of images and categories are wanted")
+    return truth
 
 
 def _wanted(labels: Sequence[str] | None, known: Sequence[str]) -> frozenset[str] | None:
@@ -76,7 +147,7 @@ def _wanted(labels: Sequence[str] | None, known: Sequence[str]) -> frozenset[str
     return frozenset(labels) if labels else None
 
 
-def _listed(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[tuple[Path, int | None]]:
+def _listed(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[File]:
     """Each file to look at; of a folder its pictures and videos. With a COCO file, what that lists."""
     if truth is not None:
         folders = [Path(one) if Path(one).is_dir() else Path(one).parent for one in inputs]
@@ -86,7 +157,8 @@ def _listed(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[tup
                 for folder in folders
                 for name in (image["file_name"], Path(image["file_name"]).name)
             ]
-            yield next((path for path in candidates if path.is_file()), candidates[0]), image["id"]
+            path = next((path for path in candidates if path.is_file()), candidates[0])
+            yield File(path, path.parent, image["id"])
         return
     for one in inputs:
         path = Path(one)
@@ -94,38 +166,59 @@ def _listed(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[tup
             found = sorted(part for part in path.rglob("*") if part.suffix.lower() in PICTURES | VIDEOS)
             if not found:
                 raise FileNotFoundError(f"{path}: no pictures or videos in it")
-            yield from ((part, None) for part in found)
+            yield from (File(part, path) for part in found)
         elif path.exists():
-            yield path, None
+            yield File(path, path.parent)
         else:
             raise FileNotFoundError(f"{path} is not there")
 
 
-def _frames(path: Path) -> Iterator[tuple[str, Frame]]:
-    """A picture, or each frame of a video as ``name:number``."""
-    if path.suffix.lower() in VIDEOS:
-        from agent.vision.capture import frames
+def _shown(todo: Sequence[File]) -> Iterator[Shown]:
+    """Each picture, and each frame of each video."""
+    from agent.vision.capture import frames
 
-        for number, _, frame in frames(str(path)):
-            yield f"{path}:{number:06d}", frame
-        return
+    for file in todo:
+        try:
+            if file.path.suffix.lower() in VIDEOS:
+                for number, _, frame in frames(str(file.path)):
+                    yield Shown(file, f"{file.path}:{number:06d}", frame)
+            else:
+                yield Shown(file, str(file.path), _picture(file.path))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            yield Shown(file, str(file.path), None, reason)
+
+
+def _picture(path: Path) -> Frame:
     import cv2
     import numpy as np
 
-    picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    try:
+        picture = cv2.imdecode(np.frombuffer(path.read_bytes() or b"-", np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ValueError(f"OpenCV refuses it: {' '.join(str(error).split())[:120]}") from error
     if picture is None:
         raise ValueError("no picture that OpenCV can read")
-    yield str(path), np.asarray(picture, np.uint8)
+    return np.asarray(picture, np.uint8)
 
 
-def _progress(todo: list[tuple[Path, int | None]]) -> Iterator[tuple[Path, int | None]]:
-    if not sys.stderr.isatty() or len(todo) < 3:
-        yield from todo
+def _progress(
+    looked: Iterator[tuple[Shown, tuple[Detection, ...]]], todo: Sequence[File]
+) -> Iterator[tuple[Shown, tuple[Detection, ...]]]:
+    """The same, with a bar on a terminal that counts pictures and frames."""
+    videos = sum(file.path.suffix.lower() in VIDEOS for file in todo)
+    if not sys.stderr.isatty() or (len(todo) < 3 and not videos):
+        yield from looked
         return
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(todo, "looking", console=Console(stderr=True))
+    from agent.vision.capture import length
+
+    total = (
+        len(todo) - videos + sum(length(str(one.path)) for one in todo if one.path.suffix.lower() in VIDEOS)
+    )
+    yield from track(looked, "looking", total=total, console=Console(stderr=True))
 
 
 def _say(name: str, seen: list[Detection], as_json: bool) -> None:
@@ -160,9 +253,17 @@ def _coco(
             }
 
 
-def _plain(path: Path, name: str) -> str:
-    """A file name for a picture, or for each frame of a video."""
-    return path.stem + name.removeprefix(str(path)).replace(":", "-")
+def _beside(shown: Shown, drawn: dict[Path, Path]) -> Path:
+    """Where a drawn picture goes: as its file lies below its input; for a video with the frame's number.
+
+    ``drawn`` remembers whose each name is: of two files that differ in their ending, both are kept.
+    """
+    path = shown.file.path.relative_to(shown.file.root)
+    number = shown.name.removeprefix(str(shown.file.path)).replace(":", "-")
+    mine = path.with_name(f"{path.stem}{number}.jpg")
+    if drawn.setdefault(mine, shown.file.path) != shown.file.path:
+        return path.with_name(f"{path.name}{number}.jpg")
+    return mine
 
 
 def _draw(frame: Frame, seen: list[Detection], everything: Sequence[Detection], path: Path) -> None:

@@ -10,11 +10,12 @@ from models.card import Card
 from models.detr import Detr
 from models.e2e import E2e
 from models.nanodet import Nanodet
+from models.paddle import Paddle
 from models.ssd import Ssd
 from models.yolo import Yolo
 from models.yolox import Yolox
 
-Format = Annotated[E2e | Nanodet | Yolox | Yolo | Detr | Ssd, Field(discriminator="format")]
+Format = Annotated[E2e | Nanodet | Paddle | Yolox | Yolo | Detr | Ssd, Field(discriminator="format")]
 
 CARDS = Path(__file__).parent / "cards"
 
@@ -42,7 +43,7 @@ def cards_here() -> list[Card]:
 
 
 def read_card(path: Path) -> Card:
-    """A card from its YAML file; ``weights`` is relative to it."""
+    """A card from its YAML file; ``weights`` and the test picture are relative to it."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -55,7 +56,10 @@ def read_card(path: Path) -> Card:
         raise ValueError(f"{path}: {where}: {detail['msg'].removeprefix('Value error, ')}") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
-    return card.model_copy(update={"weights": path.parent / card.weights})
+    here: dict[str, Any] = {"weights": path.parent / card.weights}
+    if card.proof is not None:
+        here["proof"] = card.proof.model_copy(update={"picture": path.parent / card.proof.picture})
+    return card.model_copy(update=here)
 
 
 _FORMAT: TypeAdapter[Card] = TypeAdapter(Format)

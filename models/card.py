@@ -1,19 +1,22 @@
 """A model's card: where it comes from, under which licence, what goes in, and how well it was seen to do."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.detection import Detect
+from models.proof import Proof
+from models.session import Loaded, Provider, Session, open_session
 
 IDENTIFYING = re.compile(
     r"(?<![a-z])(faces?|facial|embeddings?|re-?id|gait|iris|plate.?(text|number)|ocr|voice|speaker|emotion"
-    r"|ethnic\w*|race|gender|age.?group)(?![a-z])",
+    r"|ethnic\w*|race|gender|age.?group|arcface|facenet|osnet|lprnet|landmarks?)(?![a-z])",
     re.IGNORECASE,
 )
-"""Labels that identify or sort people. A card with one is refused: there is no code path for it."""
+"""Names of what identifies or sorts people. A card with one is refused: there is no code path for it."""
 
 
 class Input(BaseModel):
@@ -40,6 +43,11 @@ class Card(BaseModel):
     input: Input
     labels: tuple[str, ...] = Field(min_length=1)
     accuracy: dict[str, Any] = Field(default_factory=dict)
+    latency: dict[str, Any] = Field(default_factory=dict)
+    """Measured, by machine; milliseconds on one thread."""
+    proof: Proof | None = None
+    providers: tuple[Provider, ...] = ("cpu",)
+    """Where it shall run, the first that this machine has."""
     score: float = Field(default=0.4, ge=0, le=1)
     """What is less sure than this is left out."""
 
@@ -53,9 +61,40 @@ class Card(BaseModel):
                 )
         return labels
 
+    @field_validator("name")
+    @classmethod
+    def _nobody_recognised(cls, name: str) -> str:
+        if IDENTIFYING.search(name):
+            raise ValueError(f"{name!r} identifies or sorts people: ringpost does not run such a model")
+        return name
+
     def at(self, score: float) -> "Card":
         """The same detector with another threshold."""
         return self.model_copy(update={"score": score})
+
+    def on(self, providers: tuple[Provider, ...]) -> "Card":
+        """The same detector elsewhere."""
+        return self.model_copy(update={"providers": providers})
+
+    def open(self) -> Session:
+        """The network. ValueError where it is damaged, another, or gives what identifies people."""
+        session = open_session(self.weights, self.sha256, providers=self.providers)
+        for name in session.outputs:
+            if IDENTIFYING.search(name):
+                raise ValueError(
+                    f"{self.name}: the output {name!r} identifies or sorts people: ringpost does not run it"
+                )
+        return session
+
+    def proven(self, detect: Detect, prove: Callable[[], None], session: Session) -> Loaded:
+        """``detect``, warm, once ``prove`` and the card's own proof hold. ValueError names the model."""
+        try:
+            prove()
+            if self.proof is not None:
+                self.proof.check(detect, self.score)
+        except (ValueError, IndexError, TypeError) as error:
+            raise ValueError(f"{self.name}: {error}") from error
+        return Loaded(detect, session)
 
     def load(self) -> Detect:
         """Reads the weights; each format does it in its way."""

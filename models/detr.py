@@ -3,7 +3,8 @@
 rtdetr  labels [1, Q], boxes [1, Q, 4] left, top, right, bottom, scores [1, Q]   (RT-DETR, D-FINE)
         with a second input orig_target_sizes, int64 [1, 2]: we give the input's own size. Exports disagree
         whether that is w, h or h, w, so only a square input is safe.
-rfdetr  dets [1, Q, 4] centre x, y, w, h in 0..1, labels [1, Q, C or C + 1] logits, background last
+rfdetr  dets [1, Q, 4] centre x, y, w, h in 0..1, labels [1, Q, C or C + 1] logits, background last; the
+        same as pred_boxes and logits from transformers (RT-DETR, D-FINE and Conditional DETR exported there)
 """
 
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -46,6 +47,8 @@ def decode_detr(outputs: Outputs, variant: Variant, width: int, height: int, cla
     """Rows of all queries. ValueError where the outputs have other names or shapes."""
     import numpy as np
 
+    if variant == "rfdetr" and {"pred_boxes", "logits"} <= set(outputs):
+        outputs = {"dets": outputs["pred_boxes"], "labels": outputs["logits"]}
     wanted = {"labels", "boxes", "scores"} if variant == "rtdetr" else {"dets", "labels"}
     if set(outputs) != wanted:
         raise ValueError(f"outputs {sorted(outputs)}; {variant} has {sorted(wanted)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from models.card import Card
 from models.detection import Detect, Detection, Frame
 from models.fit import Fit, fit
-from models.session import open_session
+from models.proof import noise, plausible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +23,10 @@ class E2e(Card):
     format: Literal["e2e"] = "e2e"
 
     def load(self) -> Detect:
-        """Loads and tries the network once. OSError or ValueError says what is wrong with the file."""
+        """Loads and tries the network. OSError or ValueError says what is wrong with the file."""
         import numpy as np
 
-        session = open_session(self.weights, self.sha256)
+        session = self.open()
         width, height = self.input.width, self.input.height
         wanted = {
             "image": ("tensor(uint8)", [1, height, width, 3]),
@@ -41,19 +41,27 @@ class E2e(Card):
             (dets,) = session.run({"image": picture[None], "score_threshold": threshold})
             return decode(dets, how, self.labels)
 
-        try:  # warm, and sure that the outputs are what we read
-            detect(np.zeros((height, width, 3), np.uint8))
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from error
-        return detect
+        def prove() -> None:
+            least = np.array([0.0], np.float32)
+            outputs = session.run({"image": noise(width, height)[None], "score_threshold": least})
+            if len(outputs) != 1:
+                raise ValueError(f"{len(outputs)} outputs; one is wanted: dets")
+            plausible(rows_of(outputs[0]), len(self.labels))
+
+        return self.proven(detect, prove, session)
+
+
+def rows_of(dets: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """``dets`` themselves. ValueError where they have another shape."""
+    if dets.ndim != 2 or dets.shape[1] != 6:
+        raise ValueError(f"dets of shape {dets.shape}; [K, 6] is wanted")
+    return dets
 
 
 def decode(dets: "NDArray[np.float32]", how: Fit, labels: tuple[str, ...]) -> tuple[Detection, ...]:
     """``dets`` as detections, best first. ValueError where they are none."""
-    if dets.ndim != 2 or dets.shape[1] != 6:
-        raise ValueError(f"dets of shape {dets.shape}; [K, 6] is wanted")
     found = []
-    for left, top, right, bottom, score, number in dets.tolist():
+    for left, top, right, bottom, score, number in rows_of(dets).tolist():
         if not 0 <= score <= 1 or not 0 <= number < len(labels):
             raise ValueError(
                 f"a detection with score {score} and class {number}: not this format, or other labels"

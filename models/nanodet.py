@@ -8,6 +8,8 @@ Source: RangiLyu/nanodet nanodet_plus_head.py; nihui/ncnn-android-nanodet nanode
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
 from models.raw import Outputs, Raw, Rows, best_class, grid
 
 if TYPE_CHECKING:
@@ -19,15 +21,22 @@ class Nanodet(Raw):
 
     format: Literal["nanodet"] = "nanodet"
     strides: tuple[int, ...] = (8, 16, 32)
+    bins: int = Field(default=8, ge=2, le=64)
+    """For each side; upstream's reg_max and one more: 8, and 11 for NanoDet-g."""
 
     def rows(self, outputs: Outputs) -> Rows:
-        return decode_nanodet(
-            outputs, self.input.width, self.input.height, self.strides, len(self.labels), self.score
-        )
+        width, height = self.input.width, self.input.height
+        return decode_nanodet(outputs, width, height, self.strides, len(self.labels), self.bins, self.score)
 
 
 def decode_nanodet(
-    outputs: Outputs, width: int, height: int, strides: tuple[int, ...], classes: int, least: float = 0.0
+    outputs: Outputs,
+    width: int,
+    height: int,
+    strides: tuple[int, ...],
+    classes: int,
+    bins: int = 8,
+    least: float = 0.0,
 ) -> Rows:
     """Rows of all cells that score ``least``. ValueError where the outputs have other shapes."""
     import numpy as np
@@ -42,14 +51,16 @@ def decode_nanodet(
         offset = 0.5
         pairs = [_pair(outputs, int((cells[:, 2] == stride).sum()), classes) for stride in strides]
         scores, sides = (np.concatenate(list(part)) for part in zip(*pairs, strict=True))
-    if sides.shape[1] < 8 or sides.shape[1] % 4:
-        raise ValueError(f"{sides.shape[1]} values for four sides beside {classes} labels: other labels?")
+    if sides.shape[1] != 4 * bins:
+        raise ValueError(
+            f"{sides.shape[1]} values for four sides of {bins} bins beside {classes} labels: other labels?"
+        )
     sure = scores.max(1) >= least
     scores, sides, cells = scores[sure], sides[sure].astype(np.float32), cells[sure]
-    bins = sides.reshape(len(sides), 4, sides.shape[1] // 4)
-    weights = np.exp(bins - bins.max(2, keepdims=True))
+    logits = sides.reshape(len(sides), 4, bins)
+    weights = np.exp(logits - logits.max(2, keepdims=True))
     weights /= weights.sum(2, keepdims=True)
-    away = (weights @ np.arange(bins.shape[2], dtype=np.float32)) * cells[:, 2:]
+    away = (weights @ np.arange(bins, dtype=np.float32)) * cells[:, 2:]
     centre = (cells[:, :2] + offset) * cells[:, 2:]
     edges = np.concatenate([centre - away[:, :2], centre + away[:, 2:]], axis=1)
     # cut at the input before any overlap is measured, as the upstream head does

@@ -12,7 +12,8 @@ from models.card import Card, Input
 from models.detection import Detect, Detection, Frame
 from models.e2e import decode
 from models.fit import fit
-from models.session import Session, open_session
+from models.proof import noise, plausible
+from models.session import Session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,12 @@ Outputs: TypeAlias = "Mapping[str, NDArray[Any]]"
 Rows: TypeAlias = "NDArray[np.float32]"
 Triple: TypeAlias = tuple[float, float, float]
 
-DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+}
 
 
 class RawInput(Input):
@@ -52,27 +58,28 @@ class Raw(Card):
         return {}
 
     def load(self) -> Detect:
-        """Loads and tries the network once. OSError or ValueError says what is wrong with the file."""
-        import numpy as np
-
-        session = open_session(self.weights, self.sha256)
+        """Loads and tries the network. OSError or ValueError says what is wrong with the file."""
+        session = self.open()
         width, height = self.input.width, self.input.height
         more = self.more()
         name, dtype = self._picture_input(session, set(more))
+
+        def look(picture: Frame, card: Raw) -> Rows:
+            outputs = session.run({name: prepare(picture, self.input, dtype), **more})
+            return card.rows(dict(zip(session.outputs, outputs, strict=True)))
 
         def detect(frame: Frame) -> tuple[Detection, ...]:
             small, how = fit(
                 frame, width, height, self.input.resize, pad=self.input.pad, corner=self.input.corner
             )
-            outputs = session.run({name: prepare(small, self.input, dtype), **more})
-            rows = self.rows(dict(zip(session.outputs, outputs, strict=True)))
+            rows = look(small, self)
             return decode(suppress(rows[rows[:, 4] >= self.score], self.iou), how, self.labels)
 
-        try:  # warm, and sure that the outputs are what we read
-            detect(np.zeros((height, width, 3), np.uint8))
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from error
-        return detect
+        def prove() -> None:
+            everything = self.model_copy(update={"score": 0.0})
+            plausible(look(noise(width, height), everything), len(self.labels))
+
+        return self.proven(detect, prove, session)
 
     def _picture_input(self, session: Session, more: set[str]) -> tuple[str, str]:
         names = [name for name in session.inputs if name not in more]
@@ -96,11 +103,14 @@ def prepare(picture: Frame, how: RawInput, dtype: str) -> "NDArray[Any]":
     """The fitted picture as the network takes it, with the batch of one in front."""
     import numpy as np
 
-    values = picture[..., ::-1] if how.colour == "rgb" else picture
-    if dtype != "uint8":
-        values = (
-            (values.astype(np.float32) - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
-        ).astype(dtype)
+    values: NDArray[Any] = picture[..., ::-1] if how.colour == "rgb" else picture
+    if dtype == "int8":  # quantised, with its zero at the middle
+        values = (values ^ 128).view(np.int8)
+    elif dtype != "uint8":
+        levels = (np.arange(256)[:, None] - np.array(how.mean)) / np.array(how.std)
+        values = np.stack(
+            [levels.astype(dtype)[:, channel][values[..., channel]] for channel in range(3)], axis=-1
+        )
     if how.layout == "nchw":
         values = values.transpose(2, 0, 1)
     return np.ascontiguousarray(values[None])
@@ -124,10 +134,12 @@ def suppress(rows: Rows, iou: float) -> Rows:
     return np.array(kept, np.float32).reshape(-1, 6)
 
 
-def only(outputs: Outputs) -> "NDArray[Any]":
-    """The one output there is. ValueError where there are more."""
-    if len(outputs) != 1:
-        raise ValueError(f"outputs {', '.join(outputs)}; this format has one")
+def only(outputs: Outputs, name: str | None = None) -> "NDArray[Any]":
+    """The output ``name``, or the one there is. ValueError where there is none, or more."""
+    if name is not None and name in outputs:
+        return outputs[name]
+    if name is not None or len(outputs) != 1:
+        raise ValueError(f"outputs {', '.join(outputs)}; {name or 'one'} is wanted")
     return next(iter(outputs.values()))
 
 

@@ -3,30 +3,64 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from models.detection import Detect, Detection, Frame
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
+Provider: TypeAlias = Literal[
+    "cpu", "cuda", "tensorrt", "openvino", "coreml", "directml", "xnnpack", "qnn", "migraphx", "cann", "nnapi"
+]
+NATIVE: dict[str, str] = {
+    "cpu": "CPU", "cuda": "CUDA", "tensorrt": "Tensorrt", "openvino": "OpenVINO", "coreml": "CoreML",
+    "directml": "Dml", "xnnpack": "Xnnpack", "qnn": "QNN", "migraphx": "MIGraphX", "cann": "CANN",
+    "nnapi": "Nnapi",
+}  # fmt: skip
+"""onnxruntime's names, without the ``ExecutionProvider`` behind each."""
+WHEELS = {
+    "cuda": "onnxruntime-gpu", "tensorrt": "onnxruntime-gpu", "openvino": "onnxruntime-openvino",
+    "directml": "onnxruntime-directml", "qnn": "onnxruntime-qnn",
+}  # fmt: skip
+"""The package that has a provider, where it is not the usual one."""
 
 
 class Session:
-    """A loaded network. ``inputs`` and ``outputs``: name, type and shape, as the file says."""
+    """A loaded network. ``inputs`` and ``outputs``: name, type and shape, as the file says.
 
-    def __init__(self, native: Any) -> None:
+    ``runs_on`` is where it really runs; ``note`` says so in a line where that is not what was asked for.
+    """
+
+    def __init__(self, native: Any, name: str, note: str = "") -> None:
         self._native = native
+        self._name = name
+        self.note = note
         self.inputs: dict[str, tuple[str, list[Any]]] = {
             one.name: (one.type, list(one.shape)) for one in native.get_inputs()
         }
         self.outputs: dict[str, list[Any]] = {one.name: list(one.shape) for one in native.get_outputs()}
-        self.providers: list[str] = native.get_providers()
+        self.runs_on: str = _short(native.get_providers()[0])
 
     def run(self, feeds: "Mapping[str, NDArray[Any]]") -> "list[NDArray[np.float32]]":
-        """The outputs in the file's order. Releases the GIL while it computes."""
-        result: list[NDArray[np.float32]] = self._native.run(None, dict(feeds))
+        """The outputs in the file's order; ValueError where it can't compute. Releases the GIL meanwhile."""
+        try:
+            result: list[NDArray[np.float32]] = self._native.run(None, dict(feeds))
+        except _errors() as error:
+            raise ValueError(f"{self._name}: it fails as it runs: {_line(error)}") from error
         return result
+
+
+class Loaded:
+    """A detector that is ready, and says where it runs."""
+
+    def __init__(self, detect: Detect, session: Session) -> None:
+        self._detect = detect
+        self.runs_on, self.note = session.runs_on, session.note
+
+    def __call__(self, frame: Frame) -> tuple[Detection, ...]:
+        return self._detect(frame)
 
 
 def open_session(
@@ -35,15 +69,15 @@ def open_session(
     *,
     threads: int = 1,
     spin: bool = False,
-    providers: Sequence[str] = DEFAULT_PROVIDERS,
+    providers: Sequence[Provider] = ("cpu",),
 ) -> Session:
     """Loads ``path`` after checking its sha256. OSError where it is not there, ValueError where it can't be.
 
-    One thread and no spinning as a rule: as fast on small boards, and half the CPU (evidence: models bench).
-    Providers that this machine lacks are passed over; the CPU is always the last.
+    One thread and no spinning as a rule: several cameras and frames run side by side instead, for less CPU.
+    ``providers`` in order of preference; what this machine lacks is passed over, and said in `Session.note`.
+    The CPU is always the last.
     """
     import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as states
 
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
@@ -55,23 +89,60 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-    options.log_severity_level = 3
-    here = set(ort.get_available_providers())
-    chosen = [one for one in providers if one in here] or list(DEFAULT_PROVIDERS)
-    if DEFAULT_PROVIDERS[0] not in chosen:
-        chosen += DEFAULT_PROVIDERS
-    try:
-        return Session(ort.InferenceSession(data, options, providers=chosen))
-    except (
-        states.Fail,
-        states.InvalidProtobuf,
-        states.InvalidGraph,
-        states.NotImplemented,
-        RuntimeError,
-    ) as error:
-        raise ValueError(
-            f"{path.name}: onnxruntime refuses it: {str(error).splitlines()[0][:200]}"
-        ) from error
+    options.log_severity_level = 4  # fatal: what goes wrong is said in our words
+    here = {_short(one) for one in ort.get_available_providers()}
+    notes = [_missing(one) for one in providers if one not in here]
+    rest = [one for one in dict.fromkeys((*providers, "cpu")) if one in here]
+    while True:  # what is built in may still lack its device or its driver
+        try:
+            native = ort.InferenceSession(
+                data,
+                options,
+                providers=[f"{NATIVE[one]}ExecutionProvider" for one in rest],
+                enable_fallback=0,
+            )
+        except _errors() as error:
+            if rest[0] == "cpu":
+                raise ValueError(f"{path.name}: onnxruntime refuses it: {_line(error)}") from error
+            notes.append(f"{rest.pop(0)} does not start: {_line(error)}")
+            continue
+        runs_on = _short(native.get_providers()[0])
+        if not notes and runs_on != rest[0]:
+            notes.append(f"{rest[0]} does not start")
+        note = f"{'; '.join(notes)}; it runs on {runs_on}" if notes else ""
+        return Session(native, path.name, note)
+
+
+def providers_in(text: str) -> tuple[Provider, ...]:
+    """Providers out of ``openvino,cpu``. ValueError names the known ones."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    known: tuple[Provider, ...] = get_args(Provider)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"no provider {unknown[0]!r}; known: {', '.join(known)}")
+    return tuple(one for name in names for one in known if one == name)
+
+
+def _missing(provider: str) -> str:
+    wheel = WHEELS.get(provider)
+    return f"this onnxruntime has no {provider}" + (f" (pip install {wheel})" if wheel else "")
+
+
+def _short(native: str) -> str:
+    name = native.removesuffix("ExecutionProvider")
+    return next((short for short, one in NATIVE.items() if one == name), name.lower())
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """All that onnxruntime raises; its own errors share no class but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+    own = [one for one in vars(states).values() if isinstance(one, type) and issubclass(one, Exception)]
+    return (*own, RuntimeError, ValueError, TypeError)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def digest(path: Path) -> str:

@@ -21,10 +21,11 @@ class Yolo(Raw):
 
     format: Literal["yolo"] = "yolo"
     variant: Variant
+    output: str | None = None
+    """Its name, where there are others."""
 
     def rows(self, outputs: Outputs) -> Rows:
-        output = only(outputs)
-        return decode_yolo(output, self.variant, len(self.labels))
+        return decode_yolo(only(outputs, self.output), self.variant, len(self.labels))
 
 
 def decode_yolo(output: "NDArray[Any]", variant: Variant, classes: int) -> Rows:

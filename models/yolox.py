@@ -1,6 +1,7 @@
 """YOLOX: one output [1, N, 5 + C] over strides 8, 16, 32: x, y, w, h, objectness, C scores (already 0..1).
 
-centre = (xy + cell) x stride, size = exp(wh) x stride, score = objectness x class.
+centre = (xy + cell) x stride, size = exp(wh) x stride, score = objectness x class. Exports that were
+``decoded`` inside have centre and size in input pixels already.
 Source: Megvii-BaseDetection/YOLOX demo_postprocess.
 """
 
@@ -17,11 +18,12 @@ class Yolox(Raw):
 
     format: Literal["yolox"] = "yolox"
     strides: tuple[int, ...] = (8, 16, 32)
+    decoded: bool = False
 
     def rows(self, outputs: Outputs) -> Rows:
-        output = only(outputs)
+        width, height = self.input.width, self.input.height
         return decode_yolox(
-            output, self.input.width, self.input.height, self.strides, len(self.labels), self.score
+            only(outputs), width, height, self.strides, len(self.labels), self.score, self.decoded
         )
 
 
@@ -32,6 +34,7 @@ def decode_yolox(
     strides: tuple[int, ...],
     classes: int,
     least: float = 0.0,
+    decoded: bool = False,
 ) -> Rows:
     """Rows of all cells that score ``least``. ValueError where the output has another shape."""
     import numpy as np
@@ -43,6 +46,8 @@ def decode_yolox(
     scores = values[:, 4:5] * values[:, 5:]
     sure = scores.max(1) >= least
     values, cells = values[sure], cells[sure]
+    if decoded:
+        return best_class(from_centre(values[:, :4]), scores[sure])
     centre = (values[:, :2] + cells[:, :2]) * cells[:, 2:]
-    size = np.exp(values[:, 2:4]) * cells[:, 2:]
+    size = np.exp(values[:, 2:4].clip(max=20)) * cells[:, 2:]
     return best_class(from_centre(np.concatenate([centre, size], axis=1)), scores[sure])

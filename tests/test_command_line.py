@@ -248,4 +248,5 @@ def test_models_are_listed_and_verified() -> None:
     pytest.importorskip("onnxruntime")
     assert "default" in ringpost("models", "list")[1]
     code, said, _ = ringpost("models", "verify", "default", "--json")
-    assert (code, json.loads(said)) == (0, {"model": "nanodet-g-416", "ok": True, "error": None})
+    well = {"model": "nanodet-g-416", "ok": True, "error": None, "runs_on": "cpu", "note": ""}
+    assert (code, json.loads(said)) == (0, well)

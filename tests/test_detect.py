@@ -51,9 +51,40 @@ def test_people_are_covered_even_when_others_are_asked_for(pictures: Path, tmp_p
         assert abs(inside.astype(int) - 60).max() < 12
 
 
+def test_drawn_pictures_lie_as_theirs_do_and_none_replaces_another(pictures: Path, tmp_path: Path) -> None:
+    rail = (pictures / "rail.png").read_bytes()
+    (pictures / "north").mkdir()
+    for name in ("north/rail.png", "rail.bmp"):
+        (pictures / name).write_bytes(rail)
+    out = tmp_path / "out"
+    assert ringpost("detect", str(pictures), "--annotate", str(out)).exit_code == 0
+    found = sorted(str(path.relative_to(out)) for path in out.rglob("*.jpg"))
+    assert found == ["north/rail.jpg", "rail.jpg", "rail.png.jpg"]
+
+
+def test_a_bad_picture_stops_nothing(pictures: Path) -> None:
+    (pictures / "a.png").write_bytes(b"")
+    (pictures / "b.jpg").write_bytes((pictures / "rail.png").read_bytes()[:90])
+    done = ringpost("detect", str(pictures), "--json")
+    assert done.exit_code == 1
+    assert [json.loads(line)["input"] for line in done.stdout.splitlines()] == [str(pictures / "rail.png")]
+    assert done.stderr.count("no picture that OpenCV can read") == 2
+
+
+def test_tiles_and_their_cost(pictures: Path) -> None:
+    (pictures / "again.png").write_bytes((pictures / "rail.png").read_bytes())
+    done = ringpost("detect", str(pictures), "--tiles", "2x1", "--labels", "person", "--json")
+    assert [len(json.loads(line)["objects"]) for line in done.stdout.splitlines()] == [1, 1]
+    assert "2 pictures" in done.stderr
+    assert "3 looks for each" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["text.png", "--tiles", "9x1"], "1x1 to 8x8"),
+        (["text.png", "--providers", "gpu"], "no provider 'gpu'"),
+        (["text.png", "--coco", "o.json", "--annotations", "text.png"], "detect: "),
         (["nowhere.png"], "nowhere.png is not there"),
         (["."], "no pictures or videos"),
         (["text.png"], "no picture that OpenCV can read"),

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 import models
 from models.detr import decode_detr
 from models.nanodet import decode_nanodet
+from models.paddle import decode_paddle
 from models.raw import RawInput, Rows, prepare, suppress
 from models.ssd import decode_ssd
 from models.yolo import decode_yolo
@@ -43,7 +44,7 @@ def test_nanodet(split: bool) -> None:
         outputs = {"a": sides[:, 16:], "b": scores[:, :16], "c": scores[:, 16:], "d": sides[:, :16]}
     else:
         outputs = {"output": np.concatenate([scores, sides], axis=2)}
-    (row,) = decode_nanodet(outputs, 32, 32, (8, 16), 3, 0.5)
+    (row,) = decode_nanodet(outputs, 32, 32, (8, 16), 3, 8, 0.5)
     x, y = (24, 8) if split else (16, 0)
     assert row == pytest.approx([max(0, x - 16), y, min(32, x + 32), y + 24, 0.7, 2], abs=1e-4)
 
@@ -72,6 +73,29 @@ def test_rtdetr_and_rfdetr() -> None:
     assert decode_detr(rtdetr, "rtdetr", 64, 64, 2)[0] == pytest.approx([40, 15, 60, 35, 0.8, 1])
 
 
+def test_detr_from_transformers_has_other_names() -> None:
+    outputs = {
+        "logits": np.array([[[0, np.log(4)]]], np.float32),
+        "pred_boxes": np.array([[[0.5, 0.5, 0.2, 0.4]]], np.float32),
+        "last_hidden_state": zeros(1, 1, 8),
+    }
+    (row,) = decode_detr(outputs, "rfdetr", 100, 50, 2)
+    assert row == pytest.approx([40, 15, 60, 35, 0.8, 1])
+
+
+def test_yolox_that_was_decoded_inside() -> None:
+    output = zeros(1, 21, 7)
+    output[0, 3] = [24, 20, 8, 16, 0.8, 0.1, 0.5]
+    (row,) = decode_yolox(output, 32, 32, (8, 16, 32), 2, 0.2, decoded=True)
+    assert row == pytest.approx([20, 12, 28, 28, 0.4, 1])
+
+
+def test_paddle_has_the_class_first_and_leaves_out_nothing() -> None:
+    boxes = np.array([[1, 0.4, 40, 35, 60, 45], [-1, 0, 0, 0, 0, 0]], np.float32)
+    (row,) = decode_paddle({"multiclass_nms3_0.tmp_0": boxes, "num": np.array([1])})
+    assert row == pytest.approx([40, 35, 60, 45, 0.4, 1])
+
+
 def test_ssd() -> None:
     outputs = {
         "count": np.array([1], np.float32),
@@ -89,6 +113,8 @@ WRONG = {
     "yolox": lambda: decode_yolox(zeros(1, 21, 8), 32, 32, (8, 16, 32), 2),
     "nanodet, cells": lambda: decode_nanodet({"o": zeros(1, 19, 35)}, 32, 32, (8, 16), 3),
     "nanodet, labels": lambda: decode_nanodet({"o": zeros(1, 20, 35)}, 32, 32, (8, 16), 4),
+    "nanodet, four labels fewer": lambda: decode_nanodet({"o": zeros(1, 20, 39)}, 32, 32, (8, 16), 3),
+    "paddle": lambda: decode_paddle({"o": zeros(1, 5)}),
     "nanodet, a pair short": lambda: decode_nanodet(
         {"a": zeros(1, 16, 3), "b": zeros(1, 4, 3)}, 32, 32, (8, 16), 3
     ),
@@ -121,6 +147,8 @@ def test_the_picture_is_prepared_as_the_card_says() -> None:
     made = prepare(frame, how, "float16")
     assert (made.shape, made.dtype.name) == ((1, 3, 2, 4), "float16")
     assert made[0, :, 0, 0].tolist() == [10, 20, 10]
+    centred = RawInput(width=32, height=32, resize="stretch", layout="nhwc", colour="bgr")
+    assert prepare(frame, centred, "int8")[0, 0, 0].tolist() == [10 - 128, 20 - 128, 30 - 128]
     plain = RawInput(width=32, height=32, resize="stretch", layout="nhwc", colour="bgr")
     assert np.array_equal(prepare(frame, plain, "uint8"), frame[None])
 
@@ -183,7 +211,7 @@ def test_an_rtdetr_that_is_not_square_is_refused(tmp_path: Path) -> None:
 # Reference: the same weights as an end-to-end export, with decoding and NMS inside the graph.
 TWINS = {
     "nanodet-plus-m_416_raw": ("nanodet-plus-m_416x416_e2e", "stretch", "strides: [8, 16, 32, 64]"),
-    "nanodet-g_416": ("nanodet-g_416x416_e2e", "letterbox", "strides: [8, 16, 32]"),
+    "nanodet-g_416": ("nanodet-g_416x416_e2e", "letterbox", "strides: [8, 16, 32]\nbins: 11"),
 }
 
 

@@ -12,6 +12,7 @@ import models
 from models.card import Card
 from models.e2e import E2e, decode
 from models.fit import Fit, fit
+from models.session import providers_in
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "simulators" / "pictures" / "man.png"
 
@@ -117,7 +118,11 @@ REFUSED = [
     ("another file", lambda data: (data, {"sha256": "a" * 64}), "sha256 is"),
     ("another input", lambda _: (network([], 32, 32), {}), "its card says"),
     ("score above 1", lambda _: (network([[0, 0, 9, 9, 7.5, 0]]), {}), "not this format"),
-    ("class without a label", lambda _: (network([[0, 0, 9, 9, 0.5, 2]]), {}), "not this format"),
+    ("class without a label", lambda _: (network([[0, 0, 9, 9, 0.5, 2]]), {}), "other labels"),
+    ("no score", lambda _: (network([[0, 0, 9, 9, float("nan"), 0]]), {}), "not this format"),
+    ("no box", lambda _: (network([[0, 0, float("inf"), 9, 0.5, 0]]), {}), "not this format"),
+    ("fractions", lambda _: (network([[0, 0, 0.5, 0.9, 0.5, 0]]), {}), "boxes as fractions"),
+    ("another output", lambda _: (network([[0, 0, 9, 9, 0.5, 0]], output="embedding"), {}), "identifies"),
 ]  # fmt: skip
 
 
@@ -133,6 +138,90 @@ def test_a_bad_model_is_refused_by_name(
         card.load()
     assert "tiny" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+PROOF = "proof: {{picture: p.png, sees: [{{label: {label}, score: {score}, box: {box}}}]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "box", "message"),
+    [
+        ("boat", 0.9, [0.25, 0.25, 0.75, 0.75], None),
+        ("boat", 0.8, [0.26, 0.25, 0.75, 0.74], None),
+        (
+            "boat",
+            0.5,
+            [0.25, 0.25, 0.75, 0.75],
+            "does not see the boat of 0.50 in its test picture, but boat",
+        ),
+        ("person", 0.9, [0.25, 0.25, 0.75, 0.75], "does not see the person"),
+        ("boat", 0.9, [0.5, 0.25, 1, 0.75], "does not see the boat"),
+    ],
+)
+def test_a_model_proves_itself_on_its_picture(
+    write: Write, tmp_path: Path, label: str, score: float, box: list[float], message: str | None
+) -> None:
+    import cv2
+
+    path = Path(write(network([[16, 8, 48, 24, 0.9, 1]])))
+    path.write_text(path.read_text() + "score: 0.3\n" + PROOF.format(label=label, score=score, box=box))
+    cv2.imwrite(str(tmp_path / "p.png"), np.zeros((32, 64, 3), np.uint8))
+    if message is None:
+        models.find(str(path)).load()
+        return
+    with pytest.raises(ValueError, match=message):
+        models.find(str(path)).load()
+
+
+def test_the_default_has_a_proof() -> None:
+    proof = models.find("default").proof
+    assert proof is not None
+    assert proof.picture.is_file()
+
+
+def test_another_provider_is_told_and_the_cpu_is_the_last(write: Write) -> None:
+    card = models.find(write(network([[16, 8, 48, 24, 0.9, 1]])))
+    here, there = card.load(), card.on(("openvino", "cuda")).load()
+    assert (here.runs_on, here.note) == ("cpu", "")  # type: ignore[attr-defined]
+    assert there.runs_on == "cpu"  # type: ignore[attr-defined]  # what is loaded from a card says so
+    assert there.note == (  # type: ignore[attr-defined]
+        "this onnxruntime has no openvino (pip install onnxruntime-openvino);"
+        " this onnxruntime has no cuda (pip install onnxruntime-gpu); it runs on cpu"
+    )
+    assert here(np.zeros((8, 8, 3), np.uint8)) == there(np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_is_built_in_but_does_not_start_is_passed_over(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime as ort
+
+    monkeypatch.setattr(
+        ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    loaded = models.find(write(network([[16, 8, 48, 24, 0.9, 1]]))).on(("cuda",)).load()
+    assert loaded.runs_on == "cpu"  # type: ignore[attr-defined]
+    assert "cuda does not start" in loaded.note  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("", ()), ("cpu", ("cpu",)), ("openvino, cpu", ("openvino", "cpu"))]
+)
+def test_providers_are_named(text: str, found: tuple[str, ...]) -> None:
+    assert providers_in(text) == found
+
+
+def test_an_unknown_provider_is_refused() -> None:
+    with pytest.raises(ValueError, match="no provider 'gpu'; known: cpu, cuda"):
+        providers_in("gpu")
+
+
+def test_a_model_that_is_called_after_faces_is_refused(write: Write) -> None:
+    path = Path(write(network([])))
+    path.write_text(path.read_text().replace("name: tiny", "name: arcface-r50"))
+    with pytest.raises(ValueError, match="identifies or sorts people"):
+        models.find(str(path))
 
 
 @pytest.mark.parametrize(

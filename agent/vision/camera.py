@@ -19,26 +19,17 @@ from agent.parts import Emit
 from agent.paths import Secret
 from agent.vision.capture import MOST_LEFT, Drain, is_file, left_behind
 from agent.vision.coverage import Coverage, Watchfulness
+from agent.vision.detector import Watching
 from agent.vision.framing import Crop, Turn, framing
 from agent.vision.knock import knock
 from agent.vision.motion import Gate, Motion
 from agent.vision.pool import SHARED, Looked, Seat, Taken
-from agent.vision.privacy import LEAST_SCORE, Look, knows_people
+from agent.vision.privacy import Look, knows_people
 from agent.vision.pulse import Pulse
 from agent.vision.siting import Mount, Surveyed
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.zones import Zone, zones_of
-from models.detection import Detect, Detection, Frame
-
-
-class Watching(BaseModel):
-    """Which model looks, for what, and how sure it must be."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str = "default"
-    labels: tuple[str, ...] | None = None
-    score: float = Field(default=0.4, ge=0.05, le=1)
+from models.detection import Frame
 
 
 class Camera(BaseModel):
@@ -108,7 +99,7 @@ class Camera(BaseModel):
         url = self._address()
         if "://" in url:
             await knock(url, self.open_timeout.total_seconds())
-        detect, covers = await asyncio.to_thread(self._load)
+        detect, covers = await asyncio.to_thread(self.detector.load)
         file = is_file(url)
         gate, tracker = Gate(self.motion), Tracker(self.detector.score)
         frame_it = framing(self.rotate, self.crop, self.blackout)
@@ -139,7 +130,7 @@ class Camera(BaseModel):
                 if looked is not None and looked.seen is not None:
                     taken = looked.taken
                     moved = looked.glance.egomotion
-                    tracked = tracker.track(self._wanted(looked.seen), taken.at_s, moved)
+                    tracked = tracker.track(self.detector.wanted(looked.seen), taken.at_s, moved)
                     if tracked:
                         gate.detected(taken.at_s)
                     objects = self._objects(tracked)
@@ -186,10 +177,6 @@ class Camera(BaseModel):
         turns = self.mount is not None and self.mount.heading_deg is None
         return self.coverage.model_copy(update={"moves": True}) if turns else self.coverage
 
-    def _wanted(self, seen: tuple[Detection, ...]) -> tuple[Detection, ...]:
-        labels = self.detector.labels
-        return tuple(one for one in seen if labels is None or one.label in labels)
-
     def _objects(self, tracked: list[Tracked]) -> tuple[SeenObject, ...]:
         return tuple(
             SeenObject(
@@ -202,11 +189,3 @@ class Camera(BaseModel):
             )
             for one in tracked
         )
-
-    def _load(self) -> tuple[Detect, bool]:
-        """The detector, as unsure as covering people wants it, and whether it knows people at all."""
-        try:
-            card = models.find(self.detector.model).at(min(self.detector.score, LEAST_SCORE))
-            return SHARED.load(card), knows_people(card.labels)
-        except ValueError as error:
-            raise OSError(f"detector {self.detector.model}: {error}") from error

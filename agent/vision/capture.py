@@ -197,6 +197,17 @@ def open_capture(url: str, open_s: float = 5.0, read_s: float = 5.0) -> Any:
     return capture
 
 
+def length(path: str) -> int:
+    """How many frames a file says that it has; 0 where it does not say."""
+    try:
+        capture = open_capture(path)
+    except OSError:
+        return 0
+    count = int(capture.get(7))  # cv2.CAP_PROP_FRAME_COUNT
+    capture.release()
+    return max(0, count)
+
+
 def frames(path: str) -> Iterator[tuple[int, float, Frame]]:
     """All frames of a file in order: number, seconds from its start, frame. OSError where it is no video."""
     capture = open_capture(path)

@@ -1,0 +1,139 @@
+"""Looks at a picture in overlapping tiles, so that small things are large enough: a swimmer, a far boat.
+
+Each tile costs as much as a picture. The whole is looked at as well: it has what is larger than a tile.
+An object that a seam cuts is seen whole in the tile beside it or in the whole picture; what is left of it in
+the first tile is dropped there, or put together where nothing saw it whole.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from models.detection import Box, Detect, Detection, Frame
+
+Pattern = Annotated[str, StringConstraints(pattern=r"^[1-8]x[1-8]$")]
+"""Columns and rows, such as ``3x2``."""
+SEAM = 0.015
+"""A box that ends this near to a seam (a share of the tile) is cut by it."""
+SAME, INSIDE, IN_LINE = 0.5, 0.6, 0.7
+"""Overlap of one and the same object; share of a cut box that lies in a whole one; likeness of two halves."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    detection: Detection
+    cut: bool
+
+
+def looks(pattern: str) -> int:
+    """How many times the detector runs for one picture."""
+    columns, rows = map(int, pattern.split("x"))
+    return columns * rows + 1 if columns * rows > 1 else 1
+
+
+def tiled(detect: Detect, pattern: str, overlap: float = 0.2) -> Detect:
+    """``detect`` for each tile and for the whole; ``overlap`` is what neighbours share."""
+    if not re.fullmatch(r"[1-8]x[1-8]", pattern) or not 0 <= overlap <= 0.5:
+        raise ValueError(
+            f"tiles {pattern!r} with an overlap of {overlap}: 1x1 to 8x8 and 0 to 0.5 are wanted"
+        )
+    columns, rows = map(int, pattern.split("x"))
+    if columns * rows == 1:
+        return detect
+    tiles = [
+        (left, top, right, bottom)
+        for top, bottom in _spans(rows, overlap)
+        for left, right in _spans(columns, overlap)
+    ]
+
+    def look(frame: Frame) -> tuple[Detection, ...]:
+        seen = [_Seen(one, cut=False) for one in detect(frame)]
+        for tile in tiles:
+            seen += [_placed(one, tile) for one in detect(_part(frame, tile))]
+        return merge(seen)
+
+    return look
+
+
+def merge(seen: Sequence[_Seen]) -> tuple[Detection, ...]:
+    """Each object once, best first."""
+    kept: list[_Seen] = []
+    for one in sorted(seen, key=lambda one: (one.cut, -one.detection.score)):
+        if not any(_covers(other, one) for other in kept):
+            kept.append(one)
+    whole = [one.detection for one in kept if not one.cut]
+    halves = [one.detection for one in kept if one.cut]
+    while halves:
+        first = halves.pop(0)
+        other = next((one for one in halves if _halves(first, one)), None)
+        if other is None:
+            whole.append(first)
+        else:
+            halves.remove(other)
+            halves.insert(0, _together(first, other))
+    return tuple(sorted(whole, key=lambda one: -one.score))
+
+
+def _spans(count: int, overlap: float) -> list[tuple[float, float]]:
+    size = 1 / (count - (count - 1) * overlap)
+    return [(number * size * (1 - overlap), number * size * (1 - overlap) + size) for number in range(count)]
+
+
+def _part(frame: Frame, tile: Box) -> Frame:
+    rows, columns = frame.shape[:2]
+    left, top, right, bottom = tile
+    return frame[round(top * rows) : round(bottom * rows), round(left * columns) : round(right * columns)]
+
+
+def _placed(detection: Detection, tile: Box) -> _Seen:
+    """A detection in a tile as one in the picture, and whether a seam cuts it."""
+    left, top, right, bottom = detection.box
+    wide, tall = tile[2] - tile[0], tile[3] - tile[1]
+    cut = (
+        (left < SEAM and tile[0] > 0)
+        or (top < SEAM and tile[1] > 0)
+        or (right > 1 - SEAM and tile[2] < 1 - 1e-6)
+        or (bottom > 1 - SEAM and tile[3] < 1 - 1e-6)
+    )
+    box = (tile[0] + left * wide, tile[1] + top * tall, tile[0] + right * wide, tile[1] + bottom * tall)
+    return _Seen(Detection(detection.label, detection.score, box), cut)
+
+
+def _covers(kept: _Seen, one: _Seen) -> bool:
+    if kept.detection.label != one.detection.label:
+        return False
+    both = _shared(kept.detection.box, one.detection.box)
+    ours, theirs = _area(one.detection.box), _area(kept.detection.box)
+    return both > SAME * (ours + theirs - both) or (one.cut and not kept.cut and both > INSIDE * ours)
+
+
+def _halves(one: Detection, other: Detection) -> bool:
+    """Whether two cut boxes are parts of one object: they meet, and lie in one line."""
+    if one.label != other.label or _shared(one.box, other.box) <= 0:
+        return False
+    return any(
+        min(one.box[axis + 2], other.box[axis + 2]) - max(one.box[axis], other.box[axis])
+        >= IN_LINE * (max(one.box[axis + 2], other.box[axis + 2]) - min(one.box[axis], other.box[axis]))
+        for axis in (0, 1)
+    )
+
+
+def _together(one: Detection, other: Detection) -> Detection:
+    firsts, lasts = (
+        [pick(one.box[edge], other.box[edge]) for edge in edges]
+        for pick, edges in ((min, (0, 1)), (max, (2, 3)))
+    )
+    return Detection(one.label, max(one.score, other.score), (firsts[0], firsts[1], lasts[0], lasts[1]))
+
+
+def _shared(one: Box, other: Box) -> float:
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    tall = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, wide) * max(0.0, tall)
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

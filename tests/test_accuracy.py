@@ -1,0 +1,68 @@
+"""mAP of the reference detectors through ``ringpost detect --coco``, beside what their own code reached.
+
+The references are those of ../shared/models/README.md: measured there with other code than ours.
+"""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+import models
+from bench.accuracy import measure
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+PICTURES = SHARED / "data" / "vision" / "pictures"
+pytestmark = [
+    pytest.mark.needs_shared,
+    pytest.mark.skipif(not PICTURES.exists(), reason="the pictures of ../shared are not here"),
+]
+SIZE = "width: 416, height: 416"
+NANODET = f"{SIZE}, colour: bgr, mean: [103.53, 116.28, 123.675], std: [57.375, 57.12, 58.395]"
+IMAGENET = "mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375]"
+
+REFERENCES = {
+    "nanodet-plus-m_416_raw": (
+        "format: nanodet\nstrides: [8, 16, 32, 64]", f"{NANODET}, resize: stretch", 0.447, 0.284
+    ),
+    "nanodet-m_416": ("format: nanodet", f"{NANODET}, resize: letterbox", 0.323, 0.183),
+    "nanodet-g_416": ("format: nanodet\nbins: 11", f"{NANODET}, resize: letterbox", 0.323, 0.208),
+    "picodet-s_416": (
+        "format: nanodet\nstrides: [8, 16, 32, 64]", f"{SIZE}, {IMAGENET}, resize: stretch", 0.434, 0.270
+    ),
+    "yolox_nano_416": (
+        "format: yolox", f"{SIZE}, colour: bgr, pad: 114, corner: true, resize: letterbox", 0.327, 0.209
+    ),
+    "centernet_mbv3_512": (
+        "format: yolo\nvariant: end_to_end\noutput: tower_0/detections",
+        "width: 512, height: 512, layout: nhwc, resize: stretch", 0.384, 0.205,
+    ),
+}  # fmt: skip
+
+
+def test_the_default_reaches_its_card() -> None:
+    """And the reference for its weights, 0.323 / 0.208."""
+    found, card = measure(PICTURES), models.find("default")
+    written = card.accuracy["pictures-78"]
+    assert found["AP50"] == pytest.approx(0.323, abs=0.005)
+    assert found["AP"] == pytest.approx(0.208, abs=0.005)
+    assert found["AP50"] == pytest.approx(written["AP50"], abs=0.001)
+    assert found["AP50 person"] == pytest.approx(written["person_AP50"], abs=0.001)
+
+
+@pytest.mark.parametrize(("name", "case"), REFERENCES.items(), ids=REFERENCES.keys())
+def test_a_format_reaches_its_reference(
+    tmp_path: Path, name: str, case: tuple[str, str, float, float]
+) -> None:
+    form, size, ap50, ap = case
+    weights = SHARED / "models" / f"{name}.onnx"
+    if not weights.is_file():
+        pytest.skip(f"the reference detectors are not here ({name})")
+    path = tmp_path / "card.yaml"
+    path.write_text(
+        f"name: {name.replace('_', '-')}\nweights: {weights}\norigin: test\nlicence: see its card\n{form}\n"
+        f"sha256: {hashlib.sha256(weights.read_bytes()).hexdigest()}\ninput: {{{size}}}\n"
+        f"labels: {list(models.find('default').labels)}\n"
+    )
+    found = measure(PICTURES, str(path))
+    assert (found["AP50"], found["AP"]) == pytest.approx((ap50, ap), abs=0.005)
