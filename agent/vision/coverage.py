@@ -38,8 +38,8 @@ KNOWN = 0.5
 """Where edges agree less than this with those just learnt, none last (water, sky): the picture decides."""
 OTHER = 0.45
 """Less than this share of the usual agreement: it is another view, or none."""
-WEAK = 0.3
-"""Edges, or fine detail, with less than this share of their usual strength: fog, dirt, a cover."""
+WEAK, GONE = 0.3, 0.03
+"""Edges, or fine detail, with less than this share of their usual strength: fog or dirt; or all but none."""
 BACK = 1.3
 """What was blind must pass its limit by this factor to be seen again."""
 ROUNDING = 0.6
@@ -252,7 +252,7 @@ class _Area:
         if agreement < OTHER:
             return "covered" if min(detail, steep) < WEAK else "turned"
         if strength < WEAK:
-            return "fog"
+            return "covered" if strength < GONE else "fog"
         measurable = self._usual[2] * (self._mean + 10) > ROUNDING / 2
         return "blurred" if measurable and detail < WEAK * min(1.0, strength) else None
 
