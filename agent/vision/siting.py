@@ -32,7 +32,7 @@ class Surveyed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     picture: tuple[Size, Size]
-    """Width and height of the picture in which the points were read."""
+    """Width and height of the picture in which the points were read, after rotate and crop."""
     points: Annotated[tuple[SurveyedPoint, ...], Field(min_length=4, max_length=100)] | NearPath
 
     @model_validator(mode="after")
