@@ -96,6 +96,8 @@ def _open(path: str, baud: int | None, parity: str) -> "Serial":
         raise FileNotFoundError(errno.ENOENT, f"{path} is not there: unplugged, or named otherwise")
     if not stat.S_ISCHR(Path(path).stat().st_mode):
         raise OSError(errno.ENOTTY, f"{path} is no serial device")
+    if holders := held_by(path):  # before anything of the port changes, also who does not care for locks
+        raise OSError(errno.EBUSY, f"{path} is taken by {', '.join(holders)}")
     try:
         speed = baud or _speed(path)
         line = serial.Serial(

@@ -182,6 +182,24 @@ def test_who_does_not_ask_for_a_lock_does_not_get_in_either(tmp_path: Path) -> N
     play(scene)
 
 
+def test_who_came_first_without_a_lock_keeps_the_port(tmp_path: Path) -> None:
+    """Two readers of one line would each get half of it; as root no lock of his keeps us out."""
+
+    async def scene() -> None:
+        with Wire(tmp_path / "gnss") as wire:
+            for _ in range(2):
+                with (
+                    wire.path.open("rb", buffering=0),
+                    pytest.raises(OSError, match=rf"gnss is taken by .*\({os.getpid()}\)"),
+                ):
+                    async with open_port(str(wire.path), 9600):
+                        pass
+            async with open_port(str(wire.path), 9600):
+                pass
+
+    play(scene)
+
+
 @pytest.mark.parametrize(
     ("path", "message"), [("/dev/nothing-here", "is not there"), ("/etc/hostname", "is no serial device")]
 )
