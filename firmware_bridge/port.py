@@ -35,8 +35,7 @@ class Port(Stream):
     def __init__(self, line: "Serial", path: str) -> None:
         self._line = line
         self._opened = os.fstat(line.fileno())
-        has_speed = os.major(self._opened.st_rdev) not in PTYS
-        super().__init__(line.fileno(), path, line.baudrate if has_speed else None)
+        super().__init__(line.fileno(), path, None if _is_pty(self._opened) else line.baudrate)
 
     def set_speed(self, baud: int) -> None:
         try:
@@ -96,7 +95,7 @@ def _open(path: str, baud: int | None, parity: str) -> "Serial":
         raise FileNotFoundError(errno.ENOENT, f"{path} is not there: unplugged, or named otherwise")
     if not stat.S_ISCHR(Path(path).stat().st_mode):
         raise OSError(errno.ENOTTY, f"{path} is no serial device")
-    if holders := held_by(path):  # before anything of the port changes, also who does not care for locks
+    if not _is_pty(Path(path).stat()) and (holders := held_by(path)):  # the far end of a pty may hold both
         raise OSError(errno.EBUSY, f"{path} is taken by {', '.join(holders)}")
     try:
         speed = baud or _speed(path)
@@ -105,10 +104,14 @@ def _open(path: str, baud: int | None, parity: str) -> "Serial":
         )
     except (OSError, termios.error, ValueError) as error:
         raise OSError(_reason(path, baud, error)) from error
-    with suppress(OSError):  # a pty and some adapters don't know it
+    with suppress(OSError):  # some adapters don't know it
         fcntl.ioctl(line.fileno(), termios.TIOCEXCL)
     _refine(line.fileno())
     return line
+
+
+def _is_pty(device: os.stat_result) -> bool:
+    return os.major(device.st_rdev) in PTYS
 
 
 def _refine(fd: int) -> None:
