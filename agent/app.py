@@ -27,6 +27,7 @@ from agent.config import Config
 from agent.deployment import Deployment
 from agent.elsewhere import Elsewhere
 from agent.health import Health, Running
+from agent.inbox import Inbox
 from agent.judges import Judges, terms_of
 from agent.latency import Latency
 from agent.link import Link
@@ -90,9 +91,7 @@ class Agent:
         )
         self.config: Config | None = None
         self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
-        self.inbox: list[Message] = []
-        self.inbox_filled = asyncio.Event()
-        self.kept: asyncio.Future[None] | None = None
+        self.inbox = Inbox(outbox)
         self.pushes: asyncio.Queue[bytes] = asyncio.Queue()
         self.machine_troubles: list[str] = []
         self.progress = Progress(time.monotonic())
@@ -208,11 +207,7 @@ class Agent:
 
         def emit(value: Value) -> asyncio.Future[None] | None:
             self.observe(observed(name, value, *now()))
-            if not self.inbox:
-                return None
-            if self.kept is None:
-                self.kept = asyncio.get_running_loop().create_future()
-            return self.kept
+            return self.inbox.kept()
 
         return emit
 
@@ -229,8 +224,7 @@ class Agent:
         if isinstance(observation.value, Tick):
             done = self.outputs.tick(at, now_s)
         if done:
-            self.inbox += [self.result(fields) for fields in done]
-            self.inbox_filled.set()
+            self.inbox.add(*map(self.result, done))
 
     def tell(self, alerts: Iterable[Alert], now_s: float) -> None:
         """Alerts, and with them the full list of what is active, into the inbox."""
@@ -250,12 +244,11 @@ class Agent:
                 "alert/1", {"alert": fields, "latency_ms": steps}, "alert", "alert", alert.at, now_s
             )
             self.latency.found(message.id, alert.terms.rule, steps, now_s)
-            self.inbox.append(message)
+            self.inbox.add(message)
             if alert.concerns_others:
                 self.elsewhere.tell(message)
         if told:
-            self.inbox.append(self.active(*now()))
-            self.inbox_filled.set()
+            self.inbox.add(self.active(*now()))
 
     def active(self, at: datetime, now_s: float) -> Message:
         """``alerts/active``: the full list, short enough for one message."""
@@ -284,39 +277,22 @@ class Agent:
     async def keep(self) -> None:
         """Writes down what is in the inbox, alerts at once."""
         while True:
-            await self.inbox_filled.wait()
-            self.inbox_filled.clear()
-            try:
-                await self.write_inbox()
-            except OSError:
-                self.inbox_filled.set()
-                raise
+            await self.inbox.filled()
+            await self.write_inbox()
 
     async def write_inbox(self) -> None:
-        """What is taken from the inbox leaves it only when it is on disk."""
-        batch = list(self.inbox)
-        if batch or self.book.unsaved:
-            kept, self.kept = self.kept, None
-            try:
-                await self.outbox.put(*batch, remember={ACTIVE: self.book.dump()})
-            except OSError:
-                self.book.unsaved = True
-                self.progress.wrote()
-                self.keep_waiting(kept)
-                raise
+        """With it, always, what is active: the two are one commit."""
+        if not self.inbox and not self.book.unsaved:
+            return
+        try:
+            batch = await self.inbox.write({ACTIVE: self.book.dump()})
+        except OSError:
+            self.book.unsaved = True
+            raise
+        finally:
             self.progress.wrote()
-            del self.inbox[: len(batch)]
-            for message in batch:
-                self.latency.kept(message.id, time.monotonic())
-            if kept is not None:
-                kept.set_result(None)
-
-    def keep_waiting(self, kept: asyncio.Future[None] | None) -> None:
-        """What could not be written is not kept: whoever waits for it waits for the next try."""
-        if kept is not None and self.kept is not None:
-            self.kept.add_done_callback(lambda _: kept.set_result(None))
-        elif kept is not None:
-            self.kept = kept
+        for message in batch:
+            self.latency.kept(message.id, time.monotonic())
 
     async def tick(self) -> None:
         """Lets time pass, about once a second, and reports what is due."""
@@ -326,10 +302,10 @@ class Agent:
             self.reporter.troubles = self.troubles()
             self.reporter.latency_fields = self.latency.fields()
             self.reporter.thin = self.link.saving
-            self.inbox += self.reporter.due(at, now_s)
+            self.inbox.add(*self.reporter.due(at, now_s))
             if self.inbox or self.book.unsaved:
                 self.progress.waits(now_s)
-                self.inbox_filled.set()
+                self.inbox.ring()
             self.progress.ticked(now_s)
             await asyncio.sleep(TICK_S)
 

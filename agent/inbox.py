@@ -1,0 +1,71 @@
+"""What was said and is not on disk yet. It leaves only when it is: a failing write loses nothing."""
+
+import asyncio
+from collections.abc import Mapping
+
+from agent.outbox import Outbox
+from agent.topics import Message
+
+
+class Inbox:
+    """Filled on the loop by whoever has something to say, written by one job."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._messages: list[Message] = []
+        self._filled = asyncio.Event()
+        self._kept: asyncio.Future[None] | None = None
+
+    def add(self, *messages: Message) -> None:
+        """They are written soon."""
+        self._messages += messages
+        if messages:
+            self._filled.set()
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    def ring(self) -> None:
+        """Something beside messages wants to be written."""
+        self._filled.set()
+
+    def kept(self) -> asyncio.Future[None] | None:
+        """Done once all that is here now is on disk; None where nothing waits."""
+        if not self._messages:
+            return None
+        if self._kept is None:
+            self._kept = asyncio.get_running_loop().create_future()
+        return self._kept
+
+    async def filled(self) -> None:
+        """Returns once there is something to write."""
+        await self._filled.wait()
+        self._filled.clear()
+
+    async def write(self, remember: Mapping[str, bytes]) -> list[Message]:
+        """Everything that is here, in one commit with ``remember``; what that was.
+
+        OSError where nothing was written: all of it stays, and the job is called again.
+        """
+        batch = list(self._messages)
+        kept, self._kept = self._kept, None
+        try:
+            await self._outbox.put(*batch, remember=remember)
+        except OSError:
+            self._filled.set()
+            self._wait_longer(kept)
+            raise
+        del self._messages[: len(batch)]
+        for waiting in (kept, None if self._messages else self._kept):
+            if waiting is not None:
+                waiting.set_result(None)
+        if not self._messages:
+            self._kept = None
+        return batch
+
+    def _wait_longer(self, kept: asyncio.Future[None] | None) -> None:
+        """Whoever waits for what could not be written waits for the next try."""
+        if kept is not None and self._kept is not None:
+            self._kept.add_done_callback(lambda _: kept.set_result(None))
+        elif kept is not None:
+            self._kept = kept

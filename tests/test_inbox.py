@@ -1,0 +1,120 @@
+"""What was said is on disk, or still in the inbox; who waits for that waits no longer and no shorter."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from agent.inbox import Inbox
+from agent.topics import Message, new_id
+
+
+def message() -> Message:
+    return Message(lane="alert", topic="alert", id=new_id(), body=b"{}")
+
+
+class Disk:
+    """An outbox that takes what it is given, or nothing; ``pause`` holds a write up."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.remembered: dict[str, bytes] = {}
+        self.full = False
+        self.pause: asyncio.Event | None = None
+
+    async def put(self, *messages: Message, remember: Mapping[str, bytes]) -> None:
+        if self.pause is not None:
+            await self.pause.wait()
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.taken += [one.id for one in messages]
+        self.remembered |= remember
+
+
+def inbox() -> tuple[Inbox, Disk]:
+    disk = Disk()
+    return Inbox(disk), disk  # type: ignore[arg-type]  it has the one method that is called
+
+
+def play(scene: Any) -> None:
+    asyncio.run(asyncio.wait_for(scene(), 5))
+
+
+def test_what_is_written_leaves_and_whoever_waits_is_told() -> None:
+    async def scene() -> None:
+        box, disk = inbox()
+        assert box.kept() is None
+        box.add(first := message())
+        kept = box.kept()
+        assert kept is not None
+        assert not kept.done()
+        await box.filled()
+        await box.write({"active": b"[]"})
+        assert (disk.taken, disk.remembered, kept.done(), bool(box)) == (
+            [first.id],
+            {"active": b"[]"},
+            True,
+            False,
+        )
+
+    play(scene)
+
+
+def test_what_a_full_disk_refuses_stays_in_order_and_who_waits_waits() -> None:
+    async def scene() -> None:
+        box, disk = inbox()
+        disk.full = True
+        box.add(first := message())
+        early = box.kept()
+        with pytest.raises(OSError, match="No space"):
+            await box.write({})
+        box.add(second := message())
+        late = box.kept()
+        assert early is not None
+        assert late is not None
+        assert not early.done()
+        disk.full = False
+        await box.filled()
+        await box.write({})
+        await asyncio.sleep(0)
+        assert (disk.taken, early.done(), late.done()) == ([first.id, second.id], True, True)
+
+    play(scene)
+
+
+def test_who_asks_during_a_write_and_adds_nothing_waits_for_that_write_only() -> None:
+    async def scene() -> None:
+        box, disk = inbox()
+        disk.pause = asyncio.Event()
+        box.add(message())
+        writing = asyncio.ensure_future(box.write({}))
+        await asyncio.sleep(0)
+        kept = box.kept()
+        disk.pause.set()
+        await writing
+        assert kept is not None
+        assert kept.done()
+        assert box.kept() is None
+
+    play(scene)
+
+
+def test_who_adds_during_a_write_waits_for_the_next() -> None:
+    async def scene() -> None:
+        box, disk = inbox()
+        disk.pause = asyncio.Event()
+        box.add(first := message())
+        writing = asyncio.ensure_future(box.write({}))
+        await asyncio.sleep(0)
+        box.add(second := message())
+        kept = box.kept()
+        disk.pause.set()
+        await writing
+        assert kept is not None
+        assert (disk.taken, kept.done(), bool(box)) == ([first.id], False, True)
+        await box.filled()
+        await box.write({})
+        assert (disk.taken, kept.done()) == ([first.id, second.id], True)
+
+    play(scene)
