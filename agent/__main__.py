@@ -1,6 +1,7 @@
 """The command line: ``ringpost``. Thin: each verb calls one function, imported when it is called."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -52,6 +53,24 @@ providers_option = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
+class Name(click.ParamType[str]):
+    """A word of which a topic or a file's name can be made, and nothing else."""
+
+    name = "name"
+
+    def __init__(self, what: str, pattern: str) -> None:
+        self._what, self._pattern = what, pattern
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if re.fullmatch(self._pattern, value) is None:
+            self.fail(f"{value!r} is not {self._what}", param, ctx)
+        return str(value)
+
+
+DEVICE = Name("a device: small letters, digits and -, such as bridge-07", "[a-z0-9-]{1,32}")
+ALERT = Name("an alert's id: letters, digits and -", "[A-Za-z0-9-]{1,64}")
+
+
 def finish(code: int) -> None:
     """Ends with an exit code: 0 ok, 1 a check failed, 69 unreachable, 78 bad configuration."""
     raise SystemExit(code)
@@ -67,9 +86,11 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Keep what is owed here, not in data.directory."
+    "--data",
+    type=click.Path(path_type=Path, readable=False),
+    help="Keep what is owed here, not in data.directory.",
 )
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
 def run(config: Path, data: Path | None, log_level: str) -> None:
@@ -99,7 +120,7 @@ def run(config: Path, data: Path | None, log_level: str) -> None:
 
 
 @cli.command()
-@click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option("--env", is_flag=True, help="Also look whether devices, disk and broker are there.")
 @as_json
 def check(config: tuple[Path, ...], env: bool, as_json: bool) -> None:
@@ -124,8 +145,12 @@ def schema(mqtt: bool) -> None:
 
 
 @cli.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Path(path_type=Path), help="Write here; a new file named after the device.")
+@click.argument("config", type=click.Path(path_type=Path, readable=False))
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, readable=False),
+    help="Write here; a new file named after the device.",
+)
 @click.option("--for", "lasts", help="Stop by itself after this long, such as 10m.")
 def record(config: Path, to: Path | None, lasts: str | None) -> None:
     """Write what the sources of CONFIG say to a file, for `replay`: no pictures.
@@ -140,11 +165,13 @@ def record(config: Path, to: Path | None, lasts: str | None) -> None:
 
 
 @cli.command()
-@click.argument("recording", type=click.Path(path_type=Path))
-@click.option("--config", type=click.Path(path_type=Path), help="Other rules than those it was made by.")
+@click.argument("recording", type=click.Path(path_type=Path, readable=False))
+@click.option(
+    "--config", type=click.Path(path_type=Path, readable=False), help="Other rules than those it was made by."
+)
 @click.option(
     "--compare",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Only what differs from what another configuration (.yaml) makes of it, or an earlier --json.",
 )
 @as_json
@@ -215,7 +242,7 @@ def detect(
     """Say what a model sees in pictures, folders of pictures, or video."""
     from agent.detect import detect_command
 
-    wanted = [label.strip() for label in labels.split(",")] if labels else None
+    wanted = [label.strip() for label in labels.split(",") if label.strip()] if labels else None
     where = (annotate, coco, annotations)
     finish(detect_command(list(inputs), model, score, wanted, *where, as_json, tiles, overlap, providers))
 
@@ -260,7 +287,9 @@ def models_bench(name: str, runs: int, providers: str, as_json: bool) -> None:
 @models.command("pull")
 @click.argument("url")
 @click.option("--sha256", required=True, help="What the file must be.")
-@click.option("--to", "folder", default=".", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--to", "folder", default=".", show_default=True, type=click.Path(path_type=Path, readable=False)
+)
 @as_json
 def models_pull(url: str, sha256: str, folder: Path, as_json: bool) -> None:
     """Fetch weights from URL (https or file); kept only where the hash is right."""
@@ -270,12 +299,17 @@ def models_pull(url: str, sha256: str, folder: Path, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("picture", type=click.Path(path_type=Path))
+@click.argument("picture", type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "--points", required=True, type=click.Path(path_type=Path), help="CSV with x,y (pixels),lat,lon."
+    "--points",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="CSV with x,y (pixels),lat,lon.",
 )
 @click.option(
-    "--annotate", type=click.Path(path_type=Path), help="Draw points, residuals and a grid in metres here."
+    "--annotate",
+    type=click.Path(path_type=Path, readable=False),
+    help="Draw points, residuals and a grid in metres here.",
 )
 @as_json
 def ground(picture: Path, points: Path, annotate: Path | None, as_json: bool) -> None:
@@ -297,12 +331,16 @@ broker_option = click.option(
     help="mqtt://HOST:PORT or mqtts://…; RINGPOST_BROKER.",
 )
 root_option = click.option(
-    "--root", default="ringpost/v1", show_default=True, help="ringpost-sim/v1 for simulations."
+    "--root",
+    default="ringpost/v1",
+    show_default=True,
+    type=click.Choice(["ringpost/v1", "ringpost-sim/v1"]),
+    help="ringpost-sim/v1 for simulations.",
 )
 
 
 @config.command("get")
-@click.argument("device")
+@click.argument("device", type=DEVICE)
 @broker_option
 @root_option
 @as_json
@@ -314,8 +352,8 @@ def config_get(device: str, broker: str, root: str, as_json: bool) -> None:
 
 
 @config.command("push")
-@click.argument("device")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("device", type=DEVICE)
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--confirm-within", default="60s", show_default=True, help="Back to the old one if not reached by then."
 )
@@ -330,9 +368,11 @@ def config_push(device: str, file: Path, confirm_within: str, broker: str, root:
 
 
 @cli.command()
-@click.argument("device")
-@click.argument("alert_id")
-@click.option("--to", "folder", default=".", show_default=True, type=click.Path(path_type=Path))
+@click.argument("device", type=DEVICE)
+@click.argument("alert_id", type=ALERT)
+@click.option(
+    "--to", "folder", default=".", show_default=True, type=click.Path(path_type=Path, readable=False)
+)
 @click.option("--pictures", default=20, show_default=True, type=click.IntRange(1, 40))
 @broker_option
 @root_option
@@ -347,11 +387,13 @@ def fetch(
 
 
 @cli.command()
-@click.argument("device")
+@click.argument("device", type=DEVICE)
 @click.option("--role", required=True, help="Who asks, as a role: never a name.")
 @click.option("--reason", required=True, help="What for; it is logged with each picture.")
 @click.option("--for", "lasts", default="15m", show_default=True, help="60m at most; 1s ends it.")
-@click.option("--key", required=True, type=click.Path(path_type=Path), help="The device's rescue key.")
+@click.option(
+    "--key", required=True, type=click.Path(path_type=Path, readable=False), help="The device's rescue key."
+)
 @click.option("--camera", help="Only this one; all, if it is not given.")
 @broker_option
 @root_option
@@ -374,7 +416,7 @@ def rescue(
 
 
 @cli.command()
-@click.argument("devices", nargs=-1, metavar="[DEVICE]…")
+@click.argument("devices", nargs=-1, metavar="[DEVICE]…", type=DEVICE)
 @broker_option
 @root_option
 @click.option("--for", "duration", help="Stop by itself after this long, such as 30s.")
@@ -397,6 +439,9 @@ def main() -> None:
         cli()
     except BrokenPipeError:
         sys.stderr.close()
+        raise SystemExit(1) from None
+    except OSError as error:  # such as a full disk below standard output
+        click.echo(f"ringpost: {error.filename or 'standard output'}: {error.strerror or error}", err=True)
         raise SystemExit(1) from None
 
 

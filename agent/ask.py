@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from agent.desk import UNREACHABLE, USAGE, at_broker, readable
+from agent.deployment import write_durably
+from agent.desk import UNREACHABLE, USAGE, at_broker
 from agent.durations import parse_duration
 from agent.topics import encode, new_id, stamp
 from agent.transport import Connection
+from agent.untrusted import readable, shown
 from agent.vision.rescue import LEAST_KEY, MOST, Grant
 
 ANSWER_WITHIN_S = 20.0
 PICTURES_WITHIN_S = 60.0
+LONGEST_KEY = 4096
 DONE = frozenset({"succeeded", "failed", "rejected", "expired", "duplicate"})
 
 
@@ -35,18 +39,26 @@ def fetch_command(
         saved = 0
         async for topic, payload in _heard(connection):
             name = topic.removeprefix(prefix + "/")
+            result = readable(payload) or {}
             if name.startswith("media/"):
                 number = name.rpartition("/")[2]
+                if not re.fullmatch("[0-9]{1,4}", number):
+                    continue
                 path = folder / f"{device}-{alert_id}-{number}.jpg"
-                folder.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(payload)
+                try:
+                    write_durably(path, payload)
+                except OSError as error:
+                    click.echo(f"fetch: {path}: {error.strerror or error}", err=True)
+                    return 1
                 saved += number != "1"  # the picture that came with the alert
                 click.echo(json.dumps({"saved": str(path)}) if as_json else str(path))
-            elif (result := readable(payload)).get("command_id") == command["id"]:
-                if result["state"] in DONE - {"succeeded"}:
-                    click.echo(f"fetch: {result['state']}: {_why(result)}", err=True)
+            elif result.get("command_id") == command["id"]:
+                state = shown(result.get("state"))
+                if state in DONE - {"succeeded"}:
+                    click.echo(f"fetch: {state}: {_why(result)}", err=True)
                     return 1
-                wanted = result["sent"] if result["state"] == "succeeded" else wanted
+                sent = result.get("sent")
+                wanted = sent if state == "succeeded" and isinstance(sent, int) else wanted
             if wanted is not None and saved >= wanted:
                 return 0
         if wanted is None:
@@ -71,7 +83,8 @@ def rescue_command(
 ) -> int:
     """Has people shown for a while. 1 where the device refuses, 2 for wrong use, 69 for no answer."""
     try:
-        key = key_file.read_text().rstrip("\r\n")
+        with key_file.open() as file:
+            key = file.read(LONGEST_KEY).rstrip("\r\n")
         if len(key) < LEAST_KEY:
             raise ValueError(f"--key: {key_file} holds fewer than {LEAST_KEY} characters")
         if parse_duration(lasts) > MOST:
@@ -92,19 +105,17 @@ def rescue_command(
         connection.subscribe([f"{prefix}/command/result"])
         connection.publish(f"{prefix}/command/rescue", encode(fields), 1, False)
         async for _, payload in _heard(connection):
-            result = readable(payload)
-            if result.get("command_id") == grant.id or (
-                result.get("command") == "rescue" and result.get("state") == "rejected"
-            ):
+            result = readable(payload) or {}
+            if result.get("command_id") == grant.id:
                 if as_json:
                     click.echo(json.dumps(result))
-                elif result["state"] == "succeeded":
+                elif result.get("state") == "succeeded":
                     click.echo(
                         f"{device}: people of {camera or 'every camera'} are shown until {stamp(expires)}"
                     )
                 else:
-                    click.echo(f"rescue: {result['state']}: {_why(result)}", err=True)
-                return 0 if result["state"] == "succeeded" else 1
+                    click.echo(f"rescue: {shown(result.get('state'))}: {_why(result)}", err=True)
+                return 0 if result.get("state") == "succeeded" else 1
         click.echo(f"rescue: {device} does not answer; is its name right, and is it connected?", err=True)
         return UNREACHABLE
 
@@ -113,7 +124,7 @@ def rescue_command(
 
 def _why(result: dict[str, Any]) -> str:
     withheld = f"{result.get('withheld', 0)} pictures withheld, see health"
-    return str(result.get("reason") or withheld)
+    return shown(result.get("reason") or withheld)
 
 
 async def _heard(connection: Connection) -> AsyncIterator[tuple[str, bytes]]:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
@@ -14,10 +15,15 @@ from agent.alerts import AlertBook
 REMEMBERED = 256
 
 
-class Command(BaseModel):
-    """``command/<name>``: fields that we do not know are ignored."""
+class _Id(BaseModel):
+    """What an answer to a command needs, however wrong the rest is."""
 
     id: str = Field(min_length=1, max_length=64)
+
+
+class Command(_Id):
+    """``command/<name>``: fields that we do not know are ignored."""
+
     expires: AwareDatetime | None = None
 
 
@@ -92,6 +98,8 @@ class Commands:
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]
             where = ".".join(map(str, detail["loc"])) or "payload"
+            with suppress(ValidationError):
+                result["command_id"] = _Id.model_validate_json(payload).id
             await self._done(result | {"state": "rejected", "reason": f"{where}: {detail['msg']}"})
             return
         result["command_id"] = command.id

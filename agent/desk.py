@@ -15,9 +15,12 @@ from agent.config import digest, parse
 from agent.durations import parse_duration
 from agent.topics import encode
 from agent.transport import Broker, Connection
+from agent.untrusted import listed, mapped, readable, shown
 from agent.yamlfile import BadConfig, read_text
 
-UNREACHABLE, BAD_CONFIG, USAGE = 69, 78, 2
+UNREACHABLE, BAD_CONFIG, USAGE, INTERRUPTED = 69, 78, 2, 130
+CONFIRM_S = (2, 3600)
+"""How long a push may be on trial; the device refuses another."""
 ANSWER_WITHIN_S = 10.0
 DONE = frozenset({"applied", "rejected", "rolled_back"})
 
@@ -40,6 +43,8 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
     """Checks ``file`` here, pushes it, and waits for what becomes of it. 1 where it was not applied."""
     try:
         within_s = parse_duration(confirm_within).total_seconds()
+        if not CONFIRM_S[0] <= within_s <= CONFIRM_S[1]:
+            raise ValueError(f"--confirm-within: {confirm_within} is not between 2s and 1h")
         text = read_text(file)
         parse(text, name=str(file), base=file.resolve().parent)
     except BadConfig as error:
@@ -52,8 +57,12 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
         before = await _reported(connection, prefix)
-        revision = 1 + max(int((before or {}).get("highest_revision", 0)), 0)
-        push = {"revision": revision, "sha256": digest(text), "confirm_within_s": within_s, "body": text}
+        if before is None:
+            click.echo(f"config: {device} has reported nothing on {root}; is its name right?", err=True)
+        highest = (before or {}).get("highest_revision")
+        revision = 1 + (highest if isinstance(highest, int) and 0 <= highest < 2**52 else 0)
+        sha256 = digest(text)
+        push = {"revision": revision, "sha256": sha256, "confirm_within_s": within_s, "body": text}
         connection.publish(f"{prefix}/config/desired", encode(push), 1, True)
         click.echo(f"revision {revision} is on its way to {device}", err=True)
         limit_s = within_s + 2 * ANSWER_WITHIN_S
@@ -61,7 +70,10 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
             connection,
             prefix,
             limit_s,
-            lambda body: body.get("revision") == revision and body.get("state") in DONE,
+            lambda body: (
+                (body.get("revision"), body.get("sha256")) == (revision, sha256)
+                and str(body.get("state")) in DONE
+            ),
         )
         if answer is None:
             click.echo(
@@ -101,13 +113,14 @@ def watch_command(devices: Sequence[str], url: str, root: str, duration: str | N
                             raise OSError(f"connection lost: {event[1]}")
                         if event is not None and event[0] == "message":
                             device, _, topic = event[1].topic.removeprefix(root + "/").partition("/")
-                            board.hear(device, topic, readable(event[1].payload))
+                            board.hear(device, topic, readable(event[1].payload) or {})
                             connection.acknowledge(event[1])
                         board.show()
             except TimeoutError:
                 return 0
 
-    return at_broker(url, work)
+    code = at_broker(url, work)
+    return 0 if code == INTERRUPTED else code
 
 
 def at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
@@ -127,11 +140,14 @@ def at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
         message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         click.echo(f"--broker: {message}", err=True)
         return USAGE
+    except BrokenPipeError:  # whoever listened has gone, as `| head` does
+        raise
     except OSError as error:
         click.echo(f"broker: {error}", err=True)
         return UNREACHABLE
     except KeyboardInterrupt:
-        return 0
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
 
 
 def broker_at(url: str) -> Broker:
@@ -166,28 +182,18 @@ async def _reported(
     return None
 
 
-def readable(payload: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(payload)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
 def _say(device: str, reported: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(reported))
         return
-    active = reported.get("active", {})
+    active = mapped(reported.get("active"))
     force = f"revision {active['revision']}" if "revision" in active else f"the {active.get('source')} file"
-    answer = (
-        f"revision {reported['revision']} {reported['state']}"
-        if "revision" in reported
-        else reported.get("state", "")
-    )
-    click.echo(f"{device}: {answer}; in force: {force}, sha256 {active.get('sha256', '')[:12]}…")
-    for error in reported.get("errors", []):
-        click.echo(f"  line {error.get('line', '?')}: {error.get('path')}: {error.get('message')}")
+    pushed = f"revision {reported['revision']} " if "revision" in reported else ""
+    answer = f"{pushed}{reported.get('state', '')}; in force: {force}"
+    click.echo(shown(f"{device}: {answer}, sha256 {str(active.get('sha256', ''))[:12]}…"))
+    for error in map(mapped, listed(reported.get("errors"))):
+        line = f"line {error['line']}: " if "line" in error else ""
+        click.echo("  " + shown(f"{line}{error.get('path')}: {error.get('message')}"))
     for key in ("reason", "trouble"):
         if key in reported:
-            click.echo(f"  {reported[key]}")
+            click.echo("  " + shown(reported[key]))

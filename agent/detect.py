@@ -2,6 +2,7 @@
 
 import json
 import os
+import os
 import sys
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from typing import Any
 import click
 
 import models
+from agent.deployment import write_durably
 from agent.vision.privacy import LEAST_SCORE, cover, knows_people, people_in
 from models.detection import Detect, Detection, Frame
 from models.session import providers_in
@@ -68,6 +70,8 @@ def detect_command(
         card = card.on(providers_in(providers) or card.providers)
         wanted = _wanted(labels, card.labels)
         truth = _truth(annotations) if annotations else None
+        if coco:
+            _may_write(coco)
         least = score if score is not None else COCO_SCORE if coco else card.score
         if annotate and not knows_people(card.labels):
             raise ValueError(f"{card.name} knows no people, so nobody can be covered: no --annotate with it")
@@ -100,7 +104,11 @@ def detect_command(
         if not coco:
             _say(shown.name, seen, as_json)
     if coco:
-        coco.write_text(json.dumps(results))
+        try:
+            write_durably(coco, json.dumps(results).encode())
+        except OSError as error:
+            click.echo(f"detect: {coco}: {error.strerror or error}", err=True)
+            return 1
         click.echo(f"{len(results)} detections in {len(todo)} pictures written to {coco}", err=True)
     if count > 1:
         each_ms = (time.monotonic() - began_s) * 1000 / count
@@ -130,14 +138,27 @@ def _result(
         return Shown(shown.file, shown.name, None, str(error)), ()
 
 
+def _may_write(path: Path) -> None:
+    """Said before the work, not after it: a file can't be written there. OSError or ValueError."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"--coco: {path} is no file")
+    if not os.access(path.parent, os.W_OK):
+        raise OSError(f"--coco: {path.parent} is not there, or gives no right to write")
+
+
 def _truth(path: Path) -> dict[str, Any]:
-    """A COCO file. ValueError where it is none."""
-    truth = json.loads(path.read_text())
-    if not isinstance(truth, dict) or not all(
-        isinstance(truth.get(key), list) for key in ("images", "categories")
-    ):
-        raise ValueError(f"{path}: no COCO file: lists of images and categories are wanted")
-    return truth
+    """A COCO file, as far as it is needed. ValueError where it is none."""
+    try:
+        truth = json.loads(path.read_bytes())
+        images = [{"file_name": str(one["file_name"]), "id": one["id"]} for one in truth["images"]]
+        categories = [{"name": str(one["name"]), "id": one["id"]} for one in truth["categories"]]
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"--annotations: {path} is no JSON") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"--annotations: {path} is no COCO file: images (file_name, id) and categories (name, id)"
+        ) from error
+    return {"images": images, "categories": categories}
 
 
 def _wanted(labels: Sequence[str] | None, known: Sequence[str]) -> frozenset[str] | None:

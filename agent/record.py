@@ -21,13 +21,17 @@ from agent.replay import words
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.yamlfile import BadConfig
 
-BAD_CONFIG = 78
+BAD_CONFIG, USAGE = 78, 2
 
 
 def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
     """Runs the sources of a configuration, without rules or broker, and writes what they say."""
     try:
         limit_s = parse_duration(lasts).total_seconds() if lasts else None
+    except ValueError as error:
+        click.echo(f"record: --for: {error}", err=True)
+        return USAGE
+    try:
         its = read(config)
         path = to or Path(f"{its.device}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
         with open(path, "xb", opener=_private) as file:

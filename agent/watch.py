@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from agent.untrusted import listed, mapped, shown
+
 STALE_AFTER_S = 150.0
 """A device that said nothing for this long (two and a half health periods) is stale."""
 
@@ -22,7 +24,7 @@ class _Device:
     reasons: list[str] = field(default_factory=list)
     position: str = ""
     parts: list[str] = field(default_factory=list)
-    alerts: list[dict[str, Any]] = field(default_factory=list)
+    alerts: list[str] = field(default_factory=list)
 
 
 class Board:
@@ -62,20 +64,23 @@ class Board:
         known.heard_s = time.monotonic()
         before = (known.state, known.reasons)
         if topic == "status":
-            known.state, known.reasons = str(body.get("state")), list(body.get("reasons", []))
+            known.state, known.reasons = (
+                shown(body.get("state")),
+                list(map(shown, listed(body.get("reasons")))),
+            )
         elif topic == "birth" and known.state in ("?", "offline"):
             known.state, known.reasons = "online", []
         elif topic == "health":
-            known.parts = [_part(one) for one in body.get("parts", []) if _troubled(one)]
-        elif topic == "position" and "lat" in body:
-            known.position = f"{body['lat']:.5f} {body['lon']:.5f} {body.get('mode', '')}"
+            known.parts = [_part(one) for one in map(mapped, listed(body.get("parts"))) if _troubled(one)]
+        elif topic == "position" and (where := _where(body)):
+            known.position = where
         elif topic == "alerts/active":
-            known.alerts = list(body.get("alerts", []))
+            known.alerts = [_alert(one) for one in map(mapped, listed(body.get("alerts")))]
         if self._table or self._as_json:
             return
         if topic == "alert":
-            alert = body.get("alert", {})
-            print(f"{device}: {alert.get('phase')} {alert.get('severity')}: {alert.get('text')}", flush=True)
+            alert = mapped(body.get("alert"))
+            print(f"{device}: {shown(alert.get('phase'))} {_alert(alert)}", flush=True)
         elif (known.state, known.reasons) != before:
             print(f"{device}: {known.state} {'; '.join(known.reasons)}".rstrip(), flush=True)
 
@@ -84,22 +89,23 @@ class Board:
         if self._live is None:
             return
         from rich.table import Table
+        from rich.text import Text
 
         table = Table("device", "state", "heard", "position", "active alerts", "reasons", "parts")
         for name, device in sorted(self._devices.items()):
             age_s = time.monotonic() - device.heard_s
             lasting = name == CENTRE or device.state == "stopped"
             state = "stale" if age_s > STALE_AFTER_S and not lasting else device.state
-            alerts = "\n".join(f"{alert.get('severity')}: {alert.get('text')}" for alert in device.alerts)
-            table.add_row(
+            cells = [
                 name,
                 state,
                 f"{age_s:.0f} s ago",
                 device.position,
-                alerts,
+                "\n".join(device.alerts),
                 "\n".join(device.reasons),
                 "\n".join(device.parts),
-            )
+            ]
+            table.add_row(*map(Text, cells))  # plain text: what a device says is no markup
         self._live.update(table)
 
 
@@ -110,7 +116,19 @@ def _troubled(part: dict[str, Any]) -> bool:
 
 def _part(part: dict[str, Any]) -> str:
     """A part's three answers in few words."""
-    said = [str(part.get("running"))]
+    said = [shown(part.get("running"))]
     said += ["silent"] if part.get("speaking") is False else []
     said += ["damaged"] if part.get("valid") is False else []
-    return f"{part.get('part')}: {', '.join(said)}"
+    return f"{shown(part.get('part'))}: {', '.join(said)}"
+
+
+def _alert(alert: dict[str, Any]) -> str:
+    return f"{shown(alert.get('severity'))}: {shown(alert.get('text'))}"
+
+
+def _where(body: dict[str, Any]) -> str:
+    """A position in few words; empty where it tells none."""
+    lat, lon = body.get("lat"), body.get("lon")
+    if not isinstance(lat, int | float) or not isinstance(lon, int | float):
+        return ""
+    return f"{lat:.5f} {lon:.5f} {shown(body.get('mode', ''))}"

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from agent.topics import ROOT, encode, stamp
 from agent.transport import Broker, Connection
+from agent.untrusted import readable, shown
 
 log = structlog.get_logger()
 
@@ -171,15 +172,6 @@ class Centre:
             (self._pictures / f"{name[:150]}.jpg").write_bytes(jpeg)
 
 
-def readable(payload: bytes) -> dict[str, Any] | None:
-    """The JSON object in a payload; None for anything else (a picture, garbage)."""
-    try:
-        body = json.loads(payload)
-    except (ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None
-
-
 def ranges(numbers: Iterable[int]) -> list[list[int]]:
     """``{1, 2, 3, 7}`` as ``[[1, 3], [7, 7]]``."""
     found: list[list[int]] = []
@@ -198,7 +190,7 @@ def line(device: str, topic: str, body: dict[str, Any]) -> str:
         said = _said(topic, body)
     except (TypeError, ValueError, AttributeError, KeyError):
         said = "(not as the contract says)"
-    return f"{when} {device} {topic:9} {said}"
+    return shown(f"{when} {device} {topic:9} {said}")
 
 
 def _said(topic: str, body: dict[str, Any]) -> str:

@@ -168,7 +168,15 @@ def test_ranges(numbers: list[int], expected: list[list[int]]) -> None:
 @pytest.mark.parametrize("topic", ["alert", "position", "status"])
 @pytest.mark.parametrize(
     "body",
-    [{}, {"alert": 5, "lat": "x", "lon": None, "reasons": 7}, {"alert": {"phase": None}, "reasons": [1]}],
+    [
+        {},
+        {"alert": 5, "lat": "x", "lon": None, "reasons": 7},
+        {"alert": {"phase": None}, "reasons": [1]},
+        {"alert": {"text": "\ud800 \x1b[2J\n"}, "state": "\ud800", "lat": 1.5, "lon": 2.5, "mode": "\x07"},
+    ],
 )
 def test_a_line_for_people_stands_whatever_is_in_it(topic: str, body: dict[str, Any]) -> None:
-    assert line("d1", topic, body).split()[1:3] == ["d1", topic]
+    told = line("d1", topic, body)
+    assert told.split()[1:3] == ["d1", topic]
+    assert told.isprintable()
+    told.encode()

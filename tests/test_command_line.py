@@ -1,7 +1,9 @@
 """The command line as a new user types it, with wrong input too: one clear line, the right exit code."""
 
+import errno
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +76,25 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a folder without pictures": (["detect", "."], 1, "no pictures or videos in it"),
     "COCO without annotations": (["detect", "bad.yaml", "--coco", "out.json"], 2, "go together"),
     "an unknown model": (["detect", "bad.yaml", "--model", "nanodet"], 1, "did you mean 'nanodet-g-416'?"),
+    "a picture of no bytes": (["detect", "empty"], 1, "empty: no picture that OpenCV can read"),
+    "annotations of nothing": (["detect", ".", "--coco", "o.json", "--annotations", "empty"], 1, "empty is no JSON"),
+    "no COCO file": (["detect", ".", "--coco", "o.json", "--annotations", "no-coco.json"], 1, "no-coco.json is no COCO file"),
+    "results to nowhere": (["detect", ".", "--coco", "nope/o.json", "--annotations", "coco.json"], 1, "--coco: nope is not there"),
+    "results to a device": (["detect", ".", "--coco", "/dev/full", "--annotations", "coco.json"], 1, "/dev/full is no file"),
+    "a file without rights": (["check", "locked.yaml"], 78, "locked.yaml: Permission denied"),
+    "no rights to run": (["run", "locked.yaml"], 78, "locked.yaml: Permission denied"),
+    "every device's configuration": (["config", "get", "+", "--broker", NOWHERE], 2, "'+' is not a device"),
+    "a push to a wildcard": (["config", "push", "#", "good.yaml", "--broker", NOWHERE], 2, "'#' is not a device"),
+    "a watch of a wildcard": (["watch", "a/#/b", "--broker", NOWHERE], 2, "'a/#/b' is not a device"),
+    "another root": (["watch", "--root", "#", "--broker", NOWHERE], 2, "'ringpost/v1'"),
+    "a fetch of a path": (["fetch", "d", "../a", "--broker", NOWHERE], 2, "is not an alert's id"),
+    "a push too short on trial": (
+        ["config", "push", "d", "good.yaml", "--confirm-within", "1s", "--broker", NOWHERE], 2, "not between 2s and 1h"
+    ),
+    "a push too long on trial": (
+        ["config", "push", "d", "good.yaml", "--confirm-within", "2h", "--broker", NOWHERE], 2, "not between 2s and 1h"
+    ),
+    "a recording's duration": (["record", "good.yaml", "--for", "x"], 2, "--for: 'x' is not a duration"),
     "an unknown label": (["detect", "bad.yaml", "--labels", "cow,ufo"], 1, "does not know ufo; it knows person"),
     "an unknown model to verify": (["models", "verify", "x"], 1, "no model 'x'"),
     "an unknown model to measure": (["models", "bench", "x"], 1, "no model 'x'"),
@@ -95,6 +116,10 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
 }  # fmt: skip
 
 
+def refuse(path: Path, *_: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with a good file and a bad one."""
@@ -106,12 +131,20 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "schema_version: 1\ndevice: d\nkind: watch_point\n"
         "place: {ring: inner_city, domain: ground, site: s, post: p}\nbroker: {url: 'mqtt://127.0.0.1:9'}\n"
     )
+    (tmp_path / "empty").touch()
+    (tmp_path / "no-coco.json").write_text('{"images": [{"id": 1}]}')
+    (tmp_path / "coco.json").write_text('{"images": [], "categories": []}')
+    shutil.copy(tmp_path / "good.yaml", tmp_path / "locked.yaml")
+    (tmp_path / "locked.yaml").chmod(0)
     return tmp_path
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_input_gets_one_clear_line(case: str, desk: Path) -> None:
+def test_wrong_input_gets_one_clear_line(case: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments, code, words = WRONG[case]
+    if "locked.yaml" in arguments:
+        monkeypatch.setattr("pathlib.Path.open", refuse)  # root may open all
+        monkeypatch.setattr("os.access", lambda *_, **__: False)
     ended, said, complained = ringpost(*arguments)
     assert words in complained
     assert ended == code
@@ -250,3 +283,22 @@ def test_models_are_listed_and_verified() -> None:
     code, said, _ = ringpost("models", "verify", "default", "--json")
     well = {"model": "nanodet-g-416", "ok": True, "error": None, "runs_on": "cpu", "note": ""}
     assert (code, json.loads(said)) == (0, well)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "arguments", [["schema"], ["models", "list"], ["check", str(CONFIGS[0])]], ids=" ".join
+)
+def test_a_full_disk_below_standard_output_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=HERE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.decode()) == (
+        1,
+        "ringpost: standard output: No space left on device\n",
+    )

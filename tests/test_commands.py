@@ -136,3 +136,16 @@ def test_an_answer_to_an_alert_is_by_role_and_for_an_active_one(payload: bytes, 
     (_,) = book.take(Terms("rule", "switch", "critical", True, timedelta(0)), finding, AT, 0.0)
     alert = Desk().commands.acknowledged(book, payload, AT)
     assert (alert is not None) == taken
+
+
+@pytest.mark.parametrize(
+    ("payload", "command_id"),
+    [
+        (b'{"id": "a", "source": 5}', "a"),
+        (b'{"id": "a", "expires": "soon"}', "a"),
+        (b'{"id": 5}', None),
+        (b"{", None),
+    ],
+)
+def test_who_asked_wrongly_is_told_which_command_it_was(payload: bytes, command_id: str | None) -> None:
+    assert Desk().ask("output", payload).get("command_id") == command_id
