@@ -2,7 +2,6 @@
 
 import json
 import os
-import os
 import sys
 import time
 from collections import deque
@@ -70,8 +69,7 @@ def detect_command(
         card = card.on(providers_in(providers) or card.providers)
         wanted = _wanted(labels, card.labels)
         truth = _truth(annotations) if annotations else None
-        if coco:
-            _may_write(coco)
+        _may_write(coco)
         least = score if score is not None else COCO_SCORE if coco else card.score
         if annotate and not knows_people(card.labels):
             raise ValueError(f"{card.name} knows no people, so nobody can be covered: no --annotate with it")
@@ -138,8 +136,10 @@ def _result(
         return Shown(shown.file, shown.name, None, str(error)), ()
 
 
-def _may_write(path: Path) -> None:
+def _may_write(path: Path | None) -> None:
     """Said before the work, not after it: a file can't be written there. OSError or ValueError."""
+    if path is None:
+        return
     if path.exists() and not path.is_file():
         raise ValueError(f"--coco: {path} is no file")
     if not os.access(path.parent, os.W_OK):
