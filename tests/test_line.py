@@ -5,6 +5,7 @@ import gc
 import os
 import random
 import re
+import socket
 import subprocess
 import sys
 import tracemalloc
@@ -667,3 +668,17 @@ def test_a_scenario_can_garble_a_line() -> None:
     assert {step.by for step in find_scenario("bad_lines").timeline if step.garble} <= {*LINE_FAULTS, "mute"}
     with pytest.raises(ValidationError, match=r"no line is garbled by 'rust'; known: bits_flip, .*mute"):
         Step.model_validate({"at": "1s", "garble": "gnss", "by": "rust", "for": "1s"})
+
+
+def test_a_serial_server_that_vanished_is_noticed_by_the_kernel() -> None:
+    async def scene() -> None:
+        async with Server() as server, open_port(f"tcp://127.0.0.1:{server.port}") as line:
+            with socket.socket(fileno=os.dup(line.fd)) as connection:
+                assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                idle_s, every_s, tries = (
+                    connection.getsockopt(socket.IPPROTO_TCP, option)
+                    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                )
+                assert idle_s + tries * every_s <= 30
+
+    play(scene)
