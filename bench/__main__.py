@@ -27,6 +27,7 @@ PARTS = {
     "presses": "presses on a noisy line",
     "keeping": "outbox and link",
     "pipeline": "camera pipeline",
+    "watching": "gate, tracker and rules",
     "rescue": "a whole device",
     "backlog": "after a long outage",
     "ground": "places on the ground",

@@ -49,6 +49,9 @@ class Run:
     fps: float
     cpu_ms: float
     limit_fps: float
+    cpu_share: float
+    """Of one core."""
+    memory_mb: float
     delays_ms: tuple[float, ...] = ()
 
 
@@ -61,8 +64,15 @@ class Meter:
 
     def run(self, frames: int, delays_ms: tuple[float, ...] = ()) -> Run:
         wall_s, ours_s, idle_s = (now - before for now, before in zip(self._read(), self._began, strict=True))
-        cpu_s = ours_s / frames
-        return Run(frames / wall_s, cpu_s * 1000, (ours_s + idle_s) / wall_s / cpu_s, delays_ms)
+        cpu_s = ours_s / max(1, frames)
+        return Run(
+            frames / wall_s,
+            cpu_s * 1000,
+            (ours_s + idle_s) / wall_s / cpu_s,
+            ours_s / wall_s,
+            self._process.memory_full_info().uss / 1e6,
+            delays_ms,
+        )
 
     def _read(self) -> tuple[float, float, float]:
         ours, whole = self._process.cpu_times(), psutil.cpu_times()
@@ -74,12 +84,12 @@ def figures() -> dict[str, Any]:
     bare: list[Run] = []
     whole: list[Run] = []
     with tempfile.TemporaryDirectory() as name:
+        live = asyncio.run(run_agent(Path(name) / "live", "fps: 30", RUN_S))  # first: memory is the agent's
         for number in range(ROUNDS):
             bare.append(_bare(CORES))
-            whole.append(asyncio.run(_pipeline(Path(name) / str(number), "every_frame: true", RUN_S)))
+            whole.append(asyncio.run(run_agent(Path(name) / str(number), "every_frame: true", RUN_S)))
         bare.append(_bare(CORES))
         one = _bare(1)
-        live = asyncio.run(_pipeline(Path(name) / "live", "fps: 30", RUN_S))
     bare_fps, fps = (statistics.median(run.fps for run in runs) for runs in (bare, whole))
     delays_ms = sorted(live.delays_ms)
     return {
@@ -95,6 +105,7 @@ def figures() -> dict[str, Any]:
         "live_frame_to_sighting_p50_ms": round(statistics.median(delays_ms), 1),
         "live_frame_to_sighting_p95_ms": round(delays_ms[int(0.95 * len(delays_ms))], 1),
         "inference_alone_ms": round(1000 / one.fps, 1),
+        "agent_memory_mb": round(live.memory_mb),
     }
 
 
@@ -115,11 +126,11 @@ def _bare(threads: int) -> Run:
     return meter.run(count)
 
 
-async def _pipeline(folder: Path, options: str, run_s: float) -> Run:
-    """The whole agent with one camera, once warm."""
+async def run_agent(folder: Path, options: str, run_s: float, clip: Path = CLIP) -> Run:
+    """The whole agent with one camera, once warm (after its first sighting)."""
     folder.mkdir()
     local = folder / "bench.yaml"
-    local.write_text(CONFIG.format(clip=CLIP, options=options))
+    local.write_text(CONFIG.format(clip=clip, options=options))
     outbox = Outbox.open(folder / "data")
     agent = Agent(Deployment.boot(local, folder / "config"), outbox, folder)
     observe, delays_ms = agent.observe, list[float]()

@@ -189,7 +189,7 @@ def count(scene: Scene, told: Iterable[dict[int, Box]]) -> dict[str, float]:
                 (-(1.0 if last.get(who) == number else 0.0) - overlap, who, number)
                 for who, box in truth.items()
                 for number, other in boxes.items()
-                if (overlap := _iou(box, other)) >= 0.5
+                if (overlap := iou(box, other)) >= 0.5
             ),
         )
         matched: dict[int, int] = {}
@@ -210,7 +210,7 @@ def count(scene: Scene, told: Iterable[dict[int, Box]]) -> dict[str, float]:
     return {"switches": switches, "breaks": breaks, "recall": round(hit / whole, 3), "false": false}
 
 
-def _iou(one: Box, other: Box) -> float:
+def iou(one: Box, other: Box) -> float:
     both = _covered(one, other) * (one[2] - one[0]) * (one[3] - one[1])
     areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
     return both / (areas - both) if areas > both else 0.0
