@@ -23,6 +23,7 @@ START_ME_AGAIN = 75
 """The exit code that says so (EX_TEMPFAIL); a service manager restarts it."""
 _FPS, _POS_MSEC = 5, 0  # cv2.CAP_PROP_FPS, cv2.CAP_PROP_POS_MSEC
 
+NO_PICTURE = "it sends, but no picture came; does it send a key frame every 2 s?"
 LAST_WAIT_S = 2.0
 """A thread that comes back from OpenCV while Python is being torn down takes the whole process with it."""
 
@@ -154,7 +155,7 @@ class Drain:
         url = redacted(self._url)
         if waited_s >= 0.9 * self._read_s:
             return f"{url}: no frame for {self._read_s:g} s: the stream hangs, or what comes can't be decoded"
-        return f"{url}: the stream ended" if frames else f"{url}: opened, but no frame in it"
+        return f"{url}: " + ("the stream ended" if frames else NO_PICTURE)
 
 
 def device_of(url: str) -> str | None:
@@ -170,6 +171,7 @@ def open_capture(url: str, open_s: float = 5.0, read_s: float = 5.0) -> Any:
     import cv2
 
     cv2.setNumThreads(1)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it may be imported already
     device = device_of(url)
     file = device is None and "://" not in url
     if device is not None:
