@@ -206,6 +206,8 @@ class Config(Section):
         for name, rule in self.rules.items():
             camera = self.sources.get(getattr(rule, "camera", ""))
             asked: float | None = getattr(rule, "min_score", None)
+            if isinstance(camera, Camera) and camera.motion.camera_moves and not _judges_moving(rule):
+                yield f"{name}: it judges nothing while its camera moves, unless camera_may_move is true"
             if isinstance(camera, Camera) and asked is not None and "min_score" in rule.model_fields_set:
                 told = camera.detector.score
                 if asked < told:
@@ -223,6 +225,11 @@ class Config(Section):
             read = ", ".join(name for name, rule in self.rules.items() if _needs_zone(rule))
             if read:
                 yield f"the hours of {read} are read in UTC; set place.timezone, such as Asia/Shanghai"
+
+
+def _judges_moving(rule: Any) -> bool:
+    """Whether a rule judges by the picture of a camera that moves, or has nothing to do with zones."""
+    return bool(getattr(rule, "camera_may_move", True))
 
 
 def _may_say(source: Any, kind: str | None) -> bool:

@@ -150,6 +150,19 @@ def test_hours_that_are_read_in_utc_for_want_of_a_zone_are_said_aloud() -> None:
         assert list(parse(text, name="c.yaml", base=Path()).notes()) == []
 
 
+def test_what_a_camera_costs_and_what_its_movement_hides_is_said_aloud() -> None:
+    moving = swap(
+        "detector: {labels: [person]}",
+        "detector: {labels: [person], tiles: 3x2}\n    motion: {camera_moves: true}",
+    )
+    assert list(parse(moving, name="c.yaml", base=Path()).notes()) == [
+        "dwell: it judges nothing while its camera moves, unless camera_may_move is true",
+        "sources.cam1.detector: tiles 3x2 make 7 looks of each frame (health tells detect_ms)",
+    ]
+    may = moving.replace("dwell: 20s", "dwell: 20s, camera_may_move: true")
+    assert len(list(parse(may, name="c.yaml", base=Path()).notes())) == 1
+
+
 def test_a_score_below_the_detectors_own_is_said_aloud() -> None:
     text = swap("dwell: 20s", "dwell: 20s, min_score: 0.2")
     noted = list(parse(text, name="c.yaml", base=Path()).notes())
