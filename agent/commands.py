@@ -13,6 +13,8 @@ from agent.alert import Alert
 from agent.alerts import AlertBook
 
 REMEMBERED = 256
+RESULT = "result"
+"""``command/result`` is where we answer: what comes down there is an answer, and gets none."""
 
 
 class _Id(BaseModel):
@@ -91,6 +93,8 @@ class Commands:
     async def carry_out(self, name: str, payload: bytes, answer_to: str | None) -> None:
         """Answers on ``command/result`` whatever comes: accepted, succeeded, failed, rejected, expired or
         duplicate. What is accepted gets its second answer when it is done."""
+        if name == RESULT:
+            return
         result: dict[str, Any] = {"command": name, "answer_to": answer_to}
         try:
             model, run = self._known.get(name, (Command, None))

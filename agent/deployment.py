@@ -156,6 +156,7 @@ class Deployment:
                 {"path": ".".join(map(str, detail["loc"])), "message": detail["msg"]}
                 for detail in error.errors(include_url=False)
             ]
+            log.warning("config_malformed", size=len(payload), errors=malformed[:3])
             await self._settle(Answer(state="rejected", errors=malformed), report)
             return
         if self._answered(desired):

@@ -193,7 +193,8 @@ def _say(device: str, reported: dict[str, Any], as_json: bool) -> None:
     click.echo(shown(f"{device}: {answer}, sha256 {str(active.get('sha256', ''))[:12]}…"))
     for error in map(mapped, listed(reported.get("errors"))):
         line = f"line {error['line']}: " if "line" in error else ""
-        click.echo("  " + shown(f"{line}{error.get('path')}: {error.get('message')}"))
+        path = f"{error['path']}: " if error.get("path") else ""
+        click.echo("  " + shown(f"{line}{path}{error.get('message')}"))
     for key in ("reason", "trouble"):
         if key in reported:
             click.echo("  " + shown(reported[key]))

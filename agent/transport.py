@@ -217,6 +217,12 @@ class Connection:
         return self._client.publish(topic, body, qos, retain, properties).mid
 
     def subscribe(self, topics: Sequence[str]) -> None:
+        """QoS 1. What we publish there ourselves does not come back, where the broker speaks MQTT 5."""
+        if self._five:
+            from paho.mqtt.subscribeoptions import SubscribeOptions
+
+            self._client.subscribe([(topic, SubscribeOptions(qos=1, noLocal=True)) for topic in topics])
+            return
         self._client.subscribe([(topic, 1) for topic in topics])
 
     def acknowledge(self, message: Any) -> None:

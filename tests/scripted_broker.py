@@ -82,6 +82,8 @@ class ScriptedBroker:
     connects: list[Connect] = field(default_factory=list)
     published: list[Publish] = field(default_factory=list)
     subscribed: list[str] = field(default_factory=list)
+    subscribed_with: list[int] = field(default_factory=list)
+    """The options of each: QoS, and 4 for "nothing of my own"."""
     acknowledged: list[int] = field(default_factory=list)
     goodbyes: list[int] = field(default_factory=list)
     """Reason codes of the DISCONNECTs that clients sent."""
@@ -233,6 +235,7 @@ class ScriptedBroker:
         while at < len(rest):
             topic, at = _string(rest, at)
             self.subscribed.append(topic)
+            self.subscribed_with.append(rest[at])
             at, count = at + 1, count + 1
         self._send(SUBACK, rest[:2] + (b"\0" if self._level == 5 else b"") + b"\1" * count)
 

@@ -89,6 +89,16 @@ def test_every_command_gets_one_answer(name: str, payload: bytes, state: str, re
     assert reason is None or result["reason"].startswith(reason)
 
 
+@pytest.mark.parametrize(
+    "payload", [b'{"id": "1"}', b"{", b'{"id": "1", "command": "result", "state": "rejected"}']
+)
+def test_an_answer_gets_no_answer(payload: bytes) -> None:
+    """The subscription to ``command/+`` brings our own results back; answering them would never end."""
+    desk = Desk()
+    asyncio.run(desk.commands.carry_out("result", payload, "answers/here"))
+    assert desk.results == []
+
+
 def test_an_order_is_taken_once() -> None:
     desk = Desk()
     payload = b'{"id": "1", "source": "board", "output": "siren", "on": false}'

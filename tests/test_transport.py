@@ -61,6 +61,21 @@ def test_it_asks_for_its_session_and_leaves_a_will(protocol: str, level: int) ->
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize(("protocol", "options"), [("5", 5), ("3.1.1", 1)])
+def test_what_it_says_itself_does_not_come_back(protocol: str, options: int) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker, protocol=protocol)
+            connection.subscribe(["a/+", "b"])
+            async with asyncio.timeout(5):
+                while len(broker.subscribed) < 2:
+                    await connection.event(0.01)
+            connection.close()
+            assert broker.subscribed_with == [options] * 2
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize(
     ("for_good", "protocol", "goodbyes"),
     [(True, "5", [0]), (True, "3.1.1", [0]), (False, "5", [4]), (False, "3.1.1", [])],

@@ -156,6 +156,8 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
             assert health["link"]["acknowledged_ms"] > 0
             (board,) = [part for part in health["parts"] if part["part"] == "board"]
             assert (board["hears"], board["firmware"], board["boot"]) == (False, "sim 2", 1)
+            results = [body for topic, body in device.heard if topic == "command/result"]
+            assert len(results) == 7  # and none to a result: the subscription brings our own back
 
     asyncio.run(asyncio.wait_for(scene(), 60))
 
