@@ -38,6 +38,7 @@ class _Part:
     speaks: bool
     last_s: float | None = None
     interval_s: float = 1.0
+    interrupted: bool = False
     state: LineState | CameraState | None = None
     board: BoardState | None = None
     restarts: int = 0
@@ -58,6 +59,7 @@ class Health:
             self._parts[name] = _Part(now_s, running, speaks)
         else:
             part.running = running
+            part.interrupted |= running.state == "waiting"
 
     def forget(self, name: str) -> None:
         """The part is no more."""
@@ -80,9 +82,9 @@ class Health:
                 part.recent = _since(before, value)
             part.state = value
             return
-        if part.last_s is not None:
+        if part.last_s is not None and not part.interrupted:  # else the gap was an outage, and is not usual
             part.interval_s += 0.1 * (observation.mono_s - part.last_s - part.interval_s)
-        part.last_s = observation.mono_s
+        part.last_s, part.interrupted = observation.mono_s, False
 
     def parts(self, now_s: float) -> list[dict[str, Any]]:
         """Each part with the three answers; ``speaking`` and ``valid`` only where they can be said."""

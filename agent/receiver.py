@@ -21,6 +21,8 @@ PERSISTS = 5
 """A step that is too long is believed when so many fixes in a row say so."""
 LONGEST_GAP_S = 60.0
 """Being away longer than this allows no longer a step."""
+LONGEST_INTERVAL_S = 10.0
+"""No receiver has longer epochs: a longer gap was an outage, and is not usual."""
 OFFSETS = 30
 TELLS_S = 60.0
 """What a receiver notices counts this long."""
@@ -108,7 +110,8 @@ class Receiver:
         if self.heard_s is not None:
             if now_s - self.heard_s > self._patience_s():
                 self.good_since_s = None
-            self.interval_s += 0.1 * (now_s - self.heard_s - self.interval_s)
+            gap_s = min(now_s - self.heard_s, LONGEST_INTERVAL_S)
+            self.interval_s += 0.1 * (gap_s - self.interval_s)
         self.newest, self.heard_s = fix, now_s
         if fix.time is not None:
             self._offsets.append((fix.time - observation.at).total_seconds())

@@ -43,6 +43,16 @@ def test_silence_is_said_after_five_seconds_or_five_intervals() -> None:
     assert slow.reasons(590 + 60) == ["gnss: silent for 60 s"]
 
 
+def test_an_outage_does_not_make_the_next_silence_usual() -> None:
+    """A cable that comes and goes: an hour without, three words, and gone again."""
+    health = started()
+    heard(health, *((second, FIX) for second in range(20)))
+    health.tell("gnss", Running("waiting", "/dev/ttyUSB0 is not there"), 20)
+    health.tell("gnss", Running("running"), 3599)
+    heard(health, *((second, FIX) for second in (3600, 3601, 3602)))
+    assert health.reasons(3602 + 40) == ["gnss: silent for 40 s"]
+
+
 def test_a_source_that_never_spoke_has_time_to_start() -> None:
     health = started()
     assert health.reasons(10) == []

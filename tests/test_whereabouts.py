@@ -197,6 +197,20 @@ def test_a_main_receiver_that_flickers_does_not_make_it_switch_to_and_fro() -> N
     assert [switched.to for switched in deck.switched] == ["spare"]
 
 
+def test_an_outage_does_not_make_the_next_one_usual() -> None:
+    """The main receiver was away for an hour, said a few words, and is away again: the spare stands in."""
+    deck = Deck()
+    deck.play([fix()] * 20)
+    for _ in range(3600):
+        deck.play([fix()], "spare")
+    assert [one.to for one in deck.switched] == ["spare"]
+    deck.play([fix()] * 40)
+    assert [one.to for one in deck.switched] == ["spare", "main"]
+    for _ in range(20):
+        deck.play([fix()], "spare")
+    assert [one.to for one in deck.switched] == ["spare", "main", "spare"]
+
+
 def test_rank_is_the_order_of_the_sources_or_as_it_is_set() -> None:
     for text, first in ((CONFIG, "main"), (CONFIG + "positioning: {receivers: [spare, main]}\n", "spare")):
         deck = Deck(text)
