@@ -3,6 +3,7 @@
 Observations and time go in, messages come out; app.py puts them into the outbox.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 TELEMETRY_BYTES = 6 * 1024
 """A batch goes out before it grows past this, so that the message stays under 8 KiB."""
 DRONE_EVERY_S = 1.0
+_FIGURE = re.compile(r"(?<![\w-])\d+(\.\d+)?(?![\w-])")
+"""A number that stands alone: those in names, such as cam1 and zone-2, tell one thing from another."""
 TELEMETRY_EXPIRES = timedelta(hours=24)
 
 
@@ -184,9 +187,9 @@ class Reporter:
         return messages if position is None else [*messages, position]
 
     def _state(self, now_s: float) -> tuple[str, tuple[str, ...]]:
-        """What a change is measured by: reasons without the seconds that grow in them."""
+        """What a change is measured by: reasons without the figures in them, which change all the time."""
         reasons = self.reasons(now_s)
-        steady = tuple(reason.split(" for ")[0] for reason in reasons)
+        steady = tuple(_FIGURE.sub("", reason) for reason in reasons)
         return ("degraded" if reasons else "online"), steady
 
     def reasons(self, now_s: float) -> list[str]:

@@ -221,6 +221,21 @@ def test_status_tells_a_change_once_with_its_reasons_and_not_each_second() -> No
     assert desk.due(1)["status"]["state"] == "online"
 
 
+def test_figures_in_a_reason_are_no_change() -> None:
+    """A poor receiver says another error each second; a camera that is slow another rate."""
+    desk = Desk()
+    desk.due(100)
+    said = []
+    for second in range(40):
+        desk.hear(Fix(mode="3d", lat=32.1, lon=118.7, error_m=60.0 + second, hdop=9.0))
+        desk.reporter.troubles = [f"cam1: slow: {second / 10:.1f} frames a second come, 5 are wanted"]
+        said += [message for message in desk.due(1).items() if message[0] == "status"]
+    reasons = [body["reasons"] for _, body in said]
+    assert [len(one) for one in reasons] == [1, 2]
+    desk.reporter.troubles = ["cam2: slow: 1.0 frames a second come, 5 are wanted"]
+    assert "status" in desk.due(1)
+
+
 @pytest.mark.parametrize("surveyed", ["", ", lat: 32.11, lon: 118.74"])
 def test_every_connection_begins_with_status_birth_health_and_where_it_is(surveyed: str) -> None:
     reporter = Desk(surveyed).reporter
