@@ -305,7 +305,20 @@ def test_without_an_entry_in_the_log_nothing_leaves(tmp_path: Path) -> None:
     assert desk.album.troubles == {}
 
 
-def test_a_damaged_picture_in_a_clip_is_withheld_and_the_others_leave(tmp_path: Path) -> None:
+def cut_off(jpeg: bytes) -> bytes:
+    return jpeg[:700]
+
+
+def immense(jpeg: bytes) -> bytes:
+    """It says that it is 65,500 pixels wide and high (SOF0), at which OpenCV raises an error of its own."""
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + b"\xff\xdc\xff\xdc" + jpeg[at + 4 :]
+
+
+@pytest.mark.parametrize("damage", [cut_off, immense])
+def test_a_damaged_picture_in_a_clip_is_withheld_and_the_others_leave(
+    damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     desk = Desk(tmp_path)
     finished: list[Mapping[str, Any]] = []
 
@@ -320,7 +333,7 @@ def test_a_damaged_picture_in_a_clip_is_withheld_and_the_others_leave(tmp_path: 
             await desk.work()
         desk.sent.clear()
         victim = sorted((tmp_path / "evidence" / "cam1" / "clips" / "a1").glob("*.jpg"))[1]
-        victim.write_bytes(victim.read_bytes()[:700])
+        victim.write_bytes(damage(victim.read_bytes()))
         await desk.album.fetch("a1", 10, done)
         while not finished:
             await desk.work()
@@ -329,6 +342,44 @@ def test_a_damaged_picture_in_a_clip_is_withheld_and_the_others_leave(tmp_path: 
     played(run)
     assert finished == [{"sent": 2, "withheld": 1, "kept": 3, "complete": False}]
     assert [message.topic for message, _ in desk.sent] == ["media/a1/2", "media/a1/4"]
+
+
+def test_a_frame_that_opencv_refuses_stops_nothing(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR), frame=np.zeros((360, 640, 5), np.uint8))
+        desk.alert(0.1)
+        await desk.work()
+        assert set(desk.album.troubles) == {"picture", "withheld"}
+        desk.see(1, (1, NEAR))
+        desk.alert(1.1, alert_id="a2")
+        await desk.work()
+
+    played(run)
+    assert [message.topic for message, _ in desk.sent] == ["media/a2/1"]
+    assert not desk.album.busy
+
+
+def test_an_order_that_fails_does_not_stand_in_the_way_of_the_next(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+
+    async def refuse(*_: Any) -> None:
+        raise OSError("the disk takes nothing")
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        desk.alert(0.1)
+        desk.album._send = refuse
+        with pytest.raises(OSError, match="the disk"):
+            await desk.work()
+        desk.album._send = desk.send
+        desk.alert(0.2, alert_id="a2")
+        await desk.work()
+
+    played(run)
+    assert [message.topic for message, _ in desk.sent] == ["media/a2/1"]
+    assert not desk.album.busy
 
 
 def test_what_lies_on_the_disk_is_covered_and_carries_its_label(tmp_path: Path) -> None:

@@ -61,8 +61,10 @@ def test_at_every_quality_people_are_one_grey_and_blackout_is_exactly_zero(
 @settings(deadline=None)
 @given(st.integers(3_000, 200_000), st.integers(40, 900), st.integers(40, 1400))
 def test_it_is_never_larger_than_allowed_and_keeps_its_label(most: int, rows: int, columns: int) -> None:
+    frame = scene(rows, columns)
+    rows, columns = frame.shape[:2]
     try:
-        jpeg = picture(scene(rows, columns), [MAN], LABEL, most_bytes=most)
+        jpeg = picture(frame, [MAN], LABEL, most_bytes=most)
     except ValueError:
         too_small = True
     else:
@@ -84,6 +86,12 @@ def test_a_camera_s_habit_spares_tries_and_is_never_too_large() -> None:
         picture(calm, [], LABEL, habit=habit)
     assert habit.first() == 0
     assert len(picture(busy, [], LABEL, habit=habit)) <= 64_000
+
+
+def test_a_crowd_that_its_label_can_not_name_is_no_picture() -> None:
+    crowd = [(x / 64, y / 64, x / 64 + 0.01, y / 64 + 0.01) for x in range(63) for y in range(63)]
+    with pytest.raises(ValueError, match="3969 people"):
+        picture(scene(), crowd, LABEL, most_bytes=512_000)
 
 
 def test_whoever_takes_it_from_the_disk_covers_it_again() -> None:

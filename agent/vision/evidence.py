@@ -258,13 +258,15 @@ class Album:
         if order is not None:
             number, source = order.pictures.popleft()
             order.due_s = float("inf")
-            await self._leave(order, number, source)
-            order.due_s = now_s + FETCH_EVERY_S
-            if not order.pictures:
-                self._orders.remove(order)
-                if order.done:
-                    counts = {"sent": order.sent, "withheld": order.withheld, "kept": order.kept}
-                    await order.done(counts | {"complete": order.complete})
+            try:
+                await self._leave(order, number, source)
+            finally:  # whatever happened, it is not the order's turn for ever
+                order.due_s = now_s + FETCH_EVERY_S
+                if not order.pictures:
+                    self._orders.remove(order)
+            if not order.pictures and order.done:
+                counts = {"sent": order.sent, "withheld": order.withheld, "kept": order.kept}
+                await order.done(counts | {"complete": order.complete})
             return True
         for eye in self._eyes.values():
             if eye.waiting is not None:
@@ -277,8 +279,8 @@ class Album:
         try:
             grant = self._flag(seen.camera)
             jpeg = await asyncio.to_thread(self._picture, seen, eye.blackout, grant, habit=eye.habit)
-        except ValueError as error:
-            self._trouble("picture", str(error))
+        except Exception as error:  # OpenCV's own among them: the next frame comes soon
+            self._trouble("picture", f"no picture of {seen.camera} can be made: {error}")
             return
         self.troubles.pop("picture", None)
         if self._config.record:
@@ -330,7 +332,7 @@ class Album:
 
         try:
             jpeg, entry = await asyncio.to_thread(make)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # OpenCV's own among them: whatever it is, this one does not leave
             order.withheld += 1
             self._trouble("withheld", f"a picture was withheld: {error}")
             return

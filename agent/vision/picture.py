@@ -24,6 +24,7 @@ STEPS = (
 THINNEST = 16
 """No camera's picture is so many times longer than it is high, or higher than it is wide."""
 COMMENT, SCAN = 0xFE, 0xDA
+LONGEST_COMMENT = 65_533
 
 
 class Habit:
@@ -61,6 +62,8 @@ def picture(
     longer = max(frame.shape[:2])
     if min(frame.shape[:2]) * THINNEST < longer:
         raise ValueError(f"no picture: {frame.shape[1]} x {frame.shape[0]} pixels")
+    if len(comment) > LONGEST_COMMENT:
+        raise ValueError(f"no picture: there are {len(people)} people in it, more than its label can tell")
     room = most_bytes - len(comment) - 4
     weight: float | None = None  # bytes of the whole picture at quality 1, as the last try makes one think
     for step in range(habit.first() if habit else 0, len(STEPS)):
