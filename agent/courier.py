@@ -323,9 +323,10 @@ class Courier:
         prefix = self._speaker.prefix + "/"
         while True:
             message = await self._inbound.get()
-            topic = message.topic.removeprefix(prefix)
-            answer_to = getattr(message.properties, "ResponseTopic", None) if message.properties else None
+            topic = ""
             try:
+                topic = message.topic.removeprefix(prefix)
+                answer_to = getattr(message.properties, "ResponseTopic", None) if message.properties else None
                 if topic == "receipt":
                     await self._receive(message.payload)
                 elif topic == self._speaker.host_status:

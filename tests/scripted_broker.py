@@ -122,16 +122,17 @@ class ScriptedBroker:
 
     def disconnect(self, reason: int) -> None:
         """Ends the connection with an MQTT 5 DISCONNECT."""
-        self._send(DISCONNECT, bytes([reason]))
+        self.send_raw(DISCONNECT, bytes([reason]))
         if self._writer is not None:
             self._writer.close()
 
     def send(self, topic: str, payload: bytes, number: int = 1) -> None:
         """A message down, QoS 1."""
         properties = b"\0" if self._level == 5 else b""
-        self._send(PUBLISH, _text(topic) + struct.pack("!H", number) + properties + payload, flags=2)
+        self.send_raw(PUBLISH, _text(topic) + struct.pack("!H", number) + properties + payload, flags=2)
 
-    def _send(self, kind: int, rest: bytes, flags: int = 0) -> None:
+    def send_raw(self, kind: int, rest: bytes, flags: int = 0) -> None:
+        """Any packet, whether it can be or not."""
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(bytes([kind << 4 | flags]) + _length(len(rest)) + rest)
 
@@ -158,7 +159,7 @@ class ScriptedBroker:
         elif kind == PUBACK:
             self.acknowledged.append(struct.unpack_from("!H", rest)[0])
         elif kind == PINGREQ:
-            self._send(PINGRESP, b"")
+            self.send_raw(PINGRESP, b"")
         elif kind == DISCONNECT:
             self.goodbyes.append(rest[0] if rest else 0)
             return False
@@ -188,7 +189,7 @@ class ScriptedBroker:
                 struct.pack(f"!B{_WIDTHS[name]}", name, value) for name, value in self.limits.items()
             )
             told = bytes([0, code]) + (_length(len(limits)) + limits if self._level == 5 else b"")
-            self._send(CONNACK, told)
+            self.send_raw(CONNACK, told)
         return code in (SUCCESS, SILENT)
 
     def _published(self, flags: int, rest: bytes, flying: set[int]) -> bool:
@@ -226,7 +227,7 @@ class ScriptedBroker:
     def _acknowledge(self, number: int, code: int, flying: set[int]) -> None:
         flying.discard(number)
         told = struct.pack("!H", number) + (bytes([code]) if self._level == 5 and code else b"")
-        self._send(PUBACK, told)
+        self.send_raw(PUBACK, told)
 
     def _subscribe(self, rest: bytes) -> None:
         at, count = 2, 0
@@ -237,7 +238,7 @@ class ScriptedBroker:
             self.subscribed.append(topic)
             self.subscribed_with.append(rest[at])
             at, count = at + 1, count + 1
-        self._send(SUBACK, rest[:2] + (b"\0" if self._level == 5 else b"") + b"\1" * count)
+        self.send_raw(SUBACK, rest[:2] + (b"\0" if self._level == 5 else b"") + b"\1" * count)
 
 
 async def _packet(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:

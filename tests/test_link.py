@@ -44,6 +44,7 @@ from tests.scripted_broker import (
     MAXIMUM_PACKET_SIZE,
     NO_SUBSCRIBERS,
     NOT_AUTHORIZED,
+    PUBLISH,
     QUOTA,
     RECEIVE_MAXIMUM,
     SILENT,
@@ -215,6 +216,25 @@ def test_a_failing_listener_stops_nothing(tmp_path: Path) -> None:
             await until(lambda: broker.acknowledged == [9])
             await one.outbox.put(message())
             await until(lambda: ids(broker.published))
+            assert len(broker.connects) == 1
+
+    play(scene)
+
+
+def test_a_topic_that_is_no_text_ends_no_listener(tmp_path: Path) -> None:
+    """A broker that checks nothing: what comes after it is heard all the same."""
+    came: list[str] = []
+
+    async def hear(topic: str, _payload: bytes, _answer_to: str | None) -> None:
+        came.append(topic)
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker, run(tmp_path, broker, heard=hear):
+            await until(lambda: broker.published)
+            broker.send_raw(PUBLISH, b"\0\3d/\xff\0\7\0{}", flags=2)
+            broker.send(f"{UP}/command/ping", b"{}", number=9)
+            await until(lambda: 9 in broker.acknowledged)
+            assert came == ["command/ping"]
             assert len(broker.connects) == 1
 
     play(scene)

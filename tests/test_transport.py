@@ -200,6 +200,32 @@ def test_a_message_down_is_acknowledged_when_we_say_so() -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize(
+    "packet",
+    [
+        (15, b""),
+        (3, b"\0"),
+        (3, b"\0\x09t"),
+        (4, b"\0\1\x55"),
+        (14, b"\x55"),
+        (9, b"\0\1\0\x55"),
+        (4, b"\0\1\x87\4\x1f\0\1\xff"),
+    ],
+)
+def test_a_packet_that_can_not_be_ends_the_connection_and_nothing_else(packet: tuple[int, bytes]) -> None:
+    async def scene() -> None:
+        errors: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker)
+            broker.send_raw(*packet, flags=2)
+            await heard(connection, "lost")
+            connection.close()
+        assert errors == []
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
 def test_a_session_taken_over_names_the_cause() -> None:
     """T11: two devices with one name."""
 
