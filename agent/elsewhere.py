@@ -79,7 +79,7 @@ class Elsewhere:
 
     async def _talk(self, connection: Connection) -> None:
         """Until all is told and answered. What was not acknowledged is told again on the next connection."""
-        epoch, numbers = new_id(), itertools.count(1)
+        epoch, numbers, acks = new_id(), itertools.count(1), f"{self._speaker.prefix}/{ACKS}"
         flying: dict[int, Message] = {}
         try:
             while self._told or flying or self._waiting():
@@ -91,9 +91,10 @@ class Elsewhere:
                 match await connection.event(1.0):
                     case ("published", number, _):
                         flying.pop(number, None)
-                    case ("message", message):
+                    case ("message", message) if message.topic == acks:
                         await self._heard(ACKS, message.payload, None)
                         connection.acknowledge(message)
+                    # All else was meant for the link, when it was here once: unacknowledged, it waits for it.
                     case ("lost", reason):
                         raise OSError(f"connection lost: {reason}")
         finally:
