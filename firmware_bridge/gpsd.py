@@ -183,7 +183,9 @@ def _used(sky: Mapping[str, Any]) -> int | None:
     if type(sky.get("uSat")) is int:
         return int(sky["uSat"])
     listed = sky.get("satellites")
-    return sum(one.get("used") is True for one in listed) if isinstance(listed, list) else None
+    if not isinstance(listed, list):
+        return None
+    return sum(isinstance(one, dict) and one.get("used") is True for one in listed)
 
 
 def _seen(sky: Mapping[str, Any]) -> int | None:

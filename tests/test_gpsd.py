@@ -108,6 +108,13 @@ def test_what_is_no_gpsd_is_counted_and_bounded() -> None:
         assert len(decoder._buffer) <= LONGEST
 
 
+def test_satellites_that_are_none_are_not_counted() -> None:
+    sky = SKY | {"satellites": [1, None, {"used": True}]}
+    sky.pop("uSat", None)
+    (fix,) = said(sky, TPV)
+    assert fix["satellites"] == 1
+
+
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([lines(TPV)[:-2], b'{"class":"TPV","mode":3}\n'])))
 def test_any_bytes_raise_nothing(pieces: list[bytes]) -> None:
     decoder = GpsdDecoder()
