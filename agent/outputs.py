@@ -24,6 +24,10 @@ class _Open:
     result: Mapping[str, Any]
     asked_s: float
 
+    def until_s(self) -> float:
+        """Until when it wants its output on."""
+        return self.asked_s + self.order.ttl_s * self.order.on
+
 
 class Outputs:
     """The orders in force, and those that the centre waits for."""
@@ -39,8 +43,9 @@ class Outputs:
         if order.output not in known.get(order.source, ()):
             names = ", ".join(f"{source} {name}" for source, outputs in known.items() for name in outputs)
             raise ValueError(f"no output {order.source} {order.output}; known: {names or 'none'}")
-        self._until_s[order.source, order.output] = now_s + order.ttl_s if order.on else now_s
-        self._open.append(_Open(order, result, now_s))
+        one = _Open(order, result, now_s)
+        self._until_s[order.source, order.output] = one.until_s()
+        self._open.append(one)
 
     def wanted(self, source: str, now_s: float) -> dict[str, float]:
         """The outputs of ``source`` that are to be on, each with the seconds that it has left."""
@@ -71,7 +76,9 @@ class Outputs:
         expired = one.order.expires is not None and one.order.expires < at
         if not expired and now_s - one.asked_s < DONE_WITHIN_S:
             return None
-        self._until_s.pop((one.order.source, one.order.output), None)
+        where = one.order.source, one.order.output
+        if self._until_s.get(where) == one.until_s():  # else a later order is in force
+            del self._until_s[where]
         if expired:
             return {**one.result, "state": "expired"}
         why = f"{one.order.source} has not said within {DONE_WITHIN_S:g} s that it is done"

@@ -66,6 +66,15 @@ def test_what_does_not_come_to_be_has_failed_and_is_not_switched_on_later(on: bo
     assert outputs.wanted("board", 106) == {}
 
 
+def test_an_order_that_has_failed_takes_nothing_from_a_later_one() -> None:
+    outputs = Outputs()
+    taken(outputs, order(on=False))
+    taken(outputs, order(), 103)
+    assert [one["state"] for one in outputs.hear(said("siren", True))] == ["succeeded"]
+    assert [one["state"] for one in outputs.tick(AT, 105)] == ["failed"]
+    assert outputs.wanted("board", 105) == {"siren": 28}
+
+
 def test_what_comes_too_late_has_expired() -> None:
     outputs = Outputs()
     taken(outputs, order(expires=AT + timedelta(seconds=2)))
