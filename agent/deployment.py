@@ -206,6 +206,8 @@ class Deployment:
             raise refuse("device", f"is {config.device!r}, but this device is {self.config.device!r}")
         if config.data.directory != self.config.data.directory:
             raise refuse("data.directory", "can't be changed by push: it holds what is still owed")
+        if config.privacy != self.config.privacy:
+            raise refuse("privacy", "can't be changed by push: who may show people is decided at the device")
         return config
 
     async def _try(
