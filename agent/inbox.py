@@ -14,6 +14,7 @@ class Inbox:
         self._outbox = outbox
         self._messages: list[Message] = []
         self._filled = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._kept: asyncio.Future[None] | None = None
 
     def add(self, *messages: Message) -> None:
@@ -47,6 +48,10 @@ class Inbox:
 
         OSError where nothing was written: all of it stays, and the job is called again.
         """
+        async with self._writing:  # at the end two write: what the first has, the second must not say again
+            return await self._write(remember)
+
+    async def _write(self, remember: Mapping[str, bytes]) -> list[Message]:
         batch = list(self._messages)
         kept, self._kept = self._kept, None
         try:

@@ -118,3 +118,22 @@ def test_who_adds_during_a_write_waits_for_the_next() -> None:
         assert (disk.taken, kept.done()) == ([first.id, second.id], True)
 
     play(scene)
+
+
+def test_two_who_write_at_once_say_each_message_once() -> None:
+    """The agent ends while its keeper writes."""
+
+    async def scene() -> None:
+        box, disk = inbox()
+        disk.pause = asyncio.Event()
+        box.add(first := message())
+        keeper = asyncio.ensure_future(box.write({}))
+        await asyncio.sleep(0)
+        box.add(second := message())
+        last = asyncio.ensure_future(box.write({}))
+        await asyncio.sleep(0)
+        disk.pause.set()
+        assert (await keeper, await last) == ([first], [second])
+        assert (disk.taken, bool(box)) == ([first.id, second.id], False)
+
+    play(scene)
