@@ -180,9 +180,10 @@ class Agent:
     async def end_part(self, name: str) -> None:
         _, task = self.tasks.pop(name)
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        self.health.forget(name)
+        try:
+            await asyncio.wait([task])  # a cancellation of ours is not taken for the part's
+        finally:
+            self.health.forget(name)
 
     def told(self, name: str, *, speaks: bool) -> Callable[[Running], None]:
         return lambda running: self.health.tell(name, running, time.monotonic(), speaks=speaks)
