@@ -81,9 +81,11 @@ class Broker(BaseModel):
         if url.username or url.password:
             raise ValueError("url carries a password; use username and password: {file: …}")
         try:
-            _ = url.port
+            port = url.port
         except ValueError:
-            raise ValueError(f"url {address!r}: the port is a number from 1 to 65535") from None
+            port = 0
+        if port == 0:
+            raise ValueError(f"url {address!r}: the port is a number from 1 to 65535")
         loopback = url.hostname in ("localhost", "127.0.0.1", "::1")
         if url.scheme == "mqtt" and not loopback and not self.insecure:
             raise ValueError(

@@ -146,7 +146,9 @@ def _group(path: str) -> str:
 
 
 def _reason(path: str, baud: int | None, error: Exception) -> str:
-    number = getattr(error, "errno", None)
+    number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
+    if number == errno.ENOTTY:
+        return f"{path} is no serial device"
     if number in (errno.EACCES, errno.EPERM):
         return f"{path}: no right to open it; add this user to the group {_group(path)}"
     if number in (errno.EAGAIN, errno.EBUSY, errno.EWOULDBLOCK):

@@ -28,6 +28,7 @@ from simulators.trouble import LINE_FAULTS
 from simulators.wire import Wire
 
 SCENARIOS = Path(__file__).parent / "scenarios"
+READY_WITHIN_S = 15.0
 
 
 class Part(BaseModel):
@@ -196,7 +197,10 @@ async def play(
             ),
         ]
         tasks = [asyncio.ensure_future(job) for job in jobs]
-        await asyncio.wait_for(centre.ready.wait(), 15)
+        try:
+            await asyncio.wait_for(centre.ready.wait(), READY_WITHIN_S)
+        except TimeoutError:
+            raise OSError(f"{broker_url} does not answer") from None
         agent = asyncio.ensure_future(run_agent(config, folder / "data", SIMULATED_ROOT))
         end_s = began_s + scenario.duration.total_seconds()
         await asyncio.wait([agent], timeout=end_s - time.monotonic())

@@ -114,6 +114,8 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
                 local.start()
             url = broker_url or (local.url if local else "")
             heard = asyncio.run(play(scenario, url, Path(folder), say))
+        except BrokenPipeError:  # whoever listened has gone, as `| head` does
+            raise
         except (OSError, ValueError) as error:
             click.echo(f"simulate: {error}", err=True)
             return 69

@@ -70,6 +70,8 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no place for data": (["run", "good.yaml", "--data", "/dev/null"], 1, "/dev/null"),
     "no such line": (["read", "nope"], 1, "read: nope: No such file"),
     "a folder as line": (["read", "."], 1, "Is a directory"),
+    "no serial device": (["read", "/dev/zero"], 1, "read: /dev/zero is no serial device"),
+    "no port of a broker": (["watch", "--broker", "mqtt://127.0.0.1:0"], 2, "the port is a number from 1 to 65535"),
     "an unknown protocol": (["read", "bad.yaml", "--protocol", "nmae"], 2, "known: auto, "),
     "a speed that can't be": (["read", "bad.yaml", "--baud", "1"], 2, "--baud"),
     "no such picture": (["detect", "nope.jpg"], 1, "nope.jpg is not there"),
@@ -302,3 +304,10 @@ def test_a_full_disk_below_standard_output_is_one_line(arguments: list[str]) -> 
         1,
         "ringpost: standard output: No space left on device\n",
     )
+
+
+def test_a_demo_without_a_broker_says_which_one_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    monkeypatch.setattr("simulators.scenario.READY_WITHIN_S", 0.1)
+    code, _, complained = ringpost("simulate", "bridge_rescue", "--broker", NOWHERE)
+    assert (code, complained) == (69, f"simulate: {NOWHERE} does not answer\n")
