@@ -6,6 +6,7 @@ after the third time, so that its guilt is clear, and then aside. Nothing is giv
 tried again. Pure: the monotonic clock comes in with each call.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,6 +19,8 @@ ASIDE_AFTER = 5
 """And at so many, it goes aside."""
 PARK_AFTER = 5
 """Refused so often, it goes aside."""
+MOST = 500
+"""Messages that are remembered; beyond that the oldest is judged anew when its turn comes."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 60.0, 3600.0
 
 Name: TypeAlias = tuple[str, Lane, int | str]
@@ -89,15 +92,19 @@ class Aside:
 
     def troubles(self) -> dict[str, str]:
         """What is aside, one line a lane."""
-        told: dict[str, str] = {}
-        for case in self._cases.values():
-            if case.why:
-                number = sum(1 for other in self._cases.values() if other.why and other.lane == case.lane)
-                told[f"{case.lane} aside"] = f"{case.lane}: {number} set aside, last {case.topic}: {case.why}"
-        return told
+        aside = [case for case in self._cases.values() if case.why]
+        numbers = Counter(case.lane for case in aside)
+        return {
+            f"{case.lane} aside": f"{case.lane}: {numbers[case.lane]} set aside,"
+            f" last {case.topic}: {case.why}"
+            for case in aside
+        }
 
     def _case(self, row: Row) -> _Case:
-        return self._cases.setdefault(_name(row), _Case(row.lane, row.topic))
+        case = self._cases.setdefault(_name(row), _Case(row.lane, row.topic))
+        while len(self._cases) > MOST:
+            del self._cases[next(iter(self._cases))]
+        return case
 
     def _set_aside(self, case: _Case, now_s: float, why: str) -> None:
         case.why = why
