@@ -173,6 +173,23 @@ def test_nothing_is_written_where_the_disk_has_too_little_left(
     assert kept.trouble is None
 
 
+def test_of_a_frame_that_does_not_fit_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = ring(tmp_path)
+    play(kept, 0, 1)
+    write = Path.write_bytes
+
+    def half(path: Path, data: bytes) -> int:
+        write(path, data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space"):
+        play(kept, 1, 2)
+    assert numbers(tmp_path / "cam1" / "ring") == [0]
+
+
 def test_what_an_earlier_run_left_is_part_of_the_ring_for_its_seconds(tmp_path: Path) -> None:
     play(ring(tmp_path), 0, 10)
     kept = ring(tmp_path)

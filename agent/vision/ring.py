@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -60,8 +61,8 @@ class Ring:
 
     def keeping(self, alert_id: str) -> bool:
         """Whether the clip still grows."""
-        growing = any(alert_id in reel.clips for reel in self._reels.values())
-        return growing or any(wanted == alert_id for _, wanted, _ in self._wanted)
+        growing = any(alert_id in reel.clips for reel in list(self._reels.values()))  # a thread writes both
+        return growing or any(wanted == alert_id for _, wanted, _ in list(self._wanted))
 
     def write(self, camera: str, number: int, at: datetime, at_s: float, jpeg: bytes) -> None:
         """One frame more. OSError where the disk does not take it."""
@@ -74,7 +75,12 @@ class Ring:
             return
         self._low = None
         path = reel.folder / f"{at:%Y%m%dT%H%M%S.%f}-{number}.jpg"
-        path.write_bytes(jpeg)
+        try:
+            path.write_bytes(jpeg)
+        except OSError:
+            with suppress(OSError):  # a piece of it would lie there uncounted
+                path.unlink(missing_ok=True)
+            raise
         reel.frames.append((path, len(jpeg), at_s))
         for alert_id, clip in list(reel.clips.items()):
             if at_s > clip.until_s:
