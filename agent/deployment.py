@@ -162,7 +162,7 @@ class Deployment:
         if self._answered(desired):
             return
         try:
-            config = self._accept(desired)
+            config = await asyncio.to_thread(self._accept, desired)  # a large one takes seconds
         except BadConfig as error:
             errors: list[dict[str, Any]] = [
                 {"path": problem.path, "message": problem.message, "line": problem.line}

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.config import Config, digest
+from agent.config import Config, digest, parse
 from agent.deployment import FILE, Deployment
 from agent.yamlfile import BadConfig
 
@@ -82,6 +83,20 @@ def test_a_good_push_is_applied_and_survives_a_restart(device: Device) -> None:
         "sha256": digest(BETTER),
         "source": "push",
     }
+
+
+def test_a_push_is_read_off_the_loop(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large one takes seconds, in which serial lines would overflow."""
+    threads: list[threading.Thread] = []
+
+    def read(*given: Any, **named: Any) -> Config:
+        threads.append(threading.current_thread())
+        return parse(*given, **named)
+
+    monkeypatch.setattr("agent.deployment.parse", read)
+    assert device.push(BETTER, 1)["state"] == "applied"
+    assert threads != []
+    assert threading.main_thread() not in threads
 
 
 def test_the_same_push_again_does_nothing(device: Device) -> None:
