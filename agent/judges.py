@@ -54,13 +54,21 @@ class Judges:
             try:
                 for fact in judge(observation):
                     if isinstance(fact, Finding):
-                        fact = self._placed(fact, observation.mono_s)  # noqa: PLW2901  the same, with its place
+                        fact = self._with_place(fact, observation.mono_s)  # noqa: PLW2901  the same
                     told += self.book.take(terms_of(name, rule), fact, at, now_s)
             except Exception:
                 log.exception("rule_failed", rule=name)
         if isinstance(observation.value, Tick):
             told += self.book.tick(at, now_s)
         return told
+
+    def _with_place(self, finding: Finding, at_s: float) -> Finding:
+        """Who can't be placed is told all the same."""
+        try:
+            return self._placed(finding, at_s)
+        except Exception:
+            log.exception("place_failed", key=finding.key)
+            return finding
 
 
 def terms_of(name: str, rule: Any) -> Terms:

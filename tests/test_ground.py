@@ -153,3 +153,12 @@ def test_a_bad_file_of_points_is_one_line(tmp_path: Path, lines: list[str], mess
     assert code == 1
     assert message in text
     assert text.count("\n") == 1
+
+
+def test_a_place_that_is_nowhere_is_none() -> None:
+    """One of the planes that it could be as well has its horizon exactly there."""
+    ground = Ground(marks(GRID))
+    assert ground.locate(*seen(0, 30)) is not None
+    ground._wrong = [np.zeros((3, 3))]
+    with np.errstate(all="ignore"):
+        assert ground.locate(*seen(0, 30)) is None

@@ -109,3 +109,12 @@ def test_over_with_a_reason_ends_at_once_whatever_the_cool_down(judges: Judges) 
     hear(judges, 1, ON)
     (ended,) = judges.book.take(terms_of("panic", its), Over("panic_button", "nobody can tell"), START, 2)
     assert (ended.phase, ended.reason) == ("end", "nobody can tell")
+
+
+def test_who_can_not_be_placed_is_told_all_the_same() -> None:
+    def placed(_finding: Finding, _at_s: float) -> Finding:
+        raise ArithmeticError("no place")
+
+    judges = Judges(lambda: "id", placed=placed)
+    judges.apply({"panic": rule()}, START, 0)
+    assert hear(judges, 1, ON) == [("id", "new", None)]

@@ -90,6 +90,8 @@ class Ground:
             _through(plane, near[:1])[0] - here for plane in self._wrong
         ]
         spread = np.array(shifts).T @ np.array(shifts)
+        if not np.isfinite(spread).all():
+            return None
         radius = math.sqrt(CHI2_95 * float(np.linalg.eigvalsh(spread)[-1]))
         return Place(
             self._lat + float(here[1]) / self._north_m, self._lon + float(here[0]) / self._east_m, radius
