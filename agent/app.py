@@ -213,12 +213,13 @@ class Agent:
         return emit
 
     def observe(self, observation: Observation) -> None:
-        """One observation through everything that listens."""
-        self.health.hear(observation)
-        self.clock.hear(observation)
-        self.reporter.hear(observation)
-        self.album.hear(observation)
-        self.where.hear(observation)
+        """One observation through everything that listens. A failing one keeps no rule from hearing it."""
+        listeners = (self.health, self.clock, self.reporter, self.album, self.where)
+        for hear in [one.hear for one in listeners]:
+            try:
+                hear(observation)
+            except Exception:
+                log.exception("listener_failed", listener=hear.__qualname__, source=observation.source)
         at, now_s = now()
         self.tell(self.judges.hear(observation, at, now_s), now_s)
         done = self.outputs.hear(observation)

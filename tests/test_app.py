@@ -1,6 +1,7 @@
 """What the agent does with its parts."""
 
 import asyncio
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from agent.app import Agent
 from agent.health import Health, Running
+from agent.observations import Observation
+from firmware_bridge.readings import Switch
 
 
 def test_a_part_that_will_not_end_does_not_swallow_the_time_limit_of_a_push() -> None:
@@ -35,3 +38,22 @@ def test_a_part_that_will_not_end_does_not_swallow_the_time_limit_of_a_push() ->
         await asyncio.wait([task])
 
     asyncio.run(asyncio.wait_for(scene(), 5))
+
+
+def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
+    heard: list[Observation] = []
+
+    def fail(_: Observation) -> None:
+        raise KeyError("a bug")
+
+    def judge(observation: Observation, *_: Any) -> list[Any]:
+        heard.append(observation)
+        return []
+
+    broken, well = SimpleNamespace(hear=fail), SimpleNamespace(hear=lambda _: [])
+    parts = dict.fromkeys(("health", "clock", "reporter", "album", "where"), broken)
+    judges = SimpleNamespace(hear=judge)
+    agent: Any = SimpleNamespace(**parts, judges=judges, outputs=well, tell=lambda *_: None)
+    press = Observation("board", datetime.now(UTC), 0.0, Switch(name="panic_button", on=True))
+    Agent.observe(agent, press)
+    assert heard == [press]
