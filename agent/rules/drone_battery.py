@@ -1,6 +1,5 @@
 """A flying drone's battery runs low."""
 
-import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
@@ -11,9 +10,8 @@ from agent.durations import Duration
 from agent.observations import Observation
 from agent.parts import Finding, Judge, Over, RulePart
 from agent.rules.drone_lost import point_of
+from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Drone
-
-EARTH_M = 6_371_000
 
 
 class DroneBattery(RulePart):
@@ -83,6 +81,5 @@ def _whereabouts(drone: Drone) -> str:
     mode = "" if drone.mode is None else f"; {drone.mode}"
     if drone.lat is None or drone.lon is None or drone.home_lat is None or drone.home_lon is None:
         return mode
-    north = math.radians(drone.lat - drone.home_lat)
-    east = math.radians((drone.lon - drone.home_lon + 180) % 360 - 180) * math.cos(math.radians(drone.lat))
-    return f"{mode}, {math.hypot(north, east) * EARTH_M:.0f} m from home"
+    home_m = metres((drone.home_lat, drone.home_lon), (drone.lat, drone.lon))
+    return f"{mode}, {home_m:.0f} m from home"
