@@ -11,6 +11,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -51,6 +52,9 @@ from agent.vision.where import Where
 log = structlog.get_logger()
 
 TICK_S = 1.0
+THREADS = 32
+"""A name that nobody resolves, an adapter that hangs: each holds a thread for many seconds. What else is done
+aside, such as connecting, does not wait for them."""
 OWED_EVERY_S = 10.0
 ACTIVE = "alerts/active"
 RESCUE = "rescue"
@@ -471,6 +475,7 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
     try:
         task = asyncio.ensure_future(Agent(deployment, outbox, folder, root).run())
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(THREADS, "aside"))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
         watch = asyncio.ensure_future(end_when_unsound(task))
