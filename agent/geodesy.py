@@ -39,6 +39,13 @@ LatLon = Annotated[
 """Latitude and longitude in degrees, as a technician writes them."""
 
 
+def metres_per_degree(lat: float) -> Metres:
+    """How long a degree is here."""
+    bend = 1 - FLATTENING_E2 * math.sin(math.radians(lat)) ** 2
+    north = math.radians(EARTH_M * (1 - FLATTENING_E2) / bend**1.5)
+    return math.radians(EARTH_M / math.sqrt(bend)) * math.cos(math.radians(lat)), north
+
+
 @dataclass(frozen=True, slots=True)
 class Plane:
     """The plane that touches the Earth at a position: good to 1 in 1000 over some tens of kilometres."""
@@ -48,11 +55,8 @@ class Plane:
 
     def metres(self, lat: float, lon: float) -> Metres:
         """East and north of the plane's origin."""
-        bend = 1 - FLATTENING_E2 * math.sin(math.radians(self.lat)) ** 2
-        north = math.radians(lat - self.lat) * EARTH_M * (1 - FLATTENING_E2) / bend**1.5
-        turned = (lon - self.lon + 180) % 360 - 180
-        east = math.radians(turned) * EARTH_M / math.sqrt(bend) * math.cos(math.radians(self.lat))
-        return east, north
+        east_m, north_m = metres_per_degree(self.lat)
+        return ((lon - self.lon + 180) % 360 - 180) * east_m, (lat - self.lat) * north_m
 
 
 def from_path(point: Metres, path: Sequence[Metres]) -> float:

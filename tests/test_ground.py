@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from agent.__main__ import cli
-from agent.vision.ground import EARTH_M, Ground, Mark
+from agent.geodesy import EARTH_M
+from agent.vision.ground import Ground, Mark
 
 LAT, LON = 32.1162, 118.7404
 

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agent.geodesy import metres_per_degree
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EARTH_M = 6_378_137.0
-FLATTENING_E2 = 0.00669437999014
-"""WGS-84: equatorial radius, and the square of the eccentricity."""
 CHI2_95 = 5.991
 """Within this (two dimensions) lie 95 % of all points."""
 
@@ -35,13 +34,6 @@ class Place:
     lat: float
     lon: float
     error_m: float
-
-
-def metres_per_degree(lat: float) -> tuple[float, float]:
-    """East and north, on WGS-84 at this latitude."""
-    bend = 1 - FLATTENING_E2 * math.sin(math.radians(lat)) ** 2
-    north = math.radians(EARTH_M * (1 - FLATTENING_E2) / bend**1.5)
-    return math.radians(EARTH_M / math.sqrt(bend)) * math.cos(math.radians(lat)), north
 
 
 class Ground:

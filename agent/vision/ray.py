@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.vision.ground import Place, metres_per_degree
+from agent.geodesy import metres_per_degree
+from agent.vision.ground import Place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

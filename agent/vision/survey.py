@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from agent.vision.ground import Ground, Mark, metres_per_degree
+from agent.geodesy import metres_per_degree
+from agent.vision.ground import Ground, Mark
 from models.detection import Frame
 
 COLUMNS = ("x", "y", "lat", "lon")
