@@ -1,4 +1,7 @@
-"""mAP of a model on labelled pictures, by pycocotools: ``python -m bench.accuracy PICTURES [MODEL]``."""
+"""mAP of a model on labelled pictures, by pycocotools: ``python -m bench.accuracy PICTURES [MODEL] [16:9]``.
+
+With 16:9 each picture is first given grey edges to that shape, as if it were cut out of a camera's.
+"""
 
 import contextlib
 import io
@@ -33,5 +36,34 @@ def measure(pictures: Path, model: str = "default") -> dict[str, float]:
     return result
 
 
+def widen(pictures: Path, folder: Path) -> Path:
+    """The pictures at 16:9, and their labels with them, in ``folder``."""
+    import cv2
+    import numpy as np
+
+    truth = json.loads((pictures / "instances.json").read_text())
+    for image in truth["images"]:
+        found = [pictures / image["file_name"], pictures / "images" / Path(image["file_name"]).name]
+        picture = cv2.imread(str(next(path for path in found if path.is_file())))
+        assert picture is not None
+        rows, columns = picture.shape[:2]
+        width, height = max(columns, round(rows * 16 / 9)), max(rows, round(columns * 9 / 16))
+        left, top = (width - columns) // 2, (height - rows) // 2
+        canvas = np.full((height, width, 3), 114, np.uint8)
+        canvas[top : top + rows, left : left + columns] = picture
+        image["file_name"], image["width"], image["height"] = f"{image['id']}.png", width, height
+        cv2.imwrite(str(folder / image["file_name"]), canvas)
+        for label in truth["annotations"]:
+            if label["image_id"] == image["id"]:
+                label["bbox"][0] += left
+                label["bbox"][1] += top
+                label.pop("segmentation", None)
+    (folder / "instances.json").write_text(json.dumps(truth))
+    return folder
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(Path(sys.argv[1]), *sys.argv[2:3]), indent=1))
+    given = [one for one in sys.argv[1:] if one != "16:9"]
+    with tempfile.TemporaryDirectory() as name:
+        where = widen(Path(given[0]), Path(name)) if "16:9" in sys.argv else Path(given[0])
+        print(json.dumps(measure(where, *given[1:2]), indent=1))

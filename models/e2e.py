@@ -1,6 +1,6 @@
 """End-to-end networks: a uint8 blue-green-red picture goes in, finished boxes come out.
 
-image            uint8   [1, H, W, 3]
+image            uint8   [1, H, W, 3]   fixed, or free dimensions of these names: then the card says how large
 score_threshold  float32 [1]
 dets             float32 [K, 6]   left, top, right, bottom in input pixels, score, class
 """

@@ -70,12 +70,13 @@ def open_session(
     threads: int = 1,
     spin: bool = False,
     providers: Sequence[Provider] = ("cpu",),
+    sizes: Mapping[str, int] | None = None,
 ) -> Session:
     """Loads ``path`` after checking its sha256. OSError where it is not there, ValueError where it can't be.
 
     One thread and no spinning as a rule: several cameras and frames run side by side instead, for less CPU.
     ``providers`` in order of preference; what this machine lacks is passed over, and said in `Session.note`.
-    The CPU is always the last.
+    The CPU is always the last. ``sizes`` settles dimensions that the file leaves free, by their names.
     """
     import onnxruntime as ort
 
@@ -89,6 +90,8 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    for free, size in (sizes or {}).items():
+        options.add_free_dimension_override_by_name(free, size)
     options.log_severity_level = 4  # fatal: what goes wrong is said in our words
     here = {_short(one) for one in ort.get_available_providers()}
     notes = [_missing(one) for one in providers if one not in here]

@@ -28,7 +28,9 @@ labels: [{labels}]
 """
 
 
-def network(dets: list[list[float]], width: int = 64, height: int = 32, output: str = "dets") -> bytes:
+def network(
+    dets: list[list[float]], width: int | str = 64, height: int | str = 32, output: str = "dets"
+) -> bytes:
     """An end-to-end network that sees the same in every picture."""
     rows = numpy_helper.from_array(np.array(dets, np.float32).reshape(-1, 6), "rows")
     zero = numpy_helper.from_array(np.array(0, np.float32), "zero")
@@ -110,6 +112,12 @@ def test_a_swapped_in_model_runs_by_its_card(write: Write) -> None:
         ("boat", (0.25, 0.25, 0.75, 0.75)),
         ("person", (0, 0, 1, 1)),
     ]
+
+
+def test_a_network_that_leaves_its_size_free_runs_at_its_cards(write: Write) -> None:
+    card = models.find(write(network([[16, 8, 48, 24, 0.9, 1]], "W", "H")))
+    (seen,) = card.load()(np.zeros((100, 200, 3), np.uint8))
+    assert seen.box == (0.25, 0.25, 0.75, 0.75)
 
 
 REFUSED = [

@@ -102,7 +102,7 @@ FAILS = {
     "dropped": (ends, "the stream ended|hangs", 5),
     "hung": (stalls, "no frame for 1 s|stream ended", 8),
     "corrupt": (corrupt, "no frame for 1 s|can't be decoded|stream ended", 10),
-    "never a picture": (never_a_picture, "no picture can be decoded|no frame", 10),
+    "never a picture": (never_a_picture, "no picture came|can.t be decoded|no frame", 10),
 }
 
 
