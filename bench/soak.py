@@ -142,4 +142,7 @@ async def _trouble(device: Rig, hop: Hop, rng: random.Random, counted: Counter[s
 
 
 if __name__ == "__main__":
+    from agent.log import set_up_log
+
+    set_up_log("error")
     print(json.dumps(figures(*map(float, sys.argv[1:2]))))
