@@ -261,5 +261,5 @@ def test_record_overwrites_nothing_and_says_what_was_silent(tmp_path: Path) -> N
     assert (tmp_path / "r.jsonl").stat().st_mode & 0o777 == 0o600
     again = run("record", config, "--for", "100ms", "--to", tmp_path / "r.jsonl")
     assert "is already there; name another with --to" in again.stderr
-    assert run("record", config, "--for", "soon").exit_code == 1
+    assert run("record", config, "--for", "soon").exit_code == 2
     assert run("record", tmp_path / "none.yaml").exit_code == 1
