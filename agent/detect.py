@@ -15,7 +15,8 @@ import click
 
 import models
 from agent.deployment import write_durably
-from agent.vision.privacy import LEAST_SCORE, cover, knows_people, people_in
+from agent.seen import draw, read_truth, results, say
+from agent.vision.privacy import LEAST_SCORE, knows_people
 from models.detection import Detect, Detection, Frame
 from models.session import providers_in
 from models.tiles import looks, tiled
@@ -68,7 +69,7 @@ def detect_command(
         card = models.find(model)
         card = card.on(providers_in(providers) or card.providers)
         wanted = _wanted(labels, card.labels)
-        truth = _truth(annotations) if annotations else None
+        truth = read_truth(annotations) if annotations else None
         _may_write(coco)
         least = score if score is not None else COCO_SCORE if coco else card.score
         if annotate and not knows_people(card.labels):
@@ -81,7 +82,7 @@ def detect_command(
     except (OSError, ValueError) as error:
         click.echo(f"detect: {error}", err=True)
         return 1
-    results: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     drawn: dict[Path, Path] = {}
     failed = count = 0
     began_s = time.monotonic()
@@ -92,22 +93,22 @@ def detect_command(
             continue
         count += 1
         seen = [one for one in everything if one.score >= least and (wanted is None or one.label in wanted)]
-        results += _coco(seen, shown.frame, shown.file.image_id, truth) if truth else []
+        found += results(seen, shown.frame, shown.file.image_id, truth) if truth else []
         try:
             if annotate:
-                _draw(shown.frame, seen, everything, annotate / _beside(shown, drawn))
+                draw(shown.frame, seen, everything, annotate / _beside(shown, drawn))
         except OSError as error:
             click.echo(f"detect: {error}", err=True)
             return 1
         if not coco:
-            _say(shown.name, seen, as_json)
+            say(shown.name, seen, as_json)
     if coco:
         try:
-            write_durably(coco, json.dumps(results).encode())
+            write_durably(coco, json.dumps(found).encode())
         except OSError as error:
             click.echo(f"detect: {coco}: {error.strerror or error}", err=True)
             return 1
-        click.echo(f"{len(results)} detections in {len(todo)} pictures written to {coco}", err=True)
+        click.echo(f"{len(found)} detections in {len(todo)} pictures written to {coco}", err=True)
     if count > 1:
         each_ms = (time.monotonic() - began_s) * 1000 / count
         often = f", {looks(tiles)} looks for each" if looks(tiles) > 1 else ""
@@ -144,21 +145,6 @@ def _may_write(path: Path | None) -> None:
         raise ValueError(f"--coco: {path} is no file")
     if not os.access(path.parent, os.W_OK):
         raise OSError(f"--coco: {path.parent} is not there, or gives no right to write")
-
-
-def _truth(path: Path) -> dict[str, Any]:
-    """A COCO file, as far as it is needed. ValueError where it is none."""
-    try:
-        truth = json.loads(path.read_bytes())
-        images = [{"file_name": str(one["file_name"]), "id": one["id"]} for one in truth["images"]]
-        categories = [{"name": str(one["name"]), "id": one["id"]} for one in truth["categories"]]
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"--annotations: {path} is no JSON") from error
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"--annotations: {path} is no COCO file: images (file_name, id) and categories (name, id)"
-        ) from error
-    return {"images": images, "categories": categories}
 
 
 def _wanted(labels: Sequence[str] | None, known: Sequence[str]) -> frozenset[str] | None:
@@ -242,38 +228,6 @@ def _progress(
     yield from track(looked, "looking", total=total, console=Console(stderr=True))
 
 
-def _say(name: str, seen: list[Detection], as_json: bool) -> None:
-    if as_json:
-        objects = [
-            {"label": one.label, "score": round(one.score, 4), "box": [round(edge, 5) for edge in one.box]}
-            for one in seen
-        ]
-        print(json.dumps({"input": name, "objects": objects}), flush=True)
-        return
-    print(f"{name}: {'nothing' if not seen else ''}")
-    for one in seen:
-        left, top, right, bottom = one.box  # fractions of the picture
-        print(f"  {one.label:14} {one.score:.2f}  at {left:.3f} {top:.3f} {right:.3f} {bottom:.3f}")
-
-
-def _coco(
-    seen: list[Detection], frame: Frame, image_id: int | None, truth: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Results as COCO wants them: box as left, top, width, height in pixels; categories by their names."""
-    numbers = {category["name"]: category["id"] for category in truth["categories"]}
-    rows, columns = frame.shape[:2]
-    for one in seen:
-        if one.label in numbers:
-            left, top, right, bottom = one.box
-            box = [left * columns, top * rows, (right - left) * columns, (bottom - top) * rows]
-            yield {
-                "image_id": image_id,
-                "category_id": numbers[one.label],
-                "bbox": [round(edge, 2) for edge in box],
-                "score": round(one.score, 5),
-            }
-
-
 def _beside(shown: Shown, drawn: dict[Path, Path]) -> Path:
     """Where a drawn picture goes: as its file lies below its input; for a video with the frame's number.
 
@@ -285,32 +239,3 @@ def _beside(shown: Shown, drawn: dict[Path, Path]) -> Path:
     if drawn.setdefault(mine, shown.file.path) != shown.file.path:
         return path.with_name(f"{path.name}{number}.jpg")
     return mine
-
-
-def _draw(frame: Frame, seen: list[Detection], everything: Sequence[Detection], path: Path) -> None:
-    """Writes the picture with the boxes of ``seen``; everybody is covered, whether asked for or not."""
-    import cv2
-
-    rows, columns = frame.shape[:2]
-    drawn = cover(frame, people_in(everything))
-
-    def corners(one: Detection) -> tuple[tuple[int, int], tuple[int, int]]:
-        left, top, right, bottom = one.box
-        return (int(left * columns), int(top * rows)), (int(right * columns), int(bottom * rows))
-
-    for one in seen:
-        first, second = corners(one)
-        cv2.rectangle(drawn, first, second, (0, 200, 255), 2)
-        text = f"{one.label} {one.score:.2f}"
-        cv2.putText(
-            drawn,
-            text,
-            (first[0] + 3, max(12, first[1] + 14)),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.45,
-            (0, 200, 255),
-            1,
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), drawn):
-        raise OSError(f"{path}: could not be written")
