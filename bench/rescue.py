@@ -27,7 +27,7 @@ from tests.end_to_end.rig import Rig, rig
 PRESSES, WATCH_S = 60, 40.0
 RULE = (
     "  rail: {kind: zone_enter, camera: cam1, zone: rail, labels: [person], frames: 1, grace: 0s,"
-    " severity: info}"
+    " cool_down: 0s, severity: info}"
 )
 
 
