@@ -17,11 +17,9 @@ from pydantic import TypeAdapter
 
 from agent.alert import Alert, Answer, Terms
 from agent.escalation import SEVERITIES
-from agent.parts import Finding, Over
+from agent.news import UPDATE_EVERY_S, Told
+from agent.parts import Finding, Over, Point
 
-UPDATE_EVERY_S = 10.0
-"""An active alert is told again this often, and sooner (`CHANGE_AFTER_S`) where it changed."""
-CHANGE_AFTER_S = 1.0
 FOUND_AGAIN_WITHIN_S = 120.0
 """Rules that begin anew have this long, and their `patience`, to find again what was active."""
 
@@ -33,6 +31,7 @@ ENDED_BY = {"close": "closed", "reject": "rejected"}
 class _Active:
     """An alert that has not ended; ``told_s`` is None for one that has to be found again.
 
+    ``told``: what was told of it last. ``wait_s``: after how long it is told again unchanged.
     ``doubt``: until when (monotonic) it has to be found again, and what its end says if nobody does.
     ``due_s``: when it is raised again; ``raised_s``: when it was last. ``closed``: a person ended it, and it
     is only kept so that the same fact is not told anew.
@@ -45,6 +44,8 @@ class _Active:
     due_s: float | None = None
     raised_s: float | None = None
     closed: bool = False
+    told: Told | None = None
+    wait_s: float = UPDATE_EVERY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,18 @@ class _Kept:
 
 
 class AlertBook:
-    """All that is active, by rule and key. ``boot`` names the monotonic clock that ``now_s`` is of."""
+    """All that is active, by rule and key. ``boot`` names the monotonic clock that ``now_s`` is of, ``here``
+    says where the device is: the place of what has none of its own."""
 
-    def __init__(self, new_id: Callable[[], str], boot: str = "") -> None:
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        boot: str = "",
+        here: Callable[[float], Point | None] = lambda _: None,
+    ) -> None:
         self._new_id = new_id
         self._boot = boot
+        self._here = here
         self._active: dict[tuple[str, str], _Active] = {}
         self.unsaved = False
         """Whether something changed that no alert tells: write `dump` down."""
@@ -102,7 +110,8 @@ class AlertBook:
             yield from self._fact_over(where, at, fact.reason)
         elif entry is None:
             alert = Alert(self._new_id(), "new", terms, fact, at)
-            self._active[where] = _Active(alert, now_s, due_s=_due_s(alert, now_s))
+            told = Told.of(alert, self._here(now_s))
+            self._active[where] = _Active(alert, now_s, due_s=_due_s(alert, now_s), told=told)
             yield alert
         elif entry.closed:
             self._active[where] = replace(entry, over_s=None, doubt=None)
@@ -135,13 +144,14 @@ class AlertBook:
         )
         if terms.escalate != before.terms.escalate or answer != before.acknowledged:
             entry = replace(entry, due_s=_due_s(alert, now_s))
-        changed = (fact.count, alert.severity, False) != (before.finding.count, before.severity, before.over)
-        wait_s = CHANGE_AFTER_S if changed else UPDATE_EVERY_S
+        told = Told.of(alert, self._here(now_s))
+        wait_s, next_s = told.waits(entry.told, entry.wait_s)
+        entry = replace(entry, alert=alert, over_s=None)
         if entry.told_s is None or now_s - entry.told_s >= wait_s:
-            self._active[where] = replace(entry, alert=alert, told_s=now_s, over_s=None, doubt=None)
+            self._active[where] = replace(entry, told_s=now_s, doubt=None, told=told, wait_s=next_s)
             yield alert
         else:
-            self._active[where] = replace(entry, over_s=None)
+            self._active[where] = entry
 
     def _fact_over(self, where: tuple[str, str], at: datetime, reason: str | None = None) -> Iterator[Alert]:
         """It ends, unless somebody has yet to answer: then that is said, once."""
@@ -153,7 +163,8 @@ class AlertBook:
             yield self._end(where, at, reason)
         elif not entry.alert.over:
             alert = replace(entry.alert, phase="update", at=at, over=True, reason=reason)
-            self._active[where] = replace(entry, alert=alert, over_s=None, doubt=None)
+            told = Told.of(alert, entry.told.place if entry.told else None)
+            self._active[where] = replace(entry, alert=alert, over_s=None, doubt=None, told=told)
             yield alert
 
     def tick(self, at: datetime, now_s: float) -> Iterator[Alert]:
@@ -168,8 +179,10 @@ class AlertBook:
         for where, entry in list(self._active.items()):
             if entry.due_s is not None and now_s >= entry.due_s:
                 alert = replace(entry.alert, phase="update", at=at, escalation=entry.alert.escalation + 1)
-                due_s = _due_s(alert, now_s)
-                self._active[where] = replace(entry, alert=alert, told_s=now_s, due_s=due_s, raised_s=now_s)
+                due_s, told = _due_s(alert, now_s), Told.of(alert, self._here(now_s))
+                self._active[where] = replace(
+                    entry, alert=alert, told_s=now_s, due_s=due_s, raised_s=now_s, told=told
+                )
                 yield alert
 
     def doubt_rule(self, terms: Terms, now_s: float) -> None:

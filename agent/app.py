@@ -36,7 +36,7 @@ from agent.machine import Watch, look
 from agent.observations import Observation, Tick, Value, observed
 from agent.outbox import Outbox
 from agent.outputs import Outputs
-from agent.parts import Emit, Finding
+from agent.parts import Emit, Finding, Point
 from agent.reporter import Reporter
 from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
@@ -77,7 +77,7 @@ class Agent:
         self.speaker = Speaker(device=config.device, root=root)
         self.reporter = Reporter(config, self.speaker, self.health, self.clock, birth_fields(config))
         self.where = Where(self.reporter.place)
-        self.judges = Judges(new_id, boot_id(), self.where.placed)
+        self.judges = Judges(new_id, boot_id(), self.where.placed, self.here)
         self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
@@ -255,6 +255,11 @@ class Agent:
                 self.elsewhere.tell(message)
         if told:
             self.inbox.add(self.active(*now()))
+
+    def here(self, now_s: float) -> Point | None:
+        """Where the device is as far as it knows."""
+        place = self.reporter.place(now_s)
+        return None if place is None else Point(place["lat"], place["lon"], place["error_m"], place["how"])
 
     def active(self, at: datetime, now_s: float) -> Message:
         """``alerts/active``: the full list, short enough for one message."""

@@ -12,7 +12,7 @@ import structlog
 from agent.alert import Alert, Terms
 from agent.alerts import AlertBook
 from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge
+from agent.parts import Finding, Judge, Point
 
 log = structlog.get_logger()
 
@@ -25,9 +25,11 @@ class Judges:
         new_id: Callable[[], str],
         boot: str = "",
         placed: Callable[[Finding, float], Finding] = lambda finding, _: finding,
+        here: Callable[[float], Point | None] = lambda _: None,
     ) -> None:
-        """``placed`` gives a finding that rests on an observation of this monotonic time its place."""
-        self.book = AlertBook(new_id, boot)
+        """``placed`` gives a finding that rests on an observation of this monotonic time its place; ``here``
+        says where the device is."""
+        self.book = AlertBook(new_id, boot, here)
         self._placed = placed
         self._judges: dict[str, tuple[Any, Judge]] = {}
 

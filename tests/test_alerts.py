@@ -1,16 +1,18 @@
 """The AlertBook with injected time: one id per occurrence, whatever happens in between."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, pairwise
+from typing import Any
 
 import pytest
 
 from agent.alert import Alert, Answer, Terms
-from agent.alerts import FOUND_AGAIN_WITHIN_S, UPDATE_EVERY_S, AlertBook
+from agent.alerts import FOUND_AGAIN_WITHIN_S, AlertBook
 from agent.escalation import Alarm, Escalation, Severity
-from agent.parts import Finding, Over
+from agent.news import UPDATE_AT_LAST_S, UPDATE_EVERY_S
+from agent.parts import Finding, Over, Point
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 
@@ -47,15 +49,77 @@ def play(book: AlertBook, script: list[tuple[float, Finding | Over | None]], its
 
 
 def test_a_fact_is_new_once_then_updated_then_ended(book: AlertBook) -> None:
-    script: list[tuple[float, Finding | Over | None]] = [(second, finding()) for second in range(26)]
-    script.append((26, Over("rail-e")))
+    script: list[tuple[float, Finding | Over | None]] = [(second, finding()) for second in range(36)]
+    script.append((36, Over("rail-e")))
     assert play(book, script, terms()) == [
         (0, "id-1", "new"),
         (UPDATE_EVERY_S, "id-1", "update"),
-        (2 * UPDATE_EVERY_S, "id-1", "update"),
-        (26, "id-1", "end"),
+        (3 * UPDATE_EVERY_S, "id-1", "update"),
+        (36, "id-1", "end"),
     ]
     assert book.active() == []
+
+
+def updated(book: AlertBook, facts: Callable[[int], Finding], until_s: int) -> list[float]:
+    """The seconds at which what is found each second is told."""
+    return [second for second, _, _ in play(book, [(n, facts(n)) for n in range(until_s)], terms())]
+
+
+def silent(second: int) -> Finding:
+    return Finding(key="gnss", text=f"gnss silent for {second} s", since=START, source="gnss")
+
+
+def test_what_goes_on_unchanged_is_told_ever_more_seldom(book: AlertBook) -> None:
+    """Whatever counts the seconds is told some 150 times a day, and not 8,640 times."""
+    told_at = updated(book, silent, 86_400)
+    assert told_at[:8] == [0, 10, 30, 70, 150, 310, 630, 630 + UPDATE_AT_LAST_S]
+    assert {then - before for before, then in pairwise(told_at[6:])} == {UPDATE_AT_LAST_S}
+    assert len(told_at) < 155
+
+
+@pytest.mark.parametrize(
+    ("change", "told_s"),
+    [
+        ({"count": 2}, 1000),
+        ({"zone": "rail-w"}, 1000),
+        ({"text": "gnss silent for 3 h; not seen for 5 s"}, 1000),
+        ({"point": Point(32.0001, 118.0, 3.0, "ground_plane")}, 1000),
+        ({"point": Point(32.00001, 118.0, 3.0, "ground_plane")}, 1230),
+        ({"point": Point(32.0001, 118.0, 30.0, "ground_plane")}, 1230),
+        ({"point": None}, 1230),
+        ({"text": "gnss silent for 3 min"}, 1230),
+        ({"score": 0.9}, 1230),
+    ],
+)
+def test_what_changed_is_told_at_once_however_long_it_was_the_same(
+    book: AlertBook, change: dict[str, Any], told_s: float
+) -> None:
+    before = replace(silent(0), point=Point(32.0, 118.0, 3.0, "ground_plane"))
+    assert updated(book, lambda n: before if n < 1000 else replace(before, **change), 1235)[7] == told_s
+
+
+def test_after_a_change_it_is_told_often_again(book: AlertBook) -> None:
+    facts = updated(book, lambda n: finding(number=1 if n < 1000 else 2), 1100)
+    assert facts[7:] == [1000, 1010, 1030, 1070]
+
+
+def test_what_changes_all_the_time_is_told_no_oftener_than_before(book: AlertBook) -> None:
+    def on_the_way(n: int) -> Finding:
+        return replace(silent(n), point=Point(32 + n * 1e-4, 118.0, 3.0, "ais"))
+
+    assert updated(book, on_the_way, 60) == [0, 10, 20, 30, 40, 50]
+
+
+def test_its_end_says_how_it_was_at_last_and_not_when_it_was_told(book: AlertBook) -> None:
+    play(book, [(n, silent(n)) for n in range(1000)], terms())
+    (active,) = book.active()
+    (end,) = book.take(terms(), Over("gnss"), at(1000), 1000)
+    assert (active.text, end.text) == ("gnss silent for 999 s", "gnss silent for 999 s")
+
+
+def test_what_has_no_place_of_its_own_is_where_the_device_is() -> None:
+    book = AlertBook(lambda: "id", here=lambda now_s: Point(32 + now_s * 1e-4, 118.0, 3.0, "gnss"))
+    assert updated(book, silent, 60) == [0, 10, 20, 30, 40, 50]
 
 
 def test_a_changed_count_is_told_within_a_second(book: AlertBook) -> None:

@@ -170,7 +170,7 @@ def test_compare_says_what_another_configuration_makes_of_it(config: Path, tmp_p
     assert said.exit_code == 1
     assert said.stdout.splitlines() == [
         "- 2026-11-28T06:00:05.000Z new    warning  rail: person at rail for 5 s",
-        "- 2026-11-28T06:00:23.000Z end    warning  rail: person at rail for 15 s",
+        "- 2026-11-28T06:00:23.000Z end    warning  rail: person at rail for 19 s",
         "quiet: 1 alerts",
         "rail: 0 alerts instead of 1",
     ]

@@ -1,0 +1,58 @@
+"""When an active alert is told again: what is news goes soon, what is the same ever more seldom.
+
+A rule that speaks each tick for days (a silent source, a post that was moved) would else cost 0.4 MB an hour
+and alert, and no byte budget holds back an alert.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from agent.alert import Alert
+from agent.escalation import Severity
+from agent.geodesy import Plane
+from agent.parts import Point
+
+UPDATE_EVERY_S, UPDATE_AT_LAST_S = 10.0, 600.0
+"""An active alert is told again after so long, then after twice as long, at last this often; as soon as the
+first where it says something else or is elsewhere (`MOVED_M`), sooner (`CHANGE_AFTER_S`) where it changed."""
+CHANGE_AFTER_S = 1.0
+MOVED_M = 10.0
+"""What is farther than this, and than the error of both places, from where it was told is elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What of an alert is news when it changes: at once, or (``words``, ``place``) a little later."""
+
+    at_once: tuple[int | None, str | None, Severity, bool]
+    words: str
+    place: Point | None
+
+    @classmethod
+    def of(cls, alert: Alert, here: Point | None) -> Self:
+        """``here``: where the device is, which is the place of what has none.
+
+        Of its text the words count without the figures: most say for how many seconds it has been so.
+        """
+        finding = alert.finding
+        words = re.sub(r"[\d.]+( ?(s|min|h|d)\b)?", "", alert.text)
+        at_once = finding.count, finding.zone, alert.severity, alert.over
+        return cls(at_once, words, finding.point or here)
+
+    def waits(self, before: Self | None, wait_s: float) -> tuple[float, float]:
+        """After how many seconds this may follow ``before``, and how long the same then waits."""
+        if before is None or self.at_once != before.at_once:
+            return CHANGE_AFTER_S, UPDATE_EVERY_S
+        if self.words != before.words or _moved(before.place, self.place):
+            return UPDATE_EVERY_S, UPDATE_EVERY_S
+        return wait_s, min(2 * wait_s, UPDATE_AT_LAST_S)
+
+
+def _moved(before: Point | None, now: Point | None) -> bool:
+    """Whether it is certainly at another place now."""
+    if before is None or now is None:
+        return now is not None
+    off_m = math.hypot(*Plane(before.lat, before.lon).metres(now.lat, now.lon))
+    return off_m > max(MOVED_M, before.error_m or 0.0, now.error_m or 0.0)
