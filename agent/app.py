@@ -32,11 +32,12 @@ from agent.inbox import Inbox
 from agent.judges import Judges, terms_of
 from agent.latency import Latency
 from agent.link import Link
+from agent.locator import Locator
 from agent.machine import Watch, look
 from agent.observations import Observation, Tick, Value, observed
 from agent.outbox import Outbox
 from agent.outputs import Outputs
-from agent.parts import Emit, Finding, Point
+from agent.parts import Emit, Finding
 from agent.reporter import Reporter
 from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
@@ -47,7 +48,6 @@ from agent.vision.camera import Camera
 from agent.vision.capture import MOST_LEFT, START_ME_AGAIN, left_behind
 from agent.vision.evidence import Album
 from agent.vision.rescue import Grant, Rescue
-from agent.vision.where import Where
 
 log = structlog.get_logger()
 
@@ -75,9 +75,11 @@ class Agent:
         self.health = Health()
         self.clock = ClockWatch()
         self.speaker = Speaker(device=config.device, root=root)
-        self.reporter = Reporter(config, self.speaker, self.health, self.clock, birth_fields(config))
-        self.where = Where(self.reporter.place)
-        self.judges = Judges(new_id, boot_id(), self.where.placed, self.here)
+        self.locator = Locator(config)
+        self.reporter = Reporter(
+            config, self.speaker, self.health, self.clock, self.locator.whereabouts, birth_fields(config)
+        )
+        self.judges = Judges(new_id, boot_id(), self.locator.placed, self.locator.here)
         self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
@@ -151,15 +153,12 @@ class Agent:
         at, now_s = now()
         self.tell(self.judges.apply(config.rules, at, now_s), now_s)
         self.config = config
+        self.locator.configure(config)
         self.reporter.configure(config, birth_fields(config))
         self.latency.keep_rules(frozenset(config.rules))
         cameras = {name: part for name, part in config.sources.items() if isinstance(part, Camera)}
         blackout = {name: camera.blackout for name, camera in cameras.items()}
         self.album.configure(config.evidence, blackout, {"to": [one.url for one in config.broker.in_order]})
-        self.where.configure(
-            {name: camera.ground for name, camera in cameras.items() if camera.ground},
-            {name: camera.mount for name, camera in cameras.items() if camera.mount},
-        )
         for name, part in wanted.items():
             if name not in self.tasks:
                 self.start_part(name, part)
@@ -218,7 +217,8 @@ class Agent:
 
     def observe(self, observation: Observation) -> None:
         """One observation through everything that listens. A failing one keeps no rule from hearing it."""
-        listeners = (self.health, self.clock, self.reporter, self.album, self.where)
+        observation = self.locator.judged(observation)
+        listeners = (self.health, self.clock, self.reporter, self.album)
         for hear in [one.hear for one in listeners]:
             try:
                 hear(observation)
@@ -237,10 +237,7 @@ class Agent:
         told = list(alerts)
         for alert in told:
             log.info("alert", phase=alert.phase, rule=alert.terms.rule, text=alert.text)
-            fields = alert.fields()
-            place = self.reporter.place(now_s)
-            if place is not None and "point" not in fields:
-                fields["point"] = {key: value for key, value in place.items() if value is not None}
+            fields = self.locator.fields(alert, now_s)
             if alert.phase == "new":
                 self.album.alerted(alert.alert_id, alert.terms.rule, alert.finding, now_s)
             if media := self.album.media(alert.alert_id):
@@ -255,11 +252,6 @@ class Agent:
                 self.elsewhere.tell(message)
         if told:
             self.inbox.add(self.active(*now()))
-
-    def here(self, now_s: float) -> Point | None:
-        """Where the device is as far as it knows."""
-        place = self.reporter.place(now_s)
-        return None if place is None else Point(place["lat"], place["lon"], place["error_m"], place["how"])
 
     def active(self, at: datetime, now_s: float) -> Message:
         """``alerts/active``: the full list, short enough for one message."""
@@ -327,7 +319,7 @@ class Agent:
         troubles += self.machine_troubles
         config = self.deployment.config
         troubles += [f"evidence: {text}" for text in self.album.troubles.values()]
-        troubles += self.where.troubles
+        troubles += self.locator.troubles
         troubles += self.rescue.reasons(*now())
         troubles += self.latency.troubles(config.reporting.alert_budget.total_seconds())
         return troubles + ([f"config: {self.deployment.trouble}"] if self.deployment.trouble else [])

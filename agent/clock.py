@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.observations import Observation
+from agent.receiver import HELD
 from firmware_bridge.readings import Fix
 
 FIX_COUNTS_S = 60.0
@@ -60,9 +61,10 @@ class ClockWatch:
         self._fix: tuple[float, float] | None = None  # monotonic instant, |receiver - machine| in ms
 
     def hear(self, observation: Observation) -> None:
-        value = observation.value
-        if isinstance(value, Fix) and value.mode != "none" and value.time is not None:
-            off_ms = abs((value.time - observation.at).total_seconds()) * 1000
+        """A receiver that keeps its position and measures only the time is made for this."""
+        fix = observation.value
+        if isinstance(fix, Fix) and fix.time is not None and observation.doubt in (None, HELD):
+            off_ms = abs((fix.time - observation.at).total_seconds()) * 1000
             self._fix = observation.mono_s, off_ms
 
     def state(self, now_s: float) -> dict[str, Any]:

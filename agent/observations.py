@@ -99,13 +99,15 @@ class Observation:
     """``source`` said ``value`` at ``at`` (this machine's UTC).
 
     ``mono_s`` is the monotonic clock at the same instant: intervals are measured with it, so that a
-    clock that jumps ends no dwell and breaks no silence.
+    clock that jumps ends no dwell and breaks no silence. ``doubt`` is why the fix in it is not to be taken
+    for where the device is (`agent.locator`).
     """
 
     source: str
     at: datetime
     mono_s: float
     value: Value
+    doubt: str | None = None
 
 
 def observed(source: str, value: Any, at: datetime, now_s: float) -> Observation:

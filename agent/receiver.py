@@ -26,6 +26,7 @@ LONGEST_INTERVAL_S = 10.0
 OFFSETS = 30
 TELLS_S = 60.0
 """What a receiver notices counts this long."""
+NO_FIX, HELD = "no fix", "not measured but held"
 
 
 class Positioning(BaseModel):
@@ -38,16 +39,16 @@ class Positioning(BaseModel):
     """One of these two must hold, where the receiver tells both."""
     min_satellites: int = Field(default=4, ge=0, le=100)
     top_speed_mps: float | None = Field(default=None, ge=0, le=1000)
-    """How fast the platform can be: 0 for a surveyed post, 30 for a patrol boat, else 60, if not set."""
+    """How fast the platform can be, or be carried off: 30 for a patrol boat, else 60, if not set."""
     receivers: tuple[str, ...] = ()
     """Sources by their rank, the best first; in the order of the sources, if not set."""
 
     def fault(self, fix: Fix) -> str | None:
         """Why a fix is not good enough, or None."""
         if fix.mode == "none" or fix.lat is None:
-            return "no fix"
+            return NO_FIX
         if fix.held:
-            return "not measured but held"
+            return HELD
         if fix.satellites is not None and fix.satellites < self.min_satellites:
             return f"{fix.satellites} satellites"
         precise = fix.hdop is not None and fix.hdop <= self.max_hdop
@@ -69,6 +70,19 @@ class Heard:
         assert self.fix.lat is not None  # noqa: S101  nobody keeps one without
         assert self.fix.lon is not None  # noqa: S101
         return self.fix.lat, self.fix.lon
+
+    @property
+    def error_m(self) -> float | None:
+        """How far off it may be (1 sigma)."""
+        return error_of(self.fix)[0]
+
+
+def believed(observation: Observation) -> Heard | None:
+    """Where a receiver says that it is, if that holds: nobody else asks what its word is worth."""
+    fix = observation.value
+    if not isinstance(fix, Fix) or observation.doubt is not None or fix.lat is None or fix.mode == "none":
+        return None
+    return Heard(fix, observation.mono_s)
 
 
 def error_of(fix: Fix) -> tuple[float | None, str | None]:
@@ -115,7 +129,7 @@ class Receiver:
         self.newest, self.heard_s = fix, now_s
         if fix.time is not None:
             self._offsets.append((fix.time - observation.at).total_seconds())
-        self.fault, self.jumps, jump = positioning.fault(fix), False, None
+        self.fault, self.jumps, jump = self._astray(now_s) or positioning.fault(fix), False, None
         if fix.lat is not None:
             heard = Heard(fix, now_s)
             self.last = heard
@@ -130,6 +144,10 @@ class Receiver:
         elif self.good_since_s is None:
             self.good_since_s = now_s
         return jump
+
+    def _astray(self, now_s: float) -> str | None:
+        spoofing = self.state(now_s).spoofing
+        return f"spoofing {spoofing}" if spoofing in ("indicated", "affirmed") else None
 
     def _doubt(self, heard: Heard, top_mps: float) -> float | None:
         """A step that the platform can't make is believed once it persists."""
@@ -212,5 +230,5 @@ def _in_reach(now: Heard, before: Heard | None, top_mps: float) -> bool:
     if before is None:
         return True
     gap_s = min(max(now.mono_s - before.mono_s, 1.0), LONGEST_GAP_S)
-    room_m = STEP_M + (error_of(now.fix)[0] or 0.0) + (error_of(before.fix)[0] or 0.0)
+    room_m = STEP_M + (now.error_m or 0.0) + (before.error_m or 0.0)
     return metres(before.position, now.position) <= room_m + top_mps * gap_s

@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-import structlog
-
 from agent.clock import ClockWatch
 from agent.config import Config
 from agent.health import Health
@@ -22,8 +20,6 @@ from agent.vision.camera import Camera
 from agent.vision.sight import Sight
 from agent.whereabouts import Whereabouts
 from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Switch, Vessel
-
-log = structlog.get_logger()
 
 TELEMETRY_BYTES = 6 * 1024
 """A batch goes out before it grows past this, so that the message stays under 8 KiB."""
@@ -37,7 +33,13 @@ class Reporter:
     """Collects what was observed, and says when something is due."""
 
     def __init__(
-        self, config: Config, speaker: Speaker, health: Health, clock: ClockWatch, birth: Mapping[str, Any]
+        self,
+        config: Config,
+        speaker: Speaker,
+        health: Health,
+        clock: ClockWatch,
+        whereabouts: Whereabouts,
+        birth: Mapping[str, Any],
     ) -> None:
         self._config = config
         self._speaker = speaker
@@ -55,7 +57,7 @@ class Reporter:
         """Bytes are short: of each quantity only the newest reading of a batch is told."""
         self.troubles: Sequence[str] = ()
         """Reasons for being degraded that no part can tell: the store, the configuration."""
-        self._whereabouts = Whereabouts(config)
+        self._whereabouts = whereabouts
         self._position_s: float | None = None
         self._position_mark: tuple[Any, ...] = ()
         self._telemetry: dict[str, list[tuple[str, bytes]]] = {}
@@ -77,7 +79,6 @@ class Reporter:
             for name, camera in cameras.items()
             if camera.coverage.watch
         }
-        self._whereabouts.configure(config)
 
     def say(
         self,
@@ -102,12 +103,7 @@ class Reporter:
             if isinstance(value, Tick) or name == source:
                 sight.hear(observation)
         match value:
-            case Fix():
-                if (jumped := self._whereabouts.hear(observation)) is not None:
-                    log.warning("position_jumped", source=source, metres=round(jumped))
-                self._choose(observation.mono_s)
             case GnssState():
-                self._whereabouts.hear(observation)
                 noticed = (value.jamming, value.spoofing, value.antenna)
                 if self._switches.get((source, value.kind)) != noticed:
                     self._switches[(source, value.kind)] = noticed
@@ -120,7 +116,7 @@ class Reporter:
                 if self._switches.get((source, value.name)) != value.on:
                     self._switches[(source, value.name)] = value.on
                     self._note(observation)
-            case Sighting() | Tick() | LineState() | CameraState() | View():
+            case Fix() | Sighting() | Tick() | LineState() | CameraState() | View():
                 pass
             case _:
                 self._note(observation)
@@ -142,20 +138,10 @@ class Reporter:
             self._drones[observation.source, drone.system] = (mark, observation.mono_s)
             self._note(observation)
 
-    def place(self, now_s: float) -> Mapping[str, Any] | None:
-        """Where the device is as far as it knows, as the point of an alert that has none of its own."""
-        return self._whereabouts.place(now_s)
-
-    def _choose(self, now_s: float) -> None:
-        switched = self._whereabouts.choose(now_s)
-        if switched is not None:
-            log.warning("receiver_switched", to=switched.to, before=switched.before, why=switched.why)
-
     def due(self, at: datetime, now_s: float) -> list[Message]:
         """What is due now; called about once a second."""
         messages = []
         every = self._config.reporting
-        self._choose(now_s)
         state = self._state(now_s)
         changed = state != self._told
         if changed:

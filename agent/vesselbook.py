@@ -59,8 +59,8 @@ def _every_s(key: Key, thin: bool) -> float:
 
 
 def motion_at(position: Mapping[str, Any] | None, now_s: float) -> Motion | None:
-    """Our own motion, from the fields of ``position``; None where that is not known, or old."""
-    if position is None or position.get("lat") is None or position.get("trust") == "old":
+    """Our own motion, from the fields of ``position``; None where that is not known, poor or old."""
+    if position is None or position.get("lat") is None or position.get("trust") != "good":
         return None
     course, speed = position.get("course_deg"), position.get("speed_mps")
     age_s = position.get("age_s") or 0.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.config import Config
 from agent.observations import Observation
-from agent.receiver import Heard, Receiver, error_of
+from agent.receiver import NO_FIX, Heard, Receiver, error_of
 from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Fix, GnssState
 
@@ -44,9 +44,8 @@ class Whereabouts:
         """A new configuration is in force; what receivers said that are still there is kept."""
         place, self._positioning = config.place, config.positioning
         self._surveyed = None if place.lat is None or place.lon is None else (place.lat, place.lon)
-        top = 0.0 if self._surveyed else TOP_SPEED_MPS.get(config.kind, ANY_SPEED_MPS)
         set_top = self._positioning.top_speed_mps
-        self._top_mps = top if set_top is None else set_top
+        self._top_mps = TOP_SPEED_MPS.get(config.kind, ANY_SPEED_MPS) if set_top is None else set_top
         self._rank = list(dict.fromkeys((*self._positioning.receivers, *config.sources)))
         for source in set(self._receivers) - set(self._rank):
             del self._receivers[source]
@@ -64,6 +63,10 @@ class Whereabouts:
             receiver.notice(value, now_s)
             return None
         return receiver.hear(observation, value, self._positioning, self._top_mps)
+
+    def doubt(self, source: str) -> str | None:
+        """Why the newest fix of ``source`` does not hold; None where it does."""
+        return self._receivers[source].fault
 
     def choose(self, now_s: float) -> Switched | None:
         """Which receiver is used from now on; says so where that changes."""
@@ -99,7 +102,7 @@ class Whereabouts:
 
     def _why(self, name: str, now_s: float) -> str:
         receiver = self._receivers[name]
-        return "silent" if receiver.silent(now_s) else receiver.fault or "no fix"
+        return "silent" if receiver.silent(now_s) else receiver.fault or NO_FIX
 
     def _told(self, now_s: float) -> tuple[Heard, str] | None:
         """The position that holds, and its trust; what is poor is better than what is stale."""
@@ -176,13 +179,13 @@ class Whereabouts:
         if self._surveyed is not None:
             return {"lat": self._surveyed[0], "lon": self._surveyed[1], "error_m": None, "how": "surveyed"}
         told = self._told(now_s)
-        if told is None:
+        if told is None or self._current is None:
             return None
         heard, trust = told
-        error_m, age_s = error_of(heard.fix)[0], round(now_s - heard.mono_s, 1)
+        error_m, age_s = heard.error_m, round(now_s - heard.mono_s, 1)
         place = {"lat": heard.fix.lat, "lon": heard.fix.lon, "error_m": error_m, "how": "gnss"}
-        if trust == "low":
-            place["trust"] = trust
+        if heard is not self._receivers[self._current].good:
+            place["trust"] = "low"
         if trust == "old" or self._lost():
             error_m = round((error_m or 0.0) + self._top_mps * age_s, 1)
             place |= {"error_m": error_m, "how": "last_known", "age_s": age_s}

@@ -51,9 +51,9 @@ def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
         return []
 
     broken, well = SimpleNamespace(hear=fail), SimpleNamespace(hear=lambda _: [])
-    parts = dict.fromkeys(("health", "clock", "reporter", "album", "where"), broken)
-    judges = SimpleNamespace(hear=judge)
-    agent: Any = SimpleNamespace(**parts, judges=judges, outputs=well, tell=lambda *_: None)
+    parts = dict.fromkeys(("health", "clock", "reporter", "album"), broken)
+    judges, locator = SimpleNamespace(hear=judge), SimpleNamespace(judged=lambda one: one)
+    agent: Any = SimpleNamespace(**parts, locator=locator, judges=judges, outputs=well, tell=lambda *_: None)
     press = Observation("board", datetime.now(UTC), 0.0, Switch(name="panic_button", on=True))
     Agent.observe(agent, press)
     assert heard == [press]

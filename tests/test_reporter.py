@@ -10,6 +10,7 @@ import pytest
 from agent.clock import ClockWatch
 from agent.config import Config, parse
 from agent.health import Health, Running
+from agent.locator import Locator
 from agent.observations import Observation, Sighting
 from agent.reporter import TELEMETRY_BYTES, Reporter
 from agent.topics import MAX_BODY, Message, Speaker
@@ -37,13 +38,16 @@ class Desk:
 
     def __init__(self, surveyed: str = "") -> None:
         self.health = Health()
+        self.locator = Locator(config(surveyed))
+        self.whereabouts = self.locator.whereabouts
         self.reporter = Reporter(
-            config(surveyed), Speaker(device="d1"), self.health, ClockWatch(), {"kind": "x"}
+            config(surveyed), Speaker(device="d1"), self.health, ClockWatch(), self.whereabouts, {"kind": "x"}
         )
         self.now_s = 0.0
 
     def hear(self, value: Value | Sighting, source: str = "gnss") -> None:
         observation = Observation(source, AT + timedelta(seconds=self.now_s), self.now_s, value)
+        observation = self.locator.judged(observation)
         self.health.hear(observation)
         self.reporter.hear(observation)
 
@@ -71,7 +75,7 @@ def test_a_surveyed_post_says_where_it_is_without_a_receiver() -> None:
     desk = Desk(", lat: 32.11, lon: 118.74")
     position = desk.due()["position"]
     assert (position["lat"], position["mode"], position["source"]) == (32.11, "surveyed", "place")
-    place = desk.reporter.place(0)
+    place = desk.whereabouts.place(0)
     assert place is not None
     assert place["how"] == "surveyed"
     assert "position" not in desk.due(9)
@@ -84,12 +88,12 @@ def test_a_fix_is_told_with_its_age_and_places_alerts_with_a_radius_that_grows()
     desk.hear(FIX)
     told = desk.due(1)["position"]
     assert (told["age_s"], told["trust"], told["error_from"]) == (1.0, "good", "receiver")
-    place = desk.reporter.place(desk.now_s)
+    place = desk.whereabouts.place(desk.now_s)
     assert place is not None
     assert (place["lat"], place["how"], place["error_m"]) == (32.1, "gnss", 2.5)
     late = desk.due(STALE_S)["position"]
     assert (late["age_s"], late["stale_after_s"], late["trust"]) == (STALE_S + 1, STALE_S, "old")
-    assert desk.reporter.place(desk.now_s) == {
+    assert desk.whereabouts.place(desk.now_s) == {
         "lat": 32.1, "lon": 118.7, "error_m": 2.5 + 60 * 16, "how": "last_known", "age_s": 16.0,
     }  # fmt: skip
 
@@ -103,7 +107,7 @@ def test_a_lost_fix_is_told_at_once_with_the_last_position_as_such() -> None:
     position = desk.due(1)["position"]
     assert (position["mode"], position["lat"], position["satellites"]) == ("none", 32.1, 2)
     assert (position["age_s"], position["why"]) == (3.0, "no fix")
-    place = desk.reporter.place(desk.now_s)
+    place = desk.whereabouts.place(desk.now_s)
     assert place is not None
     assert (place["how"], place["age_s"]) == ("last_known", 3.0)
 

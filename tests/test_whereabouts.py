@@ -236,10 +236,10 @@ def test_a_post_is_where_it_was_surveyed_and_its_receiver_only_checks_that() -> 
     place = deck.where.place(deck.now_s)
     assert place is not None
     assert place["how"] == "surveyed"
-    deck.play([fix(100)] * 4)
+    deck.play([fix(500)] * 4)
     assert deck.position()["gnss"]["off_m"] == 7.0
-    deck.play([fix(100)])
-    assert deck.position()["gnss"]["off_m"] == 100.0
+    deck.play([fix(500)])
+    assert deck.position()["gnss"]["off_m"] == 500.0
 
 
 def test_receiver_time_is_kept_apart_and_their_offset_is_that_of_the_least_delay() -> None:

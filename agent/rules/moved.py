@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from statistics import median
 from typing import ClassVar, Literal, Self
@@ -10,10 +11,11 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field
 
 from agent.durations import Duration
-from agent.observations import Observation
+from agent.observations import Observation, Tick
 from agent.parts import Finding, Judge, Over, Point, RulePart, Surroundings
-from agent.receiver import Positioning
+from agent.receiver import believed
 from agent.rules.lasting import lasting
+from agent.rules.positions import FRESH_S, lost_for, no_position
 from firmware_bridge.readings import Fix
 
 DEGREE_M = 111_195.0
@@ -23,7 +25,6 @@ BACK = 0.8
 """It is over once the distance is back below this share of the limit."""
 SAMPLES = 120
 """So many fixes of a window are looked at."""
-GOOD = Positioning()
 
 
 class Moved(RulePart):
@@ -31,7 +32,7 @@ class Moved(RulePart):
 
     Too far is ``further_than_m``, or three times the fixes' own scatter where that is more. The median over
     ``window`` is not impressed by reflections that come and go; whoever is carried off by ten times the
-    limit is told by the fixes of the last ``hold`` alone. Poor fixes are not looked at.
+    limit is told by the fixes of the last ``hold`` alone. Fixes that don't hold are not looked at.
     """
 
     hears: ClassVar[str | None] = "fix"
@@ -44,6 +45,8 @@ class Moved(RulePart):
     lat: float | None = Field(default=None, ge=-90, le=90)
     lon: float | None = Field(default=None, ge=-180, le=180)
     """Where it should be: as surveyed in ``place``, if not set."""
+    lost_after: Duration | None = timedelta(minutes=10)
+    """Without a position that holds for so long nobody can tell, and that is told too."""
 
     def settled(self, around: Surroundings) -> Self:
         rule = super().settled(around)
@@ -61,16 +64,28 @@ class Moved(RulePart):
         held = lasting(self.hold)
         window_s, hold_s = self.window.total_seconds(), self.hold.total_seconds()
         every_s = window_s / SAMPLES
+        lost = lost_for(self.source, self.lost_after)
         away = False
+        heard_s, doubt = 0.0, None
+        found: Finding | None = None
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
-            nonlocal away
-            fix, now_s = observation.value, observation.mono_s
-            if observation.source != self.source or not isinstance(fix, Fix) or GOOD.fault(fix):
+            nonlocal away, heard_s, doubt, found
+            now_s, heard = observation.mono_s, None
+            if isinstance(observation.value, Fix) and observation.source == self.source:
+                heard, doubt = believed(observation), observation.doubt
+            elif not isinstance(observation.value, Tick):
                 return
-            if fix.lat is None or fix.lon is None or (seen and now_s - seen[-1][0] < every_s):
+            yield from lost(heard is not None, found.point if found else None, doubt, observation)
+            if heard is None:
+                if found is not None and now_s - heard_s > FRESH_S:
+                    yield replace(found, text=f"{found.text}; {no_position(now_s - heard_s, doubt)}")
                 return
-            seen.append((now_s, (fix.lat - lat) * DEGREE_M, (fix.lon - lon) * east_m))
+            heard_s = now_s
+            if seen and now_s - seen[-1][0] < every_s:
+                return
+            its_lat, its_lon = heard.position
+            seen.append((now_s, (its_lat - lat) * DEGREE_M, (its_lon - lon) * east_m))
             while now_s - seen[0][0] > window_s:
                 seen.popleft()
             recent = [one for one in seen if now_s - one[0] <= hold_s]
@@ -81,10 +96,11 @@ class Moved(RulePart):
             away = away or recent_m > FAR * self.further_than_m
             since = held(away, observation)
             if not away:
+                found = None
                 yield Over(self.source)
             elif since is not None:
                 north, east = _middle(recent)
-                yield Finding(
+                found = Finding(
                     key=self.source,
                     text=f"{self.source} is {recent_m:.0f} m from where the post was surveyed",
                     since=since[0],
@@ -97,6 +113,7 @@ class Moved(RulePart):
                         "gnss",
                     ),
                 )
+                yield found
 
         return judge
 

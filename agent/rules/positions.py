@@ -8,6 +8,7 @@ from typing import ClassVar, TypeAlias
 from agent.durations import Duration, spoken
 from agent.observations import Observation, Tick
 from agent.parts import Finding, Judge, Over, Point, RulePart
+from agent.receiver import NO_FIX, believed
 from agent.rules.lasting import Since, steady
 from firmware_bridge.readings import Fix
 
@@ -24,7 +25,7 @@ Ruler: TypeAlias = Callable[[float, float], float]
 
 
 class PositionRule(RulePart):
-    """A rule on where ``source``, a receiver, says that the device is."""
+    """A rule on where ``source``, a receiver, says that the device is, as far as that holds."""
 
     hears: ClassVar[str | None] = "fix"
 
@@ -32,7 +33,7 @@ class PositionRule(RulePart):
     hold: Duration = timedelta(seconds=15)
     """How long it must be so before it is told, and be over before it has ended."""
     lost_after: Duration | None = timedelta(minutes=2)
-    """Without a position for so long nobody can tell where it is, and that is told too."""
+    """Without a position that holds for so long nobody can tell where it is, and that is told too."""
     where: str | None = None
     """What people call the place."""
 
@@ -58,19 +59,22 @@ class PositionRule(RulePart):
         last: Last | None = None
         outside = False
         told: str | None = None
-        lost = self._lost()
+        doubt: str | None = None
+        lost = lost_for(self.source, self.lost_after)
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
-            nonlocal last, outside, told
-            value, now_s = observation.value, observation.mono_s
-            if isinstance(value, Fix) and observation.source == self.source:
-                if value.lat is not None and value.lon is not None and value.mode != "none":
-                    off_m = measure(value.lat, value.lon)
-                    outside = off_m - (value.error_m or 0) > margin_m or (outside and off_m > 0)
-                    last = (Point(value.lat, value.lon, value.error_m, "gnss"), off_m, now_s)
-            elif not isinstance(value, Tick):
+            nonlocal last, outside, told, doubt
+            now_s, heard = observation.mono_s, None
+            if isinstance(observation.value, Fix) and observation.source == self.source:
+                heard, doubt = believed(observation), observation.doubt
+                if heard is not None:
+                    off_m = measure(*heard.position)
+                    outside = off_m - (heard.error_m or 0) > margin_m or (outside and off_m > 0)
+                    last = (Point(*heard.position, heard.error_m, "gnss"), off_m, now_s)
+            elif not isinstance(observation.value, Tick):
                 return
-            yield from lost(last, observation)
+            known = heard is not None or not self.matters(observation.at)
+            yield from lost(known, last[0] if last else None, doubt, observation)
             if last is None:
                 return
             point, off_m, fix_s = last
@@ -84,7 +88,7 @@ class PositionRule(RulePart):
                 text = self.text(held[0], off_m)
                 yield Finding(
                     key=held[0],
-                    text=f"{text}; no position for {spoken(now_s - fix_s)}" if stale else text,
+                    text=f"{text}; {no_position(now_s - fix_s, doubt)}" if stale else text,
                     since=held[1][0],
                     since_s=held[1][1],
                     source=self.source,
@@ -93,30 +97,40 @@ class PositionRule(RulePart):
 
         return judge
 
-    def _lost(self) -> Callable[[Last | None, Observation], Iterable[Finding | Over]]:
-        """Tells that there is no position, and since when."""
-        since: Since | None = None
-        told = False
 
-        def tell(last: Last | None, observation: Observation) -> Iterable[Finding | Over]:
-            nonlocal since, told
-            now_s = observation.mono_s
-            if (last is not None and last[2] == now_s) or not self.matters(observation.at):
-                since = (observation.at, now_s)
-                if told:
-                    told = False
-                    yield Over(NO_POSITION)
-                return
-            since = since or (observation.at, now_s)
-            if self.lost_after is not None and now_s - since[1] >= self.lost_after.total_seconds():
-                told = True
-                yield Finding(
-                    key=NO_POSITION,
-                    text=f"{self.source} has no position for {spoken(now_s - since[1])}",
-                    since=since[0],
-                    since_s=since[1],
-                    source=self.source,
-                    point=last[0] if last else None,
-                )
+def no_position(for_s: float, doubt: str | None) -> str:
+    """That there is none, and why the last was not taken for one."""
+    return f"no position for {spoken(for_s)}" + (f" ({doubt})" if doubt not in (None, NO_FIX) else "")
 
-        return tell
+
+Tell: TypeAlias = Callable[[bool, Point | None, str | None, Observation], Iterable[Finding | Over]]
+"""Whether it is known where the device is, where it was last, the newest doubt; the fact, since when."""
+
+
+def lost_for(source: str, after: timedelta | None) -> Tell:
+    """Tells that ``source`` has had no position that holds for ``after``; never, where that is None."""
+    since: Since | None = None
+    told = False
+
+    def tell(
+        known: bool, last: Point | None, doubt: str | None, observation: Observation
+    ) -> Iterable[Finding | Over]:
+        nonlocal since, told
+        since = since or (observation.at, observation.mono_s)
+        if known:
+            since = (observation.at, observation.mono_s)
+            if told:
+                told = False
+                yield Over(NO_POSITION)
+        elif after is not None and observation.mono_s - since[1] >= after.total_seconds():
+            told = True
+            yield Finding(
+                key=NO_POSITION,
+                text=f"{source} has {no_position(observation.mono_s - since[1], doubt)}",
+                since=since[0],
+                since_s=since[1],
+                source=source,
+                point=last,
+            )
+
+    return tell

@@ -10,8 +10,9 @@ from agent.durations import Duration, spoken
 from agent.geodesy import LatLon
 from agent.observations import Observation, Tick
 from agent.parts import Finding, Judge, Over, Point, RulePart, Surroundings
+from agent.receiver import believed
 from agent.rules.approach import Approach, Motion, Track, Traffic, approach, motion_of, who
-from firmware_bridge.readings import Fix, Vessel
+from firmware_bridge.readings import Vessel
 
 OWN_FRESH_S, OWN_LOST_S = 15.0, 120.0
 """Our own position begins nothing once it is older; after so long all that was told is worthless."""
@@ -66,7 +67,7 @@ class VesselClose(RulePart):
             nonlocal own, own_mmsi
             value, now_s = observation.value, observation.mono_s
             if self.own is not None and observation.source == self.own:
-                own = _own(value, now_s) or own
+                own = _own(observation) or own
             if isinstance(value, Vessel) and observation.source == self.source:
                 if value.own:
                     own_mmsi = value.mmsi
@@ -140,11 +141,14 @@ def _text(vessel: Vessel, found: Approach) -> str:
     return f"{who(vessel)} is {now}"
 
 
-def _own(value: object, at_s: float) -> Motion | None:
-    """Our own motion, from a fix or from our transponder."""
+def _own(observation: Observation) -> Motion | None:
+    """Our own motion, from a fix that holds or from our transponder."""
+    value, at_s = observation.value, observation.mono_s
     if isinstance(value, Vessel):
         return motion_of(value, at_s) if value.own else None
-    if not isinstance(value, Fix) or value.mode == "none" or value.lat is None or value.lon is None:
+    heard = believed(observation)
+    if heard is None:
         return None
-    speed = value.speed_mps if value.course_deg is not None else None
-    return Motion(value.lat, value.lon, speed or 0.0, value.course_deg or 0.0, at_s)
+    course_deg = heard.fix.course_deg
+    speed_mps = heard.fix.speed_mps if course_deg is not None else None
+    return Motion(*heard.position, speed_mps or 0.0, course_deg or 0.0, at_s)

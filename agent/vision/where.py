@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.observations import CameraState, Observation
 from agent.parts import Finding, Point
+from agent.receiver import believed
 from agent.vision.ground import Ground
 from agent.vision.ray import Angles, Pixel, Pose, locate
 from agent.vision.siting import Mount, Surveyed
@@ -80,10 +81,10 @@ class Where:
         match value:
             case Drone(state="live"):
                 self._note(observation, "drone", value)
-            case Fix(course_deg=course, speed_mps=speed) if (
-                course is not None and (speed or 0) >= COURSE_FROM_MPS
-            ):
-                self._note(observation, "course", course, COURSE_SIGMA_DEG)
+            case Fix():
+                course, speed = value.course_deg, value.speed_mps or 0.0
+                if course is not None and speed >= COURSE_FROM_MPS and believed(observation):
+                    self._note(observation, "course", course, COURSE_SIGMA_DEG)
             case Reading(quantity=quantity) if quantity in HEADING_SIGMA_DEG:
                 self._note(observation, quantity, value.value, HEADING_SIGMA_DEG[quantity])
             case Reading(quantity="magnetic_variation"):
@@ -141,10 +142,10 @@ class Where:
         )
 
     def _boat_pose(self, mount: Mount, at_s: float) -> Pose | None:
-        """By where the device is, and by the best that tells how it lies."""
+        """By where the device is, if that holds, and by the best that tells how it lies."""
         place = self._place(at_s)
         heading = self._heading(mount, at_s)
-        if place is None or heading is None or mount.height_m is None:
+        if place is None or "trust" in place or heading is None or mount.height_m is None:
             return None
         level = {
             what: self._nearest(what, at_s) or _Heard(at_s, 0.0, mount.sigma_deg)

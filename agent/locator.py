@@ -1,0 +1,77 @@
+"""Which fixes hold, and where alerts are. Pure: the agent and `replay` run this very class."""
+
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from agent.alert import Alert, present
+from agent.config import Config
+from agent.observations import Observation, Tick
+from agent.parts import Finding, Point
+from agent.vision.camera import Camera
+from agent.vision.where import Where
+from agent.whereabouts import Whereabouts
+from firmware_bridge.readings import Fix, GnssState
+
+log = structlog.get_logger()
+
+
+class Locator:
+    """Hears every observation before anybody else does, and says of a fix whether it holds."""
+
+    def __init__(self, config: Config) -> None:
+        self.whereabouts = Whereabouts(config)
+        self._where = Where(self.whereabouts.place)
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """A new configuration is in force."""
+        self.whereabouts.configure(config)
+        cameras = {name: part for name, part in config.sources.items() if isinstance(part, Camera)}
+        self._where.configure(
+            {name: camera.ground for name, camera in cameras.items() if camera.ground},
+            {name: camera.mount for name, camera in cameras.items() if camera.mount},
+        )
+
+    @property
+    def troubles(self) -> list[str]:
+        """Surveyed points that give no places, or poor ones."""
+        return self._where.troubles
+
+    def judged(self, observation: Observation) -> Observation:
+        """The observation as all others hear it: a fix carries the ``doubt`` about it, or none."""
+        try:
+            if isinstance(observation.value, Fix | GnssState | Tick):
+                observation = self._weighed(observation)
+            self._where.hear(observation)
+        except Exception:
+            log.exception("locator_failed", source=observation.source)
+            return replace(observation, doubt="it could not be weighed")
+        return observation
+
+    def _weighed(self, observation: Observation) -> Observation:
+        source, now_s = observation.source, observation.mono_s
+        jumped = self.whereabouts.hear(observation)
+        if jumped is not None:
+            log.warning("position_jumped", source=source, metres=round(jumped))
+        switched = self.whereabouts.choose(now_s)
+        if switched is not None:
+            log.warning("receiver_switched", to=switched.to, before=switched.before, why=switched.why)
+        if not isinstance(observation.value, Fix):
+            return observation
+        return replace(observation, doubt=self.whereabouts.doubt(source))
+
+    def placed(self, finding: Finding, at_s: float) -> Finding:
+        """``finding`` of a camera with its place on the ground, where that can be told."""
+        return self._where.placed(finding, at_s)
+
+    def here(self, now_s: float) -> Point | None:
+        """Where the device is as far as it knows."""
+        place = self.whereabouts.place(now_s)
+        return None if place is None else Point(place["lat"], place["lon"], place["error_m"], place["how"])
+
+    def fields(self, alert: Alert, now_s: float) -> dict[str, Any]:
+        """The ``alert`` object of its message: what has no place of its own is where the device is."""
+        fields, place = alert.fields(), self.whereabouts.place(now_s)
+        return fields if place is None else {"point": present(dict(place))} | fields
