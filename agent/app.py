@@ -289,7 +289,7 @@ class Agent:
             return
         try:
             batch = await self.inbox.write({ACTIVE: self.book.dump()})
-        except OSError:
+        except BaseException:
             self.book.unsaved = True
             raise
         finally:

@@ -46,7 +46,7 @@ class Inbox:
     async def write(self, remember: Mapping[str, bytes]) -> list[Message]:
         """Everything that is here, in one commit with ``remember``; what that was.
 
-        OSError where nothing was written: all of it stays, and the job is called again.
+        Where nothing was written, whatever the reason, all of it stays, and the job is called again.
         """
         async with self._writing:  # at the end two write: what the first has, the second must not say again
             return await self._write(remember)
@@ -56,21 +56,25 @@ class Inbox:
         kept, self._kept = self._kept, None
         try:
             await self._outbox.put(*batch, remember=remember)
-        except OSError:
+        except BaseException:
             self._filled.set()
             self._wait_longer(kept)
             raise
         del self._messages[: len(batch)]
-        for waiting in (kept, None if self._messages else self._kept):
-            if waiting is not None:
-                waiting.set_result(None)
+        _done(kept)
         if not self._messages:
+            _done(self._kept)
             self._kept = None
         return batch
 
     def _wait_longer(self, kept: asyncio.Future[None] | None) -> None:
         """Whoever waits for what could not be written waits for the next try."""
         if kept is not None and self._kept is not None:
-            self._kept.add_done_callback(lambda _: kept.set_result(None))
+            self._kept.add_done_callback(lambda _: _done(kept))
         elif kept is not None:
             self._kept = kept
+
+
+def _done(kept: asyncio.Future[None] | None) -> None:
+    if kept is not None and not kept.done():  # whoever waited may have given up
+        kept.set_result(None)

@@ -20,14 +20,14 @@ class Disk:
     def __init__(self) -> None:
         self.taken: list[str] = []
         self.remembered: dict[str, bytes] = {}
-        self.full = False
+        self.fails: BaseException | None = None
         self.pause: asyncio.Event | None = None
 
     async def put(self, *messages: Message, remember: Mapping[str, bytes]) -> None:
         if self.pause is not None:
             await self.pause.wait()
-        if self.full:
-            raise OSError(28, "No space left on device")
+        if self.fails is not None:
+            raise self.fails
         self.taken += [one.id for one in messages]
         self.remembered |= remember
 
@@ -61,20 +61,21 @@ def test_what_is_written_leaves_and_whoever_waits_is_told() -> None:
     play(scene)
 
 
-def test_what_a_full_disk_refuses_stays_in_order_and_who_waits_waits() -> None:
+@pytest.mark.parametrize("error", [OSError(28, "No space"), RuntimeError("a bug"), asyncio.CancelledError()])
+def test_what_was_not_written_stays_in_order_and_who_waits_waits(error: BaseException) -> None:
     async def scene() -> None:
         box, disk = inbox()
-        disk.full = True
+        disk.fails = error
         box.add(first := message())
         early = box.kept()
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(type(error)):
             await box.write({})
         box.add(second := message())
         late = box.kept()
         assert early is not None
         assert late is not None
         assert not early.done()
-        disk.full = False
+        disk.fails = None
         await box.filled()
         await box.write({})
         await asyncio.sleep(0)
@@ -135,5 +136,23 @@ def test_two_who_write_at_once_say_each_message_once() -> None:
         disk.pause.set()
         assert (await keeper, await last) == ([first], [second])
         assert (disk.taken, bool(box)) == ([first.id, second.id], False)
+
+    play(scene)
+
+
+def test_who_gave_up_waiting_keeps_nobody_else_waiting() -> None:
+    async def scene() -> None:
+        box, disk = inbox()
+        disk.pause = asyncio.Event()
+        box.add(first := message())
+        early = box.kept()
+        writing = asyncio.ensure_future(box.write({}))
+        await asyncio.sleep(0)
+        late = box.kept()
+        assert early is not None
+        assert late is not None
+        early.cancel()
+        disk.pause.set()
+        assert (await writing, late.done()) == ([first], True)
 
     play(scene)
