@@ -151,8 +151,7 @@ class Outbox:
         async with self._writing:
             self._next_write = None
             waiting, remember, settled = self._take()
-            if waiting or remember or settled:
-                await self._do(lambda: self._shelves.put(waiting, remember, settled))
+            await self._do(lambda: self._shelves.put(waiting, remember, settled))
         if waiting:
             self.changed.set()
 

@@ -89,6 +89,12 @@ class Segments:
             except OSError as error:  # it goes on in the file that it has
                 log.warning("segment_kept", error=str(error))
 
+    def probe(self) -> None:
+        """Writes next to nothing. OSError where the disk does not even take that."""
+        if not self._stores:
+            self._begin()
+        self._stores[-1].write("probe", b"")
+
     def due(self, after: Mapping[tuple[str, Lane], int], limit: int) -> list[Row]:
         """Up to ``limit`` rows behind the numbers ``after`` of (epoch, lane), oldest first."""
         rows: list[Row] = []

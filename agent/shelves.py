@@ -30,7 +30,8 @@ GROWN_BYTES = 4 * 1024 * 1024
 SPARE_ROWS: dict[Lane, int] = {"telemetry": 5_000, "media": 50}
 """What memory keeps while the disk takes none."""
 TRY_AGAIN_S = 10.0
-"""A disk that could not be written when the agent started is tried again this often."""
+"""A disk that took nothing is tried again this often, also where nothing new is to be kept."""
+SHELVES: tuple[str, ...] = ("alerts", *BULK)
 
 
 class Shelves:
@@ -41,7 +42,9 @@ class Shelves:
         self.gap: Callable[[Mapping[str, Any]], Message] = _bare_gap
         self._losses: list[Loss] = []
         self._opened = False
-        self._spare = Store.in_memory()
+        self._spare = {shelf: Store.in_memory() for shelf in SHELVES}
+        self._unwritten: dict[str, bytes] = {}
+        """What was to be remembered, and the disk would not have it."""
         self._latest = Store.in_memory()
         self.folder = folder
         self._path = folder / "alerts.db"
@@ -54,7 +57,7 @@ class Shelves:
         """Settled, but the disk would not have it: not handed out, and tried again."""
 
     def close(self) -> None:
-        for store in (self._alerts, self._spare, self._latest):
+        for store in (self._alerts, *self._spare.values(), self._latest):
             store.close()
         for segments in self._segments.values():
             segments.close()
@@ -66,13 +69,16 @@ class Shelves:
         return self._latest.epoch if lane in KEEP_LATEST else self._segments[lane].epoch
 
     def read(self, key: str) -> bytes | None:
-        return self._alerts.read(key)
+        return self._unwritten[key] if key in self._unwritten else self._alerts.read(key)
 
     def write(self, key: str, value: bytes) -> None:
         try:
             self._alerts.write(key, value)
         except OSError as error:
             self._trouble("alerts", error)
+            self._unwritten[key] = value
+        else:
+            self._unwritten.pop(key, None)
 
     def due(self, limit: int, lanes: Sequence[Lane]) -> list[Row]:
         """The next rows that were not handed out since `rewind`; what has expired is dropped, and told."""
@@ -94,7 +100,7 @@ class Shelves:
     def receive(self, epoch: str, lane: Lane, ranges: Sequence[tuple[int, int]]) -> int:
         """The centre holds these numbers: how many rows left."""
         gone = 0
-        for store in (self._alerts, self._spare):
+        for store in (self._alerts, self._spare["alerts"]):
             if store.epoch == epoch and lane in NEED_RECEIPT:
                 try:
                     gone += store.delete_ranges(lane, ranges)
@@ -118,21 +124,25 @@ class Shelves:
         if bulk:
             self._put_bulk(bulk)
         self.delete(settled)
+        if self.troubles.keys() & set(SHELVES) and time.monotonic() >= self._try_again_s:
+            self._try_again()
 
     def _put_alerts(self, messages: Sequence[Message], remember: Mapping[str, bytes]) -> None:
-        kept = {f"remember/{key}": value for key, value in remember.items()}
+        notes = self._unwritten | {f"remember/{key}": value for key, value in remember.items()}
         if self._alerts.path is None:
             self._look_for_the_disk()
         try:
             try:
-                self._alerts.put(messages, kept)
+                self._alerts.put(messages, notes)
             except DamagedError:
                 self._reopen_alerts()
-                self._alerts.put(messages, kept)
+                self._alerts.put(messages, notes)
         except OSError as error:
             self._trouble("alerts", error)
-            self._spare.put(messages)
+            self._spare["alerts"].put(messages)
+            self._unwritten = notes
         else:
+            self._unwritten = {}
             if self._alerts.path is not None:
                 self._bring_home("alerts")
 
@@ -140,14 +150,18 @@ class Shelves:
         """Memory stands in for the disk: once that can be written, all that is owed goes there."""
         if time.monotonic() < self._try_again_s:
             return
-        store = self._open_alerts()
-        if store.path is None:
+        store, stand_in = self._open_disk(), self._alerts
+        if store is None:
+            return
+        try:
+            here = {row.id for lane in NEED_RECEIPT for row in store.due(lane, 0, store.count(lane))}
+            rows = [row for lane in NEED_RECEIPT for row in stand_in.due(lane, 0, stand_in.count(lane))]
+            store.put([_message(row) for row in rows if row.id not in here], stand_in.notes())
+        except OSError as error:  # memory goes on
+            self._trouble("alerts", error)
             store.close()
             return
-        stand_in, self._alerts = self._alerts, store
-        here = {row.id for lane in NEED_RECEIPT for row in store.due(lane, 0, store.count(lane))}
-        rows = [row for lane in NEED_RECEIPT for row in stand_in.due(lane, 0, stand_in.count(lane))]
-        store.put([_message(row) for row in rows if row.id not in here], stand_in.notes())
+        self._alerts = store
         stand_in.close()
         log.info("disk_is_back", taken_over=len(rows))
 
@@ -158,22 +172,44 @@ class Shelves:
                 self._segments[lane].put(here)
             except OSError as error:
                 self._trouble(lane, error)
-                self._spare.put(here)
-                if (too_many := self._spare.count(lane) - SPARE_ROWS[lane]) > 0:
-                    rows = self._spare.due(lane, 0, too_many)
-                    self._lose(rows, "the disk takes nothing, and memory is full")
+                spare = self._spare[lane]
+                spare.put(here)
+                if (too_many := spare.count(lane) - SPARE_ROWS[lane]) > 0:
+                    self._lose(spare.due(lane, 0, too_many), "the disk takes nothing, and memory is full")
             else:
                 self._bring_home(lane)
 
-    def _bring_home(self, store: str) -> None:
+    def _bring_home(self, shelf: str) -> None:
         """The disk takes messages again: those that only memory holds go there too, under new numbers."""
-        self.troubles.pop(store, None)
-        if self.troubles.keys() & {"alerts", *BULK} or not self._spare.count():
-            return
-        spare, self._spare = self._spare, Store.in_memory()
-        rows = [row for lane in LANES for row in spare.due(lane, 0, spare.count(lane))]
-        spare.close()
-        self.put([_message(row) for row in rows], {}, [])
+        spare = self._spare[shelf]
+        lanes = [lane for lane in LANES if spare.count(lane)]
+        rows = [_message(row) for lane in lanes for row in spare.due(lane, 0, spare.count(lane))]
+        if rows:
+            try:
+                if shelf == "alerts":
+                    self._alerts.put(rows)
+                else:
+                    self._segments[lanes[0]].put(rows)
+            except OSError as error:
+                self._trouble(shelf, error)
+                return
+            self._spare[shelf] = Store.in_memory()
+            spare.close()
+        self.troubles.pop(shelf, None)
+
+    def _try_again(self) -> None:
+        """What only memory holds does not wait for the next message of its kind."""
+        if "alerts" in self.troubles:
+            self._put_alerts([], {"tried": b""})
+        for lane, segments in self._segments.items():
+            if lane in self.troubles:
+                try:
+                    segments.probe()
+                except OSError as error:
+                    self._trouble(lane, error)
+                else:
+                    self._bring_home(lane)
+        self._try_again_s = time.monotonic() + TRY_AGAIN_S
 
     def _read(self, lane: Lane, limit: int) -> list[Row]:
         """What comes next in ``lane``, wherever it is kept; the cursor moves behind it."""
@@ -189,9 +225,9 @@ class Shelves:
             except DamagedError:
                 self._reopen_alerts()
             except OSError as error:
-                self._trouble("alerts" if lane in NEED_RECEIPT else lane, error)
-            after = self._cursor.get((self._spare.epoch, lane), 0)
-            rows += self._spare.due(lane, after, limit - len(rows))
+                self._trouble(_shelf(lane), error)
+            spare = self._spare[_shelf(lane)]
+            rows += spare.due(lane, self._cursor.get((spare.epoch, lane), 0), limit - len(rows))
             give_up_unreadable(self._alerts, self._tell)
         for row in rows:
             self._cursor[row.epoch, lane] = row.seq
@@ -256,15 +292,20 @@ class Shelves:
     def _stores(self, lane: Lane) -> Sequence[Store | Segments]:
         if lane in KEEP_LATEST:
             return (self._latest,)
-        return (self._alerts if lane in NEED_RECEIPT else self._segments[lane], self._spare)
+        return (self._alerts if lane in NEED_RECEIPT else self._segments[lane], self._spare[_shelf(lane)])
 
     def _open_alerts(self) -> Store:
+        store = self._open_disk()
+        return Store.stand_in(self._path) if store is None else store
+
+    def _open_disk(self) -> Store | None:
+        """None where it can't be written."""
         try:
             store = Store.open(self._path, sure=True, grown_bytes=GROWN_BYTES)
         except OSError as error:
             self._try_again_s = time.monotonic() + TRY_AGAIN_S
             self._trouble("alerts", error)
-            return Store.stand_in(self._path)
+            return None
         if store.salvaged:
             self.troubles["salvage"] = store.salvaged
             self._losses.append(Loss(lane="alert", epoch=None, why=DAMAGED))
@@ -279,6 +320,10 @@ class Shelves:
         if self.troubles.get(store) != text:
             log.error("disk_trouble", store=store, error=str(error))
         self.troubles[store] = text
+
+
+def _shelf(lane: Lane) -> str:
+    return "alerts" if lane in NEED_RECEIPT else lane
 
 
 def _message(row: Row) -> Message:

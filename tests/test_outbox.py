@@ -311,7 +311,7 @@ def test_with_a_disk_that_takes_nothing_alerts_still_go_out_and_it_is_said(
         assert "disk is full" in shelves.troubles["alerts"]
         (row,) = [row for row in _again(shelves) if row.id == alert.id]
         assert row.epoch != shelves.epoch("alert")
-    # The disk takes messages again: what only memory held is written down.
+    # The disk takes alerts again: what only memory held is written down.
     put(shelves, after := message())
     assert shelves.troubles == {"telemetry": shelves.troubles["telemetry"]}
     put(shelves, message("telemetry"))
@@ -324,6 +324,71 @@ def test_with_a_disk_that_takes_nothing_alerts_still_go_out_and_it_is_said(
 def _again(shelves: Shelves) -> list[Row]:
     shelves.rewind(["alert", "result", "telemetry", "media"])
     return shelves.due(10_000, LANES)
+
+
+def test_what_only_memory_holds_is_written_when_the_disk_returns_whatever_comes_next(
+    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alert, what is active, the number of the connection: the next that comes is a status."""
+    put(shelves, **{"alerts/active": b"[]", "rescue": b"old"})
+    with monkeypatch.context() as broken:
+        fail(broken, shelves._alerts, "put", "write")
+        fail(broken, shelves._segments["media"], "put", "probe")
+        put(shelves, alert := message(), **{"alerts/active": b"[1]", "rescue": b"1"})
+        put(shelves, message("media"), **{"alerts/active": b"[2]"})
+        shelves.write("session", b"8")
+        assert (shelves.read("remember/alerts/active"), shelves.read("session")) == (b"[2]", b"8")
+        assert shelves.troubles.keys() == {"alerts", "media"}
+        shelves._try_again_s = 0.0
+        put(shelves, message("status"))
+        assert shelves.troubles.keys() == {"alerts", "media"}
+    put(shelves, message("status"))
+    assert shelves.troubles.keys() == {"alerts", "media"}  # not yet its time
+    shelves._try_again_s = 0.0
+    put(shelves, message("status"))
+    assert shelves.troubles == {}
+    copy = Shelves(copied(shelves.folder), 32_000_000)
+    told = [copy.read(key) for key in ("remember/alerts/active", "remember/rescue", "session")]
+    assert told == [b"[2]", b"1", b"8"]
+    assert [(row.lane, row.id == alert.id) for row in copy.due(10, LANES)] == [
+        ("alert", True),
+        ("media", False),
+    ]
+    copy.close()
+
+
+def test_where_only_pictures_find_no_room_an_alert_still_goes_home(
+    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(monkeypatch, shelves._segments["media"], "put", "probe")
+    with monkeypatch.context() as broken:
+        fail(broken, shelves._alerts, "put")
+        put(shelves, alert := message(), message("media"))
+    put(shelves, message())
+    assert shelves.troubles.keys() == {"media"}
+    assert alert.id in [row.id for row in shelves._alerts.due("alert", 0, 10)]
+
+
+def test_a_disk_that_comes_back_and_takes_nothing_costs_no_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        read_only(broken)
+        shelves = Shelves(tmp_path, 32_000_000)
+        put(shelves, alert := message(), rescue=b"1")
+    with monkeypatch.context() as broken:
+        fail(broken, store_module.Store, "_put")
+        shelves._try_again_s = 0.0
+        shelves._look_for_the_disk()
+        assert "disk is full" in shelves.troubles["alerts"]
+    assert ids(_again(shelves)) == [alert.id]
+    shelves._try_again_s = 0.0
+    put(shelves)
+    assert shelves.troubles == {}
+    shelves.close()
+    again = Shelves(tmp_path, 32_000_000)
+    assert (ids(again.due(10, LANES)), again.read("remember/rescue")) == ([alert.id], b"1")
+    again.close()
 
 
 def test_deletes_that_the_disk_refuses_are_tried_again_and_never_handed_out(
