@@ -27,6 +27,7 @@ PARTS = {
     "presses": "presses on a noisy line",
     "keeping": "outbox and link",
     "pipeline": "camera pipeline",
+    "tracking": "how long numbers last",
     "watching": "gate, tracker and rules",
     "rescue": "a whole device",
     "backlog": "after a long outage",

@@ -237,11 +237,29 @@ def main(python: str | None) -> dict[str, Any]:
             row = table.setdefault(scene.name, {}).setdefault(kind, {})
             for key, value in count(scene, run).items():
                 row[key] = round(row.get(key, 0) + value, 3)
+    for name, rows in table.items():
+        runs = sum(scene.name == name for scene in todo)
+        for row in rows.values():
+            row["recall"] = round(row["recall"] / runs, 3)
     return table
 
 
+def figures(table: dict[str, Any]) -> dict[str, float]:
+    """Ours in short: the scenes of people by numbers, and of boats."""
+    short: dict[str, float] = {}
+    for what, names in (
+        ("people", [one for one in table if "people" in one]),
+        ("boats", [one for one in table if "boat" in one]),
+    ):
+        for key in ("switches", "breaks"):
+            short[f"{what}_{key}"] = sum(table[name]["ours"][key] for name in names)
+    return short
+
+
 if __name__ == "__main__":
-    for name, rows in main(sys.argv[1] if sys.argv[1:] else None).items():
+    found = main(sys.argv[1] if sys.argv[1:] else None)
+    for name, rows in found.items():
         print(name)
         for kind, row in rows.items():
             print(f"  {kind:28}", "  ".join(f"{key} {value:g}" for key, value in row.items()))
+    print(json.dumps(figures(found)))

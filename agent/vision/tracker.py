@@ -6,7 +6,7 @@ ByteTrack (2022). The field's packages cost 430 MB and more; ``bench.tracking`` 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ class Tracked:
 @dataclass(slots=True)
 class _Track:
     number: int
+    kind: str
     seen_s: float
     sure_s: float
     state: list[float]  # centre x, y, width, height
@@ -122,7 +123,7 @@ class Tracker:
         for detection, track in pairs:
             track.follow(detection, now_s, detection.score >= self._score)
         for detection in sure:
-            track = _Track(next(self._numbers), now_s, now_s, _centred(detection.box))
+            track = _Track(next(self._numbers), _kind(detection.label), now_s, now_s, _centred(detection.box))
             track.votes[detection.label] = detection.score
             track.needs = CROWDED_AFTER if _crowds(detection, pairs) else CONFIRMED_AFTER
             self._tracks.append(track)
@@ -136,7 +137,7 @@ class Tracker:
 def _crowds(detection: Detection, pairs: Sequence[tuple[Detection, _Track]]) -> bool:
     import numpy as np
 
-    there = [other.box for other, _ in pairs if _alike(detection.label, (other.label,))]
+    there = [other.box for other, _ in pairs if _kind(other.label) == _kind(detection.label)]
     if not there:
         return False
     boxes = np.array([_centred(box) for box in there])
@@ -160,18 +161,18 @@ def _match(
         np.array([track.ahead(now_s) for track in tracks]),
         buffer,
     )
-    likeness *= np.array([[_alike(one.label, track.votes) for track in tracks] for one in detections])
+    kinds = np.array([_kind(one.label) for one in detections])
+    likeness *= kinds[:, None] == np.array([track.kind for track in tracks])
     rows, columns = np.nonzero(likeness >= least)
     order = np.argsort(-likeness[rows, columns], kind="stable")
-    taken: dict[int, int] = {}
+    by_row: dict[int, int] = {}
+    by_column: dict[int, int] = {}
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if row not in taken and column not in taken.values():
-            taken[row] = column
-    pairs = [(detections[row], tracks[column]) for row, column in taken.items()]
-    for row in sorted(taken, reverse=True):
-        del detections[row]
-    for column in sorted(taken.values(), reverse=True):
-        del tracks[column]
+        if row not in by_row and column not in by_column:
+            by_row[row], by_column[column] = column, row
+    pairs = [(detections[row], tracks[column]) for row, column in by_row.items()]
+    detections[:] = [one for row, one in enumerate(detections) if row not in by_row]
+    tracks[:] = [one for column, one in enumerate(tracks) if column not in by_column]
     return pairs
 
 
@@ -191,8 +192,9 @@ def _overlaps(
     return result
 
 
-def _alike(label: str, votes: Iterable[str]) -> bool:
-    return label in votes or (label in VEHICLES and not VEHICLES.isdisjoint(votes))
+def _kind(label: str) -> str:
+    """What a detector does not take for something of another kind."""
+    return "vehicle" if label in VEHICLES else label
 
 
 def _centred(box: Box) -> list[float]:
