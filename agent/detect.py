@@ -72,8 +72,11 @@ def detect_command(
         truth = read_truth(annotations) if annotations else None
         _may_write(coco)
         least = score if score is not None else COCO_SCORE if coco else card.score
-        if annotate and not knows_people(card.labels):
-            raise ValueError(f"{card.name} knows no people, so nobody can be covered: no --annotate with it")
+        if annotate and not knows_people(card):
+            raise ValueError(
+                f"{card.name} knows no people, so nobody can be covered: no --annotate with it"
+                " (people: [LABEL] in its card says which of its labels mean people)"
+            )
         loaded = card.at(min(least, LEAST_SCORE) if annotate else least).load()
         if note := getattr(loaded, "note", ""):
             click.echo(f"detect: {note}", err=True)

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.detection import Detect
 from models.proof import Proof
@@ -42,6 +42,8 @@ class Card(BaseModel):
     licence: str
     input: Input
     labels: tuple[str, ...] = Field(min_length=1)
+    people: tuple[str, ...] = ()
+    """Those of its labels that mean people, where their names don't tell, such as [boy, worker]."""
     accuracy: dict[str, Any] = Field(default_factory=dict)
     latency: dict[str, Any] = Field(default_factory=dict)
     """Measured, by machine; milliseconds on one thread."""
@@ -60,6 +62,12 @@ class Card(BaseModel):
                     f"the label {label!r} identifies or sorts people: ringpost does not run such a model"
                 )
         return labels
+
+    @model_validator(mode="after")
+    def _people_are_labels(self) -> Self:
+        if unknown := sorted(set(self.people) - set(self.labels)):
+            raise ValueError(f"people: {', '.join(unknown)} is none of its labels")
+        return self
 
     @field_validator("name")
     @classmethod

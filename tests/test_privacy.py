@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,8 +82,47 @@ def test_compression_smears_nothing_over_the_edge() -> None:
 def test_unsure_people_count_and_others_do_not() -> None:
     seen = [Detection("person", 0.11, (0, 0, 1, 1)), Detection("boat", 0.9, (0, 0, 0.5, 0.5))]
     assert people_in(seen) == ((0, 0, 1, 1),)
-    assert knows_people(["boat", "swimmer"])
-    assert not knows_people(["boat", "buoy"])
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["boy", "girl", "cyclist", "rider", "worker", "swimmer", "Person", "life-jacket", "motor", "class0", ""],
+)
+def test_what_is_not_known_to_be_a_thing_is_covered(label: str) -> None:
+    seen = [Detection(label, 0.2, (0.25, 0.25, 0.5, 0.75))]
+    assert len(people_in(seen)) == len(Look(noise(), seen).people) == 1
+    assert (cover(noise(), people_in(seen))[23:67, 40:80] == FILL).all()
+
+
+def test_what_is_known_to_be_a_thing_is_not() -> None:
+    coco = [label for label in models.find("default").labels if label != "person"]
+    seen = [Detection(label, 0.9, (0, 0, 1, 1)) for label in [*coco, "Traffic_Light", "ship"]]
+    assert people_in(seen) == Look(noise(), seen).people == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "people", "known"),
+    [
+        (["boat", "swimmer"], [], True),
+        (["boat", "Pedestrian"], [], True),
+        (["boat", "buoy"], [], False),
+        (["boat", "boulder"], [], False),  # what is covered is no person
+        (["boat", "boy"], [], False),  # nobody has said that this is all who may be there
+        (["boat", "boy"], ["boy"], True),
+    ],
+)
+def test_no_pictures_where_nobody_says_that_the_model_finds_people(
+    labels: list[str], people: list[str], known: bool
+) -> None:
+    card = models.find("default")
+    its = card.model_validate(card.model_dump() | {"labels": labels, "people": people})
+    assert knows_people(its) == known
+
+
+def test_people_of_a_card_are_labels_of_it() -> None:
+    card = models.find("default")
+    with pytest.raises(ValueError, match="people: boy is none of its labels"):
+        card.model_validate(card.model_dump() | {"people": ["boy"]})
 
 
 def test_a_copy_of_a_look_is_nothing() -> None:

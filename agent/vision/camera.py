@@ -168,7 +168,7 @@ class Camera(BaseModel):
     def shows_nobody(self) -> bool:
         """Whether its model is known to know no people, so that no picture may leave."""
         try:
-            return not knows_people(models.find(self.detector.model).labels)
+            return not knows_people(models.find(self.detector.model))
         except (OSError, ValueError):
             return False
 

@@ -43,7 +43,7 @@ class Watching(BaseModel):
             runs_on=getattr(loaded, "runs_on", "cpu"),
             looks_a_frame=looks(self.tiles),
         )
-        return tiled(loaded, self.tiles, self.overlap), knows_people(card.labels)
+        return tiled(loaded, self.tiles, self.overlap), knows_people(card)
 
     def wanted(self, seen: tuple[Detection, ...]) -> tuple[Detection, ...]:
         """What is looked for, however unsure."""

@@ -8,10 +8,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agent.vision.zones import Corner
+from models.card import Card
 from models.detection import Box, Detection, Frame
 
+HARMLESS = frozenset((
+    "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
+    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase",
+    "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard",
+    "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl",
+    "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake",
+    "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote",
+    "keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock",
+    "vase", "scissors", "teddy bear", "hair drier", "toothbrush", "van", "ship", "vessel", "buoy", "fire",
+    "smoke",
+))  # fmt: skip
+"""COCO's things, and a few more: what is none of them may be a person, by whatever name, and is covered."""
 PEOPLE = frozenset({"person", "people", "pedestrian", "rider", "swimmer", "man", "woman", "child", "crew"})
-"""Labels that are covered. A model that has none of them can cover nobody: its camera gives no pictures."""
+"""A model that has none of them, and whose card names no ``people``, can't be relied on to find anybody: its
+camera gives no pictures."""
 LEAST_SCORE = 0.1
 """Whatever is this likely to be a person is covered, however much else is covered with it."""
 SURE = 0.3
@@ -32,7 +47,7 @@ class Look:
     __slots__ = ("frame", "people", "sure")
 
     def __init__(self, frame: Frame, seen: Iterable[Detection]) -> None:
-        everybody = [one for one in seen if one.label in PEOPLE]
+        everybody = [one for one in seen if _may_be_a_person(one)]
         self.frame = frame
         self.people = tuple(one.box for one in everybody)
         self.sure = tuple(one.box for one in everybody if one.score >= SURE)
@@ -42,14 +57,22 @@ class Look:
         return None
 
 
-def knows_people(labels: Iterable[str]) -> bool:
-    """Whether a model with these labels can find people at all."""
-    return not PEOPLE.isdisjoint(labels)
+def knows_people(card: Card) -> bool:
+    """Whether a model can find people at all."""
+    return bool(card.people) or not PEOPLE.isdisjoint(map(_plain, card.labels))
 
 
 def people_in(seen: Iterable[Detection]) -> tuple[Box, ...]:
-    """The boxes of everybody in a detection pass at `LEAST_SCORE`."""
-    return tuple(one.box for one in seen if one.label in PEOPLE)
+    """The boxes of all who may be people in a detection pass at `LEAST_SCORE`."""
+    return tuple(one.box for one in seen if _may_be_a_person(one))
+
+
+def _may_be_a_person(seen: Detection) -> bool:
+    return _plain(seen.label) not in HARMLESS
+
+
+def _plain(label: str) -> str:
+    return label.strip().lower().replace("_", " ").replace("-", " ")
 
 
 def cover(frame: Frame, people: Iterable[Box], blackout: Sequence[Sequence[Corner]] = ()) -> Frame:
