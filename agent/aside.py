@@ -7,10 +7,11 @@ tried again. Pure: the monotonic clock comes in with each call.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agent.store import Row
+from agent.store import Key, Row
 from agent.topics import KEEP_LATEST, Lane
 
 ALONE_AFTER = 3
@@ -89,6 +90,15 @@ class Aside:
         for case in over:
             case.until_s = None
         return bool(over)
+
+    def keys(self) -> list[Key]:
+        """The rows under suspicion that some store has; a status is made anew for each connection."""
+        return [(epoch, lane, seq) for epoch, lane, seq in self._cases if isinstance(seq, int)]
+
+    def forget(self, gone: Iterable[Key]) -> None:
+        """They expired, or were dropped: nobody waits for them."""
+        for key in gone:
+            self._cases.pop(key, None)
 
     def troubles(self) -> dict[str, str]:
         """What is aside, one line a lane."""

@@ -31,6 +31,8 @@ NOBODY_WAIT_S = 5.0
 REFUSED_WAIT_S = 30.0
 """A lane whose message the broker had nobody to give to, or refused, waits this long."""
 HISTORICAL_AFTER_S = 10.0
+GONE_EVERY_S = 10.0
+"""So often is asked whether what the broker did not take is still to be sent."""
 HEADER_BYTES = 32
 """What MQTT adds to topic and body: fixed header, lengths, number, properties."""
 
@@ -91,6 +93,7 @@ class Courier:
         self._backlog = True
         self._passed_s = 0.0  # when the last of those that were acknowledged was sent
         self._inbound: asyncio.Queue[Any] = asyncio.Queue()
+        self._asked_s = self._began_s
         self._listener = asyncio.ensure_future(self._listen())
 
     async def carry(self) -> None:
@@ -104,6 +107,7 @@ class Courier:
                     await self._take(event)
                     event = await self._connection.event(0) if self._connection.pending() else None
                 self._look_for_trouble()
+                await self._forget_what_is_gone(time.monotonic())
         finally:
             watch.cancel()
 
@@ -139,7 +143,9 @@ class Courier:
         ready = [lane for lane in lanes if self._waits.get(lane, 0) <= now_s]
         await self._send([lane for lane in ready if lane in FIRST], now_s, self._window.total, ALERT_SLOTS)
         await self._send([lane for lane in ready if lane in LATEST], now_s, self._window.count)
-        bulk = [lane for lane in ready if lane in BULK and self._affordable(lane, now_s)]
+        # While one waits to go alone no bulk is sent: a backlog would keep it waiting to its end.
+        bulk = [] if self._alone else [lane for lane in ready if lane in BULK]
+        bulk = [lane for lane in bulk if self._affordable(lane, now_s)]
         self._backlog = await self._send_bulk(bulk, now_s)
         if not self._flying and self._alone:
             self._publish(self._alone.popleft(), now_s)
@@ -196,7 +202,8 @@ class Courier:
         return row.age_s is None or row.age_s > max(connected_s, HISTORICAL_AFTER_S)
 
     def _publish(self, row: Row, now_s: float) -> None:
-        here = row.key in self._unreceipted or any(row.key == one.key for one, _, _ in self._flying.values())
+        under_way = (*(one for one, _, _ in self._flying.values()), *self._alone)
+        here = row.key in self._unreceipted or any(row.key == one.key for one in under_way)
         if here or self._aside.waits(row, now_s):
             return  # rewound while it was under way, or not its time yet
         if self._aside.alone(row) and self._flying:
@@ -287,6 +294,17 @@ class Courier:
     def _send_again(self, lane: Lane) -> None:
         self._unreceipted = {key: sent_s for key, sent_s in self._unreceipted.items() if key[1] != lane}
         self._outbox.rewind([lane])
+
+    async def _forget_what_is_gone(self, now_s: float) -> None:
+        """What expired or was dropped while the broker did not take it is no trouble any more."""
+        if now_s - self._asked_s < GONE_EVERY_S:
+            return
+        self._asked_s = now_s
+        if keys := self._aside.keys():
+            self._aside.forget(set(keys) - await self._outbox.owed(keys))
+        if self.held:
+            depth = await self._outbox.depth()
+            self.held = {lane: why for lane, why in self.held.items() if depth[lane]}
 
     async def _receive(self, payload: bytes) -> None:
         """The centre's receipt: what it holds leaves the disk."""

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 from agent.segments import LANES as BULK
 from agent.shelves import Shelves
-from agent.store import Row
+from agent.store import Key, Row
 from agent.topics import LANES, Lane, Message
 
 T = TypeVar("T")
@@ -131,6 +131,10 @@ class Outbox:
     async def receive(self, epoch: str, lane: Lane, ranges: Sequence[tuple[int, int]]) -> int:
         """The centre's receipt: rows of ``lane`` in these ranges of ``seq`` leave; how many did."""
         return await self._do(lambda: self._shelves.receive(epoch, lane, ranges))
+
+    async def owed(self, keys: Sequence[Key]) -> set[Key]:
+        """Those of these rows that are still to be sent: that did not expire, and were not dropped."""
+        return await self._do(lambda: self._shelves.owed(keys))
 
     async def depth(self) -> dict[Lane, int]:
         """How many rows each lane still owes."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.store import DamagedError, Row, Store
+from agent.store import DamagedError, Key, Row, Store
 from agent.topics import Lane, Message
 
 log = structlog.get_logger()
@@ -119,6 +119,10 @@ class Segments:
         """Rows that lie in another segment since they were handed out."""
         for store in self._stores:
             store.delete([(row.lane, row.seq) for row in rows if row.epoch == store.epoch])
+
+    def holds(self, key: Key) -> bool:
+        """Whether the row is there, and can still be sent."""
+        return any(store.holds(key) for store in self._stores)
 
     def count(self, lane: Lane) -> int:
         return sum(store.count(lane) for store in self._stores)

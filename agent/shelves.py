@@ -20,7 +20,7 @@ import structlog
 
 from agent.segments import DAMAGED, Loss, Segments, give_up_unreadable
 from agent.segments import LANES as BULK
-from agent.store import DamagedError, Row, Store
+from agent.store import DamagedError, Key, Row, Store
 from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Message, encode, new_id
 
 log = structlog.get_logger()
@@ -110,6 +110,17 @@ class Shelves:
 
     def depth(self) -> dict[Lane, int]:
         return {lane: sum(store.count(lane) for store in self._stores(lane)) for lane in LANES}
+
+    def owed(self, keys: Iterable[Key]) -> set[Key]:
+        """Those of these rows that are still to be sent."""
+        try:
+            return {
+                key
+                for key in keys
+                if key not in self._undeleted and any(store.holds(key) for store in self._stores(key[1]))
+            }
+        except OSError:  # nobody knows: ask later
+            return set(keys)
 
     def put(self, messages: Sequence[Message], remember: Mapping[str, bytes], settled: Sequence[Row]) -> None:
         """Takes messages in one commit for each store; ``settled`` rows leave."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import structlog
 
@@ -38,6 +38,10 @@ _COLUMNS = "lane, seq, id, topic, body, qos, retain, expires_s, boot, made_s"
 _INSERT = f"INTO owed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
+Key: TypeAlias = tuple[str, Lane, int]
+"""What names a row: epoch, lane, number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A message with its number. ``age_s`` and ``expires_s`` (what is left) are None where nobody knows."""
@@ -55,7 +59,7 @@ class Row:
     store: "Store" = field(repr=False, compare=False)
 
     @property
-    def key(self) -> tuple[str, Lane, int]:
+    def key(self) -> Key:
         return self.epoch, self.lane, self.seq
 
 
@@ -316,6 +320,20 @@ class Store:
         gone = sum(self._count.values()) - sum(count.values())
         self._count = count
         return gone
+
+    def holds(self, key: Key) -> bool:
+        """Whether the row is there, and can still be sent."""
+        epoch, lane, seq = key
+        if epoch != self.epoch:
+            return False
+        with _as_os_error(self.path):
+            found = self._db.execute(
+                "SELECT expires_s, boot FROM owed WHERE lane = ? AND seq = ?", (lane, seq)
+            ).fetchone()
+        if found is None:
+            return False
+        expires_s, boot = found
+        return expires_s is None or boot != self._boot or expires_s > time.monotonic()
 
     def count(self, lane: Lane | None = None) -> int:
         """How many rows are there."""

@@ -503,6 +503,57 @@ def test_poison_goes_aside_and_blocks_nothing(
     play(scene)
 
 
+@pytest.mark.parametrize(
+    ("lane", "limits", "code", "said"),
+    [
+        ("telemetry", {MAXIMUM_PACKET_SIZE: 2000}, SUCCESS, "telemetry aside"),
+        ("telemetry", {}, QUOTA, "telemetry"),
+        ("media", {}, NO_SUBSCRIBERS, "media"),
+    ],
+)
+def test_what_expired_while_the_broker_did_not_take_it_is_no_trouble_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lane: Lane, limits: dict[int, int], code: int, said: str
+) -> None:
+    monkeypatch.setattr("agent.courier.GONE_EVERY_S", 0.0)
+    monkeypatch.setattr("agent.courier.REFUSED_WAIT_S", 0.02)
+    monkeypatch.setattr("agent.courier.NOBODY_WAIT_S", 0.02)
+
+    async def scene() -> None:
+        lasting = message(lane, size=3000, expires_after=timedelta(seconds=100))
+        async with (
+            ScriptedBroker(limits=limits, answer=lambda p: code if lane in p.topic else SUCCESS) as broker,
+            run(tmp_path, broker, owed=[lasting]) as one,
+        ):
+            await until(lambda: said in one.link.troubles)
+            later = SimpleNamespace(monotonic=lambda: time.monotonic() + 200, time=time.time)
+            monkeypatch.setattr("agent.store.time", later)
+            await until(lambda: one.link.troubles == {})
+            assert len(broker.connects) == 1
+
+    play(scene)
+
+
+def test_who_goes_alone_waits_for_no_backlog(tmp_path: Path) -> None:
+    """Two alerts were under way at three ends: the second waits for the first, not for a day of telemetry."""
+
+    async def scene() -> None:
+        backlog = [message("telemetry") for _ in range(300)]
+        async with (
+            ScriptedBroker(answer=lambda p: SILENT if p.connection <= 3 else SUCCESS) as broker,
+            run(tmp_path, broker, owed=[message(), message()], backlog_per_s=100_000) as one,
+        ):
+            for number in range(1, 4):
+                await until(lambda n=number: sum(p.connection == n for p in broker.published) >= 3)
+                broker.cut()
+            await one.outbox.put(*backlog)
+            await until(lambda: len(ids(broker.published, "telemetry/gnss")) >= len(backlog))
+            topics = [p.topic.removeprefix(f"{UP}/") for p in broker.published if p.connection == 4]
+            assert topics.count("alert") == 2
+            assert max(n for n, one in enumerate(topics) if one == "alert") < topics.index("telemetry/gnss")
+
+    play(scene)
+
+
 def test_a_link_that_dies_accuses_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In flight at many a silent end, in a tunnel say: it is no poison, and goes out with the others."""
     monkeypatch.setattr("agent.courier.ACKNOWLEDGED_WITHIN_S", 0.05)
