@@ -84,7 +84,7 @@ class Agent:
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
         self.elsewhere = Elsewhere(
-            self.speaker, self.heard, self.book.wanted_elsewhere, lambda: self.link.taken
+            self.speaker, self.heard, self.book.wanted_elsewhere, lambda: self.link.taken, self.link.past
         )
         self.outputs = Outputs()
         self.rescue = Rescue(config.device)

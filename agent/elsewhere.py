@@ -10,16 +10,23 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 
+from agent.clock import NEVER_BEFORE
 from agent.courier import Heard
 from agent.topics import Message, Speaker, new_id, wire
-from agent.transport import Broker, Connection
+from agent.transport import Broker, Connection, open_first
 
 log = structlog.get_logger()
 
 KEPT = 50
+SECOND = ".elsewhere"
+"""Behind the device's name: no device is called so. Under the link's client id the two would take each
+other's session where both come to one broker. They still do where the broker goes by the certificate: so this
+one goes where the link is not, and yields where it comes."""
+LOOK_EVERY_S = 1.0
 ACKS = "alert/ack"
 
 
@@ -32,11 +39,13 @@ class Elsewhere:
         heard: Heard,
         waiting: Callable[[], bool],
         taken: Callable[[], str | None],
+        past: datetime = NEVER_BEFORE,
     ) -> None:
         self._speaker = speaker
         self._heard = heard
         self._waiting = waiting
         self._taken = taken
+        self._past = past
         self._told: deque[Message] = deque(maxlen=KEPT)
         self._filled = asyncio.Event()
 
@@ -53,36 +62,25 @@ class Elsewhere:
             self._filled.clear()
 
     async def _visit(self, broker: Broker) -> None:
-        connection, taken = await self._open([one for one in broker.in_order if one.url != self._taken()])
+        while (at := self._taken()) is None:  # noqa: ASYNC110  the link chooses first, and it takes a while
+            await asyncio.sleep(LOOK_EVERY_S)
+        others = [one for one in broker.in_order if one.url != at]
+        connection, taken = await open_first(others, f"{self._speaker.device}{SECOND}", None, self._past)
         try:
             log.info("told_elsewhere", broker=taken.url)
             connection.subscribe([f"{self._speaker.prefix}/{ACKS}"])
-            await self._talk(connection)
+            await self._talk(connection, taken)
         finally:
             connection.close()
 
-    async def _open(self, brokers: list[Broker]) -> tuple[Connection, Broker]:
-        refusals = []
-        for one in brokers:
-            connection = Connection(one, self._speaker.device, None)
-            try:
-                await connection.open()
-            except OSError as error:
-                connection.close()
-                refusals.append(str(error))
-            except asyncio.CancelledError:
-                connection.close()
-                raise
-            else:
-                return connection, one
-        raise OSError("; ".join(refusals) or "there is no further broker")
-
-    async def _talk(self, connection: Connection) -> None:
+    async def _talk(self, connection: Connection, here: Broker) -> None:
         """Until all is told and answered. What was not acknowledged is told again on the next connection."""
         epoch, numbers, acks = new_id(), itertools.count(1), f"{self._speaker.prefix}/{ACKS}"
         flying: dict[int, Message] = {}
         try:
             while self._told or flying or self._waiting():
+                if self._taken() == here.url:
+                    raise OSError(f"{here.url}: the link itself is here now")
                 while self._told:
                     message = self._told.popleft()
                     body = wire(message.body, epoch, next(numbers))

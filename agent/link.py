@@ -19,7 +19,7 @@ from agent.courier import Courier, Heard
 from agent.latency import Latency
 from agent.outbox import Outbox
 from agent.topics import Message, Speaker, encode, stamp
-from agent.transport import Broker, Connection, answers
+from agent.transport import Broker, Connection, answers, open_first
 
 log = structlog.get_logger()
 
@@ -52,7 +52,8 @@ class Link:
         self._aside = Aside()
         self._budget = Budget(None, 0.0)
         self._courier: Courier | None = None
-        self._past = certainly_past(outbox.recall(CLOCK))
+        self.past = certainly_past(outbox.recall(CLOCK))
+        """An instant before which no clock is right."""
         self._prefix = (outbox.recall(PREFIX) or b"").decode(errors="replace")
         self._return_after_s = RETURN_AFTER_S
         self.taken: str | None = None
@@ -140,20 +141,7 @@ class Link:
             "state": "offline",
         }
         will = f"{self._speaker.prefix}/status", encode(status)
-        refusals = []
-        for one in broker.in_order:
-            connection = Connection(one, self._speaker.device, will, self._past)
-            try:
-                await connection.open()
-            except OSError as error:
-                connection.close()
-                refusals.append(str(error))
-            except asyncio.CancelledError:
-                connection.close()
-                raise
-            else:
-                return connection, one
-        raise OSError("; ".join(refusals))
+        return await open_first(broker.in_order, self._speaker.device, will, self.past)
 
     async def _carry(self, connection: Connection, courier: Courier, session: int) -> None:
         topics = [f"{self._speaker.prefix}/{topic}" for topic in DOWN]
@@ -177,7 +165,7 @@ class Link:
     def _remember(self) -> dict[str, bytes]:
         """The time, where the clock is right: should it fail one day, it is at least later than this."""
         now = datetime.now(UTC)
-        return {CLOCK: stamp(now).encode()} if now > self._past and kernel_clock()[0] else {}
+        return {CLOCK: stamp(now).encode()} if now > self.past and kernel_clock()[0] else {}
 
     async def _say_last_word(self, courier: Courier) -> bool:
         """Whether it was said, and nobody needs the last will."""
@@ -199,7 +187,7 @@ class Link:
         self._return_after_s = min(wait_s * 2, RETURN_AT_LAST_S)
         while True:
             await asyncio.sleep(wait_s)
-            if await answers(broker, self._past):
+            if await answers(broker, self.past):
                 log.info("link_returns", broker=broker.url)
                 return
 

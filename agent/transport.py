@@ -145,6 +145,7 @@ class Connection:
         self._client_id = client_id
         self._past = past
         self._error = ""
+        self._closed = False
         self.died = False
         """Whether nothing came any more, so that nobody closed the connection."""
         self.receive_maximum = 65_535
@@ -167,8 +168,6 @@ class Connection:
         client.max_inflight_messages_set(0)  # we count
         client.connect_timeout = CONNECT_WITHIN_S
         client.suppress_exceptions = False
-        if broker.username is not None:
-            client.username_pw_set(broker.username, broker.password.read() if broker.password else None)
         if will is not None:
             delay = _properties("WILLMESSAGE", WillDelayInterval=WILL_DELAY_S) if self._five else None
             client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)
@@ -184,8 +183,12 @@ class Connection:
     async def open(self) -> None:
         """Connects, up to the broker's yes. OSError says in one line why not."""
         host, port = self._broker.address
-        if self._broker.encrypted:
-            self._client.tls_set_context(self._broker.tls(self._past))
+        try:
+            await asyncio.to_thread(self._read_files)
+        except OSError as error:
+            raise OSError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+        except ValueError as error:
+            raise OSError(f"broker.password is no text: {error}") from error
         keepalive_s = max(5, int(self._broker.keepalive.total_seconds()))
         try:
             await asyncio.to_thread(self._connect, host, port, keepalive_s)
@@ -247,6 +250,7 @@ class Connection:
 
     def close(self, *, for_good: bool = True) -> None:
         """Leaves, and forgets the client. Unless ``for_good`` the broker publishes the last will."""
+        self._closed = True
         with suppress(Exception):
             if for_good:
                 self._client.disconnect()
@@ -254,6 +258,9 @@ class Connection:
                 self._client.disconnect(_reason_code(WITH_WILL))
             self._client.loop_write()
         self._unwatch()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         sock = self._client.socket()
         if sock is not None:
             with suppress(OSError):
@@ -265,12 +272,23 @@ class Connection:
             self._loop.remove_writer(self._fd)
             self._fd = None
 
+    def _read_files(self) -> None:
+        """Password, authorities, certificate and key: a disk may take its time, and so may reading them."""
+        broker = self._broker
+        if broker.username is not None:
+            password = broker.password.read() if broker.password else None
+            self._client.username_pw_set(broker.username, password)
+        if broker.encrypted:
+            self._client.tls_set_context(broker.tls(self._past))
+
     def _connect(self, host: str, port: int, keepalive_s: int) -> None:
         if self._five:
             properties = _properties("CONNECT", SessionExpiryInterval=SESSION_EXPIRY_S)
             self._client.connect(host, port, keepalive_s, clean_start=False, properties=properties)
         else:
             self._client.connect(host, port, keepalive_s)
+        if self._closed:  # nobody waited for it: left open, it would hold the session against the next one
+            self._hang_up()
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, properties: Any) -> None:
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
@@ -353,11 +371,31 @@ class Connection:
         return f"{where}: {getattr(error, 'strerror', None) or error}"
 
 
+async def open_first(
+    brokers: Sequence[Broker], client_id: str, will: tuple[str, bytes] | None, past: datetime
+) -> tuple[Connection, Broker]:
+    """A connection to the first of them that takes us. OSError says what each of them said."""
+    refusals = []
+    for one in brokers:
+        connection = Connection(one, client_id, will, past)
+        try:
+            await connection.open()
+        except OSError as error:
+            connection.close()
+            refusals.append(str(error))
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection, one
+    raise OSError("; ".join(refusals) or "there is no further broker")
+
+
 async def answers(broker: Broker, past: datetime) -> bool:
     """Whether somebody listens at the broker's address, and TLS is as it should be; no more than that."""
     host, port = broker.address
     try:
-        context = broker.tls(past) if broker.encrypted else None
+        context = await asyncio.to_thread(broker.tls, past) if broker.encrypted else None
         async with asyncio.timeout(CONNECT_WITHIN_S):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
     except OSError:

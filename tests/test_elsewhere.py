@@ -1,6 +1,10 @@
 """A second connection, for alerts that nobody answered: it hears answers, and takes nothing else away."""
 
 import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
 
 from agent.elsewhere import Elsewhere
 from agent.topics import Message, Speaker
@@ -9,6 +13,8 @@ from tests.scripted_broker import ScriptedBroker
 
 SPEAKER = Speaker(device="d")
 UP = SPEAKER.prefix
+FIRST = "mqtt://127.0.0.1:1"
+"""Where the link is."""
 ALERT = Message(lane="alert", topic="alert", id="a", body=b'{"id":"a"}')
 
 
@@ -21,7 +27,7 @@ def test_an_answer_is_heard_and_what_is_meant_for_the_link_is_left_to_it() -> No
 
     async def scene() -> None:
         async with ScriptedBroker() as broker:
-            elsewhere = Elsewhere(SPEAKER, hear, lambda: not came, lambda: None)
+            elsewhere = Elsewhere(SPEAKER, hear, lambda: not came, lambda: FIRST)
             elsewhere.tell(ALERT)
             task = asyncio.ensure_future(elsewhere.run(Broker(url=broker.url)))
             while not broker.payloads("/alert"):
@@ -34,3 +40,58 @@ def test_an_answer_is_heard_and_what_is_meant_for_the_link_is_left_to_it() -> No
             assert (came, broker.acknowledged) == ([("alert/ack", b"{}")], [6])
 
     asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+async def nobody_hears(_topic: str, _payload: bytes, _answer_to: str | None) -> None:
+    raise AssertionError("nothing comes down")
+
+
+async def until(check: Any) -> None:
+    while not check():
+        await asyncio.sleep(0.01)
+
+
+def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under one client id the two would take each other's session. Where the link is nowhere, all are its own."""
+    monkeypatch.setattr("agent.elsewhere.LOOK_EVERY_S", 0.01)
+    at: list[str | None] = [None]
+
+    async def scene() -> None:
+        async with ScriptedBroker() as one, ScriptedBroker() as other:
+            elsewhere = Elsewhere(SPEAKER, nobody_hears, lambda: True, lambda: at[0])
+            elsewhere.tell(ALERT)
+            brokers = Broker(url=one.url, fallbacks=(other.url,))
+            task = asyncio.ensure_future(elsewhere.run(brokers))
+            await asyncio.sleep(0.1)
+            assert (one.connects, other.connects) == ([], [])
+            at[0] = one.url
+            await until(lambda: other.payloads("/alert"))
+            assert [connect.client_id for connect in other.connects] == ["d.elsewhere"]
+            at[0] = other.url  # the link comes here: this one goes
+            with pytest.raises(OSError, match="the link itself is here now"):
+                await task
+            task = asyncio.ensure_future(elsewhere.run(brokers))
+            await until(lambda: one.connects)
+            assert len(other.connects) == 1
+            task.cancel()
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_a_clock_behind_what_is_past_holds_it_up_no_more_than_the_link(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    past, asked = datetime(2099, 1, 1, tzinfo=UTC), []
+
+    def tls(_: Broker, past: datetime) -> None:
+        asked.append(past)
+        raise OSError("no certificates here")
+
+    monkeypatch.setattr(Broker, "tls", tls)
+    elsewhere = Elsewhere(SPEAKER, nobody_hears, lambda: True, lambda: FIRST, past)
+    elsewhere.tell(ALERT)
+    with pytest.raises(OSError, match="no certificates here"):
+        asyncio.run(elsewhere.run(Broker(url="mqtts://127.0.0.1:1")))
+    assert asked == [past]

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.clock import NEVER_BEFORE, certainly_past
+from agent.paths import Secret
 from agent.transport import USER_TIMEOUT_S, Broker, Connection, answers
 from agent.window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
 from tests.scripted_broker import (
@@ -276,6 +278,78 @@ def test_nobody_there_is_one_clear_line() -> None:
         return str(caught.value)
 
     assert "\n" not in asyncio.run(scene())
+
+
+def test_no_file_is_read_on_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that hangs, or 150 authorities on a slow machine, would hold up everything."""
+    went_on = threading.Event()
+
+    def read(*_: Any) -> str:
+        if not went_on.wait(5):
+            raise AssertionError("the loop waited for it")
+        raise FileNotFoundError(2, "No such file or directory", "/certs/here.pem")
+
+    async def scene() -> None:
+        for broker, method in (
+            (Broker(url="mqtt://127.0.0.1:1", username="u", password={"file": tmp_path}), (Secret, "read")),
+            (Broker(url="mqtts://127.0.0.1:1"), (Broker, "tls")),
+        ):
+            with monkeypatch.context() as patched:
+                patched.setattr(*method, read)
+                for connects in (True, False):
+                    went_on.clear()
+                    asyncio.get_running_loop().call_later(0.01, went_on.set)
+                    if not connects:
+                        assert not await answers(broker, NEVER_BEFORE)
+                        continue
+                    connection = Connection(broker, "d", None)
+                    with pytest.raises(OSError, match=r"^/certs/here\.pem: No such file or directory$"):
+                        await connection.open()
+                    connection.close()
+
+    asyncio.run(scene())
+
+
+def test_a_password_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes(b"\xff\xfe")
+    broker = Broker(url="mqtt://127.0.0.1:1", username="u", password={"file": tmp_path / "password"})
+
+    async def scene() -> None:
+        with pytest.raises(OSError, match=r"broker\.password is no text"):
+            await Connection(broker, "d", None).open()
+
+    asyncio.run(scene())
+
+
+def test_who_gives_up_while_it_connects_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would live on under this device's name, and take the session from the next one."""
+    begun, go, done = threading.Event(), threading.Event(), threading.Event()
+    connect = Connection._connect
+
+    def slowly(self: Connection, *args: Any) -> None:
+        begun.set()
+        go.wait(5)
+        try:
+            connect(self, *args)
+        finally:
+            done.set()
+
+    monkeypatch.setattr(Connection, "_connect", slowly)
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = Connection(Broker(url=broker.url), "d", None)
+            opening = asyncio.ensure_future(connection.open())
+            await asyncio.to_thread(begun.wait, 5)
+            opening.cancel()
+            await asyncio.wait([opening])
+            connection.close()
+            go.set()
+            await asyncio.to_thread(done.wait, 5)
+            sock = connection._client.socket()
+            assert sock is None or sock.fileno() == -1
+
+    asyncio.run(asyncio.wait_for(scene(), 20))
 
 
 CERTIFICATE = {"ca": Path("ca.pem"), "cert": Path("d.pem"), "key": {"file": "d.key"}}
