@@ -99,7 +99,13 @@ def run(config: Path, data: Path | None, log_level: str) -> None:
 
     from agent.app import run as run_agent
     from agent.log import set_up_log
+    from agent.vision.hanging import ENDS_WITHIN_S, end_within
     from agent.yamlfile import BadConfig
+
+    async def run_and_end() -> int:
+        code = await run_agent(config, data)
+        end_within(ENDS_WITHIN_S, code)
+        return code
 
     set_up_log(log_level)
     try:
@@ -108,7 +114,7 @@ def run(config: Path, data: Path | None, log_level: str) -> None:
         _say_os_error(error)
         finish(BAD_CONFIG)
     try:
-        code = asyncio.run(run_agent(config, data))
+        code = asyncio.run(run_and_end())
     except BadConfig as error:
         click.echo(str(error), err=True)
         finish(BAD_CONFIG)

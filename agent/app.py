@@ -45,8 +45,8 @@ from agent.systemd import Progress, notify, watchdog_s
 from agent.topics import ROOT, Message, Speaker, new_id
 from agent.version import birth_fields
 from agent.vision.camera import Camera
-from agent.vision.capture import MOST_LEFT, START_ME_AGAIN, left_behind
 from agent.vision.evidence import Album
+from agent.vision.hanging import MOST_LEFT, START_ME_AGAIN, left_behind
 from agent.vision.rescue import Grant, Rescue
 
 log = structlog.get_logger()

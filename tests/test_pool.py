@@ -1,6 +1,8 @@
 """The pool: newest frame, longest wait first, budgets, order, and nothing left behind."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agent.vision import hanging
 from agent.vision.motion import Glance
 from agent.vision.pool import Pool, Seat, Taken
 from models.detection import Detection, Frame
@@ -48,7 +51,7 @@ async def all_of(one: Seat, count: int) -> list[int]:
     found = []
     async with asyncio.timeout(10):
         while len(found) < count:
-            looked = await one.next(1)
+            looked = await one.next(0.1)
             if looked is not None:
                 found.append(looked.taken.number)
     return found
@@ -189,6 +192,94 @@ def test_threads_begin_with_the_first_and_end_with_the_last() -> None:
             assert await all_of(again, 1) == [7]
 
     asyncio.run(scene())
+
+
+def test_a_detector_that_hangs_is_said_left_behind_and_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hanging, "_left", [])
+
+    async def scene() -> None:
+        hung, pool = Gated(), Pool(1, patience_s=0.05)
+        with seat(pool, lambda frame: ()) as well:
+            with seat(pool, hung) as bad:
+                bad.offer(numbered(1))
+                await until(lambda: hung.shown == [1])
+                well.offer(numbered(2))
+                with pytest.raises(TimeoutError, match=r"no answer for 0\.05 s: it hangs"):
+                    await all_of(bad, 1)
+            assert hanging.left_behind(0.0) == 1
+            (thread,) = [thread for _, thread in hanging._left]
+            assert thread.daemon  # the process can end
+            assert await all_of(well, 1) == [2]
+            hung.may.release()
+            await until(lambda: not thread.is_alive())
+            assert hanging.left_behind(0.0) == 0
+            well.offer(numbered(3))
+            assert await all_of(well, 1) == [3]
+
+    asyncio.run(scene())
+
+
+def test_a_camera_that_leaves_in_the_middle_of_a_look_is_no_hang() -> None:
+    async def scene() -> None:
+        detect, pool = Gated(), Pool(1)
+        with seat(pool, detect) as one:
+            one.offer(numbered(1))
+            await until(lambda: detect.shown == [1])
+        detect.may.release()
+        await until(lambda: hanging.left_behind(0.0) == 0)
+
+    asyncio.run(scene())
+
+
+def test_what_is_loaded_may_hang_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hanging, "_left", [])
+
+    def fails() -> None:
+        raise OSError("no such file")
+
+    async def scene() -> None:
+        let_go = threading.Event()
+        assert await hanging.within(5, lambda: 7, "loading") == 7
+        with pytest.raises(OSError, match="no such file"):
+            await hanging.within(5, fails, "loading")
+        with pytest.raises(TimeoutError, match=r"loading x: no answer for 0\.01 s: it hangs"):
+            await hanging.within(0.01, let_go.wait, "loading x")
+        assert hanging.left_behind(0.0) == 1
+        let_go.set()
+        await until(lambda: hanging.left_behind(0.0) == 0)
+
+    asyncio.run(scene())
+
+
+HANGS = """
+import asyncio, threading, sys
+from agent.vision.hanging import end_within
+from agent.vision.pool import Pool, Seat, Taken
+from agent.vision.motion import Glance
+
+async def scene():
+    began = threading.Event()
+    def hang(frame):
+        began.set()
+        threading.Event().wait()
+    with Seat(Pool(1), lambda frame, at_s: Glance("heartbeat"), hang, 0.0) as seat:
+        seat.offer(Taken(1, 0.0, None))
+        await asyncio.to_thread(began.wait)
+    if sys.argv[1] == "aside":
+        asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    end_within(0.2, 75)
+
+asyncio.run(scene())
+sys.exit(75)
+"""
+
+
+@pytest.mark.parametrize("where", ["look", "aside"])
+def test_a_process_ends_in_its_time_with_its_code_whatever_hangs(where: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", HANGS, where], timeout=20, check=False)
+    assert ended.returncode == 75
 
 
 def test_who_waits_with_a_frame_is_let_go_when_the_camera_leaves() -> None:

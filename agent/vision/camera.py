@@ -17,10 +17,11 @@ from agent.durations import Duration
 from agent.observations import SeenObject, Sighting
 from agent.parts import Emit
 from agent.paths import Secret
-from agent.vision.capture import MOST_LEFT, Drain, is_file, left_behind
+from agent.vision.capture import Drain, is_file
 from agent.vision.coverage import Coverage, Watchfulness
 from agent.vision.detector import Watching
 from agent.vision.framing import Crop, Turn, framing
+from agent.vision.hanging import MOST_LEFT, left_behind, within
 from agent.vision.knock import knock
 from agent.vision.motion import Gate, Motion
 from agent.vision.pool import SHARED, Looked, Seat, Taken
@@ -30,6 +31,9 @@ from agent.vision.siting import Mount, Surveyed
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.zones import Zone, zones_of
 from models.detection import Frame
+
+LOAD_S = 600.0
+"""Some accelerators compile a network for minutes, the first time."""
 
 
 class Camera(BaseModel):
@@ -99,7 +103,7 @@ class Camera(BaseModel):
         url = self._address()
         if "://" in url:
             await knock(url, self.open_timeout.total_seconds())
-        detect, covers = await asyncio.to_thread(self.detector.load)
+        detect, covers = await within(LOAD_S, self.detector.load, f"loading {self.detector.model}")
         file = is_file(url)
         gate, tracker = Gate(self.motion), Tracker(self.detector.score)
         frame_it = framing(self.rotate, self.crop, self.blackout)

@@ -1,11 +1,10 @@
 """Frames out of cameras, streams and files. Only file with VideoCapture.
 
 A thread of its own drains each capture, so that a frame is never old when its turn comes; it is the one that
-opens and closes it. A native call that hangs can hold up that thread, never the agent: it is left behind, and
-counted. OpenCV opens one stream after the other, so `agent.vision.knock` asks each whether it sends, first.
+opens and closes it. A native call that hangs can hold up that thread, never the agent. OpenCV
+opens one stream after the other, so `agent.vision.knock` asks each whether it sends, first.
 """
 
-import atexit
 import os
 import re
 import threading
@@ -15,32 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.vision.frameclock import FrameClock
+from agent.vision.hanging import leave
 from models.detection import Frame
 
-MOST_LEFT = 6
-"""With so many hanging threads a process is no longer sound: it is ended on purpose, to be started again."""
-START_ME_AGAIN = 75
-"""The exit code that says so (EX_TEMPFAIL); a service manager restarts it."""
 _FPS, _POS_MSEC = 5, 0  # cv2.CAP_PROP_FPS, cv2.CAP_PROP_POS_MSEC
 
 NO_PICTURE = "it sends, but no picture came; does it send a key frame every 2 s?"
-LAST_WAIT_S = 2.0
-"""A thread that comes back from OpenCV while Python is being torn down takes the whole process with it."""
-
-_left: list[tuple[float, threading.Thread]] = []
-
-
-@atexit.register
-def _see_them_out() -> None:
-    until_s = time.monotonic() + LAST_WAIT_S
-    for _, thread in _left:
-        thread.join(max(0.0, until_s - time.monotonic()))
-
-
-def left_behind(after_s: float = 10.0) -> int:
-    """How many threads were asked to end this long ago, and hang in a native call still."""
-    _left[:] = [one for one in _left if one[1].is_alive()]
-    return sum(time.monotonic() - since_s > after_s for since_s, _ in _left)
 
 
 def redacted(url: str) -> str:
@@ -90,8 +69,7 @@ class Drain:
     def __exit__(self, *_: object) -> None:
         """Asks the thread to end; one that hangs in a native call is left behind."""
         self._stopped.set()
-        if self._thread.is_alive():
-            _left.append((time.monotonic(), self._thread))
+        leave(self._thread)
 
     def check(self) -> None:
         """OSError where it failed, or has said nothing for too long."""

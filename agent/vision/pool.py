@@ -16,11 +16,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from agent.vision.hanging import leave
 from agent.vision.motion import Glance
 from models.card import Card
 from models.detection import Detect, Detection, Frame
 
 NEVER = float("inf")
+PATIENCE_S = 30.0
+"""No look takes so long, on whatever machine: a detector that has not answered hangs."""
 NO_GLANCE = Glance(None)
 
 
@@ -35,9 +38,12 @@ class Taken:
 
 @dataclass(slots=True)
 class Looked:
-    """What became of a frame; ``seen`` is all that the detector found, None where it was spared."""
+    """What becomes of a frame, in which thread and since when (monotonic); ``seen`` is all that the detector
+    found, None where it was spared."""
 
     taken: Taken
+    thread: threading.Thread
+    since_s: float
     glance: Glance = NO_GLANCE
     seen: tuple[Detection, ...] | None = None
     took_s: float = 0.0
@@ -88,13 +94,18 @@ class Seat:
         return time.monotonic() + 2 * gap_s >= self.due_s
 
     async def next(self, within_s: float) -> Looked | None:
-        """The next frame in order, once it was looked at; None where there is none in time, or on `wake`."""
+        """The next frame in order, once it was looked at; None where there is none in time, or on `wake`.
+
+        TimeoutError where the detector hangs: who leaves then leaves its thread behind.
+        """
         self._fresh.clear()
         if not self._is_out():
             with suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
                     await self._fresh.wait()
         if not self._is_out():
+            if self.out and time.monotonic() - self.out[0].since_s > self._pool.patience_s:
+                raise TimeoutError(f"the detector gave no answer for {self._pool.patience_s:g} s: it hangs")
             return None
         with self._pool.lock:
             looked = self.out.popleft()
@@ -125,12 +136,13 @@ class Seat:
 class Pool:
     """The threads. They start with the first seat, and end when the last one was left."""
 
-    def __init__(self, size: int | None = None) -> None:
+    def __init__(self, size: int | None = None, patience_s: float = PATIENCE_S) -> None:
         self.size = size or len(os.sched_getaffinity(0))
+        self.patience_s = patience_s
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
         self._seats: list[Seat] = []
-        self._threads = 0
+        self._threads: set[threading.Thread] = set()
         self._loading = threading.Lock()
         self._loaded: weakref.WeakValueDictionary[str, Detect] = weakref.WeakValueDictionary()
 
@@ -147,15 +159,25 @@ class Pool:
         """From now on the frames of ``seat`` are looked at."""
         with self.lock:
             self._seats.append(seat)
-            while self._threads < self.size:
-                self._threads += 1
-                threading.Thread(target=self._run, name="look").start()
+            self._fill()
+
+    def _fill(self) -> None:
+        while self._seats and len(self._threads) < self.size:
+            thread = threading.Thread(target=self._run, name="look", daemon=True)
+            self._threads.add(thread)
+            thread.start()
 
     def leave(self, seat: Seat) -> None:
-        """Its frames are no longer looked at; what is being looked at is forgotten."""
+        """Its frames are no longer looked at; what is being looked at is forgotten, with its thread: should
+        that hang, another has taken its place for those who stay."""
         with self.lock:
             self._seats.remove(seat)
             seat.closed, seat.slot = True, None
+            for looked in seat.out:
+                if not looked.done:
+                    self._threads.discard(looked.thread)
+                    leave(looked.thread)
+            self._fill()
             seat.room.notify_all()
             self.work.notify_all()
 
@@ -166,11 +188,12 @@ class Pool:
     def _next(self) -> tuple[Seat, Looked] | None:
         """The frame that has waited longest, taken from its seat; None where nobody sits any more."""
         with self.lock:
-            while self._seats:
+            me = threading.current_thread()
+            while self._seats and me in self._threads:
                 seat = min(self._seats, key=Seat.ready_s)
                 ready_s, now_s = seat.ready_s(), time.monotonic()
                 if ready_s <= now_s and seat.slot is not None:
-                    looked = Looked(seat.slot)
+                    looked = Looked(seat.slot, threading.current_thread(), now_s)
                     seat.slot, seat.glancing = None, True
                     seat.taken += 1
                     seat.due_s = max(seat.due_s + seat.every_s, now_s)
@@ -179,7 +202,7 @@ class Pool:
                     self.work.notify()  # another thread keeps watch over the others
                     return seat, looked
                 self.work.wait(None if ready_s == NEVER else ready_s - now_s)
-            self._threads -= 1
+            self._threads.discard(me)
             return None
 
     def _look(self, seat: Seat, looked: Looked) -> None:

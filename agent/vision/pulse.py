@@ -3,7 +3,8 @@
 import time
 
 from agent.observations import CameraState
-from agent.vision.capture import Drain, left_behind
+from agent.vision.capture import Drain
+from agent.vision.hanging import left_behind
 from agent.vision.pool import Looked, Seat
 
 STATE_EVERY_S = 5.0

@@ -14,9 +14,10 @@ import pytest
 
 from agent.app import end_when_unsound
 from agent.observations import CameraState, Sighting
-from agent.vision import capture
+from agent.vision import hanging
 from agent.vision.camera import Camera
-from agent.vision.capture import MOST_LEFT, Drain, left_behind
+from agent.vision.capture import Drain
+from agent.vision.hanging import MOST_LEFT, left_behind
 
 pytestmark = pytest.mark.end_to_end
 
@@ -208,7 +209,7 @@ def test_dead_streams_hold_up_nobody() -> None:
 @pytest.fixture
 def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The path of a FIFO; afterwards whoever hangs there is let go."""
-    monkeypatch.setattr(capture, "_left", [])
+    monkeypatch.setattr(hanging, "_left", [])
     path = tmp_path / "camera"
     os.mkfifo(path)
     yield path
@@ -241,7 +242,7 @@ def test_a_call_that_hangs_stops_nobody_and_is_counted(hung: Path) -> None:
 def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(MOST_LEFT):
         hang(hung)
-    monkeypatch.setattr(capture, "_left", [(since_s - 60, thread) for since_s, thread in capture._left])
+    monkeypatch.setattr(hanging, "_left", [(since_s - 60, thread) for since_s, thread in hanging._left])
     assert left_behind() == MOST_LEFT
 
     async def scene() -> None:
@@ -257,7 +258,7 @@ def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: py
 
 def test_few_of_them_do_not(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hang(hung)
-    monkeypatch.setattr(capture, "_left", [(since_s - 60, thread) for since_s, thread in capture._left])
+    monkeypatch.setattr(hanging, "_left", [(since_s - 60, thread) for since_s, thread in hanging._left])
 
     async def scene() -> None:
         agent = asyncio.ensure_future(asyncio.sleep(60))

@@ -1,0 +1,88 @@
+"""Native calls that hang. Nobody can end them: their thread is left behind, counted, and keeps no process.
+
+A camera's driver, a decoder, a network on an accelerator: whatever a thread waits in, the agent goes on
+without it. With too many of them it is ended on purpose, to be started again.
+"""
+
+import asyncio
+import atexit
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+MOST_LEFT = 6
+"""With so many hanging threads a process is no longer sound: it is ended on purpose, to be started again."""
+START_ME_AGAIN = 75
+"""The exit code that says so (EX_TEMPFAIL); a service manager restarts it."""
+LAST_WAIT_S = 2.0
+"""A thread that comes back from OpenCV while Python is being torn down takes the whole process with it."""
+
+ENDS_WITHIN_S = 5.0
+"""After its last word a process waits so long for threads that hang, say for a name or in a driver."""
+
+T = TypeVar("T")
+
+_left: list[tuple[float, threading.Thread]] = []
+
+
+def leave(thread: threading.Thread) -> None:
+    """Nobody waits for ``thread`` any more; it ends once its call comes back, if it ever does."""
+    if thread.is_alive():
+        _left.append((time.monotonic(), thread))
+
+
+def left_behind(after_s: float = 10.0) -> int:
+    """How many threads were asked to end this long ago, and hang in a native call still."""
+    _left[:] = [one for one in _left if one[1].is_alive()]
+    return sum(time.monotonic() - since_s > after_s for since_s, _ in _left)
+
+
+@atexit.register
+def _see_them_out() -> None:
+    until_s = time.monotonic() + LAST_WAIT_S
+    for _, thread in _left:
+        thread.join(max(0.0, until_s - time.monotonic()))
+
+
+def end_within(seconds: float, code: int) -> None:
+    """Ends this process with ``code`` if it has not ended by itself by then: all is written."""
+
+    def end() -> None:
+        time.sleep(seconds)
+        os._exit(code)
+
+    threading.Thread(target=end, name="last", daemon=True).start()
+
+
+async def within(seconds: float, call: Callable[[], T], what: str) -> T:
+    """``call()`` in a thread of its own. TimeoutError where it takes longer: the thread is left behind."""
+    loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+    def tell(result: T | None, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error is not None else done.set_result(result)
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = call()
+        except Exception as error:  # raised where it is waited for
+            failed = error
+        try:
+            loop.call_soon_threadsafe(tell, result, failed)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+    thread = threading.Thread(target=run, name=what, daemon=True)
+    thread.start()
+    try:
+        async with asyncio.timeout(seconds):
+            found: T = await done
+            return found
+    except TimeoutError as error:
+        raise TimeoutError(f"{what}: no answer for {seconds:g} s: it hangs") from error
+    finally:
+        if not done.done() or done.cancelled():
+            leave(thread)
