@@ -48,6 +48,7 @@ from agent.vision.camera import Camera
 from agent.vision.evidence import Album
 from agent.vision.hanging import MOST_LEFT, START_ME_AGAIN, left_behind
 from agent.vision.rescue import Grant, Rescue
+from firmware_bridge.signing import HEARD
 
 log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ aside, such as connecting, does not wait for them."""
 OWED_EVERY_S = 10.0
 ACTIVE = "alerts/active"
 RESCUE = "rescue"
+SIGNED = "signed"
 
 
 def now() -> tuple[datetime, float]:
@@ -108,7 +110,9 @@ class Agent:
         self.outbox.tell_gaps_by(self.gap)
         self.reporter.config_fields = self.deployment.in_force()
         self.restore()
-        self.rescue.restore(self.outbox.recall(RESCUE))
+        self.rescue.restore(self.outbox.recall(RESCUE), time.monotonic())
+        with suppress(ValueError):
+            HEARD.restore(self.outbox.recall(SIGNED))
         async with asyncio.TaskGroup() as group:
             self.group = group
             await self.apply(self.deployment.config)
@@ -284,11 +288,12 @@ class Agent:
             await self.write_inbox()
 
     async def write_inbox(self) -> None:
-        """With it, always, what is active: the two are one commit."""
+        """With it, always, what is active and what was heard signed: it is one commit."""
         if not self.inbox and not self.book.unsaved:
             return
         try:
-            batch = await self.inbox.write({ACTIVE: self.book.dump()})
+            signed = {SIGNED: heard} if (heard := HEARD.dump()) else {}
+            batch = await self.inbox.write({ACTIVE: self.book.dump(), **signed})
         except BaseException:
             self.book.unsaved = True
             raise

@@ -21,7 +21,7 @@ from firmware_bridge.framings import mavlink_ids
 from firmware_bridge.line import SerialLine
 from firmware_bridge.readings import Capture, Reading, StatusText, TextSeverity, Value
 from firmware_bridge.secret import Secret
-from firmware_bridge.signing import Signatures, key_of
+from firmware_bridge.signing import HEARD, Heard, Signatures, key_of
 from firmware_bridge.vehicle import HELD, Vehicle
 
 LOST_AFTER_S = 5.0
@@ -59,8 +59,8 @@ class _Text:
 class MavlinkDecoder:
     """A `Drone` at each heartbeat and each position, ``lost`` once nothing came of it for ``lost_after_s``.
 
-    ``bad`` counts frames that are not signed with the ``key``, where there is one; ``lost`` those that never
-    came, by the sequence numbers of all components.
+    ``bad`` counts frames that are not signed with the ``key``, where there is one, or no newer than what was
+    ``heard``; ``lost`` those that never came, by the sequence numbers of all components.
     """
 
     framings = ("mavlink",)
@@ -70,9 +70,10 @@ class MavlinkDecoder:
         key: bytes | None = None,
         lost_after_s: float = LOST_AFTER_S,
         clock: Callable[[], float] = time.monotonic,
+        heard: Heard | None = None,
     ) -> None:
         self.bad = self.lost = 0
-        self._signatures = Signatures(key) if key is not None else None
+        self._signatures = Signatures(key, heard.under(key) if heard else None) if key is not None else None
         self._lost_after_s, self._clock = lost_after_s, clock
         self._links: dict[tuple[int, int], _Link] = {}
         self._vehicles: dict[int, Vehicle] = {}
@@ -245,7 +246,7 @@ class Mavlink(SerialLine):
     key: Secret | None = None
 
     def decoder(self) -> MavlinkDecoder:
-        return MavlinkDecoder(None if self.key is None else key_of(self.key), self.lost_after_s)
+        return MavlinkDecoder(None if self.key is None else key_of(self.key), self.lost_after_s, heard=HEARD)
 
     def ear(self) -> Ear:
         if not mavlink_ids():

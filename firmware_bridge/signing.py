@@ -8,11 +8,17 @@ forged frame silences the vehicle. Source: https://mavlink.io/en/guide/message_s
 
 import hashlib
 import hmac
+import json
 import re
+from typing import TypeAlias
+
+from pydantic import TypeAdapter
 
 from firmware_bridge.secret import Secret
 
 MINUTE = 60 * 100_000
+Stream: TypeAlias = tuple[int, int, int]
+"""Link, system and component."""
 
 
 def key_of(secret: Secret) -> bytes:
@@ -28,12 +34,45 @@ def key_of(secret: Secret) -> bytes:
     return bytes.fromhex(text) if is_key else hashlib.sha256(text.encode()).digest()
 
 
-class Signatures:
-    """Which frames are signed with ``key``, each newer than the last of its stream."""
+class Heard:
+    """The newest timestamp of each stream, by key: a port that is opened anew, or a machine that was started
+    anew, must not take again what was said before. Some 40 bytes a stream."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self) -> None:
+        self._streams: dict[str, dict[Stream, int]] = {}
+
+    def under(self, key: bytes) -> dict[Stream, int]:
+        """Of the streams that are signed with ``key``; whoever hears more puts it in."""
+        return self._streams.setdefault(hashlib.sha256(key).hexdigest()[:16], {})
+
+    def dump(self) -> bytes:
+        """For `restore`; empty where nothing signed was heard. The keys can't be told from it."""
+        kept = {
+            key: [[*stream, stamp] for stream, stamp in streams.items()]
+            for key, streams in self._streams.items()
+            if streams
+        }
+        return json.dumps(kept).encode() if kept else b""
+
+    def restore(self, data: bytes | None) -> None:
+        """What `dump` gave. ValueError where it is damaged: then a stream begins with what it says next."""
+        for key, streams in (_KEPT.validate_json(data) if data else {}).items():
+            heard = self._streams.setdefault(key, {})
+            for *stream, stamp in streams:
+                heard[stream[0], stream[1], stream[2]] = stamp
+
+
+HEARD = Heard()
+"""What this agent heard."""
+_KEPT = TypeAdapter(dict[str, list[tuple[int, int, int, int]]])
+
+
+class Signatures:
+    """Which frames are signed with ``key``, each newer than the last of its stream in ``last``."""
+
+    def __init__(self, key: bytes, last: dict[Stream, int] | None = None) -> None:
         self._key = key
-        self._last: dict[tuple[int, int, int], int] = {}
+        self._last = {} if last is None else last
 
     def vouch(self, frame: bytes) -> bool:
         """Whether this checked frame of MAVLink 1 or 2 is signed well, and new."""

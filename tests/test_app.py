@@ -11,6 +11,7 @@ from agent.app import Agent
 from agent.health import Health, Running
 from agent.observations import Observation
 from firmware_bridge.readings import Switch
+from firmware_bridge.signing import Heard
 
 
 def test_a_part_that_will_not_end_does_not_swallow_the_time_limit_of_a_push() -> None:
@@ -57,3 +58,25 @@ def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
     press = Observation("board", datetime.now(UTC), 0.0, Switch(name="panic_button", on=True))
     Agent.observe(agent, press)
     assert heard == [press]
+
+
+def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it is not taken again after a reboot."""
+    written: list[dict[str, bytes]] = []
+
+    async def write(remember: dict[str, bytes]) -> list[Any]:
+        written.append(remember)
+        return []
+
+    async def scene() -> None:
+        book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
+        inbox, progress = SimpleNamespace(write=write), SimpleNamespace(wrote=lambda: None)
+        agent: Any = SimpleNamespace(inbox=inbox, book=book, progress=progress)
+        heard = Heard()
+        monkeypatch.setattr("agent.app.HEARD", heard)
+        await Agent.write_inbox(agent)
+        heard.under(b"key")[1, 1, 1] = 7
+        await Agent.write_inbox(agent)
+        assert written == [{"alerts/active": b"[]"}, {"alerts/active": b"[]", "signed": heard.dump()}]
+
+    asyncio.run(scene())

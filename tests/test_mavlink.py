@@ -16,7 +16,7 @@ from firmware_bridge.framings import mavlink_ids
 from firmware_bridge.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.readings import Capture, Drone, Reading, StatusText
 from firmware_bridge.secret import Secret
-from firmware_bridge.signing import key_of
+from firmware_bridge.signing import Heard, key_of
 from firmware_bridge.sniff import Sniffer
 from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
@@ -428,6 +428,43 @@ def test_a_recording_of_another_component_is_no_new_stream() -> None:
     decoder = MavlinkDecoder(KEY, clock=Clock())
     assert len(hear([now.heartbeat(), then.heartbeat()], decoder)) == 1
     assert decoder.bad == 1
+
+
+def test_what_was_said_before_is_not_said_again_to_a_port_that_is_opened_anew() -> None:
+    """Nor to a machine that is started anew, which takes from its disk what it had heard."""
+    heard, vehicle = Heard(), Sender(key=KEY)
+    before = [vehicle.heartbeat(), vehicle.heartbeat()]
+    assert len(hear(before, MavlinkDecoder(KEY, clock=Clock(), heard=heard))) == 2
+    rebooted = Heard()
+    rebooted.restore(heard.dump())
+    after = vehicle.heartbeat()
+    for kept in (heard, rebooted):
+        decoder = MavlinkDecoder(KEY, clock=Clock(), heard=kept)
+        assert (len(hear([*before, after], decoder)), decoder.bad) == (1, 2)
+    other = MavlinkDecoder(bytes(32), clock=Clock(), heard=heard)
+    assert len(hear([Sender(key=bytes(32)).heartbeat()], other)) == 1  # another key begins anew
+    assert len(heard.dump()) < 150
+    assert KEY.hex().encode() not in heard.dump()
+
+
+def test_a_source_opened_anew_goes_on_with_what_was_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware_bridge.mavlink.HEARD", Heard())
+    (tmp_path / "key").write_text(KEY.hex())
+    source, frame = (
+        Mavlink(port="/dev/ttyUSB0", key=Secret(file=tmp_path / "key")),
+        Sender(key=KEY).heartbeat(),
+    )
+    assert [len(source.decoder().feed(frame)) for _ in range(2)] == [1, 0]
+
+
+def test_what_was_kept_and_is_damaged_is_refused() -> None:
+    for kept in (None, b""):
+        Heard().restore(kept)
+    for kept in (b"{", b"[]", b'{"a": [[1, 2]]}', b"\xff"):
+        with pytest.raises(ValueError, match="validation error"):
+            Heard().restore(kept)
 
 
 def test_a_key_is_hex_digits_or_a_passphrase(tmp_path: Path) -> None:

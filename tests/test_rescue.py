@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.paths import Secret
-from agent.topics import encode
+from agent.topics import encode, stamp
 from agent.vision import rescue as module
 from agent.vision.rescue import Grant, Rescue
 
@@ -116,20 +116,55 @@ def test_it_outlives_the_agent_but_not_the_machine(
     rescue.take(granted(), key, AT, 100)
     kept = rescue.dump()
     again = Rescue("d1")
-    again.restore(kept)
+    again.restore(kept, 100)
     assert (shown(again), shown(again, after_s=600)) == (True, False)
     (tmp_path / "boot").write_text("boot-2\n")
     again = Rescue("d1")
-    again.restore(kept)
+    again.restore(kept, 5)
     assert not shown(again)
     monkeypatch.setattr(module, "BOOT_ID", tmp_path / "none")
     again = Rescue("d1")
-    again.restore(json.dumps([json.loads(kept)[0] | {"boot": ""}]).encode())
+    again.restore(json.dumps([json.loads(kept)[0] | {"boot": ""}]).encode(), 100)
     assert not shown(again)
+
+
+def test_a_grant_that_comes_again_after_a_reboot_shows_nobody(
+    key: Secret, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker sends again what was not acknowledged; and whoever recorded it may."""
+    boot = tmp_path / "boot"
+    monkeypatch.setattr(module, "BOOT_ID", boot)
+    boot.write_text("boot-1\n")
+    rescue = Rescue("d1")
+    rescue.take(granted(), key, AT, 50_000)
+    kept = rescue.dump()
+    for number, wall_s in ((2, 60), (3, 300)):  # also after a second one
+        boot.write_text(f"boot-{number}\n")
+        rescue = Rescue("d1")
+        rescue.restore(kept, 5)
+        with pytest.raises(ValueError, match="'g1' was used before"):
+            rescue.take(granted(), key, AT + timedelta(seconds=wall_s), 30)
+        assert rescue.flag("cam1", AT + timedelta(seconds=wall_s), 30) is None
+        later = granted(id=f"later-{number}", expires="2026-11-28T12:20:00Z")
+        rescue.take(later, key, AT + timedelta(seconds=wall_s), 40)
+        kept = rescue.dump()
+
+
+def test_a_grant_is_not_forgotten_before_it_can_no_longer_come(key: Secret) -> None:
+    """A clock that is set back by hours makes it young again."""
+    rescue = Rescue("d1")
+    rescue.take(granted(), key, AT, 100)
+    for name, at, now_s in (
+        ("g2", AT - timedelta(hours=5), 8000),
+        ("g3", AT - timedelta(hours=4), 16_000),
+    ):
+        rescue.take(granted(id=name, expires=stamp(at + timedelta(minutes=5))), key, at, now_s)
+    with pytest.raises(ValueError, match="'g1' was used before"):
+        rescue.take(granted(), key, AT, 30_000)
 
 
 @pytest.mark.parametrize("kept", [None, b"", b"{", b"{}", b"[1]", b'[{"grant": {}}]', b"\xff"])
 def test_what_was_kept_and_is_damaged_shows_nobody(kept: bytes | None) -> None:
     rescue = Rescue("d1")
-    rescue.restore(kept)
+    rescue.restore(kept, 100)
     assert not shown(rescue)

@@ -85,7 +85,12 @@ class Rescue:
         if any(taken.grant.id == grant.id for taken in self._taken):
             raise ValueError(f"id: {grant.id!r} was used before")
         hour_s = MOST.total_seconds()
-        self._taken = [taken for taken in self._taken if now_s - taken.began_s <= hour_s]
+        self._taken = [
+            taken
+            for taken in self._taken
+            if now_s - taken.began_s <= hour_s
+            or at < taken.grant.expires  # by either clock it may come again
+        ]
         ends_s = now_s + left.total_seconds()
         self._taken.append(Taken(grant=grant, began_s=now_s, ends_s=ends_s, boot=_boot()))
 
@@ -112,13 +117,22 @@ class Rescue:
         """For `restore`."""
         return encode([taken.model_dump(mode="json") for taken in self._taken])
 
-    def restore(self, data: bytes | None) -> None:
-        """What was taken before the agent was restarted; nothing if the machine was: its clock is new."""
+    def restore(self, data: bytes | None, now_s: float) -> None:
+        """What was taken before the agent was restarted.
+
+        If the machine was, its clock is new: nobody is shown, and nothing of it can be taken again.
+        """
         try:
             taken = _TAKEN.validate_json(data or b"[]")
         except ValidationError:  # damaged: nobody is shown
             return
-        self._taken = [one for one in taken if one.boot and one.boot == _boot()]
+        boot = _boot()
+        self._taken = [
+            one
+            if boot and one.boot == boot
+            else one.model_copy(update={"began_s": now_s, "ends_s": now_s, "boot": boot})
+            for one in taken
+        ]
 
 
 _TAKEN = TypeAdapter(list[Taken])
