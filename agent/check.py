@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from agent import entrusted
 from agent.config import Config, read
 from agent.vision.camera import Camera
 from agent.vision.rescue import LEAST_KEY, Privacy
@@ -39,7 +40,7 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
             lines = [f"{file}: {problems[0].message}"]
         else:
             lines = []
-            notes = list(config.notes())
+            notes = [*config.notes(), *entrusted.notes(config)]
             warnings = list(probe(config)) if env else []
             code = code or (1 if warnings else 0)
         if as_json:

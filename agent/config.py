@@ -23,12 +23,14 @@ from agent.vision.evidence import Evidence
 from agent.vision.rescue import Privacy
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge import Line
+from firmware_bridge.secret import CREDENTIAL
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]{0,31}$": "small letters, digits, - and _, 32 at most, such as cam1",
     r"^[a-z0-9-]{1,32}$": "small letters, digits and -, 32 at most, such as bridge-07",
+    CREDENTIAL: "the name that the unit's LoadCredential= gives, such as mqtt-key",
 }
 Source = Annotated[Line | Camera, Field(discriminator="kind")]
 

@@ -16,6 +16,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.config import Config, digest, parse
+from agent.entrusted import misused
 from agent.yamlfile import BadConfig, Problem, read_text
 
 log = structlog.get_logger()
@@ -71,9 +72,18 @@ class Ledger(BaseModel):
 class Deployment:
     """The configuration of this device, now and before."""
 
-    def __init__(self, folder: Path, base: Path, ledger: Ledger, config: Config, trouble: str | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        base: Path,
+        ledger: Ledger,
+        config: Config,
+        trouble: str | None,
+        local: list[Version],
+    ) -> None:
         self._file = folder / FILE
         self._base = base
+        self._local = local
         self.ledger = ledger
         self.config = config
         self.trouble = trouble
@@ -100,6 +110,7 @@ class Deployment:
             log.warning("config_rolled_back", revision=tried.revision, reason=answer.reason)
         kept = [] if before is None else [before.active, *before.history]
         order, trouble = list(kept), None
+        own = [version for version in kept if version.source == "local"]
         try:
             text = read_text(local)
         except (BadConfig, OSError) as error:
@@ -111,10 +122,11 @@ class Deployment:
             version = Version(text=text, sha256=sha256, source="local", local_sha256=sha256)
             edited = before is None or before.active.local_sha256 != sha256
             order = [version, *kept] if edited else [*kept, version]
+            own.insert(0, version)
         active, config, refusal = _first_good(order, local, base)
         ledger = Ledger(active=active) if before is None else before.model_copy(update={"active": active})
         ledger = ledger.model_copy(update={"trial": None, "answer": answer or ledger.answer})
-        deployment = cls(folder, base, ledger, config, trouble or refusal)
+        deployment = cls(folder, base, ledger, config, trouble or refusal, own)
         try:
             deployment._save()
         except OSError as error:  # it runs, though a push can't be kept
@@ -208,7 +220,17 @@ class Deployment:
             raise refuse("data.directory", "can't be changed by push: it holds what is still owed")
         if config.privacy != self.config.privacy:
             raise refuse("privacy", "can't be changed by push: who may show people is decided at the device")
+        wrong = [Problem(1, path, message) for path, message in misused(config, self._own(), self._base)]
+        if wrong:
+            raise BadConfig(wrong, "push")
         return config
+
+    def _own(self) -> Config:
+        """The file at the device as it was at the start; where that was broken, as it last was good."""
+        for version in self._local:
+            with suppress(BadConfig):
+                return parse(version.text, name="", base=self._base)
+        return self.config
 
     async def _try(
         self,

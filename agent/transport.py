@@ -107,6 +107,12 @@ class Broker(BaseModel):
         return url.hostname or "", url.port or PORTS[url.scheme]
 
     @property
+    def origin(self) -> str:
+        """Scheme, host and port, written in one way."""
+        host, port = self.address
+        return f"{urlsplit(self.url).scheme}://{host}:{port}"
+
+    @property
     def bytes_per_hour(self) -> int | None:
         """The byte budget, if there is one."""
         if self.budget_kb_per_hour is not None:

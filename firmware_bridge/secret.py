@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 
 def beside(path: Path, info: ValidationInfo) -> Path:
@@ -17,13 +17,17 @@ NearPath = Annotated[Path, AfterValidator(beside)]
 """A path that, where it is relative, is relative to the file that names it."""
 
 
+CREDENTIAL = r"^[A-Za-z0-9_-][A-Za-z0-9_.@:-]*$"
+"""A name, never a path."""
+
+
 class Secret(BaseModel):
     """Where a secret is kept: a file, a systemd credential, or an environment variable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: NearPath | None = None
-    credential: str | None = None
+    credential: str | None = Field(default=None, pattern=CREDENTIAL)
     env: str | None = None
 
     @model_validator(mode="before")

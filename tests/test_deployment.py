@@ -142,6 +142,31 @@ def test_what_is_no_push_is_rejected(device: Device, payload: bytes) -> None:
     assert device.applied == []
 
 
+WITH_PASSWORD = LOCAL.replace(
+    '"mqtt://127.0.0.1:1883"', '"mqtt://127.0.0.1:1883", username: u, password: {file: secret}'
+)
+THIEF = WITH_PASSWORD.replace(":1883", ":1884")
+
+
+def test_a_push_sends_a_secret_nowhere_but_where_the_file_at_the_device_does(device: Device) -> None:
+    """Whoever may push could else have any file that the agent can read, sent to a broker of his own."""
+    device.local.write_text(WITH_PASSWORD)
+    device.reboot()
+    for body in (THIEF, WITH_PASSWORD.replace("secret", "/etc/shadow")):
+        answer = device.push(body, 1)
+        assert (answer["state"], answer["errors"][0]["path"]) == ("rejected", "broker.password")
+    assert device.push(WITH_PASSWORD.replace("warning", "critical"), 1)["state"] == "applied"
+    # The file at the device counts, not what was pushed; a broken one as it last was.
+    device.push(LOCAL, 2)
+    device.local.write_text("a: [")
+    device.reboot()
+    assert device.push(THIEF, 3)["state"] == "rejected"
+    assert device.push(WITH_PASSWORD, 3)["state"] == "applied"
+    device.local.write_text(THIEF)
+    device.reboot()
+    assert device.push(THIEF + "# again\n", 4)["state"] == "applied"
+
+
 def test_an_older_revision_is_rejected(device: Device) -> None:
     device.push(BETTER, 5)
     answer = device.push(LOCAL, 4)
