@@ -243,7 +243,7 @@ class Agent:
             log.info("alert", phase=alert.phase, rule=alert.terms.rule, text=alert.text)
             fields = self.locator.fields(alert, now_s)
             if alert.phase == "new":
-                self.album.alerted(alert.alert_id, alert.terms.rule, alert.finding, now_s)
+                self.take_picture(alert, now_s)
             if media := self.album.media(alert.alert_id):
                 fields["media"] = media
             steps = steps_before(alert.finding, now_s)
@@ -256,6 +256,13 @@ class Agent:
                 self.elsewhere.tell(message)
         if told:
             self.inbox.add(self.active(*now()))
+
+    def take_picture(self, alert: Alert, now_s: float) -> None:
+        """Who can't be shown is told all the same."""
+        try:
+            self.album.alerted(alert.alert_id, alert.terms.rule, alert.finding, now_s)
+        except Exception:
+            log.exception("no_picture", rule=alert.terms.rule)
 
     def active(self, at: datetime, now_s: float) -> Message:
         """``alerts/active``: the full list, short enough for one message."""
@@ -294,11 +301,12 @@ class Agent:
         try:
             signed = {SIGNED: heard} if (heard := HEARD.dump()) else {}
             batch = await self.inbox.write({ACTIVE: self.book.dump(), **signed})
-        except BaseException:
+        except BaseException as error:
             self.book.unsaved = True
+            if isinstance(error, OSError):
+                self.progress.wrote()  # nothing hangs: the disk refused it in words
             raise
-        finally:
-            self.progress.wrote()
+        self.progress.wrote()
         for message in batch:
             self.latency.kept(message.id, time.monotonic())
 
@@ -443,6 +451,8 @@ class Agent:
                 log.warning("answer_to_no_active_alert", payload=payload[:200].decode(errors="replace"))
             else:
                 self.tell([alert], now_s)
+                if kept := self.inbox.kept():
+                    await asyncio.wait([kept])  # what was acknowledged is not sent again
         elif topic.startswith("command/"):
             await self.commands.carry_out(topic.removeprefix("command/"), payload, answer_to)
 

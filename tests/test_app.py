@@ -80,3 +80,46 @@ def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.
         assert written == [{"alerts/active": b"[]"}, {"alerts/active": b"[]", "signed": heard.dump()}]
 
     asyncio.run(scene())
+
+
+def test_an_answer_is_acknowledged_to_the_broker_once_it_is_kept() -> None:
+    """Else a power cut forgets it, and the broker does not send it again."""
+
+    async def scene() -> None:
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        told: list[Any] = []
+        commands = SimpleNamespace(acknowledged=lambda *_: "the alert")
+        agent: Any = SimpleNamespace(
+            commands=commands, book=None, tell=lambda alerts, _: told.extend(alerts),
+            inbox=SimpleNamespace(kept=lambda: kept),
+        )  # fmt: skip
+        heard = asyncio.ensure_future(Agent.heard(agent, "alert/ack", b"{}", None))
+        await asyncio.sleep(0)
+        assert (told, heard.done()) == (["the alert"], False)
+        kept.set_result(None)
+        await asyncio.wait_for(heard, 1)
+
+    asyncio.run(scene())
+
+
+def test_an_alert_whose_picture_fails_is_told_all_the_same() -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    agent: Any = SimpleNamespace(album=SimpleNamespace(alerted=fail))
+    alert: Any = SimpleNamespace(alert_id="a", terms=SimpleNamespace(rule="rail"), finding=None)
+    Agent.take_picture(agent, alert, 0.0)
+
+
+@pytest.mark.parametrize(("error", "fed"), [(OSError(28, "full"), 1), (RuntimeError("a bug"), 0)])
+def test_a_write_that_fails_for_no_reason_of_the_disk_is_no_progress(error: Exception, fed: int) -> None:
+    async def write(_: Any) -> list[Any]:
+        raise error
+
+    count: list[int] = []
+    progress = SimpleNamespace(wrote=lambda: count.append(1))
+    book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
+    agent: Any = SimpleNamespace(inbox=SimpleNamespace(write=write), book=book, progress=progress)
+    with pytest.raises(type(error)):
+        asyncio.run(Agent.write_inbox(agent))
+    assert (len(count), book.unsaved) == (fed, True)
