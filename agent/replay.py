@@ -1,6 +1,6 @@
 """``ringpost replay``: what was observed, through today's rules again.
 
-It is the agent's own `Judges` with a recording's time of day: the same alerts, at any speed.
+It is the agent's own `Locator` and `Judges` with a recording's time of day: the same alerts, at any speed.
 """
 
 import json
@@ -16,6 +16,7 @@ import click
 from agent.alert import Alert
 from agent.config import Config, read
 from agent.judges import Judges
+from agent.locator import Locator
 from agent.observations import Observation, Sighting
 from agent.recording import Recording
 from agent.topics import encode
@@ -26,17 +27,20 @@ from agent.yamlfile import BadConfig
 BAD_CONFIG = 78
 
 
-def replay(config: Config, observations: Iterable[Observation]) -> Iterator[Alert]:
-    """The alerts that the rules of ``config`` make of what was observed. Pure."""
+def replay(config: Config, observations: Iterable[Observation]) -> Iterator[tuple[Alert, dict[str, Any]]]:
+    """The alerts that the rules of ``config`` make of what was observed, and what is told of each. Pure."""
     numbers = count(1)
-    judges = Judges(lambda: f"replay-{next(numbers)}")
+    locator = Locator(config)
+    judges = Judges(lambda: f"replay-{next(numbers)}", placed=locator.placed, here=locator.here)
     begun = False
     for observation in observations:
         at, now_s = observation.at, observation.mono_s
         if not begun:
             judges.apply(config.rules, at, now_s)
             begun = True
-        yield from judges.hear(in_zones_of(config, observation), at, now_s)
+        judged = locator.judged(in_zones_of(config, observation))
+        for alert in judges.hear(judged, at, now_s):
+            yield alert, locator.fields(alert, now_s)
 
 
 def in_zones_of(config: Config, observation: Observation) -> Observation:
@@ -87,8 +91,8 @@ def _config_of(recording: Recording, given: Path | None) -> Path:
 
 def _told(config: Config, recording: Recording) -> Iterator[dict[str, Any]]:
     """What would be told, as `--json` prints it."""
-    for alert in replay(config, recording.observations()):
-        yield json.loads(encode({"at": alert.at, "alert": alert.fields()}))
+    for alert, fields in replay(config, recording.observations()):
+        yield json.loads(encode({"at": alert.at, "alert": fields}))
 
 
 def _reference(path: Path, recording: Recording) -> list[dict[str, Any]]:

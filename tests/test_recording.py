@@ -114,7 +114,7 @@ def test_a_replay_gives_the_alerts_that_there_were(config: Path, tmp_path: Path)
     recording = Recording(write(tmp_path / "r.jsonl", a_day(), config))
     again = [
         (alert.phase, alert.terms.rule, alert.at, alert.finding.text, alert.finding.since)
-        for alert in replay(its, recording.observations())
+        for alert, _ in replay(its, recording.observations())
     ]
     assert again == judged(its, a_day())
     assert [(one[0], one[1]) for one in again if one[0] != "update"] == [
@@ -129,7 +129,9 @@ def test_what_read_prints_is_a_recording_too_and_time_passes_in_it(config: Path,
     path.write_text(
         "".join(json.dumps({k: v for k, v in one.items() if k != "mono_s"}) + "\n" for one in lines)
     )
-    told = [(alert.phase, alert.terms.rule) for alert in replay(read(config), Recording(path).observations())]
+    told = [
+        (alert.phase, alert.terms.rule) for alert, _ in replay(read(config), Recording(path).observations())
+    ]
     assert [one for one in told if one[0] != "update"] == [
         ("new", "rail"), ("new", "quiet"), ("end", "rail"), ("end", "quiet"),
     ]  # fmt: skip
@@ -154,6 +156,41 @@ def test_replay_prints_alerts(config: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in run("replay", recording, "--json").stdout.splitlines()]
     assert lines[0]["alert"]["phase"] == "new"
     assert lines[0]["alert"]["box"] == [0.25, 0.2, 0.35, 0.8]
+
+
+PLACES = """\
+schema_version: 1
+device: boat-03
+kind: patrol_boat
+place: {ring: inner_city, domain: water, site: reach, post: boat}
+broker: {url: "mqtt://127.0.0.1:1883"}
+sources:
+  gnss: {kind: nmea, port: /dev/a}
+  board: {kind: sensor_board, port: /dev/b}
+  cam1: {kind: camera, url: a.mp4, purpose: a test, zones: {rail: [[0, 0], [1, 0], [1, 1], [0, 1]]}, mount: {fov_deg: 60, height_m: 5, pitch_deg: -20, heading_deg: 0}}
+rules:
+  rail: {kind: zone_enter, camera: cam1, zone: rail, frames: 1}
+  panic: {kind: switch, source: board, name: panic_button}
+  fence: {kind: geofence, source: gnss, circle: {lat: 32.0, lon: 118.0, radius_m: 100}, hold: 3s}
+"""
+
+
+def test_a_replay_says_where_it_was_as_the_agent_did(tmp_path: Path) -> None:
+    """By the camera's mount, by the device's own position, and by no fix that the agent did not believe."""
+    (tmp_path / "boat.yaml").write_text(PLACES)
+    said = [at(0, "cam1", CameraState(frames=1, skipped=0, width=1280, height=720))]
+    for second in range(1, 11):
+        north = 0.0 if second < 6 else 0.5 * (second - 5)
+        fix = Fix(mode="3d", lat=32.0 + north, lon=118.0, error_m=2.0)
+        said += [at(second, "gnss", fix), at(second, "clock", Tick()), seen(second)]
+    said.append(at(11, "board", Switch(name="panic_button", on=True)))
+    recording = write(tmp_path / "r.jsonl", said, tmp_path / "boat.yaml")
+    told = [json.loads(line)["alert"] for line in run("replay", recording, "--json").stdout.splitlines()]
+    points = {one["rule"]: one["point"] for one in told if one["phase"] == "new"}
+    assert set(points) == {"rail", "panic"}
+    assert points["rail"]["how"] == "ground_ray"
+    assert points["rail"]["lat"] == pytest.approx(32.0, abs=1e-3)
+    assert points["panic"] == {"lat": 32.0, "lon": 118.0, "error_m": 2.0, "how": "gnss"}
 
 
 def test_zones_are_those_of_today(config: Path, tmp_path: Path) -> None:

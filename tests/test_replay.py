@@ -31,7 +31,7 @@ def observations(folder: Path) -> Iterator[Observation]:
 def told(folder: Path, what: Iterator[Observation] | None = None) -> list[str]:
     """What is printed of a case, but for updates."""
     alerts = replay(read(folder / "config.yaml"), observations(folder) if what is None else what)
-    messages = (json.loads(encode({"at": alert.at, "alert": alert.fields()})) for alert in alerts)
+    messages = (json.loads(encode({"at": alert.at, "alert": fields})) for alert, fields in alerts)
     return [line(message) for message in messages if message["alert"]["phase"] != "update"]
 
 
@@ -52,7 +52,7 @@ def test_a_case_says_what_it_is_about(folder: Path) -> None:
 def test_no_alert_is_told_twice(folder: Path) -> None:
     """Of each rule, at most one is active at a time for each key, and each that ended began."""
     active: Counter[str] = Counter()
-    for alert in replay(read(folder / "config.yaml"), observations(folder)):
+    for alert, _ in replay(read(folder / "config.yaml"), observations(folder)):
         active[alert.alert_id] += {"new": 1, "update": 0, "end": -1}[alert.phase]
         assert active[alert.alert_id] in (0, 1)
         assert alert.phase == "new" or alert.alert_id in active
