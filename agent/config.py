@@ -12,7 +12,6 @@ from pydantic_core import ErrorDetails
 
 from agent.durations import Duration
 from agent.parts import RulePart, Surroundings
-from agent.paths import NearPath
 from agent.receiver import Positioning
 from agent.rules import Rule
 from agent.rules.blind import Blind
@@ -23,7 +22,7 @@ from agent.vision.evidence import Evidence
 from agent.vision.rescue import Privacy
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge import Line
-from firmware_bridge.secret import CREDENTIAL
+from firmware_bridge.secret import CREDENTIAL, NearPath
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]

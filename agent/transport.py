@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from agent.budget import METERED_BYTES_PER_HOUR
 from agent.clock import NEVER_BEFORE
 from agent.durations import Duration
-from agent.paths import NearPath, Secret
 from agent.tls import alert, explain, tls_context, validity
+from firmware_bridge.secret import NearPath, Secret
 
 CONNECT_WITHIN_S = 10.0
 USER_TIMEOUT_S = 20.0

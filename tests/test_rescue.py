@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent.paths import Secret
 from agent.topics import encode, stamp
 from agent.vision import rescue as module
 from agent.vision.rescue import Grant, Rescue
+from firmware_bridge.secret import Secret
 
 AT = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 KEY = "k" * 40

@@ -12,9 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from agent.clock import NEVER_BEFORE, certainly_past
-from agent.paths import Secret
 from agent.transport import USER_TIMEOUT_S, Broker, Connection, answers
 from agent.window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
+from firmware_bridge.secret import Secret
 from tests.scripted_broker import (
     CUT,
     MAXIMUM_PACKET_SIZE,

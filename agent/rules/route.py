@@ -10,9 +10,9 @@ from pydantic import Field, PrivateAttr
 
 from agent.geodesy import Metres, Plane, from_path
 from agent.parts import Surroundings
-from agent.paths import NearPath
 from agent.rules.positions import LEAVES_AT, PositionRule, Ruler
 from agent.yamlfile import BadConfig, line_of, load_yaml
+from firmware_bridge.secret import NearPath
 
 MAX_BYTES = 1024 * 1024
 PARTS = {

@@ -16,7 +16,6 @@ import models
 from agent.durations import Duration
 from agent.observations import SeenObject, Sighting
 from agent.parts import Emit
-from agent.paths import Secret
 from agent.vision.capture import Drain, is_file
 from agent.vision.coverage import Coverage, Watchfulness
 from agent.vision.detector import Watching
@@ -30,6 +29,7 @@ from agent.vision.pulse import Pulse
 from agent.vision.siting import Mount, Surveyed
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.zones import Zone, zones_of
+from firmware_bridge.secret import Secret
 from models.detection import Frame
 
 LOAD_S = 600.0

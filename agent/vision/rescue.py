@@ -13,8 +13,8 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agent.commands import Command
-from agent.paths import Secret
 from agent.topics import encode, stamp
+from firmware_bridge.secret import Secret
 
 MOST = timedelta(minutes=60)
 LEAST_KEY = 32

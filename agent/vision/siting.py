@@ -7,9 +7,9 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.durations import Duration
-from agent.paths import NearPath
 from agent.vision.ground import Ground, Mark
 from agent.vision.survey import POOR_PX, read_marks
+from firmware_bridge.secret import NearPath
 
 Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=16, le=20_000)]
