@@ -18,7 +18,7 @@ from agent.budget import Budget
 from agent.clock import kernel_clock
 from agent.latency import Latency
 from agent.outbox import Outbox
-from agent.store import Row
+from agent.store import Key, Row
 from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Speaker, restamp, wire
 from agent.transport import Broker, Connection
 from agent.window import ALERT_SLOTS, Window
@@ -82,7 +82,9 @@ class Courier:
         self._usual_bytes = 1024.0
         self._full = False
         self._alone: deque[Row] = deque()
-        self._unreceipted: dict[tuple[str, Lane, int], float] = {}
+        self._unreceipted: dict[Key, float] = {}
+        self._receipted: set[Key] = set()
+        """Under way, and the centre has them already: a receipt may overtake the acknowledgement."""
         self._waits: dict[Lane, float] = {}
         self.held: dict[Lane, str] = {}
         """Why a lane waits, in words for ``health``."""
@@ -263,7 +265,8 @@ class Courier:
             self._latency.acknowledged(row.id, sent_s, now_s)
             self.held.pop(row.lane, None)
             if row.lane in NEED_RECEIPT and self._broker.delivery == "receipt":
-                self._unreceipted[row.key] = now_s
+                if row.key not in self._receipted:
+                    self._unreceipted[row.key] = now_s
             else:
                 self._outbox.settle([row])
         else:
@@ -314,10 +317,13 @@ class Courier:
             log.warning("receipt_malformed", size=len(payload))
             return
         await self._outbox.receive(receipt.epoch, receipt.lane, receipt.received)
-        for epoch, lane, seq in list(self._unreceipted):
+        under_way = {row.key for row, _, _ in self._flying.values()}
+        self._receipted &= under_way
+        for epoch, lane, seq in {*self._unreceipted, *under_way}:
             here = (epoch, lane) == (receipt.epoch, receipt.lane)
             if here and any(first <= seq <= last for first, last in receipt.received):
-                del self._unreceipted[epoch, lane, seq]
+                self._receipted.add((epoch, lane, seq))
+                self._unreceipted.pop((epoch, lane, seq), None)
 
     def _centre_spoke(self, payload: bytes, *, retained: bool) -> None:
         """The centre is back: what it has not given a receipt for goes out again, now.

@@ -64,10 +64,12 @@ class Outbox:
 
     def close(self) -> None:
         """Writes what waits, ends the thread, and closes the files; blocking."""
-        self._thread.submit(self._shelves.put, *self._take()).result()
-        self._thread.shutdown(wait=True)
-        self._shelves.close()
-        os.close(self._lock)
+        try:
+            self._thread.submit(self._shelves.put, *self._take()).result()
+        finally:
+            self._thread.shutdown(wait=True)
+            self._shelves.close()
+            os.close(self._lock)
 
     @property
     def folder(self) -> Path:

@@ -6,6 +6,8 @@ oldest segment goes. On a full disk the oldest goes whole: unlinking needs no ro
 After a lost power a new epoch begins, because the numbers of the last moments are lost with them.
 """
 
+import errno
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.store import DamagedError, Key, Row, Store
+from agent.store import DamagedError, FullError, Key, Row, Store
 from agent.topics import Lane, Message
 
 log = structlog.get_logger()
@@ -136,12 +138,17 @@ class Segments:
         while True:
             try:
                 return work()
-            except DamagedError:
-                raise
-            except OSError:
-                if len(self._stores) == 1:
+            except OSError as error:
+                if len(self._stores) == 1 or not self._is_full(error):
                     raise
                 self._drop_oldest("the disk is full")
+
+    def _is_full(self, error: OSError) -> bool:
+        """SQLite has other words for it too, where it could not grow its log."""
+        no_room = isinstance(error, FullError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return no_room or (
+            not isinstance(error, DamagedError) and shutil.disk_usage(self._folder).free < LEAST_BYTES
+        )
 
     def _roll(self) -> None:
         self._stores[-1].settle_log()
@@ -184,13 +191,16 @@ class Segments:
             why = f"over the budget for {self._lane}: one of {thinned} rows is left"
             first, last = spans[0][0], spans[-1][1]
             self._tell([Loss(lane=self._lane, epoch=one.epoch, first=first, last=last, count=count, why=why)])
+        at = self._stores.index(one)
         one.close()
-        for ending in ("-wal", "-shm"):
-            path.with_name(path.name + ending).unlink(missing_ok=True)
-        beside.replace(path)
-        other.unlink()
+        try:
+            for ending in ("-wal", "-shm"):
+                path.with_name(path.name + ending).unlink(missing_ok=True)
+            beside.replace(path)
+        finally:  # whichever of the two stands there now
+            self._stores[at] = self._open(path)
         self._stores.remove(other)
-        self._stores[self._stores.index(one)] = self._open(path)
+        other.unlink()
 
     def _drop_oldest(self, why: str) -> None:
         store = self._stores[0]

@@ -151,7 +151,7 @@ class Store:
                 if damaged is not None:
                     _take_over(db, damaged)
                 store = cls(db, path, sure=sure, grown_bytes=grown_bytes)
-            except sqlite3.Error:
+            except (sqlite3.Error, OSError):
                 db.close()
                 raise
         if damaged is not None:
@@ -307,16 +307,17 @@ class Store:
         if self.closed or not rows:
             return 0
         count = dict(self._count)
-        try:
-            if self._sure:
-                self._db.execute("PRAGMA synchronous=NORMAL")
-            with self._transaction():
-                for lane in {row[0] for row in rows}:
-                    here = [row for row in rows if row[0] == lane]
-                    count[lane] = count.get(lane, 0) - self._db.executemany(statement, here).rowcount
-        finally:
-            if self._sure:
-                self._db.execute("PRAGMA synchronous=FULL")
+        with _as_os_error(self.path):
+            try:
+                if self._sure:
+                    self._db.execute("PRAGMA synchronous=NORMAL")
+                with self._transaction():
+                    for lane in {row[0] for row in rows}:
+                        here = [row for row in rows if row[0] == lane]
+                        count[lane] = count.get(lane, 0) - self._db.executemany(statement, here).rowcount
+            finally:
+                if self._sure:
+                    self._db.execute("PRAGMA synchronous=FULL")
         gone = sum(self._count.values()) - sum(count.values())
         self._count = count
         return gone
@@ -399,12 +400,18 @@ class DamagedError(OSError):
     """The file holds what SQLite can't read: open it anew, so that it is set aside."""
 
 
+class FullError(OSError):
+    """The disk has no room, for this file or at all."""
+
+
 @contextmanager
 def _as_os_error(path: Path | None) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        kind = DamagedError if type(error) is sqlite3.DatabaseError else OSError
+        kind: type[OSError] = DamagedError if type(error) is sqlite3.DatabaseError else OSError
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            kind = FullError
         raise kind(f"{path.name if path else 'memory'}: {error}") from error
 
 

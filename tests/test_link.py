@@ -366,6 +366,24 @@ def test_an_alert_goes_again_until_its_receipt(tmp_path: Path) -> None:
     play(scene)
 
 
+def test_a_receipt_that_overtakes_the_acknowledgement_counts(tmp_path: Path) -> None:
+    """Else the whole lane went again once its time was over."""
+
+    async def scene() -> None:
+        one = message()
+        async with ScriptedBroker(delay_s=0.2) as broker, run(tmp_path, broker, owed=[one]) as link:
+            await until(lambda: ids(broker.published))
+            courier: Any = link.link._courier
+            assert len([row for row, *_ in courier._flying.values() if row.id == one.id]) == 1
+            epoch = json.loads(broker.payloads("/alert")[0])["epoch"]
+            broker.send(f"{UP}/receipt", encode({"epoch": epoch, "received": [[1, 1]]}))
+            await until(lambda: not_owed(link, "alert"))
+            await until(lambda: courier._flying == {})
+            assert courier._unreceipted == {}
+
+    play(scene)
+
+
 def test_a_centre_that_comes_back_gets_what_it_gave_no_receipt_for(tmp_path: Path) -> None:
     async def scene() -> None:
         one = message()

@@ -486,6 +486,73 @@ def test_on_a_full_disk_older_telemetry_makes_room_for_newer() -> None:
         shelves.close()
 
 
+def segmented(folder: Path) -> Shelves:
+    """With telemetry in three segments or more."""
+    shelves = Shelves(folder, 32_000_000)
+    while len(shelves._segments["telemetry"]._stores) < 3:
+        shelves.put([message("telemetry", body=b"x" * 4000) for _ in range(50)], {}, [])
+    return shelves
+
+
+@pytest.mark.parametrize(
+    ("error", "goes"),
+    [
+        (OSError("telemetry.db: disk I/O error"), False),
+        (OSError(30, "Read-only file system"), False),
+        (store_module.FullError("telemetry.db: database or disk is full"), True),
+        (OSError(28, "No space left on device"), True),
+    ],
+)
+def test_only_for_want_of_room_older_telemetry_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, goes: bool
+) -> None:
+    """Not because a card is pulled out or fails: the history is on it, and may be read tomorrow."""
+    shelves = segmented(tmp_path)
+    segments = shelves._segments["telemetry"]
+    before = segments.count("telemetry")
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(segments._stores[-1], "put", refuse)
+        put(shelves, message("telemetry"))
+    assert (segments.count("telemetry") < before) is goes
+    assert [gap["why"] for gap in gaps(shelves)][:1] == (["the disk is full"] if goes else [])
+    assert str(error) in shelves.troubles["telemetry"]
+    shelves.close()
+
+
+def test_a_segment_that_can_not_be_replaced_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelves = segmented(tmp_path)
+    segments = shelves._segments["telemetry"]
+    given = ids(shelves.due(10_000, ["telemetry"]))
+
+    def refuse(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "replace", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            segments._thin(*segments._stores[:2])
+    shelves.rewind(["telemetry"])
+    assert ids(shelves.due(10_000, ["telemetry"])) == given
+    put(shelves, late := message("telemetry"))
+    assert ids(shelves.due(10, ["telemetry"])) == [late.id]
+    shelves.close()
+
+
+def test_whatever_fails_in_a_store_is_an_os_error(tmp_path: Path) -> None:
+    store = store_module.Store.open(tmp_path / "a.db", sure=True)
+    store.put([message()])
+    rows = [(row.lane, row.seq) for row in store.due("alert", 0, 1)]
+    store._db.close()
+    with pytest.raises(OSError, match="closed database"):
+        store.delete(rows)
+
+
 # Damaged files.
 
 
