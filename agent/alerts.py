@@ -163,9 +163,11 @@ class AlertBook:
             yield self._end(where, at, reason)
         elif not entry.alert.over:
             alert = replace(entry.alert, phase="update", at=at, over=True, reason=reason)
+            known = entry.told is not None and entry.told.over
             told = Told.of(alert, entry.told.place if entry.told else None)
             self._active[where] = replace(entry, alert=alert, over_s=None, doubt=None, told=told)
-            yield alert
+            if not known:  # a contact that bounces: that it was so again in between was not told either
+                yield alert
 
     def tick(self, at: datetime, now_s: float) -> Iterator[Alert]:
         """Ends what has been over for its cool-down, and what nobody found again in time; raises again what

@@ -41,6 +41,10 @@ class Told:
         at_once = finding.count, finding.zone, alert.severity, alert.over
         return cls(at_once, words, finding.point or here)
 
+    @property
+    def over(self) -> bool:
+        return self.at_once[-1]
+
     def waits(self, before: Self | None, wait_s: float) -> tuple[float, float]:
         """After how many seconds this may follow ``before``, and how long the same then waits."""
         if before is None or self.at_once != before.at_once:

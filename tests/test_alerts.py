@@ -110,6 +110,18 @@ def test_what_changes_all_the_time_is_told_no_oftener_than_before(book: AlertBoo
     assert updated(book, on_the_way, 60) == [0, 10, 20, 30, 40, 50]
 
 
+def test_a_contact_that_bounces_tells_its_over_once(book: AlertBook) -> None:
+    """It waits for its answer; each time it was on for less than what is told."""
+    its, heard = asking(), []
+    for tenth in range(0, 20, 2):
+        heard += list(book.take(its, finding(), at(tenth / 10), tenth / 10))
+        heard += list(book.take(its, Over("rail-e"), at(tenth / 10 + 0.1), tenth / 10 + 0.1))
+    assert [(alert.phase, alert.over) for alert in heard[:2]] == [("new", False), ("update", True)]
+    assert len(heard) <= 4
+    (active,) = book.active()
+    assert active.over
+
+
 def test_its_end_says_how_it_was_at_last_and_not_when_it_was_told(book: AlertBook) -> None:
     play(book, [(n, silent(n)) for n in range(1000)], terms())
     (active,) = book.active()
