@@ -57,6 +57,10 @@ class Shelves:
         """Settled, but the disk would not have it: not handed out, and tried again."""
 
     def close(self) -> None:
+        """What only memory holds is offered to the disk once more."""
+        if self.troubles.keys() & set(SHELVES):
+            self._try_again_s = 0.0
+            self._try_again()
         for store in (self._alerts, *self._spare.values(), self._latest):
             store.close()
         for segments in self._segments.values():

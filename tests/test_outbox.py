@@ -357,6 +357,25 @@ def test_what_only_memory_holds_is_written_when_the_disk_returns_whatever_comes_
     copy.close()
 
 
+@pytest.mark.parametrize("at_start", [True, False])
+def test_what_only_memory_holds_is_offered_to_the_disk_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool
+) -> None:
+    with monkeypatch.context() as broken:
+        if at_start:
+            read_only(broken)
+        shelves = Shelves(tmp_path, 32_000_000)
+        if not at_start:
+            fail(broken, shelves._alerts, "put")
+            fail(broken, shelves._segments["telemetry"], "put")
+        put(shelves, alert := message(), telemetry := message("telemetry"), rescue=b"1")
+    shelves.close()
+    again = Shelves(tmp_path, 32_000_000)
+    assert ids(again.due(10, LANES)) == [alert.id, telemetry.id]
+    assert again.read("remember/rescue") == b"1"
+    again.close()
+
+
 def test_where_only_pictures_find_no_room_an_alert_still_goes_home(
     shelves: Shelves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
