@@ -11,9 +11,9 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from agent.deployment import write_durably
 from agent.desk import UNREACHABLE, USAGE, at_broker
 from agent.durations import parse_duration
+from agent.files import write_durably
 from agent.topics import encode, new_id, stamp
 from agent.transport import Connection
 from agent.untrusted import readable, shown

@@ -6,7 +6,6 @@ what is on trial, and the last answer. A trial that did not end before a restart
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.config import Config, digest, parse
 from agent.entrusted import misused
+from agent.files import write_durably
 from agent.yamlfile import BadConfig, Problem, read_text
 
 log = structlog.get_logger()
@@ -335,24 +335,3 @@ def _load(path: Path) -> Ledger | None:
             path.replace(aside)
         log.warning("config_ledger_damaged", set_aside=aside.name)
         return None
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Writes a file that holds the old bytes or the new ones whenever power goes. OSError if it can't."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        with suppress(OSError):
-            beside.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 import models
-from agent.deployment import write_durably
+from agent.files import words, write_durably
 from agent.seen import draw, read_truth, results, say
 from agent.vision.privacy import LEAST_SCORE, knows_people
 from models.detection import Detect, Detection, Frame
@@ -83,7 +83,7 @@ def detect_command(
         detect = tiled(loaded, tiles, overlap)
         todo = list(_listed(inputs, truth))
     except (OSError, ValueError) as error:
-        click.echo(f"detect: {error}", err=True)
+        click.echo(f"detect: {words(error)}", err=True)
         return 1
     found: list[dict[str, Any]] = []
     drawn: dict[Path, Path] = {}
@@ -100,8 +100,8 @@ def detect_command(
         try:
             if annotate:
                 draw(shown.frame, seen, everything, annotate / _beside(shown, drawn))
-        except OSError as error:
-            click.echo(f"detect: {error}", err=True)
+        except (OSError, ValueError) as error:
+            click.echo(f"detect: {words(error)}", err=True)
             return 1
         if not coco:
             say(shown.name, seen, as_json)

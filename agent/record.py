@@ -1,6 +1,7 @@
 """``ringpost record``: what the sources say, to a file, for `replay`. No pictures, no rules, no broker."""
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -10,14 +11,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import click
 
 from agent.config import Config, read
 from agent.durations import parse_duration
+from agent.files import words
 from agent.observations import SelfReport, Tick, Value, observed
 from agent.recording import TICK_S, Header, line_of
-from agent.replay import words
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.yamlfile import BadConfig
 
@@ -34,15 +36,14 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
     try:
         its = read(config)
         path = to or Path(f"{its.device}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
-        with open(path, "xb", opener=_private) as file:
-            header = Header(device=its.device, config=config.resolve(), at=datetime.now(UTC))
-            file.write(header.model_dump_json().encode() + b"\n")
-            tally = asyncio.run(record(its, file.write, limit_s))
+        header = Header(device=its.device, config=config.resolve(), at=datetime.now(UTC))
+        with Lines(path, header.model_dump_json().encode()) as lines:
+            tally = asyncio.run(record(its, lines.write, limit_s))
     except BadConfig as error:
         click.echo(str(error), err=True)
         return BAD_CONFIG
-    except FileExistsError:
-        click.echo(f"record: {path} is already there; name another with --to", err=True)
+    except FileExistsError as error:
+        click.echo(f"record: {error.filename} is already there; name another with --to", err=True)
         return 1
     except (OSError, ValueError) as error:
         click.echo(f"record: {words(error)}", err=True)
@@ -55,13 +56,62 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
     return 1 if silent else 0
 
 
+class Lines:
+    """A file of whole lines that has its name only once all are in it. OSError where the disk takes no more:
+    then it keeps those before, if there are any but the ``header``."""
+
+    def __init__(self, path: Path, header: bytes) -> None:
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "File exists", str(path))
+        self._path, self._beside, self._header = path, path.with_name(path.name + ".new"), header
+        self._file = open(self._beside, "xb", buffering=0, opener=_private)  # noqa: SIM115  closed on exit
+        self._end = self._count = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self.write(self._header)
+        except OSError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self._count > 1:
+            self._beside.rename(self._path)
+        else:
+            self._beside.unlink()
+
+    def write(self, line: bytes) -> None:
+        """Adds ``line``, whole or not at all."""
+        try:
+            rest = line + b"\n"
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            self._file.truncate(self._end)
+            kept = f"; the {self._count - 1} before are kept" if self._count > 1 else ""
+            raise OSError(error.errno, f"{error.strerror}{kept}", str(self._path)) from error
+        self._end, self._count = self._file.tell(), self._count + 1
+
+
 async def record(config: Config, write: Callable[[bytes], object], limit_s: float | None) -> Counter[str]:
-    """Writes each observation as a line until it is interrupted; how many came of each source."""
+    """Writes each observation as a line until it is interrupted; how many came of each source. OSError where
+    one can't be written."""
     tally: Counter[str] = Counter()
+    failed: list[OSError] = []
+    done = asyncio.Event()
 
     def emitter(name: str) -> Callable[[Value], None]:
         def emit(value: Value) -> None:
-            write(line_of(observed(name, value, datetime.now(UTC), time.monotonic())) + b"\n")
+            if failed:
+                return
+            try:
+                write(line_of(observed(name, value, datetime.now(UTC), time.monotonic())))
+            except OSError as error:  # it is not the source that failed
+                failed.append(error)
+                done.set()
+                return
             tally[name] += not isinstance(value, SelfReport)
 
         return emit
@@ -73,7 +123,6 @@ async def record(config: Config, write: Callable[[bytes], object], limit_s: floa
             await asyncio.sleep(TICK_S)
 
     loop = asyncio.get_running_loop()
-    done = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, done.set)
     tasks = [asyncio.ensure_future(let_time_pass())]
@@ -86,6 +135,8 @@ async def record(config: Config, write: Callable[[bytes], object], limit_s: floa
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    if failed:
+        raise failed[0]
     del tally["clock"]
     return tally
 

@@ -15,6 +15,7 @@ import click
 
 from agent.alert import Alert
 from agent.config import Config, read
+from agent.files import words
 from agent.judges import Judges
 from agent.locator import Locator
 from agent.observations import Observation, Sighting
@@ -153,10 +154,3 @@ def _keyed(messages: Iterable[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
 
 def _new(messages: Iterable[dict[str, Any]]) -> Iterator[str]:
     return (message["alert"]["rule"] for message in messages if message["alert"]["phase"] == "new")
-
-
-def words(error: OSError | ValueError) -> str:
-    """What is wrong, in one line."""
-    return (
-        f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-    )

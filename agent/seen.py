@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from agent.files import write_picture
 from agent.vision.privacy import cover, people_in
 from models.detection import Detection, Frame
 
@@ -83,6 +84,4 @@ def draw(frame: Frame, seen: list[Detection], everything: Sequence[Detection], p
             (0, 200, 255),
             1,
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), drawn):
-        raise OSError(f"{path}: could not be written")
+    write_picture(path, drawn)

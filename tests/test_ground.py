@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from agent.__main__ import cli
 from agent.geodesy import EARTH_M
 from agent.vision.ground import Ground, Mark
+from tests.full_disk import room_for
 
 LAT, LON = 32.1162, 118.7404
 
@@ -131,6 +132,17 @@ def test_the_drawn_picture_shows_points_grid_and_nobody(tmp_path: Path) -> None:
     assert (abs(drawn.astype(int) - (255, 160, 60)).max(axis=2) < 20).sum() > 5000
     man = drawn[600:1000, 860:1060]
     assert (abs(man.astype(int) - 60).max(axis=2) < 3).mean() > 0.6
+    for full in (
+        [*arguments, str(tmp_path / "full.png")],
+        ["detect", str(tmp_path / "p.png"), "--annotate", str(tmp_path / "full")],
+    ):
+        with room_for(2000):
+            done = CliRunner().invoke(cli, full)
+        assert done.exit_code == 1
+        assert done.stderr.splitlines()[-1].endswith(": File too large")
+        assert "Errno" not in done.stderr
+    assert list(tmp_path.glob("full*")) in ([], [tmp_path / "full"])
+    assert list(tmp_path.glob("full/*")) == []
     done = CliRunner().invoke(cli, [*arguments, str(tmp_path / "drawn.txt")])
     assert (done.exit_code, done.output) == (
         1,

@@ -21,6 +21,7 @@ from agent.record import record
 from agent.recording import LONGEST_GAP_S, Header, Recording, line_of
 from agent.replay import replay
 from firmware_bridge.readings import Fix, LineState, Reading, Switch
+from tests.full_disk import room_for
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 CONFIG = """\
@@ -250,6 +251,13 @@ def test_which_configuration_must_be_known(config: Path, tmp_path: Path) -> None
     gone = write(tmp_path / "g.jsonl", a_day(), tmp_path / "gone.yaml")
     assert "gone.yaml, by which it was made, is not here" in run("replay", gone).stderr
     assert run("replay", tmp_path / "none.jsonl").exit_code == 1
+    gone_config = run("replay", headless, "--config", tmp_path / "none.yaml")
+    assert (gone_config.exit_code, gone_config.stderr) == (
+        78,
+        f"{tmp_path / 'none.yaml'}: No such file or directory\n",
+    )
+    compared = run("replay", headless, "--config", config, "--compare", tmp_path / "none.yaml")
+    assert compared.exit_code == 78
     config.write_text(CONFIG.replace("zone_dwell", "zone_dwel"))
     assert run("replay", headless, "--config", config).exit_code == 78
 
@@ -299,4 +307,20 @@ def test_record_overwrites_nothing_and_says_what_was_silent(tmp_path: Path) -> N
     again = run("record", config, "--for", "100ms", "--to", tmp_path / "r.jsonl")
     assert "is already there; name another with --to" in again.stderr
     assert run("record", config, "--for", "soon").exit_code == 2
-    assert run("record", tmp_path / "none.yaml").exit_code == 1
+    assert run("record", tmp_path / "none.yaml").exit_code == 78
+    assert list(tmp_path.glob("*.new")) == []
+
+
+def test_a_full_disk_ends_a_recording_and_keeps_its_whole_lines(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    with room_for(5):
+        said = run("record", config, "--for", "5s", "--to", path)
+    assert (said.exit_code, said.stderr) == (1, f"record: {path}: File too large\n")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["its.yaml"]
+    with room_for(400):
+        said = run("record", config, "--for", "5s", "--to", path)
+    kept = len(list(Recording(path).observations()))
+    assert kept >= 1
+    assert said.exit_code == 1
+    assert said.stderr.endswith(f"record: {path}: File too large; the {kept} before are kept\n")
+    assert path.read_bytes().endswith(b"}\n")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from agent.files import words, write_picture
 from agent.geodesy import metres_per_degree
 from agent.vision.ground import Ground, Mark
 from models.detection import Frame
@@ -60,7 +61,7 @@ def survey_command(picture: Path, points: Path, annotate: Path | None, as_json: 
         if annotate is not None:
             _draw(np.asarray(frame, np.uint8), ground, marks, annotate)
     except (OSError, ValueError) as error:
-        click.echo(f"ground: {error}", err=True)
+        click.echo(f"ground: {words(error)}", err=True)
         return 1
     _say(ground, marks, as_json)
     if len(marks) == 4:
@@ -127,16 +128,7 @@ def _draw(frame: Frame, ground: Ground, marks: Sequence[Mark], path: Path) -> No
         drawn.shape[0],
         LINE,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    good, data = (
-        cv2.imencode(path.suffix or ".jpg", drawn) if path.suffix.lower() in _SUFFIXES else (False, None)
-    )
-    if not good or data is None:
-        raise ValueError(f"{path}: write to a .jpg or .png file")
-    path.write_bytes(data.tobytes())
-
-
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+    write_picture(path, drawn)
 
 
 def _grid(ground: Ground, marks: Sequence[Mark]) -> tuple[int, list[list[tuple[float, float]]]]:

@@ -1,0 +1,49 @@
+"""Files that are whole or not there, and what to say of one that can't be had."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from models.detection import Frame
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png"})
+
+
+def words(error: OSError | ValueError) -> str:
+    """What is wrong, in one line."""
+    return (
+        f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    )
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Writes a file that holds the old bytes or the new ones whenever power goes. OSError if it can't."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_picture(path: Path, picture: Frame) -> None:
+    """Writes a .jpg or .png. OSError where it can't be written, ValueError where its name ends otherwise."""
+    import cv2
+
+    if path.suffix.lower() not in PICTURES:
+        raise ValueError(f"{path}: write to a .jpg or .png file")
+    good, data = cv2.imencode(path.suffix, picture)
+    if not good:
+        raise ValueError(f"{path}: no picture that can be written")
+    write_durably(path, data.tobytes())
