@@ -35,9 +35,6 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
         except BadConfig as error:
             problems, code = error.problems, BAD_CONFIG
             lines = error.lines()
-        except OSError as error:
-            problems, code = [Problem(0, "", error.strerror or str(error))], BAD_CONFIG
-            lines = [f"{file}: {problems[0].message}"]
         else:
             lines = []
             notes = [*config.notes(), *entrusted.notes(config)]

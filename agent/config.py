@@ -250,8 +250,12 @@ def digest(text: str) -> str:
 
 
 def read(path: Path) -> Config:
-    """The configuration in a file. OSError where it can't be read, BadConfig where it can't be."""
-    return parse(read_text(path), name=str(path), base=path.resolve().parent)
+    """The configuration in a file. BadConfig where it can't be read, or can't be."""
+    try:
+        text = read_text(path)
+    except OSError as error:
+        raise BadConfig([Problem(0, "", error.strerror or str(error))], str(path)) from error
+    return parse(text, name=str(path), base=path.resolve().parent)
 
 
 def parse(text: str, *, name: str, base: Path) -> Config:

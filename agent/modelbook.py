@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 import models
+from agent.files import words
 from models.card import Card
 from models.session import providers_in
 
@@ -33,14 +34,14 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
         asked = providers_in(providers)
         cards: list[Card] = [models.find(name) for name in names] or models.cards_here()
     except (OSError, ValueError) as error:
-        click.echo(f"models: {error}", err=True)
+        click.echo(f"models: {words(error)}", err=True)
         return 1
     for card in cards:
         problem, loaded = None, None
         try:
             loaded = card.on(asked or card.providers).load()
         except (OSError, ValueError) as error:
-            problem = str(error)
+            problem = words(error)
             failed += 1
         if as_json:
             answer = {"model": card.name, "ok": problem is None, "error": problem}
@@ -63,7 +64,7 @@ def pull_command(url: str, sha256: str, folder: Path, as_json: bool) -> int:
     try:
         path = pull(url, sha256, folder)
     except (OSError, ValueError) as error:
-        click.echo(f"models: {error}", err=True)
+        click.echo(f"models: {words(error)}", err=True)
         return 1
     print(json.dumps({"file": str(path), "sha256": sha256}) if as_json else f"{path}: sha256 is right")
     return 0
@@ -94,7 +95,7 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
         card = models.find(name)
         providers_in(providers)
     except (OSError, ValueError) as error:
-        click.echo(f"models: {error}", err=True)
+        click.echo(f"models: {words(error)}", err=True)
         return 1
     done = subprocess.run(
         [sys.executable, "-c", _BENCH, name, str(runs), providers],

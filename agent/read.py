@@ -29,7 +29,8 @@ LARGE = 2_000_000
 
 
 def read_command(source: str, protocol: str, baud: int | None, as_json: bool) -> int:
-    """Prints what is said until the line ends or it is interrupted, then a line of statistics."""
+    """Prints what is said until the line ends or it is interrupted, then a line of statistics. 1 where it
+    can't be read, or nothing was understood."""
     known = kinds()
     if protocol != "auto" and protocol not in known:
         click.echo(f"read: no protocol {protocol!r}; known: auto, {', '.join(sorted(known))}", err=True)
@@ -55,6 +56,9 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
         click.echo(f"read: {text}", err=True)
         return 1
     reading.say_statistics()
+    if (doubt := reading.doubt(names)) is not None:
+        click.echo(f"read: {source}: {doubt}", err=True)
+        return 1
     return 0
 
 
@@ -129,6 +133,16 @@ class Reading:
     def heard(self) -> bool:
         """Whether anything came."""
         return bool(self._good or self._bad or self._skipped)
+
+    def doubt(self, names: Sequence[str]) -> str | None:
+        """Why nothing was understood; None where something was."""
+        if self._good:
+            return None
+        if self._bad:
+            return f"nothing of it can be right, though it looks like {', '.join(sorted(self._bad))}"
+        if self._skipped:
+            return f"nothing was understood: its {self._skipped} bytes are no {', '.join(names)}"
+        return "nothing came"
 
     def say_statistics(self) -> None:
         """One line, beside JSON on standard error."""

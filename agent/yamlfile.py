@@ -34,9 +34,10 @@ class BadConfig(ValueError):  # noqa: N818  what it is, not that it is an error
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
-        """Each problem as ``FILE:LINE: path: message``."""
+        """Each problem as ``FILE:LINE: path: message``; on line 0 is what is wrong with the file itself."""
         return [
-            f"{self.name}:{problem.line}: {problem.path + ': ' if problem.path else ''}{problem.message}"
+            f"{self.name}:{f'{problem.line}:' if problem.line else ''}"
+            f" {problem.path + ': ' if problem.path else ''}{problem.message}"
             for problem in self.problems
         ]
 

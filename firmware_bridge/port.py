@@ -93,9 +93,10 @@ def _open(path: str, baud: int | None, parity: str) -> "Serial":
 
     if not Path(path).exists():
         raise FileNotFoundError(errno.ENOENT, f"{path} is not there: unplugged, or named otherwise")
-    if not stat.S_ISCHR(Path(path).stat().st_mode):
+    device = Path(path).stat()
+    if not stat.S_ISCHR(device.st_mode) or _kind(device) not in (None, "tty"):
         raise OSError(errno.ENOTTY, f"{path} is no serial device")
-    if not _is_pty(Path(path).stat()) and (holders := held_by(path)):  # the far end of a pty may hold both
+    if not _is_pty(device) and (holders := held_by(path)):  # the far end of a pty may hold both
         raise OSError(errno.EBUSY, f"{path} is taken by {', '.join(holders)}")
     try:
         speed = baud or _speed(path)
@@ -108,6 +109,12 @@ def _open(path: str, baud: int | None, parity: str) -> "Serial":
         fcntl.ioctl(line.fileno(), termios.TIOCEXCL)
     _refine(line.fileno())
     return line
+
+
+def _kind(device: os.stat_result) -> str | None:
+    """What the kernel calls its kind, such as tty or mem; None where it does not say."""
+    about = Path(f"/sys/dev/char/{os.major(device.st_rdev)}:{os.minor(device.st_rdev)}/subsystem")
+    return about.resolve().name if about.exists() else None
 
 
 def _is_pty(device: os.stat_result) -> bool:

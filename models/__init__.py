@@ -49,10 +49,12 @@ def read_card(path: Path) -> Card:
 
     try:
         fields: Any = YAML(typ="safe").load(path.read_text())
+        if not isinstance(fields, dict) or "format" not in fields:
+            raise ValueError(f"{path}: no model's card: it has no format; see {CARDS} for examples")
         card = _FORMAT.validate_python(fields)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
-        where = ".".join(map(str, detail["loc"]))
+        where = ".".join(map(str, detail["loc"])) or "format"
         raise ValueError(f"{path}: {where}: {detail['msg'].removeprefix('Value error, ')}") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error

@@ -70,6 +70,13 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no place for data": (["run", "good.yaml", "--data", "/dev/null"], 1, "/dev/null"),
     "no such line": (["read", "nope"], 1, "read: nope: No such file"),
     "a folder as line": (["read", "."], 1, "Is a directory"),
+    "a device of another kind": (["read", "/dev/null"], 1, "read: /dev/null is no serial device"),
+    "a line of nothing": (["read", "empty"], 1, "read: empty: nothing came"),
+    "a line of garbage": (["read", "garbage", "--json"], 1, "garbage: nothing was understood: its 4000 bytes are no ais"),
+    "a replay by no configuration": (["replay", "empty", "--config", "nope.yaml"], 78, "nope.yaml: No such file"),
+    "a recording by no configuration": (["record", "nope.yaml"], 78, "nope.yaml: No such file"),
+    "a model of no card": (["models", "verify", "good.yaml"], 1, "good.yaml: no model's card: it has no format"),
+    "a model that is a folder": (["detect", "empty", "--model", "folder.yaml"], 1, "folder.yaml: Is a directory"),
     "no serial device": (["read", "/dev/zero"], 1, "read: /dev/zero is no serial device"),
     "no port of a broker": (["watch", "--broker", "mqtt://127.0.0.1:0"], 2, "the port is a number from 1 to 65535"),
     "an unknown protocol": (["read", "bad.yaml", "--protocol", "nmae"], 2, "known: auto, "),
@@ -134,6 +141,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "place: {ring: inner_city, domain: ground, site: s, post: p}\nbroker: {url: 'mqtt://127.0.0.1:9'}\n"
     )
     (tmp_path / "empty").touch()
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "garbage").write_bytes(b"\xff" * 4000)
     (tmp_path / "no-coco.json").write_text('{"images": [{"id": 1}]}')
     (tmp_path / "coco.json").write_text('{"images": [], "categories": []}')
     shutil.copy(tmp_path / "good.yaml", tmp_path / "locked.yaml")
@@ -152,7 +161,7 @@ def test_wrong_input_gets_one_clear_line(case: str, desk: Path, monkeypatch: pyt
     assert ended == code
     assert "Traceback" not in complained + said
     if code != 2:
-        assert len(complained.strip().splitlines()) == 1
+        assert len(complained.strip().splitlines()) == 1 + ("--json" in arguments)
 
 
 def test_check_says_what_is_well_and_what_is_not_in_one_call(desk: Path) -> None:
