@@ -22,6 +22,7 @@ import structlog
 from pydantic import BaseModel
 
 from agent.alert import Alert
+from agent.arenas import few_arenas
 from agent.clock import ClockWatch
 from agent.commands import Command, Commands, Fetch, Order, State
 from agent.config import Config
@@ -481,6 +482,7 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
     """
     from agent.config import read
 
+    few_arenas()
     folder = data or read(config).data.directory
     deployment = Deployment.boot(config, folder / "config")
     outbox = Outbox.open(folder, deployment.config.data.max_mb * 1_000_000)
