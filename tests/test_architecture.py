@@ -4,6 +4,7 @@
 """
 
 import ast
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -76,6 +77,15 @@ def imports(path: Path) -> Iterator[str]:
 
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
+def test_the_environment_is_no_part_of_the_repository() -> None:
+    """A link of that name, once taken in, replaces the environment of whoever checks it out."""
+    tracked = subprocess.run(
+        ["git", "ls-files", ".venv"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert tracked.stdout == ""
 
 
 @pytest.mark.parametrize("library", BORDERS)
