@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from agent.alert import Alert, Answer, Terms
 from agent.escalation import SEVERITIES
 from agent.news import UPDATE_EVERY_S, Told
-from agent.parts import Finding, Over, Point
+from agent.parts import Finding, Over
 
 FOUND_AGAIN_WITHIN_S = 120.0
 """Rules that begin anew have this long, and their `patience`, to find again what was active."""
@@ -57,18 +57,11 @@ class _Kept:
 
 
 class AlertBook:
-    """All that is active, by rule and key. ``boot`` names the monotonic clock that ``now_s`` is of, ``here``
-    says where the device is: the place of what has none of its own."""
+    """All that is active, by rule and key. ``boot`` names the monotonic clock that ``now_s`` is of."""
 
-    def __init__(
-        self,
-        new_id: Callable[[], str],
-        boot: str = "",
-        here: Callable[[float], Point | None] = lambda _: None,
-    ) -> None:
+    def __init__(self, new_id: Callable[[], str], boot: str = "") -> None:
         self._new_id = new_id
         self._boot = boot
-        self._here = here
         self._active: dict[tuple[str, str], _Active] = {}
         self.unsaved = False
         """Whether something changed that no alert tells: write `dump` down."""
@@ -110,7 +103,7 @@ class AlertBook:
             yield from self._fact_over(where, at, fact.reason)
         elif entry is None:
             alert = Alert(self._new_id(), "new", terms, fact, at)
-            told = Told.of(alert, self._here(now_s))
+            told = Told.of(alert)
             self._active[where] = _Active(alert, now_s, due_s=_due_s(alert, now_s), told=told)
             yield alert
         elif entry.closed:
@@ -144,7 +137,7 @@ class AlertBook:
         )
         if terms.escalate != before.terms.escalate or answer != before.acknowledged:
             entry = replace(entry, due_s=_due_s(alert, now_s))
-        told = Told.of(alert, self._here(now_s))
+        told = Told.of(alert)
         wait_s, next_s = told.waits(entry.told, entry.wait_s)
         entry = replace(entry, alert=alert, over_s=None)
         if entry.told_s is None or now_s - entry.told_s >= wait_s:
@@ -164,7 +157,7 @@ class AlertBook:
         elif not entry.alert.over:
             alert = replace(entry.alert, phase="update", at=at, over=True, reason=reason)
             known = entry.told is not None and entry.told.over
-            told = Told.of(alert, entry.told.place if entry.told else None)
+            told = Told.of(alert)
             self._active[where] = replace(entry, alert=alert, over_s=None, doubt=None, told=told)
             if not known:  # a contact that bounces: that it was so again in between was not told either
                 yield alert
@@ -181,7 +174,7 @@ class AlertBook:
         for where, entry in list(self._active.items()):
             if entry.due_s is not None and now_s >= entry.due_s:
                 alert = replace(entry.alert, phase="update", at=at, escalation=entry.alert.escalation + 1)
-                due_s, told = _due_s(alert, now_s), Told.of(alert, self._here(now_s))
+                due_s, told = _due_s(alert, now_s), Told.of(alert)
                 self._active[where] = replace(
                     entry, alert=alert, told_s=now_s, due_s=due_s, raised_s=now_s, told=told
                 )

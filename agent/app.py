@@ -82,7 +82,7 @@ class Agent:
         self.reporter = Reporter(
             config, self.speaker, self.health, self.clock, self.locator.whereabouts, birth_fields(config)
         )
-        self.judges = Judges(new_id, boot_id(), self.locator.placed, self.locator.here)
+        self.judges = Judges(new_id, boot_id(), self.locator.placed)
         self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)

@@ -12,7 +12,7 @@ import structlog
 from agent.alert import Alert, Terms
 from agent.alerts import AlertBook
 from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Point
+from agent.parts import Finding, Judge
 
 log = structlog.get_logger()
 
@@ -25,11 +25,9 @@ class Judges:
         new_id: Callable[[], str],
         boot: str = "",
         placed: Callable[[Finding, float], Finding] = lambda finding, _: finding,
-        here: Callable[[float], Point | None] = lambda _: None,
     ) -> None:
-        """``placed`` gives a finding that rests on an observation of this monotonic time its place; ``here``
-        says where the device is."""
-        self.book = AlertBook(new_id, boot, here)
+        """``placed`` gives a finding that rests on an observation of this monotonic time its place."""
+        self.book = AlertBook(new_id, boot)
         self._placed = placed
         self._judges: dict[str, tuple[Any, Judge]] = {}
 

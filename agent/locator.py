@@ -8,7 +8,7 @@ import structlog
 from agent.alert import Alert, present
 from agent.config import Config
 from agent.observations import Observation, Tick
-from agent.parts import Finding, Point
+from agent.parts import Finding
 from agent.vision.camera import Camera
 from agent.vision.where import Where
 from agent.whereabouts import Whereabouts
@@ -65,11 +65,6 @@ class Locator:
     def placed(self, finding: Finding, at_s: float) -> Finding:
         """``finding`` of a camera with its place on the ground, where that can be told."""
         return self._where.placed(finding, at_s)
-
-    def here(self, now_s: float) -> Point | None:
-        """Where the device is as far as it knows."""
-        place = self.whereabouts.place(now_s)
-        return None if place is None else Point(place["lat"], place["lon"], place["error_m"], place["how"])
 
     def fields(self, alert: Alert, now_s: float) -> dict[str, Any]:
         """The ``alert`` object of its message: what has no place of its own is where the device is."""

@@ -1,7 +1,7 @@
 """When an active alert is told again: what is news goes soon, what is the same ever more seldom.
 
 A rule that speaks each tick for days (a silent source, a post that was moved) would else cost 0.4 MB an hour
-and alert, and no byte budget holds back an alert.
+and alert, and no byte budget holds back an alert. Where the device itself is stands in ``position``.
 """
 
 import math
@@ -31,15 +31,11 @@ class Told:
     place: Point | None
 
     @classmethod
-    def of(cls, alert: Alert, here: Point | None) -> Self:
-        """``here``: where the device is, which is the place of what has none.
-
-        Of its text the words count without the figures: most say for how many seconds it has been so.
-        """
+    def of(cls, alert: Alert) -> Self:
+        """Of its text the words count without the figures: most say for how many seconds it has been so."""
         finding = alert.finding
         words = re.sub(r"[\d.]+( ?(s|min|h|d)\b)?", "", alert.text)
-        at_once = finding.count, finding.zone, alert.severity, alert.over
-        return cls(at_once, words, finding.point or here)
+        return cls((finding.count, finding.zone, alert.severity, alert.over), words, finding.point)
 
     @property
     def over(self) -> bool:

@@ -32,7 +32,7 @@ def replay(config: Config, observations: Iterable[Observation]) -> Iterator[tupl
     """The alerts that the rules of ``config`` make of what was observed, and what is told of each. Pure."""
     numbers = count(1)
     locator = Locator(config)
-    judges = Judges(lambda: f"replay-{next(numbers)}", placed=locator.placed, here=locator.here)
+    judges = Judges(lambda: f"replay-{next(numbers)}", placed=locator.placed)
     begun = False
     for observation in observations:
         at, now_s = observation.at, observation.mono_s

@@ -129,11 +129,6 @@ def test_its_end_says_how_it_was_at_last_and_not_when_it_was_told(book: AlertBoo
     assert (active.text, end.text) == ("gnss silent for 999 s", "gnss silent for 999 s")
 
 
-def test_what_has_no_place_of_its_own_is_where_the_device_is() -> None:
-    book = AlertBook(lambda: "id", here=lambda now_s: Point(32 + now_s * 1e-4, 118.0, 3.0, "gnss"))
-    assert updated(book, silent, 60) == [0, 10, 20, 30, 40, 50]
-
-
 def test_a_changed_count_is_told_within_a_second(book: AlertBook) -> None:
     script = [(0.0, finding()), (0.4, finding(number=2)), (1.2, finding(number=2)), (1.4, finding(number=2))]
     assert play(book, script, terms()) == [(0.0, "id-1", "new"), (1.2, "id-1", "update")]
