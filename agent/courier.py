@@ -95,7 +95,7 @@ class Courier:
         self._backlog = True
         self._passed_s = 0.0  # when the last of those that were acknowledged was sent
         self._inbound: asyncio.Queue[Any] = asyncio.Queue()
-        self._asked_s = self._began_s
+        self._asked_s = float("-inf")
         self._listener = asyncio.ensure_future(self._listen())
 
     async def carry(self) -> None:

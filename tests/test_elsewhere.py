@@ -55,16 +55,21 @@ def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Under one client id the two would take each other's session. Where the link is nowhere, all are its own."""
-    monkeypatch.setattr("agent.elsewhere.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("agent.elsewhere.LOOK_EVERY_S", 0.0)
     at: list[str | None] = [None]
+    asked: list[str | None] = []
+
+    def taken() -> str | None:
+        asked.append(at[0])
+        return at[0]
 
     async def scene() -> None:
         async with ScriptedBroker() as one, ScriptedBroker() as other:
-            elsewhere = Elsewhere(SPEAKER, nobody_hears, lambda: True, lambda: at[0])
+            elsewhere = Elsewhere(SPEAKER, nobody_hears, lambda: True, taken)
             elsewhere.tell(ALERT)
             brokers = Broker(url=one.url, fallbacks=(other.url,))
             task = asyncio.ensure_future(elsewhere.run(brokers))
-            await asyncio.sleep(0.1)
+            await until(lambda: len(asked) > 20)
             assert (one.connects, other.connects) == ([], [])
             at[0] = one.url
             await until(lambda: other.payloads("/alert"))
