@@ -73,6 +73,8 @@ class Reporting(Section):
     """How often the agent reports when nothing changes."""
 
     telemetry_every: Duration = Field(default="10s", validate_default=True)
+    readings_every: Duration = Field(default="5s", validate_default=True)
+    """Of each quantity one reading in this time is told, however many come; rules hear all. 0s for all."""
     position_every: Duration = Field(default="5s", validate_default=True)
     health_every: Duration = Field(default="60s", validate_default=True)
     alert_budget: Duration = Field(default="2s", validate_default=True)

@@ -3,7 +3,9 @@
 Observations and time go in, messages come out; app.py puts them into the outbox.
 """
 
+import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -19,11 +21,13 @@ from agent.vesselbook import VesselBook, approach_fields, motion_at
 from agent.vision.camera import Camera
 from agent.vision.sight import Sight
 from agent.whereabouts import Whereabouts
-from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Switch, Vessel
+from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Reading, Switch, Vessel
 
 TELEMETRY_BYTES = 6 * 1024
 """A batch goes out before it grows past this, so that the message stays under 8 KiB."""
 DRONE_EVERY_S = 1.0
+MOST_QUANTITIES = 2000
+"""Quantities have names that a line may make up: beyond that it is forgotten when each was told."""
 _FIGURE = re.compile(r"(?<![\w-])\d+(\.\d+)?(?![\w-])")
 """A number that stands alone: those in names, such as cam1 and zone-2, tell one thing from another."""
 TELEMETRY_EXPIRES = timedelta(hours=24)
@@ -63,6 +67,8 @@ class Reporter:
         self._telemetry: dict[str, list[tuple[str, bytes]]] = {}
         self._telemetry_s = 0.0
         self._switches: dict[tuple[str, str], Any] = {}
+        self._readings: dict[tuple[str, str], float] = {}
+        self._left_out: Counter[str] = Counter()
         self._drones: dict[tuple[str, int], tuple[Any, float]] = {}
         self._vessels = VesselBook()
         self._told: tuple[str, tuple[str, ...]] | None = None
@@ -112,6 +118,8 @@ class Reporter:
                 self._note_drone(value, observation)
             case Vessel():
                 self._vessels.hear(value, observation)
+            case Reading():
+                self._note_reading(value, observation)
             case Switch():
                 if self._switches.get((source, value.name)) != value.on:
                     self._switches[(source, value.name)] = value.on
@@ -129,6 +137,18 @@ class Reporter:
             what = str((fields["mmsi"], fields.get("text"), "lat" in fields))
         batch = self._telemetry.setdefault(observation.source, [])
         batch.append((what, encode({"at": observation.at, **fields, **more})))
+
+    def _note_reading(self, reading: Reading, observation: Observation) -> None:
+        """Now and then: an instrument may say ten times a second what hardly changes in a minute."""
+        told, every_s = self._readings, self._config.reporting.readings_every.total_seconds()
+        name, now_s = (observation.source, reading.quantity), observation.mono_s
+        if every_s and now_s - told.get(name, -math.inf) < every_s:
+            self._left_out[observation.source] += 1
+            return
+        if len(told) >= MOST_QUANTITIES:
+            told.clear()
+        told[name] = now_s
+        self._note(observation)
 
     def _note_drone(self, drone: Drone, observation: Observation) -> None:
         """Once a second, and when it changes: its positions come more often than the centre needs them."""
@@ -219,10 +239,10 @@ class Reporter:
     def _telemetry_batches(self, at: datetime, now_s: float) -> list[Message]:
         messages = []
         for source, noted in sorted(self._telemetry.items()):
-            items, thinned = [item for _, item in noted], 0
+            items, thinned = [item for _, item in noted], self._left_out.pop(source, 0)
             if self.thin:
                 items = list(dict(noted).values())
-                thinned = len(noted) - len(items)
+                thinned += len(noted) - len(items)
             batch: list[bytes] = []
             for item in [*items, None]:
                 if batch and (item is None or sum(map(len, batch)) + len(item) > TELEMETRY_BYTES):

@@ -51,7 +51,7 @@ device: chaos-1
 kind: checkpoint_camera
 place: {{ring: perimeter, domain: ground, site: chaos, post: north}}
 broker: {{url: "{url}", resend_after: 3s}}
-reporting: {{telemetry_every: 1s, health_every: 5s}}
+reporting: {{telemetry_every: 1s, readings_every: 0s, health_every: 5s}}
 sources:
   board: {{kind: sensor_board, port: "{folder}/board"}}
 rules:

@@ -25,23 +25,24 @@ device: d1
 kind: watch_point
 place: {{ring: inner_city, domain: ground, site: s, post: p{surveyed}}}
 broker: {{url: "mqtt://127.0.0.1:1883"}}
-reporting: {{position_every: 10s, health_every: 30s, telemetry_every: 5s}}
+reporting: {{position_every: 10s, health_every: 30s, telemetry_every: 5s, readings_every: {readings}}}
 """
 
 
-def config(surveyed: str = "") -> Config:
-    return parse(CONFIG.format(surveyed=surveyed), name="c.yaml", base=Path())
+def config(surveyed: str = "", readings: str = "0s") -> Config:
+    return parse(CONFIG.format(surveyed=surveyed, readings=readings), name="c.yaml", base=Path())
 
 
 class Desk:
     """A reporter and the seconds that pass for it."""
 
-    def __init__(self, surveyed: str = "") -> None:
+    def __init__(self, surveyed: str = "", readings: str = "0s") -> None:
         self.health = Health()
-        self.locator = Locator(config(surveyed))
+        its = config(surveyed, readings)
+        self.locator = Locator(its)
         self.whereabouts = self.locator.whereabouts
         self.reporter = Reporter(
-            config(surveyed), Speaker(device="d1"), self.health, ClockWatch(), self.whereabouts, {"kind": "x"}
+            its, Speaker(device="d1"), self.health, ClockWatch(), self.whereabouts, {"kind": "x"}
         )
         self.now_s = 0.0
 
@@ -205,6 +206,31 @@ def test_when_bytes_are_short_only_the_newest_of_each_quantity_is_told_and_how_m
         ("depth_below_transducer", 9.9), ("water_temperature", 20.0), (None, None),
     ]  # fmt: skip
     assert told["thinned"] == 198
+
+
+def test_of_a_quick_instrument_one_reading_in_five_seconds_is_told_and_how_many_were_left_out() -> None:
+    assert config().model_validate(
+        config().model_dump(exclude={"reporting"})
+    ).reporting.readings_every == timedelta(seconds=5)
+    desk = Desk(readings="5s")
+    told = []
+    for tenth in range(301):
+        desk.now_s = tenth / 10
+        desk.hear(Reading(quantity="depth_below_transducer", value=float(tenth), unit="m"), "sounder")
+        desk.hear(Reading(quantity="wind_speed", value=float(tenth), unit="m/s"), "sounder")
+        desk.hear(Reading(quantity="wind_speed", value=float(tenth), unit="m/s"), "mast")
+        told += [read(one) for one in desk.messages() if one.topic == "telemetry/sounder"]
+    values = [value for batch in told for value in batch["values"]]
+    for quantity in ("depth_below_transducer", "wind_speed"):
+        assert [one["value"] for one in values if one["quantity"] == quantity] == list(range(0, 301, 50))
+    assert sum(batch.get("thinned", 0) for batch in told) == 2 * (301 - 7)
+
+
+def test_quantities_that_a_line_makes_up_are_not_remembered_for_ever() -> None:
+    desk = Desk(readings="5s")
+    for number in range(5000):
+        desk.hear(Reading(quantity=f"made_up_{number}", value=1.0, unit="m"), "sounder")
+    assert len(desk.reporter._readings) <= 2000
 
 
 def test_status_tells_a_change_once_with_its_reasons_and_not_each_second() -> None:

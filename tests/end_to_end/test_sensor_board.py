@@ -25,7 +25,7 @@ device: rig-1
 kind: watch_point
 place: {{ring: inner_city, domain: ground, site: rig, post: gate}}
 broker: {{url: "{broker}", resend_after: 5s}}
-reporting: {{telemetry_every: 1s, health_every: 5s}}
+reporting: {{telemetry_every: 1s, readings_every: 0s, health_every: 5s}}
 sources:
   board: {{kind: sensor_board, port: "{folder}/board", outputs: [siren, light]}}
 rules:
