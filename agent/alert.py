@@ -52,6 +52,8 @@ class Alert:
     escalation: int = 0
     over: bool = False
     reason: str | None = None
+    media: tuple[str, ...] = ()
+    """The topics of its pictures."""
 
     @property
     def severity(self) -> Severity:
@@ -105,6 +107,7 @@ class Alert:
             "escalation": self.escalation or None,
             "over": self.over or None,
             "reason": self.reason,
+            "media": list(self.media) or None,
         }
         return present(fields)
 

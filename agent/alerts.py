@@ -9,7 +9,7 @@ Pure: time comes in with each call, alerts go out as plain `Alert`; nothing here
 active can be written down (`dump`) in the same transaction as the alert, and read back after a restart.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -57,10 +57,17 @@ class _Kept:
 
 
 class AlertBook:
-    """All that is active, by rule and key. ``boot`` names the monotonic clock that ``now_s`` is of."""
+    """All that is active, by rule and key. ``boot`` names the monotonic clock that ``now_s`` is of,
+    ``pictured`` takes pictures of a new alert and gives their topics."""
 
-    def __init__(self, new_id: Callable[[], str], boot: str = "") -> None:
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        boot: str = "",
+        pictured: Callable[[Alert, float], Sequence[str]] = lambda *_: (),
+    ) -> None:
         self._new_id = new_id
+        self._pictured = pictured
         self._boot = boot
         self._active: dict[tuple[str, str], _Active] = {}
         self.unsaved = False
@@ -103,6 +110,7 @@ class AlertBook:
             yield from self._fact_over(where, at, fact.reason)
         elif entry is None:
             alert = Alert(self._new_id(), "new", terms, fact, at)
+            alert = replace(alert, media=tuple(self._pictured(alert, now_s)))
             told = Told.of(alert)
             self._active[where] = _Active(alert, now_s, due_s=_due_s(alert, now_s), told=told)
             yield alert

@@ -82,7 +82,7 @@ class Agent:
         self.reporter = Reporter(
             config, self.speaker, self.health, self.clock, self.locator.whereabouts, birth_fields(config)
         )
-        self.judges = Judges(new_id, boot_id(), self.locator.placed)
+        self.judges = Judges(new_id, boot_id(), self.locator.placed, self.take_picture)
         self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
@@ -243,10 +243,6 @@ class Agent:
         for alert in told:
             log.info("alert", phase=alert.phase, rule=alert.terms.rule, text=alert.text)
             fields = self.locator.fields(alert, now_s)
-            if alert.phase == "new":
-                self.take_picture(alert, now_s)
-            if media := self.album.media(alert.alert_id):
-                fields["media"] = media
             steps = steps_before(alert.finding, now_s)
             message = self.reporter.say(
                 "alert/1", {"alert": fields, "latency_ms": steps}, "alert", "alert", alert.at, now_s
@@ -258,12 +254,13 @@ class Agent:
         if told:
             self.inbox.add(self.active(*now()))
 
-    def take_picture(self, alert: Alert, now_s: float) -> None:
+    def take_picture(self, alert: Alert, now_s: float) -> list[str]:
         """Who can't be shown is told all the same."""
         try:
-            self.album.alerted(alert.alert_id, alert.terms.rule, alert.finding, now_s)
+            return self.album.alerted(alert.alert_id, alert.terms.rule, alert.finding, now_s)
         except Exception:
             log.exception("no_picture", rule=alert.terms.rule)
+            return []
 
     def active(self, at: datetime, now_s: float) -> Message:
         """``alerts/active``: the full list, short enough for one message."""

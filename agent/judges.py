@@ -3,7 +3,7 @@
 Pure: the agent and `replay` run this very class, the one with the time of day, the other with a recording's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,9 +25,11 @@ class Judges:
         new_id: Callable[[], str],
         boot: str = "",
         placed: Callable[[Finding, float], Finding] = lambda finding, _: finding,
+        pictured: Callable[[Alert, float], Sequence[str]] = lambda *_: (),
     ) -> None:
-        """``placed`` gives a finding that rests on an observation of this monotonic time its place."""
-        self.book = AlertBook(new_id, boot)
+        """``placed`` gives a finding that rests on an observation of this monotonic time its place;
+        ``pictured`` takes pictures of a new alert."""
+        self.book = AlertBook(new_id, boot, pictured)
         self._placed = placed
         self._judges: dict[str, tuple[Any, Judge]] = {}
 

@@ -48,6 +48,26 @@ def play(book: AlertBook, script: list[tuple[float, Finding | Over | None]], its
     return heard
 
 
+def test_an_alert_names_its_pictures_to_its_end_also_over_a_restart() -> None:
+    asked: list[str] = []
+
+    def pictured(alert: Alert, _: float) -> list[str]:
+        asked.append(alert.alert_id)
+        return [f"media/{alert.alert_id}/1"]
+
+    first = AlertBook(lambda: "id-1", pictured=pictured)
+    (new,) = first.take(terms(), finding(), at(0), 0)
+    after = AlertBook(lambda: "id-2", pictured=pictured)
+    list(after.restore(first.dump(), {"rail": terms()}, at(60), 1000))
+    (again,) = after.take(terms(), finding(), at(61), 1001)
+    (end,) = after.take(terms(), Over("rail-e"), at(62), 1002)
+    assert [one.phase for one in (new, again, end)] == ["new", "update", "end"]
+    assert [one.fields()["media"] for one in (new, again, end)] == [["media/id-1/1"]] * 3
+    assert asked == ["id-1"]
+    (bare,) = AlertBook(lambda: "id-3").take(terms(), finding(), at(0), 0)
+    assert "media" not in bare.fields()
+
+
 def test_a_fact_is_new_once_then_updated_then_ended(book: AlertBook) -> None:
     script: list[tuple[float, Finding | Over | None]] = [(second, finding()) for second in range(36)]
     script.append((36, Over("rail-e")))

@@ -143,7 +143,6 @@ class Album:
         self._eyes: dict[str, _Eye] = {}
         self._ring = Ring(self._folder, self._config)
         self._orders: deque[Order] = deque()
-        self._media: dict[str, list[str]] = {}
         self._work = asyncio.Event()
         self.troubles: dict[str, str] = {}
         """What is wrong, for ``health``."""
@@ -200,14 +199,7 @@ class Album:
         if self._config.record:
             self._ring.keep(seen.camera, alert_id, now_s)
         self._work.set()
-        while len(self._media) > 1000:
-            del self._media[next(iter(self._media))]
-        self._media[alert_id] = [f"media/{alert_id}/1"]
-        return self._media[alert_id]
-
-    def media(self, alert_id: str) -> list[str]:
-        """The topics of an alert's pictures."""
-        return self._media.get(alert_id, [])
+        return [f"media/{alert_id}/1"]
 
     async def fetch(
         self, alert_id: str, most: int, done: Callable[[Mapping[str, Any]], Awaitable[None]]
