@@ -105,7 +105,7 @@ async def _drain(folder: Path, url: str) -> float:
         pass
 
     link = Link(Speaker(device="bench"), outbox, lambda _: [], hear)
-    watcher = asyncio.ensure_future(_subscribe(url))
+    watcher = asyncio.ensure_future(subscribe(url))
     await asyncio.sleep(0.5)
     began_s = time.perf_counter()
     task = asyncio.ensure_future(link.run(Broker(url=url)))
@@ -119,7 +119,7 @@ async def _drain(folder: Path, url: str) -> float:
     return rate
 
 
-async def _subscribe(url: str) -> None:
+async def subscribe(url: str) -> None:
     """Somebody listens, so that the broker has somebody to give it to."""
     from agent.transport import Connection
 
@@ -142,7 +142,7 @@ def _bare_paho(broker: LocalBroker) -> float:
 
     def listen() -> Callable[[], None]:
         loop = asyncio.new_event_loop()
-        task = loop.create_task(_subscribe(broker.url))
+        task = loop.create_task(subscribe(broker.url))
         thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([task])), daemon=True)
         thread.start()
         return lambda: (loop.call_soon_threadsafe(task.cancel), thread.join(5))[1]
