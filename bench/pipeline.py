@@ -2,7 +2,8 @@
 
 Clip: 1920 x 1080, 30 frames a second, H.264, 2 Mbit/s (`clip_1080p.mp4`, made by `bench.make_clip` of the
 demo's photographs). Gate off; tracker, zone rule, alert book and outbox on. Runs of both take turns, since
-what else runs on a machine changes; the CPU limit is what the machine had left for us, over our CPU a frame.
+what else runs on a machine changes; a session whose threads wait for each other suffers most from that, so
+the best of each is held against the other too. The CPU limit is what was left for us, over our CPU a frame.
 With a broker, what an alert takes from the frame that convinces its rule to the broker's acknowledgement,
 but for the network's own run: a rule's dwell is over with that frame, so it is in no figure.
 """
@@ -109,6 +110,7 @@ def figures() -> dict[str, Any]:
         one = _bare(1)
         alerts_ms = sorted(asyncio.run(alerts(Path(name) / "alerts")))
     bare_fps, fps = (statistics.median(run.fps for run in runs) for runs in (bare, whole))
+    best_bare_fps, best_fps = (max(run.fps for run in runs) for runs in (bare, whole))
     delays_ms = sorted(live.delays_ms)
     return {
         "cores": CORES,
@@ -116,6 +118,7 @@ def figures() -> dict[str, Any]:
         "bare_session_one_thread_fps": round(one.fps, 1),
         "pipeline_fps": round(fps, 1),
         "pipeline_over_bare": round(fps / bare_fps, 3),
+        "pipeline_over_bare_each_at_its_best": round(best_fps / best_bare_fps, 3),
         "pipeline_over_cpu_limit": round(statistics.median(run.fps / run.limit_fps for run in whole), 3),
         "pipeline_cpu_ms_a_frame": round(statistics.median(run.cpu_ms for run in whole), 1),
         "inference_cpu_ms_a_frame": round(one.cpu_ms, 1),
