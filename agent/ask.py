@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from agent.desk import UNREACHABLE, USAGE, at_broker
 from agent.durations import parse_duration
-from agent.files import write_durably
+from agent.files import read_words, words, write_durably
 from agent.topics import encode, new_id, stamp
 from agent.transport import Connection
 from agent.untrusted import readable, shown
@@ -83,8 +83,7 @@ def rescue_command(
 ) -> int:
     """Has people shown for a while. 1 where the device refuses, 2 for wrong use, 69 for no answer."""
     try:
-        with key_file.open() as file:
-            key = file.read(LONGEST_KEY).rstrip("\r\n")
+        key = read_words(key_file, LONGEST_KEY).rstrip("\r\n")
         if len(key) < LEAST_KEY:
             raise ValueError(f"--key: {key_file} holds fewer than {LEAST_KEY} characters")
         if parse_duration(lasts) > MOST:
@@ -96,7 +95,7 @@ def rescue_command(
         click.echo(f"rescue: {detail['loc'][0]}: {detail['msg']}", err=True)
         return USAGE
     except (OSError, ValueError) as error:
-        click.echo(f"rescue: {error}", err=True)
+        click.echo(f"rescue: {words(error)}", err=True)
         return USAGE
 
     async def work(connection: Connection) -> int:

@@ -14,6 +14,7 @@ import click
 
 from agent import entrusted
 from agent.config import Config, read
+from agent.files import words
 from agent.vision.camera import Camera
 from agent.vision.rescue import LEAST_KEY, Privacy
 from agent.yamlfile import BadConfig, Problem
@@ -114,4 +115,4 @@ def _unreachable(host: str, port: int) -> Iterator[str]:
     try:
         socket.create_connection((host, port), timeout=5).close()
     except OSError as error:
-        yield f"{host}:{port} does not answer: {error}"
+        yield f"{host}:{port} does not answer: {words(error)}"

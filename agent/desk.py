@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from agent.config import digest, parse
 from agent.durations import parse_duration
+from agent.files import words
 from agent.topics import encode
 from agent.transport import Broker, Connection
 from agent.untrusted import listed, mapped, readable, shown
@@ -51,7 +52,7 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
         click.echo(str(error), err=True)
         return BAD_CONFIG
     except (OSError, ValueError) as error:
-        click.echo(f"config: {error}", err=True)
+        click.echo(f"config: {words(error)}", err=True)
         return USAGE
 
     async def work(connection: Connection) -> int:

@@ -196,7 +196,7 @@ def _shown(todo: Sequence[File]) -> Iterator[Shown]:
                 yield Shown(file, str(file.path), _picture(file.path))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            yield Shown(file, str(file.path), None, reason)
+            yield Shown(file, str(file.path), None, reason.removeprefix(f"{file.path}: "))
 
 
 def _picture(path: Path) -> Frame:

@@ -11,9 +11,19 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 
 def words(error: OSError | ValueError) -> str:
     """What is wrong, in one line."""
-    return (
-        f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-    )
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+def read_words(path: Path, most: int = -1) -> str:
+    """The text in a file, or its first ``most`` bytes. OSError, or ValueError where it is none."""
+    with path.open("rb") as file:
+        data = file.read(most)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text") from error
 
 
 def write_durably(path: Path, data: bytes) -> None:

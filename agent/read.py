@@ -16,6 +16,7 @@ import click
 from pydantic import ValidationError
 
 from agent.columns import Columns
+from agent.recording import Recording
 from agent.topics import encode
 from firmware_bridge import kinds, protocols
 from firmware_bridge.gpsd import Gpsd
@@ -37,6 +38,9 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
         return 2
     names = tuple(sorted(known)) if protocol == "auto" else (protocol,)
     reading = Reading(_name(source), as_json)
+    if not source:
+        click.echo("read: no line is named: a device, tcp://HOST:PORT, a file, or -", err=True)
+        return 2
     try:
         if "://" in source or (source != "-" and Path(source).is_char_device()):
             asyncio.run(_read_live(reading, live_line(source, names, baud)))
@@ -57,9 +61,17 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
         return 1
     reading.say_statistics()
     if (doubt := reading.doubt(names)) is not None:
-        click.echo(f"read: {source}: {doubt}", err=True)
+        what = "a recording: ringpost replay plays it" if _is_recording(source) else doubt
+        click.echo(f"read: {source}: {what}", err=True)
         return 1
     return 0
+
+
+def _is_recording(source: str) -> bool:
+    """Whether it was made by ``ringpost record``, and is not what a line said."""
+    with suppress(OSError, ValueError):
+        return Path(source).is_file() and Recording(Path(source)).header is not None
+    return False
 
 
 class Anything(SerialLine):

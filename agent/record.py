@@ -64,7 +64,12 @@ class Lines:
         if path.exists():
             raise FileExistsError(errno.EEXIST, "File exists", str(path))
         self._path, self._beside, self._header = path, path.with_name(path.name + ".new"), header
-        self._file = open(self._beside, "xb", buffering=0, opener=_private)  # noqa: SIM115  closed on exit
+        try:
+            self._file = open(self._beside, "xb", buffering=0, opener=_private)  # noqa: SIM115  closed on exit
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         self._end = self._count = 0
 
     def __enter__(self) -> Self:

@@ -60,6 +60,8 @@ class Recording:
         self.path = path
         with path.open("rb") as file:
             first = file.readline(MAX_LINE)
+        if not first:
+            raise ValueError(f"{path}: empty, and so no recording")
         try:
             self.header = Header.model_validate_json(first) if first.startswith(b'{"recording"') else None
         except ValidationError as error:

@@ -56,7 +56,9 @@ def read_card(path: Path) -> Card:
         detail = error.errors(include_url=False)[0]
         where = ".".join(map(str, detail["loc"])) or "format"
         raise ValueError(f"{path}: {where}: {detail['msg'].removeprefix('Value error, ')}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no model's card: not UTF-8 text") from error
+    except YAMLError as error:
         raise ValueError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
     here: dict[str, Any] = {"weights": path.parent / card.weights}
     if card.proof is not None:

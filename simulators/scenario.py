@@ -134,6 +134,7 @@ class Heard:
 def find_scenario(name: str) -> Scenario:
     """By name, or by the path of a file. OSError or ValueError in one line."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     path = Path(name) if name.endswith((".yaml", ".yml")) else SCENARIOS / f"{name}.yaml"
     if not path.exists():
@@ -143,7 +144,10 @@ def find_scenario(name: str) -> Scenario:
         return Scenario.model_validate(YAML(typ="safe").load(path.read_text()))
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
-        raise ValueError(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
+        where = "".join(f"{step}: " for step in detail["loc"])
+        raise ValueError(f"{path}: {where}{detail['msg']}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
 
 
 async def play(

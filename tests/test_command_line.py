@@ -60,6 +60,7 @@ def test_what_answers_at_once_loads_nothing_heavy(arguments: list[str], unwanted
     assert done.stdout.splitlines()[-1] == "LOADED []"
 
 
+MAN = str(HERE / "models" / "pictures" / "man.jpg")
 WRONG: dict[str, tuple[list[str], int, str]] = {
     "an unknown verb": (["runn"], 2, "Did you mean 'run'?"),
     "no configuration": (["run", "nope.yaml"], 78, "nope.yaml: No such file"),
@@ -73,10 +74,22 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a device of another kind": (["read", "/dev/null"], 1, "read: /dev/null is no serial device"),
     "a line of nothing": (["read", "empty"], 1, "read: empty: nothing came"),
     "a line of garbage": (["read", "garbage", "--json"], 1, "garbage: nothing was understood: its 4000 bytes are no ais"),
-    "a replay by no configuration": (["replay", "empty", "--config", "nope.yaml"], 78, "nope.yaml: No such file"),
+    "a replay by no configuration": (["replay", "garbage", "--config", "nope.yaml"], 78, "nope.yaml: No such file"),
     "a recording by no configuration": (["record", "nope.yaml"], 78, "nope.yaml: No such file"),
     "a model of no card": (["models", "verify", "good.yaml"], 1, "good.yaml: no model's card: it has no format"),
     "a model that is a folder": (["detect", "empty", "--model", "folder.yaml"], 1, "folder.yaml: Is a directory"),
+    "a recording of nothing": (["replay", "empty", "--config", "good.yaml"], 1, "replay: empty: empty, and so no recording"),
+    "a recording to nowhere": (["record", "good.yaml", "--to", "nope/r.jsonl"], 1, "record: nope/r.jsonl: No such file"),
+    "a line without a name": (["read", ""], 2, "no line is named"),
+    "a card of bytes": (["models", "verify", "bytes.yaml"], 1, "bytes.yaml: no model's card: not UTF-8"),
+    "points of bytes": (["ground", MAN, "--points", "garbage"], 1, "ground: garbage: not UTF-8 text"),
+    "points in one endless field": (["ground", MAN, "--points", "long.csv"], 1, "ground: long.csv:2: no CSV: field larger"),
+    "a key of bytes": (["rescue", "d", "--role", "r", "--reason", "x", "--key", "garbage", "--broker", NOWHERE], 2, "rescue: garbage: not UTF-8"),
+    "a key that is a folder": (["rescue", "d", "--role", "r", "--reason", "x", "--key", ".", "--broker", NOWHERE], 2, "rescue: .: Is a directory"),
+    "a push of a folder": (["config", "push", "d", ".", "--broker", NOWHERE], 2, "config: .: Is a directory"),
+    "a scenario of nothing": (["simulate", "empty.yaml"], 2, "simulate: empty.yaml: Input should be"),
+    "a scenario of bytes": (["simulate", "bytes.yaml"], 2, "simulate: bytes.yaml: no YAML"),
+    "a recording as a line": (["read", "made.jsonl", "--json"], 1, "read: made.jsonl: a recording: ringpost replay plays it"),
     "no serial device": (["read", "/dev/zero"], 1, "read: /dev/zero is no serial device"),
     "no port of a broker": (["watch", "--broker", "mqtt://127.0.0.1:0"], 2, "the port is a number from 1 to 65535"),
     "an unknown protocol": (["read", "bad.yaml", "--protocol", "nmae"], 2, "known: auto, "),
@@ -141,6 +154,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "place: {ring: inner_city, domain: ground, site: s, post: p}\nbroker: {url: 'mqtt://127.0.0.1:9'}\n"
     )
     (tmp_path / "empty").touch()
+    (tmp_path / "empty.yaml").touch()
+    (tmp_path / "made.jsonl").write_text(
+        '{"recording":1,"device":"d","config":"c.yaml","at":"2026-11-28T06:00:00Z"}\n'
+    )
+    (tmp_path / "long.csv").write_text("x,y,lat,lon\n" + "1" * 200_000)
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xad" * 2000)
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "garbage").write_bytes(b"\xff" * 4000)
     (tmp_path / "no-coco.json").write_text('{"images": [{"id": 1}]}')
@@ -162,6 +181,12 @@ def test_wrong_input_gets_one_clear_line(case: str, desk: Path, monkeypatch: pyt
     assert "Traceback" not in complained + said
     if code != 2:
         assert len(complained.strip().splitlines()) == 1 + ("--json" in arguments)
+
+
+def test_a_video_of_bytes_is_named_once(desk: Path) -> None:
+    pytest.importorskip("cv2")
+    (desk / "bytes.mp4").write_bytes(b"\xff\xad" * 2000)
+    assert ringpost("detect", "bytes.mp4")[::2] == (1, "detect: bytes.mp4: no video that can be read\n")
 
 
 def test_check_says_what_is_well_and_what_is_not_in_one_call(desk: Path) -> None:

@@ -4,13 +4,14 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
-from agent.files import words, write_picture
+from agent.files import read_words, words, write_picture
 from agent.geodesy import metres_per_degree
 from agent.vision.ground import Ground, Mark
 from models.detection import Frame
@@ -26,11 +27,11 @@ POINT, OFF, LINE = (0, 200, 255), (0, 0, 255), (255, 160, 60)
 
 def read_marks(path: Path) -> list[Mark]:
     """Marks from a CSV file with the columns x,y (pixels) and lat,lon. ValueError names file and line."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
+    rows = csv.DictReader(StringIO(read_words(path), newline=""))
+    marks = []
+    try:
         if not set(COLUMNS) <= set(rows.fieldnames or ()):
             raise ValueError(f"{path}:1: the columns {','.join(COLUMNS)} are wanted")
-        marks = []
         for row in rows:
             try:
                 x, y, lat, lon = (float(row[name]) for name in COLUMNS)
@@ -39,6 +40,8 @@ def read_marks(path: Path) -> list[Mark]:
             if not (math.isfinite(x) and math.isfinite(y) and abs(lat) < 90 and abs(lon) <= 180):
                 raise ValueError(f"{path}:{rows.line_num}: {x}, {y}, {lat}, {lon} is no pixel and place")
             marks.append(Mark(x, y, lat, lon))
+    except csv.Error as error:
+        raise ValueError(f"{path}:{rows.line_num + 1}: no CSV: {error}") from error
     return marks
 
 
