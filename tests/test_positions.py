@@ -122,6 +122,21 @@ def test_without_a_newer_position_nothing_begins_and_what_goes_on_says_so() -> N
     assert last.text == "800 m outside its area; no position for 58 s"
 
 
+def test_a_receiver_that_speaks_every_ten_seconds_is_not_stale_in_between() -> None:
+    def fixes(until: int) -> list[Observation]:
+        ticks = [at(second, Tick(), "clock") for second in range(200)]
+        said = [at(second + 0.5, north(900)) for second in range(0, until, 10)]
+        return sorted([*ticks, *said], key=lambda one: one.mono_s)
+
+    fence = rule(kind="geofence", circle={"radius_m": 100}, hold="15s", lost_after=None)
+    ((second, text),) = judge(fence, fixes(200))
+    assert 15 <= second <= 40
+    assert text == "800 m outside its area"
+    decide = fence.begin()
+    facts = [fact for one in fixes(100) for fact in decide(one) if isinstance(fact, Finding)]
+    assert facts[-1].text.endswith("no position for 108 s")
+
+
 def test_that_there_is_no_position_is_told_too() -> None:
     """An anchor watch that has had no position for a minute is no watch."""
     fence = rule(kind="geofence", circle={"radius_m": 100}, lost_after="60s")

@@ -15,7 +15,7 @@ from agent.observations import Observation, Tick
 from agent.parts import Finding, Judge, Over, Point, RulePart, Surroundings
 from agent.receiver import believed
 from agent.rules.lasting import lasting
-from agent.rules.positions import FRESH_S, lost_for, no_position
+from agent.rules.positions import FRESH_S, freshness, lost_for, no_position
 from firmware_bridge.readings import Fix
 
 DEGREE_M = 111_195.0
@@ -65,20 +65,21 @@ class Moved(RulePart):
         window_s, hold_s = self.window.total_seconds(), self.hold.total_seconds()
         every_s = window_s / SAMPLES
         lost = lost_for(self.source, self.lost_after)
+        spoke, fresh_s = freshness(), FRESH_S
         away = False
         heard_s, doubt = 0.0, None
         found: Finding | None = None
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
-            nonlocal away, heard_s, doubt, found
+            nonlocal away, heard_s, doubt, found, fresh_s
             now_s, heard = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
-                heard, doubt = believed(observation), observation.doubt
+                heard, doubt, fresh_s = believed(observation), observation.doubt, spoke(now_s)
             elif not isinstance(observation.value, Tick):
                 return
             yield from lost(heard is not None, found.point if found else None, doubt, observation)
             if heard is None:
-                if found is not None and now_s - heard_s > FRESH_S:
+                if found is not None and now_s - heard_s > fresh_s:
                     yield replace(found, text=f"{found.text}; {no_position(now_s - heard_s, doubt)}")
                 return
             heard_s = now_s

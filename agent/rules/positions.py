@@ -8,12 +8,13 @@ from typing import ClassVar, TypeAlias
 from agent.durations import Duration, spoken
 from agent.observations import Observation, Tick
 from agent.parts import Finding, Judge, Over, Point, RulePart
-from agent.receiver import NO_FIX, believed
+from agent.receiver import LONGEST_INTERVAL_S, NO_FIX, believed
 from agent.rules.lasting import Since, steady
 from firmware_bridge.readings import Fix
 
 FRESH_S = 5.0
-"""A position older than this begins nothing, and what goes on without a newer one says so."""
+"""A position older than this, or than two intervals of its receiver, begins nothing, and what goes on without
+a newer one says so."""
 LEAVES_AT = 0.2
 """Who came in at a radius has left at 1.2 of it: at the edge nobody comes and goes with the noise."""
 
@@ -61,12 +62,13 @@ class PositionRule(RulePart):
         told: str | None = None
         doubt: str | None = None
         lost = lost_for(self.source, self.lost_after)
+        spoke, fresh_s = freshness(), FRESH_S
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
-            nonlocal last, outside, told, doubt
+            nonlocal last, outside, told, doubt, fresh_s
             now_s, heard = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
-                heard, doubt = believed(observation), observation.doubt
+                heard, doubt, fresh_s = believed(observation), observation.doubt, spoke(now_s)
                 if heard is not None:
                     off_m = measure(*heard.position)
                     outside = off_m - (heard.error_m or 0) > margin_m or (outside and off_m > 0)
@@ -79,7 +81,7 @@ class PositionRule(RulePart):
                 return
             point, off_m, fix_s = last
             wrong = self.wrong(outside, observation.at)
-            stale = now_s - fix_s > FRESH_S
+            stale = now_s - fix_s > fresh_s
             held = so(None if stale and wrong != told else wrong, observation)
             if told is not None and (held is None or held[0] != told):
                 yield Over(told)
@@ -96,6 +98,19 @@ class PositionRule(RulePart):
                 )
 
         return judge
+
+
+def freshness() -> Callable[[float], float]:
+    """Told when a receiver speaks, it answers for how many seconds from then on what it said is fresh."""
+    before_s: float | None = None
+
+    def spoke(now_s: float) -> float:
+        nonlocal before_s
+        interval_s = 0.0 if before_s is None else min(now_s - before_s, LONGEST_INTERVAL_S)
+        before_s = now_s
+        return max(FRESH_S, 2 * interval_s)
+
+    return spoke
 
 
 def no_position(for_s: float, doubt: str | None) -> str:
