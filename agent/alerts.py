@@ -147,9 +147,9 @@ class AlertBook:
             entry = replace(entry, due_s=_due_s(alert, now_s))
         told = Told.of(alert)
         wait_s, next_s = told.waits(entry.told, entry.wait_s)
-        entry = replace(entry, alert=alert, over_s=None)
+        entry = replace(entry, alert=alert, over_s=None, doubt=None)
         if entry.told_s is None or now_s - entry.told_s >= wait_s:
-            self._active[where] = replace(entry, told_s=now_s, doubt=None, told=told, wait_s=next_s)
+            self._active[where] = replace(entry, told_s=now_s, told=told, wait_s=next_s)
             yield alert
         else:
             self._active[where] = entry

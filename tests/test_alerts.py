@@ -262,6 +262,20 @@ def test_what_nobody_answers_is_raised_again_louder_with_a_siren(book: AlertBook
     assert raised[-1][1].text == "person; nobody answered for 2m"
 
 
+def test_what_is_found_again_is_not_over_though_it_was_raised_again_before(book: AlertBook) -> None:
+    """A push changed its rule when it had long been told seldom, and its escalation came first."""
+    its = asking(escalate=replace(ESCALATION, after=timedelta(seconds=1500)))
+    for second in range(1490):
+        list(book.take(its, finding(), at(second), second))
+    book.doubt_rule(its, 1490)
+    told = [one for second in range(1490, 1505) for one in book.tick(at(second), second)]
+    assert [one.escalation for one in told] == [1]
+    for second in range(1505, 2000):
+        told += book.take(its, finding(), at(second), second)
+        told += book.tick(at(second), second)
+    assert not any(one.over or one.phase == "end" for one in told)
+
+
 def test_the_siren_is_wanted_for_its_time_each_time(book: AlertBook) -> None:
     list(book.take(asking(), finding(), at(0), 0))
     seen = []
