@@ -3,6 +3,7 @@
 What the receiver calls valid is not yet where we are: it may hear three satellites, or be led astray.
 """
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,8 @@ STEP_M = 30.0
 PERSISTS = 5
 """A step that is too long is believed when so many fixes in a row say so."""
 LONGEST_GAP_S = 60.0
-"""Being away longer than this allows no longer a step."""
+"""Being away longer than this allows no longer a step; fixes that bear each other out may
+be farther apart."""
 LONGEST_INTERVAL_S = 10.0
 """No receiver has longer epochs: a longer gap was an outage, and is not usual."""
 OFFSETS = 30
@@ -135,7 +137,7 @@ class Receiver:
             self.last = heard
             if self.fault is not None:
                 self.rejected["quality"] += 1
-            elif _in_reach(heard, self.good, top_mps):
+            elif _in_reach(heard, self.good, top_mps, LONGEST_GAP_S):
                 self.good, self._doubted = heard, None
             else:
                 jump = self._doubt(heard, top_mps)
@@ -153,7 +155,7 @@ class Receiver:
         """A step that the platform can't make is believed once it persists."""
         assert self.good is not None  # noqa: S101  the first fix is in reach of nothing
         step_m = metres(self.good.position, heard.position)
-        known = self._doubted is not None and _in_reach(heard, self._doubted, top_mps)
+        known = self._doubted is not None and _in_reach(heard, self._doubted, top_mps, math.inf)
         self._persisted = self._persisted + 1 if known else 1
         self._doubted = heard
         if self._persisted < PERSISTS:
@@ -225,10 +227,10 @@ class Receiver:
         return troubles
 
 
-def _in_reach(now: Heard, before: Heard | None, top_mps: float) -> bool:
+def _in_reach(now: Heard, before: Heard | None, top_mps: float, longest_s: float) -> bool:
     """Whether the platform can have come from there to here, with room for both errors."""
     if before is None:
         return True
-    gap_s = min(max(now.mono_s - before.mono_s, 1.0), LONGEST_GAP_S)
+    gap_s = min(max(now.mono_s - before.mono_s, 1.0), longest_s)
     room_m = STEP_M + (now.error_m or 0.0) + (before.error_m or 0.0)
     return metres(before.position, now.position) <= room_m + top_mps * gap_s

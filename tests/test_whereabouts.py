@@ -140,6 +140,16 @@ def test_jumps_that_differ_never_persist() -> None:
     assert deck.position()["age_s"] == 10.0
 
 
+def test_a_boat_that_is_heard_every_few_minutes_is_believed_in_the_end() -> None:
+    """A gate that never opens again would leave every fence blind."""
+    deck = Deck()
+    deck.play([fix(6000 * n) for n in range(11)], every_s=300)
+    assert (deck.position()["trust"], deck.position()["age_s"]) == ("good", 0.0)
+    assert len(deck.jumped) == 2
+    deck.play([fix(30_000 * n) for n in range(3, 15)], every_s=300)  # faster than it can be
+    assert len(deck.jumped) == 2
+
+
 def test_a_boat_at_its_top_speed_does_not_jump() -> None:
     deck = Deck()
     deck.play([fix(29 * n) for n in range(60)])
