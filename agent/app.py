@@ -26,7 +26,7 @@ from agent.arenas import few_arenas
 from agent.clock import ClockWatch
 from agent.commands import Command, Commands, Fetch, Order, State
 from agent.config import Config
-from agent.deployment import Deployment
+from agent.deployment import Deployment, folder_of
 from agent.elsewhere import Elsewhere
 from agent.health import Health, Running
 from agent.inbox import Inbox
@@ -477,10 +477,8 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
     BadConfig or OSError before anything runs; after that it keeps going whatever happens, unless so many
     native calls hang that only a new process helps (`START_ME_AGAIN`).
     """
-    from agent.config import read
-
     few_arenas()
-    folder = data or read(config).data.directory
+    folder = data or folder_of(config)
     deployment = Deployment.boot(config, folder / "config")
     outbox = Outbox.open(folder, deployment.config.data.max_mb * 1_000_000)
     try:

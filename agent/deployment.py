@@ -6,6 +6,8 @@ what is on trial, and the last answer. A trial that did not end before a restart
 
 import asyncio
 import json
+import os.path
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +16,10 @@ from typing import Any, Literal, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.config import Config, digest, parse
+from agent.config import Config, Data, digest, parse, read
 from agent.entrusted import misused
 from agent.files import write_durably
-from agent.yamlfile import BadConfig, Problem, read_text
+from agent.yamlfile import MAX_BYTES, BadConfig, Problem, read_text
 
 log = structlog.get_logger()
 
@@ -306,6 +308,21 @@ class Deployment:
 
     def _save(self) -> None:
         write_durably(self._file, self.ledger.model_dump_json(exclude_none=True).encode())
+
+
+def folder_of(local: Path) -> Path:
+    """Where the configuration file ``local`` has its data. BadConfig where it is broken, and the folder
+    that it seems to name holds nothing that ran before."""
+    try:
+        folder: Path = read(local).data.directory
+        return folder
+    except BadConfig:
+        text = local.read_bytes()[:MAX_BYTES].decode(errors="replace") if os.path.isfile(local) else ""  # noqa: PTH113
+        named = re.findall(r"\bdirectory:\s*[\"']?([^\s\"',}#]+)", text) or [Data().directory]
+        for folder in (local.resolve().parent / name for name in named):
+            if os.path.isfile(folder / "config" / FILE):  # noqa: PTH113  False too where nobody may look
+                return folder
+        raise
 
 
 def _first_good(order: list[Version], local: Path, base: Path) -> tuple[Version, Config, str | None]:

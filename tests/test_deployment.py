@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.config import Config, digest, parse
-from agent.deployment import FILE, Deployment
+from agent.deployment import FILE, Deployment, folder_of
 from agent.yamlfile import BadConfig
 
 LOCAL = """\
@@ -242,6 +242,30 @@ def test_a_broken_local_file_does_not_silence_a_device_that_ran(device: Device) 
     device.local.unlink()
     device.reboot()
     assert device.severity() == "warning"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        LOCAL.replace("device:", "devise:"),
+        LOCAL.replace("severity: warning", "severity: [warning"),
+        LOCAL.replace("kind: switch", "kind: swich"),
+    ],
+)
+@pytest.mark.parametrize("data", ["data: {directory: kept, max_mb: 64}\n", 'data:\n  directory: "kept"\n'])
+def test_a_broken_local_file_still_says_where_the_device_keeps_what_it_ran(
+    tmp_path: Path, broken: str, data: str
+) -> None:
+    """The service names no folder: a slip in the file would end the device for good."""
+    local = tmp_path / "agent.yaml"
+    local.write_text(data + LOCAL)
+    Deployment.boot(local, folder_of(local) / "config")
+    local.write_text(data + broken)
+    assert folder_of(local) == tmp_path / "kept"
+    assert Deployment.boot(local, folder_of(local) / "config").config.device == "bridge-07"
+    (tmp_path / "kept/config" / FILE).unlink()  # it never ran
+    with pytest.raises(BadConfig):
+        folder_of(local)
 
 
 def test_a_broken_first_file_is_refused(tmp_path: Path) -> None:
