@@ -108,6 +108,24 @@ def test_a_box_around_somebody_who_is_tracked_is_nobody_else_at_once() -> None:
     assert told[-2:] == [[1], [1]]
 
 
+def test_who_is_half_hidden_keeps_his_number_from_whom_hides_him() -> None:
+    tracker = Tracker()
+    for step in range(5):
+        tracker.track([person(0.4)], step * 0.2)
+    told = tracker.track([person(0.44), person(0.4, score=0.2)], 1.0)
+    assert [(one.track, one.box[0]) for one in told] == [(1, 0.4)]
+
+
+def test_who_is_less_than_half_as_tall_is_somebody_else() -> None:
+    child = Detection("person", 0.8, (0.4, 0.3, 0.45, 0.43))
+    assert numbers([*[[person(0.4)]] * 5, [child], [child]])[-2:] == [[], [2]]
+
+
+def test_a_flicker_beside_somebody_takes_nothing_from_him() -> None:
+    told = numbers([*[[person(0.4)]] * 5, [person(0.4), person(0.43)], [person(0.425)], [person(0.425)]])
+    assert told[-2:] == [[1], [1]]
+
+
 def test_where_the_camera_turns_numbers_stay() -> None:
     """A quarter of the picture from frame to frame, with two people who look the same to a tracker."""
     moved = Egomotion((1, 0, -0.25), (0, 1, 0))

@@ -1,8 +1,9 @@
-"""Gives detections lasting numbers: ByteTrack's association on motion and overlap, nothing of how one looks.
+"""Gives detections lasting numbers: by motion and overlap, nothing of how one looks.
 
-Sure detections are matched first; unsure ones may only continue a track, for a while. Each track moves on by
-a Kalman filter of constant velocity, and with the picture where the camera moves. Source: Zhang et al.,
-ByteTrack (2022). The field's packages cost 430 MB and more; ``bench.tracking`` holds this against one.
+Unsure detections may continue a track, for a while, but begin none (Zhang et al., ByteTrack, 2022). Overlap
+of boxes is weighed by that of heights, which a stride leaves as they are (Yang et al., Hybrid-SORT, 2024).
+Each track moves on by a Kalman filter of constant velocity, and with the picture where the camera moves. The
+field's packages cost 430 MB and more; ``bench.tracking`` holds this against one.
 """
 
 import math
@@ -23,6 +24,8 @@ CONTINUES = 0.1
 VEHICLES = frozenset({"car", "truck", "bus", "van"})
 """Detectors take these for each other; a track is what it was taken for most."""
 OVERLAP, UNSURE_OVERLAP = 0.2, 0.4
+DOUBT = 0.5
+"""Where several compete, so much counts the overlap of an unsure detection, or with a track not confirmed."""
 BUFFER, NEAR = 0.4, 0.1
 NEAR_S = 1.0
 """What is small, fast or seldom looked at may match without overlap: boxes grown by `BUFFER` on each side, of
@@ -35,7 +38,7 @@ LOST_AFTER_S = 4.0
 """After this long without a sure detection a track is no more: what is left may be a pole."""
 COAST_S = 2.5
 """What is out of sight slows down with this time constant."""
-NOISE, UNSURE_NOISE, PUSH, FIRST_SPEED = 0.05, 0.2, 2.0, 3.0
+NOISE, UNSURE_NOISE, PUSH, FIRST_SPEED = 0.1, 0.2, 2.0, 3.0
 """In sizes of the object: of a measured edge; of acceleration (a second squared); of speed at first sight."""
 
 
@@ -66,6 +69,10 @@ class _Track:
     @property
     def label(self) -> str:
         return max(self.votes, key=lambda label: self.votes[label])
+
+    @property
+    def confirmed(self) -> bool:
+        return self.hits >= self.needs
 
     def ahead(self, now_s: float) -> list[float]:
         """Where it should be now: centre x, y, width, height."""
@@ -113,13 +120,12 @@ class Tracker:
         if egomotion is not None:
             for track in self._tracks:
                 track.move(egomotion)
-        sure = [one for one in detections if one.score >= self._score]
-        unsure = [one for one in detections if CONTINUES <= one.score < self._score]
         free = list(self._tracks)
-        pairs = _match(sure, free, now_s, OVERLAP)
-        pairs += _match(unsure, free, now_s, UNSURE_OVERLAP)
+        some = [one for one in detections if one.score >= CONTINUES]
+        pairs = self._match(some, free, now_s)
+        sure = [one for one in some if one.score >= self._score]
         free = [track for track in free if now_s - track.seen_s <= NEAR_S]
-        pairs += _match(sure, free, now_s, NEAR, BUFFER)
+        pairs += self._match(sure, free, now_s, BUFFER)
         for detection, track in pairs:
             track.follow(detection, now_s, detection.score >= self._score)
         for detection in sure:
@@ -130,8 +136,36 @@ class Tracker:
         return [
             Tracked(track.number, track.label, detection.score, detection.box, detection.score >= self._score)
             for detection, track in pairs
-            if track.hits >= track.needs
+            if track.confirmed
         ]
+
+    def _match(
+        self, detections: list[Detection], tracks: list[_Track], now_s: float, buffer: float = 0.0
+    ) -> list[tuple[Detection, _Track]]:
+        """Pairs, best first; what is matched leaves both lists."""
+        import numpy as np
+
+        if not detections or not tracks:
+            return []
+        seen = np.array([_centred(one.box) for one in detections])
+        expected = np.array([track.ahead(now_s) for track in tracks])
+        likeness = _overlaps(seen, expected, buffer) * _overlaps(seen[:, 1::2], expected[:, 1::2], buffer)
+        kinds = np.array([_kind(one.label) for one in detections])
+        likeness *= kinds[:, None] == np.array([track.kind for track in tracks])
+        sure = np.array([[one.score >= self._score] for one in detections])
+        confirmed = np.array([track.confirmed for track in tracks])
+        rows, columns = np.nonzero(likeness >= (NEAR if buffer else np.where(sure, OVERLAP, UNSURE_OVERLAP)))
+        likeness *= np.where(sure, 1, DOUBT) * np.where(confirmed, 1, DOUBT)
+        order = np.argsort(-likeness[rows, columns], kind="stable")
+        by_row: dict[int, int] = {}
+        by_column: dict[int, int] = {}
+        for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+            if row not in by_row and column not in by_column:
+                by_row[row], by_column[column] = column, row
+        pairs = [(detections[row], tracks[column]) for row, column in by_row.items()]
+        detections[:] = [one for row, one in enumerate(detections) if row not in by_row]
+        tracks[:] = [one for column, one in enumerate(tracks) if column not in by_column]
+        return pairs
 
 
 def _crowds(detection: Detection, pairs: Sequence[tuple[Detection, _Track]]) -> bool:
@@ -145,50 +179,25 @@ def _crowds(detection: Detection, pairs: Sequence[tuple[Detection, _Track]]) -> 
 
 
 def _kept_s(track: _Track) -> float:
-    return LOST_AFTER_S if track.hits >= track.needs else TENTATIVE_S
-
-
-def _match(
-    detections: list[Detection], tracks: list[_Track], now_s: float, least: float, buffer: float = 0.0
-) -> list[tuple[Detection, _Track]]:
-    """Pairs, best first; what is matched leaves both lists."""
-    import numpy as np
-
-    if not detections or not tracks:
-        return []
-    likeness = _overlaps(
-        np.array([_centred(one.box) for one in detections]),
-        np.array([track.ahead(now_s) for track in tracks]),
-        buffer,
-    )
-    kinds = np.array([_kind(one.label) for one in detections])
-    likeness *= kinds[:, None] == np.array([track.kind for track in tracks])
-    rows, columns = np.nonzero(likeness >= least)
-    order = np.argsort(-likeness[rows, columns], kind="stable")
-    by_row: dict[int, int] = {}
-    by_column: dict[int, int] = {}
-    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if row not in by_row and column not in by_column:
-            by_row[row], by_column[column] = column, row
-    pairs = [(detections[row], tracks[column]) for row, column in by_row.items()]
-    detections[:] = [one for row, one in enumerate(detections) if row not in by_row]
-    tracks[:] = [one for column, one in enumerate(tracks) if column not in by_column]
-    return pairs
+    return LOST_AFTER_S if track.confirmed else TENTATIVE_S
 
 
 def _overlaps(
     ours: "NDArray[np.float64]", theirs: "NDArray[np.float64]", buffer: float
 ) -> "NDArray[np.float64]":
-    """Intersection over union of each with each; boxes as centre and size, grown by ``buffer`` a side."""
+    """Intersection over union of each with each: of boxes as centre and size (N x 4), or of one side (N x 2);
+    grown by ``buffer`` a side."""
     import numpy as np
 
+    sides = ours.shape[1] // 2
     one, other = ours[:, None], theirs[None]
-    half_one, half_other = one[..., 2:] * (0.5 + buffer), other[..., 2:] * (0.5 + buffer)
-    shared = np.minimum(one[..., :2] + half_one, other[..., :2] + half_other) - np.maximum(
-        one[..., :2] - half_one, other[..., :2] - half_other
+    half_one, half_other = one[..., sides:] * (0.5 + buffer), other[..., sides:] * (0.5 + buffer)
+    shared = np.minimum(one[..., :sides] + half_one, other[..., :sides] + half_other) - np.maximum(
+        one[..., :sides] - half_one, other[..., :sides] - half_other
     )
     both = shared.clip(0).prod(-1)
-    result: NDArray[np.float64] = both / (4 * (half_one.prod(-1) + half_other.prod(-1)) - both + 1e-12)
+    whole = (2 * half_one).prod(-1) + (2 * half_other).prod(-1)
+    result: NDArray[np.float64] = both / (whole - both + 1e-12)
     return result
 
 
