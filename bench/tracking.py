@@ -120,10 +120,10 @@ def ours(scene: Scene, egomotion: bool = True) -> list[dict[int, Box]]:
 REFERENCE = """
 import json, sys
 import numpy as np, supervision as sv, trackers
-kind = sys.argv[1]
+kind, settings = sys.argv[1], json.loads(sys.argv[2])
 for line in sys.stdin:
     scene = json.loads(line)
-    tracker = getattr(trackers, kind)(frame_rate=scene["fps"])
+    tracker = getattr(trackers, kind)(frame_rate=scene["fps"], **settings)
     out = []
     for boxes in scene["frames"]:
         rows = np.array(boxes, np.float32).reshape(-1, 5)
@@ -134,9 +134,23 @@ for line in sys.stdin:
     print(json.dumps(out), flush=True)
 """
 
+KINDS: dict[str, tuple[str, dict[str, float]]] = {
+    "ByteTrack": ("ByteTrackTracker", {}),
+    "ByteTrack, our score": (
+        "ByteTrackTracker",
+        {"track_activation_threshold": 0.4, "high_conf_det_threshold": 0.4},
+    ),
+    "OC-SORT": ("OCSORTTracker", {}),
+    "OC-SORT, our score": ("OCSORTTracker", {"high_conf_det_threshold": 0.4}),
+    "SORT": ("SORTTracker", {}),
+}
+"""The package's trackers as they come, and with the score from which ours begins a track."""
 
-def reference(python: str, kind: str) -> Callable[[list[Scene]], list[list[dict[int, Box]]]]:
-    """The package's tracker with its own example settings, in pixels of 1280 x 720."""
+
+def reference(
+    python: str, kind: str, settings: dict[str, float]
+) -> Callable[[list[Scene]], list[list[dict[int, Box]]]]:
+    """The package's tracker in pixels of 1280 x 720."""
 
     def run(scenes: list[Scene]) -> list[list[dict[int, Box]]]:
         lines = [
@@ -161,7 +175,7 @@ def reference(python: str, kind: str) -> Callable[[list[Scene]], list[list[dict[
             for scene in scenes
         ]
         done = subprocess.run(
-            [python, "-c", REFERENCE, kind],
+            [python, "-c", REFERENCE, kind, json.dumps(settings)],
             input="\n".join(lines),
             capture_output=True,
             text=True,
@@ -229,8 +243,8 @@ def main(python: str | None) -> dict[str, Any]:
     todo = scenes()
     told = {"ours": [ours(scene) for scene in todo]}
     told["ours, camera not followed"] = [ours(scene, egomotion=False) for scene in todo]
-    for kind in ("ByteTrackTracker", "OCSORTTracker", "SORTTracker") if python else ():
-        told[kind] = reference(str(python), kind)(todo)
+    for name, (kind, settings) in KINDS.items() if python else ():
+        told[name] = reference(str(python), kind, settings)(todo)
     table: dict[str, Any] = {}
     for kind, runs in told.items():
         for scene, run in zip(todo, runs, strict=True):
