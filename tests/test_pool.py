@@ -141,7 +141,22 @@ def test_frames_long_before_their_turn_are_not_wanted() -> None:
                 one.offer(numbered(number))
                 assert await all_of(one, 1) == [number]
             assert not one.wants(0.03)
-            assert one.wants(0.6)
+            assert not one.wants(1.5)
+
+    asyncio.run(scene())
+
+
+def test_the_frame_nearest_to_its_turn_does_not_wait_for_it() -> None:
+    async def scene() -> None:
+        with seat(Pool(1), lambda frame: (), every_s=60.0) as one:
+            for number in (1, 2):
+                one.offer(numbered(number))
+                assert await all_of(one, 1) == [number]
+            assert one.wants(130.0)
+            one.offer(numbered(3))
+            assert await all_of(one, 1) == [3]
+            one.offer(numbered(4))
+            assert await one.next(0.1) is None, "its turn is counted from when the one before had its own"
 
     asyncio.run(scene())
 

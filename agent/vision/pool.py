@@ -63,7 +63,7 @@ class Seat:
     ) -> None:
         self.glance, self.detect, self.every_s = glance, detect, every_s
         self.slot: Taken | None = None
-        self.since_s = self.due_s = 0.0
+        self.since_s = self.due_s = self.early_s = 0.0
         self.glancing = self.closed = False
         self.out: deque[Looked] = deque()
         self.taken = 0
@@ -90,8 +90,12 @@ class Seat:
             self._pool.work.notify()
 
     def wants(self, gap_s: float) -> bool:
-        """Whether a frame that comes now may be looked at before the next one comes, ``gap_s`` from now."""
-        return time.monotonic() + 2 * gap_s >= self.due_s
+        """Whether a frame that comes now is nearest to its turn, where the next one comes in ``gap_s``.
+
+        It is then looked at now: it would be no better for waiting, and what it shows would be told later.
+        """
+        self.early_s = gap_s / 2
+        return time.monotonic() + self.early_s >= self.due_s
 
     async def next(self, within_s: float) -> Looked | None:
         """The next frame in order, once it was looked at; None where there is none in time, or on `wake`.
@@ -127,7 +131,7 @@ class Seat:
         """Since when its frame waits, or from when it may be taken by the camera's budget."""
         if self.slot is None or self.glancing or self.closed or len(self.out) > self._pool.size:
             return NEVER
-        return max(self.since_s, self.due_s)
+        return max(self.since_s, self.due_s - self.early_s)
 
     def _is_out(self) -> bool:
         return bool(self.out) and self.out[0].done
