@@ -351,6 +351,7 @@ def _message(row: Row) -> Message:
         qos=1 if row.qos else 0,
         retain=row.retain,
         expires_after=expires_after,
+        age_s=row.age_s,
     )
 
 

@@ -246,19 +246,20 @@ class Store:
     def _put(self, message: Message, last: dict[str, int], count: dict[str, int]) -> None:
         lane, now_s = message.lane, time.monotonic()
         expires_s = None if message.expires_after is None else now_s + message.expires_after.total_seconds()
+        boot, made_s = (self._boot, now_s - message.age_s) if message.age_s is not None else ("", now_s)
         content = (message.id, message.topic, message.body, message.qos, int(message.retain), expires_s)
         if lane in KEEP_LATEST:
             # What was never handed out is replaced, and keeps its number: no gap.
             changed = self._db.execute(
                 "UPDATE owed SET id = ?, topic = ?, body = ?, qos = ?, retain = ?, expires_s = ?, boot = ?,"
                 " made_s = ? WHERE lane = ? AND topic = ? AND handed = 0",
-                (*content, self._boot, now_s, lane, message.topic),
+                (*content, boot, made_s, lane, message.topic),
             )
             if changed.rowcount:
                 return
         last[lane] = last.get(lane, 0) + 1
         count[lane] = count.get(lane, 0) + 1
-        self._db.execute(f"INSERT {_INSERT}", (lane, last[lane], *content, self._boot, now_s))
+        self._db.execute(f"INSERT {_INSERT}", (lane, last[lane], *content, boot, made_s))
 
     def due(self, lane: Lane, after: int, limit: int) -> list[Row]:
         """Up to ``limit`` rows of ``lane`` behind the number ``after``, oldest first."""

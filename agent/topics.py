@@ -47,6 +47,8 @@ class Message:
     qos: Literal[0, 1] = 1
     retain: bool = False
     expires_after: timedelta | None = None
+    age_s: float | None = 0.0
+    """How long ago it was made, where it was kept elsewhere before; None where nobody knows."""
 
 
 def new_id() -> str:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -374,6 +375,31 @@ def test_what_only_memory_holds_is_offered_to_the_disk_at_the_end(
     assert ids(again.due(10, LANES)) == [alert.id, telemetry.id]
     assert again.read("remember/rescue") == b"1"
     again.close()
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+def test_what_comes_home_from_memory_is_as_old_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool
+) -> None:
+    """By its age an alert is called historical, and its instants are put right."""
+    with monkeypatch.context() as broken:
+        if at_start:
+            read_only(broken)
+        shelves = Shelves(tmp_path, 32_000_000)
+        if not at_start:
+            fail(broken, shelves._alerts, "put")
+            fail(broken, shelves._segments["telemetry"], "put")
+        put(shelves, message(), old := message("telemetry", expires_after=timedelta(hours=9)))
+    monotonic = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 7200)
+    put(shelves, message("status"), message("telemetry"))
+    assert shelves.troubles == {}
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 10800)
+    (alert,) = shelves.due(10, ["alert"])
+    (telemetry,) = [row for row in shelves.due(10, ["telemetry"]) if row.id == old.id]
+    assert (alert.age_s, telemetry.age_s) == (pytest.approx(10800, abs=60),) * 2
+    assert telemetry.expires_s == pytest.approx(6 * 3600, abs=60)
+    shelves.close()
 
 
 def test_where_only_pictures_find_no_room_an_alert_still_goes_home(
