@@ -222,7 +222,8 @@ class Deployment:
             raise refuse("data.directory", "can't be changed by push: it holds what is still owed")
         if config.privacy != self.config.privacy:
             raise refuse("privacy", "can't be changed by push: who may show people is decided at the device")
-        wrong = [Problem(1, path, message) for path, message in misused(config, self._own(), self._base)]
+        anew = set(misused(config, self.config, self._base))  # what is in force goes there already
+        wrong = [Problem(1, *one) for one in misused(config, self._own(), self._base) if one in anew]
         if wrong:
             raise BadConfig(wrong, "push")
         return config

@@ -167,6 +167,21 @@ def test_a_push_sends_a_secret_nowhere_but_where_the_file_at_the_device_does(dev
     assert device.push(THIEF + "# again\n", 4)["state"] == "applied"
 
 
+def test_what_was_in_force_before_this_check_may_be_pushed_on(device: Device) -> None:
+    """A device that was moved to another broker by push, before that needed an edit of its file."""
+    device.local.write_text(WITH_PASSWORD)
+    device.reboot()
+    moved = WITH_PASSWORD.replace("127.0.0.1", "localhost")
+    ledger = json.loads((device.folder / FILE).read_text())
+    ledger["active"] |= {"text": moved, "sha256": digest(moved), "source": "push", "revision": 1}
+    (device.folder / FILE).write_text(json.dumps(ledger | {"highest_revision": 1}))
+    assert device.reboot().config.broker.url == "mqtt://localhost:1883"
+    assert device.push(moved.replace("warning", "critical"), 2)["state"] == "applied"
+    assert device.push(THIEF, 3)["state"] == "rejected"
+    device.push(WITH_PASSWORD, 3)
+    assert device.push(moved, 4)["state"] == "rejected"  # what was left is left
+
+
 def test_an_older_revision_is_rejected(device: Device) -> None:
     device.push(BETTER, 5)
     answer = device.push(LOCAL, 4)
