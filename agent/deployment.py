@@ -5,7 +5,6 @@ what is on trial, and the last answer. A trial that did not end before a restart
 """
 
 import asyncio
-import json
 import os.path
 import re
 from collections.abc import Awaitable, Callable
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.config import Config, Data, digest, parse, read
 from agent.entrusted import misused
-from agent.files import write_durably
+from agent.files import words, write_durably
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, read_text
 
 log = structlog.get_logger()
@@ -99,7 +98,7 @@ class Deployment:
         so. BadConfig or OSError only where there is nothing good to run.
         """
         base = local.resolve().parent
-        before = _load(folder / FILE)
+        before, damage = _load(folder / FILE)
         answer = None
         if before is not None and before.trial is not None:
             tried = before.trial
@@ -128,7 +127,7 @@ class Deployment:
         active, config, refusal = _first_good(order, local, base)
         ledger = Ledger(active=active) if before is None else before.model_copy(update={"active": active})
         ledger = ledger.model_copy(update={"trial": None, "answer": answer or ledger.answer})
-        deployment = cls(folder, base, ledger, config, trouble or refusal, own)
+        deployment = cls(folder, base, ledger, config, trouble or refusal or damage, own)
         try:
             deployment._save()
         except OSError as error:  # it runs, though a push can't be kept
@@ -341,15 +340,16 @@ def _first_good(order: list[Version], local: Path, base: Path) -> tuple[Version,
     raise refusal
 
 
-def _load(path: Path) -> Ledger | None:
-    """The ledger, or None where there is none; a damaged one is set aside, never deleted."""
+def _load(path: Path) -> tuple[Ledger | None, str | None]:
+    """The ledger, None where there is none, and why: one that can't be read is set aside, never deleted."""
     try:
-        return Ledger.model_validate_json(path.read_bytes())
+        return Ledger.model_validate_json(path.read_bytes()), None
     except FileNotFoundError:
-        return None
-    except (ValueError, json.JSONDecodeError):
+        return None, None
+    except (OSError, ValueError) as error:
+        reason = words(error) if isinstance(error, OSError) else f"{path}: damaged"
         aside = path.with_suffix(".damaged")
         with suppress(OSError):
             path.replace(aside)
-        log.warning("config_ledger_damaged", set_aside=aside.name)
-        return None
+        log.warning("config_ledger_damaged", error=reason, set_aside=aside.name)
+        return None, f"what was pushed is lost: {reason}"

@@ -290,6 +290,18 @@ def test_a_broken_first_file_is_refused(tmp_path: Path) -> None:
         Deployment.boot(file, tmp_path / "data")
 
 
+def test_a_ledger_that_can_not_be_read_ends_nobody(device: Device) -> None:
+    """A bad sector, or one that root wrote when a technician tried it by hand."""
+    ledger = device.folder / FILE
+    ledger.unlink()
+    ledger.mkdir()
+    device.reboot()
+    assert device.severity() == "warning"
+    assert "Is a directory" in device.deployment.reported()["trouble"]
+    device.reboot()
+    assert "trouble" not in device.deployment.reported()
+
+
 def test_a_damaged_ledger_is_set_aside(device: Device) -> None:
     ledger = device.folder / FILE
     ledger.write_text('{"active": ')
