@@ -17,8 +17,8 @@ NearPath = Annotated[Path, AfterValidator(beside)]
 """A path that, where it is relative, is relative to the file that names it."""
 
 
-CREDENTIAL = r"^[A-Za-z0-9_-][A-Za-z0-9_.@:-]*$"
-"""A name, never a path."""
+CREDENTIAL = r"^[^/]*[^/.][^/]*$"
+"""A name, never a path; systemd takes any other."""
 
 
 class Secret(BaseModel):

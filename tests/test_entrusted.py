@@ -125,3 +125,11 @@ def test_a_credential_is_a_name_and_no_path(name: str) -> None:
 
     with pytest.raises(BadConfig, match="does not fit"):
         config(LOCAL.replace("{file: secrets/broker}", f'{{credential: "{name}"}}'))
+
+
+@pytest.mark.parametrize("name", ["mqtt-key", ".key", "key of north", "schlüssel+1"])
+def test_a_credential_has_whatever_name_systemd_takes(name: str) -> None:
+    """What the unit gives today must not end the device after an update."""
+    bound = config(LOCAL.replace("{file: secrets/broker}", f'{{credential: "{name}"}}'))
+    assert bound.broker.password is not None
+    assert bound.broker.password.credential == name
