@@ -9,6 +9,7 @@ Pure: time comes in with each call, alerts go out as plain `Alert`; nothing here
 active can be written down (`dump`) in the same transaction as the alert, and read back after a restart.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -172,7 +173,7 @@ class AlertBook:
 
     def tick(self, at: datetime, now_s: float) -> Iterator[Alert]:
         """Ends what has been over for its cool-down, and what nobody found again in time; raises again what
-        nobody answered."""
+        nobody answered; tells what changed too soon to be told, and nobody says again."""
         for where, entry in list(self._active.items()):
             cool_down_s = entry.alert.terms.cool_down.total_seconds()
             if entry.over_s is not None and now_s - entry.over_s >= cool_down_s:
@@ -187,6 +188,13 @@ class AlertBook:
                     entry, alert=alert, told_s=now_s, due_s=due_s, raised_s=now_s, told=told
                 )
                 yield alert
+            elif entry.told_s is not None and not entry.closed:
+                told = Told.of(entry.alert)
+                wait_s, next_s = told.waits(entry.told, math.inf)
+                if now_s - entry.told_s >= wait_s:
+                    alert = replace(entry.alert, phase="update", at=at)
+                    self._active[where] = replace(entry, alert=alert, told_s=now_s, told=told, wait_s=next_s)
+                    yield alert
 
     def doubt_rule(self, terms: Terms, now_s: float) -> None:
         """A rule begins anew, now with these terms: what it found has to be found again."""
@@ -216,7 +224,8 @@ class AlertBook:
             answer = before  # the same answer again is the first
         alert = replace(entry.alert, phase="update", at=at, acknowledged=answer)
         if action not in ENDED_BY and not alert.over:
-            self._active[where] = replace(entry, alert=alert, due_s=None, raised_s=None)
+            told = Told.of(alert)
+            self._active[where] = replace(entry, alert=alert, due_s=None, raised_s=None, told=told)
             return alert
         why = f"{ENDED_BY[action]} by {role}" if action in ENDED_BY else f"answered by {role}"
         ended = replace(alert, phase="end", reason=f"{why}: {reason}" if reason else why)

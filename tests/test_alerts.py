@@ -142,6 +142,30 @@ def test_a_contact_that_bounces_tells_its_over_once(book: AlertBook) -> None:
     assert active.over
 
 
+def test_what_changed_too_soon_to_be_told_is_told_though_nobody_says_it_again(book: AlertBook) -> None:
+    """A switch and a crossing are said once: the button is pressed still, and two have crossed."""
+    list(book.take(terms(), finding(number=1), at(0), 0))
+    assert told(book.take(terms(), finding(number=2), at(0.4), 0.4)) == []
+    assert told(book.tick(at(0.8), 0.8)) == []
+    (late,) = book.tick(at(1.8), 1.8)
+    assert (late.phase, late.finding.count, late.at) == ("update", 2, at(1.8))
+    assert [one for second in range(3, 900) for one in book.tick(at(second), second)] == []
+
+    list(book.take(asking(), finding(), at(1000), 1000))
+    list(book.take(asking(), Over("rail-e"), at(1010), 1010))
+    list(book.take(asking(), finding(), at(1010.2), 1010.2))
+    assert [one.over for one in book.take(asking(), Over("rail-e"), at(1010.4), 1010.4)] == [True]
+    assert told(book.take(asking(), finding(), at(1010.6), 1010.6)) == []
+    assert [one.over for one in book.tick(at(1012), 1012)] == [False]
+
+
+def test_an_answer_is_told_once(book: AlertBook) -> None:
+    (alert,) = book.take(asking(), finding(), at(0), 0)
+    assert len([*book.tick(at(61), 61)]) == 1
+    assert book.acknowledge(alert.alert_id, "watch-officer", "ack", at(70)) is not None
+    assert [one for second in range(71, 900) for one in book.tick(at(second), second)] == []
+
+
 def test_its_end_says_how_it_was_at_last_and_not_when_it_was_told(book: AlertBook) -> None:
     play(book, [(n, silent(n)) for n in range(1000)], terms())
     (active,) = book.active()
