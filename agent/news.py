@@ -13,6 +13,7 @@ from agent.alert import Alert
 from agent.escalation import Severity
 from agent.geodesy import Plane
 from agent.parts import Point
+from models.detection import Box
 
 UPDATE_EVERY_S, UPDATE_AT_LAST_S = 10.0, 600.0
 """An active alert is told again after so long, then after twice as long, at last this often; as soon as the
@@ -24,18 +25,21 @@ MOVED_M = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What of an alert is news when it changes: at once, or (``words``, ``place``) a little later."""
+    """What of an alert is news when it changes: at once, or (all but the first) a little later."""
 
     at_once: tuple[int | None, str | None, Severity, bool]
     words: str
     place: Point | None
+    box: Box | None
 
     @classmethod
     def of(cls, alert: Alert) -> Self:
         """Of its text the words count without the figures: most say for how many seconds it has been so."""
         finding = alert.finding
         words = re.sub(r"[\d.]+( ?(s|min|h|d)\b)?", "", alert.text)
-        return cls((finding.count, finding.zone, alert.severity, alert.over), words, finding.point)
+        return cls(
+            (finding.count, finding.zone, alert.severity, alert.over), words, finding.point, finding.box
+        )
 
     @property
     def over(self) -> bool:
@@ -45,9 +49,20 @@ class Told:
         """After how many seconds this may follow ``before``, and how long the same then waits."""
         if before is None or self.at_once != before.at_once:
             return CHANGE_AFTER_S, UPDATE_EVERY_S
-        if self.words != before.words or _moved(before.place, self.place):
+        if self.words != before.words or self._elsewhere(before):
             return UPDATE_EVERY_S, UPDATE_EVERY_S
         return wait_s, min(2 * wait_s, UPDATE_AT_LAST_S)
+
+    def _elsewhere(self, before: Self) -> bool:
+        """On the ground; in the picture where nobody knows the ground."""
+        if self.place is None and before.place is None:
+            return self.box is not None and (before.box is None or _apart(before.box, self.box))
+        return _moved(before.place, self.place)
+
+
+def _apart(one: Box, other: Box) -> bool:
+    """Whether nothing of the one is in the other."""
+    return one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3] or other[1] >= one[3]
 
 
 def _moved(before: Point | None, now: Point | None) -> bool:

@@ -118,6 +118,22 @@ def test_what_changed_is_told_at_once_however_long_it_was_the_same(
     assert updated(book, lambda n: before if n < 1000 else replace(before, **change), 1235)[7] == told_s
 
 
+@pytest.mark.parametrize(
+    ("box", "told_s"),
+    [
+        ((0.1, 0.1, 0.2, 0.3), 1230),
+        ((0.15, 0.1, 0.25, 0.3), 1230),
+        ((0.25, 0.1, 0.35, 0.3), 1000),
+        (None, 1230),
+    ],
+)
+def test_without_a_place_on_the_ground_the_one_in_the_picture_counts(
+    book: AlertBook, box: Any, told_s: float
+) -> None:
+    before = replace(silent(0), box=(0.1, 0.1, 0.2, 0.3))
+    assert updated(book, lambda n: before if n < 1000 else replace(before, box=box), 1235)[7] == told_s
+
+
 def test_after_a_change_it_is_told_often_again(book: AlertBook) -> None:
     facts = updated(book, lambda n: finding(number=1 if n < 1000 else 2), 1100)
     assert facts[7:] == [1000, 1010, 1030, 1070]

@@ -331,3 +331,36 @@ def test_a_detector_is_loaded_once_for_all_and_let_go() -> None:
     del first, second
     pool.load(card)  # type: ignore[arg-type]
     assert Card.loads == 2
+
+
+def test_a_camera_that_comes_back_finds_its_detector_and_one_that_does_not_gives_it_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads = 0
+
+    class Card:
+        def model_dump_json(self) -> str:
+            return "{}"
+
+        def load(self) -> Any:
+            nonlocal loads
+            loads += 1
+            return lambda frame: ()
+
+    pool, card = Pool(1), Card()
+
+    async def sit() -> None:
+        with seat(pool, pool.load(card)):  # type: ignore[arg-type]  # what the pool needs of one
+            pass
+        await asyncio.sleep(0.01)
+
+    async def scene(kept_s: float) -> int:
+        nonlocal loads
+        monkeypatch.setattr("agent.vision.pool.KEPT_S", kept_s)
+        loads = 0
+        await sit()
+        await sit()
+        return loads
+
+    assert asyncio.run(scene(600.0)) == 1
+    assert asyncio.run(scene(0.0)) == 2

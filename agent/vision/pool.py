@@ -22,6 +22,8 @@ from models.card import Card
 from models.detection import Detect, Detection, Frame
 
 NEVER = float("inf")
+KEPT_S = 600.0
+"""A camera that comes back finds its detector: loading it takes a second, and leaves memory in pieces."""
 PATIENCE_S = 30.0
 """No look takes so long, on whatever machine: a detector that has not answered hangs."""
 NO_GLANCE = Glance(None)
@@ -78,6 +80,7 @@ class Seat:
 
     def __exit__(self, *_: object) -> None:
         self._pool.leave(self)
+        self._loop.call_later(KEPT_S, _let_go, self.detect)
 
     def offer(self, taken: Taken, *, wait: bool = False) -> None:
         """The camera's newest frame. With ``wait`` it replaces none: it waits until that one was taken."""
@@ -225,6 +228,10 @@ class Pool:
             looked.error = error
         looked.done = True
         seat.wake()
+
+
+def _let_go(_: Detect) -> None:
+    """The loop has held it until now."""
 
 
 SHARED = Pool()
