@@ -22,7 +22,7 @@ import structlog
 from pydantic import BaseModel
 
 from agent.alert import Alert
-from agent.arenas import few_arenas
+from agent.arenas import few_arenas, give_back
 from agent.clock import ClockWatch
 from agent.commands import Command, Commands, Fetch, Order, State
 from agent.config import Config
@@ -346,6 +346,7 @@ class Agent:
             self.machine_troubles = watch.troubles(machine, *now())
             if time.monotonic() - owed_s >= OWED_EVERY_S:
                 owed, owed_s = await self.outbox.depth(), time.monotonic()
+                await asyncio.to_thread(give_back)
             waiting = {lane: count for lane, count in owed.items() if count}
             self.reporter.more_fields = {
                 "machine": machine.fields() | {"process_tasks": len(asyncio.all_tasks())},

@@ -2,6 +2,7 @@
 
 import ctypes
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,17 @@ class _Timex(ctypes.Structure):
     )
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """Once: each makes a class of its own, which is garbage that only Python's rarest collection finds."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def kernel_clock() -> tuple[bool, float | None]:
     """Whether the kernel's clock is synchronised, and its largest error in ms (adjtimex, read only)."""
     try:
         timex = _Timex()
-        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+        state = _libc().adjtimex(ctypes.byref(timex))
     except (OSError, AttributeError):  # not Linux, or not allowed
         return False, None
     if state < 0 or state == _ERROR or timex.status & _UNSYNCED:

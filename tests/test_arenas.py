@@ -39,3 +39,31 @@ def test_many_threads_share_two_arenas() -> None:
 
     assert arenas("default") > 2  # otherwise this test proves nothing
     assert arenas("few") == 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
+def test_what_is_free_between_what_is_not_goes_back() -> None:
+    code = """
+import ctypes
+from agent.arenas import give_back
+
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+large = []
+for _ in range(600):
+    large.append(libc.malloc(100_000))
+    ctypes.memset(large[-1], 1, 100_000)
+    libc.malloc(100)
+for one in large:
+    libc.free(one)
+before = resident_mb()
+give_back()
+print(before - resident_mb())
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert float(told.stdout) > 40
