@@ -105,7 +105,7 @@ async def _soak(folder: Path, seconds: float, rng: random.Random) -> dict[str, A
         while time.monotonic() - began_s < seconds and device.agent.poll() is None:
             await asyncio.sleep(SAMPLE_S)
             tasks = device.last("health").get("machine", {}).get("process_tasks")
-            memory_mb = process.memory_full_info().uss / 1e6
+            memory_mb = _own_mb(device.agent.pid)
             samples.append(
                 (time.monotonic() - began_s, memory_mb, process.num_fds(), process.num_threads(), tasks)
             )
@@ -127,6 +127,12 @@ async def _soak(folder: Path, seconds: float, rng: random.Random) -> dict[str, A
         if any(row[column] is not None for row in warm):
             told[f"{what}_early"], told[f"{what}_late"] = middle(early, column), middle(late, column)
     return told
+
+
+def _own_mb(pid: int) -> float:
+    """What it wrote itself. Pages of libraries come and go with who else has them open: no growth."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(rollup.partition("Private_Dirty:")[2].split()[0]) / 1000
 
 
 async def _trouble(device: Rig, hop: Hop, rng: random.Random, counted: Counter[str]) -> None:
