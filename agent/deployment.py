@@ -346,6 +346,8 @@ def _load(path: Path) -> tuple[Ledger | None, str | None]:
         return Ledger.model_validate_json(path.read_bytes()), None
     except FileNotFoundError:
         return None, None
+    except NotADirectoryError:  # nothing at all could be kept there: whoever named it must hear so
+        raise
     except (OSError, ValueError) as error:
         reason = words(error) if isinstance(error, OSError) else f"{path}: damaged"
         aside = path.with_suffix(".damaged")

@@ -189,7 +189,10 @@ def test_what_nobody_answers_is_told_at_the_fallback_and_answered_there(tmp_path
                 first = copies[0]
                 assert first["alert"]["escalation"] == 1
                 assert {"id", "device", "session", "epoch", "seq", "at", "clock"} <= set(first)
-                assert first["id"] in {body["id"] for topic, body in device.heard if topic == "alert"}
+                await device.until(
+                    lambda: first["id"] in {body["id"] for topic, body in device.heard if topic == "alert"},
+                    what="the same message at the first broker",
+                )
                 answer = {"alert_id": first["alert"]["alert_id"], "role": "second-desk"}
                 there.publish(f"{ROOT}/rig-1/alert/ack", encode(answer), 1, False)
                 await device.until(
