@@ -317,10 +317,11 @@ def folder_of(local: Path) -> Path:
         folder: Path = read(local).data.directory
         return folder
     except BadConfig:
-        text = local.read_bytes()[:MAX_BYTES].decode(errors="replace") if os.path.isfile(local) else ""  # noqa: PTH113
+        there = os.path.isfile(local)  # noqa: PTH113  False too where nobody may look
+        text = local.read_bytes()[:MAX_BYTES].decode(errors="replace") if there else ""
         named = re.findall(r"\bdirectory:\s*[\"']?([^\s\"',}#]+)", text) or [Data().directory]
         for folder in (local.resolve().parent / name for name in named):
-            if os.path.isfile(folder / "config" / FILE):  # noqa: PTH113  False too where nobody may look
+            if os.path.isfile(folder / "config" / FILE):  # noqa: PTH113  as above
                 return folder
         raise
 

@@ -56,7 +56,7 @@ class Judges:
             try:
                 for fact in judge(observation):
                     if isinstance(fact, Finding):
-                        fact = self._with_place(fact, observation.mono_s)  # noqa: PLW2901  the same
+                        fact = self._with_place(fact, observation.mono_s)  # noqa: PLW2901  the same fact, with its place
                     told += self.book.take(terms_of(name, rule), fact, at, now_s)
             except Exception:
                 log.exception("rule_failed", rule=name)

@@ -91,7 +91,7 @@ def _load(path: Path) -> float:
 def _temperatures(folder: Path) -> Iterator[float]:
     """Of each zone that says one that can be; some drivers say -274 or 0."""
     for path in folder.glob("thermal_zone*/temp"):
-        degrees = _try(lambda path=path: int(path.read_text()) / 1000)  # type: ignore[misc]
+        degrees = _try(lambda path=path: int(path.read_text()) / 1000)  # type: ignore[misc]  # a default hides its type
         if degrees is not None and 0 < degrees < 150:
             yield round(degrees, 1)
 

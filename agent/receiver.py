@@ -70,7 +70,7 @@ class Heard:
     @property
     def position(self) -> tuple[float, float]:
         assert self.fix.lat is not None  # noqa: S101  nobody keeps one without
-        assert self.fix.lon is not None  # noqa: S101
+        assert self.fix.lon is not None  # noqa: S101  nor without this
         return self.fix.lat, self.fix.lon
 
     @property

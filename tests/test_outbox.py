@@ -358,17 +358,24 @@ def test_what_only_memory_holds_is_written_when_the_disk_returns_whatever_comes_
     copy.close()
 
 
+@contextmanager
+def without_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool) -> Iterator[Shelves]:
+    """Shelves whose disk takes nothing within the block: already when they open, or only then."""
+    with monkeypatch.context() as broken:
+        if at_start:
+            read_only(broken)
+        shelves = Shelves(folder, 32_000_000)
+        if not at_start:
+            fail(broken, shelves._alerts, "put")
+            fail(broken, shelves._segments["telemetry"], "put")
+        yield shelves
+
+
 @pytest.mark.parametrize("at_start", [True, False])
 def test_what_only_memory_holds_is_offered_to_the_disk_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool
 ) -> None:
-    with monkeypatch.context() as broken:
-        if at_start:
-            read_only(broken)
-        shelves = Shelves(tmp_path, 32_000_000)
-        if not at_start:
-            fail(broken, shelves._alerts, "put")
-            fail(broken, shelves._segments["telemetry"], "put")
+    with without_disk(tmp_path, monkeypatch, at_start) as shelves:
         put(shelves, alert := message(), telemetry := message("telemetry"), rescue=b"1")
     shelves.close()
     again = Shelves(tmp_path, 32_000_000)
@@ -382,13 +389,7 @@ def test_what_comes_home_from_memory_is_as_old_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool
 ) -> None:
     """By its age an alert is called historical, and its instants are put right."""
-    with monkeypatch.context() as broken:
-        if at_start:
-            read_only(broken)
-        shelves = Shelves(tmp_path, 32_000_000)
-        if not at_start:
-            fail(broken, shelves._alerts, "put")
-            fail(broken, shelves._segments["telemetry"], "put")
+    with without_disk(tmp_path, monkeypatch, at_start) as shelves:
         put(shelves, message(), old := message("telemetry", expires_after=timedelta(hours=9)))
     monotonic = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 7200)
