@@ -16,14 +16,17 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import structlog
 from pydantic import BaseModel
 
+from agent.active_alerts import active_fields
 from agent.alert import Alert
 from agent.arenas import few_arenas, give_back
 from agent.clock import ClockWatch
+from agent.commands import KEY as COMMANDS
 from agent.commands import Command, Commands, Fetch, Order, State
 from agent.config import Config
 from agent.deployment import Deployment, folder_of
@@ -114,6 +117,10 @@ class Agent:
         self.rescue.restore(self.outbox.recall(RESCUE), time.monotonic())
         with suppress(ValueError):
             HEARD.restore(self.outbox.recall(SIGNED))
+        try:
+            self.commands.restore(self.outbox.recall(COMMANDS))
+        except ValueError as error:
+            log.warning("commands_damaged", error=str(error))
         async with asyncio.TaskGroup() as group:
             self.group = group
             await self.apply(self.deployment.config)
@@ -263,14 +270,8 @@ class Agent:
             return []
 
     def active(self, at: datetime, now_s: float) -> Message:
-        """``alerts/active``: the full list, short enough for one message."""
-        keys = {"alert_id", "rule", "kind", "severity", "text", "since", "zone", "acknowledged"}
-        keys |= {"escalation", "over"}
-        entries = [
-            {key: value for key, value in alert.fields().items() if key in keys}
-            for alert in self.book.active()
-        ]
-        fields = {"count": len(entries), "alerts": entries[-30:]}
+        """``alerts/active``: what is active, the most severe first."""
+        fields = active_fields(self.book.active())
         return self.reporter.say("alerts_active/1", fields, "status", ACTIVE, at, now_s, retain=True)
 
     def restore(self) -> None:
@@ -359,7 +360,8 @@ class Agent:
         """Tells systemd that we are ready, and that we are alive while we get on."""
         notify("READY=1")
         limit_s = watchdog_s()
-        if limit_s is None:
+        if limit_s is None:  # not under systemd, or without WatchdogSec
+            await asyncio.Event().wait()
             return
         while True:
             stuck = self.progress.stuck(time.monotonic())
@@ -438,7 +440,7 @@ class Agent:
             picture, self.reporter.say("telemetry/1", values, "telemetry", "telemetry/egress", at, now_s)
         )
 
-    async def heard(self, topic: str, payload: bytes, answer_to: str | None) -> None:
+    async def heard(self, topic: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
         """What came down; it is acknowledged to the broker once this has returned."""
         if topic == "config/desired":
             if payload:
@@ -453,10 +455,14 @@ class Agent:
                 if kept := self.inbox.kept():
                     await asyncio.wait([kept])  # what was acknowledged is not sent again
         elif topic.startswith("command/"):
-            await self.commands.carry_out(topic.removeprefix("command/"), payload, answer_to)
+            await self.commands.carry_out(
+                topic.removeprefix("command/"), payload, answer_to, retained=retained
+            )
 
-    async def command_done(self, result: dict[str, Any]) -> None:
-        await self.outbox.put(self.result(result))
+    async def command_done(
+        self, result: dict[str, Any], remember: Mapping[str, bytes] = MappingProxyType({})
+    ) -> None:
+        await self.outbox.put(self.result(result), remember=remember)
 
     def result(self, fields: Mapping[str, Any]) -> Message:
         return self.reporter.say("command_result/1", fields, "result", "command/result", *now())

@@ -41,7 +41,8 @@ FIRST: tuple[Lane, ...] = tuple(lane for lane in LANES if lane in NEED_RECEIPT)
 LATEST: tuple[Lane, ...] = tuple(lane for lane in LANES if lane in KEEP_LATEST)
 BULK: tuple[Lane, ...] = tuple(lane for lane in LANES if lane not in (*FIRST, *LATEST))
 
-Heard = Callable[[str, bytes, str | None], Awaitable[None]]
+Heard = Callable[[str, bytes, str | None, bool], Awaitable[None]]
+"""Takes what came down: topic below the device's, payload, response topic, and whether it was retained."""
 
 
 class Receipt(BaseModel):
@@ -356,7 +357,7 @@ class Courier:
                 elif topic == self._speaker.host_status:
                     self._centre_spoke(message.payload, retained=message.retain)
                 else:
-                    await self._heard(topic, message.payload, answer_to)
+                    await self._heard(topic, message.payload, answer_to, message.retain)
             except OSError as error:
                 log.warning("message_not_taken", topic=topic, error=str(error))
                 continue  # not acknowledged: the broker sends it again

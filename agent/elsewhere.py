@@ -90,7 +90,7 @@ class Elsewhere:
                     case ("published", number, _):
                         flying.pop(number, None)
                     case ("message", message) if message.topic == acks:
-                        await self._heard(ACKS, message.payload, None)
+                        await self._heard(ACKS, message.payload, None, message.retain)
                         connection.acknowledge(message)
                     # All else was meant for the link, when it was here once: unacknowledged, it waits for it.
                     case ("lost", reason):

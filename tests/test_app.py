@@ -93,7 +93,7 @@ def test_an_answer_is_acknowledged_to_the_broker_once_it_is_kept() -> None:
             commands=commands, book=None, tell=lambda alerts, _: told.extend(alerts),
             inbox=SimpleNamespace(kept=lambda: kept),
         )  # fmt: skip
-        heard = asyncio.ensure_future(Agent.heard(agent, "alert/ack", b"{}", None))
+        heard = asyncio.ensure_future(Agent.heard(agent, "alert/ack", b"{}", None, False))
         await asyncio.sleep(0)
         assert (told, heard.done()) == (["the alert"], False)
         kept.set_result(None)

@@ -10,7 +10,7 @@ import pytest
 
 from agent.alert import Terms
 from agent.alerts import AlertBook
-from agent.commands import REMEMBERED, Commands, Order
+from agent.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands, Limiter, Order
 from agent.parts import Finding
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -21,13 +21,15 @@ PAST = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
 class Desk:
     def __init__(self) -> None:
         self.results: list[dict[str, Any]] = []
+        self.kept: dict[str, bytes] = {}
         self.births = 0
         self.failing = False
         self.orders: list[Order] = []
         self.commands = Commands(self.done, rebirth=self.rebirth, output=self.order)
 
-    async def done(self, result: dict[str, Any]) -> None:
+    async def done(self, result: dict[str, Any], remember: Mapping[str, bytes]) -> None:
         self.results.append(result)
+        self.kept |= remember
 
     def order(self, order: Order, result: Mapping[str, Any]) -> None:
         if order.source != "board":
@@ -39,9 +41,16 @@ class Desk:
             raise OSError("disk is full")
         self.births += 1
 
-    def ask(self, name: str, payload: bytes) -> dict[str, Any]:
-        asyncio.run(self.commands.carry_out(name, payload, "answers/here"))
-        return self.results[-1]
+    def ask(self, name: str, payload: bytes, **how: Any) -> dict[str, Any]:
+        asyncio.run(self.commands.carry_out(name, payload, **{"answer_to": "answers/here"} | how))
+        return self.results[-1] if self.results else {}
+
+    def restarted(self) -> "Desk":
+        """A new process on the same disk."""
+        again = Desk()
+        again.kept = dict(self.kept)
+        again.commands.restore(again.kept.get(KEY))
+        return again
 
 
 @pytest.mark.parametrize(
@@ -112,12 +121,102 @@ def test_a_repeat_is_a_duplicate_and_not_done_again() -> None:
     assert (states, desk.births) == (["succeeded", "duplicate", "duplicate"], 1)
 
 
-def test_what_it_remembers_is_bounded() -> None:
+def siren(number: int) -> bytes:
+    return json.dumps({"id": f"s{number}", "source": "board", "output": "siren"}).encode()
+
+
+@pytest.fixture
+def no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.commands.BURST", 1e9)
+
+
+@pytest.mark.usefixtures("no_limit")
+def test_a_siren_command_is_a_duplicate_whatever_came_since_and_after_a_restart() -> None:
+    """Replayed by a broker, by whoever recorded it, or because its acknowledgement was lost."""
     desk = Desk()
-    for number in range(REMEMBERED + 5):
+    desk.ask("output", siren(0))
+    for number in range(5000):  # pings take no place among what has an effect
         desk.ask("ping", json.dumps({"id": str(number)}).encode())
-    assert len(desk.commands._seen) == REMEMBERED
-    assert desk.ask("ping", json.dumps({"id": str(REMEMBERED + 4)}).encode())["state"] == "duplicate"
+    for number in range(1, 600):
+        desk.ask("output", siren(number))
+    for one in (desk, desk.restarted(), desk.restarted().restarted()):
+        assert [one.ask("output", siren(number))["state"] for number in (0, 1, 599)] == ["duplicate"] * 3
+    assert len(desk.orders) == 600
+
+
+@pytest.mark.usefixtures("no_limit")
+def test_what_it_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.commands.REMEMBERED", 5)
+    monkeypatch.setattr("agent.commands.REMEMBERED_EFFECTS", 7)
+    desk = Desk()
+    for number in range(50):
+        desk.ask("ping", json.dumps({"id": str(number)}).encode())
+        desk.ask("output", siren(number))
+        desk.ask(f"unknown-{number}", json.dumps({"id": str(number)}).encode())
+    assert {name: len(ids) for name, ids in desk.commands._seen.items()} == {"ping": 5, "output": 5, "": 5}
+    assert len(desk.commands.dump()) < 7 * 8 + 20
+    assert desk.restarted().commands.dump() == desk.commands.dump() == desk.kept[KEY]
+
+
+def test_a_command_that_was_not_carried_out_may_be_sent_again_after_a_restart() -> None:
+    desk = Desk()
+    wrong = json.dumps({"id": "s1", "source": "gnss", "output": "siren"}).encode()
+    assert desk.ask("output", wrong)["state"] == "rejected"
+    assert desk.kept == {}
+    assert desk.restarted().ask("output", siren(1))["state"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    "data", [b"output\x00", b"output\x002\x00123", b"output\x00-1\x00", b"\xff\x00x\x00"]
+)
+def test_damaged_ids_are_said_and_forgotten(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Desk().commands.restore(data)
+
+
+@pytest.mark.parametrize("payload", [siren(1), b"{", b"x" * 100_000])
+def test_a_retained_command_is_neither_carried_out_nor_answered(payload: bytes) -> None:
+    """It comes again with each connection: a siren after each restart, a row on the disk for each."""
+    desk = Desk()
+    desk.ask("output", payload, retained=True)
+    assert (desk.results, desk.orders, desk.kept) == ([], [], {})
+    assert desk.ask("output", siren(1))["state"] == "accepted"  # published for this device, now
+
+
+@pytest.mark.parametrize("name", ["ping", "output", "shell", "fetch", "x" * 60_000])
+@pytest.mark.parametrize("payload", [siren(1), b"{", b"[" * 60_000, b'{"id": "' + b"y" * 60_000 + b'"}'])
+def test_an_answer_is_small_whatever_was_asked(name: str, payload: bytes) -> None:
+    result = Desk().ask(name, payload, answer_to="z" * 60_000)
+    assert len(json.dumps(result)) < 1024
+    assert result["answer_to"] is None
+
+
+def test_a_large_command_is_rejected_unread() -> None:
+    payload = json.dumps({"id": "1", "more": "y" * MOST_BYTES}).encode()
+    assert Desk().ask("ping", payload) | {"answer_to": 0} == {
+        "command": "ping", "answer_to": 0, "state": "rejected", "reason": "payload: larger than 16384 bytes",
+    }  # fmt: skip
+
+
+def test_a_flood_of_one_command_is_bounded_and_keeps_no_other_from_being_carried_out() -> None:
+    desk = Desk()
+    for number in range(4500):
+        desk.ask("ping", json.dumps({"id": f"p{number}"}).encode())
+        desk.ask(f"x{number}", b"{")
+    assert len(desk.results) < 4 * BURST
+    assert next(one["reason"] for one in desk.results if "at once" in one.get("reason", "")).startswith(
+        "more than 30 at once"
+    )
+    assert desk.ask("output", siren(1))["state"] == "accepted"
+
+
+def test_the_limit_is_a_rate() -> None:
+    limiter = Limiter()
+    said = [limiter.admit("ping", second / 10) for second in range(10_000)]
+    assert said.count("yes") == pytest.approx(BURST + 1000 * PER_SECOND, abs=2)
+    assert said[int(BURST)] == "first_over" or "first_over" in said[: int(BURST) + 5]
+    assert limiter.admit("ping", -50.0) == "over"  # a clock that runs back gives no tokens
+    assert limiter.admit("ping", 5000.0) == "yes"
 
 
 def test_what_the_world_refuses_is_said() -> None:

@@ -22,7 +22,7 @@ def test_an_answer_is_heard_and_what_is_meant_for_the_link_is_left_to_it() -> No
     """The link was at this broker once, with the same session: what waits for it there comes here first."""
     came: list[tuple[str, bytes]] = []
 
-    async def hear(topic: str, payload: bytes, _answer_to: str | None) -> None:
+    async def hear(topic: str, payload: bytes, _answer_to: str | None, _retained: bool) -> None:
         came.append((topic, payload))
 
     async def scene() -> None:
@@ -42,7 +42,7 @@ def test_an_answer_is_heard_and_what_is_meant_for_the_link_is_left_to_it() -> No
     asyncio.run(asyncio.wait_for(scene(), 10))
 
 
-async def nobody_hears(_topic: str, _payload: bytes, _answer_to: str | None) -> None:
+async def nobody_hears(_topic: str, _payload: bytes, _answer_to: str | None, _retained: bool) -> None:
     raise AssertionError("nothing comes down")
 
 

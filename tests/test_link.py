@@ -69,7 +69,7 @@ def status(session: int) -> list[Message]:
     return [message("status", retain=True)]
 
 
-async def nothing(_topic: str, _payload: bytes, _answer_to: str | None) -> None:
+async def nothing(_topic: str, _payload: bytes, _answer_to: str | None, _retained: bool) -> None:
     pass
 
 
@@ -206,7 +206,7 @@ async def not_owed(one: Run, lane: Lane) -> bool:
 def test_a_failing_listener_stops_nothing(tmp_path: Path) -> None:
     """T4: what came down is acknowledged, so that it does not come again, and all else goes on."""
 
-    async def fail(_topic: str, _payload: bytes, _answer_to: str | None) -> None:
+    async def fail(_topic: str, _payload: bytes, _answer_to: str | None, _retained: bool) -> None:
         raise KeyError("a bug")
 
     async def scene() -> None:
@@ -225,7 +225,7 @@ def test_a_topic_that_is_no_text_ends_no_listener(tmp_path: Path) -> None:
     """A broker that checks nothing: what comes after it is heard all the same."""
     came: list[str] = []
 
-    async def hear(topic: str, _payload: bytes, _answer_to: str | None) -> None:
+    async def hear(topic: str, _payload: bytes, _answer_to: str | None, _retained: bool) -> None:
         came.append(topic)
 
     async def scene() -> None:
@@ -241,7 +241,7 @@ def test_a_topic_that_is_no_text_ends_no_listener(tmp_path: Path) -> None:
 
 
 def test_what_the_disk_did_not_take_is_not_acknowledged(tmp_path: Path) -> None:
-    async def fail(_topic: str, _payload: bytes, _answer_to: str | None) -> None:
+    async def fail(_topic: str, _payload: bytes, _answer_to: str | None, _retained: bool) -> None:
         raise OSError("no space left on device")
 
     async def scene() -> None:
@@ -261,7 +261,7 @@ def test_listening_and_sending_do_not_wait_for_each_other(tmp_path: Path) -> Non
     """T6: what is heard is answered through the outbox, while hundreds of messages go up."""
     outboxes: list[Outbox] = []
 
-    async def answer(_topic: str, _payload: bytes, _answer_to: str | None) -> None:
+    async def answer(_topic: str, _payload: bytes, _answer_to: str | None, _retained: bool) -> None:
         await outboxes[0].put(message("result"))
 
     async def scene() -> None:
