@@ -223,7 +223,9 @@ class Receiver:
         if noticed.antenna in ("short", "open"):
             troubles.append(f"its antenna is {noticed.antenna}")
         if self.newest is not None and self.newest.rollover_weeks:
-            troubles.append(f"its date is {self.newest.rollover_weeks} weeks behind, and was corrected")
+            weeks = self.newest.rollover_weeks
+            side = "behind" if weeks > 0 else "ahead"
+            troubles.append(f"its date is {abs(weeks)} weeks {side}, and was corrected")
         return troubles
 
 

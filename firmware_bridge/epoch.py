@@ -79,19 +79,23 @@ class Once:
 
 
 def unroll(moment: datetime, not_before: date | None) -> tuple[datetime | None, int | None]:
-    """A receiver's time, and how many weeks were added to make it possible.
+    """A receiver's time, and how many weeks were added to make it possible; (None, None) where none do.
 
-    GPS counts weeks modulo 1024; a receiver whose firmware has outlived its own guess is n x 1024 behind.
-    Without ``not_before`` (recordings) times stay as they are.
+    GPS counts weeks modulo 1024. A receiver whose firmware has outlived its own guess is n x 1024 behind; one
+    that guesses wrongly is as much ahead, and then the number is negative. Without ``not_before``
+    (recordings) a past time stays as it is.
     """
-    if not_before is None:
+    earliest = datetime.combine(not_before or NOT_BEFORE, time(0), UTC)
+    latest = max(earliest, datetime.combine(NOT_BEFORE, time(0), UTC)) + HORIZON
+    if moment > latest:
+        turns = -((moment - latest) // ROLLOVER) - 1
+    elif moment >= earliest or not_before is None:
         return moment, None
-    earliest = datetime.combine(not_before, time(0), UTC)
-    if moment >= earliest:
-        return moment, None
-    turns = -((moment - earliest) // ROLLOVER)
+    else:
+        turns = -((moment - earliest) // ROLLOVER)
+        latest = earliest + HORIZON
     moment += turns * ROLLOVER
-    return (moment, turns * 1024) if moment - earliest <= HORIZON else (None, None)
+    return (moment, turns * 1024) if earliest <= moment <= latest else (None, None)
 
 
 def metres(one: Position, other: Position) -> float:

@@ -5,22 +5,26 @@
     {"class":"SKY","device":"/dev/ttyACM0","hdop":0.9,"nSat":14,"uSat":11,"satellites":[{"used":true,…},…]}
 
 ``mode`` 0 and 1 are no fix; ``status`` 5 is dead reckoning and 8 a simulator, which are no live position.
-Source: gpsd_json(5), gpsd 3.22.
+gpsd sends the sky in pieces: DOPs in one SKY, satellites in another. Since 3.26 a TPV has ``jam`` (0 to 255)
+and ``ant`` (2 open, 3 short, by gps.h; the manual has them the other way round), both only while they say
+something.
+Source: gpsd_json(5), gpsd_json.c and gps.h, gpsd 3.22 to 3.27.
 """
 
 import json
 import math
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from firmware_bridge import tcp
+from firmware_bridge.epoch import NOT_BEFORE, unroll
 from firmware_bridge.line import STATE_EVERY_S, Emit
 from firmware_bridge.patience import Patience
 from firmware_bridge.port import open_port
-from firmware_bridge.readings import Fix, LineState, Value
+from firmware_bridge.readings import Fix, GnssState, LineState, Value
 
 PORT = 2947
 LONGEST = 64 * 1024
@@ -28,38 +32,87 @@ LONGEST = 64 * 1024
 SKY_LASTS = 40
 """Objects for which what was said of the sky holds."""
 NOT_LIVE = frozenset({5, 8})
+SKY_KEYS = ("satellites", "nSat", "uSat", "hdop")
+ANTENNA: dict[object, Literal["ok", "short", "open"]] = {1: "ok", 2: "open", 3: "short"}
+JAM_WARNING, JAM_CRITICAL = 128, 192
+"""Of 255. A TSIP receiver's two alarms come as 128 and 255; u-blox tells 5 to 50 where all is well."""
+STATE_LASTS = 10
+"""TPVs without a word of jamming or antenna after which the one told before is taken to be over."""
+
+Sky: TypeAlias = "dict[str, tuple[int, Any]]"
+"""What was said of the sky, each with the count of objects when it was said."""
+
+
+class _Noticed:
+    """What gpsd says of jamming and antenna: it falls silent where all is well again."""
+
+    def __init__(self) -> None:
+        self._jam: tuple[int, int] | None = None  # what was said, and TPVs since
+        self._antenna: tuple[Literal["ok", "short", "open"], int] | None = None
+
+    def take(self, told: Mapping[str, Any]) -> list[Value]:
+        """The state with this TPV; nothing where gpsd never spoke of it."""
+        jam, antenna = told.get("jam"), told.get("ant")
+        if type(jam) is int and 0 <= jam <= 255:
+            self._jam = jam, 0
+        elif self._jam is not None:
+            level, since = self._jam
+            self._jam = (level, since + 1) if since < STATE_LASTS else (0, since)
+        if type(antenna) is int and antenna in ANTENNA:
+            self._antenna = ANTENNA[antenna], 0
+        elif self._antenna is not None:
+            state, since = self._antenna
+            self._antenna = (state, since + 1) if since < STATE_LASTS else ("ok", since)
+        if self._jam is None and self._antenna is None:
+            return []
+        return [
+            GnssState(
+                jamming=None if self._jam is None else _jamming(self._jam[0]),
+                jamming_pct=None if self._jam is None else round(self._jam[0] / 2.55, 1),
+                antenna=None if self._antenna is None else self._antenna[0],
+            )
+        ]
+
+
+def _jamming(level: int) -> Literal["ok", "warning", "critical"]:
+    if level < JAM_WARNING:
+        return "ok"
+    return "warning" if level < JAM_CRITICAL else "critical"
 
 
 class GpsdDecoder:
-    """What gpsd says in, one `Fix` for each of its positions out. ``device``: that receiver only."""
+    """What gpsd says in; out comes one `Fix` for each of its positions, and a `GnssState` where gpsd tells
+    of jamming or the antenna. ``device``: that receiver only. ``not_before``: see `Gpsd`."""
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(self, device: str | None = None, not_before: date | None = None) -> None:
         self.device = device
+        self._not_before = not_before
         self.good = self.bad = self.skipped_bytes = 0
         self.receivers: frozenset[str] = frozenset()
         """Those that gpsd has open."""
         self._buffer = bytearray()
-        self._sky: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._sky: dict[str, Sky] = {}
+        self._noticed: dict[str, _Noticed] = {}
         self._told: dict[str, tuple[datetime | None, str]] = {}
 
     def feed(self, data: bytes) -> list[Value]:
-        """The fixes in what has come."""
+        """The values in what has come."""
         self._buffer += data
         *lines, rest = self._buffer.split(b"\n")
         if len(rest) > LONGEST:
             self.skipped_bytes += len(rest)
             rest = bytearray()
         self._buffer = rest
-        return [fix for line in lines if line.strip() and (fix := self._take(line)) is not None]
+        return [value for line in lines if line.strip() for value in self._take(line)]
 
-    def _take(self, line: bytearray) -> Fix | None:
+    def _take(self, line: bytearray) -> list[Value]:
         try:
             told = json.loads(line)
             kind = told["class"]
         except (ValueError, KeyError, TypeError, RecursionError):
             self.bad += 1
             self.skipped_bytes += len(line)
-            return None
+            return []
         self.good += 1
         device = str(told.get("device"))
         if kind == "DEVICES":
@@ -68,26 +121,29 @@ class GpsdDecoder:
             self.receivers -= {str(told.get("path"))}
             self.receivers |= frozenset(_opened([told]))
         elif self.device in (None, device) and kind == "SKY":
-            self._sky[device] = (self.good, told)
+            known = self._sky.setdefault(device, {})
+            known.update({key: (self.good, told[key]) for key in SKY_KEYS if key in told})
         elif self.device in (None, device) and kind == "TPV":
-            fix = self._fix(told, self._sky.get(device))
+            fix = self._fix(told, self._sky.get(device, {}))
             epoch = (fix.time, fix.mode)
             if fix.time is None or self._told.get(device) != epoch:  # some receivers make it say one twice
                 self._told[device] = epoch
-                return fix
-        return None
+                return [fix, *self._noticed.setdefault(device, _Noticed()).take(told)]
+        return []
 
-    def _fix(self, told: Mapping[str, Any], heard: tuple[int, Mapping[str, Any]] | None) -> Fix:
+    def _fix(self, told: Mapping[str, Any], heard: Sky) -> Fix:
         moment, mode = _time(told.get("time")), told.get("mode")
+        moment, weeks = (None, None) if moment is None else unroll(moment, self._not_before)
         lat, lon = _number(told, "lat", 90), _number(told, "lon", 180)
+        sky = {key: (at, value) for key, (at, value) in heard.items() if self.good - at <= SKY_LASTS}
+        none = Fix(
+            mode="none", time=moment, satellites_seen=_seen(sky), cn0_dbhz=_cn0(sky), rollover_weeks=weeks
+        )
         if mode not in (2, 3) or told.get("status") in NOT_LIVE:
-            return Fix(mode="none", time=moment)
+            return none
         if lat is None or lon is None or (lat == 0 and lon == 0):
             self.bad += 1
-            return Fix(mode="none", time=moment)
-        since, sky = heard or (self.good, {})
-        if self.good - since > SKY_LASTS:
-            sky = {}
+            return none
         east, north = _number(told, "epx"), _number(told, "epy")
         error_m = _number(told, "eph")
         if error_m is None and east is not None and north is not None:
@@ -99,12 +155,14 @@ class GpsdDecoder:
             lon=lon,
             time=moment,
             alt_m=next((one for one in altitudes if one is not None), None) if mode == 3 else None,
-            satellites=_used(sky),
-            satellites_seen=_seen(sky),
-            hdop=_number(sky, "hdop", 50),
+            satellites=_used(sky) or None,  # a fix out of none is one whose satellites are not told
+            satellites_seen=none.satellites_seen,
+            hdop=_number({key: value for key, (_, value) in sky.items()}, "hdop", 50) or None,
             error_m=error_m,
             speed_mps=_number(told, "speed"),
             course_deg=_number(told, "track"),
+            cn0_dbhz=none.cn0_dbhz,
+            rollover_weeks=weeks,
         )
 
 
@@ -113,13 +171,15 @@ class Gpsd(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gives: ClassVar[frozenset[str]] = frozenset({"fix"})
-    longest_wait_s: ClassVar[float] = 5.0
+    gives: ClassVar[frozenset[str]] = frozenset({"fix", "gnss_state"})
+    longest_wait_s: ClassVar[float] = tcp.LONGEST_WAIT_S
 
     kind: Literal["gpsd"] = "gpsd"
     host: str = Field(default="localhost", pattern=r"^[^/\s]+$")
     port: int = Field(default=PORT, ge=1, le=65535)
     device: str | None = None
+    not_before: date | None = NOT_BEFORE
+    """No time can be earlier; one that is was counted in weeks modulo 1024, and is corrected."""
     silent_after_s: float | None = Field(default=None, ge=1)
     """Said nothing for this long, it is asked anew."""
 
@@ -134,7 +194,7 @@ class Gpsd(BaseModel):
 
     async def run(self, emit: Emit) -> None:
         """Emits what gpsd says until it is gone, or silent too long (OSError)."""
-        decoder = GpsdDecoder(self.device)
+        decoder = GpsdDecoder(self.device, self.not_before)
         async with open_port(
             f"tcp://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
         ) as line:
@@ -179,20 +239,31 @@ def _opened(devices: Any) -> list[str]:
     return [str(one.get("path")) for one in listed if one.get("activated")]
 
 
-def _used(sky: Mapping[str, Any]) -> int | None:
-    if type(sky.get("uSat")) is int:
-        return int(sky["uSat"])
-    listed = sky.get("satellites")
-    if not isinstance(listed, list):
-        return None
-    return sum(isinstance(one, dict) and one.get("used") is True for one in listed)
+def _used(sky: Sky) -> int | None:
+    """As it is counted, or by the list; where both were said, what is newer."""
+    return _counted(sky, "uSat", lambda listed: sum(one.get("used") is True for one in listed))
 
 
-def _seen(sky: Mapping[str, Any]) -> int | None:
-    if type(sky.get("nSat")) is int:
-        return int(sky["nSat"])
-    listed = sky.get("satellites")
-    return len(listed) if isinstance(listed, list) else None
+def _seen(sky: Sky) -> int | None:
+    return _counted(sky, "nSat", len)
+
+
+def _counted(sky: Sky, key: str, count: Callable[[list[Mapping[str, Any]]], int]) -> int | None:
+    said_at, said = sky.get(key, (-1, None))
+    listed_at, listed = sky.get("satellites", (-1, None))
+    if type(said) is int and said_at >= listed_at:
+        return said
+    if isinstance(listed, list):
+        return count([one for one in listed if isinstance(one, dict)])
+    return said if type(said) is int else None
+
+
+def _cn0(sky: Sky) -> float | None:
+    """The mean carrier to noise density of the satellites that are received."""
+    _, listed = sky.get("satellites", (0, None))
+    satellites = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    heard = [cn0 for one in satellites if (cn0 := _number(one, "ss", 100)) is not None and cn0 > 0]
+    return round(sum(heard) / len(heard), 1) if heard else None
 
 
 def _number(told: Mapping[str, Any], key: str, limit: float = 1e6) -> float | None:

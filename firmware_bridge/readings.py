@@ -20,8 +20,9 @@ class Fix:
     """Where a GNSS receiver says that it is, one per epoch; ``mode`` "none" has no position.
 
     ``time`` is the receiver's own UTC; ``rollover_weeks`` were added to it because it lay before the date
-    that the source is told no time can be. ``error_m`` is the receiver's own horizontal estimate (1 sigma),
-    absent where it gives none. ``satellites`` are those used; ``satellites_seen`` those above the horizon,
+    that the source is told no time can be (below 0: too far ahead). ``error_m`` is the receiver's own
+    horizontal estimate (1 sigma), absent where it gives none. ``satellites`` are those used, absent where
+    a fix would be one out of none; ``satellites_seen`` those above the horizon,
     and ``cn0_dbhz`` the mean carrier to noise density of those received. ``held``: the position is not
     measured but kept, by a timing receiver that was told where it stands.
     """

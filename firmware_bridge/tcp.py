@@ -6,6 +6,9 @@ import socket
 from urllib.parse import SplitResult, urlsplit
 
 CONNECT_S = 5.0
+LONGEST_WAIT_S = 30.0
+"""Between two tries at a server that refuses: unlike a look at a device file, each is an attempt at another
+machine."""
 OPTIONS = {
     socket.SO_KEEPALIVE: (socket.SOL_SOCKET, 1),
     socket.TCP_KEEPIDLE: (socket.IPPROTO_TCP, 10),

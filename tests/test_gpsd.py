@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from firmware_bridge.gpsd import LONGEST, SKY_LASTS, Gpsd, GpsdDecoder
-from firmware_bridge.readings import Fix, LineState, Value
+from firmware_bridge.readings import Fix, GnssState, LineState, Value
 from tests.test_line import Server, end, fixes, play, states, until
 
 A, B = "/dev/ttyACM0", "/dev/ttyUSB1"
@@ -26,11 +26,17 @@ GONE = {"class": "DEVICE", "path": A, "activated": 0}
 DEVICES = {"class": "DEVICES", "devices": [DEVICE]}
 SKY = {"class": "SKY", "device": A, "hdop": 0.9, "pdop": 1.7, "nSat": 14, "uSat": 11}
 OLD_SKY = {"class": "SKY", "device": A, "satellites": [{"PRN": 5, "used": True}, {"PRN": 7, "used": False}]}
+SATELLITES = {
+    "class": "SKY", "device": A, "nSat": 20, "uSat": 11,
+    "satellites": [{"PRN": 1, "ss": 44.0, "used": True}, {"PRN": 2, "ss": 36, "used": True}, {"PRN": 3, "ss": 0}],
+}  # fmt: skip
+DOPS = {"class": "SKY", "device": A, "hdop": 0.9, "pdop": 1.4}
 TPV = {
     "class": "TPV", "device": A, "mode": 3, "time": "2026-11-25T13:35:35.370Z", "ept": 0.005,
     "lat": 32.100405667, "lon": 118.700035833, "altHAE": 12.7706, "altMSL": 11.28, "alt": 11.28,
     "track": 6.45, "magvar": -5.8, "speed": 4.888, "climb": -0.06, "eph": 17.1,
 }  # fmt: skip
+LATER = TPV | {"time": "2026-11-25T13:35:36.370Z"}
 FIX = {"mode": "3d", "lat": 32.100405667, "lon": 118.700035833, "alt_m": 11.28, "error_m": 17.1}
 
 
@@ -40,7 +46,7 @@ def lines(*objects: dict[str, Any]) -> bytes:
 
 def said(*objects: dict[str, Any], device: str | None = None) -> list[dict[str, Any]]:
     told = GpsdDecoder(device).feed(lines(*objects))
-    names = ("mode", "lat", "lon", "alt_m", "error_m", "satellites", "satellites_seen", "hdop")
+    names = ("mode", "lat", "lon", "alt_m", "error_m", "satellites", "satellites_seen", "hdop", "cn0_dbhz")
     values = [{name: getattr(fix, name) for name in names} for fix in told]
     return [{name: value for name, value in one.items() if value is not None} for one in values]
 
@@ -49,6 +55,20 @@ CASES: dict[str, tuple[tuple[dict[str, Any], ...], list[dict[str, Any]]]] = {
     "a fix": ((TPV,), [FIX]),
     "with what was said of the sky": ((SKY, TPV), [FIX | {"satellites": 11, "satellites_seen": 14, "hdop": 0.9}]),
     "an older gpsd's sky": ((OLD_SKY, TPV), [FIX | {"satellites": 1, "satellites_seen": 2}]),
+    "a sky in two pieces, as gpsd 3.23 sends it": (
+        (SATELLITES, DOPS, TPV, SATELLITES, DOPS, LATER),
+        2 * [FIX | {"satellites": 11, "satellites_seen": 20, "hdop": 0.9, "cn0_dbhz": 40.0}],
+    ),
+    "a piece of it that is long past": ((SATELLITES, *[VERSION] * SKY_LASTS, DOPS, TPV), [FIX | {"hdop": 0.9}]),
+    "a newer list beside an older count": (
+        (SKY, OLD_SKY, TPV), [FIX | {"satellites": 1, "satellites_seen": 2, "hdop": 0.9}],
+    ),
+    "a fix out of no satellites: they are not told": (
+        (SKY | {"uSat": 0, "hdop": 0.0}, TPV), [FIX | {"satellites_seen": 14}],
+    ),
+    "the signals where there is no fix": (
+        (SATELLITES, TPV | {"mode": 1}), [{"mode": "none", "satellites_seen": 20, "cn0_dbhz": 40.0}],
+    ),
     "another receiver's sky": ((SKY | {"device": B}, TPV), [FIX]),
     "a sky that is long past": ((SKY, *[VERSION] * SKY_LASTS, TPV), [FIX]),
     "the same epoch twice": ((TPV, TPV), [FIX]),
@@ -93,6 +113,48 @@ def test_its_time(text: object, time: str | None) -> None:
     assert (fix.time and fix.time.isoformat()) == time
 
 
+@pytest.mark.parametrize(
+    ("jam", "antenna", "state"),
+    [
+        (31, None, GnssState(jamming="ok", jamming_pct=12.2)),
+        (128, None, GnssState(jamming="warning", jamming_pct=50.2)),
+        (250, 3, GnssState(jamming="critical", jamming_pct=98.0, antenna="short")),
+        (None, 2, GnssState(antenna="open")),
+        (None, None, None),
+        (256, 9, None),
+        (True, "3", None),
+    ],
+)
+def test_jamming_and_antenna_are_told_with_the_fix(jam: object, antenna: object, state: object) -> None:
+    notices = {"jam": jam, "ant": antenna}
+    told = GpsdDecoder().feed(lines(TPV | {key: one for key, one in notices.items() if one is not None}))
+    assert told[1:] == ([] if state is None else [state])
+    jammed = GpsdDecoder().feed(lines(TPV | {"mode": 1, "jam": 255}))
+    assert [type(one) for one in jammed] == [Fix, GnssState]
+
+
+def test_what_gpsd_falls_silent_about_is_over() -> None:
+    later = [TPV | {"time": f"2026-11-25T13:36:{second:02d}.370Z"} for second in range(30)]
+    told = GpsdDecoder().feed(lines(TPV | {"jam": 250, "ant": 2}, *later))
+    states = [one for one in told if isinstance(one, GnssState)]
+    assert [states[0].jamming, states[0].antenna] == ["critical", "open"]
+    assert [states[-1].jamming, states[-1].antenna] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("time", "told", "weeks"),
+    [
+        ("2007-04-14T06:00:00Z", "2026-11-28T06:00:00+00:00", 1024),
+        ("2046-07-16T06:00:00Z", "2026-11-30T06:00:00+00:00", -1024),
+        ("2026-11-30T06:00:00Z", "2026-11-30T06:00:00+00:00", None),
+    ],
+)
+def test_a_date_that_can_not_be_is_corrected(time: str, told: str, weeks: int | None) -> None:
+    (fix,) = GpsdDecoder(not_before=Gpsd().not_before).feed(lines(TPV | {"time": time}))
+    assert isinstance(fix, Fix)
+    assert (fix.time and fix.time.isoformat(), fix.rollover_weeks) == (told, weeks)
+
+
 def test_one_of_several_receivers() -> None:
     other = TPV | {"device": B, "lat": 1.0}
     assert len(said(TPV, other)) == 2
@@ -132,12 +194,16 @@ json_values = st.recursive(
 @given(
     st.sampled_from(["TPV", "SKY", "DEVICE", "DEVICES"]),
     st.dictionaries(
-        st.sampled_from([*TPV, "devices", "satellites", "uSat", "status", "epx", "epy", "path", "activated"]),
+        st.sampled_from(
+            [*TPV, "jam", "ant", "devices", "satellites", "uSat", "status", "epx", "epy", "path", "activated"]
+        ),
         json_values,
     ),
 )
 def test_any_objects_raise_nothing(kind: str, told: dict[str, Any]) -> None:
     for value in GpsdDecoder().feed(lines(SKY, told | {"class": kind}, TPV)):
+        if isinstance(value, GnssState):
+            continue
         assert isinstance(value, Fix)
         assert value.mode == "none" or -90 <= (value.lat or 0) <= 90
 
