@@ -31,7 +31,7 @@ SESSION_EXPIRY_S = 7 * 24 * 3600
 WILL_DELAY_S = 5
 """A connection that is back within this time was never away: the broker keeps the last will to itself."""
 PORTS = {"mqtt": 1883, "mqtts": 8883}
-SESSION_TAKEN_OVER, WITH_WILL = 0x8E, 0x04
+SESSION_TAKEN_OVER, WITH_WILL, UNSUPPORTED_PROTOCOL = 0x8E, 0x04, 0x84
 
 
 class Broker(BaseModel):
@@ -134,6 +134,10 @@ class Broker(BaseModel):
         return tls_context(self.ca, self.cert, key, check_time=datetime.now(UTC) >= past)
 
 
+class UnsupportedProtocolError(OSError):
+    """The broker refused this version of MQTT."""
+
+
 class Connection:
     """paho behind six methods: open, publish, subscribe, acknowledge, event, close. Once, then no more."""
 
@@ -143,13 +147,17 @@ class Connection:
         client_id: str,
         will: tuple[str, bytes] | None,
         past: datetime = NEVER_BEFORE,
+        *,
+        session_expiry_s: int = SESSION_EXPIRY_S,
     ) -> None:
+        """``session_expiry_s``: 0 for a clean start and a session that ends with the connection."""
         import paho.mqtt.client as mqtt
         from paho.mqtt.enums import CallbackAPIVersion
 
         self._broker = broker
         self._client_id = client_id
         self._past = past
+        self._session_expiry_s = session_expiry_s
         self._error = ""
         self._closed = False
         self.died = False
@@ -158,6 +166,8 @@ class Connection:
         """What the broker's CONNACK allows in flight; paho never looks at it."""
         self.largest: int | None = None
         """The largest packet that the broker takes, in bytes, where it says so."""
+        self.resumed = False
+        """Whether the broker had a session under this client id."""
         self._loop = asyncio.get_running_loop()
         self._five = broker.protocol == "5"
         self._events: deque[tuple[Any, ...]] = deque()
@@ -166,7 +176,7 @@ class Connection:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=None if self._five else False,
+            clean_session=None if self._five else session_expiry_s == 0,
             protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -180,6 +190,7 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = lambda _c, _u, _f, code, _p: self._tell("lost", self._reason(code))
         client.on_log = self._on_log
+        client.on_subscribe = lambda _c, _u, mid, codes, _p: self._tell("subscribed", mid, codes)
         client.on_publish = lambda _c, _u, mid, code, _p: self._tell("published", mid, code)
         client.on_message = lambda _c, _u, message: self._tell("message", message)
         client.on_socket_register_write = self._wants_to_write
@@ -217,6 +228,8 @@ class Connection:
                 raise OSError(f"{host}:{port}: {event[1]}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{host}:{port} took the connection, but does not speak MQTT")
+        if event[1].value == UNSUPPORTED_PROTOCOL:
+            raise UnsupportedProtocolError(f"{host}:{port} does not support MQTT {self._broker.protocol}")
         if event[1].is_failure:
             raise OSError(f"{host}:{port} refused: {str(event[1]).lower()}")
 
@@ -227,21 +240,25 @@ class Connection:
             properties = _properties("PUBLISH", MessageExpiryInterval=max(1, int(expires_s)))
         return self._client.publish(topic, body, qos, retain, properties).mid
 
-    def subscribe(self, topics: Sequence[str]) -> None:
-        """QoS 1. What we publish there ourselves does not come back, where the broker speaks MQTT 5."""
+    def subscribe(self, topics: Sequence[str]) -> int | None:
+        """QoS 1. What we publish there ourselves does not come back, where the broker speaks MQTT 5.
+
+        The number by which `event` will tell of its acknowledgement.
+        """
         if self._five:
             from paho.mqtt.subscribeoptions import SubscribeOptions
 
-            self._client.subscribe([(topic, SubscribeOptions(qos=1, noLocal=True)) for topic in topics])
-            return
-        self._client.subscribe([(topic, 1) for topic in topics])
+            options = SubscribeOptions(qos=1, noLocal=True)
+            return self._client.subscribe([(topic, options) for topic in topics])[1]
+        return self._client.subscribe([(topic, 1) for topic in topics])[1]
 
     def acknowledge(self, message: Any) -> None:
         """Tells the broker that a message down was carried out."""
         self._client.ack(message.mid, message.qos)
 
     async def event(self, within_s: float) -> tuple[Any, ...] | None:
-        """What happened: ("connected" | "lost", reason), ("published", number, reason), ("message", it)."""
+        """What happened: ("connected" | "lost", reason), ("published", number, reason), ("message", it),
+        ("subscribed", number, reasons in the order of the topics)."""
         if not self._events:
             self.woken.clear()
             with suppress(TimeoutError):
@@ -289,14 +306,16 @@ class Connection:
 
     def _connect(self, host: str, port: int, keepalive_s: int) -> None:
         if self._five:
-            properties = _properties("CONNECT", SessionExpiryInterval=SESSION_EXPIRY_S)
-            self._client.connect(host, port, keepalive_s, clean_start=False, properties=properties)
+            clean = self._session_expiry_s == 0
+            properties = _properties("CONNECT", SessionExpiryInterval=self._session_expiry_s)
+            self._client.connect(host, port, keepalive_s, clean_start=clean, properties=properties)
         else:
             self._client.connect(host, port, keepalive_s)
         if self._closed:  # nobody waited for it: left open, it would hold the session against the next one
             self._hang_up()
 
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, properties: Any) -> None:
+    def _on_connect(self, _client: Any, _data: Any, flags: Any, code: Any, properties: Any) -> None:
+        self.resumed = bool(flags.session_present)
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
         self.largest = getattr(properties, "MaximumPacketSize", None)
         self._tell("connected", code)
@@ -395,6 +414,32 @@ async def open_first(
         else:
             return connection, one
     raise OSError("; ".join(refusals) or "there is no further broker")
+
+
+async def open_either(
+    broker: Broker,
+    client_id: str,
+    will: tuple[str, bytes] | None,
+    *,
+    session_expiry_s: int = SESSION_EXPIRY_S,
+    fall_back: bool = True,
+) -> Connection:
+    """A connection with MQTT 5 or, if the broker refuses that and ``fall_back``, 3.1.1. OSError: neither."""
+    versions = [broker, broker.model_copy(update={"protocol": "3.1.1"})] if fall_back else [broker]
+    for one in versions:
+        connection = Connection(one, client_id, will, session_expiry_s=session_expiry_s)
+        try:
+            await connection.open()
+        except UnsupportedProtocolError:
+            connection.close()
+            if one is versions[-1]:
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise AssertionError("the loop returns or raises")
 
 
 async def answers(broker: Broker, past: datetime) -> bool:

@@ -12,7 +12,14 @@ import pytest
 from pydantic import ValidationError
 
 from agent.clock import NEVER_BEFORE, certainly_past
-from agent.transport import USER_TIMEOUT_S, Broker, Connection, answers
+from agent.transport import (
+    USER_TIMEOUT_S,
+    Broker,
+    Connection,
+    UnsupportedProtocolError,
+    answers,
+    open_either,
+)
 from agent.window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
 from firmware_bridge.secret import Secret
 from tests.scripted_broker import (
@@ -23,6 +30,7 @@ from tests.scripted_broker import (
     RECEIVE_MAXIMUM,
     SESSION_EXPIRY,
     SILENT,
+    SUCCESS,
     WILL_DELAY,
     ScriptedBroker,
 )
@@ -58,6 +66,49 @@ def test_it_asks_for_its_session_and_leaves_a_will(protocol: str, level: int) ->
             if level == 5:
                 assert said.properties[SESSION_EXPIRY] >= 24 * 3600
                 assert 0 < said.will_properties[WILL_DELAY] < said.properties[SESSION_EXPIRY]
+            connection.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_visit_leaves_no_session_behind(protocol: str) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            one = Broker(url=broker.url, protocol=protocol)  # type: ignore[arg-type]  # parametrised
+            connection = Connection(one, "d", None, session_expiry_s=0)
+            await connection.open()
+            said = broker.connects[0]
+            assert said.clean_start
+            assert said.properties.get(SESSION_EXPIRY, 0) == 0
+            connection.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("code", [0x84, 0x01])
+def test_a_broker_that_refuses_version_5_is_spoken_to_in_3_1_1(code: int) -> None:
+    """MQTT 5 refuses with 0x84, a broker that knows no 5 with the 0x01 of 3.1.1."""
+
+    async def scene() -> None:
+        async with ScriptedBroker(admit=lambda number: code if number % 2 else SUCCESS) as broker:
+            plain = Broker(url=broker.url)
+            (await open_either(plain, "d", None, session_expiry_s=0)).close()
+            assert [one.level for one in broker.connects] == [5, 4]
+            with pytest.raises(UnsupportedProtocolError, match="does not support MQTT 5"):
+                await open_either(plain, "d", None, fall_back=False)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_what_the_broker_says_to_a_subscription_is_told(protocol: str) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker, protocol=protocol)
+            number = connection.subscribe(["a/+", "b"])
+            event = await heard(connection, "subscribed")
+            assert (event[1], [code.value for code in event[2]]) == (number, [1, 1])
             connection.close()
 
     asyncio.run(scene())
