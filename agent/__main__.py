@@ -441,6 +441,9 @@ def _say_os_error(error: OSError) -> None:
 
 def main() -> None:
     """The entry point: no traceback for what a user did, or for a closed pipe."""
+    from agent.process import prepare_process
+
+    prepare_process()
     try:
         cli()
     except BrokenPipeError:

@@ -42,6 +42,7 @@ from agent.observations import Observation, Tick, Value, observed
 from agent.outbox import Outbox
 from agent.outputs import Outputs
 from agent.parts import Emit, Finding
+from agent.process import make_private
 from agent.reporter import Reporter
 from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
@@ -488,6 +489,7 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
     folder = data or folder_of(config)
     deployment = Deployment.boot(config, folder / "config")
     outbox = Outbox.open(folder, deployment.config.data.max_mb * 1_000_000)
+    make_private(folder)
     try:
         task = asyncio.ensure_future(Agent(deployment, outbox, folder, root).run())
         loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ import click
 import models
 from agent.files import words, write_durably
 from agent.seen import draw, read_truth, results, say
+from agent.untrusted import terminal
 from agent.vision.privacy import LEAST_SCORE, knows_people
 from models.detection import Detect, Detection, Frame
 from models.session import providers_in
@@ -228,7 +229,7 @@ def _progress(
     total = (
         len(todo) - videos + sum(length(str(one.path)) for one in todo if one.path.suffix.lower() in VIDEOS)
     )
-    yield from track(looked, "looking", total=total, console=Console(stderr=True))
+    yield from track(looked, "looking", total=total, console=Console(file=terminal(sys.stderr)))
 
 
 def _beside(shown: Shown, drawn: dict[Path, Path]) -> Path:

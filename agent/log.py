@@ -3,9 +3,11 @@
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
+
+from agent.untrusted import escaped, terminal
 
 
 class _Lines:
@@ -26,17 +28,24 @@ class _Lines:
 def set_up_log(level: str = "info") -> None:
     """Logs to standard error from ``level`` up."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    on_terminal = sys.stderr.isatty()
+    stream = terminal(sys.stderr)
+    on_terminal = stream.isatty()
     renderer = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Lines(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Lines(stream))),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _harmless,
             renderer,
         ],
         cache_logger_on_first_use=False,
     )
+
+
+def _harmless(_logger: Any, _method: str, event: Any) -> Any:
+    """Strings in which nothing steers a terminal: what came over a wire is logged too."""
+    return {key: escaped(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from agent.columns import Columns
 from agent.recording import Recording
 from agent.topics import encode
+from agent.untrusted import terminal
 from firmware_bridge import kinds, protocols
 from firmware_bridge.gpsd import Gpsd
 from firmware_bridge.line import Decoder, Ear, SerialLine
@@ -189,7 +190,7 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True)) as progress:
+    with Progress(console=Console(file=terminal(sys.stderr))) as progress:
         task = progress.add_task("reading", total=size)
         for data in iter(pieces, b""):
             yield data

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from agent.untrusted import listed, mapped, shown
+from agent.untrusted import listed, mapped, shown, terminal
 
 STALE_AFTER_S = 150.0
 """A device that said nothing for this long (two and a half health periods) is stale."""
@@ -38,9 +38,10 @@ class Board:
 
     def __enter__(self) -> Self:
         if self._table:
+            from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(refresh_per_second=2)
+            self._live = Live(console=Console(file=terminal(sys.stdout)), refresh_per_second=2)
             self._live.__enter__()
         return self
 

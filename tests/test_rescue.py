@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.topics import encode, stamp
 from agent.vision import rescue as module
@@ -150,17 +152,64 @@ def test_a_grant_that_comes_again_after_a_reboot_shows_nobody(
         kept = rescue.dump()
 
 
-def test_a_grant_is_not_forgotten_before_it_can_no_longer_come(key: Secret) -> None:
-    """A clock that is set back by hours makes it young again."""
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-300, 300),  # minutes by which the wall clock differs
+            st.integers(0, 59),  # when it expires, in minutes of that clock
+            st.booleans(),  # an old one again, or a new one
+            st.integers(0, 10_000),
+            st.booleans(),  # a restart before it
+        ),
+        max_size=25,
+    )
+)
+def test_no_grant_is_taken_twice_however_the_clock_is_set(
+    script: list[tuple[int, int, bool, int, bool]],
+) -> None:
+    secret = Secret.model_construct(file=None, env=None, credential=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Secret, "read", lambda _: KEY)
+        rescue, made, taken, now_s = Rescue("d1"), [], [], 100.0
+        for off_min, left_min, again, which, restart in script:
+            at, now_s = AT + timedelta(minutes=off_min), now_s + 900
+            if restart:
+                kept, rescue = rescue.dump(), Rescue("d1")
+                rescue.restore(kept, now_s)
+            if again and made:
+                grant = made[which % len(made)]
+            else:
+                grant = granted(
+                    id=f"g{len(made)}", expires=stamp(at + timedelta(minutes=left_min, seconds=1))
+                )
+                made.append(grant)
+            try:
+                rescue.take(grant, secret, at, now_s)
+            except ValueError:
+                continue
+            assert grant.id not in taken
+            taken.append(grant.id)
+    assert len(json.loads(rescue.dump())) <= len(made)
+
+
+def test_a_recorded_grant_is_refused_after_a_later_one_and_a_clock_set_back(key: Secret) -> None:
     rescue = Rescue("d1")
     rescue.take(granted(), key, AT, 100)
-    for name, at, now_s in (
-        ("g2", AT - timedelta(hours=5), 8000),
-        ("g3", AT - timedelta(hours=4), 16_000),
-    ):
-        rescue.take(granted(id=name, expires=stamp(at + timedelta(minutes=5))), key, at, now_s)
-    with pytest.raises(ValueError, match="'g1' was used before"):
-        rescue.take(granted(), key, AT, 30_000)
+    later = AT + timedelta(hours=2)
+    rescue.take(granted(id="g2", expires=stamp(later + timedelta(minutes=5))), key, later, 8000)
+    assert len(json.loads(rescue.dump())) == 1
+    with pytest.raises(ValueError, match=r"expires: 2026-11-28T12:10:00.000Z is older than a grant"):
+        rescue.take(granted(), key, AT, 8100)
+
+
+def test_a_right_clock_refuses_no_grant(key: Secret) -> None:
+    rescue = Rescue("d1")
+    for number in range(50):  # one each 7 minutes, each for as long as may be or just for a second
+        at = AT + timedelta(minutes=7 * number)
+        left = timedelta(minutes=60) if number % 2 else timedelta(seconds=1)
+        rescue.take(granted(id=f"g{number}", expires=stamp(at + left)), key, at, 100 + 420 * number)
+        assert rescue.flag("cam1", at, 100 + 420 * number) is not None
+    assert len(json.loads(rescue.dump())) < 25
 
 
 @pytest.mark.parametrize("kept", [None, b"", b"{", b"{}", b"[1]", b'[{"grant": {}}]', b"\xff"])

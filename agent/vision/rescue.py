@@ -7,7 +7,7 @@ clock and by the wall's, and does not outlive the machine's next start.
 import hashlib
 import hmac
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -58,7 +58,11 @@ class Taken(BaseModel):
 
 
 class Rescue:
-    """The grants of the last hour; of each camera, and of all together, the newest counts."""
+    """The grants that were taken; of each camera, and of all together, the newest counts.
+
+    No grant is taken twice, whatever the clocks do. A grant ends at most `MOST` after it is made: every new
+    one ends later than `MOST` before any earlier end: those that do not are refused, and need no id kept.
+    """
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -84,15 +88,17 @@ class Rescue:
             )
         if any(taken.grant.id == grant.id for taken in self._taken):
             raise ValueError(f"id: {grant.id!r} was used before")
-        hour_s = MOST.total_seconds()
-        self._taken = [
-            taken
-            for taken in self._taken
-            if now_s - taken.began_s <= hour_s
-            or at < taken.grant.expires  # by either clock it may come again
-        ]
+        if grant.expires <= self._oldest():
+            raise ValueError(f"expires: {stamp(grant.expires)} is older than a grant that was taken before")
         ends_s = now_s + left.total_seconds()
         self._taken.append(Taken(grant=grant, began_s=now_s, ends_s=ends_s, boot=_boot()))
+        oldest = self._oldest()
+        self._taken = [taken for taken in self._taken if taken.grant.expires > oldest]
+
+    def _oldest(self) -> datetime:
+        """A grant that expires no later than this was made before one that was taken."""
+        ends = [taken.grant.expires for taken in self._taken]
+        return max(ends) - MOST if ends else datetime.min.replace(tzinfo=UTC)
 
     def flag(self, camera: str, at: datetime, now_s: float) -> Grant | None:
         """The grant under which people of ``camera`` may be shown now."""
