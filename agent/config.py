@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from agent.durations import Duration
+from agent.files import words
 from agent.parts import RulePart, Surroundings
 from agent.receiver import Positioning
 from agent.rules import Rule
@@ -23,6 +24,7 @@ from agent.vision.rescue import Privacy
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge import Line
 from firmware_bridge.secret import CREDENTIAL, NearPath
+from models.card import Card
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
@@ -166,16 +168,34 @@ class Config(Section):
         if camera not in cameras:
             yield "camera", f"no camera {camera!r}; {alternatives(camera, cameras)}"
             return
-        zones, watched = cameras[camera].zones, cameras[camera].detector.labels
+        zones, detector = cameras[camera].zones, cameras[camera].detector
         if isinstance(rule, Blind) and not cameras[camera].coverage.watch:
             yield "camera", f"{camera} does not watch what it can see; set coverage: {{watch: true}} there"
         zone = getattr(rule, "zone", None)
         if zone is not None and zone not in zones:
             yield "zone", f"no zone {zone!r} on {camera}; {alternatives(zone, zones)}"
-        for key in ("labels", "vessels"):
-            for label in getattr(rule, key, ()):
-                if watched is not None and label not in watched:
-                    yield key, f"{camera} does not watch for {label!r}; {alternatives(label, watched)}"
+        for key, label in _looked_for(rule):
+            if detector.labels is not None and label not in detector.labels:
+                yield key, f"{camera} does not watch for {label!r}; {alternatives(label, detector.labels)}"
+
+    def unseen(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What no detector here can do: models that have no card, and labels that their cards don't have."""
+        cards: dict[str, Card] = {}
+        for name, camera in self._cameras().items():
+            path = ("sources", name, "detector")
+            try:
+                card = cards[name] = camera.detector.card()
+            except (OSError, ValueError) as error:
+                yield (*path, "model"), words(error)
+                continue
+            for label in camera.detector.labels or ():
+                if label not in card.labels:
+                    yield (*path, "labels"), _unknown(label, card)
+        for name, rule in self.rules.items():
+            seeing = cards.get(getattr(rule, "camera", ""))
+            for key, label in _looked_for(rule) if seeing else ():
+                if seeing and label not in seeing.labels:
+                    yield ("rules", name, key), _unknown(label, seeing)
 
     def _alarm_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
         """Whether the siren that an unanswered alert sounds is one that may be switched."""
@@ -235,6 +255,16 @@ def _judges_moving(rule: Any) -> bool:
     return bool(getattr(rule, "camera_may_move", True))
 
 
+def _looked_for(rule: RulePart) -> Iterator[tuple[str, str]]:
+    """The labels that a rule looks for, each with its key; whether written there or the rule's own."""
+    for key in ("labels", "vessels"):
+        yield from ((key, label) for label in getattr(rule, key, ()))
+
+
+def _unknown(label: str, card: Card) -> str:
+    return f"the model {card.name} knows no {label!r}; {alternatives(label, card.labels)}"
+
+
 def _may_say(source: Any, kind: str | None) -> bool:
     """Whether a source can say values of a kind, as far as it knows."""
     gives: frozenset[str] | None = getattr(source, "gives", None)
@@ -260,8 +290,11 @@ def read(path: Path) -> Config:
     return parse(text, name=str(path), base=path.resolve().parent)
 
 
-def parse(text: str, *, name: str, base: Path) -> Config:
-    """The configuration in ``text``; relative paths start at ``base``. BadConfig says all that is wrong."""
+def parse(text: str, *, name: str, base: Path, ran_before: bool = False) -> Config:
+    """The configuration in ``text``; relative paths start at ``base``. BadConfig says all that is wrong.
+
+    One that ``ran_before`` is not refused for what is not in it: a model's card, which may be gone by now.
+    """
     if len(text) > MAX_BYTES:
         raise BadConfig([Problem(1, "", f"larger than {MAX_BYTES // 1024} KiB")], name)
     tree = load_yaml(text, name)
@@ -270,9 +303,8 @@ def parse(text: str, *, name: str, base: Path) -> Config:
     except ValidationError as error:
         problems = [_problem(detail, tree) for detail in error.errors(include_url=False)]
         raise BadConfig(sorted(problems, key=lambda problem: problem.line), name) from error
-    problems = [
-        Problem(line_of(tree, path), ".".join(path), message) for path, message in config.disagreements()
-    ]
+    wrong = [*config.disagreements(), *([] if ran_before else config.unseen())]
+    problems = [Problem(line_of(tree, path), ".".join(path), message) for path, message in wrong]
     rules = {}
     for rule_name, rule in config.rules.items():
         try:

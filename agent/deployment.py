@@ -124,7 +124,7 @@ class Deployment:
             edited = before is None or before.active.local_sha256 != sha256
             order = [version, *kept] if edited else [*kept, version]
             own.insert(0, version)
-        active, config, refusal = _first_good(order, local, base)
+        active, config, refusal = _first_good(order, kept, local, base)
         ledger = Ledger(active=active) if before is None else before.model_copy(update={"active": active})
         ledger = ledger.model_copy(update={"trial": None, "answer": answer or ledger.answer})
         deployment = cls(folder, base, ledger, config, trouble or refusal or damage, own)
@@ -231,7 +231,7 @@ class Deployment:
         """The file at the device as it was at the start; where that was broken, as it last was good."""
         for version in self._local:
             with suppress(BadConfig):
-                return parse(version.text, name="", base=self._base)
+                return parse(version.text, name="", base=self._base, ran_before=True)
         return self.config
 
     async def _try(
@@ -326,17 +326,23 @@ def folder_of(local: Path) -> Path:
         raise
 
 
-def _first_good(order: list[Version], local: Path, base: Path) -> tuple[Version, Config, str | None]:
-    """The first version that this software accepts, and why an earlier one was passed over."""
+def _first_good(
+    order: list[Version], kept: list[Version], local: Path, base: Path
+) -> tuple[Version, Config, str | None]:
+    """The first version that this software accepts, and why an earlier one was passed over.
+
+    One that was ``kept`` ran before: it runs without its model's card, too, and then that is what is said.
+    """
     refusal: BadConfig | None = None
     for version in order:
         name = str(local) if version.source == "local" else f"revision {version.revision}"
         try:
-            config = parse(version.text, name=name, base=base)
+            config = parse(version.text, name=name, base=base, ran_before=version in kept)
         except BadConfig as error:
             refusal = refusal or error
         else:
-            return version, config, refusal.lines()[0] if refusal else None
+            unseen = next((f"{'.'.join(path)}: {message}" for path, message in config.unseen()), None)
+            return version, config, refusal.lines()[0] if refusal else unseen
     assert refusal is not None  # noqa: S101  the order is never empty
     raise refusal
 

@@ -32,7 +32,7 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
     failed = 0
     try:
         asked = providers_in(providers)
-        cards: list[Card] = [models.find(name) for name in names] or models.cards_here()
+        cards: Sequence[Card] = [models.find(name) for name in names] or models.cards_here()
     except (OSError, ValueError) as error:
         click.echo(f"models: {words(error)}", err=True)
         return 1

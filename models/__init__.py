@@ -1,6 +1,8 @@
 """What a picture shows. `Format` lists all kinds of network that can be read; `find` gives a card."""
 
 import difflib
+import functools
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ from models.detr import Detr
 from models.e2e import E2e
 from models.nanodet import Nanodet
 from models.paddle import Paddle
+from models.regular import read_regular
 from models.ssd import Ssd
 from models.yolo import Yolo
 from models.yolox import Yolox
@@ -18,6 +21,8 @@ from models.yolox import Yolox
 Format = Annotated[E2e | Nanodet | Paddle | Yolox | Yolo | Detr | Ssd, Field(discriminator="format")]
 
 CARDS = Path(__file__).parent / "cards"
+MOST_BYTES, MOST_DEPTH = 256 * 1024, 16
+"""Of a card's file."""
 
 
 def find(name: str) -> Card:
@@ -25,7 +30,7 @@ def find(name: str) -> Card:
 
     OSError where there is none, ValueError where the card is no card; both name what would be right.
     """
-    if name.endswith((".yaml", ".yml")):
+    if is_path(name):
         return read_card(Path(name))
     cards = {alias: card for card in cards_here() for alias in (card.name, *card.aliases)}
     if name in cards:
@@ -37,33 +42,54 @@ def find(name: str) -> Card:
     )
 
 
-def cards_here() -> list[Card]:
+def is_path(name: str) -> bool:
+    """Whether ``name`` is that of a card's file, and of no card that comes with ringpost."""
+    return name.endswith((".yaml", ".yml"))
+
+
+@functools.cache
+def cards_here() -> tuple[Card, ...]:
     """The cards that come with ringpost."""
-    return [read_card(path) for path in sorted(CARDS.glob("*.yaml"))]
+    return tuple(read_card(path) for path in sorted(CARDS.glob("*.yaml")))
 
 
 def read_card(path: Path) -> Card:
     """A card from its YAML file; ``weights`` and the test picture are relative to it."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        fields: Any = YAML(typ="safe").load(path.read_text())
-        if not isinstance(fields, dict) or "format" not in fields:
-            raise ValueError(f"{path}: no model's card: it has no format; see {CARDS} for examples")
-        card = _FORMAT.validate_python(fields)
+        card = _FORMAT.validate_python(_fields(path))
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         where = ".".join(map(str, detail["loc"])) or "format"
         raise ValueError(f"{path}: {where}: {detail['msg'].removeprefix('Value error, ')}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no model's card: not UTF-8 text") from error
-    except YAMLError as error:
-        raise ValueError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
     here: dict[str, Any] = {"weights": path.parent / card.weights}
     if card.proof is not None:
         here["proof"] = card.proof.model_copy(update={"picture": path.parent / card.proof.picture})
     return card.model_copy(update=here)
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    """The mapping in a card's file; its size and depth are bounded, and it has no aliases."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+
+    try:
+        text = read_regular(path, MOST_BYTES).decode()
+        depth = 0
+        for event in YAML(typ="safe", pure=True).parse(StringIO(text)):  # before anything recurses into it
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MOST_DEPTH:
+                raise ValueError(f"{path}: no model's card: nested deeper than {MOST_DEPTH}")
+            if isinstance(event, AliasEvent):
+                raise ValueError(f"{path}: no model's card: it has an alias (*); write it out")
+        fields = YAML(typ="safe").load(text)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no model's card: not UTF-8 text") from error
+    except YAMLError as error:
+        raise ValueError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(fields, dict) or "format" not in fields:
+        raise ValueError(f"{path}: no model's card: it has no format; see {CARDS} for examples")
+    return fields
 
 
 _FORMAT: TypeAdapter[Card] = TypeAdapter(Format)

@@ -1,5 +1,6 @@
 """A model's card: where it comes from, under which licence, what goes in, and how well it was seen to do."""
 
+import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.detection import Detect
+from models.labels import ALLOWED, plain
 from models.proof import Proof
 from models.session import Loaded, Provider, Session, open_session
 
@@ -16,7 +18,8 @@ IDENTIFYING = re.compile(
     r"|ethnic\w*|race|gender|age.?group|arcface|facenet|osnet|lprnet|landmarks?)(?![a-z])",
     re.IGNORECASE,
 )
-"""Names of what identifies or sorts people. A card with one is refused: there is no code path for it."""
+"""Names of what identifies or sorts people. A network or an output of such a name is refused: there is no
+code path for it. Labels are held to a list of things instead (`models.labels`)."""
 
 
 class Input(BaseModel):
@@ -43,7 +46,7 @@ class Card(BaseModel):
     input: Input
     labels: tuple[str, ...] = Field(min_length=1)
     people: tuple[str, ...] = ()
-    """Those of its labels that mean people, where their names don't tell, such as [boy, worker]."""
+    """Those of its labels that mean people, where their names don't tell, such as [cyclist]."""
     accuracy: dict[str, Any] = Field(default_factory=dict)
     latency: dict[str, Any] = Field(default_factory=dict)
     """Measured, by machine; milliseconds on one thread."""
@@ -57,9 +60,12 @@ class Card(BaseModel):
     @classmethod
     def _nobody_identified(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         for label in labels:
-            if IDENTIFYING.search(label):
+            if (word := plain(label)) not in ALLOWED:
+                near = difflib.get_close_matches(word, sorted(ALLOWED), n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ValueError(
-                    f"the label {label!r} identifies or sorts people: ringpost does not run such a model"
+                    f"the label {label[:60]!r} is not on the list of things in models/labels.py{hint}"
+                    " (ringpost runs no model that identifies or sorts people)"
                 )
         return labels
 

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.detection import Box, Detect, Detection, Frame
+from models.regular import read_regular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST_BYTES = 32 * 1024 * 1024
+"""Of a test picture's file."""
 SAME_BOX, SAME_SCORE = 0.8, 0.15
 """How far another processor, or smaller numbers, may be off."""
 
@@ -39,7 +42,9 @@ class Proof(BaseModel):
         import cv2
         import numpy as np
 
-        frame = cv2.imdecode(np.frombuffer(self.picture.read_bytes() or b"-", np.uint8), cv2.IMREAD_COLOR)
+        frame = cv2.imdecode(
+            np.frombuffer(read_regular(self.picture, MOST_BYTES) or b"-", np.uint8), cv2.IMREAD_COLOR
+        )
         if frame is None:
             raise ValueError(f"its test picture {self.picture.name} can't be read")
         seen = detect(np.asarray(frame, np.uint8))

@@ -7,7 +7,8 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-MOST_BYTES = 512 * 1024 * 1024
+from models.session import MOST_BYTES
+
 CHUNK = 1 << 20
 
 

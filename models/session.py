@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from models.detection import Detect, Detection, Frame
+from models.regular import read_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,9 @@ WHEELS = {
     "directml": "onnxruntime-directml", "qnn": "onnxruntime-qnn",
 }  # fmt: skip
 """The package that has a provider, where it is not the usual one."""
+
+MOST_BYTES = 512 * 1024 * 1024
+"""Of a network's file."""
 
 
 class Session:
@@ -80,7 +84,7 @@ def open_session(
     """
     import onnxruntime as ort
 
-    data = path.read_bytes()
+    data = read_regular(path, MOST_BYTES)
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise ValueError(
@@ -146,8 +150,3 @@ def _errors() -> tuple[type[Exception], ...]:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file. OSError where it can't be read."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

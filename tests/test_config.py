@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+import models
 from agent.config import json_schema, parse, read
 from agent.durations import format_duration, parse_duration
 from agent.rules import Rule
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KINDS = sorted(kind.model_fields["kind"].default for kind in get_args(get_args(Rule)[0]))
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
+COCO = ", ".join(sorted(models.find("default").labels))
 GOOD = """\
 schema_version: 1
 device: bridge-07
@@ -67,6 +69,19 @@ WRONG = [
     ("no such zone", swap("zone: rail", "zone: rial"), ["c.yaml:16: rules.dwell.zone: no zone 'rial' on cam1; did you mean 'rail'? known: rail"]),
     ("no such source", swap("source: gnss", "source: gns"), ["c.yaml:17: rules.quiet.source: no source 'gns'; did you mean 'gnss'? known: cam1, gnss"]),
     ("label not watched", swap("dwell: 20s", "dwell: 20s, labels: [boat]"), ["c.yaml:16: rules.dwell.labels: cam1 does not watch for 'boat'; known: person"]),
+    ("a rule's label that no model has", swap("[person]}", "[person, persn]}").replace("dwell: 20s", "dwell: 20s, labels: [persn]"), [
+        f"c.yaml:12: sources.cam1.detector.labels: the model nanodet-g-416 knows no 'persn'; did you mean 'person'? known: {COCO}",
+        f"c.yaml:16: rules.dwell.labels: the model nanodet-g-416 knows no 'persn'; did you mean 'person'? known: {COCO}",
+    ]),
+    ("a label where the camera watches for all", swap("    detector: {labels: [person]}\n", "").replace("dwell: 20s", "dwell: 20s, labels: [Boat]"), [
+        f"c.yaml:15: rules.dwell.labels: the model nanodet-g-416 knows no 'Boat'; did you mean 'boat'? known: {COCO}",
+    ]),
+    ("a vessel that no model has", swap("    detector: {labels: [person]}\n", "").replace("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: person_in_water, camera: cam1, zone: rail, vessels: [boatt]"), [
+        f"c.yaml:15: rules.dwell.vessels: the model nanodet-g-416 knows no 'boatt'; did you mean 'boat'? known: {COCO}",
+    ]),
+    ("no such model", swap("labels: [person]", "model: yolo11n"), ["c.yaml:12: sources.cam1.detector.model: no model 'yolo11n'; known: default, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
+    ("a model mistyped", swap("labels: [person]", "model: wied"), ["c.yaml:12: sources.cam1.detector.model: no model 'wied'; did you mean 'wide'? known: default, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
+    ("a card that is not there", swap("labels: [person]", "model: cards/mine.yaml"), ["c.yaml:12: sources.cam1.detector.model: /etc/ringpost/cards/mine.yaml: No such file or directory"]),
     ("no duration", swap("20s", "20 sec"), ["c.yaml:16: rules.dwell.dwell: '20 sec' is not a duration; write a number and ms, s, m, h or d, such as 20s or 1.5m"]),
     ("crossing zone", swap("[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]", "[[0, 0], [1, 1], [1, 0], [0, 1]]"), ["c.yaml:14: sources.cam1.zones.rail: the outline crosses itself; give its corners in order"]),
     ("corner outside", swap("[0.9, 0.9]", "[0.9, 1.9]"), ["c.yaml:14: sources.cam1.zones.rail.2.1: input should be less than or equal to 1"]),
@@ -180,6 +195,62 @@ def test_a_rule_knows_the_zone_and_the_holidays_of_its_schedule() -> None:
     assert rule.schedule is not None
     at = [datetime(2026, 10, day, 0, 30, tzinfo=UTC) for day in (1, 2)]  # 08:30 in China
     assert [rule.schedule.open(one) for one in at] == [False, True]
+
+
+CARD = """\
+name: boats
+format: e2e
+weights: boats.onnx
+sha256: {sha256}
+origin: made in a test
+licence: none
+input: {{width: 64, height: 32, resize: stretch}}
+labels: [{labels}]
+""".format
+
+
+RAIL, LINE = "zone: rail", "[[0.1, 0.1], [0.9, 0.9]]"
+LOOKING = {
+    **dict.fromkeys(("zone_enter", "person_in_water"), RAIL),
+    "zone_dwell": f"{RAIL}, dwell: 20s",
+    "stationary": f"{RAIL}, labels: [person]",
+    "count": f"{RAIL}, more_than: 3",
+    "beyond_railing": f"line: {LINE}, beyond: left",
+    "line_cross": f"line: {LINE}",
+    "wrong_way": f"{RAIL}, flow: {LINE}",
+}
+
+
+def test_what_a_rule_looks_for_unless_told_otherwise_must_be_a_label_of_the_model(tmp_path: Path) -> None:
+    """Each kind of rule on a camera whose model knows boats only, with its own defaults; the card stands beside
+    the configuration, which names it by a relative path."""
+    (tmp_path / "boats.yaml").write_text(CARD(sha256="a" * 64, labels="boat, ship"))
+    looking = {kind.model_fields["kind"].default for kind in get_args(get_args(Rule)[0])
+               if {"labels", "vessels"} & set(kind.model_fields)}  # fmt: skip
+    assert looking == set(LOOKING)
+    for kind, more in LOOKING.items():
+        rule = f"  dwell: {{kind: {kind}, camera: cam1, {more}}}"
+        text = swap("labels: [person]", "model: boats.yaml").replace(
+            "  dwell: {kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s}", rule
+        )
+        with pytest.raises(BadConfig) as caught:
+            parse(text, name="c.yaml", base=tmp_path)
+        assert caught.value.lines() == [
+            "c.yaml:16: rules.dwell.labels: the model boats knows no 'person'; known: boat, ship"
+        ]
+
+
+def test_a_card_that_cannot_be_read_is_said_once_and_at_the_model(tmp_path: Path) -> None:
+    for text, said in (
+        ("[" * 9999, "nested deeper"),
+        (CARD(sha256="a" * 64, labels="uyghur"), "not on the list"),
+    ):
+        (tmp_path / "mine.yaml").write_text(text)
+        with pytest.raises(BadConfig) as caught:
+            parse(swap("labels: [person]", "model: mine.yaml"), name="c.yaml", base=tmp_path)
+        (line,) = caught.value.lines()
+        assert line.startswith(f"c.yaml:12: sources.cam1.detector.model: {tmp_path}/mine.yaml: ")
+        assert said in line
 
 
 @settings(deadline=None)

@@ -107,6 +107,53 @@ def test_the_same_push_again_does_nothing(device: Device) -> None:
     assert len(device.reported) == before
 
 
+CARD = (Path(__file__).resolve().parents[1] / "models" / "cards" / "nanodet-g-416.yaml").read_text()
+SEES = LOCAL.replace(
+    "  board:", "  cam1: {kind: camera, url: rtsp://192.0.2.1/1, purpose: a test}\n  board:"
+) + ("  there: {kind: zone_enter, camera: cam1, zone: rail}\n")
+SEES = SEES.replace(
+    "a test}", "a test, zones: {rail: [[0, 0], [1, 0], [1, 1]]}, detector: {model: mine.yaml}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "said"),
+    [
+        ("zone: rail", "zone: rail, labels: [persn]", "rules.there.labels", "did you mean 'person'?"),
+        ("model: mine.yaml", "model: yolo11n", "sources.cam1.detector.model", "no model 'yolo11n'"),
+        ("model: mine.yaml", "model: my.yaml", "sources.cam1.detector.model", "my.yaml: No such file"),
+        ("model: mine.yaml", "labels: [persn]", "sources.cam1.detector.labels", "did you mean 'person'?"),
+    ],
+)
+def test_a_push_of_what_no_model_sees_is_rejected_with_its_path_and_changes_nothing(
+    old: str, new: str, path: str, said: str, device: Device, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(CARD)
+    device.push(SEES, 1)
+    device.applied.clear()
+    answer = device.push(SEES.replace(old, new), 2)
+    assert (answer["state"], answer["active"]["revision"]) == ("rejected", 1)
+    assert [error["path"] for error in answer["errors"]][:1] == [path]
+    assert said in answer["errors"][0]["message"]
+    assert answer["errors"][0]["line"] in (7, 11)
+    assert device.applied == []
+
+
+def test_a_device_whose_card_is_gone_starts_with_what_it_ran_and_says_so(
+    device: Device, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(CARD)
+    assert device.push(SEES, 1)["state"] == "applied"
+    (tmp_path / "mine.yaml").unlink()
+    assert device.reboot().reported()["active"]["revision"] == 1
+    assert "sources.cam1.detector.model: " in device.deployment.reported()["trouble"]
+    device.local.write_text(SEES.replace("severity: warning", "severity: info"))
+    assert device.reboot().reported()["active"]["revision"] == 1  # what is new there can't run
+    (tmp_path / "mine.yaml").write_text(CARD)
+    assert device.reboot().reported()["active"]["source"] == "local"
+    assert "trouble" not in device.deployment.reported()
+
+
 REJECTED = [
     ("typo", LOCAL.replace("severity", "severty"), {}, "rules.panic.severty", "unknown key; did you mean 'severity'?"),
     ("no yaml", "a: [", {}, "", "expected the node content"),

@@ -1,7 +1,10 @@
 """Cards, files and the end-to-end format: what is refused, and what a real picture shows."""
 
 import hashlib
+import json
+import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,12 @@ import models
 from models.card import Card
 from models.e2e import E2e, decode
 from models.fit import Fit, fit
+from models.labels import ALLOWED
 from models.session import providers_in
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "simulators" / "pictures" / "man.png"
 
+REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "models"
 CARD = """\
 name: tiny
 format: e2e
@@ -232,19 +237,40 @@ def test_a_model_that_is_called_after_faces_is_refused(write: Write) -> None:
         models.find(str(path))
 
 
-@pytest.mark.parametrize(
-    "label", ["face", "person face", "face_embedding", "reid", "plate text", "Gait", "ethnicity"]
-)
-def test_a_model_that_identifies_people_is_refused(write: Write, label: str) -> None:
-    with pytest.raises(ValueError, match="identifies or sorts people"):
+TRAITS = [
+    *("face", "person face", "face_embedding", "reid", "plate text", "Gait", "ethnicity", "head"),
+    *("uyghur", "han_chinese", "muslim", "wang_wei", "Zhang-San", "license_plate", "licence plate", "3A-K 512"),
+    *("woman", "man", "boy", "girl", "child", "elderly", "wanted_person", "suspect", "crying", "angry"),
+    *("worker", "policeman", "id card", "person 17", "people of colour", "class0", "persn", "人", '""'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("label", TRAITS)
+def test_a_label_that_is_not_on_the_list_of_things_is_refused_and_the_list_is_named(
+    write: Write, label: str
+) -> None:
+    with pytest.raises(
+        ValueError, match=r"labels: the label .* is not on the list of things in models/labels.py"
+    ):
         models.find(write(network([]), labels=f"person, {label}"))
 
 
-@pytest.mark.parametrize("label", ["surface", "bride", "race car?", "licence plate"])
-def test_innocent_labels_are_not(write: Write, label: str) -> None:
-    if label == "race car?":
-        label = "racing car"
+@pytest.mark.parametrize(
+    "label", ["Traffic_Light", "life-jacket", "swimmer", "fishing boat", "cyclist", "smoke", "helicopter"]
+)
+def test_the_things_of_the_field_are_on_it(write: Write, label: str) -> None:
     assert label in models.find(write(network([]), labels=f"person, {label}")).labels
+
+
+def test_a_typing_error_in_a_label_is_told_what_is_near(write: Write) -> None:
+    with pytest.raises(ValueError, match="did you mean 'pedestrian'"):
+        models.find(write(network([]), labels="pedestrain"))
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="../shared is not here")
+def test_all_reference_models_have_labels_of_the_list() -> None:
+    found = [json.loads(path.read_text())["classes"] for path in sorted(REFERENCE.glob("*.json"))]
+    assert {label for labels in found for label in labels} <= ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -256,8 +282,19 @@ def test_a_model_that_is_not_here_is_named(name: str, message: str) -> None:
         models.find(name)
 
 
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{here}: &{here} [*{before}, *{before}]\n" for before, here in pairwise("abcdefghijklmnopqrstuvwxyz")
+)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "- 1", "name: x", "name: [", CARD.format(sha256="xyz", labels="person")]
+    "text",
+    [
+        *("", "- 1", "name: x", "name: [", CARD.format(sha256="xyz", labels="person")),
+        *("[" * 100_000, "format: " + "{a: " * 20_000, "- " * 100_000, "? " * 50_000, BOMB),
+        "format: e2e\n" + "#" * models.MOST_BYTES,
+    ],
+    ids=lambda text: text[:12],
 )
 def test_what_is_no_card_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.yaml"
@@ -265,6 +302,27 @@ def test_what_is_no_card_is_refused_in_one_line(tmp_path: Path, text: str) -> No
     with pytest.raises(ValueError, match=r"c\.yaml") as caught:
         models.find(str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("what", ["fifo", "/dev/zero", "/dev/ptmx"])
+@pytest.mark.parametrize("part", ["card", "weights", "picture"])
+def test_what_is_no_regular_file_is_neither_opened_nor_waited_for(
+    write: Write, tmp_path: Path, what: str, part: str
+) -> None:
+    if what == "fifo":
+        os.mkfifo(tmp_path / "fifo.yaml")
+        what = str(tmp_path / "fifo.yaml")
+    path = Path(write(network([[16, 8, 48, 24, 0.9, 1]])))
+    if part == "card":
+        (tmp_path / "link.yaml").symlink_to(what)
+        path = tmp_path / "link.yaml"
+    elif part == "weights":
+        path.write_text(path.read_text().replace("tiny.onnx", what))
+    else:
+        proof = PROOF.format(label="boat", score=0.9, box=[0.25, 0.25, 0.75, 0.75])
+        path.write_text(path.read_text() + proof.replace("p.png", what))
+    with pytest.raises(OSError, match="no regular file"):
+        models.find(str(path)).load()
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (640, 480), (480, 640), (31, 17), (1, 1)])

@@ -86,7 +86,7 @@ def test_unsure_people_count_and_others_do_not() -> None:
 
 @pytest.mark.parametrize(
     "label",
-    ["boy", "girl", "cyclist", "rider", "worker", "swimmer", "Person", "life-jacket", "motor", "class0", ""],
+    ["cyclist", "rider", "worker", "swimmer", "Person", "life-jacket", "motor", "class0", ""],
 )
 def test_what_is_not_known_to_be_a_thing_is_covered(label: str) -> None:
     seen = [Detection(label, 0.2, (0.25, 0.25, 0.5, 0.75))]
@@ -107,8 +107,8 @@ def test_what_is_known_to_be_a_thing_is_not() -> None:
         (["boat", "Pedestrian"], [], True),
         (["boat", "buoy"], [], False),
         (["boat", "boulder"], [], False),  # what is covered is no person
-        (["boat", "boy"], [], False),  # nobody has said that this is all who may be there
-        (["boat", "boy"], ["boy"], True),
+        (["boat", "cyclist"], [], False),  # nobody has said that this is all who may be there
+        (["boat", "cyclist"], ["cyclist"], True),
     ],
 )
 def test_no_pictures_where_nobody_says_that_the_model_finds_people(
@@ -121,8 +121,8 @@ def test_no_pictures_where_nobody_says_that_the_model_finds_people(
 
 def test_people_of_a_card_are_labels_of_it() -> None:
     card = models.find("default")
-    with pytest.raises(ValueError, match="people: boy is none of its labels"):
-        card.model_validate(card.model_dump() | {"people": ["boy"]})
+    with pytest.raises(ValueError, match="people: rider is none of its labels"):
+        card.model_validate(card.model_dump() | {"people": ["rider"]})
 
 
 def test_a_copy_of_a_look_is_nothing() -> None:

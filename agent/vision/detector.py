@@ -1,11 +1,14 @@
 """A camera's detector, as a technician configures it: which model, for what, how sure, in how many tiles."""
 
+from pathlib import Path
+
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 import models
 from agent.vision.pool import SHARED
 from agent.vision.privacy import LEAST_SCORE, knows_people
+from models.card import Card
 from models.detection import Detect, Detection
 from models.session import Provider
 from models.tiles import Pattern, looks, tiled
@@ -28,10 +31,21 @@ class Watching(BaseModel):
     providers: tuple[Provider, ...] = ()
     """Where it runs, in order of preference, such as [openvino, cpu]; else as its card says."""
 
+    @field_validator("model")
+    @classmethod
+    def _beside(cls, model: str, info: ValidationInfo) -> str:
+        """A card's file is relative to the configuration, as all paths are."""
+        base = (info.context or {}).get("base")
+        return str(Path(base) / model) if base is not None and models.is_path(model) else model
+
+    def card(self) -> Card:
+        """Its model's card. OSError where there is none, ValueError where it is no card."""
+        return models.find(self.model)
+
     def load(self) -> tuple[Detect, bool]:
         """The detector, as unsure as covering people wants it; whether it knows people. OSError: why not."""
         try:
-            card = models.find(self.model).at(min(self.score, LEAST_SCORE))
+            card = self.card().at(min(self.score, LEAST_SCORE))
             loaded = SHARED.load(card.on(self.providers or card.providers))
         except ValueError as error:
             raise OSError(f"detector {self.model}: {error}") from error

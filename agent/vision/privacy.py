@@ -10,23 +10,8 @@ from typing import Any
 from agent.vision.zones import Corner
 from models.card import Card
 from models.detection import Box, Detection, Frame
+from models.labels import HARMLESS, PEOPLE, plain
 
-HARMLESS = frozenset((
-    "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
-    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
-    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase",
-    "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard",
-    "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl",
-    "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake",
-    "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote",
-    "keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock",
-    "vase", "scissors", "teddy bear", "hair drier", "toothbrush", "van", "ship", "vessel", "buoy", "fire",
-    "smoke",
-))  # fmt: skip
-"""COCO's things, and a few more: what is none of them may be a person, by whatever name, and is covered."""
-PEOPLE = frozenset({"person", "people", "pedestrian", "rider", "swimmer", "man", "woman", "child", "crew"})
-"""A model that has none of them, and whose card names no ``people``, can't be relied on to find anybody: its
-camera gives no pictures."""
 LEAST_SCORE = 0.1
 """Whatever is this likely to be a person is covered, however much else is covered with it."""
 SURE = 0.3
@@ -58,8 +43,8 @@ class Look:
 
 
 def knows_people(card: Card) -> bool:
-    """Whether a model can find people at all."""
-    return bool(card.people) or not PEOPLE.isdisjoint(map(_plain, card.labels))
+    """Whether a model can find people at all: one that can't gives its camera no pictures."""
+    return bool(card.people) or not PEOPLE.isdisjoint(map(plain, card.labels))
 
 
 def people_in(seen: Iterable[Detection]) -> tuple[Box, ...]:
@@ -68,11 +53,7 @@ def people_in(seen: Iterable[Detection]) -> tuple[Box, ...]:
 
 
 def _may_be_a_person(seen: Detection) -> bool:
-    return _plain(seen.label) not in HARMLESS
-
-
-def _plain(label: str) -> str:
-    return label.strip().lower().replace("_", " ").replace("-", " ")
+    return plain(seen.label) not in HARMLESS
 
 
 def cover(frame: Frame, people: Iterable[Box], blackout: Sequence[Sequence[Corner]] = ()) -> Frame:
