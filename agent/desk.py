@@ -11,6 +11,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from agent.clock import NEVER_BEFORE
 from agent.config import digest, parse
 from agent.durations import parse_duration
 from agent.files import words
@@ -152,12 +153,27 @@ def at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
 
 
 def broker_at(url: str) -> Broker:
-    """The broker at ``url``, with certificates from RINGPOST_CA, RINGPOST_CERT and RINGPOST_KEY."""
-    found = {name: os.environ.get(f"RINGPOST_{name.upper()}") for name in ("ca", "cert", "key")}
-    fields: dict[str, Any] = {name: path for name, path in found.items() if path and name != "key"}
+    """The broker at ``url``, with what RINGPOST_CA, _CERT, _KEY, _PROTOCOL and _INSECURE say of it."""
+    found = {name: os.environ.get(f"RINGPOST_{name.upper()}") for name in ("ca", "cert", "key", "protocol")}
+    fields: dict[str, Any] = {name: value for name, value in found.items() if value and name != "key"}
     if found["key"]:
         fields["key"] = {"file": found["key"]}
     return Broker(url=url, insecure=os.environ.get("RINGPOST_INSECURE") == "1", **fields)
+
+
+def falls_back() -> bool:
+    """Whether a broker that refuses MQTT 5 is asked in 3.1.1: unless RINGPOST_PROTOCOL names a version."""
+    return not os.environ.get("RINGPOST_PROTOCOL")
+
+
+def unusable_files(broker: Broker) -> str | None:
+    """What is wrong with the authority, certificate or key that the environment names, in one line."""
+    try:
+        if broker.encrypted:
+            broker.tls(NEVER_BEFORE)
+    except OSError as error:
+        return words(error)
+    return None
 
 
 async def _reported(

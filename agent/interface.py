@@ -21,10 +21,10 @@ TOPICS: dict[str, tuple[str, int, bool, str]] = {
     "gap": ("up", 1, False, "what was dropped: lane, sequence range, count, why"),
     "config/reported": ("up", 1, True, "what became of the last push, and what is in force"),
     "command/result": ("up", 1, False, "accepted, then succeeded or failed; rejected, expired, duplicate"),
-    "receipt": ("down", 1, False, "from the centre after its own commit: ranges of seq that it holds"),
+    "receipt": ("down", 1, False, "from the centre after its own commit: ids of messages that it holds"),
     "alert/ack": ("down", 1, False, "a person's answer to an alert, by role"),
     "config/desired": ("down", 1, True, "a configuration to run, with revision and sha256"),
-    "command/{name}": ("down", 1, False, "ping, rebirth, output, fetch (a clip), rescue (to show people)"),
+    "command/{name}": ("down", 1, False, "ping, rebirth, output, fetch a clip, rescue (show people), resend"),
 }  # fmt: skip
 
 PICTURES = frozenset({"media/{alert_id}/{n}"})
@@ -59,13 +59,13 @@ ENVELOPE: dict[str, Any] = {
 
 RECEIPT: dict[str, Any] = {
     "type": "object",
-    "required": ["epoch", "received"],
+    "required": ["ids"],
     "properties": {
-        "epoch": {"type": "string"},
-        "lane": {"enum": ["alert", "result"], "default": "alert"},
-        "received": {
+        "ids": {
             "type": "array",
-            "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+            "items": {"type": "string", "minLength": 1, "maxLength": 64},
+            "maxItems": 500,
+            "description": "the `id` of messages that the centre has committed",
         },
     },
 }

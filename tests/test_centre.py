@@ -2,18 +2,31 @@
 
 import asyncio
 import json
+import os
 import sqlite3
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agent.topics import encode
 from agent.transport import Broker
-from simulators.centre import Centre, line, ranges
+from simulators.centre import HOLE, MOST_COPIES, Centre, Store, line
+from simulators.numbers import Given, missing, ranges
+from simulators.pictures import MOST, Pictures
 
 ROOT = "ringpost/v1"
+
+
+@pytest.fixture(autouse=True)
+def _by_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulators.centre.RECEIPTS_BY_NUMBER", False)
 
 
 class Line:
@@ -23,7 +36,7 @@ class Line:
         self._db = db
         self.done: list[tuple[str, Any]] = []
 
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool, _: float | None = None) -> int:
         with sqlite3.connect(self._db) as db:
             rows = db.execute("SELECT count(*) FROM message").fetchone()[0]
         self.done.append((topic, json.loads(payload) | {"rows": rows}))
@@ -33,8 +46,9 @@ class Line:
         self.done.append(("acknowledged", message.topic))
 
 
-def alert(seq: int, **more: Any) -> bytes:
-    body = {"id": f"id-{seq}", "epoch": "e1", "seq": seq, "at": "2026-11-28T06:12:31.410Z", "alert": {}}
+def alert(seq: int, /, **more: Any) -> bytes:
+    body = {"id": f"id-{seq}", "device": "d1", "session": 3, "epoch": "e1", "seq": seq}
+    body |= {"schema": "alert/1", "at": "2026-11-28T06:12:31.410Z", "alert": {}}
     return json.dumps(body | more).encode()
 
 
@@ -49,64 +63,328 @@ def take(
         line = Line(db)
         batch = [SimpleNamespace(topic=f"{ROOT}/{topic}", payload=payload) for topic, payload in messages]
         await centre._take(line, batch)  # type: ignore[arg-type]
+        if centre._pictures is not None:
+            writing = asyncio.ensure_future(centre._pictures.run())
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(10):
+                while len(centre._pictures) and not centre._pictures.failed:
+                    await asyncio.sleep(0.01)
+            writing.cancel()
         centre.close()
         return line.done
 
     done = asyncio.run(work())
     with sqlite3.connect(db) as store:
         return done, store.execute(
-            "SELECT id, device, topic, epoch, seq FROM message ORDER BY seq"
+            "SELECT id, device, topic, epoch, seq FROM message ORDER BY rowid"
         ).fetchall()
+
+
+def receipts(done: Sequence[tuple[str, Any]]) -> dict[str, list[list[str]]]:
+    """The ids of each receipt, by device."""
+    found: dict[str, list[list[str]]] = defaultdict(list)
+    for topic, said in done:
+        if topic.endswith("/receipt"):
+            assert set(said) == {"ids", "rows"}
+            found[topic.split("/")[2]].append(said["ids"])
+    return dict(found)
 
 
 def test_a_receipt_names_what_is_committed_and_comes_before_the_acknowledgement(tmp_path: Path) -> None:
     done, rows = take(tmp_path, [("d1/alert", alert(number)) for number in (1, 2, 4)])
     assert [row[4] for row in rows] == [1, 2, 4]
-    assert done[0] == (
-        f"{ROOT}/d1/receipt",
-        {"epoch": "e1", "lane": "alert", "received": [[1, 2], [4, 4]], "rows": 3},
-    )
+    assert done[0] == (f"{ROOT}/d1/receipt", {"ids": ["id-1", "id-2", "id-4"], "rows": 3})
     assert [what for what, _ in done[1:]] == ["acknowledged"] * 3
 
 
-def test_pictures_are_saved_where_wanted_and_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
-    said = [("d1/media/a1/2", b"\xff\xd8 one"), ("d1/media/../../x/1", b"\xff\xd8 two")]
+def test_no_receipt_names_more_than_a_device_takes(tmp_path: Path) -> None:
+    done, _ = take(tmp_path, [("d1/alert", alert(number)) for number in range(1, 1102)])
+    assert [len(ids) for ids in receipts(done)["d1"]] == [500, 500, 101]
+
+
+def test_pictures_have_a_folder_for_each_device_and_none_is_overwritten(tmp_path: Path) -> None:
+    """`bridge` with alert `07-x` is not `bridge-07` with alert `x`; a second picture of one name is kept."""
+    said = [
+        ("bridge/media/07-x/1", b"\xff\xd8 one"),
+        ("bridge-07/media/x/1", b"\xff\xd8 two"),
+        ("bridge-07/media/x/1", b"\xff\xd8 three"),
+        ("bridge-07/media/x/1", b"\xff\xd8 two"),
+        ("bridge-07/media/../../x/1", b"\xff\xd8 out"),
+        ("../media/x/1", b"\xff\xd8 out"),
+        ("bridge-07/media/x/1/2", b"\xff\xd8 out"),
+    ]
     done, rows = take(tmp_path, said, tmp_path / "pictures")
-    assert [what for what, _ in done] == ["acknowledged"] * 2
+    assert [what for what, _ in done] == ["acknowledged"] * len(said)
     assert rows == []
-    assert sorted(path.name for path in tmp_path.rglob("*.jpg")) == ["d1-------x-1.jpg", "d1-a1-2.jpg"]
-    assert {path.parent for path in tmp_path.rglob("*.jpg")} == {tmp_path / "pictures"}
-    take(tmp_path, said)
-    assert len(list(tmp_path.rglob("*.jpg"))) == 2
+    take(tmp_path, said, tmp_path / "pictures")
+    found = {path.relative_to(tmp_path / "pictures"): path.read_bytes() for path in tmp_path.rglob("*.jpg")}
+    assert sorted(str(path).partition("~")[0] for path in found) == [
+        "bridge-07/x-1",
+        "bridge-07/x-1.jpg",
+        "bridge/07-x-1.jpg",
+    ]
+    assert sorted(found.values()) == [b"\xff\xd8 one", b"\xff\xd8 three", b"\xff\xd8 two"]
 
 
-def test_a_repeat_makes_no_second_row_and_gets_its_receipt_again(tmp_path: Path) -> None:
-    take(tmp_path, [("d1/alert", alert(7))])
-    done, rows = take(tmp_path, [("d1/alert", alert(7))])
+def test_a_picture_that_can_not_be_written_stops_nothing_and_is_tried_again(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.write_text("a file where the folder should be")
+
+    async def scene() -> None:
+        pictures = Pictures(folder)
+        writing = asyncio.ensure_future(pictures.run())
+        pictures.add("d1", "media/a/1", b"\xff\xd8")
+        async with asyncio.timeout(10):
+            while not pictures.failed:
+                await asyncio.sleep(0.01)
+            folder.unlink()
+            while not pictures.written:
+                await asyncio.sleep(0.01)
+        assert (len(pictures), pictures.dropped) == (0, 0)
+        assert (folder / "d1" / "a-1.jpg").read_bytes() == b"\xff\xd8"
+        writing.cancel()
+
+    done, rows = take(tmp_path, [("d1/media/a/1", b"\xff\xd8"), ("d1/alert", alert(1))], folder)
+    assert receipts(done) == {"d1": [["id-1"]]}
     assert len(rows) == 1
-    assert done[0][1]["received"] == [[7, 7]]
+    asyncio.run(scene())
 
 
-def test_devices_epochs_and_lanes_get_receipts_of_their_own(tmp_path: Path) -> None:
-    done, _ = take(
-        tmp_path,
-        [
-            ("d1/alert", alert(1)),
-            ("d2/alert", alert(1, id="x")),
-            ("d1/alert", alert(1, id="y", epoch="e2")),
-            ("d1/gap", alert(1, id="z")),
-            ("d1/command/result", alert(2, id="w")),
-        ],
+def test_pictures_that_wait_are_bounded(tmp_path: Path) -> None:
+    async def scene() -> None:
+        pictures = Pictures(tmp_path)
+        for number in range(MOST + 3):
+            pictures.add("d1", f"media/a/{number}", b"\xff\xd8")
+        assert (len(pictures), pictures.dropped) == (MOST, 3)
+
+    asyncio.run(scene())
+
+
+LATER = {"historical": True, "latency_ms": {"sent": 5.0}}
+CORRECTED = {"at": "2026-11-28T07:00:00.000Z", "restamped_by_s": 2848.6}
+
+
+@pytest.mark.parametrize("changed", [{}, LATER, CORRECTED], ids=str)
+def test_a_repeat_makes_no_second_row_and_gets_its_receipt_again(
+    tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    take(tmp_path, [("d1/alert", alert(7))])
+    done, rows = take(tmp_path, [("d1/alert", alert(7, **changed)), ("d1/alert", alert(7, **changed))])
+    assert len(rows) == 1
+    assert receipts(done) == {"d1": [["id-7"]]}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"epoch": "e2"}, {"seq": 8}, {"session": 4}, {"at": "2026-11-28T06:12:32Z"}, {"schema": "gap/1"}],
+    ids=str,
+)
+def test_another_message_under_the_same_id_is_stored_beside(tmp_path: Path, other: dict[str, Any]) -> None:
+    """A receipt deletes the message at the device: it must never be given for one that was left out."""
+    done, rows = take(tmp_path, [("d1/alert", alert(7)), ("d1/alert", alert(7, **other))])
+    assert len(rows) == 2
+    assert receipts(done) == {"d1": [["id-7"]]}
+    done, rows = take(tmp_path, [("d1/alert", alert(7, **other))])
+    assert len(rows) == 2
+    assert receipts(done) == {"d1": [["id-7"]]}
+
+
+def test_the_same_id_of_two_devices_is_two_messages(tmp_path: Path) -> None:
+    done, rows = take(tmp_path, [("d2/alert", alert(1, device="d2")), ("d1/alert", alert(1))])
+    assert [row[1] for row in rows] == ["d2", "d1"]
+    assert receipts(done) == {"d1": [["id-1"]], "d2": [["id-1"]]}
+
+
+def test_an_id_that_stands_for_ever_new_messages_is_refused_in_the_end(tmp_path: Path) -> None:
+    take(tmp_path, [("d1/alert", alert(number, id="x")) for number in range(1, MOST_COPIES + 1)])
+    done, rows = take(tmp_path, [("d1/alert", alert(99, id="x")), ("d1/alert", alert(98))])
+    assert len(rows) == MOST_COPIES + 1
+    assert receipts(done) == {"d1": [["id-98"]]}
+
+
+@pytest.mark.parametrize("device", ["d2", "", None, 5, "x" * 100])
+def test_who_speaks_for_another_device_gets_no_receipt(tmp_path: Path, device: Any) -> None:
+    with structlog.testing.capture_logs() as logged:
+        done, rows = take(tmp_path, [("d1/alert", alert(1, device=device))])
+    assert ([what for what, _ in done], rows) == (["acknowledged"], [])
+    assert [line["event"] for line in logged] == ["device_is_not_its_topics"]
+
+
+def test_each_topic_that_wants_a_receipt_gets_it_and_no_other(tmp_path: Path) -> None:
+    topics = ["alert", "command/result", "gap", "status", "health", "telemetry/gnss", "alerts/active"]
+    done, rows = take(
+        tmp_path, [(f"d1/{topic}", alert(number)) for number, topic in enumerate(topics, start=1)]
     )
-    receipts = {
-        (topic, said["epoch"], said["lane"]): said["received"] for topic, said in done if "lane" in said
-    }
-    assert receipts == {
-        (f"{ROOT}/d1/receipt", "e1", "alert"): [[1, 1]],
-        (f"{ROOT}/d2/receipt", "e1", "alert"): [[1, 1]],
-        (f"{ROOT}/d1/receipt", "e2", "alert"): [[1, 1]],
-        (f"{ROOT}/d1/receipt", "e1", "result"): [[1, 2]],
-    }
+    assert receipts(done) == {"d1": [["id-1", "id-2", "id-3"]]}
+    assert len(rows) == len(topics)
+
+
+def test_a_database_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
+    gap = json.dumps({"of_epoch": "e1", "gap": {"lane": "alert", "first": 2, "last": 3, "why": "full"}})
+    with sqlite3.connect(tmp_path / "centre.db") as db:
+        db.execute(
+            "CREATE TABLE message (id TEXT PRIMARY KEY, device TEXT, topic TEXT,"
+            " epoch TEXT, seq INTEGER, at TEXT, received_at TEXT, body TEXT)"
+        )
+        for seq, topic, body in ((1, "alert", alert(1).decode()), (2, "gap", gap)):
+            row = (f"id-{seq}", "d1", topic, "e1", seq, "2026", "2026", body)
+            db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    done, rows = take(tmp_path, [("d1/alert", alert(1)), ("d1/alert", alert(4))])
+    assert receipts(done) == {"d1": [["id-1", "id-4"]]}
+    assert [(row[0], row[2], row[4]) for row in rows] == [
+        ("id-1", "alert", 1),
+        ("id-2", "gap", 2),
+        ("id-4", "alert", 4),
+    ]
+    store = Store(tmp_path / "centre.db")
+    assert store.missing("d1", Given(lane="alert", epoch="e1", last=6), 1) == [(5, 6)]
+    store.close()
+
+
+def test_what_it_writes_is_for_its_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        (tmp_path / "centre.db").touch(0o644)
+        take(tmp_path, [("d1/alert", alert(1))])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "centre.db").stat().st_mode & 0o777 == 0o600
+
+
+class Asked:
+    """A centre with a clock of its own: what it asks for, and the holes that it tells of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now_s = 100.0
+        self.said: list[tuple[str, str, dict[str, Any]]] = []
+        self.centre = Centre(
+            folder / "centre.db",
+            Broker(url="mqtt://127.0.0.1:1"),
+            ROOT,
+            lambda device, topic, body: self.said.append((device, topic, body)),
+            clock=lambda: self.now_s,
+        )
+        self.line = Line(folder / "centre.db")
+
+    async def hear(self, *messages: tuple[str, bytes]) -> None:
+        batch = [SimpleNamespace(topic=f"{ROOT}/{topic}", payload=payload) for topic, payload in messages]
+        await self.centre._take(self.line, batch)  # type: ignore[arg-type]
+
+    async def after(self, seconds: float) -> list[Any]:
+        """What it asks for, that much later: device, lane, epoch, ranges."""
+        self.now_s += seconds
+        self.line.done.clear()
+        await self.centre._look(self.line)  # type: ignore[arg-type]
+        assert all(topic.endswith("/command/resend") for topic, _ in self.line.done)
+        assert all(1 <= len(said["id"]) <= 64 for _, said in self.line.done)
+        return [
+            (topic.split("/")[2], said["lane"], said["epoch"], said["ranges"])
+            for topic, said in self.line.done
+        ]
+
+    def holes(self) -> list[tuple[str, str, list[tuple[int, int]]]]:
+        return [
+            (body["state"], body["lane"], body["ranges"]) for _, topic, body in self.said if topic == HOLE
+        ]
+
+
+def health(*numbers: Any, seq: int = 1) -> tuple[str, bytes]:
+    return "d1/health", alert(seq, id=f"health-{seq}", epoch="h", schema="health/1", numbers=list(numbers))
+
+
+def at(last: int, epoch: str = "e1", lane: str = "alert") -> dict[str, Any]:
+    return {"lane": lane, "epoch": epoch, "last": last}
+
+
+def test_a_centre_from_yesterdays_backup_asks_for_what_it_lacks(tmp_path: Path) -> None:
+    async def scene() -> None:
+        asked = Asked(tmp_path)
+        await asked.hear(*(("d1/alert", alert(number)) for number in (*range(1, 7), 17)), health(at(17)))
+        assert await asked.after(0) == []
+        assert await asked.after(6) == [("d1", "alert", "e1", [[7, 16]])]
+        assert await asked.after(600) == []  # the device has not spoken since
+        await asked.hear(("d1/alert", alert(8)), health(at(17), seq=2))
+        assert await asked.after(6) == [("d1", "alert", "e1", [[7, 7], [9, 16]])]
+        await asked.hear(health(at(17), seq=3))
+        assert await asked.after(30) == []  # at most once a minute
+        assert len(await asked.after(30)) == 1
+        await asked.hear(*(("d1/alert", alert(number)) for number in range(7, 17)), health(at(17), seq=4))
+        assert await asked.after(60) == []
+        assert asked.holes() == [
+            ("asked for again", "alert", [(7, 16)]),
+            ("asked for again", "alert", [(7, 7), (9, 16)]),
+            ("closed", "alert", [(7, 7), (9, 16)]),
+        ]
+        asked.centre.close()
+
+    asyncio.run(scene())
+
+
+def test_a_hole_that_a_gap_explains_is_told_and_not_asked_for(tmp_path: Path) -> None:
+    async def scene() -> None:
+        asked = Asked(tmp_path)
+        told = {"of_epoch": "e1", "gap": {"lane": "alert", "first": 2, "last": 4, "count": 3, "why": "full"}}
+        gap = "d1/gap", alert(1, id="g", schema="gap/1", **told)
+        with structlog.testing.capture_logs() as logged:
+            await asked.hear(("d1/alert", alert(1)), ("d1/alert", alert(5)), gap, gap, health(at(5)))
+        assert await asked.after(6) == []
+        assert asked.holes() == [("lost at the device", "alert", [(2, 4)])]
+        assert [(line["event"], line["numbers"], line["why"]) for line in logged] == [("hole", "2-4", "full")]
+        assert line("d1", HOLE, asked.said[0][2]).endswith("alert 2-4 of epoch e1: lost at the device: full")
+        asked.centre.close()
+
+    asyncio.run(scene())
+
+
+def test_each_lane_and_epoch_has_its_own_numbers(tmp_path: Path) -> None:
+    async def scene() -> None:
+        asked = Asked(tmp_path)
+        await asked.hear(
+            ("d1/alert", alert(1)),
+            ("d1/alert", alert(2, epoch="e2", id="x")),
+            ("d1/gap", alert(1, id="y")),
+            ("d1/command/result", alert(3, id="z")),
+            ("d1/telemetry/gnss", alert(2, id="t")),
+            ("d2/alert", alert(2, device="d2")),
+            health(at(2), at(2, "e2"), at(3, lane="result"), at(0, "e3")),
+        )
+        assert await asked.after(6) == [
+            ("d1", "alert", "e1", [[2, 2]]),
+            ("d1", "alert", "e2", [[1, 1]]),
+            ("d1", "result", "e1", [[2, 2]]),
+        ]
+        asked.centre.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [None, 5, "x", {}, [None], [[]], [{"lane": "x", "epoch": "e", "last": 1}], [{"lane": "alert"}],
+     [{"lane": "alert", "epoch": "e", "last": 2**70}], [{"lane": "alert", "epoch": "e" * 65, "last": 1}]],
+    ids=ascii,
+)  # fmt: skip
+def test_numbers_that_are_none_ask_for_nothing(tmp_path: Path, numbers: Any) -> None:
+    async def scene() -> None:
+        asked = Asked(tmp_path)
+        await asked.hear(("d1/health", alert(1, numbers=numbers)))
+        assert await asked.after(6) == []
+        asked.centre.close()
+
+    asyncio.run(scene())
+
+
+def test_no_request_grows_beyond_what_a_device_takes(tmp_path: Path) -> None:
+    async def scene() -> None:
+        asked = Asked(tmp_path)
+        await asked.hear(*(("d1/alert", alert(number)) for number in range(1, 1001, 2)))
+        await asked.hear(health(at(2**62)))
+        ((_, _, _, found),) = await asked.after(6)
+        assert found == [[number, number] for number in range(2, 201, 2)]
+        assert len(encode(found)) < 4096
+        asked.centre.close()
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize(
@@ -130,7 +408,7 @@ def test_devices_epochs_and_lanes_get_receipts_of_their_own(tmp_path: Path) -> N
 def test_no_message_stops_it_and_what_is_malformed_gets_no_receipt(tmp_path: Path, payload: bytes) -> None:
     done, rows = take(tmp_path, [("d1/alert", payload), ("d1/alert", alert(2))])
     assert [row[4] for row in rows] == [2]
-    assert [said["received"] for topic, said in done if topic.endswith("receipt")] == [[[2, 2]]]
+    assert receipts(done) == {"d1": [["id-2"]]}
     assert [what for what, _ in done].count("acknowledged") == 2
 
 
@@ -157,12 +435,17 @@ def test_a_database_that_can_not_be_written_gives_no_receipt(tmp_path: Path) -> 
     assert asyncio.run(work()).done == []
 
 
-@pytest.mark.parametrize(
-    ("numbers", "expected"),
-    [([], []), ([5], [[5, 5]]), ([3, 1, 2, 7, 9, 8], [[1, 3], [7, 9]]), ([1, 1, 2], [[1, 2]])],
+@given(
+    have=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 6)).map(lambda one: (one[0], sum(one)))),
+    first=st.integers(1, 40),
+    last=st.integers(0, 50),
 )
-def test_ranges(numbers: list[int], expected: list[list[int]]) -> None:
-    assert ranges(set(numbers)) == expected
+def test_missing_is_what_no_range_holds(have: list[tuple[int, int]], first: int, last: int) -> None:
+    held = {number for begin, end in have for number in range(begin, end + 1)}
+    expected = [number for number in range(first, last + 1) if number not in held]
+    found = missing(first, last, have)
+    assert [number for begin, end in found for number in range(begin, end + 1)] == expected
+    assert found == ranges(expected)
 
 
 @pytest.mark.parametrize("topic", ["alert", "position", "status"])

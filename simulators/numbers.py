@@ -1,0 +1,95 @@
+"""Sequence numbers that a centre lacks: those given, less those stored or explained by a `gap`. Pure.
+
+``health.numbers`` lists ``{"lane", "epoch", "last"}``: the highest number given in each epoch of which the
+device still owes or keeps something. Numbers begin at 1.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, Field, ValidationError
+
+from agent.untrusted import listed, mapped
+
+Ranges: TypeAlias = list[tuple[int, int]]
+"""First and last of each run, ascending, disjoint."""
+
+MOST_EPOCHS = 64
+"""Entries of ``health.numbers`` that are looked at."""
+
+Lane: TypeAlias = Literal["alert", "result"]
+
+
+class Given(BaseModel):
+    """One entry of ``health.numbers``."""
+
+    lane: Lane
+    epoch: str = Field(min_length=1, max_length=64)
+    last: int = Field(ge=0, lt=2**63)
+
+
+class Lost(BaseModel):
+    """What a ``gap`` message explains: these numbers never come."""
+
+    lane: str = Field(max_length=16)
+    epoch: str = Field(min_length=1, max_length=64)
+    first: int = Field(ge=1, lt=2**63)
+    last: int = Field(ge=1, lt=2**63)
+    why: str = ""
+
+
+def given(health: dict[str, Any]) -> list[Given]:
+    """The entries of ``health.numbers`` that are well formed; alerts first."""
+    found = []
+    for one in listed(health.get("numbers"))[:MOST_EPOCHS]:
+        try:
+            found.append(Given.model_validate(one))
+        except ValidationError:
+            continue
+    return sorted(found, key=lambda one: one.lane)
+
+
+def lost(gap: dict[str, Any]) -> Lost | None:
+    """The numbers that a ``gap`` message names, if it names any."""
+    told = mapped(gap.get("gap"))
+    try:
+        return Lost(
+            lane=told.get("lane", ""),
+            epoch=gap.get("of_epoch", ""),
+            first=told.get("first", 0),
+            last=told.get("last", told.get("first", 0)),
+            why=str(told.get("why", ""))[:200],
+        )
+    except ValidationError:
+        return None
+
+
+def ranges(numbers: Iterable[int]) -> Ranges:
+    """``1, 2, 3, 7`` (ascending) as ``[(1, 3), (7, 7)]``."""
+    found: Ranges = []
+    for number in numbers:
+        if found and number <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], number))
+        else:
+            found.append((number, number))
+    return found
+
+
+def missing(first: int, last: int, have: Iterable[tuple[int, int]]) -> Ranges:
+    """The numbers from ``first`` to ``last`` that no range of ``have`` (in any order) holds."""
+    found: Ranges = []
+    for begin, end in sorted(have):
+        if begin > last:
+            break
+        if begin > first:
+            found.append((first, begin - 1))
+        first = max(first, end + 1)
+    if first <= last:
+        found.append((first, last))
+    return found
+
+
+def words(found: Ranges) -> str:
+    """``7-16, 20`` for people."""
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in found[:5]]
+    return ", ".join(shown) + (" …" if len(found) > 5 else "")
