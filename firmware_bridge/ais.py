@@ -2,6 +2,9 @@
 
     !AIVDM,parts,part,sequence,channel,payload,fill*hh    what was received; !AIVDO: our own transponder
 
+Plotters and gateways pad numbers with zeros, leave the fill bits out, add fields behind them, or send a last
+part without a payload: the message counts as long as its payload is whole.
+
     types 1 2 3  position of class A          4 11   base station; answer with the time
           5      static data of class A       9      search and rescue aircraft
           14     safety message               18 19  position of class B
@@ -16,7 +19,7 @@ a new first part forgets an old one, so that two ships are never mixed. pyais kn
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from firmware_bridge.line import SerialLine
@@ -40,7 +43,10 @@ PATIENCE = 24
 """The next part comes within so many sentences; a pause of the line counts for three."""
 PAUSE_COUNTS = 3
 
-_SENTENCE = re.compile(rb"!..VD([MO]),(\d),(\d),(\d{0,2}),(\w?),([0-W`-w]*),([0-5])\*..").fullmatch
+_SENTENCE = re.compile(
+    rb"!..VD([MO]), *0*(\d), *0*(\d), *0*(\d{0,2}) *, *(\w{0,2}) *, *([0-W`-w]*) *, *0*([0-5]?) *"
+    rb"(?:,[^*]*)?\*.."
+).fullmatch
 
 
 @dataclass(slots=True)
@@ -49,14 +55,17 @@ class _Parts:
 
     total: int
     age: int
-    sentences: list[bytes] = field(default_factory=list)
+    came: int = 0
     payload: bytes = b""
     bits: int = 0
+    fill: int = 0
 
     def add(self, found: re.Match[bytes]) -> "_Parts":
-        self.sentences.append(found[0])
-        self.payload += found[6]
-        self.bits += 6 * len(found[6]) - int(found[7])
+        self.came += 1
+        if found[6]:
+            self.fill = int(found[7] or b"0")
+            self.payload += found[6]
+            self.bits += 6 * len(found[6]) - self.fill
         return self
 
 
@@ -81,7 +90,7 @@ class AisDecoder:
         if sentence[:1] != b"!" or sentence[3:7] not in (b"VDM,", b"VDO,"):
             return []
         found = _SENTENCE(sentence)
-        if found is None or not found[6] or not b"1" <= found[3] <= found[2]:
+        if found is None or not b"1" <= found[3] <= found[2]:
             self.bad += 1
             return []
         whole = self._assemble(found)
@@ -123,13 +132,16 @@ class AisDecoder:
 
     def _continues(self, parts: _Parts, total: int, place: int) -> bool:
         """Whether a part is the next of what was begun, and not of another ship's message."""
-        next_place = len(parts.sentences) + 1
+        next_place = parts.came + 1
         return (parts.total, next_place) == (total, place) and self._age - parts.age <= PATIENCE
 
     def _read(self, whole: _Parts, own: bool) -> list[Value]:
         from pyais import decode
         from pyais.exceptions import AISBaseException
 
+        if not whole.payload:
+            self.bad += 1
+            return []
         kind = whole.payload[0] - 48 - 8 * (whole.payload[0] > 87)
         if kind not in LENGTHS:
             return []
@@ -137,7 +149,7 @@ class AisDecoder:
         vessel = None
         if least <= whole.bits <= most:
             try:
-                message = decode(*whole.sentences, error_if_checksum_invalid=True)
+                message = decode(b"!AIVDM,1,1,,A,%b,%d*00" % (whole.payload, whole.fill))
             except (AISBaseException, ValueError, KeyError, IndexError, TypeError):
                 message = None
             if message is not None and not (getattr(message, "partno", 0) == 1 and whole.bits < PART_B_BITS):

@@ -349,3 +349,58 @@ def test_a_flipped_bit_tells_nothing_else(data: st.DataObject) -> None:
     said[place] ^= 1 << data.draw(st.integers(0, 7))
     for told in read(bytes(said)):
         assert (told.mmsi, told.lat, told.lon) == (SHIP.mmsi, *(read(encode(SHIP))[0].lat, SHIP.lon))
+
+
+def rewritten(sentence: bytes, fields: list[bytes]) -> bytes:
+    return b"!" + seal(b",".join(fields).decode()[1:])[1:]
+
+
+@st.composite
+def ways_of_plotters(draw: st.DrawFn) -> tuple[Vessel, bytes]:
+    """A message as plotters and gateways write it: zero padding, surplus fields, blanks, another case."""
+    vessel = draw(st.sampled_from(TABLE))
+    data = b""
+    channel = draw(st.sampled_from([b"", b"A", b"B", b"1"]))
+    for sentence in sentences(vessel, sequence=draw(st.integers(0, 9))):
+        fields = sentence.partition(b"*")[0].split(b",")
+        fields[4] = channel
+        for at in (1, 2):
+            fields[at] = draw(st.sampled_from([b"", b"0"])) + fields[at]
+        if fields[1].lstrip(b"0") == b"1":
+            fields[3] = draw(st.sampled_from([b"", b"1", b"0"]))
+        if fields[6] == b"0":
+            fields[6] = draw(st.sampled_from([b"0", b"", b"00", b" 0"]))
+        fields += draw(st.lists(st.sampled_from([b"0", b"", b"r3669961", b"1793600000"]), max_size=3))
+        body = rewritten(sentence, fields)
+        data += body[:-4] + body[-4:].lower() if draw(st.booleans()) else body
+    return vessel, data
+
+
+@given(ways_of_plotters())
+def test_what_other_makers_write_refuses_nothing(case: tuple[Vessel, bytes]) -> None:
+    vessel, data = case
+    assert read(data) == read(data, 1) == read(encode(vessel))
+
+
+@pytest.mark.parametrize("fields", [b",", b",0", b",0,,,", b",s12,r003669961,1793600000"])
+def test_a_beacon_through_a_plotter_that_adds_fields_is_heard(fields: bytes) -> None:
+    beacon = next(one for one in TABLE if one.distress == "sart")
+    (sentence,) = sentences(beacon)
+    ear = Ear([AisDecoder()])
+    told = ear.hear(rewritten(sentence, [sentence.partition(b"*")[0] + fields]))
+    assert [getattr(one, "distress", None) for one in told] == ["sart"]
+    assert ear.state().bad == {}
+
+
+def test_an_empty_part_takes_nothing_from_a_message_that_is_whole() -> None:
+    (sentence,) = sentences(SHIP)
+    payload, fill = sentence.split(b",")[5], sentence.split(b",")[6].partition(b"*")[0]
+    for order in ((payload, b""), (b"", payload)):
+        data = b"".join(
+            b"!" + seal(f"AIVDM,2,{number},4,A,{text.decode()},{fill.decode() if text else 0}")[1:]
+            for number, text in enumerate(order, 1)
+        )
+        ear = Ear([AisDecoder()])
+        assert ear.hear(data) == read(sentence)
+        assert (ear.state().bad, ear.state().lost) == ({}, 0)
+    assert read(b"".join(b"!" + seal(f"AIVDM,2,{number},4,A,,0")[1:] for number in (1, 2))) == []
