@@ -28,6 +28,14 @@ class Decoder(Protocol):
 
 
 @runtime_checkable
+class Lulled(Protocol):
+    """A decoder to which a short silence says something: with it an epoch may have ended."""
+
+    def lull(self) -> None:
+        """The line was quiet for a moment, between two packets."""
+
+
+@runtime_checkable
 class Asker(Protocol):
     """A decoder that also asks: it switches outputs, and looks whether it is heard."""
 
@@ -45,6 +53,7 @@ class Ear:
         self.decoders = tuple(each.values())
         self.sniffer = Sniffer(sorted({framing for one in self.decoders for framing in one.framings}))
         self.asks = any(isinstance(one, Asker) for one in self.decoders)
+        self._lulled = [one for one in self.decoders if isinstance(one, Lulled)]
         self._listeners = {
             framing: [one for one in self.decoders if framing in one.framings]
             for framing in self.sniffer.framings
@@ -74,6 +83,12 @@ class Ear:
             for value in decoder.pause()
             if self._once.passes(decoder, value)
         ]
+
+    def lull(self) -> None:
+        """The line was quiet for a moment; in the middle of a packet that says nothing."""
+        if self.sniffer.idle:
+            for one in self._lulled:
+                one.lull()
 
     def replies(self) -> bytes:
         """What is to be sent back once the values given so far are kept."""

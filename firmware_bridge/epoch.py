@@ -45,6 +45,13 @@ class Cycle:
             self._closer = self._last
         self._last = None
 
+    def leads(self, kind: bytes) -> None:
+        """``kind`` turned out to lead the next epoch: it closes none."""
+        if self._closer is not None and kind in (
+            self._closer if isinstance(self._closer, tuple) else (self._closer,)
+        ):
+            self.mistaken()
+
     def mistaken(self) -> None:
         """More of an epoch came after its last packet."""
         self._closer, self._steady = None, 0

@@ -1,8 +1,17 @@
-"""The sentences of one NMEA epoch become one `Fix`: when it begins and ends, and which position holds."""
+"""The sentences of one NMEA epoch become one `Fix`: when it begins and ends, and which position holds.
+
+RMC, GGA, GLL, GNS, ZDA and GST say their time. GSA and VTG do not, and may lead an epoch or follow it:
+
+    GSA VTG RMC GGA  GSA VTG RMC GGA        RMC GGA GSA VTG  RMC GGA GSA VTG
+
+`_Order` learns which, from how the line begins, from pauses, and from what they repeat of RMC and GGA.
+"""
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TypeAlias
 
 from firmware_bridge.epoch import Cycle, Position, metres, unroll
 from firmware_bridge.readings import Fix, Value
@@ -19,7 +28,13 @@ LONGEST_MS = 10_000
 """Who was away longer must be confirmed: a time may be damaged as well."""
 SKY_EPOCHS = 10
 """What was said of the sky counts so long."""
+CERTAIN = 6
+"""More votes than this count no more."""
+CLAIMS = 8
+REPEATED = {b"RMC": 0.0051, b"GGA": 0.051}
+"""What repeats a number of these sentences may have a digit more or less."""
 
+_Key: TypeAlias = tuple[bytes, bytes, int]
 _DATE = re.compile(rb"(\d\d)(\d\d)(\d\d)").fullmatch
 
 
@@ -34,6 +49,12 @@ class Epoch:
     told: bool = False
     kinds: set[bytes] = field(default_factory=set)
     """Which sentences have said whether there is a fix."""
+    said: list[tuple[bytes, bytes, list[bytes]]] = field(default_factory=list)
+    """Those sentences: talker, kind and fields."""
+    led: list[bytes] = field(default_factory=list)
+    """The kinds that came before the first of those."""
+    shown: dict[bytes, float] = field(default_factory=dict)
+    """What a sentence without a time repeats: knots of RMC, HDOP of GGA."""
     dimension: int = 0
     used: int = 0
     """Satellites listed in GSA."""
@@ -65,6 +86,64 @@ class _Seen:
     speed_mps: float
 
 
+class _Order:
+    """Whether a sentence without a time leads the next epoch, by the sentence of a position it comes after.
+
+    A key is that sentence, its own kind, and its place among those behind it. Of evidence each piece is a
+    vote; without any, what led an epoch when it was heard first leads all of them.
+    """
+
+    def __init__(self) -> None:
+        self._votes: Counter[_Key] = Counter()
+        self._first: dict[_Key, bool] = {}
+        self._after = b""
+        self._behind: list[_Key] = []
+        self._parted = False  # a pause was there behind the last position
+        self._claims: list[tuple[_Key, bytes, float, float]] = []
+
+    def position(self, kind: bytes, *, same_epoch: bool) -> None:
+        """A sentence with a position came; in the same epoch, what stands before it has not led another."""
+        if same_epoch:
+            for key in self._behind:
+                self._votes[key] = -CERTAIN
+        self._after, self._behind, self._parted = kind, [], False
+
+    def pause(self) -> None:
+        """The line was quiet: what came before belonged to the epoch before."""
+        self._parted = True
+        for key in self._behind:
+            self.vote(key, leads=False)
+
+    def key(self, kind: bytes) -> _Key:
+        """A sentence without a position came."""
+        key = self._after, kind, len(self._behind)
+        self._behind.append(key)
+        if self._parted:
+            self.vote(key, leads=True)
+        return key
+
+    def leads(self, key: _Key, likely: bool) -> bool:
+        """Whether it leads the next epoch; ``likely`` at first sight."""
+        votes = self._votes[key]
+        return votes > 0 or (votes == 0 and self._first.setdefault(key, likely))
+
+    def vote(self, key: _Key, *, leads: bool) -> None:
+        self._votes[key] = max(-CERTAIN, min(CERTAIN, self._votes[key] + (1 if leads else -1)))
+
+    def claim(self, key: _Key, kind: bytes, value: float, before: float | None) -> None:
+        """It repeats ``value`` of the sentence ``kind``, which said ``before`` in the epoch before."""
+        if before is not None and len(self._claims) < CLAIMS:
+            self._claims.append((key, kind, value, before))
+
+    def shows(self, kind: bytes, value: float) -> None:
+        """``kind`` says ``value`` in the next epoch: which of both was repeated?"""
+        for key, _, claimed, before in [claim for claim in self._claims if claim[1] == kind]:
+            was, will = (abs(claimed - one) <= REPEATED[kind] for one in (before, value))
+            if was != will:
+                self.vote(key, leads=will)
+        self._claims = [claim for claim in self._claims if claim[1] != kind]
+
+
 class Fixes:
     """``epoch`` is what is being heard. ``bad`` counts what cannot be.
 
@@ -78,14 +157,23 @@ class Fixes:
         self._lead = Epoch()
         self.error: tuple[int | None, float] | None = None
         """The receiver's own estimate, and the time of day that it is of."""
+        self.told_ms: int | None = None
+        self.told_kinds = 0
+        """Time of day of the epoch that was told last, and how many sentences said its position."""
         self._not_before = not_before
         self._date: date | None = None
         self._date_ms: int | None = None
         self._epochs = 0
         self._cycle = Cycle()
+        self._order = _Order()
+        self._ahead: tuple[_Key, int] | None = None  # a time that may be the next epoch's
         self._sky: dict[bytes, _Round] = {}
         self._last: _Seen | None = None
         self._doubted: _Seen | None = None
+
+    def dated_as(self, other: "Fixes") -> None:
+        """Takes over the date that ``other`` has heard."""
+        self._date, self._date_ms = other._date, other._date_ms
 
     def turn(self, kind: bytes, ms: int | None) -> list[Value]:
         """Begins a new epoch where ``kind`` at ``ms`` belongs to one: another time, or all over again.
@@ -101,16 +189,59 @@ class Fixes:
             over = ms != epoch.ms and (kind != b"GLL" or 0 < (ms - epoch.ms) % DAY_MS < DAY_MS // 2)
         values: list[Value] = []
         if over:
-            values = self.pause()
+            values = self._end()
             self.epoch = epoch = self._lead
             self._lead = Epoch()
             self._epochs += 1
+            if self._ahead is not None:
+                key, ahead_ms = self._ahead
+                self._order.vote(key, leads=ahead_ms == ms)
+                self._ahead = None
         elif epoch.told and kind not in epoch.kinds and ms == epoch.ms:
             self._cycle.mistaken()
         if epoch.ms is None:
             epoch.ms = ms
         epoch.kinds.add(kind)
+        self._order.position(kind, same_epoch=not over)
         return values
+
+    def beside(
+        self, kind: bytes, ms: int | None = None, shows: tuple[bytes, float | None] | None = None
+    ) -> list[Value]:
+        """A sentence without a position comes: `open` is the epoch that it belongs to, then.
+
+        ``shows``: which sentence with a position says the same value. Gives the fix of an epoch that is over.
+        """
+        epoch, values = self.epoch, list[Value]()
+        key = self._order.key(kind)
+        if epoch.kinds:
+            if ms is None:
+                leads = kind in epoch.led
+            else:
+                leads = epoch.ms is not None and 0 < (ms - epoch.ms) % DAY_MS <= LONGEST_MS
+                self._ahead = (key, ms) if leads else self._ahead
+            if not epoch.told and (leads or ms is None) and self._order.leads(key, leads):
+                self._cycle.leads(kind)
+                values = self._end()
+            if shows is not None and shows[1] is not None:
+                self._order.claim(key, shows[0], shows[1], epoch.shown.get(shows[0]))
+        if not self.open().kinds:
+            self.open().led.append(kind)
+        return values
+
+    def shown(self, kind: bytes, value: float | None) -> None:
+        """Notes what a sentence without a time may repeat."""
+        if value is not None:
+            self.epoch.shown[kind] = value
+            self._order.shows(kind, value)
+
+    def begin_again(self) -> list[tuple[bytes, bytes, list[bytes]]]:
+        """Forgets what the sentences with a position said in this epoch, and gives them; none once told."""
+        epoch = self.epoch
+        if epoch.told:
+            return []
+        self.epoch = Epoch(dimension=epoch.dimension, used=epoch.used, rounds=epoch.rounds, led=epoch.led)
+        return epoch.said
 
     def open(self) -> Epoch:
         """The epoch that sentences without a time belong to: what comes after one was told leads the next."""
@@ -124,17 +255,26 @@ class Fixes:
 
     def pause(self) -> list[Value]:
         """The line fell quiet, or ended: the fix of the epoch so far, once."""
+        self._order.pause()
+        return self._end()
+
+    def lull(self) -> None:
+        """The line was quiet for a moment: here an epoch may have ended."""
+        self._order.pause()
+
+    def _end(self) -> list[Value]:
         if self.epoch.told or not self.epoch.kinds:
             return []
         self._cycle.ended()
         return self._tell()
 
     def place(self, position: Position | None, valid: bool) -> bool:
-        """Notes a sentence's position; one that is not valid, or cannot be, refuses the epoch."""
+        """Notes a sentence's position. One that is not valid refuses the epoch; what can't be read is no word
+        about the fix, and refuses nothing."""
         if valid and position is not None:
             self.epoch.positions.append(position)
             return True
-        self.epoch.refused = True
+        self.epoch.refused |= not valid
         self.bad += valid
         return False
 
@@ -179,17 +319,20 @@ class Fixes:
         return (sum(seen.values()) if seen else None), (round(cn0 / heard, 1) if heard else None)
 
     def _moment(self, ms: int | None) -> tuple[datetime | None, int | None]:
-        """UTC of the epoch, with the last date that the receiver said, carried over midnight."""
+        """UTC of the epoch, by the last date that was said and its time: at most half a day lies between."""
         if ms is None or self._date is None:
             return None, None
+        if self._date_ms is not None:
+            apart_ms = ms - self._date_ms
+            self._date += timedelta(days=(apart_ms < -DAY_MS // 2) - (apart_ms > DAY_MS // 2))
+        self._date_ms = ms
         day = datetime.combine(self._date, time(0), UTC)
-        if self._date_ms is not None and self._date_ms - ms > DAY_MS // 2:
-            day += timedelta(days=1)
         return unroll(day + timedelta(milliseconds=ms), self._not_before)
 
     def _tell(self) -> list[Value]:
         epoch = self.epoch
         epoch.told = True
+        self.told_ms, self.told_kinds = epoch.ms, len(epoch.kinds)
         moment, weeks = self._moment(epoch.ms)
         seen, cn0 = self._sky_now()
         if epoch.refused or not epoch.positions:

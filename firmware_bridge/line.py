@@ -20,6 +20,8 @@ __all__ = ["PAUSE_S", "Asker", "Decoder", "Ear", "Emit", "SerialLine", "Wanted",
 
 PAUSE_S = 0.25
 """A line that is quiet this long has said what belongs together."""
+LULL_S = 0.025
+"""One that was quiet so long has perhaps: a USB adapter hands on what it has each 16 ms."""
 STATE_EVERY_S = 5.0
 LOOK_EVERY_S = 1.0
 
@@ -122,6 +124,8 @@ class _Talk:
     def hear(self, data: bytes) -> None:
         """These bytes came."""
         now_s, before = self._port.heard_s, self._ear.good
+        if self._port.lull_s >= LULL_S:
+            self._ear.lull()
         values = self._ear.hear(data)
         if self._ear.good > before:
             self._patience.valid(now_s)

@@ -25,11 +25,15 @@ from firmware_bridge.instruments import InstrumentDecoder
 from firmware_bridge.line import Decoder, SerialLine
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.sentence import clock_ms, degrees, number, position, seal
+from firmware_bridge.talkers import Talkers
 
 Fields: TypeAlias = list[bytes]
+Take: TypeAlias = Callable[[Fixes, Fields], list[Value]]
 
-LIVE_QUALITY = (b"1", b"2", b"3", b"4", b"5")
-"""GGA: GPS, DGPS, PPS, RTK fixed, RTK float. 6 estimated, 7 manual, 8 simulated are no live fix."""
+LIVE_QUALITY = frozenset({1, 2, 3, 4, 5, 9})
+"""GGA: GPS, DGPS, PPS, RTK fixed, RTK float; 9 is NovAtel's for SBAS."""
+NOT_LIVE_QUALITY = frozenset({0, 6, 7, 8})
+"""None, estimated, manual, simulated. What is neither says nothing about the fix."""
 NOT_LIVE_MODE = (b"N", b"E", b"M", b"S")
 """RMC, GLL, GNS mode: not valid, estimated, manual, simulated."""
 ANTENNA: dict[bytes, Literal["ok", "short", "open"]] = {b"OK": "ok", b"SHORT": "short", b"OPEN": "open"}
@@ -43,118 +47,182 @@ class NmeaDecoder:
     framings = ("nmea",)
 
     def __init__(self, not_before: date | None = None) -> None:
-        self._fixes = Fixes(not_before)
-        self._takes: dict[bytes, Callable[[Fields], list[Value]]] = {
-            b"RMC": self._rmc, b"GGA": self._gga, b"GLL": self._gll, b"GNS": self._gga,
-            b"GSA": self._gsa, b"GST": self._gst, b"GSV": self._gsv, b"VTG": self._vtg,
-            b"ZDA": self._zda, b"TXT": self._txt,
+        self._talkers = Talkers(lambda: Fixes(not_before))
+        self._cut_short = 0
+        self._positions: dict[bytes, tuple[int, int, Take]] = {
+            b"RMC": (10, 1, _rmc), b"GGA": (10, 1, _gga), b"GNS": (10, 1, _gns), b"GLL": (7, 5, _gll),
+        }  # fmt: skip
+        """Sentences with a position: the fewest fields, which is the time, and what they mean."""
+        self._takes: dict[bytes, tuple[int, Take]] = {
+            b"GSA": (17, _gsa), b"GST": (8, _gst), b"GSV": (0, _gsv), b"VTG": (0, _vtg), b"ZDA": (0, _zda),
+            b"TXT": (0, _txt),
         }  # fmt: skip
 
     @property
     def bad(self) -> int:
         """Sentences with a good checksum whose content cannot be."""
-        return self._fixes.bad
+        return self._cut_short + sum(stream.fixes.bad for stream in self._talkers)
 
     def feed(self, sentence: bytes) -> list[Value]:
         """An epoch's fix, with the sentence that usually ends it, or at the latest when the next begins."""
-        take = self._takes.get(sentence[3:6])
-        if take is None or sentence[6:7] != b"," or sentence[:1] != b"$" or sentence[1:2] == b"P":
+        kind = sentence[3:6]
+        beside = self._takes.get(kind)
+        if beside is None and kind not in self._positions:
             return []
-        return take(sentence.partition(b"*")[0].split(b","))
+        if sentence[6:7] != b"," or sentence[:1] != b"$" or sentence[1:2] == b"P":
+            return []
+        fields = sentence.partition(b"*")[0].split(b",")
+        if b" " in sentence:
+            fields = [field.strip() for field in fields]
+        if beside is None:
+            return self._position(kind, fields)
+        least, take = beside
+        if len(fields) < least:
+            self._cut_short += 1
+            return []
+        stream = self._talkers.stream(fields[0][1:3])
+        return self._talkers.told(stream, take(stream.fixes, fields))
+
+    def _position(self, kind: bytes, fields: Fields) -> list[Value]:
+        """A sentence with a position: it shows how many receivers there are."""
+        least, time_at, take = self._positions[kind]
+        if len(fields) < least:
+            self._cut_short += 1
+            return []
+        talker, ms = fields[0][1:3], clock_ms(fields[time_at])
+        epoch = self._talkers.stream(talker).fixes.epoch
+        if kind == b"GNS" and not fields[2] and not fields[6] and kind in epoch.kinds and ms == epoch.ms:
+            return []  # what each constellation gave to the GNS before
+        other = self._talkers.rival(talker, kind, ms, fields[1:7])
+        values = self._sort(other) if other is not None and self._talkers.part(talker, other) else []
+        stream = self._talkers.stream(talker)
+        values += self._talkers.told(stream, take(stream.fixes, fields))
+        stream.fixes.epoch.said.append((talker, kind, fields))
+        return values
+
+    def _sort(self, other: bytes) -> list[Value]:
+        """Two talkers turned out to be two receivers: to each what it said in this epoch."""
+        said, values = self._talkers.stream(other).fixes.begin_again(), list[Value]()
+        for whose, kind, fields in said:
+            stream = self._talkers.stream(whose)
+            values += self._talkers.told(stream, self._positions[kind][2](stream.fixes, fields))
+            stream.fixes.epoch.said.append((whose, kind, fields))
+        return values
 
     def pause(self) -> list[Value]:
         """The line fell quiet, or ended: the fix of the epoch so far, once."""
-        return self._fixes.pause()
+        return [
+            value for stream in self._talkers for value in self._talkers.told(stream, stream.fixes.pause())
+        ]
+
+    def lull(self) -> None:
+        """The line was quiet for a moment: an epoch may have ended, and the next sentence begin another."""
+        for stream in self._talkers:
+            stream.fixes.lull()
 
     def replies(self) -> bytes:
         """Nothing: it only listens."""
         return b""
 
-    def _rmc(self, fields: Fields) -> list[Value]:
-        if len(fields) < 10:
-            return self._cut()
-        ms = clock_ms(fields[1])
-        values = self._fixes.turn(b"RMC", ms)
-        self._fixes.day(fields[9], ms)
-        valid = fields[2] == b"A" and (len(fields) < 13 or fields[12][:1] not in NOT_LIVE_MODE)
-        if self._fixes.place(position(*fields[3:7]), valid):
-            self._fixes.move(fields[7], fields[8])
-        return values + self._fixes.close(b"RMC")
 
-    def _gga(self, fields: Fields) -> list[Value]:
-        """GGA, and GNS, which has a letter for each constellation where GGA has its quality."""
-        if len(fields) < 10:
-            return self._cut()
-        kind = fields[0][3:]
-        values = self._fixes.turn(kind, clock_ms(fields[1]))
-        if kind == b"GGA":
-            valid = fields[6] in LIVE_QUALITY
-        else:
-            valid = any(bytes((letter,)) not in NOT_LIVE_MODE for letter in fields[6])
-        if self._fixes.place(position(*fields[2:6]), valid):
-            epoch, used = self._fixes.epoch, number(fields[7], 0, 200)
-            epoch.satellites = None if used is None else int(used)
-            epoch.hdop = number(fields[8], 0.0, 99.0)
-            epoch.alt_m = number(fields[9], -1000.0, 100_000.0)
-        return values + self._fixes.close(kind)
+def _rmc(fixes: Fixes, fields: Fields) -> list[Value]:
+    ms = clock_ms(fields[1])
+    values = fixes.turn(b"RMC", ms)
+    fixes.day(fields[9], ms)
+    valid = fields[2] == b"A" and (len(fields) < 13 or fields[12][:1] not in NOT_LIVE_MODE)
+    if fixes.place(position(*fields[3:7]), valid):
+        fixes.move(fields[7], fields[8])
+    fixes.shown(b"RMC", number(fields[7], 0.0, 2000.0))
+    return values + fixes.close(b"RMC")
 
-    def _gll(self, fields: Fields) -> list[Value]:
-        if len(fields) < 7:
-            return self._cut()
-        ms = clock_ms(fields[5])
-        values = self._fixes.turn(b"GLL", ms)
-        if ms != self._fixes.epoch.ms:  # one that lags speaks of another epoch
-            return values
-        valid = fields[6] == b"A" and (len(fields) < 8 or fields[7][:1] not in NOT_LIVE_MODE)
-        self._fixes.place(position(*fields[1:5]), valid)
-        return values + self._fixes.close(b"GLL")
 
-    def _gsa(self, fields: Fields) -> list[Value]:
-        if len(fields) < 17:
-            return self._cut()
-        epoch = self._fixes.open()
-        epoch.dimension = max(epoch.dimension, int(fields[2]) if fields[2] in (b"1", b"2", b"3") else 0)
-        epoch.used += sum(map(bool, fields[3:15]))
-        epoch.rounds += 1
-        if epoch.hdop is None:
-            epoch.hdop = number(fields[16], 0.0, 99.0)
-        return self._fixes.close((b"GSA", epoch.rounds))
+def _gga(fixes: Fixes, fields: Fields) -> list[Value]:
+    values = fixes.turn(b"GGA", clock_ms(fields[1]))
+    quality = int(fields[6]) if fields[6].isdigit() and len(fields[6]) < 4 else None
+    if quality in LIVE_QUALITY or quality in NOT_LIVE_QUALITY:
+        _measured(fixes, fields, quality in LIVE_QUALITY)
+    elif fields[6]:
+        fixes.bad += 1
+    return values + fixes.close(b"GGA")
 
-    def _gst(self, fields: Fields) -> list[Value]:
-        if len(fields) < 8:
-            return self._cut()
-        north, east = number(fields[6], 0.0, 10_000.0), number(fields[7], 0.0, 10_000.0)
-        if north is not None and east is not None:
-            self._fixes.error = clock_ms(fields[1]), round(math.hypot(north, east), 2)
-        return self._fixes.close(b"GST")
 
-    def _vtg(self, fields: Fields) -> list[Value]:
-        if len(fields) < 7 or fields[2] != b"T":
-            return []
-        self._fixes.move(fields[5], fields[1])
-        return self._fixes.close(b"VTG")
+def _gns(fixes: Fixes, fields: Fields) -> list[Value]:
+    """GNS has a letter for each constellation where GGA has its quality."""
+    values = fixes.turn(b"GNS", clock_ms(fields[1]))
+    _measured(fixes, fields, any(bytes((letter,)) not in NOT_LIVE_MODE for letter in fields[6]))
+    return values + fixes.close(b"GNS")
 
-    def _zda(self, fields: Fields) -> list[Value]:
-        if len(fields) > 4:
-            self._fixes.day(fields[2] + fields[3] + fields[4][2:], clock_ms(fields[1]))
-        return self._fixes.close(b"ZDA")
 
-    def _gsv(self, fields: Fields) -> list[Value]:
-        seen = fields[3] if len(fields) > 3 else b""
-        if seen.isdigit() and len(seen) < 3:
-            signal = fields[-1] if len(fields) % 4 == 1 else b""  # since 4.10 each signal is told for itself
-            cn0s = [int(one) for one in fields[7::4] if len(one) == 2 and one.isdigit() and one != b"00"]
-            self._fixes.sky(fields[0][1:3] + signal, int(seen), fields[2] in (b"1", b"01"), cn0s)
+def _measured(fixes: Fixes, fields: Fields, valid: bool) -> None:
+    if not fixes.place(position(*fields[2:6]), valid):
+        return
+    epoch, used = fixes.epoch, int(number(fields[7], 0, 200) or 0)
+    epoch.satellites = max(used, epoch.satellites or 0) or None  # a fix out of none: some plotters don't tell
+    epoch.hdop = number(fields[8], 0.0, 99.0) or None
+    epoch.alt_m = number(fields[9], -1000.0, 100_000.0)
+    fixes.shown(b"GGA", epoch.hdop)
+
+
+def _gll(fixes: Fixes, fields: Fields) -> list[Value]:
+    ms = clock_ms(fields[5])
+    values = fixes.turn(b"GLL", ms)
+    if ms != fixes.epoch.ms:  # one that lags speaks of another epoch
+        return values
+    valid = fields[6] == b"A" and (len(fields) < 8 or fields[7][:1] not in NOT_LIVE_MODE)
+    fixes.place(position(*fields[1:5]), valid)
+    return values + fixes.close(b"GLL")
+
+
+def _gsa(fixes: Fixes, fields: Fields) -> list[Value]:
+    hdop = number(fields[16], 0.0, 99.0) or None
+    values = fixes.beside(b"GSA", shows=(b"GGA", hdop))
+    epoch = fixes.open()
+    epoch.dimension = max(epoch.dimension, int(fields[2]) if fields[2] in (b"1", b"2", b"3") else 0)
+    epoch.used += sum(map(bool, fields[3:15]))
+    epoch.rounds += 1
+    if epoch.hdop is None:
+        epoch.hdop = hdop
+    return values + fixes.close((b"GSA", epoch.rounds))
+
+
+def _gst(fixes: Fixes, fields: Fields) -> list[Value]:
+    ms = clock_ms(fields[1])
+    values = fixes.beside(b"GST", ms)
+    north, east = number(fields[6], 0.0, 10_000.0), number(fields[7], 0.0, 10_000.0)
+    if north is not None and east is not None:
+        fixes.error = ms, round(math.hypot(north, east), 2)
+    return values + fixes.close(b"GST")
+
+
+def _vtg(fixes: Fixes, fields: Fields) -> list[Value]:
+    if len(fields) < 7 or fields[2] != b"T":
         return []
+    values = fixes.beside(b"VTG", shows=(b"RMC", number(fields[5], 0.0, 2000.0)))
+    fixes.move(fields[5], fields[1])
+    return values + fixes.close(b"VTG")
 
-    def _txt(self, fields: Fields) -> list[Value]:
-        """u-blox says ``ANTSTATUS=OPEN``, MediaTek ``ANTENNA OPEN``."""
-        found = _ANTENNA(fields[4]) if len(fields) > 4 else None
-        return [] if found is None else [GnssState(antenna=ANTENNA[found[1]])]
 
-    def _cut(self) -> list[Value]:
-        self._fixes.bad += 1
-        return []
+def _zda(fixes: Fixes, fields: Fields) -> list[Value]:
+    ms = clock_ms(fields[1]) if len(fields) > 1 else None
+    if len(fields) > 4:  # also for an epoch that it ends: a date holds half a day before and after its time
+        fixes.day(fields[2] + fields[3] + fields[4][2:], ms)
+    values = fixes.beside(b"ZDA", ms)
+    return values + fixes.close(b"ZDA")
+
+
+def _gsv(fixes: Fixes, fields: Fields) -> list[Value]:
+    seen = fields[3] if len(fields) > 3 else b""
+    if seen.isdigit() and len(seen) < 3:
+        signal = fields[-1] if len(fields) % 4 == 1 else b""  # since 4.10 each signal is told for itself
+        cn0s = [int(one) for one in fields[7::4] if len(one) == 2 and one.isdigit() and one != b"00"]
+        fixes.sky(fields[0][1:3] + signal, int(seen), fields[2] in (b"1", b"01"), cn0s)
+    return []
+
+
+def _txt(_: Fixes, fields: Fields) -> list[Value]:
+    """u-blox says ``ANTSTATUS=OPEN``, MediaTek ``ANTENNA OPEN``."""
+    found = _ANTENNA(fields[4]) if len(fields) > 4 else None
+    return [] if found is None else [GnssState(antenna=ANTENNA[found[1]])]
 
 
 class Nmea(SerialLine):
@@ -203,11 +271,11 @@ def encode(fix: Fix, sky: tuple[Satellite, ...] = (), *, leap: bool = False) -> 
         sigma = f"{fix.error_m / math.sqrt(2):.2f}"
         bodies.append(f"GNGST,{clock},,,,,{sigma},{sigma},")
     for talker in talkers:
-        bodies += _gsv(talker, [one for one in sky if one.talker == talker])
+        bodies += _sky(talker, [one for one in sky if one.talker == talker])
     return b"".join(map(seal, bodies))
 
 
-def _gsv(talker: str, seen: list[Satellite]) -> list[str]:
+def _sky(talker: str, seen: list[Satellite]) -> list[str]:
     told = [
         f"{one.number:02d},{one.elevation_deg:02d},{one.azimuth_deg:03d},"
         + ("" if one.cn0_dbhz is None else f"{one.cn0_dbhz:02d}")

@@ -64,6 +64,11 @@ class Sniffer:
         self.bad: Counter[str] = Counter()
         self.skipped_bytes = 0
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of a packet has come since the last."""
+        return not self._buffer.strip(IDLE)
+
     def feed(self, data: bytes) -> list[Packet]:
         """The packets that are complete now."""
         buffer, search = self._buffer, self._search

@@ -36,6 +36,8 @@ class Stream:
         self._reads = 0
         self.heard_s = self._loop.time()
         """When the last byte came, or the line was opened."""
+        self.lull_s = 0.0
+        """How long nothing had come before that; 0 where it was there as soon as it was looked for."""
         self._queue: deque[tuple[float, bytes]] = deque()
         self._queued = 0
         self._begun = False  # the first of the queue is the rest of a packet
@@ -77,9 +79,9 @@ class Stream:
     def _wake(self) -> None:
         self._loop.remove_reader(self.fd)
         self._reads = 0
-        self._take()
+        self._take(woken=True)
 
-    def _take(self) -> None:
+    def _take(self, woken: bool = False) -> None:
         """Reads what is there and comes back for more; where there is nothing, the loop wakes us."""
         try:
             data = os.read(self.fd, READ_SIZE)
@@ -92,7 +94,8 @@ class Stream:
         if not data:
             self._end(OSError(errno.EIO, f"{self.name}: {self.lost} (end of file)"))
             return
-        self.heard_s = now_s = self._loop.time()
+        now_s = self._loop.time()
+        self.lull_s, self.heard_s = now_s - self.heard_s if woken else 0.0, now_s
         self._reads += 1
         rest_s = REST_S if self._reads < BUSY_READS else BUSY_REST_S
         more = len(data) >= READ_SIZE // 2

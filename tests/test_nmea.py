@@ -307,3 +307,127 @@ def test_of_two_positions_that_contradict_the_one_within_reach_holds() -> None:
 def test_a_receiver_tells_of_its_antenna(text: str, state: str | None) -> None:
     told = NmeaDecoder().feed(line(f"GNTXT,01,01,02,{text}").strip())
     assert told == ([] if state is None else [GnssState(antenna=state)])  # type: ignore[arg-type]  # one of three
+
+
+@pytest.mark.parametrize(
+    ("quality", "mode"),
+    [("1", "3d"), ("2", "3d"), ("3", "3d"), ("4", "3d"), ("5", "3d"), ("9", "3d"), ("05", "3d"), ("01", "3d"),
+     (" 2", "3d"), ("0", "none"), ("00", "none"), ("6", "none"), ("06", "none"), ("7", "none"), ("8", "none"),
+     ("08", "none")],
+)  # fmt: skip
+def test_the_quality_of_gga_however_it_is_written(quality: str, mode: str) -> None:
+    gga = GGA.replace("E,1,", f"E,{quality},")
+    assert [fix.mode for fix in read(line(gga))] == [mode]
+    assert [fix.mode for fix in read(line(RMC, gga))] == [mode]  # one no is enough
+
+
+@pytest.mark.parametrize("quality", ["", "10", "A", "1.5"])
+def test_a_quality_that_nobody_knows_refuses_nothing_and_gives_nothing(quality: str) -> None:
+    gga = GGA.replace("E,1,", f"E,{quality},")
+    assert [fix.mode for fix in read(line(gga))] == ["none"]
+    assert [fix.mode for fix in read(line(RMC, gga))] == ["2d"]
+
+
+@pytest.mark.parametrize("gga", [GGA, GGA.replace("GPGGA", "GNGNS").replace("E,1,", "E,AA,")])
+def test_a_valid_fix_out_of_no_satellites_does_not_tell_them(gga: str) -> None:
+    none = gga.replace(",08,0.9,", ",00,00.0,")
+    (fix,) = read(line(RMC, none))
+    assert (fix.satellites, fix.hdop) == (None, None)
+    (fix,) = read(line(RMC, none, "GPGSA,A,3,01,02,03,04,05,,,,,,,,1.8,0.9,1.5"))
+    assert (fix.satellites, fix.hdop) == (5, 0.9)
+
+
+GLL = "GPGLL,3206.972,N,11844.424,E,061231.00,A,A"
+
+
+@pytest.mark.parametrize(
+    "odd", [GLL.replace(",E,", ",,"), GLL.replace(",N,", ",?,"), GLL.replace("3206", "9906")]
+)
+@pytest.mark.parametrize("place", range(3))
+def test_an_odd_sentence_refuses_no_sound_one(odd: str, place: int) -> None:
+    bodies = [RMC, GGA]
+    bodies.insert(place, odd)
+    assert [(fix.mode, fix.lat) for fix in read(line(*bodies))] == [("3d", 32.1162)]
+    assert [fix.mode for fix in read(line(odd))] == ["none"]
+
+
+def test_blanks_around_fields_are_none_of_them() -> None:
+    assert [fix.lat for fix in read(line(GLL.replace(",N,", ",N ,").replace(",A,", ", A,")))] == [32.1162]
+
+
+# Several receivers on one wire.
+
+BLIND = ("GPRMC,061231.00,V,,,,,,,281126,,,N", "GPGGA,061231.00,,,,,0,00,99.9,,,,,,")
+COLD = ("GPRMC,,V,,,,,,,,,,N", "GPGGA,,,,,,0,00,99.9,,,,,,")
+OFF = tuple(body.replace("061231.00", "061231.40") for body in BLIND)
+SEEING = ("GN" + RMC[2:], "GN" + GGA[2:])
+
+
+@pytest.mark.parametrize("blind", [BLIND, COLD, OFF], ids=["same second", "no time", "other time"])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 3, 0, 1), (0, 2, 1, 3), (2, 0, 3, 1), (0, 3, 1, 2)])
+@pytest.mark.parametrize("pauses", [False, True])
+def test_a_blind_receiver_beside_one_that_sees_changes_nothing(
+    blind: tuple[str, ...], order: tuple[int, ...], pauses: bool
+) -> None:
+    bodies = (*SEEING, *blind)
+    ear, told = Ear([NmeaDecoder()]), list[object]()
+    for epoch in epochs(*(bodies[place] for place in order), count=20):
+        told += ear.hear(epoch) + (ear.pause() if pauses else [])
+    modes = [value.mode for value in [*told, *ear.pause()] if isinstance(value, Fix)]
+    unsure = 0 if blind is BLIND else 4  # it may take some turns to see that there are two
+    assert modes[unsure:] == ["3d"] * len(modes[unsure:])
+    assert len(modes) >= 20 - unsure
+
+
+def test_the_other_receiver_stands_in_for_one_that_lost_its_fix() -> None:
+    both = epochs(*SEEING, *BLIND, count=5)
+    swapped = epochs(*("GP" + body[2:] for body in SEEING), *("GN" + body[2:] for body in BLIND), count=9)[5:]
+    none = epochs(*("GN" + body[2:] for body in BLIND), *BLIND, count=12)[9:]
+    told = read(b"".join((*both, *swapped, *none)))
+    times = [fix.time.second for fix in told if fix.time and fix.mode == "3d"]
+    assert set(range(31, 40)) - set(times) <= {
+        36
+    }  # which was told before it was known that the other is blind
+    assert times == sorted(set(times))
+    assert [fix.mode for fix in told[-3:]] == ["none"] * 3
+
+
+def test_one_receiver_may_speak_by_several_talkers() -> None:
+    """GN for what all systems gave, GP and GL for what one gave; one no is enough."""
+    gsa = [f"{talker}GSA,A,3,01,02,03,,,,,,,,,,1.8,0.9,1.5" for talker in ("GP", "GL")]
+    (fix,) = read(line("GN" + RMC[2:], GGA, *gsa))
+    assert (fix.mode, fix.satellites) == ("3d", 8)
+    assert read(line("GN" + RMC[2:], BLIND[1]))[0].mode == "none"
+    same = [talker + GGA[2:].replace(",08,", f",{used},") for talker, used in (("GP", "08"), ("GL", "02"))]
+    told = read(b"".join(epochs(*same, RMC, count=5)))
+    assert [(fix.mode, fix.satellites) for fix in told] == [("3d", 8)] * 5
+    gns = "GNGNS,061231.00,3206.972,N,11844.424,E,AA,13,0.9,25.6,11.2,,"
+    shares = ("GPGNS,061231.00,,,,,,8,,,,1.0,23", "GLGNS,061231.00,,,,,,5,,,,1.0,23")
+    told = read(b"".join(epochs(gns, *shares, count=5)))
+    assert [(fix.mode, fix.satellites) for fix in told] == [("3d", 13)] * 5
+
+
+def test_a_receiver_that_changes_its_talker_loses_no_epoch() -> None:
+    """u-blox says GP while it uses GPS alone, and GN with others."""
+    alone = ("GP" + RMC[2:], "GP" + GGA[2:])
+    data = b"".join([*epochs(*SEEING, count=4), *epochs(*alone, count=8)[4:], *epochs(*SEEING, count=12)[8:]])
+    assert [fix.time.second for fix in read(data) if fix.time] == list(range(31, 43))
+
+
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [("160746", "2026-11-30"), ("140407", "2007-04-14"), ("301126", "2026-11-30"), ("010140", None)],
+)
+def test_a_date_too_far_ahead_is_corrected_or_refused(date: str, told: str | None) -> None:
+    (fix,) = read(line(RMC.replace("281126", date)))
+    assert (fix.time and f"{fix.time:%Y-%m-%d}") == told
+    assert fix.lat == 32.1162
+
+
+def test_a_date_that_is_said_once_holds_over_midnights() -> None:
+    zda = "GPZDA,000000.00,28,11,2026,00,00"
+    hours = [GGA.replace("061231", f"{hour % 24:02d}0000") for hour in range(1, 60, 5)]
+    told = read(line(zda, *hours))
+    assert [fix.time for fix in told] == [
+        datetime(2026, 11, 28 + h // 24, h % 24, tzinfo=UTC) for h in range(1, 60, 5)
+    ]

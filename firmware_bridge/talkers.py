@@ -1,0 +1,148 @@
+"""Several receivers on one wire: whose a sentence is, and which of them is told. Pure.
+
+A talker is no receiver: one that hears several systems says GP, GL, GA and GN in turn. Two talkers that say
+the same sentence of one epoch with another content are two receivers, such as those of a plotter and an AIS
+transponder behind a multiplexer. Each then has its epochs for itself, so that one that is blind does not
+refuse what another knows, and only one is told.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from firmware_bridge.fixes import Fixes
+from firmware_bridge.readings import Fix, Value
+from firmware_bridge.sentence import DAY_MS
+
+TURNS = 3
+"""So often two talkers must take turns where their times don't show that they speak of one epoch."""
+FRESH_MS = 3000
+"""A receiver holds so long after its last position, by the clock of the one that would be told instead;"""
+FRESH_FIXES, SILENT_FIXES = 3, 20
+"""so many fixes of others, where they have no time; and it is silent after so many."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """Who said a kind of sentence last, of which time and what, and how often two took turns since."""
+
+    talker: bytes
+    ms: int | None
+    content: list[bytes]
+    before: bytes = b""
+    turns: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One receiver's sentences. ``at`` is the time of every other when this one had its last position, and
+    ``others`` counts their fixes since it said anything."""
+
+    fixes: Fixes
+    ms: int | None = None
+    at: "dict[Stream, int | None] | None" = None
+    others: int = 0
+
+    def holds(self, beside: "Stream") -> bool:
+        """Whether it has a position: its last fix, not long ago as ``beside`` sees it, or its next."""
+        if self.fixes.epoch.positions and not (self.fixes.epoch.refused or self.fixes.epoch.told):
+            return True
+        if self.at is None:
+            return False
+        since_ms = self.at.get(beside)
+        if since_ms is None or beside.ms is None:
+            return self.others <= FRESH_FIXES
+        return (beside.ms - since_ms) % DAY_MS <= FRESH_MS
+
+
+class Talkers:
+    """One stream for all, until talkers contradict that; then one for each of those that do."""
+
+    def __init__(self, make: Callable[[], Fixes]) -> None:
+        self._make = make
+        self._shared = Stream(make())
+        self._own: dict[bytes, Stream] = {}
+        self._said: dict[bytes, _Said] = {}  # by kind of sentence
+        self._last: tuple[bytes, int | None] = b"", None
+        self._ms: dict[bytes, int | None] = {}  # what each talker said last
+        self._told: Stream | None = None
+
+    def __iter__(self) -> Iterator[Stream]:
+        yield self._shared
+        yield from (stream for stream in self._own.values() if stream is not self._shared)
+
+    def stream(self, talker: bytes) -> Stream:
+        """Whose a sentence of ``talker`` is; who has none of his own speaks for the receiver of GN."""
+        if not self._own:
+            return self._shared
+        return self._own.get(talker) or self._own.get(b"GN") or self._told or self._shared
+
+    def rival(self, talker: bytes, kind: bytes, ms: int | None, content: list[bytes]) -> bytes | None:
+        """Notes who says a sentence of a position; the talker beside whom he must be another receiver."""
+        mixed = self._last[0] if self._comes_back(talker, kind, ms) else None
+        self._last, self._ms[talker] = (talker, ms), ms
+        said = self._said.get(kind)
+        if mixed is not None and said is not None and said.talker == talker:
+            said.ms, said.content, said.turns = ms, content, 0
+        if mixed is not None and not self._apart(talker, mixed):
+            return mixed
+        if said is None:
+            self._said[kind] = _Said(talker, ms, content)
+            return None
+        other = said.talker
+        if other == talker:
+            said.ms, said.content, said.turns = ms, content, 0
+            return None
+        if content == said.content and ms is not None:
+            return None
+        said.turns = said.turns + 1 if said.before == talker else 1
+        rivals = said.turns >= TURNS - (ms is None or said.ms is None) or (ms is not None and ms == said.ms)
+        said.talker, said.ms, said.content, said.before = talker, ms, content, other
+        return other if rivals and not self._apart(talker, other) else None
+
+    def _comes_back(self, talker: bytes, kind: bytes, ms: int | None) -> bool:
+        """Whether another time was said by another talker amid an epoch of this one."""
+        other, other_ms = self._last
+        known = ms is not None and other_ms is not None and ms == self._ms.get(talker)
+        return known and kind != b"GLL" and other not in (b"", talker) and other_ms != ms
+
+    def _apart(self, talker: bytes, other: bytes) -> bool:
+        """Whether both have streams of their own."""
+        return talker in self._own and other in self._own
+
+    def part(self, talker: bytes, other: bytes) -> bool:
+        """Gives both a stream of their own; whether the new one's sentences are in the other's epoch yet."""
+        if talker in self._own and other in self._own:
+            return False
+        if not self._own:
+            self._own[other] = self._shared
+        stays = self.stream(other)
+        self._own.setdefault(other, stays)
+        fresh = Stream(self._make())
+        fresh.fixes.dated_as(stays.fixes)
+        self._own[talker] = fresh
+        return True
+
+    def told(self, stream: Stream, values: list[Value]) -> list[Value]:
+        """What is to be told of a stream's values: of several receivers only one's fixes."""
+        if not self._own:
+            self._told = stream
+            return values
+        return [value for value in values if not isinstance(value, Fix) or self._passes(stream, value)]
+
+    def _passes(self, stream: Stream, fix: Fix) -> bool:
+        others, best = [other for other in self if other is not stream], self._told
+        stream.ms, stream.others = stream.fixes.told_ms, 0
+        for other in others:
+            other.others += 1
+        if fix.mode == "none":
+            stream.at = None
+            passes = best in (None, stream) or (best is not None and best.others > SILENT_FIXES)
+            passes = passes and not any(other.holds(stream) for other in others)
+        else:
+            stream.at = {other: other.ms for other in others}
+            passes = best is None or best is stream or not best.holds(stream)
+            richer = best is not None and stream.fixes.told_kinds > best.fixes.told_kinds
+            passes = passes or richer  # such as one that says a date
+        if passes:
+            self._told = stream
+        return passes
