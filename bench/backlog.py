@@ -49,7 +49,7 @@ async def _measure(folder: Path, url: str, rows: int) -> dict[str, float]:
 
     latency.acknowledged = note  # type: ignore[method-assign]
 
-    async def hear(topic: str, payload: bytes, answer_to: str | None) -> None:
+    async def hear(topic: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
         pass
 
     process = psutil.Process()

@@ -101,7 +101,7 @@ async def _drain(folder: Path, url: str) -> float:
     outbox = Outbox.open(folder)
     await outbox.put(*(_message("telemetry") for _ in range(DRAINED)))
 
-    async def hear(topic: str, payload: bytes, answer_to: str | None) -> None:
+    async def hear(topic: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
         pass
 
     link = Link(Speaker(device="bench"), outbox, lambda _: [], hear)

@@ -54,6 +54,8 @@ class LocalBroker:
         self.kind = kind
         self.port = port or free_port()
         self._persistent = persistent
+        self.more = ""
+        """Further lines of mosquitto's configuration, from its next start on."""
         self._folder = tempfile.TemporaryDirectory(prefix="ringpost-broker-")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -107,7 +109,8 @@ class LocalBroker:
                 raise FileNotFoundError("mosquitto is not installed; install it, or use rumqttd")
             config = folder / "mosquitto.conf"
             persistence = "true" if self._persistent else "false"
-            config.write_text(_MOSQUITTO.format(port=self.port, persistence=persistence, folder=folder))
+            text = _MOSQUITTO.format(port=self.port, persistence=persistence, folder=folder)
+            config.write_text(text + self.more)
             folder.chmod(0o777)  # mosquitto started by root gives up its rights
             return [path, "-c", str(config)]
         config = folder / "rumqttd.toml"

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 CHUNK = 4096
 STALE_BYTES = 1500
@@ -104,9 +104,10 @@ class Hop:
     """
 
     def __init__(self, port: int) -> None:
-        self._to = port
+        self.far = port
+        """Where it leads: a port on this machine."""
         self._refuses = False
-        self._swallows = False
+        self._swallows: frozenset[str] = frozenset()
         self._bytes_per_s: float | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,9 +135,9 @@ class Hop:
             writer.transport.abort()
         self._open.clear()
 
-    def hole(self) -> None:
-        """Nothing arrives any more, in either direction, and nobody is told."""
-        self._swallows = True
+    def hole(self, *ways: Literal["up", "down"]) -> None:
+        """Nothing arrives any more, and nobody is told: both ways, or one (a link half open)."""
+        self._swallows = frozenset(ways or ("up", "down"))
 
     def slow(self, bytes_per_s: float) -> None:
         self._bytes_per_s = bytes_per_s
@@ -145,7 +146,7 @@ class Hop:
         """As new. What was swallowed is gone, so connections that lost something are reset."""
         if self._swallows:
             self.cut()
-        self._refuses = self._swallows = False
+        self._refuses, self._swallows = False, frozenset()
         self._bytes_per_s = None
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -153,22 +154,22 @@ class Hop:
             writer.transport.abort()
             return
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.far)
         except OSError:
             writer.transport.abort()
             return
         self._open |= {writer, far_writer}
-        for source, target in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.ensure_future(self._carry(source, target))
+        for way, source, target in (("up", reader, far_writer), ("down", far_reader, writer)):
+            task = asyncio.ensure_future(self._carry(way, source, target))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _carry(self, way: str, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await source.read(CHUNK):
                 if self._bytes_per_s is not None:
                     await asyncio.sleep(len(data) / self._bytes_per_s)
-                if not self._swallows:
+                if way not in self._swallows:
                     target.write(data)
                     await target.drain()
         target.transport.abort()
