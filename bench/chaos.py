@@ -40,7 +40,7 @@ TRIALS_OF_A_WORLD = 4
 WORLDS_AT_ONCE = 3
 TELEMETRY_MAY_GO = {
     "broker killed", "broker stopped", "all three killed", "disk damaged", "image restored", "card cloned",
-    "centre restored", "deaf ACL", "certificate expired", "broker forgets", "50,000 at 56 kbit/s",
+    "centre restored", "deaf ACL", "certificate expired", "broker forgets", "50000 at 56 kbit/s",
 }  # fmt: skip
 """Telemetry leaves the disk on the broker's word; what the broker then loses, nobody can tell."""
 

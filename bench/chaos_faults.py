@@ -464,8 +464,8 @@ FAULTS: dict[str, Fault] = {
     "link half open": link_half_open,
     "DNS hangs": dns_hangs,
     "broker forgets": broker_forgets,
-    "burst of 2,000": burst,
-    "50,000 at 56 kbit/s": backlog_at_56k,
+    "burst of 2000": burst,
+    "50000 at 56 kbit/s": backlog_at_56k,
 }
 
 

@@ -126,7 +126,9 @@ class World:
         """Presses and releases; the agent has acknowledged each, and answers for it from then on."""
         for _ in range(times):
             await self._resting.wait()
-            name = rng.choice([name for name in SWITCHES if name not in self._held])
+            while not (free := [name for name in SWITCHES if name not in self._held]):
+                await asyncio.sleep(0.01)
+            name = rng.choice(free)
             self._held.add(name)  # two fingers on one switch are one press
             for on in (True, False):
                 number = self.board.press(name, on)
@@ -138,6 +140,8 @@ class World:
 
     async def press_one(self, name: str, times: int, rng: random.Random) -> None:
         """One switch, again and again."""
+        while name in self._held:
+            await asyncio.sleep(0.01)
         self._held.add(name)
         for _ in range(times):
             for on in (True, False):
