@@ -69,6 +69,8 @@ class Data(Section):
 
     directory: NearPath = Path("/var/lib/ringpost")
     max_mb: int = Field(default=512, ge=32, le=1_000_000)
+    video_folder: NearPath | None = None
+    """Below it a push may name files as cameras; without it only those that the local file names itself."""
 
 
 class Reporting(Section):

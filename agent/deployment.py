@@ -219,6 +219,8 @@ class Deployment:
             raise refuse("device", f"is {config.device!r}, but this device is {self.config.device!r}")
         if config.data.directory != self.config.data.directory:
             raise refuse("data.directory", "can't be changed by push: it holds what is still owed")
+        if config.data.video_folder != self.config.data.video_folder:
+            raise refuse("data.video_folder", "can't be changed by push: it says which files a push may name")
         if config.privacy != self.config.privacy:
             raise refuse("privacy", "can't be changed by push: who may show people is decided at the device")
         anew = set(misused(config, self.config, self._base))  # what is in force goes there already

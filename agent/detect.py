@@ -17,6 +17,7 @@ import models
 from agent.files import words, write_durably
 from agent.seen import draw, read_truth, results, say
 from agent.untrusted import terminal
+from agent.vision import MAX_PICTURE_PIXELS
 from agent.vision.privacy import LEAST_SCORE, knows_people
 from models.detection import Detect, Detection, Frame
 from models.session import providers_in
@@ -207,6 +208,8 @@ def _picture(path: Path) -> Frame:
     try:
         picture = cv2.imdecode(np.frombuffer(path.read_bytes() or b"-", np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
+        if "CV_IO_MAX_IMAGE_PIXELS" in str(error):
+            raise ValueError(f"larger than {MAX_PICTURE_PIXELS / 1e6:.0f} megapixels") from error
         raise ValueError(f"OpenCV refuses it: {' '.join(str(error).split())[:120]}") from error
     if picture is None:
         raise ValueError("no picture that OpenCV can read")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.config import Config
+from agent.vision.address import below, kind_of
+from agent.vision.camera import Camera
 from firmware_bridge.secret import Secret
 
 
@@ -24,6 +26,14 @@ def misused(pushed: Config, local: Config, base: Path) -> Iterator[tuple[str, st
                     path,
                     f"a push can't give this secret{where}: the file at the device does not; edit it there",
                 )
+    own = {source.url for source in local.sources.values() if isinstance(source, Camera)}
+    folder = local.data.video_folder
+    for name, source in pushed.sources.items():
+        if not isinstance(source, Camera) or source.url in own or kind_of(source.url) != "file":
+            continue
+        if folder is None or not below(Path(source.url), folder):
+            right = f"below {folder}" if folder else "once the file at the device names a data.video_folder"
+            yield f"sources.{name}.url", f"a push can name a file as camera only {right}"
     key = pushed.broker.key
     if key is not None and key.file is not None and key != local.broker.key:
         file = Path(os.path.normpath(key.file))
@@ -50,6 +60,12 @@ def _uses(config: Config) -> Iterator[tuple[str, Secret, list[str]]]:
     for name, source in config.sources.items():
         for field, secret in dict(source).items():
             if isinstance(secret, Secret):
-                # All before the path, as it stands there: FFmpeg reads cache:http://… too.
+                # All before the path, as it stands there.
                 origin = re.match(r".*?://[^/?#]*", getattr(source, "url", ""), re.DOTALL)
-                yield f"sources.{name}.{field}", secret, [origin[0] if origin else ""]
+                how = _manner(source) if isinstance(source, Camera) else ""
+                yield f"sources.{name}.{field}", secret, [origin[0] + how if origin else ""]
+
+
+def _manner(camera: Camera) -> str:
+    """How a camera's password goes there: who vouches for the server, and whether anybody may listen."""
+    return (f" under {camera.ca}" if camera.ca else "") + (" in clear text" if camera.basic else "")

@@ -70,7 +70,7 @@ def test_what_a_technician_pushes_goes_on(was: str, now: str) -> None:
         ("{file: secrets/broker}", "{credential: rescue}", "broker.password", ELSEWHERE),
         ("192.0.2.10", "192.0.2.66", "sources.cam1.password", "to rtsp://192.0.2.66"),
         ("rtsp://", "http://", "sources.cam1.password", "to http://192.0.2.10"),
-        ("rtsp://", "cache:rtsp://", "sources.cam1.password", "to cache:rtsp://192.0.2.10"),
+        ("rtsp://", "rtsps://", "sources.cam1.password", "to rtsps://192.0.2.10"),
         ("192.0.2.10/", "192.0.2.10\\\\.thief/", "sources.cam1.password", ELSEWHERE),
         ("{file: secrets/cam1}", "{file: /etc/shadow}", "sources.cam1.password", ELSEWHERE),
         ("{file: secrets/radio}", "{file: /etc/os-release}", "sources.radio.key", "secret: the file"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.vision.address import Trust
 from agent.vision.capture import redacted
 from agent.vision.knock import knock
 from agent.vision.login import authorization
@@ -41,7 +42,9 @@ def http(text: str) -> Answer:
     return lambda method, head: text.encode()
 
 
-async def try_it(answer: Answer, scheme: str = "rtsp", login: str = "", within_s: float = 0.5) -> list[str]:
+async def try_it(
+    answer: Answer, scheme: str = "rtsp", login: str = "", within_s: float = 0.5, *, basic: bool = False
+) -> list[str]:
     """Knocks at a camera that answers each request so; gives the requests that it heard."""
     heard: list[str] = []
 
@@ -59,7 +62,7 @@ async def try_it(answer: Answer, scheme: str = "rtsp", login: str = "", within_s
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        await knock(f"{scheme}://{login}127.0.0.1:{port}/s?token=hush", within_s)
+        await knock(f"{scheme}://{login}127.0.0.1:{port}/s?token=hush", within_s, Trust(basic=basic))
         await asyncio.sleep(0)
     return heard
 
@@ -137,7 +140,7 @@ def test_a_login_is_given_and_never_told(scheme: str, kind: str, word: str) -> N
                 return good(method, head)
         return f"{version} 401 Unauthorized\r\nWWW-Authenticate: {kind}\r\n\r\n".encode()
 
-    trial = try_it(answer, scheme, f"u:{word}@")
+    trial = try_it(answer, scheme, f"u:{word}@", basic=kind.startswith("Basic"))
     if word == "right":
         asyncio.run(trial)
         return

@@ -16,7 +16,8 @@ import models
 from agent.durations import Duration
 from agent.observations import SeenObject, Sighting
 from agent.parts import Emit
-from agent.vision.capture import Drain, is_file
+from agent.vision.address import ENCRYPTED, MAX_PIXELS, Trust, kind_of
+from agent.vision.capture import Drain, Mode, is_file
 from agent.vision.coverage import Coverage, Watchfulness
 from agent.vision.detector import Watching
 from agent.vision.framing import Crop, Turn, framing
@@ -29,7 +30,7 @@ from agent.vision.pulse import Pulse
 from agent.vision.siting import Mount, Surveyed
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.zones import Zone, zones_of
-from firmware_bridge.secret import Secret
+from firmware_bridge.secret import NearPath, Secret
 from models.detection import Frame
 
 LOAD_S = 600.0
@@ -37,7 +38,7 @@ LOAD_S = 600.0
 
 
 class Camera(BaseModel):
-    """A camera: V4L2 (a number or /dev/video…), a file, rtsp://, http:// or udp://."""
+    """A camera: V4L2 (a number or /dev/video…), rtsp(s)://, http(s)://, udp://, rtp://, or a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,6 +48,17 @@ class Camera(BaseModel):
     url: str = Field(min_length=1)
     username: str | None = None
     password: Secret | None = None
+    ca: NearPath | None = None
+    """The CA that signed the camera's certificate, for rtsps and https; without it those of the system."""
+    basic: bool = False
+    """Whether the password may go in clear text: as Basic, on a connection without TLS."""
+    width: int | None = Field(default=None, ge=16, le=8192)
+    height: int | None = Field(default=None, ge=16, le=8192)
+    """Of V4L2: the size that the camera is asked for; width and height go together."""
+    pixel_format: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,4}$")
+    """Of V4L2: FOURCC of what it sends, such as MJPG for large pictures over USB 2, or YUYV."""
+    camera_fps: float | None = Field(default=None, ge=1, le=240)
+    """Of V4L2: how many frames a second it is asked for; ``fps`` is how many are looked at."""
     purpose: str = Field(min_length=3)
     """What this camera is for, in words: no camera without a purpose."""
     fps: float = Field(default=5, gt=0, le=60)
@@ -78,8 +90,11 @@ class Camera(BaseModel):
         """A number is a V4L2 camera; a relative file is relative to the configuration."""
         if isinstance(url, int) and not isinstance(url, bool):
             return str(url)
+        if not isinstance(url, str) or not url:
+            return url
+        kind = kind_of(url)
         base = (info.context or {}).get("base")
-        if isinstance(url, str) and base is not None and "://" not in url and not url.isdigit():
+        if kind == "file" and base is not None:
             return str(Path(base) / url)
         return url
 
@@ -91,7 +106,26 @@ class Camera(BaseModel):
             raise ValueError("ground is for a camera that never moves, mount for any other: not both")
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
+        kind, scheme = kind_of(self.url), self.url.partition("://")[0].lower()
+        if self.ca is not None and scheme not in ENCRYPTED:
+            raise ValueError("ca is for https:// and rtsps://: other connections have no certificate")
+        if kind != "device" and self.mode != Mode():
+            raise ValueError("width, height, pixel_format and camera_fps are for V4L2 cameras")
+        if (self.width is None) != (self.height is None):
+            raise ValueError("width and height go together")
+        if self.width and self.height and self.width * self.height > MAX_PIXELS:
+            raise ValueError(f"width x height is larger than {MAX_PIXELS / 1e6:.0f} megapixels")
         return self
+
+    @property
+    def mode(self) -> Mode:
+        """What a V4L2 camera is asked for."""
+        return Mode(self.width, self.height, self.camera_fps, self.pixel_format)
+
+    @property
+    def trust(self) -> Trust:
+        """To which servers its password may be given."""
+        return Trust(self.ca, self.basic)
 
     async def run(self, emit: Emit) -> None:
         """Emits a `Sighting` for each frame let through, until the file ends or the camera is gone.
@@ -101,8 +135,7 @@ class Camera(BaseModel):
         if left_behind() >= MOST_LEFT:
             raise OSError(f"{left_behind()} native calls hang: no more are begun in this process")
         url = self._address()
-        if "://" in url:
-            await knock(url, self.open_timeout.total_seconds())
+        await knock(url, self.open_timeout.total_seconds(), self.trust)
         detect, covers = await within(LOAD_S, self.detector.load, f"loading {self.detector.model}")
         file = is_file(url)
         gate, tracker = Gate(self.motion), Tracker(self.detector.score)
@@ -122,6 +155,9 @@ class Camera(BaseModel):
             read_s=self.read_timeout.total_seconds(),
             loop=self.loop,
             paced=not every_frame,
+            trust=self.trust,
+            mode=self.mode,
+            fps=self.fps,
         )
         coverage = Coverage(self.zones, self._watchfulness())
         pulse = Pulse(drain, seat, None if file else self.fps)

@@ -1,22 +1,24 @@
 """Asks a stream whether it sends, before OpenCV opens it, and says in one line why it does not.
 
 OpenCV opens one stream after the other in a process: a dead one would hold up all others. So a stream is
-opened only once it has just sent us media. RTSP 1.0 (RFC 2326) over TCP, HTTP, UDP; others as far as TCP.
+opened only once it has just sent us media. RTSP 1.0 (RFC 2326) over TCP, HTTP, UDP.
 """
 
 import asyncio
 import errno
-import ipaddress
 import re
 import socket
+import ssl
 import struct
 from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
+from agent.vision.address import ENCRYPTED, NO_TRUST, SCHEMES, Trust, kind_of
 from agent.vision.capture import redacted
-from agent.vision.login import authorization
+from agent.vision.http_camera import REDIRECTS, same_server, tls_context, untrusted
+from agent.vision.login import Login
+from agent.vision.udp_camera import listen
 
-PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "tcp": 0, "udp": 0, "rtp": 0}
 CODECS = frozenset({"H264", "H265", "JPEG", "MP4V-ES", "MPV", "MP2T", "VP8", "VP9", "AV1", "H263-1998"})
 """RTP payload names (RFC 3551 and its kin) that OpenCV's FFmpeg decodes."""
 STATIC = {"26": "JPEG", "32": "MPV", "33": "MP2T"}
@@ -31,30 +33,36 @@ REFUSED = {
 }
 
 
-async def knock(url: str, within_s: float) -> None:
-    """Returns once the stream has sent something. OSError says in one line why it does not."""
-    parts = urlsplit(url)
-    where = redacted(url)
-    call = _Call(parts)
+async def knock(url: str, within_s: float, trust: Trust = NO_TRUST) -> None:
+    """Returns once the stream has sent something. OSError says in one line why it does not.
+
+    ``trust`` says whose certificates are good, and whether a password may be given in clear text.
+    """
     try:
-        port = parts.port or PORTS.get(parts.scheme, 0)
-        if parts.scheme not in PORTS:
-            return
+        if kind_of(url) == "stream":
+            await _ask_stream(url, within_s, trust)
+    except ValueError as error:
+        raise OSError(f"{redacted(url)}: {error}") from None
+
+
+async def _ask_stream(url: str, within_s: float, trust: Trust) -> None:
+    """`knock` for a stream; ValueError where ``url`` or the answer is wrong."""
+    where, parts = redacted(url), urlsplit(url)
+    port = parts.port or SCHEMES[parts.scheme]
+    call = _Call(parts, trust)
+    try:
         async with asyncio.timeout(within_s):
-            if parts.scheme in ("udp", "rtp"):
-                await _listen(parts.hostname or "", port)
-            else:
-                await call.make(port)
+            await call.make(port)
     except TimeoutError:
         raise TimeoutError(f"{where}: {call.silence} in {within_s:g} s") from None
     except ConnectionRefusedError:
         raise ConnectionRefusedError(f"{where}: refused: nothing listens on port {port}") from None
     except socket.gaierror:
         raise OSError(f"{where}: no host is called {parts.hostname}") from None
+    except ssl.SSLError as error:
+        raise OSError(f"{where}: {untrusted(error, parts.hostname)}") from None
     except (ConnectionError, asyncio.IncompleteReadError):
         raise ConnectionError(f"{where}: it hung up before it sent anything") from None
-    except ValueError as error:
-        raise OSError(f"{where}: {error}") from None
     except OSError as error:
         if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
             raise OSError(f"{where}: no way to {parts.hostname}: is the network up?") from None
@@ -65,34 +73,35 @@ async def knock(url: str, within_s: float) -> None:
 
 async def _listen(host: str, port: int) -> None:
     """Waits for one datagram."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+    with listen(host, port) as ear:
         ear.setblocking(False)
-        ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        ear.bind(("", port))
-        with suppress(ValueError):
-            if ipaddress.ip_address(host).is_multicast:
-                group = struct.pack("=4sI", socket.inet_aton(host), socket.INADDR_ANY)
-                ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
         await asyncio.get_running_loop().sock_recv(ear, 1)
 
 
 class _Call:
     """One conversation; ``silence`` is what it means if there is no answer now. ValueError: a bad answer."""
 
-    def __init__(self, parts: SplitResult) -> None:
+    def __init__(self, parts: SplitResult, trust: Trust) -> None:
         self.silence = "no data came" if parts.scheme in ("udp", "rtp") else "no answer"
         self._parts = parts
-        self._user, self._password = (unquote(one or "") for one in (parts.username, parts.password))
+        self._user, password = (unquote(one or "") for one in (parts.username, parts.password))
+        encrypted = parts.scheme in ENCRYPTED
+        self._tls = tls_context(trust) if encrypted else None
+        self._login = Login(self._user, password, encrypted=encrypted, basic=trust.basic)
         self._count = 0
-        self._challenge = ""
 
     async def make(self, port: int) -> None:
         host = self._parts.hostname or ""
-        speak = {"http": self._http, "rtsp": self._rtsp}.get(self._parts.scheme)
+        if self._parts.scheme in ("udp", "rtp"):
+            await _listen(host, port)
+            return
+        speak = self._http if self._parts.scheme in ("http", "https") else self._rtsp
         for _ in range(2):  # HTTP wants a new connection for the login
-            self._reader, self._writer = await asyncio.open_connection(host, port, limit=LONGEST)
+            self._reader, self._writer = await asyncio.open_connection(
+                host, port, limit=LONGEST, ssl=self._tls
+            )
             try:
-                if speak is None or await speak(host, port):
+                if await speak(host, port):
                     break
             finally:
                 self._writer.close()
@@ -102,11 +111,12 @@ class _Call:
         self.silence = "it accepts, but no answer came"
         path = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
         status, heads, _ = await self._ask("GET", path, "HTTP/1.0", {"Host": f"{host}:{port}"})
-        if status == 401 and self._user and not self._challenge:
-            self._challenge = _best(heads)
+        if status == 401 and self._login.challenged(_offered(heads)):
             return False
-        if status in (301, 302, 303, 307, 308):
-            return True  # FFmpeg follows
+        if status in REDIRECTS:
+            if same_server(self._parts.geturl(), dict(heads).get("location", "")) is None:
+                raise ValueError("it redirects to another server; write that address as url, if it is right")
+            return True  # it is followed when the stream is opened
         self._judge(status)
         if (kind := dict(heads).get("content-type", "")).startswith("text/html"):
             raise ValueError(f"a web page ({kind}), not a video; which path has the stream?")
@@ -118,10 +128,9 @@ class _Call:
         self.silence = "it accepts, but no answer came"
         name = f"[{host}]" if ":" in host else host
         query = f"?{self._parts.query}" if self._parts.query else ""
-        url = f"rtsp://{name}:{port}{self._parts.path}{query}"
+        url = f"{self._parts.scheme}://{name}:{port}{self._parts.path}{query}"
         status, heads, body = await self._ask("DESCRIBE", url, "RTSP/1.0", {"Accept": "application/sdp"})
-        if status == 401 and self._user:
-            self._challenge = _best(heads)
+        if status == 401 and self._login.challenged(_offered(heads)):
             more = {"Accept": "application/sdp"}
             status, heads, body = await self._ask("DESCRIBE", url, "RTSP/1.0", more)
         self._judge(status)
@@ -155,11 +164,12 @@ class _Call:
 
     def _send(self, method: str, uri: str, protocol: str, more: dict[str, str]) -> None:
         self._count += 1
-        lines = {"CSeq": str(self._count), "User-Agent": "ringpost", **more}
-        if self._challenge:
-            lines["Authorization"] = authorization(
-                self._challenge, method, uri, self._user, self._password, self._count
-            )
+        lines = {
+            "CSeq": str(self._count),
+            "User-Agent": "ringpost",
+            **more,
+            **self._login.header(method, uri),
+        }
         text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._writer.write(f"{method} {uri} {protocol}\r\n{text}\r\n".encode())
 
@@ -199,10 +209,8 @@ class _Call:
         return int(channel)
 
 
-def _best(heads: list[tuple[str, str]]) -> str:
-    """The challenge to answer: Digest before Basic."""
-    offered = [value for name, value in heads if name == "www-authenticate"]
-    return max(offered, key=lambda one: one.lower().startswith("digest"), default="")
+def _offered(heads: list[tuple[str, str]]) -> list[str]:
+    return [value for name, value in heads if name == "www-authenticate"]
 
 
 def _video(sdp: str) -> str:

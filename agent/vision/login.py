@@ -4,8 +4,13 @@ import base64
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence
 
 HASHES = {"MD5": "md5", "SHA-256": "sha256"}
+CLEAR_TEXT = (
+    "it wants the password in clear text (Basic) without TLS: set the camera to Digest, or use its"
+    " encrypted address, or write basic: true in the file at the device"
+)
 
 
 def authorization(
@@ -17,10 +22,7 @@ def authorization(
         return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
     if scheme.lower() != "digest":
         raise ValueError(f"asks for a login of another kind ({scheme[:20]!r}); Basic and Digest are known")
-    fields = {
-        name.lower(): quoted or plain
-        for name, quoted, plain in re.findall(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))', rest)
-    }
+    fields = _fields(rest)
     algorithm = fields.get("algorithm", "MD5").upper()
     if algorithm not in HASHES:
         raise ValueError(f"asks for Digest with {algorithm[:20]!r}; MD5 and SHA-256 are known")
@@ -44,3 +46,59 @@ def authorization(
     if "algorithm" in fields:
         more += f", algorithm={algorithm}"
     return "Digest " + ", ".join(f'{name}="{value}"' for name, value in answer.items()) + more
+
+
+def _fields(rest: str) -> dict[str, str]:
+    return {
+        name.lower(): quoted or plain
+        for name, quoted, plain in re.findall(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))', rest)
+    }
+
+
+def best(offered: Sequence[str]) -> str:
+    """The challenge to answer: Digest that is known before Basic before any other; "" for none."""
+
+    def rank(one: str) -> tuple[bool, bool]:
+        scheme, _, rest = one.strip().partition(" ")
+        digest = scheme.lower() == "digest"
+        known = not digest or _fields(rest).get("algorithm", "MD5").upper() in HASHES
+        return (digest and known, known)
+
+    return max((one.strip() for one in offered), key=rank, default="")
+
+
+class Login:
+    """Answers the challenges of one server. ``encrypted``: over TLS with a verified certificate; ``basic``:
+    Basic is allowed without that."""
+
+    def __init__(self, user: str, password: str, *, encrypted: bool, basic: bool) -> None:
+        self.user = user
+        self._password = password
+        self._clear = encrypted or basic
+        self._challenge = ""
+        self._count = 0
+
+    def challenged(self, offered: Sequence[str]) -> bool:
+        """The server answered 401 and offers these: whether it is worth another request.
+
+        ValueError where the login is of a kind that can't or may not be answered.
+        """
+        challenge = best(offered)
+        if not self.user or not challenge:
+            return False
+        stale = _fields(challenge).get("stale", "").lower() == "true"
+        if self._challenge and self._count and not stale:
+            return False  # it was answered, and refused
+        if challenge.lower().startswith("basic") and not self._clear:
+            raise ValueError(CLEAR_TEXT)
+        authorization(challenge, "GET", "/", "", "")  # ValueError now rather than later
+        self._challenge, self._count = challenge, 0
+        return True
+
+    def header(self, method: str, uri: str) -> dict[str, str]:
+        """The ``Authorization`` header of the next request; none before there was a challenge."""
+        if not self._challenge:
+            return {}
+        self._count += 1
+        answer = authorization(self._challenge, method, uri, self.user, self._password, self._count)
+        return {"Authorization": answer}

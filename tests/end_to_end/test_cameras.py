@@ -14,7 +14,7 @@ import pytest
 
 from agent.app import end_when_unsound
 from agent.observations import CameraState, Sighting
-from agent.vision import hanging
+from agent.vision import capture, hanging
 from agent.vision.camera import Camera
 from agent.vision.capture import Drain
 from agent.vision.hanging import MOST_LEFT, left_behind
@@ -203,13 +203,14 @@ def test_dead_streams_hold_up_nobody() -> None:
     assert asyncio.run(scene()) < 7
 
 
-# Calls that hang for good: a FIFO that nobody writes to is opened for ever.
+# Calls that hang for good, as a broken driver's do: a FIFO that nobody writes to is opened for ever.
 
 
 @pytest.fixture
 def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The path of a FIFO; afterwards whoever hangs there is let go."""
+    """The path of a FIFO, in whose opening cameras hang; afterwards whoever hangs there is let go."""
     monkeypatch.setattr(hanging, "_left", [])
+    monkeypatch.setattr(capture, "open_file", lambda path: Path(path).read_bytes())
     path = tmp_path / "camera"
     os.mkfifo(path)
     yield path

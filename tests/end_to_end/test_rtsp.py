@@ -96,9 +96,10 @@ def test_a_login_is_given_and_its_refusal_told(login: str, tmp_path: Path) -> No
     right.write_text(PASSWORD + "\n")
     wrong.write_text("hush-hush")
     with server(login) as url:
-        assert look(f"{url}/h264", username="admin", password={"file": right}).look.frame.any()
+        said = {"basic": login == "basic"}
+        assert look(f"{url}/h264", username="admin", password={"file": right}, **said).look.frame.any()
         with pytest.raises(OSError, match="it wants a user and a password"):
             look(f"{url}/h264")
         with pytest.raises(OSError, match="user 'admin' or its password is refused") as caught:
-            look(f"{url}/h264", username="admin", password={"file": wrong})
+            look(f"{url}/h264", username="admin", password={"file": wrong}, **said)
     assert "hush" not in str(caught.value)
