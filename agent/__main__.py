@@ -334,7 +334,9 @@ broker_option = click.option(
     "--broker",
     required=True,
     envvar="RINGPOST_BROKER",
-    help="mqtt://HOST:PORT or mqtts://…; RINGPOST_BROKER.",
+    help="mqtt://HOST:PORT or mqtts://…; RINGPOST_BROKER. For mqtts:// also RINGPOST_CA, RINGPOST_CERT and"
+    " RINGPOST_KEY (files); RINGPOST_INSECURE=1 allows mqtt:// beyond this machine, RINGPOST_PROTOCOL=5 or"
+    " 3.1.1 fixes the version of MQTT.",
 )
 root_option = click.option(
     "--root",
@@ -419,6 +421,32 @@ def rescue(
     from agent.ask import rescue_command
 
     finish(rescue_command(device, role, reason, lasts, key, camera, broker, root, as_json))
+
+
+@cli.command()
+@click.argument("device", type=DEVICE)
+@click.argument("alert_id", type=ALERT)
+@click.option("--role", default="technician", show_default=True, help="Who answers, as a role: never a name.")
+@click.option("--close", "action", flag_value="close", help="End the alert now.")
+@click.option("--reject", "action", flag_value="reject", help="End it as a false alert.")
+@click.option("--reason", help="Why; with --close or --reject.")
+@broker_option
+@root_option
+@as_json
+def ack(
+    device: str,
+    alert_id: str,
+    role: str,
+    action: str | None,
+    reason: str | None,
+    broker: str,
+    root: str,
+    as_json: bool,
+) -> None:
+    """Acknowledge an alert: somebody is on it. `watch --json` and the centre show its id."""
+    from agent.ask import ack_command
+
+    finish(ack_command(device, alert_id, role, action or "ack", reason, broker, root, as_json))
 
 
 @cli.command()

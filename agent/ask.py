@@ -1,9 +1,7 @@
-"""What the desk asks of one device: ``ringpost fetch`` a clip, ``ringpost rescue`` to show people."""
+"""What the desk asks of one device: ``ringpost ack`` an alert, ``fetch`` a clip, ``rescue``."""
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,16 +9,18 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from agent.desk import UNREACHABLE, USAGE, at_broker
+from agent.commands import Ack
+from agent.desk import UNREACHABLE, USAGE, answers_on, at_broker
 from agent.durations import parse_duration
-from agent.files import read_words, words, write_durably
+from agent.files import read_words, words, write_beside
 from agent.topics import encode, new_id, stamp
 from agent.transport import Connection
-from agent.untrusted import readable, shown
+from agent.untrusted import listed, mapped, readable, shown
 from agent.vision.rescue import LEAST_KEY, MOST, Grant
 
 ANSWER_WITHIN_S = 20.0
 PICTURES_WITHIN_S = 60.0
+LIST_WITHIN_S = 3.0
 LONGEST_KEY = 4096
 DONE = frozenset({"succeeded", "failed", "rejected", "expired", "duplicate"})
 
@@ -33,24 +33,30 @@ def fetch_command(
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
         command = {"id": new_id(), "alert_id": alert_id, "pictures": pictures}
-        connection.subscribe([f"{prefix}/command/result", f"{prefix}/media/{alert_id}/+"])
-        connection.publish(f"{prefix}/command/fetch", encode(command), 1, False)
+        topics = [f"{prefix}/command/result", f"{prefix}/media/{alert_id}/+"]
+
+        def ask() -> None:
+            connection.publish(f"{prefix}/command/fetch", encode(command), 1, False)
+
         wanted: int | None = None
-        saved = 0
-        async for topic, payload in _heard(connection):
+        saved: set[str] = set()
+        async for topic, payload in answers_on(
+            connection, topics, ANSWER_WITHIN_S, ask=ask, then_s=PICTURES_WITHIN_S
+        ):
             name = topic.removeprefix(prefix + "/")
             result = readable(payload) or {}
             if name.startswith("media/"):
                 number = name.rpartition("/")[2]
                 if not re.fullmatch("[0-9]{1,4}", number):
                     continue
-                path = folder / f"{device}-{alert_id}-{number}.jpg"
+                path = folder / device / f"{alert_id}-{number}.jpg"
                 try:
-                    write_durably(path, payload)
+                    path = write_beside(path, payload)
                 except OSError as error:
                     click.echo(f"fetch: {path}: {error.strerror or error}", err=True)
                     return 1
-                saved += number != "1"  # the picture that came with the alert
+                if number != "1":  # that came with the alert
+                    saved.add(number)
                 click.echo(json.dumps({"saved": str(path)}) if as_json else str(path))
             elif result.get("command_id") == command["id"]:
                 state = shown(result.get("state"))
@@ -59,12 +65,12 @@ def fetch_command(
                     return 1
                 sent = result.get("sent")
                 wanted = sent if state == "succeeded" and isinstance(sent, int) else wanted
-            if wanted is not None and saved >= wanted:
+            if wanted is not None and len(saved) >= wanted:
                 return 0
         if wanted is None:
             click.echo(f"fetch: {device} does not answer; is its name right, and is it connected?", err=True)
             return UNREACHABLE
-        click.echo(f"fetch: {saved} of {wanted} pictures came; the rest waits on the device", err=True)
+        click.echo(f"fetch: {len(saved)} of {wanted} pictures came; the rest waits on the device", err=True)
         return 1
 
     return at_broker(url, work)
@@ -101,9 +107,13 @@ def rescue_command(
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
         fields = grant.model_dump(exclude_none=True) | {"signature": grant.signed(device, key)}
-        connection.subscribe([f"{prefix}/command/result"])
-        connection.publish(f"{prefix}/command/rescue", encode(fields), 1, False)
-        async for _, payload in _heard(connection):
+
+        def ask() -> None:
+            connection.publish(f"{prefix}/command/rescue", encode(fields), 1, False)
+
+        async for _, payload in answers_on(
+            connection, [f"{prefix}/command/result"], ANSWER_WITHIN_S, ask=ask
+        ):
             result = readable(payload) or {}
             if result.get("command_id") == grant.id:
                 if as_json:
@@ -121,21 +131,68 @@ def rescue_command(
     return at_broker(url, work)
 
 
+def ack_command(
+    device: str,
+    alert_id: str,
+    role: str,
+    action: str,
+    reason: str | None,
+    url: str,
+    root: str,
+    as_json: bool,
+) -> int:
+    """Answers an alert for a person. 0 once the device confirms, 1 where it is not active, 69: no answer."""
+    try:
+        ack = Ack.model_validate({"alert_id": alert_id, "role": role, "action": action, "reason": reason})
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        click.echo(f"ack: {detail['loc'][0]}: {detail['msg']}", err=True)
+        return USAGE
+
+    async def work(connection: Connection) -> int:
+        prefix = f"{root}/{device}"
+
+        def ask() -> None:
+            connection.publish(f"{prefix}/alert/ack", encode(ack.model_dump(exclude_none=True)), 1, False)
+
+        async for _, payload in answers_on(connection, [f"{prefix}/alerts/active"], LIST_WITHIN_S):
+            active = _active(readable(payload) or {}, alert_id)
+            if active is None:
+                click.echo(f"ack: {device} has no active alert {alert_id}", err=True)
+                return 1
+            if ack.action == "ack" and active.get("acknowledged") is not None:
+                return _say_answer(device, active, as_json)
+            break
+        async for _, payload in answers_on(connection, [f"{prefix}/alert"], ANSWER_WITHIN_S, ask=ask):
+            alert = mapped((readable(payload) or {}).get("alert"))
+            answer = mapped(alert.get("acknowledged"))
+            ours = (answer.get("role"), answer.get("action")) == (ack.role, ack.action)
+            if alert.get("alert_id") == alert_id and (ours or alert.get("phase") == "end"):
+                return _say_answer(device, alert, as_json)
+        click.echo(f"ack: {device} does not answer; is its name right, and is it connected?", err=True)
+        return UNREACHABLE
+
+    return at_broker(url, work)
+
+
+def _say_answer(device: str, alert: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps(alert))
+        return 0
+    answer = mapped(alert.get("acknowledged"))
+    by = f"answered by {shown(answer.get('role'))}" if answer else ""
+    words = ", ".join(filter(None, ("ended" if alert.get("phase") == "end" else "", by)))
+    click.echo(f"{device}: {shown(alert.get('text', alert.get('alert_id')))}: {words}")
+    return 0
+
+
+def _active(body: dict[str, Any], alert_id: str) -> dict[str, Any] | None:
+    """The entry of an alert in ``alerts/active``; empty where the list is cut and may hold it."""
+    alerts = list(map(mapped, listed(body.get("alerts"))))
+    found = next((alert for alert in alerts if alert.get("alert_id") == alert_id), None)
+    return {} if found is None and body.get("count") != len(alerts) else found
+
+
 def _why(result: dict[str, Any]) -> str:
     withheld = f"{result.get('withheld', 0)} pictures withheld, see health"
     return shown(result.get("reason") or withheld)
-
-
-async def _heard(connection: Connection) -> AsyncIterator[tuple[str, bytes]]:
-    """What comes, topic and payload, until nothing has come for a while. OSError: the connection is lost."""
-    loop = asyncio.get_running_loop()
-    last_s, wait_s = loop.time(), ANSWER_WITHIN_S
-    while loop.time() - last_s < wait_s:
-        event = await connection.event(0.5)
-        if event is None or event[0] == "published":
-            continue
-        if event[0] == "lost":
-            raise OSError(f"connection lost: {event[1]}")
-        connection.acknowledge(event[1])
-        last_s, wait_s = loop.time(), PICTURES_WITHIN_S
-        yield event[1].topic, event[1].payload

@@ -1,5 +1,6 @@
 """Files that are whole or not there, and what to say of one that can't be had."""
 
+import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +46,25 @@ def write_durably(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_beside(path: Path, data: bytes) -> Path:
+    """Writes a file and returns where: what is there already stays, another of that name goes beside it.
+
+    The folder and what is in it are for their owner only. OSError where it can't be written. One process may
+    write into a folder at a time.
+    """
+    path.parent.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    if path.exists():
+        if path.is_file() and path.read_bytes() == data:
+            return path
+        path = path.with_name(f"{path.stem}~{hashlib.sha256(data).hexdigest()[:12]}{path.suffix}")
+        if path.is_file():
+            return path
+    write_durably(path, data)
+    path.chmod(0o600)
+    return path
 
 
 def write_picture(path: Path, picture: Frame) -> None:

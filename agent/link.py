@@ -139,6 +139,7 @@ class Link:
             "device": self._speaker.device,
             "session": session,
             "state": "offline",
+            "connected_at": stamp(datetime.now(UTC)),
         }
         will = f"{self._speaker.prefix}/status", encode(status)
         return await open_first(broker.in_order, self._speaker.device, will, self.past)

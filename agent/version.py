@@ -24,6 +24,7 @@ def birth_fields(config: Config) -> dict[str, Any]:
             "outputs": config.outputs(),
         },
         "software": {"ringpost": software_version(), "python": platform.python_version()},
+        "reporting": {"health_every_s": config.reporting.health_every.total_seconds()},
         "models": model_hashes(config),
         "units": "SI; angles in degrees; WGS-84; UTC",
     }

@@ -1,40 +1,101 @@
-"""The live table of ``ringpost watch``: what each device says of itself, and how old that is."""
+"""The live table of ``ringpost watch``: what each device says of itself, and how old that is.
+
+Presence (docs/decisions/0028): only a last will is judged by its connection. Whatever else comes counts,
+whatever its session: a new card begins at session 1. A retained message shows what was last said, by its own
+time stamp; that a device is there now takes a live message.
+"""
 
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from agent.untrusted import listed, mapped, shown, terminal
 
-STALE_AFTER_S = 150.0
-"""A device that said nothing for this long (two and a half health periods) is stale."""
+HEALTH_EVERY_S = 60.0
+"""Where ``birth`` does not say it."""
+SILENT_AFTER = 2.5
+"""Health intervals without a live message after which a device is silent."""
+
+SETTLED_S = 0.5
+"""Retained messages come one after the other: what the first says of the time, the next may know better."""
 
 CENTRE = "the centre"
-"""Speaks under the name ``host``, once when it comes and once when it goes: it is never stale."""
+"""Speaks under the name ``host``, once when it comes and once when it goes: it is never silent."""
+
+SEVERITIES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+"""Most severe first, with its colour."""
+STATES = {"online": "green", "degraded": "yellow", "offline": "bold red", "stopped": "dim"}
 
 
 @dataclass
 class _Device:
-    heard_s: float = 0.0
-    session: int = 0
+    known_s: float
+    """When it was first heard of, by the monotonic clock."""
+    live_s: float | None = None
+    """When its last live message came."""
+    said_at: datetime | None = None
+    """The newest time stamp of its messages; None where its clock can't be trusted."""
+    health_every_s: float = HEALTH_EVERY_S
+    session: int | None = None
+    """Of the newest birth."""
+    born_at: datetime | None = None
+    will: dict[str, Any] | None = None
+    """The last will that says it is offline, while nothing speaks against it."""
     state: str = "?"
     reasons: list[str] = field(default_factory=list)
     position: str = ""
     parts: list[str] = field(default_factory=list)
-    alerts: list[str] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    told: str = ""
+    """What the last printed line said of its state."""
+
+    def outlived(self, will: dict[str, Any]) -> bool:
+        """Whether a last will is of a connection before the newest birth."""
+        session = will.get("session")
+        if self.session is None or not isinstance(session, int) or session == self.session:
+            return False
+        connected_at = _instant(will.get("connected_at"))
+        if self.born_at is not None and connected_at is not None:
+            return connected_at < self.born_at
+        return session < self.session
+
+    def quiet_s(self, now_s: float, now: datetime) -> float:
+        """How long it has said nothing, as far as is known."""
+        if self.live_s is not None:
+            return now_s - self.live_s
+        here_s = now_s - self.known_s
+        return here_s if self.said_at is None else max(here_s, (now - self.said_at).total_seconds())
+
+    def standing(self, lasting: bool, now_s: float, now: datetime) -> str:
+        """Its state, or since when it is silent."""
+        quiet_s = self.quiet_s(now_s, now)
+        if lasting or self.state in ("stopped", "offline") or quiet_s <= SILENT_AFTER * self.health_every_s:
+            return self.state
+        since = now - timedelta(seconds=quiet_s)
+        return f"silent since {since:%H:%M}" if quiet_s < 86_400 else f"silent since {since:%Y-%m-%d %H:%M}"
 
 
 class Board:
     """Shows a table on a terminal; elsewhere a line for each change, or JSON."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(
+        self,
+        as_json: bool,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._as_json = as_json
+        self._clock, self._now = clock, now
         self._devices: dict[str, _Device] = {}
         self._live: Any = None
         self._table = sys.stdout.isatty() and not as_json
+        self._link = ""
 
     def __enter__(self) -> Self:
         if self._table:
@@ -51,63 +112,159 @@ class Board:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
-    def hear(self, device: str, topic: str, body: dict[str, Any]) -> None:
+    def link(self, trouble: str) -> None:
+        """What is wrong with the connection to the broker; empty when it is there again."""
+        if trouble == self._link:
+            return
+        self._link = trouble
+        if not self._table:
+            print(f"watch: {shown(trouble) or 'connected again'}", file=sys.stderr, flush=True)
+
+    def hear(self, device: str, topic: str, body: dict[str, Any], retained: bool = False) -> None:
         """One message of a device."""
         if self._as_json:
-            print(json.dumps({"device": device, "topic": topic, "message": body}), flush=True)
+            said = {"device": device, "topic": topic, "message": body}
+            print(json.dumps(said | ({"retained": True} if retained else {})), flush=True)
         device = CENTRE if device == "host" else device
-        known = self._devices.setdefault(device, _Device())
-        session = body.get("session")
-        if isinstance(session, int):
-            if session < known.session:
-                return  # a late word of an old connection, such as its last will: a new life has begun
-            known.session = session
-        known.heard_s = time.monotonic()
-        before = (known.state, known.reasons)
+        known = self._devices.setdefault(device, _Device(self._clock()))
+        will = topic == "status" and body.get("state") == "offline"
+        if will and known.outlived(body):
+            return  # of an old connection: a new life has begun
+        if not will:
+            self._note_time(known, body, retained)
+        self._note(known, topic, body, will, retained)
+        if self._table or self._as_json:
+            return
+        if topic == "alert":
+            alert = mapped(body.get("alert"))
+            words = f"{shown(alert.get('severity'))}: {shown(alert.get('text'))}"
+            print(f"{device}: {shown(alert.get('phase'))} {words}", flush=True)
+        else:
+            self._print_state(device, known)
+
+    def _note_time(self, known: _Device, body: dict[str, Any], retained: bool) -> None:
+        """That it spoke, and when. Whoever speaks is there, whatever its last will said before."""
+        clock = mapped(body.get("clock"))
+        at = _instant(body.get("at"))
+        if at is not None and clock.get("source") != "unsynced" and at <= self._now() + timedelta(minutes=1):
+            known.said_at = max(at, known.said_at or at)
+        if not retained:
+            known.live_s = self._clock()
+            if known.will is not None:
+                known.will, known.state, known.reasons = None, "online", []
+
+    def _note(self, known: _Device, topic: str, body: dict[str, Any], will: bool, retained: bool) -> None:
         if topic == "status":
-            known.state, known.reasons = (
-                shown(body.get("state")),
-                list(map(shown, listed(body.get("reasons")))),
-            )
-        elif topic == "birth" and known.state in ("?", "offline"):
-            known.state, known.reasons = "online", []
+            known.state = shown(body.get("state"))
+            known.reasons = list(map(shown, listed(body.get("reasons"))))
+            known.will = body if will else None
+        elif topic == "birth":
+            self._note_birth(known, body, retained)
         elif topic == "health":
             known.parts = [_part(one) for one in map(mapped, listed(body.get("parts"))) if _troubled(one)]
         elif topic == "position" and (where := _where(body)):
             known.position = where
         elif topic == "alerts/active":
-            known.alerts = [_alert(one) for one in map(mapped, listed(body.get("alerts")))]
-        if self._table or self._as_json:
+            known.alerts = sorted(map(mapped, listed(body.get("alerts"))), key=_urgency)
+
+    def _note_birth(self, known: _Device, body: dict[str, Any], retained: bool) -> None:
+        session, every_s = body.get("session"), mapped(body.get("reporting")).get("health_every_s")
+        born_at = _instant(body.get("at"))
+        if retained and known.born_at is not None and (born_at is None or born_at < known.born_at):
             return
-        if topic == "alert":
-            alert = mapped(body.get("alert"))
-            print(f"{device}: {shown(alert.get('phase'))} {_alert(alert)}", flush=True)
-        elif (known.state, known.reasons) != before:
-            print(f"{device}: {known.state} {'; '.join(known.reasons)}".rstrip(), flush=True)
+        known.session = session if isinstance(session, int) else None
+        known.born_at = born_at
+        if isinstance(every_s, int | float) and 1 <= every_s <= 86_400:
+            known.health_every_s = float(every_s)
+        if known.state == "?" or (known.will is not None and known.outlived(known.will)):
+            known.will, known.state, known.reasons = None, "online", []
+
+    def _print_state(self, device: str, known: _Device) -> None:
+        now_s = self._clock()
+        if known.live_s is None and now_s - known.known_s < SETTLED_S:
+            return
+        standing = known.standing(device == CENTRE, now_s, self._now())
+        if known.state == "?" and not standing.startswith("silent"):
+            return
+        told = f"{standing} {'; '.join(known.reasons)}".rstrip()
+        if told != known.told:
+            known.told = told
+            print(f"{device}: {told}", flush=True)
 
     def show(self) -> None:
-        """Draws the table as it is now."""
-        if self._live is None:
-            return
+        """Draws the table as it is now; elsewhere says who has fallen silent."""
+        if self._live is not None:
+            self._live.update(self.table())
+        elif not self._as_json:
+            for name, known in self._devices.items():
+                self._print_state(name, known)
+
+    def table(self) -> Any:
+        """The table as it is now: devices and what is wrong there, in 60 columns or more."""
         from rich.table import Table
         from rich.text import Text
 
-        table = Table("device", "state", "heard", "position", "active alerts", "reasons", "parts")
-        for name, device in sorted(self._devices.items()):
-            age_s = time.monotonic() - device.heard_s
-            lasting = name == CENTRE or device.state == "stopped"
-            state = "stale" if age_s > STALE_AFTER_S and not lasting else device.state
-            cells = [
-                name,
-                state,
-                f"{age_s:.0f} s ago",
-                device.position,
-                "\n".join(device.alerts),
-                "\n".join(device.reasons),
-                "\n".join(device.parts),
-            ]
-            table.add_row(*map(Text, cells))  # plain text: what a device says is no markup
-        self._live.update(table)
+        now_s, now = self._clock(), self._now()
+        title = Text(f"no connection: {self._link}", "bold red") if self._link else None
+        table = Table("device", "alerts, and what is wrong", title=title, expand=True, show_lines=True)
+        table.columns[0].ratio, table.columns[1].ratio = 1, 2
+        for name, known in sorted(self._devices.items()):
+            standing = known.standing(name == CENTRE, now_s, now)
+            age = _age(known.quiet_s(now_s, now))
+            left = Text()  # plain text: what a device says is no markup
+            left.append(f"{name}\n", "bold")
+            left.append(f"{standing}\n", STATES.get(standing, "bold red"))
+            left.append(f"heard {age} ago" if known.live_s is not None else f"last word {age} ago", "dim")
+            if known.position:
+                left.append(f"\n{known.position}", "dim")
+            right = Text()
+            for alert in known.alerts:
+                self._add_alert(right, alert, known, now)
+            for line in (*known.reasons, *known.parts):
+                right.append(f"{line}\n")
+            right.rstrip()
+            table.add_row(left, right)
+        return table
+
+    def _add_alert(self, text: Any, alert: dict[str, Any], known: _Device, now: datetime) -> None:
+        severity = shown(alert.get("severity"))
+        since = _instant(alert.get("since"))
+        age = "" if since is None or known.said_at is None else _age((now - since).total_seconds())
+        text.append(" ".join(filter(None, (severity, age))), SEVERITIES.get(severity, ""))
+        text.append(f" {shown(alert.get('text'))}")
+        if (answer := mapped(alert.get("acknowledged"))) != {}:
+            text.append(f" [answered by {shown(answer.get('role'))}]", "green")
+        elif alert.get("over") is True:
+            text.append(" [over, waits for an answer]", "yellow")
+        text.append("\n")
+
+
+def _urgency(alert: dict[str, Any]) -> tuple[int, str]:
+    """Most severe first, then the oldest."""
+    order = list(SEVERITIES)
+    severity = alert.get("severity")
+    place = order.index(severity) if isinstance(severity, str) and severity in order else len(order)
+    return place, str(alert.get("since", ""))
+
+
+def _age(seconds: float) -> str:
+    """``12 s``, ``3 min``, ``5 h``, ``2 d``."""
+    seconds = max(0.0, seconds)
+    for size, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} s"
+
+
+def _instant(value: object) -> datetime | None:
+    """An instant with its time zone; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+        return found.astimezone(UTC) if found.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _troubled(part: dict[str, Any]) -> bool:
@@ -121,10 +278,6 @@ def _part(part: dict[str, Any]) -> str:
     said += ["silent"] if part.get("speaking") is False else []
     said += ["damaged"] if part.get("valid") is False else []
     return f"{shown(part.get('part'))}: {', '.join(said)}"
-
-
-def _alert(alert: dict[str, Any]) -> str:
-    return f"{shown(alert.get('severity'))}: {shown(alert.get('text'))}"
 
 
 def _where(body: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ pictures. Only one process may write into a folder.
 """
 
 import asyncio
-import hashlib
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.files import words, write_durably
+from agent.files import words, write_beside
 
 log = structlog.get_logger()
 
@@ -86,20 +85,3 @@ class Pictures:
         self.written += 1
         if one in self._waiting:  # it may have been dropped meanwhile
             self._waiting.remove(one)
-
-
-def write_beside(path: Path, jpeg: bytes) -> Path:
-    """Writes a picture and returns where: what is there already stays, another of that name goes beside it.
-
-    OSError where it can't be written.
-    """
-    for folder in (path.parent.parent, path.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists():
-        if path.is_file() and path.read_bytes() == jpeg:
-            return path
-        path = path.with_name(f"{path.stem}~{hashlib.sha256(jpeg).hexdigest()[:12]}.jpg")
-        if path.is_file():
-            return path
-    write_durably(path, jpeg)
-    return path

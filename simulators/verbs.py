@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from agent.topics import ROOT
+from agent.__main__ import broker_option, root_option
 
 
 @click.command()
@@ -19,8 +19,8 @@ from agent.topics import ROOT
     type=click.Path(path_type=Path, dir_okay=False),
     help="SQLite file to keep messages in.",
 )
-@click.option("--broker", required=True, envvar="RINGPOST_BROKER", help="mqtt://HOST:PORT; RINGPOST_BROKER.")
-@click.option("--root", default=ROOT, show_default=True, help="ringpost-sim/v1 for simulations.")
+@broker_option
+@root_option
 @click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), help="Save pictures here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, every message.")
 def centre(db: Path, broker: str, root: str, pictures: Path | None, as_json: bool) -> None:
@@ -41,13 +41,12 @@ def _sound(url: str) -> None:
     """Ends with exit code 2 where ``url`` is no broker's address."""
     from pydantic import ValidationError
 
-    from agent.desk import broker_at
+    from agent.desk import bad_broker, broker_at
 
     try:
         broker_at(url)
     except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        click.echo(f"--broker: {message}", err=True)
+        click.echo(bad_broker(error), err=True)
         raise SystemExit(2) from None
 
 

@@ -27,6 +27,7 @@ ROOT = "ringpost/v1"
 @pytest.fixture(autouse=True)
 def _by_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulators.centre.RECEIPTS_BY_NUMBER", False)
+    structlog.reset_defaults()  # whatever level a test before this one has set
 
 
 class Line:

@@ -1,6 +1,7 @@
 """The desk's verbs against a device that says anything, or nothing: the right answer, the right exit code."""
 
 import json
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,14 +29,12 @@ class Line:
         self.retained, self.answer = retained, answer
         self.said: deque[tuple[str, Any]] = deque()
 
-    def __call__(self, *_: object) -> "Line":
+    async def visit(self, *_: object) -> "Line":
         return self
 
-    async def open(self) -> None:
-        pass
-
-    def subscribe(self, topics: Sequence[str]) -> None:
+    def subscribe(self, topics: Sequence[str]) -> int:
         self.said += [(topic, body) for topic, body in self.retained.items() if f"{PREFIX}/{topic}" in topics]
+        return 1
 
     def publish(self, topic: str, payload: bytes, *_: object) -> None:
         self.said += self.answer(topic.removeprefix(PREFIX + "/"), json.loads(payload))
@@ -61,7 +60,7 @@ def nothing(*_: object) -> Sequence[tuple[str, Any]]:
 def desk(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], retained: dict[str, Any], answer: Answer = nothing
 ) -> tuple[int, str, str]:
-    monkeypatch.setattr("agent.desk.Connection", Line(retained, answer))
+    monkeypatch.setattr("agent.desk._visit", Line(retained, answer).visit)
     done = CliRunner().invoke(cli, [*arguments, "--broker", "mqtt://127.0.0.1:9"])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
@@ -116,6 +115,121 @@ def test_the_answer_to_another_push_of_the_same_number_is_not_ours(
     assert (code, "old" in said) == (0, False)
 
 
+OTHERS: dict[str, Any] = {
+    "health": {"state": "degraded", "revision": 7, "highest_revision": 7, "parts": []},
+    "status": {"state": "applied", "revision": 8},
+    "config/reported/x": {"state": "applied", "revision": 9},
+}
+
+
+def test_only_what_comes_on_its_topic_is_the_answer(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker may deliver whatever an earlier session of this name asked for."""
+    reported = {"state": "applied", "revision": 2, "highest_revision": 2, "active": {"revision": 2}}
+
+    class Loud(Line):
+        def subscribe(self, topics: Sequence[str]) -> int:
+            self.said += OTHERS.items()
+            return super().subscribe(topics)
+
+    def apply(_: str, push: dict[str, Any]) -> Sequence[tuple[str, Any]]:
+        assert push["revision"] == 3
+        return [*OTHERS.items(), ("config/reported", {**reported, "revision": 3, "sha256": push["sha256"]})]
+
+    monkeypatch.setattr("tests.test_desk.Line", Loud)
+    code, said, _ = desk(monkeypatch, ["config", "get", "d", "--json"], {"config/reported": reported})
+    assert (code, json.loads(said)) == (0, reported)
+    code, _, _ = desk(monkeypatch, ["config", "push", "d", str(good)], {"config/reported": reported}, apply)
+    assert code == 0
+    assert desk(monkeypatch, ["config", "get", "d"], {})[:2] == (69, "")
+
+
+ACTIVE = {"count": 1, "alerts": [{"alert_id": "a1", "severity": "critical", "text": "a press"}]}
+ANSWERED = {"role": "technician", "action": "ack"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "active", "said", "code", "words"),
+    [
+        (["a1"], ACTIVE, [{"alert_id": "a1", "acknowledged": ANSWERED}], 0, "answered by technician"),
+        (["a1", "--close"], ACTIVE, [{"alert_id": "a1", "phase": "end"}], 0, "ended"),
+        (["a1"], ACTIVE, [{"alert_id": "a2", "phase": "end"}, {"alert_id": "a1", "phase": "update"}], 69, ""),
+        (["a1", "--close"], ACTIVE, [{"alert_id": "a1", "acknowledged": ANSWERED}], 69, ""),
+        (["a2"], ACTIVE, [], 1, "d has no active alert a2"),
+        (["a2"], {**ACTIVE, "count": 40}, [{"alert_id": "a2", "acknowledged": ANSWERED}], 0, "answered"),
+        (["a1"], {"count": 1, "alerts": [{"alert_id": "a1", "acknowledged": ANSWERED}]}, [], 0, "answered"),
+        (["a1"], {"alerts": [5], "count": []}, [5, {"alert_id": []}], 69, ""),
+        (["a1", "--role", "x" * 65], ACTIVE, [], 2, "role"),
+    ],
+    ids=ascii,
+)
+def test_an_alert_is_answered_once_the_device_says_so(
+    arguments: list[str],
+    active: dict[str, Any],
+    said: list[Any],
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(topic: str, ack: dict[str, Any]) -> Sequence[tuple[str, Any]]:
+        assert topic == "alert/ack"
+        expected = {"alert_id": arguments[0], "role": "technician"}
+        assert ack == expected | {"action": "close" if "--close" in arguments else "ack"}
+        return [("alert", {"alert": one}) for one in said]
+
+    retained = {"alerts/active": active}
+    ended, shown, complained = desk(monkeypatch, ["ack", "d", *arguments], retained, answer)
+    assert ended == code
+    assert words in shown + complained
+
+
+@pytest.mark.parametrize("verb", ["config get d", "watch", "fetch d a1", "ack d a1", "centre --db c.db"])
+@pytest.mark.parametrize(
+    ("environment", "code", "words"),
+    [
+        ({"RINGPOST_CA": "nope.pem"}, 78, "nope.pem: No such file or directory"),
+        (
+            {"RINGPOST_CERT": "nope.pem", "RINGPOST_KEY": "nope.key"},
+            78,
+            "nope.pem: No such file or directory",
+        ),
+        ({"RINGPOST_CA": "good.yaml"}, 78, "good.yaml: no usable certificate or key"),
+        ({"RINGPOST_PROTOCOL": "4"}, 2, "RINGPOST_PROTOCOL: Input should be '5' or '3.1.1'"),
+        ({"RINGPOST_CERT": "nope.pem"}, 2, "--broker: cert and key go together"),
+    ],
+    ids=ascii,
+)
+def test_what_is_wrong_here_is_said_at_once(
+    verb: str, environment: dict[str, str], code: int, words: str, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(good.parent)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(cli, [*verb.split(), "--broker", "mqtts://127.0.0.1:9"])
+    assert done.exit_code == code
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["config get", "config push", "watch", "fetch", "ack", "rescue", "centre"])
+def test_help_names_what_the_environment_may_say(verb: str) -> None:
+    said = " ".join(CliRunner().invoke(cli, [*verb.split(), "--help"]).stdout.split())
+    for name in ("BROKER", "CA", "CERT", "KEY", "INSECURE", "PROTOCOL"):
+        assert f"RINGPOST_{name}" in said, name
+
+
+def test_a_refused_subscription_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deaf(Line):
+        async def event(self, _: float) -> tuple[Any, ...]:
+            return "subscribed", 1, [SimpleNamespace(value=0x87)]
+
+    monkeypatch.setattr("tests.test_desk.Line", Deaf)
+    code, _, complained = desk(monkeypatch, ["config", "get", "d"], {})
+    assert (code, complained) == (
+        69,
+        "broker: not allowed to subscribe to ringpost/v1/d/config/reported: see the broker's access rights\n",
+    )
+
+
 def test_a_push_to_a_name_that_nobody_has_says_so(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def silence(*_: object) -> None:
         return None
@@ -157,9 +271,15 @@ def test_a_fetch_ends_whatever_the_device_answers(
             ("command/result", {**result, "command_id": command["id"]}),
         ]
 
-    ended, _, _ = desk(monkeypatch, ["fetch", "d", "a1", "--to", str(tmp_path)], {}, send)
+    before = os.umask(0)
+    try:
+        ended, _, _ = desk(monkeypatch, ["fetch", "d", "a1", "--to", str(tmp_path)], {}, send)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "d").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "d" / "a1-2.jpg").stat().st_mode & 0o777 == 0o600
     assert ended == code
-    assert [path.name for path in tmp_path.iterdir()] == ["d-a1-2.jpg"]
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.jpg")] == [Path("d/a1-2.jpg")]
 
 
 def test_a_picture_that_can_not_be_kept_is_not_a_brokers_fault(

@@ -68,19 +68,22 @@ def of_tomorrow(certs: Path) -> None:
 
 
 @contextmanager
-def mosquitto(folder: Path) -> Iterator[int]:
-    """The broker that we ship, on a free port, with the certificates in ``folder``/certs."""
-    port = free_port()
+def mosquitto(folder: Path, user: int | None = None) -> Iterator[tuple[int, int]]:
+    """The broker that we ship, with the certificates in ``folder``/certs: its ports for devices and desks."""
+    port, desk_port = free_port(), free_port()
     text = (HERE / "mosquitto.conf").read_text()
-    assert "listener 8883\n" in text
-    (folder / "mosquitto.conf").write_text(text.replace("listener 8883\n", f"listener {port} 127.0.0.1\n"))
+    for shipped, here in ((8883, port), (8884, desk_port)):
+        assert f"listener {shipped}\n" in text
+        text = text.replace(f"listener {shipped}\n", f"listener {here} 127.0.0.1\n")
+    (folder / "mosquitto.conf").write_text(text)
     shutil.copy(HERE / "acl", folder)
-    for path in (*folder.parents[:3], folder, folder / "certs"):
+    for path in (*folder.parents[:3], folder):
         path.chmod(path.stat().st_mode | 0o055)  # mosquitto started by root gives up its rights
-    for path in (folder / "certs").iterdir():
-        path.chmod(0o644)
     process = subprocess.Popen(
-        [mosquitto_path() or "", "-c", "mosquitto.conf"], cwd=folder, stderr=(folder / "log").open("wb")
+        [mosquitto_path() or "", "-c", "mosquitto.conf"],
+        cwd=folder,
+        stderr=(folder / "log").open("wb"),
+        user=user,
     )
     try:
         deadline = time.monotonic() + 10
@@ -91,7 +94,7 @@ def mosquitto(folder: Path) -> Iterator[int]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.02)
-        yield port
+        yield port, desk_port
     finally:
         process.terminate()
         process.wait(10)
@@ -104,16 +107,19 @@ class World:
         self.folder = folder
         self.certs = folder / "right" / "certs"
         certificate(self.certs, "broker", "localhost", "127.0.0.1")
-        for name in ("d1", "d2", "ringpost-centre", "technician"):
+        for name in ("d1", "d2", "ringpost-centre"):
             certificate(self.certs, "device", name)
-        self.ports = {"right": stack.enter_context(mosquitto(folder / "right"))}
+        certificate(self.certs, "desk", "technician")
+        self.ports: dict[str, int] = {}
+        self.ports["right"], self.ports["desk"] = stack.enter_context(mosquitto(folder / "right"))
         for kind, names, days in (("name", ["other.example"], 365), ("expired", ["127.0.0.1"], -1)):
             shutil.copytree(self.certs, folder / kind / "certs")
             certificate(folder / kind / "certs", "broker", *names, days=days)
-            self.ports[kind] = stack.enter_context(mosquitto(folder / kind))
+            self.ports[kind], _ = stack.enter_context(mosquitto(folder / kind))
         shutil.copytree(self.certs, folder / "tomorrow" / "certs")
+        certificate(folder / "tomorrow" / "certs", "broker", "127.0.0.1")  # its group is not copied
         of_tomorrow(folder / "tomorrow" / "certs")
-        self.ports["tomorrow"] = stack.enter_context(mosquitto(folder / "tomorrow"))
+        self.ports["tomorrow"], _ = stack.enter_context(mosquitto(folder / "tomorrow"))
         certificate(folder / "stranger", "device", "d1")
         shutil.copytree(self.certs, folder / "late")
         certificate(folder / "late", "device", "d1", days=-1)
@@ -219,8 +225,8 @@ def test_a_clock_that_stands_in_the_past_locks_nobody_out(world: World) -> None:
 class Client:
     """A connection and what came of what it did."""
 
-    def __init__(self, world: World, name: str, client_id: str | None = None) -> None:
-        self.connection = Connection(world.broker(name=name), client_id or name, None)
+    def __init__(self, world: World, name: str, client_id: str | None = None, kind: str = "right") -> None:
+        self.connection = Connection(world.broker(kind, name=name), client_id or name, None)
         self.messages: list[tuple[str, bytes]] = []
 
     async def publish(self, topic: str, body: bytes = b"{}") -> int:
@@ -267,7 +273,7 @@ def test_a_device_hears_nothing_that_is_not_for_it(world: World) -> None:
     """Mosquitto grants every subscription; what counts is what is delivered."""
 
     async def scene() -> None:
-        device, desk = Client(world, "d1"), Client(world, "technician")
+        device, desk = Client(world, "d1"), Client(world, "technician", kind="desk")
         await device.connection.open()
         await desk.connection.open()
         device.connection.subscribe(["#", "ringpost/v1/d2/config/desired", "ringpost/v1/d1/config/desired"])
@@ -296,6 +302,45 @@ def test_a_device_cannot_take_anothers_connection(world: World) -> None:
         thief.connection.close()
 
     asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_verbs_of_one_desk_work_side_by_side_and_no_device_gets_in_there(world: World) -> None:
+    """With the certificate's name as client id, `config get` ended a running `watch`."""
+
+    async def scene() -> None:
+        desks = [Client(world, "technician", client_id=f"ringpost-desk-{n}", kind="desk") for n in range(2)]
+        for desk in desks:
+            await desk.connection.open()
+        for desk in desks:
+            for topic in ("config/desired", "command/ping", "alert/ack"):
+                assert await desk.publish(f"ringpost/v1/d2/{topic}") != REFUSED, topic
+            for topic in ("receipt", "alert", "status"):
+                assert await desk.publish(f"ringpost/v1/d2/{topic}") == REFUSED, topic
+            desk.connection.close()
+        thief = Connection(world.broker("desk", name="d1"), "ringpost-desk-0", None)
+        assert "does not know who signed this device's certificate" in await said(thief)
+        assert "does not know" in await said(Connection(world.broker(name="technician"), "d2", None))
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_the_recipe_works_for_root_and_for_a_user(root: bool, tmp_path: Path) -> None:
+    """The broker's key was for root only, and mosquitto gives up root's rights before it reads it."""
+    if root and os.getuid() != 0:
+        pytest.skip("not root")
+    before = os.umask(0o077)
+    try:
+        (tmp_path / "certs").mkdir()
+        certificate(tmp_path / "certs", "broker", "127.0.0.1")
+    finally:
+        os.umask(before)
+    assert all(path.stat().st_mode & 0o007 == 0 for path in (tmp_path / "certs").glob("*.key"))
+    if not root and os.getuid() == 0:
+        for path in (tmp_path / "certs", *(tmp_path / "certs").iterdir()):
+            os.chown(path, 65534, 65534)
+    with mosquitto(tmp_path, user=None if root or os.getuid() != 0 else 65534) as ports:
+        assert all(ports)
 
 
 def test_an_alert_reaches_the_centre_and_its_receipt_comes_back(world: World, tmp_path: Path) -> None:

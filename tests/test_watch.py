@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,36 @@ NEW_LIFE = [
     ("status", {"state": "online", "reasons": [], "session": 5}),
     ("birth", {"kind": "watch_point", "session": 5}),
 ]
+
+
+NOON = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.s = 1000.0
+
+    def mono(self) -> float:
+        return self.s
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.s - 1000)
+
+    def at(self, ago_s: float = 0.0) -> str:
+        return (self.now() - timedelta(seconds=ago_s)).isoformat()
+
+    def board(self) -> Board:
+        return Board(as_json=False, clock=self.mono, now=self.now)
+
+
+def shown_table(board: Board, width: int = 60) -> str:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=width, record=True)
+    console.print(board.table())
+    return console.export_text()
 
 
 def state(board: Board, device: str = "d") -> str:
@@ -112,3 +143,148 @@ def test_a_device_on_the_equator_has_a_position() -> None:
     board = Board(as_json=False)
     board.hear("d", "position", {"lat": 0, "lon": 32.5, "mode": "3d"})
     assert board._devices["d"].position == "0.00000 32.50000 3d"
+
+
+CLOCK = {"source": "gnss", "error_ms": 1.0}
+
+
+@pytest.mark.parametrize("will_first", [True, False])
+@pytest.mark.parametrize("retained", [True, False])
+def test_a_new_card_is_a_new_life_though_its_sessions_begin_anew(
+    will_first: bool, retained: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Session 5, then 1: everything of the device was dropped, its alerts too."""
+    clock = Clock()
+    board = clock.board()
+    will = "status", {"state": "offline", "session": 5, "connected_at": clock.at(3600)}
+    birth = "birth", {"kind": "watch_point", "session": 1, "at": clock.at(10), "clock": CLOCK}
+    for topic, body in (will, birth) if will_first else (birth, will):
+        board.hear("d", topic, body, retained=retained)
+    assert state(board) == "online"
+    board.hear("d", "status", {"state": "degraded", "reasons": ["x"], "session": 1})
+    board.hear(
+        "d", "alert", {"session": 1, "alert": {"phase": "new", "severity": "critical", "text": "help"}}
+    )
+    assert "d: new critical: help" in capsys.readouterr().out
+    assert state(board) == "degraded"
+
+
+def test_the_will_of_a_newer_connection_counts_without_its_birth() -> None:
+    clock = Clock()
+    board = clock.board()
+    board.hear("d", "birth", {"session": 5, "at": clock.at(100), "clock": CLOCK}, retained=True)
+    will = {"state": "offline", "session": 6, "connected_at": clock.at(10)}
+    board.hear("d", "status", will, retained=True)
+    assert state(board) == "offline"
+
+
+def test_who_speaks_after_its_last_will_is_there() -> None:
+    """Of an image restored twice with the same session number, the will can't be told from the life after."""
+    board = Clock().board()
+    board.hear("d", "birth", {"session": 5})
+    board.hear("d", "status", {"state": "offline", "session": 5})
+    board.hear("d", "health", {"session": 5, "parts": []}, retained=True)
+    assert state(board) == "offline"
+    board.hear("d", "position", {"session": 5, "lat": 1.0, "lon": 2.0})
+    assert state(board) == "online"
+
+
+def test_an_alert_of_an_earlier_session_that_comes_late_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    board = Clock().board()
+    for topic, body in NEW_LIFE:
+        board.hear("d", topic, body)
+    late = {"session": 3, "historical": True, "alert": {"phase": "new", "severity": "info", "text": "late"}}
+    board.hear("d", "alert", late)
+    assert "d: new info: late" in capsys.readouterr().out
+
+
+def test_a_dead_device_that_a_broker_calls_online_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    """Broker and device died together: what is retained says online for ever."""
+    clock = Clock()
+    board = clock.board()
+    told = {"session": 5, "clock": CLOCK, "at": clock.at(3 * 3600)}
+    board.hear("d", "status", told | {"state": "online", "reasons": []}, retained=True)
+    board.hear("d", "birth", told, retained=True)
+    board.hear("d", "health", told | {"parts": []}, retained=True)
+    clock.s += 1
+    board.show()
+    assert capsys.readouterr().out == "d: silent since 09:00\n"
+    assert "silent since 09:00" in shown_table(board, 80)
+    assert "last word 3 h ago" in shown_table(board, 80)
+    board.hear("d", "health", told | {"at": clock.at(), "parts": []})
+    assert capsys.readouterr().out == "d: online\n"
+    assert "heard 0 s ago" in shown_table(board)
+
+
+@pytest.mark.parametrize(("every_s", "silent_s"), [(60, 150), (10, 25), (600, 1500), ("x", 150)])
+def test_silence_is_counted_in_health_intervals(
+    every_s: Any, silent_s: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    board = clock.board()
+    board.hear("d", "birth", {"session": 1, "reporting": {"health_every_s": every_s}})
+    clock.s += silent_s
+    board.show()
+    assert capsys.readouterr().out == "d: online\n"
+    clock.s += 1
+    board.show()
+    board.show()
+    assert capsys.readouterr().out == "d: silent since 12:00\n"
+
+
+@pytest.mark.parametrize("source", ["unsynced", "gnss"])
+def test_a_clock_that_can_not_be_trusted_dates_nothing(source: str) -> None:
+    """What is retained of a device in 1970, or in the future, is as old as we know it."""
+    clock = Clock()
+    board = clock.board()
+    at = "1970-01-01T00:00:00Z" if source == "unsynced" else clock.at(-3600)
+    body = {"state": "online", "session": 1, "at": at, "clock": {"source": source}}
+    board.hear("d", "status", body, retained=True)
+    assert board._devices["d"].standing(False, clock.mono(), clock.now()) == "online"
+    clock.s += 151
+    assert board._devices["d"].standing(False, clock.mono(), clock.now()) == "silent since 12:00"
+
+
+@pytest.mark.parametrize("state", ["stopped", "offline"])
+def test_who_said_goodbye_is_not_silent(state: str) -> None:
+    clock = Clock()
+    board = clock.board()
+    board.hear("d", "status", {"state": state, "session": 1})
+    board.hear("host", "status", {"state": "online"})
+    clock.s += 10_000
+    assert state in shown_table(board)
+    assert "silent" not in shown_table(board)
+
+
+def test_alerts_are_sorted_by_severity_and_age_and_fit_into_60_columns() -> None:
+    clock = Clock()
+    board = clock.board()
+    texts = ["a person in the water at the north pier", "line crossed", "the panic button", "seen at dusk"]
+    alerts = [
+        {"severity": "info", "text": texts[3], "since": clock.at(10)},
+        {"severity": "warning", "text": texts[1], "since": clock.at(7200), "over": True},
+        {"severity": "critical", "text": texts[2], "since": clock.at(60),
+         "acknowledged": {"role": "watch-officer", "action": "ack"}},
+        {"severity": "critical", "text": texts[0], "since": clock.at(240)},
+    ]  # fmt: skip
+    board.hear(
+        "bridge-07", "position", {"lat": 1.5, "lon": 2.5, "mode": "3d", "at": clock.at(), "clock": CLOCK}
+    )
+    board.hear("bridge-07", "alerts/active", {"alerts": alerts, "at": clock.at(), "clock": CLOCK})
+    said = shown_table(board, 60)
+    assert all(len(line) <= 60 for line in said.splitlines())
+    right = " ".join(
+        " ".join(line.split("│")[2].split()) for line in said.splitlines() if line.count("│") == 3
+    )
+    places = [right.index(text) for text in texts]
+    assert places[0] < places[2] < places[1] < places[3]
+    assert "critical 4 min a person" in right
+    assert "the panic button [answered by watch-officer]" in right
+    assert "line crossed [over, waits for an answer]" in right
+
+
+def test_a_retained_message_says_so_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    board = Board(as_json=True)
+    board.hear("d", "status", {"state": "online"}, retained=True)
+    board.hear("d", "status", {"state": "online"})
+    assert ['"retained": true' in line for line in capsys.readouterr().out.splitlines()] == [True, False]

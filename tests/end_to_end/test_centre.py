@@ -15,6 +15,11 @@ from tests.end_to_end.rig import BROKERS
 pytestmark = pytest.mark.end_to_end
 
 
+@pytest.fixture(autouse=True)
+def _log() -> None:
+    structlog.reset_defaults()  # whatever level a test before this one has set
+
+
 @pytest.mark.parametrize("kind", BROKERS)
 def test_two_centres_under_one_name_say_so(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
