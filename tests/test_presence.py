@@ -1,5 +1,7 @@
 """What all rules on pictures share: who is certainly there, and who is not any more."""
 
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -7,11 +9,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.observations import Observation, SeenObject
+from agent.observations import Observation, SeenObject, Sighting
 from agent.parts import Finding, Over
 from agent.rules import Rule
-from agent.rules.presence import plural
+from agent.rules.presence import STILL_S, plural
 from agent.rules.watching import GIVEN_UP_S
+from agent.vision.tracker import Tracker
+from models.detection import Detection
 from tests.sightings import facts, judge, see, thing, tick
 
 ENTER = {"kind": "zone_enter", "camera": "cam1", "zone": "left", "frames": 3}
@@ -161,3 +165,150 @@ def test_many_are_called_by_their_name() -> None:
     assert judge(ENTER | {"where": "the yard"}, crowd) == [(0.4, "2 people in the yard")]
     mixed = [see(n / 5, thing(0.1, 0.8, track=1), thing(0.4, 0.8, track=2, label="car")) for n in range(5)]
     assert judge(ENTER | {"labels": ["person", "car"]}, mixed) == [(0.4, "2 objects in left")]
+
+
+# Looks, not frames: what was counted in frames is time.
+
+STAYS = {"kind": "zone_dwell", "camera": "cam1", "zone": "left", "dwell": "20s"}
+LINE = [[0.5, 1.0], [0.5, 0.0]]
+PACES = (0.2, 0.33, 0.5, 0.8, 0.95, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+
+
+def looked(
+    fps: float, seconds: float, seen: Callable[[float], Sequence[SeenObject]], jitter: float = 0.0
+) -> Iterator[Observation]:
+    """What a camera with our tracker tells of ``seen`` (second → what is there) at a pace, with ticks."""
+    chance, tracker, second, ticks = random.Random(7), Tracker(), 0.0, 0
+    for number in range(int(seconds * fps)):
+        while ticks <= second:
+            yield tick(ticks)
+            ticks += 1
+        found = [Detection(one.label, one.score, one.box) for one in seen(second)]
+        things = [
+            SeenObject(track=one.track, label=one.label, score=one.score, box=one.box, sure=one.sure)
+            for one in tracker.track(found, second)
+        ]
+        observation = see(second, *things)
+        assert isinstance(observation.value, Sighting)
+        yield replace(observation, value=replace(observation.value, frame=number))
+        second += (1 + chance.uniform(-jitter, jitter)) / fps
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.4])
+@pytest.mark.parametrize("fps", PACES)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ENTER | {"frames": 5},
+        STAYS,
+        {"kind": "beyond_railing", "camera": "cam1", "zone": "left"},
+        {"kind": "person_in_water", "camera": "cam1", "zone": "left"},
+        {"kind": "count", "camera": "cam1", "zone": "left", "more_than": 0, "hold": "5s"},
+        {"kind": "stationary", "camera": "cam1", "zone": "left", "labels": ["person"], "after": "20s"},
+    ],
+    ids=lambda rule: rule["kind"],
+)
+def test_who_stands_is_told_at_whatever_pace(rule: dict[str, Any], fps: float, jitter: float) -> None:
+    said = judge(rule, looked(fps, 60, lambda _: [IN], jitter))
+    assert len(said) == 1
+    at_s, _ = said[0]
+    needs_s = {"zone_dwell": 20, "stationary": 20, "count": 5, "person_in_water": 1}.get(rule["kind"], 0)
+    assert at_s <= needs_s + max(2.5, 5 * 1.4 / fps)
+
+
+@pytest.mark.parametrize("fps", [1.0, 2.0, 5.0, 25.0])
+@pytest.mark.parametrize(
+    "rule", [ENTER | {"frames": 5}, {"kind": "line_cross", "camera": "cam1", "line": LINE}]
+)
+def test_who_walks_through_in_four_seconds_is_seen(rule: dict[str, Any], fps: float) -> None:
+    path = judge(rule, looked(fps, 20, lambda s: [thing(x, 0.8)] if (x := 0.98 - 0.12 * s) > 0.02 else []))
+    assert path
+
+
+@pytest.mark.parametrize("inside_s", [0.6, 0.8, 1.0])
+def test_who_is_known_and_crosses_a_zone_in_less_than_a_second_is_seen(inside_s: float) -> None:
+    """He was seen before, so that he is somebody is known; only that he is here is new."""
+    zone = {"mid": [(0.4, 0.0), (0.6, 0.0), (0.6, 1.0), (0.4, 1.0)]}
+    walk = [
+        see(n / 5, thing(x, 0.8), zones=zone) for n in range(100) if (x := -0.6 + 0.2 * n / 5 / inside_s) < 1
+    ]
+    assert judge(ENTER | {"frames": 5, "zone": "mid"}, walk)
+    foot = [see(n / 5, thing(0.41 if n == 30 else 0.3, 0.8), zones=zone) for n in range(60)]
+    assert judge(ENTER | {"frames": 5, "zone": "mid"}, foot) == []
+
+
+@pytest.mark.parametrize("hidden_s", [2, 3, 4, 5])
+def test_who_is_hidden_now_and_then_is_told_to_stay(hidden_s: int) -> None:
+    """A man walks behind a pole every 15 s: the time for which he was seen adds up, the other leaks."""
+    said = judge(STAYS, looked(5, 180, lambda s: [IN] if s % 15 < 15 - hidden_s else []))
+    assert said[0][1] == "person at left for 20 s"
+    assert said[0][0] < 60
+
+
+@pytest.mark.parametrize("share", [0.35, 0.5])
+@pytest.mark.parametrize("seed", range(5))
+def test_who_is_seen_in_few_looks_is_told_to_stay(share: float, seed: int) -> None:
+    chance = random.Random(seed)
+    said = judge(STAYS, looked(5, 120, lambda _: [IN] if chance.random() < share else []))
+    assert said[0][1] == "person at left for 20 s"
+
+
+@pytest.mark.parametrize("fps", [1, 2, 5])
+@pytest.mark.parametrize("seed", range(5))
+def test_what_flickers_does_not_stay(fps: int, seed: int) -> None:
+    chance = random.Random(seed)
+    assert judge(STAYS, looked(fps, 600, lambda _: [IN] if chance.random() < 0.15 else [])) == []
+
+
+def test_who_leaves_in_sight_is_not_hidden() -> None:
+    """Two people, 12 s each, one after the other in the same place: neither stayed for 20 s."""
+
+    def seen(second: float) -> list[SeenObject]:
+        if second < 12 or 20 <= second < 32:
+            return [IN]
+        return [thing(min(0.3 + 0.1 * (second - 12), 0.9), 0.8)] if 12 <= second < 18 else []
+
+    assert judge(STAYS, looked(5, 40, seen)) == []
+
+
+CAR = thing(0.3, 0.8, label="car", score=0.6)
+
+
+@pytest.mark.parametrize("lost_s", [5, 10, 15, 30])
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (ENTER | {"labels": ["car"]}, "car in left"),
+        (
+            {"kind": "stationary", "camera": "cam1", "zone": "left", "labels": ["car"], "after": "30s"},
+            "car standing in left",
+        ),
+    ],
+    ids=["zone_enter", "stationary"],
+)
+def test_a_parked_car_that_the_detector_loses_each_minute_is_one(
+    rule: dict[str, Any], text: str, lost_s: int
+) -> None:
+    said = judge(rule, looked(5, 300, lambda s: [CAR] if s % 60 < 60 - lost_s else []))
+    assert len(said) == 1
+    assert said[0][1].startswith(text)
+
+
+def test_a_parked_car_that_is_lost_for_long_or_drives_off_in_sight_is_gone() -> None:
+    rule = ENTER | {"labels": ["car"]}
+    lost = judge(rule, looked(5, 200, lambda s: [CAR] if s < 30 else []))
+    assert [text for _, text in lost] == ["car in left", "over"]
+    assert lost[1][0] == pytest.approx(30 + STILL_S, abs=1)
+    away = judge(
+        rule,
+        looked(5, 60, lambda s: [thing(min(0.3 + max(0, s - 30) * 0.1, 0.9), 0.8, label="car")]),
+    )
+    assert away[1][0] == pytest.approx(32 + 3, abs=1)
+
+
+def test_a_shadow_that_is_taken_for_a_car_now_and_then_does_not_stick() -> None:
+    said = judge(
+        ENTER | {"labels": ["car"]}, looked(2, 600, lambda s: [CAR] if s < 30 or s % 8 < 0.5 else [])
+    )
+    assert [text for _, text in said] == ["car in left", "over"]
+    assert said[1][0] < 130

@@ -40,7 +40,7 @@ def seconds(*things: SeenObject | None, start: int = 0) -> list[Observation]:
             seconds(*[car()] * 30, *[None] * 20, *[car(track=7)] * 30),
             [(60, FOUND)],
         ),
-        ("it drives away", seconds(*[car()] * 70, *[None] * 40), [(60, FOUND), (100, "over")]),
+        ("it drives away", seconds(*[car()] * 70, *[None] * 70), [(60, FOUND), (130, "over")]),
         (
             "it drives away in sight",
             seconds(*[car()] * 70, *[car(0.6), car(0.7), car(0.8)]),

@@ -37,8 +37,34 @@ def numbers(frames_: list[list[Detection]], every_s: float = 0.2) -> list[list[i
     ]
 
 
-def test_one_flicker_is_nobody() -> None:
-    assert numbers([[person(0.5)], [], [], []]) == [[], [], [], []]
+@pytest.mark.parametrize("every_s", [0.03, 0.2, 1.0, 5.0])
+def test_one_flicker_is_nobody(every_s: float) -> None:
+    assert numbers([[person(0.5)], [], [], []], every_s) == [[], [], [], []]
+    far = 40.0  # two flickers in one place, with a long silence of the camera between them
+    assert numbers([[person(0.5)], [person(0.5)]], far) == [[], []]
+
+
+@given(st.floats(0.2, 30), st.lists(st.floats(0.6, 1.4), min_size=12, max_size=12))
+def test_who_stands_is_told_from_the_second_look_on_whatever_the_pace(
+    fps: float, jitter: list[float]
+) -> None:
+    tracker, now_s = Tracker(), 0.0
+    for look, part in enumerate(jitter):
+        told = tracker.track([person(0.4)], now_s)
+        assert [one.track for one in told] == ([1] if look else [])
+        now_s += part / fps
+
+
+@pytest.mark.parametrize("fps", [0.4, 0.8, 1.0, 2.0, 5.0])
+def test_who_walks_across_the_picture_keeps_his_number_at_a_slow_pace(fps: float) -> None:
+    """A tenth of the picture a second: 0.6 of his height, one and a half of his width."""
+    seen = [[person(0.1 * step / fps)] for step in range(int(9 * fps))]
+    told = numbers(seen, 1 / fps)
+    assert told[1:] == [[1]] * (len(seen) - 1)
+
+
+def test_who_was_seen_far_away_at_a_slow_pace_is_somebody_else() -> None:
+    assert numbers([[person(0.0)], [person(0.9)], [person(0.0)], [person(0.9)]], 1.0)[:2] == [[], []]
 
 
 def test_who_walks_keeps_his_number() -> None:

@@ -1,6 +1,8 @@
 """There are too many in a zone, or too few: a crowd, an unmanned gate."""
 
-from collections.abc import Sequence
+import statistics
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Literal, Self
 
@@ -14,10 +16,18 @@ from agent.rules.presence import Presence, plural
 from agent.rules.watching import WatchRule, delay_of
 from models.detection import Box
 
+RECENT_S, OVER_S, LEAST_LOOKS = 0.45, 1.0, 3
+"""How many there are is the median, over the second and so many looks at least, of those who were seen within
+the first: who is missed in a look is counted, who has left is not."""
+NEWS, SETTLED_S = 2, 3.0
+"""Another number is told where it differs by so many, or has been above or below the one told for so long."""
+
 
 class Count(WatchRule):
     """A finding while there have been more than ``more_than``, or fewer than ``fewer_than``, for ``hold``.
 
+    Counted is who is seen, as the median of the looks of a second: ``grace`` only says for how long one who
+    is out of sight is taken to be the same.
     It is over once the number is back by ``hysteresis``, so that one who comes and goes is one alert.
     """
 
@@ -44,6 +54,8 @@ class Count(WatchRule):
     def start(self) -> Judge:
         crossed: str | None = None
         so = {"more": lasting(self.hold), "fewer": lasting(self.hold)}
+        seen_now = _median()
+        steadily = _told()
 
         def broken(number: int) -> str | None:
             """Which limit is broken; the one that was broken before is only left by the hysteresis."""
@@ -58,22 +70,26 @@ class Count(WatchRule):
 
         def decide(there: list[Presence], observation: Observation) -> Finding | None:
             nonlocal crossed
-            crossed = broken(len(there))
+            seen = [one for one in there if observation.mono_s - one.last_s <= RECENT_S]
+            number = seen_now(len(seen), observation.mono_s)
+            crossed = broken(number)
             since = {limit: held(crossed == limit, observation) for limit, held in so.items()}
             begun = since[crossed] if crossed else None
             if crossed is None or begun is None:
+                steadily(None, observation.mono_s)
                 return None
+            number = steadily(number, observation.mono_s) or 0
             return Finding(
                 key=crossed,
-                text=self._text(there, crossed),
+                text=self._text(number, crossed),
                 since=begun[0],
                 since_s=begun[1],
                 source=self.camera,
                 zone=self.zone,
                 label=self.labels[0],
-                count=len(there),
-                score=max((one.best for one in there), default=None),
-                box=_around(there),
+                count=number,
+                score=max((one.best for one in seen), default=None),
+                box=_around(seen),
                 latency_s=delay_of(observation),
             )
 
@@ -82,11 +98,45 @@ class Count(WatchRule):
     def _here(self, thing: SeenObject) -> bool:
         return self.zone in thing.zones
 
-    def _text(self, there: Sequence[Presence], crossed: str) -> str:
+    def _text(self, number: int, crossed: str) -> str:
         limit = self.more_than if crossed == "more" else self.fewer_than
         what = self.labels[0] if len(self.labels) == 1 else "object"
-        number = f"{len(there)} {what if len(there) == 1 else plural(what)}"
-        return f"{number} at {self.where or self.zone}, {crossed} than {limit}"
+        named = what if number == 1 else plural(what)
+        return f"{number} {named} at {self.where or self.zone}, {crossed} than {limit}"
+
+
+def _median() -> Callable[[int, float], int]:
+    """Told the number of each look and its monotonic time, it answers with the median of late."""
+    looks: deque[tuple[float, int]] = deque()
+
+    def median(number: int, now_s: float) -> int:
+        looks.append((now_s, number))
+        while len(looks) > LEAST_LOOKS and now_s - looks[0][0] > OVER_S:
+            looks.popleft()
+        return statistics.median_low([one for _, one in looks])
+
+    return median
+
+
+def _told() -> Callable[[int | None, float], int | None]:
+    """Told the number at each look, None where none is wanted, it answers with the one to tell."""
+    told: int | None = None
+    differs: tuple[bool, float] | None = None  # above, since when
+
+    def steady(number: int | None, now_s: float) -> int | None:
+        nonlocal told, differs
+        if number is None or told is None or abs(number - told) >= NEWS:
+            told, differs = number, None
+        elif number == told:
+            differs = None
+        else:
+            if differs is None or differs[0] != (number > told):
+                differs = number > told, now_s
+            if now_s - differs[1] >= SETTLED_S:
+                told, differs = number, None
+        return told
+
+    return steady
 
 
 def _around(there: Sequence[Presence]) -> Box | None:

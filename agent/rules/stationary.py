@@ -8,12 +8,10 @@ from pydantic import Field
 
 from agent.durations import Duration, spoken
 from agent.observations import Observation
-from agent.rules.presence import Presence, who
+from agent.rules.presence import Presence, moved, who
 from agent.rules.watching import Pick, ZoneRule
 from models.detection import Box
 
-MOVED = 0.5
-"""It has moved when its middle is this share of its longer side from where it stood."""
 INITIAL_S = 10.0
 """Who is there within this time of the first sighting was there from the start."""
 
@@ -42,7 +40,7 @@ class Stationary(ZoneRule):
                 anchor = before.get(one.number)
                 if anchor is None and self.ignore_initial and one.since_s - first_s <= INITIAL_S:
                     ignored.add(one.number)
-                if anchor is not None and _moved(anchor, one.seen.box):
+                if anchor is not None and moved(anchor, one.seen.box):
                     ignored.discard(one.number)
                     one.since, one.since_s, anchor = observation.at, observation.mono_s, None
                 stood[one.number] = anchor or one.seen.box
@@ -53,10 +51,3 @@ class Stationary(ZoneRule):
 
     def text(self, found: Sequence[Presence]) -> str:
         return f"{who(found)} standing in {self.place()} for {spoken(max(one.lasted_s() for one in found))}"
-
-
-def _moved(one: Box, other: Box) -> bool:
-    across = (one[0] + one[2] - other[0] - other[2]) / 2
-    down = (one[1] + one[3] - other[1] - other[3]) / 2
-    side = max(one[2] - one[0], one[3] - one[1])
-    return bool((across**2 + down**2) ** 0.5 > MOVED * side)

@@ -34,7 +34,7 @@ class WatchRule(RulePart):
     max_size: float = Field(default=1.0, gt=0, le=1)
     """How tall it must, and may, be: a share of the picture's height."""
     frames: int = Field(default=5, ge=1, le=100)
-    """In how many frames more it must be seen than missed to count."""
+    """For how much longer it must be seen than missed, in fifths of a second: frames at 5 frames a second."""
     grace: Duration = timedelta(seconds=3)
     """How long somebody may be out of sight, or elsewhere, and still be there."""
     cool_down: Duration = timedelta(seconds=10)
@@ -46,6 +46,10 @@ class WatchRule(RulePart):
         if self.min_size >= self.max_size:
             raise ValueError(f"min_size {self.min_size:g} leaves nothing below max_size {self.max_size:g}")
         return self
+
+    def waits_s(self) -> float | None:
+        """After how long also who is seen in few of the looks counts; None for never."""
+        return None
 
     def eye(self, fits: Callable[[SeenObject], bool] | None = None) -> Eye:
         """An eye on the objects that the rule is about, and that ``fits`` (where they are)."""
@@ -62,6 +66,8 @@ class WatchRule(RulePart):
             min_score=self.min_score,
             grace_s=self.grace.total_seconds(),
             moving=self.camera_may_move,
+            keeps=True,
+            patience_s=self.waits_s(),
         )
 
     def watch(self, eye: Eye, decide: Decide) -> Judge:

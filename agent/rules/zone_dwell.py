@@ -8,12 +8,18 @@ from agent.durations import Duration, spoken
 from agent.rules.presence import Presence, who
 from agent.rules.watching import Pick, ZoneRule
 
+PATIENCE_S = 15.0
+
 
 class ZoneDwell(ZoneRule):
     """A finding while at least one object of ``labels`` has been in the zone for ``dwell``."""
 
     kind: Literal["zone_dwell"] = "zone_dwell"
     dwell: Duration = timedelta(seconds=20)
+
+    def waits_s(self) -> float:
+        """Who stays for so long is told though the detector sees him in three of ten looks only."""
+        return max(self.dwell.total_seconds(), PATIENCE_S)
 
     def picker(self) -> Pick:
         dwell_s = self.dwell.total_seconds()

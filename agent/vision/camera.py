@@ -171,7 +171,7 @@ class Camera(BaseModel):
                     taken = looked.taken
                     moved = looked.glance.egomotion
                     tracked = tracker.track(self.detector.wanted(looked.seen), taken.at_s, moved)
-                    if tracked:
+                    if tracked or tracker.doubts:
                         gate.detected(taken.at_s)
                     objects = self._objects(tracked)
                     look = Look(taken.frame, looked.seen) if covers else None

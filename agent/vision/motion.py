@@ -83,7 +83,7 @@ class Gate:
         return Glance(reason, moved)
 
     def detected(self, now_s: float) -> None:
-        """The detector saw something that is tracked in the frame of ``now_s``."""
+        """The detector saw something in the frame of ``now_s`` that is tracked, or may be once seen again."""
         self._detected_s = now_s
 
     def _moved(self, small: "NDArray[Any]", share: float, now_s: float) -> Egomotion | None:

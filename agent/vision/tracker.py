@@ -29,9 +29,14 @@ DOUBT = 0.5
 BUFFER, NEAR = 0.4, 0.1
 NEAR_S = 1.0
 """What is small, fast or seldom looked at may match without overlap: boxes grown by `BUFFER` on each side, of
-what was seen so lately."""
+what was seen so lately, or in the look before."""
+REACH, REACH_PER_S, REACH_AT_MOST, SAME_HEIGHT = 0.2, 0.8, 2.5, 0.6
+"""What matched nothing may still be what was seen in the look before: so many heights away, more the longer
+that is ago (people walk 0.8 heights a second), of about the same height."""
 CONFIRMED_AFTER, TENTATIVE_S = 2, 1.0
 """A track is reported from its n-th detection on, if the second came soon: one flicker is nobody."""
+MISSED, LONGEST_S = 1, 15.0
+"""However slow the looks are, a track survives so many without it, unless they take longer than that."""
 CROWDED, CROWDED_AFTER = 0.35, 5
 """A detection that overlaps a tracked one by so much may be the same seen twice, and needs more."""
 LOST_AFTER_S = 4.0
@@ -65,6 +70,8 @@ class _Track:
     votes: dict[str, float] = field(default_factory=dict)
     hits: int = 1
     needs: int = CONFIRMED_AFTER
+    missed: int = 0
+    """Looks since its last sure detection."""
 
     @property
     def label(self) -> str:
@@ -96,7 +103,7 @@ class _Track:
             self.speed[index] += speed_gain * (seen - expected)
         self.seen_s = now_s
         if sure:
-            self.sure_s = now_s
+            self.sure_s, self.missed = now_s, 0
             self.hits += 1
         self.votes[detection.label] = self.votes.get(detection.label, 0.0) + detection.score
 
@@ -111,12 +118,21 @@ class Tracker:
         self._score = score
         self._tracks: list[_Track] = []
         self._numbers = count(1)
+        self._looked_s = float("-inf")
+
+    @property
+    def doubts(self) -> bool:
+        """Whether something was seen that only another look can confirm."""
+        return any(not track.confirmed for track in self._tracks)
 
     def track(
         self, detections: Sequence[Detection], now_s: float, egomotion: Egomotion | None = None
     ) -> list[Tracked]:
         """The confirmed objects of this frame; ``now_s`` is the frame's monotonic time."""
-        self._tracks = [track for track in self._tracks if now_s - track.sure_s <= _kept_s(track)]
+        self._tracks = [track for track in self._tracks if _kept(track, now_s)]
+        for one in self._tracks:
+            one.missed += 1
+        before_s, self._looked_s = self._looked_s, now_s
         if egomotion is not None:
             for track in self._tracks:
                 track.move(egomotion)
@@ -124,12 +140,15 @@ class Tracker:
         some = [one for one in detections if one.score >= CONTINUES]
         pairs = self._match(some, free, now_s)
         sure = [one for one in some if one.score >= self._score]
-        free = [track for track in free if now_s - track.seen_s <= NEAR_S]
+        free = [track for track in free if track.seen_s >= min(before_s, now_s - NEAR_S)]
         pairs += self._match(sure, free, now_s, BUFFER)
+        pairs += _reach(sure, [track for track in free if track.seen_s >= before_s], now_s)
         for detection, track in pairs:
             track.follow(detection, now_s, detection.score >= self._score)
         for detection in sure:
-            track = _Track(next(self._numbers), _kind(detection.label), now_s, now_s, _centred(detection.box))
+            track = _Track(
+                next(self._numbers), kind_of(detection.label), now_s, now_s, _centred(detection.box)
+            )
             track.votes[detection.label] = detection.score
             track.needs = CROWDED_AFTER if _crowds(detection, pairs) else CONFIRMED_AFTER
             self._tracks.append(track)
@@ -150,7 +169,7 @@ class Tracker:
         seen = np.array([_centred(one.box) for one in detections])
         expected = np.array([track.ahead(now_s) for track in tracks])
         likeness = _overlaps(seen, expected, buffer) * _overlaps(seen[:, 1::2], expected[:, 1::2], buffer)
-        kinds = np.array([_kind(one.label) for one in detections])
+        kinds = np.array([kind_of(one.label) for one in detections])
         likeness *= kinds[:, None] == np.array([track.kind for track in tracks])
         sure = np.array([[one.score >= self._score] for one in detections])
         confirmed = np.array([track.confirmed for track in tracks])
@@ -171,15 +190,44 @@ class Tracker:
 def _crowds(detection: Detection, pairs: Sequence[tuple[Detection, _Track]]) -> bool:
     import numpy as np
 
-    there = [other.box for other, _ in pairs if _kind(other.label) == _kind(detection.label)]
+    there = [other.box for other, _ in pairs if kind_of(other.label) == kind_of(detection.label)]
     if not there:
         return False
     boxes = np.array([_centred(box) for box in there])
     return bool(_overlaps(np.array([_centred(detection.box)]), boxes, 0.0).max() >= CROWDED)
 
 
-def _kept_s(track: _Track) -> float:
-    return LOST_AFTER_S if track.confirmed else TENTATIVE_S
+def _kept(track: _Track, now_s: float) -> bool:
+    unseen_s = now_s - track.sure_s
+    soon = unseen_s <= (LOST_AFTER_S if track.confirmed else TENTATIVE_S)
+    return soon or (track.missed <= MISSED and unseen_s <= LONGEST_S)
+
+
+def _reach(
+    detections: list[Detection], tracks: Sequence[_Track], now_s: float
+) -> list[tuple[Detection, _Track]]:
+    """Pairs of those left over that lie within reach, nearest first; who is matched leaves ``detections``."""
+    near = []
+    for row, detection in enumerate(detections):
+        x, y, _, tall = _centred(detection.box)
+        for column, track in enumerate(tracks):
+            if kind_of(detection.label) != track.kind:
+                continue
+            at_x, at_y, _, height = track.ahead(now_s)
+            both = max(tall, height)
+            away = (
+                math.hypot(x - at_x, y - at_y) / both
+            )  # in shares of the picture: across it reaches farther than down
+            reach = min(REACH + REACH_PER_S * (now_s - track.seen_s), REACH_AT_MOST)
+            if away <= reach and min(tall, height) >= SAME_HEIGHT * both:
+                near.append((away, row, column))
+    pairs: dict[int, int] = {}
+    for _, row, column in sorted(near):
+        if row not in pairs and column not in pairs.values():
+            pairs[row] = column
+    found = [(detections[row], tracks[column]) for row, column in pairs.items()]
+    detections[:] = [one for row, one in enumerate(detections) if row not in pairs]
+    return found
 
 
 def _overlaps(
@@ -201,7 +249,7 @@ def _overlaps(
     return result
 
 
-def _kind(label: str) -> str:
+def kind_of(label: str) -> str:
     """What a detector does not take for something of another kind."""
     return "vehicle" if label in VEHICLES else label
 
