@@ -6,12 +6,15 @@
        07 PVT      all of it in one message
        02 POSLLH   position: no fix unless 03 STATUS or 06 SOL (earth-centred position) of the epoch says so
        04 DOP   12 VELNED   20 TIMEGPS   21 TIMEUTC   30 SVINFO   35 SAT   61 EOE, the epoch's end
+    28 HNR
+       00 PVT      the same between and before the epochs of NAV, up to 30 times a second (NEO-M8L, M8U, F9R)
     0A MON and 27 SEC   see notices.py
 
 Source: u-blox M8 and F9 interface descriptions, gpsd's regression logs; pyubx2 checks it in the tests.
 """
 
 import struct
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +28,7 @@ from firmware_bridge.notices import Notices
 from firmware_bridge.readings import Fix, GnssState, Value
 
 NAV = 0x01
+HNR_PVT = (0x28, 0x00)
 POSLLH, STATUS, DOP, SOL, PVT, VELNED, TIMEGPS, TIMEUTC, SVINFO, SAT, EOE = (
     0x02, 0x03, 0x04, 0x06, 0x07, 0x12, 0x20, 0x21, 0x30, 0x35, 0x61,
 )  # fmt: skip
@@ -35,7 +39,14 @@ LEAP_S = 18
 """GPS is ahead of UTC by this much since 2017, until the receiver says otherwise."""
 GPS_BEGAN = datetime(1980, 1, 6, tzinfo=UTC)
 
+TOLD = 64
+"""Fixes of HNR whose time is remembered: NAV says the same epoch up to a second later."""
+SLOW_MS = 5000
+"""What NAV says of satellites and HDOP holds so long for the fixes of HNR."""
+WEEK_MS = 604_800_000
+
 _PVT = struct.Struct("<IH6BIi4B4i2I5i2IHB")
+_HNR = struct.Struct("<IH6Bi2B2x8i4I4x")
 
 
 @dataclass(slots=True)
@@ -66,6 +77,8 @@ class UbxDecoder:
         self._cycle = Cycle()
         self._leap_s = LEAP_S
         self._notices = Notices()
+        self._hnr_told: deque[int] = deque(maxlen=TOLD)
+        self._slow: tuple[int, dict[str, Any]] = 0, {}  # of NAV, with its time
         self._takes: dict[tuple[int, int], tuple[int, Callable[[_Epoch, bytes], None]]] = {
             (NAV, PVT): (84, self._pvt), (NAV, POSLLH): (28, self._posllh), (NAV, SOL): (52, self._sol),
             (NAV, STATUS): (16, self._status), (NAV, DOP): (18, self._dop), (NAV, VELNED): (36, self._velned),
@@ -82,6 +95,8 @@ class UbxDecoder:
         if kind in notices.KINDS:
             self._notices.notice(kind, payload)
             return []
+        if kind == HNR_PVT:
+            return self._hnr(payload)
         if kind not in self._takes:
             return []
         least, take = self._takes[kind]
@@ -116,18 +131,45 @@ class UbxDecoder:
         epoch.told = True
         if not epoch.judged:
             return self._notices.told()
+        names = ("satellites", "satellites_seen", "cn0_dbhz", "hdop")
+        self._slow = epoch.tow_ms, {name: epoch.known[name] for name in names if name in epoch.known}
+        fixes = [] if epoch.tow_ms in self._hnr_told else [self._fix(epoch)]
+        return [*fixes, *self._notices.told()]
+
+    def _fix(self, epoch: _Epoch) -> Fix:
         moment, weeks = epoch.time or self._gps_time(epoch), None
         if moment is not None:
             moment, weeks = unroll(moment, self._not_before)
         sky = {key: epoch.known[key] for key in ("satellites_seen", "cn0_dbhz") if key in epoch.known}
         if epoch.refused or epoch.mode is None or epoch.position is None:
-            return [Fix(mode="none", time=moment, rollover_weeks=weeks, **sky), *self._notices.told()]
+            return Fix(mode="none", time=moment, rollover_weeks=weeks, **sky)
         lat, lon = epoch.position
         known = epoch.known if epoch.mode == "3d" else epoch.known | {"alt_m": None}
-        return [
-            Fix(mode=epoch.mode, lat=lat, lon=lon, time=moment, rollover_weeks=weeks, **known),
-            *self._notices.told(),
-        ]
+        return Fix(mode=epoch.mode, lat=lat, lon=lon, time=moment, rollover_weeks=weeks, **known)
+
+    def _hnr(self, payload: bytes) -> list[Value]:
+        """A whole epoch in one message, ahead of NAV's."""
+        if len(payload) < _HNR.size:
+            self.bad += 1
+            return []
+        fields = _HNR.unpack_from(payload)
+        epoch = _Epoch(fields[0])
+        if epoch.tow_ms in self._hnr_told or (
+            self._epoch and self._epoch.told and self._epoch.tow_ms == epoch.tow_ms
+        ):
+            return []
+        since_ms, slow = self._slow
+        if (epoch.tow_ms - since_ms) % WEEK_MS <= SLOW_MS:
+            epoch.known |= slow
+        valid, nano, mode, flags, lon, lat, _, alt_mm, speed_mmps, _, course = fields[7:18]
+        if valid & 3 == 3:
+            epoch.time = self._moment(list(fields[1:7]), nano)
+        _judge(epoch, mode, flags)
+        self._move(epoch, speed_mmps / 1000, course)
+        if not epoch.refused:
+            self._place(epoch, lat, lon, alt_mm, fields[19])
+        self._hnr_told.append(epoch.tow_ms)
+        return [self._fix(epoch)]
 
     # The messages.
 
@@ -138,7 +180,7 @@ class UbxDecoder:
         if valid & 3 == 3:  # date and time
             epoch.time = self._moment(list(fields[1:7]), nano)
         _judge(epoch, mode, flags)
-        epoch.known["satellites"] = satellites if satellites < 200 else None
+        epoch.known["satellites"] = satellites if 0 < satellites < 200 else None
         self._move(epoch, fields[23] / 1000, fields[24])
         if not epoch.refused:
             self._place(epoch, lat, lon, alt_mm, error_mm)
@@ -156,7 +198,7 @@ class UbxDecoder:
         _judge(epoch, payload[10], flags)
         if flags & 12 == 12:  # week and time of week are known
             epoch.week = struct.unpack_from("<H", payload, 8)[0]
-        epoch.known["satellites"] = payload[47] if payload[47] < 200 else None
+        epoch.known["satellites"] = payload[47] if 0 < payload[47] < 200 else None
         if not epoch.refused and epoch.position is None:
             x_cm, y_cm, z_cm, error_cm = struct.unpack_from("<3iI", payload, 12)
             epoch.position = from_earth_centre(x_cm / 100, y_cm / 100, z_cm / 100)
@@ -168,7 +210,7 @@ class UbxDecoder:
 
     def _dop(self, epoch: _Epoch, payload: bytes) -> None:
         hdop = struct.unpack_from("<H", payload, 12)[0] / 100
-        epoch.known["hdop"] = hdop if hdop < 99 else None
+        epoch.known["hdop"] = hdop if 0 < hdop < 99 else None
 
     def _velned(self, epoch: _Epoch, payload: bytes) -> None:
         speed_cm, course = struct.unpack_from("<Ii", payload, 20)
@@ -220,7 +262,7 @@ class UbxDecoder:
             return None
 
     def _gps_time(self, epoch: _Epoch) -> datetime | None:
-        if epoch.week is None or epoch.tow_ms >= 604_800_000:
+        if epoch.week is None or epoch.tow_ms >= WEEK_MS:
             return None
         return GPS_BEGAN + timedelta(weeks=epoch.week, milliseconds=epoch.tow_ms, seconds=-self._leap_s)
 

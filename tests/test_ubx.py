@@ -196,6 +196,56 @@ def test_what_a_receiver_notices(data: bytes, state: GnssState | None) -> None:
     assert told == ([] if state is None else [state])
 
 
+def high_rate(tow_ms: int, lat: float = GOOD.lat or 0, mode: int = 4, flags: int = 0x0D) -> bytes:
+    """HNR-PVT; the time of ``tow_ms`` counted from `AT`."""
+    at = AT + timedelta(milliseconds=tow_ms - TOW_MS)
+    clock = (at.year, at.month, at.day, at.hour, at.minute, at.second, 7, at.microsecond * 1000)
+    place = (1187404000, round(lat * 1e7), 20000, 12500, 1500, 1500, 8700000, 8700000, 2500, 4000, 100, 9999)
+    return ubx.frame(0x00, struct.pack("<IH6Bi2B2x8i4I4x", tow_ms, *clock, mode, flags, *place), 0x28)
+
+
+def test_high_rate_fixes_are_told_at_once_and_the_epoch_of_both_messages_once() -> None:
+    """HNR is ahead of NAV, whose epoch comes up to a second later, in between."""
+    ear, told = Ear([UbxDecoder()]), list[Fix]()
+    for step in range(1, 40):
+        tow_ms = TOW_MS + 100 * step
+        values = ear.hear(high_rate(tow_ms, lat=32.1162 + step / 1e5))
+        assert [value.time for value in values if isinstance(value, Fix)] == [
+            AT + timedelta(milliseconds=100 * step)
+        ]
+        told += [value for value in values if isinstance(value, Fix)]
+        if step % 10 == 5:  # NAV speaks of the full second before
+            at = AT + timedelta(seconds=step // 10)
+            late = ear.hear(ubx.encode(dataclasses.replace(GOOD, time=at), SKY))
+            told += [value for value in late if isinstance(value, Fix)]
+    assert sorted({fix.time for fix in told if fix.time}) == [
+        AT + timedelta(milliseconds=100 * at) for at in range(40)
+    ]
+    assert len(told) == 40
+    last = told[-1]
+    assert (last.mode, last.speed_mps, last.course_deg, last.alt_m, last.error_m) == (
+        "3d",
+        1.5,
+        87.0,
+        12.5,
+        2.5,
+    )
+    assert (last.satellites, last.hdop, last.satellites_seen) == (11, 0.9, 3)  # as NAV said last
+
+
+@pytest.mark.parametrize(
+    "data", [high_rate(TOW_MS, flags=0), high_rate(TOW_MS, mode=1), high_rate(TOW_MS, mode=0)]
+)
+def test_a_high_rate_fix_that_is_none(data: bytes) -> None:
+    assert [fix.mode for fix in fixes(data)] == ["none"]
+    assert fixes(ubx.frame(0x00, data[6:60], 0x28)) == []
+
+
+def test_a_fix_out_of_no_satellites_does_not_tell_them() -> None:
+    (fix,) = fixes(ubx.encode(dataclasses.replace(GOOD, satellites=0, hdop=0.0)))
+    assert (fix.mode, fix.satellites, fix.hdop) == ("3d", None, None)
+
+
 def test_an_epoch_in_two_protocols_is_told_once() -> None:
     ear = Ear([UbxDecoder(), NmeaDecoder()])
     told: list[Value] = []
