@@ -45,8 +45,8 @@ class SerialLine(BaseModel):
     gives: ClassVar[frozenset[str] | None] = None
     """The kinds of value that it can say, so that a rule on another kind is refused; None: not told."""
     listens_only: ClassVar[bool] = False
-    longest_wait_s: ClassVar[float] = 0.4
-    """Looking whether a port is back is cheap: the supervisor waits no longer than this."""
+    device_wait_s: ClassVar[float] = 0.4
+    """Looking whether a device is back is cheap: the supervisor waits no longer than this."""
 
     port: str = Field(min_length=1)
     baud: int | None = Field(default=None, ge=50, le=4_000_000)
@@ -76,6 +76,11 @@ class SerialLine(BaseModel):
             if kind not in kinds():
                 raise ValueError(f"no kind {kind!r}; known: {', '.join(sorted(kinds()))}")
         return also
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest wait between two tries to open it."""
+        return tcp.LONGEST_WAIT_S if self.port.startswith("tcp://") else self.device_wait_s
 
     @abstractmethod
     def decoder(self) -> Decoder:

@@ -232,7 +232,8 @@ class Modbus(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     gives: ClassVar[frozenset[str]] = frozenset({"reading", "switch"})
-    longest_wait_s: ClassVar[float] = 2.0
+    device_wait_s: ClassVar[float] = 2.0
+    """The longest wait between two looks whether a device is back."""
 
     kind: Literal["modbus"] = "modbus"
     port: str = Field(min_length=1)
@@ -243,6 +244,11 @@ class Modbus(BaseModel):
     """Each entry is asked for this often."""
     registers: tuple[Register, ...] = Field(default=(), max_length=200)
     contacts: tuple[Contact, ...] = Field(default=(), max_length=200)
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest wait between two tries to open it."""
+        return tcp.LONGEST_WAIT_S if self.port.startswith("tcp://") else self.device_wait_s
 
     @field_validator("port")
     @classmethod

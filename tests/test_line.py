@@ -28,7 +28,9 @@ from agent.supervisor import supervise
 from bench.noisy_lines import DAMAGE, KEPT, measure
 from firmware_bridge import nmea, port, protocols, sensor_board, stream, ubx
 from firmware_bridge.framings import mavlink_ids
+from firmware_bridge.gpsd import Gpsd
 from firmware_bridge.line import Ear, SerialLine
+from firmware_bridge.modbus import Modbus, Register
 from firmware_bridge.nmea import Nmea
 from firmware_bridge.port import open_port
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
@@ -525,6 +527,41 @@ def test_a_serial_server_that_is_not_there_is_said(address: str, message: str) -
                 pass
 
     play(scene)
+
+
+@pytest.mark.parametrize(
+    ("line", "least_s", "most_s"),
+    [
+        (Nmea(port="tcp://127.0.0.1:9"), 15.0, 30.0),
+        (
+            Modbus(port="tcp://127.0.0.1:9", registers=(Register(quantity="a", unit="V", address=1),)),
+            15.0,
+            30.0,
+        ),
+        (Gpsd(host="127.0.0.1", port=9), 15.0, 30.0),
+        (Nmea(port="/dev/is-not-there"), 0.2, 0.4),
+    ],
+    ids=["nmea", "modbus", "gpsd", "a device"],
+)
+def test_a_server_that_refuses_is_asked_ever_more_seldom(line: Any, least_s: float, most_s: float) -> None:
+    """A look at a device file costs nothing; a try at a server is one at another machine."""
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 12:
+            raise asyncio.CancelledError
+
+    async def scene() -> None:
+        longest_s = line.longest_wait_s
+        with pytest.raises(asyncio.CancelledError):
+            await supervise(
+                "line", lambda: line.run(lambda _: None), lambda _: None, longest_wait_s=longest_s, sleep=wait
+            )
+
+    play(scene)
+    assert waits[0] <= 0.25
+    assert all(least_s <= wait_s <= most_s for wait_s in waits[-3:])
 
 
 def test_a_noisy_line_gives_no_false_fix_and_loses_no_packet_that_is_whole(tmp_path: Path) -> None:
