@@ -102,6 +102,8 @@ class Health:
             elif answer.get("valid") is False:
                 heard = any(self._parts[name].recent[:2])
                 yield f"{name}: {'much of what it says is damaged' if heard else UNREADABLE}"
+            elif isinstance(state := self._parts[name].state, LineState) and state.trouble:
+                yield f"{name}: {state.trouble}"
             elif answer.get("speaking") is False:
                 age_s = answer.get("age_s")
                 yield f"{name}: silent" if age_s is None else f"{name}: silent for {int(age_s)} s"

@@ -119,6 +119,7 @@ class Reading:
         self._bad: Counter[str] = Counter()
         self._skipped = 0
         self._baud: int | None = None
+        self._trouble: str | None = None
         self._state = LineState()
 
     def emit(self, value: Value) -> None:
@@ -141,6 +142,7 @@ class Reading:
         self._bad += Counter(state.bad)
         self._skipped += state.skipped_bytes
         self._baud = state.baud or self._baud
+        self._trouble = state.trouble or self._trouble
 
     @property
     def heard(self) -> bool:
@@ -162,7 +164,8 @@ class Reading:
         good = ", ".join(f"{count} {name}" for name, count in sorted(self._good.items())) or "nothing"
         bad = ", ".join(f"{count} {name}" for name, count in sorted(self._bad.items())) or "none"
         speed = f"; {self._baud} baud" if self._baud else ""
-        text = f"read: good: {good}; bad: {bad}; {self._skipped} bytes of no packet{speed}"
+        trouble = f"; {self._trouble}" if self._trouble else ""
+        text = f"read: good: {good}; bad: {bad}; {self._skipped} bytes of no packet{speed}{trouble}"
         click.echo(text, err=self._as_json)
 
 

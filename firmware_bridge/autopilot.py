@@ -92,8 +92,8 @@ def position_says(message: Any) -> Fields:
 def fix_says(message: Any) -> Fields:
     """GPS_RAW_INT: what the receiver itself says."""
     fields: Fields = {"fix": FIXES.get(message.fix_type)}
-    if message.satellites_visible != 255:
-        fields["satellites"] = message.satellites_visible
+    if message.satellites_visible != 255 and (message.satellites_visible or fields["fix"] in ("none", None)):
+        fields["satellites"] = message.satellites_visible  # a fix out of none: they are not told
     if 0 < message.eph < 65535 and fields["fix"] != "none":
         fields["hdop"] = message.eph / 100
     if 0 < message.h_acc < 2**32 - 1 and fields["fix"] != "none":
@@ -182,7 +182,9 @@ def home_says(message: Any) -> Fields:
 
 
 def estimate_says(message: Any) -> Fields:
-    """EKF_STATUS_REPORT of ArduPilot, ESTIMATOR_STATUS of PX4."""
+    """EKF_STATUS_REPORT of ArduPilot, ESTIMATOR_STATUS of PX4; one that does not run (DCM) says 0."""
+    if not message.flags:
+        return {}
     return {"absolute": bool(message.flags & ABSOLUTE) and not message.flags & CONSTANT}
 
 

@@ -107,6 +107,7 @@ class Ear:
             lost=sum(getattr(decoder, "lost", 0) for decoder in self.decoders),
             skipped_bytes=self.sniffer.skipped_bytes,
             baud=baud,
+            trouble=next((told for one in self.decoders if (told := getattr(one, "trouble", None))), None),
         )
 
 

@@ -86,10 +86,33 @@ class MavlinkDecoder:
         if self._signatures is not None and number not in RADIO and not self._signatures.vouch(frame):
             self.bad += 1
             return self._fallen_silent()
-        self._count(frame[at], (frame[at + 1], frame[at + 2]))
-        if number not in _wanted():
-            return self._fallen_silent()
-        return self._take(_codec().decode(bytearray(frame))) + self._fallen_silent()
+        source = frame[at + 1], frame[at + 2]
+        message = _codec().decode(bytearray(frame)) if number in _wanted() else None
+        vehicle = self._vehicles.get(source[0])
+        ours = vehicle is not None and vehicle.known and vehicle.component == source[1]
+        if (
+            ours
+            and message is not None
+            and message.get_type() == "HEARTBEAT"
+            and not autopilot.is_vehicle(message)
+        ):
+            return self._fallen_silent()  # a router that beats under the vehicle's own number
+        self._count(frame[at], source)
+        if vehicle is not None and ours:
+            vehicle.twins.number(frame[at], self._clock())
+        return ([] if message is None else self._take(message)) + self._fallen_silent()
+
+    @property
+    def trouble(self) -> str | None:
+        """Vehicles that can't be told apart."""
+        now_s = self._clock()
+        doubled = [str(system) for system, one in self._vehicles.items() if one.twins.shows(now_s)]
+        return (
+            "; ".join(
+                f"two vehicles are system {system}: give each a number of its own" for system in doubled
+            )
+            or None
+        )
 
     def pause(self) -> list[Value]:
         """Texts that may have gone on, and vehicles that fell silent."""
@@ -152,6 +175,9 @@ class MavlinkDecoder:
             vehicle.heard_s, vehicle.lost = now_s, False
         if not due:
             return []
+        if vehicle.twins.shows(now_s):
+            vehicle.held.clear()
+            return []  # a report would mix both
         link = self._links[(vehicle.system, vehicle.component)]
         drone = vehicle.drone(now_s, round(100 * link.lost / (link.came + link.lost), 1))
         vehicle.held.append(drone)
@@ -167,6 +193,8 @@ class MavlinkDecoder:
         now_s = self._clock()
         values: list[Value] = []
         for vehicle in self._vehicles.values():
+            if vehicle.twins.shows(now_s):
+                continue
             if vehicle.known and not vehicle.lost and now_s - vehicle.heard_s > self._lost_after_s:
                 vehicle.lost = True
                 values.append(vehicle.drone(now_s))

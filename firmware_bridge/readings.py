@@ -128,8 +128,8 @@ class LineState:
     """How well a serial line reads, now and then: counts since the line was opened.
 
     ``good`` and ``bad`` count packets by protocol (bad: wrong checksum or content that cannot be), ``lost``
-    those that never came, by their numbers, ``skipped_bytes`` what belonged to no packet. It says how the
-    line is, and is no sign of life.
+    those that never came, by their numbers, ``skipped_bytes`` what belonged to no packet. ``trouble`` is what
+    else keeps it from being understood. It says how the line is, and is no sign of life.
     """
 
     kind: Literal["line_state"] = "line_state"
@@ -138,6 +138,7 @@ class LineState:
     lost: int = 0
     skipped_bytes: int = 0
     baud: int | None = None
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

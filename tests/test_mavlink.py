@@ -150,9 +150,10 @@ def test_what_is_no_vehicle_is_not_told(source: tuple[int, int], kind: tuple[int
 def test_positions_before_the_first_heartbeat_are_told_with_it() -> None:
     drone = Sender()
     decoder = MavlinkDecoder(clock=Clock())
-    assert hear([drone.position(1000), drone.position(1300, lat=320500009)], decoder) == []
+    assert hear([drone.fix(), drone.position(1000), drone.position(1300, lat=320500009)], decoder) == []
     values = hear([drone.heartbeat()], decoder)
     assert [(one.lat, one.mode) for one in values] == [
+        (32.0500001, None),
         (32.05, None),
         (32.0500009, None),
         (32.0500009, "AUTO"),
@@ -163,11 +164,16 @@ drone = Sender()
 # what is said, and the position that is told
 POSITIONS = [
     ("nothing", [], None),
-    ("the estimator's", [drone.position()], 32.05),
+    ("the estimator's", [drone.fix(), drone.position()], 32.05),
+    ("the estimator's, which vouches for it", [drone("ekf_status_report", 831, 0, 0, 0, 0, 0), drone.position()], 32.05),
+    ("the first, before a word of the receiver: by optical flow", [drone.position()], None),
+    ("and then the receiver has none", [drone.position(), drone.fix(0), drone.position(1300)], None),
+    ("and then it has one", [drone.position(), drone.fix(), drone.position(1300)], 32.05),
+    ("of a vehicle that never tells of its receiver", [drone.position(at) for at in range(1000, 7000, 250)], 32.05),
     ("0/0", [drone.position(lat=0, lon=0)], None),
-    ("0/0 after one that was good", [drone.position(), drone.position(1300, 0, 0)], None),
+    ("0/0 after one that was good", [drone.fix(0), drone.position(), drone.position(1300, 0, 0)], None),
     ("out of range", [drone.position(lat=NOWHERE, lon=NOWHERE)], None),
-    ("on the equator", [drone.position(lat=0)], 0.0),
+    ("on the equator", [drone.fix(), drone.position(lat=0)], 0.0),
     ("the receiver's, where there is no other", [drone.fix()], 32.0500001),
     ("the receiver's in 2D", [drone.fix(2)], 32.0500001),
     ("the receiver's without a fix", [drone.fix(1)], None),
@@ -177,6 +183,9 @@ POSITIONS = [
     ("the estimator's without a fix", [drone.fix(1), drone.position()], None),
     ("without a fix, but the estimator knows", [drone.fix(0), drone("ekf_status_report", 831, 0, 0, 0, 0, 0), drone.position()], 32.05),
     ("with a fix, but the estimator does not", [drone.fix(), drone("ekf_status_report", 1 | 128, 0, 0, 0, 0, 0), drone.position()], 32.0500001),
+    ("with a fix, and an estimator that does not run", [drone.fix(), drone("ekf_status_report", 0, 0, 0, 0, 0, 0), drone.position()], 32.05),
+    ("without a fix, and such an estimator", [drone.fix(0), drone("ekf_status_report", 0, 0, 0, 0, 0, 0), drone.position()], None),
+    ("an estimator that stopped", [drone.fix(), drone("ekf_status_report", 1, 0, 0, 0, 0, 0), drone("ekf_status_report", 0, 0, 0, 0, 0, 0), drone.position()], 32.05),
     ("stale by the vehicle's own clock", [drone.position(1000), drone("attitude", 9000, 0, 0, 0, 0, 0, 0)], None),
     ("before it was started again", [drone.position(900_000), drone("attitude", 500, 0, 0, 0, 0, 0, 0)], None),
 ]  # fmt: skip
@@ -368,6 +377,79 @@ def test_unknown_ids_and_damaged_frames_are_no_sign_of_life() -> None:
         clock.now_s += 1
         told += ear.hear(bytes(unknown) + damaged) + ear.pause()
     assert [one.state for one in told] == ["lost"]
+
+
+def test_an_estimator_that_does_not_run_loses_no_height_speed_and_course() -> None:
+    told = last(drone.fix(), drone("ekf_status_report", 0, 0, 0, 0, 0, 0), drone.position())
+    assert (told.height_m, told.speed_mps, told.course_deg, told.heading_deg) == (62.0, 5.0, 306.87, 90.0)
+
+
+def of_one_number(first: Sender, second: Sender, clock: Clock, boots_ms: tuple[int, int]) -> Iterable[bytes]:
+    """Two vehicles with one system number, in turn, each 0.5 s; the second is elsewhere and not armed."""
+    for step in range(20):
+        clock.now_s += 0.5
+        yield from (first.heartbeat(), first.fix(), first.position(boots_ms[0] + 500 * step))
+        yield from (second.heartbeat(base=1), second.fix(lat=321000000))
+        yield second.position(boots_ms[1] + 500 * step, lat=321000000)
+
+
+@pytest.mark.parametrize(
+    ("boots_ms", "ahead"),
+    [((500_000, 3000), 0), ((3000, 500_000), 0), ((7000, 7000), 100), ((500_000, 3000), 40)],
+    ids=["two clocks", "the other way round", "two counts of frames", "both"],
+)
+def test_two_vehicles_with_one_number_are_a_trouble_and_no_mixed_report(
+    boots_ms: tuple[int, int], ahead: int
+) -> None:
+    clock = Clock()
+    decoder = MavlinkDecoder(clock=clock, lost_after_s=3600)
+    ear, first, second = Ear([decoder]), Sender(), Sender()
+    second.codec.seq = ahead
+    told = [ear.hear(frame) for frame in of_one_number(first, second, clock, boots_ms)]
+    assert ear.state().trouble == "two vehicles are system 1: give each a number of its own"
+    assert [value for values in told[30:] for value in values] == []
+    clock.now_s += 31  # one of both was switched off
+    alone = hear([first.heartbeat(), first.fix(), first.position(boots_ms[0] + 41_000)], decoder)
+    assert {(one.lat, one.armed) for one in alone if one.lat} <= {(32.0500001, True), (32.05, True)}
+    assert alone != []
+    assert ear.state().trouble is None
+
+
+@pytest.mark.parametrize("lose", [(), (7, 8, 30, 41, 42, 43, 60)])
+def test_one_vehicle_is_one(lose: tuple[int, ...]) -> None:
+    """Which starts again, loses frames, and whose frames come twice or overtake each other."""
+    clock = Clock()
+    decoder = MavlinkDecoder(clock=clock)
+    one, frames = Sender(), []
+    for step in range(60):
+        boot_ms = 200_000 + 250 * step if step < 30 else 250 * (step - 30)
+        frames += [one.heartbeat(), one.fix(), one.position(boot_ms)]
+    frames = [frame for place, frame in enumerate(frames) if place not in lose]
+    for place in range(10, len(frames) - 2, 9):
+        frames[place], frames[place + 1] = frames[place + 1], frames[place]
+        frames.insert(place, frames[place])
+    for frame in frames:
+        clock.now_s += 0.08
+        decoder.feed(frame)
+        assert decoder.trouble is None
+
+
+def test_a_router_that_beats_under_the_vehicles_number_takes_nothing_from_it() -> None:
+    """Such as mavp2p as 1/1, with the type of a ground station."""
+    clock = Clock()
+    decoder = MavlinkDecoder(clock=clock)
+    vehicle, router = Sender(), Sender()
+    router.codec.seq = 90
+    told = hear([vehicle.heartbeat(), vehicle.fix()], decoder)
+    for step in range(30):
+        clock.now_s += 0.5
+        told += hear(
+            [router.heartbeat(6, 8), vehicle.heartbeat(), vehicle.fix(), vehicle.position(1000 + 500 * step)],
+            decoder,
+        )
+    assert all(one.lat is not None for one in told[2:])
+    assert told[-1].loss_pct == 0.0
+    assert decoder.trouble is None
 
 
 def test_two_vehicles_are_two() -> None:
