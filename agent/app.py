@@ -27,7 +27,7 @@ from agent.alert import Alert
 from agent.arenas import few_arenas, give_back
 from agent.clock import ClockWatch
 from agent.commands import KEY as COMMANDS
-from agent.commands import Command, Commands, Fetch, Order, State
+from agent.commands import Command, Commands, Fetch, Order, Resend, State
 from agent.config import Config
 from agent.deployment import Deployment, folder_of
 from agent.elsewhere import Elsewhere
@@ -47,7 +47,7 @@ from agent.reporter import Reporter
 from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.systemd import Progress, notify, watchdog_s
-from agent.topics import ROOT, Message, Speaker, new_id
+from agent.topics import RANKS, ROOT, Message, Speaker, new_id
 from agent.version import birth_fields
 from agent.vision.camera import Camera
 from agent.vision.evidence import Album
@@ -100,7 +100,11 @@ class Agent:
             self.command_done,
             rebirth=self.rebirth,
             output=self.order,
-            more={"fetch": (Fetch, self.fetch), "rescue": (Grant, self.take_grant)},
+            more={
+                "fetch": (Fetch, self.fetch),
+                "rescue": (Grant, self.take_grant),
+                "resend": (Resend, self.resend),
+            },
         )
         self.config: Config | None = None
         self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
@@ -253,8 +257,9 @@ class Agent:
             fields = self.locator.fields(alert, now_s)
             steps = steps_before(alert.finding, now_s)
             message = self.reporter.say(
-                "alert/1", {"alert": fields, "latency_ms": steps}, "alert", "alert", alert.at, now_s
-            )
+                "alert/1", {"alert": fields, "latency_ms": steps}, "alert", "alert", alert.at, now_s,
+                rank=RANKS[alert.severity], group=alert.alert_id,
+            )  # fmt: skip
             self.latency.found(message.id, alert.terms.rule, steps, now_s)
             self.inbox.add(message)
             if alert.concerns_others:
@@ -340,20 +345,24 @@ class Agent:
     async def look(self) -> None:
         """Looks at the machine, about once a second: a trouble is told within two."""
         watch, owed, owed_s = Watch(), {}, float("-inf")
+        numbers: list[dict[str, Any]] = []
         while True:
             config = self.config or self.deployment.config
             machine = await asyncio.to_thread(
                 look, self.outbox.folder, config.broker.certificates(), datetime.now(UTC)
             )
             self.machine_troubles = watch.troubles(machine, *now())
+            self.outbox.look()
             if time.monotonic() - owed_s >= OWED_EVERY_S:
                 owed, owed_s = await self.outbox.depth(), time.monotonic()
+                numbers = await self.outbox.numbers()
                 await asyncio.to_thread(give_back)
             waiting = {lane: count for lane, count in owed.items() if count}
             self.reporter.more_fields = {
                 "machine": machine.fields() | {"process_tasks": len(asyncio.all_tasks())},
                 "link": self.link.fields(),
                 "owed": waiting,
+                "numbers": numbers,
             }
             await asyncio.sleep(TICK_S)
 
@@ -420,6 +429,23 @@ class Agent:
             await self.command_done({**result, "state": state, **fields})
 
         await self.album.fetch(wanted.alert_id, wanted.pictures, done)
+        return "accepted"
+
+    async def resend(self, command: Command, result: Mapping[str, Any]) -> State:
+        """Numbers that the centre has lost: what is kept of them goes again, the rest is told as gaps."""
+        asked = Resend.model_validate(command.model_dump())
+
+        async def carry_out() -> None:
+            try:
+                found = await self.outbox.resend(asked.lane, asked.epoch, asked.ranges)
+            except OSError as error:
+                await self.command_done({**result, "state": "failed", "reason": str(error)})
+                return
+            missing = sum(count for _, _, count in found.missing)
+            counts = {"again": found.again, "owed": found.owed, "missing": missing}
+            await self.command_done({**result, "state": "succeeded", **counts})
+
+        self.group.create_task(carry_out())
         return "accepted"
 
     async def take_grant(self, command: Command, _: Mapping[str, Any]) -> State:

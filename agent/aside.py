@@ -11,8 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import structlog
+
 from agent.store import Key, Row
 from agent.topics import KEEP_LATEST, Lane
+
+log = structlog.get_logger()
 
 ALONE_AFTER = 3
 """In flight at so many disconnects, a message goes alone."""
@@ -78,6 +82,8 @@ class Aside:
         """Each connection asks anew: another broker may take more."""
         case = self._case(row)
         case.until_s = None
+        if not case.why:
+            log.warning("message_too_large", lane=row.lane, topic=row.topic, size=size, largest=largest)
         case.why = f"{size} bytes are more than the broker takes ({largest})"
 
     def due(self, lane: Lane, now_s: float) -> bool:

@@ -1,6 +1,7 @@
 """What this machine's clock is worth. The agent never sets it; it says how far off it may be."""
 
 import ctypes
+import time
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ SERIAL_DELAY_MS = 200.0
 NEVER_BEFORE = datetime(2026, 11, 1, tzinfo=UTC)
 """No clock that says less is right: this was written later."""
 
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _UNSYNCED = 0x40  # STA_UNSYNC of <sys/timex.h>
 _ERROR = 5  # TIME_ERROR: the kernel itself says that the clock is not to be trusted
 
@@ -39,6 +41,15 @@ class _Timex(ctypes.Structure):
 def _libc() -> ctypes.CDLL:
     """Once: each makes a class of its own, which is garbage that only Python's rarest collection finds."""
     return ctypes.CDLL(None, use_errno=True)
+
+
+def since_boot_s() -> float:
+    """Seconds since this boot, those asleep among them: the age of what is kept goes by this.
+
+    ``time.monotonic`` stands still while the machine is suspended, so that an alert from before two hours of
+    sleep would seem seconds old, and would be given an instant two hours late.
+    """
+    return time.clock_gettime(_SINCE_BOOT)
 
 
 def kernel_clock() -> tuple[bool, float | None]:

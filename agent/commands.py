@@ -66,6 +66,14 @@ class Fetch(Command):
     pictures: int = Field(default=20, ge=1, le=40)
 
 
+class Resend(Command):
+    """``command/resend``: numbers of alerts or results that the centre has lost, as ranges (first, last)."""
+
+    lane: Literal["alert", "result"]
+    epoch: str = Field(min_length=1, max_length=64)
+    ranges: list[tuple[int, int]] = Field(min_length=1, max_length=500)
+
+
 class Ack(BaseModel):
     """``alert/ack``: a person's answer, by role and never by name."""
 

@@ -4,22 +4,34 @@ Lanes go first to last, alerts have places of their own; what the broker does no
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from agent.aside import Aside
 from agent.budget import Budget
 from agent.clock import kernel_clock
 from agent.latency import Latency
 from agent.outbox import Outbox
-from agent.store import Key, Row
-from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Speaker, restamp, wire
+from agent.receipts import SPREAD_S, Receipts
+from agent.store import Row
+from agent.topics import (
+    KEEP_LATEST,
+    LANES,
+    LAST_RANK,
+    NEED_RECEIPT,
+    Lane,
+    Speaker,
+    restamp,
+    shortened,
+    wire,
+)
 from agent.transport import Broker, Connection
 from agent.window import ALERT_SLOTS, Window
 
@@ -46,11 +58,12 @@ Heard = Callable[[str, bytes, str | None, bool], Awaitable[None]]
 
 
 class Receipt(BaseModel):
-    """``receipt``: the centre holds these numbers of this lane, after its own commit."""
+    """``receipt``: the centre holds the messages with these ids, after its own commit.
 
-    epoch: str
-    lane: Literal["alert", "result"] = "alert"
-    received: list[tuple[int, int]]
+    Ids and not numbers: of a store that was restored from an image, a number may name another message.
+    """
+
+    ids: list[str] = Field(max_length=500)
 
 
 class Courier:
@@ -67,6 +80,7 @@ class Courier:
         aside: Aside,
         latency: Latency,
         budget: Budget,
+        receipts: Receipts,
     ) -> None:
         self._connection = connection
         self._broker = broker
@@ -83,10 +97,14 @@ class Courier:
         self._usual_bytes = 1024.0
         self._full = False
         self._alone: deque[Row] = deque()
-        self._unreceipted: dict[Key, float] = {}
-        self._receipted: set[Key] = set()
+        self._receipts = receipts
+        receipts.connected(broker.resend_after.total_seconds())
+        self._receipted: set[str] = set()
         """Under way, and the centre has them already: a receipt may overtake the acknowledgement."""
         self._waits: dict[Lane, float] = {}
+        self._spread: set[Lane] = set()
+        """Lanes that wait only because a whole fleet begins to send just now."""
+        self._told_malformed = False
         self.held: dict[Lane, str] = {}
         """Why a lane waits, in words for ``health``."""
         self.saving: set[Lane] = set()
@@ -144,7 +162,13 @@ class Courier:
         for lane in [lane for lane in lanes if self._aside.due(lane, now_s)]:
             self._outbox.rewind([lane])
         ready = [lane for lane in lanes if self._waits.get(lane, 0) <= now_s]
-        await self._send([lane for lane in ready if lane in FIRST], now_s, self._window.total, ALERT_SLOTS)
+        first = [lane for lane in ready if lane in FIRST]
+        await self._send(first, now_s, self._window.total, ALERT_SLOTS)
+        if len(first) < len(FIRST):  # what is critical waits for no lane that is held
+            urgent: list[Lane] = ["alert"] if "alert" in self._spread and "alert" in lanes else []
+            await self._send(urgent, now_s, self._window.total, ALERT_SLOTS, most_rank=0)
+        if first:
+            await self._send_again(first, now_s)
         await self._send([lane for lane in ready if lane in LATEST], now_s, self._window.count)
         # While one waits to go alone no bulk is sent: a backlog would keep it waiting to its end.
         bulk = [] if self._alone else [lane for lane in ready if lane in BULK]
@@ -153,19 +177,32 @@ class Courier:
         if not self._flying and self._alone:
             self._publish(self._alone.popleft(), now_s)
 
-    async def _send(self, lanes: Sequence[Lane], now_s: float, places: int, own: int = 0) -> list[Row]:
+    async def _send(
+        self, lanes: Sequence[Lane], now_s: float, places: int, own: int = 0, most_rank: int = LAST_RANK
+    ) -> list[Row]:
         """Up to ``places`` in flight, as the window's bytes allow; ``own`` of them whatever else is there."""
         sent: list[Row] = []
         while lanes:
             here = sum(1 for row, _, _ in self._flying.values() if row.lane in lanes)
             room = min(max(self._room(), own - here), places - len(self._flying))
-            rows = await self._outbox.due(room, lanes) if room > 0 else []
+            rows = await self._outbox.due(room, lanes, most_rank) if room > 0 else []
             if not rows:
                 break
             for row in rows:
                 self._publish(row, now_s)
             sent += rows
         return sent
+
+    async def _send_again(self, lanes: Sequence[Lane], now_s: float) -> None:
+        """What has no receipt for long, behind all that is new, and within the byte budget."""
+        room = min(self._room(), self._window.total - len(self._flying))
+        if room <= 0 or not (self._receipts.called or self._budget.allows_telemetry(now_s)):
+            return
+        if ids := self._receipts.due(now_s, room, lanes):
+            rows = await self._outbox.again(ids)
+            self._receipts.forget(set(ids) - {row.id for row in rows})
+            for row in rows:
+                self._publish(row, now_s)
 
     async def _send_bulk(self, lanes: Sequence[Lane], now_s: float) -> bool:
         """The backlog at the configured pace, what is new without; True while there is a backlog."""
@@ -202,11 +239,13 @@ class Courier:
     def _historical(self, row: Row, now_s: float) -> bool:
         """Whether it is from before this connection, or waited long in it."""
         connected_s = now_s - self._began_s
+        if row.rank == LAST_RANK:  # asked for again
+            return True
         return row.age_s is None or row.age_s > max(connected_s, HISTORICAL_AFTER_S)
 
     def _publish(self, row: Row, now_s: float) -> None:
         under_way = (*(one for one, _, _ in self._flying.values()), *self._alone)
-        here = row.key in self._unreceipted or any(row.key == one.key for one in under_way)
+        here = row.id in self._receipts or any(row.id == one.id for one in under_way)
         if here or self._aside.waits(row, now_s):
             return  # rewound while it was under way, or not its time yet
         if self._aside.alone(row) and self._flying:
@@ -224,9 +263,13 @@ class Courier:
         topic = f"{self._speaker.prefix}/{row.topic}"
         size = len(body) + len(topic) + HEADER_BYTES
         largest = self._connection.largest
+        if largest is not None and size > largest and row.topic == "status":
+            body = shortened(body, largest - len(topic) - HEADER_BYTES)
+            size = len(body) + len(topic) + HEADER_BYTES
         if largest is not None and size > largest:
             self._aside.too_large(row, size, largest)
             return
+        self._receipts.handed(row.id)
         number = self._connection.publish(topic, body, row.qos, row.retain, row.expires_s)
         self._flying[number] = (row, now_s, size)
         self._bytes += size
@@ -266,8 +309,8 @@ class Courier:
             self._latency.acknowledged(row.id, sent_s, now_s)
             self.held.pop(row.lane, None)
             if row.lane in NEED_RECEIPT and self._broker.delivery == "receipt":
-                if row.key not in self._receipted:
-                    self._unreceipted[row.key] = now_s
+                if row.id not in self._receipted:
+                    self._receipts.acknowledged(row, now_s)
             else:
                 self._outbox.settle([row])
         else:
@@ -281,6 +324,7 @@ class Courier:
             log.warning("lane_held", lane=row.lane, topic=row.topic, reason=reason)
         self.held[row.lane] = f"{row.lane}: {reason}"
         parked = not nobody and self._aside.refused(row, now_s, reason)
+        self._spread.discard(row.lane)
         self._waits[row.lane] = now_s + (NOBODY_WAIT_S if nobody else 0.0 if parked else REFUSED_WAIT_S)
         self._outbox.rewind([row.lane])
 
@@ -290,20 +334,15 @@ class Courier:
         if now_s - oldest_s > ACKNOWLEDGED_WITHIN_S:
             self._connection.died = True
             raise TimeoutError(f"{self._broker.url}: nothing acknowledged for {now_s - oldest_s:.0f} s")
-        resend_s = self._broker.resend_after.total_seconds()
-        late = {lane for (_, lane, _), sent_s in self._unreceipted.items() if now_s - sent_s > resend_s}
-        for lane in late:
-            self._send_again(lane)
-
-    def _send_again(self, lane: Lane) -> None:
-        self._unreceipted = {key: sent_s for key, sent_s in self._unreceipted.items() if key[1] != lane}
-        self._outbox.rewind([lane])
 
     async def _forget_what_is_gone(self, now_s: float) -> None:
         """What expired or was dropped while the broker did not take it is no trouble any more."""
         if now_s - self._asked_s < GONE_EVERY_S:
             return
         self._asked_s = now_s
+        if self._receipts.trouble(now_s) and not self._outbox.hangs:
+            oldest = self._receipts.oldest()
+            self._receipts.forget(set(oldest) - {row.id for row in await self._outbox.again(oldest)})
         if keys := self._aside.keys():
             self._aside.forget(set(keys) - await self._outbox.owed(keys))
         if self.held:
@@ -314,28 +353,40 @@ class Courier:
         """The centre's receipt: what it holds leaves the disk."""
         try:
             receipt = Receipt.model_validate_json(payload)
-        except ValidationError:
-            log.warning("receipt_malformed", size=len(payload))
+        except ValidationError as error:
+            self._receipts.old_form()
+            if not self._told_malformed:
+                self._told_malformed = True
+                detail = error.errors(include_url=False)[0]
+                where = ".".join(map(str, detail["loc"])) or "payload"
+                log.warning(
+                    "receipt_malformed",
+                    size=len(payload),
+                    reason=f"{where}: {detail['msg']}",
+                    right='{"ids": ["<id of a message>", …]}, at most 500 of them',
+                )
             return
-        await self._outbox.receive(receipt.epoch, receipt.lane, receipt.received)
-        under_way = {row.key for row, _, _ in self._flying.values()}
-        self._receipted &= under_way
-        for epoch, lane, seq in {*self._unreceipted, *under_way}:
-            here = (epoch, lane) == (receipt.epoch, receipt.lane)
-            if here and any(first <= seq <= last for first, last in receipt.received):
-                self._receipted.add((epoch, lane, seq))
-                self._unreceipted.pop((epoch, lane, seq), None)
+        under_way = {row.id for row, _, _ in self._flying.values()}
+        self._receipted = (self._receipted | set(receipt.ids)) & under_way
+        self._receipts.received(receipt.ids, time.monotonic())
+        await self._outbox.receive(receipt.ids)
 
     def _centre_spoke(self, payload: bytes, *, retained: bool) -> None:
-        """The centre is back: what it has not given a receipt for goes out again, now.
+        """The centre is back: what it has not given a receipt for goes out again, what is critical now.
 
-        A retained word is no news: it came with the subscription, and all that is owed is on its way.
+        The whole fleet hears it: the rest is spread over some seconds. A retained word is no news: it came
+        with the subscription, and all that is owed is on its way.
         """
-        if b'"online"' in payload:
-            for lane in FIRST:
-                self._waits.pop(lane, None)
-                if not retained:
-                    self._send_again(lane)
+        now_s = time.monotonic()
+        for state in ("online", "offline"):
+            if f'"{state}"'.encode() in payload:
+                self._receipts.centre_said(state, now_s, retained=retained)
+                if state == "online":
+                    for lane in [lane for lane in FIRST if lane in self._waits]:
+                        later_s = now_s if retained else now_s + random.uniform(0.0, SPREAD_S)
+                        self._waits[lane] = min(self._waits[lane], later_s)
+                        self._spread.add(lane)
+                return
 
     async def _wake_on_change(self) -> None:
         while True:
@@ -351,6 +402,7 @@ class Courier:
             topic = ""
             try:
                 topic = message.topic.removeprefix(prefix)
+                self._receipts.heard()
                 answer_to = getattr(message.properties, "ResponseTopic", None) if message.properties else None
                 if topic == "receipt":
                     await self._receive(message.payload)

@@ -21,6 +21,7 @@ class Inbox:
         """They are written soon."""
         self._messages += messages
         if messages:
+            self._outbox.expect(messages)
             self._filled.set()
 
     def __bool__(self) -> bool:

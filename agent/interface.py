@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.commands import Ack, Command, Fetch, Order
+from agent.commands import Ack, Command, Fetch, Order, Resend
 from agent.deployment import Desired
 from agent.topics import ROOT
 from agent.version import software_version
@@ -40,7 +40,10 @@ ENVELOPE: dict[str, Any] = {
             "type": "integer",
             "description": "counts connections; tells a late will from a new life",
         },
-        "epoch": {"type": "string", "description": "random, made with the device's store"},
+        "epoch": {
+            "type": "string",
+            "description": "random; for alerts and results one for each start of the agent",
+        },
         "seq": {"type": "integer", "description": "per epoch and lane; no gaps but announced ones"},
         "at": {"type": "string", "format": "date-time"},
         "clock": {
@@ -77,7 +80,9 @@ def asyncapi() -> dict[str, Any]:
         "receipt": RECEIPT,
         "alert/ack": Ack.model_json_schema(),
         "config/desired": Desired.model_json_schema(),
-        "command/{name}": {"anyOf": [one.model_json_schema() for one in (Command, Order, Fetch, Grant)]},
+        "command/{name}": {
+            "anyOf": [one.model_json_schema() for one in (Command, Order, Fetch, Resend, Grant)]
+        },
     }
     channels, operations = {}, {}
     for topic, (direction, qos, retain, what) in TOPICS.items():

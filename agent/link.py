@@ -18,6 +18,7 @@ from agent.clock import certainly_past, kernel_clock
 from agent.courier import Courier, Heard
 from agent.latency import Latency
 from agent.outbox import Outbox
+from agent.receipts import Receipts
 from agent.topics import Message, Speaker, encode, stamp
 from agent.transport import Broker, Connection, answers, open_first
 
@@ -50,6 +51,7 @@ class Link:
         self._latency = latency or Latency()
         self._up = asyncio.Event()
         self._aside = Aside()
+        self._receipts = Receipts()
         self._budget = Budget(None, 0.0)
         self._courier: Courier | None = None
         self.past = certainly_past(outbox.recall(CLOCK))
@@ -65,7 +67,8 @@ class Link:
     def troubles(self) -> Mapping[str, str]:
         """What the broker does not take, in words for ``health``."""
         held = {str(lane): text for lane, text in self._courier.held.items()} if self._courier else {}
-        return {**held, **self._aside.troubles()}
+        silent = self._receipts.trouble(time.monotonic()) if self.taken else None
+        return {**held, **self._aside.troubles(), **({"receipts": silent} if silent else {})}
 
     def fields(self) -> dict[str, Any]:
         """How the link does, for ``health``: which broker, and what an acknowledgement takes there."""
@@ -105,6 +108,7 @@ class Link:
             self._aside,
             self._latency,
             self._budget,
+            self._receipts,
         )
         for_good = False
         carrying = asyncio.ensure_future(self._carry(connection, courier, session))
@@ -152,7 +156,7 @@ class Link:
             for topic in RETAINED:  # what stands there under the name that this device had before
                 connection.publish(f"{self._prefix}/{topic}", b"", 1, True)
         self._outbox.rewind()
-        await self._outbox.put(*self._greet(session), remember=self._remember())
+        await self._outbox.put_within(*self._greet(session), remember=self._remember())
         await courier.carry()
 
     async def _remember_name(self) -> None:
@@ -174,7 +178,7 @@ class Link:
             return False
         with suppress(OSError):  # and so TimeoutError
             async with asyncio.timeout(LAST_WORD_WITHIN_S):
-                await self._outbox.put(self.last_word)
+                await self._outbox.put_within(self.last_word)
                 await courier.drain("status")
                 return True
         return False

@@ -97,7 +97,7 @@ class Segments:
             self._begin()
         self._stores[-1].write("probe", b"")
 
-    def due(self, after: Mapping[tuple[str, Lane], int], limit: int) -> list[Row]:
+    def due(self, after: Mapping[tuple[str, str], int], limit: int) -> list[Row]:
         """Up to ``limit`` rows behind the numbers ``after`` of (epoch, lane), oldest first."""
         rows: list[Row] = []
         lane = self._lane
@@ -120,7 +120,19 @@ class Segments:
     def delete(self, rows: Sequence[Row]) -> None:
         """Rows that lie in another segment since they were handed out."""
         for store in self._stores:
-            store.delete([(row.lane, row.seq) for row in rows if row.epoch == store.epoch])
+            store.delete([(row.lane, row.place) for row in rows if row.epoch == store.epoch])
+
+    def write_anew(self) -> list[str]:
+        """Files that were deleted under us are written once more; their names. OSError where that failed."""
+        gone = [store for store in self._stores if store.deleted()]
+        for store in gone:
+            assert store.path is not None  # noqa: S101  segments are files
+            try:
+                store.rescue()
+            finally:
+                if store.closed:
+                    self._stores[self._stores.index(store)] = self._open(store.path)
+        return [store.path.name for store in gone if store.path is not None]
 
     def holds(self, key: Key) -> bool:
         """Whether the row is there, and can still be sent."""
@@ -238,7 +250,10 @@ def give_up_unreadable(store: Store, tell: Callable[[Sequence[Loss]], None]) -> 
     if found:
         why = "the disk spoilt it"
         tell(
-            [Loss(lane=lane, epoch=store.epoch, first=seq, last=seq, count=1, why=why) for lane, seq in found]
+            [
+                Loss(lane=row.lane, epoch=row.epoch, first=row.seq, last=row.seq, count=1, why=why)
+                for row in found
+            ]
         )
         with suppress(OSError):
-            store.delete(found)
+            store.delete([(row.lane, row.place) for row in found])

@@ -1,6 +1,7 @@
 """Where everything that is owed is kept: on which shelf, and what happens when the disk takes nothing.
 
-    alert, result      alerts.db, safe from a power cut on return; gone on the centre's receipt
+    alert, result      alerts.db, safe from a power cut on return; gone on the centre's receipt, and then
+                       kept a while for a centre that was restored from a backup and asks again
     telemetry, media   segments on disk; over the budget telemetry is thinned, the oldest picture goes: told
     status, position   in memory: each connection begins by saying them anew, a newer one replaces an older
 
@@ -20,8 +21,8 @@ import structlog
 
 from agent.segments import DAMAGED, Loss, Segments, give_up_unreadable
 from agent.segments import LANES as BULK
-from agent.store import DamagedError, Key, Row, Store
-from agent.topics import KEEP_LATEST, LANES, NEED_RECEIPT, Lane, Message, encode, new_id
+from agent.store import Again, DamagedError, Key, Row, Store
+from agent.topics import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, Lane, Message, encode, new_id
 
 log = structlog.get_logger()
 
@@ -32,6 +33,12 @@ SPARE_ROWS: dict[Lane, int] = {"telemetry": 5_000, "media": 50}
 TRY_AGAIN_S = 10.0
 """A disk that took nothing is tried again this often, also where nothing new is to be kept."""
 SHELVES: tuple[str, ...] = ("alerts", *BULK)
+LEAST_HISTORY_BYTES, MOST_HISTORY_BYTES = 1_000_000, 16_000_000
+HISTORY_PART = 64
+"""Of the room for telemetry and pictures, so much again is for alerts and results that have their receipt."""
+MOST_NUMBERS = 15
+"""Epochs of each lane that `Shelves.numbers` names, the newest."""
+NOT_KEPT = "asked for again, and no longer kept"
 
 
 class Shelves:
@@ -48,11 +55,17 @@ class Shelves:
         self._latest = Store.in_memory()
         self.folder = folder
         self._path = folder / "alerts.db"
+        self._history_bytes = min(max(LEAST_HISTORY_BYTES, max_bytes // HISTORY_PART), MOST_HISTORY_BYTES)
+        self._floor: dict[str, int] = {}
+        """By epoch: alerts up to this place are from before this connection."""
+        self._ahead: set[tuple[str, int]] = set()
+        """(epoch of the store, place) of alerts that were handed out before older ones of their rank."""
         self._try_again_s = 0.0
         self._alerts = self._open_alerts()
         self._segments = {lane: Segments(folder, lane, max_bytes // len(BULK), self._tell) for lane in BULK}
         self._opened = True
-        self._cursor: dict[tuple[str, Lane], int] = {}
+        self._cursor: dict[tuple[str, str], int] = {}
+        """By epoch and lane, or what of a lane has an order of its own: the place behind which comes next."""
         self._undeleted: dict[tuple[str, Lane, int], Row] = {}
         """Settled, but the disk would not have it: not handed out, and tried again."""
 
@@ -84,33 +97,93 @@ class Shelves:
         else:
             self._unwritten.pop(key, None)
 
-    def due(self, limit: int, lanes: Sequence[Lane]) -> list[Row]:
-        """The next rows that were not handed out since `rewind`; what has expired is dropped, and told."""
+    def due(self, limit: int, lanes: Sequence[Lane], most_rank: int = LAST_RANK) -> list[Row]:
+        """The next rows that were not handed out since `rewind`; what has expired is dropped, and told.
+
+        Alerts by severity, then what is new before what is from before the last `rewind`, then by age; only
+        up to ``most_rank``.
+        """
         rows: list[Row] = []
         for lane in lanes:
-            while len(rows) < limit and (found := self._read(lane, limit - len(rows))):
+            while len(rows) < limit and (found := self._read(lane, limit - len(rows), most_rank)):
                 rows += self._sendable(found)
         return rows
+
+    def again(self, ids: Sequence[str]) -> list[Row]:
+        """Those of these that are still owed, once more."""
+        rows: list[Row] = []
+        for store in (self._alerts, self._spare["alerts"]):
+            with suppress(OSError):
+                rows += store.by_id(ids)
+        return [row for row in rows if row.key not in self._undeleted]
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """These were delivered before they were written down."""
+        rows = [
+            row for store in (self._alerts, self._spare["alerts"], self._latest) for row in store.by_id(ids)
+        ]
+        self.delete(rows)
 
     def rewind(self, lanes: Iterable[Lane]) -> None:
         """Hands out again what ``lanes`` still owe; ``status`` and ``position`` begin a new epoch, empty."""
         again = frozenset(lanes)
-        for key in [key for key in self._cursor if key[1] in again]:
+        for key in [key for key in self._cursor if key[1].partition("/")[0] in again]:
             del self._cursor[key]
+        if "alert" in again:
+            self._ahead.clear()
+            stores = (self._alerts, self._spare["alerts"])
+            self._floor = {store.epoch: store.last("alert") for store in stores}
         if again >= KEEP_LATEST:
             self._latest.close()
             self._latest = Store.in_memory()
 
-    def receive(self, epoch: str, lane: Lane, ranges: Sequence[tuple[int, int]]) -> int:
-        """The centre holds these numbers: how many rows left."""
+    def receive(self, ids: Sequence[str]) -> int:
+        """The centre holds the messages with these ids: how many rows left."""
+        ids = [one for one in ids if one.isascii()]
         gone = 0
         for store in (self._alerts, self._spare["alerts"]):
-            if store.epoch == epoch and lane in NEED_RECEIPT:
-                try:
-                    gone += store.delete_ranges(lane, ranges)
-                except OSError as error:  # they are sent, and received, once more
-                    self._trouble("alerts", error)
+            try:
+                gone += store.receive(ids)
+            except OSError as error:  # they are sent, and received, once more
+                self._trouble("alerts", error)
         return gone
+
+    def resend(self, lane: Lane, epoch: str, ranges: Sequence[tuple[int, int]]) -> Again:
+        """The centre has lost these numbers: what is kept of them is owed again, the rest is told as a gap.
+
+        OSError where the disk does not take it.
+        """
+        spare = self._spare["alerts"]
+        found = (spare if spare.epoch == epoch else self._alerts).hand_again(lane, epoch, ranges)
+        self._tell(
+            [
+                Loss(lane=lane, epoch=epoch, first=first, last=last, count=count, why=NOT_KEPT)
+                for first, last, count in found.missing
+            ]
+        )
+        self._cursor.pop((self._alerts.epoch, f"alert/{LAST_RANK}"), None)
+        self._cursor.pop((self._alerts.epoch, "result"), None)
+        return found
+
+    def numbers(self) -> list[dict[str, Any]]:
+        """``{"lane", "epoch", "last"}``: what was numbered, as far as anything of it is owed or kept here."""
+        told: dict[Lane, list[dict[str, Any]]] = {}
+        for store in (self._alerts, self._spare["alerts"]):
+            with suppress(OSError):
+                for lane, epoch, last in store.numbers():
+                    told.setdefault(lane, []).append({"lane": lane, "epoch": epoch, "last": last})
+        return [one for lane in sorted(told) for one in told[lane][-MOST_NUMBERS:]]
+
+    def look(self) -> None:
+        """Files that somebody deleted or replaced are written anew, from what is open."""
+        if self._alerts.deleted():
+            self._write_anew()
+        for lane, segments in self._segments.items():
+            try:
+                for name in segments.write_anew():
+                    self._was_deleted(name)
+            except OSError as error:
+                self._trouble(lane, error)
 
     def depth(self) -> dict[Lane, int]:
         return {lane: sum(store.count(lane) for store in self._stores(lane)) for lane in LANES}
@@ -146,6 +219,8 @@ class Shelves:
         notes = self._unwritten | {f"remember/{key}": value for key, value in remember.items()}
         if self._alerts.path is None:
             self._look_for_the_disk()
+        elif self._alerts.deleted():
+            self._write_anew()
         try:
             try:
                 self._alerts.put(messages, notes)
@@ -160,6 +235,29 @@ class Shelves:
             self._unwritten = {}
             if self._alerts.path is not None:
                 self._bring_home("alerts")
+        for store in (self._alerts, self._spare["alerts"]):
+            self._pull_forward(store)
+
+    def _pull_forward(self, store: Store) -> None:
+        """Alerts that a more urgent phase of theirs has raised are handed out before it."""
+        raised, store.raised = store.raised, []
+        for rank, place in raised:
+            for key in (f"alert/{rank}", f"alert/{rank}/new"):
+                self._cursor[store.epoch, key] = min(place - 1, self._cursor.get((store.epoch, key), 0))
+
+    def _write_anew(self) -> None:
+        try:
+            self._alerts.rescue()
+        except OSError as error:
+            self._trouble("alerts", error)
+        else:
+            self._was_deleted(self._path.name)
+        if self._alerts.closed:
+            self._reopen_alerts()
+
+    def _was_deleted(self, name: str) -> None:
+        log.error("store_deleted", file=name)
+        self.troubles["deleted"] = f"{name} was deleted or replaced while in use; it was written anew"
 
     def _look_for_the_disk(self) -> None:
         """Memory stands in for the disk: once that can be written, all that is owed goes there."""
@@ -226,27 +324,73 @@ class Shelves:
                     self._bring_home(lane)
         self._try_again_s = time.monotonic() + TRY_AGAIN_S
 
-    def _read(self, lane: Lane, limit: int) -> list[Row]:
+    def _read(self, lane: Lane, limit: int, most_rank: int) -> list[Row]:
         """What comes next in ``lane``, wherever it is kept; the cursor moves behind it."""
+        if lane == "alert":
+            return self._read_alerts(limit, most_rank)
         rows: list[Row] = []
         if lane in KEEP_LATEST:
-            rows = self._latest.due(lane, self._cursor.get((self._latest.epoch, lane), 0), limit)
+            rows = self._read_on(self._latest, lane, limit)
         else:
             try:
                 if lane in NEED_RECEIPT:
-                    rows = self._alerts.due(lane, self._cursor.get((self._alerts.epoch, lane), 0), limit)
+                    rows = self._read_on(self._alerts, lane, limit)
                 else:
                     rows = self._segments[lane].due(self._cursor, limit)
             except DamagedError:
                 self._reopen_alerts()
             except OSError as error:
                 self._trouble(_shelf(lane), error)
-            spare = self._spare[_shelf(lane)]
-            rows += spare.due(lane, self._cursor.get((spare.epoch, lane), 0), limit - len(rows))
+            rows += self._read_on(self._spare[_shelf(lane)], lane, limit - len(rows))
             give_up_unreadable(self._alerts, self._tell)
         for row in rows:
-            self._cursor[row.epoch, lane] = row.seq
+            self._cursor[row.store.epoch, lane] = row.place
         return rows
+
+    def _read_on(self, store: Store, lane: Lane, limit: int) -> list[Row]:
+        return store.due(lane, self._cursor.get((store.epoch, lane), 0), limit)
+
+    def _read_alerts(self, limit: int, most_rank: int) -> list[Row]:
+        """By rank, then new before old."""
+        rows: list[Row] = []
+        for rank in range(min(most_rank, LAST_RANK) + 1):
+            for read in (self._read_new, self._read_old):
+                for store in (self._alerts, self._spare["alerts"]):
+                    if len(rows) >= limit:
+                        return rows
+                    try:
+                        rows += read(store, rank, limit - len(rows))
+                    except DamagedError:
+                        self._reopen_alerts()
+                    except OSError as error:
+                        self._trouble("alerts", error)
+        give_up_unreadable(self._alerts, self._tell)
+        return rows
+
+    def _read_new(self, store: Store, rank: int, limit: int) -> list[Row]:
+        """Past what is old, where that is not through yet; nothing that belongs behind some of it."""
+        floor, key = self._floor.get(store.epoch, 0), (store.epoch, f"alert/{rank}/new")
+        if self._cursor.get((store.epoch, f"alert/{rank}"), 0) >= floor:
+            return []
+        while found := store.due("alert", max(floor, self._cursor.get(key, 0)), limit, rank):
+            self._cursor[key] = found[-1].place
+            rows = [row for row in found if not (row.group and store.older(row.group, floor))]
+            rows = [row for row in rows if (store.epoch, row.place) not in self._ahead]
+            self._ahead |= {(store.epoch, row.place) for row in rows}
+            if rows:
+                return rows
+        return []
+
+    def _read_old(self, store: Store, rank: int, limit: int) -> list[Row]:
+        """From the oldest on, all that was not handed out ahead."""
+        key = (store.epoch, f"alert/{rank}")
+        while found := store.due("alert", self._cursor.get(key, 0), limit, rank):
+            self._cursor[key] = found[-1].place
+            rows = [row for row in found if (store.epoch, row.place) not in self._ahead]
+            self._ahead -= {(store.epoch, row.place) for row in found}
+            if rows:
+                return rows
+        return []
 
     def _sendable(self, rows: Sequence[Row]) -> list[Row]:
         late = [row for row in rows if row.expires_s is not None and row.expires_s <= 0]
@@ -297,7 +441,7 @@ class Shelves:
         for store in stores.values():
             here = [row for row in tried.values() if row.store is store]
             try:
-                store.delete([(row.lane, row.seq) for row in here])
+                store.delete([(row.lane, row.place) for row in here])
             except OSError as error:
                 self._trouble("alerts" if store is self._alerts else here[0].lane, error)
                 self._undeleted.update((row.key, row) for row in here)
@@ -310,13 +454,16 @@ class Shelves:
         return (self._alerts if lane in NEED_RECEIPT else self._segments[lane], self._spare[_shelf(lane)])
 
     def _open_alerts(self) -> Store:
-        store = self._open_disk()
-        return Store.stand_in(self._path) if store is None else store
+        store = self._open_disk() or Store.stand_in(self._path)
+        self._floor[store.epoch] = store.last("alert")
+        return store
 
     def _open_disk(self) -> Store | None:
         """None where it can't be written."""
         try:
-            store = Store.open(self._path, sure=True, grown_bytes=GROWN_BYTES)
+            store = Store.open(
+                self._path, sure=True, grown_bytes=GROWN_BYTES, history_bytes=self._history_bytes
+            )
         except OSError as error:
             self._try_again_s = time.monotonic() + TRY_AGAIN_S
             self._trouble("alerts", error)
@@ -352,6 +499,8 @@ def _message(row: Row) -> Message:
         retain=row.retain,
         expires_after=expires_after,
         age_s=row.age_s,
+        rank=row.rank,
+        group=row.group,
     )
 
 

@@ -4,26 +4,39 @@ WAL mode. A store is used by one thread at a time; all that can go wrong with th
 whatever failed was not done at all.
 """
 
+import json
+import os
 import secrets
 import shutil
 import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 import structlog
 
-from agent.topics import KEEP_LATEST, Lane, Message
+from agent.clock import since_boot_s
+from agent.topics import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, RANKS, Lane, Message
 
 log = structlog.get_logger()
 
+RESCUED = ".rescued"
 RESERVE_BYTES = 256 * 1024
 """A store with room made beforehand takes nothing more when less than this is left: on a file that is full
 to the last page, SQLite can't even delete."""
+
+KEPT_S = 7 * 24 * 3600.0
+KEPT_ROWS = 2000
+"""What has its receipt is kept this long, and so many of the newest however old, in `history_bytes`."""
+KEPT_ROW_BYTES = 250
+"""What a kept row takes beside its body."""
+PRUNE_EVERY_S = 3600.0
+MOST_RUNS = 50
+"""Runs of missing numbers that are told one by one; what is beyond is told in one."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -31,11 +44,29 @@ CREATE TABLE IF NOT EXISTS counter (lane TEXT PRIMARY KEY, last INTEGER NOT NULL
 CREATE TABLE IF NOT EXISTS owed (
     lane TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL,
     qos INTEGER NOT NULL, retain INTEGER NOT NULL, expires_s REAL, boot TEXT NOT NULL, made_s REAL NOT NULL,
-    handed INTEGER NOT NULL DEFAULT 0,
+    handed INTEGER NOT NULL DEFAULT 0, rank INTEGER NOT NULL DEFAULT 0, grp TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (lane, seq)) WITHOUT ROWID;
 """
-_COLUMNS = "lane, seq, id, topic, body, qos, retain, expires_s, boot, made_s"
-_INSERT = f"INTO owed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# Where receipts are needed: numbers begin anew at 1 in each epoch, while `owed.seq` counts on as a place in
+# the store. `kept` is what has its receipt, for a centre that lost it.
+_RECEIPT_SCHEMA = """
+CREATE TABLE IF NOT EXISTS epochs (
+    lane TEXT NOT NULL, base INTEGER NOT NULL, epoch TEXT NOT NULL, PRIMARY KEY (lane, base)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept (
+    number INTEGER PRIMARY KEY, lane TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL,
+    topic TEXT NOT NULL, body BLOB NOT NULL, qos INTEGER NOT NULL, retain INTEGER NOT NULL,
+    boot TEXT NOT NULL, made_s REAL NOT NULL, grp TEXT NOT NULL, kept_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS kept_place ON kept (lane, seq);
+CREATE INDEX IF NOT EXISTS owed_id ON owed (id);
+CREATE INDEX IF NOT EXISTS owed_rank ON owed (rank, seq) WHERE lane = 'alert';
+"""
+_COLUMNS = "lane, seq, id, topic, body, qos, retain, expires_s, boot, made_s, rank, grp"
+_INSERT = f"INTO owed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_KEPT = "lane, seq, id, topic, body, qos, retain, boot, made_s, grp"
+PIECES = 200
+"""A damaged file is read in so many pieces."""
+_AT_ONCE = 500
+"""Ids in one statement."""
 
 
 Key: TypeAlias = tuple[str, Lane, int]
@@ -57,25 +88,55 @@ class Row:
     age_s: float | None
     epoch: str
     store: "Store" = field(repr=False, compare=False)
+    place: int = 0
+    """Where it stands in its store, whatever the epoch."""
+    rank: int = 0
+    group: str = ""
 
     @property
     def key(self) -> Key:
         return self.epoch, self.lane, self.seq
 
 
-class Store:
-    """Made by `open` or `in_memory`. Numbers rise by one per lane; none is given twice in an ``epoch``."""
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What a centre that asks for numbers gets: how many rows once more, how many are owed anyway, and the
+    runs of numbers (first, last, count) that are not here."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path | None, *, sure: bool, grown_bytes: int) -> None:
+    again: int
+    owed: int
+    missing: tuple[tuple[int, int, int], ...]
+
+
+class Store:
+    """Made by `open` or `in_memory`. Numbers rise by one per lane; none is given twice in an ``epoch``.
+
+    Where receipts are needed an epoch is one opening of the store: of a file that is copied or restored from
+    an image each life has numbers of its own.
+    """
+
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        path: Path | None,
+        *,
+        sure: bool,
+        grown_bytes: int,
+        by_receipt: bool = False,
+        history_bytes: int = 0,
+    ) -> None:
         self._db = db
         self.path = path
+        self._inode = None if path is None else path.stat().st_ino
+        self._by_receipt = by_receipt
+        self._history_bytes = history_bytes
         self.salvaged: str | None = None
         """What was wrong with the file when it was opened, and where the damaged one is."""
         self._sure = sure
         self._grown_bytes = grown_bytes
         self._boot = boot_id()
         self.closed = False
-        self.unreadable: list[tuple[Lane, int]] = []
+        self.unreadable: list[Row] = []
         """Rows that a failing disk has changed: found by `due`, and not handed out."""
         db.text_factory = lambda text: text.decode(errors="replace")
         self.cut_off = self.read("boot") not in (None, self._boot.encode()) and not self.read("closed")
@@ -87,18 +148,79 @@ class Store:
             self._last[lane] = max(last, self._last.get(lane, 0))
         self.thinned = int(self.read("thinned") or 1)
         """Of so many rows that were once put, one is left."""
-        epoch = (self.read("epoch") or secrets.token_hex(8).encode()).decode()
-        self.epoch = epoch
+        self._groups = _Groups(db) if by_receipt else None
+        self.raised: list[tuple[int, int]] = []
+        """(rank, place) of rows that a more urgent one of their group has pulled forward: see `put`."""
+        self._kept_rows, self._kept_bytes, self._pruned_s = 0, 0, float("-inf")
+        before = (self.read("epoch") or b"").decode()
+        self.epoch = secrets.token_hex(8) if by_receipt or not before else before
+        self._epochs: dict[str, list[tuple[int, str]]] = {}
         with self._transaction():
-            for key, value in (("epoch", epoch), ("boot", self._boot), ("closed", "")):
+            for key, value in (("epoch", self.epoch), ("boot", self._boot), ("closed", "")):
                 self.write(key, value.encode())
+            if by_receipt:
+                self._begin_epoch(before)
+
+    def _begin_epoch(self, before: str) -> None:
+        """Epochs in which nothing is owed or kept are forgotten; a file of an older agent has but one."""
+        for lane in NEED_RECEIPT:
+            found = self._db.execute("SELECT base, epoch FROM epochs WHERE lane = ? ORDER BY base", (lane,))
+            begun = [(int(base), str(epoch)) for base, epoch in found]
+            last = self.last(lane)
+            if not begun and before:
+                begun = [(0, before)]
+            ends = [base for base, _ in begun[1:]] + [last]
+            begun = [one for one, end in zip(begun, ends, strict=False) if self._any(lane, one[0], end)]
+            self._epochs[lane] = [*begun, (last, self.epoch)]
+            self._db.execute("DELETE FROM epochs WHERE lane = ?", (lane,))
+            rows = [(lane, base, epoch) for base, epoch in self._epochs[lane]]
+            self._db.executemany("INSERT INTO epochs VALUES (?, ?, ?)", rows)
+        found = self._db.execute(f"SELECT count(*), total(length(body) + {KEPT_ROW_BYTES}) FROM kept")  # noqa: S608
+        self._kept_rows, self._kept_bytes = map(int, found.fetchone())
+
+    def _any(self, lane: Lane, base: int, end: int) -> bool:
+        """Whether anything is owed or kept at the places behind ``base`` up to ``end``."""
+        return any(
+            self._db.execute(
+                f"SELECT 1 FROM {table} WHERE lane = ? AND seq > ? AND seq <= ? LIMIT 1",  # noqa: S608  ours
+                (lane, base, end),
+            ).fetchone()
+            for table in ("owed", "kept")
+        )
+
+    def _of_place(self, lane: Lane, place: int) -> tuple[str, int]:
+        """Epoch and number of a place."""
+        for base, epoch in reversed(self._epochs.get(lane, ())):
+            if base < place:
+                return epoch, place - base
+        return self.epoch, place
+
+    def _base(self, lane: Lane, epoch: str) -> int | None:
+        """The place before the first of ``epoch``, or None where this store has no such."""
+        if not self._by_receipt:
+            return 0 if epoch == self.epoch else None
+        return next((base for base, name in self._epochs.get(lane, ()) if name == epoch), None)
+
+    def numbers(self) -> list[tuple[Lane, str, int]]:
+        """(lane, epoch, highest number given) of each epoch of which anything is owed or kept."""
+        told: list[tuple[Lane, str, int]] = []
+        for lane in sorted(NEED_RECEIPT & self._epochs.keys()):
+            begun = self._epochs[lane]
+            ends = [base for base, _ in begun[1:]] + [self.last(lane)]
+            with _as_os_error(self.path):
+                told += [
+                    (lane, epoch, end - base)
+                    for (base, epoch), end in zip(begun, ends, strict=True)
+                    if self._any(lane, base, end)
+                ]
+        return told
 
     @classmethod
     def in_memory(cls) -> Self:
         """A store that ends with the process, and that no disk can fail."""
         db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        db.executescript(_SCHEMA)
-        return cls(db, None, sure=False, grown_bytes=0)
+        db.executescript(_SCHEMA + _RECEIPT_SCHEMA)
+        return cls(db, None, sure=False, grown_bytes=0, by_receipt=True)
 
     @classmethod
     def stand_in(cls, path: Path) -> Self:
@@ -107,7 +229,7 @@ class Store:
         It numbers under an epoch of its own; a message keeps its id.
         """
         db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        db.executescript(_SCHEMA)
+        db.executescript(_SCHEMA + _RECEIPT_SCHEMA)
         memory = Path("/dev/shm")  # noqa: S108  a private folder in it, where even the disk of /tmp can't be written
         try:
             with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
@@ -120,7 +242,7 @@ class Store:
                     _take_over(db, copy)
         except (OSError, sqlite3.Error) as error:
             log.error("nothing_taken_over", file=path.name, error=str(error))
-        return cls(db, None, sure=False, grown_bytes=0)
+        return cls(db, None, sure=False, grown_bytes=0, by_receipt=True)
 
     @classmethod
     def open(
@@ -131,13 +253,18 @@ class Store:
         grown_bytes: int = 0,
         cache_kib: int = 1024,
         follows: "Store | None" = None,
+        history_bytes: int = 0,
     ) -> Self:
         """Opens or makes the file. A damaged one is set aside, and what can be read of it is taken over.
 
-        ``sure``: what is put is safe from a power cut on return. ``grown_bytes``: room made beforehand.
-        ``follows``: the store whose epoch and numbers a new file goes on with.
+        ``sure``: what is put is safe from a power cut on return, and leaves on a receipt. ``grown_bytes``:
+        room made beforehand. ``follows``: the store whose epoch and numbers a new file goes on with.
+        ``history_bytes``: what of the rows with a receipt is kept at most.
         """
         with _as_os_error(path):
+            beside = path.with_name(path.name + RESCUED)
+            if beside.exists() and not path.exists():  # killed within `rescue`
+                beside.replace(path)
             damaged = _set_aside(path) if path.exists() and not _sound(path) else None
             db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
             try:
@@ -145,12 +272,19 @@ class Store:
                 db.execute(f"PRAGMA synchronous={'FULL' if sure else 'NORMAL'}")
                 db.execute(f"PRAGMA cache_size=-{cache_kib}")
                 db.execute("PRAGMA wal_autocheckpoint=256")
-                db.executescript(_SCHEMA)
+                _lay_out(db, by_receipt=sure)
                 if follows is not None:
                     _go_on_with(db, follows)
                 if damaged is not None:
                     _take_over(db, damaged)
-                store = cls(db, path, sure=sure, grown_bytes=grown_bytes)
+                store = cls(
+                    db,
+                    path,
+                    sure=sure,
+                    grown_bytes=grown_bytes,
+                    by_receipt=sure,
+                    history_bytes=history_bytes,
+                )
             except (sqlite3.Error, OSError):
                 db.close()
                 raise
@@ -172,7 +306,7 @@ class Store:
             try:
                 db.execute("PRAGMA journal_mode=WAL")
                 db.execute("PRAGMA synchronous=NORMAL")
-                db.executescript(_SCHEMA)
+                _lay_out(db, by_receipt=False)
                 for store in (one, other):
                     db.execute("ATTACH ? AS old", (str(store.path),))
                     db.execute(
@@ -213,6 +347,50 @@ class Store:
             for ending in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
+    def deleted(self) -> bool:
+        """Whether somebody has taken the file, or its log, away or put another in its place: what is written
+        then is gone with the process."""
+        if self.path is None or self.closed:
+            return False
+        log_file = self.path.with_name(self.path.name + "-wal")
+        try:
+            return self.path.stat().st_ino != self._inode or not log_file.exists()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:  # a disk that can't be read is another trouble
+            return False
+
+    def rescue(self) -> None:
+        """Writes all that the open file holds into a new one at its path, and closes this store.
+
+        SQLite removes files by their name as it closes: so the new one gets its name only then. What
+        somebody has put at the path is set aside.
+        """
+        assert self.path is not None  # noqa: S101  only a file can be deleted
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_name(self.path.name + RESCUED)
+        beside.unlink(missing_ok=True)
+        with _as_os_error(self.path):
+            copy = sqlite3.connect(beside, isolation_level=None)
+            try:
+                copy.execute("PRAGMA synchronous=FULL")
+                self._db.backup(copy)
+            finally:
+                copy.close()
+        if self.path.exists() and self.path.stat().st_ino != self._inode:
+            _set_aside(self.path)
+        self.closed = True
+        with suppress(sqlite3.Error):
+            self._db.close()
+        for ending in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        beside.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
     def read(self, key: str) -> bytes | None:
         with _as_os_error(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -231,20 +409,43 @@ class Store:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def put(self, messages: Sequence[Message], remember: Mapping[str, bytes] | None = None) -> None:
-        """All of it, or nothing. OSError where the disk does not take it."""
+        """All of it, or nothing. OSError where the disk does not take it.
+
+        A message that ranks before earlier ones of its group pulls them along (`raised`).
+        """
         if self._grown_bytes and self._room_bytes() < RESERVE_BYTES:
-            self._grow()
+            self._make_room()
         last, count = dict(self._last), dict(self._count)
+        groups: list[tuple[str, int, int]] = []
         with self._transaction():
             for message in messages:
                 self._put(message, last, count)
+                if message.lane == "alert" and message.group:
+                    groups.append((message.group, message.rank, last["alert"]))
+            raised = [] if self._groups is None else self._groups.raise_earlier(groups)
             self._db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", last.items())
             for key, value in (remember or {}).items():
                 self.write(key, value)
         self._last, self._count = last, count
+        if self._groups is not None:
+            self._groups.add(groups)
+        self.raised += raised
+
+    def _make_room(self) -> None:
+        """What is kept for a centre that may ask never costs a new alert its place on the disk."""
+        try:
+            self._grow()
+        except OSError:
+            if not self._kept_rows:
+                raise
+            self._forget_history(self._kept_bytes // 2)
+            if self._room_bytes() < RESERVE_BYTES:
+                self._forget_history(0)
+            if self._room_bytes() < RESERVE_BYTES:
+                raise
 
     def _put(self, message: Message, last: dict[str, int], count: dict[str, int]) -> None:
-        lane, now_s = message.lane, time.monotonic()
+        lane, now_s = message.lane, since_boot_s()
         expires_s = None if message.expires_after is None else now_s + message.expires_after.total_seconds()
         boot, made_s = (self._boot, now_s - message.age_s) if message.age_s is not None else ("", now_s)
         content = (message.id, message.topic, message.body, message.qos, int(message.retain), expires_s)
@@ -259,90 +460,246 @@ class Store:
                 return
         last[lane] = last.get(lane, 0) + 1
         count[lane] = count.get(lane, 0) + 1
-        self._db.execute(f"INSERT {_INSERT}", (lane, last[lane], *content, boot, made_s))
+        self._db.execute(
+            f"INSERT {_INSERT}", (lane, last[lane], *content, boot, made_s, message.rank, message.group)
+        )
 
-    def due(self, lane: Lane, after: int, limit: int) -> list[Row]:
-        """Up to ``limit`` rows of ``lane`` behind the number ``after``, oldest first."""
+    def due(self, lane: Lane, after: int, limit: int, rank: int | None = None) -> list[Row]:
+        """Up to ``limit`` rows of ``lane`` behind the place ``after``, oldest first; of one ``rank``."""
         if limit <= 0 or not self._count.get(lane):
             return []
+        values: tuple[Any, ...] = (lane, after)
+        where = "lane = ? AND seq > ?"
+        if rank is not None:
+            where, values = "lane = 'alert' AND rank = ? AND seq > ?", (rank, after)  # as its index has it
         with _as_os_error(self.path):
             found = self._db.execute(
-                f"SELECT {_COLUMNS} FROM owed WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",  # noqa: S608  ours
-                (lane, after, limit),
+                f"SELECT {_COLUMNS} FROM owed WHERE {where} ORDER BY seq LIMIT ?",  # noqa: S608  ours
+                (*values, limit),
             ).fetchall()
             if found and lane in KEEP_LATEST:
                 self._db.execute(
                     "UPDATE owed SET handed = 1 WHERE lane = ? AND seq > ? AND seq <= ?",
                     (lane, after, found[-1][1]),
                 )
-        rows = []
-        for one in found:
-            if isinstance(one[4], bytes) and not any(
-                "\ufffd" in text for text in one if isinstance(text, str)
-            ):
-                rows.append(self._row(one))
-            else:
-                self.unreadable.append((lane, one[1]))
+        return self._readable(found)
+
+    def by_id(self, ids: Sequence[str]) -> list[Row]:
+        """Those of these that are owed, whatever their lane."""
+        rows: list[Row] = []
+        for at in range(0, len(ids), _AT_ONCE):
+            some = ids[at : at + _AT_ONCE]
+            with _as_os_error(self.path):
+                found = self._db.execute(
+                    f"SELECT {_COLUMNS} FROM owed WHERE id IN ({_marks(some)})",  # noqa: S608  ours
+                    some,
+                ).fetchall()
+            rows += self._readable(found)
         return rows
 
-    def _row(self, one: tuple[Any, ...]) -> Row:
-        lane, seq, identity, topic, body, qos, retain, expires_s, boot, made_s = one
-        here, now_s = boot == self._boot, time.monotonic()
+    def _readable(self, found: Iterable[tuple[Any, ...]]) -> list[Row]:
+        rows: list[Row] = []
+        for one in found:
+            sound = isinstance(one[4], bytes) and not any(
+                "\ufffd" in text for text in one if isinstance(text, str)
+            )
+            (rows if sound else self.unreadable).append(self._row(one, sound))
+        return rows
+
+    def _row(self, one: tuple[Any, ...], sound: bool) -> Row:
+        lane, place, identity, topic, body, qos, retain, expires_s, boot, made_s, rank, group = one
+        here, now_s = boot == self._boot, since_boot_s()
         left_s = expires_s - now_s if here and expires_s is not None else None
         age_s = now_s - made_s if here else None
+        epoch, seq = self._of_place(lane, place)
         return Row(
-            lane, seq, identity, topic, bytes(body), qos, bool(retain), left_s, age_s, self.epoch, self
-        )
+            lane, seq, identity, topic, bytes(body) if sound else b"", qos, bool(retain), left_s, age_s,
+            epoch, self, place, rank, group,
+        )  # fmt: skip
 
     def delete(self, keys: Sequence[tuple[Lane, int]]) -> int:
-        """How many of these rows were there. A delete that a power cut loses is only a repeat later."""
-        return self._delete("DELETE FROM owed WHERE lane = ? AND seq = ?", keys)
-
-    def delete_ranges(self, lane: Lane, ranges: Iterable[tuple[int, int]]) -> int:
-        """The rows of ``lane`` from number to number; how many there were."""
-        last = self._last.get(lane, 0)  # also keeps a number that SQLite can't hold away from it
-        inside = [(lane, max(0, first), min(last, end)) for first, end in ranges if first <= last and end > 0]
-        return self._delete("DELETE FROM owed WHERE lane = ? AND seq BETWEEN ? AND ?", inside)
-
-    def _delete(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
-        if self.closed or not rows:
+        """How many rows were at these places. A delete that a power cut loses is only a repeat later."""
+        if self.closed or not keys:
             return 0
-        count = dict(self._count)
+        with self._unhurried():
+            alerts = [(place,) for lane, place in keys if lane == "alert"]
+            groups = self._groups_of("seq", [place for (place,) in alerts])
+            count = dict(self._count)
+            for lane in {lane for lane, _ in keys}:
+                here = [key for key in keys if key[0] == lane]
+                done = self._db.executemany("DELETE FROM owed WHERE lane = ? AND seq = ?", here)
+                count[lane] = count.get(lane, 0) - done.rowcount
+        return self._gone(count, groups)
+
+    def receive(self, ids: Sequence[str]) -> int:
+        """Rows with these ids have their receipt: they leave, and are kept a while for a centre that asks
+        again. How many there were. Where the disk has no room to keep them they leave all the same."""
+        try:
+            return self._receive(ids, keep=self._history_bytes > 0)
+        except FullError:
+            return self._receive(ids, keep=False)
+
+    def _receive(self, ids: Sequence[str], *, keep: bool) -> int:
+        if self.closed or not ids or not self.count():
+            return 0
+        now = time.time()
+        count, rows, size = dict(self._count), self._kept_rows, self._kept_bytes
+        groups: list[str] = []
+        with self._unhurried():
+            for at in range(0, len(ids), _AT_ONCE):
+                some = ids[at : at + _AT_ONCE]
+                these = f"id IN ({_marks(some)})"
+                found = self._db.execute(
+                    f"SELECT lane, count(*), sum(length(body)) FROM owed WHERE {these} GROUP BY lane",  # noqa: S608
+                    some,
+                ).fetchall()
+                groups += self._groups_of("id", some)
+                if keep and found:
+                    self._db.execute(
+                        f"INSERT INTO kept ({_KEPT}, kept_at) SELECT {_KEPT}, ? FROM owed WHERE {these}",  # noqa: S608
+                        (now, *some),
+                    )
+                self._db.execute(f"DELETE FROM owed WHERE {these}", some)  # noqa: S608
+                for lane, gone, taken in found:
+                    count[lane] = count.get(lane, 0) - gone
+                    rows, size = (rows + gone, size + taken + gone * KEPT_ROW_BYTES) if keep else (rows, size)
+            if keep:
+                rows, size = self._pruned(rows, size, now)
+        self._kept_rows, self._kept_bytes = rows, size
+        return self._gone(count, groups)
+
+    def _gone(self, count: dict[str, int], groups: Iterable[str]) -> int:
+        """After the commit: what is left, and how many rows went."""
+        gone = sum(self._count.values()) - sum(count.values())
+        self._count = count
+        if self._groups is not None:
+            self._groups.leave(groups)
+        return gone
+
+    def _groups_of(self, column: str, values: Sequence[Any]) -> list[str]:
+        """The group of each alert that is to leave."""
+        if self._groups is None or not values:
+            return []
+        found: list[str] = []
+        for at in range(0, len(values), _AT_ONCE):
+            some = values[at : at + _AT_ONCE]
+            rows = self._db.execute(
+                f"SELECT grp FROM owed WHERE lane = 'alert' AND {column} IN ({_marks(some)})"  # noqa: S608  ours
+                f" AND grp != '' AND rank < {LAST_RANK}",
+                some,
+            )
+            found += [str(group) for (group,) in rows]
+        return found
+
+    def _pruned(self, rows: int, size: int, now: float) -> tuple[int, int]:
+        """Within a transaction: the oldest that are kept go, until the rest is within its bounds."""
+        old = rows > KEPT_ROWS and since_boot_s() - self._pruned_s > PRUNE_EVERY_S
+        if old:
+            self._pruned_s = since_boot_s()
+        while rows and (size > self._history_bytes or (old and rows > KEPT_ROWS)):
+            found = self._db.execute(
+                "SELECT number, length(body), kept_at FROM kept ORDER BY number LIMIT 100"
+            ).fetchall()
+            last = None
+            for number, length, kept_at in found:
+                late = old and rows > KEPT_ROWS and now - kept_at > KEPT_S
+                if size <= self._history_bytes and not late:
+                    break
+                last, rows, size = number, rows - 1, size - length - KEPT_ROW_BYTES
+            if last is None:
+                break
+            self._db.execute("DELETE FROM kept WHERE number <= ?", (last,))
+        return rows, size
+
+    def _forget_history(self, most: int) -> None:
+        """All but the newest ``most`` bytes of what is kept goes."""
+        bound, self._history_bytes = self._history_bytes, min(most, self._history_bytes)
+        try:
+            with self._unhurried():
+                rows, size = self._pruned(self._kept_rows, self._kept_bytes, time.time())
+            self._kept_rows, self._kept_bytes = rows, size
+        finally:
+            self._history_bytes = bound
+
+    def hand_again(self, lane: Lane, epoch: str, ranges: Sequence[tuple[int, int]]) -> Again:
+        """What is kept of these numbers is owed again, as it was; what is owed anyway stays as it is."""
+        asked = _merged(ranges)
+        base = self._base(lane, epoch)
+        if base is None:
+            return Again(0, 0, _bounded([(first, end, end - first + 1) for first, end in asked]))
+        top = self.last(lane) if epoch == self.epoch else self._end(lane, base)
+        if epoch == self.epoch:  # higher numbers are yet to be given
+            asked = [(first, min(end, top - base)) for first, end in asked if first <= top - base]
+        again = owed = 0
+        missing: list[tuple[int, int, int]] = []
+        count, kept, size = dict(self._count), self._kept_rows, self._kept_bytes
+        with self._transaction():
+            for first, end in asked:
+                span = (lane, base + first, min(base + end, top))
+                here = self._db.execute(
+                    "SELECT seq, 1 FROM owed WHERE lane = ?1 AND seq BETWEEN ?2 AND ?3 UNION ALL"
+                    " SELECT seq, 0 FROM kept WHERE lane = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY 1",
+                    span,
+                ).fetchall()
+                owed += sum(one for _, one in here)
+                missing += _holes(first, end, [place - base for place, _ in here])
+                (bytes_,) = self._db.execute(
+                    "SELECT total(length(body)) FROM kept WHERE lane = ? AND seq BETWEEN ? AND ?", span
+                ).fetchone()
+                done = self._db.execute(
+                    f"INSERT INTO owed ({_KEPT}, rank) SELECT {_KEPT}, {LAST_RANK} FROM kept"  # noqa: S608  ours
+                    " WHERE lane = ? AND seq BETWEEN ? AND ?",
+                    span,
+                ).rowcount
+                self._db.execute("DELETE FROM kept WHERE lane = ? AND seq BETWEEN ? AND ?", span)
+                again += done
+                kept, size = kept - done, size - int(bytes_) - done * KEPT_ROW_BYTES
+                count[lane] = count.get(lane, 0) + done
+        self._count, self._kept_rows, self._kept_bytes = count, kept, size
+        return Again(again, owed, _bounded(missing))
+
+    def _end(self, lane: Lane, base: int) -> int:
+        """The last place of the epoch that begins behind ``base``."""
+        return next((other for other, _ in self._epochs[lane] if other > base), self.last(lane))
+
+    @contextmanager
+    def _unhurried(self) -> Iterator[None]:
+        """A transaction that a power cut may undo: it is not waited for until the disk has it."""
         with _as_os_error(self.path):
             try:
                 if self._sure:
                     self._db.execute("PRAGMA synchronous=NORMAL")
                 with self._transaction():
-                    for lane in {row[0] for row in rows}:
-                        here = [row for row in rows if row[0] == lane]
-                        count[lane] = count.get(lane, 0) - self._db.executemany(statement, here).rowcount
+                    yield
             finally:
                 if self._sure:
                     self._db.execute("PRAGMA synchronous=FULL")
-        gone = sum(self._count.values()) - sum(count.values())
-        self._count = count
-        return gone
+
+    def older(self, group: str, place: int) -> bool:
+        """Whether a row of ``group`` at ``place`` or before may still be owed."""
+        return self._groups is not None and self._groups.first(group, place + 1) <= place
 
     def holds(self, key: Key) -> bool:
         """Whether the row is there, and can still be sent."""
         epoch, lane, seq = key
-        if epoch != self.epoch:
+        base = self._base(lane, epoch)
+        if base is None:
             return False
         with _as_os_error(self.path):
             found = self._db.execute(
-                "SELECT expires_s, boot FROM owed WHERE lane = ? AND seq = ?", (lane, seq)
+                "SELECT expires_s, boot FROM owed WHERE lane = ? AND seq = ?", (lane, base + seq)
             ).fetchone()
         if found is None:
             return False
         expires_s, boot = found
-        return expires_s is None or boot != self._boot or expires_s > time.monotonic()
+        return expires_s is None or boot != self._boot or expires_s > since_boot_s()
 
     def count(self, lane: Lane | None = None) -> int:
         """How many rows are there."""
         return sum(self._count.values()) if lane is None else self._count.get(lane, 0)
 
     def last(self, lane: Lane) -> int:
-        """The highest number that was ever given."""
+        """The last place that was ever taken; in a lane without receipts that is its number."""
         return self._last.get(lane, 0)
 
     def span(self, lane: Lane) -> tuple[int, int, int] | None:
@@ -395,6 +752,112 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+class _Groups:
+    """Of each group of which alerts are owed: how many, the worst rank among them, and the first place."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        found = db.execute(
+            "SELECT grp, count(*), max(rank), min(seq) FROM owed"
+            " WHERE lane = 'alert' AND grp != '' AND rank < ? GROUP BY grp",
+            (LAST_RANK,),
+        )
+        self._here: dict[str, tuple[int, int, int]] = {str(one[0]): (one[1], one[2], one[3]) for one in found}
+
+    def raise_earlier(self, added: Sequence[tuple[str, int, int]]) -> list[tuple[int, int]]:
+        """Within the transaction that adds (group, rank, place): earlier ones of the group come first."""
+        raised = []
+        worst = {group: self._here[group][1] for group, _, _ in added if group in self._here}
+        for group, rank, place in added:
+            if worst.get(group, rank) > rank:
+                values = (group, rank, place, LAST_RANK)
+                where = "lane = 'alert' AND grp = ?1 AND rank > ?2 AND seq < ?3 AND rank < ?4"
+                (first,) = self._db.execute(f"SELECT min(seq) FROM owed WHERE {where}", values).fetchone()  # noqa: S608
+                self._db.execute(f"UPDATE owed SET rank = ?2 WHERE {where}", values)  # noqa: S608
+                if first is not None:
+                    raised.append((rank, int(first)))
+                worst[group] = rank
+            else:
+                worst[group] = rank
+        return raised
+
+    def add(self, added: Sequence[tuple[str, int, int]]) -> None:
+        """After that transaction."""
+        for group, rank, place in added:
+            count, _, first = self._here.get(group, (0, rank, place))
+            self._here[group] = (count + 1, rank, first)
+
+    def leave(self, groups: Iterable[str]) -> None:
+        for group in groups:
+            count, worst, first = self._here.get(group, (1, 0, 0))
+            if count <= 1:
+                self._here.pop(group, None)
+            else:
+                self._here[group] = (count - 1, worst, first)
+
+    def first(self, group: str, place: int) -> int:
+        return self._here[group][2] if group in self._here else place
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ",".join("?" * len(values))
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same numbers in ranges that rise and do not touch; none below 1, none beyond what SQLite counts."""
+    found: list[tuple[int, int]] = []
+    for first, end in sorted((max(1, first), min(end, 2**62)) for first, end in ranges):
+        if end < first:
+            continue
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((first, end))
+    return found
+
+
+def _holes(first: int, end: int, here: Iterable[int]) -> list[tuple[int, int, int]]:
+    """The runs (first, last, count) of numbers from ``first`` to ``end`` that are not ``here`` (rising)."""
+    found, at = [], first
+    for number in here:
+        if number > at:
+            found.append((at, number - 1, number - at))
+        at = number + 1
+    return [*found, (at, end, end - at + 1)] if at <= end else found
+
+
+def _bounded(runs: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]:
+    """No more than `MOST_RUNS`: what is beyond becomes one, with its count."""
+    if len(runs) <= MOST_RUNS:
+        return tuple(runs)
+    rest = runs[MOST_RUNS - 1 :]
+    return (*runs[: MOST_RUNS - 1], (rest[0][0], rest[-1][1], sum(count for _, _, count in rest)))
+
+
+def _lay_out(db: sqlite3.Connection, *, by_receipt: bool) -> None:
+    """The tables; a file of an older agent gets the columns that it lacks."""
+    db.executescript(_SCHEMA)
+    columns = {str(row[1]) for row in db.execute("PRAGMA table_info(owed)")}
+    if "rank" not in columns:
+        db.execute("ALTER TABLE owed ADD COLUMN rank INTEGER NOT NULL DEFAULT 0")
+        db.execute("ALTER TABLE owed ADD COLUMN grp TEXT NOT NULL DEFAULT ''")
+        if by_receipt:
+            _rank_old_rows(db)
+    if by_receipt:
+        db.executescript(_RECEIPT_SCHEMA)
+
+
+def _rank_old_rows(db: sqlite3.Connection) -> None:
+    """Rank and group as the body of each alert says."""
+    for seq, body in db.execute("SELECT seq, body FROM owed WHERE lane = 'alert'").fetchall():
+        try:
+            alert = json.loads(body)["alert"]
+            rank, group = RANKS[alert["severity"]], str(alert["alert_id"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        db.execute("UPDATE owed SET rank = ?, grp = ? WHERE lane = 'alert' AND seq = ?", (rank, group, seq))
 
 
 class DamagedError(OSError):
@@ -452,22 +915,27 @@ def _take_over(db: sqlite3.Connection, damaged: Path) -> None:
 
     The epoch is new, and so are the numbers; a message keeps its id.
     """
+    old = sqlite3.connect(damaged, isolation_level=None)
+    columns = _COLUMNS if _has_rank(old) else _COLUMNS.replace("rank, grp", "0, ''")
     reads = (
         (
             "INSERT OR IGNORE INTO meta VALUES (?, ?)",
             "SELECT key, value FROM meta WHERE key NOT IN ('epoch', 'boot', 'closed')",
         ),
-        (f"INSERT OR IGNORE {_INSERT}", f"SELECT {_COLUMNS} FROM owed ORDER BY lane, seq"),  # noqa: S608  ours
-        (f"INSERT OR IGNORE {_INSERT}", f"SELECT {_COLUMNS} FROM owed ORDER BY lane DESC, seq DESC"),  # noqa: S608
+        (f"INSERT OR IGNORE {_INSERT}", f"SELECT {columns} FROM owed ORDER BY lane, seq"),  # noqa: S608  ours
+        (f"INSERT OR IGNORE {_INSERT}", f"SELECT {columns} FROM owed ORDER BY lane DESC, seq DESC"),  # noqa: S608
     )
-    old = sqlite3.connect(damaged, isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
+    stopped = False
     for insert, select in reads:
         try:
             for row in old.execute(select):
                 db.execute(insert, row)
         except sqlite3.DatabaseError as error:
+            stopped = True
             log.warning("salvage_stopped", file=damaged.name, error=str(error))
+    if stopped:
+        _take_from_between(db, old, columns)
     last: dict[str, int] = {}
     for lane, seq in db.execute("SELECT lane, seq FROM owed ORDER BY lane, seq").fetchall():
         last[lane] = last.get(lane, 0) + 1
@@ -477,6 +945,27 @@ def _take_over(db: sqlite3.Connection, damaged: Path) -> None:
         old.close()
     except sqlite3.Error:
         log.warning("salvage_close", file=damaged.name)
+
+
+def _take_from_between(db: sqlite3.Connection, old: sqlite3.Connection, columns: str) -> None:
+    """What lies between two damaged pages is reached from neither end: piece by piece."""
+    for lane in LANES:
+        with suppress(sqlite3.DatabaseError):
+            (top,) = old.execute("SELECT max(seq) FROM owed WHERE lane = ?", (lane,)).fetchone()
+            step = max(1, (top or 0) // PIECES)
+            for first in range(1, (top or 0) + 1, step):
+                with suppress(sqlite3.DatabaseError):
+                    piece = (lane, first, first + step)
+                    where = "lane = ? AND seq >= ? AND seq < ? ORDER BY seq"
+                    for row in old.execute(f"SELECT {columns} FROM owed WHERE {where}", piece):  # noqa: S608
+                        db.execute(f"INSERT OR IGNORE {_INSERT}", row)
+
+
+def _has_rank(db: sqlite3.Connection) -> bool:
+    try:
+        return any(row[1] == "rank" for row in db.execute("PRAGMA table_info(owed)"))
+    except sqlite3.DatabaseError:  # then nothing else can be read either
+        return True
 
 
 def boot_id() -> str:

@@ -34,6 +34,11 @@ KEEP_LATEST: frozenset[Lane] = frozenset({"status", "position"})
 NEED_RECEIPT: frozenset[Lane] = frozenset({"alert", "result"})
 """Lanes that leave the disk on the centre's receipt only (with ``delivery: receipt``)."""
 
+RANKS: Mapping[str, int] = {"critical": 0, "warning": 1, "info": 2}
+"""What goes first within the lane ``alert``; whatever has no severity ranks as critical."""
+LAST_RANK = 3
+"""What the centre has asked for again goes after everything that it never had."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -49,6 +54,10 @@ class Message:
     expires_after: timedelta | None = None
     age_s: float | None = 0.0
     """How long ago it was made, where it was kept elsewhere before; None where nobody knows."""
+    rank: int = 0
+    """Its place within the lane ``alert``: see `RANKS`."""
+    group: str = ""
+    """Messages of one group, such as the phases of one alert, keep their order whatever their rank."""
 
 
 def new_id() -> str:
@@ -96,8 +105,8 @@ def wire(
 def restamp(body: bytes, age_s: float, now: datetime) -> bytes:
     """``body`` with its instants as the clock says now that they were; the same where the two agree.
 
-    ``age_s`` is how long ago it was made by the monotonic clock. A clock that was set since (from 1970, by a
-    day) would else leave wrong instants behind for ever. ``restamped_by_s`` says what was added.
+    ``age_s`` is how long ago it was made by `agent.clock.since_boot_s`. A clock that was set since (from
+    1970, by a day) would else leave wrong instants behind for ever. ``restamped_by_s`` says what was added.
     """
     found = _AT.search(body)
     if found is None:
@@ -108,6 +117,31 @@ def restamp(body: bytes, age_s: float, now: datetime) -> bytes:
     fields = json.loads(body)
     _shift(fields, off)
     return encode(fields | {"restamped_by_s": round(off.total_seconds(), 1)})
+
+
+def shortened(body: bytes, most: int) -> bytes:
+    """A ``status`` in at most ``most`` bytes where that can be: its state always, of its reasons what fits.
+
+    For a broker whose packets are too small for all of it: a status that can't be sent says nothing.
+    """
+    if len(body) <= most:
+        return body
+    fields = json.loads(body)
+    reasons = [str(reason) for reason in fields.get("reasons", ())]
+    keep = ("schema", "id", "device", "session", "at", "state")
+    for kept in (fields, {key: fields[key] for key in keep if key in fields}):
+        for count in range(len(reasons), -1, -1):
+            left_out = [f"and {len(reasons) - count} more"] if count < len(reasons) else []
+            for width in (160, 80, 40):
+                told = [_cut(reason, width) for reason in reasons[:count]] + left_out
+                short = encode({**kept, "reasons": told, "shortened": True})
+                if len(short) <= most:
+                    return short
+    return encode({key: fields[key] for key in ("schema", "device", "session", "state") if key in fields})
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _shift(value: Any, off: timedelta) -> None:
@@ -152,6 +186,8 @@ class Speaker:
         retain: bool = False,
         qos: Literal[0, 1] = 1,
         expires_after: timedelta | None = None,
+        rank: int = 0,
+        group: str = "",
     ) -> Message:
         """A message with its envelope; fields that are None are left out."""
         identity = new_id()
@@ -174,4 +210,6 @@ class Speaker:
             qos=qos,
             retain=retain,
             expires_after=expires_after,
+            rank=rank,
+            group=group,
         )

@@ -99,7 +99,7 @@ async def child(folder: Path, seed: int) -> None:
                 for row in rows:
                     say("handed", row.epoch, row.lane, row.seq, row.id)
                     say("received", row.id)
-                    await outbox.receive(row.epoch, row.lane, [(row.seq, row.seq)])
+                    await outbox.receive([row.id])
             case "session":
                 say("session", await outbox.next_session())
     outbox.close()

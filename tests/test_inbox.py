@@ -1,7 +1,7 @@
 """What was said is on disk, or still in the inbox; who waits for that waits no longer and no shorter."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -22,6 +22,9 @@ class Disk:
         self.remembered: dict[str, bytes] = {}
         self.fails: BaseException | None = None
         self.pause: asyncio.Event | None = None
+
+    def expect(self, messages: Iterable[Message]) -> None:
+        pass
 
     async def put(self, *messages: Message, remember: Mapping[str, bytes]) -> None:
         if self.pause is not None:

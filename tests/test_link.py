@@ -22,16 +22,15 @@ T18  QoS 2 loses silently                                  test_what_leaves_the_
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from agent.clock import since_boot_s
 from agent.health import Running
 from agent.link import RETAINED, Link
 from agent.outbox import Outbox
@@ -67,6 +66,10 @@ def message(lane: Lane = "alert", size: int = 0, **more: Any) -> Message:
 
 def status(session: int) -> list[Message]:
     return [message("status", retain=True)]
+
+
+def clock_ahead(by_s: float) -> Callable[[], float]:
+    return lambda: since_boot_s() + by_s
 
 
 async def nothing(_topic: str, _payload: bytes, _answer_to: str | None, _retained: bool) -> None:
@@ -356,8 +359,7 @@ def test_an_alert_goes_again_until_its_receipt(tmp_path: Path) -> None:
             await until(lambda: ids(broker.published).count(one.id) >= 3)
             first, second, *_ = [json.loads(p.payload) for p in broker.published if p.topic.endswith("alert")]
             assert (first["epoch"], first["seq"]) == (second["epoch"], second["seq"])
-            receipt = {"epoch": first["epoch"], "received": [[1, first["seq"]]]}
-            broker.send(f"{UP}/receipt", encode(receipt))
+            broker.send(f"{UP}/receipt", encode({"ids": [one.id]}))
             await until(lambda: not_owed(link, "alert"))
             sent = len(ids(broker.published))
             await asyncio.sleep(0.5)
@@ -375,11 +377,10 @@ def test_a_receipt_that_overtakes_the_acknowledgement_counts(tmp_path: Path) -> 
             await until(lambda: ids(broker.published))
             courier: Any = link.link._courier
             assert len([row for row, *_ in courier._flying.values() if row.id == one.id]) == 1
-            epoch = json.loads(broker.payloads("/alert")[0])["epoch"]
-            broker.send(f"{UP}/receipt", encode({"epoch": epoch, "received": [[1, 1]]}))
+            broker.send(f"{UP}/receipt", encode({"ids": [one.id]}))
             await until(lambda: not_owed(link, "alert"))
             await until(lambda: courier._flying == {})
-            assert courier._unreceipted == {}
+            assert len(courier._receipts) == 0
 
     play(scene)
 
@@ -478,8 +479,8 @@ def test_expiry_is_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         gone = message("telemetry", expires_after=timedelta(seconds=30))
         async with run(tmp_path, None, owed=[lasting, gone]) as one:
             await one.owed("telemetry")
-            later = SimpleNamespace(monotonic=lambda: time.monotonic() + 40, time=time.time)
-            monkeypatch.setattr("agent.store.time", later)
+            later = clock_ahead(40)
+            monkeypatch.setattr("agent.store.since_boot_s", later)
             async with ScriptedBroker() as broker:
                 one.start(Broker(url=broker.url))
                 await until(lambda: ids(broker.published, "telemetry/gnss") == [lasting.id])
@@ -543,8 +544,8 @@ def test_what_expired_while_the_broker_did_not_take_it_is_no_trouble_any_more(
             run(tmp_path, broker, owed=[lasting]) as one,
         ):
             await until(lambda: said in one.link.troubles)
-            later = SimpleNamespace(monotonic=lambda: time.monotonic() + 200, time=time.time)
-            monkeypatch.setattr("agent.store.time", later)
+            later = clock_ahead(200)
+            monkeypatch.setattr("agent.store.since_boot_s", later)
             await until(lambda: one.link.troubles == {})
             assert len(broker.connects) == 1
 
@@ -599,9 +600,9 @@ def test_status_then_alerts_then_the_backlog_at_its_pace(tmp_path: Path) -> None
             run(tmp_path, None, owed=[*old, *alerts]) as one,
         ):
             await one.owed("telemetry")
-            later = SimpleNamespace(monotonic=lambda: time.monotonic() + 60, time=time.time)
+            later = clock_ahead(60)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("agent.store.time", later)
+                patch.setattr("agent.store.since_boot_s", later)
                 one.start(Broker(url=broker.url, backlog_per_s=20.0))
                 await until(lambda: len(ids(broker.published, "telemetry/gnss")) >= 30)
                 first = [p.topic.removeprefix(UP + "/") for p in broker.published[:4]]
@@ -689,8 +690,7 @@ def test_mqtt_3_1_1_carries_the_same_with_less(tmp_path: Path) -> None:
         given = [message() for _ in range(20)]
         async with ScriptedBroker() as broker, run(tmp_path, broker, owed=given, protocol="3.1.1") as one:
             await until(lambda: len(ids(broker.published)) == 20)
-            epoch = json.loads(broker.payloads("/alert")[0])["epoch"]
-            broker.send(f"{UP}/receipt", encode({"epoch": epoch, "received": [[1, 20]]}))
+            broker.send(f"{UP}/receipt", encode({"ids": [one.id for one in given]}))
             await until(lambda: not_owed(one, "alert"))
             assert broker.connects[0].level == 4
 

@@ -1,0 +1,131 @@
+"""When what has no receipt is sent again, and what is said of it. Time is given."""
+
+from itertools import pairwise
+
+from agent.receipts import LONGEST_WAIT_S, SPREAD_S, Receipts
+from agent.store import Row, Store
+from agent.topics import Lane
+
+SPARE = Store.in_memory()
+FIRST: tuple[Lane, ...] = ("alert", "result")
+
+
+def row(name: str, rank: int = 0, lane: Lane = "alert") -> Row:
+    return Row(lane, 1, name, lane, b"{}", 1, False, None, 0.0, "e", SPARE, 1, rank)
+
+
+def waiting(*rows: Row, resend_s: float = 60.0) -> Receipts:
+    """The broker has them since the instant 0."""
+    receipts = Receipts(lambda low, _high: low)
+    receipts.connected(resend_s)
+    for one in rows:
+        receipts.acknowledged(one, 0.0)
+    return receipts
+
+
+def sent(receipts: Receipts, until_s: int, rows: tuple[Row, ...]) -> list[tuple[int, str]]:
+    """What is sent again up to ``until_s``, where the broker takes it and no receipt comes."""
+    found = []
+    by_id = {one.id: one for one in rows}
+    for now_s in range(1, until_s + 1):
+        for name in receipts.due(now_s, 100, FIRST):
+            found.append((now_s, name))
+            receipts.acknowledged(by_id[name], now_s)
+    return found
+
+
+def test_repeats_to_a_centre_that_gives_no_receipt_grow_rare() -> None:
+    one = row("a")
+    times = [at for at, _ in sent(waiting(one), 4 * 3600, (one,))]
+    assert times[:5] == [60, 180, 420, 900, 1860]
+    assert {later - earlier for earlier, later in pairwise(times[4:])} == {LONGEST_WAIT_S}
+
+
+def test_fifty_alerts_and_a_dead_centre_are_few_messages_an_hour() -> None:
+    rows = tuple(row(str(number)) for number in range(50))
+    assert len(sent(waiting(*rows, resend_s=5.0), 3600, rows)) <= 50 * 10
+
+
+def test_what_is_new_is_not_repeated_because_another_got_its_receipt() -> None:
+    receipts = waiting(row("a"), row("b"))
+    receipts.received(["a"], 1.0)
+    assert receipts.due(59.0, 10, FIRST) == []
+    assert receipts.due(60.0, 10, FIRST) == ["b"]
+
+
+def test_a_sign_of_life_brings_back_what_is_critical_now_and_the_rest_within_seconds() -> None:
+    rows = (row("info", 2), row("critical"), row("result", lane="result"))
+    for sign in ("online", "receipt"):
+        receipts = Receipts(lambda _low, high: high)
+        receipts.connected(60.0)
+        for one in rows:
+            receipts.acknowledged(one, 0.0)
+        sent(receipts, 5000, rows)
+        assert receipts.due(5001.0, 10, FIRST) == []
+        if sign == "online":
+            receipts.centre_said("online", 5001.0, retained=False)
+        else:
+            receipts.received(["another"], 5001.0)
+        assert receipts.called
+        assert receipts.due(5001.0, 10, FIRST) == ["critical"]
+        assert receipts.due(5001.0 + SPREAD_S - 0.1, 10, FIRST) == []
+        assert receipts.due(5001.0 + SPREAD_S, 10, FIRST) == ["result", "info"]
+
+
+def test_a_retained_word_is_no_news() -> None:
+    receipts = waiting(row("a"))
+    receipts.centre_said("online", 1.0, retained=True)
+    assert receipts.due(2.0, 10, FIRST) == []
+
+
+def test_what_is_most_urgent_is_repeated_first_and_of_a_held_lane_nothing() -> None:
+    receipts = waiting(row("c", 2), row("r", lane="result"), row("a", 0), row("b", 1))
+    assert receipts.due(60.0, 2, ("alert",)) == ["a", "b"]
+    assert receipts.due(60.0, 9, ("alert",)) == ["c"]
+    assert receipts.due(60.0, 9, ("alert", "result")) == ["r"]
+
+
+def test_over_a_new_connection_how_long_it_waits_is_remembered() -> None:
+    one = row("a")
+    receipts = waiting(one)
+    receipts.heard()
+    receipts.connected(60.0)
+    assert receipts.due(1000.0, 10, FIRST) == []  # all that is owed is handed out anyway
+    receipts.acknowledged(one, 1000.0)
+    assert "the oldest for 1001 s" in str(receipts.trouble(1001.0))
+
+
+def test_without_receipts_the_likely_cause_is_said() -> None:
+    assert waiting().trouble(1e6) is None
+    receipts = waiting(row("a"), row("b"))
+    assert receipts.trouble(89.0) is None
+    assert "check its rights" in str(receipts.trouble(91.0))
+    receipts.heard()
+    assert "has not said whether it is there" in str(receipts.trouble(91.0))
+    receipts.centre_said("online", 91.0, retained=True)
+    assert "is online, but gives no receipt" in str(receipts.trouble(91.0))
+    receipts.old_form()
+    assert "name no message ids" in str(receipts.trouble(91.0))
+    receipts.received(["a", "b"], 92.0)
+    assert receipts.trouble(1e6) is None
+
+
+def test_a_centre_that_says_it_is_offline_is_heeded_at_once_where_something_is_owed() -> None:
+    receipts = waiting()
+    receipts.centre_said("offline", 0.0, retained=True)
+    assert receipts.trouble(1.0) is None
+    one = row("a")
+    receipts.acknowledged(one, 1.0)
+    assert (
+        receipts.trouble(1.0)
+        == "the centre says that it is offline; 1 alerts and results wait for its receipt"
+    )
+    assert sent(receipts, 1799, (one,)) == []
+    receipts.centre_said("online", 1800.0, retained=False)
+    assert receipts.due(1800.0, 10, FIRST) == ["a"]
+
+
+def test_long_waits_between_resends_are_no_trouble_by_themselves() -> None:
+    receipts = waiting(row("a"), resend_s=600.0)
+    assert receipts.trouble(899.0) is None
+    assert receipts.trouble(901.0) is not None
