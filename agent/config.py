@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from agent.durations import Duration
@@ -23,7 +23,7 @@ from agent.vision.evidence import Evidence
 from agent.vision.rescue import Privacy
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge import Line
-from firmware_bridge.secret import CREDENTIAL, NearPath
+from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath
 from models.card import Card
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -34,6 +34,8 @@ PATTERNS = {
     CREDENTIAL: "the name that the unit's LoadCredential= gives, such as mqtt-key",
 }
 Source = Annotated[Line | Camera, Field(discriminator="kind")]
+RESERVED = re.compile(r"host|technician|centre|ringpost-.*|.*-elsewhere")
+"""Names under which others connect or publish, and the second client id of a device."""
 
 
 class Section(BaseModel):
@@ -67,9 +69,9 @@ class Duty(Section):
 class Data(Section):
     """Where the agent keeps what it still owes, and how much it may take."""
 
-    directory: NearPath = Path("/var/lib/ringpost")
+    directory: BoundPath = Path("/var/lib/ringpost")
     max_mb: int = Field(default=512, ge=32, le=1_000_000)
-    video_folder: NearPath | None = None
+    video_folder: BoundPath | None = None
     """Below it a push may name files as cameras; without it only those that the local file names itself."""
 
 
@@ -101,8 +103,15 @@ class Config(Section):
     evidence: Evidence = Evidence()
     privacy: Privacy = Privacy()
     positioning: Positioning = Positioning()
-    sources: dict[Name, Source] = Field(default_factory=dict)
-    rules: dict[Name, Rule] = Field(default_factory=dict)
+    sources: dict[Name, Source] = Field(default_factory=dict, max_length=64)
+    rules: dict[Name, Rule] = Field(default_factory=dict, max_length=256)
+
+    @field_validator("device")
+    @classmethod
+    def _nobody_else(cls, device: str) -> str:
+        if RESERVED.fullmatch(device):
+            raise ValueError(f"{device!r} is the name of somebody else; write one such as bridge-07")
+        return device
 
     def outputs(self) -> dict[str, list[str]]:
         """What may be switched: outputs by source."""
@@ -292,16 +301,19 @@ def read(path: Path) -> Config:
     return parse(text, name=str(path), base=path.resolve().parent)
 
 
-def parse(text: str, *, name: str, base: Path, ran_before: bool = False) -> Config:
+def parse(
+    text: str, *, name: str, base: Path, ran_before: bool = False, only: frozenset[Path] | None = None
+) -> Config:
     """The configuration in ``text``; relative paths start at ``base``. BadConfig says all that is wrong.
 
     One that ``ran_before`` is not refused for what is not in it: a model's card, which may be gone by now.
+    With ``only``, as for a push, it names files below ``base`` or in ``only``; others are not even opened.
     """
     if len(text) > MAX_BYTES:
         raise BadConfig([Problem(1, "", f"larger than {MAX_BYTES // 1024} KiB")], name)
     tree = load_yaml(text, name)
     try:
-        config = Config.model_validate(tree, context={"base": base})
+        config = Config.model_validate(tree, context={"base": base, "only": only})
     except ValidationError as error:
         problems = [_problem(detail, tree) for detail in error.errors(include_url=False)]
         raise BadConfig(sorted(problems, key=lambda problem: problem.line), name) from error

@@ -1,5 +1,8 @@
 """Accepts a pushed configuration: check, stage, apply, prove that the centre is still reached, keep or undo.
 
+What brought another broker has a way back for a week: where that one is not reached any more, or gives no
+receipts, the configuration before it is tried again, and kept where its broker proves itself.
+
 All that must survive is one file, written by fsync and rename, so there is no half state: what is in force,
 what is on trial, and the last answer. A trial that did not end before a restart is undone at the next boot.
 """
@@ -18,12 +21,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.config import Config, Data, digest, parse, read
 from agent.entrusted import misused
 from agent.files import words, write_durably
+from agent.push_policy import broker_changed, named_files, weakened
+from agent.vision.hanging import within
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, read_text
 
 log = structlog.get_logger()
 
 FILE = "config.json"
 KEPT_REVISIONS = 10
+ACCEPT_WITHIN_S = 10.0
+"""Whoever pushes is answered within this, whatever is in the push."""
+MOST_AHEAD = 10**10
+"""A revision is no more than this above the one before: none is the last that there can be."""
+FALLBACK_S = 7 * 24 * 3600.0
+"""The broker before another one stays a way back for so much running time."""
+LEAST_PROBE_S = 2.0
+
+
+class NotWellError(Exception):
+    """What a push changed does not work under it, though it did before."""
+
+
+async def _nothing_to_say() -> list[str]:
+    return []
 
 
 class Desired(BaseModel):
@@ -58,6 +78,8 @@ class Answer(BaseModel):
     sha256: str | None = None
     errors: list[dict[str, Any]] = Field(default_factory=list)
     reason: str | None = None
+    warnings: list[str] = Field(default_factory=list)
+    """What is new and does not work yet."""
 
 
 class Ledger(BaseModel):
@@ -68,6 +90,9 @@ class Ledger(BaseModel):
     history: list[Version] = Field(default_factory=list)
     answer: Answer | None = None
     highest_revision: int = 0
+    fallback: Version | None = None
+    """What was in force before the broker was changed."""
+    fallback_left_s: float = 0.0
 
 
 class Deployment:
@@ -127,6 +152,10 @@ class Deployment:
         active, config, refusal = _first_good(order, kept, local, base)
         ledger = Ledger(active=active) if before is None else before.model_copy(update={"active": active})
         ledger = ledger.model_copy(update={"trial": None, "answer": answer or ledger.answer})
+        if active.source == "local":
+            ledger = ledger.model_copy(update={"fallback": None})
+            if ledger.highest_revision > 2**53 - 1 - MOST_AHEAD:  # taken before there was a bound
+                ledger = ledger.model_copy(update={"highest_revision": 0})
         deployment = cls(folder, base, ledger, config, trouble or refusal or damage, own)
         try:
             deployment._save()
@@ -139,7 +168,7 @@ class Deployment:
         """The fields of ``config/reported``: the answer to the last push, and what is in force."""
         active = self.ledger.active
         answer = self.ledger.answer or Answer(state="applied", revision=active.revision, sha256=active.sha256)
-        fields = answer.model_dump(exclude_none=True)
+        fields = answer.model_dump(exclude_none=True, exclude=None if answer.warnings else {"warnings"})
         fields["highest_revision"] = self.ledger.highest_revision
         fields["active"] = self.in_force()
         if self.trouble:
@@ -156,11 +185,14 @@ class Deployment:
         apply: Callable[[Config], Awaitable[None]],
         proved: Callable[[], Awaitable[None]],
         report: Callable[[], Awaitable[None]],
+        probe: Callable[[], Awaitable[list[str]]] = _nothing_to_say,
     ) -> None:
         """Carries out one push to its end: applied, rejected or rolled back; ``report`` is called on change.
 
         ``apply`` runs a configuration by the path that boot uses; ``proved`` returns once the centre was
-        reached under it. A push that was answered before is not carried out again.
+        reached under it; ``probe`` looks whether what the push changed works, and gives what is new and does
+        not (NotWellError: what worked before does not). A push that was answered before is not carried out
+        again.
         """
         try:
             desired = Desired.model_validate_json(payload)
@@ -175,7 +207,7 @@ class Deployment:
         if self._answered(desired):
             return
         try:
-            config = await asyncio.to_thread(self._accept, desired)  # a large one takes seconds
+            config = await self._accept_in_time(desired)
         except BadConfig as error:
             errors: list[dict[str, Any]] = [
                 {"path": problem.path, "message": problem.message, "line": problem.line}
@@ -185,7 +217,15 @@ class Deployment:
             log.warning("config_rejected", revision=desired.revision, errors=error.lines()[:3])
             await self._settle(answer, report)
             return
-        await self._try(desired, config, apply, proved, report)
+        await self._try(desired, config, apply, proved, report, probe)
+
+    async def _accept_in_time(self, desired: Desired) -> Config:
+        """`_accept` off the loop: a large one takes seconds, and a disk that hangs any time."""
+        try:
+            return await within(ACCEPT_WITHIN_S, lambda: self._accept(desired), "a push")
+        except TimeoutError as error:
+            message = f"took longer than {ACCEPT_WITHIN_S:g} s to read and check"
+            raise BadConfig([Problem(1, "", message)], "push") from error
 
     def _answered(self, desired: Desired) -> bool:
         """The broker sends the retained push again at each connect: that is no new push."""
@@ -207,6 +247,9 @@ class Deployment:
             raise refuse(
                 "revision", f"{desired.revision} is not newer than {newest}; the next is {newest + 1}"
             )
+        if desired.revision > self.ledger.highest_revision + MOST_AHEAD:
+            newest = self.ledger.highest_revision
+            raise refuse("revision", f"{desired.revision} is far above {newest}; the next is {newest + 1}")
         if desired.base_revision is not None and desired.base_revision != (active.revision or 0):
             raise refuse(
                 "base_revision",
@@ -214,17 +257,15 @@ class Deployment:
             )
         if digest(desired.body) != desired.sha256:
             raise refuse("sha256", "does not fit the body: it was damaged on the way, or not made from it")
-        config = parse(desired.body, name=f"revision {desired.revision}", base=self._base)
+        own = self._own()
+        only = frozenset((*named_files(self.config), *named_files(own)))
+        name = f"revision {desired.revision}"
+        config = parse(desired.body, name=name, base=self._base, only=only)
         if config.device != self.config.device:
             raise refuse("device", f"is {config.device!r}, but this device is {self.config.device!r}")
-        if config.data.directory != self.config.data.directory:
-            raise refuse("data.directory", "can't be changed by push: it holds what is still owed")
-        if config.data.video_folder != self.config.data.video_folder:
-            raise refuse("data.video_folder", "can't be changed by push: it says which files a push may name")
-        if config.privacy != self.config.privacy:
-            raise refuse("privacy", "can't be changed by push: who may show people is decided at the device")
         anew = set(misused(config, self.config, self._base))  # what is in force goes there already
-        wrong = [Problem(1, *one) for one in misused(config, self._own(), self._base) if one in anew]
+        wrong = [Problem(1, *one) for one in misused(config, own, self._base) if one in anew]
+        wrong += [Problem(1, *one) for one in weakened(config, self.config, own)]
         if wrong:
             raise BadConfig(wrong, "push")
         return config
@@ -243,6 +284,7 @@ class Deployment:
         apply: Callable[[Config], Awaitable[None]],
         proved: Callable[[], Awaitable[None]],
         report: Callable[[], Awaitable[None]],
+        probe: Callable[[], Awaitable[list[str]]],
     ) -> None:
         before, before_config = self.ledger.active, self.config
         version = Version(
@@ -262,24 +304,36 @@ class Deployment:
             answer = answer.model_copy(update={"state": "rejected", "errors": [refused]})
             await self._settle(answer, report, keep=False)
             return
-        reason = None
+        reason, warnings = None, []
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + desired.confirm_within_s
+        lacking = "the broker was not reached"
+        moved = broker_changed(before_config.broker, config.broker)
         try:
-            async with asyncio.timeout(desired.confirm_within_s):
+            async with asyncio.timeout_at(until_s):
                 await apply(config)
+                if moved and config.broker.delivery == "receipt":
+                    lacking = "no receipt of the centre came"
                 await proved()
+            lacking = "what it changed did not work"
+            async with asyncio.timeout_at(max(until_s, loop.time() + LEAST_PROBE_S)):
+                warnings = await probe()
         except TimeoutError:
-            reason = f"the broker was not reached under it within {desired.confirm_within_s:g} s"
+            reason = f"{lacking} under it within {desired.confirm_within_s:g} s"
+        except NotWellError as error:
+            reason = str(error)
         except Exception as error:  # whatever it is, the old configuration must come back
             log.exception("config_apply_failed")
             reason = f"{type(error).__name__}: {error}"
         if reason is None:
             self.config, self.trouble = config, None
-            history = [before, *self.ledger.history][:KEPT_REVISIONS]
-            self.ledger = self.ledger.model_copy(
-                update={"active": version, "trial": None, "history": history}
-            )
-            log.info("config_applied", revision=desired.revision)
-            await self._settle(answer.model_copy(update={"state": "applied"}), report)
+            self._take(version, before)
+            if moved:
+                self.ledger = self.ledger.model_copy(
+                    update={"fallback": before, "fallback_left_s": FALLBACK_S}
+                )
+            log.info("config_applied", revision=desired.revision, warnings=warnings)
+            await self._settle(answer.model_copy(update={"state": "applied", "warnings": warnings}), report)
             return
         log.warning("config_rolled_back", revision=desired.revision, reason=reason)
         self.ledger = self.ledger.model_copy(update={"trial": None})
@@ -289,6 +343,64 @@ class Deployment:
         await self._keep_if_possible()
         await apply(before_config)
         await report()
+
+    def _take(self, version: Version, before: Version) -> None:
+        history = [before, *self.ledger.history][:KEPT_REVISIONS]
+        self.ledger = self.ledger.model_copy(update={"active": version, "trial": None, "history": history})
+
+    # The way back to the broker before.
+
+    def fallback(self) -> Config | None:
+        """What was in force before the broker was changed, for as long as it is a way back."""
+        version = self.ledger.fallback
+        if version is None:
+            return None
+        with suppress(BadConfig):
+            return parse(version.text, name="", base=self._base, ran_before=True)
+        return None
+
+    async def passed(self, seconds: float) -> None:
+        """So long the agent ran: the way back ends at last, by no clock that can be set."""
+        if self.ledger.fallback is None:
+            return
+        before_s = self.ledger.fallback_left_s
+        left_s = before_s - seconds
+        update = {"fallback_left_s": left_s} if left_s > 0 else {"fallback": None, "fallback_left_s": 0.0}
+        self.ledger = self.ledger.model_copy(update=update)
+        if left_s <= 0 or int(left_s // 3600) != int(before_s // 3600):
+            await self._keep_if_possible()
+
+    async def go_back(
+        self,
+        reason: str,
+        apply: Callable[[Config], Awaitable[None]],
+        proved: Callable[[], Awaitable[None]],
+        report: Callable[[], Awaitable[None]],
+        within_s: float = 60.0,
+    ) -> bool:
+        """Tries the configuration from before the broker was changed, and keeps it where that one is proved.
+
+        Else what is in force goes on, and False.
+        """
+        version, config = self.ledger.fallback, self.fallback()
+        if version is None or config is None:
+            return False
+        before, before_config = self.ledger.active, self.config
+        try:
+            async with asyncio.timeout(within_s):
+                await apply(config)
+                await proved()
+        except Exception as error:  # whatever it is, what is in force must go on
+            log.warning("fallback_failed", error=f"{type(error).__name__}: {error}")
+            await apply(before_config)
+            return False
+        self.config, self.trouble = config, None
+        self._take(version, before)
+        self.ledger = self.ledger.model_copy(update={"fallback": None, "fallback_left_s": 0.0})
+        log.warning("config_rolled_back", revision=before.revision, reason=reason)
+        answer = Answer(state="rolled_back", revision=before.revision, sha256=before.sha256, reason=reason)
+        await self._settle(answer, report)
+        return True
 
     async def _settle(
         self, answer: Answer, report: Callable[[], Awaitable[None]], *, keep: bool = True

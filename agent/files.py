@@ -21,6 +21,11 @@ def read_words(path: Path, most: int = -1) -> str:
     """The text in a file, or its first ``most`` bytes. OSError, or ValueError where it is none."""
     with path.open("rb") as file:
         data = file.read(most)
+    return text_of(path, data)
+
+
+def text_of(path: Path, data: bytes) -> str:
+    """The text that ``data``, read from ``path``, is. ValueError where it is none."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from firmware_bridge.regular import KIB, read_regular
+
+MOST_BYTES = 1024 * KIB
+"""Of certificates and keys; a system's whole bundle of authorities has about 220 KiB."""
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python has no name for."""
 
@@ -41,16 +45,20 @@ def tls_context(
     context = ssl.create_default_context() if ca is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca is not None:
-        _load(ca, lambda: context.load_verify_locations(ca))
+        _load([ca], lambda: context.load_verify_locations(ca))
     if cert is not None:
-        _load(cert, lambda: context.load_cert_chain(cert, key))
+        _load([cert, key] if key else [cert], lambda: context.load_cert_chain(cert, key))
     if not check_time:
         context.verify_flags |= NO_CHECK_TIME
     return context
 
 
-def _load(path: Path, load: Callable[[], None]) -> None:
+def _load(paths: list[Path], load: Callable[[], None]) -> None:
+    """``load``, which reads ``paths`` without a limit, once each was found to be a file that can be read."""
+    path = paths[0]
     try:
+        for one in paths:
+            read_regular(one, MOST_BYTES)
         load()
     except ssl.SSLError as error:
         raise OSError(f"{path}: no usable certificate or key ({error.reason or error})") from error
@@ -111,7 +119,7 @@ def _enter(der: bytes, at: int) -> tuple[int, int]:
 
 def expiry(path: Path) -> datetime:
     """Until when the first certificate in a PEM file is valid. OSError, ValueError where there is none."""
-    text = path.read_text(errors="replace")
+    text = read_regular(path, MOST_BYTES).decode(errors="replace")
     _, _, rest = text.partition("-----BEGIN CERTIFICATE-----")
     body, end, _ = rest.partition("-----END CERTIFICATE-----")
     if not end:

@@ -14,6 +14,8 @@ from typing import Any
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
+MAX_NODES = 20_000
+"""Keys, values and list items: what ruamel.yaml takes a second or two for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ def load_yaml(text: str, name: str) -> Any:
     yaml = YAML(typ="rt")
     try:
         depth = 0
-        for event in yaml.parse(StringIO(text)):
+        for count, event in enumerate(yaml.parse(StringIO(text))):
+            if count > MAX_NODES:
+                raise fail(event.start_mark.line + 1, f"more than {MAX_NODES} keys, values and list items")
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             if isinstance(event, AliasEvent):
                 raise fail(

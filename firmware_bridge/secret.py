@@ -1,4 +1,8 @@
-"""Paths and secrets in a configuration: relative to its file, and never a secret inline."""
+"""Paths and secrets in a configuration: relative to its file, and never a secret inline.
+
+A configuration that was pushed names files only in the folder of the file at the device, or such as that one
+names itself: the validation context says so by ``only``, the paths that are named there.
+"""
 
 import os
 from pathlib import Path
@@ -6,15 +10,42 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
+from firmware_bridge.regular import KIB, read_regular
 
-def beside(path: Path, info: ValidationInfo) -> Path:
+MOST_BYTES = 64 * KIB
+"""No password or key is larger."""
+
+
+def anchored(path: Path, info: ValidationInfo) -> Path:
     """``path``, taken from the folder of the configuration (the validation context's ``base``)."""
     base = (info.context or {}).get("base")
     return path if base is None else Path(base) / path
 
 
+def beside(path: Path, info: ValidationInfo) -> Path:
+    """``path``, taken from the folder of the configuration (the validation context's ``base``).
+
+    ValueError where ``only`` is given, and the file is neither in that folder nor named there.
+    """
+    found, context = anchored(path, info), info.context or {}
+    base, only = context.get("base", "."), context.get("only")
+    if only is not None and found not in only and not within(found, Path(base)):
+        raise ValueError("a push can name files in the folder of the file at the device only; edit it there")
+    return found
+
+
+def within(path: Path, folder: Path) -> bool:
+    """Whether ``path`` lies below ``folder``, wherever symbolic links lead."""
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except (OSError, ValueError):
+        return False
+
+
 NearPath = Annotated[Path, AfterValidator(beside)]
 """A path that, where it is relative, is relative to the file that names it."""
+BoundPath = Annotated[Path, AfterValidator(anchored)]
+"""The same, where the agent's rules on pushes bind it more closely: a secret, the data folder."""
 
 
 CREDENTIAL = r"^[^/]*[^/.][^/]*$"
@@ -26,7 +57,7 @@ class Secret(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file: NearPath | None = None
+    file: BoundPath | None = None
     credential: str | None = Field(default=None, pattern=CREDENTIAL)
     env: str | None = None
 
@@ -59,10 +90,10 @@ class Secret(BaseModel):
         raise ValueError("an environment variable is no file")
 
     def read(self) -> str:
-        """The secret itself, without a closing line end. OSError where it is not there."""
+        """The secret itself, without a closing line end. OSError where it is not there, or is no file."""
         if self.env is not None:
             value = os.environ.get(self.env)
             if value is None:
                 raise FileNotFoundError(f"environment variable {self.env!r} is not set")
             return value
-        return self.path().read_text().rstrip("\r\n")
+        return read_regular(self.path(), MOST_BYTES).decode().rstrip("\r\n")

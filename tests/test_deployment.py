@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.config import Config, digest, parse
-from agent.deployment import FILE, Deployment, folder_of
+from agent.deployment import FALLBACK_S, FILE, MOST_AHEAD, Deployment, NotWellError, folder_of
 from agent.yamlfile import BadConfig
 
 LOCAL = """\
@@ -37,6 +37,8 @@ class Device:
         self.applied: list[str] = []
         self.reported: list[dict[str, Any]] = []
         self.reachable = True
+        self.unwell = ""
+        self.warnings: list[str] = []
         self.deployment = Deployment.boot(self.local, self.folder)
 
     def reboot(self) -> Deployment:
@@ -59,10 +61,15 @@ class Device:
             if not self.reachable:
                 raise TimeoutError
 
+        async def probe() -> list[str]:
+            if self.unwell:
+                raise NotWellError(self.unwell)
+            return self.warnings
+
         async def report() -> None:
             self.reported.append(self.deployment.reported())
 
-        asyncio.run(self.deployment.handle(payload, apply, proved, report))
+        asyncio.run(self.deployment.handle(payload, apply, proved, report, probe))
         return self.deployment.reported()
 
 
@@ -399,3 +406,167 @@ def test_on_a_disk_that_can_not_be_written_it_runs_and_refuses_a_push(
     assert device.applied == []
     monkeypatch.undo()
     assert device.push(BETTER, 2)["state"] == "applied"
+
+
+def test_the_same_revision_with_another_body_is_refused(device: Device) -> None:
+    """Two technicians, each with a revision 5: the second must hear that it is not in force."""
+    assert device.push(BETTER, 5)["state"] == "applied"
+    answer = device.push(LOCAL, 5)
+    assert (answer["state"], answer["sha256"]) == ("rejected", digest(LOCAL))
+    assert answer["errors"][0]["message"] == "5 is not newer than 5; the next is 6"
+    assert device.severity() == "critical"
+    assert device.applied == ["critical"]
+
+
+def test_what_was_rolled_back_and_why_is_kept_over_a_restart(device: Device) -> None:
+    device.reachable = False
+    answer = device.push(BETTER, 1)
+    assert device.deployment.ledger.trial is None
+    assert "trial" not in json.loads((device.folder / FILE).read_text())
+    assert device.reboot().reported() == answer
+    assert answer["reason"] == "the broker was not reached under it within 2 s"
+
+
+@pytest.mark.parametrize("revision", [2**53 - 1, MOST_AHEAD + 1])
+def test_no_revision_locks_the_door(device: Device, revision: int) -> None:
+    answer = device.push(BETTER, revision)
+    assert (answer["state"], answer["highest_revision"]) == ("rejected", 0)
+    assert answer["errors"][0]["message"] == f"{revision} is far above 0; the next is 1"
+    assert device.push(BETTER, 1)["state"] == "applied"
+    assert device.push(LOCAL, 1 + MOST_AHEAD)["state"] == "applied"
+    assert device.push(BETTER, 2 + MOST_AHEAD)["state"] == "applied"
+
+
+def test_a_door_that_was_locked_before_is_opened_by_an_edit_at_the_device(device: Device) -> None:
+    ledger = json.loads((device.folder / FILE).read_text())
+    (device.folder / FILE).write_text(json.dumps(ledger | {"highest_revision": 2**53 - 1}))
+    device.local.write_text(LOCAL + "# edited\n")
+    device.reboot()
+    assert device.push(BETTER, 1)["state"] == "applied"
+
+
+def test_a_push_that_takes_too_long_is_answered_and_does_not_stop_the_next(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+
+    def hang(*_: Any, **__: Any) -> Config:
+        free.wait()
+        raise AssertionError
+
+    monkeypatch.setattr("agent.deployment.ACCEPT_WITHIN_S", 0.05)
+    monkeypatch.setattr("agent.deployment.parse", hang)
+    answer = device.push(BETTER, 1)
+    monkeypatch.undo()
+    assert (answer["state"], answer["errors"][0]["message"]) == (
+        "rejected", "took longer than 0.05 s to read and check",
+    )  # fmt: skip
+    assert device.push(BETTER, 1, confirm_within_s=3)["state"] == "rejected"  # as before: it was answered
+    assert device.push(BETTER + "#\n", 1)["state"] == "applied"
+    free.set()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        LOCAL + "".join(f"  r{number}: {{kind: silence, source: board}}\n" for number in range(5000)),
+        LOCAL.replace("rules:", "".join(f"  s{n}: {{kind: nmea, port: 'tcp://h:{n + 1}'}}\n" for n in range(5228)) + "rules:"),
+        LOCAL.replace("rules:", "".join(f"  s{n}: {{kind: nmea, port: 'tcp://192.0.2.1:{n + 1}'}}\n" for n in range(65)) + "rules:"),
+        LOCAL + "holidays: [" + "1," * 110_000 + "1]\n",
+        LOCAL + "holidays: [" + "[]," * 80_000 + "1]\n",
+    ],
+)  # fmt: skip
+def test_a_push_of_thousands_of_parts_is_refused(device: Device, body: str) -> None:
+    answer = device.push(body, 1)
+    assert answer["state"] == "rejected"
+    said = answer["errors"][0]["message"]
+    assert "more than 20000 keys" in said or "at most" in said
+
+
+def test_what_worked_before_and_does_not_under_it_is_rolled_back(device: Device) -> None:
+    device.unwell = "board: silent under it, and spoke before"
+    answer = device.push(BETTER, 1)
+    assert (answer["state"], answer["reason"]) == ("rolled_back", device.unwell)
+    assert device.applied == ["critical", "warning"]
+
+
+def test_what_is_new_and_does_not_work_yet_is_warned_of(device: Device) -> None:
+    device.warnings = ["cam2: refused: nothing listens there"]
+    answer = device.push(BETTER, 1)
+    assert (answer["state"], answer["warnings"]) == ("applied", device.warnings)
+    assert device.reboot().reported()["warnings"] == device.warnings
+
+
+MOVED = LOCAL.replace("127.0.0.1:1883", "localhost:1884")
+
+
+def back(device: Device, *, reachable: bool = True) -> bool:
+    async def scene() -> bool:
+        async def apply(config: Config) -> None:
+            device.applied.append(config.broker.url)
+
+        async def proved() -> None:
+            if not reachable:
+                raise TimeoutError
+
+        async def report() -> None:
+            device.reported.append(device.deployment.reported())
+
+        return await device.deployment.go_back("no receipts there", apply, proved, report)
+
+    return asyncio.run(scene())
+
+
+def test_the_broker_before_stays_a_way_back(device: Device) -> None:
+    assert device.push(BETTER, 1)["state"] == "applied"
+    assert device.deployment.fallback() is None  # the same broker: nothing to go back to
+    assert device.push(MOVED, 2)["state"] == "applied"
+    assert device.push(MOVED + "# again\n", 3)["state"] == "applied"
+    device.reboot()
+    before = device.deployment.fallback()
+    assert before is not None
+    assert before.broker.url == "mqtt://127.0.0.1:1883"
+    device.applied.clear()
+    assert not back(device, reachable=False)  # nor is that one there: what is in force goes on
+    assert device.applied == ["mqtt://127.0.0.1:1883", "mqtt://localhost:1884"]
+    assert device.deployment.reported()["state"] == "applied"
+    assert back(device)
+    answer = device.deployment.reported()
+    assert (answer["state"], answer["revision"], answer["reason"]) == ("rolled_back", 3, "no receipts there")
+    assert answer["active"]["revision"] == 1
+    assert device.reboot().config.broker.url == "mqtt://127.0.0.1:1883"
+    assert device.severity() == "critical"
+    assert device.deployment.fallback() is None
+    assert device.push(MOVED + "# again\n", 3)["state"] == "rolled_back"  # the retained push comes again
+
+
+def test_the_way_back_ends_after_a_week_of_running(device: Device) -> None:
+    device.push(MOVED, 1)
+    asyncio.run(device.deployment.passed(FALLBACK_S / 2))
+    assert device.reboot().fallback() is not None
+    asyncio.run(device.deployment.passed(FALLBACK_S / 2 + 1))
+    assert device.deployment.fallback() is None
+    assert device.reboot().fallback() is None
+
+
+def test_an_edit_at_the_device_ends_the_way_back(device: Device) -> None:
+    device.push(MOVED, 1)
+    device.local.write_text(LOCAL + "# edited\n")
+    assert device.reboot().fallback() is None
+
+
+def test_a_push_weakens_nothing(device: Device) -> None:
+    """The table of `agent.push_policy` is held, whoever pushes."""
+    answer = device.push(LOCAL.replace("broker: {", "broker: {delivery: puback, "), 1)
+    assert (answer["state"], answer["errors"][0]["path"]) == ("rejected", "broker.delivery")
+    assert "edit the file at the device" in answer["errors"][0]["message"]
+
+
+def test_a_push_opens_no_file_elsewhere(device: Device, tmp_path: Path) -> None:
+    """The parser is told which files a push may name: its errors would say whether others are there."""
+    (tmp_path.parent / "outside.json").write_text("{}")
+    routed = LOCAL + "  way: {kind: route, source: gnss, path: ../outside.json}\n"
+    routed = routed.replace("rules:", "  gnss: {kind: nmea, port: /dev/ttyUSB0}\nrules:")
+    answer = device.push(routed, 1)
+    assert (answer["state"], answer["errors"][0]["path"]) == ("rejected", "rules.way.path")
+    assert "in the folder of the file at the device" in answer["errors"][0]["message"]

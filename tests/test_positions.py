@@ -283,12 +283,12 @@ WRONG = [
     ("", "route.geojson:1: no GeoJSON: Expecting value"),
     ('{"type":\n "LineString",\n }', "route.geojson:3: no GeoJSON: Expecting property name"),
     ("[]", "route.geojson:1: no GeoJSON object"),
-    ('{"type": "Line"}', "route.geojson:1: 'Line' is no type of GeoJSON"),
+    ('{"type": "Line"}', "route.geojson:1: no type of GeoJSON"),
     ('{"type": "Point", "coordinates": [1, 2]}', "route.geojson: no LineString in it"),
     ('{"type": "LineString",\n"coordinates": [[1, 2]]}', "route.geojson:2: a line has two positions or more"),
-    ('{"type": "LineString",\n\n"coordinates": [[1, 2], [3]]}', "route.geojson:3: [3] is no position"),
-    ('{"type": "LineString",\n"coordinates": [[1, 2], ["3", 4]]}', "is no position; GeoJSON writes [longitude, latitude]"),
-    ('{"type": "LineString",\n"coordinates": [[32.1, 118.7], [32.2, 118.7]]}', "route.geojson:2: [32.1, 118.7] is nowhere on Earth; GeoJSON writes the longitude first"),
+    ('{"type": "LineString",\n\n"coordinates": [[1, 2], [3]]}', "route.geojson:3: no position; GeoJSON"),
+    ('{"type": "LineString",\n"coordinates": [[1, 2], ["3", 4]]}', "no position; GeoJSON writes [longitude, latitude]"),
+    ('{"type": "LineString",\n"coordinates": [[32.1, 118.7], [32.2, 118.7]]}', "route.geojson:2: a position that is nowhere on Earth; GeoJSON writes the longitude first"),
     ('{"type": "LineString", "crs": {"properties": {"name": "EPSG:2437"}}, "coordinates": []}', "positions must be WGS-84"),
     ("[" * 100_000, "nested too deep"),
 ]  # fmt: skip
@@ -353,7 +353,7 @@ def test_a_configuration_reads_its_route_and_says_on_which_line_it_is_wrong(tmp_
     with pytest.raises(BadConfig) as caught:
         parse(CONFIG, name="c.yaml", base=tmp_path)
     file = tmp_path / "route.geojson"
-    assert caught.value.lines() == [f"c.yaml:11: rules.route: {file}:1: None is no type of GeoJSON"]
+    assert caught.value.lines() == [f"c.yaml:11: rules.route: {file}:1: no type of GeoJSON"]
 
 
 def test_a_position_is_not_asked_of_a_sensor_board(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from agent.geodesy import Metres, Plane, from_path
 from agent.parts import Surroundings
 from agent.rules.positions import LEAVES_AT, PositionRule, Ruler
 from agent.yamlfile import BadConfig, line_of, load_yaml
+from firmware_bridge.regular import read_regular
 from firmware_bridge.secret import NearPath
 
 MAX_BYTES = 1024 * 1024
@@ -69,14 +70,9 @@ class Route(PositionRule):
 def read_route(path: Path) -> tuple[Leg, ...]:
     """The lines of a GeoJSON file. ValueError says what is wrong as ``FILE:LINE: message``."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_regular(path, MAX_BYTES)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
-    if len(data) > MAX_BYTES:
-        raise ValueError(
-            f"{path}: larger than {MAX_BYTES // 1024} KiB; a route needs no more points than turns"
-        )
     try:
         text = data.decode()
         tree = json.loads(text)
@@ -120,7 +116,7 @@ def _lines(node: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
             way = (*steps, held, index)
             yield from [(way, part)] if kind == "MultiLineString" else _lines(part, way)
     elif kind not in ("Point", "MultiPoint", "Polygon", "MultiPolygon"):
-        yield (*steps, "type"), f"{kind!r} is no type of GeoJSON"
+        yield (*steps, "type"), "no type of GeoJSON"
 
 
 def _problem(line: Any) -> str | None:
@@ -132,9 +128,9 @@ def _problem(line: Any) -> str | None:
             isinstance(one, list) and len(one) >= 2 and all(type(number) in (int, float) for number in one)
         )
         if not numbers:
-            return f"{one!r} is no position; GeoJSON writes [longitude, latitude]"
+            return "no position; GeoJSON writes [longitude, latitude]"
         if not (-180 <= one[0] <= 180 and -90 <= one[1] <= 90):
-            return f"{one!r} is nowhere on Earth; GeoJSON writes the longitude first"
+            return "a position that is nowhere on Earth; GeoJSON writes the longitude first"
     return None
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 import models
 from agent.vision.pool import SHARED
 from agent.vision.privacy import LEAST_SCORE, knows_people
+from firmware_bridge.secret import beside
 from models.card import Card
 from models.detection import Detect, Detection
 from models.session import Provider
@@ -35,8 +36,7 @@ class Watching(BaseModel):
     @classmethod
     def _beside(cls, model: str, info: ValidationInfo) -> str:
         """A card's file is relative to the configuration, as all paths are."""
-        base = (info.context or {}).get("base")
-        return str(Path(base) / model) if base is not None and models.is_path(model) else model
+        return str(beside(Path(model), info)) if models.is_path(model) else model
 
     def card(self) -> Card:
         """Its model's card. OSError where there is none, ValueError where it is no card."""

@@ -13,8 +13,10 @@ import time
 from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
+from agent.tls import MOST_BYTES
 from agent.vision.address import ENCRYPTED, MAX_PIXELS, SCHEMES, Trust
 from agent.vision.login import Login
+from firmware_bridge.regular import read_regular
 from models.detection import Frame
 
 LARGEST = 16 * 1024 * 1024
@@ -29,6 +31,8 @@ _POS_MSEC, _FPS = 0, 5
 def tls_context(trust: Trust) -> ssl.SSLContext:
     """Verifies the certificate and the host name. OSError where the file of the CA can't be read."""
     try:
+        if trust.ca is not None:
+            read_regular(trust.ca, MOST_BYTES)  # OpenSSL reads without a limit
         return ssl.create_default_context(cafile=str(trust.ca) if trust.ca else None)
     except (OSError, ssl.SSLError) as error:
         reason = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror or str(error)

@@ -1,0 +1,77 @@
+"""Reads a file that a configuration names: a regular one, bounded in size and in time, whatever stands there.
+
+A FIFO, a terminal or ``/dev/zero`` never ends, a sparse file fills memory, and a stale network mount hangs
+where no timeout of the kernel applies. Each is an OSError here, whose text never quotes what is in the file.
+"""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+KIB = 1024
+WITHIN_S = 5.0
+"""A disk that answers at all answers within this time."""
+MOST_HANGING = 8
+"""So many reads may hang at once; then further ones are refused before they begin."""
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+_hanging: list[threading.Thread] = []
+
+
+def read_regular(path: Path, most: int, within_s: float = WITHIN_S) -> bytes:
+    """All that is in the file at ``path``, ``most`` bytes at the largest.
+
+    OSError with ``filename`` where it is not there, is no regular file, is larger, or is not read within
+    ``within_s`` seconds (TimeoutError).
+    """
+    _hanging[:] = [thread for thread in _hanging if thread.is_alive()]
+    if len(_hanging) >= MOST_HANGING:
+        raise TimeoutError(None, f"not read: {len(_hanging)} earlier reads hang", str(path))
+    answer: list[bytes | OSError] = []
+    thread = threading.Thread(target=_read_into, args=(answer, path, most), name="read", daemon=True)
+    thread.start()
+    thread.join(within_s)
+    if not answer:
+        _hanging.append(thread)
+        raise TimeoutError(None, f"not read within {within_s:g} s: does its disk hang?", str(path))
+    if isinstance(answer[0], OSError):
+        raise answer[0]
+    return answer[0]
+
+
+def _read_into(answer: list[bytes | OSError], path: Path, most: int) -> None:
+    try:
+        answer.append(_read(path, most))
+    except OSError as error:
+        answer.append(error)
+    except ValueError as error:  # a name with a NUL in it
+        answer.append(OSError(None, str(error), str(path)))
+
+
+def _read(path: Path, most: int) -> bytes:
+    _check(path.stat(), path, most)  # before it is opened: opening alone makes a terminal of /dev/ptmx
+    descriptor = os.open(path, _OPEN)
+    try:
+        _check(os.fstat(descriptor), path, most)
+        data = b""
+        while len(data) <= most and (more := os.read(descriptor, min(most + 1 - len(data), 1 << 20))):
+            data += more
+    finally:
+        os.close(descriptor)
+    if len(data) > most:  # it grew, or lies in /proc, where a size is 0
+        raise _too_large(path, most)
+    return data
+
+
+def _check(found: os.stat_result, path: Path, most: int) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(None, "is a directory; name a file", str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(None, "is a device, pipe or socket; name a regular file", str(path))
+    if found.st_size > most:
+        raise _too_large(path, most)
+
+
+def _too_large(path: Path, most: int) -> OSError:
+    return OSError(None, f"larger than {most // KIB} KiB", str(path))
