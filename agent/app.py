@@ -175,7 +175,9 @@ class Agent:
         self.latency.keep_rules(frozenset(config.rules))
         cameras = {name: part for name, part in config.sources.items() if isinstance(part, Camera)}
         blackout = {name: camera.blackout for name, camera in cameras.items()}
-        self.album.configure(config.evidence, blackout, {"to": [one.url for one in config.broker.in_order]})
+        detectors = {name: camera.detector.finder for name, camera in cameras.items()}
+        to = {"to": [one.url for one in config.broker.in_order]}
+        self.album.configure(config.evidence, blackout, to, detectors)
         for name, part in wanted.items():
             if name not in self.tasks:
                 self.start_part(name, part)

@@ -18,7 +18,9 @@ from agent.files import words, write_durably
 from agent.seen import draw, read_truth, results, say
 from agent.untrusted import terminal
 from agent.vision import MAX_PICTURE_PIXELS
-from agent.vision.privacy import LEAST_SCORE, knows_people
+from agent.vision.detector import load_s
+from agent.vision.hanging import call_within
+from agent.vision.privacy import LEAST_SCORE, everybody, knows_people, people_in
 from models.detection import Detect, Detection, Frame
 from models.session import providers_in
 from models.tiles import looks, tiled
@@ -79,7 +81,8 @@ def detect_command(
                 f"{card.name} knows no people, so nobody can be covered: no --annotate with it"
                 " (people: [LABEL] in its card says which of its labels mean people)"
             )
-        loaded = card.at(min(least, LEAST_SCORE) if annotate else least).load()
+        card = card.at(min(least, LEAST_SCORE) if annotate else least)
+        loaded = call_within(load_s(card.providers), card.load, f"loading {card.name}")
         if note := getattr(loaded, "note", ""):
             click.echo(f"detect: {note}", err=True)
         detect = tiled(loaded, tiles, overlap)
@@ -101,7 +104,8 @@ def detect_command(
         found += results(seen, shown.frame, shown.file.image_id, truth) if truth else []
         try:
             if annotate:
-                draw(shown.frame, seen, everything, annotate / _beside(shown, drawn))
+                people = (*people_in(everything), *everybody(shown.frame, loaded))
+                draw(shown.frame, seen, people, annotate / _beside(shown, drawn))
         except (OSError, ValueError) as error:
             click.echo(f"detect: {words(error)}", err=True)
             return 1

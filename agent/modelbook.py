@@ -11,8 +11,13 @@ import click
 
 import models
 from agent.files import words
+from agent.vision.detector import load_s
+from agent.vision.hanging import call_within
 from models.card import Card
 from models.session import providers_in
+
+LONGEST_RUN_S = 30.0
+"""No run of a network takes so long, on whatever machine."""
 
 
 def list_command(as_json: bool) -> int:
@@ -39,7 +44,8 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
     for card in cards:
         problem, loaded = None, None
         try:
-            loaded = card.on(asked or card.providers).load()
+            placed = card.on(asked or card.providers)
+            loaded = call_within(load_s(placed.providers), placed.load, f"loading {card.name}")
         except (OSError, ValueError) as error:
             problem = words(error)
             failed += 1
@@ -97,12 +103,18 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
     except (OSError, ValueError) as error:
         click.echo(f"models: {words(error)}", err=True)
         return 1
-    done = subprocess.run(
-        [sys.executable, "-c", _BENCH, name, str(runs), providers],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    limit_s = load_s(providers_in(providers) or card.providers) + runs * LONGEST_RUN_S
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _BENCH, name, str(runs), providers],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired:
+        click.echo(f"models: {card.name}: no answer for {limit_s:g} s: it hangs", err=True)
+        return 1
     if done.returncode != 0:
         why = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"ended with {done.returncode}"
         click.echo(f"models: {card.name} does not run here: {why}", err=True)

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from agent.files import write_picture
-from agent.vision.privacy import cover, people_in
-from models.detection import Detection, Frame
+from agent.vision.privacy import cover
+from models.detection import Box, Detection, Frame
 
 
 def say(name: str, seen: list[Detection], as_json: bool) -> None:
@@ -60,12 +60,12 @@ def results(
             }
 
 
-def draw(frame: Frame, seen: list[Detection], everything: Sequence[Detection], path: Path) -> None:
-    """Writes the picture with the boxes of ``seen``; everybody is covered, whether asked for or not."""
+def draw(frame: Frame, seen: list[Detection], people: Sequence[Box], path: Path) -> None:
+    """Writes the picture with the boxes of ``seen``; ``people`` are covered, whether asked for or not."""
     import cv2
 
     rows, columns = frame.shape[:2]
-    drawn = cover(frame, people_in(everything))
+    drawn = cover(frame, people)
 
     def corners(one: Detection) -> tuple[tuple[int, int], tuple[int, int]]:
         left, top, right, bottom = one.box

@@ -58,6 +58,27 @@ def tiled(detect: Detect, pattern: str, overlap: float = 0.2) -> Detect:
     return look
 
 
+def turned(detect: Detect, turn: int) -> Detect:
+    """``detect`` on the picture turned clockwise by ``turn`` quarters; boxes lie as in the picture itself."""
+    if turn % 4 == 0:
+        return detect
+
+    def look(frame: Frame) -> tuple[Detection, ...]:
+        import numpy as np
+
+        seen = detect(np.ascontiguousarray(np.rot90(frame, -turn)))
+        return tuple(Detection(one.label, one.score, _turned_back(one.box, turn)) for one in seen)
+
+    return look
+
+
+def _turned_back(box: Box, turn: int) -> Box:
+    left, top, right, bottom = box
+    for _ in range(turn % 4):
+        left, top, right, bottom = top, 1 - right, bottom, 1 - left
+    return left, top, right, bottom
+
+
 def merge(seen: Sequence[_Seen]) -> tuple[Detection, ...]:
     """Each object once, best first."""
     kept: list[_Seen] = []

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,12 +18,13 @@ import models
 from agent.observations import Observation, SeenObject, Sighting
 from agent.parts import Finding
 from agent.topics import Message
+from agent.vision import evidence as module
 from agent.vision.camera import Camera
 from agent.vision.evidence import FETCH_EVERY_S, FRESH_S, LINGER_S, Album, Evidence
 from agent.vision.picture import label_of
-from agent.vision.privacy import FILL, LEAST_SCORE, Look, cover, people_in
+from agent.vision.privacy import FILL, LEAST_SCORE, LOOKS, SURE, Look, cover, people_in
 from agent.vision.rescue import Grant
-from models.detection import Box, Detection
+from models.detection import Box, Detect, Detection, Frame
 from simulators.scene import Scene
 from tests.test_picture import CORNER, corner_of, inside, pixels, scene
 
@@ -38,12 +41,20 @@ class Desk:
     folder: Path
     evidence: Mapping[str, Any] = field(default_factory=dict)
     grant: Grant | None = None
+    finds: tuple[Detection, ...] = ()
     sent: list[tuple[Message, Mapping[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.album = Album("d1", self.folder, lambda _: self.grant, self.send)
+        self.configure()
+
+    def configure(self) -> None:
         config = Evidence.model_validate({"least_free_mb": 0} | dict(self.evidence))
-        self.album.configure(config, {"cam1": [CORNER]}, {"to": ["mqtt://b"]})
+        self.album.configure(config, {"cam1": [CORNER]}, {"to": ["mqtt://b"]}, {"cam1": self.load})
+
+    def load(self) -> Detect:
+        """The detector that looks through what leaves."""
+        return lambda _: self.finds
 
     async def send(self, message: Message, entry: Mapping[str, Any]) -> None:
         self.sent.append((message, entry))
@@ -98,7 +109,7 @@ def test_an_alert_has_its_picture_at_once_named_covered_and_listed(tmp_path: Pat
     assert inside(shown, (0.65, 0.3, 0.95, 0.9)).max() > 200
     assert label_of(message.body) == {
         "device": "d1", "camera": "cam1", "frame": 0, "at": "2026-11-28T06:00:00.000Z", "alert_id": "a1", "n": 1,
-        "why": "alert rail", "covered": True, "people": [[0.4, 0.2, 0.6, 0.8]],
+        "why": "alert rail", "looks": LOOKS, "covered": True, "people": [[0.4, 0.2, 0.6, 0.8]],
     }  # fmt: skip
     (logged,) = desk.log()
     assert {key: one for key, one in entry.items() if key != "entry"}.items() <= logged.items()
@@ -248,6 +259,208 @@ def test_what_was_kept_under_a_flag_leaves_covered_after_it(tmp_path: Path) -> N
     for message, _ in desk.sent[:2]:
         assert abs(inside(pixels(message.body), NEAR).astype(int) - FILL).max() <= 2
     assert [entry["shown"] for entry in desk.log()] == [0, 0, 0]
+
+
+HIDDEN: Box = (0.7, 0.3, 0.9, 0.9)
+"""Somebody whom the camera's own look misses, and the look before a picture leaves finds."""
+
+
+async def fetched(desk: Desk, alert_id: str = "a1") -> Mapping[str, Any]:
+    """Fetches a clip to its end, and what is said of it."""
+    finished: list[Mapping[str, Any]] = []
+
+    async def done(counts: Mapping[str, Any]) -> None:
+        finished.append(counts)
+
+    await desk.album.fetch(alert_id, 10, done)
+    while not finished:
+        await desk.work()
+        await asyncio.sleep(FETCH_EVERY_S / 8)
+    return finished[0]
+
+
+def test_whom_the_last_look_finds_is_covered_in_whatever_leaves(tmp_path: Path) -> None:
+    """The frame of the alert, an earlier one in which it shows better, and a clip: also if recorded before."""
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        await desk.work()
+        kept = next((tmp_path / "evidence").rglob("*.jpg"))
+        assert inside(pixels(kept.read_bytes()), HIDDEN).max() > 200
+        desk.finds = (Detection("person", 0.2, HIDDEN), Detection("boat", 0.9, (0.0, 0.0, 0.3, 1.0)))
+        desk.alert(0.1, None, "fresh")
+        desk.see(1, (1, FAR))
+        desk.alert(1.1, FAR, "better")
+        await desk.work()
+        await fetched(desk, "fresh")
+
+    played(run)
+    assert [message.topic.split("/")[1] for message, _ in desk.sent] == ["fresh", "better", "fresh", "fresh"]
+    assert [label["frame"] for label in desk.labels()] == [0, 0, 0, 5]
+    for (message, entry), label, logged in zip(desk.sent, desk.labels(), desk.log(), strict=True):
+        assert abs(inside(pixels(message.body), HIDDEN).astype(int) - FILL).max() <= 2
+        assert list(HIDDEN) in label["people"]
+        assert (label["covered"], label["looks"]) == (True, LOOKS)
+        assert entry["covered"] == logged["covered"] == len(label["people"]) >= 2
+        assert (logged["shown"], logged["looks"]) == (0, LOOKS)
+    assert inside(pixels(desk.sent[0][0].body), (0.05, 0.5, 0.3, 0.9)).max() > 90  # a boat is no person
+
+
+class Refuses:
+    """Detectors that can't look: in each way in which one can't."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.free = threading.Event()
+
+    def missing(self) -> Detect:
+        self.asked += 1
+        raise OSError("detector x: no model 'x'")
+
+    def fails(self) -> Detect:
+        self.asked += 1
+
+        def detect(_: Frame) -> tuple[Detection, ...]:
+            raise ValueError("it fails as it runs")
+
+        return detect
+
+    def hangs(self) -> Detect:
+        self.asked += 1
+
+        def detect(_: Frame) -> tuple[Detection, ...]:
+            self.free.wait()
+            return ()
+
+        return detect
+
+    def loads_for_ever(self) -> Detect:
+        self.asked += 1
+        self.free.wait()
+        return lambda _: ()
+
+    def is_slow(self) -> Detect:
+        self.asked += 1
+
+        def detect(_: Frame) -> tuple[Detection, ...]:
+            time.sleep(0.1)
+            return ()
+
+        return detect
+
+
+@pytest.mark.parametrize("how", ["missing", "fails", "hangs", "loads_for_ever", "is_slow"])
+def test_without_the_last_look_a_picture_leaves_covered_from_edge_to_edge_and_says_so(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.3)
+    desk, refuses = Desk(tmp_path), Refuses()
+    monkeypatch.setattr(desk, "load", getattr(refuses, how))
+    desk.configure()
+
+    async def run() -> None:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0.01)
+                turns += 1
+
+        beside = asyncio.ensure_future(others())
+        desk.see(0, (1, NEAR))
+        assert desk.alert(0.1) == ["media/a1/1"]  # the alert waits for nothing
+        await desk.work()
+        beside.cancel()
+        assert turns >= 10 or how in ("missing", "fails")  # and nothing else does
+        desk.see(1, (1, NEAR))
+        desk.alert(1.1, alert_id="a2")
+        await desk.work()
+        await fetched(desk, "a1")
+
+    try:
+        played(run)
+    finally:
+        refuses.free.set()
+    assert [message.topic for message, _ in desk.sent] == [
+        "media/a1/1",
+        "media/a2/1",
+        "media/a1/2",
+        "media/a1/3",
+    ]
+    for (message, _), label, logged in zip(desk.sent, desk.labels(), desk.log(), strict=True):
+        shown = pixels(message.body).astype(int)
+        assert (abs(shown - FILL).max(axis=2) <= 2).mean() > 0.9  # all but the blackout
+        assert ((abs(shown - FILL) <= 2) | (shown <= 2)).mean() > 0.99
+        assert corner_of(shown).max() == 0
+        assert (label["covered"], label["people"], label["looks"]) == (True, None, 0)
+        assert (logged["covered"], logged["shown"], logged["looks"]) == (None, 0, 0)
+    assert refuses.asked == 1  # who could not look is not asked for each picture
+    assert "pictures of cam1 leave covered from edge to edge" in desk.album.troubles["look cam1"]
+
+
+def test_a_detector_that_can_look_again_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, refuses = Desk(tmp_path), Refuses()
+    monkeypatch.setattr(desk, "load", refuses.missing)
+    desk.configure()
+
+    async def run() -> None:
+        for number in range(4):
+            desk.see(number, (1, NEAR))
+            desk.alert(number + 0.1, alert_id=f"a{number}")
+            await desk.work()
+            if number == 1:
+                monkeypatch.setattr(module, "NO_LOOK_S", 0.0)
+                desk.album._no_look.clear()  # a minute later
+            if number == 2:
+                monkeypatch.undo()
+                desk.configure()
+
+    played(run)
+    assert [label["people"] is None for label in desk.labels()] == [True, True, True, False]
+    assert refuses.asked == 2
+    assert desk.album.troubles == {}
+
+
+def test_under_a_flag_a_picture_leaves_without_a_look_too_and_how_many_it_shows_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rescuers don't wait for a detector; and when the flag is over, such a picture leaves wholly covered."""
+    desk = Desk(tmp_path, grant=GRANT)
+    monkeypatch.setattr(desk, "load", Refuses().missing)
+    desk.configure()
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        desk.alert(0.1)
+        await desk.work()
+        desk.grant = None
+        await fetched(desk)
+
+    played(run)
+    shown, hidden = (pixels(message.body) for message, _ in desk.sent)
+    assert inside(shown, NEAR).max() > 200
+    assert (abs(hidden.astype(int) - FILL).max(axis=2) <= 2).mean() > 0.9
+    assert [(label["covered"], label["people"]) for label in desk.labels()] == [(False, None), (True, None)]
+    assert [(entry["covered"], entry["shown"]) for entry in desk.log()] == [(0, None), (None, 0)]
+
+
+def test_the_clip_of_a_camera_that_is_no_more_is_looked_through_by_the_default(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    photograph = Scene(comes_s=0, leaves_s=60).picture(20)
+
+    async def run() -> None:
+        desk.see(0, frame=photograph, seen=[])
+        desk.alert(0.1, None)
+        await desk.work()
+        desk.sent.clear()
+        desk.album.configure(Evidence(least_free_mb=0), {}, {}, {})
+        await fetched(desk)
+
+    played(run)
+    ((message, _),) = desk.sent
+    assert (abs(inside(pixels(message.body), (0.45, 0.45, 0.55, 0.9)).astype(int) - FILL) <= 2).mean() > 0.95
 
 
 def test_a_clip_is_fetched_in_numbered_pieces_spread_over_it_one_clip_at_a_time(tmp_path: Path) -> None:
@@ -434,18 +647,20 @@ def test_a_full_disk_takes_no_recording_but_the_picture_of_the_alert_goes_out(
     assert desk.album.troubles == {}
 
 
-def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(rotate: int, tmp_path: Path) -> None:
     """By the way that frames go: a camera with a blackout, the real detector, the album; each picture's pixels.
 
-    What the detector finds in the source frame, at the camera's own score and far below, is one grey in the
-    picture; what it finds in the picture itself is nobody; a blackout is zero to the last pixel.
+    The man stands upright before the camera, and its ``rotate`` is right or wrong. What the detector finds in
+    the source frame, at the camera's own score and far below, is one grey in the picture; what it finds in the
+    picture, put upright, is nobody; a blackout is zero to the last pixel; the log counts him.
     """
     import cv2
 
     man = Scene(comes_s=0, leaves_s=60)
     clip = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"FFV1"), 5, (640, 360))
-    source = [man.picture(step / 5) for step in range(50)]
+    source = [man.picture(10 + step / 5) for step in range(12)]
     for frame in source:
         writer.write(frame)
     writer.release()
@@ -453,44 +668,49 @@ def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(tmp_path
         {
             "url": str(clip),
             "purpose": "a test",
+            "rotate": rotate,
             "blackout": [CORNER],
             "every_frame": True,
             "coverage": {"watch": False},
         }
     )
     desk = Desk(tmp_path, {"fps": 10})
+    desk.load = camera.detector.finder  # type: ignore[method-assign]  the real one
+    desk.configure()
 
     async def run() -> None:
         def hear(value: Any) -> None:
             if isinstance(value, Sighting):
                 second = value.frame / 5
                 desk.album.hear(Observation("cam1", START + timedelta(seconds=second), 100 + second, value))
-                for thing in value.objects[:1]:
-                    finding = Finding(
-                        key="k", text="t", since=START, source="cam1", label=thing.label, box=thing.box
-                    )
+                box = value.objects[0].box if value.objects else None
+                if value.frame % 4 == 0:
+                    finding = Finding(key="k", text="t", since=START, source="cam1", box=box)
                     desk.album.alerted(f"a{value.frame}", "rail", finding, 100 + second)
 
         worker = asyncio.ensure_future(desk.album.run())
         await camera.run(hear)  # type: ignore[arg-type]  None is an answer
-        while desk.album.busy:
+        while desk.album.busy or desk.album._ring.clip("a4") is None:
             await asyncio.sleep(0.02)
+        await fetched(desk, "a4")
         worker.cancel()
 
     played(run)
     detect = models.find("default").at(LEAST_SCORE).load()
-    assert len(desk.sent) >= 20
-    for message, _ in desk.sent:
+    assert len(desk.sent) >= 5
+    turns = rotate // 90
+    for message, entry in desk.sent:
         shown, label = pixels(message.body), label_of(message.body)
-        frame = cover(source[label["frame"] - 1], [], [CORNER])
-        found = people_in(detect(frame))
+        assert corner_of(shown).max() == 0
+        upright = np.ascontiguousarray(np.rot90(shown, turns))
+        black = np.rot90(cover(np.full_like(shown, 255), [], [CORNER]), turns)
+        frame = np.where(cv2.resize(black, (640, 360)) == 0, 0, source[label["frame"] - 1])
+        found = people_in(one for one in detect(frame) if one.score >= SURE)
         assert found
         for box in found:
-            assert abs(inside(shown, box).astype(int) - FILL).max() <= 2 or _black_besides(shown, box)
-        assert [
-            one for one in detect(np.ascontiguousarray(shown)) if one.label == "person" and one.score >= 0.4
-        ] == []
-        assert corner_of(shown).max() == 0
+            assert abs(inside(upright, box).astype(int) - FILL).max() <= 2 or _black_besides(upright, box)
+        assert [one for one in detect(upright) if one.label == "person" and one.score >= 0.4] == []
+        assert entry["covered"] == len(label["people"]) >= len(found)
     assert len(desk.log()) == len(desk.sent)
 
 

@@ -3,11 +3,16 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -36,16 +41,18 @@ labels: [{labels}]
 def network(
     dets: list[list[float]], width: int | str = 64, height: int | str = 32, output: str = "dets"
 ) -> bytes:
-    """An end-to-end network that sees the same in every picture."""
+    """An end-to-end network that sees the same in every picture: each of ``dets`` that is sure enough."""
     rows = numpy_helper.from_array(np.array(dets, np.float32).reshape(-1, 6), "rows")
     zero = numpy_helper.from_array(np.array(0, np.float32), "zero")
     nodes = [
         helper.make_node("Cast", ["image"], ["wide"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["wide"], ["mean"], keepdims=0),
         helper.make_node("Mul", ["mean", "zero"], ["none"]),
-        helper.make_node("Mul", ["score_threshold", "zero"], ["none2"]),
-        helper.make_node("Add", ["rows", "none"], ["some"]),
-        helper.make_node("Add", ["some", "none2"], [output]),
+        helper.make_node("Add", ["rows", "none"], ["all"]),
+        helper.make_node("Gather", ["rows", "fifth"], ["scores"], axis=1),
+        helper.make_node("Less", ["scores", "score_threshold"], ["unsure"]),
+        helper.make_node("Not", ["unsure"], ["sure"]),
+        helper.make_node("Compress", ["all", "sure"], [output], axis=0),
     ]
     graph = helper.make_graph(
         nodes,
@@ -55,26 +62,51 @@ def network(
             helper.make_tensor_value_info("score_threshold", TensorProto.FLOAT, [1]),
         ],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["K", 6])],
-        [rows, zero],
+        [rows, zero, numpy_helper.from_array(np.array(4, np.int64), "fifth")],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(made.SerializeToString())
+
+
+def endless() -> bytes:
+    """A network that is whole, and whose first run never ends: a Loop without a trip count, always true."""
+    empty, flag, number = [1], TensorProto.BOOL, TensorProto.FLOAT
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["on_"]), helper.make_node("Identity", ["is"], ["is_"])],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("on", flag, []),
+            helper.make_tensor_value_info("is", number, empty),
+        ],
+        [
+            helper.make_tensor_value_info("on_", flag, []),
+            helper.make_tensor_value_info("is_", number, empty),
+        ],
+    )
+    made = onnx.load_from_string(network([[16, 8, 48, 24, 0.9, 1]]))
+    made.graph.initializer.append(helper.make_tensor("always", flag, [], [True]))
+    made.graph.node.insert(0, helper.make_node("Loop", ["", "always", "score_threshold"], ["end"], body=body))
+    for node in made.graph.node[1:]:
+        node.input[:] = ["end" if name == "score_threshold" else name for name in node.input]
     return bytes(made.SerializeToString())
 
 
 Write = Callable[..., str]
 
 
+def put(folder: Path, data: bytes, labels: str = "person, boat", sha256: str | None = None) -> str:
+    """Writes a card and its network; gives the card's path."""
+    (folder / "tiny.onnx").write_bytes(data)
+    card = folder / "tiny.yaml"
+    card.write_text(CARD.format(sha256=sha256 or hashlib.sha256(data).hexdigest(), labels=labels))
+    return str(card)
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a card and its network; gives the card's path."""
-
-    def put(data: bytes, labels: str = "person, boat", sha256: str | None = None) -> str:
-        (tmp_path / "tiny.onnx").write_bytes(data)
-        card = tmp_path / "tiny.yaml"
-        card.write_text(CARD.format(sha256=sha256 or hashlib.sha256(data).hexdigest(), labels=labels))
-        return str(card)
-
-    return put
+    """`put` in a folder of the test's own."""
+    return partial(put, tmp_path)
 
 
 def test_the_default_is_whole_and_named_by_its_card() -> None:
@@ -348,3 +380,122 @@ def test_each_card_here_is_one() -> None:
     for card in models.cards_here():
         assert isinstance(card, Card)
         assert isinstance(card, E2e) or card.load is not Card.load
+
+
+HANGS = """
+import asyncio, sys, threading, time
+import agent.vision.detector as detector
+from agent.__main__ import finish
+from agent.vision.camera import Camera
+from agent.vision.hanging import left_behind
+
+detector.LOAD_S = 1.0
+
+def camera(**more):
+    url = sys.argv[2]
+    return Camera.model_validate({"url": url, "purpose": "a test", "loop": True, "detector": more})
+
+async def scene():
+    for _ in range(3):
+        began_s = time.monotonic()
+        try:
+            await camera(model=sys.argv[1]).run(print)
+        except OSError as error:
+            print("trouble", str(error).splitlines()[0], time.monotonic() - began_s < 30)
+    detector.LOAD_S = 60.0
+    told = asyncio.Event()
+    other = asyncio.ensure_future(camera().run(lambda value: told.set()))
+    await asyncio.wait_for(told.wait(), 60)
+    other.cancel()
+    print("other", left_behind(0.0), [one.name for one in threading.enumerate() if "tiny" in one.name])
+
+asyncio.run(scene())
+finish(0)
+"""
+
+
+def clip(folder: Path) -> str:
+    """A second of a man, as a file."""
+    import cv2
+
+    from simulators.scene import Scene
+
+    path = folder / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (640, 360))
+    for step in range(5):
+        writer.write(Scene(comes_s=-10, leaves_s=60).picture(step / 5))
+    writer.release()
+    return str(path)
+
+
+def test_a_model_that_loops_for_ever_is_its_camera_s_trouble_and_holds_one_thread_and_nobody_else(
+    write: Write, tmp_path: Path
+) -> None:
+    """In a process of its own, which ends with the thread still running."""
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS, write(endless()), clip(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    troubles = [line for line in done.stdout.splitlines() if line.startswith("trouble ")]
+    (other,) = [line for line in done.stdout.splitlines() if line.startswith("other ")]
+    assert len(troubles) == 3
+    assert "no answer for 1 s: it hangs" in troubles[0]
+    assert all("tiny" in line and "hangs" in line and line.endswith("True") for line in troubles)
+    assert other.startswith("other 1 ")
+
+
+def computed(process: int) -> int:
+    """How many hundredths of a second a process has computed."""
+    return int(Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[11])
+
+
+def test_an_agent_whose_model_loops_for_ever_still_ends_when_it_is_told_to(
+    write: Write, tmp_path: Path
+) -> None:
+    config = tmp_path / "agent.yaml"
+    config.write_text(f"""\
+schema_version: 1
+device: bridge-07
+kind: checkpoint_camera
+place: {{ring: perimeter, domain: ground, site: bridge, post: north}}
+broker: {{url: "mqtt://127.0.0.1:9"}}
+data: {{directory: {tmp_path / "data"}}}
+sources:
+  cam1: {{kind: camera, url: "{clip(tmp_path)}", purpose: a test, detector: {{model: "{write(endless())}"}}}}
+""")
+    command = [sys.executable, "-m", "agent", "run", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as agent:
+        try:
+            assert agent.stdout is not None
+            assert any("config_running" in line for line in agent.stdout)
+            began = computed(agent.pid)
+            while computed(agent.pid) < began + 300:  # three seconds of nothing but its loop
+                time.sleep(0.1)
+            agent.terminate()
+            assert agent.wait(60) == 0, agent.stdout.read()
+        finally:
+            agent.kill()
+
+
+@pytest.mark.parametrize("verb", [["models", "verify"], ["detect", "--model"]])
+def test_a_command_does_not_wait_for_a_model_that_loops_for_ever(
+    write: Write, tmp_path: Path, verb: list[str]
+) -> None:
+    script = (
+        "import sys, agent.vision.detector as d; d.LOAD_S = 1.0; sys.argv[0] = 'ringpost'; "
+        "from agent.__main__ import main; main()"
+    )
+    more = [clip(tmp_path)] if verb[0] == "detect" else []
+    done = subprocess.run(
+        [sys.executable, "-c", script, *verb, write(endless()), *more],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "loading tiny: no answer for 1 s: it hangs" in done.stderr

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 import models
 from agent.observations import Sighting
 from agent.vision.camera import Camera
-from agent.vision.privacy import FILL, LEAST_SCORE, Look, cover, knows_people, people_in
+from agent.vision.detector import Watching
+from agent.vision.privacy import FILL, LEAST_SCORE, LOOKS, Look, cover, everybody, knows_people, people_in
 from agent.vision.zones import Corner
-from models.detection import Box, Detection
+from models.detection import Box, Detect, Detection, Frame
+from models.tiles import turned
 from simulators.scene import Scene
+from tests.test_models import network, put
 
 share = st.floats(0, 1)
 
@@ -48,6 +51,22 @@ def test_every_pixel_of_a_person_is_filled_and_the_frame_itself_is_not_touched(
         assert (inside == FILL).all()
     if not people:
         assert (covered == before).all()
+
+
+@pytest.mark.parametrize("box", [(0.3, 0.3, 0.5, 0.7), (0.0, 0.4, 0.4, 1.0)])
+def test_a_tenth_of_his_box_around_a_person_is_filled_too(box: Box) -> None:
+    """A hand, a hat, a box that is too tight: a tenth of its width at each side, of its height above and below."""
+    rows, columns = 400, 640
+    frame = np.full((rows, columns, 3), 255, np.uint8)
+    left, top, right, bottom = box
+    across, down = 0.099 * (right - left), 0.099 * (bottom - top)
+    filled = cover(frame, [box])[..., 0] == FILL
+    wide = filled[
+        int(max(0, top - down) * rows) : int((bottom + down) * rows),
+        int(max(0, left - across) * columns) : int((right + across) * columns),
+    ]
+    assert wide.all()
+    assert filled.sum() <= wide.size * 1.2  # and not much more
 
 
 @given(st.lists(st.tuples(share, share), min_size=3, max_size=6), boxes())
@@ -131,6 +150,104 @@ def test_a_copy_of_a_look_is_nothing() -> None:
     assert asdict(sighting)["look"] is None
     assert deepcopy(sighting).look is None
     assert "Look" not in repr(sighting)
+
+
+@pytest.mark.parametrize(("score", "covered"), [(0.101, True), (0.15, True), (0.24, True), (0.09, False)])
+@pytest.mark.parametrize("asked", [0.9, 0.4, 0.1])
+def test_whoever_is_seen_at_a_tenth_of_sureness_is_covered(
+    tmp_path: Path, score: float, covered: bool, asked: float
+) -> None:
+    """By the camera's own detector, whatever its score, in what is kept and in what leaves."""
+    card = put(tmp_path, network([[16, 8, 48, 24, score, 0], [0, 0, 8, 8, 0.95, 1]]))
+    watching = Watching(model=card, score=asked)
+    for detect in (watching.load()[0], watching.finder()):
+        assert bool(people_in(detect(noise()))) == covered
+
+
+def man_in(frame: Frame) -> tuple[Detection, ...]:
+    """A detector for upright men: a grey body (200) with a white head (255) on top, at least a sixth of its
+    picture tall. Lying or head down, or smaller, he is not seen."""
+    import cv2
+
+    rows, columns = frame.shape[:2]
+    count, _, stats, _ = cv2.connectedComponentsWithStats((frame[..., 0] > 100).astype(np.uint8))
+    found = []
+    for left, top, wide, tall, _ in stats[1:count].tolist():
+        head = frame[top : top + max(1, tall // 8), left : left + wide, 0]
+        if tall > 1.2 * wide and tall >= rows / 6 and head.mean() > 240:
+            box = (left / columns, top / rows, (left + wide) / columns, (top + tall) / rows)
+            found.append(Detection("person", min(0.9, tall / rows), box))
+    return tuple(found)
+
+
+@pytest.mark.parametrize("turn", range(4))
+@pytest.mark.parametrize("tall", [0.5, 0.2, 0.12])
+def test_before_a_picture_leaves_people_are_found_whichever_way_up_it_is_and_however_small(
+    turn: int, tall: float
+) -> None:
+    """A large man, and besides him one who may be too small for a look at the whole; the picture is turned."""
+    frame = np.zeros((480, 640, 3), np.uint8)
+    men = [(0.1, 0.2, 0.25, 0.7), (0.7, 0.6, 0.7 + tall / 4, 0.6 + tall)]
+    for left, top, right, bottom in men:
+        first, last = int(top * 480), int(bottom * 480)
+        frame[first:last, int(left * 640) : int(right * 640)] = 200
+        frame[first : first + (last - first) // 6, int(left * 640) : int(right * 640)] = 255
+    picture = np.ascontiguousarray(np.rot90(frame, -turn))
+    count = 0
+
+    def counted(frame: Frame) -> tuple[Detection, ...]:
+        nonlocal count
+        count += 1
+        return man_in(frame)
+
+    covered = cover(picture, everybody(picture, counted))
+    assert count == LOOKS
+    assert (covered[picture > 100] == FILL).all()
+    assert (covered == 0).mean() > 0.5
+    seen = len(man_in(picture))
+    assert seen == (0 if turn else 2 if tall >= 1 / 6 else 1)
+
+
+def test_who_lies_is_covered_beside_those_who_stand() -> None:
+    """One picture, two orientations."""
+    frame = np.zeros((480, 640, 3), np.uint8)
+    frame[100:400, 60:160] = 200
+    frame[100:140, 60:160] = 255
+    frame[300:400, 260:560] = 200
+    frame[300:400, 520:560] = 255
+    covered = cover(frame, everybody(frame, man_in))
+    assert (covered[frame > 100] == FILL).all()
+
+
+def test_who_is_no_thing_is_covered_whatever_the_model_calls_him() -> None:
+    def detect(_: Frame) -> tuple[Detection, ...]:
+        return Detection("rider", 0.2, (0.1, 0.1, 0.2, 0.2)), Detection("boat", 0.9, (0.5, 0.5, 1, 1))
+
+    found = everybody(noise(), detect)
+    assert (0.1, 0.1, 0.2, 0.2) in found
+    assert (0.5, 0.5, 1, 1) not in found
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_the_man_in_the_photograph_is_covered_whichever_way_the_camera_hangs(turn: int) -> None:
+    """By the real detector; in the orientation in which it sees him best nobody is left to be seen."""
+    import cv2
+
+    detect: Detect = Watching().finder()
+    path = Path(models.__file__).parent / "pictures" / "man.jpg"
+    upright = cv2.imread(str(path))
+    assert upright is not None
+    frame = np.ascontiguousarray(np.rot90(upright, -turn), np.uint8)
+    covered = cover(frame, everybody(frame, detect))
+    (man,) = (one for one in detect(np.asarray(upright, np.uint8)) if one.score > 0.6)
+    shown = np.ascontiguousarray(np.rot90(covered, turn))
+    rows, columns = shown.shape[:2]
+    left, top, right, bottom = man.box
+    part = shown[int(top * rows) : int(bottom * rows), int(left * columns) : int(right * columns)]
+    assert (part == FILL).all()
+    assert [
+        one for one in turned(detect, 4 - turn)(covered) if one.label == "person" and one.score >= 0.4
+    ] == []
 
 
 def looks(folder: Path, **detector: Any) -> list[Sighting]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.detection import Box, Detection, Frame
-from models.tiles import looks, tiled
+from models.tiles import looks, tiled, turned
 
 PIXELS = 32
 """The detector below sees what is at least this share (1/32) of its picture wide and tall."""
@@ -116,3 +116,13 @@ def test_the_cost_is_told(pattern: str, count: int) -> None:
 def test_what_is_no_pattern_is_refused(pattern: str, shared: float) -> None:
     with pytest.raises(ValueError, match="are wanted"):
         tiled(detect, pattern, shared)
+
+
+@given(st.tuples(*[st.integers(0, 40)] * 4), st.integers(0, 3))
+def test_a_turned_picture_has_its_boxes_where_they_are(edges: tuple[int, int, int, int], turn: int) -> None:
+    """A white rectangle in a picture of 60 x 90 pixels, seen by whoever turns his head."""
+    left, top, wide, tall = edges
+    frame = np.zeros((60, 90, 3), np.uint8)
+    frame[top : top + tall + 4, left : left + wide + 4] = 255
+    (upright,), (found,) = detect(frame), turned(detect, turn)(frame)
+    assert found.box == pytest.approx(upright.box)

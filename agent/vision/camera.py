@@ -33,9 +33,6 @@ from agent.vision.zones import Zone, zones_of
 from firmware_bridge.secret import NearPath, Secret
 from models.detection import Frame
 
-LOAD_S = 600.0
-"""Some accelerators compile a network for minutes, the first time."""
-
 
 class Camera(BaseModel):
     """A camera: V4L2 (a number or /dev/video…), rtsp(s)://, http(s)://, udp://, rtp://, or a file."""
@@ -136,7 +133,8 @@ class Camera(BaseModel):
             raise OSError(f"{left_behind()} native calls hang: no more are begun in this process")
         url = self._address()
         await knock(url, self.open_timeout.total_seconds(), self.trust)
-        detect, covers = await within(LOAD_S, self.detector.load, f"loading {self.detector.model}")
+        load, what = self.detector.load, f"loading {self.detector.model}"
+        detect, covers = await within(self.detector.load_s(), load, what)
         file = is_file(url)
         gate, tracker = Gate(self.motion), Tracker(self.detector.score)
         frame_it = framing(self.rotate, self.crop, self.blackout)

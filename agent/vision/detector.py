@@ -1,5 +1,6 @@
 """A camera's detector, as a technician configures it: which model, for what, how sure, in how many tiles."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,16 @@ from models.session import Provider
 from models.tiles import Pattern, looks, tiled
 
 log = structlog.get_logger()
+
+LOAD_S, COMPILE_S = 60.0, 600.0
+"""How long a network may take until it is ready; some accelerators compile it for minutes, the first time."""
+FIND_S = 15.0
+"""How long a picture that is to leave waits for somebody else to load its detector."""
+
+
+def load_s(providers: Iterable[Provider]) -> float:
+    """How long a network may take until it is ready on ``providers``; longer, and it hangs."""
+    return LOAD_S if set(providers) <= {"cpu"} else COMPILE_S
 
 
 class Watching(BaseModel):
@@ -44,11 +55,7 @@ class Watching(BaseModel):
 
     def load(self) -> tuple[Detect, bool]:
         """The detector, as unsure as covering people wants it; whether it knows people. OSError: why not."""
-        try:
-            card = self.card().at(min(self.score, LEAST_SCORE))
-            loaded = SHARED.load(card.on(self.providers or card.providers))
-        except ValueError as error:
-            raise OSError(f"detector {self.model}: {error}") from error
+        card, loaded = self._loaded(0.9 * self.load_s())
         if note := getattr(loaded, "note", ""):
             log.warning("provider_missing", model=card.name, note=note)
         log.info(
@@ -58,6 +65,29 @@ class Watching(BaseModel):
             looks_a_frame=looks(self.tiles),
         )
         return tiled(loaded, self.tiles, self.overlap), knows_people(card)
+
+    def load_s(self) -> float:
+        """How long `load` may take."""
+        try:
+            providers = self.providers or self.card().providers
+        except (OSError, ValueError):
+            return LOAD_S
+        return load_s(providers)
+
+    def finder(self) -> Detect:
+        """What finds people in a picture that is to leave, one look at a time. OSError: why there is none."""
+        card, loaded = self._loaded(FIND_S)
+        if not knows_people(card):
+            raise OSError(f"detector {self.model}: it knows no people")
+        return loaded
+
+    def _loaded(self, within_s: float) -> tuple[Card, Detect]:
+        try:
+            card = self.card().at(min(self.score, LEAST_SCORE))
+            card = card.on(self.providers or card.providers)
+            return card, SHARED.load(card, within_s)
+        except ValueError as error:
+            raise OSError(f"detector {self.model}: {error}") from error
 
     def wanted(self, seen: tuple[Detection, ...]) -> tuple[Detection, ...]:
         """What is looked for, however unsure."""

@@ -1,10 +1,12 @@
 """What is kept and sent of what cameras saw: the best picture of an alert at once, and the seconds around it.
 
 Frames come in with each `Sighting`; one at a time is covered, compressed and written, off the loop. Where
-that is slower than the cameras, the newest frame wins. Every picture that leaves goes through `_leave`.
+that is slower than the cameras, the newest frame wins. Every picture that leaves goes through `_leave`, which
+looks for people in it once more, closely; where that can't be done, it leaves covered from edge to edge.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,13 +23,15 @@ from agent.durations import Duration
 from agent.observations import Observation, SeenObject, Sighting
 from agent.parts import Finding
 from agent.topics import Message, new_id, stamp
+from agent.vision.detector import Watching
 from agent.vision.egress import Egress
-from agent.vision.picture import Habit, again, label_of, picture
-from agent.vision.privacy import Look
+from agent.vision.hanging import within
+from agent.vision.picture import Habit, again, decoded, label_of, picture
+from agent.vision.privacy import LOOKS, Look, everybody
 from agent.vision.rescue import Grant
 from agent.vision.ring import Ring
 from agent.vision.zones import Corner
-from models.detection import Box, Frame
+from models.detection import Box, Detect, Detection, Frame
 
 log = structlog.get_logger()
 
@@ -41,6 +45,10 @@ MOST_ORDERS = 50
 """Frames wait in memory: an alert more than this brings no picture."""
 EXPIRES = timedelta(hours=24)
 """A picture that could not be sent for so long is not wanted any more; it can still be fetched."""
+LOOK_S = 20.0
+"""The last look through a picture may take so long; then it leaves covered from edge to edge."""
+NO_LOOK_S = 60.0
+"""After a look that failed none is begun for so long: a detector that hangs holds a thread each time."""
 FETCH_MOST = 40
 FETCH_EVERY_S = 0.25
 TIDY_EVERY_S = 10.0
@@ -111,13 +119,17 @@ class Order:
     alert_id: str
     camera: str
     why: str
-    pictures: deque[tuple[int, Seen | Path | bytes]]
+    pictures: deque[tuple[int, "Source"]]
     done: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None
     kept: int = 0
     complete: bool = True
     sent: int = 0
     withheld: int = 0
     due_s: float = 0.0
+
+
+Source: TypeAlias = Seen | Path | bytes
+"""What a picture that leaves is made from: a frame, or one that was kept."""
 
 
 class Album:
@@ -141,6 +153,9 @@ class Album:
         self._config = Evidence()
         self._to: Mapping[str, Any] = {}
         self._eyes: dict[str, _Eye] = {}
+        self._detectors: Mapping[str, Callable[[], Detect]] = {}
+        self._no_look: dict[str, float] = {}
+        """Until when no look is begun through pictures of a camera."""
         self._ring = Ring(self._folder, self._config)
         self._orders: deque[Order] = deque()
         self._work = asyncio.Event()
@@ -150,10 +165,18 @@ class Album:
         """Frames that were to be recorded, but the disk or this machine was too slow."""
 
     def configure(
-        self, config: Evidence, blackout: Mapping[str, Sequence[Sequence[Corner]]], to: Mapping[str, Any]
+        self,
+        config: Evidence,
+        blackout: Mapping[str, Sequence[Sequence[Corner]]],
+        to: Mapping[str, Any],
+        detectors: Mapping[str, Callable[[], Detect]],
     ) -> None:
-        """``blackout`` has an entry for each camera of the configuration."""
-        self._config, self._to = config, to
+        """``blackout`` and ``detectors`` have an entry for each camera of the configuration.
+
+        A detector is loaded by whoever looks, on a thread. Where a camera is no more, the default one looks.
+        """
+        self._config, self._to, self._detectors = config, to, detectors
+        self._no_look.clear()
         self._ring.config = config
         for camera in set(self._eyes) - set(blackout):
             del self._eyes[camera]
@@ -217,7 +240,7 @@ class Album:
         camera, numbered = clip
         most = min(most, FETCH_MOST, len(numbered))
         chosen = [numbered[round(index * (len(numbered) - 1) / max(1, most - 1))] for index in range(most)]
-        pictures: deque[tuple[int, Seen | Path | bytes]] = deque(chosen)
+        pictures: deque[tuple[int, Source]] = deque(chosen)
         complete = not self._ring.keeping(alert_id)
         self._orders.append(Order(alert_id, camera, "fetch", pictures, done, len(numbered), complete))
         self._work.set()
@@ -288,64 +311,102 @@ class Album:
             if seen.at_s - eye.best[track][1] > FORGOTTEN_S or len(eye.best) > MOST_TRACKS:
                 del eye.best[track]
 
-    async def _leave(self, order: Order, number: int, source: Seen | Path | bytes) -> None:
+    async def _leave(self, order: Order, number: int, source: Source) -> None:
         """One picture leaves, or is withheld: covered as it has to be now, and in the egress log first."""
-        eye = self._eyes.get(order.camera)
-        blackout = eye.blackout if eye else ()
-        topic = f"media/{order.alert_id}/{number}"
-
-        def make() -> tuple[bytes, dict[str, Any]]:
-            grant = self._flag(order.camera)
-            label = {"alert_id": order.alert_id, "n": number, "why": order.why}
-            if isinstance(source, Seen):
-                jpeg = self._picture(source, blackout, grant, label)
-            else:
-                kept = source.read_bytes() if isinstance(source, Path) else source
-                most_bytes = self._config.picture_kb * 1000
-                jpeg = again(
-                    kept, label, blackout=blackout, uncovered=grant is not None, most_bytes=most_bytes
-                )
-            said = label_of(jpeg)
-            entry = {
-                "at": stamp(datetime.now(UTC)),
-                "topic": topic,
-                **self._to,
-                "camera": order.camera,
-                "taken_at": said.get("at"),
-                "why": order.why,
-                "covered": len(said["people"]) if said["covered"] else 0,
-                "shown": 0 if said["covered"] else len(said["people"]),
-                "flag": None if said["covered"] or grant is None else _flag_fields(grant),
-                "sha256": sha256(jpeg).hexdigest(),
-                "bytes": len(jpeg),
-            }
-            entry["entry"] = self._egress.note(entry)
-            return jpeg, entry
-
         try:
-            jpeg, entry = await asyncio.to_thread(make)
+            kept = await asyncio.to_thread(source.read_bytes) if isinstance(source, Path) else source
+            frame = kept.frame if isinstance(kept, Seen) else await asyncio.to_thread(decoded, kept)
+            found = await self._look(order.camera, frame)
+            jpeg, entry = await asyncio.to_thread(self._made, order, number, kept, found)
         except Exception as error:  # OpenCV's own among them: whatever it is, this one does not leave
             order.withheld += 1
             self._trouble("withheld", f"a picture was withheld: {error}")
             return
         self.troubles.pop("withheld", None)
-        message = Message(lane="media", topic=topic, id=new_id(), body=jpeg, expires_after=EXPIRES)
+        message = Message(lane="media", topic=entry["topic"], id=new_id(), body=jpeg, expires_after=EXPIRES)
         await self._send(message, entry)
         order.sent += 1
+
+    async def _look(self, camera: str, frame: Frame) -> tuple[Box, ...] | None:
+        """Who may be in a picture that is to leave; None where nobody can look, which is said."""
+        now_s = time.monotonic()
+        if now_s < self._no_look.get(camera, 0.0):
+            return None
+        load = self._detectors.get(camera, Watching().finder)
+
+        def look() -> tuple[Box, ...]:
+            detect = load()
+
+            def hurried(frame: Frame) -> tuple[Detection, ...]:
+                if time.monotonic() > now_s + LOOK_S:  # it does not hang, but this machine is too slow
+                    raise TimeoutError(f"{LOOKS} looks take longer than {LOOK_S:g} s here")
+                return detect(frame)
+
+            return everybody(frame, hurried)
+
+        try:
+            found = await within(LOOK_S, look, f"looking for people in a picture of {camera}")
+        except Exception as error:  # of whatever runs the network, too
+            self._no_look[camera] = time.monotonic() + NO_LOOK_S
+            self._trouble(f"look {camera}", f"pictures of {camera} leave covered from edge to edge: {error}")
+            return None
+        self._no_look.pop(camera, None)
+        self.troubles.pop(f"look {camera}", None)
+        return found
+
+    def _made(
+        self, order: Order, number: int, source: Seen | bytes, found: tuple[Box, ...] | None
+    ) -> tuple[bytes, dict[str, Any]]:
+        """A picture and its entry in the egress log, which is on disk on return. Runs on a thread."""
+        eye = self._eyes.get(order.camera)
+        blackout = eye.blackout if eye else ()
+        grant = self._flag(order.camera)
+        label = {"alert_id": order.alert_id, "n": number, "why": order.why}
+        label["looks"] = 0 if found is None else LOOKS
+        if isinstance(source, Seen):
+            jpeg = self._picture(source, blackout, grant, found, label)
+        else:
+            most_bytes = self._config.picture_kb * 1000
+            uncovered = grant is not None
+            jpeg = again(
+                source, label, found=found, blackout=blackout, uncovered=uncovered, most_bytes=most_bytes
+            )
+        said = label_of(jpeg)
+        count = None if said["people"] is None else len(said["people"])
+        entry = {
+            "at": stamp(datetime.now(UTC)),
+            "topic": f"media/{order.alert_id}/{number}",
+            **self._to,
+            "camera": order.camera,
+            "taken_at": said.get("at"),
+            "why": order.why,
+            "looks": label["looks"],
+            "covered": count if said["covered"] else 0,
+            "shown": 0 if said["covered"] else count,
+            "flag": None if said["covered"] or grant is None else _flag_fields(grant),
+            "sha256": sha256(jpeg).hexdigest(),
+            "bytes": len(jpeg),
+        }
+        entry["entry"] = self._egress.note(entry)
+        return jpeg, entry
 
     def _picture(
         self,
         seen: Seen,
         blackout: Sequence[Sequence[Corner]],
         grant: Grant | None,
+        found: tuple[Box, ...] | None = (),
         label: Mapping[str, Any] | None = None,
         habit: Habit | None = None,
     ) -> bytes:
-        """The picture of a frame, covered unless there is a grant. Runs on a thread."""
+        """The picture of a frame, covered unless there is a grant. Runs on a thread.
+
+        ``found`` are people whom a closer look found; None where that look could not be.
+        """
         fields = {"device": self._device, "camera": seen.camera, "frame": seen.number, "at": seen.at}
         return picture(
             seen.frame,
-            seen.people,
+            None if found is None else (*seen.people, *found),
             fields | dict(label or {}),
             blackout=blackout,
             uncovered=grant is not None,

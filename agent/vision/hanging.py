@@ -7,6 +7,7 @@ without it. With too many of them it is ended on purpose, to be started again.
 import asyncio
 import atexit
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -40,10 +41,20 @@ def left_behind(after_s: float = 10.0) -> int:
 
 
 @atexit.register
-def _see_them_out() -> None:
+def _see_them_out() -> bool:
+    """Waits a moment for who was left behind; whether somebody still hangs then."""
     until_s = time.monotonic() + LAST_WAIT_S
     for _, thread in _left:
         thread.join(max(0.0, until_s - time.monotonic()))
+    return any(thread.is_alive() for _, thread in _left)
+
+
+def end_if_hung(code: int) -> None:
+    """Ends this process with ``code`` where a native call hangs: Python's own end would abort it."""
+    if _see_them_out():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def end_within(seconds: float, code: int) -> None:
@@ -54,6 +65,11 @@ def end_within(seconds: float, code: int) -> None:
         os._exit(code)
 
     threading.Thread(target=end, name="last", daemon=True).start()
+
+
+def call_within(seconds: float, call: Callable[[], T], what: str) -> T:
+    """`within` for a command that has no loop."""
+    return asyncio.run(within(seconds, call, what))
 
 
 async def within(seconds: float, call: Callable[[], T], what: str) -> T:

@@ -1,7 +1,8 @@
 """One picture as it is kept and as it leaves: a JPEG, people covered, of a limited size, with its own label.
 
 The label is JSON in the JPEG's comment (marker FFFE): whose camera, when, and where people are in it. So a
-picture can be covered again by whoever takes it from the disk, and one without a label is none.
+picture can be covered again by whoever takes it from the disk, and one without a label is none. Where nobody
+could look for people, ``people`` is null, and a covered picture is covered from edge to edge.
 """
 
 import json
@@ -23,6 +24,7 @@ STEPS = (
 """Longer side and quality, best first, until it is small enough. Each quality keeps black exactly zero."""
 THINNEST = 16
 """No camera's picture is so many times longer than it is high, or higher than it is wide."""
+EVERYWHERE: Box = (0.0, 0.0, 1.0, 1.0)
 COMMENT, SCAN = 0xFE, 0xDA
 LONGEST_COMMENT = 65_533
 
@@ -44,7 +46,7 @@ class Habit:
 
 def picture(
     frame: Frame,
-    people: Sequence[Box],
+    people: Sequence[Box] | None,
     label: Mapping[str, Any],
     *,
     blackout: Sequence[Sequence[Corner]] = (),
@@ -52,18 +54,22 @@ def picture(
     most_bytes: int = 64_000,
     habit: Habit | None = None,
 ) -> bytes:
-    """``frame`` as a JPEG; people are covered unless ``uncovered``. ValueError where it can't be made."""
+    """``frame`` as a JPEG; people are covered unless ``uncovered``. ValueError where it can't be made.
+
+    Where ``people`` is None, nobody knows where they are: all of the picture is covered.
+    """
     import cv2
     import numpy as np
 
-    people = outermost(people)
-    where = [[_out(box[0], -1), _out(box[1], -1), _out(box[2], 1), _out(box[3], 1)] for box in people]
-    comment = encode({**label, "covered": not uncovered, "people": where})
+    people = outermost(people) if people is not None else None
+    where = [[_out(box[0], -1), _out(box[1], -1), _out(box[2], 1), _out(box[3], 1)] for box in people or ()]
+    comment = encode({**label, "covered": not uncovered, "people": None if people is None else where})
     longer = max(frame.shape[:2])
     if min(frame.shape[:2]) * THINNEST < longer:
         raise ValueError(f"no picture: {frame.shape[1]} x {frame.shape[0]} pixels")
     if len(comment) > LONGEST_COMMENT:
-        raise ValueError(f"no picture: there are {len(people)} people in it, more than its label can tell")
+        raise ValueError(f"no picture: there are {len(where)} people in it, more than its label can tell")
+    filled: Sequence[Box] = () if uncovered else [EVERYWHERE] if people is None else people
     room = most_bytes - len(comment) - 4
     weight: float | None = None  # bytes of the whole picture at quality 1, as the last try makes one think
     for step in range(habit.first() if habit else 0, len(STEPS)):
@@ -75,7 +81,7 @@ def picture(
         if scale < 1:
             resized = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             small = np.asarray(resized, np.uint8)
-        shown = cover(small, () if uncovered else people, blackout)
+        shown = cover(small, filled, blackout)
         options = [cv2.IMWRITE_JPEG_QUALITY, quality]
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
         good, data = cv2.imencode(".jpg", shown, options)
@@ -108,31 +114,45 @@ def again(
     jpeg: bytes,
     label: Mapping[str, Any],
     *,
+    found: Sequence[Box] | None = (),
     blackout: Sequence[Sequence[Corner]] = (),
     uncovered: bool = False,
     most_bytes: int = 64_000,
 ) -> bytes:
     """A picture that was kept, covered once more as it has to be now, with ``label`` added to its own.
 
-    What was covered stays so. ValueError where it is damaged, or does not say where people are in it.
+    What was covered stays so. ``found`` are people whom a later look found in it, None where that look could
+    not be. ValueError where it is damaged, or does not say where people are in it.
     """
-    import cv2
-    import numpy as np
-
     kept = label_of(jpeg)
-    frame = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if frame is None:
-        raise ValueError("the picture is damaged")
-    people = [(left, top, right, bottom) for left, top, right, bottom in kept.pop("people")]
+    frame = decoded(jpeg)
+    known = kept.pop("people")
+    people = None if found is None or known is None else [*map(_box, known), *found]
     uncovered = uncovered and not kept.pop("covered")
     return picture(
-        np.asarray(frame, np.uint8),
+        frame,
         people,
         kept | dict(label),
         blackout=blackout,
         uncovered=uncovered,
         most_bytes=most_bytes,
     )
+
+
+def decoded(jpeg: bytes) -> Frame:
+    """The pixels of a picture that was kept. ValueError where it is damaged."""
+    import cv2
+    import numpy as np
+
+    frame = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if frame is None:
+        raise ValueError("the picture is damaged")
+    return np.asarray(frame, np.uint8)
+
+
+def _box(edges: Sequence[float]) -> Box:
+    left, top, right, bottom = edges
+    return left, top, right, bottom
 
 
 def label_of(jpeg: bytes) -> dict[str, Any]:
@@ -152,4 +172,4 @@ def label_of(jpeg: bytes) -> dict[str, Any]:
     raise ValueError("the picture does not say where people are in it")
 
 
-_BOXES = TypeAdapter(list[list[float]])
+_BOXES = TypeAdapter(list[list[float]] | None)

@@ -150,17 +150,27 @@ class Pool:
         self.work = threading.Condition(self.lock)
         self._seats: list[Seat] = []
         self._threads: set[threading.Thread] = set()
-        self._loading = threading.Lock()
+        self._loading: dict[str, threading.Lock] = {}
         self._loaded: weakref.WeakValueDictionary[str, Detect] = weakref.WeakValueDictionary()
 
-    def load(self, card: Card) -> Detect:
-        """The detector of ``card``, one for all who hold it. OSError or ValueError as `Card.load`."""
+    def load(self, card: Card, within_s: float = 60.0) -> Detect:
+        """The detector of ``card``, one for all who hold it. OSError or ValueError as `Card.load`.
+
+        TimeoutError where somebody else has been loading it for longer than ``within_s``: it may hang, and is
+        not begun once more. Another card's detector does not wait for that.
+        """
         key = card.model_dump_json()
-        with self._loading:
+        with self.lock:
+            loading = self._loading.setdefault(key, threading.Lock())
+        if not loading.acquire(timeout=within_s):
+            raise TimeoutError(f"{card.name} has been loading for more than {within_s:g} s: it hangs")
+        try:
             found = self._loaded.get(key)
             if found is None:
                 found = self._loaded[key] = card.load()
             return found
+        finally:
+            loading.release()
 
     def join(self, seat: Seat) -> None:
         """From now on the frames of ``seat`` are looked at."""

@@ -105,9 +105,9 @@ def _draw(frame: Frame, ground: Ground, marks: Sequence[Mark], path: Path) -> No
     import cv2
 
     import models
-    from agent.vision.privacy import LEAST_SCORE, cover, people_in
+    from agent.vision.privacy import LEAST_SCORE, cover, everybody
 
-    drawn: Any = cover(frame, people_in(models.find("default").at(LEAST_SCORE).load()(frame)))
+    drawn: Any = cover(frame, everybody(frame, models.find("default").at(LEAST_SCORE).load()))
     thick = max(1, round(frame.shape[0] / 540))
     step, lines = _grid(ground, marks)
     for line in lines:
