@@ -20,12 +20,14 @@ from agent.recording import Recording
 from agent.topics import encode
 from agent.untrusted import terminal
 from firmware_bridge import kinds, protocols
-from firmware_bridge.gpsd import Gpsd
+from firmware_bridge.gpsd import Gpsd, GpsdDecoder
 from firmware_bridge.line import Decoder, Ear, SerialLine
 from firmware_bridge.readings import LineState, Value
 
 CHUNK = 4096
 SILENT_S = 5.0
+GPSD = "gpsd"
+"""What gpsd said, kept in a file, such as by ``gpspipe -w``; a live one is gpsd://host."""
 LARGE = 2_000_000
 """Bytes of a file from which on it is worth showing how far one is."""
 
@@ -34,8 +36,9 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
     """Prints what is said until the line ends or it is interrupted, then a line of statistics. 1 where it
     can't be read, or nothing was understood."""
     known = kinds()
-    if protocol != "auto" and protocol not in known:
-        click.echo(f"read: no protocol {protocol!r}; known: auto, {', '.join(sorted(known))}", err=True)
+    if protocol not in ("auto", GPSD, *known):
+        every = ", ".join(sorted((GPSD, *known)))
+        click.echo(f"read: no protocol {protocol!r}; known: auto, {every}", err=True)
         return 2
     names = tuple(sorted(known)) if protocol == "auto" else (protocol,)
     reading = Reading(_name(source), as_json)
@@ -43,7 +46,9 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
         click.echo("read: no line is named: a device, tcp://HOST:PORT, a file, or -", err=True)
         return 2
     try:
-        if "://" in source or (source != "-" and Path(source).is_char_device()):
+        if protocol == GPSD and "://" not in source:
+            _read_gpsd(reading, source)
+        elif "://" in source or (source != "-" and Path(source).is_char_device()):
             asyncio.run(_read_live(reading, live_line(source, names, baud)))
         else:
             _read_file(reading, source, names)
@@ -180,6 +185,20 @@ def _read_file(reading: Reading, source: str, names: tuple[str, ...]) -> None:
                 reading.emit(value)
         finally:
             reading.emit(ear.state())
+            reading.closed()
+
+
+def _read_gpsd(reading: Reading, source: str) -> None:
+    decoder = GpsdDecoder()
+    with open(0, "rb", buffering=0) if source == "-" else Path(source).open("rb", buffering=0) as file:
+        try:
+            for data in _pieces(file):
+                for value in decoder.feed(data):
+                    reading.emit(value)
+            for value in decoder.feed(b"\n"):
+                reading.emit(value)
+        finally:
+            reading.emit(Gpsd.state(decoder))
             reading.closed()
 
 

@@ -21,7 +21,7 @@ from agent.vesselbook import VesselBook, approach_fields, motion_at
 from agent.vision.camera import Camera
 from agent.vision.sight import Sight
 from agent.whereabouts import Whereabouts
-from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Reading, Switch, Vessel
+from firmware_bridge.readings import Drone, Fix, GnssState, LineState, RadarTarget, Reading, Switch, Vessel
 
 TELEMETRY_BYTES = 6 * 1024
 """A batch goes out before it grows past this, so that the message stays under 8 KiB."""
@@ -118,6 +118,8 @@ class Reporter:
                 self._note_drone(value, observation)
             case Vessel():
                 self._vessels.hear(value, observation)
+            case RadarTarget():
+                self._note_radar(value, observation)
             case Reading():
                 self._note_reading(value, observation)
             case Switch():
@@ -149,6 +151,14 @@ class Reporter:
             told.clear()
         told[name] = now_s
         self._note(observation)
+
+    def _note_radar(self, target: RadarTarget, observation: Observation) -> None:
+        """Each target now and then, as readings: a radar tells each with every turn."""
+        every_s = self._config.reporting.readings_every.total_seconds()
+        told, name = self._readings, (observation.source, f"radar target {target.number}")
+        if observation.mono_s - told.get(name, -math.inf) >= every_s:
+            told[name] = observation.mono_s
+            self._note(observation)
 
     def _note_drone(self, drone: Drone, observation: Observation) -> None:
         """Once a second, and when it changes: its positions come more often than the centre needs them."""

@@ -22,7 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from firmware_bridge.line import SerialLine
+from firmware_bridge.dsc import DscDecoder
+from firmware_bridge.line import Decoder, SerialLine
 from firmware_bridge.readings import Value, Vessel
 from firmware_bridge.transponder import STATIC, fields_of, vessel_of
 
@@ -181,6 +182,10 @@ class Ais(SerialLine):
 
     def decoder(self) -> AisDecoder:
         return AisDecoder()
+
+    def decoders(self) -> tuple[Decoder, ...]:
+        """A radio that also hears calls for help tells both."""
+        return (self.decoder(), DscDecoder())
 
 
 def encode(vessel: Vessel, *, sequence: int = 0, channel: str = "A") -> bytes:

@@ -43,6 +43,11 @@ class Asker(Protocol):
         """What is to be sent now; called after each read. ``wanted`` as in `Wanted`."""
 
 
+SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
+SETTLES = 2
+"""Sentences that are good without their eighth bits, and before any that is good with them."""
+
+
 class Ear:
     """Hears several protocols on one line: bytes in, values out. Of decoders of a kind it takes the first."""
 
@@ -59,6 +64,10 @@ class Ear:
             for framing in self.sniffer.framings
         }
         self._once = Once()
+        seven = "nmea" in self.sniffer.framings
+        self._seven = Sniffer(("nmea",)) if seven else None  # until it is known how many bits a letter has
+        self._found: list[Packet] = []
+        self._strips = False
 
     @property
     def good(self) -> int:
@@ -67,13 +76,28 @@ class Ear:
 
     def hear(self, data: bytes) -> list[Value]:
         """What the packets that are complete now say; each goes to those who know its framing."""
+        packets = self.sniffer.feed(data.translate(SEVEN_BITS) if self._strips else data)
+        if self._seven is not None:
+            packets = self._count_bits(self._seven, data, packets)
         return [
             value
-            for packet in self.sniffer.feed(data)
+            for packet in packets
             for decoder in self._listeners[packet.protocol]
             for value in decoder.feed(packet.data)
             if self._once.passes(decoder, value)
         ]
+
+    def _count_bits(self, seven: Sniffer, data: bytes, packets: list[Packet]) -> list[Packet]:
+        """A talker with seven bits and a parity is heard with eight, of which the last is no letter's."""
+        if self.good:
+            self._seven, self._found = None, []
+            return packets
+        self._found += seven.feed(data.translate(SEVEN_BITS))
+        if seven.good.total() < SETTLES:
+            return packets
+        self.sniffer, self._seven, self._strips = seven, None, True
+        found, self._found = self._found, []
+        return found
 
     def pause(self) -> list[Value]:
         """The line is quiet: what was held back."""

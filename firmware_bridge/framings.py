@@ -172,17 +172,26 @@ def check_cobs(frame: bytes) -> bytes | None:
     return None if binascii.crc_hqx(content, 0) else content[:-2]  # the CRC of all with its CRC is 0
 
 
-_BLOCK = (b"\r\nPID\t", b"\r\nH1\t")
+_BLOCK = (b"\r\nPID\t", b"\r\nH1\t", b"\r\nV\t")
+_BMV_600 = b"\r\nBMV\t"
+_LATER = b"\r\nP\t"
 _CHECKSUM = b"\r\nChecksum\t"
 _HEX = re.compile(rb":[0-9A-Fa-f]*\n")
 
 
 def look_vedirect(buffer: bytearray, at: int) -> Place:
-    """A block begins with the product, or with the first of the history: half a block is none."""
+    """A block begins with the product, or with the first of the history: half a block is none.
+
+    That of a BMV-600, which names itself at the end, begins with its voltage. Newer ones have the power too.
+    """
     head = bytes(buffer[at : at + 6])
     if not head.startswith(_BLOCK):
         return MORE if any(label.startswith(head) for label in _BLOCK) else None
     last = buffer.find(_CHECKSUM, at, at + VEDIRECT_LONGEST)
+    if last >= 0 and head.startswith(_BLOCK[2]):
+        block = buffer[at:last]
+        if _BMV_600 not in block or _LATER in block:
+            return None
     if last >= 0 and len(buffer) > last + len(_CHECKSUM):
         return at, last + len(_CHECKSUM) + 1
     return MORE if len(buffer) - at < VEDIRECT_LONGEST else None

@@ -214,14 +214,15 @@ class Gpsd(BaseModel):
                     now_s = await line.gone(within_s=1.0)
                     if now_s - state_s >= STATE_EVERY_S:
                         state_s = now_s
-                        emit(self._state(decoder))
+                        emit(self.state(decoder))
                     if limit_s := patience.lost(now_s):
                         raise TimeoutError(f"gpsd on {self.host}: {_why(decoder)} for {limit_s:.0f} s")
             finally:
-                emit(self._state(decoder))
+                emit(self.state(decoder))
 
     @staticmethod
-    def _state(decoder: GpsdDecoder) -> LineState:
+    def state(decoder: GpsdDecoder) -> LineState:
+        """The counts so far."""
         bad = {"gpsd": decoder.bad} if decoder.bad else {}
         return LineState(good={"gpsd": decoder.good}, bad=bad, skipped_bytes=decoder.skipped_bytes)
 

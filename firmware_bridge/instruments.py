@@ -8,6 +8,9 @@
     $VWVHW,true,T,magnetic,M,knots,N,km/h,K       heading and speed through water
     $YXMTW,degrees,C    $HEHDT,degrees,T    $HCHDM,degrees,M    $HETHS,degrees,A
     $HCHDG,sensor,deviation,E,variation,E         magnetic = sensor + deviation, true = magnetic + variation
+    $WIMDA,inHg,I,bar,B,air,C,water,C,humidity,absolute,dew point,C,wind true,T,magnetic,M,knots,N,m/s,M
+    $VWVLW,miles,N,since reset,N,over ground,N,since reset,N
+    $ERRPM,E,number,1/min,pitch,A                 E engine, S shaft
     $AGRSA,rudder,A,port rudder,A    $TIROT,degrees a minute,A    $IIVTG,course,T,,M,knots,N,…
     $YXXDR,{type,value,unit,name} x n             one that is broken takes no other with it
 
@@ -30,6 +33,12 @@
     rate_of_turn                    deg/min   ROT           to starboard above 0
     course_over_ground_true         deg       VTG of an instrument; that of a GNSS receiver is in its fix
     speed_over_ground               m/s       VTG likewise
+    air_pressure                    Pa        MDA
+    air_temperature, dew_point      degC      MDA
+    relative_humidity               percent   MDA
+    distance_through_water          m         VLW; trip_… since it was reset, …_over_ground likewise
+    engine_N_speed, shaft_N_speed   1/min     RPM; N is the number, 0 that of the one amidships
+    engine_N_pitch, shaft_N_pitch   percent   RPM
     temperature_NAME, pressure_NAME, …        XDR, see `transducers.py`
 
 Any talker but vendors' ``$P…``, numbers too. What is empty is absent; what is no number, has another unit
@@ -70,12 +79,24 @@ QUANTITIES: dict[str, tuple[str, float, float]] = {
     "rate_of_turn": ("deg/min", -7200, 7200),
     "course_over_ground_true": ("deg", 0, 360),
     "speed_over_ground": ("m/s", 0, 100),
+    "air_pressure": ("Pa", 80_000, 120_000),
+    "air_temperature": ("degC", -60, 70),
+    "dew_point": ("degC", -80, 60),
+    "relative_humidity": ("percent", 0, 100),
+    "distance_through_water": ("m", 0, 1e9),
+    "trip_distance_through_water": ("m", 0, 1e9),
+    "distance_over_ground": ("m", 0, 1e9),
+    "trip_distance_over_ground": ("m", 0, 1e9),
 }
+TURNS, PITCH = ("1/min", -10_000.0, 10_000.0), ("percent", -100.0, 100.0)
 GNSS = frozenset({b"GP", b"GL", b"GA", b"GB", b"BD", b"GQ", b"GI", b"GN"})
 """Talkers whose VTG belongs to a fix."""
 MPS = {b"N": KNOT_MPS, b"M": 1.0, b"K": 1 / 3.6, b"S": 1609.344 / 3600}
 METRES = {b"M": 1.0, b"f": 0.3048, b"F": 1.8288}
-ALL_FIELDS = 10
+PASCALS = {b"B": 100_000.0, b"I": 3386.389}
+NAUTICAL_M = {b"N": 1852.0}
+CELSIUS = {b"C": 1.0}
+ALL_FIELDS = 21
 """A sentence that ends early lacks its last fields."""
 
 
@@ -282,6 +303,38 @@ def _vtg(fields: Fields) -> Told:
         yield from _first("speed_over_ground", fields, MPS, 5, 7)
 
 
+def _mda(fields: Fields) -> Told:
+    yield from _first("air_pressure", fields, PASCALS, 3, 1)
+    yield from _first("air_temperature", fields, CELSIUS, 5)
+    yield from _first("water_temperature", fields, CELSIUS, 7)
+    yield from _told("relative_humidity", fields[9])
+    yield from _first("dew_point", fields, CELSIUS, 11)
+    yield from _told("wind_true_ground_direction", fields[13])
+    yield from _told("wind_true_ground_direction_magnetic", fields[15])
+    yield from _first("wind_true_ground_speed", fields, MPS, 19, 17)
+
+
+def _vlw(fields: Fields) -> Told:
+    for at, way in ((1, "through_water"), (5, "over_ground")):
+        yield from _first(f"distance_{way}", fields, NAUTICAL_M, at)
+        yield from _first(f"trip_distance_{way}", fields, NAUTICAL_M, at + 2)
+
+
+def _rpm(fields: Fields) -> Told:
+    what = {b"E": "engine", b"S": "shaft"}.get(fields[1])
+    if fields[5] == b"V" or not fields[3]:
+        return
+    if what is None or not (fields[2].isdigit() and len(fields[2]) < 3):
+        yield None
+        return
+    for name, text, (unit, least, most) in (("speed", fields[3], TURNS), ("pitch", fields[4], PITCH)):
+        value = number(text, least, most)
+        if value is not None:
+            yield Reading(quantity=f"{what}_{int(fields[2])}_{name}", value=value, unit=unit)
+        elif text:
+            yield None
+
+
 TAKES: dict[bytes, Callable[[Fields], Told]] = {
     b"DBT": _depth("depth_below_transducer"), b"DBS": _depth("depth_below_surface"),
     b"DBK": _depth("depth_below_keel"), b"DPT": _dpt,
@@ -290,6 +343,6 @@ TAKES: dict[bytes, Callable[[Fields], Told]] = {
     b"HDT": _plain("heading_true", b"T"), b"HDM": _plain("heading_magnetic", b"M"),
     b"THS": _flagged("heading_true"), b"HDG": _hdg,
     b"RSA": _flagged("rudder_angle", "rudder_angle_port"), b"ROT": _flagged("rate_of_turn"),
-    b"VTG": _vtg, b"XDR": transduced,
+    b"VTG": _vtg, b"XDR": transduced, b"MDA": _mda, b"VLW": _vlw, b"RPM": _rpm,
 }  # fmt: skip
 """Each sentence that is understood."""

@@ -19,10 +19,12 @@ from datetime import date, timedelta
 from typing import Literal, TypeAlias
 
 from firmware_bridge.ais import AisDecoder
+from firmware_bridge.dsc import DscDecoder
 from firmware_bridge.epoch import NOT_BEFORE, Satellite
 from firmware_bridge.fixes import KNOT_MPS, Fixes
 from firmware_bridge.instruments import InstrumentDecoder
 from firmware_bridge.line import Decoder, SerialLine
+from firmware_bridge.radar import RadarDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.sentence import clock_ms, degrees, number, position, seal
 from firmware_bridge.talkers import Talkers
@@ -238,8 +240,8 @@ class Nmea(SerialLine):
         return NmeaDecoder(self.not_before)
 
     def decoders(self) -> tuple[Decoder, ...]:
-        """Whatever NMEA 0183 says: fixes, instruments, AIS."""
-        return (self.decoder(), InstrumentDecoder(), AisDecoder())
+        """Whatever NMEA 0183 says: fixes, instruments, AIS, calls for help, radar."""
+        return (self.decoder(), InstrumentDecoder(), AisDecoder(), DscDecoder(), RadarDecoder())
 
 
 def encode(fix: Fix, sky: tuple[Satellite, ...] = (), *, leap: bool = False) -> bytes:

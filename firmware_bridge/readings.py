@@ -80,10 +80,11 @@ class Switch:
 class Vessel:
     """What one AIS message says of its sender, a vessel or another station, by its ``mmsi``.
 
-    ``message`` is the message's type. A report of the position also carries the name, call sign and type of
-    ship, where a message before told them; one of these carries no position. ``own`` is the boat on which
-    we are. ``distress`` is a beacon that calls for help; with ``test`` it only tries whether it could.
-    ``error_m`` is 10 where the sender calls its position accurate. ``turn_deg_min`` is above 0 to starboard.
+    ``message`` is the message's type; 0 is a call for help by radio (DSC), whose ``text`` is what happened.
+    A report of the position also carries the name, call sign and type of ship, where a message before told
+    them; one of these carries no position. ``own`` is the boat on which we are. ``distress`` is a beacon that
+    calls for help; with ``test`` it only tries whether it could. ``error_m`` is 10 where the sender calls its
+    position accurate. ``turn_deg_min`` is above 0 to starboard.
     """
 
     kind: Literal["vessel"] = "vessel"
@@ -91,7 +92,7 @@ class Vessel:
     message: int
     station: Literal["class_a", "class_b", "base_station", "aid", "aircraft", "beacon"] | None = None
     own: bool | None = None
-    distress: Literal["sart", "mob", "epirb"] | None = None
+    distress: Literal["sart", "mob", "epirb", "dsc"] | None = None
     test: bool | None = None
     lat: float | None = None
     lon: float | None = None
@@ -121,6 +122,26 @@ class Vessel:
     time: datetime | None = None
     text: str | None = None
     """A safety message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadarTarget:
+    """What a radar tracks under a ``number``: from the boat, or where it is. In ``closest_in_s`` it will be
+    ``closest_m`` away; below 0 that is past."""
+
+    kind: Literal["radar_target"] = "radar_target"
+    number: int
+    state: Literal["tracking", "acquiring", "lost"] | None = None
+    distance_m: float | None = None
+    bearing_deg: float | None = None
+    bearing_relative_deg: float | None = None
+    speed_mps: float | None = None
+    course_deg: float | None = None
+    closest_m: float | None = None
+    closest_in_s: float | None = None
+    lat: float | None = None
+    lon: float | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,4 +256,16 @@ class Capture:
     yaw_deg: float | None = None
 
 
-Value = Fix | GnssState | Reading | Switch | Vessel | LineState | BoardState | Drone | StatusText | Capture
+Value = (
+    Fix
+    | GnssState
+    | Reading
+    | Switch
+    | Vessel
+    | RadarTarget
+    | LineState
+    | BoardState
+    | Drone
+    | StatusText
+    | Capture
+)

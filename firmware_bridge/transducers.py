@@ -31,6 +31,11 @@ TRANSDUCERS: dict[tuple[bytes, bytes], tuple[str, str, float, float, float, floa
     (b"V", b"P"): ("level", "percent", 1, 0, 0, 100),
 }
 
+UNITS = {kind: unit for kind, unit in reversed(TRANSDUCERS) if kind not in (b"C", b"P", b"V")} | {b"C": b"C"}
+"""What is meant where the unit is left out; of pressures that shows by itself, of volumes and levels not."""
+BARS = 50.0
+"""A pressure below this is in bars, above 10,000 in pascals."""
+
 _NOT_A_NAME = re.compile(r"[^a-z0-9]+").sub
 
 
@@ -41,7 +46,8 @@ def transduced(fields: list[bytes]) -> Iterator[Reading | None]:
     """
     at = 1
     while at + 2 < len(fields):
-        found, text = TRANSDUCERS.get((fields[at], fields[at + 2])), fields[at + 1]
+        text, unit = fields[at + 1], fields[at + 2] or _unit(fields[at], fields[at + 1])
+        found = TRANSDUCERS.get((fields[at], unit))
         value = number(text, -1e9, 1e9)
         if found is None or (text and value is None):
             if found is not None:
@@ -49,13 +55,21 @@ def transduced(fields: list[bytes]) -> Iterator[Reading | None]:
             at += 1
             continue
         if value is not None:
-            quantity, unit, factor, offset, least, most = found
+            quantity, si_unit, factor, offset, least, most = found
             value = value * factor + offset
             name = _slug(fields[at + 3]) if at + 3 < len(fields) else ""
             quantity = f"{quantity}_{name}" if name else quantity
-            told = Reading(quantity=quantity, value=round(value, 4), unit=unit)
+            told = Reading(quantity=quantity, value=round(value, 4), unit=si_unit)
             yield told if least <= value <= most else None
         at += 4
+
+
+def _unit(kind: bytes, text: bytes) -> bytes:
+    """The unit of a transducer that leaves it out; nothing where that can't be known."""
+    if kind != b"P":
+        return UNITS.get(kind, b"")
+    value = number(text, 0.0, 1e9)
+    return b"" if value is None or BARS <= value < 10_000 else b"B" if value < BARS else b"P"
 
 
 def _slug(name: bytes) -> str:

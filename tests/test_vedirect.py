@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware_bridge.ear import Ear
 from firmware_bridge.readings import Reading, Switch
 from firmware_bridge.sniff import Sniffer
 from firmware_bridge.vedirect import VeDirectDecoder, encode
@@ -136,3 +137,29 @@ def test_any_bytes_raise_nothing(pieces: list[bytes]) -> None:
 @given(st.binary(max_size=200))
 def test_any_block_raises_nothing(block: bytes) -> None:
     VeDirectDecoder().feed(block)
+
+
+BMV_600 = {
+    "V": "12800", "VS": "12500", "I": "-1500", "CE": "-1320", "SOC": "985", "TTG": "-1", "Alarm": "OFF",
+    "Relay": "ON", "AR": "0", "BMV": "602S", "FW": "212",
+}  # fmt: skip
+OLDER_HISTORY = {"H1": "-5523", "H2": "-1320", "H3": "0"}
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_a_bmv_600_which_names_itself_at_the_end(chunk: int) -> None:
+    data = (encode(BMV_600) + encode(OLDER_HISTORY)) * 3
+    ear = Ear([VeDirectDecoder()])
+    told = [value for at in range(0, len(data), chunk) for value in ear.hear(data[at : at + chunk])]
+    assert [value.value for value in told if isinstance(value, Reading)][:3] == [12.8, 12.5, -1.5]
+    assert len(told) == 3 * 8
+    assert (ear.state().good, ear.state().bad, ear.state().skipped_bytes) == ({"vedirect": 6}, {}, 0)
+
+
+@pytest.mark.parametrize("first", [{"PID": "0x203"}, {"PID": "0xA042", "FW": "156", "SER#": "HQ1"}])
+def test_the_rest_of_a_block_that_was_cut_is_none(first: dict[str, str]) -> None:
+    newer = first | {"V": "12800", "I": "-1500", "P": "-19"} | dict(list(BMV_600.items())[3:])
+    ear = Ear([VeDirectDecoder()])
+    assert ear.hear(encode(newer)[encode(newer).index(b"\r\nV\t") :]) == []
+    assert ear.state().bad == {}
+    assert ear.hear(encode(newer)) != []

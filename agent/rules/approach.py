@@ -9,6 +9,8 @@ from firmware_bridge.readings import Vessel
 
 LONG_RANGE = 27
 """This AIS message gives its position to 0.1 minutes: too coarse to judge by."""
+DSC_CALL = 0
+"""No AIS message: it gives its position to the minute."""
 MOST = 2000
 """Vessels that are kept in mind, the last heard."""
 REPORTS = 4
@@ -70,7 +72,7 @@ def approach(own: Motion, other: Motion, now_s: float, within_s: float = math.in
 
 def motion_of(vessel: Vessel, at_s: float) -> Motion | None:
     """A vessel's motion where its report gives a position that is good enough to judge by."""
-    if vessel.lat is None or vessel.lon is None or vessel.message == LONG_RANGE:
+    if vessel.lat is None or vessel.lon is None or vessel.message in (LONG_RANGE, DSC_CALL):
         return None
     course = vessel.course_deg if vessel.course_deg is not None else vessel.heading_deg
     speed = vessel.speed_mps if vessel.speed_mps is not None and course is not None else 0.0

@@ -16,6 +16,7 @@ WORDS = {
     "sart": "search and rescue transmitter",
     "mob": "man-overboard beacon",
     "epirb": "emergency position beacon",
+    "dsc": "distress call by radio (DSC) of",
 }
 MOST = 100
 """So many at a time are kept in mind; whoever floods us loses his oldest."""
