@@ -2,13 +2,15 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from agent.durations import format_duration
 from agent.escalation import SEVERITIES, Escalation, Severity
 from agent.parts import Finding
 
 Phase = Literal["new", "update", "end"]
+Said: TypeAlias = tuple[str, str, str | None]
+"""An answer's role, action and reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,13 @@ class Terms:
     escalate: Escalation | None = None
     patience: timedelta = timedelta(0)
     """How long the rule may need to find again what is so, beside `FOUND_AGAIN_WITHIN_S`."""
+    crowd: str | None = None
+    """What the rule's keys name, in the plural, where nothing limits their number (`RulePart.crowd`)."""
+
+    @property
+    def asks_for_each(self) -> bool:
+        """Whether an answer is only to those who were there then: one who comes after it is new."""
+        return self.severity == "critical" and self.escalate is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,11 @@ class Answer:
     action: str
     at: datetime
     reason: str | None = None
+
+    @property
+    def said(self) -> Said:
+        """The answer itself, whenever it came."""
+        return self.role, self.action, self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +82,9 @@ class Alert:
         escalate = self.terms.escalate
         if not self.escalation or escalate is None or self.acknowledged:
             return self.finding.text
-        waited = escalate.after + (self.escalation - 1) * escalate.repeat
-        return f"{self.finding.text}; nobody answered for {format_duration(waited)}"
+        waited = format_duration(escalate.waited(self.escalation))
+        last = ", and it is not raised again" if escalate.wait(self.escalation) is None else ""
+        return f"{self.finding.text}; nobody answered for {waited}{last}"
 
     @property
     def unanswered(self) -> bool:

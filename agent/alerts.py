@@ -3,26 +3,36 @@
     new ─▶ update … ─▶ end              while the fact is so, and when it is over
             ├─ ack: somebody is on it; no more escalation, it ends with the fact
             ├─ close, reject: it ends, and the fact is not told again until it was over once
-            └─ nobody within ack_within: raised again, louder; then it ends only by an answer
+            ├─ nobody within ack_within: raised again, louder; then it ends only by an answer
+            └─ somebody else comes after the answer: a critical alert that wants one is new again
 
 Pure: time comes in with each call, alerts go out as plain `Alert`; nothing here stores or sends. What is
 active can be written down (`dump`) in the same transaction as the alert, and read back after a restart.
 """
 
 import math
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from agent.alert import Alert, Answer, Terms
+from agent.alert import Alert, Answer, Said, Terms
 from agent.escalation import SEVERITIES
-from agent.news import UPDATE_EVERY_S, Told
+from agent.news import CHANGE_AFTER_S, FURTHER, UPDATE_EVERY_S, Told
 from agent.parts import Finding, Over
 
 FOUND_AGAIN_WITHIN_S = 120.0
 """Rules that begin anew have this long, and their `patience`, to find again what was active."""
+
+MOST, WITHIN_S = 50, 600.0
+"""Of a rule whose keys come from the outside (vessels, drones) so many alerts are active, not counting those
+that are over and wait for an answer, and so many begin within this time: whoever forges a thousand beacons ends no alert and fills no link. The rest is one alert."""
+COUNTED = 10_000
+"""The rest is counted up to here."""
+ANSWERS, PRESENCES = 20, 200
+"""So many different answers to an alert, and so many who were there, are remembered."""
 
 ENDED_BY = {"close": "closed", "reject": "rejected"}
 """Answers that end an alert, and what its end says."""
@@ -36,6 +46,10 @@ class _Active:
     ``doubt``: until when (monotonic) it has to be found again, and what its end says if nobody does.
     ``due_s``: when it is raised again; ``raised_s``: when it was last. ``closed``: a person ended it, and it
     is only kept so that the same fact is not told anew.
+
+    ``behind``: a fresh judge begins this fact at the first instant, and truly it began at the second, so many
+    seconds earlier. ``known``: those who were told of. ``spare``: so many may yet be found again until then.
+    ``answers``: all that were given, the last at the end.
     """
 
     alert: Alert
@@ -47,6 +61,10 @@ class _Active:
     closed: bool = False
     told: Told | None = None
     wait_s: float = UPDATE_EVERY_S
+    behind: tuple[datetime, datetime, float] | None = None
+    known: frozenset[int] = frozenset()
+    spare: tuple[int, float] = (0, 0.0)
+    answers: tuple[Said, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,8 @@ class AlertBook:
         self._pictured = pictured
         self._boot = boot
         self._active: dict[tuple[str, str], _Active] = {}
+        self._begun: dict[str, deque[float]] = {}  # by rule: when its last alerts began
+        self._further: dict[str, OrderedDict[str, float]] = {}  # by rule: what has no alert, last found when
         self.unsaved = False
         """Whether something changed that no alert tells: write `dump` down."""
 
@@ -78,6 +98,14 @@ class AlertBook:
         """What is active now, oldest first."""
         alerts = [entry.alert for entry in self._active.values() if not entry.closed]
         return sorted(alerts, key=lambda alert: alert.finding.since)
+
+    def standing(self, rule: str) -> dict[str, Finding]:
+        """What a rule found that is so yet, by key, whoever closed it: for a fresh judge of the rule."""
+        return {
+            key: entry.alert.finding
+            for (name, key), entry in self._active.items()
+            if name == rule and key != FURTHER and not entry.alert.over
+        }
 
     def wanted(self, source: str, now_s: float) -> dict[str, float]:
         """Outputs of ``source`` that unanswered alerts want on, each with the seconds that it has left."""
@@ -103,22 +131,73 @@ class AlertBook:
         entry = self._active.get(where)
         if isinstance(fact, Over):
             if entry is None:
+                yield from self._no_further(where, at)
                 return
             if terms.cool_down and fact.reason is None:
                 if entry.over_s is None:
                     self._active[where] = replace(entry, over_s=now_s)
                 return
             yield from self._fact_over(where, at, fact.reason)
-        elif entry is None:
-            alert = Alert(self._new_id(), "new", terms, fact, at)
-            alert = replace(alert, media=tuple(self._pictured(alert, now_s)))
-            told = Told.of(alert)
-            self._active[where] = _Active(alert, now_s, due_s=_due_s(alert, now_s), told=told)
-            yield alert
-        elif entry.closed:
-            self._active[where] = replace(entry, over_s=None, doubt=None)
-        else:
+        elif entry is not None:
             yield from self._found(where, entry, terms, fact, at, now_s)
+        elif fact.key != FURTHER and terms.crowd is not None and not self._has_room(terms.rule, now_s):
+            yield from self._one_more(terms, fact, at, now_s)
+        else:
+            yield from self._no_further(where, at)
+            yield self._new(where, terms, fact, at, now_s)
+
+    def _new(self, where: tuple[str, str], terms: Terms, fact: Finding, at: datetime, now_s: float) -> Alert:
+        alert = Alert(self._new_id(), "new", terms, fact, at)
+        alert = replace(alert, media=tuple(self._pictured(alert, now_s)))
+        self._active[where] = _Active(
+            alert, now_s, due_s=_due_s(alert, now_s), told=Told.of(alert), known=fact.who
+        )
+        if terms.crowd is not None and fact.key != FURTHER:
+            self._begun.setdefault(terms.rule, deque(maxlen=MOST)).append(now_s)
+        return alert
+
+    def _has_room(self, rule: str, now_s: float) -> bool:
+        """Whether a rule may begin another alert now."""
+        begun = self._begun.get(rule)
+        if begun and len(begun) >= MOST and now_s - begun[0] < WITHIN_S:
+            return False
+        its = [entry for where, entry in self._active.items() if where[0] == rule and where[1] != FURTHER]
+        return sum(not entry.alert.over for entry in its) < MOST and len(its) < 4 * MOST
+
+    def _one_more(self, terms: Terms, fact: Finding, at: datetime, now_s: float) -> Iterator[Alert]:
+        """What has no alert of its own is counted in one for all of its kind."""
+        further = self._further.setdefault(terms.rule, OrderedDict())
+        known = fact.key in further
+        further[fact.key] = now_s
+        further.move_to_end(fact.key)
+        if known:
+            return
+        if len(further) > COUNTED:
+            further.popitem(last=False)
+        number = f"{len(further)}{' or more' if len(further) >= COUNTED else ''}"
+        since = min(fact.since, at)
+        rest = Finding(
+            key=FURTHER,
+            text=f"{number} further {terms.crowd}: too many at a time to tell each",
+            since=since,
+            source=fact.source,
+            count=len(further),
+        )
+        yield from self.take(terms, rest, at, now_s)
+
+    def _no_further(self, where: tuple[str, str], at: datetime) -> Iterator[Alert]:
+        """One of those without an alert is over, or has its own alert now."""
+        rule, key = where
+        further = self._further.get(rule)
+        if further is not None and further.pop(key, None) is not None:
+            yield from self._end_further(rule, at)
+
+    def _end_further(self, rule: str, at: datetime) -> Iterator[Alert]:
+        """Ends the alert for all that have none, once there are none."""
+        if not self._further[rule]:
+            del self._further[rule]
+            if (rule, FURTHER) in self._active:
+                yield from self._fact_over((rule, FURTHER), at)
 
     def _found(
         self,
@@ -131,7 +210,17 @@ class AlertBook:
     ) -> Iterator[Alert]:
         """The fact is still so, or so again."""
         before = entry.alert
-        fact = replace(fact, since=min(fact.since, before.finding.since))  # it began when it first began
+        answered = before.acknowledged is not None
+        entry, newcomers = _met(entry, fact, now_s)
+        if newcomers and answered and terms.asks_for_each:
+            if not entry.closed:
+                yield self._end(where, at, "answered, and then somebody else came: that is a new alert")
+            yield self._new(where, terms, fact, at, now_s)
+            return
+        if entry.closed:
+            self._active[where] = replace(entry, over_s=None, doubt=None)
+            return
+        entry, fact = _continued(entry, fact)
         worse = SEVERITIES.index(terms.severity) > SEVERITIES.index(before.terms.severity)
         answer = None if worse else before.acknowledged  # an answer is to what it was then
         alert = replace(
@@ -146,6 +235,8 @@ class AlertBook:
         )
         if terms.escalate != before.terms.escalate or answer != before.acknowledged:
             entry = replace(entry, due_s=_due_s(alert, now_s))
+        if answer != before.acknowledged:
+            entry = replace(entry, answers=())
         told = Told.of(alert)
         wait_s, next_s = told.waits(entry.told, entry.wait_s)
         entry = replace(entry, alert=alert, over_s=None, doubt=None)
@@ -174,6 +265,10 @@ class AlertBook:
     def tick(self, at: datetime, now_s: float) -> Iterator[Alert]:
         """Ends what has been over for its cool-down, and what nobody found again in time; raises again what
         nobody answered; tells what changed too soon to be told, and nobody says again."""
+        for rule, further in list(self._further.items()):
+            while further and now_s - next(iter(further.values())) > WITHIN_S:
+                further.popitem(last=False)
+            yield from self._end_further(rule, at)
         for where, entry in list(self._active.items()):
             cool_down_s = entry.alert.terms.cool_down.total_seconds()
             if entry.over_s is not None and now_s - entry.over_s >= cool_down_s:
@@ -198,6 +293,7 @@ class AlertBook:
 
     def doubt_rule(self, terms: Terms, now_s: float) -> None:
         """A rule begins anew, now with these terms: what it found has to be found again."""
+        self._further.pop(terms.rule, None)
         doubt = (now_s + found_again_s(terms), "not seen again after its rule was changed")
         for where, entry in self._active.items():
             if where[0] == terms.rule:
@@ -205,6 +301,8 @@ class AlertBook:
 
     def drop_rule(self, rule: str, at: datetime, reason: str) -> Iterator[Alert]:
         """Ends all alerts of a rule that is no more, saying why; with it nobody waits for an answer."""
+        self._further.pop(rule, None)
+        self._begun.pop(rule, None)
         for where in [where for where in self._active if where[0] == rule]:
             if not self._active[where].closed:
                 yield self._end(where, at, reason)
@@ -214,19 +312,24 @@ class AlertBook:
     def acknowledge(
         self, alert_id: str, role: str, action: str, at: datetime, reason: str | None = None
     ) -> Alert | None:
-        """A person's answer: the alert as it stands with it, or None where no such alert is active."""
+        """A person's answer: the alert as it stands with it; None where no such alert is active, where the
+        answer was given before, or where it follows another so soon that it is told a moment later."""
         found = [where for where, entry in self._active.items() if entry.alert.alert_id == alert_id]
         if not found or self._active[found[0]].closed:
             return None
         where, entry = found[0], self._active[found[0]]
         answer, before = Answer(role, action, at, reason), entry.alert.acknowledged
-        if before is not None and replace(answer, at=before.at) == before:
-            answer = before  # the same answer again is the first
+        if before is not None and answer.said in entry.answers:
+            return None  # two centres that echo what they hear would else go on for ever
+        answers = (*entry.answers, answer.said)[-ANSWERS:]
+        entry = replace(entry, answers=answers)
         alert = replace(entry.alert, phase="update", at=at, acknowledged=answer)
         if action not in ENDED_BY and not alert.over:
-            told = Told.of(alert)
+            soon = before is not None and abs((at - before.at).total_seconds()) < CHANGE_AFTER_S
+            told = entry.told if soon else Told.of(alert)
             self._active[where] = replace(entry, alert=alert, due_s=None, raised_s=None, told=told)
-            return alert
+            self.unsaved = True
+            return None if soon else alert  # one that comes too soon is told at a tick
         why = f"{ENDED_BY[action]} by {role}" if action in ENDED_BY else f"answered by {role}"
         ended = replace(alert, phase="end", reason=f"{why}: {reason}" if reason else why)
         if alert.over:
@@ -254,6 +357,8 @@ class AlertBook:
         for entry in kept.entries:
             alert, terms = entry.alert, rules.get(entry.alert.terms.rule)
             alert = replace(alert, terms=terms or alert.terms)
+            if not same:
+                alert = replace(alert, finding=_on_this_clock(alert, at, now_s))
             doubt = (now_s + found_again_s(alert.terms), "not seen again after a restart")
             due_s = entry.due_s if same and entry.due_s is not None else _due_s(alert, now_s)
             self._active[alert.terms.rule, alert.finding.key] = _Active(
@@ -263,12 +368,54 @@ class AlertBook:
                 due_s=None if entry.closed else due_s,
                 raised_s=entry.raised_s if same else None,
                 closed=entry.closed,
+                answers=entry.answers,
             )
             if terms is None:
                 yield from self.drop_rule(alert.terms.rule, at, "its rule is no longer configured")
 
 
 _KEPT = TypeAdapter(_Kept)
+
+
+def _on_this_clock(alert: Alert, at: datetime, now_s: float) -> Finding:
+    """The finding of an alert that was active before a reboot, with its beginning on this monotonic clock."""
+    finding = alert.finding
+    if finding.since_s is None:
+        return finding
+    lasted_s = (max(at, alert.at) - finding.since).total_seconds()
+    return replace(finding, since_s=now_s - max(0.0, lasted_s))
+
+
+def _met(entry: _Active, fact: Finding, now_s: float) -> tuple[_Active, bool]:
+    """With those of whom the fact is, and whether one is among them who came since the last answer."""
+    known, (spare, until_s) = entry.known, entry.spare
+    if entry.doubt is not None:  # a fresh judge numbers anew: as many as there were may be the same
+        spare = max(0, len(entry.alert.finding.who) - len(fact.who))
+        known, until_s = fact.who, now_s + FOUND_AGAIN_WITHIN_S
+    new = len(fact.who - known)
+    found_again = new <= spare and now_s <= until_s
+    known = frozenset(sorted(known | fact.who)[-PRESENCES:])
+    spare = spare - new if found_again else 0
+    return replace(entry, known=known, spare=(spare, until_s)), new > 0 and not found_again
+
+
+def _continued(entry: _Active, fact: Finding) -> tuple[_Active, Finding]:
+    """The fact as one that goes on since it first began: a fresh judge can't know that, nor say for how long.
+
+    By the monotonic clock, where it is known: the other may have been set in between.
+    """
+    before, behind = entry.alert.finding, entry.behind
+    if before.since_s is not None and fact.since_s is not None:
+        later_s = fact.since_s - before.since_s
+    else:
+        later_s = (fact.since - before.since).total_seconds()
+    if entry.doubt is not None:
+        behind = (fact.since, before.since, later_s) if later_s > 0 else None
+    if behind is not None and fact.since == behind[0]:
+        fact = fact.begun(behind[1], behind[2])
+    elif later_s > 0:
+        fact = replace(fact, since=before.since, since_s=before.since_s)
+    return replace(entry, behind=behind), fact
 
 
 def found_again_s(terms: Terms) -> float:
@@ -279,7 +426,5 @@ def found_again_s(terms: Terms) -> float:
 def _due_s(alert: Alert, now_s: float) -> float | None:
     """When it is raised again if nobody answers until then; None where it never is."""
     escalate = alert.terms.escalate
-    if escalate is None or alert.acknowledged is not None or alert.escalation >= escalate.times:
-        return None
-    wait = escalate.repeat if alert.escalation else escalate.after
-    return now_s + wait.total_seconds()
+    wait = None if escalate is None or alert.acknowledged is not None else escalate.wait(alert.escalation)
+    return None if wait is None else now_s + wait.total_seconds()

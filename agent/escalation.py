@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from agent.durations import Duration
 
 Severity: TypeAlias = Literal["info", "warning", "critical"]
+OFTEN = 5
+"""So many times it is raised again at the same interval; then each interval is twice the one before."""
+SELDOM = timedelta(minutes=30)
+"""The longest interval, unless ``repeat`` is longer."""
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 """From the least to the worst."""
 
@@ -30,7 +34,9 @@ class Escalate(BaseModel):
 
     repeat: Duration | None = None
     """Raised again this often; as often as the first time, if it is not set."""
-    times: int = Field(default=5, ge=1, le=1000)
+    times: int | None = Field(default=None, ge=1, le=1000)
+    """Raised again so many times and no more, and the last one says so; if it is not set, until somebody
+    answers, after `OFTEN` times ever more seldom."""
     severity: Severity = "critical"
     """At least this severe, once it was raised again."""
     output: Alarm | None = None
@@ -56,7 +62,23 @@ class Escalation:
 
     after: timedelta
     repeat: timedelta
-    times: int
+    times: int | None
     severity: Severity
     output: Alarm | None
     fallbacks: bool = False
+
+    def wait(self, raised: int) -> timedelta | None:
+        """How long it waits for an answer when it was raised again so many times; None: it was the last."""
+        if self.times is not None:
+            if raised >= self.times:
+                return None
+            return self.repeat if raised else self.after
+        if raised < OFTEN:
+            return self.repeat if raised else self.after
+        doublings = min(raised - OFTEN + 1, 16)
+        longer: timedelta = self.repeat * 2**doublings
+        return min(longer, max(self.repeat, SELDOM))
+
+    def waited(self, raised: int) -> timedelta:
+        """How long nobody had answered when it was raised again for the ``raised``-th time."""
+        return sum((self.wait(number) or timedelta(0) for number in range(raised)), timedelta(0))

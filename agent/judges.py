@@ -46,7 +46,7 @@ class Judges:
             del self._judges[name]
         for name, rule in rules.items():
             if name not in self._judges:
-                self._judges[name] = (rule, rule.begin())
+                self._judges[name] = (rule, rule.begin(self.book.standing(name)))
         return ended
 
     def hear(self, observation: Observation, at: datetime, now_s: float) -> list[Alert]:
@@ -76,5 +76,6 @@ class Judges:
 def terms_of(name: str, rule: Any) -> Terms:
     """What a rule's configuration says of its alerts."""
     return Terms(
-        name, rule.kind, rule.severity, rule.need_ack, rule.cool_down, rule.escalation(), rule.patience
-    )
+        name, rule.kind, rule.severity, rule.need_ack, rule.cool_down, rule.escalation(), rule.patience,
+        rule.crowd,
+    )  # fmt: skip

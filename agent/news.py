@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from agent.alert import Alert
+from agent.alert import Alert, Said
 from agent.escalation import Severity
 from agent.geodesy import Plane
 from agent.parts import Point
@@ -19,6 +19,8 @@ UPDATE_EVERY_S, UPDATE_AT_LAST_S = 10.0, 600.0
 """An active alert is told again after so long, then after twice as long, at last this often; as soon as the
 first where it says something else or is elsewhere (`MOVED_M`), sooner (`CHANGE_AFTER_S`) where it changed."""
 CHANGE_AFTER_S = 1.0
+FURTHER = "further"
+"""The key of the one alert for all that a rule finds beyond the limit of its alerts (`agent.alerts.MOST`)."""
 MOVED_M = 10.0
 """What is farther than this, and than the error of both places, from where it was told is elsewhere."""
 
@@ -27,7 +29,7 @@ MOVED_M = 10.0
 class Told:
     """What of an alert is news when it changes: at once, or (all but the first) a little later."""
 
-    at_once: tuple[int | None, str | None, Severity, bool]
+    at_once: tuple[int | None, str | None, Severity, bool, Said | None]
     words: str
     place: Point | None
     box: Box | None
@@ -37,13 +39,14 @@ class Told:
         """Of its text the words count without the figures: most say for how many seconds it has been so."""
         finding = alert.finding
         words = re.sub(r"[\d.]+( ?(s|min|h|d)\b)?", "", alert.text)
-        return cls(
-            (finding.count, finding.zone, alert.severity, alert.over), words, finding.point, finding.box
-        )
+        count = None if finding.key == FURTHER else finding.count  # a flood changes it all the time
+        said = alert.acknowledged.said if alert.acknowledged else None
+        at_once = (count, finding.zone, alert.severity, alert.over, said)
+        return cls(at_once, words, finding.point, finding.box)
 
     @property
     def over(self) -> bool:
-        return self.at_once[-1]
+        return self.at_once[3]
 
     def waits(self, before: Self | None, wait_s: float) -> tuple[float, float]:
         """After how many seconds this may follow ``before``, and how long the same then waits."""

@@ -3,15 +3,16 @@
 import asyncio
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, TypeAlias
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from agent.durations import Duration
+from agent.durations import Duration, spoken
 from agent.escalation import Escalate, Escalation, Severity
 from agent.observations import Observation, Value
 from agent.schedule import Hours, Schedule
@@ -63,6 +64,21 @@ class Finding:
     """From the frame or byte in hand to the observation that this finding rests on."""
     since_s: float | None = None
     """The monotonic instant of ``since``."""
+    lasted_s: float | None = None
+    """Seconds since ``since`` where ``text`` says them, as `lasts` writes them."""
+    who: frozenset[int] = frozenset()
+    """The presences that it is about, by number; a number is given once in the life of a judge."""
+    memo: dict[str, Any] | None = None
+    """What a fresh judge of the rule needs to go on from here (`RulePart.resume`), as JSON; never told."""
+
+    def begun(self, since: datetime, longer_s: float) -> Self:
+        """This, begun at ``since``, so much earlier than its judge knows; its text says so too."""
+        text, lasted_s = self.text, self.lasted_s
+        if lasted_s is not None and longer_s > 0:
+            text = text.replace(lasts(lasted_s), lasts(lasted_s + longer_s), 1)
+            lasted_s += longer_s
+        since_s = None if self.since_s is None else self.since_s - max(0.0, longer_s)
+        return replace(self, since=since, since_s=since_s, text=text, lasted_s=lasted_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,11 @@ class Over:
 
     key: str
     reason: str | None = None
+
+
+def lasts(seconds: float) -> str:
+    """How long a fact has lasted, as it stands in the text of a `Finding`: ``for 45 s``."""
+    return f"for {spoken(seconds)}"
 
 
 Judge: TypeAlias = Callable[[Observation], Iterable[Finding | Over]]
@@ -89,6 +110,11 @@ class Surroundings:
     route: Path | None = None
 
 
+ACK_WITHIN = timedelta(seconds=60)
+WAITS = ("dwell", "after", "hold", "within", "window", "lost_after", "over_after", "fresh", "forget")
+"""Keys of rules that say how long something must last, or may be missing, before a judge speaks."""
+
+
 class RulePart(BaseModel):
     """What every rule lets a technician set."""
 
@@ -97,12 +123,16 @@ class RulePart(BaseModel):
     hears: ClassVar[str | None] = None
     """The kind of value that a rule's ``source`` must say, such as ``fix``; None where any will do."""
 
+    crowd: ClassVar[str | None] = None
+    """What its keys name, in the plural, where they come from the outside and nothing limits their number."""
+
     schedule: Hours | None = None
     """When it judges; always, if it is not set."""
     severity: Severity = "warning"
     need_ack: bool = False
     ack_within: Duration | None = None
-    """Somebody has to answer within this; the alert does not end before, even if what it tells is over."""
+    """Where `need_ack` is true somebody has to answer within this (`ACK_WITHIN`, if it is not set); the alert
+    does not end before, even if what it tells is over."""
     escalate: Escalate | None = None
     cool_down: Duration = timedelta(0)
     """How long the fact must be over before its alert ends; if it comes back sooner, it is the same alert."""
@@ -110,30 +140,45 @@ class RulePart(BaseModel):
     @property
     def patience(self) -> timedelta:
         """How long a fresh judge may need to find again what is so."""
-        waits = [getattr(self, key, None) for key in ("dwell", "after", "hold", "within", "lost_after")]
-        return max((wait for wait in waits if isinstance(wait, timedelta)), default=timedelta(0))
+        waits = [getattr(self, key, None) for key in WAITS]
+        return sum((wait for wait in waits if isinstance(wait, timedelta)), timedelta(0))
 
     @abstractmethod
     def start(self) -> Judge:
-        """A fresh judge: a pure function of what it was shown, in order. It never looks at a clock."""
+        """A fresh judge: a pure function of what it was shown, in order. It never looks at a clock.
 
-    def begin(self) -> Judge:
-        """`start`, told only while the schedule is open: what the agent runs."""
-        return self.start() if self.schedule is None else only_while(self.schedule, self.start())
+        It yields nothing about a key until it knows: an `Over` from a judge that has not seen enough would
+        end an alert whose fact goes on.
+        """
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:  # noqa: ARG002  rules with a memory need it
+        """A fresh judge after a restart or a change of the rule; ``active`` is what was so then, by key.
+
+        A rule that remembers more than it sees again (hysteresis, a usual level, a place) takes that up here.
+        The ``since_s`` of ``active`` are of the present monotonic clock.
+        """
+        return self.start()
+
+    def begin(self, active: Mapping[str, Finding] = MappingProxyType({})) -> Judge:
+        """`start` or `resume`, told only while the schedule is open: what the agent runs."""
+        judge = self.resume(active) if active else self.start()
+        return judge if self.schedule is None else only_while(self.schedule, judge, active)
 
     @model_validator(mode="after")
     def _answers_are_needed(self) -> Self:
         if self.ack_within is not None and not self.need_ack:
             raise ValueError("ack_within needs need_ack: true")
-        if self.escalate is not None and self.ack_within is None:
-            raise ValueError("escalate needs ack_within: how long somebody has to answer, such as 60s")
+        if self.escalate is not None and not self.need_ack:
+            raise ValueError("escalate needs need_ack: true")
         if self.ack_within is not None and self.ack_within < timedelta(seconds=1):
             raise ValueError("ack_within is at least 1s")
         return self
 
     def escalation(self) -> Escalation | None:
         """What happens to an alert that nobody answers; None where nobody has to."""
-        return None if self.ack_within is None else (self.escalate or Escalate()).after(self.ack_within)
+        if not self.need_ack:
+            return None
+        return (self.escalate or Escalate()).after(self.ack_within or ACK_WITHIN)
 
     def settled(self, around: Surroundings) -> Self:
         """This rule with what it takes from elsewhere. ValueError says what is missing there."""
@@ -152,13 +197,14 @@ def here(schedule: Schedule, around: Surroundings) -> Schedule:
     return schedule.at(around.timezone, around.holidays, around.lat, around.lon)
 
 
-def only_while(schedule: Schedule, judge: Judge) -> Judge:
+def only_while(schedule: Schedule, judge: Judge, active: Iterable[str] = ()) -> Judge:
     """``judge``, heard only in the hours of ``schedule``.
 
     It sees everything at all times, so that what began before the hours is told when they begin, with its
     true beginning. What still is so when they end is over then, and its end says why.
     """
     so: dict[str, Finding] = {}
+    inherited = set(active)  # told before this judge began, and not yet found again
     minute, was_open, newest_s = -1, False, -math.inf
 
     def judge_in_hours(observation: Observation) -> Iterable[Finding | Over]:
@@ -169,12 +215,16 @@ def only_while(schedule: Schedule, judge: Judge) -> Judge:
         newest_s = max(newest_s, observation.mono_s)
         if before and not was_open:
             yield from [Over(key, f"outside its hours ({schedule.text})") for key in so]
+        if inherited and not was_open:
+            yield from [Over(key, f"outside its hours ({schedule.text})") for key in sorted(inherited)]
+            inherited.clear()
         for fact in judge(observation):
+            inherited.discard(fact.key)
             if isinstance(fact, Finding):
                 so[fact.key] = fact
             else:
                 so.pop(fact.key, None)
-            if was_open and before:
+            if was_open and (before or isinstance(fact, Over)):
                 yield fact
         if was_open and not before:
             yield from list(so.values())

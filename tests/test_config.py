@@ -314,7 +314,7 @@ rules:
     ("old", "new", "said"),
     [
         ("need_ack: true", "need_ack: false", "c.yaml:10: rules.panic: ack_within needs need_ack: true"),
-        ("    ack_within: 60s\n", "", "c.yaml:10: rules.panic: escalate needs ack_within: how long somebody has to answer, such as 60s"),
+        ("    need_ack: true\n    ack_within: 60s\n", "", "c.yaml:10: rules.panic: escalate needs need_ack: true"),
         ("ack_within: 60s", "ack_within: 0s", "c.yaml:10: rules.panic: ack_within is at least 1s"),
         ("repeat: 30s", "repeat: 0.1s", "c.yaml:16: rules.panic.escalate.repeat: repeat is at least 1s"),
         ("{source: board,", "{source: bord,", "c.yaml:16: rules.panic.escalate.output.source: no source 'bord'; did you mean 'board'? known: board"),

@@ -2,6 +2,7 @@
 
 import math
 from collections import OrderedDict, deque
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from agent.geodesy import Metres, Plane
@@ -98,8 +99,9 @@ class Traffic:
         self.tracks: dict[int, Track] = {}
         self._reports: OrderedDict[int, deque[Motion]] = OrderedDict()
 
-    def hear(self, vessel: Vessel, at_s: float) -> Track | None:
-        """Takes a report; the vessel's track, if it is to be believed."""
+    def hear(self, vessel: Vessel, at_s: float, keep: Container[int] = ()) -> Track | None:
+        """Takes a report; the vessel's track, if it is to be believed. Where there are too many, the one that
+        was not heard for longest is forgotten, but none of ``keep``."""
         motion = motion_of(vessel, at_s)
         if motion is None:
             return None
@@ -108,7 +110,7 @@ class Traffic:
         believed = any(_fits(motion, before) for before in reports)
         reports.append(motion)
         if len(self._reports) > MOST:
-            self.forget(next(iter(self._reports)))
+            self.forget(next((mmsi for mmsi in self._reports if mmsi not in keep), vessel.mmsi))
         if not believed:
             return None
         before = self.tracks.get(vessel.mmsi)

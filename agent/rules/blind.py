@@ -6,7 +6,7 @@ from typing import Literal
 
 from agent.durations import Duration
 from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, RulePart
+from agent.parts import Finding, Judge, Over, RulePart, lasts
 from agent.vision.sight import Sight
 
 
@@ -38,10 +38,11 @@ class Blind(RulePart):
                 found = True
                 first = min(blind.values(), key=lambda one: one.since_s)
                 whys = ", ".join(sorted({one.why.replace("_", " ") for one in blind.values()}))
-                for_s = int(now_s - first.since_s)
+                for_s = now_s - first.since_s
                 yield Finding(
                     key=key,
-                    text=f"{self.camera} can't see {', '.join(blind)}: {whys} for {for_s} s",
+                    text=f"{self.camera} can't see {', '.join(blind)}: {whys} {lasts(for_s)}",
+                    lasted_s=for_s,
                     since=first.since,
                     since_s=first.since_s,
                     source=self.camera,

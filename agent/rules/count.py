@@ -2,7 +2,7 @@
 
 import statistics
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal, Self
 
@@ -21,6 +21,8 @@ RECENT_S, OVER_S, LEAST_LOOKS = 0.45, 1.0, 3
 the first: who is missed in a look is counted, who has left is not."""
 NEWS, SETTLED_S = 2, 3.0
 """Another number is told where it differs by so many, or has been above or below the one told for so long."""
+SETTLES_S = 10.0
+"""After a restart it takes so long until all who are there are certain."""
 
 
 class Count(WatchRule):
@@ -52,7 +54,11 @@ class Count(WatchRule):
         return self
 
     def start(self) -> Judge:
-        crossed: str | None = None
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
+        crossed = next(iter(active), None)
+        first_s: float | None = None
         so = {"more": lasting(self.hold), "fewer": lasting(self.hold)}
         seen_now = _median()
         steadily = _told()
@@ -69,10 +75,14 @@ class Count(WatchRule):
             return None
 
         def decide(there: list[Presence], observation: Observation) -> Finding | None:
-            nonlocal crossed
+            nonlocal crossed, first_s
+            first_s = observation.mono_s if first_s is None else first_s
             seen = [one for one in there if observation.mono_s - one.last_s <= RECENT_S]
             number = seen_now(len(seen), observation.mono_s)
-            crossed = broken(number)
+            limit = broken(number)
+            if limit is None and active and observation.mono_s - first_s < SETTLES_S:
+                return None  # a fresh judge is not yet sure of anybody
+            crossed = limit
             since = {limit: held(crossed == limit, observation) for limit, held in so.items()}
             begun = since[crossed] if crossed else None
             if crossed is None or begun is None:

@@ -1,7 +1,7 @@
 """A beacon calls for help over AIS: somebody overboard, a life raft, a vessel that sinks."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
@@ -18,8 +18,8 @@ WORDS = {
     "epirb": "emergency position beacon",
     "dsc": "distress call by radio (DSC) of",
 }
-MOST = 100
-"""So many at a time are kept in mind; whoever floods us loses his oldest."""
+MOST = 2000
+"""So many at a time are kept in mind, the first: whoever floods us with more is not heard, and ends none."""
 
 
 class DistressBeacon(RulePart):
@@ -29,6 +29,7 @@ class DistressBeacon(RulePart):
     """
 
     hears: ClassVar[str | None] = "vessel"
+    crowd: ClassVar[str | None] = "distress calls"
 
     kind: Literal["distress_beacon"] = "distress_beacon"
     source: str
@@ -38,16 +39,24 @@ class DistressBeacon(RulePart):
     texts: bool = False
 
     def start(self) -> Judge:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
         heard: OrderedDict[str, tuple[datetime, float, float]] = OrderedDict()  # since, and when last
-        points: dict[str, Point] = {}
+        points = {key: found.point for key, found in active.items() if found.point is not None}
+        before = {key: (found.since, found.since_s or 0.0) for key, found in active.items()}
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
             value, now_s = observation.value, observation.mono_s
+            heard.update({key: (*since, now_s) for key, since in before.items()})
+            before.clear()
             if isinstance(value, Vessel) and observation.source == self.source:
                 text = self._text(value)
                 if text is None:
                     return
                 key = str(value.mmsi) if value.distress else f"{value.mmsi} text"
+                if key not in heard and len(heard) >= MOST:
+                    return
                 since, since_s, _ = heard.pop(key, (observation.at, now_s, now_s))
                 heard[key] = (since, since_s, now_s)
                 if value.lat is not None and value.lon is not None:
@@ -61,10 +70,6 @@ class DistressBeacon(RulePart):
                     label=value.distress,
                     point=points.get(key),
                 )
-                if len(heard) > MOST:
-                    oldest, _ = heard.popitem(last=False)
-                    points.pop(oldest, None)
-                    yield Over(oldest, "too many at a time")
             elif isinstance(value, Tick):
                 for key, (_, _, last_s) in list(heard.items()):
                     if now_s - last_s > self.over_after.total_seconds():

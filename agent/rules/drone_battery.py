@@ -1,6 +1,6 @@
 """A flying drone's battery runs low."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
@@ -22,6 +22,7 @@ class DroneBattery(RulePart):
     """
 
     hears: ClassVar[str | None] = "drone"
+    crowd: ClassVar[str | None] = "drones with a low battery"
 
     kind: Literal["drone_battery"] = "drone_battery"
     source: str
@@ -36,7 +37,12 @@ class DroneBattery(RulePart):
     on_ground: bool = False
 
     def start(self) -> Judge:
-        low: dict[int, tuple[datetime, float]] = {}
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
+        low: dict[int, tuple[datetime, float]] = {
+            int(key): (found.since, found.since_s or 0.0) for key, found in active.items()
+        }
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
             drone = observation.value

@@ -1,12 +1,12 @@
 """A drone in the air is not heard any more: where it was last, and how long ago."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from agent.durations import Duration
 from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, Point, RulePart
+from agent.parts import Finding, Judge, Over, Point, RulePart, lasts
 from firmware_bridge.readings import Drone
 
 
@@ -18,6 +18,7 @@ class DroneLost(RulePart):
     """
 
     hears: ClassVar[str | None] = "drone"
+    crowd: ClassVar[str | None] = "drones not heard"
 
     kind: Literal["drone_lost"] = "drone_lost"
     source: str
@@ -27,8 +28,17 @@ class DroneLost(RulePart):
     on_ground: bool = False
 
     def start(self) -> Judge:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
         heard: dict[int, tuple[Drone, Observation]] = {}
         placed: dict[int, tuple[Drone, float]] = {}
+        for key, found in active.items():
+            if found.memo is not None and found.since_s is not None and self.system in (None, int(key)):
+                last = Drone(system=int(key), **found.memo["drone"])
+                heard[last.system] = (last, Observation(self.source, found.since, found.since_s, last))
+                if last.lat is not None:
+                    placed[last.system] = (last, found.since_s - found.memo["placed_s"])
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
             drone, now_s = observation.value, observation.mono_s
@@ -49,7 +59,7 @@ class DroneLost(RulePart):
     def _finding(
         self, last: Drone, at: Observation, placed: tuple[Drone, float] | None, now_s: float
     ) -> Finding:
-        text = f"drone {last.system} not heard for {int(now_s - at.mono_s)} s"
+        text = f"drone {last.system} not heard {lasts(now_s - at.mono_s)}"
         doing = [word for word in (last.mode, _percent(last)) if word is not None]
         text += f"; it was in {', '.join(doing)}" if doing else ""
         point = None
@@ -66,6 +76,8 @@ class DroneLost(RulePart):
             source=self.source,
             label=last.vehicle,
             point=point,
+            lasted_s=now_s - at.mono_s,
+            memo={"drone": _known(last, placed), "placed_s": at.mono_s - placed[1] if placed else 0.0},
         )
 
 
@@ -74,6 +86,13 @@ def point_of(drone: Drone) -> Point | None:
     if drone.lat is None or drone.lon is None:
         return None
     return Point(drone.lat, drone.lon, drone.error_m, "gnss")
+
+
+def _known(last: Drone, placed: tuple[Drone, float] | None) -> dict[str, Any]:
+    """What is to be told of a drone that is lost, as fields."""
+    state = {key: getattr(last, key) for key in ("vehicle", "mode", "armed", "battery_pct")}
+    where = {key: getattr(placed[0], key) for key in ("lat", "lon", "height_m", "error_m")} if placed else {}
+    return state | where
 
 
 def _percent(drone: Drone) -> str | None:

@@ -1,7 +1,8 @@
 """Somebody jams or deceives a GNSS receiver, or its antenna is broken: as it says, or as its signals show."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from statistics import median
 from typing import ClassVar, Literal
@@ -37,9 +38,13 @@ class Interference(RulePart):
     signal_hold: Duration = timedelta(seconds=30)
 
     def start(self) -> Judge:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
         held = {name: lasting(self.hold) for name in ("jamming", "spoofing", "antenna")}
         fallen = lasting(self.signal_hold)
-        usual = _usual_level()
+        before = active["signal"].memo if "signal" in active else None
+        usual = _Usual(before["usual_dbhz"] if before else None)
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
             value = observation.value
@@ -56,12 +61,16 @@ class Interference(RulePart):
                     elif since is not None:
                         yield self._finding(name, f"{name} {state}", since)
             elif isinstance(value, Fix) and value.cn0_dbhz is not None and self.signal_drop_db is not None:
-                drop_db = usual(value.cn0_dbhz, self.signal_drop_db, observation.mono_s)
+                level = usual.level
+                drop_db = usual.hear(value.cn0_dbhz, self.signal_drop_db, observation.mono_s)
+                if drop_db is None or level is None:
+                    return
                 since = fallen(drop_db >= self.signal_drop_db, observation)
                 if drop_db < self.signal_drop_db:
                     yield Over("signal")
                 elif since is not None:
-                    yield self._finding("signal", f"all signals fell by {drop_db:.0f} dB", since)
+                    found = self._finding("signal", f"all signals fell by {drop_db:.0f} dB", since)
+                    yield replace(found, memo={"usual_dbhz": level})
 
         return judge
 
@@ -71,16 +80,27 @@ class Interference(RulePart):
         )
 
 
-def _usual_level() -> Callable[[float, float, float], float]:
-    """How far a level lies under its usual one; what lies far under it does not become usual."""
-    levels: deque[tuple[float, float]] = deque()
+class _Usual:
+    """What signals are usually like; what lies far under that does not become usual."""
 
-    def drop(level: float, limit: float, now_s: float) -> float:
-        while levels and now_s - levels[0][0] > NORMAL_S and len(levels) > LEAST:
-            levels.popleft()
-        fall = median(one for _, one in levels) - level if len(levels) >= LEAST else 0.0
-        if fall < limit and not (levels and now_s - levels[-1][0] < 1.0):
-            levels.append((now_s, level))
+    def __init__(self, level: float | None) -> None:
+        """``level`` where a judge before knew it."""
+        self._levels: deque[tuple[float, float]] = deque()
+        self._before = level
+
+    @property
+    def level(self) -> float | None:
+        """The usual level in dBHz; None until enough was heard."""
+        if len(self._levels) >= LEAST:
+            return median(one for _, one in self._levels)
+        return self._before
+
+    def hear(self, level: float, limit: float, now_s: float) -> float | None:
+        """How far a level lies under the usual one; None where that is not known yet."""
+        while self._levels and now_s - self._levels[0][0] > NORMAL_S and len(self._levels) > LEAST:
+            self._levels.popleft()
+        usual = self.level
+        fall = None if usual is None else usual - level
+        if (fall is None or fall < limit) and not (self._levels and now_s - self._levels[-1][0] < 1.0):
+            self._levels.append((now_s, level))
         return fall
-
-    return drop

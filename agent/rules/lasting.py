@@ -22,12 +22,14 @@ def lasting(hold: timedelta) -> Callable[[bool, Observation], Since | None]:
     return so
 
 
-def steady(hold: timedelta) -> Callable[[str | None, Observation], tuple[str, Since] | None]:
+def steady(
+    hold: timedelta, held: tuple[str, Since] | None = None
+) -> Callable[[str | None, Observation], tuple[str, Since] | None]:
     """Told at each observation which of several things is so, or none, it answers with the steady one.
 
-    One thing, or none, follows another only once it has been so for ``hold``.
+    One thing, or none, follows another only once it has been so for ``hold``. ``held`` is what is steady
+    from the beginning.
     """
-    held: tuple[str, Since] | None = None
     begun: tuple[str | None, Since] | None = None
 
     def so(what: str | None, observation: Observation) -> tuple[str, Since] | None:

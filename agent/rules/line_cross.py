@@ -75,6 +75,7 @@ class LineCross(WatchRule):
             source=self.camera,
             label=one.seen.label,
             count=counts[side],
+            who=frozenset({one.number}),
             score=one.best,
             box=one.seen.box,
             latency_s=delay_of(observation),

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from statistics import median
@@ -15,7 +15,7 @@ from agent.observations import Observation, Tick
 from agent.parts import Finding, Judge, Over, Point, RulePart, Surroundings
 from agent.receiver import believed
 from agent.rules.lasting import lasting
-from agent.rules.positions import FRESH_S, freshness, lost_for, no_position
+from agent.rules.positions import FRESH_S, freshness, heard_before_s, lost_for, no_position
 from firmware_bridge.readings import Fix
 
 DEGREE_M = 111_195.0
@@ -56,6 +56,9 @@ class Moved(RulePart):
         return rule.model_copy(update={"lat": lat, "lon": lon})
 
     def start(self) -> Judge:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
         lat, lon = self.lat, self.lon
         assert lat is not None  # noqa: S101  `settled` has seen to it
         assert lon is not None  # noqa: S101
@@ -66,12 +69,13 @@ class Moved(RulePart):
         every_s = window_s / SAMPLES
         lost = lost_for(self.source, self.lost_after)
         spoke, fresh_s = freshness(), FRESH_S
-        away = False
-        heard_s, doubt = 0.0, None
-        found: Finding | None = None
+        found = active.get(self.source)
+        away, known, inherited = False, False, found is not None
+        heard_s: float | None = None
+        doubt: str | None = None
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
-            nonlocal away, heard_s, doubt, found, fresh_s
+            nonlocal away, known, inherited, heard_s, doubt, found, fresh_s
             now_s, heard = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
                 heard, doubt, fresh_s = believed(observation), observation.doubt, spoke(now_s)
@@ -79,8 +83,11 @@ class Moved(RulePart):
                 return
             yield from lost(heard is not None, found.point if found else None, doubt, observation)
             if heard is None:
-                if found is not None and now_s - heard_s > fresh_s:
-                    yield replace(found, text=f"{found.text}; {no_position(now_s - heard_s, doubt)}")
+                if found is not None:
+                    heard_s = heard_before_s(found, observation) if heard_s is None else heard_s
+                    if now_s - heard_s > fresh_s:
+                        text = found.text.partition("; ")[0]
+                        yield replace(found, text=f"{text}; {no_position(now_s - heard_s, doubt)}")
                 return
             heard_s = now_s
             if seen and now_s - seen[-1][0] < every_s:
@@ -92,17 +99,21 @@ class Moved(RulePart):
             recent = [one for one in seen if now_s - one[0] <= hold_s]
             limit_m = max(self.further_than_m, 3 * _scatter(list(seen)))
             off_m, recent_m = math.hypot(*_middle(list(seen))), math.hypot(*_middle(recent))
-            known = now_s - seen[0][0] >= window_s / 2
-            away = (known or away) and off_m > limit_m * (BACK if away else 1)
+            known = known or now_s - seen[0][0] >= window_s / 2
+            was = away or inherited
+            away = (known or was) and off_m > limit_m * (BACK if was else 1)
             away = away or recent_m > FAR * self.further_than_m
             since = held(away, observation)
             if not away:
-                found = None
-                yield Over(self.source)
+                if known or (found is not None and not inherited):
+                    found, inherited = None, False
+                    yield Over(self.source)
             elif since is not None:
                 north, east = _middle(recent)
+                inherited = inherited and not known
                 found = Finding(
                     key=self.source,
+                    memo={"heard": observation.at.isoformat()},
                     text=f"{self.source} is {recent_m:.0f} m from where the post was surveyed",
                     since=since[0],
                     since_s=since[1],

@@ -1,13 +1,13 @@
 """What the rules on the device's own position share: hysteresis in space and in time."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, TypeAlias
 
-from agent.durations import Duration, spoken
+from agent.durations import Duration
 from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, Point, RulePart
+from agent.parts import Finding, Judge, Over, Point, RulePart, lasts
 from agent.receiver import LONGEST_INTERVAL_S, NO_FIX, believed
 from agent.rules.lasting import Since, steady
 from firmware_bridge.readings import Fix
@@ -55,11 +55,16 @@ class PositionRule(RulePart):
         return True
 
     def start(self) -> Judge:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
         measure, margin_m = self.ruler()
-        so = steady(self.hold)
+        before = next((found for key, found in active.items() if key != NO_POSITION and found.point), None)
+        held_before = None if before is None else (before.key, (before.since, before.since_s or 0.0))
+        so = steady(self.hold, held_before)
         last: Last | None = None
-        outside = False
-        told: str | None = None
+        outside = bool(before and before.memo and before.memo.get("outside"))
+        told = before.key if before else None
         doubt: str | None = None
         lost = lost_for(self.source, self.lost_after)
         spoke, fresh_s = freshness(), FRESH_S
@@ -75,6 +80,9 @@ class PositionRule(RulePart):
                     last = (Point(*heard.position, heard.error_m, "gnss"), off_m, now_s)
             elif not isinstance(observation.value, Tick):
                 return
+            if last is None and before is not None and before.point is not None:
+                at_s = heard_before_s(before, observation)
+                last = (before.point, measure(before.point.lat, before.point.lon), at_s)
             known = heard is not None or not self.matters(observation.at)
             yield from lost(known, last[0] if last else None, doubt, observation)
             if last is None:
@@ -95,9 +103,20 @@ class PositionRule(RulePart):
                     since_s=held[1][1],
                     source=self.source,
                     point=point,
+                    memo={
+                        "outside": outside,
+                        "heard": (observation.at - timedelta(seconds=now_s - fix_s)).isoformat(),
+                    },
                 )
 
         return judge
+
+
+def heard_before_s(found: Finding, observation: Observation) -> float:
+    """The monotonic instant of the last position that a judge before had, by the ``heard`` of its memo."""
+    heard = found.memo.get("heard") if found.memo else None
+    age_s = (observation.at - datetime.fromisoformat(heard)).total_seconds() if heard else 0.0
+    return observation.mono_s - max(0.0, age_s)
 
 
 def freshness() -> Callable[[float], float]:
@@ -115,7 +134,7 @@ def freshness() -> Callable[[float], float]:
 
 def no_position(for_s: float, doubt: str | None) -> str:
     """That there is none, and why the last was not taken for one."""
-    return f"no position for {spoken(for_s)}" + (f" ({doubt})" if doubt not in (None, NO_FIX) else "")
+    return f"no position {lasts(for_s)}" + (f" ({doubt})" if doubt not in (None, NO_FIX) else "")
 
 
 Tell: TypeAlias = Callable[[bool, Point | None, str | None, Observation], Iterable[Finding | Over]]
@@ -142,6 +161,7 @@ def lost_for(source: str, after: timedelta | None) -> Tell:
             yield Finding(
                 key=NO_POSITION,
                 text=f"{source} has {no_position(observation.mono_s - since[1], doubt)}",
+                lasted_s=observation.mono_s - since[1],
                 since=since[0],
                 since_s=since[1],
                 source=source,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from agent.durations import Duration
 from agent.observations import Observation, SelfReport, Tick
-from agent.parts import Finding, Judge, Over, RulePart
+from agent.parts import Finding, Judge, Over, RulePart, lasts
 
 
 class Silence(RulePart):
@@ -32,7 +32,8 @@ class Silence(RulePart):
             ):
                 yield Finding(
                     key=self.source,
-                    text=f"{self.source} silent for {int(quiet_s)} s",
+                    text=f"{self.source} silent {lasts(quiet_s)}",
+                    lasted_s=quiet_s,
                     since=last[0],
                     since_s=last[1],
                     source=self.source,

@@ -1,13 +1,14 @@
 """A vehicle or a boat stays where it is: parked where nobody may, or left behind."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field
 
-from agent.durations import Duration, spoken
+from agent.durations import Duration
 from agent.observations import Observation
+from agent.parts import Finding, Judge, lasts
 from agent.rules.presence import Presence, moved, who
 from agent.rules.watching import Pick, ZoneRule
 from models.detection import Box
@@ -25,6 +26,10 @@ class Stationary(ZoneRule):
     grace: Duration = timedelta(seconds=30)
     ignore_initial: bool = False
     """What stood there when the agent started is not told until it has moved."""
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
+        """What was told before may be there from the start: it is told all the same."""
+        return self.model_copy(update={"ignore_initial": False}).start() if active else self.start()
 
     def picker(self) -> Pick:
         stood: dict[int, Box] = {}
@@ -50,4 +55,7 @@ class Stationary(ZoneRule):
         return pick
 
     def text(self, found: Sequence[Presence]) -> str:
-        return f"{who(found)} standing in {self.place()} for {spoken(max(one.lasted_s() for one in found))}"
+        return f"{who(found)} standing in {self.place()} {lasts(self.lasted_s(found))}"
+
+    def lasted_s(self, found: Sequence[Presence]) -> float:
+        return max(one.lasted_s() for one in found)

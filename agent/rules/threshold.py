@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import ClassVar, Literal, Self, TypeAlias
 
@@ -15,8 +15,10 @@ from agent.rules.lasting import lasting
 from firmware_bridge.readings import Reading
 
 WAYS = ("above", "below", "rises", "falls")
-Check: TypeAlias = Callable[[Reading, float, str | None], tuple[str, str] | None]
-"""A reading, its monotonic instant and what was wrong before, to what is wrong now and in which words."""
+Check: TypeAlias = Callable[[Reading, float, str | None], tuple[str | None, str]]
+"""A reading, its monotonic instant and what was wrong before, to what is wrong now (None: nothing, `UNKNOWN`:
+too little was heard to say) and in which words."""
+UNKNOWN = "unknown"
 PARTS = 60
 """So many parts of ``within`` are remembered, each with its lowest and highest value."""
 
@@ -58,12 +60,17 @@ class Threshold(RulePart):
         return self
 
     def start(self) -> Judge:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
         checks: list[tuple[str, Check]] = []
         if self.above is not None or self.below is not None:
             checks.append((self.quantity, self._limits))
         if self.within is not None:
             checks.append((f"{self.quantity} change", self._changes(self.within.total_seconds())))
-        crossed: dict[str, str | None] = {}
+        crossed: dict[str, str | None] = {
+            key: finding.memo["way"] for key, finding in active.items() if finding.memo is not None
+        }
         held = {(key, way): lasting(self.hold) for key, _ in checks for way in WAYS}
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
@@ -73,19 +80,27 @@ class Threshold(RulePart):
             if value.quantity != self.quantity:
                 return
             for key, check in checks:
-                found = check(value, observation.mono_s, crossed.get(key))
-                crossed[key] = way = found[0] if found else None
+                way, said = check(value, observation.mono_s, crossed.get(key))
+                if way == UNKNOWN:
+                    continue
+                crossed[key] = way
                 begun = [held[key, one](one == way, observation) for one in WAYS]
                 since = next((one for one in begun if one is not None), None)
-                if found is None:
+                if way is None:
                     yield Over(key)
                 elif since is not None:
-                    text = f"{self.quantity.replace('_', ' ')} {found[1]}"
-                    yield Finding(key=key, text=text, since=since[0], since_s=since[1], source=self.source)
+                    yield Finding(
+                        key=key,
+                        text=f"{self.quantity.replace('_', ' ')} {said}",
+                        since=since[0],
+                        since_s=since[1],
+                        source=self.source,
+                        memo={"way": way},
+                    )
 
         return judge
 
-    def _limits(self, reading: Reading, _now_s: float, crossed: str | None) -> tuple[str, str] | None:
+    def _limits(self, reading: Reading, _now_s: float, crossed: str | None) -> tuple[str | None, str]:
         """Which limit is broken; the one that was broken before is only left by the hysteresis."""
         value, slack = reading.value, self.hysteresis
         said = f"{value:g} {reading.unit}"
@@ -93,13 +108,16 @@ class Threshold(RulePart):
             return "above", f"{said}, above {self.above:g}"
         if self.below is not None and value < self.below + (slack if crossed == "below" else 0):
             return "below", f"{said}, below {self.below:g}"
-        return None
+        return None, ""
 
     def _changes(self, within_s: float) -> Check:
         """What it rose or fell by, from its lowest and highest value within the time."""
         past: deque[tuple[float, float, float]] = deque()  # begin of a part, lowest, highest
+        first_s: float | None = None
 
-        def check(reading: Reading, now_s: float, crossed: str | None) -> tuple[str, str] | None:
+        def check(reading: Reading, now_s: float, crossed: str | None) -> tuple[str | None, str]:
+            nonlocal first_s
+            first_s = now_s if first_s is None else first_s
             value, slack = reading.value, self.hysteresis
             while past and now_s - past[0][0] > within_s:
                 past.popleft()
@@ -114,6 +132,6 @@ class Threshold(RulePart):
                 return "rises", f"rose by {said.format(rise)}"
             if self.falls_by is not None and fall >= self.falls_by - (slack if crossed == "falls" else 0):
                 return "falls", f"fell by {said.format(fall)}"
-            return None
+            return (UNKNOWN if now_s - first_s < within_s else None), ""
 
         return check

@@ -1,7 +1,7 @@
 """A vessel drifts: under way without steering, or off the place where it was moored or at anchor."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import ClassVar, Literal, TypeAlias
 
@@ -34,6 +34,7 @@ class VesselAdrift(RulePart):
     """
 
     hears: ClassVar[str | None] = "vessel"
+    crowd: ClassVar[str | None] = "vessels adrift"
 
     kind: Literal["vessel_adrift"] = "vessel_adrift"
     source: str
@@ -49,10 +50,16 @@ class VesselAdrift(RulePart):
     """MMSI numbers of those who drift on purpose, such as work boats."""
 
     def start(self) -> Judge:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
         traffic = Traffic()
         homes: dict[int, tuple[str, float, float]] = {}  # what it said, and where it lay then
         holds: dict[int, Held] = {}
-        told: set[int] = set()
+        told = {int(key) for key in active}
+        for key, found in active.items():
+            if found.memo is not None:
+                homes[int(key)] = (found.memo["status"], found.memo["lat"], found.memo["lon"])
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
             value, now_s = observation.value, observation.mono_s
@@ -69,7 +76,7 @@ class VesselAdrift(RulePart):
                 return
             if not isinstance(value, Vessel) or observation.source != self.source or self._passed_over(value):
                 return
-            track = traffic.hear(value, now_s)
+            track = traffic.hear(value, now_s, keep=told)
             if track is None:
                 return
             how = self._drifts(track, homes)
@@ -77,7 +84,7 @@ class VesselAdrift(RulePart):
             since = held(how is not None, observation)
             if how is not None and since is not None:
                 told.add(value.mmsi)
-                yield self._finding(track.vessel, how, since)
+                yield self._finding(track.vessel, how, since, homes.get(value.mmsi))
             elif how is None and value.mmsi in told:
                 told.discard(value.mmsi)
                 yield Over(str(value.mmsi))
@@ -115,7 +122,9 @@ class VesselAdrift(RulePart):
             return f"drifts at {speed:.1f} m/s, {off_deg:.0f} degrees off its heading"
         return None
 
-    def _finding(self, vessel: Vessel, how: str, since: Since) -> Finding:
+    def _finding(
+        self, vessel: Vessel, how: str, since: Since, home: tuple[str, float, float] | None
+    ) -> Finding:
         return Finding(
             key=str(vessel.mmsi),
             text=f"{who(vessel)} {how}",
@@ -124,6 +133,7 @@ class VesselAdrift(RulePart):
             source=self.source,
             label=vessel.ship_type,
             point=Point(vessel.lat or 0.0, vessel.lon or 0.0, vessel.error_m, "ais"),
+            memo=home and {"status": home[0], "lat": home[1], "lon": home[2]},
         )
 
 

@@ -1,6 +1,6 @@
 """A vessel comes too close, or will if both keep course and speed (CPA)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal, Self
 
@@ -34,6 +34,7 @@ class VesselClose(RulePart):
     """
 
     hears: ClassVar[str | None] = "vessel"
+    crowd: ClassVar[str | None] = "vessels too close"
 
     kind: Literal["vessel_close"] = "vessel_close"
     source: str
@@ -58,8 +59,12 @@ class VesselClose(RulePart):
         return rule.model_copy(update={"at": (around.lat, around.lon)})
 
     def start(self) -> Judge:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
         traffic = Traffic()
         told: dict[int, tuple[datetime, float]] = {}
+        before = {int(key): (found.since, found.since_s or 0.0) for key, found in active.items()}
         own: Motion | None = None if self.at is None else Motion(*self.at, 0.0, 0.0, 0.0)
         own_mmsi: int | None = None
 
@@ -71,8 +76,12 @@ class VesselClose(RulePart):
             if isinstance(value, Vessel) and observation.source == self.source:
                 if value.own:
                     own_mmsi = value.mmsi
-                track = None if self._passed_over(value, own_mmsi) else traffic.hear(value, now_s)
+                track = None
+                if not self._passed_over(value, own_mmsi):
+                    track = traffic.hear(value, now_s, keep=told)
                 if track is not None:
+                    if value.mmsi in before and own is not None:  # told by a judge before, and heard again
+                        told[value.mmsi] = before.pop(value.mmsi)
                     yield from self._judge(track, own, told, observation)
             elif isinstance(value, Tick):
                 for track in list(traffic.tracks.values()):

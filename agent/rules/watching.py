@@ -117,6 +117,10 @@ class PickRule(WatchRule):
     def text(self, found: Sequence[Presence]) -> str:
         """What to tell of those who were picked, in words for people."""
 
+    def lasted_s(self, _found: Sequence[Presence]) -> float | None:
+        """The duration that stands in `text`, if one does."""
+        return None
+
     @property
     def zone_name(self) -> str | None:
         """The zone, where the rule has one."""
@@ -147,6 +151,8 @@ class PickRule(WatchRule):
             zone=self.zone_name,
             label=first.seen.label,
             count=len(picked),
+            who=frozenset(presence.number for presence in picked),
+            lasted_s=self.lasted_s(picked),
             score=max(presence.best for presence in picked),
             box=first.seen.box,
             latency_s=delay_of(observation),

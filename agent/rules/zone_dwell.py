@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
-from agent.durations import Duration, spoken
+from agent.durations import Duration
+from agent.parts import lasts
 from agent.rules.presence import Presence, who
 from agent.rules.watching import Pick, ZoneRule
 
@@ -26,4 +27,7 @@ class ZoneDwell(ZoneRule):
         return lambda there, _: [one for one in there if one.lasted_s() >= dwell_s]
 
     def text(self, found: Sequence[Presence]) -> str:
-        return f"{who(found)} at {self.place()} for {spoken(max(one.lasted_s() for one in found))}"
+        return f"{who(found)} at {self.place()} {lasts(self.lasted_s(found))}"
+
+    def lasted_s(self, found: Sequence[Presence]) -> float:
+        return max(one.lasted_s() for one in found)
