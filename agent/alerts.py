@@ -27,8 +27,9 @@ FOUND_AGAIN_WITHIN_S = 120.0
 """Rules that begin anew have this long, and their `patience`, to find again what was active."""
 
 MOST, WITHIN_S = 50, 600.0
-"""Of a rule whose keys come from the outside (vessels, drones) so many alerts are active, not counting those
-that are over and wait for an answer, and so many begin within this time: whoever forges a thousand beacons ends no alert and fills no link. The rest is one alert."""
+"""Of a rule whose keys come from the outside (vessels, drones) so many alerts are active, beside those that
+are over and wait for an answer, and so many begin within this time. The rest is one alert: whoever forges a
+thousand beacons ends no alert and fills no link."""
 COUNTED = 10_000
 """The rest is counted up to here."""
 ANSWERS, PRESENCES = 20, 200

@@ -41,7 +41,7 @@ from agent.machine import Watch, look
 from agent.observations import Observation, Tick, Value, observed
 from agent.outbox import Outbox
 from agent.outputs import Outputs
-from agent.parts import Emit, Finding
+from agent.parts import Emit
 from agent.process import make_private
 from agent.reporter import Reporter
 from agent.store import boot_id
@@ -257,7 +257,7 @@ class Agent:
         for alert in told:
             log.info("alert", phase=alert.phase, rule=alert.terms.rule, text=alert.text)
             fields = self.locator.fields(alert, now_s)
-            steps = steps_before(alert.finding, now_s)
+            steps = steps_before(alert, now_s)
             message = self.reporter.say(
                 "alert/1", {"alert": fields, "latency_ms": steps}, "alert", "alert", alert.at, now_s,
                 rank=RANKS[alert.severity], group=alert.alert_id,
@@ -497,12 +497,16 @@ class Agent:
         return self.reporter.say("command_result/1", fields, "result", "command/result", *now())
 
 
-def steps_before(finding: Finding, now_s: float) -> dict[str, float]:
-    """How long each step took so far, in ms; the steps after this one are added where they happen."""
-    steps = {}
-    if finding.latency_s is not None:
+def steps_before(alert: Alert, now_s: float) -> dict[str, float]:
+    """How long each step took so far, in ms; the steps after this one are added where they happen.
+
+    What the rule took is known of a new alert only: in a later phase the time since its beginning is how long
+    the fact has lasted. An end, and an answer, rest on no frame.
+    """
+    steps, finding = {}, alert.finding
+    if finding.latency_s is not None and alert.phase != "end":
         steps["frame_to_detection"] = round(finding.latency_s * 1000, 1)
-    if finding.since_s is not None:
+    if finding.since_s is not None and alert.phase == "new":
         steps["detection_to_finding"] = round((now_s - finding.since_s) * 1000, 1)
     return steps
 

@@ -55,7 +55,6 @@ ENVELOPE: dict[str, Any] = {
             },
         },
         "historical": {"type": "boolean"},
-        "drill": {"type": "boolean"},
         "simulated": {"type": "boolean"},
     },
 }

@@ -1,7 +1,8 @@
 """How long alerts took, step by step, from the frame or byte to the broker's acknowledgement.
 
     frame_to_detection     in the source: waiting for its turn, inference, tracking
-    detection_to_finding   in the rule: a dwell is meant to take its time, so this is no part of the sum
+    detection_to_finding   in the rule, of a new alert: a dwell is meant to take its time, so this is no part
+                           of the sum
     finding_to_outbox      until it is safe on the disk
     outbox_to_sent         until it is on the wire; an outage of the link is in here
     sent_to_acknowledged   until the broker has it

@@ -1,7 +1,7 @@
 """Every topic and payload in one place: the contract with the centre.
 
 A message up is ``<root>/<device>/<topic>`` and a JSON object: the envelope (``schema``, ``id``, ``device``,
-``session``, ``epoch``, ``seq``, ``at``, ``clock``, and where true ``historical``, ``drill``, ``simulated``)
+``session``, ``epoch``, ``seq``, ``at``, ``clock``, and where true ``historical``, ``simulated``)
 with the message's own fields beside it. ``epoch`` and ``seq`` belong to the store and are added where it
 hands a message out (`wire`); all else is fixed when the message is made, so a repeat is the same message.
 """

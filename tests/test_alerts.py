@@ -10,7 +10,8 @@ import pytest
 
 from agent.alert import Alert, Answer, Terms
 from agent.alerts import FOUND_AGAIN_WITHIN_S, AlertBook
-from agent.escalation import Alarm, Escalation, Severity
+from agent.durations import format_duration
+from agent.escalation import SELDOM, Alarm, Escalate, Escalation, Severity
 from agent.news import UPDATE_AT_LAST_S, UPDATE_EVERY_S
 from agent.parts import Finding, Over, Point
 
@@ -507,6 +508,109 @@ def test_the_same_answer_again_is_the_first(book: AlertBook) -> None:
     other = book.acknowledge("id-1", "chief", "close", at(10))
     assert other is not None
     assert other.phase == "end"
+
+
+def test_answers_that_were_given_before_are_silent_whoever_echoes_them(book: AlertBook) -> None:
+    """Two centres that answer each update: today's 25 durable updates a second."""
+    list(book.take(asking(), finding(), at(0), 0))
+    heard = []
+    for tenth in range(300):
+        role = "watch-officer" if tenth % 2 else "dispatcher"
+        heard.append(book.acknowledge("id-1", role, "ack", at(10 + tenth / 10)))
+    assert [one.acknowledged.role for one in heard if one and one.acknowledged] == ["dispatcher"]
+    later = [one for second in range(11, 60) for one in book.tick(at(second), second)]
+    assert [one.acknowledged.role for one in later if one.acknowledged] == ["watch-officer"]
+
+
+def test_different_answers_are_told_at_most_once_a_second(book: AlertBook) -> None:
+    list(book.take(asking(), finding(), at(0), 0))
+    heard: list[Alert] = []
+    for tenth in range(300):
+        now_s = 10 + tenth / 10
+        answer = book.acknowledge("id-1", "dispatcher", "ack", at(now_s), f"reason {tenth}")
+        heard += [answer] if answer else []
+        heard += book.tick(at(now_s), now_s) if tenth % 10 == 9 else []
+    assert len(heard) <= 31
+    (active,) = book.active()
+    assert active.acknowledged is not None
+    assert active.acknowledged.reason == "reason 299"
+
+
+def test_without_times_it_is_raised_again_ever_more_seldom_until_somebody_answers(book: AlertBook) -> None:
+    its = asking(escalate=Escalate().after(timedelta(seconds=60)))
+    list(book.take(its, finding(), at(0), 0))
+    raised = [second for second in range(1, 86_400) for _ in book.tick(at(second), second)]
+    assert raised[:8] == [60, 120, 180, 240, 300, 420, 660, 1140]
+    assert {later - before for before, later in pairwise(raised[10:])} == {SELDOM.total_seconds()}
+    (active,) = book.active()
+    assert active.text == f"person; nobody answered for {format_duration(timedelta(seconds=raised[-1]))}"
+    assert book.acknowledge("id-1", "chief", "ack", at(86_400)) is not None
+    assert [one for second in range(86_400, 100_000) for one in book.tick(at(second), second)] == []
+
+
+def test_an_interval_longer_than_the_longest_stays(book: AlertBook) -> None:
+    its = asking(escalate=Escalate(repeat=timedelta(hours=2)).after(timedelta(seconds=60)))
+    list(book.take(its, finding(), at(0), 0))
+    raised = [second for second in range(0, 100_000, 10) for _ in book.tick(at(second), second)]
+    assert {later - before for before, later in pairwise(raised)} == {7200}
+
+
+def visitor(*numbers: int) -> Finding:
+    return replace(finding(number=len(numbers)), who=frozenset(numbers))
+
+
+def test_six_who_come_one_after_the_other_are_each_told_though_the_first_was_answered(
+    book: AlertBook,
+) -> None:
+    """Within 13 s of each other, so that the zone is never over."""
+    its, news = asking("critical", cool_down_s=10), []
+    for number in range(1, 7):
+        second = 20 * number
+        for second in range(20 * number, 20 * number + 15):
+            for one in book.take(its, visitor(number), at(second), second):
+                if one.phase == "new":
+                    news.append(one.alert_id)
+                    assert book.acknowledge(one.alert_id, "watch-officer", "ack", at(second)) is not None
+        list(book.take(its, Over("rail-e"), at(second + 1), second + 1))
+        list(book.tick(at(second + 2), second + 2))
+    assert len(news) == len(set(news)) == 6
+
+
+@pytest.mark.parametrize("action", ["ack", "close", "reject"])
+def test_one_who_comes_after_the_answer_is_new_and_the_others_are_in_the_same_alert(
+    book: AlertBook, action: str
+) -> None:
+    its = asking("critical")
+    list(book.take(its, visitor(1), at(0), 0))
+    assert told(book.take(its, visitor(1, 2), at(2), 2)) == [("id-1", "update")]
+    book.acknowledge("id-1", "watch-officer", action, at(3))
+    assert {phase for n in range(4, 60) for _, phase in told(book.take(its, visitor(1), at(n), n))} <= {
+        "update"
+    }
+    alerts = list(book.take(its, visitor(1, 2, 3), at(60), 60))
+    assert [(one.alert_id, one.phase) for one in alerts][-1] == ("id-2", "new")
+    assert alerts[-1].acknowledged is None
+    assert [one.phase for one in alerts[:-1]] == (["end"] if action == "ack" else [])
+    assert [alert.alert_id for alert in book.active()] == ["id-2"]
+
+
+@pytest.mark.parametrize("its", [asking("warning"), terms()])
+def test_elsewhere_the_answer_is_for_all_who_come(book: AlertBook, its: Terms) -> None:
+    list(book.take(its, visitor(1), at(0), 0))
+    book.acknowledge("id-1", "watch-officer", "ack", at(3))
+    assert told(book.take(its, visitor(1, 2), at(60), 60)) == [("id-1", "update")]
+
+
+def test_after_a_restart_those_who_were_there_are_not_new(book: AlertBook) -> None:
+    its = asking("critical")
+    list(book.take(its, visitor(7, 8), at(0), 0))
+    book.acknowledge("id-1", "watch-officer", "ack", at(3))
+    after = AlertBook(lambda: "id-9")
+    list(after.restore(book.dump(), {"rail": its}, at(60), 1000))
+    for second, numbers in ((10, (1,)), (20, (1, 2)), (30, (1, 2))):
+        alerts = told(after.take(its, visitor(*numbers), at(60 + second), 1000 + second))
+        assert {phase for _, phase in alerts} <= {"update"}
+    assert told(after.take(its, visitor(1, 2, 3), at(100), 1040))[-1] == ("id-9", "new")
 
 
 def test_fields_leave_out_what_is_not_known(book: AlertBook) -> None:

@@ -1,8 +1,13 @@
 """The ledger of latencies, with the time put in."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from agent.alert import Alert, Phase, Terms
+from agent.app import steps_before
 from agent.latency import REMEMBERED, UNDER_WAY, Latency
+from agent.parts import Finding
 
 
 def told(ledger: Latency, name: str, *, at_s: float, rule: str = "rail", wire_s: float = 0.02) -> None:
@@ -65,3 +70,19 @@ def test_what_it_does_not_know_is_not_counted_and_what_it_remembers_is_bounded()
     for number in range(UNDER_WAY + 10):
         ledger.found(str(number), "rail", {}, 0.0)
     assert len(ledger._under_way) == UNDER_WAY
+
+
+@pytest.mark.parametrize(
+    ("phase", "steps"),
+    [
+        ("new", {"frame_to_detection": 40.0, "detection_to_finding": 20_000.0}),
+        ("update", {"frame_to_detection": 40.0}),
+        ("end", {}),
+    ],
+)
+def test_only_a_new_alert_says_what_its_rule_took(phase: Phase, steps: dict[str, float]) -> None:
+    """Later the time since its beginning is how long the fact has lasted."""
+    at = datetime(2026, 11, 28, tzinfo=UTC)
+    finding = Finding(key="rail", text="person", since=at, since_s=100.0, latency_s=0.04)
+    terms = Terms("rail", "zone_dwell", "critical", False, timedelta(0))
+    assert steps_before(Alert("id", phase, terms, finding, at), 120.0) == steps

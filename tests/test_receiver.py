@@ -10,6 +10,8 @@ import pytest
 from agent.config import parse
 from agent.observations import Observation
 from agent.parts import Finding, Surroundings
+from agent.receiver import Positioning
+from agent.receiver import Receiver as Gate
 from agent.rules.interference import Interference
 from agent.rules.moved import Moved
 from agent.whereabouts import Whereabouts
@@ -224,3 +226,24 @@ def test_a_message_is_expected_with_its_fields() -> None:
     assert not any("spare'" in one and "switched_from': 'gnss" in one for one in wrong)
     assert scenario.starts().speed_mps == 6
     assert find_scenario("bridge_rescue").starts().lat == 32.1162
+
+
+@pytest.mark.parametrize("spoofing", ["indicated", "affirmed"])
+def test_a_receiver_that_says_that_it_is_spoofed_is_not_believed(spoofing: str) -> None:
+    """Its fix is as good as any by all else that it says; once it takes that back it is believed again."""
+    receiver, fix = Gate(), Fix(mode="3d", lat=HERE[0], lon=HERE[1], satellites=12, hdop=0.7, error_m=1.0)
+
+    def hear(second: float) -> None:
+        receiver.hear(Observation("main", BEGAN, second, fix), fix, Positioning(), 60.0)
+
+    hear(0)
+    assert (receiver.fault, receiver.fresh(0)) == (None, True)
+    receiver.notice(GnssState(spoofing=spoofing), 1)  # type: ignore[arg-type]  # one of its words
+    hear(2)
+    assert receiver.fault == f"spoofing {spoofing}"
+    assert receiver.good is not None
+    assert receiver.good.mono_s == 0
+    assert receiver.fields(2)["trust"] == "low"
+    receiver.notice(GnssState(spoofing="none"), 3)
+    hear(4)
+    assert (receiver.fault, receiver.fields(4)["trust"]) == (None, "good")
