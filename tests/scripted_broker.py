@@ -72,6 +72,8 @@ class ScriptedBroker:
     """The reason code of the acknowledgement, or `SILENT`, or `CUT`."""
     admit: Callable[[int], int] = lambda _: SUCCESS
     """The reason code of the CONNACK for the n-th connection, or `SILENT`, or `CUT`."""
+    grant: Callable[[str], int] = lambda _: 1
+    """The reason code of the SUBACK for a topic."""
     limits: dict[int, int] = field(default_factory=dict)
     """Properties of the CONNACK; Receive Maximum and Maximum Packet Size are enforced."""
     delay_s: float = 0.0
@@ -230,15 +232,15 @@ class ScriptedBroker:
         self.send_raw(PUBACK, told)
 
     def _subscribe(self, rest: bytes) -> None:
-        at, count = 2, 0
+        at, codes = 2, b""
         if self._level == 5:
             _, at = _properties(rest, at)
         while at < len(rest):
             topic, at = _string(rest, at)
             self.subscribed.append(topic)
             self.subscribed_with.append(rest[at])
-            at, count = at + 1, count + 1
-        self.send_raw(SUBACK, rest[:2] + (b"\0" if self._level == 5 else b"") + b"\1" * count)
+            at, codes = at + 1, codes + bytes([self.grant(topic)])
+        self.send_raw(SUBACK, rest[:2] + (b"\0" if self._level == 5 else b"") + codes)
 
 
 async def _packet(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from agent.clock import NEVER_BEFORE
+from agent.config import parse
+from agent.environment import probe
 from agent.link import Link
 from agent.outbox import Outbox
 from agent.tls import alert, expiry, validity
@@ -377,6 +379,89 @@ def test_an_alert_reaches_the_centre_and_its_receipt_comes_back(world: World, tm
         outbox.close()
 
     asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+DEVICE = """\
+schema_version: 1
+device: d1
+kind: watch_point
+place: {{ring: inner_city, domain: ground, site: s, post: p}}
+data: {{directory: {folder}/none, max_mb: 32}}
+broker: {{url: "{url}", ca: {ca}, cert: {cert}, key: {{file: {key}}}}}
+"""
+
+
+def looked(world: World, folder: Path, **files: Any) -> tuple[list[str], list[str]]:
+    """What `check --env` finds wrong for device d1, and what it finds well."""
+    right = {
+        "url": f"mqtts://127.0.0.1:{world.ports[files.pop('kind', 'right')]}",
+        "ca": world.certs / "ca.pem",
+        "cert": world.certs / "d1.pem",
+        "key": world.certs / "d1.key",
+    }
+    found = probe(parse(DEVICE.format(folder=folder, **right | files), name="a.yaml", base=folder))
+    return [one.text for one in found if one.wrong], [one.text for one in found if not one.wrong]
+
+
+def test_check_says_what_is_wrong_with_certificates_and_brokers(world: World, tmp_path: Path) -> None:
+    """It said "ok" to each of these but the last."""
+    certificate(tmp_path / "soon", "device", "d1", days=7)
+    table: list[tuple[dict[str, Any], str]] = [
+        ({"ca": tmp_path / "no.pem"}, f"broker: {tmp_path}/no.pem: No such file or directory"),
+        ({"cert": tmp_path / "no.pem"}, f"broker: {tmp_path}/no.pem: No such file or directory"),
+        ({"key": tmp_path / "no.key"}, "No such file or directory"),
+        ({"key": world.certs / "d2.key"}, "d1.pem and the key do not belong together"),
+        ({"ca": world.certs / "d1.key"}, "d1.key: no usable certificate or key"),
+        (
+            {"cert": world.folder / "late" / "d1.pem", "key": world.folder / "late" / "d1.key"},
+            "has expired, on 20",
+        ),
+        (
+            {"cert": tmp_path / "soon" / "d1.pem", "key": tmp_path / "soon" / "d1.key"},
+            "expires in 6 days, on 20",
+        ),
+        ({"kind": "name"}, "its certificate is for another name than 127.0.0.1"),
+        ({"kind": "expired"}, "its certificate has expired"),
+        ({"ca": world.folder / "stranger" / "ca.pem"}, "its certificate is not signed by"),
+        ({"kind": "desk"}, "does not know who signed this device's certificate"),
+        ({"url": "mqtts://127.0.0.1:9"}, "127.0.0.1:9 refused: no broker listens there"),
+    ]
+    for files, words in table:
+        wrong, _ = looked(world, tmp_path, **files)
+        assert len(wrong) == 1, wrong
+        assert words in wrong[0]
+        assert wrong[0].startswith("broker")
+    wrong, facts = looked(world, tmp_path)
+    assert wrong == []
+    assert any(text.startswith("broker.cert: valid for 36") for text in facts)
+    assert any(text.startswith("broker.url: connected; centre: ") for text in facts)
+
+
+def test_check_leaves_the_running_agents_session_as_it_was(world: World, tmp_path: Path) -> None:
+    """The recipe makes the certificate's name the client id: a clean start would drop what waits there."""
+
+    async def scene() -> None:
+        agent = Client(world, "d1")
+        await agent.connection.open()
+        agent.connection.subscribe(["ringpost/v1/d1/command/+"])
+        await agent.next(0.5)
+        wrong, facts = await asyncio.to_thread(looked, world, tmp_path)
+        assert wrong == []
+        assert "broker.url: goes by the certificate: a running agent had to connect again" in facts
+        agent.connection.close()
+        desk = Client(world, "technician", kind="desk")
+        await desk.connection.open()
+        await desk.publish("ringpost/v1/d1/command/ping", b"waits")
+        desk.connection.close()
+        again = Client(world, "d1")
+        await again.connection.open()
+        assert again.connection.resumed
+        while not again.messages:
+            await again.next(1.0)
+        assert again.messages == [("ringpost/v1/d1/command/ping", b"waits")]
+        again.connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 40))
 
 
 def test_the_end_of_a_certificate_is_read_as_openssl_reads_it(world: World) -> None:

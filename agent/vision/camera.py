@@ -17,7 +17,7 @@ from agent.durations import Duration
 from agent.observations import SeenObject, Sighting
 from agent.parts import Emit
 from agent.vision.address import ENCRYPTED, MAX_PIXELS, Trust, kind_of
-from agent.vision.capture import Drain, Mode, is_file
+from agent.vision.capture import Drain, Mode, is_file, redacted
 from agent.vision.coverage import Coverage, Watchfulness
 from agent.vision.detector import Watching
 from agent.vision.framing import Crop, Turn, framing
@@ -189,6 +189,33 @@ class Camera(BaseModel):
                     emit(pulse.state())
             drain.check()
         emit(pulse.state())
+
+    async def first_frame(self) -> tuple[int, int]:
+        """Opens the camera, decodes one frame and lets it go: width and height. OSError says why not."""
+        url, open_s = self._address(), self.open_timeout.total_seconds()
+        await knock(url, open_s, self.trust)
+        sizes: list[tuple[int, int]] = []
+
+        def take(_number: int, _at_s: float, frame: Frame) -> None:
+            sizes.append((frame.shape[1], frame.shape[0]))
+
+        with Drain(
+            url,
+            take,
+            lambda _: True,
+            lambda: None,
+            open_s=open_s,
+            read_s=self.read_timeout.total_seconds(),
+            trust=self.trust,
+            mode=self.mode,
+            fps=self.fps,
+        ) as drain:
+            while not sizes:
+                drain.check()
+                if drain.ended and not sizes:
+                    raise OSError(f"{redacted(self.url)}: ended before a frame came")
+                await asyncio.sleep(0.05)
+        return sizes[0]
 
     def _address(self) -> str:
         """The URL with its login, as FFmpeg wants it; it is told nowhere."""
