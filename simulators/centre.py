@@ -33,15 +33,13 @@ CLIENT_ID = "ringpost-centre"
 BATCH = 200
 NUMBERED = {"alert": "alert", "command/result": "result", "gap": "result"}
 """Topics whose messages want a receipt, and the lane that numbers them."""
-RECEIPTS_BY_NUMBER = True
-"""Until devices take receipts by id: those of the old form, too."""
 MOST_IDS = 500
 """Ids in one receipt."""
 DOWN = ("receipt", "alert/ack", "config/desired", "command/")
 ASK_AFTER_S, ASK_EVERY_S = 5.0, 60.0
 """A number may still be on its way; and a device is asked to send again at most once a minute."""
-MOST_RANGES = 100
-"""Ranges in one request."""
+MOST_RANGES, MOST_REQUESTS = 100, 20
+"""Ranges in one request, and requests at a time, one for each lane and epoch."""
 TAKEN_OVER_WAIT_S = 60.0
 SHORT_S, SHORT_ONES = 10.0, 3
 REFUSED = 0x80
@@ -84,6 +82,8 @@ class Said:
 
 Kept: TypeAlias = Literal["new", "repeat", "beside", "refused"]
 """``beside``: the device has used the id of another message; both are kept. ``refused``: too often."""
+CHANGING = ("latency_ms", "historical")
+"""What a repeat may have otherwise."""
 MOST_COPIES = 16
 """Different messages under one id of one device."""
 
@@ -91,8 +91,8 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS message (device TEXT, id TEXT, copy INTEGER, topic TEXT, epoch TEXT, seq INTEGER,
     at TEXT, received_at TEXT, body TEXT, PRIMARY KEY (device, id, copy));
 CREATE INDEX IF NOT EXISTS message_number ON message (device, epoch, seq);
-CREATE TABLE IF NOT EXISTS lost (device TEXT, lane TEXT, epoch TEXT, first INTEGER, last INTEGER, why TEXT);
-CREATE INDEX IF NOT EXISTS lost_number ON lost (device, epoch);
+CREATE TABLE IF NOT EXISTS lost (device TEXT, lane TEXT, epoch TEXT, first INTEGER, last INTEGER, why TEXT,
+    PRIMARY KEY (device, lane, epoch, first, last));
 """
 
 
@@ -152,6 +152,11 @@ class Store:
         ).fetchall()
         if any(_same(said, text) for (text,) in same_id):
             return "repeat"
+        if any(_content(body) == _content(text) for (text,) in same_id):
+            if one.topic in NUMBERED:
+                told = Lost(lane=NUMBERED[one.topic], epoch=said.epoch, first=said.seq, last=said.seq)
+                self._keep_lost(said.device, told)
+            return "repeat"
         if len(same_id) >= MOST_COPIES:
             return "refused"
         row = (said.device, said.id, len(same_id), one.topic, said.epoch, said.seq, said.at, now, body)
@@ -163,7 +168,7 @@ class Store:
     def _keep_lost(self, device: str, told: Lost | None) -> None:
         if told is not None:
             row = (device, told.lane, told.epoch, told.first, told.last, told.why)
-            self._db.execute("INSERT INTO lost VALUES (?, ?, ?, ?, ?, ?)", row)
+            self._db.execute("INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def missing(self, device: str, one: Given, first: int) -> Ranges:
         """Numbers from ``first`` up to the highest given that are neither stored nor told to be lost."""
@@ -199,6 +204,15 @@ class AnotherCentreError(OSError):
     Two that take turns each get a part of the messages. Neither gives a receipt for what it has not, and
     each asks for the numbers that it lacks; still, one of them has to go.
     """
+
+
+def _content(text: str) -> dict[str, Any]:
+    """A message without its number and what else a repeat may have otherwise.
+
+    A device that could not write a message at once gives it another number later.
+    """
+    body = readable(text.encode()) or {}
+    return {key: value for key, value in body.items() if key not in ("epoch", "seq", *CHANGING)}
 
 
 @dataclass(slots=True)
@@ -354,12 +368,6 @@ class Centre:
             for at in range(0, len(ids), MOST_IDS):
                 receipt = encode({"ids": ids[at : at + MOST_IDS]})
                 connection.publish(f"{self._root}/{device}/receipt", receipt, 1, False)
-        if RECEIPTS_BY_NUMBER:
-            for one in stored:
-                if one.topic in NUMBERED:
-                    said = one.envelope
-                    old = {"epoch": said.epoch, "lane": NUMBERED[one.topic], "received": [[said.seq] * 2]}
-                    connection.publish(f"{self._root}/{said.device}/receipt", encode(old), 1, False)
         for message in batch:
             connection.acknowledge(message)
         if self._heard:
@@ -442,7 +450,7 @@ class Centre:
                 self._whole[place] = lacking[0][0] - 1 if lacking else max(one.last, first - 1)
                 if lacking:
                     holes[one.lane, one.epoch] = lacking
-            for (lane, epoch), lacking in holes.items():
+            for (lane, epoch), lacking in list(holes.items())[:MOST_REQUESTS]:
                 command = {"id": new_id(), "lane": lane, "epoch": epoch, "ranges": lacking[:MOST_RANGES]}
                 topic = f"{self._root}/{device}/command/resend"
                 connection.publish(topic, encode(command), 1, False, ASK_EVERY_S)

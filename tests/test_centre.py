@@ -25,8 +25,7 @@ ROOT = "ringpost/v1"
 
 
 @pytest.fixture(autouse=True)
-def _by_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulators.centre.RECEIPTS_BY_NUMBER", False)
+def _log() -> None:
     structlog.reset_defaults()  # whatever level a test before this one has set
 
 
@@ -175,9 +174,18 @@ def test_a_repeat_makes_no_second_row_and_gets_its_receipt_again(
     assert receipts(done) == {"d1": [["id-7"]]}
 
 
+OTHER = {"alert": {"text": "another"}}
+
+
 @pytest.mark.parametrize(
     "other",
-    [{"epoch": "e2"}, {"seq": 8}, {"session": 4}, {"at": "2026-11-28T06:12:32Z"}, {"schema": "gap/1"}],
+    [
+        {"epoch": "e2", **OTHER},
+        {"seq": 8, **OTHER},
+        {"session": 4},
+        {"at": "2026-11-28T06:12:32Z"},
+        {"schema": "gap/1"},
+    ],
     ids=str,
 )
 def test_another_message_under_the_same_id_is_stored_beside(tmp_path: Path, other: dict[str, Any]) -> None:
@@ -190,6 +198,24 @@ def test_another_message_under_the_same_id_is_stored_beside(tmp_path: Path, othe
     assert receipts(done) == {"d1": [["id-7"]]}
 
 
+def test_a_repeat_under_another_number_is_a_repeat_and_no_hole(tmp_path: Path) -> None:
+    """A device whose disk hangs tells from memory, and gives the message another number once it is written."""
+
+    async def scene() -> None:
+        asked = Asked(tmp_path)
+        early = {"epoch": "early", **LATER}
+        await asked.hear(
+            ("d1/alert", alert(1, **early)), ("d1/alert", alert(1)), health(at(1), at(1, "early"))
+        )
+        assert receipts(asked.line.done) == {"d1": [["id-1"]]}
+        assert await asked.after(6) == []
+        asked.centre.close()
+
+    asyncio.run(scene())
+    with sqlite3.connect(tmp_path / "centre.db") as db:
+        assert db.execute("SELECT count(*) FROM message WHERE topic = 'alert'").fetchone() == (1,)
+
+
 def test_the_same_id_of_two_devices_is_two_messages(tmp_path: Path) -> None:
     done, rows = take(tmp_path, [("d2/alert", alert(1, device="d2")), ("d1/alert", alert(1))])
     assert [row[1] for row in rows] == ["d2", "d1"]
@@ -197,8 +223,11 @@ def test_the_same_id_of_two_devices_is_two_messages(tmp_path: Path) -> None:
 
 
 def test_an_id_that_stands_for_ever_new_messages_is_refused_in_the_end(tmp_path: Path) -> None:
-    take(tmp_path, [("d1/alert", alert(number, id="x")) for number in range(1, MOST_COPIES + 1)])
-    done, rows = take(tmp_path, [("d1/alert", alert(99, id="x")), ("d1/alert", alert(98))])
+    def another(number: int) -> tuple[str, bytes]:
+        return "d1/alert", alert(number, id="x", alert={"text": f"{number}"})
+
+    take(tmp_path, [another(number) for number in range(1, MOST_COPIES + 1)])
+    done, rows = take(tmp_path, [another(99), ("d1/alert", alert(98))])
     assert len(rows) == MOST_COPIES + 1
     assert receipts(done) == {"d1": [["id-98"]]}
 

@@ -66,6 +66,7 @@ class Rig:
         self.board: Board
         self.camera: Stream | None = None
         self.centre: Centre
+        self.serving: asyncio.Task[None]
 
     def write_config(self, text: str | None = None) -> str:
         camera = CAMERA.format(url=self.camera.url) if self.camera else ""
@@ -99,6 +100,21 @@ class Rig:
         code = self.agent.wait(15)
         self.agent = None
         return code
+
+    def start_centre(self) -> None:
+        self.centre = Centre(
+            self.db,
+            Broker(url=self.broker.url),
+            ROOT,
+            lambda _, topic, body: self.heard.append((topic, body)),
+        )
+        job = supervise("centre", self.centre.run, lambda _: None, longest_wait_s=0.5)
+        self.serving = asyncio.ensure_future(job)
+
+    async def stop_centre(self) -> None:
+        self.serving.cancel()
+        await asyncio.wait([self.serving])
+        self.centre.close()
 
     def log(self) -> str:
         return (self.folder / "agent.log").read_text()
@@ -151,19 +167,9 @@ async def rig(folder: Path, kind: Kind, scene: Scene | None = None) -> AsyncIter
         made.board = Board(made.line)
         if scene is not None:
             made.camera = await stack.enter_async_context(stream(scene))
-        made.centre = Centre(
-            made.db,
-            Broker(url=made.broker.url),
-            ROOT,
-            lambda _, topic, body: made.heard.append((topic, body)),
-        )
+        made.start_centre()
         receiver = Receiver(made.gnss, lat=32.1, lon=118.7, hz=5)
-        jobs = [
-            supervise("centre", made.centre.run, lambda _: None, longest_wait_s=0.5),
-            receiver.run(),
-            made.board.run(),
-        ]
-        tasks = [asyncio.ensure_future(job) for job in jobs]
+        tasks = [asyncio.ensure_future(job) for job in (receiver.run(), made.board.run())]
         try:
             await asyncio.wait_for(made.centre.ready.wait(), 10)
             made.write_config()
@@ -174,4 +180,4 @@ async def rig(folder: Path, kind: Kind, scene: Scene | None = None) -> AsyncIter
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            made.centre.close()
+            await made.stop_centre()

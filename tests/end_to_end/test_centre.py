@@ -1,6 +1,8 @@
 """Centres at real brokers: two that share a client id, and one whose database is of yesterday."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ import structlog
 from agent.supervisor import supervise
 from agent.transport import Broker
 from simulators.broker import Kind, LocalBroker
-from simulators.centre import Centre
-from tests.end_to_end.rig import BROKERS
+from simulators.centre import HOLE, Centre
+from tests.end_to_end.rig import BROKERS, Rig, rig
 
 pytestmark = pytest.mark.end_to_end
 
@@ -69,3 +71,43 @@ def test_a_centre_that_comes_back_is_not_taken_for_another(kind: Kind, tmp_path:
 
     with LocalBroker(kind) as broker:
         asyncio.run(scene(broker.url))
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+def test_a_centre_from_yesterdays_backup_gets_its_alerts_again(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device had its receipts and told nothing; the centre saw numbers 6, then 17, and said nothing."""
+    monkeypatch.setattr("simulators.centre.ASK_AFTER_S", 1.0)
+
+    async def press(device: Rig) -> None:
+        before = len(device.stored("panic"))
+        device.board.press("panic_button")
+        await device.until(lambda: len(device.stored("panic")) > before, what="a press")
+        device.board.press("panic_button", on=False)
+        ended = lambda: all("end" in phases for phases in device.stored("panic").values())  # noqa: E731
+        await device.until(ended, what="its end")
+
+    async def scene() -> None:
+        async with rig(tmp_path, kind) as device:
+            device.start_agent()
+            await device.until(lambda: device.last("status").get("state") == "online")
+            await press(device)
+            with closing(sqlite3.connect(device.db)) as db, closing(sqlite3.connect(tmp_path / "old")) as old:
+                db.backup(old)
+            for _ in range(3):
+                await press(device)
+            pressed = device.stored("panic")
+            await device.until(
+                lambda: not device.last("health").get("owed", {}).get("alert"), what="receipts"
+            )
+            await device.stop_centre()
+            for path in tmp_path.glob("centre.db*"):
+                path.unlink()
+            (tmp_path / "old").rename(device.db)
+            device.start_centre()
+            await device.until(lambda: device.stored("panic") == pressed, 60, "what the centre had lost")
+            holes = [body for topic, body in device.heard if topic == HOLE]
+            assert next(body["state"] for body in holes if body["lane"] == "alert") == "asked for again"
+
+    asyncio.run(asyncio.wait_for(scene(), 150))
