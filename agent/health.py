@@ -134,6 +134,10 @@ class Health:
             answer["frames"], answer["skipped"] = part.state.frames, part.state.skipped
             answer["looked"], answer["fps"] = part.state.looked, part.state.fps
             answer["detect_ms"] = part.state.detect_ms
+            if part.state.lost:
+                answer["lost"] = part.state.lost
+            if part.state.granted:
+                answer["granted"] = part.state.granted
         if part.board is not None:
             board = part.board
             named = {"firmware": board.firmware, "uid": board.uid, "boot": board.boot, "hears": board.hears}

@@ -49,7 +49,9 @@ class CameraState:
     """How a camera does, now and then. It is no sign of life.
 
     Counts since it was opened: ``frames`` came, ``skipped`` were never taken up because newer ones came,
-    ``looked`` is how many the detector saw. Of late: ``fps`` came a second, ``detect_ms`` for each look.
+    ``looked`` is how many the detector saw, ``lost`` packets were lost on the way, where that can be known.
+    Of late: ``fps`` came a second, ``detect_ms`` for each look. ``granted`` is what a V4L2 driver agreed to,
+    such as ``1280x720 MJPG 30 fps``.
     """
 
     kind: Literal["camera_state"] = "camera_state"
@@ -60,6 +62,8 @@ class CameraState:
     looked: int = 0
     fps: float = 0.0
     detect_ms: float = 0.0
+    lost: int = 0
+    granted: str | None = None
     trouble: str | None = None
 
 

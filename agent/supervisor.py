@@ -60,4 +60,6 @@ async def supervise(
 def describe(error: OSError) -> str:
     """What went wrong in one line, without Python's wrapping."""
     text = error.strerror if error.errno and error.strerror else str(error)
+    if error.filename and error.strerror:  # "No such file" alone helps nobody
+        text = f"{error.filename}: {error.strerror}"
     return " ".join(text.split()) or type(error).__name__

@@ -5,6 +5,7 @@ import http.server
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -169,8 +170,8 @@ def video(path: Path, size: tuple[int, int] = (64, 48)) -> Path:
 
 
 @contextmanager
-def answers(respond: Any) -> Iterator[tuple[str, list[Any]]]:
-    """An HTTP server that answers each GET by ``respond(handler)``; its url, and what was asked for."""
+def answers(respond: Any, tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[Any]]]:
+    """An HTTP(S) server that answers each GET by ``respond(handler)``; its url, and what was asked for."""
     asked: list[Any] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -185,10 +186,13 @@ def answers(respond: Any) -> Iterator[tuple[str, list[Any]]]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  a client that hangs up is none
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", asked
     finally:
         server.shutdown()
         server.server_close()
@@ -332,6 +336,7 @@ def test_no_file_takes_the_memory_of_a_board(tmp_path: Path) -> None:
     *said, peak = done.stdout.splitlines()
     assert "picture" not in said
     assert said[:2] == ["larger than 67 megapixels"] * 2
+    assert "a.avi: its pictures are 16000x12000, larger than 17 megapixels" in said[2]
     assert int(peak) < 300, done.stdout
 
 

@@ -96,3 +96,8 @@ def test_cancelling_ends_it() -> None:
         return task.cancelled()
 
     assert asyncio.run(scene())
+
+
+def test_a_file_that_is_missing_is_named() -> None:
+    world = play([fail(FileNotFoundError(2, "No such file or directory", "/etc/ringpost/secrets/cam1"))])
+    assert Running("waiting", "/etc/ringpost/secrets/cam1: No such file or directory") in world.heard

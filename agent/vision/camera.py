@@ -158,13 +158,15 @@ class Camera(BaseModel):
             fps=self.fps,
         )
         coverage = Coverage(self.zones, self._watchfulness())
-        pulse = Pulse(drain, seat, None if file else self.fps)
+        pulse = Pulse(drain, seat, None if file else self.fps, self.mode)
         with seat, drain:
             while not (drain.ended and seat.empty()):
                 looked = await self._next(seat)
                 drain.check()
                 if looked is not None and coverage.due(looked.taken.at_s):
-                    emit(await asyncio.to_thread(coverage.look, looked.taken.frame, looked.taken.at_s))
+                    taken = looked.taken
+                    whole = not drain.damaged(taken.at_s)
+                    emit(await asyncio.to_thread(coverage.look, taken.frame, taken.at_s, learn=whole))
                 if looked is not None and looked.seen is not None:
                     taken = looked.taken
                     moved = looked.glance.egomotion

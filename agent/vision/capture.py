@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from agent.vision.address import MAX_PIXELS, NO_TRUST, Trust, device_of, kind_of
 from agent.vision.frameclock import FrameClock
 from agent.vision.hanging import leave
-from agent.vision.http_camera import HttpBytes, HttpPictures, http_source
+from agent.vision.http_camera import HttpBytes, HttpPictures, http_source, too_large
 from agent.vision.relay import Relay
 from agent.vision.udp_camera import UdpBytes
 from models.detection import Frame
@@ -35,6 +35,8 @@ STREAM_FORMATS = "rtsp,mpegts,flv,h264,hevc,mpeg,mpegvideo,matroska"
 FILE_FORMATS = "avi,flv,h264,hevc,ivf,matroska,mov,mpeg,mpegts,mpegvideo,m4v,mjpeg,mpjpeg,ogg"
 """Demuxers that read pictures out of one stream of bytes: none that opens further files, or draws text."""
 V4L2_MAJOR = 81
+DAMAGE_S = 3.0
+"""So long after a loss pictures may be damaged: until the next key frame, and some for what is buffered."""
 _opening = threading.Lock()
 
 UNDECODABLE = "it sends, but no picture can be decoded from it"
@@ -129,6 +131,10 @@ class Drain:
         """Asks the thread to end; one that hangs in a native call is left behind."""
         self._stopped.set()
         leave(self._thread)
+
+    def damaged(self, at_s: float) -> bool:
+        """Whether a frame of this monotonic time may show damage, as something of it was lost on the way."""
+        return at_s - self.lost_s < DAMAGE_S
 
     def check(self) -> None:
         """OSError where it failed, or has said nothing for too long."""
@@ -300,6 +306,8 @@ def open_capture(
             feed.close()
             raise OSError(UNDECODABLE)
         return Capture(capture, feed=feed, read_s=read_s)
+    except ValueError as error:
+        raise OSError(f"{redacted(url)}: {error}") from None
     except OSError as error:
         raise OSError(f"{redacted(url)}: {error.strerror or error}") from None
 
@@ -312,7 +320,10 @@ def open_file(path: str) -> Capture:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is not there") from None
     options = {"format_whitelist": FILE_FORMATS, "protocol_whitelist": "file"}
-    capture = _ffmpeg(f"file:{Path(path).resolve()}", options)
+    try:
+        capture = _ffmpeg(f"file:{Path(path).resolve()}", options)
+    except OSError as error:
+        raise OSError(f"{path}: {error}") from None
     if not capture.isOpened():
         raise OSError(f"{redacted(path)}: no video that can be read")
     return Capture(capture)
@@ -372,7 +383,12 @@ def _ffmpeg(source: Any, options: dict[str, str], open_s: float = 5.0, read_s: f
     ]
     with _opening:
         os.environ[OPTIONS] = "|".join(f"{name};{value}" for name, value in options.items())
-        return cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
+        capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
+    width, height = (int(capture.get(key)) for key in (3, 4)) if capture.isOpened() else (0, 0)
+    if width * height > MAX_PIXELS:
+        capture.release()
+        raise OSError(too_large(width, height))
+    return capture
 
 
 @cache

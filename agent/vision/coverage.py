@@ -87,15 +87,15 @@ class Coverage:
         """Whether it is time to look again."""
         return self._watchfulness.watch and (self._last_s is None or now_s - self._last_s >= EVERY_S * 0.95)
 
-    def look(self, frame: Frame, now_s: float) -> View:
-        """What can be seen in ``frame``; ``now_s`` is its monotonic time."""
+    def look(self, frame: Frame, now_s: float, *, learn: bool = True) -> View:
+        """What can be seen in ``frame``; ``now_s`` is its monotonic time. ``learn``: it is not damaged."""
         import cv2
         import numpy as np
 
         passed_s = 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
         small = cv2.resize(frame, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        whys = self.judge(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8), passed_s)
+        whys = self.judge(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8), passed_s, learn)
         if self._frozen(frame, now_s):
             whys = [why or "frozen" for why in whys]
         for zone, why in zip(self._zones.values(), whys, strict=True):
@@ -120,7 +120,7 @@ class Coverage:
         self._changed_s = now_s
         return False
 
-    def judge(self, grey: "NDArray[Any]", passed_s: float) -> "list[Why | None]":
+    def judge(self, grey: "NDArray[Any]", passed_s: float, learn: bool = True) -> "list[Why | None]":
         """Why each zone can't be seen by this grey picture alone, or None."""
         if not self._areas:
             self._areas = [_Area(mask) for mask in _masks(self._corners)]
@@ -128,7 +128,7 @@ class Coverage:
         if whys[0] is None and self._areas[0].span < FLAT:
             whys[0] = "flat"
         if self._average is None:
-            if whys[0] is None and not self._watchfulness.moves:
+            if learn and whys[0] is None and not self._watchfulness.moves:
                 self._learn(grey)
         else:
             fine, coarse = _detail(grey), _slopes(grey)
@@ -138,7 +138,7 @@ class Coverage:
                     zone.told in EDGES_TELL for zone in (zones[index - 1 : index] if index else zones)
                 )
                 whys[index] = whys[index] or area.edges(fine, coarse, BACK if blind else 1.0)
-            if not any(whys):
+            if learn and not any(whys):
                 self._follow(grey, passed_s)
         return [why or whys[0] for why in whys[1:]]
 

@@ -1,9 +1,10 @@
 """How a camera does: what came, what was looked at, what is slow. Told now and then as a `CameraState`."""
 
 import time
+from collections import deque
 
 from agent.observations import CameraState
-from agent.vision.capture import Drain
+from agent.vision.capture import Drain, Mode
 from agent.vision.hanging import left_behind
 from agent.vision.pool import Looked, Seat
 
@@ -11,12 +12,18 @@ STATE_EVERY_S = 5.0
 SLOW = 0.5
 """A camera is slow, or this machine late, below this share of the frames that are wanted."""
 
+LOSSES = 2
+"""One loss in half a minute is no trouble; in so many states of the last six, pictures are damaged."""
+
 
 class Pulse:
     """Counts for one run of a camera; ``wanted_fps`` is None where the source sets the pace."""
 
-    def __init__(self, drain: Drain, seat: Seat, wanted_fps: float | None) -> None:
+    def __init__(self, drain: Drain, seat: Seat, wanted_fps: float | None, mode: Mode | None = None) -> None:
         self._drain, self._seat, self._wanted_fps = drain, seat, wanted_fps
+        self._mode = mode or Mode()
+        self._lost = 0
+        self._losses: deque[tuple[int, float]] = deque(maxlen=6)
         self._since_s = time.monotonic()
         self._frames = self._taken = self._looked = 0
         self._ms = 0.0
@@ -47,8 +54,11 @@ class Pulse:
             looked=self.looked,
             fps=round(came_fps, 1),
             detect_ms=round(self._ms / looked, 1) if looked else 0.0,
+            lost=drain.lost,
+            granted=drain.granted,
             trouble=self._trouble(came_fps, taken_fps, span_s),
         )
+        self._lost = drain.lost
         self._since_s, self._frames, self._taken, self._looked, self._ms = (
             now_s, drain.frames, taken, self.looked, 0.0,
         )  # fmt: skip
@@ -58,6 +68,12 @@ class Pulse:
         hanging = left_behind()
         if hanging:
             return f"{hanging} native calls hang"
+        self._losses.append((self._drain.lost - self._lost, span_s))
+        if sum(lost > 0 for lost, _ in self._losses) >= LOSSES:
+            lost, in_s = map(sum, zip(*self._losses, strict=True))
+            return f"damaged: {lost} packets lost on the way in {in_s:.0f} s; use RTSP over TCP"
+        if missed := self._mode.missed(self._drain.granted):
+            return missed
         if self._wanted_fps is None or span_s < 0.9 * STATE_EVERY_S:
             return None
         if came_fps < SLOW * self._wanted_fps:

@@ -47,19 +47,25 @@ class Relay:
             self._door.close()
 
     def _run(self) -> None:
-        try:
+        with suppress(OSError):  # nobody came in time
             with self._door:
                 inside, _ = self._door.accept()
-            with inside, self._connect() as camera:
+            with inside:  # it hangs up on FFmpeg once it is known why
+                self.error = self._talk(inside)
+
+    def _talk(self, inside: socket.socket) -> str | None:
+        """Until one side hangs up; what is wrong with the camera, if that is known."""
+        try:
+            with self._connect() as camera:
                 inside.settimeout(self._read_s)
                 _Talk(inside, camera, self.url, self._upstream(), self._login).run(self._closed)
         except ssl.SSLError as error:
-            self.error = untrusted(error, self._parts.hostname)
+            return untrusted(error, self._parts.hostname)
         except ValueError as error:
-            self.error = str(error)
+            return str(error)
         except OSError as error:
-            if not self._closed.is_set():
-                self.error = str(error.strerror or error) or None
+            return None if self._closed.is_set() else str(error.strerror or error) or None
+        return None
 
     def _upstream(self) -> str:
         """The camera's own url, as requests name it."""
