@@ -1,6 +1,7 @@
 """Centres at real brokers: two that share a client id, and one whose database is of yesterday."""
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 import structlog
 
 from agent.supervisor import supervise
-from agent.transport import Broker
-from simulators.broker import Kind, LocalBroker
+from agent.topics import encode
+from agent.transport import Broker, Connection
+from simulators.broker import Kind, LocalBroker, mosquitto_path
 from simulators.centre import HOLE, Centre
 from tests.end_to_end.rig import BROKERS, Rig, rig
 
@@ -71,6 +73,40 @@ def test_a_centre_that_comes_back_is_not_taken_for_another(kind: Kind, tmp_path:
 
     with LocalBroker(kind) as broker:
         asyncio.run(scene(broker.url))
+
+
+@pytest.mark.skipif(mosquitto_path() is None, reason="mosquitto is not installed")
+def test_with_3_1_1_its_own_messages_come_back_and_are_not_taken_for_a_devices(tmp_path: Path) -> None:
+    async def scene(url: str) -> None:
+        plain = Broker(url=url, protocol="3.1.1")
+        heard: list[str] = []
+        centre = Centre(tmp_path / "c.db", plain, heard=lambda _, topic, __: heard.append(topic))
+        serving = asyncio.ensure_future(centre.run())
+        await asyncio.wait_for(centre.ready.wait(), 20)
+        device = Connection(plain, "d", None, session_expiry_s=0)
+        await device.open()
+        device.subscribe(["ringpost/v1/d/receipt"])
+        body = {"id": "a", "device": "d", "epoch": "e", "seq": 1, "at": "", "schema": "alert/1", "alert": {}}
+        for number in (1, 2):
+            message = encode(body | {"id": f"id-{number}", "seq": number})
+            device.publish("ringpost/v1/d/alert", message, 1, False)
+        ids: list[str] = []
+        async with asyncio.timeout(20):
+            while len(ids) < 2:
+                match await device.event(1.0):
+                    case ("message", message):
+                        ids += json.loads(message.payload)["ids"]
+        assert ids == ["id-1", "id-2"]
+        await asyncio.sleep(0.3)
+        assert heard == ["alert", "alert"]
+        device.close()
+        serving.cancel()
+        await asyncio.wait([serving])
+        centre.close()
+
+    with structlog.testing.capture_logs() as logged, LocalBroker("mosquitto") as broker:
+        asyncio.run(scene(broker.url))
+    assert logged == []
 
 
 @pytest.mark.parametrize("kind", BROKERS)
