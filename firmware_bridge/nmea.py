@@ -132,7 +132,7 @@ def _rmc(fixes: Fixes, fields: Fields) -> list[Value]:
     values = fixes.turn(b"RMC", ms)
     fixes.day(fields[9], ms)
     valid = fields[2] == b"A" and (len(fields) < 13 or fields[12][:1] not in NOT_LIVE_MODE)
-    if fixes.place(position(*fields[3:7]), valid):
+    if _placed(fixes, fields[3:7], valid):
         fixes.move(fields[7], fields[8])
     fixes.shown(b"RMC", number(fields[7], 0.0, 2000.0))
     return values + fixes.close(b"RMC")
@@ -143,8 +143,6 @@ def _gga(fixes: Fixes, fields: Fields) -> list[Value]:
     quality = int(fields[6]) if fields[6].isdigit() and len(fields[6]) < 4 else None
     if quality in LIVE_QUALITY or quality in NOT_LIVE_QUALITY:
         _measured(fixes, fields, quality in LIVE_QUALITY)
-    elif fields[6]:
-        fixes.bad += 1
     return values + fixes.close(b"GGA")
 
 
@@ -156,7 +154,7 @@ def _gns(fixes: Fixes, fields: Fields) -> list[Value]:
 
 
 def _measured(fixes: Fixes, fields: Fields, valid: bool) -> None:
-    if not fixes.place(position(*fields[2:6]), valid):
+    if not _placed(fixes, fields[2:6], valid):
         return
     epoch, used = fixes.epoch, int(number(fields[7], 0, 200) or 0)
     epoch.satellites = max(used, epoch.satellites or 0) or None  # a fix out of none: some plotters don't tell
@@ -171,8 +169,13 @@ def _gll(fixes: Fixes, fields: Fields) -> list[Value]:
     if ms != fixes.epoch.ms:  # one that lags speaks of another epoch
         return values
     valid = fields[6] == b"A" and (len(fields) < 8 or fields[7][:1] not in NOT_LIVE_MODE)
-    fixes.place(position(*fields[1:5]), valid)
+    _placed(fixes, fields[1:5], valid)
     return values + fixes.close(b"GLL")
+
+
+def _placed(fixes: Fixes, fields: Fields, valid: bool) -> bool:
+    """Notes the position in four fields; one of which a field is empty is not told, and not damaged."""
+    return (not valid or all(fields)) and fixes.place(position(*fields), valid)
 
 
 def _gsa(fixes: Fixes, fields: Fields) -> list[Value]:

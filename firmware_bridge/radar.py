@@ -37,6 +37,8 @@ class RadarDecoder:
         fields = [field.strip() for field in sentence.partition(b"*")[0].split(b",")]
         fields += [b""] * (16 - len(fields))
         said = _tracked(fields) if kind == b"TTM," else _placed(fields)
+        if not fields[2] or not fields[3]:  # such as of a target that was lost
+            return []
         if said is None or not fields[1].isdigit() or len(fields[1]) > 4:
             self.bad += 1
             return []

@@ -351,6 +351,23 @@ def test_an_odd_sentence_refuses_no_sound_one(odd: str, place: int) -> None:
     assert [fix.mode for fix in read(line(odd))] == ["none"]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        GLL.replace(",E,", ",,"),
+        GLL.replace("3206.972", ""),
+        GGA.replace("E,1,", "E,10,"),
+        GGA.replace("E,1,", "E,,"),
+    ],
+)
+def test_what_is_not_told_is_not_damaged(odd: str) -> None:
+    """Health would say that much of what the line says is damaged."""
+    decoder = NmeaDecoder()
+    for body in (RMC, odd):
+        decoder.feed(line(body).strip())
+    assert decoder.bad == 0
+
+
 def test_blanks_around_fields_are_none_of_them() -> None:
     assert [fix.lat for fix in read(line(GLL.replace(",N,", ",N ,").replace(",A,", ", A,")))] == [32.1162]
 
