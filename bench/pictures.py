@@ -11,44 +11,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-import models
 from agent.vision.coverage import Coverage, Watchfulness
 from agent.vision.picture import Habit, picture
-from agent.vision.privacy import FILL, LEAST_SCORE, cover, people_in
+from bench.covering import measure
 from models.detection import Frame
 from simulators.scene import Scene
 
 PICTURES = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "pictures"
-TALL_PX = 32
 
 
 def covered() -> dict[str, Any]:
-    """Of labelled people: how many have nine tenths, or half, of their box covered; what is for nothing."""
-    truth = json.loads((PICTURES / "instances.json").read_text())
-    person = next(one["id"] for one in truth["categories"] if one["name"] == "person")
-    detect = models.find("default").at(LEAST_SCORE).load()
-    shares: list[tuple[float, float]] = []
-    wasted = []
-    for image in truth["images"]:
-        frame = np.asarray(cv2.imread(str(PICTURES / image["file_name"])), np.uint8)
-        blank = np.full_like(frame, 255)
-        grey = (cover(blank, people_in(detect(frame))) == FILL).all(axis=2)
-        people = np.zeros(grey.shape, bool)
-        for one in truth["annotations"]:
-            if one["image_id"] == image["id"] and one["category_id"] == person and not one.get("iscrowd"):
-                x, y, wide, tall = (round(edge) for edge in one["bbox"])
-                shares.append((float(grey[y : y + tall, x : x + wide].mean()), one["bbox"][3]))
-                people[y : y + tall, x : x + wide] = True
-        wasted.append(float((grey & ~people).mean()))
-    found = np.array(shares)
-    tall_ones = found[found[:, 1] >= TALL_PX, 0]
-    return {
-        "people": len(found),
-        "covered to nine tenths": round(float((found[:, 0] >= 0.9).mean()), 3),
-        "covered to half": round(float((found[:, 0] >= 0.5).mean()), 3),
-        f"of {TALL_PX} px and taller, to nine tenths": round(float((tall_ones >= 0.9).mean()), 3),
-        "area covered for nothing": round(float(np.mean(wasted)), 3),
-    }
+    """Of labelled people, upright: how many are covered in what is kept, and in what leaves."""
+    kept, leaves = (measure(PICTURES, "default", 0, way) for way in ("kept", "leaves"))
+    asked = ("people", "to nine tenths", "less than half", "covered for nothing")
+    return {f"{key}, kept and as it leaves": (kept[key], leaves[key]) for key in asked}
 
 
 def cost() -> dict[str, Any]:

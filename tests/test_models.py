@@ -299,6 +299,7 @@ def test_a_typing_error_in_a_label_is_told_what_is_near(write: Write) -> None:
         models.find(write(network([]), labels="pedestrain"))
 
 
+@pytest.mark.needs_shared
 @pytest.mark.skipif(not REFERENCE.exists(), reason="../shared is not here")
 def test_all_reference_models_have_labels_of_the_list() -> None:
     found = [json.loads(path.read_text())["classes"] for path in sorted(REFERENCE.glob("*.json"))]

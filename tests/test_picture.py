@@ -112,6 +112,32 @@ def test_what_was_covered_stays_covered_under_a_flag() -> None:
     assert abs(inside(pixels(sent), MAN).astype(int) - FILL).max() <= 2
 
 
+def test_where_nobody_knows_where_people_are_all_of_it_is_covered() -> None:
+    """As it is made and when it is taken from the disk; it says so, and blackout stays black."""
+    never_looked = picture(scene(), None, LABEL, blackout=[CORNER])
+    not_again = again(picture(scene(), [MAN], LABEL), {}, found=None, blackout=[CORNER])
+    under_a_flag = picture(scene(), None, LABEL, uncovered=True)
+    assert inside(pixels(under_a_flag), MAN).max() > 200
+    later = [again(under_a_flag, {}, found=found, blackout=[CORNER]) for found in (None, (), [MAN])]
+    for jpeg in (never_looked, not_again, *later):
+        shown = pixels(jpeg).astype(int)
+        assert ((abs(shown - FILL) <= 2) | (shown <= 2)).mean() > 0.99
+        assert (abs(shown - FILL) <= 2).mean() > 0.9
+        assert corner_of(shown).max() == 0
+        label = label_of(jpeg)
+        assert (label["covered"], label["people"]) == (True, None)
+    shown_again = label_of(again(under_a_flag, {}, found=[MAN], uncovered=True))
+    assert (shown_again["covered"], shown_again["people"]) == (False, None)
+
+
+def test_whom_a_later_look_finds_is_covered_with_those_who_were_known() -> None:
+    other: Box = (0.6, 0.2, 0.8, 0.5)
+    sent = again(picture(scene(), [MAN], LABEL), {}, found=[other])
+    for box in (MAN, other):
+        assert abs(inside(pixels(sent), box).astype(int) - FILL).max() <= 2
+    assert sorted(label_of(sent)["people"]) == [list(MAN), list(other)]
+
+
 def commented(comment: bytes) -> bytes:
     import cv2
 

@@ -17,6 +17,7 @@ from agent.vision.camera import Camera
 from agent.vision.detector import Watching
 from agent.vision.privacy import FILL, LEAST_SCORE, LOOKS, Look, cover, everybody, knows_people, people_in
 from agent.vision.zones import Corner
+from bench.covering import measure
 from models.detection import Box, Detect, Detection, Frame
 from models.tiles import turned
 from simulators.scene import Scene
@@ -219,6 +220,35 @@ def test_who_lies_is_covered_beside_those_who_stand() -> None:
     assert (covered[frame > 100] == FILL).all()
 
 
+@pytest.mark.parametrize(
+    ("score", "box", "turn", "covered"),
+    [
+        (0.12, (0.1, 0.1, 0.9, 0.9), 0, True),  # in the orientation in which people are seen, all count
+        (0.12, (0.3, 0.3, 0.4, 0.6), 1, True),  # and whoever is not large, in any other
+        (0.31, (0.1, 0.1, 0.9, 0.9), 2, True),
+        (0.29, (0.1, 0.1, 0.9, 0.9), 3, False),  # the whole picture is no man on his side
+    ],
+)
+def test_what_is_large_and_unsure_in_another_orientation_costs_no_picture(
+    score: float, box: Box, turn: int, covered: bool
+) -> None:
+    """Beside somebody who is surely seen, upright: a mark in the corner says which way up the picture is."""
+    frame = np.zeros((480, 640, 3), np.uint8)
+    frame[0, 0] = 255
+
+    def detect(shown: Frame) -> tuple[Detection, ...]:
+        corners = (shown[0, 0, 0], shown[0, -1, 0], shown[-1, -1, 0], shown[-1, 0, 0])
+        found = [Detection("person", 0.8, (0.0, 0.0, 0.1, 0.2))] if corners[0] else []
+        if max(shown.shape) == 640 and corners[turn]:
+            found.append(Detection("person", score, box))
+        return tuple(found)
+
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    found = [(right - left) * (bottom - top) for left, top, right, bottom in everybody(frame, detect)]
+    assert any(one == pytest.approx(area) for one in found) == covered
+    assert any(one == pytest.approx(0.02) for one in found)
+
+
 def test_who_is_no_thing_is_covered_whatever_the_model_calls_him() -> None:
     def detect(_: Frame) -> tuple[Detection, ...]:
         return Detection("rider", 0.2, (0.1, 0.1, 0.2, 0.2)), Detection("boat", 0.9, (0.5, 0.5, 1, 1))
@@ -248,6 +278,17 @@ def test_the_man_in_the_photograph_is_covered_whichever_way_the_camera_hangs(tur
     assert [
         one for one in turned(detect, 4 - turn)(covered) if one.label == "person" and one.score >= 0.4
     ] == []
+
+
+PICTURES = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "pictures"
+
+
+@pytest.mark.needs_shared
+@pytest.mark.skipif(not PICTURES.exists(), reason="the pictures of ../shared are not here")
+def test_of_the_labelled_people_before_a_camera_that_hangs_sideways_none_is_bare_in_what_leaves() -> None:
+    row = measure(PICTURES, "default", 1, "leaves")
+    assert (row["people"], row["less than half"], row["heads bare, >=64 px"]) == (168, 0, 0)
+    assert row["to nine tenths"] >= 0.99
 
 
 def looks(folder: Path, **detector: Any) -> list[Sighting]:

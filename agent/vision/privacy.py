@@ -19,6 +19,8 @@ LEAST_SCORE = 0.1
 SURE = 0.3
 MARGIN = 0.1
 """Share of a box's width and height that is covered around it: hands, hats, a box too tight."""
+LARGE = 0.1
+"""Share of the picture from which a box is large."""
 TILES = "2x2"
 LOOKS = 4 + 5
 """How many times the detector runs in `everybody`."""
@@ -62,12 +64,19 @@ def everybody(frame: Frame, detect: Detect) -> tuple[Box, ...]:
 
     A detector finds people who stand upright: of those who lie sideways, because a camera hangs so or is
     configured so, it misses a third. So it looks at the whole in four orientations, and closer, in tiles, in
-    that in which people are seen most surely. A box too many costs a piece of the picture.
+    that in which people are seen most surely. A box too many costs a piece of the picture: who is large is
+    seen surely in his own orientation, so that large and unsure boxes in the others don't count.
     """
     passes = [[one for one in turned(detect, turn)(frame) if _may_be_a_person(one)] for turn in range(4)]
     upright = max(range(4), key=lambda turn: sum(one.score**2 for one in passes[turn]))
     closer = turned(tiled(detect, TILES), upright)(frame)
-    return (*(one.box for seen in passes for one in seen), *people_in(closer))
+    others = [one for turn in range(4) if turn != upright for one in passes[turn]]
+    sideways = [one for one in others if one.score >= SURE or _area(one.box) < LARGE]
+    return people_in((*passes[upright], *closer, *sideways))
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _may_be_a_person(seen: Detection) -> bool:
