@@ -29,7 +29,8 @@ from agent.clock import ClockWatch
 from agent.commands import KEY as COMMANDS
 from agent.commands import Command, Commands, Fetch, Order, Resend, State
 from agent.config import Config
-from agent.deployment import Deployment, folder_of
+from agent.deployment import Deployment, NotWellError, folder_of
+from agent.durations import spoken
 from agent.elsewhere import Elsewhere
 from agent.health import Health, Running
 from agent.inbox import Inbox
@@ -43,11 +44,13 @@ from agent.outbox import Outbox
 from agent.outputs import Outputs
 from agent.parts import Emit
 from agent.process import make_private
+from agent.push_policy import broker_changed
 from agent.reporter import Reporter
 from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.systemd import Progress, notify, watchdog_s
 from agent.topics import RANKS, ROOT, Message, Speaker, new_id
+from agent.transport import answers
 from agent.version import birth_fields
 from agent.vision.camera import Camera
 from agent.vision.evidence import Album
@@ -62,6 +65,12 @@ THREADS = 32
 """A name that nobody resolves, an adapter that hangs: each holds a thread for many seconds. What else is done
 aside, such as connecting, does not wait for them."""
 OWED_EVERY_S = 10.0
+PROBE_EVERY_S = 0.2
+NEW_WITHIN_S = 15.0
+"""A source that is new has so long for its first word; without it a push is applied with a warning."""
+LOOK_BACK_EVERY_S = 10.0
+GO_BACK_AFTER_S = 900.0
+"""After another broker was pushed, the one before is tried where this one does not work for so long."""
 ACTIVE = "alerts/active"
 RESCUE = "rescue"
 SIGNED = "signed"
@@ -384,10 +393,73 @@ class Agent:
             await asyncio.sleep(limit_s / 4)
 
     async def deploy(self) -> None:
-        """Carries out pushes, one after the other."""
+        """Carries out pushes, one after the other; between them it looks after the way back."""
+        well_s = looked_s = time.monotonic()
         while True:
-            payload = await self.pushes.get()
-            await self.deployment.handle(payload, self.apply, self.link.reached, self.report_config)
+            try:
+                async with asyncio.timeout(LOOK_BACK_EVERY_S):
+                    payload = await self.pushes.get()
+            except TimeoutError:
+                now_s = time.monotonic()
+                await self.deployment.passed(now_s - looked_s)
+                looked_s = now_s
+                if self.link.well or self.deployment.ledger.fallback is None:
+                    well_s = now_s
+                elif now_s - well_s > GO_BACK_AFTER_S:
+                    await self.look_back()
+                    well_s = time.monotonic()
+                continue
+            before = self.deployment.config
+            probe = partial(self.probe, before, frozenset(self.health.working(time.monotonic())))
+            await self.deployment.handle(payload, self.apply, self.proved, self.report_config, probe)
+
+    async def proved(self) -> None:
+        """Returns once the centre is reached under what is tried: where another broker is, by its receipt.
+
+        Any broker acknowledges, also one where no centre is.
+        """
+        before, broker = self.deployment.config.broker, (self.config or self.deployment.config).broker
+        await self.link.reached()
+        if broker.delivery == "receipt" and broker_changed(before, broker):
+            self.deployment.lacking = "no receipt of the centre came"
+            trial = self.deployment.ledger.trial or self.deployment.ledger.active
+            message = self.result({"id": f"config-{trial.revision or 0}", "state": "trial"})
+            receipted = asyncio.ensure_future(self.link.receipted(message.id))
+            try:
+                await self.outbox.put(message)
+                await receipted
+            finally:
+                receipted.cancel()
+
+    async def probe(self, before: Config, working: frozenset[str], within_s: float) -> list[str]:
+        """What is new and gives nothing yet. NotWellError where what was ``working`` and was changed does."""
+        config = self.config or self.deployment.config
+        changed = {name for name, part in config.sources.items() if before.sources.get(name) != part}
+        needed = changed & working
+        began_s = time.monotonic()
+        while missing := changed - set(self.health.working(time.monotonic())):
+            waited_s = time.monotonic() - began_s
+            if waited_s > within_s or (waited_s > NEW_WITHIN_S and not missing & needed):
+                break
+            await asyncio.sleep(PROBE_EVERY_S)
+        errors = {
+            part["part"]: part.get("error", "gives nothing") for part in self.health.parts(time.monotonic())
+        }
+        told = [f"{name}: {errors.get(name, 'gives nothing')}" for name in sorted(missing)]
+        if lost := sorted(missing & needed):
+            raise NotWellError(
+                f"{lost[0]}: {errors.get(lost[0], 'gives nothing')}; it worked before, and did not under it"
+                f" within {within_s:.0f} s"
+            )
+        return told
+
+    async def look_back(self) -> None:
+        """Tries the broker before, where somebody answers there."""
+        config = await asyncio.to_thread(self.deployment.fallback)
+        if config is None or not any([await answers(one, self.link.past) for one in config.broker.in_order]):
+            return
+        reason = f"its broker was not reached, or gave no receipts, for {spoken(GO_BACK_AFTER_S)}"
+        await self.deployment.go_back(reason, self.apply, self.proved, self.report_config)
 
     def gap(self, fields: Mapping[str, Any]) -> Message:
         """The message that tells of a loss; called from the outbox's thread."""

@@ -17,6 +17,8 @@ SERIAL_DELAY_MS = 200.0
 """How late a sentence may come down a serial line without a pulse per second."""
 NEVER_BEFORE = datetime(2026, 11, 1, tzinfo=UTC)
 """No clock that says less is right: this was written later."""
+NEVER_AFTER = datetime(2046, 11, 1, tzinfo=UTC)
+"""No clock that said more was right, as long as software of this age runs."""
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _UNSYNCED = 0x40  # STA_UNSYNC of <sys/timex.h>
@@ -67,7 +69,8 @@ def kernel_clock() -> tuple[bool, float | None]:
 def certainly_past(remembered: bytes | None) -> datetime:
     """The latest instant that is known to be past: what was remembered while the clock was synchronised."""
     try:
-        return max(NEVER_BEFORE, datetime.fromisoformat((remembered or b"").decode()))
+        found = max(NEVER_BEFORE, datetime.fromisoformat((remembered or b"").decode()))
+        return found if found < NEVER_AFTER else NEVER_BEFORE
     except (ValueError, TypeError):  # nothing remembered, or no instant with its zone
         return NEVER_BEFORE
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,6 +34,7 @@ PATTERNS = {
     CREDENTIAL: "the name that the unit's LoadCredential= gives, such as mqtt-key",
 }
 Source = Annotated[Line | Camera, Field(discriminator="kind")]
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 RESERVED = re.compile(r"host|technician|centre|ringpost-.*|.*-elsewhere")
 """Names under which others connect or publish, and the second client id of a device."""
 
@@ -78,12 +79,12 @@ class Data(Section):
 class Reporting(Section):
     """How often the agent reports when nothing changes."""
 
-    telemetry_every: Duration = Field(default="10s", validate_default=True)
-    readings_every: Duration = Field(default="5s", validate_default=True)
+    telemetry_every: Duration = Field(default="10s", validate_default=True, ge=SECOND, le=DAY)
+    readings_every: Duration = Field(default="5s", validate_default=True, le=DAY)
     """Of each quantity one reading in this time is told, however many come; rules hear all. 0s for all."""
-    position_every: Duration = Field(default="5s", validate_default=True)
-    health_every: Duration = Field(default="60s", validate_default=True)
-    alert_budget: Duration = Field(default="2s", validate_default=True)
+    position_every: Duration = Field(default="5s", validate_default=True, ge=0.2 * SECOND, le=DAY)
+    health_every: Duration = Field(default="60s", validate_default=True, ge=SECOND, le=DAY)
+    alert_budget: Duration = Field(default="2s", validate_default=True, ge=0.1 * SECOND, le=60 * SECOND)
     """Alerts that take longer than this (p95, without the rule's own waiting) are said in health."""
 
 

@@ -21,6 +21,7 @@ from agent.latency import Latency
 from agent.outbox import Outbox
 from agent.receipts import SPREAD_S, Receipts
 from agent.store import Row
+from agent.subscriptions import Subscriptions
 from agent.topics import (
     KEEP_LATEST,
     LANES,
@@ -115,6 +116,7 @@ class Courier:
         self._passed_s = 0.0  # when the last of those that were acknowledged was sent
         self._inbound: asyncio.Queue[Any] = asyncio.Queue()
         self._asked_s = float("-inf")
+        self.subscriptions: Subscriptions | None = None
         self._listener = asyncio.ensure_future(self._listen())
 
     async def carry(self) -> None:
@@ -287,6 +289,9 @@ class Courier:
                 self._acknowledged(number, code.value)
             case ("message", message):
                 self._inbound.put_nowait(message)
+            case ("subscribed", number, codes) if self.subscriptions is not None:
+                if refused := self.subscriptions.acknowledged(number, codes, time.monotonic()):
+                    log.warning("subscription_refused", topics=refused)
             case ("lost", reason):
                 raise OSError(f"{self._broker.url}: connection lost: {reason}")
 
@@ -330,6 +335,8 @@ class Courier:
 
     def _look_for_trouble(self) -> None:
         now_s = time.monotonic()
+        if self.subscriptions is not None:
+            self.subscriptions.look(now_s)
         oldest_s = min((sent_s for _, sent_s, _ in self._flying.values()), default=now_s)
         if now_s - oldest_s > ACKNOWLEDGED_WITHIN_S:
             self._connection.died = True

@@ -36,13 +36,14 @@ MOST_AHEAD = 10**10
 FALLBACK_S = 7 * 24 * 3600.0
 """The broker before another one stays a way back for so much running time."""
 LEAST_PROBE_S = 2.0
+NOT_REACHED = "the broker was not reached"
 
 
 class NotWellError(Exception):
     """What a push changed does not work under it, though it did before."""
 
 
-async def _nothing_to_say() -> list[str]:
+async def _nothing_to_say(_within_s: float) -> list[str]:
     return []
 
 
@@ -112,6 +113,8 @@ class Deployment:
         self._local = local
         self.ledger = ledger
         self.config = config
+        self.lacking = NOT_REACHED
+        """What a trial waits for; ``proved`` says so as it gets on."""
         self.trouble = trouble
         """Why what is in force is not what the local file says, or None."""
 
@@ -185,14 +188,14 @@ class Deployment:
         apply: Callable[[Config], Awaitable[None]],
         proved: Callable[[], Awaitable[None]],
         report: Callable[[], Awaitable[None]],
-        probe: Callable[[], Awaitable[list[str]]] = _nothing_to_say,
+        probe: Callable[[float], Awaitable[list[str]]] = _nothing_to_say,
     ) -> None:
         """Carries out one push to its end: applied, rejected or rolled back; ``report`` is called on change.
 
         ``apply`` runs a configuration by the path that boot uses; ``proved`` returns once the centre was
-        reached under it; ``probe`` looks whether what the push changed works, and gives what is new and does
-        not (NotWellError: what worked before does not). A push that was answered before is not carried out
-        again.
+        reached under it; ``probe`` looks for so many seconds whether what the push changed works, and gives
+        what is new and does not (NotWellError: what worked before does not). A push that was answered before
+        is not carried out again.
         """
         try:
             desired = Desired.model_validate_json(payload)
@@ -284,7 +287,7 @@ class Deployment:
         apply: Callable[[Config], Awaitable[None]],
         proved: Callable[[], Awaitable[None]],
         report: Callable[[], Awaitable[None]],
-        probe: Callable[[], Awaitable[list[str]]],
+        probe: Callable[[float], Awaitable[list[str]]],
     ) -> None:
         before, before_config = self.ledger.active, self.config
         version = Version(
@@ -307,19 +310,15 @@ class Deployment:
         reason, warnings = None, []
         loop = asyncio.get_running_loop()
         until_s = loop.time() + desired.confirm_within_s
-        lacking = "the broker was not reached"
+        self.lacking = NOT_REACHED
         moved = broker_changed(before_config.broker, config.broker)
         try:
             async with asyncio.timeout_at(until_s):
                 await apply(config)
-                if moved and config.broker.delivery == "receipt":
-                    lacking = "no receipt of the centre came"
                 await proved()
-            lacking = "what it changed did not work"
-            async with asyncio.timeout_at(max(until_s, loop.time() + LEAST_PROBE_S)):
-                warnings = await probe()
+            warnings = await probe(max(until_s - loop.time(), LEAST_PROBE_S))
         except TimeoutError:
-            reason = f"{lacking} under it within {desired.confirm_within_s:g} s"
+            reason = f"{self.lacking} under it within {desired.confirm_within_s:g} s"
         except NotWellError as error:
             reason = str(error)
         except Exception as error:  # whatever it is, the old configuration must come back

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+LONGEST = timedelta(days=366)
 PATTERN = r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$"
 
 
@@ -14,12 +15,17 @@ def parse_duration(value: Any) -> timedelta:
     """A duration from ``20s``, a number of seconds or a timedelta; ValueError names the right form."""
     if isinstance(value, timedelta):
         return value
+    found = None
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
-        return timedelta(seconds=value)
+        found = timedelta(seconds=value)
     if isinstance(value, str) and len(value) <= 24 and (match := re.match(PATTERN, value)):
         number = float(match[1])
         if number < 1e9:
-            return timedelta(**{UNITS[match[2]]: number})
+            found = timedelta(**{UNITS[match[2]]: number})
+    if found is not None and found <= LONGEST:
+        return found
+    if found is not None:
+        raise ValueError(f"{value!r} is longer than a year; {format_duration(LONGEST)} is the most")
     raise ValueError(f"{value!r} is not a duration; write a number and ms, s, m, h or d, such as 20s or 1.5m")
 
 

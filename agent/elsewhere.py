@@ -22,10 +22,10 @@ from agent.transport import Broker, Connection, open_first
 log = structlog.get_logger()
 
 KEPT = 50
-SECOND = ".elsewhere"
-"""Behind the device's name: no device is called so. Under the link's client id the two would take each
-other's session where both come to one broker. They still do where the broker goes by the certificate: so this
-one goes where the link is not, and yields where it comes."""
+SECOND = "-elsewhere"
+"""Behind the device's name: no device may be called so, and NATS takes no dot. Under the link's client id
+the two would take each other's session where both come to one broker. They still do where the broker goes by
+the certificate: so this one goes where the link is not, and yields where it comes."""
 LOOK_EVERY_S = 1.0
 ACKS = "alert/ack"
 

@@ -90,6 +90,13 @@ class Health:
         """Each part with the three answers; ``speaking`` and ``valid`` only where they can be said."""
         return [self._answer(name, part, now_s) for name, part in sorted(self._parts.items())]
 
+    def working(self, now_s: float) -> Iterator[str]:
+        """The sources that speak, and say what can be read; also those that have said all, as a file has."""
+        for answer in self.parts(now_s):
+            speaks = answer["running"] == "running" and answer.get("speaking") is True
+            if (speaks or answer["running"] == "ended") and answer.get("valid") is not False:
+                yield answer["part"]
+
     def reasons(self, now_s: float) -> list[str]:
         """Why the device is degraded, one line a part; empty when all is well."""
         return list(self._reasons(now_s))

@@ -19,8 +19,9 @@ from agent.courier import Courier, Heard
 from agent.latency import Latency
 from agent.outbox import Outbox
 from agent.receipts import Receipts
+from agent.subscriptions import Subscriptions
 from agent.topics import Message, Speaker, encode, stamp
-from agent.transport import Broker, Connection, answers, open_first
+from agent.transport import SESSION_EXPIRY_S, Broker, Connection, answers, open_first
 
 log = structlog.get_logger()
 
@@ -30,7 +31,11 @@ RETURN_AFTER_S, RETURN_AT_LAST_S = 60.0, 3600.0
 CLOCK = "clock"
 PREFIX = "prefix"
 RETAINED = ("status", "birth", "health", "position", "alerts/active", "config/reported")
-DOWN = ("receipt", "alert/ack", "config/desired", "command/+")
+PUSHES = "config/desired"
+DOWN = ("receipt", "alert/ack", PUSHES, "command/+")
+NARROW_S = 3600.0
+"""After a packet that was too large one connection of this length hears no pushes, and has no session: what
+waits there for it, or is retained, would end each connection."""
 
 
 class Link:
@@ -54,10 +59,13 @@ class Link:
         self._receipts = Receipts()
         self._budget = Budget(None, 0.0)
         self._courier: Courier | None = None
+        self._subscriptions: Subscriptions | None = None
+        self._narrow: int | None = None
         self.past = certainly_past(outbox.recall(CLOCK))
         """An instant before which no clock is right."""
         self._prefix = (outbox.recall(PREFIX) or b"").decode(errors="replace")
         self._return_after_s = RETURN_AFTER_S
+        self._encrypted = False
         self.taken: str | None = None
         """The address of the broker that it is at."""
         self.last_word: Message | None = None
@@ -68,7 +76,13 @@ class Link:
         """What the broker does not take, in words for ``health``."""
         held = {str(lane): text for lane, text in self._courier.held.items()} if self._courier else {}
         silent = self._receipts.trouble(time.monotonic()) if self.taken else None
-        return {**held, **self._aside.troubles(), **({"receipts": silent} if silent else {})}
+        told = self._subscriptions.trouble if self._subscriptions and self.taken else None
+        deaf = {"subscriptions": told} if told else {}
+        if silent:
+            deaf["receipts"] = silent
+        if self._narrow is not None and self.taken:
+            deaf["config"] = f"pushes are not heard: the broker sent {self._narrow} bytes at once"
+        return {**held, **self._aside.troubles(), **deaf}
 
     def fields(self) -> dict[str, Any]:
         """How the link does, for ``health``: which broker, and what an acknowledgement takes there."""
@@ -81,6 +95,20 @@ class Link:
     async def reached(self) -> None:
         """Returns once the broker has acknowledged something on the present connection."""
         await self._up.wait()
+
+    @property
+    def well(self) -> bool:
+        """Whether a broker is reached, and receipts come where some are due."""
+        return self.taken is not None and self._receipts.trouble(time.monotonic()) is None
+
+    async def receipted(self, message_id: str) -> None:
+        """Returns once the centre's receipt for this message is here."""
+        there = asyncio.Event()
+        self._receipts.wanted[message_id] = there.set
+        try:
+            await there.wait()
+        finally:
+            del self._receipts.wanted[message_id]
 
     async def run(self, broker: Broker) -> None:
         """Connects, greets, and sends what is owed until the connection is lost (OSError) or cancelled."""
@@ -97,6 +125,7 @@ class Link:
     async def _be_connected(self, broker: Broker) -> None:
         """One connection; returns only to go back from a fallback to the first broker."""
         session = await self._outbox.next_session()
+        narrow = self._narrow is not None
         connection, taken = await self._open(broker, session)
         courier = self._courier = Courier(
             connection,
@@ -112,10 +141,10 @@ class Link:
         )
         for_good = False
         carrying = asyncio.ensure_future(self._carry(connection, courier, session))
-        back = asyncio.ensure_future(self._first_is_back(broker, taken))
+        back = asyncio.ensure_future(self._better_anew(broker, taken))
         naming = asyncio.ensure_future(self._remember_name())
         try:
-            self.taken = taken.url
+            self.taken, self._encrypted = taken.url, taken.encrypted
             log.info("link_up", broker=taken.url, session=session)
             done, _ = await asyncio.wait([carrying, back], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -131,6 +160,7 @@ class Link:
             back.cancel()
             naming.cancel()
             await _ended(carrying)
+            self._narrow = None if narrow else connection.too_large
             self._up.clear()
             self.taken = None
             courier.end()
@@ -146,11 +176,18 @@ class Link:
             "connected_at": stamp(datetime.now(UTC)),
         }
         will = f"{self._speaker.prefix}/status", encode(status)
-        return await open_first(broker.in_order, self._speaker.device, will, self.past)
+        expiry_s = SESSION_EXPIRY_S if self._narrow is None else 0
+        return await open_first(
+            broker.in_order, self._speaker.device, will, self.past, session_expiry_s=expiry_s
+        )
 
     async def _carry(self, connection: Connection, courier: Courier, session: int) -> None:
-        topics = [f"{self._speaker.prefix}/{topic}" for topic in DOWN]
-        connection.subscribe([*topics, self._speaker.host_status])
+        names = [*DOWN, self._speaker.host_status]
+        if self._narrow is not None:  # what came at once may stand there retained, and would come again
+            names.remove(PUSHES)
+        topics = [*(f"{self._speaker.prefix}/{name}" for name in names[:-1]), names[-1]]
+        self._subscriptions = courier.subscriptions = Subscriptions(connection, topics, names)
+        self._subscriptions.begin()
         if self._prefix not in ("", self._speaker.prefix):
             log.info("old_name_cleared", was=self._prefix)
             for topic in RETAINED:  # what stands there under the name that this device had before
@@ -168,9 +205,13 @@ class Link:
                 await self._outbox.put(remember={PREFIX: self._prefix.encode()})
 
     def _remember(self) -> dict[str, bytes]:
-        """The time, where the clock is right: should it fail one day, it is at least later than this."""
+        """The time, where the clock is right: should it fail one day, it is at least later than this.
+
+        Only where the broker's certificate was valid at this time: a clock that is set wrong gets no further.
+        """
         now = datetime.now(UTC)
-        return {CLOCK: stamp(now).encode()} if now > self.past and kernel_clock()[0] else {}
+        good = self._encrypted and now > self.past and kernel_clock()[0]
+        return {CLOCK: stamp(now).encode()} if good else {}
 
     async def _say_last_word(self, courier: Courier) -> bool:
         """Whether it was said, and nobody needs the last will."""
@@ -182,6 +223,13 @@ class Link:
                 await courier.drain("status")
                 return True
         return False
+
+    async def _better_anew(self, broker: Broker, taken: Broker) -> None:
+        """Returns when another connection would be better than this one."""
+        if self._narrow is None:
+            await self._first_is_back(broker, taken)
+        else:
+            await asyncio.sleep(NARROW_S)
 
     async def _first_is_back(self, broker: Broker, taken: Broker) -> None:
         """Returns once the first broker answers, where we are on a fallback."""

@@ -46,6 +46,8 @@ class Receipts:
         """What the centre last said of itself: ``online``, ``offline``; None where it said nothing yet."""
         self._heard = False
         self._old_form = False
+        self.wanted: dict[str, Callable[[], None]] = {}
+        """By id, what is called once its receipt is here."""
         self.called = False
         """Whether a sign of life has called for what is sent again: then no budget holds it."""
 
@@ -77,6 +79,8 @@ class Receipts:
         """The centre has these."""
         for message_id in ids:
             self._waiting.pop(message_id, None)
+            if tell := self.wanted.get(message_id):
+                tell()
         silent_s, self._receipt_s = now_s - self._receipt_s, now_s
         if silent_s > self._resend_s:
             self._again(now_s, all_of_them=self.centre == "offline")

@@ -7,24 +7,34 @@ loop; it neither queues nor reconnects, and its callbacks only append.
 import asyncio
 import socket
 import ssl
+import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.budget import METERED_BYTES_PER_HOUR
-from agent.clock import NEVER_BEFORE
+from agent.clock import NEVER_BEFORE, kernel_clock
 from agent.durations import Duration
 from agent.tls import alert, explain, tls_context, validity
+from agent.vision.hanging import within
 from firmware_bridge.secret import NearPath, Secret
 
+T = TypeVar("T")
+
 CONNECT_WITHIN_S = 10.0
+OPEN_WITHIN_S = 20.0
+"""Name, connection and TLS together: a resolver that hangs takes a minute by itself."""
+MOST_CONNECTING = 4
+"""So many attempts at one address may hang in threads of their own; each ends by itself within minutes."""
+MOST_PACKET = 1 << 20
+"""No larger packet is taken from a broker: receipts, answers and pushes are below 300 KB."""
 USER_TIMEOUT_S = 20.0
 """A dead link is noticed by the kernel after this long with bytes unacknowledged (TCP_USER_TIMEOUT)."""
 SESSION_EXPIRY_S = 7 * 24 * 3600
@@ -50,8 +60,12 @@ class Broker(BaseModel):
     key: Secret | None = None
     username: str | None = None
     password: Secret | None = None
-    keepalive: Duration = Field(default="30s", validate_default=True)
-    resend_after: Duration = Field(default="60s", validate_default=True)
+    keepalive: Duration = Field(
+        default="30s", validate_default=True, ge=timedelta(seconds=5), le=timedelta(hours=1)
+    )
+    resend_after: Duration = Field(
+        default="60s", validate_default=True, ge=timedelta(milliseconds=100), le=timedelta(days=1)
+    )
     """An alert without the centre's receipt is sent again after this."""
     backlog_per_s: float = Field(default=50.0, gt=0, le=100_000)
     """Telemetry from before the connection goes out at no more messages a second than this."""
@@ -129,9 +143,24 @@ class Broker(BaseModel):
         return {name: path for name, path in named.items() if path is not None}
 
     def tls(self, past: datetime) -> ssl.SSLContext:
-        """With a clock that says less than what is certainly ``past``, no certificate is too young."""
+        """With a clock that says less than what is certainly ``past``, no certificate is too young.
+
+        OSError where a file can't be read.
+        """
         key = self.key.path() if self.key else None
         return tls_context(self.ca, self.cert, key, check_time=datetime.now(UTC) >= past)
+
+
+_connecting: list[threading.Thread] = []
+"""Attempts that nobody waits for any more."""
+
+
+async def _aside(call: Callable[[], T], what: str) -> T:
+    """``call()`` in a thread of its own, so that what hangs holds up nothing else. OSError: too many hang."""
+    _connecting[:] = [thread for thread in _connecting if thread.is_alive()]
+    if sum(thread.name == what for thread in _connecting) >= MOST_CONNECTING:
+        raise OSError(f"{what}: not tried: {MOST_CONNECTING} earlier attempts hang")
+    return await within(OPEN_WITHIN_S, call, what, _connecting.append)
 
 
 class UnsupportedProtocolError(OSError):
@@ -166,6 +195,8 @@ class Connection:
         """What the broker's CONNACK allows in flight; paho never looks at it."""
         self.largest: int | None = None
         """The largest packet that the broker takes, in bytes, where it says so."""
+        self.too_large: int | None = None
+        """The size of the packet that was too large to be taken, and ended the connection."""
         self.resumed = False
         """Whether the broker had a session under this client id."""
         self._loop = asyncio.get_running_loop()
@@ -173,7 +204,7 @@ class Connection:
         self._events: deque[tuple[Any, ...]] = deque()
         self.woken = asyncio.Event()
         self._fd: int | None = None
-        client = mqtt.Client(
+        client: mqtt.Client = _bounded(mqtt.Client, self._refuse)(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             clean_session=None if self._five else session_expiry_s == 0,
@@ -201,14 +232,14 @@ class Connection:
         """Connects, up to the broker's yes. OSError says in one line why not."""
         host, port = self._broker.address
         try:
-            await asyncio.to_thread(self._read_files)
+            await _aside(self._read_files, f"files for {host}:{port}")
         except OSError as error:
             raise OSError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
         except ValueError as error:
             raise OSError(f"broker.password is no text: {error}") from error
         keepalive_s = max(5, int(self._broker.keepalive.total_seconds()))
         try:
-            await asyncio.to_thread(self._connect, host, port, keepalive_s)
+            await _aside(lambda: self._connect(host, port, keepalive_s), f"{host}:{port}")
         except (OSError, ValueError) as error:
             raise OSError(self._explain(error)) from error
         sock: Any = self._client.socket()
@@ -307,7 +338,9 @@ class Connection:
     def _connect(self, host: str, port: int, keepalive_s: int) -> None:
         if self._five:
             clean = self._session_expiry_s == 0
-            properties = _properties("CONNECT", SessionExpiryInterval=self._session_expiry_s)
+            properties = _properties(
+                "CONNECT", SessionExpiryInterval=self._session_expiry_s, MaximumPacketSize=MOST_PACKET
+            )
             self._client.connect(host, port, keepalive_s, clean_start=clean, properties=properties)
         else:
             self._client.connect(host, port, keepalive_s)
@@ -326,8 +359,11 @@ class Connection:
 
     def _check_time(self, sock: ssl.SSLSocket) -> None:
         """The clock is behind what is certainly past: a certificate must reach beyond that, no more."""
-        until = validity(sock.getpeercert(binary_form=True) or b"")[1]
-        if until < self._past:
+        since, until = validity(sock.getpeercert(binary_form=True) or b"")
+        # What was remembered may come of a clock that was set wrong. A clock that is synchronised, and a
+        # certificate that is valid by it, outweigh it: else such a device would never connect again.
+        agreed = kernel_clock()[0] and since <= datetime.now(UTC) <= until
+        if until < self._past and not agreed:
             host, port = self._broker.address
             raise OSError(f"{host}:{port}: its certificate has expired, on {until:%Y-%m-%d}")
 
@@ -341,7 +377,12 @@ class Connection:
     def _readable(self) -> None:
         sock = self._client.socket()
         while sock is not None:
-            code = self._client.loop_read()
+            try:
+                code = self._client.loop_read()
+            except MemoryError:  # it would come again with each byte
+                self._error = "no memory for what the broker sends"
+                self._lost(1)
+                return
             if code:
                 self._lost(code)
                 return
@@ -349,6 +390,12 @@ class Connection:
             if pending is None or not pending():
                 return
             sock = self._client.socket()
+
+    def _refuse(self, size: int) -> None:
+        """Called before a packet is read. OSError where it is too large."""
+        if size > MOST_PACKET:
+            self.too_large = size
+            raise OSError(f"the broker sent {size} bytes at once; {MOST_PACKET} are the most that is taken")
 
     def _write_soon(self) -> None:
         if self._fd is not None and self._client.want_write():
@@ -397,12 +444,17 @@ class Connection:
 
 
 async def open_first(
-    brokers: Sequence[Broker], client_id: str, will: tuple[str, bytes] | None, past: datetime
+    brokers: Sequence[Broker],
+    client_id: str,
+    will: tuple[str, bytes] | None,
+    past: datetime,
+    *,
+    session_expiry_s: int = SESSION_EXPIRY_S,
 ) -> tuple[Connection, Broker]:
     """A connection to the first of them that takes us. OSError says what each of them said."""
     refusals = []
     for one in brokers:
-        connection = Connection(one, client_id, will, past)
+        connection = Connection(one, client_id, will, past, session_expiry_s=session_expiry_s)
         try:
             await connection.open()
         except OSError as error:
@@ -444,15 +496,29 @@ async def open_either(
 
 async def answers(broker: Broker, past: datetime) -> bool:
     """Whether somebody listens at the broker's address, and TLS is as it should be; no more than that."""
-    host, port = broker.address
+
+    def greet() -> bool:
+        with socket.create_connection(broker.address, CONNECT_WITHIN_S) as sock:
+            if broker.encrypted:
+                broker.tls(past).wrap_socket(sock, server_hostname=broker.address[0]).close()
+        return True
+
     try:
-        context = await asyncio.to_thread(broker.tls, past) if broker.encrypted else None
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except OSError:
+        return await _aside(greet, f"{broker.address[0]}:{broker.address[1]}")
+    except (OSError, ValueError):
         return False
-    writer.transport.abort()
-    return True
+
+
+def _bounded(client: type[Any], refuse: Callable[[int], None]) -> type[Any]:
+    """paho's client, which asks for all that is left of a packet at once: that is where its size is known."""
+
+    class Bounded(client):  # type: ignore[misc]  # paho is imported where it is needed
+        def _sock_recv(self, size: int) -> bytes:
+            refuse(size)
+            received: bytes = super()._sock_recv(size)
+            return received
+
+    return Bounded
 
 
 def _properties(packet: str, **values: int) -> Any:

@@ -61,7 +61,7 @@ class Device:
             if not self.reachable:
                 raise TimeoutError
 
-        async def probe() -> list[str]:
+        async def probe(_within_s: float) -> list[str]:
             if self.unwell:
                 raise NotWellError(self.unwell)
             return self.warnings

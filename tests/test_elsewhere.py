@@ -73,7 +73,7 @@ def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(
             assert (one.connects, other.connects) == ([], [])
             at[0] = one.url
             await until(lambda: other.payloads("/alert"))
-            assert [connect.client_id for connect in other.connects] == ["d.elsewhere"]
+            assert [connect.client_id for connect in other.connects] == ["d-elsewhere"]
             at[0] = other.url  # the link comes here: this one goes
             with pytest.raises(OSError, match="the link itself is here now"):
                 await task

@@ -736,3 +736,41 @@ def test_what_is_retained_under_an_old_name_is_cleared_once(tmp_path: Path) -> N
             assert sorted(empty) == sorted(RETAINED)
 
     play(scene)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_packet_that_is_too_large_ends_receipts_once_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    """A broker that heeds no Maximum Packet Size gives what is retained at each subscription, or keeps it in
+    the session. The next connection has neither, and all goes on but pushes."""
+    monkeypatch.setattr("agent.transport.MOST_PACKET", 5000)
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            subscribe = broker._subscribe
+
+            def give(rest: bytes) -> None:
+                before = len(broker.subscribed)
+                subscribe(rest)
+                if f"{UP}/config/desired" in broker.subscribed[before:]:
+                    broker.send(f"{UP}/config/desired", b"x" * 6000)
+
+            monkeypatch.setattr(broker, "_subscribe", give)
+            async with run(tmp_path, broker, protocol=protocol, owed=[message()]) as one:
+                await until(lambda: one.link.troubles)
+                assert one.link.troubles == {
+                    "config": f"pushes are not heard: the broker sent {broker_bytes(protocol)} bytes at once"
+                }
+                assert [connect.clean_start for connect in broker.connects] == [False, True]
+                await until(lambda: len(broker.subscribed) > 5)
+                assert f"{UP}/receipt" in broker.subscribed[5:]
+                assert f"{UP}/config/desired" not in broker.subscribed[5:]
+                await until(lambda: len(ids(broker.published)) >= 1)
+
+    play(scene)
+
+
+def broker_bytes(protocol: str) -> int:
+    """A PUBLISH without its fixed header: topic, number, properties, payload."""
+    return 2 + len(f"{UP}/config/desired") + 2 + (protocol == "5") + 6000

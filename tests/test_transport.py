@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agent import transport
 from agent.clock import NEVER_BEFORE, certainly_past
 from agent.transport import (
+    MOST_CONNECTING,
+    MOST_PACKET,
     USER_TIMEOUT_S,
     Broker,
     Connection,
     UnsupportedProtocolError,
     answers,
     open_either,
+    open_first,
 )
 from agent.window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
 from firmware_bridge.secret import Secret
@@ -490,3 +495,133 @@ def test_an_alert_never_waits_long_behind_the_window(
 
 def test_a_fast_link_is_filled() -> None:
     assert drained(1e8, 0.1, seconds=20)[0] > 4 * FIRST_BYTES
+
+
+def oversized() -> bytes:
+    """The head of a PUBLISH of 200 MB, and a little of what follows."""
+    return bytes([0x32, 0x80, 0x84, 0xAF, 0x5F]) + b"\0\1t\0\1" + b"x" * 4000
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_packet_that_is_too_large_ends_the_connection_before_it_is_read(protocol: str) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker, protocol=protocol)
+            assert broker._writer is not None
+            broker._writer.write(oversized())
+            _, reason = await heard(connection, "lost")
+            assert "bytes at once" in reason
+            assert connection.too_large is not None
+            assert connection.too_large > MOST_PACKET
+            assert len(connection._client._in_packet["packet"]) == 0
+            connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_a_message_of_the_largest_size_is_taken() -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker)
+            assert broker.connects[0].properties[MAXIMUM_PACKET_SIZE] == MOST_PACKET
+            broker.send("t", b"x" * (MOST_PACKET - 100))
+            _, message = await heard(connection, "message")
+            assert len(message.payload) == MOST_PACKET - 100
+            connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_no_memory_ends_the_connection_and_makes_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker)
+            reads = []
+
+            def full() -> int:
+                reads.append(1)
+                raise MemoryError
+
+            monkeypatch.setattr(connection._client, "loop_read", full)
+            broker.send("t", b"x")
+            assert (await heard(connection, "lost"))[1] == "no memory for what the broker sends"
+            broker.send("t", b"x")
+            await connection.event(0.2)
+            assert reads == [1]
+            connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+@pytest.fixture
+def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A resolver that does not answer for ``dead.example``, as one behind a dead link."""
+    free, find = threading.Event(), socket.getaddrinfo
+
+    def hang(host: Any, *rest: Any, **more: Any) -> Any:
+        if host == "dead.example":
+            free.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return find(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr("agent.transport.OPEN_WITHIN_S", 0.2)
+    monkeypatch.setattr("agent.transport._connecting", [])
+    yield free
+    free.set()
+
+
+DEAD = "mqtt://dead.example"
+
+
+def test_a_name_that_hangs_does_not_hold_up_the_fallback(slow_names: threading.Event) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            brokers = Broker(url=DEAD, insecure=True, fallbacks=(broker.url,)).in_order
+            connection, taken = await open_first(brokers, "d", None, NEVER_BEFORE)
+            assert taken.url == broker.url
+            assert not await answers(Broker(url=DEAD, insecure=True), NEVER_BEFORE)
+            connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_names_that_hang_take_no_thread_of_others_and_are_bounded(slow_names: threading.Event) -> None:
+    """Each attempt is left behind; what else is done aside, such as reading a card, goes on."""
+
+    async def scene() -> list[str]:
+        dead, said = Broker(url=DEAD, insecure=True), []
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        for _ in range(MOST_CONNECTING + 3):
+            connection = Connection(dead, "d", None)
+            with pytest.raises(OSError, match=r"dead\.example") as caught:
+                await connection.open()
+            said.append(str(caught.value))
+            connection.close()
+            assert await asyncio.to_thread(lambda: 7) == 7
+        return said
+
+    said = asyncio.run(asyncio.wait_for(scene(), 30))
+    assert said[0] == "dead.example:1883 does not answer"
+    assert f"{MOST_CONNECTING} earlier attempts hang" in said[-1]
+    assert threading.active_count() < MOST_CONNECTING + 20
+    assert all(thread.daemon for thread in transport._connecting)  # none of them keeps the process
+
+
+def test_after_names_have_hung_others_are_tried_again(slow_names: threading.Event) -> None:
+    async def scene() -> None:
+        for _ in range(MOST_CONNECTING + 1):
+            assert not await answers(Broker(url=DEAD, insecure=True), NEVER_BEFORE)
+        slow_names.set()
+        for thread in list(transport._connecting):
+            await asyncio.to_thread(thread.join, 5)
+        async with ScriptedBroker() as broker:
+            assert await answers(Broker(url=broker.url), NEVER_BEFORE)
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_an_instant_far_ahead_is_not_believed() -> None:
+    """A clock that was set to 2099 once must not end TLS for as long as the data folder lives."""
+    assert certainly_past(b"2099-01-01T00:00:00Z") == NEVER_BEFORE
+    assert certainly_past(b"2031-01-01T00:00:00Z") == datetime(2031, 1, 1, tzinfo=UTC)

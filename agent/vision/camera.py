@@ -6,6 +6,7 @@ knock ─▶ Drain (a thread) ─▶ framing ─▶ Seat ─▶ Pool (threads) �
 import asyncio
 import re
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import quote
@@ -78,8 +79,12 @@ class Camera(BaseModel):
     """A file starts again at its end."""
     every_frame: bool = False
     """A file waits until each of its frames was looked at, rather than play at its own speed."""
-    open_timeout: Duration = Field(default="5s", validate_default=True)
-    read_timeout: Duration = Field(default="5s", validate_default=True)
+    open_timeout: Duration = Field(
+        default="5s", validate_default=True, ge=timedelta(milliseconds=100), le=timedelta(minutes=5)
+    )
+    read_timeout: Duration = Field(
+        default="5s", validate_default=True, ge=timedelta(milliseconds=100), le=timedelta(minutes=5)
+    )
 
     @field_validator("url", mode="before")
     @classmethod

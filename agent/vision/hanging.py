@@ -72,8 +72,13 @@ def call_within(seconds: float, call: Callable[[], T], what: str) -> T:
     return asyncio.run(within(seconds, call, what))
 
 
-async def within(seconds: float, call: Callable[[], T], what: str) -> T:
-    """``call()`` in a thread of its own. TimeoutError where it takes longer: the thread is left behind."""
+async def within(
+    seconds: float, call: Callable[[], T], what: str, leave: Callable[[threading.Thread], None] = leave
+) -> T:
+    """``call()`` in a thread of its own. TimeoutError where it takes longer: the thread is left behind.
+
+    ``leave`` takes it where it is no native call that hangs for good, such as a name that is looked up.
+    """
     loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
 
     def tell(result: T | None, error: BaseException | None) -> None:
