@@ -395,6 +395,7 @@ class Agent:
     async def deploy(self) -> None:
         """Carries out pushes, one after the other; between them it looks after the way back."""
         well_s = looked_s = time.monotonic()
+        worked: dict[str, BaseModel] = {}
         while True:
             try:
                 async with asyncio.timeout(LOOK_BACK_EVERY_S):
@@ -410,7 +411,13 @@ class Agent:
                     well_s = time.monotonic()
                 continue
             before = self.deployment.config
-            probe = partial(self.probe, before, frozenset(self.health.working(time.monotonic())))
+            now_working = set(self.health.working(time.monotonic()))
+            worked = {
+                name: part
+                for name, part in before.sources.items()
+                if name in now_working or worked.get(name) == part  # also just after a way back
+            }
+            probe = partial(self.probe, before, frozenset(worked))
             await self.deployment.handle(payload, self.apply, self.proved, self.report_config, probe)
 
     async def proved(self) -> None:
@@ -423,7 +430,7 @@ class Agent:
         if broker.delivery == "receipt" and broker_changed(before, broker):
             self.deployment.lacking = "no receipt of the centre came"
             trial = self.deployment.ledger.trial or self.deployment.ledger.active
-            message = self.result({"id": f"config-{trial.revision or 0}", "state": "trial"})
+            message = self.result({"command_id": f"config-{trial.revision or 0}", "state": "trial"})
             receipted = asyncio.ensure_future(self.link.receipted(message.id))
             try:
                 await self.outbox.put(message)

@@ -91,10 +91,13 @@ class Health:
         return [self._answer(name, part, now_s) for name, part in sorted(self._parts.items())]
 
     def working(self, now_s: float) -> Iterator[str]:
-        """The sources that speak, and say what can be read; also those that have said all, as a file has."""
+        """The sources that were heard since they began, and go on: a button speaks only when it is pressed,
+        but its board tells of itself. Also a file that has played to its end."""
         for answer in self.parts(now_s):
-            speaks = answer["running"] == "running" and answer.get("speaking") is True
-            if (speaks or answer["running"] == "ended") and answer.get("valid") is not False:
+            part = self._parts[answer["part"]]
+            heard = part.last_s is not None or part.board is not None or answer.get("good", 0) > 0
+            well = answer.get("speaking") is not False and answer.get("valid") is not False
+            if part.speaks and heard and well and answer["running"] != "waiting":
                 yield answer["part"]
 
     def reasons(self, now_s: float) -> list[str]:

@@ -76,8 +76,6 @@ class ScriptedBroker:
     """The reason code of the SUBACK for a topic."""
     limits: dict[int, int] = field(default_factory=dict)
     """Properties of the CONNACK; Receive Maximum and Maximum Packet Size are enforced."""
-    grant: Callable[[str], int] = lambda _: 1
-    """The reason code of the SUBACK for a topic."""
     delay_s: float = 0.0
     """How long each acknowledgement takes."""
     enforce_bytes: int | None = None

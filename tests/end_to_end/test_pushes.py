@@ -1,0 +1,99 @@
+"""What a push is proved by: the centre's receipt where the broker is another, and each source that it changed."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.config import digest
+from agent.supervisor import supervise
+from agent.topics import ROOT, encode
+from agent.transport import Broker, Connection
+from simulators.broker import LocalBroker
+from simulators.centre import Centre
+from tests.end_to_end.rig import BROKERS, Rig, rig
+
+pytestmark = pytest.mark.end_to_end
+
+
+async def push(device: Rig, text: str, revision: int, within_s: float) -> dict[str, Any]:
+    """The answer at its end. The push goes to the broker where the device is."""
+    connection = Connection(Broker(url=device.broker.url), "office", None)
+    await connection.open()
+    body = {"revision": revision, "sha256": digest(text), "body": text, "confirm_within_s": within_s}
+    connection.publish(f"{ROOT}/rig-1/config/desired", encode(body), 1, True)
+    await connection.event(2)
+    connection.close()
+
+    def answered() -> bool:
+        answer = device.last("config/reported")
+        return answer.get("revision") == revision and answer.get("state") != "pending"
+
+    await device.until(answered, within_s + 30, f"the answer to revision {revision}")
+    return device.last("config/reported")
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+def test_a_broker_without_a_centre_is_no_proof_and_one_with_it_is(tmp_path: Path, kind: Any) -> None:
+    async def scene() -> None:
+        async with rig(tmp_path, kind) as device:
+            with LocalBroker(kind) as other:
+                text = device.write_config()
+                device.start_agent()
+                await device.until(lambda: device.last("config/reported").get("state") == "applied")
+                moved = text.replace(device.broker.url, other.url)
+                answer = await push(device, moved, 1, 4)
+                assert answer["state"] == "rolled_back"
+                assert answer["reason"] == "no receipt of the centre came under it within 4 s"
+                device.board.press("tamper")
+                await device.until(lambda: bool(device.alerts("tamper")), what="an alert after the way back")
+
+                centre = Centre(
+                    tmp_path / "other.db", Broker(url=other.url), ROOT,
+                    lambda _, topic, body: device.heard.append((topic, body)),
+                )  # fmt: skip
+                running = asyncio.ensure_future(
+                    supervise("centre", centre.run, lambda _: None, longest_wait_s=0.5)
+                )
+                try:
+                    await asyncio.wait_for(centre.ready.wait(), 10)
+                    answer = await push(device, moved + "# again\n", 2, 20)
+                    assert answer["state"] == "applied", answer
+                    ledger = (tmp_path / "data/config/config.json").read_text()
+                    assert '"fallback"' in ledger
+                finally:
+                    running.cancel()
+                    await asyncio.gather(running, return_exceptions=True)
+                    centre.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 150))
+
+
+def test_what_worked_is_not_taken_away_and_what_is_new_is_warned_of(tmp_path: Path) -> None:
+    """A push that names a port where no board is would else leave the panic button dead, and say `applied`."""
+
+    async def scene() -> None:
+        async with rig(tmp_path, BROKERS[-1]) as device:
+            text = device.write_config()
+            device.start_agent()
+
+            def board_told() -> bool:
+                parts = {part["part"]: part for part in device.last("health").get("parts", ())}
+                return parts.get("board", {}).get("good", 0) > 0
+
+            await device.until(board_told, 40, "the board")
+            for revision, port in enumerate(("/dev/null", "/dev/zero", f"{tmp_path}/not-there"), 1):
+                answer = await push(device, text.replace(f'"{tmp_path}/board"', port), revision, 4)
+                assert answer["state"] == "rolled_back", (port, answer)
+                assert answer["reason"].startswith("board: "), answer
+                assert "it worked before" in answer["reason"]
+            device.board.press("panic_button")
+            await device.until(lambda: bool(device.alerts("panic")), what="the press after the way back")
+
+            new = text.replace("sources:\n", "sources:\n  spare: {kind: nmea, port: /dev/ttyNONE}\n")
+            answer = await push(device, new, 9, 4)
+            assert answer["state"] == "applied"
+            assert [line.partition(":")[0] for line in answer["warnings"]] == ["spare"]
+
+    asyncio.run(asyncio.wait_for(scene(), 150))
