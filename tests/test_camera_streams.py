@@ -1,6 +1,7 @@
 """Streams as cameras send them, and as somebody between camera and device would: each with real sockets."""
 
 import asyncio
+import hashlib
 import re
 import shutil
 import socket
@@ -20,7 +21,7 @@ import pytest
 from agent.observations import CameraState, Sighting
 from agent.vision.address import Trust
 from agent.vision.camera import Camera
-from agent.vision.capture import Mode, granted, open_capture
+from agent.vision.capture import Drain, Mode, granted, open_capture
 from agent.vision.http_camera import JpegCutter, jpeg_size
 from agent.vision.knock import knock
 from agent.vision.login import authorization
@@ -306,15 +307,16 @@ def test_http_logs_in_by_digest_only(kind: str) -> None:
 
 
 def test_the_count_of_a_nonce_is_part_of_the_answer() -> None:
-    """A camera that checks it refuses each request but the first where it stands still."""
-    responses = {
-        re.findall(r'response="(\w+)"', authorization(DIGEST, "GET", "/", "u", "p", count, "c"))[0]
-        for count in (1, 2, 3)
-    }
-    assert len(responses) == 3
-    assert "1ff9d24a" not in responses
-    said = authorization('Digest realm="r", nonce="n", qop="auth"', "GET", "/", "u", "p", 2, "c")
-    assert "nc=00000002" in said
+    """RFC 7616, 3.4.1: a camera that checks it refuses each request but the first where it stands still."""
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+    for count in (1, 2, 17):
+        said = authorization(DIGEST, "GET", "/x", "u", "p", count, "c")
+        right = md5(f"{md5('u:r:p')}:n1:{count:08x}:c:auth:{md5('GET:/x')}")
+        assert f'response="{right}"' in said
+        assert f"nc={count:08x}" in said
 
 
 # MPEG-TS over UDP.
@@ -469,6 +471,36 @@ def test_a_picture_without_an_end_is_not_collected_for_ever() -> None:
         assert cutter.cut() is None
     with pytest.raises(OSError, match="more than 16 MiB"):
         cutter.feed(b"x" * 2**20)
+
+
+def test_a_camera_that_drips_holds_no_thread() -> None:
+    """A byte now and then is in time for every socket: it ends all the same, in its head and in its body."""
+
+    def drip(handler: Any, begin: bytes) -> None:
+        with suppress(OSError):
+            handler.wfile.write(begin)
+            while True:
+                handler.wfile.write(b"x")
+                time.sleep(0.05)
+
+    endless_head = b"HTTP/1.0 200 OK\r\nX: "
+    with (
+        answers(lambda handler: drip(handler, endless_head)) as (url, _),
+        pytest.raises(OSError, match=r"127\.0\.0\.1"),
+    ):
+        open_capture(f"{url}/x", 0.3, 0.3)
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+    with answers(lambda handler: drip(handler, chunked)) as (url, _):
+        drain = Drain(f"{url}/x", lambda *_: None, lambda _: True, lambda: None, open_s=5, read_s=5)
+        with drain:
+            until_s = time.monotonic() + 20
+            while not drain.opened and time.monotonic() < until_s:
+                time.sleep(0.01)
+            assert drain.opened
+        thread = next((one for one in threading.enumerate() if one.name.startswith("camera http")), None)
+        if thread is not None:
+            thread.join(4)
+            assert not thread.is_alive()
 
 
 # V4L2.

@@ -112,6 +112,7 @@ class Drain:
         self._loop, self._paced = loop, paced
         self._trust, self._mode, self._fps = trust, mode, fps
         self._stopped = threading.Event()
+        self._capture: Capture | None = None
         self._thread = threading.Thread(target=self._run, name=f"camera {redacted(url)}", daemon=True)
         self.error: OSError | None = None
         self.opened = self.ended = False
@@ -130,6 +131,8 @@ class Drain:
     def __exit__(self, *_: object) -> None:
         """Asks the thread to end; one that hangs in a native call is left behind."""
         self._stopped.set()
+        if self._capture is not None:
+            self._capture.abort()
         leave(self._thread)
 
     def damaged(self, at_s: float) -> bool:
@@ -165,6 +168,7 @@ class Drain:
         capture = open_capture(
             self._url, self._open_s, self._read_s, trust=self._trust, mode=self._mode, fps=self._fps
         )
+        self._capture = capture
         self.opened, self.heard_s = True, time.monotonic()
         self.granted = capture.granted
         every_s = 0.0 if live or not self._paced else 1 / (capture.get(_FPS) or 25.0)
@@ -255,6 +259,12 @@ class Capture:
     def get(self, key: int) -> float:
         """A property by its number in OpenCV."""
         return float(self._capture.get(key))
+
+    def abort(self) -> None:
+        """Ends a `grab` that waits for an HTTP camera, from another thread."""
+        for one in (self._feed, self._capture):
+            if isinstance(one, HttpBytes | HttpPictures):
+                one.abort()
 
     def release(self) -> None:
         """Ends it. A feed is closed first, so that nothing waits in it."""

@@ -8,7 +8,9 @@ wrong boundary, and its size is read before it is decoded.
 import http.client
 import io
 import re
+import socket
 import ssl
+import threading
 import time
 from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
@@ -151,6 +153,7 @@ class Connection:
         self._host, port = parts.hostname or "", parts.port or SCHEMES[parts.scheme]
         self._login = Login(user, password, encrypted=parts.scheme in ENCRYPTED, basic=trust.basic)
         self._within_s = within_s
+        self._socket: socket.socket | None = None
         if parts.scheme in ENCRYPTED:
             self._http: http.client.HTTPConnection = http.client.HTTPSConnection(
                 self._host, port, timeout=within_s, context=tls_context(trust)
@@ -159,8 +162,18 @@ class Connection:
             self._http = http.client.HTTPConnection(self._host, port, timeout=within_s)
 
     def get(self) -> http.client.HTTPResponse:
-        """The answer 200 to a GET. OSError says why there is none."""
-        url = self._url
+        """The answer 200 to a GET. OSError says why there is none, at the latest after twice the limit."""
+        late = threading.Timer(
+            2 * self._within_s, self.abort
+        )  # one byte now and then is in time for a socket
+        late.daemon = True
+        late.start()
+        try:
+            return self._get(self._url)
+        finally:
+            late.cancel()
+
+    def _get(self, url: str) -> http.client.HTTPResponse:
         for _ in range(MOST_REDIRECTS + 2):
             answer = self._once(url)
             if answer.status == 200:
@@ -183,8 +196,14 @@ class Connection:
     def limit(self, within_s: float) -> None:
         """How long it may send nothing, from now on."""
         self._http.timeout = within_s
-        if self._http.sock is not None:
-            self._http.sock.settimeout(within_s)
+        if self._socket is not None:
+            self._socket.settimeout(within_s)
+
+    def abort(self) -> None:
+        """Ends whatever waits for the camera, from another thread."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._http.close()
@@ -196,6 +215,7 @@ class Connection:
             try:
                 heads = {"User-Agent": "ringpost", "Accept": "*/*"} | self._login.header("GET", path)
                 self._http.request("GET", path, headers=heads)
+                self._socket = self._http.sock  # http.client forgets it where the camera will close
                 return self._http.getresponse()
             except ssl.SSLError as error:
                 raise OSError(untrusted(error, self._host)) from None
@@ -269,6 +289,10 @@ class HttpPictures:
     def release(self) -> None:
         self._connection.close()
 
+    def abort(self) -> None:
+        """Ends a `grab` that waits, from another thread."""
+        self._connection.abort()
+
     def _again(self) -> bool:
         """Asks for the next snapshot, once it is due; False where this is a stream, which has ended."""
         if not self._single or not self._picture:
@@ -304,6 +328,10 @@ class HttpBytes(io.BufferedIOBase):
 
     def seek(self, _offset: int, _whence: int = 0, /) -> int:
         return -1
+
+    def abort(self) -> None:
+        """Ends a `read` that waits, from another thread."""
+        self._connection.abort()
 
     def close(self) -> None:
         self._connection.close()
