@@ -55,6 +55,7 @@ from agent.version import birth_fields
 from agent.vision.camera import Camera
 from agent.vision.evidence import Album
 from agent.vision.hanging import MOST_LEFT, START_ME_AGAIN, left_behind
+from agent.vision.pool import SHARED
 from agent.vision.rescue import Grant, Rescue
 from firmware_bridge.signing import HEARD
 
@@ -182,6 +183,7 @@ class Agent:
         self.locator.configure(config)
         self.reporter.configure(config, birth_fields(config))
         self.latency.keep_rules(frozenset(config.rules))
+        SHARED.prefer(config.urgent())
         cameras = {name: part for name, part in config.sources.items() if isinstance(part, Camera)}
         blackout = {name: camera.blackout for name, camera in cameras.items()}
         detectors = {name: camera.detector.finder for name, camera in cameras.items()}

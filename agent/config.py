@@ -1,6 +1,7 @@
 """What a technician can write, and nothing else: YAML 1.2 with errors as ``FILE:LINE: path: message``."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -16,16 +17,21 @@ from agent.parts import RulePart, Surroundings
 from agent.receiver import Positioning
 from agent.rules import Rule
 from agent.rules.blind import Blind
+from agent.rules.watching import WatchRule
 from agent.schedule import Hours, Schedule, ZoneName
 from agent.transport import Broker
 from agent.vision.camera import Camera
 from agent.vision.evidence import Evidence
+from agent.vision.looks import Need
 from agent.vision.rescue import Privacy
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge import Line
 from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath
 from models.card import Card
+from models.tiles import looks
 
+SMALL_BOARD = 5
+"""Looks a second of the default model on the smallest board that it is meant for."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 PATTERNS = {
@@ -234,7 +240,46 @@ class Config(Section):
             lon=place.lon,
             duty=duty.schedule if duty else None,
             route=duty.route if duty else None,
+            looks={camera: tuple(needs) for camera, needs in self.looks().items()},
         )
+
+    def looks(self) -> dict[str, list[Need]]:
+        """By camera: how many looks a second each rule on it needs."""
+        needs: dict[str, list[Need]] = {}
+        for name, rule in self.rules.items():
+            if isinstance(rule, WatchRule):
+                needs.setdefault(rule.camera, []).append(
+                    Need(f"{rule.kind} {name}", getattr(rule, "zone", None), rule.looks_per_s)
+                )
+        return needs
+
+    def urgent(self) -> dict[str, float]:
+        """By the url of its camera: the longest time between two looks that its critical rules bear."""
+        gaps: dict[str, float] = {}
+        for rule in self.rules.values():
+            camera = self.sources.get(getattr(rule, "camera", ""))
+            if isinstance(rule, WatchRule) and rule.severity == "critical" and isinstance(camera, Camera):
+                gaps[camera.url] = min(1 / rule.looks_per_s, gaps.get(camera.url, math.inf))
+        return gaps
+
+    def _too_few_looks(self) -> Iterator[str]:
+        """Cameras, or all together, that can't be looked at as often as the rules need."""
+        cameras, all_looks = self._cameras(), 0.0
+        for name, needs in self.looks().items():
+            if name not in cameras:
+                continue
+            most = max(needs, key=lambda need: need.per_s)
+            if cameras[name].fps < most.per_s:
+                yield (
+                    f"sources.{name}.fps: {cameras[name].fps:g} looks a second are too few:"
+                    f" {most.rule} needs {most.per_s:g}, and is told as blind"
+                )
+            all_looks += min(most.per_s, cameras[name].fps) * looks(cameras[name].detector.tiles)
+        if all_looks > SMALL_BOARD:
+            yield (
+                f"the rules need {all_looks:g} looks a second in all; a Raspberry Pi 4 has about"
+                f" {SMALL_BOARD}: fewer cameras or tiles, or a faster machine"
+            )
 
     def notes(self) -> Iterator[str]:
         """What is right as far as anybody can tell, but should be said aloud."""
@@ -247,6 +292,7 @@ class Config(Section):
                 told = camera.detector.score
                 if asked < told:
                     yield f"{name}: min_score {asked:g} is no use: its camera tells nothing below {told:g}"
+        yield from self._too_few_looks()
         for name, source in self._cameras().items():
             cost = source.detector.remark()
             if cost:

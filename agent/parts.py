@@ -4,7 +4,7 @@ import asyncio
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from agent.durations import Duration, spoken
 from agent.escalation import Escalate, Escalation, Severity
 from agent.observations import Observation, Value
 from agent.schedule import Hours, Schedule
+from agent.vision.looks import Need
 from models.detection import Box
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
@@ -108,6 +109,8 @@ class Surroundings:
     lon: float | None = None
     duty: Schedule | None = None
     route: Path | None = None
+    looks: Mapping[str, tuple[Need, ...]] = field(default_factory=dict)
+    """By camera: how often the rules on it need it to be looked at."""
 
 
 ACK_WITHIN = timedelta(seconds=60)

@@ -19,6 +19,7 @@ from agent.observations import CameraState, Observation, Sighting, Tick, View
 from agent.topics import Lane, Message, Speaker, encode
 from agent.vesselbook import VesselBook, approach_fields, motion_at
 from agent.vision.camera import Camera
+from agent.vision.looks import Looks
 from agent.vision.sight import Sight
 from agent.whereabouts import Whereabouts
 from firmware_bridge.readings import Drone, Fix, GnssState, LineState, RadarTarget, Reading, Switch, Vessel
@@ -74,6 +75,7 @@ class Reporter:
         self._told: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
         self._sights: dict[str, Sight] = {}
+        self._looks: dict[str, Looks] = {}
         self.configure(config, birth)
 
     def configure(self, config: Config, birth: Mapping[str, Any]) -> None:
@@ -84,6 +86,14 @@ class Reporter:
             name: self._sights.get(name) or Sight(tuple(camera.zones))
             for name, camera in cameras.items()
             if camera.coverage.watch
+        }
+        needs = config.looks()
+        before = self._looks
+        self._looks = {name: Looks(name, needs.get(name, ())) for name in cameras}
+        self._looks |= {
+            name: one
+            for name, one in before.items()
+            if name in cameras and one.needs == self._looks[name].needs
         }
 
     def say(
@@ -102,12 +112,17 @@ class Reporter:
             clock=self._clock.state(now_s), **more,
         )  # fmt: skip
 
+    def _look(self, observation: Observation) -> None:
+        for looks in self._looks.values():
+            looks.hear(observation)
+        for name, sight in self._sights.items():
+            if isinstance(observation.value, Tick) or name == observation.source:
+                sight.hear(observation)
+
     def hear(self, observation: Observation) -> None:
         """Notes what is worth telling; `due` tells it."""
         value, source = observation.value, observation.source
-        for name, sight in self._sights.items():
-            if isinstance(value, Tick) or name == source:
-                sight.hear(observation)
+        self._look(observation)
         match value:
             case GnssState():
                 noticed = (value.jamming, value.spoofing, value.antenna)
@@ -211,6 +226,8 @@ class Reporter:
     def reasons(self, now_s: float) -> list[str]:
         sights = [(name, sight.reason(now_s)) for name, sight in self._sights.items()]
         blind = [f"{name}: {reason}" for name, reason in sights if reason]
+        looks = [(name, one.short(now_s)) for name, one in self._looks.items()]
+        blind += [f"{name}: blind: {short.text}" for name, short in looks if short]
         lost = self._whereabouts.troubles(now_s)
         return [*self.troubles, *self._health.reasons(now_s), *lost, *blind]
 

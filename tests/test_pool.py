@@ -1,11 +1,13 @@
 """The pool: newest frame, longest wait first, budgets, order, and nothing left behind."""
 
 import asyncio
+import itertools
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 
 from agent.vision import hanging
 from agent.vision.motion import Glance
-from agent.vision.pool import Pool, Seat, Taken
+from agent.vision.pool import Pool, Seat, Taken, Turns
 from models.detection import Detection, Frame
 
 FRAME: Frame = np.zeros((4, 4, 3), np.uint8)
@@ -364,3 +366,64 @@ def test_a_camera_that_comes_back_finds_its_detector_and_one_that_does_not_gives
 
     assert asyncio.run(scene(600.0)) == 1
     assert asyncio.run(scene(0.0)) == 2
+
+
+@dataclass
+class Waits:
+    """A camera that always has a new frame, in a simulated pool."""
+
+    camera: str
+    since_s: float = 0.0
+    taken_s: float = 0.0
+    looks: list[float] = field(default_factory=list)
+
+    def ready_s(self) -> float:
+        return self.since_s
+
+
+def simulated(urgent: dict[str, float], look_s: float, seconds: float = 600.0) -> dict[str, list[float]]:
+    """Nine cameras of 5 frames a second and one thread to which a look takes ``look_s``: when each was taken."""
+    turns, cameras = Turns(), [Waits(f"cam{number}") for number in range(9)]
+    turns.urgent = urgent
+    now_s = 0.0
+    while now_s < seconds:
+        one = turns.next(cameras, now_s)
+        if one.ready_s() > now_s:
+            now_s = one.ready_s()
+            continue
+        turns.took(cameras, one, now_s)
+        one.looks.append(now_s)
+        one.since_s = now_s + 0.2
+        now_s += look_s
+    return {one.camera: one.looks for one in cameras}
+
+
+def longest_gap(looks: list[float]) -> float:
+    return max(after - before for before, after in itertools.pairwise(looks))
+
+
+def test_on_an_overloaded_board_cameras_with_critical_rules_are_looked_at_often_enough() -> None:
+    """1.8 looks a second for nine cameras: 0.2 each, which is too few for all; two of them are critical."""
+    alike = simulated({}, 1 / 1.8)
+    assert max(longest_gap(looks) for looks in alike.values()) < 6
+    assert all(len(looks) / 600 < 0.25 for looks in alike.values())
+    favoured = simulated({"cam0": 2.0, "cam5": 2.0}, 1 / 1.8)
+    for name, looks in favoured.items():
+        if name in ("cam0", "cam5"):
+            assert len(looks) / 600 >= 0.5
+            assert longest_gap(looks) <= 2.3
+        else:
+            assert longest_gap(looks) < 20  # nobody is left out
+    assert sum(map(len, favoured.values())) == sum(map(len, alike.values()))
+
+
+def test_where_all_can_be_looked_at_in_time_nobody_is_preferred() -> None:
+    alike = simulated({}, 1 / 60)
+    assert simulated({"cam0": 2.0}, 1 / 60) == alike
+    assert all(len(looks) / 600 > 4.5 for looks in alike.values())
+
+
+def test_even_where_every_camera_is_critical_all_are_looked_at() -> None:
+    looks = simulated({f"cam{number}": 2.0 for number in range(8)}, 1 / 1.8)
+    assert len(looks["cam8"]) / 600 > 0.1
+    assert max(longest_gap(one) for one in looks.values()) < 12

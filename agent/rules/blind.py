@@ -1,12 +1,13 @@
-"""A camera, or one zone of it, can't be seen: dark, covered, turned, frozen, no picture at all."""
+"""A camera, or one zone of it, can't be seen: dark, covered, turned, frozen, no picture, too few looks."""
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 
 from agent.durations import Duration
 from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, RulePart, lasts
+from agent.parts import Finding, Judge, Over, RulePart, Surroundings, lasts
+from agent.vision.looks import Looks, Need
 from agent.vision.sight import Sight
 
 
@@ -17,9 +18,17 @@ class Blind(RulePart):
     camera: str
     zone: str | None = None
     after: Duration = timedelta(seconds=10)
+    _needs: tuple[Need, ...] = ()
+
+    def settled(self, around: Surroundings) -> Self:
+        """Also a camera that is looked at too seldom for the rules on it is blind."""
+        rule = super().settled(around).model_copy()
+        rule._needs = around.looks.get(self.camera, ())
+        return rule
 
     def start(self) -> Judge:
         sight = Sight((self.zone,) if self.zone else ())
+        looks = Looks(self.camera, self._needs)
         key = self.zone or self.camera
         found = False
 
@@ -28,13 +37,25 @@ class Blind(RulePart):
             if observation.source != self.camera and not isinstance(observation.value, Tick):
                 return
             sight.hear(observation)
+            looks.hear(observation)
             now_s = observation.mono_s
             blind = {
                 zone: one
                 for zone, one in sight.blind(now_s).items()
                 if self.zone in (None, zone) and now_s - one.since_s >= self.after.total_seconds()
             }
-            if blind:
+            short = looks.short(now_s, self.zone)
+            if not blind and short and now_s - short.since_s >= self.after.total_seconds():
+                found = True
+                yield Finding(
+                    key=key,
+                    text=f"{self.camera} is {short.text}",
+                    since=short.since,
+                    since_s=short.since_s,
+                    source=self.camera,
+                    zone=self.zone,
+                )
+            elif blind:
                 found = True
                 first = min(blind.values(), key=lambda one: one.since_s)
                 whys = ", ".join(sorted({one.why.replace("_", " ") for one in blind.values()}))

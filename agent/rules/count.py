@@ -100,6 +100,7 @@ class Count(WatchRule):
                 count=number,
                 score=max((one.best for one in seen), default=None),
                 box=_around(seen),
+                who=frozenset(one.number for one in seen),
                 latency_s=delay_of(observation),
             )
 

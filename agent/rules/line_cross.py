@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ MARGIN = 0.01
 
 class LineCross(WatchRule):
     """A finding for ``hold`` after a crossing; left and right are as seen along ``line``, start to end."""
+
+    looks_per_s: ClassVar[float] = 1.0
 
     kind: Literal["line_cross"] = "line_cross"
     line: Line

@@ -1,12 +1,13 @@
 """A source that should speak says nothing. Silence is reported, never papered over with the last value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, Self
 
 from agent.durations import Duration
 from agent.observations import Observation, SelfReport, Tick
-from agent.parts import Finding, Judge, Over, RulePart, lasts
+from agent.parts import Finding, Judge, Over, RulePart, Surroundings, lasts
+from agent.vision.looks import Looks, Need
 
 
 class Silence(RulePart):
@@ -15,27 +16,48 @@ class Silence(RulePart):
     kind: Literal["silence"] = "silence"
     source: str
     after: Duration = timedelta(seconds=10)
+    _needs: tuple[Need, ...] = ()
+
+    def settled(self, around: Surroundings) -> Self:
+        """A camera that is looked at too seldom for the rules on it says nothing to them."""
+        rule = super().settled(around).model_copy()
+        rule._needs = around.looks.get(self.source, ())
+        return rule
 
     def start(self) -> Judge:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Judge:
+        """What was told is over only once it is known how often the camera is looked at."""
+        after_s = self.after.total_seconds()
         last: tuple[datetime, float] | None = None
+        looks = Looks(self.source, self._needs)
 
         def judge(observation: Observation) -> Iterable[Finding | Over]:
             nonlocal last
             last = last or (observation.at, observation.mono_s)
             value = observation.value
+            looks.hear(observation)
+            short = looks.short(observation.mono_s)
             if observation.source == self.source and not isinstance(value, SelfReport):
                 last = (observation.at, observation.mono_s)
-                yield Over(self.source)
-            elif (
-                isinstance(value, Tick)
-                and (quiet_s := observation.mono_s - last[1]) > self.after.total_seconds()
-            ):
+                if short is None and (looks.known or not active):
+                    yield Over(self.source)
+            elif isinstance(value, Tick) and (quiet_s := observation.mono_s - last[1]) > after_s:
                 yield Finding(
                     key=self.source,
                     text=f"{self.source} silent {lasts(quiet_s)}",
                     lasted_s=quiet_s,
                     since=last[0],
                     since_s=last[1],
+                    source=self.source,
+                )
+            elif isinstance(value, Tick) and short and observation.mono_s - short.since_s > after_s:
+                yield Finding(
+                    key=self.source,
+                    text=f"{self.source} {short.text}",
+                    since=short.since,
+                    since_s=short.since_s,
                     source=self.source,
                 )
 

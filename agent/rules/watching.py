@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,9 @@ Pick: TypeAlias = Callable[[list[Presence], Observation], list[Presence]]
 
 class WatchRule(RulePart):
     """A rule on what one camera sees."""
+
+    looks_per_s: ClassVar[float] = 0.5
+    """How often its camera must be looked at for it to see what it is about."""
 
     camera: str
     labels: tuple[str, ...] = Field(default=("person",), min_length=1)

@@ -1,7 +1,7 @@
 """Somebody or something goes against the flow: up a one-way street, in through an exit."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ WITHIN = 0.5
 
 class WrongWay(ZoneRule):
     """A finding while an object in the zone has moved against ``flow`` by ``least``."""
+
+    looks_per_s: ClassVar[float] = 1.0
 
     kind: Literal["wrong_way"] = "wrong_way"
     flow: Line

@@ -1,7 +1,7 @@
 """Somebody or something comes into a zone."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from agent.rules.presence import Presence, who
 from agent.rules.watching import Pick, ZoneRule
@@ -9,6 +9,8 @@ from agent.rules.watching import Pick, ZoneRule
 
 class ZoneEnter(ZoneRule):
     """A finding while at least one object of ``labels`` is in the zone."""
+
+    looks_per_s: ClassVar[float] = 1.0
 
     kind: Literal["zone_enter"] = "zone_enter"
 

@@ -144,7 +144,7 @@ class Camera(BaseModel):
         gate, tracker = Gate(self.motion), Tracker(self.detector.score)
         frame_it = framing(self.rotate, self.crop, self.blackout)
         every_frame = file and self.every_frame
-        seat = Seat(SHARED, gate.glance, detect, 0 if every_frame else 1 / self.fps)
+        seat = Seat(SHARED, gate.glance, detect, 0 if every_frame else 1 / self.fps, self.url)
 
         def take(number: int, at_s: float, frame: Frame) -> None:
             seat.offer(Taken(number, at_s, frame_it(frame)), wait=every_frame)

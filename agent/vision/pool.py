@@ -1,5 +1,6 @@
 """Threads, one per core, that all cameras share: whose frame has waited longest is looked at next.
 
+Where that is not often enough for all, cameras with critical rules are looked at as often as those need.
 A camera has a seat with room for one frame, so that nothing queues: the newest replaces the one before it.
 Frames of one camera may be looked at side by side; they come out in the order in which they were taken. A
 network is loaded once, and each thread runs it alone: measured as fast as a copy for each thread, in half the
@@ -12,9 +13,10 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from agent.vision.hanging import leave
 from agent.vision.motion import Glance
@@ -27,6 +29,9 @@ KEPT_S = 600.0
 PATIENCE_S = 30.0
 """No look takes so long, on whatever machine: a detector that has not answered hangs."""
 NO_GLANCE = Glance(None)
+OTHERS = 4
+SOONER = 0.7
+"""A camera with critical rules goes first from this share of the time on that it may go without a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,16 @@ class Seat:
     """
 
     def __init__(
-        self, pool: "Pool", glance: Callable[[Frame, float], Glance], detect: Detect, every_s: float
+        self,
+        pool: "Pool",
+        glance: Callable[[Frame, float], Glance],
+        detect: Detect,
+        every_s: float,
+        camera: str = "",
     ) -> None:
         self.glance, self.detect, self.every_s = glance, detect, every_s
+        self.camera = camera
+        self.taken_s = time.monotonic()
         self.slot: Taken | None = None
         self.since_s = self.due_s = self.early_s = 0.0
         self.glancing = self.closed = False
@@ -140,6 +152,50 @@ class Seat:
         return bool(self.out) and self.out[0].done
 
 
+class Place(Protocol):
+    """What decides whose turn it is: a seat."""
+
+    camera: str
+    taken_s: float
+
+    def ready_s(self) -> float:
+        """Since when it waits, `NEVER` where it does not."""
+
+
+Waiting = TypeVar("Waiting", bound=Place)
+
+
+class Turns:
+    """Whose frame is next: the one that has waited longest. Where that is too late for a camera with critical
+    rules, that one goes before, but each `OTHERS`-th turn is for those that wait besides."""
+
+    def __init__(self) -> None:
+        self.urgent: dict[str, float] = {}
+        """By camera: how long, in seconds, it may go without a look."""
+        self._row = 0
+
+    def next(self, places: Sequence[Waiting], now_s: float) -> Waiting:
+        """The place whose turn it is; if its `ready_s` is still to come, nobody's is yet."""
+        first = min(places, key=lambda one: one.ready_s())
+        late = self._late(places, now_s)
+        return late if late is not None and self._row < OTHERS - 1 else first
+
+    def took(self, places: Sequence[Waiting], one: Waiting, now_s: float) -> None:
+        """It had its turn, at ``now_s``: others may have waited for it."""
+        others = any(other is not one and other.ready_s() <= now_s for other in places)
+        self._row = self._row + 1 if others and one is self._late(places, now_s, one) else 0
+        one.taken_s = now_s
+
+    def _late(self, places: Sequence[Waiting], now_s: float, took: Waiting | None = None) -> Waiting | None:
+        late = [
+            (one.taken_s + self.urgent[one.camera] * SOONER, number)
+            for number, one in enumerate(places)
+            if one.camera in self.urgent and (one is took or one.ready_s() <= now_s)
+        ]
+        due_s, number = min(late, default=(NEVER, 0))
+        return places[number] if due_s <= now_s else None
+
+
 class Pool:
     """The threads. They start with the first seat, and end when the last one was left."""
 
@@ -149,6 +205,7 @@ class Pool:
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
         self._seats: list[Seat] = []
+        self._turns = Turns()
         self._threads: set[threading.Thread] = set()
         self._loading: dict[str, threading.Lock] = {}
         self._loaded: weakref.WeakValueDictionary[str, Detect] = weakref.WeakValueDictionary()
@@ -171,6 +228,11 @@ class Pool:
             return found
         finally:
             loading.release()
+
+    def prefer(self, urgent: Mapping[str, float]) -> None:
+        """Which cameras have critical rules, and after how many seconds at most they must be looked at."""
+        with self.lock:
+            self._turns.urgent = dict(urgent)
 
     def join(self, seat: Seat) -> None:
         """From now on the frames of ``seat`` are looked at."""
@@ -207,12 +269,14 @@ class Pool:
         with self.lock:
             me = threading.current_thread()
             while self._seats and me in self._threads:
-                seat = min(self._seats, key=Seat.ready_s)
-                ready_s, now_s = seat.ready_s(), time.monotonic()
+                now_s = time.monotonic()
+                seat = self._turns.next(self._seats, now_s)
+                ready_s = seat.ready_s()
                 if ready_s <= now_s and seat.slot is not None:
                     looked = Looked(seat.slot, threading.current_thread(), now_s)
                     seat.slot, seat.glancing = None, True
                     seat.taken += 1
+                    self._turns.took(self._seats, seat, now_s)
                     seat.due_s = max(seat.due_s + seat.every_s, now_s)
                     seat.out.append(looked)
                     seat.room.notify()
