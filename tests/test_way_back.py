@@ -1,0 +1,61 @@
+"""The broker before is tried where the one that was pushed does not work, and only then."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agent.app import Agent
+from agent.config import Config, digest
+from tests.test_deployment import LOCAL, MOVED, Device
+
+
+@pytest.mark.parametrize(
+    ("well", "answering", "gone_back"),
+    [(False, True, True), (False, False, False), (True, True, False)],
+    ids=["not well, the old one answers", "nobody answers: it is the network", "well"],
+)
+def test_who_is_looked_for_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, well: bool, answering: bool, gone_back: bool
+) -> None:
+    monkeypatch.setattr("agent.app.LOOK_BACK_EVERY_S", 0.01)
+    monkeypatch.setattr("agent.app.GO_BACK_AFTER_S", 0.05)
+    device = Device(tmp_path)
+    assert device.push(MOVED, 1)["state"] == "applied"
+    asked: list[str] = []
+    ran: list[str] = []
+
+    async def answers(broker: Any, _: Any) -> bool:
+        asked.append(broker.url)
+        return answering
+
+    monkeypatch.setattr("agent.app.answers", answers)
+
+    async def apply(config: Config) -> None:
+        ran.append(config.broker.url)
+
+    async def nothing() -> None:
+        pass
+
+    async def scene() -> None:
+        agent: Any = SimpleNamespace(
+            deployment=device.deployment, pushes=asyncio.Queue(), apply=apply, proved=nothing,
+            report_config=nothing, link=SimpleNamespace(well=well, past=None),
+        )  # fmt: skip
+        agent.look_back = lambda: Agent.look_back(agent)
+        task = asyncio.ensure_future(Agent.deploy(agent))
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if ran or (asked and not answering):
+                break
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(scene())
+    assert bool(asked) is not well
+    assert (ran == ["mqtt://127.0.0.1:1883"]) is gone_back
+    answer = device.deployment.reported()
+    assert answer["state"] == ("rolled_back" if gone_back else "applied")
+    assert answer["active"]["sha256"] == digest(LOCAL if gone_back else MOVED)
