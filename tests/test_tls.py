@@ -224,6 +224,18 @@ def test_a_clock_that_stands_in_the_past_locks_nobody_out(world: World) -> None:
     assert "for another name" in outcome(world.broker("name"), remembered)
 
 
+def test_a_clock_that_was_once_far_ahead_locks_nobody_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was remembered is outweighed by a synchronised clock and a certificate that is valid by it."""
+    far = datetime(2045, 1, 1, tzinfo=UTC)
+    for synchronised, said in ((False, "its certificate has expired, on"), (True, "connected")):
+        monkeypatch.setattr("agent.transport.kernel_clock", lambda now=synchronised: (now, 1.0))
+        assert said in outcome(world.broker(), far)
+    assert "its certificate has expired, on" in outcome(world.broker("expired"), far)
+    assert "its certificate has expired, on" in outcome(world.broker("tomorrow"), far)
+
+
 class Client:
     """A connection and what came of what it did."""
 
