@@ -28,7 +28,10 @@ LONGEST_INTERVAL_S = 10.0
 OFFSETS = 30
 TELLS_S = 60.0
 """What a receiver notices counts this long."""
-NO_FIX, HELD = "no fix", "not measured but held"
+NO_FIX, HELD, LATE = "no fix", "not measured but held", "older than the fix before"
+LATE_S = 2.0
+"""A fix that is older than the one before by no more came late, such as NAV-PVT behind HNR-PVT; by more, the
+receiver's clock was set back."""
 
 
 class Positioning(BaseModel):
@@ -102,6 +105,8 @@ class Receiver:
         self.last: Heard | None = None
         self.fault: str | None = None
         """Why the newest fix does not hold."""
+        self.late = False
+        """What was heard last is older than the newest fix, and changed nothing."""
         self.jumps = False
         """It does not because nobody can have come there so fast."""
         self.good_since_s: float | None = None
@@ -123,6 +128,9 @@ class Receiver:
     ) -> float | None:
         """Takes a fix; how many metres it jumped, where that was believed after all."""
         now_s = observation.mono_s
+        self.late = self._is_late(fix)
+        if self.late:
+            return None
         if self.heard_s is not None:
             if now_s - self.heard_s > self._patience_s():
                 self.good_since_s = None
@@ -146,6 +154,12 @@ class Receiver:
         elif self.good_since_s is None:
             self.good_since_s = now_s
         return jump
+
+    def _is_late(self, fix: Fix) -> bool:
+        newest = self.newest.time if self.newest is not None else None
+        return (
+            fix.time is not None and newest is not None and 0 < (newest - fix.time).total_seconds() <= LATE_S
+        )
 
     def _astray(self, now_s: float) -> str | None:
         spoofing = self.state(now_s).spoofing

@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.config import Config
 from agent.observations import Observation
-from agent.receiver import NO_FIX, Heard, Receiver, error_of
+from agent.receiver import LATE, NO_FIX, Heard, Receiver, error_of
 from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Fix, GnssState
 
@@ -65,8 +65,9 @@ class Whereabouts:
         return receiver.hear(observation, value, self._positioning, self._top_mps)
 
     def doubt(self, source: str) -> str | None:
-        """Why the newest fix of ``source`` does not hold; None where it does."""
-        return self._receivers[source].fault
+        """Why what ``source`` said last does not hold; None where it does."""
+        receiver = self._receivers[source]
+        return LATE if receiver.late else receiver.fault
 
     def choose(self, now_s: float) -> Switched | None:
         """Which receiver is used from now on; says so where that changes."""

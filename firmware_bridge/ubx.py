@@ -14,7 +14,7 @@ Source: u-blox M8 and F9 interface descriptions, gpsd's regression logs; pyubx2 
 """
 
 import struct
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -40,7 +40,7 @@ LEAP_S = 18
 GPS_BEGAN = datetime(1980, 1, 6, tzinfo=UTC)
 
 TOLD = 64
-"""Fixes of HNR whose time is remembered: NAV says the same epoch up to a second later."""
+"""Fixes of HNR that are remembered: NAV says the same epoch up to a second later, again or corrected."""
 SLOW_MS = 5000
 """What NAV says of satellites and HDOP holds so long for the fixes of HNR."""
 WEEK_MS = 604_800_000
@@ -77,7 +77,7 @@ class UbxDecoder:
         self._cycle = Cycle()
         self._leap_s = LEAP_S
         self._notices = Notices()
-        self._hnr_told: deque[int] = deque(maxlen=TOLD)
+        self._hnr_told: OrderedDict[int, tuple[float | None, float | None]] = OrderedDict()
         self._slow: tuple[int, dict[str, Any]] = 0, {}  # of NAV, with its time
         self._takes: dict[tuple[int, int], tuple[int, Callable[[_Epoch, bytes], None]]] = {
             (NAV, PVT): (84, self._pvt), (NAV, POSLLH): (28, self._posllh), (NAV, SOL): (52, self._sol),
@@ -133,8 +133,9 @@ class UbxDecoder:
             return self._notices.told()
         names = ("satellites", "satellites_seen", "cn0_dbhz", "hdop")
         self._slow = epoch.tow_ms, {name: epoch.known[name] for name in names if name in epoch.known}
-        fixes = [] if epoch.tow_ms in self._hnr_told else [self._fix(epoch)]
-        return [*fixes, *self._notices.told()]
+        fix = self._fix(epoch)
+        again = self._hnr_told.get(epoch.tow_ms) == (fix.lat, fix.lon)
+        return [*([] if again else [fix]), *self._notices.told()]
 
     def _fix(self, epoch: _Epoch) -> Fix:
         moment, weeks = epoch.time or self._gps_time(epoch), None
@@ -168,8 +169,11 @@ class UbxDecoder:
         self._move(epoch, speed_mmps / 1000, course)
         if not epoch.refused:
             self._place(epoch, lat, lon, alt_mm, fields[19])
-        self._hnr_told.append(epoch.tow_ms)
-        return [self._fix(epoch)]
+        fix = self._fix(epoch)
+        self._hnr_told[epoch.tow_ms] = fix.lat, fix.lon
+        if len(self._hnr_told) > TOLD:
+            self._hnr_told.popitem(last=False)
+        return [fix]
 
     # The messages.
 

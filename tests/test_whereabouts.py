@@ -317,3 +317,18 @@ def test_whatever_receivers_say_a_position_is_one_that_was_said_and_no_younger(
             assert position["trust"] in ("good", "low", "old")
         if place is not None:
             assert place["lat"] in when
+
+
+def test_a_fix_that_comes_late_is_not_where_the_device_is_now() -> None:
+    """A receiver's NAV-PVT follows half a second behind its HNR-PVT."""
+    deck = Deck()
+    deck.hear(fix(10, time=AT + timedelta(seconds=5)))
+    deck.hear(fix(0, time=AT + timedelta(seconds=4.5)))
+    assert deck.where.doubt("main") == "older than the fix before"
+    assert deck.north_m() == 10
+    deck.hear(fix(11, time=AT + timedelta(seconds=5.1)))
+    assert deck.where.doubt("main") is None
+    assert deck.north_m() == 11
+    deck.hear(fix(12, time=AT - timedelta(hours=1)))  # its clock was set back: that is another matter
+    assert deck.where.doubt("main") is None
+    assert deck.north_m() == 12
