@@ -316,6 +316,8 @@ def _say(device: str, reported: dict[str, Any], as_json: bool) -> None:
         line = f"line {error['line']}: " if "line" in error else ""
         path = f"{error['path']}: " if error.get("path") else ""
         click.echo("  " + shown(f"{line}{path}{error.get('message')}"))
+    for warning in listed(reported.get("warnings")):
+        click.echo("  warning: " + shown(warning))
     for key in ("reason", "trouble"):
         if key in reported:
             click.echo("  " + shown(reported[key]))

@@ -290,3 +290,18 @@ def test_a_picture_that_can_not_be_kept_is_not_a_brokers_fault(
     code, _, complained = desk(monkeypatch, arguments, {}, lambda *_: [("media/a1/2", b"\xff\xd8")])
     assert code == 1
     assert complained.startswith("fetch: ")
+
+
+def test_what_a_push_brought_and_gives_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    from agent.desk import _say
+
+    reported = {
+        "state": "applied",
+        "revision": 3,
+        "active": {"revision": 3},
+        "warnings": ["cam2: refused\x1b[2J"],
+    }
+    _say("d1", reported, as_json=False)
+    assert capsys.readouterr().out.splitlines()[1] == "  warning: cam2: refused\N{REPLACEMENT CHARACTER}[2J"
+    _say("d1", reported | {"warnings": "none"}, as_json=False)
+    assert "warning" not in capsys.readouterr().out
