@@ -80,7 +80,7 @@ def test_an_alert_brings_its_picture_a_clip_is_fetched_and_only_a_signed_grant_s
     (tmp_path / "rescue.key").write_text(KEY)
 
     async def scene() -> None:
-        async with rig(tmp_path, kind, Scene(comes_s=1, leaves_s=90)) as device:
+        async with rig(tmp_path, kind, Scene(comes_s=1, leaves_s=180)) as device:
             text = device.write_config()
             more = f"""\
 evidence: {{least_free_mb: 0, before: 5s, after: 3s}}
@@ -145,7 +145,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
             "--reason",
             "man at the railing",
             "--for",
-            "30s",
+            "90s",
         ]
         code, _, err = await ringpost(*asked, "--key", str(tmp_path / "wrong.key"), *desk)
         assert (code, "not made with this device's rescue key" in err) == (1, True)
