@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from agent.app import Agent
+from agent.commands import Resend
 from agent.health import Health, Running
 from agent.observations import Observation
+from agent.store import Again
 from firmware_bridge.readings import Switch
 from firmware_bridge.signing import Heard
 
@@ -123,3 +125,69 @@ def test_a_write_that_fails_for_no_reason_of_the_disk_is_no_progress(error: Exce
     with pytest.raises(type(error)):
         asyncio.run(Agent.write_inbox(agent))
     assert (len(count), book.unsaved) == (fed, True)
+
+
+def test_what_is_active_is_written_again_where_a_write_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alert that was closed, with nothing else to say: else it came back with the next start."""
+    written: list[bytes] = []
+    fails: list[BaseException] = [OSError("disk full"), asyncio.CancelledError(), RuntimeError("a bug")]
+
+    class Book:
+        unsaved = True
+
+        def dump(self) -> bytes:
+            self.unsaved = False
+            return b"[]"
+
+    async def write(remember: dict[str, bytes]) -> list[Any]:
+        if fails:
+            raise fails.pop(0)
+        written.append(remember["alerts/active"])
+        return []
+
+    class Empty:
+        def __bool__(self) -> bool:
+            return False
+
+    async def scene() -> None:
+        inbox: Any = Empty()
+        inbox.write = write
+        agent: Any = SimpleNamespace(inbox=inbox, book=Book(), progress=SimpleNamespace(wrote=lambda: None))
+        monkeypatch.setattr("agent.app.HEARD", Heard())
+        for error in list(map(type, fails)):
+            with pytest.raises(error):
+                await Agent.write_inbox(agent)
+            assert agent.book.unsaved
+        await Agent.write_inbox(agent)
+        await Agent.write_inbox(agent)
+        assert written == [b"[]"]
+
+    asyncio.run(scene())
+
+
+def test_a_centre_that_asks_again_hears_how_much_comes() -> None:
+    said: list[dict[str, Any]] = []
+
+    async def done(fields: dict[str, Any]) -> None:
+        said.append(fields)
+
+    async def resend(lane: str, epoch: str, ranges: list[tuple[int, int]]) -> Again:
+        if epoch == "broken":
+            raise OSError("disk I/O error")
+        assert (lane, ranges) == ("alert", [(7, 16)])
+        return Again(8, 1, ((9, 9, 1),))
+
+    async def scene() -> None:
+        async with asyncio.TaskGroup() as group:
+            agent: Any = SimpleNamespace(
+                outbox=SimpleNamespace(resend=resend), command_done=done, group=group
+            )
+            for epoch in ("e", "broken"):
+                asked = Resend(id="1", lane="alert", epoch=epoch, ranges=[(7, 16)])
+                assert await Agent.resend(agent, asked, {"command_id": "1"}) == "accepted"
+
+    asyncio.run(scene())
+    assert said == [
+        {"command_id": "1", "state": "succeeded", "again": 8, "owed": 1, "missing": 1},
+        {"command_id": "1", "state": "failed", "reason": "disk I/O error"},
+    ]

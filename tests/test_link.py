@@ -22,13 +22,15 @@ T18  QoS 2 loses silently                                  test_what_leaves_the_
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from agent.clock import since_boot_s
 from agent.health import Running
@@ -774,3 +776,156 @@ def test_a_packet_that_is_too_large_ends_receipts_once_and_not_for_ever(
 def broker_bytes(protocol: str) -> int:
     """A PUBLISH without its fixed header: topic, number, properties, payload."""
     return 2 + len(f"{UP}/config/desired") + 2 + (protocol == "5") + 6000
+
+
+def test_a_receipt_of_the_old_form_deletes_nothing_and_is_logged_once(
+    tmp_path: Path,
+) -> None:
+    """Numbers name other messages once a store was restored from an image."""
+
+    async def scene() -> None:
+        one = message()
+        async with ScriptedBroker() as broker, run(tmp_path, broker, owed=[one]) as link:
+            await until(lambda: ids(broker.published))
+            sent = json.loads(broker.payloads("/alert")[0])
+            old = encode({"epoch": sent["epoch"], "lane": "alert", "received": [[1, 2**62]]})
+            for number in (1, 2, 3):
+                broker.send(f"{UP}/receipt", old, number=number)
+            await until(lambda: broker.acknowledged == [1, 2, 3])
+            assert await link.owed("alert") == 1
+            broker.send(f"{UP}/receipt", encode({"ids": [one.id]}), number=4)
+            await until(lambda: not_owed(link, "alert"))
+
+    with structlog.testing.capture_logs() as logs:
+        play(scene)
+    (said,) = [entry for entry in logs if entry["event"] == "receipt_malformed"]
+    assert said["reason"] == "ids: Field required"
+    assert '"ids"' in said["right"]
+
+
+@pytest.mark.parametrize(
+    ("comes", "cause"),
+    [
+        ([], "check its rights"),
+        ([("command/ping", b"{}")], "has not said whether it is there"),
+        ([(None, b'{"state":"online"}')], "is online, but gives no receipt"),
+        ([("receipt", b'{"received":[[1,9]]}')], "name no message ids"),
+        ([(None, b'{"state":"offline"}')], "the centre says that it is offline"),
+    ],
+)
+def test_a_device_without_receipts_says_so_and_the_likely_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: list[tuple[str | None, bytes]], cause: str
+) -> None:
+    """A deaf device said that it is well: the broker grants a subscription that its rights then deny."""
+    monkeypatch.setattr("agent.receipts.TROUBLE_AFTER_S", 0.1)
+
+    async def scene() -> None:
+        one = message()
+        async with (
+            ScriptedBroker() as broker,
+            run(tmp_path, broker, owed=[one], resend_after="0.2s") as link,
+        ):
+            await until(lambda: ids(broker.published))
+            assert "receipts" not in link.link.troubles
+            for topic, payload in comes:
+                broker.send(f"{UP}/{topic}" if topic else SPEAKER.host_status, payload)
+            await until(lambda: cause in link.link.troubles.get("receipts", ""))
+            broker.send(f"{UP}/receipt", encode({"ids": [one.id]}), number=9)
+            await until(lambda: "receipts" not in link.link.troubles)
+
+    play(scene)
+
+
+def test_a_status_that_is_too_large_is_shortened_and_says_why(tmp_path: Path) -> None:
+    """Else the one message that could tell that nothing is taken is itself not taken."""
+    reasons = [
+        f"cam{number}: no picture for 120 s, and it may be that nobody is seen" for number in range(30)
+    ]
+
+    def greet(session: int) -> list[Message]:
+        fields = {"state": "degraded", "reasons": reasons, "config": {"sha256": "0" * 64}}
+        clock, at = {"source": "ntp"}, datetime.now(UTC)
+        return [
+            SPEAKER.message(
+                "status/1",
+                fields,
+                lane="status",
+                topic="status",
+                session=session,
+                clock=clock,
+                at=at,
+                retain=True,
+            )
+        ]
+
+    async def scene() -> None:
+        large = message(size=900)
+        for most in (500, 300):
+            async with (
+                ScriptedBroker(limits={MAXIMUM_PACKET_SIZE: most}) as broker,
+                run(tmp_path / str(most), broker, greet=greet, owed=[large]) as link,
+            ):
+                await until(lambda broker=broker: broker.payloads("/status"))
+                said = json.loads(broker.payloads("/status")[0])
+                assert said["state"] == "degraded"
+                assert said["reasons"][-1].startswith("and ")
+                await until(lambda link=link: "alert aside" in link.link.troubles)
+                assert len(broker.connects) == 1
+
+    with structlog.testing.capture_logs() as logs:
+        play(scene)
+    assert [entry["topic"] for entry in logs if entry["event"] == "message_too_large"] == ["alert"] * 2
+
+
+def test_what_is_critical_overtakes_a_lane_that_waits_its_turn_after_a_centre_came_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody received; the centre comes: the fleet's backlog is spread over seconds, what is critical is not."""
+    monkeypatch.setattr("agent.courier.NOBODY_WAIT_S", 60.0)
+    monkeypatch.setattr("agent.courier.SPREAD_S", 1000.0)
+    monkeypatch.setattr("agent.courier.random.uniform", lambda _low, high: high)
+
+    async def scene() -> None:
+        critical, info = message(rank=0), message(rank=2)
+        codes = {critical.id: NO_SUBSCRIBERS, info.id: NO_SUBSCRIBERS}
+        async with (
+            ScriptedBroker(answer=lambda p: codes.get(json.loads(p.payload)["id"], SUCCESS)) as broker,
+            run(tmp_path, broker, owed=[critical, info]) as link,
+        ):
+            await until(lambda: "nobody receives it" in link.link.troubles.get("alert", ""))
+            codes.clear()
+            before = len(ids(broker.published))
+            broker.send(SPEAKER.host_status, b'{"state":"online"}')
+            await until(lambda: len(ids(broker.published)) > before)
+            await asyncio.sleep(0.3)
+            assert ids(broker.published)[before:] == [critical.id]
+
+    play(scene)
+
+
+def test_a_disk_that_hangs_keeps_no_alert_from_the_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.outbox.HANGS_S", 0.2)
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker, run(tmp_path, broker) as one:
+            await until(lambda: broker.published)
+            back = threading.Event()
+            one.outbox._start(lambda: back.wait(30))
+            writing = asyncio.ensure_future(one.outbox.put(alert := message()))
+            try:
+                await until(lambda: ids(broker.published) == [alert.id])
+                assert not writing.done()
+                broker.cut()  # and over a new connection
+                await until(lambda: ids(broker.published).count(alert.id) == 2)
+                assert len(broker.payloads("/status")) == 2
+                broker.send(f"{UP}/receipt", encode({"ids": [alert.id]}), number=9)
+                await until(lambda: 9 in broker.acknowledged)
+            finally:
+                back.set()
+            await writing
+            await until(lambda: not_owed(one, "alert"))
+            assert ids(broker.published) == [alert.id] * 2
+
+    play(scene)
