@@ -38,6 +38,8 @@ HISTORY_PART = 64
 """Of the room for telemetry and pictures, so much again is for alerts and results that have their receipt."""
 MOST_NUMBERS = 15
 """Epochs of each lane that `Shelves.numbers` names, the newest."""
+_OLD = [f"alert/{rank}" for rank in range(LAST_RANK + 1)]
+_NEW = [f"alert/{rank}/new" for rank in range(LAST_RANK + 1)]
 NOT_KEPT = "asked for again, and no longer kept"
 
 
@@ -161,7 +163,7 @@ class Shelves:
                 for first, last, count in found.missing
             ]
         )
-        self._cursor.pop((self._alerts.epoch, f"alert/{LAST_RANK}"), None)
+        self._cursor.pop((self._alerts.epoch, _OLD[LAST_RANK]), None)
         self._cursor.pop((self._alerts.epoch, "result"), None)
         return found
 
@@ -242,7 +244,7 @@ class Shelves:
         """Alerts that a more urgent phase of theirs has raised are handed out before it."""
         raised, store.raised = store.raised, []
         for rank, place in raised:
-            for key in (f"alert/{rank}", f"alert/{rank}/new"):
+            for key in (_OLD[rank], _NEW[rank]):
                 self._cursor[store.epoch, key] = min(place - 1, self._cursor.get((store.epoch, key), 0))
 
     def _write_anew(self) -> None:
@@ -354,8 +356,13 @@ class Shelves:
         """By rank, then new before old."""
         rows: list[Row] = []
         for rank in range(min(most_rank, LAST_RANK) + 1):
-            for read in (self._read_new, self._read_old):
-                for store in (self._alerts, self._spare["alerts"]):
+            some = [
+                store
+                for store in (self._alerts, self._spare["alerts"])
+                if self._cursor.get((store.epoch, _OLD[rank]), 0) < store.top(rank)
+            ]
+            for read in (self._read_new, self._read_old) if some else ():
+                for store in some:
                     if len(rows) >= limit:
                         return rows
                     try:
@@ -369,8 +376,8 @@ class Shelves:
 
     def _read_new(self, store: Store, rank: int, limit: int) -> list[Row]:
         """Past what is old, where that is not through yet; nothing that belongs behind some of it."""
-        floor, key = self._floor.get(store.epoch, 0), (store.epoch, f"alert/{rank}/new")
-        if self._cursor.get((store.epoch, f"alert/{rank}"), 0) >= floor:
+        floor, key = self._floor.get(store.epoch, 0), (store.epoch, _NEW[rank])
+        if self._cursor.get((store.epoch, _OLD[rank]), 0) >= floor:
             return []
         while found := store.due("alert", max(floor, self._cursor.get(key, 0)), limit, rank):
             self._cursor[key] = found[-1].place
@@ -383,7 +390,7 @@ class Shelves:
 
     def _read_old(self, store: Store, rank: int, limit: int) -> list[Row]:
         """From the oldest on, all that was not handed out ahead."""
-        key = (store.epoch, f"alert/{rank}")
+        key = (store.epoch, _OLD[rank])
         while found := store.due("alert", self._cursor.get(key, 0), limit, rank):
             self._cursor[key] = found[-1].place
             rows = [row for row in found if (store.epoch, row.place) not in self._ahead]

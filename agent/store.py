@@ -127,6 +127,7 @@ class Store:
     ) -> None:
         self._db = db
         self.path = path
+        self._files = (str(path), f"{path}-wal")
         self._inode = None if path is None else path.stat().st_ino
         self._by_receipt = by_receipt
         self._history_bytes = history_bytes
@@ -149,6 +150,9 @@ class Store:
         self.thinned = int(self.read("thinned") or 1)
         """Of so many rows that were once put, one is left."""
         self._groups = _Groups(db) if by_receipt else None
+        tops = "SELECT rank, max(seq) FROM owed WHERE lane = 'alert' GROUP BY rank"
+        self._tops: dict[int, int] = dict(db.execute(tops).fetchall()) if by_receipt else {}
+        """No alert of this rank stands behind this place."""
         self.raised: list[tuple[int, int]] = []
         """(rank, place) of rows that a more urgent one of their group has pulled forward: see `put`."""
         self._kept_rows, self._kept_bytes, self._pruned_s = 0, 0, float("-inf")
@@ -352,9 +356,9 @@ class Store:
         then is gone with the process."""
         if self.path is None or self.closed:
             return False
-        log_file = self.path.with_name(self.path.name + "-wal")
         try:
-            return self.path.stat().st_ino != self._inode or not log_file.exists()
+            main, _ = (os.stat(file).st_ino for file in self._files)  # noqa: PTH116  for each alert: 3 us
+            return main != self._inode
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:  # a disk that can't be read is another trouble
@@ -416,17 +420,20 @@ class Store:
         if self._grown_bytes and self._room_bytes() < RESERVE_BYTES:
             self._make_room()
         last, count = dict(self._last), dict(self._count)
-        groups: list[tuple[str, int, int]] = []
+        alerts: list[tuple[str, int, int]] = []
         with self._transaction():
             for message in messages:
                 self._put(message, last, count)
-                if message.lane == "alert" and message.group:
-                    groups.append((message.group, message.rank, last["alert"]))
+                if message.lane == "alert":
+                    alerts.append((message.group, message.rank, last["alert"]))
+            groups = [one for one in alerts if one[0]]
             raised = [] if self._groups is None else self._groups.raise_earlier(groups)
             self._db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", last.items())
             for key, value in (remember or {}).items():
                 self.write(key, value)
         self._last, self._count = last, count
+        self._tops.update((rank, place) for _, rank, place in alerts)
+        self._tops.update((rank, max(place, last["alert"])) for rank, place in raised)
         if self._groups is not None:
             self._groups.add(groups)
         self.raised += raised
@@ -466,7 +473,8 @@ class Store:
 
     def due(self, lane: Lane, after: int, limit: int, rank: int | None = None) -> list[Row]:
         """Up to ``limit`` rows of ``lane`` behind the place ``after``, oldest first; of one ``rank``."""
-        if limit <= 0 or not self._count.get(lane):
+        top = self._last.get(lane, 0) if rank is None else self._tops.get(rank, 0)
+        if limit <= 0 or after >= top or not self._count.get(lane):
             return []
         values: tuple[Any, ...] = (lane, after)
         where = "lane = ? AND seq > ?"
@@ -483,6 +491,10 @@ class Store:
                     (lane, after, found[-1][1]),
                 )
         return self._readable(found)
+
+    def top(self, rank: int) -> int:
+        """No alert of this rank stands behind this place."""
+        return self._tops.get(rank, 0)
 
     def by_id(self, ids: Sequence[str]) -> list[Row]:
         """Those of these that are owed, whatever their lane."""
@@ -656,6 +668,7 @@ class Store:
                 kept, size = kept - done, size - int(bytes_) - done * KEPT_ROW_BYTES
                 count[lane] = count.get(lane, 0) + done
         self._count, self._kept_rows, self._kept_bytes = count, kept, size
+        self._tops[LAST_RANK] = self.last("alert")
         return Again(again, owed, _bounded(missing))
 
     def _end(self, lane: Lane, base: int) -> int:

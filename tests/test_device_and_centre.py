@@ -41,6 +41,8 @@ class Life(RuleBasedStateMachine):
         self.names: dict[tuple[str, Lane, int], str] = {}
         self.centre: dict[str, tuple[str, Lane, int]] = {}
         self.gaps: dict[tuple[str, Lane], list[tuple[int, int]]] = defaultdict(list)
+        self.only_there: set[str] = set()
+        """What the card has lost with an image: if the centre loses it too, nobody has it."""
         self.late: list[str] = []
         self.image: tuple[Path, set[str]] | None = None
         self.hanging: threading.Event | None = None
@@ -150,6 +152,7 @@ class Life(RuleBasedStateMachine):
         card = self.root / str(self.copies)
         shutil.copytree(image, card)
         self.lose_power(card)
+        self.only_there |= self.accepted - known
         self.accepted &= known | self.centre.keys()
 
     @precondition(lambda self: self.hanging is None)
@@ -191,15 +194,7 @@ class Life(RuleBasedStateMachine):
         for identity in lost:
             del self.centre[identity]
         self.gaps.clear()
-        # What it has lost, and the card has lost with an image, nobody has.
-        here = {key[0] for key in self.numbers()}
-        self.accepted -= {one for one in lost if self._epoch_of(one) not in here and not self.owes(one)}
-
-    def _epoch_of(self, identity: str) -> str:
-        return next(key[0] for key, name in self.names.items() if name == identity)
-
-    def owes(self, identity: str) -> bool:
-        return bool(self.run(self.outbox.again([identity])))
+        self.accepted -= self.only_there & set(lost)
 
     def numbers(self) -> dict[tuple[str, Lane], int]:
         return {(one["epoch"], one["lane"]): one["last"] for one in self.run(self.outbox.numbers())}
