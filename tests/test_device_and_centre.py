@@ -86,12 +86,21 @@ class Life(RuleBasedStateMachine):
                 await asyncio.sleep(0.03)
 
         self.run(begin())
+        if len(self.writing) > 1:
+            self.come_back()
 
     @rule(limit=st.integers(1, 9), arrives=st.booleans())
     def hand_out(self, limit: int, arrives: bool) -> None:
         rows = self.run(self.outbox.due(limit, FIRST))
         if arrives:  # else the link was lost with them
             self.arrive(rows)
+
+    @rule(limit=st.integers(1, 9))
+    def deliver(self, limit: int) -> None:
+        """As it is on most days: it arrives, and so does the receipt."""
+        rows = self.run(self.outbox.due(limit, FIRST))
+        self.arrive(rows)
+        self.run(self.outbox.receive([row.id for row in rows]))
 
     def arrive(self, rows: list[Row]) -> None:
         """The centre commits what comes, and its receipts are under way."""
@@ -114,6 +123,14 @@ class Life(RuleBasedStateMachine):
     @rule()
     def reconnect(self) -> None:
         self.outbox.rewind()
+
+    @rule(count=st.integers(1, 9), kept=st.integers(0, 3))
+    def a_day_and_a_backup(self, count: int, kept: int) -> None:
+        """All goes well, and then the centre is restored."""
+        self.come_back()
+        self.put([0] * count, "")
+        self.deliver(count)
+        self.restore_centre(kept)
 
     @rule()
     def crash(self) -> None:
@@ -147,7 +164,7 @@ class Life(RuleBasedStateMachine):
     def restore_image(self) -> None:
         """What came after the image and is not at the centre is gone with the card: nobody can keep that."""
         assert self.image is not None
-        image, known = self.image
+        (image, known), self.image = self.image, None
         self.copies += 1
         card = self.root / str(self.copies)
         shutil.copytree(image, card)
@@ -187,7 +204,7 @@ class Life(RuleBasedStateMachine):
     # What the centre does.
 
     @precondition(lambda self: self.hanging is None and self.centre)
-    @rule(kept=st.integers(0, 20))
+    @rule(kept=st.integers(0, 3))
     def restore_centre(self, kept: int) -> None:
         """From a backup that has only the oldest ``kept`` messages."""
         lost = list(self.centre)[kept:]
@@ -235,7 +252,7 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=25,
+    max_examples=30,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
