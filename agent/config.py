@@ -26,6 +26,7 @@ from agent.vision.looks import Need
 from agent.vision.rescue import Privacy
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge import Line
+from firmware_bridge.line import SerialLine
 from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath
 from models.card import Card
 from models.tiles import looks
@@ -176,6 +177,8 @@ class Config(Section):
                     f"{source} is a {self.sources[source].kind} and tells no {' or '.join(map(str, kinds))}"
                 )
                 yield key, f"{told}; {alternatives(source, fit)}"
+            elif key == "source" and (never := _never_said(self.sources[source], rule)) is not None:
+                yield never
 
     def _camera_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
         """Whether the rule's camera is there, with its zone, and watches for what the rule does."""
@@ -325,8 +328,21 @@ def _unknown(label: str, card: Card) -> str:
 
 def _may_say(source: Any, kind: str | None) -> bool:
     """Whether a source can say values of a kind, as far as it knows."""
-    gives: frozenset[str] | None = getattr(source, "gives", None)
-    return kind is None or gives is None or kind in gives or bool(getattr(source, "also", ()))
+    says = source.says() if isinstance(source, SerialLine) else getattr(source, "gives", None)
+    return kind is None or says is None or kind in says
+
+
+def _never_said(source: Any, rule: RulePart) -> tuple[str, str] | None:
+    """The key and the error where a rule names a quantity or switch that its source can't tell."""
+    if rule.hears not in ("reading", "switch") or not hasattr(source, "tells"):
+        return None
+    key = "quantity" if rule.hears == "reading" else "name"
+    name, known = str(getattr(rule, key)), source.tells(rule.hears)
+    if known is None or any(re.fullmatch(pattern, name) for pattern in known):
+        return None
+    plain = [pattern for pattern in known if re.fullmatch(r"[\w.-]+", pattern)]
+    what = "quantity" if key == "quantity" else "switch"
+    return key, f"a {source.kind} tells no {what} {name!r}; {alternatives(name, plain)}"
 
 
 def _needs_zone(rule: RulePart) -> bool:

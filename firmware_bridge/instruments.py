@@ -51,7 +51,7 @@ from typing import TypeAlias
 from firmware_bridge.fixes import KNOT_MPS
 from firmware_bridge.readings import Reading, Value
 from firmware_bridge.sentence import number, seal
-from firmware_bridge.transducers import transduced
+from firmware_bridge.transducers import TRANSDUCERS, transduced
 
 Fields: TypeAlias = list[bytes]
 Told: TypeAlias = Iterator[Reading | None]
@@ -88,6 +88,12 @@ QUANTITIES: dict[str, tuple[str, float, float]] = {
     "distance_over_ground": ("m", 0, 1e9),
     "trip_distance_over_ground": ("m", 0, 1e9),
 }
+NAMES = (
+    *QUANTITIES,
+    r"(engine|shaft)_\d+_(speed|pitch)",
+    *sorted(rf"{quantity}(_[a-z0-9_]+)?" for quantity in {quantity for quantity, *_ in TRANSDUCERS.values()}),
+)
+"""Patterns of all quantities that are told."""
 TURNS, PITCH = ("1/min", -10_000.0, 10_000.0), ("percent", -100.0, 100.0)
 GNSS = frozenset({b"GP", b"GL", b"GA", b"GB", b"BD", b"GQ", b"GI", b"GN"})
 """Talkers whose VTG belongs to a fix."""

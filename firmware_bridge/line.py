@@ -44,6 +44,9 @@ class SerialLine(BaseModel):
     pause_s: ClassVar[float] = PAUSE_S
     gives: ClassVar[frozenset[str] | None] = None
     """The kinds of value that it can say, so that a rule on another kind is refused; None: not told."""
+    named: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """By kind of value (reading, switch): regular expressions of the quantities or names that it can tell; of
+    what is not listed any may come."""
     listens_only: ClassVar[bool] = False
     device_wait_s: ClassVar[float] = 0.4
     """Looking whether a device is back is cheap: the supervisor waits no longer than this."""
@@ -89,6 +92,29 @@ class SerialLine(BaseModel):
     def decoders(self) -> tuple[Decoder, ...]:
         """Fresh decoders of what this kind expects on its line."""
         return (self.decoder(),)
+
+    def says(self) -> frozenset[str] | None:
+        """The kinds of value that come from this line, with what is spoken there also; None: any."""
+        from firmware_bridge import kinds
+
+        spoken = [self.gives, *(kinds()[kind].gives for kind in self.also)]
+        listed = [gives for gives in spoken if gives is not None]
+        return frozenset().union(*listed) if len(listed) == len(spoken) else None
+
+    def tells(self, kind: str) -> tuple[str, ...] | None:
+        """Patterns of the quantities or names that it can tell of a kind of value; None: any."""
+        from firmware_bridge import kinds
+
+        known: list[str] = []
+        for gives, names in [
+            (self.gives, self.named),
+            *((kinds()[one].gives, kinds()[one].named) for one in self.also),
+        ]:
+            if gives is None or kind in gives:
+                if kind not in names:
+                    return None
+                known += names[kind]
+        return tuple(known)
 
     def ear(self) -> Ear:
         """Hears this kind, and those that are spoken on the line also."""

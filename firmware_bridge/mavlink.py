@@ -8,7 +8,7 @@ It listens only. pymavlink's generated dialect knows the fields (50 ms, 14 MB, a
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal, get_args
@@ -266,6 +266,9 @@ class Mavlink(SerialLine):
     """A telemetry radio, or an autopilot on a cable. Where there is a ``key``, only what is signed counts."""
 
     gives: ClassVar[frozenset[str] | None] = frozenset({"drone", "status_text", "capture", "reading"})
+    named: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "reading": ("radio_rssi", "radio_noise", "radio_remote_rssi", "radio_remote_noise")
+    }
     listens_only: ClassVar[bool] = True
 
     kind: Literal["mavlink"] = "mavlink"

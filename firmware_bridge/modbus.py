@@ -8,6 +8,7 @@ to what stands nowhere in it: one request at a time. Source: Modbus over serial 
 """
 
 import math
+import re
 from collections import deque
 from functools import cache
 from typing import Any, ClassVar, Literal, Self
@@ -264,6 +265,11 @@ class Modbus(BaseModel):
         if not self.registers and not self.contacts:
             raise ValueError("list what to ask for: registers, contacts, or both")
         return self
+
+    def tells(self, kind: str) -> tuple[str, ...] | None:
+        """Patterns of what it is asked for."""
+        registers = tuple(re.escape(one.quantity) for one in self.registers)
+        return registers if kind == "reading" else tuple(re.escape(one.name) for one in self.contacts)
 
     async def run(self, emit: Emit) -> None:
         """Asks in rounds until the line is gone, or no device has answered for long (OSError)."""

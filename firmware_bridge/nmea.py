@@ -14,15 +14,15 @@ against pynmeagps over all recordings. Source: NMEA 0183 v4.11, and gpsd's regre
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from firmware_bridge.ais import AisDecoder
 from firmware_bridge.dsc import DscDecoder
 from firmware_bridge.epoch import NOT_BEFORE, Satellite
 from firmware_bridge.fixes import KNOT_MPS, Fixes
-from firmware_bridge.instruments import InstrumentDecoder
+from firmware_bridge.instruments import NAMES, InstrumentDecoder
 from firmware_bridge.line import Decoder, SerialLine
 from firmware_bridge.radar import RadarDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
@@ -235,6 +235,9 @@ class Nmea(SerialLine):
 
     ``not_before``: no time can be earlier; one that is was counted in weeks modulo 1024, and is corrected.
     """
+
+    gives: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state", "reading", "vessel"})
+    named: ClassVar[Mapping[str, tuple[str, ...]]] = {"reading": NAMES}
 
     kind: Literal["nmea"] = "nmea"
     not_before: date | None = NOT_BEFORE

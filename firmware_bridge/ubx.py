@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from firmware_bridge import notices
 from firmware_bridge.epoch import NOT_BEFORE, Cycle, Position, Satellite, from_earth_centre, unroll
@@ -276,6 +276,8 @@ class Ubx(SerialLine):
 
     ``not_before``: no time can be earlier; one that is was counted in weeks modulo 1024, and is corrected.
     """
+
+    gives: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state"})
 
     kind: Literal["ubx"] = "ubx"
     not_before: date | None = NOT_BEFORE

@@ -7,7 +7,8 @@ Source: Victron Energy, VE.Direct protocol, 3.33.
 """
 
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from firmware_bridge.line import SerialLine
 from firmware_bridge.readings import Reading, Switch, Value
@@ -93,6 +94,12 @@ def encode(fields: dict[str, str]) -> bytes:
 
 class VeDirect(SerialLine):
     """A device of Victron Energy on a VE.Direct cable."""
+
+    gives: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
+    named: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "reading": tuple(quantity for quantity, *_ in QUANTITIES.values()),
+        "switch": tuple(SWITCHES.values()),
+    }
 
     kind: Literal["vedirect"] = "vedirect"
     baud: int = 19200

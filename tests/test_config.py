@@ -100,7 +100,7 @@ WRONG = [
     ("deep", "a: " + "[" * 200 + "]" * 200, ["c.yaml:1: nested deeper than 32"]),
     ("half a line", swap("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: line_cross, camera: cam1, line: [[0.1, 0.2]]"), ["c.yaml:16: rules.dwell.line: a line has two ends: [[from the left, from the top], [from the left, from the top]]"]),
     ("vessels not watched", swap("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: person_in_water, camera: cam1, zone: rail"), ["c.yaml:16: rules.dwell.vessels: cam1 does not watch for 'boat'; known: person"]),
-    ("wrong kind of source", swap("kind: silence, source: gnss", "kind: switch, name: panic, source: cam1"), ["c.yaml:17: rules.quiet.source: cam1 is a camera and tells no switch; known: gnss"]),
+    ("wrong kind of source", swap("kind: silence, source: gnss", "kind: switch, name: panic, source: cam1"), ["c.yaml:17: rules.quiet.source: cam1 is a camera and tells no switch; there is none"]),
     ("hours", swap("source: gnss", "source: gnss, schedule: Mo-Fr 8-18"), ["c.yaml:17: rules.quiet.schedule: '8-18' are no hours; write days and hours such as 'Mo-Fr 22:00-06:00; Sa,Su 00:00-24:00', with day, night, PH, off or 24/7"]),
     ("zone of time", swap("lat: 32.1", "timezone: Asia/Shangai, lat: 32.1"), ["c.yaml:4: place.timezone: no time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'? Names are those of IANA, such as Asia/Shanghai"]),
     ("night nowhere", swap(", lat: 32.1, lon: 118.7", "").replace("source: gnss", "source: gnss, schedule: night"), ["c.yaml:17: rules.quiet: 'night' needs to know where the sun rises: set place.lat and place.lon, or write hours such as 18:00-06:00"]),

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agent.durations import Duration
 from agent.observations import Observation
@@ -26,7 +26,7 @@ class DroneBattery(RulePart):
 
     kind: Literal["drone_battery"] = "drone_battery"
     source: str
-    system: int | None = None
+    system: int | None = Field(default=None, ge=1, le=255)
     """The drone's MAVLink system number; each that is heard, if it is not set."""
     below_pct: float = Field(default=25, ge=0, le=100)
     hysteresis_pct: float = Field(default=5, ge=0, le=100)
@@ -35,6 +35,12 @@ class DroneBattery(RulePart):
     """A battery that is loaded less recovers by itself: that is no new charge."""
     hold: Duration = timedelta(seconds=5)
     on_ground: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_low(self) -> Self:
+        if self.below_pct == 0 and self.below_v is None:
+            raise ValueError("no battery is below 0 %: set below_pct above 0, or below_v")
+        return self
 
     def start(self) -> Judge:
         return self.resume({})

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from agent.durations import Duration
 from agent.observations import Observation, Tick
 from agent.parts import Finding, Judge, Over, Point, RulePart, lasts
@@ -22,7 +24,7 @@ class DroneLost(RulePart):
 
     kind: Literal["drone_lost"] = "drone_lost"
     source: str
-    system: int | None = None
+    system: int | None = Field(default=None, ge=1, le=255)
     """The drone's MAVLink system number; each that is heard, if it is not set."""
     after: Duration = timedelta(seconds=10)
     on_ground: bool = False

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agent.durations import Duration
 from agent.geodesy import Plane
@@ -48,6 +48,12 @@ class VesselAdrift(RulePart):
     """A vessel that was silent for so long is not known any more."""
     ignore: tuple[int, ...] = ()
     """MMSI numbers of those who drift on purpose, such as work boats."""
+
+    @model_validator(mode="after")
+    def _some_speed_is_left(self) -> Self:
+        if self.least_mps >= self.most_mps:
+            raise ValueError(f"least_mps {self.least_mps:g} leaves no speed below most_mps {self.most_mps:g}")
+        return self
 
     def start(self) -> Judge:
         return self.resume({})
