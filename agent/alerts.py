@@ -100,12 +100,15 @@ class AlertBook:
         alerts = [entry.alert for entry in self._active.values() if not entry.closed]
         return sorted(alerts, key=lambda alert: alert.finding.since)
 
-    def standing(self, rule: str) -> dict[str, Finding]:
-        """What a rule found that is so yet, by key, whoever closed it: for a fresh judge of the rule."""
+    def standing(self, rule: str, kind: str) -> dict[str, Finding]:
+        """What a rule found that is so yet, by key, whoever closed it: for a fresh judge of the rule.
+
+        Without what it found while it was of another kind: those keys and memos mean nothing to this one.
+        """
         return {
             key: entry.alert.finding
             for (name, key), entry in self._active.items()
-            if name == rule and key != FURTHER and not entry.alert.over
+            if name == rule and key != FURTHER and not entry.alert.over and entry.alert.terms.kind == kind
         }
 
     def wanted(self, source: str, now_s: float) -> dict[str, float]:
@@ -357,7 +360,8 @@ class AlertBook:
         same = kept.boot == self._boot
         for entry in kept.entries:
             alert, terms = entry.alert, rules.get(entry.alert.terms.rule)
-            alert = replace(alert, terms=terms or alert.terms)
+            if terms is not None:  # until it is found again it is what a rule of the kind before found
+                alert = replace(alert, terms=replace(terms, kind=alert.terms.kind))
             if not same:
                 alert = replace(alert, finding=_on_this_clock(alert, at, now_s))
             doubt = (now_s + found_again_s(alert.terms), "not seen again after a restart")

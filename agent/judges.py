@@ -46,8 +46,17 @@ class Judges:
             del self._judges[name]
         for name, rule in rules.items():
             if name not in self._judges:
-                self._judges[name] = (rule, rule.begin(self.book.standing(name)))
+                self._judges[name] = (rule, self._begun(name, rule))
         return ended
+
+    def _begun(self, name: str, rule: Any) -> Judge:
+        """A fresh judge. What was so before may be unreadable to it: then it begins without."""
+        try:
+            judge: Judge = rule.begin(self.book.standing(name, rule.kind))
+        except Exception:
+            log.exception("rule_not_resumed", rule=name)
+            judge = rule.begin()
+        return judge
 
     def hear(self, observation: Observation, at: datetime, now_s: float) -> list[Alert]:
         """What is to be told after this observation. A rule that fails is a bug of that rule alone."""

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter
+from structlog.testing import capture_logs
 
 from agent.alert import Alert
 from agent.judges import Judges, terms_of
@@ -275,3 +276,44 @@ def test_what_is_over_after_all_ends(name: str, breaks: str, tmp_path: Path) -> 
         after += device.hear(case.off, 1)
     assert {alert.alert_id for alert in after if alert.phase == "end"} == active
     assert [alert.alert_id for alert in after if alert.phase == "new"] == []
+
+
+def test_a_rule_that_becomes_one_of_another_kind_begins_whatever_was_so(tmp_path: Path) -> None:
+    """By push and over a restart: what the kind before found is no memory of this one, and ends no alert now."""
+    rules = {rule.kind: rule for rule in (rule_of(case, tmp_path) for case in CASES.values())}
+    for case in CASES.values():
+        device = Device(rule_of(case, tmp_path))
+        list(device.hear(case.on, case.found_s))
+        active, kept = device.judges.book.active(), device.judges.book.dump()
+        at, now_s = device._at(), device._mono()
+        with capture_logs() as logs:
+            for kind, rule in rules.items():
+                assert device.judges.apply({"it": rule}, at, now_s) == []
+                device.judges = device._engine()
+                assert not list(device.judges.book.restore(kept, {"it": terms_of("it", rule)}, at, now_s))
+                assert device.judges.apply({"it": rule}, at, now_s) == []
+                assert len(device.judges.book.active()) == len(active)
+                assert bool(device.judges.book.standing("it", kind)) == (kind == device.rule.kind)
+        assert logs == []
+
+
+def test_a_rule_that_cannot_read_what_was_so_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A memory that an older version wrote stops no agent."""
+    case = CASES["threshold"]
+    device = Device(rule_of(case, tmp_path))
+    list(device.hear(case.on, case.found_s))
+    (alert,) = device.judges.book.active()
+
+    resume = type(device.rule).resume
+
+    def unreadable(rule: Any, active: Any) -> Any:
+        if active:
+            raise KeyError("way")
+        return resume(rule, active)
+
+    monkeypatch.setattr(type(device.rule), "resume", unreadable)
+    device.restart()
+    after = list(device.hear(case.on, 60))
+    assert {(one.alert_id, one.phase) for one in after} == {(alert.alert_id, "update")}
