@@ -190,6 +190,7 @@ class Courier:
             rows = await self._outbox.due(room, lanes, most_rank) if room > 0 else []
             if not rows:
                 break
+            now_s = time.monotonic()  # the disk may have taken its time
             for row in rows:
                 self._publish(row, now_s)
             sent += rows
@@ -203,6 +204,7 @@ class Courier:
         if ids := self._receipts.due(now_s, room, lanes):
             rows = await self._outbox.again(ids)
             self._receipts.forget(set(ids) - {row.id for row in rows})
+            now_s = time.monotonic()
             for row in rows:
                 self._publish(row, now_s)
 
@@ -256,7 +258,7 @@ class Courier:
         body = row.body
         if row.lane != "media":
             historical = self._historical(row, now_s) and row.lane not in KEEP_LATEST
-            steps = self._latency.kept_steps(row.id)
+            steps = self._latency.handed(row.id, now_s)
             if row.age_s is not None:
                 steps["outbox_to_sent"] = round(row.age_s * 1000, 1)
                 if kernel_clock()[0]:

@@ -3,7 +3,7 @@
     frame_to_detection     in the source: waiting for its turn, inference, tracking
     detection_to_finding   in the rule, of a new alert: a dwell is meant to take its time, so this is no part
                            of the sum
-    finding_to_outbox      until it is safe on the disk
+    finding_to_outbox      until it is safe on the disk, or handed out from memory where the disk hangs
     outbox_to_sent         until it is on the wire; an outage of the link is in here
     sent_to_acknowledged   until the broker has it
 
@@ -50,16 +50,20 @@ class Latency:
             self._under_way.popitem(last=False)
 
     def kept(self, message_id: str, now_s: float) -> None:
-        """It is safe on the disk."""
+        """It is safe on the disk, or is handed out: whichever is heard of first."""
         alert = self._under_way.get(message_id)
-        if alert is not None:
+        if alert is not None and alert.kept_s is None:
             alert.kept_s = now_s
             alert.steps["finding_to_outbox"] = (now_s - alert.found_s) * 1000
 
-    def kept_steps(self, message_id: str) -> dict[str, float]:
-        """What the message can say of itself beside what was known when it was made; ms."""
+    def handed(self, message_id: str, now_s: float) -> dict[str, float]:
+        """It is about to be sent: what it can say of itself beside what was known when it was made; ms.
+
+        It may be so before anybody says that it is kept: the disk hangs, or the link was the quicker.
+        """
+        self.kept(message_id, now_s)
         alert = self._under_way.get(message_id)
-        if alert is None or alert.kept_s is None:
+        if alert is None:
             return {}
         return {"finding_to_outbox": round(alert.steps["finding_to_outbox"], 1)}
 

@@ -72,6 +72,25 @@ def test_what_it_does_not_know_is_not_counted_and_what_it_remembers_is_bounded()
     assert len(ledger._under_way) == UNDER_WAY
 
 
+@pytest.mark.parametrize("kept_s", [None, 109.0])
+def test_what_is_handed_out_before_it_is_known_to_be_kept_says_so(kept_s: float | None) -> None:
+    """From memory while the disk hangs, or by a link that is quicker than the word that the disk has it."""
+    ledger = Latency()
+    ledger.found("a", "panic", {}, 100.0)
+    assert ledger.handed("a", 102.5) == {"finding_to_outbox": 2500.0}
+    if kept_s is not None:
+        ledger.kept("a", kept_s)
+    assert ledger.handed("a", 110.0) == {"finding_to_outbox": 2500.0}
+    ledger.acknowledged("a", 110.0, 110.5)
+    assert ledger.fields()["panic"]["steps"] == {
+        "finding_to_outbox": 2500.0,
+        "outbox_to_sent": 7500.0,
+        "sent_to_acknowledged": 500.0,
+    }
+    assert list(ledger.troubles(5.0)) == ["alerts of panic take longer than 5 s (p95)"]
+    assert ledger.handed("unknown", 1.0) == {}
+
+
 @pytest.mark.parametrize(
     ("phase", "steps"),
     [

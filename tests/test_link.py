@@ -23,8 +23,10 @@ T18  QoS 2 loses silently                                  test_what_leaves_the_
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ import structlog
 
 from agent.clock import since_boot_s
 from agent.health import Running
+from agent.latency import Latency
 from agent.link import RETAINED, Link
 from agent.outbox import Outbox
 from agent.supervisor import supervise
@@ -81,8 +84,9 @@ async def nothing(_topic: str, _payload: bytes, _answer_to: str | None, _retaine
 class Run:
     """A link under supervision, with short waits."""
 
-    def __init__(self, link: Link, outbox: Outbox) -> None:
+    def __init__(self, link: Link, outbox: Outbox, latency: Latency | None = None) -> None:
         self.link = link
+        self.latency = latency or Latency()
         self.outbox = outbox
         self.states: list[Running] = []
         self.task: asyncio.Task[None] | None = None
@@ -112,7 +116,8 @@ async def run(
 ) -> AsyncIterator[Run]:
     """A link with an outbox in ``folder`` that owes ``owed``, connected to ``broker``."""
     outbox = await asyncio.to_thread(Outbox.open, folder, 32_000_000)
-    one = Run(Link(SPEAKER, outbox, greet, heard), outbox)
+    latency = Latency()
+    one = Run(Link(SPEAKER, outbox, greet, heard, latency), outbox, latency)
     try:
         if owed:
             await outbox.put(*owed)
@@ -913,10 +918,16 @@ def test_a_disk_that_hangs_keeps_no_alert_from_the_broker(
             await until(lambda: broker.published)
             back = threading.Event()
             one.outbox._start(lambda: back.wait(30))
-            writing = asyncio.ensure_future(one.outbox.put(alert := message()))
+            alert = message()
+            alert = replace(alert, body=encode({"id": alert.id, "latency_ms": {}}))
+            one.latency.found(alert.id, "panic", {}, time.monotonic())
+            writing = asyncio.ensure_future(one.outbox.put(alert))
             try:
                 await until(lambda: ids(broker.published) == [alert.id])
                 assert not writing.done()
+                [sent] = broker.payloads("/alert")
+                assert 200 <= json.loads(sent)["latency_ms"]["finding_to_outbox"] < 20_000
+                await until(lambda: "panic" in one.latency.fields())
                 broker.cut()  # and over a new connection
                 await until(lambda: ids(broker.published).count(alert.id) == 2)
                 assert len(broker.payloads("/status")) == 2
