@@ -14,6 +14,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -307,8 +308,10 @@ def open_capture(
             feed = UdpBytes(url, open_s, read_s)
         if isinstance(feed, HttpPictures):
             return Capture(feed)
+        options = {"format_whitelist": STREAM_FORMATS, "protocol_whitelist": "none"}
         try:
-            capture = _ffmpeg(feed, {"format_whitelist": STREAM_FORMATS, "protocol_whitelist": "none"})
+            with feed.at_most(open_s + read_s) if isinstance(feed, HttpBytes) else nullcontext():
+                capture = _ffmpeg(feed, options)
         except BaseException:
             feed.close()
             raise

@@ -12,7 +12,8 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from agent.tls import MOST_BYTES
@@ -23,6 +24,8 @@ from models.detection import Frame
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of one picture."""
+MOST_SCANS = 64
+"""Of one picture: each is a pass over all of it, in a native call that nothing ends. About 10 are usual."""
 MOST_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
 OTHER_VIDEO = (b"\x47", b"FLV", b"\x00\x00\x01", b"\x00\x00\x00\x01", b"\x1a\x45\xdf\xa3")
@@ -87,6 +90,7 @@ class JpegCutter:
         self._at = 0
         """How far the picture at the start of ``_data`` was walked through; 0: its start is looked for."""
         self._scan = False
+        self._scans = 0
 
     def feed(self, data: bytes) -> None:
         self._data += data
@@ -101,7 +105,7 @@ class JpegCutter:
                 del self._data[: max(0, len(self._data) - 2) if start < 0 else start]
                 if start < 0:
                     return None
-                self._at, self._scan = 2, False
+                self._at, self._scan, self._scans = 2, False, 0
             done = self._walk()
             if done is None:
                 return None
@@ -141,6 +145,9 @@ class JpegCutter:
                 return None
             self._at += 2 + length
             self._scan = kind == 0xDA
+            self._scans += self._scan
+            if self._scans > MOST_SCANS:
+                raise OSError(f"a picture of more than {MOST_SCANS} scans")
 
 
 class Connection:
@@ -163,13 +170,17 @@ class Connection:
 
     def get(self) -> http.client.HTTPResponse:
         """The answer 200 to a GET. OSError says why there is none, at the latest after twice the limit."""
-        late = threading.Timer(
-            2 * self._within_s, self.abort
-        )  # one byte now and then is in time for a socket
+        with self.at_most(2 * self._within_s):
+            return self._get(self._url)
+
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """Hangs up on the camera unless this ends in time: one byte now and then is in time for a socket."""
+        late = threading.Timer(seconds, self.abort)
         late.daemon = True
         late.start()
         try:
-            return self._get(self._url)
+            yield
         finally:
             late.cancel()
 
@@ -333,6 +344,10 @@ class HttpBytes(io.BufferedIOBase):
         """Ends a `read` that waits, from another thread."""
         self._connection.abort()
 
+    def at_most(self, seconds: float) -> AbstractContextManager[None]:
+        """Ends whatever reads from it unless this ends in time."""
+        return self._connection.at_most(seconds)
+
     def close(self) -> None:
         self._connection.close()
         super().close()
@@ -352,7 +367,8 @@ def http_source(url: str, open_s: float, read_s: float, trust: Trust, fps: float
     try:
         answer = connection.get()
         connection.limit(read_s)
-        head = answer.read1(65536)
+        with connection.at_most(2 * read_s):
+            head = answer.read1(65536)
         if not head:
             raise OSError("it answers, but no picture came")
         if head.startswith(OTHER_VIDEO) and answer.headers.get_content_maintype() != "multipart":
