@@ -2,6 +2,7 @@
 
     TRIALS=100 SEED=1 make chaos
     TRIALS=40 FAULTS="disk full,link cut" make chaos      some of them only
+    TRIALS=560 WORLDS=8 make chaos                        more side by side
 
 A world is the real agent, a real broker, the reference centre, each in a process of its own, and a sensor
 board on a pty whose switches are pressed all the while. A trial does one thing to it at a random moment, and
@@ -37,7 +38,8 @@ from simulators.trouble import Hop
 from simulators.wire import Wire
 
 TRIALS_OF_A_WORLD = 4
-WORLDS_AT_ONCE = 3
+WORLDS_AT_ONCE = int(os.environ.get("WORLDS", "3"))
+"""Each is some processes that wait most of the time."""
 TELEMETRY_MAY_GO = {
     "broker killed", "broker stopped", "all three killed", "disk damaged", "image restored", "card cloned",
     "centre restored", "deaf ACL", "certificate expired", "broker forgets", "50000 at 56 kbit/s",
