@@ -399,7 +399,7 @@ def _met(entry: _Active, fact: Finding, now_s: float) -> tuple[_Active, bool]:
         known, until_s = fact.who, now_s + FOUND_AGAIN_WITHIN_S
     new = len(fact.who - known)
     found_again = new <= spare and now_s <= until_s
-    known = frozenset(sorted(known | fact.who)[-PRESENCES:])
+    known = frozenset(sorted(known)[-PRESENCES:]) | fact.who  # also the first, as long as he is there
     spare = spare - new if found_again else 0
     return replace(entry, known=known, spare=(spare, until_s)), new > 0 and not found_again
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.alert import Alert, Answer, Terms
-from agent.alerts import FOUND_AGAIN_WITHIN_S, AlertBook
+from agent.alerts import FOUND_AGAIN_WITHIN_S, PRESENCES, AlertBook
 from agent.durations import format_duration
 from agent.escalation import SELDOM, Alarm, Escalate, Escalation, Severity
 from agent.news import UPDATE_AT_LAST_S, UPDATE_EVERY_S
@@ -599,6 +599,15 @@ def test_elsewhere_the_answer_is_for_all_who_come(book: AlertBook, its: Terms) -
     list(book.take(its, visitor(1), at(0), 0))
     book.acknowledge("id-1", "watch-officer", "ack", at(3))
     assert told(book.take(its, visitor(1, 2), at(60), 60)) == [("id-1", "update")]
+
+
+def test_who_stays_while_hundreds_pass_is_not_new_again(book: AlertBook) -> None:
+    its = asking("critical")
+    for number in range(1, 3 * PRESENCES):
+        list(book.take(its, visitor(1, number), at(number), number))
+    book.acknowledge("id-1", "watch-officer", "ack", at(1000))
+    for second in range(1000, 1060):
+        assert {phase for _, phase in told(book.take(its, visitor(1), at(second), second))} <= {"update"}
 
 
 def test_after_a_restart_those_who_were_there_are_not_new(book: AlertBook) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 import models
+from agent.judges import Judges
 from agent.observations import Observation, SeenObject
 from agent.parts import Finding
 from agent.rules import Rule
@@ -96,6 +97,33 @@ def test_a_number_that_trembles_is_no_news() -> None:
     assert sum(one != other for one, other in itertools.pairwise(told)) <= 2
     grows = counts(people(*[4] * 50, *[5] * 50), more_than=0)
     assert (grows[0], grows[-1]) == (4, 5)
+
+
+def test_an_answer_to_a_crowd_holds_while_people_come_and_go_and_not_when_it_grows() -> None:
+    """Eight at a time, each for 4 s, somebody new each half second; later twelve."""
+    rule = CROWD | {"more_than": 4, "severity": "critical", "need_ack": True}
+    engine = Judges(iter(f"id-{n}" for n in range(99)).__next__)
+    engine.apply({"it": TypeAdapter(Rule).validate_python(rule)}, see(0).at, 1000)
+    new: list[int | None] = []
+    for step in range(600):
+        at_s, size = step / 5, 8 if step < 300 else 12
+        newest = int(2 * at_s)
+        there = (
+            thing(0.05 + 0.07 * (n % 13), 0.9, track=n + 1) for n in range(max(0, newest - size), newest)
+        )
+        seen = see(at_s, *there)
+        for alert in engine.hear(seen, seen.at, seen.mono_s):
+            if alert.phase == "new":
+                new.append(alert.finding.count)
+                engine.book.acknowledge(alert.alert_id, "watch-officer", "ack", seen.at)
+    assert 2 <= len(new) <= 6, new
+    assert new == sorted(new, key=lambda one: one or 0), "only one that is larger than all before is new"
+
+
+def test_an_answer_to_one_who_is_missing_is_none_to_two() -> None:
+    found = [fact for _, fact in facts(CROWD | {"fewer_than": 3}, crowd(*[2] * 9, *[0] * 9))]
+    missing = [len(fact.who) for fact in found if isinstance(fact, Finding)]
+    assert (missing[0], missing[-1]) == (1, 3)
 
 
 @pytest.mark.needs_shared

@@ -23,6 +23,8 @@ NEWS, SETTLED_S = 2, 3.0
 """Another number is told where it differs by so many, or has been above or below the one told for so long."""
 SETTLES_S = 10.0
 """After a restart it takes so long until all who are there are certain."""
+MOST_BEYOND = 100
+"""So many more, or fewer, are told apart in what an answer was to."""
 
 
 class Count(WatchRule):
@@ -100,7 +102,7 @@ class Count(WatchRule):
                 count=number,
                 score=max((one.best for one in seen), default=None),
                 box=_around(seen),
-                who=frozenset(one.number for one in seen),
+                who=frozenset(range(min(self._beyond(number, crossed), MOST_BEYOND))),
                 latency_s=delay_of(observation),
             )
 
@@ -108,6 +110,11 @@ class Count(WatchRule):
 
     def _here(self, thing: SeenObject) -> bool:
         return self.zone in thing.zones
+
+    def _beyond(self, number: int, crossed: str) -> int:
+        """How many there are, or are missing. Those are numbered, and no people: an answer is to a crowd of
+        that size, whoever comes and goes in it, and one who makes it worse is new."""
+        return number if crossed == "more" else (self.fewer_than or 0) + self.hysteresis - number
 
     def _text(self, number: int, crossed: str) -> str:
         limit = self.more_than if crossed == "more" else self.fewer_than
