@@ -451,18 +451,16 @@ async def open_first(
     *,
     session_expiry_s: int = SESSION_EXPIRY_S,
 ) -> tuple[Connection, Broker]:
-    """A connection to the first of them that takes us. OSError says what each of them said."""
+    """A connection to the first of them that takes us. OSError says what each of them said.
+
+    One that refuses MQTT 5 is spoken to in 3.1.1: the others need not speak the version of the first.
+    """
     refusals = []
     for one in brokers:
-        connection = Connection(one, client_id, will, past, session_expiry_s=session_expiry_s)
         try:
-            await connection.open()
+            connection = await open_either(one, client_id, will, past, session_expiry_s=session_expiry_s)
         except OSError as error:
-            connection.close()
             refusals.append(str(error))
-        except BaseException:
-            connection.close()
-            raise
         else:
             return connection, one
     raise OSError("; ".join(refusals) or "there is no further broker")
@@ -472,14 +470,17 @@ async def open_either(
     broker: Broker,
     client_id: str,
     will: tuple[str, bytes] | None,
+    past: datetime = NEVER_BEFORE,
     *,
     session_expiry_s: int = SESSION_EXPIRY_S,
     fall_back: bool = True,
 ) -> Connection:
     """A connection with MQTT 5 or, if the broker refuses that and ``fall_back``, 3.1.1. OSError: neither."""
-    versions = [broker, broker.model_copy(update={"protocol": "3.1.1"})] if fall_back else [broker]
+    versions = [broker]
+    if fall_back and broker.protocol == "5":
+        versions.append(broker.model_copy(update={"protocol": "3.1.1"}))
     for one in versions:
-        connection = Connection(one, client_id, will, session_expiry_s=session_expiry_s)
+        connection = Connection(one, client_id, will, past, session_expiry_s=session_expiry_s)
         try:
             await connection.open()
         except UnsupportedProtocolError:

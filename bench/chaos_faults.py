@@ -242,13 +242,21 @@ async def centre_restored(world: World, rng: random.Random) -> None:
 
 
 async def deaf_acl(world: World, rng: random.Random) -> None:
-    """The broker's rights let the device say everything and hear nothing; a SUBACK does not tell."""
-    down = ("receipt", "alert/ack", "config/desired", "command/#")
-    rules = [*(f"topic deny {ROOT}/{DEVICE}/{topic}" for topic in down), f"topic deny {ROOT}/host/status"]
+    """The broker's rights let the device say everything and hear nothing; a SUBACK does not tell.
+
+    The centre has all rights: mosquitto ends the connection of one whose receipts it denies.
+    """
     acl = world.folder / "acl"
-    acl.write_text("\n".join([*rules, "topic readwrite #", ""]))
+    if not acl.exists():
+        down = ("receipt", "alert/ack", "config/desired", "command/#")
+        denied = (*(f"{DEVICE}/{topic}" for topic in down), "host/status")
+        rules = [f"topic deny {ROOT}/{topic}" for topic in denied]
+        acl.write_text("\n".join(["topic readwrite #", "user device", *rules, "topic readwrite #", ""]))
+        acl.chmod(0o644)
+        world.folder.chmod(0o755)
+        world.configure({"username": "device"})
+        await world.restart("agent", rng)
     world.broker.more = f"user root\nacl_file {acl}\n"
-    acl.chmod(0o644)
     await broker_stopped(world, rng)
     await world.press(rng, 3)
     await world.expect("deaf", lambda: any("link" in reason for reason in world.reasons()))

@@ -940,3 +940,21 @@ def test_a_disk_that_hangs_keeps_no_alert_from_the_broker(
             assert ids(broker.published) == [alert.id] * 2
 
     play(scene)
+
+
+def test_a_broker_that_knows_no_version_5_is_spoken_to_in_3_1_1(tmp_path: Path) -> None:
+    """The first broker, and a fallback that need not speak the version of the first."""
+
+    async def scene() -> None:
+        def old(number: int) -> int:
+            return 0x84 if old_one.connects[number - 1].level == 5 else SUCCESS
+
+        async with ScriptedBroker(admit=old) as old_one:
+            for brokers in ({}, {"url": f"mqtt://127.0.0.1:{free_port()}", "fallbacks": (old_one.url,)}):
+                old_one.connects.clear()
+                async with run(tmp_path, old_one, owed=[alert := message()], **brokers) as one:
+                    await until(lambda alert=alert: alert.id in ids(old_one.published))
+                    assert [connect.level for connect in old_one.connects] == [5, 4]
+                    assert one.link.taken == old_one.url
+
+    play(scene)
