@@ -26,6 +26,9 @@ from agent.transport import SESSION_EXPIRY_S, Broker, Connection, answers, open_
 log = structlog.get_logger()
 
 LAST_WORD_WITHIN_S = 3.0
+SHORT_S, SHORT_ONES = 60.0, 4
+"""So many connections in a row that the broker ended so soon: two devices under one name (a cloned card) take
+the connection from each other, most brokers end the older one without a word, and alerts come late."""
 RETURN_AFTER_S, RETURN_AT_LAST_S = 60.0, 3600.0
 """On a fallback, the first broker is looked for this often; ever more seldom where going back failed."""
 CLOCK = "clock"
@@ -61,6 +64,7 @@ class Link:
         self._courier: Courier | None = None
         self._subscriptions: Subscriptions | None = None
         self._narrow: int | None = None
+        self._taken_s, self._short = 0.0, 0
         self.past = certainly_past(outbox.recall(CLOCK))
         """An instant before which no clock is right."""
         self._prefix = (outbox.recall(PREFIX) or b"").decode(errors="replace")
@@ -82,6 +86,11 @@ class Link:
             deaf["receipts"] = silent
         if self._narrow is not None and self.taken:
             deaf["config"] = f"pushes are not heard: the broker sent {self._narrow} bytes at once"
+        if self._short >= SHORT_ONES and self.taken and time.monotonic() - self._taken_s < SHORT_S:
+            deaf["connection"] = (
+                f"the broker ended {self._short} connections in a row, each within {SHORT_S:g} s of its"
+                f" beginning: is another device connected under the name {self._speaker.device!r}?"
+            )
         return {**held, **self._aside.troubles(), **deaf}
 
     def fields(self) -> dict[str, Any]:
@@ -145,12 +154,15 @@ class Link:
         naming = asyncio.ensure_future(self._remember_name())
         try:
             self.taken, self._encrypted = taken.url, taken.encrypted
+            self._taken_s = time.monotonic()
             log.info("link_up", broker=taken.url, session=session)
             done, _ = await asyncio.wait([carrying, back], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 await task
         except OSError:
             courier.lost(closed=not connection.died)
+            early = not connection.died and time.monotonic() - self._taken_s < SHORT_S
+            self._short = self._short + 1 if early else 0
             raise
         except asyncio.CancelledError:
             await _ended(carrying)

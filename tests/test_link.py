@@ -958,3 +958,26 @@ def test_a_broker_that_knows_no_version_5_is_spoken_to_in_3_1_1(tmp_path: Path) 
                     assert one.link.taken == old_one.url
 
     play(scene)
+
+
+def test_who_loses_one_connection_after_the_other_asks_for_a_second_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cloned card: each of the two takes the connection from the other, and most brokers say nothing."""
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker, run(tmp_path, broker) as one:
+            for number in range(1, 5):
+                await until(lambda number=number: len(broker.payloads("/status")) == number)
+                assert "connection" not in one.link.troubles
+                broker.cut()
+            await until(lambda: "connection" in one.link.troubles)
+            assert "the name 'd'" in one.link.troubles["connection"]
+            monkeypatch.setattr("agent.link.SHORT_S", 0.0)  # it lasts by now
+            assert one.link.troubles == {}
+            broker.cut()
+            await until(lambda: len(broker.payloads("/status")) == 6)
+            monkeypatch.undo()
+            assert one.link.troubles == {}
+
+    play(scene)
