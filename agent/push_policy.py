@@ -216,7 +216,13 @@ def _place(url: str) -> str:
 
 
 def _host(host: str) -> str:
-    """A host's name or address, written in one way: 0x7f.1 is 127.0.0.1, and so is ::ffff:127.0.0.1."""
+    """A host's name or address, written in one way: 0x7f.1 is 127.0.0.1, and so is ::ffff:127.0.0.1.
+
+    A name with other letters is looked up as IDNA writes it: ⓛocalhost is localhost.
+    """
+    if not host.isascii():
+        with suppress(UnicodeError):
+            host = host.encode("idna").decode()
     host = host.lower().rstrip(".")
     if re.fullmatch(r"[0-9a-fx.]+", host):
         with suppress(OSError):

@@ -1,6 +1,7 @@
 """Runs a network: the only file with onnxruntime. A damaged or foreign file is refused before it runs."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -94,6 +95,8 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    # Weights outside the file would be read from the working directory, whatever lies there, and unchecked.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     for free, size in (sizes or {}).items():
         options.add_free_dimension_override_by_name(free, size)
     options.log_severity_level = 4  # fatal: what goes wrong is said in our words

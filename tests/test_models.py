@@ -21,7 +21,7 @@ from models.card import Card
 from models.e2e import E2e, decode
 from models.fit import Fit, fit
 from models.labels import ALLOWED
-from models.session import providers_in
+from models.session import open_session, providers_in
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "simulators" / "pictures" / "man.png"
 
@@ -500,3 +500,19 @@ def test_a_command_does_not_wait_for_a_model_that_loops_for_ever(
     )
     assert done.returncode == 1, done.stderr
     assert "loading tiny: no answer for 1 s: it hangs" in done.stderr
+
+
+def test_a_network_reads_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights beside the file have no sha256 in the card, and could be any file of the device."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rescue.key").write_bytes(64 * b"k")
+    tensor = TensorProto(name="w", dims=[64], data_type=TensorProto.UINT8, data_location=TensorProto.EXTERNAL)
+    for key, value in (("location", "rescue.key"), ("offset", "0"), ("length", "64")):
+        tensor.external_data.add(key=key, value=value)
+    shown = helper.make_tensor_value_info("dets", TensorProto.UINT8, [64])
+    graph = helper.make_graph([helper.make_node("Identity", ["w"], ["dets"])], "g", [], [shown], [tensor])
+    opset = [helper.make_opsetid("", 13)]
+    data = helper.make_model(graph, ir_version=8, opset_imports=opset).SerializeToString()
+    (tmp_path / "m.onnx").write_bytes(data)
+    with pytest.raises(ValueError, match=r"onnxruntime refuses it: .*xternal data"):
+        open_session(tmp_path / "m.onnx", hashlib.sha256(data).hexdigest())

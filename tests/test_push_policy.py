@@ -94,6 +94,8 @@ WEAKER = [
     ("port scan", swap(("127.0.0.1:10110", "127.0.0.1:22")), ["sources.gnss.port"]),
     ("port scan 2", swap(("127.0.0.1:10110", "0x7f.1:22")), ["sources.gnss.port"]),
     ("port scan 3", swap(("127.0.0.1:10110", "localhost:22")), ["sources.gnss.port"]),
+    ("port scan 4", swap(("127.0.0.1:10110", "\u24dbocalhost:22")), ["sources.gnss.port"]),
+    ("port scan 5", swap(("127.0.0.1:10110", "\uff11\uff12\uff17\u30020\u30020\u30021:22")), ["sources.gnss.port"]),
     ("metadata", swap(("127.0.0.1:10110", "169.254.169.254:80")), ["sources.gnss.port"]),
     ("gpsd", swap(('{kind: nmea, port: "tcp://127.0.0.1:10110"}', "{kind: gpsd, port: 22}")), ["sources.gnss.port"]),
 ]  # fmt: skip
