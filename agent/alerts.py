@@ -279,6 +279,8 @@ class AlertBook:
                 yield from self._fact_over(where, at)
             elif entry.doubt is not None and now_s > entry.doubt[0]:
                 yield from self._fact_over(where, at, entry.doubt[1])
+            elif entry.alert.over and not entry.alert.unanswered:
+                yield self._end(where, at, "its rule no longer asks for an answer")
         for where, entry in list(self._active.items()):
             if entry.due_s is not None and now_s >= entry.due_s:
                 alert = replace(entry.alert, phase="update", at=at, escalation=entry.alert.escalation + 1)
@@ -300,8 +302,15 @@ class AlertBook:
         self._further.pop(terms.rule, None)
         doubt = (now_s + found_again_s(terms), "not seen again after its rule was changed")
         for where, entry in self._active.items():
-            if where[0] == terms.rule:
-                self._active[where] = replace(entry, told_s=None, doubt=doubt)
+            if where[0] != terms.rule:
+                continue
+            alert, due_s = entry.alert, entry.due_s
+            if alert.over:  # nothing is to be found again: it only waits for its answer, as the rule says now
+                alert = replace(alert, terms=replace(terms, kind=alert.terms.kind))
+                due_s = due_s if terms.escalate == entry.alert.terms.escalate else _due_s(alert, now_s)
+            self._active[where] = replace(
+                entry, alert=alert, due_s=due_s, told_s=None, doubt=None if alert.over else doubt
+            )
 
     def drop_rule(self, rule: str, at: datetime, reason: str) -> Iterator[Alert]:
         """Ends all alerts of a rule that is no more, saying why; with it nobody waits for an answer."""
@@ -365,7 +374,8 @@ class AlertBook:
             if not same:
                 alert = replace(alert, finding=_on_this_clock(alert, at, now_s))
             doubt = (now_s + found_again_s(alert.terms), "not seen again after a restart")
-            due_s = entry.due_s if same and entry.due_s is not None else _due_s(alert, now_s)
+            goes_on = same and alert.terms.escalate == entry.alert.terms.escalate
+            due_s = entry.due_s if goes_on and entry.due_s is not None else _due_s(alert, now_s)
             self._active[alert.terms.rule, alert.finding.key] = _Active(
                 alert,
                 told_s=None,

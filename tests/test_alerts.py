@@ -499,6 +499,37 @@ def test_a_rule_that_no_longer_asks_raises_nothing_again(book: AlertBook) -> Non
     assert told(book.take(silent, Over("rail-e"), at(101), 101)) == [("id-1", "end")]
 
 
+@pytest.mark.parametrize("how", ["pushed", "restarted"])
+def test_what_is_over_ends_once_its_rule_no_longer_asks(book: AlertBook, how: str) -> None:
+    """Else it would be active for ever: the fact is over, and nobody has to answer."""
+    list(book.take(asking("critical"), finding(), at(0), 0))
+    assert told(book.take(asking("critical"), Over("rail-e"), at(1), 1)) == [("id-1", "update")]
+    asks_no_more = replace(terms(), kind="switch")
+    if how == "restarted":
+        data, book = book.dump(), AlertBook(lambda: "id-9")
+        assert list(book.restore(data, {"rail": asks_no_more}, at(2), 2)) == []
+    else:
+        book.doubt_rule(asks_no_more, 2)
+    (end,) = [alert for second in range(3, 400) for alert in book.tick(at(second), second)]
+    assert (end.alert_id, end.phase, end.reason) == ("id-1", "end", "its rule no longer asks for an answer")
+    assert book.active() == []
+
+
+@pytest.mark.parametrize("how", ["pushed", "restarted"])
+def test_what_is_over_waits_for_its_answer_as_its_rule_says_now(book: AlertBook, how: str) -> None:
+    list(book.take(asking("critical"), finding(), at(0), 0))
+    list(book.take(asking("critical"), Over("rail-e"), at(1), 1))
+    later = asking("critical", escalate=Escalate().after(timedelta(seconds=300)))
+    if how == "restarted":
+        data, book = book.dump(), AlertBook(lambda: "id-9")
+        list(book.restore(data, {"rail": later}, at(2), 2))
+    else:
+        book.doubt_rule(later, 2)
+    raised = [second for second in range(3, 700) for alert in book.tick(at(second), second)]
+    assert raised[0] == 302
+    assert [alert.over for alert in book.active()] == [True]
+
+
 def test_the_same_answer_again_is_the_first(book: AlertBook) -> None:
     list(book.take(asking(), finding(), at(0), 0))
     book.acknowledge("id-1", "dispatcher", "ack", at(5))
