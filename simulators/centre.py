@@ -327,6 +327,7 @@ class Centre:
             match event:
                 case ("message", message):
                     if self._is_another(message):
+                        connection.acknowledge(message)  # else it comes again, when that one has long gone
                         raise AnotherCentreError(f"{message.topic} is of another instance")
                     batch.append(message)
                 case ("subscribed", _, codes) if any(code.value >= REFUSED for code in codes):
