@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from agent.outbox import Outbox
-from agent.topics import ROOT, Message, encode, new_id
+from agent.topics import RANKS, ROOT, Message, encode, new_id
 from agent.transport import Broker, Connection
 from bench.chaos_world import DEVICE, FAKETIME, SWITCHES, World
 from simulators.broker import mosquitto_path
@@ -427,7 +427,8 @@ def old_alert(number: int) -> Message:
     }  # fmt: skip
     fields = {"schema": "alert/1", "id": identity, "device": DEVICE, "session": 1, "at": alert["since"]}
     body = encode(fields | {"clock": {"source": "system"}, "alert": alert, "latency_ms": {}})
-    return Message(lane="alert", topic="alert", id=identity, body=body)
+    rank, group = RANKS["info"], str(alert["alert_id"])
+    return Message(lane="alert", topic="alert", id=identity, body=body, rank=rank, group=group)
 
 
 @asynccontextmanager
