@@ -336,6 +336,7 @@ class Agent:
             self.reporter.troubles = self.troubles()
             self.reporter.latency_fields = self.latency.fields()
             self.reporter.thin = self.link.saving
+            self.reporter.alerted = {one.finding.key for one in self.book.active() if one.terms.crowd}
             self.inbox.add(*self.reporter.due(at, now_s))
             if self.inbox or self.book.unsaved:
                 self.progress.waits(now_s)

@@ -6,7 +6,7 @@ Observations and time go in, messages come out; app.py puts them into the outbox
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import Any
 
 from agent.clock import ClockWatch
 from agent.config import Config
+from agent.crowd import Crowd
 from agent.health import Health
 from agent.observations import CameraState, Observation, Sighting, Tick, View
 from agent.topics import Lane, Message, Speaker, encode
@@ -22,13 +23,27 @@ from agent.vision.camera import Camera
 from agent.vision.looks import Looks
 from agent.vision.sight import Sight
 from agent.whereabouts import Whereabouts
-from firmware_bridge.readings import Drone, Fix, GnssState, LineState, RadarTarget, Reading, Switch, Vessel
+from firmware_bridge.readings import (
+    Capture,
+    Drone,
+    Fix,
+    GnssState,
+    LineState,
+    RadarTarget,
+    Reading,
+    StatusText,
+    Switch,
+    Vessel,
+)
 
 TELEMETRY_BYTES = 6 * 1024
 """A batch goes out before it grows past this, so that the message stays under 8 KiB."""
-DRONE_EVERY_S = 1.0
-MOST_QUANTITIES = 2000
-"""Quantities have names that a line may make up: beyond that it is forgotten when each was told."""
+DRONE_EVERY_S, DRONE_CHANGES_EVERY_S = 1.0, 0.2
+REGULARS = {"drones": 20, "radar_targets": 50, "readings": 200, "switches": 200}
+"""Of each source so many drones, targets and names are told whenever they are due; all others share
+`crowd.OTHERS_PER_MINUTE`. What is left out is counted as ``…_left_out``."""
+MOST_NAMES = 2000
+"""A line may make up names: beyond that it is forgotten what of each was told."""
 _FIGURE = re.compile(r"(?<![\w-])\d+(\.\d+)?(?![\w-])")
 """A number that stands alone: those in names, such as cam1 and zone-2, tell one thing from another."""
 TELEMETRY_EXPIRES = timedelta(hours=24)
@@ -62,6 +77,8 @@ class Reporter:
         """Bytes are short: of each quantity only the newest reading of a batch is told."""
         self.troubles: Sequence[str] = ()
         """Reasons for being degraded that no part can tell: the store, the configuration."""
+        self.alerted: Container[str] = ()
+        """Keys of active alerts, among them MMSI and system numbers: these are told before others."""
         self._whereabouts = whereabouts
         self._position_s: float | None = None
         self._position_mark: tuple[Any, ...] = ()
@@ -69,6 +86,7 @@ class Reporter:
         self._telemetry_s = 0.0
         self._switches: dict[tuple[str, str], Any] = {}
         self._readings: dict[tuple[str, str], float] = {}
+        self._crowds: dict[tuple[str, str], Crowd] = {}
         self._left_out: Counter[str] = Counter()
         self._drones: dict[tuple[str, int], tuple[Any, float]] = {}
         self._vessels = VesselBook()
@@ -121,25 +139,24 @@ class Reporter:
 
     def hear(self, observation: Observation) -> None:
         """Notes what is worth telling; `due` tells it."""
-        value, source = observation.value, observation.source
+        value = observation.value
         self._look(observation)
         match value:
             case GnssState():
                 noticed = (value.jamming, value.spoofing, value.antenna)
-                if self._switches.get((source, value.kind)) != noticed:
-                    self._switches[(source, value.kind)] = noticed
-                    self._note(observation)
+                self._note_change(value.kind, noticed, observation)
             case Drone():
                 self._note_drone(value, observation)
             case Vessel():
-                self._vessels.hear(value, observation)
+                self._vessels.hear(value, observation, self.alerted)
             case RadarTarget():
                 self._note_radar(value, observation)
             case Reading():
                 self._note_reading(value, observation)
             case Switch():
-                if self._switches.get((source, value.name)) != value.on:
-                    self._switches[(source, value.name)] = value.on
+                self._note_change(value.name, value.on, observation)
+            case StatusText() | Capture():
+                if self._admitted("drones", value.system, observation):
                     self._note(observation)
             case Fix() | Sighting() | Tick() | LineState() | CameraState() | View():
                 pass
@@ -155,6 +172,12 @@ class Reporter:
         batch = self._telemetry.setdefault(observation.source, [])
         batch.append((what, encode({"at": observation.at, **fields, **more})))
 
+    def _note_change(self, name: str, state: Hashable, observation: Observation) -> None:
+        where = (observation.source, name)
+        if self._switches.get(where) != state and self._admitted("switches", name, observation):
+            _bounded(self._switches)[where] = state
+            self._note(observation)
+
     def _note_reading(self, reading: Reading, observation: Observation) -> None:
         """Now and then: an instrument may say ten times a second what hardly changes in a minute."""
         told, every_s = self._readings, self._config.reporting.readings_every.total_seconds()
@@ -162,25 +185,35 @@ class Reporter:
         if every_s and now_s - told.get(name, -math.inf) < every_s:
             self._left_out[observation.source] += 1
             return
-        if len(told) >= MOST_QUANTITIES:
-            told.clear()
-        told[name] = now_s
-        self._note(observation)
+        if self._admitted("readings", reading.quantity, observation):
+            _bounded(told)[name] = now_s
+            self._note(observation)
+
+    def _admitted(self, what: str, name: Hashable, observation: Observation) -> bool:
+        """Whether one of the many names that come from outside may be told now."""
+        where = (observation.source, what)
+        crowd = self._crowds.get(where) or self._crowds.setdefault(where, Crowd(REGULARS[what]))
+        return crowd.admits(name, observation.mono_s, always=what == "drones" and str(name) in self.alerted)
 
     def _note_radar(self, target: RadarTarget, observation: Observation) -> None:
         """Each target now and then, as readings: a radar tells each with every turn."""
         every_s = self._config.reporting.readings_every.total_seconds()
         told, name = self._readings, (observation.source, f"radar target {target.number}")
-        if observation.mono_s - told.get(name, -math.inf) >= every_s:
-            told[name] = observation.mono_s
+        if observation.mono_s - told.get(name, -math.inf) >= every_s and self._admitted(
+            "radar_targets", target.number, observation
+        ):
+            _bounded(told)[name] = observation.mono_s
             self._note(observation)
 
     def _note_drone(self, drone: Drone, observation: Observation) -> None:
         """Once a second, and when it changes: its positions come more often than the centre needs them."""
         mark = (drone.state, drone.mode, drone.armed)
         before, told_s = self._drones.get((observation.source, drone.system), (None, 0.0))
-        if mark != before or observation.mono_s - told_s >= DRONE_EVERY_S:
-            self._drones[observation.source, drone.system] = (mark, observation.mono_s)
+        every_s = DRONE_EVERY_S if mark == before else DRONE_CHANGES_EVERY_S
+        if (before is None or observation.mono_s - told_s >= every_s) and self._admitted(
+            "drones", drone.system, observation
+        ):
+            _bounded(self._drones)[observation.source, drone.system] = (mark, observation.mono_s)
             self._note(observation)
 
     def due(self, at: datetime, now_s: float) -> list[Message]:
@@ -205,7 +238,7 @@ class Reporter:
         if full or now_s - self._telemetry_s >= every.telemetry_every.total_seconds():
             self._telemetry_s = now_s
             own = motion_at(self._whereabouts.position(now_s), now_s)
-            for seen in self._vessels.due(now_s, self.thin):
+            for seen in self._vessels.due(now_s, self.thin, own, self.alerted):
                 self._note(seen, approach_fields(own, seen, now_s))
             messages += self._telemetry_batches(at, now_s)
         return messages
@@ -270,18 +303,24 @@ class Reporter:
             if self.thin:
                 items = list(dict(noted).values())
                 thinned += len(noted) - len(items)
+            counts = {"thinned": thinned, "vessels_left_out": self._vessels.left_out(source)}
+            for what in REGULARS:
+                if (source, what) in self._crowds:
+                    counts[f"{what}_left_out"] = self._crowds[source, what].left_out()
             batch: list[bytes] = []
             for item in [*items, None]:
                 if batch and (item is None or sum(map(len, batch)) + len(item) > TELEMETRY_BYTES):
-                    messages.append(self._batch(source, batch, thinned, at, now_s))
-                    batch, thinned = [], 0
+                    messages.append(self._batch(source, batch, counts, at, now_s))
+                    batch, counts = [], {}
                 if item is not None:
                     batch.append(item)
         self._telemetry.clear()
         return messages
 
-    def _batch(self, source: str, batch: list[bytes], thinned: int, at: datetime, now_s: float) -> Message:
-        fields = {"source": source, "thinned": thinned or None}
+    def _batch(
+        self, source: str, batch: list[bytes], counts: Mapping[str, int], at: datetime, now_s: float
+    ) -> Message:
+        fields = {"source": source} | {name: count or None for name, count in counts.items()}
         message = self.say(
             "telemetry/1",
             fields,
@@ -299,3 +338,10 @@ class Reporter:
             body=body,
             expires_after=message.expires_after,
         )
+
+
+def _bounded(told: dict[Any, Any]) -> dict[Any, Any]:
+    """``told``, emptied where it has too many names."""
+    if len(told) >= MOST_NAMES:
+        told.clear()
+    return told

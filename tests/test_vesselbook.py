@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent.crowd import COUNTED
 from agent.observations import Observation
 from agent.vesselbook import DISTRESS_EVERY_S, MOST, POSITION_EVERY_S, STATIC_EVERY_S, THIN, VesselBook
 from firmware_bridge.readings import Fix, Vessel
@@ -89,8 +90,9 @@ def test_memory_is_bounded() -> None:
         book.hear(number, replace(SHIP, mmsi=number + 1))
         if number % 100 == 0:
             book.due(number)
-    assert len(book.book._newest) <= MOST
-    assert len(book.book._told) <= 4 * MOST
+        book.hear(number, replace(BEACON, mmsi=number + 1))
+    assert [len(shelf.kept) for shelf in book.book._shelves.values()] == [MOST, MOST]
+    assert book.book.left_out("ais") <= COUNTED
 
 
 def test_a_busy_port_costs_the_link_what_it_may() -> None:

@@ -1,6 +1,7 @@
 """Rules on vessels around, judged by lists of observations: too close, adrift, in distress."""
 
 import math
+import random
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -139,6 +140,31 @@ def test_a_ship_on_a_collision_course_is_told_in_time_and_over_when_it_has_passe
     assert text.endswith(" m away, bearing 001")
     assert ended == pytest.approx((2000 + 150) / 5, abs=11)
     assert why == "over"
+
+
+@pytest.mark.parametrize("own", [{"at": [LAT, LON]}, {"own": "gnss"}])
+def test_who_is_passed_over_as_out_of_reach_would_not_have_been_told(
+    own: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vessels all around, after the device has been up for months: the quick look changes nothing."""
+    up_s, made = 1e7, random.Random(7)
+    said = []
+    fleet = []
+    for number in range(1, 200):
+        east, north = made.uniform(-5e3, 5e3), made.uniform(-5e3, 5e3)
+        course = math.degrees(math.atan2(-east, -north)) + made.gauss(0, 10)
+        fleet.append(replace(ship(east, north, made.uniform(0, 15), course % 360), mmsi=number))
+    for second in range(0, 60, 2):
+        heard = fleet if second % 6 == 0 else []
+        said += [at(up_s + second, one) for one in heard]
+        said += [at(up_s + second, fix(speed=6.0), "gnss"), at(up_s + second, Tick(), "clock")]
+    its = {"kind": "vessel_close", "distance_m": 200, **own}
+    told = judge(rule(**its), said)
+    monkeypatch.setattr("agent.rules.vessel_close.LEAST_M_PER_DEGREE", 0.0)
+    assert told == judge(rule(**its), said)
+    assert len(told) >= 10
+    monkeypatch.setattr("agent.rules.vessel_close.LEAST_M_PER_DEGREE", 1e9)
+    assert told != judge(rule(**its), said)
 
 
 def test_the_point_is_the_vessels_and_the_alert_keeps_its_beginning() -> None:

@@ -22,6 +22,8 @@ LEAVES_AT = 1.5
 """Who came within a distance has left at this many times of it."""
 LIES_LONGER = 3
 """A vessel at anchor reports every three minutes: what lies still is believed so many times longer."""
+LEAST_M_PER_DEGREE = 110_500.0
+"""A degree of latitude is nowhere shorter."""
 NOT_VESSELS = frozenset({"base_station", "aid", "aircraft", "beacon"})
 
 
@@ -116,6 +118,8 @@ class VesselClose(RulePart):
             if told.pop(mmsi, None) is not None:
                 yield Over(str(mmsi), "our own position is not known")
             return
+        if mmsi not in told and self._out_of_reach(track.motion, own, now_s):
+            return
         slack = LEAVES_AT if mmsi in told else 1.0
         found = approach(own, track.motion, now_s, self.within.total_seconds() * slack)
         speed = track.vessel.speed_mps
@@ -130,6 +134,13 @@ class VesselClose(RulePart):
             yield self._finding(track.vessel, text, since)
         elif told.pop(mmsi, None) is not None:
             yield Over(str(mmsi))
+
+    def _out_of_reach(self, motion: Motion, own: Motion, now_s: float) -> bool:
+        """Whether it lies too far north or south to come near in time; quick, for most are far away."""
+        within_s = self.within.total_seconds()
+        reach_m = self.distance_m + motion.speed_mps * (now_s - motion.at_s + within_s)
+        reach_m += own.speed_mps * (now_s - own.at_s + within_s)
+        return abs(motion.lat - own.lat) * LEAST_M_PER_DEGREE > reach_m
 
     def _finding(self, vessel: Vessel, text: str, since: tuple[datetime, float]) -> Finding:
         return Finding(

@@ -205,7 +205,8 @@ def test_what_nobody_answers_is_told_at_the_fallback_and_answered_there(tmp_path
                 )
                 device.board.press("panic_button", on=False)
                 await device.until(lambda: copies[-1]["alert"]["phase"] == "end", what="the end told there")
-                assert device.last("status")["state"] == "online"
+                reasons = device.last("status")["reasons"]
+                assert [one for one in reasons if not one.startswith("machine: ")] == []  # it may be busy
                 task.cancel()
                 there.close()
 
