@@ -69,6 +69,8 @@ OWED_EVERY_S = 10.0
 PROBE_EVERY_S = 0.2
 NEW_WITHIN_S = 15.0
 """A source that is new has so long for its first word; without it a push is applied with a warning."""
+MOST_PUSHES = 8
+"""So many pushes wait for the one that is on trial; then the oldest goes unanswered, for a newer one."""
 LOOK_BACK_EVERY_S = 10.0
 GO_BACK_AFTER_S = 900.0
 """After another broker was pushed, the one before is tried where this one does not work for so long."""
@@ -119,7 +121,7 @@ class Agent:
         self.config: Config | None = None
         self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
         self.inbox = Inbox(outbox)
-        self.pushes: asyncio.Queue[bytes] = asyncio.Queue()
+        self.pushes: asyncio.Queue[bytes] = asyncio.Queue(MOST_PUSHES)
         self.machine_troubles: list[str] = []
         self.progress = Progress(time.monotonic())
 
@@ -555,6 +557,10 @@ class Agent:
         """What came down; it is acknowledged to the broker once this has returned."""
         if topic == "config/desired":
             if payload:
+                self.deployment.newer(payload)
+                if self.pushes.full():
+                    self.pushes.get_nowait()
+                    log.warning("push_dropped", reason=f"{MOST_PUSHES} newer ones wait")
                 self.pushes.put_nowait(payload)
         elif topic == "alert/ack":
             at, now_s = now()

@@ -36,6 +36,12 @@ MOST_AHEAD = 10**10
 FALLBACK_S = 7 * 24 * 3600.0
 """The broker before another one stays a way back for so much running time."""
 LEAST_PROBE_S = 2.0
+LEAST_TRIAL_S = 20.0
+"""A trial has at least this, also where a newer push waits for its end."""
+MOST_AWAY_S = 300.0
+"""A trial of another broker lasts no longer: what is raised meanwhile may reach nobody."""
+MOST_PATH, MOST_MESSAGE = 200, 500
+"""Characters of one error in an answer: it quotes what was pushed, which may be 256 KiB."""
 NOT_REACHED = "the broker was not reached"
 
 
@@ -52,7 +58,7 @@ class Desired(BaseModel):
 
     revision: int = Field(ge=1, lt=2**53)
     base_revision: int | None = None
-    sha256: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     body: str
     confirm_within_s: float = Field(default=60, ge=2, le=3600)
 
@@ -96,6 +102,38 @@ class Ledger(BaseModel):
     fallback_left_s: float = 0.0
 
 
+class _Trial:
+    """How long a trial may take: what it was given, or less where a newer push waits for its end."""
+
+    def __init__(self, within_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._least_s = self._loop.time() + LEAST_TRIAL_S
+        self._until_s = self._loop.time() + within_s
+        self._limit: asyncio.Timeout | None = None
+        self.newer: str | None = None
+        """Why it ends early."""
+
+    def left_s(self) -> float:
+        return self._until_s - self._loop.time()
+
+    def limit(self, at_least_s: float = 0.0) -> asyncio.Timeout:
+        """TimeoutError once it is over; ``at_least_s`` from now, where nothing newer came."""
+        until_s = self._until_s if self.newer else max(self._until_s, self._loop.time() + at_least_s)
+        self._limit = asyncio.timeout_at(until_s)
+        return self._limit
+
+    def overtaken(self, revision: int) -> None:
+        """A newer push came."""
+        until_s = max(self._least_s, self._loop.time())
+        if until_s >= self._until_s:
+            return
+        self._until_s = until_s
+        self.newer = f"revision {revision} came before it had proved itself"
+        limit = self._limit
+        if limit is not None and not limit.expired() and (limit.when() or 0.0) > until_s:
+            limit.reschedule(until_s)
+
+
 class Deployment:
     """The configuration of this device, now and before."""
 
@@ -115,6 +153,7 @@ class Deployment:
         self.config = config
         self.lacking = NOT_REACHED
         """What a trial waits for; ``proved`` says so as it gets on."""
+        self._trial: _Trial | None = None
         self.trouble = trouble
         """Why what is in force is not what the local file says, or None."""
 
@@ -213,7 +252,11 @@ class Deployment:
             config = await self._accept_in_time(desired)
         except BadConfig as error:
             errors: list[dict[str, Any]] = [
-                {"path": problem.path, "message": problem.message, "line": problem.line}
+                {
+                    "path": _cut(problem.path, MOST_PATH),
+                    "message": _cut(problem.message, MOST_MESSAGE),
+                    "line": problem.line,
+                }
                 for problem in error.problems[:20]
             ]
             answer = Answer(state="rejected", revision=desired.revision, sha256=desired.sha256, errors=errors)
@@ -221,6 +264,16 @@ class Deployment:
             await self._settle(answer, report)
             return
         await self._try(desired, config, apply, proved, report, probe)
+
+    def newer(self, payload: bytes) -> None:
+        """Another push waits: a trial that still has to prove itself ends soon, however long it was given."""
+        on_trial = self.ledger.trial
+        if self._trial is None or on_trial is None or on_trial.revision is None:
+            return
+        with suppress(ValidationError):
+            revision = Desired.model_validate_json(payload).revision
+            if revision > on_trial.revision:
+                self._trial.overtaken(revision)
 
     async def _accept_in_time(self, desired: Desired) -> Config:
         """`_accept` off the loop: a large one takes seconds, and a disk that hangs any time."""
@@ -308,22 +361,27 @@ class Deployment:
             await self._settle(answer, report, keep=False)
             return
         reason, warnings = None, []
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + desired.confirm_within_s
         self.lacking = NOT_REACHED
         moved = broker_changed(before_config.broker, config.broker)
+        within_s = min(desired.confirm_within_s, MOST_AWAY_S) if moved else desired.confirm_within_s
+        trial = self._trial = _Trial(within_s)
         try:
-            async with asyncio.timeout_at(until_s):
+            async with trial.limit():
                 await apply(config)
                 await proved()
-            warnings = await probe(max(until_s - loop.time(), LEAST_PROBE_S))
+            self.lacking = "what it changed did not prove itself"
+            left_s = max(trial.left_s(), LEAST_PROBE_S)
+            async with trial.limit(LEAST_PROBE_S + left_s):
+                warnings = await probe(left_s)
         except TimeoutError:
-            reason = f"{self.lacking} under it within {desired.confirm_within_s:g} s"
+            reason = trial.newer or f"{self.lacking} under it within {within_s:g} s"
         except NotWellError as error:
             reason = str(error)
         except Exception as error:  # whatever it is, the old configuration must come back
             log.exception("config_apply_failed")
             reason = f"{type(error).__name__}: {error}"
+        finally:
+            self._trial = None
         if reason is None:
             self.config, self.trouble = config, None
             self._take(version, before)
@@ -421,6 +479,10 @@ class Deployment:
 
     def _save(self) -> None:
         write_durably(self._file, self.ledger.model_dump_json(exclude_none=True).encode())
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def folder_of(local: Path) -> Path:

@@ -37,8 +37,11 @@ RETAINED = ("status", "birth", "health", "position", "alerts/active", "config/re
 PUSHES = "config/desired"
 DOWN = ("receipt", "alert/ack", PUSHES, "command/+")
 NARROW_S = 3600.0
-"""After a packet that was too large one connection of this length hears no pushes, and has no session: what
-waits there for it, or is retained, would end each connection."""
+"""After a packet that was too large one connection of this length has no session, and hears less: what waits
+there for it, or is retained, would end each connection."""
+NARROW = ((), (PUSHES,), (PUSHES, "alert/ack", "command/+"))
+"""What it does not hear: no pushes, and where that was not enough, nothing but the centre's own words."""
+NOT_HEARD = ("", "pushes are", "pushes, commands and answers are")
 
 
 class Link:
@@ -63,7 +66,8 @@ class Link:
         self._budget = Budget(None, 0.0)
         self._courier: Courier | None = None
         self._subscriptions: Subscriptions | None = None
-        self._narrow: int | None = None
+        self._narrow = 0
+        self._too_large = 0
         self._taken_s, self._short = 0.0, 0
         self.past = certainly_past(outbox.recall(CLOCK))
         """An instant before which no clock is right."""
@@ -84,13 +88,14 @@ class Link:
         deaf = {"subscriptions": told} if told else {}
         if silent:
             deaf["receipts"] = silent
-        if self._narrow is not None and self.taken:
-            deaf["config"] = f"pushes are not heard: the broker sent {self._narrow} bytes at once"
         if self._short >= SHORT_ONES and self.taken and time.monotonic() - self._taken_s < SHORT_S:
             deaf["connection"] = (
                 f"the broker ended {self._short} connections in a row, each within {SHORT_S:g} s of its"
                 f" beginning: is another device connected under the name {self._speaker.device!r}?"
             )
+        if self._narrow and self.taken:
+            not_heard = NOT_HEARD[self._narrow]
+            deaf["config"] = f"{not_heard} not heard: the broker sent {self._too_large} bytes at once"
         return {**held, **self._aside.troubles(), **deaf}
 
     def fields(self) -> dict[str, Any]:
@@ -134,7 +139,6 @@ class Link:
     async def _be_connected(self, broker: Broker) -> None:
         """One connection; returns only to go back from a fallback to the first broker."""
         session = await self._outbox.next_session()
-        narrow = self._narrow is not None
         connection, taken = await self._open(broker, session)
         courier = self._courier = Courier(
             connection,
@@ -172,7 +176,11 @@ class Link:
             back.cancel()
             naming.cancel()
             await _ended(carrying)
-            self._narrow = None if narrow else connection.too_large
+            if connection.too_large is None:
+                self._narrow = 0
+            else:
+                self._too_large = connection.too_large
+                self._narrow = min(self._narrow + 1, len(NARROW) - 1)
             self._up.clear()
             self.taken = None
             courier.end()
@@ -188,15 +196,14 @@ class Link:
             "connected_at": stamp(datetime.now(UTC)),
         }
         will = f"{self._speaker.prefix}/status", encode(status)
-        expiry_s = SESSION_EXPIRY_S if self._narrow is None else 0
+        expiry_s = 0 if self._narrow else SESSION_EXPIRY_S
         return await open_first(
             broker.in_order, self._speaker.device, will, self.past, session_expiry_s=expiry_s
         )
 
     async def _carry(self, connection: Connection, courier: Courier, session: int) -> None:
-        names = [*DOWN, self._speaker.host_status]
-        if self._narrow is not None:  # what came at once may stand there retained, and would come again
-            names.remove(PUSHES)
+        # What came at once may stand there retained, and would come again.
+        names = [*(name for name in DOWN if name not in NARROW[self._narrow]), self._speaker.host_status]
         topics = [*(f"{self._speaker.prefix}/{name}" for name in names[:-1]), names[-1]]
         self._subscriptions = courier.subscriptions = Subscriptions(connection, topics, names)
         self._subscriptions.begin()
@@ -238,10 +245,10 @@ class Link:
 
     async def _better_anew(self, broker: Broker, taken: Broker) -> None:
         """Returns when another connection would be better than this one."""
-        if self._narrow is None:
-            await self._first_is_back(broker, taken)
-        else:
+        if self._narrow:
             await asyncio.sleep(NARROW_S)
+        else:
+            await self._first_is_back(broker, taken)
 
     async def _first_is_back(self, broker: Broker, taken: Broker) -> None:
         """Returns once the first broker answers, where we are on a fallback."""

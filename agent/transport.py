@@ -35,12 +35,16 @@ MOST_CONNECTING = 4
 """So many attempts at one address may hang in threads of their own; each ends by itself within minutes."""
 MOST_PACKET = 1 << 20
 """No larger packet is taken from a broker: receipts, answers and pushes are below 300 KB."""
+MOST_PROPERTIES = 1024
+"""Properties of a message down that are longer are left out unread: paho reads texts letter by letter, and
+60 KB of them hold up all else for as long as a thousand messages do."""
 USER_TIMEOUT_S = 20.0
 """A dead link is noticed by the kernel after this long with bytes unacknowledged (TCP_USER_TIMEOUT)."""
 SESSION_EXPIRY_S = 7 * 24 * 3600
 WILL_DELAY_S = 5
 """A connection that is back within this time was never away: the broker keeps the last will to itself."""
 PORTS = {"mqtt": 1883, "mqtts": 8883}
+MQTT_5 = 5
 SESSION_TAKEN_OVER, WITH_WILL, UNSUPPORTED_PROTOCOL = 0x8E, 0x04, 0x84
 
 
@@ -511,7 +515,10 @@ async def answers(broker: Broker, past: datetime) -> bool:
 
 
 def _bounded(client: type[Any], refuse: Callable[[int], None]) -> type[Any]:
-    """paho's client, which asks for all that is left of a packet at once: that is where its size is known."""
+    """paho's client, but large packets are refused, and long properties left out, before they are read.
+
+    It asks for all that is left of a packet at once: that is where its size is known.
+    """
 
     class Bounded(client):  # type: ignore[misc]  # paho is imported where it is needed
         def _sock_recv(self, size: int) -> bytes:
@@ -519,7 +526,27 @@ def _bounded(client: type[Any], refuse: Callable[[int], None]) -> type[Any]:
             received: bytes = super()._sock_recv(size)
             return received
 
+        def _handle_publish(self) -> Any:
+            if self._protocol == MQTT_5:
+                packet = self._in_packet
+                packet["packet"] = without_long_properties(packet["command"], packet["packet"])
+            return super()._handle_publish()
+
     return Bounded
+
+
+def without_long_properties(command: int, packet: bytes) -> bytes:
+    """A PUBLISH of MQTT 5 without its fixed header, whose properties take `MOST_PROPERTIES` bytes at most."""
+    at = 2 + int.from_bytes(packet[:2]) + 2 * bool(command & 0b110)  # topic; number, where there is one
+    size, shift, length = 0, 0, at
+    while length < min(at + 4, len(packet)):
+        size |= (packet[length] & 0x7F) << shift
+        shift, length = shift + 7, length + 1
+        if packet[length - 1] < 0x80:  # the length's last byte
+            break
+    if size <= MOST_PROPERTIES:
+        return packet
+    return bytes(packet[:at]) + b"\0" + bytes(packet[length + size :])
 
 
 def _properties(packet: str, **values: int) -> Any:

@@ -476,7 +476,11 @@ def test_a_push_that_takes_too_long_is_answered_and_does_not_stop_the_next(
         LOCAL + "holidays: [" + "[]," * 80_000 + "1]\n",
     ],
 )  # fmt: skip
-def test_a_push_of_thousands_of_parts_is_refused(device: Device, body: str) -> None:
+def test_a_push_of_thousands_of_parts_is_refused(
+    device: Device, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its size and not by the time that a busy machine takes for it."""
+    monkeypatch.setattr("agent.deployment.ACCEPT_WITHIN_S", 120.0)
     answer = device.push(body, 1)
     assert answer["state"] == "rejected"
     said = answer["errors"][0]["message"]
@@ -570,3 +574,88 @@ def test_a_push_opens_no_file_elsewhere(device: Device, tmp_path: Path) -> None:
     answer = device.push(routed, 1)
     assert (answer["state"], answer["errors"][0]["path"]) == ("rejected", "rules.way.path")
     assert "in the folder of the file at the device" in answer["errors"][0]["message"]
+
+
+async def _wait_for_ever(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def _nothing(*_: object) -> None:
+    return
+
+
+@pytest.mark.parametrize("where", ["proved", "probe"])
+def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
+    device: Device, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """An hour for a source that never speaks would be an hour in which no push is answered."""
+    monkeypatch.setattr("agent.deployment.LEAST_TRIAL_S", 0.2)
+
+    async def scene() -> None:
+        waits: dict[str, Any] = {"proved": _nothing, "probe": _nothing} | {where: _wait_for_ever}
+        payload = {"revision": 1, "sha256": digest(BETTER), "body": BETTER, "confirm_within_s": 3600}
+        first = asyncio.ensure_future(
+            device.deployment.handle(
+                json.dumps(payload).encode(), _nothing, waits["proved"], _nothing, waits["probe"]
+            )
+        )
+        for junk in (
+            b"{",
+            b"\xff",
+            json.dumps(payload).encode(),
+            json.dumps(payload | {"revision": 0}).encode(),
+        ):
+            device.deployment.newer(junk)  # nothing on trial yet
+        await asyncio.sleep(0.3)
+        for junk in (
+            b"{",
+            b"\xff",
+            json.dumps(payload).encode(),
+            json.dumps(payload | {"revision": 0}).encode(),
+        ):
+            device.deployment.newer(junk)  # the same again at a new connection, or none
+        await asyncio.sleep(0.1)
+        assert not first.done()
+        device.deployment.newer(json.dumps(payload | {"revision": 2}).encode())
+        await asyncio.wait_for(first, 10)
+
+    asyncio.run(scene())
+    answer = device.deployment.reported()
+    assert (answer["state"], answer["reason"]) == (
+        "rolled_back",
+        "revision 2 came before it had proved itself",
+    )
+    assert device.push(BETTER, 2)["state"] == "applied"
+
+
+def test_a_trial_of_another_broker_keeps_alerts_from_the_centre_for_minutes_only(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.deployment.MOST_AWAY_S", 0.2)
+
+    async def scene() -> None:
+        body = BETTER.replace("1883", "1884")
+        payload = {"revision": 1, "sha256": digest(body), "body": body, "confirm_within_s": 3600}
+        pushed = device.deployment.handle(json.dumps(payload).encode(), _nothing, _wait_for_ever, _nothing)
+        await asyncio.wait_for(pushed, 10)
+
+    asyncio.run(scene())
+    assert device.deployment.reported()["reason"] == "the broker was not reached under it within 0.2 s"
+
+
+@pytest.mark.parametrize(
+    ("sha256", "body"),
+    [
+        ("x" * 250_000, BETTER),
+        (digest(long := BETTER.replace("source: board", "source: " + "b" * 200_000)), long),
+        (digest(long := BETTER.replace("panic:", "p" * 900 + ":")), long),
+        (digest(long := "".join((BETTER, *(f"  {'r' * 28}{n}: {{kind: no}}\n" for n in range(250))))), long),
+    ],
+    ids=["sha256", "value", "key", "many"],
+)  # fmt: skip
+def test_an_answer_is_short_whatever_was_pushed(device: Device, sha256: str, body: str) -> None:
+    """It is retained, and goes up at each connection, over whatever link."""
+    payload = {"revision": 1, "sha256": sha256, "body": body}
+    answer = device.handle(json.dumps(payload).encode())
+    assert answer["state"] == "rejected"
+    assert len(json.dumps(answer)) < 8000

@@ -778,6 +778,36 @@ def test_a_packet_that_is_too_large_ends_receipts_once_and_not_for_ever(
     play(scene)
 
 
+@pytest.mark.parametrize("name", ["command/ping", "command/+", "alert/ack"])
+def test_what_is_too_large_on_another_topic_ends_the_connection_twice_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whoever may send commands may leave a large one there retained: receipts and alerts go on."""
+    monkeypatch.setattr("agent.transport.MOST_PACKET", 5000)
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            subscribe = broker._subscribe
+
+            def give(rest: bytes) -> None:
+                before = len(broker.subscribed)
+                subscribe(rest)
+                filter_ = "command/+" if name.startswith("command") else name
+                if f"{UP}/{filter_}" in broker.subscribed[before:]:
+                    broker.send(f"{UP}/{name}", b"x" * 6000)
+
+            monkeypatch.setattr(broker, "_subscribe", give)
+            async with run(tmp_path, broker, protocol="3.1.1", owed=[message()]) as one:
+                await until(lambda: len(broker.connects) == 3 and one.link.troubles)
+                await until(lambda: broker.subscribed[-2:] == [f"{UP}/receipt", SPEAKER.host_status])
+                assert "pushes, commands and answers are not heard" in one.link.troubles["config"]
+                await asyncio.sleep(0.3)
+                assert len(broker.connects) == 3
+                assert len(ids(broker.published)) >= 1
+
+    play(scene)
+
+
 def broker_bytes(protocol: str) -> int:
     """A PUBLISH without its fixed header: topic, number, properties, payload."""
     return 2 + len(f"{UP}/config/desired") + 2 + (protocol == "5") + 6000

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from agent.clock import NEVER_BEFORE, certainly_past
 from agent.transport import (
     MOST_CONNECTING,
     MOST_PACKET,
+    MOST_PROPERTIES,
     USER_TIMEOUT_S,
     Broker,
     Connection,
@@ -24,6 +26,7 @@ from agent.transport import (
     answers,
     open_either,
     open_first,
+    without_long_properties,
 )
 from agent.window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
 from firmware_bridge.secret import Secret
@@ -527,6 +530,50 @@ def test_a_message_of_the_largest_size_is_taken() -> None:
             broker.send("t", b"x" * (MOST_PACKET - 100))
             _, message = await heard(connection, "message")
             assert len(message.payload) == MOST_PACKET - 100
+            connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def publish_packet(qos: int, properties: bytes, payload: bytes, topic: bytes = b"a/b") -> bytes:
+    """A PUBLISH without its fixed header."""
+    size, length = len(properties), b""
+    while size >= 128:
+        length, size = length + bytes([size % 128 | 128]), size // 128
+    number = b"\0\7" if qos else b""
+    return struct.pack("!H", len(topic)) + topic + number + length + bytes([size]) + properties + payload
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize("size", [0, 10, 127, 128, 1021, 1022, 20_000, 60_000])
+def test_long_properties_of_a_message_are_left_out_and_all_else_stays(qos: int, size: int) -> None:
+    answer_to = b"\x08" + struct.pack("!H", size) + b"r" * size
+    packet = publish_packet(qos, answer_to, b"payload")
+    left = publish_packet(qos, b"", b"payload") if len(answer_to) > MOST_PROPERTIES else packet
+    assert without_long_properties(0x30 | qos << 1, packet) == left
+
+
+@pytest.mark.parametrize(
+    "packet", [b"", b"\0", b"\0\1a", b"\xff\xff", b"\0\1a\xff\xff\xff\xff\xff", b"\0\1a\xff\xff\xff\x7f"]
+)
+def test_a_packet_that_is_cut_off_is_no_trouble(packet: bytes) -> None:
+    without_long_properties(0x30, packet)
+
+
+def test_a_flood_with_long_response_topics_takes_no_time() -> None:
+    """Letters are read one by one: counted are the reads, as no speed is asserted."""
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            connection = await opened(broker)
+            for size in (60_000, 100):
+                rest = publish_packet(1, b"\x08" + struct.pack("!H", size) + b"r" * size, b"{}")
+                broker.send_raw(3, rest, flags=2)
+                _, message = await heard(connection, "message")
+                assert getattr(message.properties, "ResponseTopic", None) == (
+                    "r" * size if size < 1000 else None
+                )
+                assert message.payload == b"{}"
             connection.close()
 
     asyncio.run(asyncio.wait_for(scene(), 10))
