@@ -30,7 +30,7 @@ from firmware_bridge.transponder import STATIC, fields_of, vessel_of
 # type: fewest and most bits; some transponders count their fill bits wrong, or send a longer frame
 LENGTHS: dict[int, tuple[int, int]] = {
     1: (163, 173), 2: (163, 173), 3: (163, 173), 4: (163, 173), 5: (422, 429), 9: (163, 173), 11: (163, 173),
-    14: (46, 1008), 18: (163, 173), 19: (312, 317), 21: (272, 384), 24: (160, 173), 27: (96, 173),
+    14: (40, 1008), 18: (163, 173), 19: (312, 317), 21: (272, 384), 24: (160, 173), 27: (96, 173),
 }  # fmt: skip
 PART_B_BITS = 162
 """Type 24 with the size needs more than with the name."""
@@ -45,8 +45,8 @@ PATIENCE = 24
 PAUSE_COUNTS = 3
 
 _SENTENCE = re.compile(
-    rb"!..VD([MO]), *0*(\d), *0*(\d), *0*(\d{0,2}) *, *(\w{0,2}) *, *([0-W`-w]*) *, *0*([0-5]?) *"
-    rb"(?:,[^*]*)?\*.."
+    rb"!..VD([MO]), *0*(\d), *0*(\d), *0*(\w{0,2}) *, *([^,*]{0,2}?) *, *([0-W`-w]*) *"
+    rb"(?:, *0*([0-5]?) *(?:,[^*]*)?)?\*.."
 ).fullmatch
 
 

@@ -11,6 +11,7 @@ Source: ITU-R M.493-15, IEC 61162-1.
 import re
 from collections import OrderedDict
 from dataclasses import replace
+from math import copysign
 
 from firmware_bridge.readings import Value, Vessel
 
@@ -27,7 +28,7 @@ REMEMBERED = 50
 
 _MMSI = re.compile(rb"(\d{9})\d?").fullmatch
 _POSITION = re.compile(rb"([0-3])(\d\d)([0-5]\d)([01]\d\d)([0-5]\d)").fullmatch
-_CODE = re.compile(rb"1?(\d\d)").fullmatch
+_CODE = re.compile(rb"1?(\d\d)|(\d)").fullmatch
 
 
 class DscDecoder:
@@ -59,13 +60,13 @@ class DscDecoder:
         if DISTRESS not in (_two(fields[1]), _two(fields[3])):
             return None
         relayed = _two(fields[1]) != DISTRESS  # who calls for help then stands further behind
-        who, nature = (fields[8], fields[9]) if relayed and fields[8] else (fields[2], fields[4])
+        who, nature = (fields[8] or fields[2], fields[9]) if relayed else (fields[2], fields[4])
         mmsi = _MMSI(who)
         if mmsi is None:
             self.bad += 1
             return None
         code = _CODE(nature)
-        said = NATURES.get(int(code[1])) if code else None
+        said = NATURES.get(int(code[1] or code[2])) if code else None
         place = _POSITION(fields[6])
         lat = lon = None
         if place is not None:
@@ -93,10 +94,10 @@ class DscDecoder:
         for code, told in zip(fields[5::2], fields[6::2], strict=False):
             if _two(code) == b"00" and len(told) == 8 and told.isdigit():
                 north, east = int(told[:4]) / 600_000, int(told[4:]) / 600_000
-                return replace(
+                return replace(  # the sign of a zero is the quadrant's too
                     call,
-                    lat=round(call.lat + (north if call.lat >= 0 else -north), 6),
-                    lon=round(call.lon + (east if call.lon >= 0 else -east), 6),
+                    lat=round(call.lat + copysign(north, call.lat), 6),
+                    lon=round(call.lon + copysign(east, call.lon), 6),
                     error_m=FINE_M,
                 )
         return None
@@ -113,4 +114,4 @@ class DscDecoder:
 def _two(text: bytes) -> bytes:
     """Symbols are told with or without their hundred."""
     found = _CODE(text)
-    return found[1] if found else b""
+    return (found[1] or b"0" + found[2]) if found else b""

@@ -1,7 +1,8 @@
 """What the fields of an AIS message mean: pyais' messages to `Vessel`, and back. Pure.
 
 What the standard calls "not available" is absent: latitude 91, longitude 181, speed 102.3 knots, course 360,
-heading 511, turn -128, status 15, type 0. A position that lies outside the world refuses the message.
+heading 511, turn -128, status 15, type 0. A position that lies outside the world refuses the message, but
+not a beacon's: it calls for help without one.
 """
 
 import re
@@ -53,21 +54,26 @@ def vessel_of(kind: int, message: Any, payload: bytes, own: bool) -> Vessel | No
     fields: Fields = {"station": STATIONS.get(kind), "own": True if own else None}
     if hasattr(message, "lat"):
         where = _position(message.lat, message.lon)
-        if where is None:
+        if where is None and not _calls_for_help(mmsi, message):
             return None
+        where = where or {}
         fields |= where
         if where and message.accuracy and kind != LONG_RANGE:
             fields["error_m"] = 10.0
     fields |= MEANINGS[kind](message)
     if kind == 21:  # pyais strips the spaces between a long name and its extension
         fields["name"] = _text(_letters(payload, 43, 163) + _letters(payload, 272))
-    beacon = BEACONS.get(mmsi // 1_000_000)
-    status = getattr(message, "status", None)
-    if beacon is not None or status == BEACON_ACTIVE:
-        fields |= {"station": "beacon", "distress": beacon or "sart"}
-        if _TEST(fields.get("text", "")) or (kind != 14 and status == BEACON_TEST):
+    if _calls_for_help(mmsi, message):
+        fields |= {"station": "beacon", "distress": BEACONS.get(mmsi // 1_000_000, "sart")}
+        status = getattr(message, "status", None)
+        if _TEST(fields.get("text") or "") or (kind != 14 and status == BEACON_TEST):
             fields["test"] = True
     return Vessel(mmsi=mmsi, message=kind, **fields)
+
+
+def _calls_for_help(mmsi: int, message: Any) -> bool:
+    """Whether it is a beacon's, by its number or its status."""
+    return mmsi // 1_000_000 in BEACONS or getattr(message, "status", None) == BEACON_ACTIVE
 
 
 def _position(lat: float, lon: float) -> Fields | None:

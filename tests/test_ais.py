@@ -382,6 +382,34 @@ def test_what_other_makers_write_refuses_nothing(case: tuple[Vessel, bytes]) -> 
     assert read(data) == read(data, 1) == read(encode(vessel))
 
 
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [(3, b"x"), (3, b"10"), (4, b"-"), (4, b"AB"), (6, None), (6, b"")],
+    ids=["sequence", "long sequence", "channel", "channels", "no fill field", "empty fill field"],
+)
+def test_a_beacon_is_heard_whatever_stands_beside_its_payload(field: int, written: bytes | None) -> None:
+    beacon = next(one for one in TABLE if one.distress == "sart")
+    (sentence,) = sentences(beacon)
+    fields = sentence.partition(b"*")[0].split(b",")
+    fields[field : field + 1] = [] if written is None else [written]
+    ear = Ear([AisDecoder()])
+    assert ear.hear(rewritten(sentence, fields)) == read(encode(beacon))
+    assert ear.state().bad == {}
+
+
+@pytest.mark.parametrize(
+    "payload", [">>M4`<@0", ">>M4`<@", ">>M4`<@0000"], ids=["one letter", "no text at all", "several"]
+)
+def test_a_beacon_whose_message_has_no_text_calls_all_the_same(payload: str) -> None:
+    (told,) = read(b"!" + seal(f"AIVDM,1,1,,A,{payload},2")[1:])
+    assert (told.mmsi, told.distress, told.text, told.test) == (970008625, "sart", None, None)
+
+
+def test_a_beacon_calls_though_its_position_can_not_be() -> None:
+    (told,) = read(raw(mmsi=970012345, status=14, lat=95.0))
+    assert (told.mmsi, told.distress, told.lat, told.lon) == (970012345, "sart", None, None)
+
+
 @pytest.mark.parametrize("fields", [b",", b",0", b",0,,,", b",s12,r003669961,1793600000"])
 def test_a_beacon_through_a_plotter_that_adds_fields_is_heard(fields: bytes) -> None:
     beacon = next(one for one in TABLE if one.distress == "sart")

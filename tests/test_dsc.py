@@ -49,6 +49,8 @@ FINER = "CDDSE,1,1,A,3380400790,00,45894494"
             (32.1, 118.733333),
         ),
         ("CDDSC,12,4130000010", 413000001, None, None),
+        (CALL.replace(",06,", ",6,"), 338040079, "disabled and adrift", (42.516667, -83.2)),
+        ("CDDSC,16,0044130010,12,12,00,0320611844,0612,,,R,", 4413001, None, (32.1, 118.733333)),
     ],
 )
 def test_a_call_for_help(body: str, mmsi: int, text: str | None, place: tuple[float, float] | None) -> None:
@@ -56,6 +58,20 @@ def test_a_call_for_help(body: str, mmsi: int, text: str | None, place: tuple[fl
     assert (call.mmsi, call.distress, call.text, call.message) == (mmsi, "dsc", text, 0)
     assert (call.lat, call.lon) == (place or (None, None))
     assert call.error_m == (MINUTE_M if place else None)
+
+
+@pytest.mark.parametrize(
+    ("place", "lat", "lon"),
+    [
+        ("1513000000", 51.508333, -0.005),  # London, just west of Greenwich
+        ("0513000000", 51.508333, 0.005),
+        ("2000010430", -0.008333, 104.505),
+        ("3000000000", -0.008333, -0.005),
+    ],
+)
+def test_a_finer_position_stays_in_its_quadrant(place: str, lat: float, lon: float) -> None:
+    _, fine = read(CALL.replace("1423108312", place), "CDDSE,1,1,A,3380400790,00,50003000")
+    assert (fine.lat, fine.lon) == (lat, lon)
 
 
 def test_a_finer_position_is_told_once() -> None:
