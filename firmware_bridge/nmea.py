@@ -95,7 +95,9 @@ class NmeaDecoder:
         epoch = self._talkers.stream(talker).fixes.epoch
         if kind == b"GNS" and not fields[2] and not fields[6] and kind in epoch.kinds and ms == epoch.ms:
             return []  # what each constellation gave to the GNS before
-        other = self._talkers.rival(talker, kind, ms, fields[1:7])
+        place_at, valid = VALID[kind]
+        blank = not any(fields[place_at : place_at + 4])
+        other = self._talkers.rival(talker, kind, ms, fields[1:7], valid(fields), blank)
         values = self._sort(other) if other is not None and self._talkers.part(talker, other) else []
         stream = self._talkers.stream(talker)
         values += self._talkers.told(stream, take(stream.fixes, fields))
@@ -131,8 +133,7 @@ def _rmc(fixes: Fixes, fields: Fields) -> list[Value]:
     ms = clock_ms(fields[1])
     values = fixes.turn(b"RMC", ms)
     fixes.day(fields[9], ms)
-    valid = fields[2] == b"A" and (len(fields) < 13 or fields[12][:1] not in NOT_LIVE_MODE)
-    if _placed(fixes, fields[3:7], valid):
+    if _placed(fixes, fields[3:7], _rmc_valid(fields)):
         fixes.move(fields[7], fields[8])
     fixes.shown(b"RMC", number(fields[7], 0.0, 2000.0))
     return values + fixes.close(b"RMC")
@@ -140,16 +141,15 @@ def _rmc(fixes: Fixes, fields: Fields) -> list[Value]:
 
 def _gga(fixes: Fixes, fields: Fields) -> list[Value]:
     values = fixes.turn(b"GGA", clock_ms(fields[1]))
-    quality = int(fields[6]) if fields[6].isdigit() and len(fields[6]) < 4 else None
-    if quality in LIVE_QUALITY or quality in NOT_LIVE_QUALITY:
-        _measured(fixes, fields, quality in LIVE_QUALITY)
+    valid = _gga_valid(fields)
+    if valid is not None:
+        _measured(fixes, fields, valid)
     return values + fixes.close(b"GGA")
 
 
 def _gns(fixes: Fixes, fields: Fields) -> list[Value]:
-    """GNS has a letter for each constellation where GGA has its quality."""
     values = fixes.turn(b"GNS", clock_ms(fields[1]))
-    _measured(fixes, fields, any(bytes((letter,)) not in NOT_LIVE_MODE for letter in fields[6]))
+    _measured(fixes, fields, _gns_valid(fields))
     return values + fixes.close(b"GNS")
 
 
@@ -168,9 +168,33 @@ def _gll(fixes: Fixes, fields: Fields) -> list[Value]:
     values = fixes.turn(b"GLL", ms)
     if ms != fixes.epoch.ms:  # one that lags speaks of another epoch
         return values
-    valid = fields[6] == b"A" and (len(fields) < 8 or fields[7][:1] not in NOT_LIVE_MODE)
-    _placed(fixes, fields[1:5], valid)
+    _placed(fixes, fields[1:5], _gll_valid(fields))
     return values + fixes.close(b"GLL")
+
+
+def _rmc_valid(fields: Fields) -> bool:
+    return fields[2] == b"A" and (len(fields) < 13 or fields[12][:1] not in NOT_LIVE_MODE)
+
+
+def _gga_valid(fields: Fields) -> bool | None:
+    """None for a quality that nobody knows."""
+    quality = int(fields[6]) if fields[6].isdigit() and len(fields[6]) < 4 else None
+    return True if quality in LIVE_QUALITY else False if quality in NOT_LIVE_QUALITY else None
+
+
+def _gns_valid(fields: Fields) -> bool:
+    """GNS has a letter for each constellation where GGA has its quality."""
+    return any(bytes((letter,)) not in NOT_LIVE_MODE for letter in fields[6])
+
+
+def _gll_valid(fields: Fields) -> bool:
+    return fields[6] == b"A" and (len(fields) < 8 or fields[7][:1] not in NOT_LIVE_MODE)
+
+
+VALID: dict[bytes, tuple[int, Callable[[Fields], bool | None]]] = {
+    b"RMC": (3, _rmc_valid), b"GGA": (2, _gga_valid), b"GNS": (2, _gns_valid), b"GLL": (1, _gll_valid),
+}  # fmt: skip
+"""Where a sentence has its position, and whether it says that there is a fix."""
 
 
 def _placed(fixes: Fixes, fields: Fields, valid: bool) -> bool:

@@ -13,6 +13,8 @@ _CLOCK = re.compile(rb"([01]\d|2[0-3])([0-5]\d)([0-5]\d|60)(?:\.(\d{0,9}))?").fu
 _MINUTES = rb"([0-5]\d(?:\.\d*)?|60(?:\.0*)?)"  # some receivers round up to 60.0000
 _LAT = re.compile(rb"(\d\d)" + _MINUTES).fullmatch
 _LON = re.compile(rb"(\d{3})" + _MINUTES).fullmatch
+_NORTH = {b"N": 1, b"S": -1, b"n": 1, b"s": -1}
+_EAST = {b"E": 1, b"W": -1, b"e": 1, b"w": -1}
 _NUMBER = re.compile(rb"-?(?:\d{1,9}(?:\.\d*)?|\.\d+)").fullmatch
 
 
@@ -36,13 +38,13 @@ def clock_ms(text: bytes) -> int | None:
 def position(lat: bytes, north: bytes, lon: bytes, east: bytes) -> tuple[float, float] | None:
     """Latitude and longitude in ``ddmm.mm,N,dddmm.mm,E``: all digits there, in range, and not 0/0."""
     lat_found, lon_found = _LAT(lat), _LON(lon)
-    if lat_found is None or lon_found is None or north not in (b"N", b"S") or east not in (b"E", b"W"):
+    if lat_found is None or lon_found is None or north not in _NORTH or east not in _EAST:
         return None
     lat_deg = int(lat_found[1]) + float(lat_found[2]) / 60
     lon_deg = int(lon_found[1]) + float(lon_found[2]) / 60
     if lat_deg > 90 or lon_deg > 180 or lat_deg == lon_deg == 0:
         return None
-    return (-lat_deg if north == b"S" else lat_deg), (-lon_deg if east == b"W" else lon_deg)
+    return lat_deg * _NORTH[north], lon_deg * _EAST[east]
 
 
 def degrees(lat: float, lon: float) -> str:

@@ -2,8 +2,9 @@
 
 A talker is no receiver: one that hears several systems says GP, GL, GA and GN in turn. Two talkers that say
 the same sentence of one epoch with another content are two receivers, such as those of a plotter and an AIS
-transponder behind a multiplexer. Each then has its epochs for itself, so that one that is blind does not
-refuse what another knows, and only one is told.
+transponder behind a multiplexer; so are two of which time and again one has a fix and the other none. Each
+then has its epochs for itself, so that one that is blind does not refuse what another knows, and only one is
+told.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +16,10 @@ from firmware_bridge.sentence import DAY_MS
 
 TURNS = 3
 """So often two talkers must take turns where their times don't show that they speak of one epoch."""
+DENIALS = 2
+"""So often one must have no fix while the other has one, where they never say the same sentence."""
+SYSTEMS = frozenset({b"GP", b"GL", b"GA", b"GB", b"BD", b"GQ", b"QZ", b"GI", b"IR", b"GN"})
+"""Talkers that one receiver of several systems uses in turn."""
 FRESH_MS = 3000
 """A receiver holds so long after its last position, by the clock of the one that would be told instead;"""
 FRESH_FIXES, SILENT_FIXES = 3, 20
@@ -63,6 +68,8 @@ class Talkers:
         self._own: dict[bytes, Stream] = {}
         self._said: dict[bytes, _Said] = {}  # by kind of sentence
         self._last: tuple[bytes, int | None] = b"", None
+        self._seer: tuple[bytes, int] = b"", 0  # who last had a fix, and how often one was said
+        self._denials: dict[bytes, tuple[int, int]] = {}  # so often none had one, and when last
         self._ms: dict[bytes, int | None] = {}  # what each talker said last
         self._told: Stream | None = None
 
@@ -76,8 +83,17 @@ class Talkers:
             return self._shared
         return self._own.get(talker) or self._own.get(b"GN") or self._told or self._shared
 
-    def rival(self, talker: bytes, kind: bytes, ms: int | None, content: list[bytes]) -> bytes | None:
+    def rival(
+        self,
+        talker: bytes,
+        kind: bytes,
+        ms: int | None,
+        content: list[bytes],
+        valid: bool | None,
+        blank: bool,
+    ) -> bytes | None:
         """Notes who says a sentence of a position; the talker beside whom he must be another receiver."""
+        denied = None if valid is None else self._denied(talker, valid, blank)
         mixed = self._last[0] if self._comes_back(talker, kind, ms) else None
         self._last, self._ms[talker] = (talker, ms), ms
         said = self._said.get(kind)
@@ -85,6 +101,8 @@ class Talkers:
             said.ms, said.content, said.turns = ms, content, 0
         if mixed is not None and not self._apart(talker, mixed):
             return mixed
+        if denied is not None:
+            return denied
         if said is None:
             self._said[kind] = _Said(talker, ms, content)
             return None
@@ -99,6 +117,21 @@ class Talkers:
         said.talker, said.ms, said.content, said.before = talker, ms, content, other
         return other if rivals and not self._apart(talker, other) else None
 
+    def _denied(self, talker: bytes, valid: bool, blank: bool) -> bytes | None:
+        """The talker who had a fix each time between the last times that this one had none.
+
+        Of the systems of one receiver RMC and GGA may judge differently, but both have the position then.
+        """
+        if valid:
+            self._seer, self._denials[talker] = (talker, self._seer[1] + 1), (0, 0)
+            return None
+        seer, serial = self._seer
+        count, before = self._denials.get(talker, (0, 0))
+        if seer in (b"", talker) or serial == before or not (blank or not {talker, seer} <= SYSTEMS):
+            return None
+        self._denials[talker] = count + 1, serial
+        return seer if count + 1 >= DENIALS and not self._apart(talker, seer) else None
+
     def _comes_back(self, talker: bytes, kind: bytes, ms: int | None) -> bool:
         """Whether another time was said by another talker amid an epoch of this one."""
         other, other_ms = self._last
@@ -106,7 +139,9 @@ class Talkers:
         return known and kind != b"GLL" and other not in (b"", talker) and other_ms != ms
 
     def _apart(self, talker: bytes, other: bytes) -> bool:
-        """Whether both have streams of their own."""
+        """Whether both have streams of their own; that of one system is its receiver's."""
+        if talker in SYSTEMS and other not in SYSTEMS and talker not in self._own:
+            return bool(self._own) and self.stream(talker) is not self.stream(other)
         return talker in self._own and other in self._own
 
     def part(self, talker: bytes, other: bytes) -> bool:

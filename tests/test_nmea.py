@@ -368,6 +368,12 @@ def test_what_is_not_told_is_not_damaged(odd: str) -> None:
     assert decoder.bad == 0
 
 
+@pytest.mark.parametrize(("sides", "lat", "lon"), [("ne", 32.1162, 118.7404), ("sw", -32.1162, -118.7404)])
+def test_a_hemisphere_may_be_a_small_letter(sides: str, lat: float, lon: float) -> None:
+    (fix,) = read(line(GLL.replace(",N,", f",{sides[0]},").replace(",E,", f",{sides[1]},")))
+    assert (fix.lat, fix.lon) == (lat, lon)
+
+
 def test_blanks_around_fields_are_none_of_them() -> None:
     assert [fix.lat for fix in read(line(GLL.replace(",N,", ",N ,").replace(",A,", ", A,")))] == [32.1162]
 
@@ -394,6 +400,42 @@ def test_a_blind_receiver_beside_one_that_sees_changes_nothing(
     unsure = 0 if blind is BLIND else 4  # it may take some turns to see that there are two
     assert modes[unsure:] == ["3d"] * len(modes[unsure:])
     assert len(modes) >= 20 - unsure
+
+
+COLD_GLL = "GLL,,,,,061231.00,V,N"
+
+
+@pytest.mark.parametrize(
+    ("seeing", "blind"),
+    [
+        (("GN" + RMC[2:],), ("AI" + COLD_GLL,)),
+        (("GN" + RMC[2:],), ("GP" + BLIND[1][2:],)),
+        (("GN" + RMC[2:], "GP" + GGA[2:]), ("AI" + COLD_GLL,)),
+        (("GN" + RMC[2:], "GP" + GGA[2:]), ("AI" + BLIND[0][2:], "AI" + BLIND[1][2:])),
+        (("GN" + RMC[2:],), ("II" + BLIND[0][2:], "AI" + BLIND[1][2:], "EC" + COLD_GLL)),
+        (("GN" + RMC[2:],), ("AI" + GLL[2:].replace("061231.00,A,A", "061231.00,V,N"),)),
+    ],
+    ids=["GLL", "system", "two systems", "same sentences", "three blind", "its last position"],
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_a_blind_receiver_that_says_other_sentences_refuses_no_fix(
+    seeing: tuple[str, ...], blind: tuple[str, ...], first: bool
+) -> None:
+    bodies = (*blind, *seeing) if first else (*seeing, *blind)
+    told = read(b"".join(epochs(*bodies, count=20)))[3:]  # it takes some turns to see that there are two
+    assert {fix.mode for fix in told} == {"2d" if len(seeing) == 1 else "3d"}
+    assert [fix.time.second for fix in told if fix.time] == list(range(51 - len(told), 51))
+    assert len(told) >= 17
+
+
+@pytest.mark.parametrize("place", ["3206.972,N,11844.424,E", ",,,"], ids=["with its position", "blank"])
+def test_one_receiver_that_contradicts_itself_has_no_fix(place: str) -> None:
+    denied = GGA.replace("E,1,", "E,0,").replace("3206.972,N,11844.424,E", place)
+    told = read(b"".join(epochs(RMC, denied, count=12)))
+    assert {fix.mode for fix in told} == {"none"}
+    if place != ",,,":  # so do receivers of several systems
+        told = read(b"".join(epochs("GN" + RMC[2:], denied, count=12)))
+        assert {fix.mode for fix in told} == {"none"}
 
 
 def test_the_other_receiver_stands_in_for_one_that_lost_its_fix() -> None:
