@@ -39,6 +39,9 @@ JAM_WARNING, JAM_CRITICAL = 128, 192
 STATE_LASTS = 10
 """TPVs without a word of jamming or antenna after which the one told before is taken to be over."""
 
+RECEIVER_LASTS, RECEIVER_LASTS_S = 20, 3.0
+"""TPVs of all receivers, or seconds, for which a receiver's last fix holds where others speak."""
+
 Sky: TypeAlias = "dict[str, tuple[int, Any]]"
 """What was said of the sky, each with the count of objects when it was said."""
 
@@ -74,6 +77,36 @@ class _Noticed:
         ]
 
 
+class _Receivers:
+    """Of several receivers one is told as long as it has a fix: a blind one refuses no fix of another."""
+
+    def __init__(self) -> None:
+        self._best: str | None = None
+        self._fixes: dict[
+            str, tuple[datetime | None, int]
+        ] = {}  # each one's last fix: its time, and TPVs since
+
+    def passes(self, device: str, fix: Fix) -> bool:
+        """Whether this fix, or that there is none, is to be told."""
+        self._fixes = {
+            name: (time, since + 1) for name, (time, since) in self._fixes.items() if since < RECEIVER_LASTS
+        }
+        if fix.mode == "none":
+            self._fixes.pop(device, None)
+            return not self._fixes
+        if self._best != device and self._best in self._fixes and not self._outlived(fix.time):
+            passes = False
+        else:
+            self._best, passes = device, True
+        self._fixes[device] = fix.time, 0
+        return passes
+
+    def _outlived(self, time: datetime | None) -> bool:
+        """Whether the best one's last fix is older than `RECEIVER_LASTS_S` by another's clock."""
+        best, _ = self._fixes[self._best or ""]
+        return time is not None and best is not None and (time - best).total_seconds() > RECEIVER_LASTS_S
+
+
 def _jamming(level: int) -> Literal["ok", "warning", "critical"]:
     if level < JAM_WARNING:
         return "ok"
@@ -82,7 +115,8 @@ def _jamming(level: int) -> Literal["ok", "warning", "critical"]:
 
 class GpsdDecoder:
     """What gpsd says in; out comes one `Fix` for each of its positions, and a `GnssState` where gpsd tells
-    of jamming or the antenna. ``device``: that receiver only. ``not_before``: see `Gpsd`."""
+    of jamming or the antenna. ``device``: that receiver only, else one at a time. ``not_before``: see `Gpsd`.
+    """
 
     def __init__(self, device: str | None = None, not_before: date | None = None) -> None:
         self.device = device
@@ -94,6 +128,7 @@ class GpsdDecoder:
         self._sky: dict[str, Sky] = {}
         self._noticed: dict[str, _Noticed] = {}
         self._told: dict[str, tuple[datetime | None, str]] = {}
+        self._receivers = _Receivers()
 
     def feed(self, data: bytes) -> list[Value]:
         """The values in what has come."""
@@ -124,12 +159,22 @@ class GpsdDecoder:
             known = self._sky.setdefault(device, {})
             known.update({key: (self.good, told[key]) for key in SKY_KEYS if key in told})
         elif self.device in (None, device) and kind == "TPV":
-            fix = self._fix(told, self._sky.get(device, {}))
-            epoch = (fix.time, fix.mode)
-            if fix.time is None or self._told.get(device) != epoch:  # some receivers make it say one twice
-                self._told[device] = epoch
-                return [fix, *self._noticed.setdefault(device, _Noticed()).take(told)]
+            return self._position(device, told)
         return []
+
+    def _position(self, device: str, told: Mapping[str, Any]) -> list[Value]:
+        """The fix of a TPV, where it says something new, and what the receiver noticed."""
+        noticed = self._noticed.setdefault(device, _Noticed())
+        fix = self._fix(told, self._sky.get(device, {}))
+        epoch = (fix.time, fix.mode)
+        again = (
+            fix.time is not None and self._told.get(device) == epoch
+        )  # some receivers make it say one twice
+        self._told[device] = epoch
+        if again:
+            return noticed.take(told) if told.keys() & {"jam", "ant"} else []
+        passes = self._receivers.passes(device, fix)
+        return [*([fix] if passes else []), *noticed.take(told)]
 
     def _fix(self, told: Mapping[str, Any], heard: Sky) -> Fix:
         moment, mode = _time(told.get("time")), told.get("mode")
@@ -167,7 +212,8 @@ class GpsdDecoder:
 
 
 class Gpsd(BaseModel):
-    """A receiver that gpsd owns on this machine, or another: ``device`` names one where it has several."""
+    """A receiver that gpsd owns on this machine, or another. ``device`` names one where it has several;
+    without it one that has a fix is told."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

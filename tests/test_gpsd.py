@@ -157,7 +157,7 @@ def test_a_date_that_can_not_be_is_corrected(time: str, told: str, weeks: int | 
 
 def test_one_of_several_receivers() -> None:
     other = TPV | {"device": B, "lat": 1.0}
-    assert len(said(TPV, other)) == 2
+    assert len(said(TPV, other)) == 1
     assert [fix["lat"] for fix in said(TPV, other, device=B)] == [1.0]
 
 
@@ -273,3 +273,31 @@ def test_how_it_stands_in_a_configuration(given: dict[str, Any], host: str, port
 def test_what_can_not_be_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Gpsd(**given)
+
+
+def test_of_several_receivers_one_is_told() -> None:
+    def at(second: int, device: str, **more: Any) -> dict[str, Any]:
+        return TPV | {"time": f"2026-11-25T13:35:{second:02d}.000Z", "device": device} | more
+
+    def modes(*objects: dict[str, Any]) -> list[tuple[str, float | None]]:
+        told = GpsdDecoder().feed(lines(*objects))
+        return [(value.mode, value.lat) for value in told if isinstance(value, Fix)]
+
+    here, there = ("3d", TPV["lat"]), ("3d", 32.2)
+    blind = [
+        one for second in range(9) for one in (at(second, B, mode=1), at(second, A), at(second, B, mode=1))
+    ]
+    assert modes(*blind) == [("none", None)] + 9 * [here]
+    silent = [one for second in range(9) for one in (at(second, A), {"class": "TPV", "device": B, "mode": 0})]
+    assert modes(*silent) == 9 * [here]
+    both = [one for second in range(9) for one in (at(second, A), at(second, B, lat=32.2))]
+    assert modes(*both) == 9 * [here]
+    assert modes(*both, *(at(9 + n, A, mode=1) for n in range(2)), at(11, B, lat=32.2))[-1] == there
+    assert modes(*both, *(at(9 + n, B, lat=32.2) for n in range(8)))[-4:] == 4 * [there]
+    lost = [one for second in range(9, 14) for one in (at(second, A, mode=1), at(second, B, mode=1))]
+    assert [mode for mode, _ in modes(*both, *lost)] == ["3d"] * 9 + ["none"] * 9
+
+
+def test_what_a_repeated_position_says_of_jamming_is_heard() -> None:
+    told = GpsdDecoder().feed(lines(TPV, TPV | {"jam": 250}))
+    assert [value.kind for value in told] == ["fix", "gnss_state"]
