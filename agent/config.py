@@ -17,6 +17,7 @@ from agent.parts import RulePart, Surroundings
 from agent.receiver import Positioning
 from agent.rules import Rule
 from agent.rules.blind import Blind
+from agent.rules.line_cross import LineCross
 from agent.rules.watching import WatchRule
 from agent.schedule import Hours, Schedule, ZoneName
 from agent.transport import Broker
@@ -295,6 +296,8 @@ class Config(Section):
                 told = camera.detector.score
                 if asked < told:
                     yield f"{name}: min_score {asked:g} is no use: its camera tells nothing below {told:g}"
+            if isinstance(rule, LineCross) and rule.on_edge():
+                yield f"{name}: its line lies on the edge of the picture: nobody is seen to cross it"
         yield from self._too_few_looks()
         for name, source in self._cameras().items():
             cost = source.detector.remark()

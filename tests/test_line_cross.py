@@ -1,11 +1,13 @@
 """Crossings judged by lists of sightings."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from agent.config import parse
 from agent.observations import Observation, SeenObject, Sighting, Tick
 from agent.parts import Finding
 from agent.rules.line_cross import LineCross
@@ -88,3 +90,31 @@ def test_a_camera_that_turns_counts_nobody() -> None:
     sightings = [see(n / 5, *still) for n in range(5)]
     sightings += [see(1 + n / 5, *turned, moves=n < 3) for n in range(10)]
     assert [fact for one in sightings for fact in decide(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "on_edge"),
+    [
+        ([[1, 0], [1, 1]], True),
+        ([[0, 1], [1, 1]], True),
+        ([[0.005, 0.9], [0, 0.1]], True),
+        ([[0.3, 0], [0.6, 0.005]], True),
+        ([[0.98, 0], [0.98, 1]], False),
+        ([[0, 0], [1, 1]], False),
+        (LINE, False),
+    ],
+)
+def test_check_says_that_nobody_crosses_a_line_on_the_edge(line: Any, on_edge: bool) -> None:
+    text = f"""\
+schema_version: 1
+device: d
+kind: checkpoint_camera
+place: {{ring: perimeter, domain: ground, site: s, post: p}}
+broker: {{url: "mqtts://x"}}
+sources:
+  cam1: {{kind: camera, url: "http://cam/x", purpose: a test, detector: {{labels: [person]}}}}
+rules:
+  over: {{kind: line_cross, camera: cam1, line: {line}}}
+"""
+    notes = list(parse(text, name="c.yaml", base=Path()).notes())
+    assert notes == on_edge * ["over: its line lies on the edge of the picture: nobody is seen to cross it"]

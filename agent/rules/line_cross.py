@@ -30,6 +30,14 @@ class LineCross(WatchRule):
     hold: Duration = timedelta(seconds=5)
     cool_down: Duration = timedelta(0)
 
+    def on_edge(self) -> bool:
+        """Whether the line lies on an edge of the picture, so that nobody is seen on its other side."""
+        return any(
+            all(corner[axis] < MARGIN for corner in self.line)
+            or all(corner[axis] > 1 - MARGIN for corner in self.line)
+            for axis in (0, 1)
+        )
+
     def start(self) -> Judge:
         eye = self.eye()
         feet: dict[tuple[int, int], Corner] = {}  # by object and view: where it last was on either side
