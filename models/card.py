@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.detection import Detect
-from models.labels import ALLOWED, plain
+from models.labels import ALLOWED, HARMLESS, plain
 from models.proof import Proof
 from models.session import Loaded, Provider, Session, open_session
 
@@ -73,6 +73,8 @@ class Card(BaseModel):
     def _people_are_labels(self) -> Self:
         if unknown := sorted(set(self.people) - set(self.labels)):
             raise ValueError(f"people: {', '.join(unknown)} is none of its labels")
+        if things := sorted(one for one in self.people if plain(one) in HARMLESS):
+            raise ValueError(f"people: {', '.join(things)} is a thing, in whose box nobody is covered")
         return self
 
     @field_validator("name")

@@ -145,6 +145,12 @@ def test_people_of_a_card_are_labels_of_it() -> None:
         card.model_validate(card.model_dump() | {"people": ["rider"]})
 
 
+def test_what_a_card_calls_people_is_covered() -> None:
+    card = models.find("default")
+    with pytest.raises(ValueError, match="people: boat is a thing"):
+        card.model_validate(card.model_dump() | {"people": ["boat"]})
+
+
 def test_a_copy_of_a_look_is_nothing() -> None:
     """So that no recording and no JSON can carry a frame away by accident."""
     sighting = Sighting(frame=1, objects=(), look=Look(noise(), []))
