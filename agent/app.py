@@ -9,6 +9,7 @@ disk, cameras have theirs for frames.
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -63,8 +64,9 @@ log = structlog.get_logger()
 
 TICK_S = 1.0
 THREADS = 32
-"""A name that nobody resolves, an adapter that hangs: each holds a thread for many seconds. What else is done
-aside, such as connecting, does not wait for them."""
+"""An adapter that hangs holds a thread for many seconds. What else is done aside does not wait for it."""
+NAMES = 16
+"""So many names are looked up at once. One that hangs holds its thread for long after nobody waits for it."""
 OWED_EVERY_S = 10.0
 PROBE_EVERY_S = 0.2
 NEW_WITHIN_S = 15.0
@@ -614,6 +616,7 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
         task = asyncio.ensure_future(Agent(deployment, outbox, folder, root).run())
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(THREADS, "aside"))
+        look_names_up_apart(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
         watch = asyncio.ensure_future(end_when_unsound(task))
@@ -622,6 +625,16 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
         return START_ME_AGAIN if watch.done() else 0
     finally:
         outbox.close()
+
+
+def look_names_up_apart(loop: asyncio.AbstractEventLoop) -> None:
+    """Names that hang hold up other names only: no port that is closed, no file, and not the end."""
+    pool = ThreadPoolExecutor(NAMES, "name")
+
+    async def look_up(host: Any, port: Any, **more: int) -> Any:
+        return await loop.run_in_executor(pool, partial(socket.getaddrinfo, host, port, **more))
+
+    loop.getaddrinfo = look_up  # type: ignore[method-assign]  # asyncio's own takes threads of all others
 
 
 async def end_when_unsound(task: asyncio.Task[None], every_s: float = 5.0) -> None:
