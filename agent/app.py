@@ -540,8 +540,12 @@ class Agent:
         """People are shown for a while; safely kept before it is answered."""
         grant = Grant.model_validate(command.model_dump())
         self.rescue.take(grant, self.deployment.config.privacy.rescue_key, *now())
+        try:
+            await self.outbox.put(remember={RESCUE: self.rescue.dump()})
+        except BaseException:
+            self.rescue.withdraw(grant, time.monotonic())  # what is answered as failed shows nobody
+            raise
         log.warning("people_shown", role=grant.role, reason=grant.reason, camera=grant.camera, id=grant.id)
-        await self.outbox.put(remember={RESCUE: self.rescue.dump()})
         return "succeeded"
 
     def rescue_flag(self, camera: str) -> Grant | None:

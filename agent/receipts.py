@@ -20,7 +20,9 @@ JITTER = 0.25
 SPREAD_S = 5.0
 TROUBLE_AFTER_S = 30.0
 TROUBLE_AFTER_RESENDS = 1.5
-"""Without a receipt for so long, and so many times ``resend_after``, it is a trouble."""
+TROUBLE_AT_LATEST_S = 900.0
+"""Without a receipt for so long, and so many times ``resend_after``, it is a trouble; at the latest after
+this, however seldom it is sent again."""
 
 
 @dataclass(slots=True)
@@ -141,7 +143,8 @@ class Receipts:
         count = len(self._waiting)
         if self.centre == "offline":
             return f"the centre says that it is offline; {count} alerts and results wait for its receipt"
-        if oldest_s <= max(TROUBLE_AFTER_S, TROUBLE_AFTER_RESENDS * self._resend_s):
+        patience_s = min(TROUBLE_AFTER_RESENDS * self._resend_s, TROUBLE_AT_LATEST_S)
+        if oldest_s <= max(TROUBLE_AFTER_S, patience_s):
             return None
         return f"{count} alerts and results have no receipt, the oldest for {oldest_s:.0f} s: {self._cause()}"
 

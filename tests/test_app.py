@@ -1,7 +1,9 @@
 """What the agent does with its parts."""
 
 import asyncio
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +14,9 @@ from agent.commands import Resend
 from agent.health import Health, Running
 from agent.observations import Observation
 from agent.store import Again
+from agent.vision.rescue import Grant, Privacy, Rescue
 from firmware_bridge.readings import Switch
+from firmware_bridge.secret import Secret
 from firmware_bridge.signing import Heard
 
 
@@ -191,3 +195,25 @@ def test_a_centre_that_asks_again_hears_how_much_comes() -> None:
         {"command_id": "1", "state": "succeeded", "again": 8, "owed": 1, "missing": 1},
         {"command_id": "1", "state": "failed", "reason": "disk I/O error"},
     ]
+
+
+def test_a_grant_that_can_not_be_kept_shows_nobody(tmp_path: Path) -> None:
+    """It is answered as failed; so nobody may be shown."""
+    (tmp_path / "key").write_text("k" * 40)
+    expires = datetime.now(UTC) + timedelta(minutes=10)
+    grant = Grant(id="g", expires=expires, role="watch-officer", reason="man in the water")
+    grant = grant.model_copy(update={"signature": grant.signed("d1", "k" * 40)})
+
+    async def put(**_: Any) -> None:
+        raise OSError("database or disk is full")
+
+    rescue = Rescue("d1")
+    privacy = Privacy(rescue_key=Secret(file=tmp_path / "key"))
+    agent: Any = SimpleNamespace(
+        rescue=rescue,
+        outbox=SimpleNamespace(put=put),
+        deployment=SimpleNamespace(config=SimpleNamespace(privacy=privacy)),
+    )
+    with pytest.raises(OSError, match="full"):
+        asyncio.run(Agent.take_grant(agent, grant, {}))
+    assert rescue.flag("cam1", datetime.now(UTC), time.monotonic()) is None

@@ -95,6 +95,15 @@ def test_over_a_new_connection_how_long_it_waits_is_remembered() -> None:
     assert "the oldest for 1001 s" in str(receipts.trouble(1001.0))
 
 
+def test_a_day_until_it_is_sent_again_is_no_day_without_a_word() -> None:
+    """``resend_after`` may be a day, also by push: a deaf device must say so long before."""
+    receipts = Receipts(lambda low, _: low)
+    receipts.connected(86_400.0)
+    receipts.acknowledged(row("a"), 0.0)
+    assert receipts.trouble(899.0) is None
+    assert "check its rights" in str(receipts.trouble(901.0))
+
+
 def test_without_receipts_the_likely_cause_is_said() -> None:
     assert waiting().trouble(1e6) is None
     receipts = waiting(row("a"), row("b"))

@@ -202,6 +202,17 @@ def test_a_recorded_grant_is_refused_after_a_later_one_and_a_clock_set_back(key:
         rescue.take(granted(), key, AT, 8100)
 
 
+def test_a_grant_that_could_not_be_kept_shows_nobody_and_is_taken_no_more(key: Secret) -> None:
+    rescue = Rescue("d1")
+    rescue.take(granted(), key, AT, 100)
+    rescue.withdraw(granted(), 100)
+    assert not shown(rescue)
+    with pytest.raises(ValueError, match="used before"):
+        rescue.take(granted(), key, AT, 100)
+    rescue.take(granted(id="g2"), key, AT, 100)
+    assert shown(rescue)
+
+
 def test_a_right_clock_refuses_no_grant(key: Secret) -> None:
     rescue = Rescue("d1")
     for number in range(50):  # one each 7 minutes, each for as long as may be or just for a second

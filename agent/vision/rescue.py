@@ -95,6 +95,13 @@ class Rescue:
         oldest = self._oldest()
         self._taken = [taken for taken in self._taken if taken.grant.expires > oldest]
 
+    def withdraw(self, grant: Grant, now_s: float) -> None:
+        """It could not be kept: it shows nobody, and is taken no more."""
+        self._taken = [
+            taken.model_copy(update={"ends_s": now_s}) if taken.grant.id == grant.id else taken
+            for taken in self._taken
+        ]
+
     def _oldest(self) -> datetime:
         """A grant that expires no later than this was made before one that was taken."""
         ends = [taken.grant.expires for taken in self._taken]
