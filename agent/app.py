@@ -65,7 +65,7 @@ log = structlog.get_logger()
 TICK_S = 1.0
 THREADS = 32
 """An adapter that hangs holds a thread for many seconds. What else is done aside does not wait for it."""
-NAMES = 16
+NAMES = 32
 """So many names are looked up at once. One that hangs holds its thread for long after nobody waits for it."""
 OWED_EVERY_S = 10.0
 PROBE_EVERY_S = 0.2
