@@ -114,6 +114,15 @@ def test_who_was_known_before_the_flood_is_told_through_it_and_a_newcomer_has_hi
     assert flood.when(99)
 
 
+def test_forged_beacons_that_call_all_the_time_do_not_keep_out_the_true_one_that_comes_later() -> None:
+    flood = Flood()
+    false = [replace(FALSE, mmsi=1000 + number) for number in range(200)]
+    for second in range(UNTIL_S):
+        true = [TRUE] if second >= 150 and second % 5 == 0 else []
+        flood.second(*(false if second % 10 == 0 else []), *true)
+    assert 150 <= flood.when(TRUE.mmsi)[0] <= 160
+
+
 def test_a_flood_of_vessels_takes_bounded_memory() -> None:
     flood = Flood()
     for second in range(UNTIL_S):
