@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 LAST_WORD_WITHIN_S = 3.0
 SHORT_S, SHORT_ONES = 60.0, 4
-"""So many connections in a row that the broker ended so soon: two devices under one name (a cloned card) take
+"""So many connections in a row that ended so soon: two devices under one name (a cloned card) take
 the connection from each other, most brokers end the older one without a word, and alerts come late."""
 RETURN_AFTER_S, RETURN_AT_LAST_S = 60.0, 3600.0
 """On a fallback, the first broker is looked for this often; ever more seldom where going back failed."""
@@ -90,8 +90,8 @@ class Link:
             deaf["receipts"] = silent
         if self._short >= SHORT_ONES and self.taken and time.monotonic() - self._taken_s < SHORT_S:
             deaf["connection"] = (
-                f"the broker ended {self._short} connections in a row, each within {SHORT_S:g} s of its"
-                f" beginning: is another device connected under the name {self._speaker.device!r}?"
+                f"{self._short} connections in a row ended within {SHORT_S:g} s: does the link break, or is"
+                f" another device connected under the name {self._speaker.device!r}?"
             )
         if self._narrow and self.taken:
             not_heard = NOT_HEARD[self._narrow]
