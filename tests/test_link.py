@@ -1002,6 +1002,7 @@ def test_who_loses_one_connection_after_the_other_asks_for_a_second_device(
                 assert "connection" not in one.link.troubles
                 broker.cut()
             await until(lambda: "connection" in one.link.troubles)
+            await until(lambda: len(broker.payloads("/status")) == 5)
             assert "the name 'd'" in one.link.troubles["connection"]
             monkeypatch.setattr("agent.link.SHORT_S", 0.0)  # it lasts by now
             assert one.link.troubles == {}
