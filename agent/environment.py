@@ -29,7 +29,7 @@ from agent.files import words
 from agent.link import DOWN
 from agent.tls import expiry
 from agent.topics import Speaker
-from agent.transport import Broker, Connection
+from agent.transport import Broker, Connection, UnsupportedProtocolError, open_either
 from agent.untrusted import readable, shown
 from agent.vision.camera import Camera
 from agent.vision.rescue import LEAST_KEY
@@ -223,7 +223,12 @@ async def _brokers(config: Config) -> list[Found]:
         *(f"broker.fallbacks[{number}]" for number in range(len(config.broker.fallbacks))),
     ]
     for place, broker in zip(places, config.broker.in_order, strict=True):
-        found += [one async for one in _talk(place, broker, Speaker(device=config.device))]
+        try:
+            connection = await _connected(broker, f"{config.device[:14]}-{secrets.token_hex(4)}")
+        except OSError as error:
+            found.append(Found(True, f"{place}: {words(error)}"))
+        else:
+            found += [one async for one in _talk(place, connection, Speaker(device=config.device))]
     return found
 
 
@@ -256,17 +261,13 @@ def _certificates(broker: Broker) -> Iterator[Found]:
             yield Found(False, f"{place}: valid for {days} days, until {until:%Y-%m-%d}")
 
 
-async def _talk(place: str, broker: Broker, speaker: Speaker) -> AsyncIterator[Found]:
-    """TLS, CONNECT and SUBSCRIBE, under a client id of its own and without a last will.
+async def _talk(place: str, connection: Connection, speaker: Speaker) -> AsyncIterator[Found]:
+    """What a connection may do: SUBSCRIBE, under a client id of its own and without a last will.
 
     Where the broker goes by the certificate and not by the client id, this is the running agent's session: it
     is taken up as it stands and left as it is, and the agent connects again.
     """
-    client_id = f"{speaker.device[:14]}-{secrets.token_hex(4)}"
-    lasts_s = SESSION_S if broker.protocol == "5" else 0
-    connection = Connection(broker, client_id, None, session_expiry_s=lasts_s)
     try:
-        await connection.open()
         if connection.resumed:
             yield Found(False, f"{place}: goes by the certificate: a running agent had to connect again")
         topics = [*(f"{speaker.prefix}/{topic}" for topic in DOWN), speaker.host_status]
@@ -299,3 +300,17 @@ async def _talk(place: str, broker: Broker, speaker: Speaker) -> AsyncIterator[F
         yield Found(True, f"{place}: {words(error)}")
     finally:
         connection.close()
+
+
+async def _connected(broker: Broker, client_id: str) -> Connection:
+    """With MQTT 5, or 3.1.1 where the broker refuses that, as the agent does; OSError: neither."""
+    older = broker.model_copy(update={"protocol": "3.1.1"})
+    if broker.protocol == "3.1.1":
+        return await open_either(older, client_id, None, session_expiry_s=0)
+    try:
+        return await open_either(broker, client_id, None, session_expiry_s=SESSION_S, fall_back=False)
+    except UnsupportedProtocolError as refusal:
+        try:
+            return await open_either(older, client_id, None, session_expiry_s=0)
+        except OSError as error:
+            raise OSError(f"{refusal}; {error}") from error

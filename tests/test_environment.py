@@ -55,6 +55,12 @@ def scripted(broker: ScriptedBroker) -> Iterator[ScriptedBroker]:
         thread.join()
 
 
+def test_a_broker_of_3_1_1_alone_is_well_as_it_is_for_the_agent(tmp_path: Path) -> None:
+    with scripted(ScriptedBroker(admit=lambda number: 0x84 if number % 2 else 0)) as broker:
+        assert findings(config(tmp_path, port=broker.port)) == []
+        assert [one.level for one in broker.connects] == [5, 4]
+
+
 def test_where_all_is_well_there_are_facts_only(tmp_path: Path) -> None:
     with scripted(ScriptedBroker()) as broker:
         found = probe(config(tmp_path, port=broker.port))
@@ -80,7 +86,7 @@ def test_where_all_is_well_there_are_facts_only(tmp_path: Path) -> None:
     [
         (ScriptedBroker(admit=lambda _: 0x87), "refused: not authorized"),
         (ScriptedBroker(admit=lambda _: CUT), "closed"),
-        (ScriptedBroker(admit=lambda _: 0x84), "does not support MQTT 5"),
+        (ScriptedBroker(admit=lambda number: 0x84 if number % 2 else 0x01), "does not support MQTT 5"),
         (ScriptedBroker(grant=lambda topic: 0x87 if "receipt" in topic else 1),
          "not allowed to subscribe to ringpost/v1/d/receipt"),
     ],
