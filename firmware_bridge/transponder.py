@@ -2,7 +2,7 @@
 
 What the standard calls "not available" is absent: latitude 91, longitude 181, speed 102.3 knots, course 360,
 heading 511, turn -128, status 15, type 0. A position that lies outside the world refuses the message, but
-not a beacon's: it calls for help without one.
+not a beacon's position report: it calls for help without one.
 """
 
 import re
@@ -34,6 +34,8 @@ STATUS = (
 BEACON_ACTIVE, BEACON_TEST = 14, 15
 BEACONS: dict[int, Literal["sart", "mob", "epirb"]] = {970: "sart", 972: "mob", 974: "epirb"}
 """By the first three digits of the MMSI."""
+BEACON_POSITIONS = (1, 2, 3)
+"""What a beacon tells its position by: ITU-R M.1371 has them send message 1, and 14 for text."""
 SHIP_TYPES = {
     30: "fishing", 31: "towing", 32: "towing", 33: "dredging", 34: "diving", 35: "military", 36: "sailing",
     37: "pleasure_craft", 50: "pilot", 51: "search_and_rescue", 52: "tug", 53: "port_tender",
@@ -54,7 +56,7 @@ def vessel_of(kind: int, message: Any, payload: bytes, own: bool) -> Vessel | No
     fields: Fields = {"station": STATIONS.get(kind), "own": True if own else None}
     if hasattr(message, "lat"):
         where = _position(message.lat, message.lon)
-        if where is None and not _calls_for_help(mmsi, message):
+        if where is None and not (kind in BEACON_POSITIONS and _calls_for_help(mmsi, message)):
             return None
         where = where or {}
         fields |= where
