@@ -26,7 +26,7 @@ from agent.vision.evidence import Evidence
 from agent.vision.looks import Need
 from agent.vision.rescue import Privacy
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
-from firmware_bridge import Line
+from firmware_bridge.catalogue import Line
 from firmware_bridge.line import SerialLine
 from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath
 from models.card import Card

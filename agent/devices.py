@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from agent.read import live_line
 from agent.topics import encode
-from firmware_bridge import kinds
+from firmware_bridge.catalogue import kinds
 from firmware_bridge.holders import PROC, held_by
 from firmware_bridge.readings import LineState, Value
 

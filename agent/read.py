@@ -19,7 +19,7 @@ from agent.columns import Columns
 from agent.recording import Recording
 from agent.topics import encode
 from agent.untrusted import terminal
-from firmware_bridge import kinds, protocols
+from firmware_bridge.catalogue import kinds, protocols
 from firmware_bridge.gpsd import Gpsd, GpsdDecoder
 from firmware_bridge.line import Decoder, Ear, SerialLine
 from firmware_bridge.readings import LineState, Value

@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from firmware_bridge import ais, instruments, protocols, sensor_board, vedirect
+from firmware_bridge import ais, instruments, sensor_board, vedirect
+from firmware_bridge.catalogue import protocols
 from firmware_bridge.ear import Ear
 from firmware_bridge.gpsd import GpsdDecoder
 from firmware_bridge.readings import Reading, Vessel

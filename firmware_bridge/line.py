@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -30,6 +30,10 @@ Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 
 Wanted: TypeAlias = Callable[[], Mapping[str, float]]
 """The outputs that are to be on now, each with the seconds that it is to be on yet."""
+
+
+_KINDS: "dict[str, type[SerialLine]]" = {}
+"""Each kind of serial line by its name, for ``also``; `firmware_bridge.catalogue` imports all of them."""
 
 
 class SerialLine(BaseModel):
@@ -58,6 +62,12 @@ class SerialLine(BaseModel):
     """A line on which nothing valid came for this long is opened anew. Without: five times its usual
     interval, 5 s at least, and 15 s for the first word."""
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "kind" in cls.model_fields:
+            _KINDS[cls.model_fields["kind"].default] = cls
+
     @field_validator("port")
     @classmethod
     def _port_can_be(cls, port: str) -> str:
@@ -73,11 +83,9 @@ class SerialLine(BaseModel):
     @field_validator("also")
     @classmethod
     def _kinds_are_known(cls, also: tuple[str, ...]) -> tuple[str, ...]:
-        from firmware_bridge import kinds
-
         for kind in also:
-            if kind not in kinds():
-                raise ValueError(f"no kind {kind!r}; known: {', '.join(sorted(kinds()))}")
+            if kind not in _KINDS:
+                raise ValueError(f"no kind {kind!r}; known: {', '.join(sorted(_KINDS))}")
         return also
 
     @property
@@ -95,20 +103,16 @@ class SerialLine(BaseModel):
 
     def says(self) -> frozenset[str] | None:
         """The kinds of value that come from this line, with what is spoken there also; None: any."""
-        from firmware_bridge import kinds
-
-        spoken = [self.gives, *(kinds()[kind].gives for kind in self.also)]
+        spoken = [self.gives, *(_KINDS[kind].gives for kind in self.also)]
         listed = [gives for gives in spoken if gives is not None]
         return frozenset().union(*listed) if len(listed) == len(spoken) else None
 
     def tells(self, kind: str) -> tuple[str, ...] | None:
         """Patterns of the quantities or names that it can tell of a kind of value; None: any."""
-        from firmware_bridge import kinds
-
         known: list[str] = []
         for gives, names in [
             (self.gives, self.named),
-            *((kinds()[one].gives, kinds()[one].named) for one in self.also),
+            *((_KINDS[one].gives, _KINDS[one].named) for one in self.also),
         ]:
             if gives is None or kind in gives:
                 if kind not in names:
@@ -118,9 +122,7 @@ class SerialLine(BaseModel):
 
     def ear(self) -> Ear:
         """Hears this kind, and those that are spoken on the line also."""
-        from firmware_bridge import kinds
-
-        others = [kinds()[kind].model_construct(port=self.port) for kind in self.also]
+        others = [_KINDS[kind].model_construct(port=self.port) for kind in self.also]
         return Ear([*self.decoders(), *(decoder for other in others for decoder in other.decoders())])
 
     async def run(self, emit: Emit, wanted: Wanted = dict) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from firmware_bridge import protocols
+from firmware_bridge.catalogue import protocols
 from firmware_bridge.line import Ear
 from firmware_bridge.readings import Fix, Reading, Vessel
 from firmware_bridge.transponder import MEANINGS, STATUS

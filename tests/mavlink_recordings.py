@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from firmware_bridge import protocols
+from firmware_bridge.catalogue import protocols
 from firmware_bridge.ear import Ear
 from firmware_bridge.mavlink import SEVERITIES
 from firmware_bridge.readings import Drone, StatusText

@@ -13,7 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from firmware_bridge import protocols
+from firmware_bridge.catalogue import protocols
 from firmware_bridge.line import Ear
 from firmware_bridge.readings import Fix
 

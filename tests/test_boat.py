@@ -10,7 +10,7 @@ from agent.parts import Finding
 from agent.rules.distress_beacon import DistressBeacon
 from agent.rules.vessel_adrift import VesselAdrift
 from agent.rules.vessel_close import VesselClose
-from firmware_bridge import protocols
+from firmware_bridge.catalogue import protocols
 from firmware_bridge.ear import Ear
 from firmware_bridge.readings import Reading, Vessel
 from simulators.boat import (

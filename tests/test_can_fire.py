@@ -15,7 +15,8 @@ from agent.observations import Observation, Tick, Value
 from agent.parts import Finding
 from agent.rules import Rule
 from agent.yamlfile import BadConfig
-from firmware_bridge import Line, ais, instruments, nmea, protocols, ubx, vedirect
+from firmware_bridge import ais, instruments, nmea, ubx, vedirect
+from firmware_bridge.catalogue import Line, protocols
 from firmware_bridge.ear import Ear
 from firmware_bridge.gpsd import GpsdDecoder
 from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel

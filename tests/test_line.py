@@ -26,7 +26,8 @@ from agent.health import UNREADABLE, Health
 from agent.observations import Observation
 from agent.supervisor import supervise
 from bench.noisy_lines import DAMAGE, KEPT, measure
-from firmware_bridge import nmea, port, protocols, sensor_board, stream, ubx
+from firmware_bridge import nmea, port, sensor_board, stream, ubx
+from firmware_bridge.catalogue import protocols
 from firmware_bridge.framings import mavlink_ids
 from firmware_bridge.gpsd import Gpsd
 from firmware_bridge.line import Ear, SerialLine

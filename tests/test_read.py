@@ -15,7 +15,8 @@ import pytest
 
 from agent.columns import Columns, cell
 from agent.read import live_line
-from firmware_bridge import kinds, sensor_board
+from firmware_bridge import sensor_board
+from firmware_bridge.catalogue import kinds
 from firmware_bridge.readings import BoardState, Drone, Reading, Switch, Value
 from firmware_bridge.sensor_board import REPORT
 from simulators.wire import Wire

@@ -16,7 +16,7 @@ FILES: dict[str, str] = dict(BLOCK.findall(README))
 
 # each recipe: its file, the list, the union in it, and the kind's class
 RECIPES = {
-    "a sensor": ("firmware_bridge/water_gauge.py", "firmware_bridge/__init__.py", "Line", "WaterGauge"),
+    "a sensor": ("firmware_bridge/water_gauge.py", "firmware_bridge/catalogue.py", "Line", "WaterGauge"),
     "a rule": ("agent/rules/too_fast.py", "agent/rules/__init__.py", "Rule", "TooFast"),
     "a model format": ("models/unit_boxes.py", "models/__init__.py", "Format", "UnitBoxes"),
 }
