@@ -96,7 +96,7 @@ class Agent:
         self.health = Health()
         self.clock = ClockWatch()
         self.speaker = Speaker(device=config.device, root=root)
-        self.locator = Locator(config)
+        self.locator = Locator(config.locator_settings())
         self.reporter = Reporter(
             config, self.speaker, self.health, self.clock, self.locator.whereabouts, birth_fields(config)
         )
@@ -184,7 +184,7 @@ class Agent:
         at, now_s = now()
         self.tell(self.judges.apply(config.rules, at, now_s), now_s)
         self.config = config
-        self.locator.configure(config)
+        self.locator.configure(config.locator_settings())
         self.reporter.configure(config, birth_fields(config))
         self.latency.keep_rules(frozenset(config.rules))
         SHARED.prefer(config.urgent())

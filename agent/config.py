@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from agent.durations import Duration
 from agent.files import words
+from agent.locator import LocatorSettings
 from agent.parts import RulePart, Surroundings
 from agent.receiver import Positioning
 from agent.rules import Rule
@@ -25,6 +26,7 @@ from agent.vision.camera import Camera
 from agent.vision.evidence import Evidence
 from agent.vision.looks import Need
 from agent.vision.rescue import Privacy
+from agent.whereabouts import ANY_SPEED_MPS, PositionSettings
 from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge.catalogue import Line
 from firmware_bridge.line import SerialLine
@@ -51,6 +53,10 @@ class Section(BaseModel):
     """A part of the file; a key that it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+TOP_SPEED_MPS = {"patrol_boat": 30.0}
+"""How fast a device of this kind can be, or be carried off; any other: `ANY_SPEED_MPS`."""
 
 
 class Place(Section):
@@ -245,6 +251,21 @@ class Config(Section):
             duty=duty.schedule if duty else None,
             route=duty.route if duty else None,
             looks={camera: tuple(needs) for camera, needs in self.looks().items()},
+        )
+
+    def locator_settings(self) -> LocatorSettings:
+        """How positions of the device and of alerts are found."""
+        place, cameras = self.place, self._cameras()
+        set_top = self.positioning.top_speed_mps
+        return LocatorSettings(
+            position=PositionSettings(
+                positioning=self.positioning,
+                surveyed=None if place.lat is None or place.lon is None else (place.lat, place.lon),
+                top_speed_mps=TOP_SPEED_MPS.get(self.kind, ANY_SPEED_MPS) if set_top is None else set_top,
+                sources=tuple(self.sources),
+            ),
+            grounds={name: camera.ground for name, camera in cameras.items() if camera.ground},
+            mounts={name: camera.mount for name, camera in cameras.items() if camera.mount},
         )
 
     def looks(self) -> dict[str, list[Need]]:

@@ -1,38 +1,45 @@
 """Which fixes hold, and where alerts are. Pure: the agent and `replay` run this very class."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from agent.alert import Alert, present
-from agent.config import Config
 from agent.observations import Observation, Tick
 from agent.parts import Finding
-from agent.vision.camera import Camera
+from agent.vision.siting import Mount, Surveyed
 from agent.vision.where import Where
-from agent.whereabouts import Whereabouts
+from agent.whereabouts import PositionSettings, Whereabouts
 from firmware_bridge.readings import Fix, GnssState
 
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocatorSettings:
+    """The parts of a configuration that say how positions are found."""
+
+    position: PositionSettings = PositionSettings()
+    grounds: Mapping[str, Surveyed] = field(default_factory=dict)
+    """By camera: the surveyed points of its picture."""
+    mounts: Mapping[str, Mount] = field(default_factory=dict)
+    """By camera: how it is mounted."""
+
+
 class Locator:
     """Hears every observation before anybody else does, and says of a fix whether it holds."""
 
-    def __init__(self, config: Config) -> None:
-        self.whereabouts = Whereabouts(config)
+    def __init__(self, settings: LocatorSettings) -> None:
+        self.whereabouts = Whereabouts(settings.position)
         self._where = Where(self.whereabouts.place)
-        self.configure(config)
+        self.configure(settings)
 
-    def configure(self, config: Config) -> None:
-        """A new configuration is in force."""
-        self.whereabouts.configure(config)
-        cameras = {name: part for name, part in config.sources.items() if isinstance(part, Camera)}
-        self._where.configure(
-            {name: camera.ground for name, camera in cameras.items() if camera.ground},
-            {name: camera.mount for name, camera in cameras.items() if camera.mount},
-        )
+    def configure(self, settings: LocatorSettings) -> None:
+        """New settings are in force."""
+        self.whereabouts.configure(settings.position)
+        self._where.configure(settings.grounds, settings.mounts)
 
     @property
     def troubles(self) -> list[str]:

@@ -31,7 +31,7 @@ BAD_CONFIG = 78
 def replay(config: Config, observations: Iterable[Observation]) -> Iterator[tuple[Alert, dict[str, Any]]]:
     """The alerts that the rules of ``config`` make of what was observed, and what is told of each. Pure."""
     numbers = count(1)
-    locator = Locator(config)
+    locator = Locator(config.locator_settings())
     judges = Judges(lambda: f"replay-{next(numbers)}", placed=locator.placed)
     begun = False
     for observation in observations:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.config import Config
 from agent.observations import Observation
-from agent.receiver import LATE, NO_FIX, Heard, Receiver, error_of
+from agent.receiver import LATE, NO_FIX, Heard, Positioning, Receiver, error_of
 from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Fix, GnssState
 
@@ -17,8 +16,19 @@ RETURN_S = 30.0
 ANNOUNCED_S = 60.0
 """So long a position says that it now comes from another receiver; always, while that only stands in."""
 NOWHERE_S = 15.0
-TOP_SPEED_MPS = {"patrol_boat": 30.0}
 ANY_SPEED_MPS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionSettings:
+    """The parts of a configuration that say how the device's own position is found; WGS-84, m/s."""
+
+    positioning: Positioning = Positioning()
+    surveyed: tuple[float, float] | None = None
+    """Latitude and longitude of a fixed post."""
+    top_speed_mps: float = ANY_SPEED_MPS
+    sources: tuple[str, ...] = ()
+    """Names in the order of the configuration: the rank of receivers that `Positioning` does not list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +43,18 @@ class Switched:
 class Whereabouts:
     """Hears fixes; says where the device is, how old that is, and how much it is worth."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, settings: PositionSettings) -> None:
         self._receivers: dict[str, Receiver] = {}
         self._current: str | None = None
         self._switched: tuple[Switched, float] | None = None
         self._began_s: float | None = None
-        self.configure(config)
+        self.configure(settings)
 
-    def configure(self, config: Config) -> None:
-        """A new configuration is in force; what receivers said that are still there is kept."""
-        place, self._positioning = config.place, config.positioning
-        self._surveyed = None if place.lat is None or place.lon is None else (place.lat, place.lon)
-        set_top = self._positioning.top_speed_mps
-        self._top_mps = TOP_SPEED_MPS.get(config.kind, ANY_SPEED_MPS) if set_top is None else set_top
-        self._rank = list(dict.fromkeys((*self._positioning.receivers, *config.sources)))
+    def configure(self, settings: PositionSettings) -> None:
+        """New settings are in force; what receivers said that are still there is kept."""
+        self._positioning, self._surveyed = settings.positioning, settings.surveyed
+        self._top_mps = settings.top_speed_mps
+        self._rank = list(dict.fromkeys((*self._positioning.receivers, *settings.sources)))
         for source in set(self._receivers) - set(self._rank):
             del self._receivers[source]
         if self._current not in self._receivers:

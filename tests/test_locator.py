@@ -49,7 +49,7 @@ class Bridge:
 
     def __init__(self) -> None:
         config = parse(CONFIG, name="c.yaml", base=Path())
-        self.locator = Locator(config)
+        self.locator = Locator(config.locator_settings())
         self.clock = ClockWatch()
         self.judges = Judges(lambda: "id", placed=self.locator.placed)
         self.judges.apply(config.rules, AT, 0)

@@ -135,7 +135,14 @@ def test_a_camera_that_was_opened_anew_is_measured_anew() -> None:
 
 
 def test_status_says_it_whatever_rules_there_are() -> None:
-    reporter = Reporter(config(), Speaker(device="d"), Health(), ClockWatch(), Whereabouts(config()), {})
+    reporter = Reporter(
+        config(),
+        Speaker(device="d"),
+        Health(),
+        ClockWatch(),
+        Whereabouts(config().locator_settings().position),
+        {},
+    )
     for one in camera(0.2, 40):
         reporter.hear(one)
     assert reporter.reasons(1040) == [f"cam1: blind: looked at 0.2 times a second; {RAIL}, {GATE}"]

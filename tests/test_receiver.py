@@ -121,7 +121,7 @@ def test_dates_and_times() -> None:
 
 def whereabouts(fault: str, speed_mps: float = 0.0) -> tuple[Whereabouts, list[float]]:
     """The agent's idea of where it is, and how far off it was in the seconds of the fault."""
-    where, off_m = Whereabouts(parse(CONFIG, name="c.yaml", base=Path())), []
+    where, off_m = Whereabouts(parse(CONFIG, name="c.yaml", base=Path()).locator_settings().position), []
     for one in heard(fault, speed_mps=speed_mps, until=UNTIL):
         where.hear(one)
         where.choose(one.mono_s)

@@ -39,7 +39,7 @@ class Desk:
     def __init__(self, surveyed: str = "", readings: str = "0s") -> None:
         self.health = Health()
         its = config(surveyed, readings)
-        self.locator = Locator(its)
+        self.locator = Locator(its.locator_settings())
         self.whereabouts = self.locator.whereabouts
         self.reporter = Reporter(
             its, Speaker(device="d1"), self.health, ClockWatch(), self.whereabouts, {"kind": "x"}

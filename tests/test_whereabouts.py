@@ -39,7 +39,7 @@ class Deck:
 
     def __init__(self, text: str = CONFIG) -> None:
         self.config = parse(text, name="c.yaml", base=Path())
-        self.where = Whereabouts(self.config)
+        self.where = Whereabouts(self.config.locator_settings().position)
         self.now_s = 0.0
         self.switched: list[Switched] = []
         self.jumped: list[float] = []
@@ -169,7 +169,7 @@ def test_the_last_position_stays_with_its_age_also_when_its_source_begins_anew()
     position = deck.position()
     assert (deck.north_m(), position["age_s"], position["mode"]) == (10, 35.0, "none")
     assert deck.where.troubles(deck.now_s) == ["position: no fix for 35 s"]
-    deck.where.configure(deck.config)
+    deck.where.configure(deck.config.locator_settings().position)
     assert deck.north_m() == 10
 
 
