@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from agent.active_alerts import active_fields
 from agent.alert import Alert
 from agent.arenas import few_arenas, give_back
-from agent.clock import ClockWatch
+from agent.clock_quality import ClockWatch
 from agent.commands import KEY as COMMANDS
 from agent.commands import Command, Commands, Fetch, Order, Resend, State
 from agent.config import Config

@@ -23,7 +23,7 @@ from agent.rules.watching import WatchRule
 from agent.schedule import Hours, Schedule, ZoneName
 from agent.transport import Broker
 from agent.vision.camera import Camera
-from agent.vision.evidence import Evidence
+from agent.vision.evidence_settings import Evidence
 from agent.vision.looks import Need
 from agent.vision.rescue import Privacy
 from agent.whereabouts import ANY_SPEED_MPS, PositionSettings

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 class LocatorSettings:
     """The parts of a configuration that say how positions are found."""
 
-    position: PositionSettings = PositionSettings()
+    position: PositionSettings
     grounds: Mapping[str, Surveyed] = field(default_factory=dict)
     """By camera: the surveyed points of its picture."""
     mounts: Mapping[str, Mount] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from agent.clock import ClockWatch
+from agent.clock_quality import ClockWatch
 from agent.config import Config
 from agent.crowd import Crowd
 from agent.health import Health

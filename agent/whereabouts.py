@@ -23,7 +23,7 @@ ANY_SPEED_MPS = 60.0
 class PositionSettings:
     """The parts of a configuration that say how the device's own position is found; WGS-84, m/s."""
 
-    positioning: Positioning = Positioning()
+    positioning: Positioning
     surveyed: tuple[float, float] | None = None
     """Latitude and longitude of a fixed post."""
     top_speed_mps: float = ANY_SPEED_MPS

@@ -20,7 +20,8 @@ from agent.parts import Finding
 from agent.topics import Message
 from agent.vision import evidence as module
 from agent.vision.camera import Camera
-from agent.vision.evidence import FETCH_EVERY_S, FRESH_S, LINGER_S, Album, Evidence
+from agent.vision.evidence import FETCH_EVERY_S, FRESH_S, LINGER_S, Album
+from agent.vision.evidence_settings import Evidence
 from agent.vision.picture import label_of
 from agent.vision.privacy import FILL, LEAST_SCORE, LOOKS, SURE, Look, cover, people_in
 from agent.vision.rescue import Grant

@@ -9,7 +9,7 @@ import pytest
 
 from agent import clock
 from agent.alert import Alert
-from agent.clock import ClockWatch
+from agent.clock_quality import ClockWatch
 from agent.config import parse
 from agent.judges import Judges
 from agent.locator import Locator

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.clock import ClockWatch
+from agent.clock_quality import ClockWatch
 from agent.config import Config, parse
 from agent.health import Health
 from agent.observations import CameraState, Observation

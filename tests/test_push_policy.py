@@ -9,7 +9,7 @@ from agent.push_policy import FREE, LOCAL, PARTS, POLICY, broker_changed, fields
 from agent.transport import Broker
 from agent.vision.camera import Camera
 from agent.vision.detector import Watching
-from agent.vision.evidence import Evidence
+from agent.vision.evidence_settings import Evidence
 
 LOCAL_FILE = """\
 schema_version: 1

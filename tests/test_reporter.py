@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.clock import ClockWatch
+from agent.clock_quality import ClockWatch
 from agent.config import Config, parse
 from agent.health import Health, Running
 from agent.locator import Locator

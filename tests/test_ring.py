@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.vision.evidence import Evidence
+from agent.vision.evidence_settings import Evidence
 from agent.vision.ring import Ring
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)

@@ -12,10 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from agent.vision.evidence import Evidence
+from agent.vision.evidence_settings import Evidence
 
 CLOCK_SET_S = 60.0
 
@@ -40,7 +38,7 @@ class _Reel:
 class Ring:
     """``write`` each frame, ``keep`` what is around an alert, ``tidy`` now and then."""
 
-    def __init__(self, folder: Path, config: "Evidence") -> None:
+    def __init__(self, folder: Path, config: Evidence) -> None:
         self.config = config
         self._sizes: dict[Path, int] = {}
         self._made: dict[Path, float] = {}

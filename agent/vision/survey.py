@@ -1,50 +1,25 @@
 """``ringpost ground``: how well do these surveyed points fit a fixed camera's picture?"""
 
-import csv
 import json
 import math
 from collections.abc import Iterator, Sequence
-from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
-from agent.files import text_of, words, write_picture
+from agent.files import words, write_picture
 from agent.geodesy import metres_per_degree
 from agent.vision.ground import Ground, Mark
-from firmware_bridge.regular import KIB, read_regular
+from agent.vision.survey_points import POOR_PX, read_marks
 from models.detection import Frame
 
-MOST_BYTES = 256 * KIB
-COLUMNS = ("x", "y", "lat", "lon")
-POOR_PX = 10.0
 GRID_M = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 LINES = 12
 """About so many lines of the grid each way."""
 POINT, OFF, LINE = (0, 200, 255), (0, 0, 255), (255, 160, 60)
 """Blue, green, red."""
-
-
-def read_marks(path: Path) -> list[Mark]:
-    """Marks from a CSV file with the columns x,y (pixels) and lat,lon. ValueError names file and line."""
-    rows = csv.DictReader(StringIO(text_of(path, read_regular(path, MOST_BYTES)), newline=""))
-    marks = []
-    try:
-        if not set(COLUMNS) <= set(rows.fieldnames or ()):
-            raise ValueError(f"{path}:1: the columns {','.join(COLUMNS)} are wanted")
-        for row in rows:
-            try:
-                x, y, lat, lon = (float(row[name]) for name in COLUMNS)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{path}:{rows.line_num}: four numbers {','.join(COLUMNS)}") from error
-            if not (math.isfinite(x) and math.isfinite(y) and abs(lat) < 90 and abs(lon) <= 180):
-                raise ValueError(f"{path}:{rows.line_num}: no pixel and place")
-            marks.append(Mark(x, y, lat, lon))
-    except csv.Error as error:
-        raise ValueError(f"{path}:{rows.line_num + 1}: no CSV: {error}") from error
-    return marks
 
 
 def survey_command(picture: Path, points: Path, annotate: Path | None, as_json: bool) -> int:
