@@ -83,17 +83,26 @@ def epochs(protocol: str, seed: int) -> Iterator[tuple[Fix, list[bytes]]]:
 
 
 async def speak(
-    wire: Wire, protocol: str, seed: int, damage: dict[str, float], seconds: float, bytes_per_s: int
+    wire: Wire,
+    protocol: str,
+    seed: int,
+    damage: dict[str, float],
+    seconds: float,
+    bytes_per_s: int,
+    least: int,
 ) -> tuple[list[Fix], int]:
-    """Writes hurt epochs; the fixes that were said, and how many packets stayed whole."""
+    """Writes hurt epochs, ``least`` of them; the fixes that were said, and how many packets stayed whole."""
     loop, chance = asyncio.get_running_loop(), random.Random(seed)
     said: list[Fix] = []
     whole, waiting = 0, b""
     began_s, sent = loop.time(), 0
     source = epochs(protocol, seed)
-    while (now_s := loop.time()) < began_s + seconds or waiting:
+    more = True
+    while more or waiting:
+        now_s = loop.time()
+        more = now_s < began_s + seconds or len(said) < least
         due = int((now_s - began_s) * bytes_per_s) - sent
-        while len(waiting) < due and now_s < began_s + seconds:
+        while len(waiting) < due and more:
             fix, packets = next(source)
             said.append(fix)
             for packet in packets:
@@ -108,16 +117,22 @@ async def speak(
 
 
 async def measure(
-    folder: Path, protocol: str, name: str, seed: int, seconds: float, bytes_per_s: int = BYTES_PER_S
+    folder: Path,
+    protocol: str,
+    name: str,
+    seed: int,
+    seconds: float,
+    bytes_per_s: int = BYTES_PER_S,
+    least: int = 1,
 ) -> Row:
     """One line, from its first byte to its last."""
     heard: list[Value] = []
     with Wire(folder / f"{protocol}{seed}") as wire:
         line = SOURCES[protocol](port=str(wire.path))
         task = asyncio.ensure_future(line.run(heard.append))  # type: ignore[arg-type]
-        while not wire.heard():
+        while not wire.ready():
             await asyncio.sleep(STEP_S)
-        said, whole = await speak(wire, protocol, seed, DAMAGE[name], seconds, bytes_per_s)
+        said, whole = await speak(wire, protocol, seed, DAMAGE[name], seconds, bytes_per_s, least)
         await asyncio.sleep(2 * line.pause_s)
         task.cancel()
         await asyncio.wait([task])

@@ -75,6 +75,21 @@ class Wire:
         poll.register(self._master, 0)
         return not any(events & select.POLLHUP for _, events in poll.poll(0))
 
+    def ready(self) -> bool:
+        """Whether a port of ours is open and configured, so that all that is written from now on is read.
+
+        `heard` is true earlier, while opening the port still drops what came. The port clears HUPCL as its
+        last step; it is set again here while nobody has the line open.
+        """
+        if self._master is None:
+            return False
+        attributes = termios.tcgetattr(self._master)
+        if not self.heard():
+            attributes[2] |= termios.HUPCL
+            termios.tcsetattr(self._master, termios.TCSANOW, attributes)
+            return False
+        return not attributes[2] & termios.HUPCL
+
     def write(self, data: bytes) -> int:
         """Says ``data``; what nobody takes is lost, as on a real line. How many bytes went."""
         if self._master is None or not self.heard():

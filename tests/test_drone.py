@@ -18,7 +18,7 @@ from firmware_bridge.readings import Capture, Drone, LineState, Reading, StatusT
 from simulators.drone import LOW_S, TAKES_OFF_S, Radio, flight_at
 from simulators.trouble import spoil
 from simulators.wire import Wire
-from tests.test_line import play, until
+from tests.waiting import play, until
 
 HOME = {"lat": 32.0603, "lon": 118.7969}
 MISSION_S = 90
@@ -125,7 +125,7 @@ def test_it_is_heard_through_a_pty_and_told_lost_when_it_flies_out_of_reach(tmp_
             radio = Radio(**HOME, seed=4)
             line = Mavlink(port=str(wire.path), lost_after_s=1)
             task = asyncio.ensure_future(line.run(said.append))
-            await until(wire.heard)
+            await until(wire.ready)
             second = 0.0
 
             async def until_told(state: str) -> None:

@@ -23,7 +23,8 @@ from simulators.wire import Wire
 from tests.test_architecture import ROOT
 from tests.test_command_line import ringpost
 from tests.test_gpsd import SKY, TPV, VERSION, lines
-from tests.test_line import EPOCHS, Server, play, until
+from tests.test_line import EPOCHS, Server
+from tests.waiting import play, until
 
 AT = datetime(2026, 11, 28, 6, 12, 31, 410_000, tzinfo=UTC)
 
@@ -133,7 +134,7 @@ def test_a_device_until_it_is_interrupted(tmp_path: Path) -> None:
     async def scene() -> None:
         with Wire(tmp_path / "gnss") as wire:
             async with Live(str(wire.path)) as live:
-                await until(wire.heard)
+                await until(wire.ready)
                 wire.write(EPOCHS)
                 await until(lambda: len(live.said) == 6)
                 assert await live.interrupt() == 0
@@ -153,7 +154,7 @@ def test_a_device_that_is_unplugged(tmp_path: Path) -> None:
     async def scene() -> None:
         with Wire(tmp_path / "gnss") as wire:
             async with Live(str(wire.path), "--json") as live:
-                await until(wire.heard)
+                await until(wire.ready)
                 wire.write(EPOCHS)
                 await until(lambda: len(live.said) == 6)
                 wire.unplug()

@@ -22,6 +22,10 @@ LONGEST = 64 * 1024
 """Bytes of one request or answer."""
 
 
+class _HungUp(Exception):  # noqa: N818  no fault of anyone's
+    """FFmpeg closed its connection with something unread."""
+
+
 class Relay:
     """``with Relay(…) as relay``: FFmpeg may open `url` once. What went wrong with the camera is `error`."""
 
@@ -59,6 +63,8 @@ class Relay:
             with self._connect() as camera:
                 inside.settimeout(self._read_s)
                 _Talk(inside, camera, self.url, self._upstream(), self._login).run(self._closed)
+        except _HungUp:
+            return None
         except ssl.SSLError as error:
             return untrusted(error, self._parts.hostname)
         except ValueError as error:
@@ -103,7 +109,7 @@ class _Talk:
             waiting = isinstance(self._camera, ssl.SSLSocket) and self._camera.pending()
             ready, _, _ = select.select([self._inside, self._camera], [], [], 0 if waiting else 0.5)
             if self._inside in ready:
-                data = self._inside.recv(65536)
+                data = self._from_inside()
                 if not data:
                     return
                 said += data
@@ -114,6 +120,18 @@ class _Talk:
                     return
                 heard += data
                 self._answers(heard)
+
+    def _from_inside(self) -> bytes:
+        try:
+            return self._inside.recv(65536)
+        except ConnectionError as error:
+            raise _HungUp from error
+
+    def _to_inside(self, data: bytearray) -> None:
+        try:
+            self._inside.sendall(data)
+        except ConnectionError as error:
+            raise _HungUp from error
 
     def _requests(self, said: bytearray) -> None:
         """Passes on each whole request with the camera's own url and our login, and receiver reports."""
@@ -145,13 +163,13 @@ class _Talk:
         through = 0
         while (size := _whole(heard, through)) > 0:
             if heard[through] != 0x24 and not self._pass(bytes(heard[through : through + size])):
-                self._inside.sendall(heard[:through])
+                self._to_inside(heard[:through])
                 del heard[: through + size]
                 through = 0
             else:
                 through += size
         if through:
-            self._inside.sendall(heard[:through])
+            self._to_inside(heard[:through])
             del heard[:through]
 
     def _pass(self, answer: bytes) -> bool:
