@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: setup demo test check bench chaos lock clean
+.PHONY: setup demo test check coverage bench chaos lock clean
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -25,6 +25,13 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+# Coverage is reported, never gated. TESTS may name a part: make coverage TESTS=tests/test_link.py
+coverage: setup
+	$(BIN)/python -m pytest -q --cov --cov-report= $(TESTS)
+	$(BIN)/coverage xml -q
+	@$(BIN)/coverage report
+	@echo; echo "The 15 least covered files:"; $(BIN)/coverage report --sort=cover | sed -n '1,17p'
 
 bench: setup
 	$(BIN)/python -m bench
