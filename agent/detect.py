@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 import models
+from agent import MAX_PICTURE_PIXELS
 from agent.files import words, write_durably
 from agent.seen import draw, read_truth, results, say
 from agent.untrusted import terminal
-from agent.vision import MAX_PICTURE_PIXELS
 from agent.vision.detector import load_s
 from agent.vision.hanging import call_within
 from agent.vision.privacy import LEAST_SCORE, everybody, knows_people, people_in
