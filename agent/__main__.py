@@ -101,9 +101,9 @@ def run(config: Path, data: Path | None, log_level: str) -> None:
     import asyncio
 
     from agent.app import run as run_agent
+    from agent.domain.yaml_loader import BadConfig
     from agent.log import set_up_log
     from agent.vision.hanging import ENDS_WITHIN_S, end_within
-    from agent.yamlfile import BadConfig
 
     async def run_and_end() -> int:
         code = await run_agent(config, data)

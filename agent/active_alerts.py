@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from agent.alert import Alert
-from agent.escalation import SEVERITIES
-from agent.topics import MAX_BODY, encode
+from agent.domain.escalation import SEVERITIES
+from agent.domain.message import MAX_BODY, encode
 
 ENVELOPE_BYTES = 1024
 """Room for the envelope, ``count`` and ``left_out``."""

@@ -31,7 +31,10 @@ from agent.commands import KEY as COMMANDS
 from agent.commands import Command, Commands, Fetch, Order, Resend, State
 from agent.config import Config
 from agent.deployment import Deployment, NotWellError, folder_of
-from agent.durations import spoken
+from agent.domain.contracts import Emit
+from agent.domain.durations import spoken
+from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
+from agent.domain.observations import Observation, Tick, Value, observed
 from agent.elsewhere import Elsewhere
 from agent.health import Health, Running
 from agent.inbox import Inbox
@@ -40,17 +43,14 @@ from agent.latency import Latency
 from agent.link import Link
 from agent.locator import Locator
 from agent.machine import Watch, look
-from agent.observations import Observation, Tick, Value, observed
 from agent.outbox import Outbox
 from agent.outputs import Outputs
-from agent.parts import Emit
 from agent.process import make_private
 from agent.push_policy import broker_changed
 from agent.reporter import Reporter
 from agent.store import boot_id
 from agent.supervisor import LONGEST_WAIT_S, supervise
 from agent.systemd import Progress, notify, watchdog_s
-from agent.topics import RANKS, ROOT, Message, Speaker, new_id
 from agent.transport import answers
 from agent.version import birth_fields
 from agent.vision.camera import Camera

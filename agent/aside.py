@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import structlog
 
+from agent.domain.message import KEEP_LATEST, Lane
 from agent.store import Key, Row
-from agent.topics import KEEP_LATEST, Lane
 
 log = structlog.get_logger()
 

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from agent.commands import Ack
 from agent.desk import UNREACHABLE, USAGE, answers_on, at_broker
-from agent.durations import parse_duration
+from agent.domain.durations import parse_duration
+from agent.domain.message import encode, new_id, stamp
 from agent.files import read_words, words, write_beside
-from agent.topics import encode, new_id, stamp
 from agent.transport import Connection
 from agent.untrusted import listed, mapped, readable, shown
 from agent.vision.rescue import LEAST_KEY, MOST, Grant

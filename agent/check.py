@@ -8,7 +8,7 @@ import click
 
 from agent import entrusted
 from agent.config import read
-from agent.yamlfile import BadConfig, Problem
+from agent.domain.yaml_loader import BadConfig, Problem
 
 BAD_CONFIG = 78
 

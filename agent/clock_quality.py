@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.clock import kernel_clock
-from agent.observations import Observation
+from agent.domain.observations import Observation
 from agent.receiver import HELD
 from firmware_bridge.readings import Fix
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from agent.topics import stamp
+from agent.domain.message import stamp
 from firmware_bridge.readings import Value
 
 UNITS: dict[str, tuple[str, int]] = {

@@ -11,23 +11,31 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from agent.durations import Duration
+from agent.domain.contracts import RulePart, Surroundings
+from agent.domain.durations import Duration
+from agent.domain.inference_rate import Need
+from agent.domain.schedule import Hours, Schedule, ZoneName
+from agent.domain.yaml_loader import (
+    MAX_BYTES,
+    BadConfig,
+    Problem,
+    alternatives,
+    line_of,
+    load_yaml,
+    read_text,
+)
 from agent.files import words
 from agent.locator import LocatorSettings
-from agent.parts import RulePart, Surroundings
 from agent.receiver import Positioning
 from agent.rules import Rule
 from agent.rules.blind import Blind
 from agent.rules.line_cross import LineCross
 from agent.rules.watching import WatchRule
-from agent.schedule import Hours, Schedule, ZoneName
 from agent.transport import Broker
 from agent.vision.camera import Camera
 from agent.vision.evidence_settings import Evidence
-from agent.vision.looks import Need
 from agent.vision.rescue import Privacy
 from agent.whereabouts import ANY_SPEED_MPS, PositionSettings
-from agent.yamlfile import MAX_BYTES, BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from firmware_bridge.catalogue import Line
 from firmware_bridge.line import SerialLine
 from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath

@@ -17,12 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 from agent.aside import Aside
 from agent.budget import Budget
 from agent.clock import kernel_clock
-from agent.latency import Latency
-from agent.outbox import Outbox
-from agent.receipts import SPREAD_S, Receipts
-from agent.store import Row
-from agent.subscriptions import Subscriptions
-from agent.topics import (
+from agent.domain.message import (
     KEEP_LATEST,
     LANES,
     LAST_RANK,
@@ -33,6 +28,11 @@ from agent.topics import (
     shortened,
     wire,
 )
+from agent.latency import Latency
+from agent.outbox import Outbox
+from agent.receipts import SPREAD_S, Receipts
+from agent.store import Row
+from agent.subscriptions import Subscriptions
 from agent.transport import Broker, Connection
 from agent.window import ALERT_SLOTS, Window
 

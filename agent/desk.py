@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from agent.clock import NEVER_BEFORE
 from agent.config import digest, parse
-from agent.durations import parse_duration
+from agent.domain.durations import parse_duration
+from agent.domain.message import encode
+from agent.domain.yaml_loader import BadConfig, read_text
 from agent.files import words
-from agent.topics import encode
 from agent.transport import Broker, Connection, open_either
 from agent.untrusted import listed, mapped, readable, shown
-from agent.yamlfile import BadConfig, read_text
 
 if TYPE_CHECKING:
     from agent.watch import Board

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from agent.clock import since_boot_s
+from agent.domain.message import KEEP_LATEST, Lane, Message
 from agent.segments import LANES as BULK
 from agent.store import Row, Store
-from agent.topics import KEEP_LATEST, Lane, Message
 
 
 class Early:

@@ -16,7 +16,7 @@ import structlog
 
 from agent.clock import NEVER_BEFORE
 from agent.courier import Heard
-from agent.topics import Message, Speaker, new_id, wire
+from agent.domain.message import Message, Speaker, new_id, wire
 from agent.transport import Broker, Connection, open_first
 
 log = structlog.get_logger()

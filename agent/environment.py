@@ -25,10 +25,10 @@ from pydantic import BaseModel
 
 from agent.clock import NEVER_BEFORE
 from agent.config import Config
+from agent.domain.message import Speaker
 from agent.files import words
 from agent.link import DOWN
 from agent.tls import expiry
-from agent.topics import Speaker
 from agent.transport import Broker, Connection, UnsupportedProtocolError, open_either
 from agent.untrusted import readable, shown
 from agent.vision.camera import Camera

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.observations import CameraState, Observation, SelfReport, View
+from agent.domain.observations import CameraState, Observation, SelfReport, View
 from firmware_bridge.readings import BoardState, LineState
 
 QUIET_AFTER_S = 5.0

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
+from agent.domain.message import Message
 from agent.outbox import Outbox
-from agent.topics import Message
 
 
 class Inbox:

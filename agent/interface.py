@@ -4,7 +4,7 @@ from typing import Any
 
 from agent.commands import Ack, Command, Fetch, Order, Resend
 from agent.deployment import Desired
-from agent.topics import ROOT
+from agent.domain.message import ROOT
 from agent.version import software_version
 from agent.vision.rescue import Grant
 

@@ -11,8 +11,8 @@ import structlog
 
 from agent.alert import Alert, Terms
 from agent.alerts import AlertBook
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge
+from agent.domain.contracts import Finding, Judge
+from agent.domain.observations import Observation, Tick
 
 log = structlog.get_logger()
 

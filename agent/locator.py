@@ -7,8 +7,8 @@ from typing import Any
 import structlog
 
 from agent.alert import Alert, present
-from agent.observations import Observation, Tick
-from agent.parts import Finding
+from agent.domain.contracts import Finding
+from agent.domain.observations import Observation, Tick
 from agent.vision.siting import Mount, Surveyed
 from agent.vision.where import Where
 from agent.whereabouts import PositionSettings, Whereabouts

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from agent.alert import Alert, Said
-from agent.escalation import Severity
-from agent.geodesy import Plane
-from agent.parts import Point
+from agent.domain.contracts import Point
+from agent.domain.escalation import Severity
+from agent.domain.geodesy import Plane
 from models.detection import Box
 
 UPDATE_EVERY_S, UPDATE_AT_LAST_S = 10.0, 600.0

@@ -19,11 +19,11 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
+from agent.domain.message import LANES, LAST_RANK, Lane, Message
 from agent.early import Early
 from agent.segments import LANES as BULK
 from agent.shelves import Shelves
 from agent.store import Again, Key, Row
-from agent.topics import LANES, LAST_RANK, Lane, Message
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from agent.commands import Order
-from agent.observations import Observation
+from agent.domain.observations import Observation
 from firmware_bridge.readings import Switch
 
 DONE_WITHIN_S = 5.0

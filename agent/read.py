@@ -16,8 +16,8 @@ import click
 from pydantic import ValidationError
 
 from agent.columns import Columns
+from agent.domain.message import encode
 from agent.recording import Recording
-from agent.topics import encode
 from agent.untrusted import terminal
 from firmware_bridge.catalogue import kinds, protocols
 from firmware_bridge.gpsd import Gpsd, GpsdDecoder

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
 
+from agent.domain.message import Lane
 from agent.store import Row
-from agent.topics import Lane
 
 LONGEST_WAIT_S = 1800.0
 JITTER = 0.25

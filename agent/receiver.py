@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.observations import Observation
+from agent.domain.observations import Observation
 from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Fix, GnssState
 

@@ -16,12 +16,12 @@ from typing import Self
 import click
 
 from agent.config import Config, read
-from agent.durations import parse_duration
+from agent.domain.durations import parse_duration
+from agent.domain.observations import SelfReport, Tick, Value, observed
+from agent.domain.yaml_loader import BadConfig
 from agent.files import words
-from agent.observations import SelfReport, Tick, Value, observed
 from agent.recording import TICK_S, Header, line_of
 from agent.supervisor import LONGEST_WAIT_S, supervise
-from agent.yamlfile import BadConfig
 
 BAD_CONFIG, USAGE = 78, 2
 

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
 
-from agent.observations import Observation, Tick, Value
-from agent.topics import encode
+from agent.domain.message import encode
+from agent.domain.observations import Observation, Tick, Value
 
 TICK_S = 1.0
 LONGEST_GAP_S = 3600.0

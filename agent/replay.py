@@ -15,15 +15,15 @@ import click
 
 from agent.alert import Alert
 from agent.config import Config, read
+from agent.domain.message import encode
+from agent.domain.observations import Observation, Sighting
+from agent.domain.yaml_loader import BadConfig
+from agent.domain.zones import zones_of
 from agent.files import words
 from agent.judges import Judges
 from agent.locator import Locator
-from agent.observations import Observation, Sighting
 from agent.recording import Recording
-from agent.topics import encode
 from agent.vision.camera import Camera
-from agent.vision.zones import zones_of
-from agent.yamlfile import BadConfig
 
 BAD_CONFIG = 78
 

@@ -15,12 +15,12 @@ from typing import Any
 from agent.clock_quality import ClockWatch
 from agent.config import Config
 from agent.crowd import Crowd
+from agent.domain.inference_rate import Looks
+from agent.domain.message import Lane, Message, Speaker, encode
+from agent.domain.observations import CameraState, Observation, Sighting, Tick, View
 from agent.health import Health
-from agent.observations import CameraState, Observation, Sighting, Tick, View
-from agent.topics import Lane, Message, Speaker, encode
 from agent.vesselbook import VesselBook, approach_fields, motion_at
 from agent.vision.camera import Camera
-from agent.vision.looks import Looks
 from agent.vision.sight import Sight
 from agent.whereabouts import Whereabouts
 from firmware_bridge.readings import (

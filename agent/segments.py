@@ -16,8 +16,8 @@ from pathlib import Path
 
 import structlog
 
+from agent.domain.message import Lane, Message
 from agent.store import DamagedError, FullError, Key, Row, Store
-from agent.topics import Lane, Message
 
 log = structlog.get_logger()
 

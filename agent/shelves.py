@@ -19,10 +19,10 @@ from typing import Any
 
 import structlog
 
+from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, Lane, Message, encode, new_id
 from agent.segments import DAMAGED, Loss, Segments, give_up_unreadable
 from agent.segments import LANES as BULK
 from agent.store import Again, DamagedError, Key, Row, Store
-from agent.topics import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, Lane, Message, encode, new_id
 
 log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeAlias
 import structlog
 
 from agent.clock import since_boot_s
-from agent.topics import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, RANKS, Lane, Message
+from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, RANKS, Lane, Message
 
 log = structlog.get_logger()
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.budget import METERED_BYTES_PER_HOUR
 from agent.clock import NEVER_BEFORE, kernel_clock
-from agent.durations import Duration
+from agent.domain.durations import Duration
 from agent.tls import alert, explain, tls_context, validity
 from agent.vision.hanging import within
 from firmware_bridge.secret import NearPath, Secret

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from agent.crowd import COUNTED, Allowance
-from agent.observations import Observation
+from agent.domain.observations import Observation
 from agent.rules.approach import Motion, approach, motion_of
 from firmware_bridge.readings import Vessel
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.observations import Observation
+from agent.domain.observations import Observation
 from agent.receiver import LATE, NO_FIX, Heard, Positioning, Receiver, error_of
 from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Fix, GnssState

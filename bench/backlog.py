@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 
+from agent.domain.message import Lane, Message, Speaker, encode, new_id
 from agent.latency import Latency
 from agent.link import Link
 from agent.outbox import Outbox
-from agent.topics import Lane, Message, Speaker, encode, new_id
 from agent.transport import Broker
 from simulators.broker import LocalBroker
 

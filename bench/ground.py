@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from agent.geodesy import metres_per_degree
-from agent.observations import CameraState, Observation
-from agent.parts import Finding, Point
+from agent.domain.contracts import Finding, Point
+from agent.domain.geodesy import metres_per_degree
+from agent.domain.observations import CameraState, Observation
 from agent.vision.ray import Angles
 from agent.vision.siting import Mount, Surveyed
 from agent.vision.where import FOOT_TALL, FOOT_WIDE, Where

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agent.domain.message import Lane, Message, Speaker, encode, new_id
 from agent.link import Link
 from agent.outbox import Outbox
-from agent.topics import Lane, Message, Speaker, encode, new_id
 from agent.transport import Broker
 from agent.window import COUNT
 from simulators.broker import LocalBroker

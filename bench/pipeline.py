@@ -27,9 +27,9 @@ import psutil
 import models
 from agent.app import Agent
 from agent.deployment import Deployment
-from agent.observations import Observation, Sighting
+from agent.domain.message import Message
+from agent.domain.observations import Observation, Sighting
 from agent.outbox import Outbox
-from agent.topics import Message
 from agent.vision.pool import Looked, Pool, Seat
 from bench.keeping import subscribe
 from models.session import Session, open_session

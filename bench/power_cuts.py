@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.topics import LANES, Lane, Message, encode, new_id
+from agent.domain.message import LANES, Lane, Message, encode, new_id
 
 SECTOR = 512
 STEPS = 120

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from agent.topics import ROOT
+from agent.domain.message import ROOT
 from simulators.broker import mosquitto_path
 from simulators.scene import Scene
 from tests.end_to_end import rig as rigs

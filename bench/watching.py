@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from agent.config import parse
+from agent.domain.observations import Observation, SeenObject, Sighting, Tick
+from agent.domain.zones import zones_of
 from agent.judges import Judges
-from agent.observations import Observation, SeenObject, Sighting, Tick
 from agent.vision.motion import Gate, Motion
 from agent.vision.tracker import Tracker
-from agent.vision.zones import zones_of
 from bench.pipeline import run_agent
 from bench.tracking import iou
 from models.detection import Box, Detection

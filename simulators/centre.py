@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeAlias
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.topics import ROOT, encode, new_id, stamp
+from agent.domain.message import ROOT, encode, new_id, stamp
 from agent.transport import Broker, Connection, open_either
 from agent.untrusted import readable, shown
 from simulators.numbers import Given, Lost, Ranges, given, lost, missing, ranges, words

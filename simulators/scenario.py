@@ -15,9 +15,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.app import run as run_agent
-from agent.durations import Duration
+from agent.domain.durations import Duration
+from agent.domain.message import SIMULATED_ROOT
 from agent.supervisor import supervise
-from agent.topics import SIMULATED_ROOT
 from agent.transport import Broker
 from simulators.centre import Centre
 from simulators.devices import Board, Boat, DroneRadio, Receiver

@@ -79,7 +79,7 @@ def simulate(scenario: str, broker: str | None, as_json: bool) -> None:
 
 
 def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool) -> int:
-    from agent.durations import parse_duration
+    from agent.domain.durations import parse_duration
     from agent.log import set_up_log
     from simulators.broker import LocalBroker
     from simulators.centre import line

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from agent.observations import Observation, SeenObject, Sighting, Tick
-from agent.parts import Finding, Over
+from agent.domain.contracts import Finding, Over
+from agent.domain.observations import Observation, SeenObject, Sighting, Tick
+from agent.domain.zones import Corner, zones_of
 from agent.rules import Rule
-from agent.vision.zones import Corner, zones_of
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 ZONES: dict[str, Sequence[Corner]] = {

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from agent.active_alerts import active_fields
 from agent.alert import Alert, Answer, Terms
-from agent.escalation import Severity
-from agent.parts import Finding
-from agent.topics import MAX_BODY, encode
+from agent.domain.contracts import Finding
+from agent.domain.escalation import Severity
+from agent.domain.message import MAX_BODY, encode
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 

@@ -10,10 +10,10 @@ import pytest
 
 from agent.alert import Alert, Answer, Terms
 from agent.alerts import FOUND_AGAIN_WITHIN_S, PRESENCES, AlertBook
-from agent.durations import format_duration
-from agent.escalation import SELDOM, Alarm, Escalate, Escalation, Severity
+from agent.domain.contracts import Finding, Over, Point
+from agent.domain.durations import format_duration
+from agent.domain.escalation import SELDOM, Alarm, Escalate, Escalation, Severity
 from agent.news import UPDATE_AT_LAST_S, UPDATE_EVERY_S
-from agent.parts import Finding, Over, Point
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 

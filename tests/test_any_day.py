@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from agent.domain.contracts import Finding, Surroundings
+from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
+from agent.domain.schedule import parse_schedule
 from agent.judges import Judges
-from agent.observations import CameraState, Observation, SeenObject, Sighting, Tick
-from agent.parts import Finding, Surroundings
 from agent.rules import Rule
-from agent.schedule import parse_schedule
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Vessel
 
 START = datetime(2026, 11, 27, 20, 0, tzinfo=UTC)

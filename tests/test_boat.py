@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.observations import Observation, Tick
-from agent.parts import Finding
+from agent.domain.contracts import Finding
+from agent.domain.observations import Observation, Tick
 from agent.rules.distress_beacon import DistressBeacon
 from agent.rules.vessel_adrift import VesselAdrift
 from agent.rules.vessel_close import VesselClose

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from agent.config import Config, Reporting, parse
-from agent.durations import parse_duration
+from agent.domain.durations import parse_duration
 from agent.transport import Broker
 from agent.vision.camera import Camera
 from tests.test_push_policy import BASE, LOCAL_FILE

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.observations import CameraState, Sighting
+from agent.domain.observations import CameraState, Sighting
 from agent.vision.address import Trust
 from agent.vision.camera import Camera
 from agent.vision.capture import Drain, Mode, granted, open_capture

@@ -11,10 +11,10 @@ from typing import Any, get_args
 import pytest
 
 from agent.config import parse
-from agent.observations import Observation, Tick, Value
-from agent.parts import Finding
+from agent.domain.contracts import Finding
+from agent.domain.observations import Observation, Tick, Value
+from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule
-from agent.yamlfile import BadConfig
 from firmware_bridge import ais, instruments, nmea, ubx, vedirect
 from firmware_bridge.catalogue import Line, protocols
 from firmware_bridge.ear import Ear

@@ -15,7 +15,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.topics import encode
+from agent.domain.message import encode
 from agent.transport import Broker
 from simulators.centre import HOLE, MOST_COPIES, Centre, Store, line
 from simulators.numbers import Given, missing, ranges

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from agent.__main__ import cli
 from agent.config import json_schema
-from agent.topics import ROOT
+from agent.domain.message import ROOT
 from tests.test_architecture import ROOT as HERE
 
 CONFIGS = sorted((HERE / "configs").glob("*.yaml"))

@@ -11,7 +11,7 @@ import pytest
 from agent.alert import Terms
 from agent.alerts import AlertBook
 from agent.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands, Limiter, Order
-from agent.parts import Finding
+from agent.domain.contracts import Finding
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 FUTURE = (datetime.now(UTC) + timedelta(hours=1)).isoformat()

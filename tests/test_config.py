@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 
 import models
 from agent.config import json_schema, parse, read
-from agent.durations import format_duration, parse_duration
+from agent.domain.durations import format_duration, parse_duration
+from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule
 from agent.vision.camera import Camera
-from agent.yamlfile import BadConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = sorted(kind.model_fields["kind"].default for kind in get_args(get_args(Rule)[0]))

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from agent.observations import BlindZone, Observation, Sighting, Tick, View
-from agent.parts import Finding, Over
+from agent.domain.contracts import Finding, Over
+from agent.domain.observations import BlindZone, Observation, Sighting, Tick, View
 from agent.rules import Rule
 from agent.vision.capture import frames
 from agent.vision.coverage import CLEAR_S, HOLD_S, PICTURE, Coverage, Watchfulness

@@ -11,7 +11,7 @@ import pytest
 
 from agent.config import Config, digest, parse
 from agent.deployment import FALLBACK_S, FILE, MOST_AHEAD, Deployment, NotWellError, folder_of
-from agent.yamlfile import BadConfig
+from agent.domain.yaml_loader import BadConfig
 
 LOCAL = """\
 schema_version: 1

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from agent.domain.message import Lane, Message, encode, new_id
 from agent.outbox import Outbox
 from agent.store import Row
-from agent.topics import Lane, Message, encode, new_id
 
 T = TypeVar("T")
 FIRST: tuple[Lane, ...] = ("alert", "result")

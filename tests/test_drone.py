@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("pymavlink")
 
-from agent.observations import Observation, Tick
+from agent.domain.observations import Observation, Tick
 from agent.rules.drone_battery import DroneBattery
 from agent.rules.drone_lost import DroneLost
 from firmware_bridge.ear import Ear

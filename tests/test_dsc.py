@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.observations import Observation
-from agent.parts import Finding
+from agent.domain.contracts import Finding
+from agent.domain.observations import Observation
 from agent.rules.approach import motion_of
 from agent.rules.distress_beacon import DistressBeacon
 from firmware_bridge.dsc import FINE_M, MINUTE_M, NATURES, DscDecoder

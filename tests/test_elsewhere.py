@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from agent.domain.message import Message, Speaker
 from agent.elsewhere import Elsewhere
-from agent.topics import Message, Speaker
 from agent.transport import Broker
 from tests.scripted_broker import ScriptedBroker
 

@@ -121,7 +121,7 @@ def test_no_secret_is_forgotten() -> None:
 
 @pytest.mark.parametrize("name", ["../../etc/shadow", "/etc/shadow", "..", "."])
 def test_a_credential_is_a_name_and_no_path(name: str) -> None:
-    from agent.yamlfile import BadConfig
+    from agent.domain.yaml_loader import BadConfig
 
     with pytest.raises(BadConfig, match="does not fit"):
         config(LOCAL.replace("{file: secrets/broker}", f'{{credential: "{name}"}}'))

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import models
-from agent.observations import Observation, SeenObject, Sighting
-from agent.parts import Finding
-from agent.topics import Message
+from agent.domain.contracts import Finding
+from agent.domain.message import Message
+from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.vision import evidence as module
 from agent.vision.camera import Camera
 from agent.vision.evidence import FETCH_EVERY_S, FRESH_S, LINGER_S, Album

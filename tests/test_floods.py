@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from agent.alert import Alert
 from agent.alerts import COUNTED, FURTHER, MOST, WITHIN_S
+from agent.domain.observations import Observation, Tick, Value
 from agent.judges import Judges, terms_of
-from agent.observations import Observation, Tick, Value
 from agent.rules import Rule
 from firmware_bridge.readings import Drone, Vessel
 

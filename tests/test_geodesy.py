@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.geodesy import Plane, area, from_path, inside
+from agent.domain.geodesy import Plane, area, from_path, inside
 
 
 @pytest.mark.parametrize(

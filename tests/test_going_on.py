@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
 from agent.alert import Alert
+from agent.domain.contracts import Surroundings, lasts
+from agent.domain.observations import BlindZone, Observation, SeenObject, Sighting, Tick, Value, View
 from agent.judges import Judges, terms_of
-from agent.observations import BlindZone, Observation, SeenObject, Sighting, Tick, Value, View
-from agent.parts import Surroundings, lasts
 from agent.rules import Rule
 from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent.__main__ import cli
-from agent.geodesy import EARTH_M
+from agent.domain.geodesy import EARTH_M
 from agent.vision.ground import Ground, Mark
 from tests.full_disk import room_for
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from agent.domain.message import Lane, Message, encode, new_id
 from agent.inbox import Inbox
 from agent.outbox import Outbox
-from agent.topics import Lane, Message, encode, new_id
 
 
 def message(lane: Lane = "alert", **more: Any) -> Message:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from agent.domain.message import Message, new_id
 from agent.inbox import Inbox
-from agent.topics import Message, new_id
 
 
 def message() -> Message:

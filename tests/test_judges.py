@@ -9,9 +9,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from agent.alerts import FOUND_AGAIN_WITHIN_S
+from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.observations import Observation, Tick
 from agent.judges import Judges, terms_of
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, RulePart
 from agent.rules import Rule
 from firmware_bridge.readings import Switch
 

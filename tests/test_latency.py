@@ -6,8 +6,8 @@ import pytest
 
 from agent.alert import Alert, Phase, Terms
 from agent.app import steps_before
+from agent.domain.contracts import Finding
 from agent.latency import REMEMBERED, UNDER_WAY, Latency
-from agent.parts import Finding
 
 
 def told(ledger: Latency, name: str, *, at_s: float, rule: str = "rail", wire_s: float = 0.02) -> None:

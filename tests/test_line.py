@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agent.domain.observations import Observation
 from agent.health import UNREADABLE, Health
-from agent.observations import Observation
 from agent.supervisor import supervise
 from bench.noisy_lines import DAMAGE, KEPT, measure
 from firmware_bridge import nmea, port, sensor_board, stream, ubx

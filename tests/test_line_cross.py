@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from agent.config import parse
-from agent.observations import Observation, SeenObject, Sighting, Tick
-from agent.parts import Finding
+from agent.domain.contracts import Finding
+from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.rules.line_cross import LineCross
 from tests.sightings import see, thing
 

@@ -35,12 +35,12 @@ import pytest
 import structlog
 
 from agent.clock import since_boot_s
+from agent.domain.message import Lane, Message, Speaker, encode, new_id
 from agent.health import Running
 from agent.latency import Latency
 from agent.link import RETAINED, Link
 from agent.outbox import Outbox
 from agent.supervisor import supervise
-from agent.topics import Lane, Message, Speaker, encode, new_id
 from agent.transport import Broker
 from simulators.broker import free_port
 from tests.scripted_broker import (

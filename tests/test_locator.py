@@ -11,10 +11,10 @@ from agent import clock
 from agent.alert import Alert
 from agent.clock_quality import ClockWatch
 from agent.config import parse
+from agent.domain.contracts import Finding
+from agent.domain.observations import Observation, Tick
 from agent.judges import Judges
 from agent.locator import Locator
-from agent.observations import Observation, Tick
-from agent.parts import Finding
 from firmware_bridge.readings import Fix, GnssState, Reading, Value, Vessel
 
 AT = datetime(2026, 11, 28, 6, tzinfo=UTC)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from agent.clock_quality import ClockWatch
 from agent.config import Config, parse
+from agent.domain.contracts import Finding, Over
+from agent.domain.inference_rate import FORGOTTEN_S, Looks, Need
+from agent.domain.message import Speaker
+from agent.domain.observations import CameraState, Observation
 from agent.health import Health
-from agent.observations import CameraState, Observation
-from agent.parts import Finding, Over
 from agent.reporter import Reporter
-from agent.topics import Speaker
-from agent.vision.looks import FORGOTTEN_S, Looks, Need
 from agent.whereabouts import Whereabouts
 from tests.sightings import say as say_it
 from tests.sightings import see, thing, tick
@@ -100,7 +100,7 @@ def test_looks_too_rare_for_a_rule_are_told(rule: str, per_s: float, text: str |
 
 def with_view(one: Observation) -> Observation:
     """A look at the zones for each tick of the clock, so that nothing but the looks can be at fault."""
-    from agent.observations import View
+    from agent.domain.observations import View
 
     ticks = one.source == "clock"
     return say_it("cam1", one.mono_s - 1000, View(zones=("left", "low"))) if ticks else one

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from agent.observations import Observation
-from agent.parts import Finding, Surroundings
+from agent.domain.contracts import Finding, Surroundings
+from agent.domain.observations import Observation
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, GnssState, Reading, Value
 

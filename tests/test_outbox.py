@@ -23,10 +23,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent import store as store_module
 from agent.clock import since_boot_s
+from agent.domain.message import KEEP_LATEST, LANES, Lane, Message, new_id
 from agent.outbox import Outbox
 from agent.shelves import SPARE_ROWS, Shelves
 from agent.store import Row
-from agent.topics import KEEP_LATEST, LANES, Lane, Message, new_id
 
 BODY = b'{"n":1}'
 

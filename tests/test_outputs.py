@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent.commands import Order
-from agent.observations import Observation
+from agent.domain.observations import Observation
 from agent.outputs import DONE_WITHIN_S, Outputs
 from firmware_bridge.readings import Switch
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.observations import Observation, SeenObject
+from agent.domain.observations import Observation, SeenObject
 from tests.sightings import judge, see, thing
 
 RULE = {"kind": "person_in_water", "camera": "cam1", "zone": "low", "where": "the quay"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.topics import encode
+from agent.domain.message import encode
 from agent.vision import picture as module
 from agent.vision.picture import STEPS, Habit, again, label_of, outermost, picture
 from agent.vision.privacy import FILL

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from agent.config import parse
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Over, Surroundings
+from agent.domain.contracts import Finding, Over, Surroundings
+from agent.domain.observations import Observation, Tick
+from agent.domain.schedule import parse_schedule
+from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule
 from agent.rules.route import read_route
-from agent.schedule import parse_schedule
-from agent.yamlfile import BadConfig
 from firmware_bridge.readings import Fix
 
 LAT, LON = 32.06, 118.79

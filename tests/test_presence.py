@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.observations import Observation, SeenObject, Sighting
-from agent.parts import Finding, Over
+from agent.domain.contracts import Finding, Over
+from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.rules import Rule
 from agent.rules.presence import STILL_S, plural
 from agent.rules.watching import GIVEN_UP_S

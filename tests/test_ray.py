@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.geodesy import metres_per_degree
+from agent.domain.geodesy import metres_per_degree
 from agent.vision.ray import Angles, Pixel, Pose, locate
 
 LAT, LON = 32.09, 118.73

@@ -2,9 +2,9 @@
 
 from itertools import pairwise
 
+from agent.domain.message import Lane
 from agent.receipts import LONGEST_WAIT_S, SPREAD_S, Receipts
 from agent.store import Row, Store
-from agent.topics import Lane
 
 SPARE = Store.in_memory()
 FIRST: tuple[Lane, ...] = ("alert", "result")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.config import parse
-from agent.observations import Observation
-from agent.parts import Finding, Surroundings
+from agent.domain.contracts import Finding, Surroundings
+from agent.domain.observations import Observation
 from agent.receiver import Positioning
 from agent.receiver import Receiver as Gate
 from agent.rules.interference import Interference

@@ -12,11 +12,11 @@ import pytest
 from pydantic import BaseModel
 
 from agent.config import Config, parse
+from agent.domain.yaml_loader import BadConfig
 from agent.transport import Broker
 from agent.vision.camera import Camera
 from agent.vision.http_camera import tls_context
 from agent.vision.siting import Surveyed
-from agent.yamlfile import BadConfig
 from firmware_bridge.regular import MOST_HANGING, read_regular
 from firmware_bridge.secret import Secret, beside
 

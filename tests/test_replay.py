@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from agent.config import read
-from agent.observations import Observation, Sighting
+from agent.domain.message import encode
+from agent.domain.observations import Observation, Sighting
 from agent.recording import Recording
 from agent.replay import line, replay
-from agent.topics import encode
 from tests.replay.make import CASES, text_of
 
 CASE_FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "replay").glob("*/config.yaml"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.topics import encode, stamp
+from agent.domain.message import encode, stamp
 from agent.vision import rescue as module
 from agent.vision.rescue import Grant, Rescue
 from firmware_bridge.secret import Secret

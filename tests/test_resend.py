@@ -18,9 +18,9 @@ from agent import shelves as shelves_module
 from agent import store as store_module
 from agent.commands import Resend
 from agent.courier import Receipt
+from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
 from agent.shelves import NOT_KEPT, Shelves
 from agent.store import MOST_RUNS, FullError, Row
-from agent.topics import LANES, LAST_RANK, Lane, Message, encode, new_id
 
 
 def message(lane: Lane = "alert", body: bytes = b"{}", **more: Any) -> Message:

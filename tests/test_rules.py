@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.observations import CameraState, Observation, SeenObject, Sighting, Tick
-from agent.parts import Finding, Over
+from agent.domain.contracts import Finding, Over
+from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, LineState, Switch
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, RulePart, Surroundings
-from agent.schedule import Hours, ZoneName, parse_schedule, sun_deg
+from agent.domain.contracts import Finding, Judge, Over, RulePart, Surroundings
+from agent.domain.observations import Observation, Tick
+from agent.domain.schedule import Hours, ZoneName, parse_schedule, sun_deg
 from firmware_bridge.readings import Switch
 
 CHINA = "Asia/Shanghai"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from agent.crowd import COUNTED, OTHERS_PER_MINUTE, Crowd
+from agent.domain.message import MAX_BODY, Message
 from agent.reporter import MOST_NAMES, REGULARS
-from agent.topics import MAX_BODY, Message
 from agent.vesselbook import DISTRESS_EVERY_S, MOST, PER_MINUTE, THIN
 from firmware_bridge.readings import Drone, RadarTarget, Reading, StatusText, Switch, Value, Vessel
 from tests.test_reporter import Desk

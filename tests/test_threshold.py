@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.observations import Observation
-from agent.parts import Finding
+from agent.domain.contracts import Finding
+from agent.domain.observations import Observation
 from agent.rules import Rule
 from firmware_bridge.readings import Reading
 

@@ -17,11 +17,11 @@ import pytest
 
 from agent.clock import NEVER_BEFORE
 from agent.config import parse
+from agent.domain.message import Speaker
 from agent.environment import probe
 from agent.link import Link
 from agent.outbox import Outbox
 from agent.tls import alert, expiry, validity
-from agent.topics import Speaker
 from agent.transport import Broker, Connection, answers
 from simulators.broker import free_port, mosquitto_path
 from simulators.centre import Centre

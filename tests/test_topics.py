@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from agent.topics import LANES, SIMULATED_ROOT, Speaker, encode, new_id, restamp, stamp, wire
+from agent.domain.message import LANES, SIMULATED_ROOT, Speaker, encode, new_id, restamp, stamp, wire
 
 AT = datetime(2026, 11, 28, 6, 12, 31, 410_999, tzinfo=UTC)
 

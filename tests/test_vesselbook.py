@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.crowd import COUNTED
-from agent.observations import Observation
+from agent.domain.observations import Observation
 from agent.vesselbook import DISTRESS_EVERY_S, MOST, POSITION_EVERY_S, STATIC_EVERY_S, THIN, VesselBook
 from firmware_bridge.readings import Fix, Vessel
 from tests.test_reporter import Desk

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from agent.config import parse
-from agent.geodesy import Plane
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Over, Surroundings
+from agent.domain.contracts import Finding, Over, Surroundings
+from agent.domain.geodesy import Plane
+from agent.domain.observations import Observation, Tick
+from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule
 from agent.rules.approach import MOST, Motion, Traffic, approach
-from agent.yamlfile import BadConfig
 from firmware_bridge.readings import Fix, Vessel
 
 LAT, LON = 32.06, 118.75

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agent.observations import CameraState, Sighting
+from agent.domain.observations import CameraState, Sighting
+from agent.domain.zones import Zone, zones_of
 from agent.vision.camera import Camera
 from agent.vision.capture import frames
 from agent.vision.egomotion import Egomotion
 from agent.vision.tracker import Tracker
-from agent.vision.zones import Zone, zones_of
 from models.detection import Box, Detection
 from simulators.scene import Scene, stream
 

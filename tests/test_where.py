@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from agent.__main__ import cli
-from agent.geodesy import metres_per_degree
-from agent.observations import CameraState, Observation
-from agent.parts import Finding, Point
+from agent.domain.contracts import Finding, Point
+from agent.domain.geodesy import metres_per_degree
+from agent.domain.observations import CameraState, Observation
 from agent.vision.siting import Mount, Surveyed
 from agent.vision.where import FRESH_S, Where
 from firmware_bridge.readings import Drone, Fix, Reading

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config import BadConfig, parse
-from agent.observations import Observation
+from agent.domain.observations import Observation
 from agent.whereabouts import RETURN_S, Switched, Whereabouts
 from firmware_bridge.readings import Fix, GnssState, Value
 

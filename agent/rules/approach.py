@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
-from agent.geodesy import Metres, Plane
+from agent.domain.geodesy import Metres, Plane
 from firmware_bridge.readings import Vessel
 
 LONG_RANGE = 27

@@ -5,11 +5,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.escalation import Severity
-from agent.observations import SeenObject
+from agent.domain.escalation import Severity
+from agent.domain.observations import SeenObject
+from agent.domain.zones import Line, beside, foot_of, right_of
 from agent.rules.presence import Presence, who
 from agent.rules.watching import Pick, PickRule
-from agent.vision.zones import Line, beside, foot_of, right_of
 
 MARGIN = 0.01
 """A foot must be this far beyond the line, as a share of the picture: one who leans on the railing is not."""

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal, Self
 
-from agent.durations import Duration
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, RulePart, Surroundings, lasts
-from agent.vision.looks import Looks, Need
+from agent.domain.contracts import Finding, Judge, Over, RulePart, Surroundings, lasts
+from agent.domain.durations import Duration
+from agent.domain.inference_rate import Looks, Need
+from agent.domain.observations import Observation, Tick
 from agent.vision.sight import Sight
 
 

@@ -8,9 +8,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.durations import Duration
-from agent.observations import Observation, SeenObject
-from agent.parts import Finding, Judge
+from agent.domain.contracts import Finding, Judge
+from agent.domain.durations import Duration
+from agent.domain.observations import Observation, SeenObject
 from agent.rules.lasting import lasting
 from agent.rules.presence import Presence, plural
 from agent.rules.watching import WatchRule, delay_of

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
-from agent.durations import Duration, spoken
-from agent.escalation import Severity
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, Point, RulePart
+from agent.domain.contracts import Finding, Judge, Over, Point, RulePart
+from agent.domain.durations import Duration, spoken
+from agent.domain.escalation import Severity
+from agent.domain.observations import Observation, Tick
 from agent.rules.approach import who
 from firmware_bridge.readings import Vessel
 

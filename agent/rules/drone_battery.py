@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.durations import Duration
-from agent.observations import Observation
-from agent.parts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.durations import Duration
+from agent.domain.observations import Observation
 from agent.rules.drone_lost import point_of
 from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Drone

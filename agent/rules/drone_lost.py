@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from agent.durations import Duration
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, Point, RulePart, lasts
+from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, lasts
+from agent.domain.durations import Duration
+from agent.domain.observations import Observation, Tick
 from firmware_bridge.readings import Drone
 
 

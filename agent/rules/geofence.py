@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent.geodesy import LatLon, Plane, area, from_path, inside
-from agent.parts import Surroundings
+from agent.domain.contracts import Surroundings
+from agent.domain.geodesy import LatLon, Plane, area, from_path, inside
 from agent.rules.positions import LEAVES_AT, PositionRule, Ruler
 
 

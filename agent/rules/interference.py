@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agent.durations import Duration
-from agent.observations import Observation
-from agent.parts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.durations import Duration
+from agent.domain.observations import Observation
 from agent.rules.lasting import Since, lasting
 from firmware_bridge.readings import Fix, GnssState
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from agent.observations import Observation
+from agent.domain.observations import Observation
 
 Since: TypeAlias = tuple[datetime, float]
 """An instant on both clocks: UTC, and monotonic seconds."""

@@ -10,9 +10,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from agent.durations import Duration
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, Point, RulePart, Surroundings
+from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, Surroundings
+from agent.domain.durations import Duration
+from agent.domain.observations import Observation, Tick
 from agent.receiver import believed
 from agent.rules.lasting import lasting
 from agent.rules.positions import FRESH_S, freshness, heard_before_s, lost_for, no_position

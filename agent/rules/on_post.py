@@ -6,11 +6,11 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from agent.durations import Duration
-from agent.geodesy import Plane
-from agent.parts import Surroundings, here
+from agent.domain.contracts import Surroundings, here
+from agent.domain.durations import Duration
+from agent.domain.geodesy import Plane
+from agent.domain.schedule import Hours
 from agent.rules.positions import LEAVES_AT, PositionRule, Ruler
-from agent.schedule import Hours
 
 
 class OnPost(PositionRule):

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
-from agent.durations import Duration
-from agent.escalation import Severity
-from agent.observations import Observation
+from agent.domain.durations import Duration
+from agent.domain.escalation import Severity
+from agent.domain.observations import Observation
+from agent.domain.zones import foot_of
 from agent.rules.presence import Eye, Presence, who
 from agent.rules.watching import Pick, ZoneRule
-from agent.vision.zones import foot_of
 
 ABOARD_S = 10.0
 """Who was on a boat that the detector then misses is taken to be on it for so long."""

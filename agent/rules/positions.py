@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, TypeAlias
 
-from agent.durations import Duration
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, Point, RulePart, lasts
+from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, lasts
+from agent.domain.durations import Duration
+from agent.domain.observations import Observation, Tick
 from agent.receiver import LONGEST_INTERVAL_S, NO_FIX, believed
 from agent.rules.lasting import Since, steady
 from firmware_bridge.readings import Fix

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 
-from agent.observations import Observation, SeenObject, Sighting
+from agent.domain.observations import Observation, SeenObject, Sighting
+from agent.domain.zones import Corner, foot_of
 from agent.vision.tracker import kind_of
-from agent.vision.zones import Corner, foot_of
 from models.detection import Box
 
 FRAME_S, SLOW_SHARE, A_LOOK_S = 0.2, 0.4, 1 / 3

@@ -8,10 +8,10 @@ from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import Field, PrivateAttr
 
-from agent.geodesy import Metres, Plane, from_path
-from agent.parts import Surroundings
+from agent.domain.contracts import Surroundings
+from agent.domain.geodesy import Metres, Plane, from_path
+from agent.domain.yaml_loader import BadConfig, line_of, load_yaml
 from agent.rules.positions import LEAVES_AT, PositionRule, Ruler
-from agent.yamlfile import BadConfig, line_of, load_yaml
 from firmware_bridge.regular import read_regular
 from firmware_bridge.secret import NearPath
 

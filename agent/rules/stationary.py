@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.durations import Duration
-from agent.observations import Observation
-from agent.parts import Finding, Judge, lasts
+from agent.domain.contracts import Finding, Judge, lasts
+from agent.domain.durations import Duration
+from agent.domain.observations import Observation
 from agent.rules.presence import Presence, moved, who
 from agent.rules.watching import Pick, ZoneRule
 from models.detection import Box

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar, Literal
 
-from agent.durations import Duration
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.durations import Duration
+from agent.domain.observations import Observation, Tick
 from agent.rules.lasting import lasting
 from firmware_bridge.readings import Switch
 

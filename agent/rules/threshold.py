@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.durations import Duration, spoken
-from agent.observations import Observation
-from agent.parts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.durations import Duration, spoken
+from agent.domain.observations import Observation
 from agent.rules.lasting import lasting
 from firmware_bridge.readings import Reading
 

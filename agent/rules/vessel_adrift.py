@@ -7,10 +7,10 @@ from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.durations import Duration
-from agent.geodesy import Plane
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, Point, RulePart
+from agent.domain.contracts import Finding, Judge, Over, Point, RulePart
+from agent.domain.durations import Duration
+from agent.domain.geodesy import Plane
+from agent.domain.observations import Observation, Tick
 from agent.rules.approach import Track, Traffic, who
 from agent.rules.lasting import Since, lasting
 from firmware_bridge.readings import Vessel

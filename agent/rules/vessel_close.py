@@ -6,10 +6,10 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from agent.durations import Duration, spoken
-from agent.geodesy import LatLon
-from agent.observations import Observation, Tick
-from agent.parts import Finding, Judge, Over, Point, RulePart, Surroundings
+from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, Surroundings
+from agent.domain.durations import Duration, spoken
+from agent.domain.geodesy import LatLon
+from agent.domain.observations import Observation, Tick
 from agent.receiver import believed
 from agent.rules.approach import Approach, Motion, Track, Traffic, approach, motion_of, who
 from firmware_bridge.readings import Vessel

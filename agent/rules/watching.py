@@ -8,9 +8,9 @@ from typing import ClassVar, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.durations import Duration
-from agent.observations import Observation, SeenObject, Sighting, Tick
-from agent.parts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.durations import Duration
+from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.rules.presence import Eye, Presence
 
 UNSEEN_S = 10.0

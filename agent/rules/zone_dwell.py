@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
-from agent.durations import Duration
-from agent.parts import lasts
+from agent.domain.contracts import lasts
+from agent.domain.durations import Duration
 from agent.rules.presence import Presence, who
 from agent.rules.watching import Pick, ZoneRule
 

@@ -14,9 +14,10 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 import models
-from agent.durations import Duration
-from agent.observations import SeenObject, Sighting
-from agent.parts import Emit
+from agent.domain.contracts import Emit
+from agent.domain.durations import Duration
+from agent.domain.observations import SeenObject, Sighting
+from agent.domain.zones import Zone, zones_of
 from agent.vision.address import ENCRYPTED, MAX_PIXELS, Trust, kind_of
 from agent.vision.capture import Drain, Mode, is_file, redacted
 from agent.vision.coverage import Coverage, Watchfulness
@@ -30,7 +31,6 @@ from agent.vision.privacy import Look, knows_people
 from agent.vision.pulse import Pulse
 from agent.vision.siting import Mount, Surveyed
 from agent.vision.tracker import Tracked, Tracker
-from agent.vision.zones import Zone, zones_of
 from firmware_bridge.secret import NearPath, Secret
 from models.detection import Frame
 

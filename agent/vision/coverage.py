@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.observations import BlindZone, View
-from agent.vision.zones import Corner
+from agent.domain.observations import BlindZone, View
+from agent.domain.zones import Corner
 from models.detection import Frame
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.topics import encode
+from agent.domain.message import encode
 
 MOST_BYTES = 1_000_000
 KEPT = 4

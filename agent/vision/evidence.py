@@ -18,9 +18,10 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from agent.observations import Observation, SeenObject, Sighting
-from agent.parts import Finding
-from agent.topics import Message, new_id, stamp
+from agent.domain.contracts import Finding
+from agent.domain.message import Message, new_id, stamp
+from agent.domain.observations import Observation, SeenObject, Sighting
+from agent.domain.zones import Corner
 from agent.vision.detector import Watching
 from agent.vision.egress import Egress
 from agent.vision.evidence_settings import Evidence
@@ -29,7 +30,6 @@ from agent.vision.picture import Habit, again, decoded, label_of, picture
 from agent.vision.privacy import LOOKS, Look, everybody
 from agent.vision.rescue import Grant
 from agent.vision.ring import Ring
-from agent.vision.zones import Corner
 from models.detection import Box, Detect, Detection, Frame
 
 log = structlog.get_logger()

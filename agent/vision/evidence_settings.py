@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent.durations import Duration
+from agent.domain.durations import Duration
 
 
 class Evidence(BaseModel):

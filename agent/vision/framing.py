@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator
 
-from agent.vision.zones import Corner
+from agent.domain.zones import Corner
 from models.detection import Box, Frame
 
 Turn: TypeAlias = Literal[0, 90, 180, 270]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.durations import Duration
+from agent.domain.durations import Duration
 from agent.vision.egomotion import Egomotion, egomotion
 from models.detection import Frame
 

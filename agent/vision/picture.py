@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from agent.topics import encode
+from agent.domain.message import encode
+from agent.domain.zones import Corner
 from agent.vision.privacy import cover
-from agent.vision.zones import Corner
 from models.detection import Box, Frame
 
 STEPS = (

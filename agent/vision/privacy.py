@@ -8,7 +8,7 @@ look finds can't be covered; `MARGIN` and `LEAST_SCORE` are wide for that.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from agent.vision.zones import Corner
+from agent.domain.zones import Corner
 from models.card import Card
 from models.detection import Box, Detect, Detection, Frame
 from models.labels import HARMLESS, PEOPLE, plain

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 
-from agent.observations import CameraState
+from agent.domain.observations import CameraState
 from agent.vision.capture import Drain, Mode
 from agent.vision.hanging import left_behind
 from agent.vision.pool import Looked, Seat

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.geodesy import metres_per_degree
+from agent.domain.geodesy import metres_per_degree
 from agent.vision.ground import Place
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agent.commands import Command
-from agent.topics import encode, stamp
+from agent.domain.message import encode, stamp
 from firmware_bridge.secret import Secret
 
 MOST = timedelta(minutes=60)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent.observations import Observation, View
+from agent.domain.observations import Observation, View
 from agent.vision.coverage import PICTURE
 
 NO_PICTURE_S = 10.0

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent.durations import Duration
+from agent.domain.durations import Duration
 from agent.vision.ground import Ground, Mark
 from agent.vision.survey_points import POOR_PX, read_marks
 from firmware_bridge.secret import NearPath

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent.observations import CameraState, Observation
-from agent.parts import Finding, Point
+from agent.domain.contracts import Finding, Point
+from agent.domain.observations import CameraState, Observation
 from agent.receiver import believed
 from agent.vision.ground import Ground
 from agent.vision.ray import Angles, Pixel, Pose, locate

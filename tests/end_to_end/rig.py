@@ -12,8 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from agent.domain.message import ROOT
 from agent.supervisor import supervise
-from agent.topics import ROOT
 from agent.transport import Broker
 from simulators.broker import Kind, LocalBroker, mosquitto_path
 from simulators.centre import Centre

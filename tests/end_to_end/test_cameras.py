@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from agent.app import end_when_unsound
-from agent.observations import CameraState, Sighting
+from agent.domain.observations import CameraState, Sighting
 from agent.vision import capture, hanging
 from agent.vision.camera import Camera
 from agent.vision.capture import Drain

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from agent.domain.message import encode
 from agent.supervisor import supervise
-from agent.topics import encode
 from agent.transport import Broker, Connection
 from simulators.broker import Kind, LocalBroker, mosquitto_path
 from simulators.centre import HOLE, Centre

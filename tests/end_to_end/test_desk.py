@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.topics import encode
+from agent.domain.message import encode
 from agent.transport import Broker, Connection
 from simulators.broker import Kind, LocalBroker
 from tests.end_to_end.rig import BROKERS

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import models
-from agent.topics import ROOT
+from agent.domain.message import ROOT
 from agent.transport import Broker, Connection
 from agent.vision.picture import label_of
 from agent.vision.privacy import FILL, LEAST_SCORE, LOOKS, people_in

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.topics import ROOT
+from agent.domain.message import ROOT
 from simulators.scene import Scene
 from tests.end_to_end.rig import BROKERS, Rig, rig
 
@@ -193,7 +193,7 @@ def test_a_push_takes_effect_or_is_refused_or_comes_back_by_itself(tmp_path: Pat
     async def raw_push(device: Rig, text: str, revision: int) -> None:
         """What a careless centre would send: not checked before."""
         from agent.config import digest
-        from agent.topics import encode
+        from agent.domain.message import encode
         from agent.transport import Broker, Connection
 
         connection = Connection(Broker(url=device.broker.url), "careless", None)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agent.config import digest
+from agent.domain.message import ROOT, encode
 from agent.supervisor import supervise
-from agent.topics import ROOT, encode
 from agent.transport import Broker, Connection
 from simulators.broker import LocalBroker
 from simulators.centre import Centre

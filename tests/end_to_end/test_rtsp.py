@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.observations import Sighting
+from agent.domain.observations import Sighting
 from agent.vision.camera import Camera
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")

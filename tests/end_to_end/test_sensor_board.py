@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.topics import ROOT, encode
+from agent.domain.message import ROOT, encode
 from agent.transport import Broker, Connection
 from simulators.broker import LocalBroker
 from simulators.trouble import spoil

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.observations import CameraState, Observation, SeenObject, Sighting, Tick
+from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
 from agent.recording import Header, line_of
 from firmware_bridge.readings import Fix
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from agent.observations import CameraState, Observation
+from agent.domain.observations import CameraState, Observation
 
 OVER_S = 15.0
 """How often it is looked at is measured over at least so long."""

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from agent.durations import Duration
+from agent.domain.durations import Duration
 
 Severity: TypeAlias = Literal["info", "warning", "critical"]
 OFTEN = 5

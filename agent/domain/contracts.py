@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from agent.durations import Duration, spoken
-from agent.escalation import Escalate, Escalation, Severity
-from agent.observations import Observation, Value
-from agent.schedule import Hours, Schedule
-from agent.vision.looks import Need
+from agent.domain.durations import Duration, spoken
+from agent.domain.escalation import Escalate, Escalation, Severity
+from agent.domain.inference_rate import Need
+from agent.domain.observations import Observation, Value
+from agent.domain.schedule import Hours, Schedule
 from models.detection import Box
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
