@@ -73,7 +73,9 @@ ALERT = Name("an alert's id: letters, digits and -", "[A-Za-z0-9-]{1,64}")
 
 def finish(code: int) -> None:
     """Ends with an exit code: 0 ok, 1 a check failed, 69 unreachable, 78 bad configuration."""
-    hanging = sys.modules.get("agent.vision.hanging")  # where no verb has loaded it, nothing was left behind
+    hanging = sys.modules.get(
+        "agent.runtime.native_calls"
+    )  # where no verb has loaded it, nothing was left behind
     if hanging is not None:
         hanging.end_if_hung(code)
     raise SystemExit(code)
@@ -102,8 +104,8 @@ def run(config: Path, data: Path | None, log_level: str) -> None:
 
     from agent.app import run as run_agent
     from agent.domain.yaml_loader import BadConfig
-    from agent.log import set_up_log
-    from agent.vision.hanging import ENDS_WITHIN_S, end_within
+    from agent.runtime.logging_setup import set_up_log
+    from agent.runtime.native_calls import ENDS_WITHIN_S, end_within
 
     async def run_and_end() -> int:
         code = await run_agent(config, data)
@@ -166,8 +168,8 @@ def record(config: Path, to: Path | None, lasts: str | None) -> None:
 
     It is not the agent, which must not run meanwhile: nobody is alerted.
     """
-    from agent.log import set_up_log
     from agent.record import record_command
+    from agent.runtime.logging_setup import set_up_log
 
     set_up_log("warning")
     finish(record_command(config, to, lasts))
@@ -472,7 +474,7 @@ def _say_os_error(error: OSError) -> None:
 
 def main() -> None:
     """The entry point: no traceback for what a user did, or for a closed pipe."""
-    from agent.process import prepare_process
+    from agent.runtime.process import prepare_process
 
     prepare_process()
     try:

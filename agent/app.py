@@ -25,7 +25,6 @@ from pydantic import BaseModel
 
 from agent.active_alerts import active_fields
 from agent.alert import Alert
-from agent.arenas import few_arenas, give_back
 from agent.clock_quality import ClockWatch
 from agent.commands import KEY as COMMANDS
 from agent.commands import Command, Commands, Fetch, Order, Resend, State
@@ -36,7 +35,6 @@ from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
 from agent.elsewhere import Elsewhere
-from agent.health import Health, Running
 from agent.inbox import Inbox
 from agent.judges import Judges, terms_of
 from agent.latency import Latency
@@ -45,17 +43,19 @@ from agent.locator import Locator
 from agent.machine import Watch, look
 from agent.outbox import Outbox
 from agent.outputs import Outputs
-from agent.process import make_private
 from agent.push_policy import broker_changed
 from agent.reporter import Reporter
+from agent.runtime.health import Health, Running
+from agent.runtime.malloc import few_arenas, give_back
+from agent.runtime.native_calls import MOST_LEFT, START_ME_AGAIN, left_behind
+from agent.runtime.process import make_private
+from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
+from agent.runtime.systemd import Progress, notify, watchdog_s
 from agent.store import boot_id
-from agent.supervisor import LONGEST_WAIT_S, supervise
-from agent.systemd import Progress, notify, watchdog_s
 from agent.transport import answers
 from agent.version import birth_fields
 from agent.vision.camera import Camera
 from agent.vision.evidence import Album
-from agent.vision.hanging import MOST_LEFT, START_ME_AGAIN, left_behind
 from agent.vision.pool import SHARED
 from agent.vision.rescue import Grant, Rescue
 from firmware_bridge.signing import HEARD

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from agent.clock import kernel_clock
 from agent.domain.observations import Observation
 from agent.receiver import HELD
+from agent.runtime.kernel_clock import kernel_clock
 from firmware_bridge.readings import Fix
 
 FIX_COUNTS_S = 60.0

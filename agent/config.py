@@ -24,13 +24,13 @@ from agent.domain.yaml_loader import (
     load_yaml,
     read_text,
 )
-from agent.files import words
 from agent.locator import LocatorSettings
 from agent.receiver import Positioning
 from agent.rules import Rule
 from agent.rules.blind import Blind
 from agent.rules.line_cross import LineCross
 from agent.rules.watching import WatchRule
+from agent.runtime.atomic_files import words
 from agent.transport import Broker
 from agent.vision.camera import Camera
 from agent.vision.evidence_settings import Evidence

@@ -16,7 +16,6 @@ from pydantic import BaseModel, Field, ValidationError
 
 from agent.aside import Aside
 from agent.budget import Budget
-from agent.clock import kernel_clock
 from agent.domain.message import (
     KEEP_LATEST,
     LANES,
@@ -31,6 +30,7 @@ from agent.domain.message import (
 from agent.latency import Latency
 from agent.outbox import Outbox
 from agent.receipts import SPREAD_S, Receipts
+from agent.runtime.kernel_clock import kernel_clock
 from agent.store import Row
 from agent.subscriptions import Subscriptions
 from agent.transport import Broker, Connection

@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.config import Config, Data, digest, parse, read
 from agent.domain.yaml_loader import MAX_BYTES, BadConfig, Problem, read_text
 from agent.entrusted import misused
-from agent.files import words, write_durably
 from agent.push_policy import broker_changed, named_files, weakened
-from agent.vision.hanging import within
+from agent.runtime.atomic_files import words, write_durably
+from agent.runtime.native_calls import within
 
 log = structlog.get_logger()
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ValidationError
 
-from agent.clock import NEVER_BEFORE
 from agent.config import digest, parse
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode
 from agent.domain.yaml_loader import BadConfig, read_text
-from agent.files import words
+from agent.runtime.atomic_files import words
+from agent.runtime.kernel_clock import NEVER_BEFORE
+from agent.runtime.sanitize import listed, mapped, readable, shown
 from agent.transport import Broker, Connection, open_either
-from agent.untrusted import listed, mapped, readable, shown
 
 if TYPE_CHECKING:
     from agent.watch import Board

@@ -6,8 +6,8 @@ It gets numbers of an epoch of its own, and keeps its id: what the disk hands ou
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from agent.clock import since_boot_s
 from agent.domain.message import KEEP_LATEST, Lane, Message
+from agent.runtime.kernel_clock import since_boot_s
 from agent.segments import LANES as BULK
 from agent.store import Row, Store
 

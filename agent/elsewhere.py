@@ -14,9 +14,9 @@ from datetime import datetime
 
 import structlog
 
-from agent.clock import NEVER_BEFORE
 from agent.courier import Heard
 from agent.domain.message import Message, Speaker, new_id, wire
+from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.transport import Broker, Connection, open_first
 
 log = structlog.get_logger()

@@ -23,14 +23,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agent.clock import NEVER_BEFORE
 from agent.config import Config
 from agent.domain.message import Speaker
-from agent.files import words
 from agent.link import DOWN
+from agent.runtime.atomic_files import words
+from agent.runtime.kernel_clock import NEVER_BEFORE
+from agent.runtime.sanitize import readable, shown
 from agent.tls import expiry
 from agent.transport import Broker, Connection, UnsupportedProtocolError, open_either
-from agent.untrusted import readable, shown
 from agent.vision.camera import Camera
 from agent.vision.rescue import LEAST_KEY
 from firmware_bridge import tcp

@@ -14,12 +14,12 @@ import structlog
 
 from agent.aside import Aside
 from agent.budget import Budget
-from agent.clock import certainly_past, kernel_clock
 from agent.courier import Courier, Heard
 from agent.domain.message import Message, Speaker, encode, stamp
 from agent.latency import Latency
 from agent.outbox import Outbox
 from agent.receipts import Receipts
+from agent.runtime.kernel_clock import certainly_past, kernel_clock
 from agent.subscriptions import Subscriptions
 from agent.transport import SESSION_EXPIRY_S, Broker, Connection, answers, open_first
 

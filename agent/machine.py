@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agent.clock import NEVER_BEFORE
+from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.tls import expiry
 
 THROTTLED = ("its supply voltage is too low", "it is slowed down", "it is slowed down", "it is hot")

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 import models
-from agent.files import words
+from agent.runtime.atomic_files import words
+from agent.runtime.native_calls import call_within
 from agent.vision.detector import load_s
-from agent.vision.hanging import call_within
 from models.card import Card
 from models.session import providers_in
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from agent.columns import Columns
 from agent.domain.message import encode
 from agent.recording import Recording
-from agent.untrusted import terminal
+from agent.runtime.sanitize import terminal
 from firmware_bridge.catalogue import kinds, protocols
 from firmware_bridge.gpsd import Gpsd, GpsdDecoder
 from firmware_bridge.line import Decoder, Ear, SerialLine

@@ -19,9 +19,9 @@ from agent.config import Config, read
 from agent.domain.durations import parse_duration
 from agent.domain.observations import SelfReport, Tick, Value, observed
 from agent.domain.yaml_loader import BadConfig
-from agent.files import words
 from agent.recording import TICK_S, Header, line_of
-from agent.supervisor import LONGEST_WAIT_S, supervise
+from agent.runtime.atomic_files import words
+from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 
 BAD_CONFIG, USAGE = 78, 2
 

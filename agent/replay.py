@@ -19,10 +19,10 @@ from agent.domain.message import encode
 from agent.domain.observations import Observation, Sighting
 from agent.domain.yaml_loader import BadConfig
 from agent.domain.zones import zones_of
-from agent.files import words
 from agent.judges import Judges
 from agent.locator import Locator
 from agent.recording import Recording
+from agent.runtime.atomic_files import words
 from agent.vision.camera import Camera
 
 BAD_CONFIG = 78

@@ -18,7 +18,7 @@ from agent.crowd import Crowd
 from agent.domain.inference_rate import Looks
 from agent.domain.message import Lane, Message, Speaker, encode
 from agent.domain.observations import CameraState, Observation, Sighting, Tick, View
-from agent.health import Health
+from agent.runtime.health import Health
 from agent.vesselbook import VesselBook, approach_fields, motion_at
 from agent.vision.camera import Camera
 from agent.vision.sight import Sight

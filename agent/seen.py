@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from agent.files import write_picture
+from agent.runtime.atomic_files import write_picture
 from agent.vision.privacy import cover
 from models.detection import Box, Detection, Frame
 

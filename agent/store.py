@@ -19,8 +19,8 @@ from typing import Any, Self, TypeAlias
 
 import structlog
 
-from agent.clock import since_boot_s
 from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, RANKS, Lane, Message
+from agent.runtime.kernel_clock import since_boot_s
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from agent.untrusted import listed, mapped, shown, terminal
+from agent.runtime.sanitize import listed, mapped, shown, terminal
 
 HEALTH_EVERY_S = 60.0
 """Where ``birth`` does not say it."""

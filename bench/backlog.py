@@ -110,7 +110,7 @@ async def _listen(url: str) -> None:
 
 
 if __name__ == "__main__":
-    from agent.log import set_up_log
+    from agent.runtime.logging_setup import set_up_log
 
     set_up_log("error")
     print(json.dumps(figures(*map(int, sys.argv[1:2]))))

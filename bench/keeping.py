@@ -174,7 +174,7 @@ def _bare_paho(broker: LocalBroker) -> float:
 
 
 if __name__ == "__main__":
-    from agent.log import set_up_log
+    from agent.runtime.logging_setup import set_up_log
 
     set_up_log("error")
     print(json.dumps(figures()))

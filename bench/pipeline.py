@@ -254,7 +254,7 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
 
 
 if __name__ == "__main__":
-    from agent.log import set_up_log
+    from agent.runtime.logging_setup import set_up_log
 
     set_up_log("error")
     print(json.dumps(figures()))

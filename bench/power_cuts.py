@@ -250,7 +250,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
         asyncio.run(child(Path(sys.argv[2]), int(sys.argv[3])))
     else:
-        from agent.log import set_up_log
+        from agent.runtime.logging_setup import set_up_log
 
         set_up_log("critical")
         raise SystemExit(main(*map(int, sys.argv[1:3])))

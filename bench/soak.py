@@ -149,7 +149,7 @@ async def _trouble(device: Rig, hop: Hop, rng: random.Random, counted: Counter[s
 
 
 if __name__ == "__main__":
-    from agent.log import set_up_log
+    from agent.runtime.logging_setup import set_up_log
 
     set_up_log("error")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its agent and broker go with it

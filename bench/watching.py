@@ -213,7 +213,7 @@ def _crowd(at_s: float) -> list[Detection]:
 
 
 if __name__ == "__main__":
-    from agent.log import set_up_log
+    from agent.runtime.logging_setup import set_up_log
 
     set_up_log("error")
     print(json.dumps(figures()))

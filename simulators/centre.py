@@ -22,8 +22,8 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.domain.message import ROOT, encode, new_id, stamp
+from agent.runtime.sanitize import readable, shown
 from agent.transport import Broker, Connection, open_either
-from agent.untrusted import readable, shown
 from simulators.numbers import Given, Lost, Ranges, given, lost, missing, ranges, words
 from simulators.pictures import Pictures
 
@@ -519,7 +519,7 @@ def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json
     78 where a certificate, an authority or a key can't be read.
     """
     from agent.desk import BAD_CONFIG, broker_at, falls_back, unusable_files
-    from agent.supervisor import supervise
+    from agent.runtime.supervisor import supervise
 
     broker = broker_at(url)
     if (trouble := unusable_files(broker)) is not None:

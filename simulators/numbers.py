@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, ValidationError
 
-from agent.untrusted import listed, mapped
+from agent.runtime.sanitize import listed, mapped
 
 Ranges: TypeAlias = list[tuple[int, int]]
 """First and last of each run, ascending, disjoint."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.files import words, write_beside
+from agent.runtime.atomic_files import words, write_beside
 
 log = structlog.get_logger()
 

@@ -25,7 +25,7 @@ from agent.__main__ import broker_option, root_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, every message.")
 def centre(db: Path, broker: str, root: str, pictures: Path | None, as_json: bool) -> None:
     """Receive what devices say, store it, and give receipts: the reference for real centres."""
-    from agent.log import set_up_log
+    from agent.runtime.logging_setup import set_up_log
     from simulators.centre import centre_command
 
     set_up_log("warning")
@@ -80,7 +80,7 @@ def simulate(scenario: str, broker: str | None, as_json: bool) -> None:
 
 def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool) -> int:
     from agent.domain.durations import parse_duration
-    from agent.log import set_up_log
+    from agent.runtime.logging_setup import set_up_log
     from simulators.broker import LocalBroker
     from simulators.centre import line
     from simulators.scenario import find_scenario, missed, play

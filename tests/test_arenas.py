@@ -7,7 +7,7 @@ import pytest
 
 THREADS = """
 import ctypes, sys, threading
-from agent.arenas import few_arenas
+from agent.runtime.malloc import few_arenas
 
 if sys.argv[1] == "few":
     few_arenas()
@@ -45,7 +45,7 @@ def test_many_threads_share_two_arenas() -> None:
 def test_what_is_free_between_what_is_not_goes_back() -> None:
     code = """
 import ctypes
-from agent.arenas import give_back
+from agent.runtime.malloc import give_back
 
 def resident_mb():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.domain.observations import CameraState, Observation
-from agent.health import Health, Running
+from agent.runtime.health import Health, Running
 from firmware_bridge.readings import BoardState, Fix, LineState
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)

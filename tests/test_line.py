@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.domain.observations import Observation
-from agent.health import UNREADABLE, Health
-from agent.supervisor import supervise
+from agent.runtime.health import UNREADABLE, Health
+from agent.runtime.supervisor import supervise
 from bench.noisy_lines import DAMAGE, KEPT, measure
 from firmware_bridge import nmea, port, sensor_board, stream, ubx
 from firmware_bridge.catalogue import protocols

@@ -34,13 +34,13 @@ from typing import Any
 import pytest
 import structlog
 
-from agent.clock import since_boot_s
 from agent.domain.message import Lane, Message, Speaker, encode, new_id
-from agent.health import Running
 from agent.latency import Latency
 from agent.link import RETAINED, Link
 from agent.outbox import Outbox
-from agent.supervisor import supervise
+from agent.runtime.health import Running
+from agent.runtime.kernel_clock import since_boot_s
+from agent.runtime.supervisor import supervise
 from agent.transport import Broker
 from simulators.broker import free_port
 from tests.scripted_broker import (
@@ -146,7 +146,7 @@ def ids(published: Sequence[Publish], topic: str = "alert") -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.supervisor.FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr("agent.runtime.supervisor.FIRST_WAIT_S", 0.02)
 
 
 def play(scene: Callable[[], Any], within_s: float = 40.0) -> None:

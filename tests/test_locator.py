@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from agent import clock
 from agent.alert import Alert
 from agent.clock_quality import ClockWatch
 from agent.config import parse
@@ -15,6 +14,7 @@ from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
 from agent.judges import Judges
 from agent.locator import Locator
+from agent.runtime import kernel_clock
 from firmware_bridge.readings import Fix, GnssState, Reading, Value, Vessel
 
 AT = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -131,7 +131,7 @@ def test_no_vessel_is_close_to_where_we_are_not() -> None:
 
 
 def test_the_clock_takes_the_time_of_what_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "kernel_clock", lambda: (False, None))
+    monkeypatch.setattr(kernel_clock, "kernel_clock", lambda: (False, None))
     bridge = Bridge()
     bridge.play([fix(n, time=AT + timedelta(days=400), hdop=9.0, error_m=None) for n in range(5)])
     assert bridge.clock.state(bridge.now_s)["source"] != "gnss"
@@ -144,7 +144,7 @@ def test_the_clock_takes_the_time_of_what_holds(monkeypatch: pytest.MonkeyPatch)
 def test_a_receiver_that_keeps_its_place_measures_the_time_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(clock, "kernel_clock", lambda: (False, None))
+    monkeypatch.setattr(kernel_clock, "kernel_clock", lambda: (False, None))
     bridge = Bridge()
     bridge.play([fix(time=AT + timedelta(seconds=1), held=True)])
     assert bridge.clock.state(bridge.now_s) == {"source": "gnss", "error_ms": 200}

@@ -5,7 +5,7 @@ import sys
 import pytest
 import structlog
 
-from agent.log import set_up_log
+from agent.runtime.logging_setup import set_up_log
 
 
 class FullDisk:

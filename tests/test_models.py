@@ -388,7 +388,7 @@ import asyncio, sys, threading, time
 import agent.vision.detector as detector
 from agent.__main__ import finish
 from agent.vision.camera import Camera
-from agent.vision.hanging import left_behind
+from agent.runtime.native_calls import left_behind
 
 detector.LOAD_S = 1.0
 

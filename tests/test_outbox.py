@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent import store as store_module
-from agent.clock import since_boot_s
 from agent.domain.message import KEEP_LATEST, LANES, Lane, Message, new_id
 from agent.outbox import Outbox
+from agent.runtime.kernel_clock import since_boot_s
 from agent.shelves import SPARE_ROWS, Shelves
 from agent.store import Row
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.vision import hanging
+from agent.runtime import native_calls
 from agent.vision.motion import Glance
 from agent.vision.pool import Pool, Seat, Taken, Turns
 from models.detection import Detection, Frame
@@ -214,7 +214,7 @@ def test_threads_begin_with_the_first_and_end_with_the_last() -> None:
 def test_a_detector_that_hangs_is_said_left_behind_and_holds_up_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hanging, "_left", [])
+    monkeypatch.setattr(native_calls, "_left", [])
 
     async def scene() -> None:
         hung, pool = Gated(), Pool(1, patience_s=0.05)
@@ -225,13 +225,13 @@ def test_a_detector_that_hangs_is_said_left_behind_and_holds_up_nobody(
                 well.offer(numbered(2))
                 with pytest.raises(TimeoutError, match=r"no answer for 0\.05 s: it hangs"):
                     await all_of(bad, 1)
-            assert hanging.left_behind(0.0) == 1
-            (thread,) = [thread for _, thread in hanging._left]
+            assert native_calls.left_behind(0.0) == 1
+            (thread,) = [thread for _, thread in native_calls._left]
             assert thread.daemon  # the process can end
             assert await all_of(well, 1) == [2]
             hung.may.release()
             await until(lambda: not thread.is_alive())
-            assert hanging.left_behind(0.0) == 0
+            assert native_calls.left_behind(0.0) == 0
             well.offer(numbered(3))
             assert await all_of(well, 1) == [3]
 
@@ -245,34 +245,34 @@ def test_a_camera_that_leaves_in_the_middle_of_a_look_is_no_hang() -> None:
             one.offer(numbered(1))
             await until(lambda: detect.shown == [1])
         detect.may.release()
-        await until(lambda: hanging.left_behind(0.0) == 0)
+        await until(lambda: native_calls.left_behind(0.0) == 0)
 
     asyncio.run(scene())
 
 
 def test_what_is_loaded_may_hang_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hanging, "_left", [])
+    monkeypatch.setattr(native_calls, "_left", [])
 
     def fails() -> None:
         raise OSError("no such file")
 
     async def scene() -> None:
         let_go = threading.Event()
-        assert await hanging.within(5, lambda: 7, "loading") == 7
+        assert await native_calls.within(5, lambda: 7, "loading") == 7
         with pytest.raises(OSError, match="no such file"):
-            await hanging.within(5, fails, "loading")
+            await native_calls.within(5, fails, "loading")
         with pytest.raises(TimeoutError, match=r"loading x: no answer for 0\.01 s: it hangs"):
-            await hanging.within(0.01, let_go.wait, "loading x")
-        assert hanging.left_behind(0.0) == 1
+            await native_calls.within(0.01, let_go.wait, "loading x")
+        assert native_calls.left_behind(0.0) == 1
         let_go.set()
-        await until(lambda: hanging.left_behind(0.0) == 0)
+        await until(lambda: native_calls.left_behind(0.0) == 0)
 
     asyncio.run(scene())
 
 
 HANGS = """
 import asyncio, threading, sys
-from agent.vision.hanging import end_within
+from agent.runtime.native_calls import end_within
 from agent.vision.pool import Pool, Seat, Taken
 from agent.vision.motion import Glance
 

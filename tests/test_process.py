@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.process import make_private
-from agent.untrusted import PlainText, escaped, terminal
+from agent.runtime.process import make_private
+from agent.runtime.sanitize import PlainText, escaped, terminal
 from tests.test_architecture import ROOT as HERE
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eabc\r\x08"

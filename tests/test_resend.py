@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent import files
 from agent import shelves as shelves_module
 from agent import store as store_module
 from agent.commands import Resend
 from agent.courier import Receipt
 from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
+from agent.runtime import atomic_files
 from agent.shelves import NOT_KEPT, Shelves
 from agent.store import MOST_RUNS, FullError, Row
 
@@ -397,7 +397,7 @@ def test_a_file_is_on_the_disk_before_its_name_and_then_the_name_is(
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", renamed)
-    files.write_durably(tmp_path / "ledger.json", b"{}")
+    atomic_files.write_durably(tmp_path / "ledger.json", b"{}")
     assert order == ["fsync ledger.json.new", "rename ledger.json.new", f"fsync {tmp_path.name}"]
 
 

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from agent.health import Running
-from agent.supervisor import supervise
+from agent.runtime.health import Running
+from agent.runtime.supervisor import supervise
 
 
 class World:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.systemd import STUCK_S, Progress, notify, watchdog_s
+from agent.runtime.systemd import STUCK_S, Progress, notify, watchdog_s
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = ROOT / "configs/ringpost.service"

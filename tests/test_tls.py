@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from agent.clock import NEVER_BEFORE
 from agent.config import parse
 from agent.domain.message import Speaker
 from agent.environment import probe
 from agent.link import Link
 from agent.outbox import Outbox
+from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.tls import alert, expiry, validity
 from agent.transport import Broker, Connection, answers
 from simulators.broker import free_port, mosquitto_path

@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent import transport
-from agent.clock import NEVER_BEFORE, certainly_past
+from agent.runtime.kernel_clock import NEVER_BEFORE, certainly_past
 from agent.transport import (
     MOST_CONNECTING,
     MOST_PACKET,

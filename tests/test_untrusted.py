@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.untrusted import readable, shown
+from agent.runtime.sanitize import readable, shown
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from agent.domain.contracts import Emit
 from agent.domain.durations import Duration
 from agent.domain.observations import SeenObject, Sighting
 from agent.domain.zones import Zone, zones_of
+from agent.runtime.native_calls import MOST_LEFT, left_behind, within
 from agent.vision.address import ENCRYPTED, MAX_PIXELS, Trust, kind_of
 from agent.vision.capture import Drain, Mode, is_file, redacted
 from agent.vision.coverage import Coverage, Watchfulness
 from agent.vision.detector import Watching
 from agent.vision.framing import Crop, Turn, framing
-from agent.vision.hanging import MOST_LEFT, left_behind, within
 from agent.vision.knock import knock
 from agent.vision.motion import Gate, Motion
 from agent.vision.pool import SHARED, Looked, Seat, Taken

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from agent.runtime.native_calls import leave
 from agent.vision.address import MAX_PIXELS, NO_TRUST, Trust, device_of, kind_of
 from agent.vision.frameclock import FrameClock
-from agent.vision.hanging import leave
 from agent.vision.http_camera import HttpBytes, HttpPictures, http_source, too_large
 from agent.vision.relay import Relay
 from agent.vision.udp_camera import UdpBytes

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from agent.vision.hanging import leave
+from agent.runtime.native_calls import leave
 from agent.vision.motion import Glance
 from models.card import Card
 from models.detection import Detect, Detection, Frame

@@ -4,8 +4,8 @@ import time
 from collections import deque
 
 from agent.domain.observations import CameraState
+from agent.runtime.native_calls import left_behind
 from agent.vision.capture import Drain, Mode
-from agent.vision.hanging import left_behind
 from agent.vision.pool import Looked, Seat
 
 STATE_EVERY_S = 5.0

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from agent.domain.geodesy import metres_per_degree
-from agent.files import words, write_picture
+from agent.runtime.atomic_files import words, write_picture
 from agent.vision.ground import Ground, Mark
 from agent.vision.survey_points import POOR_PX, read_marks
 from models.detection import Frame

@@ -5,7 +5,7 @@ import math
 from io import StringIO
 from pathlib import Path
 
-from agent.files import text_of
+from agent.runtime.atomic_files import text_of
 from agent.vision.ground import Mark
 from firmware_bridge.regular import KIB, read_regular
 

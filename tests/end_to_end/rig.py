@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.message import ROOT
-from agent.supervisor import supervise
+from agent.runtime.supervisor import supervise
 from agent.transport import Broker
 from simulators.broker import Kind, LocalBroker, mosquitto_path
 from simulators.centre import Centre
@@ -80,7 +80,7 @@ class Rig:
         return text
 
     def start_agent(self) -> None:
-        log = (self.folder / "agent.log").open("ab")
+        log = (self.folder / "agent.runtime.logging_setup").open("ab")
         command = [
             sys.executable,
             "-m",
@@ -117,7 +117,7 @@ class Rig:
         self.centre.close()
 
     def log(self) -> str:
-        return (self.folder / "agent.log").read_text()
+        return (self.folder / "agent.runtime.logging_setup").read_text()
 
     def alerts(self, rule: str) -> list[tuple[str, str]]:
         """(alert_id, phase) of a rule, as they came from the broker."""

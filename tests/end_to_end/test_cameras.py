@@ -14,10 +14,11 @@ import pytest
 
 from agent.app import end_when_unsound
 from agent.domain.observations import CameraState, Sighting
-from agent.vision import capture, hanging
+from agent.runtime import native_calls
+from agent.runtime.native_calls import MOST_LEFT, left_behind
+from agent.vision import capture
 from agent.vision.camera import Camera
 from agent.vision.capture import Drain
-from agent.vision.hanging import MOST_LEFT, left_behind
 
 pytestmark = pytest.mark.end_to_end
 
@@ -209,7 +210,7 @@ def test_dead_streams_hold_up_nobody() -> None:
 @pytest.fixture
 def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The path of a FIFO, in whose opening cameras hang; afterwards whoever hangs there is let go."""
-    monkeypatch.setattr(hanging, "_left", [])
+    monkeypatch.setattr(native_calls, "_left", [])
     monkeypatch.setattr(capture, "open_file", lambda path: Path(path).read_bytes())
     path = tmp_path / "camera"
     os.mkfifo(path)
@@ -243,7 +244,9 @@ def test_a_call_that_hangs_stops_nobody_and_is_counted(hung: Path) -> None:
 def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(MOST_LEFT):
         hang(hung)
-    monkeypatch.setattr(hanging, "_left", [(since_s - 60, thread) for since_s, thread in hanging._left])
+    monkeypatch.setattr(
+        native_calls, "_left", [(since_s - 60, thread) for since_s, thread in native_calls._left]
+    )
     assert left_behind() == MOST_LEFT
 
     async def scene() -> None:
@@ -259,7 +262,9 @@ def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: py
 
 def test_few_of_them_do_not(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hang(hung)
-    monkeypatch.setattr(hanging, "_left", [(since_s - 60, thread) for since_s, thread in hanging._left])
+    monkeypatch.setattr(
+        native_calls, "_left", [(since_s - 60, thread) for since_s, thread in native_calls._left]
+    )
 
     async def scene() -> None:
         agent = asyncio.ensure_future(asyncio.sleep(60))

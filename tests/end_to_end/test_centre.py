@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from agent.domain.message import encode
-from agent.supervisor import supervise
+from agent.runtime.supervisor import supervise
 from agent.transport import Broker, Connection
 from simulators.broker import Kind, LocalBroker, mosquitto_path
 from simulators.centre import HOLE, Centre

@@ -8,7 +8,7 @@ import pytest
 
 from agent.config import digest
 from agent.domain.message import ROOT, encode
-from agent.supervisor import supervise
+from agent.runtime.supervisor import supervise
 from agent.transport import Broker, Connection
 from simulators.broker import LocalBroker
 from simulators.centre import Centre

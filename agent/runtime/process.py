@@ -5,7 +5,7 @@ import stat
 import sys
 from pathlib import Path
 
-from agent.untrusted import plain
+from agent.runtime.sanitize import plain
 
 PRIVATE_UMASK = 0o077
 """What is written is for its owner only: alerts, positions, pictures, keys."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from agent.health import Running
+from agent.runtime.health import Running
 
 log = structlog.get_logger()
 

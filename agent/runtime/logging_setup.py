@@ -7,7 +7,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
-from agent.untrusted import escaped, terminal
+from agent.runtime.sanitize import escaped, terminal
 
 
 class _Lines:
