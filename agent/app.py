@@ -35,13 +35,14 @@ from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
 from agent.elsewhere import Elsewhere
-from agent.inbox import Inbox
 from agent.judges import Judges, terms_of
 from agent.latency import Latency
 from agent.link import Link
 from agent.locator import Locator
 from agent.machine import Watch, look
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
+from agent.outbox.sqlite_store import boot_id
+from agent.outbox.write_buffer import Inbox
 from agent.outputs import Outputs
 from agent.push_policy import broker_changed
 from agent.reporter import Reporter
@@ -51,7 +52,6 @@ from agent.runtime.native_calls import MOST_LEFT, START_ME_AGAIN, left_behind
 from agent.runtime.process import make_private
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from agent.runtime.systemd import Progress, notify, watchdog_s
-from agent.store import boot_id
 from agent.transport import answers
 from agent.version import birth_fields
 from agent.vision.camera import Camera

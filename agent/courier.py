@@ -28,10 +28,10 @@ from agent.domain.message import (
     wire,
 )
 from agent.latency import Latency
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
+from agent.outbox.sqlite_store import Row
 from agent.receipts import SPREAD_S, Receipts
 from agent.runtime.kernel_clock import kernel_clock
-from agent.store import Row
 from agent.subscriptions import Subscriptions
 from agent.transport import Broker, Connection
 from agent.window import ALERT_SLOTS, Window

@@ -17,7 +17,7 @@ from agent.budget import Budget
 from agent.courier import Courier, Heard
 from agent.domain.message import Message, Speaker, encode, stamp
 from agent.latency import Latency
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
 from agent.receipts import Receipts
 from agent.runtime.kernel_clock import certainly_past, kernel_clock
 from agent.subscriptions import Subscriptions

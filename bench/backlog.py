@@ -15,7 +15,7 @@ import psutil
 from agent.domain.message import Lane, Message, Speaker, encode, new_id
 from agent.latency import Latency
 from agent.link import Link
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
 from agent.transport import Broker
 from simulators.broker import LocalBroker
 

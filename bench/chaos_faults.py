@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from agent.domain.message import RANKS, ROOT, Message, encode, new_id
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
 from agent.transport import Broker, Connection
 from bench.chaos_world import DEVICE, FAKETIME, SWITCHES, World
 from simulators.broker import mosquitto_path

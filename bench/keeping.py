@@ -15,7 +15,7 @@ from pathlib import Path
 
 from agent.domain.message import Lane, Message, Speaker, encode, new_id
 from agent.link import Link
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
 from agent.transport import Broker
 from agent.window import COUNT
 from simulators.broker import LocalBroker

@@ -29,7 +29,7 @@ from agent.app import Agent
 from agent.deployment import Deployment
 from agent.domain.message import Message
 from agent.domain.observations import Observation, Sighting
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
 from agent.vision.pool import Looked, Pool, Seat
 from bench.keeping import subscribe
 from models.session import Session, open_session

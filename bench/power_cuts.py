@@ -64,7 +64,7 @@ def main(states: int = 200, seed: int = 1) -> int:
 
 async def child(folder: Path, seed: int) -> None:
     """A device's life in short; each promise is printed once it is given."""
-    from agent.outbox import Outbox
+    from agent.outbox.outbox import Outbox
 
     chance = random.Random(seed)
     outbox = Outbox.open(folder)
@@ -217,14 +217,14 @@ def rebuild(events: list[Event], state: Path, chance: random.Random) -> None:
 
 async def judge(state: Path, said: list[str]) -> tuple[list[str], list[str], int]:
     """(what is lost, what is doubled, whether nothing is taken any more)."""
-    import agent.store
-    from agent.outbox import Outbox
+    import agent.outbox.sqlite_store
+    from agent.outbox.outbox import Outbox
 
     kept = {identity for words in said if words.startswith("kept") for identity in words.split()[1:]}
     received = {words.split()[1] for words in said if words.startswith("received")}
     handed = {tuple(words.split()[1:4]): words.split()[4] for words in said if words.startswith("handed")}
     session = max((int(words.split()[1]) for words in said if words.startswith("session")), default=0)
-    agent.store.boot_id = lambda: "after the power cut"  # type: ignore[assignment]
+    agent.outbox.sqlite_store.boot_id = lambda: "after the power cut"  # type: ignore[assignment]
     outbox = Outbox.open(state)
     new = [_message(lane) for lane in ("alert", "telemetry", "alert")]
     await outbox.put(*new)

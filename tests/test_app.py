@@ -12,8 +12,8 @@ import pytest
 from agent.app import Agent
 from agent.commands import Resend
 from agent.domain.observations import Observation
+from agent.outbox.sqlite_store import Again
 from agent.runtime.health import Health, Running
-from agent.store import Again
 from agent.vision.rescue import Grant, Privacy, Rescue
 from firmware_bridge.readings import Switch
 from firmware_bridge.secret import Secret

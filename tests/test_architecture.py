@@ -19,7 +19,7 @@ PACKAGES = ("agent", "firmware_bridge", "models", "simulators")
 BORDERS = {
     "serial": {"firmware_bridge/port.py"},
     "paho": {"agent/transport.py"},
-    "sqlite3": {"agent/store.py", "simulators/centre.py"},
+    "sqlite3": {"agent/outbox/sqlite_store.py", "simulators/centre.py"},
     "onnxruntime": {"models/session.py"},
     "iotcore": {"simulators/broker.py"},
 }

@@ -1,7 +1,7 @@
 """What the broker does not take: said in one line a lane, and never more of it than fits."""
 
 from agent.aside import MOST, Aside
-from agent.store import Row, Store
+from agent.outbox.sqlite_store import Row, Store
 
 SPARE = Store.in_memory()
 

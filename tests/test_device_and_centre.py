@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from agent.domain.message import Lane, Message, encode, new_id
-from agent.outbox import Outbox
-from agent.store import Row
+from agent.outbox.outbox import Outbox
+from agent.outbox.sqlite_store import Row
 
 T = TypeVar("T")
 FIRST: tuple[Lane, ...] = ("alert", "result")
@@ -29,7 +29,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = [patch("agent.outbox.HANGS_S", 0.02)]
+        self.patches = [patch("agent.outbox.outbox.HANGS_S", 0.02)]
         for one in self.patches:
             one.start()
         self.loop = asyncio.new_event_loop()

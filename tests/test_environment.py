@@ -12,7 +12,7 @@ import pytest
 
 from agent.config import Config, parse
 from agent.environment import probe
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
 from tests.scripted_broker import CUT, ScriptedBroker
 
 BASE = """\

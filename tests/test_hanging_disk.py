@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from agent.domain.message import Lane, Message, encode, new_id
-from agent.inbox import Inbox
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
+from agent.outbox.write_buffer import Inbox
 
 
 def message(lane: Lane = "alert", **more: Any) -> Message:
@@ -54,7 +54,7 @@ async def opened(folder: Path) -> AsyncIterator[tuple[Outbox, Disk]]:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.outbox.HANGS_S", 0.1)
+    monkeypatch.setattr("agent.outbox.outbox.HANGS_S", 0.1)
 
 
 def play(scene: Callable[[], Any]) -> None:
@@ -213,7 +213,7 @@ def test_from_memory_the_order_is_that_of_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_only_slow_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.outbox.HANGS_S", 10.0)
+    monkeypatch.setattr("agent.outbox.outbox.HANGS_S", 10.0)
 
     async def scene() -> None:
         async with opened(tmp_path) as (outbox, disk):

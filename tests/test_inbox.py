@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.domain.message import Message, new_id
-from agent.inbox import Inbox
+from agent.outbox.write_buffer import Inbox
 
 
 def message() -> Message:

@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from agent import store as store_module
 from agent.domain.message import KEEP_LATEST, LANES, Lane, Message, new_id
-from agent.outbox import Outbox
+from agent.outbox import sqlite_store as store_module
+from agent.outbox.lane_storage import SPARE_ROWS, Shelves
+from agent.outbox.outbox import Outbox
+from agent.outbox.sqlite_store import Row
 from agent.runtime.kernel_clock import since_boot_s
-from agent.shelves import SPARE_ROWS, Shelves
-from agent.store import Row
 
 BODY = b'{"n":1}'
 
@@ -865,7 +865,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_path: Path, **_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("agent.store.Store.open", refuse)
+    monkeypatch.setattr("agent.outbox.sqlite_store.Store.open", refuse)
 
 
 def test_on_a_read_only_disk_it_starts_and_what_is_owed_and_what_comes_goes_out(

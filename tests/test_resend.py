@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent import shelves as shelves_module
-from agent import store as store_module
 from agent.commands import Resend
 from agent.courier import Receipt
 from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
+from agent.outbox import lane_storage as shelves_module
+from agent.outbox import sqlite_store as store_module
+from agent.outbox.lane_storage import NOT_KEPT, Shelves
+from agent.outbox.sqlite_store import MOST_RUNS, FullError, Row
 from agent.runtime import atomic_files
-from agent.shelves import NOT_KEPT, Shelves
-from agent.store import MOST_RUNS, FullError, Row
 
 
 def message(lane: Lane = "alert", body: bytes = b"{}", **more: Any) -> Message:

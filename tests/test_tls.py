@@ -19,7 +19,7 @@ from agent.config import parse
 from agent.domain.message import Speaker
 from agent.environment import probe
 from agent.link import Link
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.tls import alert, expiry, validity
 from agent.transport import Broker, Connection, answers

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from agent.domain.message import Lane, Message
-from agent.store import DamagedError, FullError, Key, Row, Store
+from agent.outbox.sqlite_store import DamagedError, FullError, Key, Row, Store
 
 log = structlog.get_logger()
 

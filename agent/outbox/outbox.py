@@ -20,10 +20,10 @@ from typing import Any, Self, TypeVar
 import structlog
 
 from agent.domain.message import LANES, LAST_RANK, Lane, Message
-from agent.early import Early
-from agent.segments import LANES as BULK
-from agent.shelves import Shelves
-from agent.store import Again, Key, Row
+from agent.outbox.lane_storage import Shelves
+from agent.outbox.memory_outbox import Early
+from agent.outbox.segmented_log import LANES as BULK
+from agent.outbox.sqlite_store import Again, Key, Row
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from agent.domain.message import Message
-from agent.outbox import Outbox
+from agent.outbox.outbox import Outbox
 
 
 class Inbox:

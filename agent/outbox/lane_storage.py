@@ -20,9 +20,9 @@ from typing import Any
 import structlog
 
 from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, Lane, Message, encode, new_id
-from agent.segments import DAMAGED, Loss, Segments, give_up_unreadable
-from agent.segments import LANES as BULK
-from agent.store import Again, DamagedError, Key, Row, Store
+from agent.outbox.segmented_log import DAMAGED, Loss, Segments, give_up_unreadable
+from agent.outbox.segmented_log import LANES as BULK
+from agent.outbox.sqlite_store import Again, DamagedError, Key, Row, Store
 
 log = structlog.get_logger()
 
