@@ -23,8 +23,10 @@ from typing import Any
 import structlog
 from pydantic import BaseModel
 
-from agent.active_alerts import active_fields
-from agent.alert import Alert
+from agent.alerts.active_alerts import active_fields
+from agent.alerts.alert import Alert
+from agent.alerts.latency import Latency
+from agent.alerts.rule_engine import Judges, terms_of
 from agent.clock_quality import ClockWatch
 from agent.commands import KEY as COMMANDS
 from agent.commands import Command, Commands, Fetch, Order, Resend, State
@@ -35,8 +37,6 @@ from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
 from agent.elsewhere import Elsewhere
-from agent.judges import Judges, terms_of
-from agent.latency import Latency
 from agent.link import Link
 from agent.locator import Locator
 from agent.machine import Watch, look

@@ -17,8 +17,8 @@ from typing import Any, Literal, TypeAlias
 import structlog
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from agent.alert import Alert
-from agent.alerts import AlertBook
+from agent.alerts.alert import Alert
+from agent.alerts.alert_book import AlertBook
 
 log = structlog.get_logger()
 

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, Field, ValidationError
 
+from agent.alerts.latency import Latency
 from agent.aside import Aside
 from agent.budget import Budget
 from agent.domain.message import (
@@ -27,7 +28,6 @@ from agent.domain.message import (
     shortened,
     wire,
 )
-from agent.latency import Latency
 from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import Row
 from agent.receipts import SPREAD_S, Receipts

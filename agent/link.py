@@ -12,11 +12,11 @@ from typing import Any
 
 import structlog
 
+from agent.alerts.latency import Latency
 from agent.aside import Aside
 from agent.budget import Budget
 from agent.courier import Courier, Heard
 from agent.domain.message import Message, Speaker, encode, stamp
-from agent.latency import Latency
 from agent.outbox.outbox import Outbox
 from agent.receipts import Receipts
 from agent.runtime.kernel_clock import certainly_past, kernel_clock

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from agent.alert import Alert, present
+from agent.alerts.alert import Alert, present
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
 from agent.vision.siting import Mount, Surveyed

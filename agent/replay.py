@@ -13,13 +13,13 @@ from typing import Any
 
 import click
 
-from agent.alert import Alert
+from agent.alerts.alert import Alert
+from agent.alerts.rule_engine import Judges
 from agent.config import Config, read
 from agent.domain.message import encode
 from agent.domain.observations import Observation, Sighting
 from agent.domain.yaml_loader import BadConfig
 from agent.domain.zones import zones_of
-from agent.judges import Judges
 from agent.locator import Locator
 from agent.recording import Recording
 from agent.runtime.atomic_files import words

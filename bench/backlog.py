@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from agent.alerts.latency import Latency
 from agent.domain.message import Lane, Message, Speaker, encode, new_id
-from agent.latency import Latency
 from agent.link import Link
 from agent.outbox.outbox import Outbox
 from agent.transport import Broker

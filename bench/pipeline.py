@@ -217,7 +217,7 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
     runs_s = dict[int, float]()
     newest: Looked | None = None
     run, look, following = Session.run, Pool._look, Seat.next
-    say, acknowledged = agent.reporter.say, agent.latency.acknowledged
+    say, acknowledged = agent.reporter.say, agent.alerts.latency.acknowledged
 
     def timed_run(session: Session, feeds: Mapping[str, Any]) -> Any:
         began_s = time.monotonic()
@@ -249,7 +249,7 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
     stack.enter_context(patch.object(Pool, "_look", noted_look))
     stack.enter_context(patch.object(Seat, "next", noted_next))
     stack.enter_context(patch.object(agent.reporter, "say", noted_say))
-    stack.enter_context(patch.object(agent.latency, "acknowledged", noted_acknowledged))
+    stack.enter_context(patch.object(agent.alerts.latency, "acknowledged", noted_acknowledged))
     return found_ms
 
 

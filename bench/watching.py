@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from agent.alerts.rule_engine import Judges
 from agent.config import parse
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.zones import zones_of
-from agent.judges import Judges
 from agent.vision.motion import Gate, Motion
 from agent.vision.tracker import Tracker
 from bench.pipeline import run_agent

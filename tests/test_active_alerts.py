@@ -7,8 +7,8 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.active_alerts import active_fields
-from agent.alert import Alert, Answer, Terms
+from agent.alerts.active_alerts import active_fields
+from agent.alerts.alert import Alert, Answer, Terms
 from agent.domain.contracts import Finding
 from agent.domain.escalation import Severity
 from agent.domain.message import MAX_BODY, encode

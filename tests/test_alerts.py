@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from agent.alert import Alert, Answer, Terms
-from agent.alerts import FOUND_AGAIN_WITHIN_S, PRESENCES, AlertBook
+from agent.alerts.alert import Alert, Answer, Terms
+from agent.alerts.alert_book import FOUND_AGAIN_WITHIN_S, PRESENCES, AlertBook
+from agent.alerts.update_policy import UPDATE_AT_LAST_S, UPDATE_EVERY_S
 from agent.domain.contracts import Finding, Over, Point
 from agent.domain.durations import format_duration
 from agent.domain.escalation import SELDOM, Alarm, Escalate, Escalation, Severity
-from agent.news import UPDATE_AT_LAST_S, UPDATE_EVERY_S
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from agent.alerts.rule_engine import Judges
 from agent.domain.contracts import Finding, Surroundings
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
 from agent.domain.schedule import parse_schedule
-from agent.judges import Judges
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Vessel
 

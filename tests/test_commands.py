@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.alert import Terms
-from agent.alerts import AlertBook
+from agent.alerts.alert import Terms
+from agent.alerts.alert_book import AlertBook
 from agent.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands, Limiter, Order
 from agent.domain.contracts import Finding
 

@@ -9,9 +9,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 import models
+from agent.alerts.rule_engine import Judges
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, SeenObject
-from agent.judges import Judges
 from agent.rules import Rule
 from agent.vision.capture import frames
 from agent.vision.tracker import Tracker

@@ -9,10 +9,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter
 
-from agent.alert import Alert
-from agent.alerts import COUNTED, FURTHER, MOST, WITHIN_S
+from agent.alerts.alert import Alert
+from agent.alerts.alert_book import COUNTED, FURTHER, MOST, WITHIN_S
+from agent.alerts.rule_engine import Judges, terms_of
 from agent.domain.observations import Observation, Tick, Value
-from agent.judges import Judges, terms_of
 from agent.rules import Rule
 from firmware_bridge.readings import Drone, Vessel
 

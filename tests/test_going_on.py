@@ -13,10 +13,10 @@ import pytest
 from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
-from agent.alert import Alert
+from agent.alerts.alert import Alert
+from agent.alerts.rule_engine import Judges, terms_of
 from agent.domain.contracts import Surroundings, lasts
 from agent.domain.observations import BlindZone, Observation, SeenObject, Sighting, Tick, Value, View
-from agent.judges import Judges, terms_of
 from agent.rules import Rule
 from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
 

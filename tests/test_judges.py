@@ -8,10 +8,10 @@ from typing import Any, Literal
 import pytest
 from pydantic import TypeAdapter
 
-from agent.alerts import FOUND_AGAIN_WITHIN_S
+from agent.alerts.alert_book import FOUND_AGAIN_WITHIN_S
+from agent.alerts.rule_engine import Judges, terms_of
 from agent.domain.contracts import Finding, Judge, Over, RulePart
 from agent.domain.observations import Observation, Tick
-from agent.judges import Judges, terms_of
 from agent.rules import Rule
 from firmware_bridge.readings import Switch
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.alert import Alert, Phase, Terms
+from agent.alerts.alert import Alert, Phase, Terms
+from agent.alerts.latency import REMEMBERED, UNDER_WAY, Latency
 from agent.app import steps_before
 from agent.domain.contracts import Finding
-from agent.latency import REMEMBERED, UNDER_WAY, Latency
 
 
 def told(ledger: Latency, name: str, *, at_s: float, rule: str = "rail", wire_s: float = 0.02) -> None:

@@ -34,8 +34,8 @@ from typing import Any
 import pytest
 import structlog
 
+from agent.alerts.latency import Latency
 from agent.domain.message import Lane, Message, Speaker, encode, new_id
-from agent.latency import Latency
 from agent.link import RETAINED, Link
 from agent.outbox.outbox import Outbox
 from agent.runtime.health import Running

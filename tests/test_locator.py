@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from agent.alert import Alert
+from agent.alerts.alert import Alert
+from agent.alerts.rule_engine import Judges
 from agent.clock_quality import ClockWatch
 from agent.config import parse
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
-from agent.judges import Judges
 from agent.locator import Locator
 from agent.runtime import kernel_clock
 from firmware_bridge.readings import Fix, GnssState, Reading, Value, Vessel

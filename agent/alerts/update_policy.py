@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from agent.alert import Alert, Said
+from agent.alerts.alert import Alert, Said
 from agent.domain.contracts import Point
 from agent.domain.escalation import Severity
 from agent.domain.geodesy import Plane
@@ -20,7 +20,7 @@ UPDATE_EVERY_S, UPDATE_AT_LAST_S = 10.0, 600.0
 first where it says something else or is elsewhere (`MOVED_M`), sooner (`CHANGE_AFTER_S`) where it changed."""
 CHANGE_AFTER_S = 1.0
 FURTHER = "further"
-"""The key of the one alert for all that a rule finds beyond the limit of its alerts (`agent.alerts.MOST`)."""
+"""The key of the one alert for all that a rule finds beyond the limit of its alerts (`agent.alerts.alert_book.MOST`)."""
 MOVED_M = 10.0
 """What is farther than this, and than the error of both places, from where it was told is elsewhere."""
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
-from agent.alert import Alert, Terms
-from agent.alerts import AlertBook
+from agent.alerts.alert import Alert, Terms
+from agent.alerts.alert_book import AlertBook
 from agent.domain.contracts import Finding, Judge
 from agent.domain.observations import Observation, Tick
 

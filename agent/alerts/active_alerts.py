@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from agent.alert import Alert
+from agent.alerts.alert import Alert
 from agent.domain.escalation import SEVERITIES
 from agent.domain.message import MAX_BODY, encode
 

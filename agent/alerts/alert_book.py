@@ -18,10 +18,10 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from agent.alert import Alert, Answer, Said, Terms
+from agent.alerts.alert import Alert, Answer, Said, Terms
+from agent.alerts.update_policy import CHANGE_AFTER_S, FURTHER, UPDATE_EVERY_S, Told
 from agent.domain.contracts import Finding, Over
 from agent.domain.escalation import SEVERITIES
-from agent.news import CHANGE_AFTER_S, FURTHER, UPDATE_EVERY_S, Told
 
 FOUND_AGAIN_WITHIN_S = 120.0
 """Rules that begin anew have this long, and their `patience`, to find again what was active."""
