@@ -28,8 +28,9 @@ from agent.alerts.alert import Alert
 from agent.alerts.latency import Latency
 from agent.alerts.rule_engine import Judges, terms_of
 from agent.clock_quality import ClockWatch
-from agent.commands import KEY as COMMANDS
-from agent.commands import Command, Commands, Fetch, Order, Resend, State
+from agent.commands.actuators import Outputs
+from agent.commands.commands import KEY as COMMANDS
+from agent.commands.commands import Command, Commands, Fetch, Order, Resend, State
 from agent.config import Config
 from agent.deployment import Deployment, NotWellError, folder_of
 from agent.domain.contracts import Emit
@@ -43,7 +44,6 @@ from agent.machine import Watch, look
 from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import boot_id
 from agent.outbox.write_buffer import Inbox
-from agent.outputs import Outputs
 from agent.push_policy import broker_changed
 from agent.reporter import Reporter
 from agent.runtime.health import Health, Running

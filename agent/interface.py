@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.commands import Ack, Command, Fetch, Order, Resend
+from agent.commands.commands import Ack, Command, Fetch, Order, Resend
 from agent.deployment import Desired
 from agent.domain.message import ROOT
 from agent.version import software_version

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.app import Agent
-from agent.commands import Resend
+from agent.commands.commands import Resend
 from agent.domain.observations import Observation
 from agent.outbox.sqlite_store import Again
 from agent.runtime.health import Health, Running

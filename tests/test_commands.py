@@ -10,7 +10,7 @@ import pytest
 
 from agent.alerts.alert import Terms
 from agent.alerts.alert_book import AlertBook
-from agent.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands, Limiter, Order
+from agent.commands.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands, Limiter, Order
 from agent.domain.contracts import Finding
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -127,7 +127,7 @@ def siren(number: int) -> bytes:
 
 @pytest.fixture
 def no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.commands.BURST", 1e9)
+    monkeypatch.setattr("agent.commands.commands.BURST", 1e9)
 
 
 @pytest.mark.usefixtures("no_limit")
@@ -146,8 +146,8 @@ def test_a_siren_command_is_a_duplicate_whatever_came_since_and_after_a_restart(
 
 @pytest.mark.usefixtures("no_limit")
 def test_what_it_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.commands.REMEMBERED", 5)
-    monkeypatch.setattr("agent.commands.REMEMBERED_EFFECTS", 7)
+    monkeypatch.setattr("agent.commands.commands.REMEMBERED", 5)
+    monkeypatch.setattr("agent.commands.commands.REMEMBERED_EFFECTS", 7)
     desk = Desk()
     for number in range(50):
         desk.ask("ping", json.dumps({"id": str(number)}).encode())

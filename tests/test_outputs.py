@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from agent.commands import Order
+from agent.commands.actuators import DONE_WITHIN_S, Outputs
+from agent.commands.commands import Order
 from agent.domain.observations import Observation
-from agent.outputs import DONE_WITHIN_S, Outputs
 from firmware_bridge.readings import Switch
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)

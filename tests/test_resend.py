@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.commands import Resend
+from agent.commands.commands import Resend
 from agent.courier import Receipt
 from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
 from agent.outbox import lane_storage as shelves_module

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from agent.commands import Command
+from agent.commands.commands import Command
 from agent.domain.message import encode, stamp
 from firmware_bridge.secret import Secret
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agent.commands import Order
+from agent.commands.commands import Order
 from agent.domain.observations import Observation
 from firmware_bridge.readings import Switch
 
