@@ -37,10 +37,11 @@ from agent.domain.contracts import Emit
 from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
-from agent.elsewhere import Elsewhere
-from agent.link import Link
 from agent.locator import Locator
 from agent.machine import Watch, look
+from agent.mqtt.connection import answers
+from agent.mqtt.fallback_notifier import Elsewhere
+from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import boot_id
 from agent.outbox.write_buffer import Inbox
@@ -52,7 +53,6 @@ from agent.runtime.native_calls import MOST_LEFT, START_ME_AGAIN, left_behind
 from agent.runtime.process import make_private
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from agent.runtime.systemd import Progress, notify, watchdog_s
-from agent.transport import answers
 from agent.version import birth_fields
 from agent.vision.camera import Camera
 from agent.vision.evidence import Album

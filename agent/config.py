@@ -25,13 +25,13 @@ from agent.domain.yaml_loader import (
     read_text,
 )
 from agent.locator import LocatorSettings
+from agent.mqtt.connection import Broker
 from agent.receiver import Positioning
 from agent.rules import Rule
 from agent.rules.blind import Blind
 from agent.rules.line_cross import LineCross
 from agent.rules.watching import WatchRule
 from agent.runtime.atomic_files import words
-from agent.transport import Broker
 from agent.vision.camera import Camera
 from agent.vision.evidence_settings import Evidence
 from agent.vision.rescue import Privacy

@@ -17,10 +17,10 @@ from agent.config import digest, parse
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode
 from agent.domain.yaml_loader import BadConfig, read_text
+from agent.mqtt.connection import Broker, Connection, open_either
 from agent.runtime.atomic_files import words
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import listed, mapped, readable, shown
-from agent.transport import Broker, Connection, open_either
 
 if TYPE_CHECKING:
     from agent.watch import Board

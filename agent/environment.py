@@ -25,12 +25,12 @@ from pydantic import BaseModel
 
 from agent.config import Config
 from agent.domain.message import Speaker
-from agent.link import DOWN
+from agent.mqtt.connection import Broker, Connection, UnsupportedProtocolError, open_either
+from agent.mqtt.link import DOWN
+from agent.mqtt.tls import expiry
 from agent.runtime.atomic_files import words
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import readable, shown
-from agent.tls import expiry
-from agent.transport import Broker, Connection, UnsupportedProtocolError, open_either
 from agent.vision.camera import Camera
 from agent.vision.rescue import LEAST_KEY
 from firmware_bridge import tcp

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from agent.mqtt.tls import expiry
 from agent.runtime.kernel_clock import NEVER_BEFORE
-from agent.tls import expiry
 
 THROTTLED = ("its supply voltage is too low", "it is slowed down", "it is slowed down", "it is hot")
 """The lowest bits of what a Raspberry Pi's firmware says; further ones are what was so since the start."""

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 import models
 from agent.config import Config
-from agent.transport import Broker
+from agent.mqtt.connection import Broker
 from agent.vision.address import device_of, kind_of
 from agent.vision.camera import Camera
 from agent.vision.detector import Watching

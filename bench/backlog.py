@@ -14,9 +14,9 @@ import psutil
 
 from agent.alerts.latency import Latency
 from agent.domain.message import Lane, Message, Speaker, encode, new_id
-from agent.link import Link
+from agent.mqtt.connection import Broker
+from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
-from agent.transport import Broker
 from simulators.broker import LocalBroker
 
 PACE_PER_S, DRAIN_S, ALERTS = 500, 30, 20
@@ -95,7 +95,7 @@ async def _measure(folder: Path, url: str, rows: int) -> dict[str, float]:
 
 
 async def _listen(url: str) -> None:
-    from agent.transport import Connection
+    from agent.mqtt.connection import Connection
 
     connection = Connection(Broker(url=url), "bench-listener", None)
     await connection.open()

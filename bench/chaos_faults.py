@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 
 from agent.domain.message import RANKS, ROOT, Message, encode, new_id
+from agent.mqtt.connection import Broker, Connection
 from agent.outbox.outbox import Outbox
-from agent.transport import Broker, Connection
 from bench.chaos_world import DEVICE, FAKETIME, SWITCHES, World
 from simulators.broker import mosquitto_path
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent.domain.message import Lane, Message, Speaker, encode, new_id
-from agent.link import Link
+from agent.mqtt.connection import Broker
+from agent.mqtt.inflight_window import COUNT
+from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
-from agent.transport import Broker
-from agent.window import COUNT
 from simulators.broker import LocalBroker
 
 ALERTS, ROWS, DRAINED = 300, 20_000, 5_000
@@ -121,7 +121,7 @@ async def _drain(folder: Path, url: str) -> float:
 
 async def subscribe(url: str) -> None:
     """Somebody listens, so that the broker has somebody to give it to."""
-    from agent.transport import Connection
+    from agent.mqtt.connection import Connection
 
     connection = Connection(Broker(url=url), "bench-watcher", None)
     await connection.open()

@@ -22,8 +22,8 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.domain.message import ROOT, encode, new_id, stamp
+from agent.mqtt.connection import Broker, Connection, open_either
 from agent.runtime.sanitize import readable, shown
-from agent.transport import Broker, Connection, open_either
 from simulators.numbers import Given, Lost, Ranges, given, lost, missing, ranges, words
 from simulators.pictures import Pictures
 

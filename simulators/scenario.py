@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from agent.app import run as run_agent
 from agent.domain.durations import Duration
 from agent.domain.message import SIMULATED_ROOT
+from agent.mqtt.connection import Broker
 from agent.runtime.supervisor import supervise
-from agent.transport import Broker
 from simulators.centre import Centre
 from simulators.devices import Board, Boat, DroneRadio, Receiver
 from simulators.drone import Radio

@@ -1,6 +1,6 @@
 """What the broker does not take: said in one line a lane, and never more of it than fits."""
 
-from agent.aside import MOST, Aside
+from agent.mqtt.quarantine import MOST, Aside
 from agent.outbox.sqlite_store import Row, Store
 
 SPARE = Store.in_memory()

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from agent.config import Config, Reporting, parse
 from agent.domain.durations import parse_duration
-from agent.transport import Broker
+from agent.mqtt.connection import Broker
 from agent.vision.camera import Camera
 from tests.test_push_policy import BASE, LOCAL_FILE
 from tests.test_regular import models_in

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.budget import SAVED_S, Budget
+from agent.mqtt.byte_budget import SAVED_S, Budget
 
 PER_HOUR = 3_600_000  # 1000 bytes a second
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.domain.message import encode
-from agent.transport import Broker
+from agent.mqtt.connection import Broker
 from simulators.centre import HOLE, MOST_COPIES, Centre, Store, line
 from simulators.numbers import Given, missing, ranges
 from simulators.pictures import MOST, Pictures

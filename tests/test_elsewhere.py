@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agent.domain.message import Message, Speaker
-from agent.elsewhere import Elsewhere
-from agent.transport import Broker
+from agent.mqtt.connection import Broker
+from agent.mqtt.fallback_notifier import Elsewhere
 from tests.scripted_broker import ScriptedBroker
 
 SPEAKER = Speaker(device="d")
@@ -55,7 +55,7 @@ def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Under one client id the two would take each other's session. Where the link is nowhere, all are its own."""
-    monkeypatch.setattr("agent.elsewhere.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("agent.mqtt.fallback_notifier.LOOK_EVERY_S", 0.0)
     at: list[str | None] = [None]
     asked: list[str | None] = []
 

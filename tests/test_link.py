@@ -36,12 +36,12 @@ import structlog
 
 from agent.alerts.latency import Latency
 from agent.domain.message import Lane, Message, Speaker, encode, new_id
-from agent.link import RETAINED, Link
+from agent.mqtt.connection import Broker
+from agent.mqtt.link import RETAINED, Link
 from agent.outbox.outbox import Outbox
 from agent.runtime.health import Running
 from agent.runtime.kernel_clock import since_boot_s
 from agent.runtime.supervisor import supervise
-from agent.transport import Broker
 from simulators.broker import free_port
 from tests.scripted_broker import (
     EXPIRY,
@@ -338,7 +338,7 @@ def test_a_retained_message_needs_nobody_who_listens(tmp_path: Path) -> None:
 def test_a_refused_message_is_parked_and_its_lane_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.courier.REFUSED_WAIT_S", 0.02)
+    monkeypatch.setattr("agent.mqtt.sender.REFUSED_WAIT_S", 0.02)
 
     async def scene() -> None:
         bad, good = message(), message()
@@ -431,7 +431,7 @@ def test_a_short_connection_does_not_reset_the_back_off(tmp_path: Path) -> None:
 
 def test_ending_waits_no_longer_than_its_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """T12: a broker that acknowledges nothing holds up no end; then the will speaks for us."""
-    monkeypatch.setattr("agent.link.LAST_WORD_WITHIN_S", 0.2)
+    monkeypatch.setattr("agent.mqtt.link.LAST_WORD_WITHIN_S", 0.2)
 
     async def scene() -> None:
         async with (
@@ -460,7 +460,7 @@ def test_the_last_word_is_said_and_the_will_is_not(tmp_path: Path) -> None:
 
 def test_a_stuck_broker_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """T13: connected, answers pings, acknowledges nothing."""
-    monkeypatch.setattr("agent.courier.ACKNOWLEDGED_WITHIN_S", 0.3)
+    monkeypatch.setattr("agent.mqtt.sender.ACKNOWLEDGED_WITHIN_S", 0.3)
 
     async def scene() -> None:
         one = message()
@@ -540,9 +540,9 @@ def test_poison_goes_aside_and_blocks_nothing(
 def test_what_expired_while_the_broker_did_not_take_it_is_no_trouble_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lane: Lane, limits: dict[int, int], code: int, said: str
 ) -> None:
-    monkeypatch.setattr("agent.courier.GONE_EVERY_S", 0.0)
-    monkeypatch.setattr("agent.courier.REFUSED_WAIT_S", 0.02)
-    monkeypatch.setattr("agent.courier.NOBODY_WAIT_S", 0.02)
+    monkeypatch.setattr("agent.mqtt.sender.GONE_EVERY_S", 0.0)
+    monkeypatch.setattr("agent.mqtt.sender.REFUSED_WAIT_S", 0.02)
+    monkeypatch.setattr("agent.mqtt.sender.NOBODY_WAIT_S", 0.02)
 
     async def scene() -> None:
         lasting = message(lane, size=3000, expires_after=timedelta(seconds=100))
@@ -582,7 +582,7 @@ def test_who_goes_alone_waits_for_no_backlog(tmp_path: Path) -> None:
 
 def test_a_link_that_dies_accuses_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In flight at many a silent end, in a tunnel say: it is no poison, and goes out with the others."""
-    monkeypatch.setattr("agent.courier.ACKNOWLEDGED_WITHIN_S", 0.05)
+    monkeypatch.setattr("agent.mqtt.sender.ACKNOWLEDGED_WITHIN_S", 0.05)
 
     async def scene() -> None:
         given = [message() for _ in range(5)]
@@ -660,7 +660,7 @@ def test_an_alert_overtakes_telemetry_on_a_slow_link(tmp_path: Path) -> None:
 
 
 def test_brokers_in_order_and_back_to_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.link.RETURN_AFTER_S", 0.1)
+    monkeypatch.setattr("agent.mqtt.link.RETURN_AFTER_S", 0.1)
 
     async def scene() -> None:
         first = ScriptedBroker(port=free_port())
@@ -751,7 +751,7 @@ def test_a_packet_that_is_too_large_ends_receipts_once_and_not_for_ever(
 ) -> None:
     """A broker that heeds no Maximum Packet Size gives what is retained at each subscription, or keeps it in
     the session. The next connection has neither, and all goes on but pushes."""
-    monkeypatch.setattr("agent.transport.MOST_PACKET", 5000)
+    monkeypatch.setattr("agent.mqtt.connection.MOST_PACKET", 5000)
 
     async def scene() -> None:
         async with ScriptedBroker() as broker:
@@ -783,7 +783,7 @@ def test_what_is_too_large_on_another_topic_ends_the_connection_twice_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Whoever may send commands may leave a large one there retained: receipts and alerts go on."""
-    monkeypatch.setattr("agent.transport.MOST_PACKET", 5000)
+    monkeypatch.setattr("agent.mqtt.connection.MOST_PACKET", 5000)
 
     async def scene() -> None:
         async with ScriptedBroker() as broker:
@@ -852,7 +852,7 @@ def test_a_device_without_receipts_says_so_and_the_likely_cause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: list[tuple[str | None, bytes]], cause: str
 ) -> None:
     """A deaf device said that it is well: the broker grants a subscription that its rights then deny."""
-    monkeypatch.setattr("agent.receipts.TROUBLE_AFTER_S", 0.1)
+    monkeypatch.setattr("agent.mqtt.receipts.TROUBLE_AFTER_S", 0.1)
 
     async def scene() -> None:
         one = message()
@@ -916,9 +916,9 @@ def test_what_is_critical_overtakes_a_lane_that_waits_its_turn_after_a_centre_ca
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody received; the centre comes: the fleet's backlog is spread over seconds, what is critical is not."""
-    monkeypatch.setattr("agent.courier.NOBODY_WAIT_S", 60.0)
-    monkeypatch.setattr("agent.courier.SPREAD_S", 1000.0)
-    monkeypatch.setattr("agent.courier.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("agent.mqtt.sender.NOBODY_WAIT_S", 60.0)
+    monkeypatch.setattr("agent.mqtt.sender.SPREAD_S", 1000.0)
+    monkeypatch.setattr("agent.mqtt.sender.random.uniform", lambda _low, high: high)
 
     async def scene() -> None:
         critical, info = message(rank=0), message(rank=2)
@@ -1004,7 +1004,7 @@ def test_who_loses_one_connection_after_the_other_asks_for_a_second_device(
             await until(lambda: "connection" in one.link.troubles)
             await until(lambda: len(broker.payloads("/status")) == 5)
             assert "the name 'd'" in one.link.troubles["connection"]
-            monkeypatch.setattr("agent.link.SHORT_S", 0.0)  # it lasts by now
+            monkeypatch.setattr("agent.mqtt.link.SHORT_S", 0.0)  # it lasts by now
             assert one.link.troubles == {}
             broker.cut()
             await until(lambda: len(broker.payloads("/status")) == 6)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.config import Config, Data, parse
+from agent.mqtt.connection import Broker
 from agent.push_policy import FREE, LOCAL, PARTS, POLICY, broker_changed, fields, weakened
-from agent.transport import Broker
 from agent.vision.camera import Camera
 from agent.vision.detector import Watching
 from agent.vision.evidence_settings import Evidence

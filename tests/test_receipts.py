@@ -3,8 +3,8 @@
 from itertools import pairwise
 
 from agent.domain.message import Lane
+from agent.mqtt.receipts import LONGEST_WAIT_S, SPREAD_S, Receipts
 from agent.outbox.sqlite_store import Row, Store
-from agent.receipts import LONGEST_WAIT_S, SPREAD_S, Receipts
 
 SPARE = Store.in_memory()
 FIRST: tuple[Lane, ...] = ("alert", "result")

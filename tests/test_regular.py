@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from agent.config import Config, parse
 from agent.domain.yaml_loader import BadConfig
-from agent.transport import Broker
+from agent.mqtt.connection import Broker
 from agent.vision.camera import Camera
 from agent.vision.http_camera import tls_context
 from agent.vision.siting import Surveyed

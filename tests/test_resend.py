@@ -14,8 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from agent.commands.commands import Resend
-from agent.courier import Receipt
 from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
+from agent.mqtt.sender import Receipt
 from agent.outbox import lane_storage as shelves_module
 from agent.outbox import sqlite_store as store_module
 from agent.outbox.lane_storage import NOT_KEPT, Shelves

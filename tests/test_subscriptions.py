@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.subscriptions import FIRST_WAIT_S, LONGEST_WAIT_S, Subscriptions
+from agent.mqtt.subscriptions import FIRST_WAIT_S, LONGEST_WAIT_S, Subscriptions
 from tests.scripted_broker import NOT_AUTHORIZED, ScriptedBroker
 from tests.test_link import UP, play, run, until
 
@@ -30,7 +30,7 @@ def test_a_refused_subscription_is_a_trouble(tmp_path: Path, protocol: str, code
 
 
 def test_it_is_asked_for_again_and_then_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.subscriptions.FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr("agent.mqtt.subscriptions.FIRST_WAIT_S", 0.05)
 
     async def scene() -> None:
         allowed = False

@@ -18,11 +18,11 @@ import pytest
 from agent.config import parse
 from agent.domain.message import Speaker
 from agent.environment import probe
-from agent.link import Link
+from agent.mqtt.connection import Broker, Connection, answers
+from agent.mqtt.link import Link
+from agent.mqtt.tls import alert, expiry, validity
 from agent.outbox.outbox import Outbox
 from agent.runtime.kernel_clock import NEVER_BEFORE
-from agent.tls import alert, expiry, validity
-from agent.transport import Broker, Connection, answers
 from simulators.broker import free_port, mosquitto_path
 from simulators.centre import Centre
 
@@ -230,7 +230,7 @@ def test_a_clock_that_was_once_far_ahead_locks_nobody_out(
     """What was remembered is outweighed by a synchronised clock and a certificate that is valid by it."""
     far = datetime(2045, 1, 1, tzinfo=UTC)
     for synchronised, said in ((False, "its certificate has expired, on"), (True, "connected")):
-        monkeypatch.setattr("agent.transport.kernel_clock", lambda now=synchronised: (now, 1.0))
+        monkeypatch.setattr("agent.mqtt.connection.kernel_clock", lambda now=synchronised: (now, 1.0))
         assert said in outcome(world.broker(), far)
     assert "its certificate has expired, on" in outcome(world.broker("expired"), far)
     assert "its certificate has expired, on" in outcome(world.broker("tomorrow"), far)

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent import transport
-from agent.runtime.kernel_clock import NEVER_BEFORE, certainly_past
-from agent.transport import (
+from agent.mqtt import connection
+from agent.mqtt.connection import (
     MOST_CONNECTING,
     MOST_PACKET,
     MOST_PROPERTIES,
@@ -28,7 +27,8 @@ from agent.transport import (
     open_first,
     without_long_properties,
 )
-from agent.window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
+from agent.mqtt.inflight_window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
+from agent.runtime.kernel_clock import NEVER_BEFORE, certainly_past
 from firmware_bridge.secret import Secret
 from tests.scripted_broker import (
     CUT,
@@ -312,7 +312,7 @@ def test_a_session_taken_over_names_the_cause() -> None:
 def test_each_refusal_is_one_clear_line(
     admit: Callable[[int], int], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.transport.CONNECT_WITHIN_S", 0.3)
+    monkeypatch.setattr("agent.mqtt.connection.CONNECT_WITHIN_S", 0.3)
 
     async def scene() -> str:
         async with ScriptedBroker(admit=admit) as broker:
@@ -612,8 +612,8 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         return find(host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    monkeypatch.setattr("agent.transport.OPEN_WITHIN_S", 0.2)
-    monkeypatch.setattr("agent.transport._connecting", [])
+    monkeypatch.setattr("agent.mqtt.connection.OPEN_WITHIN_S", 0.2)
+    monkeypatch.setattr("agent.mqtt.connection._connecting", [])
     yield free
     free.set()
 
@@ -652,7 +652,7 @@ def test_names_that_hang_take_no_thread_of_others_and_are_bounded(slow_names: th
     assert said[0] == "dead.example:1883 does not answer"
     assert f"{MOST_CONNECTING} earlier attempts hang" in said[-1]
     assert threading.active_count() < MOST_CONNECTING + 20
-    assert all(thread.daemon for thread in transport._connecting)  # none of them keeps the process
+    assert all(thread.daemon for thread in connection._connecting)  # none of them keeps the process
 
 
 def test_after_names_have_hung_others_are_tried_again(slow_names: threading.Event) -> None:
@@ -660,7 +660,7 @@ def test_after_names_have_hung_others_are_tried_again(slow_names: threading.Even
         for _ in range(MOST_CONNECTING + 1):
             assert not await answers(Broker(url=DEAD, insecure=True), NEVER_BEFORE)
         slow_names.set()
-        for thread in list(transport._connecting):
+        for thread in list(connection._connecting):
             await asyncio.to_thread(thread.join, 5)
         async with ScriptedBroker() as broker:
             assert await answers(Broker(url=broker.url), NEVER_BEFORE)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from agent.tls import MOST_BYTES
+from agent.mqtt.tls import MOST_BYTES
 from agent.vision.address import ENCRYPTED, MAX_PIXELS, SCHEMES, Trust
 from agent.vision.login import Login
 from firmware_bridge.regular import read_regular

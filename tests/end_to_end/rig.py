@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.message import ROOT
+from agent.mqtt.connection import Broker
 from agent.runtime.supervisor import supervise
-from agent.transport import Broker
 from simulators.broker import Kind, LocalBroker, mosquitto_path
 from simulators.centre import Centre
 from simulators.devices import Board, Receiver

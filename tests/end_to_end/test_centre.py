@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from agent.domain.message import encode
+from agent.mqtt.connection import Broker, Connection
 from agent.runtime.supervisor import supervise
-from agent.transport import Broker, Connection
 from simulators.broker import Kind, LocalBroker, mosquitto_path
 from simulators.centre import HOLE, Centre
 from tests.end_to_end.rig import BROKERS, Rig, rig

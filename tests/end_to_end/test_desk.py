@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent.domain.message import encode
-from agent.transport import Broker, Connection
+from agent.mqtt.connection import Broker, Connection
 from simulators.broker import Kind, LocalBroker
 from tests.end_to_end.rig import BROKERS
 

@@ -13,7 +13,7 @@ import pytest
 
 import models
 from agent.domain.message import ROOT
-from agent.transport import Broker, Connection
+from agent.mqtt.connection import Broker, Connection
 from agent.vision.picture import label_of
 from agent.vision.privacy import FILL, LEAST_SCORE, LOOKS, people_in
 from simulators.scene import Scene

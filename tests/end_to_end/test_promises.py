@@ -194,7 +194,7 @@ def test_a_push_takes_effect_or_is_refused_or_comes_back_by_itself(tmp_path: Pat
         """What a careless centre would send: not checked before."""
         from agent.config import digest
         from agent.domain.message import encode
-        from agent.transport import Broker, Connection
+        from agent.mqtt.connection import Broker, Connection
 
         connection = Connection(Broker(url=device.broker.url), "careless", None)
         await connection.open()

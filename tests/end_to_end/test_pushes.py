@@ -8,8 +8,8 @@ import pytest
 
 from agent.config import digest
 from agent.domain.message import ROOT, encode
+from agent.mqtt.connection import Broker, Connection
 from agent.runtime.supervisor import supervise
-from agent.transport import Broker, Connection
 from simulators.broker import LocalBroker
 from simulators.centre import Centre
 from tests.end_to_end.rig import BROKERS, Rig, rig

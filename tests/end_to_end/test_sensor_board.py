@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent.domain.message import ROOT, encode
-from agent.transport import Broker, Connection
+from agent.mqtt.connection import Broker, Connection
 from simulators.broker import LocalBroker
 from simulators.trouble import spoil
 from tests.end_to_end.rig import BROKERS, Rig, rig

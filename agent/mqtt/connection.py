@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent.budget import METERED_BYTES_PER_HOUR
 from agent.domain.durations import Duration
+from agent.mqtt.byte_budget import METERED_BYTES_PER_HOUR
+from agent.mqtt.tls import alert, explain, tls_context, validity
 from agent.runtime.kernel_clock import NEVER_BEFORE, kernel_clock
 from agent.runtime.native_calls import within
-from agent.tls import alert, explain, tls_context, validity
 from firmware_bridge.secret import NearPath, Secret
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ answer, no command and no push, while all that it sends goes through.
 from collections.abc import Sequence
 from typing import Any
 
-from agent.transport import Connection
+from agent.mqtt.connection import Connection
 
 REFUSED = 0x80
 """Reason codes from here on refuse, in MQTT 5 as in 3.1.1."""

@@ -13,15 +13,15 @@ from typing import Any
 import structlog
 
 from agent.alerts.latency import Latency
-from agent.aside import Aside
-from agent.budget import Budget
-from agent.courier import Courier, Heard
 from agent.domain.message import Message, Speaker, encode, stamp
+from agent.mqtt.byte_budget import Budget
+from agent.mqtt.connection import SESSION_EXPIRY_S, Broker, Connection, answers, open_first
+from agent.mqtt.quarantine import Aside
+from agent.mqtt.receipts import Receipts
+from agent.mqtt.sender import Courier, Heard
+from agent.mqtt.subscriptions import Subscriptions
 from agent.outbox.outbox import Outbox
-from agent.receipts import Receipts
 from agent.runtime.kernel_clock import certainly_past, kernel_clock
-from agent.subscriptions import Subscriptions
-from agent.transport import SESSION_EXPIRY_S, Broker, Connection, answers, open_first
 
 log = structlog.get_logger()
 

@@ -15,8 +15,6 @@ import structlog
 from pydantic import BaseModel, Field, ValidationError
 
 from agent.alerts.latency import Latency
-from agent.aside import Aside
-from agent.budget import Budget
 from agent.domain.message import (
     KEEP_LATEST,
     LANES,
@@ -28,13 +26,15 @@ from agent.domain.message import (
     shortened,
     wire,
 )
+from agent.mqtt.byte_budget import Budget
+from agent.mqtt.connection import Broker, Connection
+from agent.mqtt.inflight_window import ALERT_SLOTS, Window
+from agent.mqtt.quarantine import Aside
+from agent.mqtt.receipts import SPREAD_S, Receipts
+from agent.mqtt.subscriptions import Subscriptions
 from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import Row
-from agent.receipts import SPREAD_S, Receipts
 from agent.runtime.kernel_clock import kernel_clock
-from agent.subscriptions import Subscriptions
-from agent.transport import Broker, Connection
-from agent.window import ALERT_SLOTS, Window
 
 log = structlog.get_logger()
 

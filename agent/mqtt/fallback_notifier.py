@@ -14,10 +14,10 @@ from datetime import datetime
 
 import structlog
 
-from agent.courier import Heard
 from agent.domain.message import Message, Speaker, new_id, wire
+from agent.mqtt.connection import Broker, Connection, open_first
+from agent.mqtt.sender import Heard
 from agent.runtime.kernel_clock import NEVER_BEFORE
-from agent.transport import Broker, Connection, open_first
 
 log = structlog.get_logger()
 
