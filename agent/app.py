@@ -37,7 +37,6 @@ from agent.domain.contracts import Emit
 from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
-from agent.locator import Locator
 from agent.machine import Watch, look
 from agent.mqtt.connection import answers
 from agent.mqtt.fallback_notifier import Elsewhere
@@ -45,6 +44,7 @@ from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import boot_id
 from agent.outbox.write_buffer import Inbox
+from agent.positioning.locator import Locator
 from agent.push_policy import broker_changed
 from agent.reporter import Reporter
 from agent.runtime.health import Health, Running

@@ -18,11 +18,11 @@ from agent.crowd import Crowd
 from agent.domain.inference_rate import Looks
 from agent.domain.message import Lane, Message, Speaker, encode
 from agent.domain.observations import CameraState, Observation, Sighting, Tick, View
+from agent.positioning.device_position import Whereabouts
 from agent.runtime.health import Health
 from agent.vesselbook import VesselBook, approach_fields, motion_at
 from agent.vision.camera import Camera
 from agent.vision.sight import Sight
-from agent.whereabouts import Whereabouts
 from firmware_bridge.readings import (
     Capture,
     Drone,

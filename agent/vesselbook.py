@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from agent.crowd import COUNTED, Allowance
 from agent.domain.observations import Observation
-from agent.rules.approach import Motion, approach, motion_of
+from agent.positioning.closest_approach import Motion, approach, motion_of
 from firmware_bridge.readings import Vessel
 
 POSITION_EVERY_S = 60.0

@@ -15,9 +15,9 @@ import numpy as np
 from agent.domain.contracts import Finding, Point
 from agent.domain.geodesy import metres_per_degree
 from agent.domain.observations import CameraState, Observation
-from agent.vision.ray import Angles
-from agent.vision.siting import Mount, Surveyed
-from agent.vision.where import FOOT_TALL, FOOT_WIDE, Where
+from agent.positioning.camera_geolocation import FOOT_TALL, FOOT_WIDE, Where
+from agent.positioning.camera_mount import Mount, Surveyed
+from agent.positioning.ray_cast import Angles
 from firmware_bridge.readings import Drone, Reading
 from models.detection import Box
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation
-from agent.rules.approach import motion_of
+from agent.positioning.closest_approach import motion_of
 from agent.rules.distress_beacon import DistressBeacon
 from firmware_bridge.dsc import FINE_M, MINUTE_M, NATURES, DscDecoder
 from firmware_bridge.ear import Ear

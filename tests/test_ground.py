@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from agent.__main__ import cli
 from agent.domain.geodesy import EARTH_M
-from agent.vision.ground import Ground, Mark
+from agent.positioning.ground_plane import Ground, Mark
 from tests.full_disk import room_for
 
 LAT, LON = 32.1162, 118.7404

@@ -13,7 +13,7 @@ from agent.clock_quality import ClockWatch
 from agent.config import parse
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
-from agent.locator import Locator
+from agent.positioning.locator import Locator
 from agent.runtime import kernel_clock
 from firmware_bridge.readings import Fix, GnssState, Reading, Value, Vessel
 

@@ -14,9 +14,9 @@ from agent.domain.contracts import Finding, Over
 from agent.domain.inference_rate import FORGOTTEN_S, Looks, Need
 from agent.domain.message import Speaker
 from agent.domain.observations import CameraState, Observation
+from agent.positioning.device_position import Whereabouts
 from agent.reporter import Reporter
 from agent.runtime.health import Health
-from agent.whereabouts import Whereabouts
 from tests.sightings import say as say_it
 from tests.sightings import see, thing, tick
 

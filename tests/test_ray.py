@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agent.domain.geodesy import metres_per_degree
-from agent.vision.ray import Angles, Pixel, Pose, locate
+from agent.positioning.ray_cast import Angles, Pixel, Pose, locate
 
 LAT, LON = 32.09, 118.73
 FOV, ASPECT = 60.0, 16 / 9

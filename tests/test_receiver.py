@@ -10,11 +10,11 @@ import pytest
 from agent.config import parse
 from agent.domain.contracts import Finding, Surroundings
 from agent.domain.observations import Observation
-from agent.receiver import Positioning
-from agent.receiver import Receiver as Gate
+from agent.positioning.device_position import Whereabouts
+from agent.positioning.fix_gate import Positioning
+from agent.positioning.fix_gate import Receiver as Gate
 from agent.rules.interference import Interference
 from agent.rules.moved import Moved
-from agent.whereabouts import Whereabouts
 from firmware_bridge.ear import Ear
 from firmware_bridge.epoch import metres
 from firmware_bridge.nmea import Nmea, NmeaDecoder

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from agent.config import Config, parse
 from agent.domain.yaml_loader import BadConfig
 from agent.mqtt.connection import Broker
+from agent.positioning.camera_mount import Surveyed
 from agent.vision.camera import Camera
 from agent.vision.http_camera import tls_context
-from agent.vision.siting import Surveyed
 from firmware_bridge.regular import MOST_HANGING, read_regular
 from firmware_bridge.secret import Secret, beside
 

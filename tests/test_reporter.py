@@ -11,10 +11,10 @@ from agent.clock_quality import ClockWatch
 from agent.config import Config, parse
 from agent.domain.message import MAX_BODY, Message, Speaker
 from agent.domain.observations import Observation, Sighting
-from agent.locator import Locator
+from agent.positioning.device_position import STALE_S
+from agent.positioning.locator import Locator
 from agent.reporter import TELEMETRY_BYTES, Reporter
 from agent.runtime.health import Health, Running
-from agent.whereabouts import STALE_S
 from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Reading, Switch, Value
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)

@@ -18,8 +18,8 @@ from agent.domain.contracts import Finding, Over, Surroundings
 from agent.domain.geodesy import Plane
 from agent.domain.observations import Observation, Tick
 from agent.domain.yaml_loader import BadConfig
+from agent.positioning.closest_approach import MOST, Motion, Traffic, approach
 from agent.rules import Rule
-from agent.rules.approach import MOST, Motion, Traffic, approach
 from firmware_bridge.readings import Fix, Vessel
 
 LAT, LON = 32.06, 118.75

@@ -14,8 +14,8 @@ from agent.__main__ import cli
 from agent.domain.contracts import Finding, Point
 from agent.domain.geodesy import metres_per_degree
 from agent.domain.observations import CameraState, Observation
-from agent.vision.siting import Mount, Surveyed
-from agent.vision.where import FRESH_S, Where
+from agent.positioning.camera_geolocation import FRESH_S, Where
+from agent.positioning.camera_mount import Mount, Surveyed
 from firmware_bridge.readings import Drone, Fix, Reading
 from models.detection import Box
 from tests.test_config import GOOD, told

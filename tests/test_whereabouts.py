@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.config import BadConfig, parse
 from agent.domain.observations import Observation
-from agent.whereabouts import RETURN_S, Switched, Whereabouts
+from agent.positioning.device_position import RETURN_S, Switched, Whereabouts
 from firmware_bridge.readings import Fix, GnssState, Value
 
 AT = datetime(2026, 11, 28, 6, tzinfo=UTC)

@@ -104,7 +104,7 @@ class Observation:
 
     ``mono_s`` is the monotonic clock at the same instant: intervals are measured with it, so that a
     clock that jumps ends no dwell and breaks no silence. ``doubt`` is why the fix in it is not to be taken
-    for where the device is (`agent.locator`).
+    for where the device is (`agent.positioning.locator`).
     """
 
     source: str

@@ -9,7 +9,7 @@ from agent.domain.contracts import Finding, Judge, Over, Point, RulePart
 from agent.domain.durations import Duration, spoken
 from agent.domain.escalation import Severity
 from agent.domain.observations import Observation, Tick
-from agent.rules.approach import who
+from agent.positioning.closest_approach import who
 from firmware_bridge.readings import Vessel
 
 WORDS = {

@@ -13,7 +13,7 @@ from pydantic import Field
 from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, Surroundings
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
-from agent.receiver import believed
+from agent.positioning.fix_gate import believed
 from agent.rules.lasting import lasting
 from agent.rules.positions import FRESH_S, freshness, heard_before_s, lost_for, no_position
 from firmware_bridge.readings import Fix

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
-from agent.receiver import LONGEST_INTERVAL_S, NO_FIX, believed
+from agent.positioning.fix_gate import LONGEST_INTERVAL_S, NO_FIX, believed
 from agent.rules.lasting import Since, steady
 from firmware_bridge.readings import Fix
 

@@ -11,7 +11,7 @@ from agent.domain.contracts import Finding, Judge, Over, Point, RulePart
 from agent.domain.durations import Duration
 from agent.domain.geodesy import Plane
 from agent.domain.observations import Observation, Tick
-from agent.rules.approach import Track, Traffic, who
+from agent.positioning.closest_approach import Track, Traffic, who
 from agent.rules.lasting import Since, lasting
 from firmware_bridge.readings import Vessel
 

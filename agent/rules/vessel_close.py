@@ -10,8 +10,8 @@ from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, Surrou
 from agent.domain.durations import Duration, spoken
 from agent.domain.geodesy import LatLon
 from agent.domain.observations import Observation, Tick
-from agent.receiver import believed
-from agent.rules.approach import Approach, Motion, Track, Traffic, approach, motion_of, who
+from agent.positioning.closest_approach import Approach, Motion, Track, Traffic, approach, motion_of, who
+from agent.positioning.fix_gate import believed
 from firmware_bridge.readings import Vessel
 
 OWN_FRESH_S, OWN_LOST_S = 15.0, 120.0

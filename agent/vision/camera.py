@@ -18,6 +18,7 @@ from agent.domain.contracts import Emit
 from agent.domain.durations import Duration
 from agent.domain.observations import SeenObject, Sighting
 from agent.domain.zones import Zone, zones_of
+from agent.positioning.camera_mount import Mount, Surveyed
 from agent.runtime.native_calls import MOST_LEFT, left_behind, within
 from agent.vision.address import ENCRYPTED, MAX_PIXELS, Trust, kind_of
 from agent.vision.capture import Drain, Mode, is_file, redacted
@@ -29,7 +30,6 @@ from agent.vision.motion import Gate, Motion
 from agent.vision.pool import SHARED, Looked, Seat, Taken
 from agent.vision.privacy import Look, knows_people
 from agent.vision.pulse import Pulse
-from agent.vision.siting import Mount, Surveyed
 from agent.vision.tracker import Tracked, Tracker
 from firmware_bridge.secret import NearPath, Secret
 from models.detection import Frame

@@ -12,10 +12,10 @@ from typing import Any
 
 from agent.domain.contracts import Finding, Point
 from agent.domain.observations import CameraState, Observation
-from agent.receiver import believed
-from agent.vision.ground import Ground
-from agent.vision.ray import Angles, Pixel, Pose, locate
-from agent.vision.siting import Mount, Surveyed
+from agent.positioning.camera_mount import Mount, Surveyed
+from agent.positioning.fix_gate import believed
+from agent.positioning.ground_plane import Ground
+from agent.positioning.ray_cast import Angles, Pixel, Pose, locate
 from firmware_bridge.readings import Drone, Fix, Reading
 from models.detection import Box
 

@@ -9,9 +9,9 @@ import structlog
 from agent.alerts.alert import Alert, present
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
-from agent.vision.siting import Mount, Surveyed
-from agent.vision.where import Where
-from agent.whereabouts import PositionSettings, Whereabouts
+from agent.positioning.camera_geolocation import Where
+from agent.positioning.camera_mount import Mount, Surveyed
+from agent.positioning.device_position import PositionSettings, Whereabouts
 from firmware_bridge.readings import Fix, GnssState
 
 log = structlog.get_logger()

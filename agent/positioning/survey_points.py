@@ -5,8 +5,8 @@ import math
 from io import StringIO
 from pathlib import Path
 
+from agent.positioning.ground_plane import Mark
 from agent.runtime.atomic_files import text_of
-from agent.vision.ground import Mark
 from firmware_bridge.regular import KIB, read_regular
 
 MOST_BYTES = 256 * KIB

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.domain.durations import Duration
-from agent.vision.ground import Ground, Mark
-from agent.vision.survey_points import POOR_PX, read_marks
+from agent.positioning.ground_plane import Ground, Mark
+from agent.positioning.survey_points import POOR_PX, read_marks
 from firmware_bridge.secret import NearPath
 
 Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.domain.geodesy import metres_per_degree
-from agent.vision.ground import Place
+from agent.positioning.ground_plane import Place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

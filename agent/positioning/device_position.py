@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent.domain.observations import Observation
-from agent.receiver import LATE, NO_FIX, Heard, Positioning, Receiver, error_of
+from agent.positioning.fix_gate import LATE, NO_FIX, Heard, Positioning, Receiver, error_of
 from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Fix, GnssState
 
