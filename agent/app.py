@@ -45,6 +45,7 @@ from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import boot_id
 from agent.outbox.write_buffer import Inbox
 from agent.positioning.locator import Locator
+from agent.privacy.rescue_grant import Grant, Rescue
 from agent.push_policy import broker_changed
 from agent.reporter import Reporter
 from agent.runtime.health import Health, Running
@@ -57,7 +58,6 @@ from agent.version import birth_fields
 from agent.vision.camera import Camera
 from agent.vision.evidence import Album
 from agent.vision.pool import SHARED
-from agent.vision.rescue import Grant, Rescue
 from firmware_bridge.signing import HEARD
 
 log = structlog.get_logger()

@@ -14,9 +14,9 @@ from agent.desk import UNREACHABLE, USAGE, answers_on, at_broker
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode, new_id, stamp
 from agent.mqtt.connection import Connection
+from agent.privacy.rescue_grant import LEAST_KEY, MOST, Grant
 from agent.runtime.atomic_files import read_words, words, write_beside
 from agent.runtime.sanitize import listed, mapped, readable, shown
-from agent.vision.rescue import LEAST_KEY, MOST, Grant
 
 ANSWER_WITHIN_S = 20.0
 PICTURES_WITHIN_S = 60.0

@@ -28,6 +28,7 @@ from agent.mqtt.connection import Broker
 from agent.positioning.device_position import ANY_SPEED_MPS, PositionSettings
 from agent.positioning.fix_gate import Positioning
 from agent.positioning.locator import LocatorSettings
+from agent.privacy.rescue_grant import Privacy
 from agent.rules import Rule
 from agent.rules.blind import Blind
 from agent.rules.line_cross import LineCross
@@ -35,7 +36,6 @@ from agent.rules.watching import WatchRule
 from agent.runtime.atomic_files import words
 from agent.vision.camera import Camera
 from agent.vision.evidence_settings import Evidence
-from agent.vision.rescue import Privacy
 from firmware_bridge.catalogue import Line
 from firmware_bridge.line import SerialLine
 from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath

@@ -28,11 +28,11 @@ from agent.domain.message import Speaker
 from agent.mqtt.connection import Broker, Connection, UnsupportedProtocolError, open_either
 from agent.mqtt.link import DOWN
 from agent.mqtt.tls import expiry
+from agent.privacy.rescue_grant import LEAST_KEY
 from agent.runtime.atomic_files import words
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import readable, shown
 from agent.vision.camera import Camera
-from agent.vision.rescue import LEAST_KEY
 from firmware_bridge import tcp
 from firmware_bridge.gpsd import Gpsd
 from firmware_bridge.secret import Secret

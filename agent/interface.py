@@ -5,8 +5,8 @@ from typing import Any
 from agent.commands.commands import Ack, Command, Fetch, Order, Resend
 from agent.deployment import Desired
 from agent.domain.message import ROOT
+from agent.privacy.rescue_grant import Grant
 from agent.version import software_version
-from agent.vision.rescue import Grant
 
 # topic: (direction, QoS, retained, what)
 TOPICS: dict[str, tuple[str, int, bool, str]] = {

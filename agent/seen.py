@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from agent.privacy.redaction import cover
 from agent.runtime.atomic_files import write_picture
-from agent.vision.privacy import cover
 from models.detection import Box, Detection, Frame
 
 

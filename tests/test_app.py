@@ -13,8 +13,8 @@ from agent.app import Agent
 from agent.commands.commands import Resend
 from agent.domain.observations import Observation
 from agent.outbox.sqlite_store import Again
+from agent.privacy.rescue_grant import Grant, Privacy, Rescue
 from agent.runtime.health import Health, Running
-from agent.vision.rescue import Grant, Privacy, Rescue
 from firmware_bridge.readings import Switch
 from firmware_bridge.secret import Secret
 from firmware_bridge.signing import Heard

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.vision.egress import KEPT, Egress
+from agent.privacy.egress_log import KEPT, Egress
 
 
 def lines(folder: Path) -> list[bytes]:

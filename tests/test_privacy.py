@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import models
 from agent.domain.observations import Sighting
 from agent.domain.zones import Corner
+from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, Look, cover, everybody, knows_people, people_in
 from agent.vision.camera import Camera
 from agent.vision.detector import Watching
-from agent.vision.privacy import FILL, LEAST_SCORE, LOOKS, Look, cover, everybody, knows_people, people_in
 from bench.covering import measure
 from models.detection import Box, Detect, Detection, Frame
 from models.tiles import turned

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.domain.message import encode, stamp
-from agent.vision import rescue as module
-from agent.vision.rescue import Grant, Rescue
+from agent.privacy import rescue_grant as module
+from agent.privacy.rescue_grant import Grant, Rescue
 from firmware_bridge.secret import Secret
 
 AT = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)

@@ -19,6 +19,7 @@ from agent.domain.durations import Duration
 from agent.domain.observations import SeenObject, Sighting
 from agent.domain.zones import Zone, zones_of
 from agent.positioning.camera_mount import Mount, Surveyed
+from agent.privacy.redaction import Look, knows_people
 from agent.runtime.native_calls import MOST_LEFT, left_behind, within
 from agent.vision.address import ENCRYPTED, MAX_PIXELS, Trust, kind_of
 from agent.vision.capture import Drain, Mode, is_file, redacted
@@ -28,7 +29,6 @@ from agent.vision.framing import Crop, Turn, framing
 from agent.vision.knock import knock
 from agent.vision.motion import Gate, Motion
 from agent.vision.pool import SHARED, Looked, Seat, Taken
-from agent.vision.privacy import Look, knows_people
 from agent.vision.pulse import Pulse
 from agent.vision.tracker import Tracked, Tracker
 from firmware_bridge.secret import NearPath, Secret

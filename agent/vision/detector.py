@@ -7,8 +7,8 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 import models
+from agent.privacy.redaction import LEAST_SCORE, knows_people
 from agent.vision.pool import SHARED
-from agent.vision.privacy import LEAST_SCORE, knows_people
 from firmware_bridge.secret import beside
 from models.card import Card
 from models.detection import Detect, Detection

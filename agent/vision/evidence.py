@@ -22,13 +22,13 @@ from agent.domain.contracts import Finding
 from agent.domain.message import Message, new_id, stamp
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.domain.zones import Corner
+from agent.privacy.egress_log import Egress
+from agent.privacy.redaction import LOOKS, Look, everybody
+from agent.privacy.rescue_grant import Grant
 from agent.runtime.native_calls import within
 from agent.vision.detector import Watching
-from agent.vision.egress import Egress
 from agent.vision.evidence_settings import Evidence
 from agent.vision.picture import Habit, again, decoded, label_of, picture
-from agent.vision.privacy import LOOKS, Look, everybody
-from agent.vision.rescue import Grant
 from agent.vision.ring import Ring
 from models.detection import Box, Detect, Detection, Frame
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from agent.domain.message import encode
 from agent.domain.zones import Corner
-from agent.vision.privacy import cover
+from agent.privacy.redaction import cover
 from models.detection import Box, Frame
 
 STEPS = (

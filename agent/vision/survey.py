@@ -80,7 +80,7 @@ def _draw(frame: Frame, ground: Ground, marks: Sequence[Mark], path: Path) -> No
     import cv2
 
     import models
-    from agent.vision.privacy import LEAST_SCORE, cover, everybody
+    from agent.privacy.redaction import LEAST_SCORE, cover, everybody
 
     drawn: Any = cover(frame, everybody(frame, models.find("default").at(LEAST_SCORE).load()))
     thick = max(1, round(frame.shape[0] / 540))
