@@ -37,6 +37,7 @@ from agent.domain.contracts import Emit
 from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
+from agent.evidence.recorder import Album
 from agent.machine import Watch, look
 from agent.mqtt.connection import answers
 from agent.mqtt.fallback_notifier import Elsewhere
@@ -56,7 +57,6 @@ from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from agent.runtime.systemd import Progress, notify, watchdog_s
 from agent.version import birth_fields
 from agent.vision.camera import Camera
-from agent.vision.evidence import Album
 from agent.vision.pool import SHARED
 from firmware_bridge.signing import HEARD
 

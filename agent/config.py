@@ -24,6 +24,7 @@ from agent.domain.yaml_loader import (
     load_yaml,
     read_text,
 )
+from agent.evidence.settings import Evidence
 from agent.mqtt.connection import Broker
 from agent.positioning.device_position import ANY_SPEED_MPS, PositionSettings
 from agent.positioning.fix_gate import Positioning
@@ -35,7 +36,6 @@ from agent.rules.line_cross import LineCross
 from agent.rules.watching import WatchRule
 from agent.runtime.atomic_files import words
 from agent.vision.camera import Camera
-from agent.vision.evidence_settings import Evidence
 from firmware_bridge.catalogue import Line
 from firmware_bridge.line import SerialLine
 from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath

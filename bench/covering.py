@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 import models
+from agent.evidence.jpeg import decoded, label_of, picture
 from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, cover, everybody, people_in
-from agent.vision.picture import decoded, label_of, picture
 from models.detection import Box, Detect, Frame
 
 TALL_PX, HEAD_PX = 32, 64

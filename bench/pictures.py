@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from agent.evidence.jpeg import Habit, picture
 from agent.vision.coverage import Coverage, Watchfulness
-from agent.vision.picture import Habit, picture
 from bench.covering import measure
 from models.detection import Frame
 from simulators.scene import Scene

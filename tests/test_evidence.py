@@ -18,13 +18,13 @@ import models
 from agent.domain.contracts import Finding
 from agent.domain.message import Message
 from agent.domain.observations import Observation, SeenObject, Sighting
+from agent.evidence import recorder as module
+from agent.evidence.jpeg import label_of
+from agent.evidence.recorder import FETCH_EVERY_S, FRESH_S, LINGER_S, Album
+from agent.evidence.settings import Evidence
 from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, SURE, Look, cover, people_in
 from agent.privacy.rescue_grant import Grant
-from agent.vision import evidence as module
 from agent.vision.camera import Camera
-from agent.vision.evidence import FETCH_EVERY_S, FRESH_S, LINGER_S, Album
-from agent.vision.evidence_settings import Evidence
-from agent.vision.picture import label_of
 from models.detection import Box, Detect, Detection, Frame
 from simulators.scene import Scene
 from tests.test_picture import CORNER, corner_of, inside, pixels, scene

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.domain.message import encode
+from agent.evidence import jpeg as module
+from agent.evidence.jpeg import STEPS, Habit, again, label_of, outermost, picture
 from agent.privacy.redaction import FILL
-from agent.vision import picture as module
-from agent.vision.picture import STEPS, Habit, again, label_of, outermost, picture
 from models.detection import Box, Frame
 
 MAN: Box = (0.4, 0.3, 0.5, 0.7)

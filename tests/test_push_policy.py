@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from agent.config import Config, Data, parse
+from agent.evidence.settings import Evidence
 from agent.mqtt.connection import Broker
 from agent.push_policy import FREE, LOCAL, PARTS, POLICY, broker_changed, fields, weakened
 from agent.vision.camera import Camera
 from agent.vision.detector import Watching
-from agent.vision.evidence_settings import Evidence
 
 LOCAL_FILE = """\
 schema_version: 1

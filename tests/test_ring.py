@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.vision.evidence_settings import Evidence
-from agent.vision.ring import Ring
+from agent.evidence.clip_store import Ring
+from agent.evidence.settings import Evidence
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 BASE_S = time.monotonic()

@@ -13,9 +13,9 @@ import pytest
 
 import models
 from agent.domain.message import ROOT
+from agent.evidence.jpeg import label_of
 from agent.mqtt.connection import Broker, Connection
 from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, people_in
-from agent.vision.picture import label_of
 from simulators.scene import Scene
 from tests.end_to_end.rig import BROKERS, Rig, rig
 from tests.test_picture import inside, pixels

@@ -22,14 +22,14 @@ from agent.domain.contracts import Finding
 from agent.domain.message import Message, new_id, stamp
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.domain.zones import Corner
+from agent.evidence.clip_store import Ring
+from agent.evidence.jpeg import Habit, again, decoded, label_of, picture
+from agent.evidence.settings import Evidence
 from agent.privacy.egress_log import Egress
 from agent.privacy.redaction import LOOKS, Look, everybody
 from agent.privacy.rescue_grant import Grant
 from agent.runtime.native_calls import within
 from agent.vision.detector import Watching
-from agent.vision.evidence_settings import Evidence
-from agent.vision.picture import Habit, again, decoded, label_of, picture
-from agent.vision.ring import Ring
 from models.detection import Box, Detect, Detection, Frame
 
 log = structlog.get_logger()

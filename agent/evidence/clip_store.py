@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from agent.vision.evidence_settings import Evidence
+from agent.evidence.settings import Evidence
 
 CLOCK_SET_S = 60.0
 
