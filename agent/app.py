@@ -57,7 +57,7 @@ from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from agent.runtime.systemd import Progress, notify, watchdog_s
 from agent.version import birth_fields
 from agent.vision.camera import Camera
-from agent.vision.pool import SHARED
+from agent.vision.inference_pool import SHARED
 from firmware_bridge.signing import HEARD
 
 log = structlog.get_logger()

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.config import Config
-from agent.vision.address import below, kind_of
 from agent.vision.camera import Camera
+from agent.vision.camera_url import below, kind_of
 from firmware_bridge.secret import Secret
 
 

@@ -21,8 +21,8 @@ from pydantic import BaseModel
 import models
 from agent.config import Config
 from agent.mqtt.connection import Broker
-from agent.vision.address import device_of, kind_of
 from agent.vision.camera import Camera
+from agent.vision.camera_url import device_of, kind_of
 from agent.vision.detector import Watching
 from models.labels import PEOPLE
 

@@ -22,7 +22,7 @@ from agent.positioning.device_position import Whereabouts
 from agent.runtime.health import Health
 from agent.vesselbook import VesselBook, approach_fields, motion_at
 from agent.vision.camera import Camera
-from agent.vision.sight import Sight
+from agent.vision.visibility_state import Sight
 from firmware_bridge.readings import (
     Capture,
     Drone,

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from agent.evidence.jpeg import Habit, picture
-from agent.vision.coverage import Coverage, Watchfulness
+from agent.vision.visibility import Coverage, Watchfulness
 from bench.covering import measure
 from models.detection import Frame
 from simulators.scene import Scene

@@ -30,7 +30,7 @@ from agent.deployment import Deployment
 from agent.domain.message import Message
 from agent.domain.observations import Observation, Sighting
 from agent.outbox.outbox import Outbox
-from agent.vision.pool import Looked, Pool, Seat
+from agent.vision.inference_pool import Looked, Pool, Seat
 from bench.keeping import subscribe
 from models.session import Session, open_session
 from simulators.broker import LocalBroker

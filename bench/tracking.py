@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agent.vision.motion import Gate, Motion
+from agent.vision.motion_gate import Gate, Motion
 from agent.vision.tracker import Tracker
 from models.detection import Box, Detection
 

@@ -19,7 +19,7 @@ from agent.alerts.rule_engine import Judges
 from agent.config import parse
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.zones import zones_of
-from agent.vision.motion import Gate, Motion
+from agent.vision.motion_gate import Gate, Motion
 from agent.vision.tracker import Tracker
 from bench.pipeline import run_agent
 from bench.tracking import iou

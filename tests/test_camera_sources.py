@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from agent.config import parse
 from agent.domain.yaml_loader import BadConfig
 from agent.entrusted import misused
-from agent.vision.address import SCHEMES, kind_of
 from agent.vision.camera import Camera
+from agent.vision.camera_url import SCHEMES, kind_of
 from agent.vision.capture import Capture, open_capture, open_file
 from tests.test_config import GOOD
 

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from agent.vision.camera import Camera
-from agent.vision.frameclock import FrameClock
-from agent.vision.framing import framing
+from agent.vision.frame_timestamps import FrameClock
+from agent.vision.preprocess import framing
 from models.detection import Frame
 
 # When a frame was taken.

@@ -17,8 +17,8 @@ from agent.domain.contracts import Finding, Over
 from agent.domain.observations import BlindZone, Observation, Sighting, Tick, View
 from agent.rules import Rule
 from agent.vision.capture import frames
-from agent.vision.coverage import CLEAR_S, HOLD_S, PICTURE, Coverage, Watchfulness
-from agent.vision.sight import NO_PICTURE_S, Sight
+from agent.vision.visibility import CLEAR_S, HOLD_S, PICTURE, Coverage, Watchfulness
+from agent.vision.visibility_state import NO_PICTURE_S, Sight
 from simulators.blinding import Change, blurred, covered, dimmed, foggy, noisy, turned
 from simulators.scene import Scene
 

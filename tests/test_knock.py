@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.vision.address import Trust
+from agent.vision.camera_url import Trust
 from agent.vision.capture import redacted
-from agent.vision.knock import knock
-from agent.vision.login import authorization
+from agent.vision.http_auth import authorization
+from agent.vision.stream_probe import knock
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\n"

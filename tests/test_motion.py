@@ -11,7 +11,7 @@ from pydantic import ValidationError
 import models
 from agent.vision.capture import frames
 from agent.vision.egomotion import egomotion
-from agent.vision.motion import HEIGHT, LIVE_S, STILL_EVERY_S, WIDTH, Gate, Motion, shrink
+from agent.vision.motion_gate import HEIGHT, LIVE_S, STILL_EVERY_S, WIDTH, Gate, Motion, shrink
 from models.detection import Frame
 from simulators.scene import Scene
 

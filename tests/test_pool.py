@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from agent.runtime import native_calls
-from agent.vision.motion import Glance
-from agent.vision.pool import Pool, Seat, Taken, Turns
+from agent.vision.inference_pool import Pool, Seat, Taken, Turns
+from agent.vision.motion_gate import Glance
 from models.detection import Detection, Frame
 
 FRAME: Frame = np.zeros((4, 4, 3), np.uint8)
@@ -273,8 +273,8 @@ def test_what_is_loaded_may_hang_too(monkeypatch: pytest.MonkeyPatch) -> None:
 HANGS = """
 import asyncio, threading, sys
 from agent.runtime.native_calls import end_within
-from agent.vision.pool import Pool, Seat, Taken
-from agent.vision.motion import Glance
+from agent.vision.inference_pool import Pool, Seat, Taken
+from agent.vision.motion_gate import Glance
 
 async def scene():
     began = threading.Event()
@@ -358,7 +358,7 @@ def test_a_camera_that_comes_back_finds_its_detector_and_one_that_does_not_gives
 
     async def scene(kept_s: float) -> int:
         nonlocal loads
-        monkeypatch.setattr("agent.vision.pool.KEPT_S", kept_s)
+        monkeypatch.setattr("agent.vision.inference_pool.KEPT_S", kept_s)
         loads = 0
         await sit()
         await sit()

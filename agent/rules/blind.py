@@ -8,7 +8,7 @@ from agent.domain.contracts import Finding, Judge, Over, RulePart, Surroundings,
 from agent.domain.durations import Duration
 from agent.domain.inference_rate import Looks, Need
 from agent.domain.observations import Observation, Tick
-from agent.vision.sight import Sight
+from agent.vision.visibility_state import Sight
 
 
 class Blind(RulePart):

@@ -21,16 +21,16 @@ from agent.domain.zones import Zone, zones_of
 from agent.positioning.camera_mount import Mount, Surveyed
 from agent.privacy.redaction import Look, knows_people
 from agent.runtime.native_calls import MOST_LEFT, left_behind, within
-from agent.vision.address import ENCRYPTED, MAX_PIXELS, Trust, kind_of
+from agent.vision.camera_stats import Pulse
+from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, Trust, kind_of
 from agent.vision.capture import Drain, Mode, is_file, redacted
-from agent.vision.coverage import Coverage, Watchfulness
 from agent.vision.detector import Watching
-from agent.vision.framing import Crop, Turn, framing
-from agent.vision.knock import knock
-from agent.vision.motion import Gate, Motion
-from agent.vision.pool import SHARED, Looked, Seat, Taken
-from agent.vision.pulse import Pulse
+from agent.vision.inference_pool import SHARED, Looked, Seat, Taken
+from agent.vision.motion_gate import Gate, Motion
+from agent.vision.preprocess import Crop, Turn, framing
+from agent.vision.stream_probe import knock
 from agent.vision.tracker import Tracked, Tracker
+from agent.vision.visibility import Coverage, Watchfulness
 from firmware_bridge.secret import NearPath, Secret
 from models.detection import Frame
 

@@ -2,7 +2,7 @@
 
 A thread of its own drains each capture, so that a frame is never old when its turn comes; it is the one that
 opens and closes it. A native call that hangs can hold up that thread, never the agent. OpenCV
-opens one stream after the other, so `agent.vision.knock` asks each whether it sends, first. FFmpeg itself
+opens one stream after the other, so `agent.vision.stream_probe` asks each whether it sends, first. FFmpeg itself
 opens regular files and our own relay on the loopback: each connection to a camera is made in Python.
 """
 
@@ -22,10 +22,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent.runtime.native_calls import leave
-from agent.vision.address import MAX_PIXELS, NO_TRUST, Trust, device_of, kind_of
-from agent.vision.frameclock import FrameClock
+from agent.vision.camera_url import MAX_PIXELS, NO_TRUST, Trust, device_of, kind_of
+from agent.vision.frame_timestamps import FrameClock
 from agent.vision.http_camera import HttpBytes, HttpPictures, http_source, too_large
-from agent.vision.relay import Relay
+from agent.vision.rtsp_relay import Relay
 from agent.vision.udp_camera import UdpBytes
 from models.detection import Frame
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 import models
 from agent.privacy.redaction import LEAST_SCORE, knows_people
-from agent.vision.pool import SHARED
+from agent.vision.inference_pool import SHARED
 from firmware_bridge.secret import beside
 from models.card import Card
 from models.detection import Detect, Detection

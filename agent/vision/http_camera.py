@@ -1,7 +1,7 @@
 """A camera over HTTP(S): MJPEG in whatever wrapping, or one JPEG a GET; other video as a stream of bytes.
 
 The connection is ours, so certificates are verified, no redirect leads to another server, and a password goes
-only where `agent.vision.login` allows. JPEG is cut out of the stream by its own markers, which forgives every
+only where `agent.vision.http_auth` allows. JPEG is cut out of the stream by its own markers, which forgives every
 wrong boundary, and its size is read before it is decoded.
 """
 
@@ -17,8 +17,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from agent.mqtt.tls import MOST_BYTES
-from agent.vision.address import ENCRYPTED, MAX_PIXELS, SCHEMES, Trust
-from agent.vision.login import Login
+from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, SCHEMES, Trust
+from agent.vision.http_auth import Login
 from firmware_bridge.regular import read_regular
 from models.detection import Frame
 

@@ -135,7 +135,7 @@ def test_a_camera_that_fails_is_noticed_and_the_other_undisturbed(
 
 
 def test_a_slow_camera_is_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.vision.pulse.STATE_EVERY_S", 1.5)
+    monkeypatch.setattr("agent.vision.camera_stats.STATE_EVERY_S", 1.5)
 
     async def scene() -> list[Any]:
         told: list[Any] = []

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from agent.domain.observations import Observation, View
-from agent.vision.coverage import PICTURE
+from agent.vision.visibility import PICTURE
 
 NO_PICTURE_S = 10.0
 """A camera of which nothing came for so long sees nothing, whatever it saw last."""

@@ -6,7 +6,7 @@ from collections import deque
 from agent.domain.observations import CameraState
 from agent.runtime.native_calls import left_behind
 from agent.vision.capture import Drain, Mode
-from agent.vision.pool import Looked, Seat
+from agent.vision.inference_pool import Looked, Seat
 
 STATE_EVERY_S = 5.0
 SLOW = 0.5

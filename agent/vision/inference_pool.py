@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from agent.runtime.native_calls import leave
-from agent.vision.motion import Glance
+from agent.vision.motion_gate import Glance
 from models.card import Card
 from models.detection import Detect, Detection, Frame
 

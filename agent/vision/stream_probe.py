@@ -13,10 +13,10 @@ import struct
 from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from agent.vision.address import ENCRYPTED, NO_TRUST, SCHEMES, Trust, kind_of
+from agent.vision.camera_url import ENCRYPTED, NO_TRUST, SCHEMES, Trust, kind_of
 from agent.vision.capture import redacted
+from agent.vision.http_auth import Login
 from agent.vision.http_camera import REDIRECTS, same_server, tls_context, untrusted
-from agent.vision.login import Login
 from agent.vision.udp_camera import listen
 
 CODECS = frozenset({"H264", "H265", "JPEG", "MP4V-ES", "MPV", "MP2T", "VP8", "VP9", "AV1", "H263-1998"})

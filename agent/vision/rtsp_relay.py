@@ -14,9 +14,9 @@ import threading
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
-from agent.vision.address import ENCRYPTED, SCHEMES, Trust
+from agent.vision.camera_url import ENCRYPTED, SCHEMES, Trust
+from agent.vision.http_auth import Login
 from agent.vision.http_camera import tls_context, untrusted
-from agent.vision.login import Login
 
 LONGEST = 64 * 1024
 """Bytes of one request or answer."""
