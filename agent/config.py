@@ -32,8 +32,8 @@ from agent.positioning.locator import LocatorSettings
 from agent.privacy.rescue_grant import Privacy
 from agent.rules import Rule
 from agent.rules.blind import Blind
+from agent.rules.camera_rule import WatchRule
 from agent.rules.line_cross import LineCross
-from agent.rules.watching import WatchRule
 from agent.runtime.atomic_files import words
 from agent.vision.camera import Camera
 from firmware_bridge.catalogue import Line

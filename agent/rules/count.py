@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from agent.domain.contracts import Finding, Judge
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, SeenObject
-from agent.rules.lasting import lasting
-from agent.rules.presence import Presence, plural
-from agent.rules.watching import WatchRule, delay_of
+from agent.rules.camera_rule import WatchRule, delay_of
+from agent.rules.hold_timer import lasting
+from agent.rules.occupancy import Presence, plural
 from models.detection import Box
 
 RECENT_S, OVER_S, LEAST_LOOKS = 0.45, 1.0, 3

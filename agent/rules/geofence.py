@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.domain.contracts import Surroundings
 from agent.domain.geodesy import LatLon, Plane, area, from_path, inside
-from agent.rules.positions import LEAVES_AT, PositionRule, Ruler
+from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
 
 
 class Circle(BaseModel):

@@ -12,7 +12,7 @@ from pydantic import Field
 from agent.domain.contracts import Finding, Judge, Over, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
-from agent.rules.lasting import Since, lasting
+from agent.rules.hold_timer import Since, lasting
 from firmware_bridge.readings import Fix, GnssState
 
 NORMAL_S = 600.0

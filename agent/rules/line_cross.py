@@ -10,8 +10,8 @@ from agent.domain.contracts import Finding, Judge, Over
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
 from agent.domain.zones import Corner, Line, crosses, foot_of, right_of
-from agent.rules.presence import Presence
-from agent.rules.watching import WatchRule, delay_of
+from agent.rules.camera_rule import WatchRule, delay_of
+from agent.rules.occupancy import Presence
 
 MARGIN = 0.01
 """A foot this near to the line is on neither side: a box that trembles crosses nothing."""

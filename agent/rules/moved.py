@@ -14,8 +14,8 @@ from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, Surrou
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from agent.positioning.fix_gate import believed
-from agent.rules.lasting import lasting
-from agent.rules.positions import FRESH_S, freshness, heard_before_s, lost_for, no_position
+from agent.rules.hold_timer import lasting
+from agent.rules.position_rule import FRESH_S, freshness, heard_before_s, lost_for, no_position
 from firmware_bridge.readings import Fix
 
 DEGREE_M = 111_195.0

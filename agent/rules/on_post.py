@@ -10,7 +10,7 @@ from agent.domain.contracts import Surroundings, here
 from agent.domain.durations import Duration
 from agent.domain.geodesy import Plane
 from agent.domain.schedule import Hours
-from agent.rules.positions import LEAVES_AT, PositionRule, Ruler
+from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
 
 
 class OnPost(PositionRule):

@@ -8,8 +8,8 @@ from agent.domain.durations import Duration
 from agent.domain.escalation import Severity
 from agent.domain.observations import Observation
 from agent.domain.zones import foot_of
-from agent.rules.presence import Eye, Presence, who
-from agent.rules.watching import Pick, ZoneRule
+from agent.rules.camera_rule import Pick, ZoneRule
+from agent.rules.occupancy import Eye, Presence, who
 
 ABOARD_S = 10.0
 """Who was on a boat that the detector then misses is taken to be on it for so long."""

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 from agent.domain.contracts import Surroundings
 from agent.domain.geodesy import Metres, Plane, from_path
 from agent.domain.yaml_loader import BadConfig, line_of, load_yaml
-from agent.rules.positions import LEAVES_AT, PositionRule, Ruler
+from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
 from firmware_bridge.regular import read_regular
 from firmware_bridge.secret import NearPath
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from agent.domain.contracts import Finding, Judge, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
-from agent.rules.presence import Presence, moved, who
-from agent.rules.watching import Pick, ZoneRule
+from agent.rules.camera_rule import Pick, ZoneRule
+from agent.rules.occupancy import Presence, moved, who
 from models.detection import Box
 
 INITIAL_S = 10.0

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from agent.domain.contracts import Finding, Judge, Over, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
-from agent.rules.lasting import lasting
+from agent.rules.hold_timer import lasting
 from firmware_bridge.readings import Switch
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from agent.domain.contracts import Finding, Judge, Over, RulePart
 from agent.domain.durations import Duration, spoken
 from agent.domain.observations import Observation
-from agent.rules.lasting import lasting
+from agent.rules.hold_timer import lasting
 from firmware_bridge.readings import Reading
 
 WAYS = ("above", "below", "rises", "falls")

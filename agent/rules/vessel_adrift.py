@@ -12,7 +12,7 @@ from agent.domain.durations import Duration
 from agent.domain.geodesy import Plane
 from agent.domain.observations import Observation, Tick
 from agent.positioning.closest_approach import Track, Traffic, who
-from agent.rules.lasting import Since, lasting
+from agent.rules.hold_timer import Since, lasting
 from firmware_bridge.readings import Vessel
 
 WORKING = frozenset({"fishing", "restricted_maneuverability", "towing_astern", "pushing_ahead", "aground"})

@@ -6,8 +6,8 @@ from typing import Literal
 
 from agent.domain.contracts import lasts
 from agent.domain.durations import Duration
-from agent.rules.presence import Presence, who
-from agent.rules.watching import Pick, ZoneRule
+from agent.rules.camera_rule import Pick, ZoneRule
+from agent.rules.occupancy import Presence, who
 
 PATIENCE_S = 15.0
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from agent.rules.presence import Presence, who
-from agent.rules.watching import Pick, ZoneRule
+from agent.rules.camera_rule import Pick, ZoneRule
+from agent.rules.occupancy import Presence, who
 
 
 class ZoneEnter(ZoneRule):

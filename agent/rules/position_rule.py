@@ -9,7 +9,7 @@ from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from agent.positioning.fix_gate import LONGEST_INTERVAL_S, NO_FIX, believed
-from agent.rules.lasting import Since, steady
+from agent.rules.hold_timer import Since, steady
 from firmware_bridge.readings import Fix
 
 FRESH_S = 5.0

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from agent.domain.contracts import Finding, Judge, Over, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
-from agent.rules.presence import Eye, Presence
+from agent.rules.occupancy import Eye, Presence
 
 UNSEEN_S = 10.0
 """Without a picture for so long, what was found is told as not seen any more."""
