@@ -31,8 +31,9 @@ from agent.clock_quality import ClockWatch
 from agent.commands.actuators import Outputs
 from agent.commands.commands import KEY as COMMANDS
 from agent.commands.commands import Command, Commands, Fetch, Order, Resend, State
-from agent.config import Config
-from agent.deployment import Deployment, NotWellError, folder_of
+from agent.config.deployment import Deployment, NotWellError, folder_of
+from agent.config.model import Config
+from agent.config.push_policy import broker_changed
 from agent.domain.contracts import Emit
 from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
@@ -47,7 +48,6 @@ from agent.outbox.sqlite_store import boot_id
 from agent.outbox.write_buffer import Inbox
 from agent.positioning.locator import Locator
 from agent.privacy.rescue_grant import Grant, Rescue
-from agent.push_policy import broker_changed
 from agent.reporter import Reporter
 from agent.runtime.health import Health, Running
 from agent.runtime.malloc import few_arenas, give_back

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from agent import entrusted
-from agent.config import read
+from agent.config import secret_policy
+from agent.config.model import read
 from agent.domain.yaml_loader import BadConfig, Problem
 
 BAD_CONFIG = 78
@@ -28,7 +28,7 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
             lines = error.lines()
         else:
             lines = []
-            notes = [*config.notes(), *entrusted.notes(config)]
+            notes = [*config.notes(), *secret_policy.notes(config)]
             if env:
                 from agent.environment import probe
 

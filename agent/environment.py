@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agent.config import Config
+from agent.config.model import Config
 from agent.domain.message import Speaker
 from agent.mqtt.connection import Broker, Connection, UnsupportedProtocolError, open_either
 from agent.mqtt.link import DOWN

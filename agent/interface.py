@@ -3,7 +3,7 @@
 from typing import Any
 
 from agent.commands.commands import Ack, Command, Fetch, Order, Resend
-from agent.deployment import Desired
+from agent.config.deployment import Desired
 from agent.domain.message import ROOT
 from agent.privacy.rescue_grant import Grant
 from agent.version import software_version

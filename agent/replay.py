@@ -15,7 +15,7 @@ import click
 
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import Judges
-from agent.config import Config, read
+from agent.config.model import Config, read
 from agent.domain.message import encode
 from agent.domain.observations import Observation, Sighting
 from agent.domain.yaml_loader import BadConfig

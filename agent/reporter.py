@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.clock_quality import ClockWatch
-from agent.config import Config
+from agent.config.model import Config
 from agent.crowd import Crowd
 from agent.domain.inference_rate import Looks
 from agent.domain.message import Lane, Message, Speaker, encode

@@ -4,7 +4,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from agent.config import Config
+from agent.config.model import Config
 from agent.vision.camera import Camera
 
 

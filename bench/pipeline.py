@@ -26,7 +26,7 @@ import psutil
 
 import models
 from agent.app import Agent
-from agent.deployment import Deployment
+from agent.config.deployment import Deployment
 from agent.domain.message import Message
 from agent.domain.observations import Observation, Sighting
 from agent.outbox.outbox import Outbox

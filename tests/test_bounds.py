@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from agent.config import Config, Reporting, parse
+from agent.config.model import Config, Reporting, parse
 from agent.domain.durations import parse_duration
 from agent.mqtt.connection import Broker
 from agent.vision.camera import Camera

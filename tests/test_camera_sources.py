@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from agent.config import parse
+from agent.config.model import parse
+from agent.config.secret_policy import misused
 from agent.domain.yaml_loader import BadConfig
-from agent.entrusted import misused
 from agent.vision.camera import Camera
 from agent.vision.camera_url import SCHEMES, kind_of
 from agent.vision.capture import Capture, open_capture, open_file

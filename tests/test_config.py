@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import models
-from agent.config import json_schema, parse, read
+from agent.config.model import json_schema, parse, read
 from agent.domain.durations import format_duration, parse_duration
 from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule

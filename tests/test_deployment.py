@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from agent.config import Config, digest, parse
-from agent.deployment import FALLBACK_S, FILE, MOST_AHEAD, Deployment, NotWellError, folder_of
+from agent.config.deployment import FALLBACK_S, FILE, MOST_AHEAD, Deployment, NotWellError, folder_of
+from agent.config.model import Config, digest, parse
 from agent.domain.yaml_loader import BadConfig
 
 LOCAL = """\
@@ -100,7 +100,7 @@ def test_a_push_is_read_off_the_loop(device: Device, monkeypatch: pytest.MonkeyP
         threads.append(threading.current_thread())
         return parse(*given, **named)
 
-    monkeypatch.setattr("agent.deployment.parse", read)
+    monkeypatch.setattr("agent.config.deployment.parse", read)
     assert device.push(BETTER, 1)["state"] == "applied"
     assert threads != []
     assert threading.main_thread() not in threads
@@ -368,7 +368,7 @@ def test_at_every_moment_the_file_holds_a_good_configuration(
     device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The n-th write fails, for each n: after a restart the device runs the old configuration or the new."""
-    import agent.deployment as module
+    import agent.config.deployment as module
 
     write = module.write_durably
     for failing in range(4):
@@ -396,7 +396,7 @@ def test_on_a_disk_that_can_not_be_written_it_runs_and_refuses_a_push(
     def refuse(_path: Path, _data: bytes) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("agent.deployment.write_durably", refuse)
+    monkeypatch.setattr("agent.config.deployment.write_durably", refuse)
     deployment = device.reboot()
     assert "Read-only file system" in (deployment.trouble or "")
     answer = device.push(BETTER, 1)
@@ -454,8 +454,8 @@ def test_a_push_that_takes_too_long_is_answered_and_does_not_stop_the_next(
         free.wait()
         raise AssertionError
 
-    monkeypatch.setattr("agent.deployment.ACCEPT_WITHIN_S", 0.05)
-    monkeypatch.setattr("agent.deployment.parse", hang)
+    monkeypatch.setattr("agent.config.deployment.ACCEPT_WITHIN_S", 0.05)
+    monkeypatch.setattr("agent.config.deployment.parse", hang)
     answer = device.push(BETTER, 1)
     monkeypatch.undo()
     assert (answer["state"], answer["errors"][0]["message"]) == (
@@ -480,7 +480,7 @@ def test_a_push_of_thousands_of_parts_is_refused(
     device: Device, body: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By its size and not by the time that a busy machine takes for it."""
-    monkeypatch.setattr("agent.deployment.ACCEPT_WITHIN_S", 120.0)
+    monkeypatch.setattr("agent.config.deployment.ACCEPT_WITHIN_S", 120.0)
     answer = device.push(body, 1)
     assert answer["state"] == "rejected"
     said = answer["errors"][0]["message"]
@@ -560,7 +560,7 @@ def test_an_edit_at_the_device_ends_the_way_back(device: Device) -> None:
 
 
 def test_a_push_weakens_nothing(device: Device) -> None:
-    """The table of `agent.push_policy` is held, whoever pushes."""
+    """The table of `agent.config.push_policy` is held, whoever pushes."""
     answer = device.push(LOCAL.replace("broker: {", "broker: {delivery: puback, "), 1)
     assert (answer["state"], answer["errors"][0]["path"]) == ("rejected", "broker.delivery")
     assert "edit the file at the device" in answer["errors"][0]["message"]
@@ -589,7 +589,7 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
     device: Device, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """An hour for a source that never speaks would be an hour in which no push is answered."""
-    monkeypatch.setattr("agent.deployment.LEAST_TRIAL_S", 0.2)
+    monkeypatch.setattr("agent.config.deployment.LEAST_TRIAL_S", 0.2)
 
     async def scene() -> None:
         waits: dict[str, Any] = {"proved": _nothing, "probe": _nothing} | {where: _wait_for_ever}
@@ -631,7 +631,7 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
 def test_a_trial_of_another_broker_keeps_alerts_from_the_centre_for_minutes_only(
     device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.deployment.MOST_AWAY_S", 0.2)
+    monkeypatch.setattr("agent.config.deployment.MOST_AWAY_S", 0.2)
 
     async def scene() -> None:
         body = BETTER.replace("1883", "1884")

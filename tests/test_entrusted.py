@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent.config import Config, parse
-from agent.entrusted import misused, notes
+from agent.config.model import Config, parse
+from agent.config.secret_policy import misused, notes
 
 LOCAL = """\
 schema_version: 1
@@ -112,7 +112,7 @@ def secrets_in(node: Any, path: str = "") -> set[str]:
 
 
 def test_no_secret_is_forgotten() -> None:
-    """Who adds one says in `agent.entrusted` where it is sent."""
+    """Who adds one says in `agent.config.secret_policy` where it is sent."""
     found = secrets_in(Config.model_json_schema())
     assert {path.removeprefix("/$defs/").removesuffix("/anyOf").replace("/properties/", ".") for path in found} == {
         "Broker.key", "Broker.password", "Camera.password", "Mavlink.key", "Privacy.rescue_key",

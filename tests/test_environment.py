@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.config import Config, parse
+from agent.config.model import Config, parse
 from agent.environment import probe
 from agent.outbox.outbox import Outbox
 from tests.scripted_broker import CUT, ScriptedBroker

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.config import parse
+from agent.config.model import parse
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.rules.line_cross import LineCross

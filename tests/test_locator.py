@@ -10,7 +10,7 @@ import pytest
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import Judges
 from agent.clock_quality import ClockWatch
-from agent.config import parse
+from agent.config.model import parse
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
 from agent.positioning.locator import Locator

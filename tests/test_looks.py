@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.clock_quality import ClockWatch
-from agent.config import Config, parse
+from agent.config.model import Config, parse
 from agent.domain.contracts import Finding, Over
 from agent.domain.inference_rate import FORGOTTEN_S, Looks, Need
 from agent.domain.message import Speaker

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import Config, Data, parse
+from agent.config.model import Config, Data, parse
+from agent.config.push_policy import FREE, LOCAL, PARTS, POLICY, broker_changed, fields, weakened
 from agent.evidence.settings import Evidence
 from agent.mqtt.connection import Broker
-from agent.push_policy import FREE, LOCAL, PARTS, POLICY, broker_changed, fields, weakened
 from agent.vision.camera import Camera
 from agent.vision.detector import Watching
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from agent.__main__ import cli
 from agent.alerts.rule_engine import Judges
-from agent.config import Config, parse, read
+from agent.config.model import Config, parse, read
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick, observed
 from agent.record import record
 from agent.recording import LONGEST_GAP_S, Header, Recording, line_of

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from agent.config import Config, parse
+from agent.config.model import Config, parse
 from agent.domain.yaml_loader import BadConfig
 from agent.mqtt.connection import Broker
 from agent.positioning.camera_mount import Surveyed
@@ -162,7 +162,7 @@ def test_what_is_no_file_is_refused_wherever_it_is_named(
 )
 def test_a_push_opens_nothing_outside_the_folder_of_the_local_file(field: str, tmp_path: Path) -> None:
     """Neither by an absolute path nor by .. nor through a link. Secrets and the data folder are bound more
-    closely (`agent.entrusted`, `agent.push_policy`), and no parse opens them."""
+    closely (`agent.config.secret_policy`, `agent.config.push_policy`), and no parse opens them."""
     base, secret = tmp_path / "etc", tmp_path / "secret.yaml"
     base.mkdir()
     secret.write_text("geheim: [")

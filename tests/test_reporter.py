@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.clock_quality import ClockWatch
-from agent.config import Config, parse
+from agent.config.model import Config, parse
 from agent.domain.message import MAX_BODY, Message, Speaker
 from agent.domain.observations import Observation, Sighting
 from agent.positioning.device_position import STALE_S

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from agent.config import parse
+from agent.config.model import parse
 from agent.domain.message import Speaker
 from agent.environment import probe
 from agent.mqtt.connection import Broker, Connection, answers

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from agent.config import parse
+from agent.config.model import parse
 from agent.domain.contracts import Finding, Over, Surroundings
 from agent.domain.geodesy import Plane
 from agent.domain.observations import Observation, Tick

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.app import Agent
-from agent.config import Config, digest
+from agent.config.model import Config, digest
 from tests.test_deployment import LOCAL, MOVED, Device
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config import BadConfig, parse
+from agent.config.model import BadConfig, parse
 from agent.domain.observations import Observation
 from agent.positioning.device_position import RETURN_S, Switched, Whereabouts
 from firmware_bridge.readings import Fix, GnssState, Value

@@ -18,10 +18,10 @@ from typing import Any, Literal, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.config import Config, Data, digest, parse, read
+from agent.config.model import Config, Data, digest, parse, read
+from agent.config.push_policy import broker_changed, named_files, weakened
+from agent.config.secret_policy import misused
 from agent.domain.yaml_loader import MAX_BYTES, BadConfig, Problem, read_text
-from agent.entrusted import misused
-from agent.push_policy import broker_changed, named_files, weakened
 from agent.runtime.atomic_files import words, write_durably
 from agent.runtime.native_calls import within
 

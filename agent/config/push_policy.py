@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 import models
-from agent.config import Config
+from agent.config.model import Config
 from agent.mqtt.connection import Broker
 from agent.vision.camera import Camera
 from agent.vision.camera_url import device_of, kind_of
@@ -148,7 +148,7 @@ def _compare(
 def _cameras(pushed: Config, now: Config, local: Config) -> Iterator[tuple[str, str]]:
     """Each camera against all that it may show the same of: by its name, its address, or its host.
 
-    Which files may be cameras, `agent.entrusted` says.
+    Which files may be cameras, `agent.config.secret_policy` says.
     """
     known = [*_of(now).values(), *_of(local).values()]
     places = {_place(camera.url) for camera in known}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.config import Config
+from agent.config.model import Config
 from agent.vision.camera import Camera
 from agent.vision.camera_url import below, kind_of
 from firmware_bridge.secret import Secret
