@@ -27,7 +27,6 @@ from agent.alerts.active_alerts import active_fields
 from agent.alerts.alert import Alert
 from agent.alerts.latency import Latency
 from agent.alerts.rule_engine import Judges, terms_of
-from agent.clock_quality import ClockWatch
 from agent.commands.actuators import Outputs
 from agent.commands.commands import KEY as COMMANDS
 from agent.commands.commands import Command, Commands, Fetch, Order, Resend, State
@@ -39,7 +38,6 @@ from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
 from agent.evidence.recorder import Album
-from agent.machine import Watch, look
 from agent.mqtt.connection import answers
 from agent.mqtt.fallback_notifier import Elsewhere
 from agent.mqtt.link import Link
@@ -48,14 +46,16 @@ from agent.outbox.sqlite_store import boot_id
 from agent.outbox.write_buffer import Inbox
 from agent.positioning.locator import Locator
 from agent.privacy.rescue_grant import Grant, Rescue
-from agent.reporter import Reporter
+from agent.reporting.birth import birth_fields
+from agent.reporting.clock_quality import ClockWatch
+from agent.reporting.host_monitor import Watch, look
+from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health, Running
 from agent.runtime.malloc import few_arenas, give_back
 from agent.runtime.native_calls import MOST_LEFT, START_ME_AGAIN, left_behind
 from agent.runtime.process import make_private
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from agent.runtime.systemd import Progress, notify, watchdog_s
-from agent.version import birth_fields
 from agent.vision.camera import Camera
 from agent.vision.inference_pool import SHARED
 from firmware_bridge.signing import HEARD

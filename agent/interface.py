@@ -6,7 +6,7 @@ from agent.commands.commands import Ack, Command, Fetch, Order, Resend
 from agent.config.deployment import Desired
 from agent.domain.message import ROOT
 from agent.privacy.rescue_grant import Grant
-from agent.version import software_version
+from agent.reporting.birth import software_version
 
 # topic: (direction, QoS, retained, what)
 TOPICS: dict[str, tuple[str, int, bool, str]] = {

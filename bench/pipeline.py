@@ -217,7 +217,7 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
     runs_s = dict[int, float]()
     newest: Looked | None = None
     run, look, following = Session.run, Pool._look, Seat.next
-    say, acknowledged = agent.reporter.say, agent.alerts.latency.acknowledged
+    say, acknowledged = agent.reporting.reporter.say, agent.alerts.latency.acknowledged
 
     def timed_run(session: Session, feeds: Mapping[str, Any]) -> Any:
         began_s = time.monotonic()
@@ -248,7 +248,7 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
     stack.enter_context(patch.object(Session, "run", timed_run))
     stack.enter_context(patch.object(Pool, "_look", noted_look))
     stack.enter_context(patch.object(Seat, "next", noted_next))
-    stack.enter_context(patch.object(agent.reporter, "say", noted_say))
+    stack.enter_context(patch.object(agent.reporting.reporter, "say", noted_say))
     stack.enter_context(patch.object(agent.alerts.latency, "acknowledged", noted_acknowledged))
     return found_ms
 

@@ -9,11 +9,11 @@ import pytest
 
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import Judges
-from agent.clock_quality import ClockWatch
 from agent.config.model import parse
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
 from agent.positioning.locator import Locator
+from agent.reporting.clock_quality import ClockWatch
 from agent.runtime import kernel_clock
 from firmware_bridge.readings import Fix, GnssState, Reading, Value, Vessel
 

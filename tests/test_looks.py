@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.clock_quality import ClockWatch
 from agent.config.model import Config, parse
 from agent.domain.contracts import Finding, Over
 from agent.domain.inference_rate import FORGOTTEN_S, Looks, Need
 from agent.domain.message import Speaker
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.device_position import Whereabouts
-from agent.reporter import Reporter
+from agent.reporting.clock_quality import ClockWatch
+from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
 from tests.sightings import say as say_it
 from tests.sightings import see, thing, tick

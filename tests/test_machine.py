@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.machine import TOLD_S, Machine, Watch, look
+from agent.reporting.host_monitor import TOLD_S, Machine, Watch, look
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 PI = {
@@ -127,6 +127,6 @@ def test_certificates_of_the_configuration_are_looked_at(
             raise FileNotFoundError(path)
         return NOW + timedelta(days=40, hours=3)
 
-    monkeypatch.setattr("agent.machine.expiry", expiry)
+    monkeypatch.setattr("agent.reporting.host_monitor.expiry", expiry)
     named = {"broker.cert": Path("device.pem"), "broker.ca": Path("gone.pem")}
     assert look(tmp_path, named, NOW).certificates_days == {"broker.cert": 40}

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from agent.clock_quality import ClockWatch
 from agent.config.model import Config, parse
 from agent.domain.message import MAX_BODY, Message, Speaker
 from agent.domain.observations import Observation, Sighting
 from agent.positioning.device_position import STALE_S
 from agent.positioning.locator import Locator
-from agent.reporter import TELEMETRY_BYTES, Reporter
+from agent.reporting.clock_quality import ClockWatch
+from agent.reporting.reporter import TELEMETRY_BYTES, Reporter
 from agent.runtime.health import Health, Running
 from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Reading, Switch, Value
 

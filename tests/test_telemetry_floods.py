@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent.crowd import COUNTED, OTHERS_PER_MINUTE, Crowd
 from agent.domain.message import MAX_BODY, Message
-from agent.reporter import MOST_NAMES, REGULARS
-from agent.vesselbook import DISTRESS_EVERY_S, MOST, PER_MINUTE, THIN
+from agent.reporting.flood_limit import COUNTED, OTHERS_PER_MINUTE, Crowd
+from agent.reporting.reporter import MOST_NAMES, REGULARS
+from agent.reporting.vessel_reports import DISTRESS_EVERY_S, MOST, PER_MINUTE, THIN
 from firmware_bridge.readings import Drone, RadarTarget, Reading, StatusText, Switch, Value, Vessel
 from tests.test_reporter import Desk
 

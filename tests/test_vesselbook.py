@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
-from agent.crowd import COUNTED
 from agent.domain.observations import Observation
-from agent.vesselbook import DISTRESS_EVERY_S, MOST, POSITION_EVERY_S, STATIC_EVERY_S, THIN, VesselBook
+from agent.reporting.flood_limit import COUNTED
+from agent.reporting.vessel_reports import (
+    DISTRESS_EVERY_S,
+    MOST,
+    POSITION_EVERY_S,
+    STATIC_EVERY_S,
+    THIN,
+    VesselBook,
+)
 from firmware_bridge.readings import Fix, Vessel
 from tests.test_reporter import Desk
 

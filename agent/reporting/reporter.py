@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from agent.clock_quality import ClockWatch
 from agent.config.model import Config
-from agent.crowd import Crowd
 from agent.domain.inference_rate import Looks
 from agent.domain.message import Lane, Message, Speaker, encode
 from agent.domain.observations import CameraState, Observation, Sighting, Tick, View
 from agent.positioning.device_position import Whereabouts
+from agent.reporting.clock_quality import ClockWatch
+from agent.reporting.flood_limit import Crowd
+from agent.reporting.vessel_reports import VesselBook, approach_fields, motion_at
 from agent.runtime.health import Health
-from agent.vesselbook import VesselBook, approach_fields, motion_at
 from agent.vision.camera import Camera
 from agent.vision.visibility_state import Sight
 from firmware_bridge.readings import (

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from agent.crowd import COUNTED, Allowance
 from agent.domain.observations import Observation
 from agent.positioning.closest_approach import Motion, approach, motion_of
+from agent.reporting.flood_limit import COUNTED, Allowance
 from firmware_bridge.readings import Vessel
 
 POSITION_EVERY_S = 60.0
