@@ -168,7 +168,7 @@ def record(config: Path, to: Path | None, lasts: str | None) -> None:
 
     It is not the agent, which must not run meanwhile: nobody is alerted.
     """
-    from agent.record import record_command
+    from agent.replay.record import record_command
     from agent.runtime.logging_setup import set_up_log
 
     set_up_log("warning")
@@ -188,7 +188,7 @@ def record(config: Path, to: Path | None, lasts: str | None) -> None:
 @as_json
 def replay(recording: Path, config: Path | None, compare: Path | None, as_json: bool) -> None:
     """Put a recording through today's rules, and print the alerts that they make of it."""
-    from agent.replay import replay_command
+    from agent.replay.replay import replay_command
 
     finish(replay_command(recording, config, compare, as_json))
 

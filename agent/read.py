@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from agent.columns import Columns
 from agent.domain.message import encode
-from agent.recording import Recording
+from agent.replay.recording import Recording
 from agent.runtime.sanitize import terminal
 from firmware_bridge.catalogue import kinds, protocols
 from firmware_bridge.gpsd import Gpsd, GpsdDecoder

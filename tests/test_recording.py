@@ -17,9 +17,9 @@ from agent.__main__ import cli
 from agent.alerts.rule_engine import Judges
 from agent.config.model import Config, parse, read
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick, observed
-from agent.record import record
-from agent.recording import LONGEST_GAP_S, Header, Recording, line_of
-from agent.replay import replay
+from agent.replay.record import record
+from agent.replay.recording import LONGEST_GAP_S, Header, Recording, line_of
+from agent.replay.replay import replay
 from firmware_bridge.readings import Fix, LineState, Reading, Switch
 from tests.full_disk import room_for
 

@@ -17,8 +17,8 @@ import pytest
 from agent.config.model import read
 from agent.domain.message import encode
 from agent.domain.observations import Observation, Sighting
-from agent.recording import Recording
-from agent.replay import line, replay
+from agent.replay.recording import Recording
+from agent.replay.replay import line, replay
 from tests.replay.make import CASES, text_of
 
 CASE_FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "replay").glob("*/config.yaml"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
-from agent.recording import Header, line_of
+from agent.replay.recording import Header, line_of
 from firmware_bridge.readings import Fix
 
 FOLDER = Path(__file__).parent

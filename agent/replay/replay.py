@@ -21,7 +21,7 @@ from agent.domain.observations import Observation, Sighting
 from agent.domain.yaml_loader import BadConfig
 from agent.domain.zones import zones_of
 from agent.positioning.locator import Locator
-from agent.recording import Recording
+from agent.replay.recording import Recording
 from agent.runtime.atomic_files import words
 from agent.vision.camera import Camera
 

@@ -19,7 +19,7 @@ from agent.config.model import Config, read
 from agent.domain.durations import parse_duration
 from agent.domain.observations import SelfReport, Tick, Value, observed
 from agent.domain.yaml_loader import BadConfig
-from agent.recording import TICK_S, Header, line_of
+from agent.replay.recording import TICK_S, Header, line_of
 from agent.runtime.atomic_files import words
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 
