@@ -136,7 +136,7 @@ def run(config: Path, data: Path | None, log_level: str) -> None:
 @as_json
 def check(config: tuple[Path, ...], env: bool, as_json: bool) -> None:
     """Validate configurations without hardware; all errors at once, as FILE:LINE: path: message."""
-    from agent.check import check_command
+    from agent.cli.check import check_command
 
     finish(check_command(list(config), env, as_json))
 
@@ -146,7 +146,7 @@ def check(config: tuple[Path, ...], env: bool, as_json: bool) -> None:
 def schema(mqtt: bool) -> None:
     """Print the JSON Schema of the configuration."""
     if mqtt:
-        from agent.interface import asyncapi
+        from agent.cli.asyncapi import asyncapi
 
         click.echo(json.dumps(asyncapi(), indent=2))
         return
@@ -204,7 +204,7 @@ def replay(recording: Path, config: Path | None, compare: Path | None, as_json: 
 @as_json
 def devices(listen_s: float | None, as_json: bool) -> None:
     """List serial ports and cameras: their lasting names, and who holds them."""
-    from agent.devices import devices_command
+    from agent.cli.devices import devices_command
 
     finish(devices_command(listen_s, as_json))
 
@@ -216,7 +216,7 @@ def devices(listen_s: float | None, as_json: bool) -> None:
 @as_json
 def read(source: str, protocol: str, baud: int | None, as_json: bool) -> None:
     """Say what a line says: a device, tcp://HOST:PORT, gpsd://HOST, a recording, or - for standard input."""
-    from agent.read import read_command
+    from agent.cli.read import read_command
 
     finish(read_command(source, protocol, baud, as_json))
 
@@ -251,7 +251,7 @@ def detect(
     as_json: bool,
 ) -> None:
     """Say what a model sees in pictures, folders of pictures, or video."""
-    from agent.detect import detect_command
+    from agent.cli.detect import detect_command
 
     wanted = [label.strip() for label in labels.split(",") if label.strip()] if labels else None
     where = (annotate, coco, annotations)
@@ -267,7 +267,7 @@ def models() -> None:
 @as_json
 def models_list(as_json: bool) -> None:
     """Name the models that are here."""
-    from agent.modelbook import list_command
+    from agent.cli.models import list_command
 
     finish(list_command(as_json))
 
@@ -278,7 +278,7 @@ def models_list(as_json: bool) -> None:
 @as_json
 def models_verify(names: tuple[str, ...], providers: str, as_json: bool) -> None:
     """Check hashes, shapes, labels and what is seen in the test picture; all models if none is named."""
-    from agent.modelbook import verify_command
+    from agent.cli.models import verify_command
 
     finish(verify_command(list(names), providers, as_json))
 
@@ -290,7 +290,7 @@ def models_verify(names: tuple[str, ...], providers: str, as_json: bool) -> None
 @as_json
 def models_bench(name: str, runs: int, providers: str, as_json: bool) -> None:
     """Measure latency and memory on this machine."""
-    from agent.modelbook import bench_command
+    from agent.cli.models import bench_command
 
     finish(bench_command(name, runs, providers, as_json))
 
@@ -304,7 +304,7 @@ def models_bench(name: str, runs: int, providers: str, as_json: bool) -> None:
 @as_json
 def models_pull(url: str, sha256: str, folder: Path, as_json: bool) -> None:
     """Fetch weights from URL (https or file); kept only where the hash is right."""
-    from agent.modelbook import pull_command
+    from agent.cli.models import pull_command
 
     finish(pull_command(url, sha256, folder, as_json))
 
@@ -325,7 +325,7 @@ def models_pull(url: str, sha256: str, folder: Path, as_json: bool) -> None:
 @as_json
 def ground(picture: Path, points: Path, annotate: Path | None, as_json: bool) -> None:
     """Check surveyed points against a fixed camera's picture: residuals, and metres of error."""
-    from agent.vision.survey import survey_command
+    from agent.cli.ground_survey import survey_command
 
     finish(survey_command(picture, points, annotate, as_json))
 
@@ -359,7 +359,7 @@ root_option = click.option(
 @as_json
 def config_get(device: str, broker: str, root: str, as_json: bool) -> None:
     """Show what a device reports of its configuration."""
-    from agent.desk import get_command
+    from agent.cli.config_push import get_command
 
     finish(get_command(device, broker, root, as_json))
 
@@ -375,7 +375,7 @@ def config_get(device: str, broker: str, root: str, as_json: bool) -> None:
 @as_json
 def config_push(device: str, file: Path, confirm_within: str, broker: str, root: str, as_json: bool) -> None:
     """Push FILE to a device, and wait for what becomes of it."""
-    from agent.desk import push_command
+    from agent.cli.config_push import push_command
 
     finish(push_command(device, file, confirm_within, broker, root, as_json))
 
@@ -394,7 +394,7 @@ def fetch(
     device: str, alert_id: str, folder: Path, pictures: int, broker: str, root: str, as_json: bool
 ) -> None:
     """Fetch what a camera saw around an alert, as pictures; people are covered in them."""
-    from agent.ask import fetch_command
+    from agent.cli.device_commands import fetch_command
 
     finish(fetch_command(device, alert_id, pictures, folder, broker, root, as_json))
 
@@ -423,7 +423,7 @@ def rescue(
     as_json: bool,
 ) -> None:
     """Have people shown in a device's pictures for a while, to rescue somebody."""
-    from agent.ask import rescue_command
+    from agent.cli.device_commands import rescue_command
 
     finish(rescue_command(device, role, reason, lasts, key, camera, broker, root, as_json))
 
@@ -449,7 +449,7 @@ def ack(
     as_json: bool,
 ) -> None:
     """Acknowledge an alert: somebody is on it. `watch --json` and the centre show its id."""
-    from agent.ask import ack_command
+    from agent.cli.device_commands import ack_command
 
     finish(ack_command(device, alert_id, role, action or "ack", reason, broker, root, as_json))
 
@@ -462,7 +462,7 @@ def ack(
 @as_json
 def watch(devices: tuple[str, ...], broker: str, root: str, duration: str | None, as_json: bool) -> None:
     """Show devices, health and alerts live, from the broker."""
-    from agent.desk import watch_command
+    from agent.cli.config_push import watch_command
 
     finish(watch_command(list(devices), broker, root, duration, as_json))
 

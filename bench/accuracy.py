@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from agent.detect import detect_command
+from agent.cli.detect import detect_command
 
 
 def measure(pictures: Path, model: str = "default") -> dict[str, float]:

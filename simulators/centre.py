@@ -518,7 +518,7 @@ def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json
 
     78 where a certificate, an authority or a key can't be read.
     """
-    from agent.desk import BAD_CONFIG, broker_at, falls_back, unusable_files
+    from agent.cli.config_push import BAD_CONFIG, broker_at, falls_back, unusable_files
     from agent.runtime.supervisor import supervise
 
     broker = broker_at(url)

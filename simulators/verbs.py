@@ -41,7 +41,7 @@ def _sound(url: str) -> None:
     """Ends with exit code 2 where ``url`` is no broker's address."""
     from pydantic import ValidationError
 
-    from agent.desk import bad_broker, broker_at
+    from agent.cli.config_push import bad_broker, broker_at
 
     try:
         broker_at(url)

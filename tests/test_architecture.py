@@ -146,7 +146,7 @@ def test_nothing_is_executed_that_arrived(path: Path) -> None:
 def test_check_imports_nothing_heavy() -> None:
     """In a fresh interpreter: validating a configuration with a camera loads neither cv2 nor onnxruntime."""
     script = (
-        "import sys; from pathlib import Path; from agent.check import check_command; "
+        "import sys; from pathlib import Path; from agent.cli.check import check_command; "
         "code = check_command([Path('configs/checkpoint_camera.yaml')], False, False); "
         f"print([name for name in {HEAVY!r} if name in sys.modules]); sys.exit(code)"
     )

@@ -60,7 +60,7 @@ def nothing(*_: object) -> Sequence[tuple[str, Any]]:
 def desk(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], retained: dict[str, Any], answer: Answer = nothing
 ) -> tuple[int, str, str]:
-    monkeypatch.setattr("agent.desk._visit", Line(retained, answer).visit)
+    monkeypatch.setattr("agent.cli.config_push._visit", Line(retained, answer).visit)
     done = CliRunner().invoke(cli, [*arguments, "--broker", "mqtt://127.0.0.1:9"])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
@@ -234,7 +234,7 @@ def test_a_push_to_a_name_that_nobody_has_says_so(good: Path, monkeypatch: pytes
     async def silence(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("agent.desk._reported", silence)
+    monkeypatch.setattr("agent.cli.config_push._reported", silence)
     code, _, complained = desk(monkeypatch, ["config", "push", "d", str(good)], {})
     assert code == 69
     assert "d has reported nothing on ringpost/v1; is its name right?" in complained
@@ -293,7 +293,7 @@ def test_a_picture_that_can_not_be_kept_is_not_a_brokers_fault(
 
 
 def test_what_a_push_brought_and_gives_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    from agent.desk import _say
+    from agent.cli.config_push import _say
 
     reported = {
         "state": "applied",

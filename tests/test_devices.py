@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.devices import CONSOLE, Device, devices, devices_command, listen
+from agent.cli.devices import CONSOLE, Device, devices, devices_command, listen
 from firmware_bridge import nmea
 from firmware_bridge.holders import held_by
 from firmware_bridge.port import open_port

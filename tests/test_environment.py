@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from agent.cli.check_environment import probe
 from agent.config.model import Config, parse
-from agent.environment import probe
 from agent.outbox.outbox import Outbox
 from tests.scripted_broker import CUT, ScriptedBroker
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.read import decoders, read_command
+from agent.cli.read import decoders, read_command
 from firmware_bridge.ear import Ear
 from firmware_bridge.gpsd import GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, RadarTarget, Reading, Value, Vessel

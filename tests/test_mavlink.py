@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.read import usual_baud
+from agent.cli.read import usual_baud
 from firmware_bridge.ear import Ear
 from firmware_bridge.framings import mavlink_ids
 from firmware_bridge.mavlink import Mavlink, MavlinkDecoder

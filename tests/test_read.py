@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from agent.columns import Columns, cell
-from agent.read import live_line
+from agent.cli.read import live_line
+from agent.cli.text_table import Columns, cell
 from firmware_bridge import sensor_board
 from firmware_bridge.catalogue import kinds
 from firmware_bridge.readings import BoardState, Drone, Reading, Switch, Value

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from agent.cli.check_environment import probe
 from agent.config.model import parse
 from agent.domain.message import Speaker
-from agent.environment import probe
 from agent.mqtt.connection import Broker, Connection, answers
 from agent.mqtt.link import Link
 from agent.mqtt.tls import alert, expiry, validity

@@ -15,11 +15,11 @@ import click
 
 import models
 from agent import MAX_PICTURE_PIXELS
+from agent.cli.detect_output import draw, read_truth, results, say
 from agent.privacy.redaction import LEAST_SCORE, everybody, knows_people, people_in
 from agent.runtime.atomic_files import words, write_durably
 from agent.runtime.native_calls import call_within
 from agent.runtime.sanitize import terminal
-from agent.seen import draw, read_truth, results, say
 from agent.vision.detector import load_s
 from models.detection import Detect, Detection, Frame
 from models.session import providers_in

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from agent.cli.read import live_line
 from agent.domain.message import encode
-from agent.read import live_line
 from firmware_bridge.catalogue import kinds
 from firmware_bridge.holders import PROC, held_by
 from firmware_bridge.readings import LineState, Value

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from agent.cli.config_push import UNREACHABLE, USAGE, answers_on, at_broker
 from agent.commands.commands import Ack
-from agent.desk import UNREACHABLE, USAGE, answers_on, at_broker
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode, new_id, stamp
 from agent.mqtt.connection import Connection

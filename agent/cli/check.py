@@ -30,7 +30,7 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
             lines = []
             notes = [*config.notes(), *secret_policy.notes(config)]
             if env:
-                from agent.environment import probe
+                from agent.cli.check_environment import probe
 
                 found = probe(config)
                 warnings = [one.text for one in found if one.wrong]

@@ -15,7 +15,7 @@ from typing import IO, ClassVar
 import click
 from pydantic import ValidationError
 
-from agent.columns import Columns
+from agent.cli.text_table import Columns
 from agent.domain.message import encode
 from agent.replay.recording import Recording
 from agent.runtime.sanitize import terminal

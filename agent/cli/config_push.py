@@ -23,7 +23,7 @@ from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import listed, mapped, readable, shown
 
 if TYPE_CHECKING:
-    from agent.watch import Board
+    from agent.cli.watch import Board
 
 UNREACHABLE, BAD_CONFIG, USAGE, INTERRUPTED = 69, 78, 2, 130
 CONFIRM_S = (2, 3600)
@@ -99,7 +99,7 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
 
 def watch_command(devices: Sequence[str], url: str, root: str, duration: str | None, as_json: bool) -> int:
     """Shows each device's state, health and active alerts, live, until it is interrupted."""
-    from agent.watch import Board
+    from agent.cli.watch import Board
 
     try:
         limit_s = None if duration is None else parse_duration(duration).total_seconds()
