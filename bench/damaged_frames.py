@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from firmware_bridge.sensor_board import EVENT, REPORT, encode, parse
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.serial.sniffer import Sniffer
 
 Hurt = Callable[[bytes, random.Random], bytes]
 

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from firmware_bridge import nmea, ubx
-from firmware_bridge.line import SerialLine
 from firmware_bridge.nmea import Nmea
 from firmware_bridge.readings import Fix, LineState, Value
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.serial.line import SerialLine
+from firmware_bridge.serial.sniffer import Sniffer
 from firmware_bridge.ubx import Ubx
 from simulators.receiver import epoch_at
 from simulators.trouble import spoil

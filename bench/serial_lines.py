@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from firmware_bridge import ais, instruments, sensor_board, vedirect
 from firmware_bridge.catalogue import protocols
-from firmware_bridge.ear import Ear
 from firmware_bridge.gpsd import GpsdDecoder
 from firmware_bridge.readings import Reading, Vessel
 from firmware_bridge.sensor_board import PUSH, REPORT
+from firmware_bridge.serial.line_decoder import Ear
 from simulators.drone import Radio
 from simulators.receiver import epoch_at
 

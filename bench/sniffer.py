@@ -7,10 +7,10 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from firmware_bridge import sensor_board
-from firmware_bridge.ear import Ear
 from firmware_bridge.mavlink import MavlinkDecoder
 from firmware_bridge.sensor_board import PUSH, REPORT
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.sniffer import Sniffer
 from simulators.drone import Radio
 from simulators.receiver import epoch_at
 

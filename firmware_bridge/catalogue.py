@@ -7,11 +7,11 @@ from pydantic import Field
 
 from firmware_bridge.ais import Ais
 from firmware_bridge.gpsd import Gpsd
-from firmware_bridge.line import Decoder, SerialLine
 from firmware_bridge.mavlink import Mavlink
 from firmware_bridge.modbus import Modbus
 from firmware_bridge.nmea import Nmea
 from firmware_bridge.sensor_board import SensorBoard
+from firmware_bridge.serial.line import Decoder, SerialLine
 from firmware_bridge.ubx import Ubx
 from firmware_bridge.vedirect import VeDirect
 

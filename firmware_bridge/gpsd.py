@@ -19,12 +19,12 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from firmware_bridge import tcp
 from firmware_bridge.epoch import NOT_BEFORE, unroll
-from firmware_bridge.line import STATE_EVERY_S, Emit
-from firmware_bridge.patience import Patience
-from firmware_bridge.port import open_port
 from firmware_bridge.readings import Fix, GnssState, LineState, Value
+from firmware_bridge.serial import tcp
+from firmware_bridge.serial.line import STATE_EVERY_S, Emit
+from firmware_bridge.serial.port import open_port
+from firmware_bridge.serial.silence_timeout import Patience
 
 PORT = 2947
 LONGEST = 64 * 1024

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from firmware_bridge import tcp
-from firmware_bridge.line import STATE_EVERY_S, Emit
-from firmware_bridge.patience import FIRST_WORD_S
-from firmware_bridge.port import open_port
 from firmware_bridge.readings import BoardState, LineState, Reading, Switch, Value
+from firmware_bridge.serial import tcp
+from firmware_bridge.serial.line import STATE_EVERY_S, Emit
+from firmware_bridge.serial.port import open_port
+from firmware_bridge.serial.silence_timeout import FIRST_WORD_S
 
 ANSWER_WITHIN_S = 0.5
 TRIES = 2

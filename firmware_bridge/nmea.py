@@ -23,10 +23,10 @@ from firmware_bridge.dsc import DscDecoder
 from firmware_bridge.epoch import NOT_BEFORE, Satellite
 from firmware_bridge.fixes import KNOT_MPS, Fixes
 from firmware_bridge.instruments import NAMES, InstrumentDecoder
-from firmware_bridge.line import Decoder, SerialLine
 from firmware_bridge.radar import RadarDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.sentence import clock_ms, degrees, number, position, seal
+from firmware_bridge.serial.line import Decoder, SerialLine
 from firmware_bridge.talkers import Talkers
 
 Fields: TypeAlias = list[bytes]

@@ -25,8 +25,8 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from firmware_bridge.asking import Asking
-from firmware_bridge.line import SerialLine
 from firmware_bridge.readings import BoardState, Reading, Switch, Value
+from firmware_bridge.serial.line import SerialLine
 
 PROTOCOL = 1
 GROUP = 64

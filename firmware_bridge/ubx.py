@@ -22,10 +22,10 @@ from typing import Any, ClassVar, Literal
 
 from firmware_bridge import notices
 from firmware_bridge.epoch import NOT_BEFORE, Cycle, Position, Satellite, from_earth_centre, unroll
-from firmware_bridge.line import Decoder, SerialLine
 from firmware_bridge.nmea import NmeaDecoder
 from firmware_bridge.notices import Notices
 from firmware_bridge.readings import Fix, GnssState, Value
+from firmware_bridge.serial.line import Decoder, SerialLine
 
 NAV = 0x01
 HNR_PVT = (0x28, 0x00)

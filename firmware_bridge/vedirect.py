@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from firmware_bridge.line import SerialLine
 from firmware_bridge.readings import Reading, Switch, Value
+from firmware_bridge.serial.line import SerialLine
 
 # label: quantity, unit, factor, least, most
 QUANTITIES: dict[str, tuple[str, str, float, float, float]] = {

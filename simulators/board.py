@@ -20,7 +20,7 @@ from firmware_bridge.sensor_board import (
     REPORT,
     WRITE,
 )
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.serial.sniffer import Sniffer
 from simulators.world import board_at
 
 REPORT_EVERY_S = 1.0

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.catalogue import protocols
-from firmware_bridge.line import Ear
 from firmware_bridge.readings import Fix, Reading, Vessel
+from firmware_bridge.serial.line import Ear
 from firmware_bridge.transponder import MEANINGS, STATUS
 from tests.recordings import SHARED, Score, expectation
 

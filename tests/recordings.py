@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from firmware_bridge.catalogue import protocols
-from firmware_bridge.line import Ear
 from firmware_bridge.readings import Fix
+from firmware_bridge.serial.line import Ear
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "serial"
 WEEKS_1024_S = 619_315_200

@@ -17,7 +17,7 @@ PACKAGES = ("agent", "firmware_bridge", "models", "simulators")
 
 # Whose import stands in which file, and in no other.
 BORDERS = {
-    "serial": {"firmware_bridge/port.py"},
+    "serial": {"firmware_bridge/serial/port.py"},
     "paho": {"agent/mqtt/connection.py"},
     "sqlite3": {"agent/outbox/sqlite_store.py", "simulators/centre.py"},
     "onnxruntime": {"models/session.py"},

@@ -11,8 +11,8 @@ from agent.rules.distress_beacon import DistressBeacon
 from agent.rules.vessel_adrift import VesselAdrift
 from agent.rules.vessel_close import VesselClose
 from firmware_bridge.catalogue import protocols
-from firmware_bridge.ear import Ear
 from firmware_bridge.readings import Reading, Vessel
+from firmware_bridge.serial.line_decoder import Ear
 from simulators.boat import (
     BEACON,
     COLLIDER,

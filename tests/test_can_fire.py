@@ -17,10 +17,10 @@ from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule
 from firmware_bridge import ais, instruments, nmea, ubx, vedirect
 from firmware_bridge.catalogue import Line, protocols
-from firmware_bridge.ear import Ear
 from firmware_bridge.gpsd import GpsdDecoder
 from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
 from firmware_bridge.sentence import seal
+from firmware_bridge.serial.line_decoder import Ear
 
 START = datetime(2026, 11, 28, 6, tzinfo=UTC)
 LAT, LON = 32.1162, 118.7404

@@ -11,9 +11,9 @@ from agent.domain.observations import Observation
 from agent.positioning.closest_approach import motion_of
 from agent.rules.distress_beacon import DistressBeacon
 from firmware_bridge.dsc import FINE_M, MINUTE_M, NATURES, DscDecoder
-from firmware_bridge.ear import Ear
 from firmware_bridge.readings import Vessel
 from firmware_bridge.sentence import seal
+from firmware_bridge.serial.line_decoder import Ear
 
 
 def read(*bodies: str) -> list[Vessel]:

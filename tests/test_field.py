@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from agent.cli.read import decoders, read_command
-from firmware_bridge.ear import Ear
 from firmware_bridge.gpsd import GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, RadarTarget, Reading, Value, Vessel
+from firmware_bridge.serial.line_decoder import Ear
 
 FOLDER = Path(__file__).parent / "vectors" / "field"
 FILES = sorted(path for path in FOLDER.iterdir() if path.suffix not in (".expect", ".md"))

@@ -25,17 +25,18 @@ from agent.domain.observations import Observation
 from agent.runtime.health import UNREADABLE, Health
 from agent.runtime.supervisor import supervise
 from bench.noisy_lines import DAMAGE, KEPT, measure
-from firmware_bridge import nmea, port, sensor_board, stream, ubx
+from firmware_bridge import nmea, sensor_board, ubx
 from firmware_bridge.catalogue import protocols
-from firmware_bridge.framings import mavlink_ids
 from firmware_bridge.gpsd import Gpsd
-from firmware_bridge.line import Ear, SerialLine
 from firmware_bridge.modbus import Modbus, Register
 from firmware_bridge.nmea import Nmea
-from firmware_bridge.port import open_port
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
 from firmware_bridge.sensor_board import REPORT, SensorBoard
 from firmware_bridge.sentence import seal
+from firmware_bridge.serial import port, stream
+from firmware_bridge.serial.framings import mavlink_ids
+from firmware_bridge.serial.line import Ear, SerialLine
+from firmware_bridge.serial.port import open_port
 from simulators.devices import Board
 from simulators.scenario import Step, find_scenario
 from simulators.trouble import LINE_FAULTS
@@ -335,7 +336,7 @@ class TestSpeed:
     def test_a_wrong_one_is_said_in_health_as_long_as_it_lasts(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("firmware_bridge.line.STATE_EVERY_S", 0.2)
+        monkeypatch.setattr("firmware_bridge.serial.line.STATE_EVERY_S", 0.2)
 
         async def scene() -> None:
             health, now = Health(), asyncio.get_running_loop().time

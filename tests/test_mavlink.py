@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cli.read import usual_baud
-from firmware_bridge.ear import Ear
-from firmware_bridge.framings import mavlink_ids
 from firmware_bridge.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.readings import Capture, Drone, Reading, StatusText
 from firmware_bridge.secret import Secret
+from firmware_bridge.serial.framings import mavlink_ids
+from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.sniffer import Sniffer
 from firmware_bridge.signing import Heard, key_of
-from firmware_bridge.sniff import Sniffer
 from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
 dialect = pytest.importorskip("pymavlink.dialects.v20.ardupilotmega")

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.epoch import Satellite
-from firmware_bridge.line import Ear
 from firmware_bridge.nmea import NmeaDecoder, encode
 from firmware_bridge.readings import Fix, GnssState
 from firmware_bridge.sentence import seal
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.serial.line import Ear
+from firmware_bridge.serial.sniffer import Sniffer
 from tests.plausible import can_be
 
 AT = datetime(2026, 11, 28, 6, 12, 31, tzinfo=UTC)

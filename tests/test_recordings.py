@@ -10,7 +10,7 @@ import pytest
 
 from firmware_bridge.epoch import metres
 from firmware_bridge.sentence import clock_ms, number, position
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.serial.sniffer import Sniffer
 from tests.recordings import fixes, fixes_in, gnss_recordings, score, valid_in, wanted_of
 
 RECORDINGS = gnss_recordings()

@@ -22,7 +22,7 @@ from firmware_bridge.sensor_board import (
     encode,
     parse,
 )
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.serial.sniffer import Sniffer
 from simulators.board import OK, REMEMBERS_S, SAFE_AFTER_S, UNKNOWN, Firmware
 
 

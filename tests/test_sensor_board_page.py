@@ -13,7 +13,7 @@ import pytest
 
 from firmware_bridge.readings import BoardState, Switch, Value
 from firmware_bridge.sensor_board import SensorBoardDecoder, encode, parse
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.serial.sniffer import Sniffer
 from simulators.board import Firmware
 from tests.test_sensor_board import Pair
 

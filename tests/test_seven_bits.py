@@ -2,9 +2,9 @@
 
 import pytest
 
-from firmware_bridge.ear import Ear
 from firmware_bridge.nmea import NmeaDecoder, encode
 from firmware_bridge.readings import Fix
+from firmware_bridge.serial.line_decoder import Ear
 from firmware_bridge.ubx import UbxDecoder
 from tests.test_nmea import GOOD, epochs
 

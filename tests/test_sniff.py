@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge import ubx
-from firmware_bridge.framings import FRAMINGS
 from firmware_bridge.nmea import seal
 from firmware_bridge.sensor_board import REPORT, encode
-from firmware_bridge.sniff import LONGEST, PATIENCE, Packet, Sniffer
+from firmware_bridge.serial.framings import FRAMINGS
+from firmware_bridge.serial.sniffer import LONGEST, PATIENCE, Packet, Sniffer
 from tests.recordings import SHARED
 
 RMC = seal("GPRMC,061231.00,A,3206.972,N,11844.424,E,0.1,87.0,281126,,,A")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from firmware_bridge import nmea, ubx
 from firmware_bridge.epoch import Satellite
-from firmware_bridge.line import Decoder, Ear
 from firmware_bridge.nmea import NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
+from firmware_bridge.serial.line import Decoder, Ear
 from firmware_bridge.ubx import UbxDecoder
 from tests.plausible import can_be
 from tests.recordings import SHARED

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.ear import Ear
 from firmware_bridge.readings import Reading, Switch
-from firmware_bridge.sniff import Sniffer
+from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.sniffer import Sniffer
 from firmware_bridge.vedirect import VeDirectDecoder, encode
 
 CHARGER = (

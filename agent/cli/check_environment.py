@@ -33,9 +33,9 @@ from agent.runtime.atomic_files import words
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import readable, shown
 from agent.vision.camera import Camera
-from firmware_bridge import tcp
 from firmware_bridge.gpsd import Gpsd
 from firmware_bridge.secret import Secret
+from firmware_bridge.serial import tcp
 
 RENEW = timedelta(days=30)
 """A certificate that expires sooner is a finding."""

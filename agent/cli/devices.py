@@ -13,8 +13,8 @@ from typing import Literal, TypeAlias
 from agent.cli.read import live_line
 from agent.domain.message import encode
 from firmware_bridge.catalogue import kinds
-from firmware_bridge.holders import PROC, held_by
 from firmware_bridge.readings import LineState, Value
+from firmware_bridge.serial.holders import PROC, held_by
 
 Kind: TypeAlias = Literal["serial", "camera"]
 CLASSES: dict[Kind, tuple[str, str]] = {"serial": ("tty", "serial"), "camera": ("video4linux", "v4l")}

@@ -21,8 +21,8 @@ from agent.replay.recording import Recording
 from agent.runtime.sanitize import terminal
 from firmware_bridge.catalogue import kinds, protocols
 from firmware_bridge.gpsd import Gpsd, GpsdDecoder
-from firmware_bridge.line import Decoder, Ear, SerialLine
 from firmware_bridge.readings import LineState, Value
+from firmware_bridge.serial.line import Decoder, Ear, SerialLine
 
 CHUNK = 4096
 SILENT_S = 5.0

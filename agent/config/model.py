@@ -37,8 +37,8 @@ from agent.rules.line_cross import LineCross
 from agent.runtime.atomic_files import words
 from agent.vision.camera import Camera
 from firmware_bridge.catalogue import Line
-from firmware_bridge.line import SerialLine
 from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath
+from firmware_bridge.serial.line import SerialLine
 from models.card import Card
 from models.tiles import looks
 

@@ -16,7 +16,7 @@ from collections.abc import Collection
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from firmware_bridge.framings import COBS_LONGEST, FRAMINGS, MORE, UBX_LONGEST, Place
+from firmware_bridge.serial.framings import COBS_LONGEST, FRAMINGS, MORE, UBX_LONGEST, Place
 
 PATIENCE = 300
 """Bytes that good packets may have to wait behind a head in step whose length was hit; MAVLink has 280."""

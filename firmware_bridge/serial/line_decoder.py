@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from firmware_bridge.epoch import Once
 from firmware_bridge.readings import LineState, Value
-from firmware_bridge.sniff import Packet, Sniffer
+from firmware_bridge.serial.sniffer import Packet, Sniffer
 
 
 class Decoder(Protocol):

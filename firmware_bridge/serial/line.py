@@ -8,13 +8,13 @@ from typing import Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from firmware_bridge import tcp
-from firmware_bridge.ear import Asker, Decoder, Ear, decode
-from firmware_bridge.patience import Patience
-from firmware_bridge.port import open_port
-from firmware_bridge.rates import RateFinder
 from firmware_bridge.readings import Value
-from firmware_bridge.stream import Stream
+from firmware_bridge.serial import tcp
+from firmware_bridge.serial.line_decoder import Asker, Decoder, Ear, decode
+from firmware_bridge.serial.port import open_port
+from firmware_bridge.serial.rates import RateFinder
+from firmware_bridge.serial.silence_timeout import Patience
+from firmware_bridge.serial.stream import Stream
 
 __all__ = ["PAUSE_S", "Asker", "Decoder", "Ear", "Emit", "SerialLine", "Wanted", "decode"]
 

@@ -16,9 +16,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from firmware_bridge import tcp
-from firmware_bridge.holders import held_by
-from firmware_bridge.stream import Stream
+from firmware_bridge.serial import tcp
+from firmware_bridge.serial.holders import held_by
+from firmware_bridge.serial.stream import Stream
 
 if TYPE_CHECKING:
     from serial import Serial
