@@ -58,7 +58,7 @@ from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from agent.runtime.systemd import Progress, notify, watchdog_s
 from agent.vision.camera import Camera
 from agent.vision.inference_pool import SHARED
-from firmware_bridge.signing import HEARD
+from firmware_bridge.mavlink.signing import HEARD
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
 
-from firmware_bridge.nmea import Nmea
+from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.readings import Fix, LineState, Value
 from simulators.receiver import epoch_at
 from simulators.wire import Wire

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from firmware_bridge import nmea, ubx
-from firmware_bridge.nmea import Nmea
+from firmware_bridge.gnss import ubx
+from firmware_bridge.gnss.ubx import Ubx
+from firmware_bridge.nmea import nmea
+from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.readings import Fix, LineState, Value
 from firmware_bridge.serial.line import SerialLine
 from firmware_bridge.serial.sniffer import Sniffer
-from firmware_bridge.ubx import Ubx
 from simulators.receiver import epoch_at
 from simulators.trouble import spoil
 from simulators.wire import Wire

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.readings import Switch
-from firmware_bridge.sensor_board import SensorBoard
+from firmware_bridge.sensors.sensor_board import SensorBoard
 from simulators.devices import Board
 from simulators.trouble import spoil
 from simulators.wire import Wire

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from firmware_bridge import nmea, sensor_board
-from firmware_bridge.nmea import Nmea
+from firmware_bridge.nmea import nmea
+from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.readings import Fix, Reading, Value
-from firmware_bridge.sensor_board import REPORT, SensorBoard
+from firmware_bridge.sensors import sensor_board
+from firmware_bridge.sensors.sensor_board import REPORT, SensorBoard
 from firmware_bridge.serial.line import SerialLine
 from simulators.receiver import epoch_at
 from simulators.wire import Wire

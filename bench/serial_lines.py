@@ -5,11 +5,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from firmware_bridge import ais, instruments, sensor_board, vedirect
+from firmware_bridge.ais import ais
 from firmware_bridge.catalogue import protocols
-from firmware_bridge.gpsd import GpsdDecoder
+from firmware_bridge.gnss.gpsd import GpsdDecoder
+from firmware_bridge.nmea import instruments
 from firmware_bridge.readings import Reading, Vessel
-from firmware_bridge.sensor_board import PUSH, REPORT
+from firmware_bridge.sensors import sensor_board, vedirect
+from firmware_bridge.sensors.sensor_board import PUSH, REPORT
 from firmware_bridge.serial.line_decoder import Ear
 from simulators.drone import Radio
 from simulators.receiver import epoch_at

@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 
-from firmware_bridge import sensor_board
-from firmware_bridge.mavlink import MavlinkDecoder
-from firmware_bridge.sensor_board import PUSH, REPORT
+from firmware_bridge.mavlink.mavlink import MavlinkDecoder
+from firmware_bridge.sensors import sensor_board
+from firmware_bridge.sensors.sensor_board import PUSH, REPORT
 from firmware_bridge.serial.line_decoder import Ear
 from firmware_bridge.serial.sniffer import Sniffer
 from simulators.drone import Radio

@@ -5,15 +5,15 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
-from firmware_bridge.ais import Ais
-from firmware_bridge.gpsd import Gpsd
-from firmware_bridge.mavlink import Mavlink
-from firmware_bridge.modbus import Modbus
-from firmware_bridge.nmea import Nmea
-from firmware_bridge.sensor_board import SensorBoard
+from firmware_bridge.ais.ais import Ais
+from firmware_bridge.gnss.gpsd import Gpsd
+from firmware_bridge.gnss.ubx import Ubx
+from firmware_bridge.mavlink.mavlink import Mavlink
+from firmware_bridge.nmea.nmea import Nmea
+from firmware_bridge.sensors.modbus import Modbus
+from firmware_bridge.sensors.sensor_board import SensorBoard
+from firmware_bridge.sensors.vedirect import VeDirect
 from firmware_bridge.serial.line import Decoder, SerialLine
-from firmware_bridge.ubx import Ubx
-from firmware_bridge.vedirect import VeDirect
 
 Line = Annotated[
     Ais | Gpsd | Mavlink | Modbus | Nmea | SensorBoard | Ubx | VeDirect, Field(discriminator="kind")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from firmware_bridge.regular import KIB, read_regular
+from firmware_bridge.regular_files import KIB, read_regular
 
 MOST_BYTES = 64 * KIB
 """No password or key is larger."""

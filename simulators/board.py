@@ -4,8 +4,8 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from firmware_bridge import sensor_board
-from firmware_bridge.sensor_board import (
+from firmware_bridge.sensors import sensor_board
+from firmware_bridge.sensors.sensor_board import (
     ACK,
     EVENT,
     HELLO,

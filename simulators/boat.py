@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from firmware_bridge import ais, instruments
+from firmware_bridge.ais import ais
+from firmware_bridge.nmea import instruments
 from firmware_bridge.readings import Reading, Vessel
 
 EARTH_M = 111_195.0

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
-from firmware_bridge import nmea, ubx
 from firmware_bridge.epoch import ROLLOVER, Satellite
+from firmware_bridge.gnss import ubx
+from firmware_bridge.nmea import nmea
 from firmware_bridge.readings import Fix, GnssState
 from simulators.world import receiver_at
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from firmware_bridge.ais.transponder import MEANINGS, STATUS
 from firmware_bridge.catalogue import protocols
 from firmware_bridge.readings import Fix, Reading, Vessel
 from firmware_bridge.serial.line import Ear
-from firmware_bridge.transponder import MEANINGS, STATUS
 from tests.recordings import SHARED, Score, expectation
 
 POSITIONS = frozenset({1, 2, 3, 4, 9, 11, 18, 19, 27})

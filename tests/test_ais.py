@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.ais import PATIENCE, PENDING, REMEMBERED, AisDecoder, encode
+from firmware_bridge.ais.ais import PATIENCE, PENDING, REMEMBERED, AisDecoder, encode
+from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Vessel
-from firmware_bridge.sentence import seal
 from firmware_bridge.serial.line_decoder import Ear
 
 SHIP = Vessel(

@@ -15,9 +15,9 @@ from agent.domain.observations import Observation
 from agent.outbox.sqlite_store import Again
 from agent.privacy.rescue_grant import Grant, Privacy, Rescue
 from agent.runtime.health import Health, Running
+from firmware_bridge.mavlink.signing import Heard
 from firmware_bridge.readings import Switch
 from firmware_bridge.secret import Secret
-from firmware_bridge.signing import Heard
 
 
 def test_a_part_that_will_not_end_does_not_swallow_the_time_limit_of_a_push() -> None:

@@ -15,11 +15,14 @@ from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick, Value
 from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule
-from firmware_bridge import ais, instruments, nmea, ubx, vedirect
+from firmware_bridge.ais import ais
 from firmware_bridge.catalogue import Line, protocols
-from firmware_bridge.gpsd import GpsdDecoder
+from firmware_bridge.gnss import ubx
+from firmware_bridge.gnss.gpsd import GpsdDecoder
+from firmware_bridge.nmea import instruments, nmea
+from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
-from firmware_bridge.sentence import seal
+from firmware_bridge.sensors import vedirect
 from firmware_bridge.serial.line_decoder import Ear
 
 START = datetime(2026, 11, 28, 6, tzinfo=UTC)

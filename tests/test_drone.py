@@ -12,7 +12,7 @@ pytest.importorskip("pymavlink")
 from agent.domain.observations import Observation, Tick
 from agent.rules.drone_battery import DroneBattery
 from agent.rules.drone_lost import DroneLost
-from firmware_bridge.mavlink import Mavlink, MavlinkDecoder
+from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.readings import Capture, Drone, LineState, Reading, StatusText
 from firmware_bridge.serial.line_decoder import Ear
 from simulators.drone import LOW_S, TAKES_OFF_S, Radio, flight_at

@@ -10,9 +10,9 @@ from agent.domain.contracts import Finding
 from agent.domain.observations import Observation
 from agent.positioning.closest_approach import motion_of
 from agent.rules.distress_beacon import DistressBeacon
-from firmware_bridge.dsc import FINE_M, MINUTE_M, NATURES, DscDecoder
+from firmware_bridge.ais.dsc import FINE_M, MINUTE_M, NATURES, DscDecoder
+from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Vessel
-from firmware_bridge.sentence import seal
 from firmware_bridge.serial.line_decoder import Ear
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.nmea import NmeaDecoder
+from firmware_bridge.nmea.nmea import NmeaDecoder
+from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Fix, Value
-from firmware_bridge.sentence import seal
 from firmware_bridge.serial.line_decoder import Ear
 
 BEGIN = datetime(2026, 11, 30, 23, 59, 58, tzinfo=UTC)

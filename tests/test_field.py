@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent.cli.read import decoders, read_command
-from firmware_bridge.gpsd import GpsdDecoder
+from firmware_bridge.gnss.gpsd import GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, RadarTarget, Reading, Value, Vessel
 from firmware_bridge.serial.line_decoder import Ear
 

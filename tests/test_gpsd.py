@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from firmware_bridge.gpsd import LONGEST, SKY_LASTS, Gpsd, GpsdDecoder
+from firmware_bridge.gnss.gpsd import LONGEST, SKY_LASTS, Gpsd, GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, LineState, Value
 from tests.test_line import Server, end, fixes, play, states, until
 

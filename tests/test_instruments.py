@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.instruments import QUANTITIES, SAYS, TAKES, InstrumentDecoder, encode
+from firmware_bridge.nmea.instruments import QUANTITIES, SAYS, TAKES, InstrumentDecoder, encode
+from firmware_bridge.nmea.sentence import seal
+from firmware_bridge.nmea.transducers import TRANSDUCERS
 from firmware_bridge.readings import Reading
-from firmware_bridge.sentence import seal
 from firmware_bridge.serial.line_decoder import Ear
-from firmware_bridge.transducers import TRANSDUCERS
 
 KNOT = 1852 / 3600
 

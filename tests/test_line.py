@@ -25,14 +25,16 @@ from agent.domain.observations import Observation
 from agent.runtime.health import UNREADABLE, Health
 from agent.runtime.supervisor import supervise
 from bench.noisy_lines import DAMAGE, KEPT, measure
-from firmware_bridge import nmea, sensor_board, ubx
 from firmware_bridge.catalogue import protocols
-from firmware_bridge.gpsd import Gpsd
-from firmware_bridge.modbus import Modbus, Register
-from firmware_bridge.nmea import Nmea
+from firmware_bridge.gnss import ubx
+from firmware_bridge.gnss.gpsd import Gpsd
+from firmware_bridge.nmea import nmea
+from firmware_bridge.nmea.nmea import Nmea
+from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
-from firmware_bridge.sensor_board import REPORT, SensorBoard
-from firmware_bridge.sentence import seal
+from firmware_bridge.sensors import sensor_board
+from firmware_bridge.sensors.modbus import Modbus, Register
+from firmware_bridge.sensors.sensor_board import REPORT, SensorBoard
 from firmware_bridge.serial import port, stream
 from firmware_bridge.serial.framings import mavlink_ids
 from firmware_bridge.serial.line import Ear, SerialLine

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cli.read import usual_baud
-from firmware_bridge.mavlink import Mavlink, MavlinkDecoder
+from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
+from firmware_bridge.mavlink.signing import Heard, key_of
 from firmware_bridge.readings import Capture, Drone, Reading, StatusText
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial.framings import mavlink_ids
 from firmware_bridge.serial.line_decoder import Ear
 from firmware_bridge.serial.sniffer import Sniffer
-from firmware_bridge.signing import Heard, key_of
 from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
 dialect = pytest.importorskip("pymavlink.dialects.v20.ardupilotmega")
@@ -532,7 +532,7 @@ def test_what_was_said_before_is_not_said_again_to_a_port_that_is_opened_anew() 
 def test_a_source_opened_anew_goes_on_with_what_was_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("firmware_bridge.mavlink.HEARD", Heard())
+    monkeypatch.setattr("firmware_bridge.mavlink.mavlink.HEARD", Heard())
     (tmp_path / "key").write_text(KEY.hex())
     source, frame = (
         Mavlink(port="/dev/ttyUSB0", key=Secret(file=tmp_path / "key")),

@@ -18,8 +18,8 @@ from pymodbus.pdu import DecodePDU, ExceptionResponse, bit_message, register_mes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from firmware_bridge.modbus import ANSWER_WITHIN_S, TRIES, Contact, Master, Modbus, Register
 from firmware_bridge.readings import BoardState, LineState, Reading, Switch, Value
+from firmware_bridge.sensors.modbus import ANSWER_WITHIN_S, TRIES, Contact, Master, Modbus, Register
 from simulators.wire import Wire
 
 TEMPERATURE = Register(quantity="temperature", unit="degC", address=0, scale=0.1)
@@ -296,7 +296,7 @@ def test_a_bus_on_a_serial_line_that_is_unplugged(tmp_path: Path) -> None:
 def test_a_bus_on_which_nobody_answers_is_opened_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("firmware_bridge.modbus.FIRST_WORD_S", 0.2)
+    monkeypatch.setattr("firmware_bridge.sensors.modbus.FIRST_WORD_S", 0.2)
 
     async def scene() -> None:
         silence = pytest.raises(TimeoutError, match=r"no device has answered for \d+ s")

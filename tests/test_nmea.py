@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.epoch import Satellite
-from firmware_bridge.nmea import NmeaDecoder, encode
+from firmware_bridge.nmea.nmea import NmeaDecoder, encode
+from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Fix, GnssState
-from firmware_bridge.sentence import seal
 from firmware_bridge.serial.line import Ear
 from firmware_bridge.serial.sniffer import Sniffer
 from tests.plausible import can_be

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.radar import RadarDecoder
+from firmware_bridge.nmea.radar import RadarDecoder
+from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import RadarTarget
-from firmware_bridge.sentence import seal
 from firmware_bridge.serial.line_decoder import Ear
 
 TTM = "RATTM,01,0.65,112.3,T,12.0,220.1,T,0.10,4.2,N,b,T,,061231.00,A"

@@ -15,10 +15,10 @@ import pytest
 
 from agent.cli.read import live_line
 from agent.cli.text_table import Columns, cell
-from firmware_bridge import sensor_board
 from firmware_bridge.catalogue import kinds
 from firmware_bridge.readings import BoardState, Drone, Reading, Switch, Value
-from firmware_bridge.sensor_board import REPORT
+from firmware_bridge.sensors import sensor_board
+from firmware_bridge.sensors.sensor_board import REPORT
 from simulators.wire import Wire
 from tests.test_architecture import ROOT
 from tests.test_command_line import ringpost

@@ -16,10 +16,10 @@ from agent.positioning.fix_gate import Receiver as Gate
 from agent.rules.interference import Interference
 from agent.rules.moved import Moved
 from firmware_bridge.epoch import metres
-from firmware_bridge.nmea import Nmea, NmeaDecoder
+from firmware_bridge.gnss.ubx import Ubx, UbxDecoder
+from firmware_bridge.nmea.nmea import Nmea, NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.serial.line_decoder import Ear
-from firmware_bridge.ubx import Ubx, UbxDecoder
 from simulators.devices import Receiver
 from simulators.receiver import FAULTS, JUMP_M, Protocol, epoch_at, sky_at
 from simulators.scenario import Heard, Step, find_scenario, missed

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.epoch import metres
-from firmware_bridge.sentence import clock_ms, number, position
+from firmware_bridge.nmea.sentence import clock_ms, number, position
 from firmware_bridge.serial.sniffer import Sniffer
 from tests.recordings import fixes, fixes_in, gnss_recordings, score, valid_in, wanted_of
 

@@ -17,7 +17,7 @@ from agent.mqtt.connection import Broker
 from agent.positioning.camera_mount import Surveyed
 from agent.vision.camera import Camera
 from agent.vision.http_camera import tls_context
-from firmware_bridge.regular import MOST_HANGING, read_regular
+from firmware_bridge.regular_files import MOST_HANGING, read_regular
 from firmware_bridge.secret import Secret, beside
 
 BARE = """\
@@ -202,7 +202,7 @@ def test_a_secret_is_a_file_of_bounded_size(tmp_path: Path) -> None:
 
 def test_a_disk_that_hangs_holds_nobody_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stale mount: the read is left behind, and so many are left at the most."""
-    import firmware_bridge.regular as module
+    import firmware_bridge.regular_files as module
 
     free = threading.Event()
     started: list[int] = []

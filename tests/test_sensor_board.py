@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.damaged_frames import campaign
-from firmware_bridge.asking import AGAIN_AFTER_S, ANSWER_WITHIN_S, HOLD_S, REFUSED_WAIT_S
 from firmware_bridge.readings import BoardState, Reading, Switch, Value
-from firmware_bridge.sensor_board import (
+from firmware_bridge.sensors.board_requests import AGAIN_AFTER_S, ANSWER_WITHIN_S, HOLD_S, REFUSED_WAIT_S
+from firmware_bridge.sensors.sensor_board import (
     ACK,
     EVENT,
     HELLO,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from firmware_bridge.nmea import NmeaDecoder, encode
+from firmware_bridge.gnss.ubx import UbxDecoder
+from firmware_bridge.nmea.nmea import NmeaDecoder, encode
 from firmware_bridge.readings import Fix
 from firmware_bridge.serial.line_decoder import Ear
-from firmware_bridge.ubx import UbxDecoder
 from tests.test_nmea import GOOD, epochs
 
 EPOCHS = b"".join(epochs("GNRMC,061231.00,A,3206.972,N,11844.424,E,0.1,87.0,281126,,,A", count=6))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge import ubx
-from firmware_bridge.nmea import seal
-from firmware_bridge.sensor_board import REPORT, encode
+from firmware_bridge.gnss import ubx
+from firmware_bridge.nmea.nmea import seal
+from firmware_bridge.sensors.sensor_board import REPORT, encode
 from firmware_bridge.serial.framings import FRAMINGS
 from firmware_bridge.serial.sniffer import LONGEST, PATIENCE, Packet, Sniffer
 from tests.recordings import SHARED

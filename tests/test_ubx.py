@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge import nmea, ubx
 from firmware_bridge.epoch import Satellite
-from firmware_bridge.nmea import NmeaDecoder
+from firmware_bridge.gnss import ubx
+from firmware_bridge.gnss.ubx import UbxDecoder
+from firmware_bridge.nmea import nmea
+from firmware_bridge.nmea.nmea import NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.serial.line import Decoder, Ear
-from firmware_bridge.ubx import UbxDecoder
 from tests.plausible import can_be
 from tests.recordings import SHARED
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.readings import Reading, Switch
+from firmware_bridge.sensors.vedirect import VeDirectDecoder, encode
 from firmware_bridge.serial.line_decoder import Ear
 from firmware_bridge.serial.sniffer import Sniffer
-from firmware_bridge.vedirect import VeDirectDecoder, encode
 
 CHARGER = (
     b"\r\nPID\t0xA042\r\nFW\t123\r\nSER#\tHQ1411MYIKN\r\nV\t12530\r\nI\t620\r\nVPV\t33580\r\nPPV\t8\r\nCS\t3"

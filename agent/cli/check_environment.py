@@ -33,7 +33,7 @@ from agent.runtime.atomic_files import words
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import readable, shown
 from agent.vision.camera import Camera
-from firmware_bridge.gpsd import Gpsd
+from firmware_bridge.gnss.gpsd import Gpsd
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial import tcp
 

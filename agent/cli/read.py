@@ -20,7 +20,7 @@ from agent.domain.message import encode
 from agent.replay.recording import Recording
 from agent.runtime.sanitize import terminal
 from firmware_bridge.catalogue import kinds, protocols
-from firmware_bridge.gpsd import Gpsd, GpsdDecoder
+from firmware_bridge.gnss.gpsd import Gpsd, GpsdDecoder
 from firmware_bridge.readings import LineState, Value
 from firmware_bridge.serial.line import Decoder, Ear, SerialLine
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from firmware_bridge.regular import KIB, read_regular
+from firmware_bridge.regular_files import KIB, read_regular
 
 MOST_BYTES = 1024 * KIB
 """Of certificates and keys; a system's whole bundle of authorities has about 220 KiB."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.positioning.ground_plane import Mark
 from agent.runtime.atomic_files import text_of
-from firmware_bridge.regular import KIB, read_regular
+from firmware_bridge.regular_files import KIB, read_regular
 
 MOST_BYTES = 256 * KIB
 COLUMNS = ("x", "y", "lat", "lon")

@@ -12,7 +12,7 @@ from agent.domain.contracts import Surroundings
 from agent.domain.geodesy import Metres, Plane, from_path
 from agent.domain.yaml_loader import BadConfig, line_of, load_yaml
 from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
-from firmware_bridge.regular import read_regular
+from firmware_bridge.regular_files import read_regular
 from firmware_bridge.secret import NearPath
 
 MAX_BYTES = 1024 * 1024

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from agent.mqtt.tls import MOST_BYTES
 from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, SCHEMES, Trust
 from agent.vision.http_auth import Login
-from firmware_bridge.regular import read_regular
+from firmware_bridge.regular_files import read_regular
 from models.detection import Frame
 
 LARGEST = 16 * 1024 * 1024

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.nmea import Nmea
+from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.readings import Fix, LineState, Reading, Vessel
 from simulators.boat import COLLIDER, instruments_at
 from simulators.devices import Boat

@@ -18,16 +18,16 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import ClassVar, Literal, TypeAlias
 
-from firmware_bridge.ais import AisDecoder
-from firmware_bridge.dsc import DscDecoder
+from firmware_bridge.ais.ais import AisDecoder
+from firmware_bridge.ais.dsc import DscDecoder
 from firmware_bridge.epoch import NOT_BEFORE, Satellite
-from firmware_bridge.fixes import KNOT_MPS, Fixes
-from firmware_bridge.instruments import NAMES, InstrumentDecoder
-from firmware_bridge.radar import RadarDecoder
+from firmware_bridge.nmea.fixes import KNOT_MPS, Fixes
+from firmware_bridge.nmea.instruments import NAMES, InstrumentDecoder
+from firmware_bridge.nmea.radar import RadarDecoder
+from firmware_bridge.nmea.sentence import clock_ms, degrees, number, position, seal
+from firmware_bridge.nmea.talkers import Talkers
 from firmware_bridge.readings import Fix, GnssState, Value
-from firmware_bridge.sentence import clock_ms, degrees, number, position, seal
 from firmware_bridge.serial.line import Decoder, SerialLine
-from firmware_bridge.talkers import Talkers
 
 Fields: TypeAlias = list[bytes]
 Take: TypeAlias = Callable[[Fixes, Fields], list[Value]]

@@ -8,7 +8,7 @@
        04 DOP   12 VELNED   20 TIMEGPS   21 TIMEUTC   30 SVINFO   35 SAT   61 EOE, the epoch's end
     28 HNR
        00 PVT      the same between and before the epochs of NAV, up to 30 times a second (NEO-M8L, M8U, F9R)
-    0A MON and 27 SEC   see notices.py
+    0A MON and 27 SEC   see status_texts.py
 
 Source: u-blox M8 and F9 interface descriptions, gpsd's regression logs; pyubx2 checks it in the tests.
 """
@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Literal
 
-from firmware_bridge import notices
 from firmware_bridge.epoch import NOT_BEFORE, Cycle, Position, Satellite, from_earth_centre, unroll
-from firmware_bridge.nmea import NmeaDecoder
-from firmware_bridge.notices import Notices
+from firmware_bridge.gnss import status_texts
+from firmware_bridge.gnss.status_texts import Notices
+from firmware_bridge.nmea.nmea import NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.serial.line import Decoder, SerialLine
 
@@ -92,7 +92,7 @@ class UbxDecoder:
         if len(frame) < 8:
             return []
         kind, payload = (frame[2], frame[3]), frame[6:-2]
-        if kind in notices.KINDS:
+        if kind in status_texts.KINDS:
             self._notices.notice(kind, payload)
             return []
         if kind == HNR_PVT:
@@ -326,7 +326,7 @@ def encode(fix: Fix, sky: tuple[Satellite, ...] = (), state: GnssState | None = 
         )  # fmt: skip
         frames.append(frame(SAT, struct.pack("<IBBH", tow_ms, 1, len(sky), 0) + entries))
     if state is not None:
-        frames += [frame(kind, payload, family) for family, kind, payload in notices.encode(state)]
+        frames += [frame(kind, payload, family) for family, kind, payload in status_texts.encode(state)]
     return b"".join([*frames, frame(EOE, struct.pack("<I", tow_ms))])
 
 

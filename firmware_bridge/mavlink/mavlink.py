@@ -15,14 +15,14 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from firmware_bridge import autopilot
+from firmware_bridge.mavlink import autopilot
+from firmware_bridge.mavlink.signing import HEARD, Heard, Signatures, key_of
+from firmware_bridge.mavlink.vehicle import HELD, Vehicle
 from firmware_bridge.readings import Capture, Reading, StatusText, TextSeverity, Value
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial.framings import mavlink_ids
 from firmware_bridge.serial.line import SerialLine
 from firmware_bridge.serial.line_decoder import Ear
-from firmware_bridge.signing import HEARD, Heard, Signatures, key_of
-from firmware_bridge.vehicle import HELD, Vehicle
 
 LOST_AFTER_S = 5.0
 AUTOPILOT = 1

@@ -10,9 +10,9 @@ told.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from firmware_bridge.fixes import Fixes
+from firmware_bridge.nmea.fixes import Fixes
+from firmware_bridge.nmea.sentence import DAY_MS
 from firmware_bridge.readings import Fix, Value
-from firmware_bridge.sentence import DAY_MS
 
 TURNS = 3
 """So often two talkers must take turns where their times don't show that they speak of one epoch."""

@@ -24,8 +24,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from firmware_bridge.asking import Asking
 from firmware_bridge.readings import BoardState, Reading, Switch, Value
+from firmware_bridge.sensors.board_requests import Asking
 from firmware_bridge.serial.line import SerialLine
 
 PROTOCOL = 1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from firmware_bridge.fixes import KNOT_MPS
+from firmware_bridge.nmea.fixes import KNOT_MPS
 from firmware_bridge.readings import Vessel
 
 Fields: TypeAlias = dict[str, Any]

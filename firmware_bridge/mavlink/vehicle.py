@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from firmware_bridge.autopilot import SAYS, Fields
+from firmware_bridge.mavlink.autopilot import SAYS, Fields
 from firmware_bridge.readings import Drone
 
 FRESH_S = {

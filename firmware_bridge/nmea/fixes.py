@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeAlias
 
 from firmware_bridge.epoch import Cycle, Position, metres, unroll
+from firmware_bridge.nmea.sentence import DAY_MS, number
 from firmware_bridge.readings import Fix, Value
-from firmware_bridge.sentence import DAY_MS, number
 
 KNOT_MPS = 1852 / 3600
 AGREE_M = 50.0

@@ -8,8 +8,8 @@ By hand, because libraries lose the whole sentence where one group is broken.
 import re
 from collections.abc import Iterator
 
+from firmware_bridge.nmea.sentence import number
 from firmware_bridge.readings import Reading
-from firmware_bridge.sentence import number
 
 # XDR type and unit: quantity, unit, factor, offset, least, most
 TRANSDUCERS: dict[tuple[bytes, bytes], tuple[str, str, float, float, float, float]] = {

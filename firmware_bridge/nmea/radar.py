@@ -10,8 +10,8 @@ The status is T tracking, Q acquiring, L lost. Source: NMEA 0183 v4.11.
 
 from typing import Any, Literal
 
+from firmware_bridge.nmea.sentence import number, position
 from firmware_bridge.readings import RadarTarget, Value
-from firmware_bridge.sentence import number, position
 
 UNITS_M = {b"K": 1000.0, b"N": 1852.0, b"S": 1609.344}
 STATES: dict[bytes, Literal["tracking", "acquiring", "lost"]] = {
