@@ -19,7 +19,7 @@ from agent.domain.durations import Duration
 from agent.domain.message import SIMULATED_ROOT
 from agent.mqtt.connection import Broker
 from agent.runtime.supervisor import supervise
-from simulators.centre import Centre
+from centre.server import Centre
 from simulators.devices import Board, Boat, DroneRadio, Receiver
 from simulators.drone import Radio
 from simulators.receiver import FAULTS

@@ -26,7 +26,7 @@ from agent.__main__ import broker_option, root_option
 def centre(db: Path, broker: str, root: str, pictures: Path | None, as_json: bool) -> None:
     """Receive what devices say, store it, and give receipts: the reference for real centres."""
     from agent.runtime.logging_setup import set_up_log
-    from simulators.centre import centre_command
+    from centre.server import centre_command
 
     set_up_log("warning")
     _sound(broker)
@@ -81,8 +81,8 @@ def simulate(scenario: str, broker: str | None, as_json: bool) -> None:
 def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool) -> int:
     from agent.domain.durations import parse_duration
     from agent.runtime.logging_setup import set_up_log
+    from centre.server import line
     from simulators.broker import LocalBroker
-    from simulators.centre import line
     from simulators.scenario import find_scenario, missed, play
 
     set_up_log("error")

@@ -19,7 +19,7 @@ PACKAGES = ("agent", "firmware_bridge", "models", "simulators")
 BORDERS = {
     "serial": {"firmware_bridge/serial/port.py"},
     "paho": {"agent/mqtt/connection.py"},
-    "sqlite3": {"agent/outbox/sqlite_store.py", "simulators/centre.py"},
+    "sqlite3": {"agent/outbox/sqlite_store.py", "centre/server.py"},
     "onnxruntime": {"models/session.py"},
     "iotcore": {"simulators/broker.py"},
 }

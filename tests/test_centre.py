@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from agent.domain.message import encode
 from agent.mqtt.connection import Broker
-from simulators.centre import HOLE, MOST_COPIES, Centre, Store, line
-from simulators.numbers import Given, missing, ranges
-from simulators.pictures import MOST, Pictures
+from centre.picture_store import MOST, Pictures
+from centre.sequence_gaps import Given, missing, ranges
+from centre.server import HOLE, MOST_COPIES, Centre, Store, line
 
 ROOT = "ringpost/v1"
 

@@ -23,8 +23,8 @@ from agent.mqtt.link import Link
 from agent.mqtt.tls import alert, expiry, validity
 from agent.outbox.outbox import Outbox
 from agent.runtime.kernel_clock import NEVER_BEFORE
+from centre.server import Centre
 from simulators.broker import free_port, mosquitto_path
-from simulators.centre import Centre
 
 HERE = Path(__file__).resolve().parents[1] / "configs" / "mosquitto"
 NOW = datetime.now(UTC)

@@ -15,8 +15,8 @@ from typing import Any
 from agent.domain.message import ROOT
 from agent.mqtt.connection import Broker
 from agent.runtime.supervisor import supervise
+from centre.server import Centre
 from simulators.broker import Kind, LocalBroker, mosquitto_path
-from simulators.centre import Centre
 from simulators.devices import Board, Receiver
 from simulators.scene import Scene, Stream, stream
 from simulators.wire import Wire

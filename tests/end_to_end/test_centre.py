@@ -12,8 +12,8 @@ import structlog
 from agent.domain.message import encode
 from agent.mqtt.connection import Broker, Connection
 from agent.runtime.supervisor import supervise
+from centre.server import HOLE, Centre
 from simulators.broker import Kind, LocalBroker, mosquitto_path
-from simulators.centre import HOLE, Centre
 from tests.end_to_end.rig import BROKERS, Rig, rig
 
 pytestmark = pytest.mark.end_to_end
@@ -34,7 +34,7 @@ def test_two_centres_under_one_name_say_so(
     rumqttd sends no retained message to a session that it resumes: there it is a guess.
     """
     expected, count = {"mosquitto": ("another_centre", 3), "rumqttd": ("connections_are_short", 2)}[kind]
-    monkeypatch.setattr("simulators.centre.TAKEN_OVER_WAIT_S", 1.0)
+    monkeypatch.setattr("centre.server.TAKEN_OVER_WAIT_S", 1.0)
 
     async def scene(url: str) -> None:
         centres = [Centre(tmp_path / f"{number}.db", Broker(url=url)) for number in range(2)]
@@ -121,7 +121,7 @@ def test_a_centre_from_yesterdays_backup_gets_its_alerts_again(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The device had its receipts and told nothing; the centre saw numbers 6, then 17, and said nothing."""
-    monkeypatch.setattr("simulators.centre.ASK_AFTER_S", 1.0)
+    monkeypatch.setattr("centre.server.ASK_AFTER_S", 1.0)
 
     async def press(device: Rig) -> None:
         before = len(device.stored("panic"))

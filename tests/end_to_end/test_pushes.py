@@ -10,8 +10,8 @@ from agent.config.model import digest
 from agent.domain.message import ROOT, encode
 from agent.mqtt.connection import Broker, Connection
 from agent.runtime.supervisor import supervise
+from centre.server import Centre
 from simulators.broker import LocalBroker
-from simulators.centre import Centre
 from tests.end_to_end.rig import BROKERS, Rig, rig
 
 pytestmark = pytest.mark.end_to_end

@@ -24,8 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.domain.message import ROOT, encode, new_id, stamp
 from agent.mqtt.connection import Broker, Connection, open_either
 from agent.runtime.sanitize import readable, shown
-from simulators.numbers import Given, Lost, Ranges, given, lost, missing, ranges, words
-from simulators.pictures import Pictures
+from centre.picture_store import Pictures
+from centre.sequence_gaps import Given, Lost, Ranges, given, lost, missing, ranges, words
 
 log = structlog.get_logger()
 
