@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("agent", "firmware_bridge", "models", "simulators")
+PACKAGES = ("agent", "centre", "firmware_bridge", "models", "simulators")
 
 # Whose import stands in which file, and in no other.
 BORDERS = {
@@ -23,13 +23,32 @@ BORDERS = {
     "onnxruntime": {"models/session.py"},
     "iotcore": {"simulators/broker.py"},
 }
-# Who may import whom: three floors, no stairs back up.
-FLOORS = {
-    "firmware_bridge": {"firmware_bridge"},
-    "models": {"models"},
-    "agent": {"agent", "firmware_bridge", "models"},
-    "simulators": set(PACKAGES),
-}
+# Layers from the top down. A module imports from its own package and from lower layers only; packages of one
+# layer do not import each other. docs/architecture.md says what each one owns.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("simulators",),
+    ("centre",),
+    ("agent.__main__",),
+    ("agent.cli",),
+    ("agent.app",),
+    ("agent.replay", "agent.reporting"),
+    ("agent.config",),
+    ("agent.rules",),
+    ("agent.evidence",),
+    ("agent.vision",),
+    ("agent.privacy",),
+    ("agent.mqtt", "agent.positioning", "agent.commands"),
+    ("agent.alerts", "agent.outbox"),
+    ("agent.runtime",),
+    ("agent.domain",),
+    ("firmware_bridge.catalogue",),
+    ("firmware_bridge.gnss",),
+    ("firmware_bridge.nmea",),
+    ("firmware_bridge.ais", "firmware_bridge.mavlink", "firmware_bridge.sensors"),
+    ("firmware_bridge.serial",),
+    ("firmware_bridge", "models"),
+)
+"""The last: modules directly in the package."""
 # What `ringpost check` must not wait for.
 HEAVY = (
     "cv2",
@@ -65,14 +84,23 @@ def sources() -> list[Path]:
     return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Full dotted names that the file imports, wherever in it."""
+def imports(path: Path, names: bool = False) -> Iterator[str]:
+    """Full dotted names that the file imports, wherever in it; with ``names`` also each name of a module."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield str(node.module)
+            if not names or len(node.names) != sum(is_module(node, alias) for alias in node.names):
+                yield str(node.module)
+            if names:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_module(node: ast.ImportFrom, alias: ast.alias) -> bool:
+    """Whether ``from package import name`` names a module of ours, and no name in one."""
+    place = ROOT.joinpath(*f"{node.module}.{alias.name}".split("."))
+    return place.with_suffix(".py").exists() or place.joinpath("__init__.py").exists()
 
 
 def name(path: Path) -> str:
@@ -100,13 +128,69 @@ def test_video_capture_stands_in_one_file() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", sources(), ids=name)
-def test_no_stairs_back_up(path: Path) -> None:
-    ours = {one.split(".")[0] for one in imports(path)} & set(PACKAGES)
-    assert ours <= FLOORS[path.relative_to(ROOT).parts[0]]
+def layer(module: str) -> int:
+    """The number of a module's layer, 0 at the top; the longest listed name that it begins with counts."""
+    listed = [(package, number) for number, packages in enumerate(LAYERS) for package in packages]
+    matching = [one for one in listed if module == one[0] or module.startswith(f"{one[0]}.")]
+    assert matching or module == "agent", f"{module} is in no layer: list its package in LAYERS"
+    return max(matching, key=lambda one: len(one[0]))[1] if matching else len(LAYERS) - 1
 
 
-def test_the_words_of_the_ground_floor_import_nothing_of_ours() -> None:
+def package(module: str) -> str:
+    """The listed package that a module belongs to, such as ``agent.outbox``."""
+    listed = [one for packages in LAYERS for one in packages if module == one or module.startswith(f"{one}.")]
+    return max(listed, key=len, default=module)
+
+
+def graph() -> dict[str, set[str]]:
+    """Each module of ours, and the modules of ours that it imports; lazily or for types only, too."""
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources()}
+    modules = {module.removesuffix(".__init__"): path for module, path in paths.items()}
+    return {
+        module: {one for one in imports(path, names=True) if one in modules} - {module}
+        for module, path in modules.items()
+    }
+
+
+GRAPH = graph()
+
+
+@pytest.mark.parametrize("module", GRAPH)
+def test_imports_point_downward(module: str) -> None:
+    """Within a package anything goes but circles; else down to a lower layer only."""
+    upward = [
+        one
+        for one in GRAPH[module]
+        if package(one) != package(module) and layer(one) <= layer(module) and one != "agent"
+    ]
+    assert upward == []
+
+
+def cycles() -> list[list[str]]:
+    """Groups of modules that import each other in a circle (strongly connected components of two or more)."""
+    reach: dict[str, set[str]] = {}
+    for module in GRAPH:
+        seen, waiting = set[str](), [module]
+        while waiting:
+            new = GRAPH[waiting.pop()] - seen
+            seen |= new
+            waiting += new
+        reach[module] = seen
+    found = {tuple(sorted(one for one in reach[module] if module in reach[one])) for module in GRAPH}
+    return [list(group) for group in found if len(group) > 1]
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    assert cycles() == []
+
+
+def test_each_package_is_in_one_layer_and_exists() -> None:
+    listed = [one for packages in LAYERS for one in packages]
+    assert len(listed) == len(set(listed))
+    assert [one for one in listed if not any(package(module) == one for module in GRAPH)] == []
+
+
+def test_the_modules_at_the_bottom_import_nothing_of_ours() -> None:
     for words in ("firmware_bridge/readings.py", "models/detection.py"):
         assert not {one.split(".")[0] for one in imports(ROOT / words)} & set(PACKAGES)
 
@@ -156,6 +240,15 @@ def test_check_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def layers() -> Iterator[str]:
+    """Each package from the top down: modules, lines, and the packages that it imports."""
+    for number, packages in enumerate(LAYERS, 1):
+        for one in packages:
+            modules = [module for module in GRAPH if package(module) == one]
+            used = {package(other) for module in modules for other in GRAPH[module]} - {one}
+            yield f"{number:2}  {one:26} {len(modules):3} modules  imports {', '.join(sorted(used, key=layer)) or '-'}"
+
+
 def table() -> Iterator[str]:
     """Each file: its lines, and which of ours and of the guarded libraries it imports."""
     for path in sources():
@@ -167,5 +260,7 @@ def table() -> Iterator[str]:
 
 if __name__ == "__main__":
     print("\n".join(table()))
+    print("\n".join(layers()))
+    print(f"{sum(map(len, GRAPH.values()))} imports between {len(GRAPH)} modules, {len(cycles())} circles")
     lengths = sorted(len(path.read_text().splitlines()) for path in sources())
     print(f"{len(lengths)} files, median {lengths[len(lengths) // 2]} lines, largest {lengths[-1]}")

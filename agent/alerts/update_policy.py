@@ -20,7 +20,7 @@ UPDATE_EVERY_S, UPDATE_AT_LAST_S = 10.0, 600.0
 first where it says something else or is elsewhere (`MOVED_M`), sooner (`CHANGE_AFTER_S`) where it changed."""
 CHANGE_AFTER_S = 1.0
 FURTHER = "further"
-"""The key of the one alert for all that a rule finds beyond the limit of its alerts (`agent.alerts.alert_book.MOST`)."""
+"""The key of the one alert for all that a rule finds beyond the limit of its alerts (`alert_book.MOST`)."""
 MOVED_M = 10.0
 """What is farther than this, and than the error of both places, from where it was told is elsewhere."""
 

@@ -33,7 +33,7 @@ class Sighting:
 
     ``delay_s``: from the frame in hand to this sighting (waiting, inference, tracking). ``camera_moves``:
     the camera itself turned or shook, so that its zones are elsewhere in this frame. ``look`` is the frame
-    itself with all people in it (`agent.privacy.redaction.Look`), where pictures can be made of it: never told.
+    itself with all people in it (`agent.privacy.redaction`), where pictures can be made of it: never told.
     """
 
     kind: Literal["sighting"] = "sighting"

@@ -2,7 +2,7 @@
 
 A thread of its own drains each capture, so that a frame is never old when its turn comes; it is the one that
 opens and closes it. A native call that hangs can hold up that thread, never the agent. OpenCV
-opens one stream after the other, so `agent.vision.stream_probe` asks each whether it sends, first. FFmpeg itself
+opens one stream after the other, so `stream_probe` asks each whether it sends, first. FFmpeg itself
 opens regular files and our own relay on the loopback: each connection to a camera is made in Python.
 """
 

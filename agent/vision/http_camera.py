@@ -1,7 +1,7 @@
 """A camera over HTTP(S): MJPEG in whatever wrapping, or one JPEG a GET; other video as a stream of bytes.
 
 The connection is ours, so certificates are verified, no redirect leads to another server, and a password goes
-only where `agent.vision.http_auth` allows. JPEG is cut out of the stream by its own markers, which forgives every
+only where `http_auth` allows. JPEG is cut out of the stream by its own markers, which forgives every
 wrong boundary, and its size is read before it is decoded.
 """
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from firmware_bridge.nmea.fixes import KNOT_MPS
 from firmware_bridge.readings import Vessel
+from firmware_bridge.units import KNOT_MPS
 
 Fields: TypeAlias = dict[str, Any]
 Station: TypeAlias = Literal["class_a", "class_b", "base_station", "aid", "aircraft", "beacon"]

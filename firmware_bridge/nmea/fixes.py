@@ -16,8 +16,8 @@ from typing import TypeAlias
 from firmware_bridge.epoch import Cycle, Position, metres, unroll
 from firmware_bridge.nmea.sentence import DAY_MS, number
 from firmware_bridge.readings import Fix, Value
+from firmware_bridge.units import KNOT_MPS
 
-KNOT_MPS = 1852 / 3600
 AGREE_M = 50.0
 """Positions of one epoch that lie further apart than this contradict each other."""
 SAME_M = 0.5

@@ -48,10 +48,10 @@ or lies where it can't (`QUANTITIES`) is counted as bad and not told. Source: NM
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from firmware_bridge.nmea.fixes import KNOT_MPS
 from firmware_bridge.nmea.sentence import number, seal
 from firmware_bridge.nmea.transducers import TRANSDUCERS, transduced
 from firmware_bridge.readings import Reading, Value
+from firmware_bridge.units import KNOT_MPS
 
 Fields: TypeAlias = list[bytes]
 Told: TypeAlias = Iterator[Reading | None]

@@ -21,13 +21,14 @@ from typing import ClassVar, Literal, TypeAlias
 from firmware_bridge.ais.ais import AisDecoder
 from firmware_bridge.ais.dsc import DscDecoder
 from firmware_bridge.epoch import NOT_BEFORE, Satellite
-from firmware_bridge.nmea.fixes import KNOT_MPS, Fixes
+from firmware_bridge.nmea.fixes import Fixes
 from firmware_bridge.nmea.instruments import NAMES, InstrumentDecoder
 from firmware_bridge.nmea.radar import RadarDecoder
 from firmware_bridge.nmea.sentence import clock_ms, degrees, number, position, seal
 from firmware_bridge.nmea.talkers import Talkers
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.serial.line import Decoder, SerialLine
+from firmware_bridge.units import KNOT_MPS
 
 Fields: TypeAlias = list[bytes]
 Take: TypeAlias = Callable[[Fixes, Fields], list[Value]]

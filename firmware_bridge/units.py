@@ -1,0 +1,3 @@
+"""Units of the wire."""
+
+KNOT_MPS = 1852 / 3600
