@@ -106,7 +106,8 @@ def restamp(body: bytes, age_s: float, now: datetime) -> bytes:
     """``body`` with its instants as the clock says now that they were; the same where the two agree.
 
     ``age_s`` is how long ago it was made by `kernel_clock.since_boot_s`. A clock that was set since
-    (from 1970, by a day) would else leave wrong instants behind for ever. ``restamped_by_s`` says what was added.
+    (from 1970, by a day) would else leave wrong instants behind for ever. ``restamped_by_s`` says what was
+    added.
     """
     found = _AT.search(body)
     if found is None:
