@@ -35,7 +35,7 @@ from agent.config.model import Config
 from agent.config.push_policy import broker_changed
 from agent.domain.contracts import Emit
 from agent.domain.durations import spoken
-from agent.domain.message import RANKS, ROOT, Message, Speaker, new_id
+from agent.domain.message import RANKS, ROOT, Envelope, Message, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
 from agent.evidence.recorder import Album
 from agent.mqtt.connection import answers
@@ -95,7 +95,7 @@ class Agent:
         self.outbox = outbox
         self.health = Health()
         self.clock = ClockWatch()
-        self.speaker = Speaker(device=config.device, root=root)
+        self.speaker = Envelope(device=config.device, root=root)
         self.locator = Locator(config.locator_settings())
         self.reporter = Reporter(
             config, self.speaker, self.health, self.clock, self.locator.whereabouts, birth_fields(config)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from agent.alerts.latency import Latency
-from agent.domain.message import Lane, Message, Speaker, encode, new_id
+from agent.domain.message import Envelope, Lane, Message, encode, new_id
 from agent.mqtt.connection import Broker
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
@@ -54,7 +54,7 @@ async def _measure(folder: Path, url: str, rows: int) -> dict[str, float]:
 
     process = psutil.Process()
     before_mb = process.memory_info().rss / 1e6
-    link = Link(Speaker(device="bench"), outbox, lambda _: [], hear, latency)
+    link = Link(Envelope(device="bench"), outbox, lambda _: [], hear, latency)
     listener = asyncio.ensure_future(_listen(url))
     await asyncio.sleep(0.3)
     broker = Broker(url=url, backlog_per_s=PACE_PER_S, delivery="puback")

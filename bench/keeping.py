@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.domain.message import Lane, Message, Speaker, encode, new_id
+from agent.domain.message import Envelope, Lane, Message, encode, new_id
 from agent.mqtt.connection import Broker
 from agent.mqtt.inflight_window import COUNT
 from agent.mqtt.link import Link
@@ -104,7 +104,7 @@ async def _drain(folder: Path, url: str) -> float:
     async def hear(topic: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
         pass
 
-    link = Link(Speaker(device="bench"), outbox, lambda _: [], hear)
+    link = Link(Envelope(device="bench"), outbox, lambda _: [], hear)
     watcher = asyncio.ensure_future(subscribe(url))
     await asyncio.sleep(0.5)
     began_s = time.perf_counter()

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from agent.domain.contracts import Finding, Over
+from agent.domain.contracts import Cleared, Finding
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.zones import Corner, zones_of
 from agent.rules import Rule
@@ -53,7 +53,7 @@ def say(source: str, second: float, value: Any) -> Observation:
 
 def facts(
     config: Mapping[str, Any], observations: Iterable[Observation]
-) -> list[tuple[float, Finding | Over]]:
+) -> list[tuple[float, Finding | Cleared]]:
     """All that the rule says, with the second."""
     decide = TypeAdapter(Rule).validate_python(config).start()
     return [(round(one.mono_s - 1000, 2), fact) for one in observations for fact in decide(one)]

@@ -11,7 +11,7 @@ import pytest
 from agent.alerts.alert import Alert, Answer, Terms
 from agent.alerts.alert_book import FOUND_AGAIN_WITHIN_S, PRESENCES, AlertBook
 from agent.alerts.update_policy import UPDATE_AT_LAST_S, UPDATE_EVERY_S
-from agent.domain.contracts import Finding, Over, Point
+from agent.domain.contracts import Cleared, Finding, Point
 from agent.domain.durations import format_duration
 from agent.domain.escalation import SELDOM, Alarm, Escalate, Escalation, Severity
 
@@ -40,7 +40,7 @@ def told(alerts: Iterator[Alert]) -> list[tuple[str, str]]:
     return [(alert.alert_id, alert.phase) for alert in alerts]
 
 
-def play(book: AlertBook, script: list[tuple[float, Finding | Over | None]], its: Terms) -> list[tuple]:
+def play(book: AlertBook, script: list[tuple[float, Finding | Cleared | None]], its: Terms) -> list[tuple]:
     """What is told, with the second at which it is told; None is a tick."""
     heard = []
     for second, fact in script:
@@ -61,7 +61,7 @@ def test_an_alert_names_its_pictures_to_its_end_also_over_a_restart() -> None:
     after = AlertBook(lambda: "id-2", pictured=pictured)
     list(after.restore(first.dump(), {"rail": terms()}, at(60), 1000))
     (again,) = after.take(terms(), finding(), at(61), 1001)
-    (end,) = after.take(terms(), Over("rail-e"), at(62), 1002)
+    (end,) = after.take(terms(), Cleared("rail-e"), at(62), 1002)
     assert [one.phase for one in (new, again, end)] == ["new", "update", "end"]
     assert [one.fields()["media"] for one in (new, again, end)] == [["media/id-1/1"]] * 3
     assert asked == ["id-1"]
@@ -70,8 +70,8 @@ def test_an_alert_names_its_pictures_to_its_end_also_over_a_restart() -> None:
 
 
 def test_a_fact_is_new_once_then_updated_then_ended(book: AlertBook) -> None:
-    script: list[tuple[float, Finding | Over | None]] = [(second, finding()) for second in range(36)]
-    script.append((36, Over("rail-e")))
+    script: list[tuple[float, Finding | Cleared | None]] = [(second, finding()) for second in range(36)]
+    script.append((36, Cleared("rail-e")))
     assert play(book, script, terms()) == [
         (0, "id-1", "new"),
         (UPDATE_EVERY_S, "id-1", "update"),
@@ -152,7 +152,7 @@ def test_a_contact_that_bounces_tells_its_over_once(book: AlertBook) -> None:
     its, heard = asking(), []
     for tenth in range(0, 20, 2):
         heard += list(book.take(its, finding(), at(tenth / 10), tenth / 10))
-        heard += list(book.take(its, Over("rail-e"), at(tenth / 10 + 0.1), tenth / 10 + 0.1))
+        heard += list(book.take(its, Cleared("rail-e"), at(tenth / 10 + 0.1), tenth / 10 + 0.1))
     assert [(alert.phase, alert.over) for alert in heard[:2]] == [("new", False), ("update", True)]
     assert len(heard) <= 4
     (active,) = book.active()
@@ -169,9 +169,9 @@ def test_what_changed_too_soon_to_be_told_is_told_though_nobody_says_it_again(bo
     assert [one for second in range(3, 900) for one in book.tick(at(second), second)] == []
 
     list(book.take(asking(), finding(), at(1000), 1000))
-    list(book.take(asking(), Over("rail-e"), at(1010), 1010))
+    list(book.take(asking(), Cleared("rail-e"), at(1010), 1010))
     list(book.take(asking(), finding(), at(1010.2), 1010.2))
-    assert [one.over for one in book.take(asking(), Over("rail-e"), at(1010.4), 1010.4)] == [True]
+    assert [one.over for one in book.take(asking(), Cleared("rail-e"), at(1010.4), 1010.4)] == [True]
     assert told(book.take(asking(), finding(), at(1010.6), 1010.6)) == []
     assert [one.over for one in book.tick(at(1012), 1012)] == [False]
 
@@ -186,7 +186,7 @@ def test_an_answer_is_told_once(book: AlertBook) -> None:
 def test_its_end_says_how_it_was_at_last_and_not_when_it_was_told(book: AlertBook) -> None:
     play(book, [(n, silent(n)) for n in range(1000)], terms())
     (active,) = book.active()
-    (end,) = book.take(terms(), Over("gnss"), at(1000), 1000)
+    (end,) = book.take(terms(), Cleared("gnss"), at(1000), 1000)
     assert (active.text, end.text) == ("gnss silent for 999 s", "gnss silent for 999 s")
 
 
@@ -196,7 +196,7 @@ def test_a_changed_count_is_told_within_a_second(book: AlertBook) -> None:
 
 
 def test_another_occurrence_has_another_id(book: AlertBook) -> None:
-    script = [(0.0, finding()), (1.0, Over("rail-e")), (2.0, finding(2))]
+    script = [(0.0, finding()), (1.0, Cleared("rail-e")), (2.0, finding(2))]
     assert [one[1:] for one in play(book, script, terms())] == [
         ("id-1", "new"),
         ("id-1", "end"),
@@ -207,12 +207,12 @@ def test_another_occurrence_has_another_id(book: AlertBook) -> None:
 def test_what_comes_back_within_the_cool_down_is_the_same_alert(book: AlertBook) -> None:
     script = [
         (0.0, finding()),
-        (5.0, Over("rail-e")),
+        (5.0, Cleared("rail-e")),
         (6.0, None),
         (7.0, finding()),
         (20.0, None),
-        (30.0, Over("rail-e")),
-        (35.0, Over("rail-e")),
+        (30.0, Cleared("rail-e")),
+        (35.0, Cleared("rail-e")),
         (39.0, None),
         (40.0, None),
     ]
@@ -220,7 +220,7 @@ def test_what_comes_back_within_the_cool_down_is_the_same_alert(book: AlertBook)
 
 
 def test_over_without_an_alert_says_nothing(book: AlertBook) -> None:
-    assert play(book, [(0.0, Over("rail-e")), (1.0, None)], terms()) == []
+    assert play(book, [(0.0, Cleared("rail-e")), (1.0, None)], terms()) == []
 
 
 def test_a_restart_keeps_the_id_and_the_beginning(book: AlertBook) -> None:
@@ -229,7 +229,7 @@ def test_a_restart_keeps_the_id_and_the_beginning(book: AlertBook) -> None:
     assert told(after.restore(book.dump(), {"rail": terms()}, at(60), 1000)) == []
     (alert,) = after.take(terms(), finding(80), at(81), 1021)
     assert (alert.alert_id, alert.phase, alert.finding.since) == ("id-1", "update", at(0))
-    assert told(after.take(terms(), Over("rail-e"), at(90), 1030)) == [("id-1", "end")]
+    assert told(after.take(terms(), Cleared("rail-e"), at(90), 1030)) == [("id-1", "end")]
 
 
 def test_what_is_not_found_again_after_a_restart_ends_and_says_why(book: AlertBook) -> None:
@@ -358,19 +358,19 @@ def test_after_an_ack_it_ends_with_the_fact(book: AlertBook) -> None:
     alert = book.acknowledge("id-1", "dispatcher", "ack", at(65))
     assert alert is not None
     assert (alert.phase, alert.severity, alert.text) == ("update", "critical", "person")
-    assert told(book.take(asking(), Over("rail-e"), at(70), 70)) == [("id-1", "end")]
+    assert told(book.take(asking(), Cleared("rail-e"), at(70), 70)) == [("id-1", "end")]
 
 
 def test_a_press_that_is_over_is_not_forgotten_before_somebody_answers(book: AlertBook) -> None:
     list(book.take(asking(), finding(), at(0), 0))
-    (over,) = book.take(asking(), Over("rail-e"), at(1), 1)
+    (over,) = book.take(asking(), Cleared("rail-e"), at(1), 1)
     assert (over.phase, over.fields()["over"]) == ("update", True)
-    assert told(book.take(asking(), Over("rail-e"), at(2), 2)) == []
+    assert told(book.take(asking(), Cleared("rail-e"), at(2), 2)) == []
     assert [one.escalation for _, one in pass_time(book, 3, 200)] == [1, 2, 3]
     assert [alert.alert_id for alert in book.active()] == ["id-1"]
     (again,) = book.take(asking(), finding(201), at(201), 201)
     assert (again.alert_id, again.over, again.finding.since) == ("id-1", False, at(0))
-    list(book.take(asking(), Over("rail-e"), at(202), 202))
+    list(book.take(asking(), Cleared("rail-e"), at(202), 202))
     ended = book.acknowledge("id-1", "dispatcher", "ack", at(210))
     assert ended is not None
     assert (ended.phase, ended.reason) == ("end", "answered by dispatcher")
@@ -396,7 +396,7 @@ def test_what_was_closed_is_not_told_again_until_it_was_over(
     assert told(after.restore(book.dump(), {"rail": terms()}, at(70), 70)) == []
     assert told(after.take(terms(), finding(number=4), at(71), 71)) == []
     assert not after.unsaved
-    assert told(after.take(terms(), Over("rail-e"), at(80), 80)) == []
+    assert told(after.take(terms(), Cleared("rail-e"), at(80), 80)) == []
     assert after.unsaved  # else a crash now would bring the silence back
     assert told(after.take(terms(), finding(90), at(90), 90)) == [("id-9", "new")]
 
@@ -406,9 +406,9 @@ def test_what_was_closed_stays_so_through_its_cool_down(book: AlertBook) -> None
     list(book.take(its, finding(), at(0), 0))
     book.acknowledge("id-1", "chief", "close", at(5))
     script = [
-        (6.0, Over("rail-e")),
+        (6.0, Cleared("rail-e")),
         (8.0, finding()),
-        (9.0, Over("rail-e")),
+        (9.0, Cleared("rail-e")),
         (18.0, None),
         (19.0, None),
         (20.0, finding(20)),
@@ -454,7 +454,7 @@ def test_after_a_reboot_the_time_to_answer_begins_anew() -> None:
 
 def test_what_is_over_and_unanswered_survives_a_restart(book: AlertBook) -> None:
     list(book.take(asking(), finding(), at(0), 0))
-    list(book.take(asking(), Over("rail-e"), at(1), 1))
+    list(book.take(asking(), Cleared("rail-e"), at(1), 1))
     after = AlertBook(lambda: "id-9")
     list(after.restore(book.dump(), {"rail": asking()}, at(60), 1000))
     pass_time(after, 1000, 1400)
@@ -496,14 +496,14 @@ def test_a_rule_that_no_longer_asks_raises_nothing_again(book: AlertBook) -> Non
     silent = replace(asking(), escalate=None)
     list(book.take(silent, finding(), at(20), 20))
     assert list(book.tick(at(100), 100)) == []
-    assert told(book.take(silent, Over("rail-e"), at(101), 101)) == [("id-1", "end")]
+    assert told(book.take(silent, Cleared("rail-e"), at(101), 101)) == [("id-1", "end")]
 
 
 @pytest.mark.parametrize("how", ["pushed", "restarted"])
 def test_what_is_over_ends_once_its_rule_no_longer_asks(book: AlertBook, how: str) -> None:
     """Else it would be active for ever: the fact is over, and nobody has to answer."""
     list(book.take(asking("critical"), finding(), at(0), 0))
-    assert told(book.take(asking("critical"), Over("rail-e"), at(1), 1)) == [("id-1", "update")]
+    assert told(book.take(asking("critical"), Cleared("rail-e"), at(1), 1)) == [("id-1", "update")]
     asks_no_more = replace(terms(), kind="switch")
     if how == "restarted":
         data, book = book.dump(), AlertBook(lambda: "id-9")
@@ -518,7 +518,7 @@ def test_what_is_over_ends_once_its_rule_no_longer_asks(book: AlertBook, how: st
 @pytest.mark.parametrize("how", ["pushed", "restarted"])
 def test_what_is_over_waits_for_its_answer_as_its_rule_says_now(book: AlertBook, how: str) -> None:
     list(book.take(asking("critical"), finding(), at(0), 0))
-    list(book.take(asking("critical"), Over("rail-e"), at(1), 1))
+    list(book.take(asking("critical"), Cleared("rail-e"), at(1), 1))
     later = asking("critical", escalate=Escalate().after(timedelta(seconds=300)))
     if how == "restarted":
         data, book = book.dump(), AlertBook(lambda: "id-9")
@@ -602,7 +602,7 @@ def test_six_who_come_one_after_the_other_are_each_told_though_the_first_was_ans
                 if one.phase == "new":
                     news.append(one.alert_id)
                     assert book.acknowledge(one.alert_id, "watch-officer", "ack", at(second)) is not None
-        list(book.take(its, Over("rail-e"), at(second + 1), second + 1))
+        list(book.take(its, Cleared("rail-e"), at(second + 1), second + 1))
         list(book.tick(at(second + 2), second + 2))
     assert len(news) == len(set(news)) == 6
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from agent.alerts.rule_engine import Judges
-from agent.domain.contracts import Finding, Surroundings
+from agent.domain.contracts import Finding, Site
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
 from agent.domain.schedule import parse_schedule
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Vessel
 
 START = datetime(2026, 11, 27, 20, 0, tzinfo=UTC)
-AROUND = Surroundings(timezone="Asia/Shanghai", lat=32.0, lon=118.0, duty=parse_schedule("Mo-Fr 08:00-18:00"))
+AROUND = Site(timezone="Asia/Shanghai", lat=32.0, lon=118.0, duty=parse_schedule("Mo-Fr 08:00-18:00"))
 CAMERA = {"camera": "cam1", "frames": 1, "grace": "2s"}
 CONFIGS: dict[str, dict[str, Any]] = {
     "zone_dwell": CAMERA | {"zone": "a", "dwell": "3s"},

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from agent.domain.contracts import Finding, Over
+from agent.domain.contracts import Cleared, Finding
 from agent.domain.observations import BlindZone, Observation, Sighting, Tick, View
 from agent.rules import Rule
 from agent.vision.capture import frames
@@ -189,7 +189,7 @@ def judged(config: dict[str, Any], observations: list[Observation]) -> list[tupl
             text = fact.text if isinstance(fact, Finding) else "over"
             if not said or (said[-1][1] == "over") != (text == "over"):
                 said.append((one.mono_s - 500, text))
-            assert isinstance(fact, Finding | Over)
+            assert isinstance(fact, Finding | Cleared)
     return said
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from agent.domain.message import Message, Speaker
+from agent.domain.message import Envelope, Message
 from agent.mqtt.connection import Broker
 from agent.mqtt.fallback_notifier import Elsewhere
 from tests.scripted_broker import ScriptedBroker
 
-SPEAKER = Speaker(device="d")
+SPEAKER = Envelope(device="d")
 UP = SPEAKER.prefix
 FIRST = "mqtt://127.0.0.1:1"
 """Where the link is."""

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import Judges, terms_of
-from agent.domain.contracts import Surroundings, lasts
+from agent.domain.contracts import Site, lasts
 from agent.domain.observations import BlindZone, Observation, SeenObject, Sighting, Tick, Value, View
 from agent.rules import Rule
 from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
@@ -181,7 +181,7 @@ def rule_of(case: Case, folder: Path) -> Any:
     line = folder / "route.geojson"
     line.write_text(json.dumps({"type": "LineString", "coordinates": [[LON - 0.1, LAT], [LON + 0.1, LAT]]}))
     rule = TypeAdapter(Rule).validate_python(case.config)
-    return rule.settled(Surroundings(route=line, lat=LAT, lon=LON))
+    return rule.settled(Site(route=line, lat=LAT, lon=LON))
 
 
 class Device:

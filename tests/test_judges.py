@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from agent.alerts.alert_book import FOUND_AGAIN_WITHIN_S
 from agent.alerts.rule_engine import Judges, terms_of
-from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.observations import Observation, Tick
 from agent.rules import Rule
 from firmware_bridge.readings import Switch
@@ -22,8 +22,8 @@ PANIC = {"kind": "switch", "source": "board", "name": "panic_button"}
 class Broken(RulePart):
     kind: Literal["broken"] = "broken"
 
-    def start(self) -> Judge:
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+    def start(self) -> Evaluator:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             yield Finding(key="before", text="said before it fails", since=observation.at)
             raise KeyError("a bug")
 
@@ -107,7 +107,7 @@ def test_over_with_a_reason_ends_at_once_whatever_the_cool_down(judges: Judges) 
     its = rule(cool_down="1m")
     judges.apply({"panic": its}, START, 0)
     hear(judges, 1, ON)
-    (ended,) = judges.book.take(terms_of("panic", its), Over("panic_button", "nobody can tell"), START, 2)
+    (ended,) = judges.book.take(terms_of("panic", its), Cleared("panic_button", "nobody can tell"), START, 2)
     assert (ended.phase, ended.reason) == ("end", "nobody can tell")
 
 

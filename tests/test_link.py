@@ -35,7 +35,7 @@ import pytest
 import structlog
 
 from agent.alerts.latency import Latency
-from agent.domain.message import Lane, Message, Speaker, encode, new_id
+from agent.domain.message import Envelope, Lane, Message, encode, new_id
 from agent.mqtt.connection import Broker
 from agent.mqtt.link import RETAINED, Link
 from agent.outbox.outbox import Outbox
@@ -57,7 +57,7 @@ from tests.scripted_broker import (
     ScriptedBroker,
 )
 
-SPEAKER = Speaker(device="d")
+SPEAKER = Envelope(device="d")
 UP = SPEAKER.prefix
 
 
@@ -729,10 +729,10 @@ def test_what_is_retained_under_an_old_name_is_cleared_once(tmp_path: Path) -> N
         async with ScriptedBroker() as broker:
             for device in ("old", "new", "new"):
                 outbox = await asyncio.to_thread(Outbox.open, tmp_path, 32_000_000)
-                one = Run(Link(Speaker(device=device), outbox, status, nothing), outbox)
+                one = Run(Link(Envelope(device=device), outbox, status, nothing), outbox)
                 one.start(Broker(url=broker.url))
                 await asyncio.wait_for(one.link.reached(), 10)
-                name = Speaker(device=device).prefix.encode()
+                name = Envelope(device=device).prefix.encode()
                 await until(lambda name=name, outbox=outbox: outbox.recall("prefix") == name)
                 await one.end()
                 await asyncio.to_thread(outbox.close)

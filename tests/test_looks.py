@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config.model import Config, parse
-from agent.domain.contracts import Finding, Over
-from agent.domain.inference_rate import FORGOTTEN_S, Looks, Need
-from agent.domain.message import Speaker
+from agent.domain.contracts import Cleared, Finding
+from agent.domain.inference_rate import FORGOTTEN_S, InferenceRate, RequiredRate
+from agent.domain.message import Envelope
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.device_position import Whereabouts
 from agent.reporting.clock_quality import ClockWatch
@@ -66,7 +66,7 @@ def told(rule: str, observations: Iterator[Observation], fps: float = 5) -> list
     for one in observations:
         for fact in decide(one):
             text = fact.text if isinstance(fact, Finding) else "over"
-            assert isinstance(fact, Finding | Over)
+            assert isinstance(fact, Finding | Cleared)
             if (said[-1][1] if said else "over") != text:
                 said.append((round(one.mono_s - 1000, 1), text))
     return said
@@ -119,7 +119,7 @@ def test_it_is_over_once_looks_come_often_enough(rule: str) -> None:
 
 def test_between_the_limits_it_stays_as_it_was() -> None:
     """0.9 of what is needed: neither begins nor ends it, so that a camera at the edge does not flap."""
-    looks = Looks("cam1", [Need("zone_dwell rail", "left", 0.5)])
+    looks = InferenceRate("cam1", [RequiredRate("zone_dwell rail", "left", 0.5)])
     for second, taken in [(0, 0), (20, 9), (40, 18), (60, 22), (80, 31), (100, 42)]:
         looks.hear(state(second, taken))
         short = looks.short(1000 + second)
@@ -128,7 +128,7 @@ def test_between_the_limits_it_stays_as_it_was() -> None:
 
 
 def test_a_camera_that_was_opened_anew_is_measured_anew() -> None:
-    looks = Looks("cam1", [Need("zone_dwell rail", "left", 0.5)])
+    looks = InferenceRate("cam1", [RequiredRate("zone_dwell rail", "left", 0.5)])
     for second, taken in [(0, 500), (5, 525), (10, 3), (15, 28), (20, 53), (25, 78), (30, 103)]:
         looks.hear(state(second, taken))
         assert looks.short(1000 + second) is None
@@ -137,7 +137,7 @@ def test_a_camera_that_was_opened_anew_is_measured_anew() -> None:
 def test_status_says_it_whatever_rules_there_are() -> None:
     reporter = Reporter(
         config(),
-        Speaker(device="d"),
+        Envelope(device="d"),
         Health(),
         ClockWatch(),
         Whereabouts(config().locator_settings().position),
@@ -220,4 +220,4 @@ def test_a_restart_ends_no_silence_that_goes_on() -> None:
     assert said
     assert all(isinstance(fact, Finding) for fact in said)
     well = rule.begin({found.key: found})
-    assert any(isinstance(fact, Over) for one in camera(5, 60, start_s=60, taken=12) for fact in well(one))
+    assert any(isinstance(fact, Cleared) for one in camera(5, 60, start_s=60, taken=12) for fact in well(one))

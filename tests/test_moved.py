@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from agent.domain.contracts import Finding, Surroundings
+from agent.domain.contracts import Finding, Site
 from agent.domain.observations import Observation
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, GnssState, Reading, Value
@@ -34,7 +34,7 @@ def judge(
     config: dict[str, Any], observations: Iterable[Observation]
 ) -> Iterator[tuple[float, Finding | None]]:
     """The second and the finding of each observation that the rule has a word on; None: it is over."""
-    rule = TypeAdapter(Rule).validate_python(config).settled(Surroundings(lat=LAT, lon=LON))
+    rule = TypeAdapter(Rule).validate_python(config).settled(Site(lat=LAT, lon=LON))
     decide = rule.start()
     for observation in observations:
         for fact in decide(observation):
@@ -100,7 +100,7 @@ def test_a_few_reflections_move_nothing() -> None:
 
 def test_a_post_must_have_been_surveyed() -> None:
     with pytest.raises(ValueError, match="where the post should be"):
-        TypeAdapter(Rule).validate_python(MOVED).settled(Surroundings())
+        TypeAdapter(Rule).validate_python(MOVED).settled(Site())
 
 
 def test_what_a_receiver_says_of_jamming_spoofing_and_its_antenna() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from agent.config.model import parse
-from agent.domain.contracts import Finding, Over, Surroundings
+from agent.domain.contracts import Cleared, Finding, Site
 from agent.domain.observations import Observation, Tick
 from agent.domain.schedule import parse_schedule
 from agent.domain.yaml_loader import BadConfig
@@ -46,7 +46,7 @@ def judge(rule: Any, observations: Iterable[Observation]) -> list[tuple[float, s
         for fact in decide(one):
             if isinstance(fact, Finding) and not told:
                 said.append((one.mono_s - 1000, fact.text))
-            elif isinstance(fact, Over):
+            elif isinstance(fact, Cleared):
                 said.append((one.mono_s - 1000, "over"))
             told = isinstance(fact, Finding)
     return said
@@ -58,7 +58,7 @@ def walk(rule: Any, *metres: float | None, error_m: float | None = None) -> list
 
 
 def rule(**config: Any) -> Any:
-    around = Surroundings(
+    around = Site(
         timezone="Asia/Shanghai",
         post="north pier",
         lat=LAT,
@@ -178,7 +178,7 @@ def test_a_circle_without_a_middle_needs_a_place() -> None:
         {"kind": "geofence", "source": "gnss", "circle": {"radius_m": 9}}
     )
     with pytest.raises(ValueError, match=r"give its lat and lon, or place\.lat"):
-        fence.settled(Surroundings())
+        fence.settled(Site())
 
 
 POST = rule(kind="on_post", hold="30s")
@@ -222,12 +222,12 @@ def test_on_post(name: str, said: list[Any], expected: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("around", "said"),
     [
-        (Surroundings(duty=parse_schedule("24/7")), "the post needs a position"),
-        (Surroundings(lat=1, lon=1), "give hours, or duty.schedule"),
-        (Surroundings(lat=None, lon=None, duty=parse_schedule("night")), "the post needs a position"),
+        (Site(duty=parse_schedule("24/7")), "the post needs a position"),
+        (Site(lat=1, lon=1), "give hours, or duty.schedule"),
+        (Site(lat=None, lon=None, duty=parse_schedule("night")), "the post needs a position"),
     ],
 )
-def test_a_post_needs_a_place_and_hours(around: Surroundings, said: str) -> None:
+def test_a_post_needs_a_place_and_hours(around: Site, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         TypeAdapter(Rule).validate_python({"kind": "on_post", "source": "gnss"}).settled(around)
 
@@ -252,7 +252,7 @@ def route(folder: Path, tree: Any, **more: Any) -> Any:
     path = folder / "route.geojson"
     path.write_text(tree if isinstance(tree, str) else json.dumps(tree, indent=1))
     found = TypeAdapter(Rule).validate_python({"kind": "route", "source": "gnss", "hold": "3s"} | more)
-    return found.settled(Surroundings(route=path))
+    return found.settled(Site(route=path))
 
 
 def east(metres: float, along: float) -> Fix:
@@ -303,7 +303,7 @@ def test_what_is_no_route_is_refused_with_file_and_line(text: str, said: str, tm
 
 def test_a_route_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="which route"):
-        TypeAdapter(Rule).validate_python({"kind": "route", "source": "gnss"}).settled(Surroundings())
+        TypeAdapter(Rule).validate_python({"kind": "route", "source": "gnss"}).settled(Site())
     with pytest.raises(ValueError, match=r"none\.geojson: No such file"):
         read_route(tmp_path / "none.geojson")
     (tmp_path / "latin.geojson").write_bytes(b'{\n"\xe9"}')

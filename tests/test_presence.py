@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.domain.contracts import Finding, Over
+from agent.domain.contracts import Cleared, Finding
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.rules import Rule
 from agent.rules.camera_rule import GIVEN_UP_S
@@ -134,7 +134,7 @@ def test_a_blind_camera_ends_nothing_at_once_but_it_is_said_and_not_for_ever() -
     assert isinstance(first, Finding)
     assert first.text == "person in left; not seen for 10 s"
     second, last = said[-1]
-    assert isinstance(last, Over)
+    assert isinstance(last, Cleared)
     assert second == GIVEN_UP_S + 1
     assert last.reason == "cam1 has shown nothing for 300 s"
 
@@ -142,7 +142,7 @@ def test_a_blind_camera_ends_nothing_at_once_but_it_is_said_and_not_for_ever() -
 def test_who_is_still_there_when_the_camera_comes_back_is_the_same() -> None:
     quiet = [tick(second) for second in range(1, 60)]
     said = facts(ENTER, [*frames(*[IN] * 5), *quiet, *frames(*[IN] * 5, start=300)])
-    assert not any(isinstance(fact, Over) for _, fact in said)
+    assert not any(isinstance(fact, Cleared) for _, fact in said)
     assert {fact.since for _, fact in said if isinstance(fact, Finding)} == {said[0][1].since}  # type: ignore[union-attr]  # all are findings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.config.model import Config, parse
-from agent.domain.message import MAX_BODY, Message, Speaker
+from agent.domain.message import MAX_BODY, Envelope, Message
 from agent.domain.observations import Observation, Sighting
 from agent.positioning.device_position import STALE_S
 from agent.positioning.locator import Locator
@@ -42,7 +42,7 @@ class Desk:
         self.locator = Locator(its.locator_settings())
         self.whereabouts = self.locator.whereabouts
         self.reporter = Reporter(
-            its, Speaker(device="d1"), self.health, ClockWatch(), self.whereabouts, {"kind": "x"}
+            its, Envelope(device="d1"), self.health, ClockWatch(), self.whereabouts, {"kind": "x"}
         )
         self.now_s = 0.0
 

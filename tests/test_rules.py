@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.domain.contracts import Finding, Over
+from agent.domain.contracts import Cleared, Finding
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, LineState, Switch
@@ -202,4 +202,4 @@ def test_over_names_the_key_of_the_finding() -> None:
     decide = TypeAdapter(Rule).validate_python(ENTER).start()
     facts = [fact for t in range(30) for fact in decide(see(t / 5, *([person()] if t < 5 else [])))]
     assert {fact.key for fact in facts} == {"rail"}
-    assert isinstance(facts[-1], Over)
+    assert isinstance(facts[-1], Cleared)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agent.domain.contracts import Finding, Judge, Over, RulePart, Surroundings
+from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart, Site
 from agent.domain.observations import Observation, Tick
 from agent.domain.schedule import Hours, ZoneName, parse_schedule, sun_deg
 from firmware_bridge.readings import Switch
@@ -152,24 +152,24 @@ class Echo(RulePart):
 
     kind: Literal["echo"] = "echo"
 
-    def start(self) -> Judge:
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+    def start(self) -> Evaluator:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             if isinstance(observation.value, Switch):
                 name, on = observation.value.name, observation.value.on
-                yield Finding(key=name, text=name, since=observation.at) if on else Over(name)
+                yield Finding(key=name, text=name, since=observation.at) if on else Cleared(name)
 
         return judge
 
 
 def play(*script: tuple[str, str | None], schedule: str = "22:00-06:00") -> list[tuple[str, str, str | None]]:
     """What is told, with its China time: (time, key, reason); a name is switched on, or off with a ``-``."""
-    around = Surroundings(timezone=CHINA)
+    around = Site(timezone=CHINA)
     judge = Echo(schedule=parse_schedule(schedule)).settled(around).begin()
     told = []
     for clock, name in script:
         value: Any = Tick() if name is None else Switch(name=name.strip("-"), on=name[0] != "-")
         facts = judge(Observation("board", local(f"2026-11-27 {clock}"), 0.0, value))
-        told += [(clock, fact.key, fact.reason if isinstance(fact, Over) else "so") for fact in facts]
+        told += [(clock, fact.key, fact.reason if isinstance(fact, Cleared) else "so") for fact in facts]
     return told
 
 
@@ -200,7 +200,7 @@ def test_what_still_is_so_when_the_hours_end_is_over_and_says_why() -> None:
 
 
 def test_a_frame_that_comes_late_does_not_open_and_close_the_hours() -> None:
-    judge = Echo(schedule=parse_schedule("22:00-06:00")).settled(Surroundings(timezone=CHINA)).begin()
+    judge = Echo(schedule=parse_schedule("22:00-06:00")).settled(Site(timezone=CHINA)).begin()
     script: list[tuple[float, Any]] = [
         (-5.0, Switch(name="gate", on=True)), (0.1, Tick()), (-0.2, Switch(name="gate", on=True)), (1.0, Tick())
     ]  # fmt: skip
@@ -214,7 +214,7 @@ def test_a_frame_that_comes_late_does_not_open_and_close_the_hours() -> None:
 
 
 def test_a_rule_without_a_schedule_judges_always() -> None:
-    judge = Echo().settled(Surroundings()).begin()
+    judge = Echo().settled(Site()).begin()
     facts = judge(Observation("board", local("2026-11-27 12:00"), 0.0, Switch(name="gate", on=True)))
     assert [fact.key for fact in facts] == ["gate"]
 
@@ -222,5 +222,5 @@ def test_a_rule_without_a_schedule_judges_always() -> None:
 def test_night_needs_a_place() -> None:
     rule = Echo(schedule=parse_schedule("night"))
     with pytest.raises(ValueError, match=r"set place.lat and place.lon, or write hours"):
-        rule.settled(Surroundings())
-    assert rule.settled(Surroundings(lat=32, lon=118)).schedule is not None
+        rule.settled(Site())
+    assert rule.settled(Site(lat=32, lon=118)).schedule is not None

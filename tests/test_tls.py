@@ -17,7 +17,7 @@ import pytest
 
 from agent.cli.check_environment import probe
 from agent.config.model import parse
-from agent.domain.message import Speaker
+from agent.domain.message import Envelope
 from agent.mqtt.connection import Broker, Connection, answers
 from agent.mqtt.link import Link
 from agent.mqtt.tls import alert, expiry, validity
@@ -370,12 +370,12 @@ def test_an_alert_reaches_the_centre_and_its_receipt_comes_back(world: World, tm
             heard=lambda device, topic, _: heard.append((device, topic)),
         )
         outbox = Outbox.open(tmp_path / "data", 32_000_000)
-        link = Link(Speaker(device="d2"), outbox, lambda _: [], nothing)
+        link = Link(Envelope(device="d2"), outbox, lambda _: [], nothing)
         tasks = [asyncio.ensure_future(centre.run())]
         await centre.ready.wait()
         tasks.append(asyncio.ensure_future(link.run(world.broker(name="d2"))))
         fields = {"alert": {"text": "a press"}}
-        speaker = Speaker(device="d2")
+        speaker = Envelope(device="d2")
         await outbox.put(
             speaker.message(
                 "alert/1", fields, lane="alert", topic="alert", session=1, clock={"source": "ntp"}, at=NOW

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from agent.domain.message import LANES, SIMULATED_ROOT, Speaker, encode, new_id, restamp, stamp, wire
+from agent.domain.message import LANES, SIMULATED_ROOT, Envelope, encode, new_id, restamp, stamp, wire
 
 AT = datetime(2026, 11, 28, 6, 12, 31, 410_999, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ def test_json_is_compact_and_has_no_infinity() -> None:
 
 @pytest.mark.parametrize("root", ["ringpost/v1", SIMULATED_ROOT])
 def test_the_envelope_is_whole_and_the_store_adds_its_numbers(root: str) -> None:
-    message = Speaker(device="bridge-07", root=root).message(
+    message = Envelope(device="bridge-07", root=root).message(
         "status/1",
         {"state": "online", "none": None},
         lane="status", topic="status", session=41, clock={"source": "gnss", "error_ms": 20}, at=AT, retain=True,

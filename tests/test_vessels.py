@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from agent.config.model import parse
-from agent.domain.contracts import Finding, Over, Surroundings
+from agent.domain.contracts import Cleared, Finding, Site
 from agent.domain.geodesy import Plane
 from agent.domain.observations import Observation, Tick
 from agent.domain.yaml_loader import BadConfig
@@ -98,7 +98,7 @@ def fix(north: float = 0.0, speed: float = 0.0, mode: Any = "3d") -> Fix:
 
 
 def rule(**config: Any) -> Any:
-    around = Surroundings(lat=LAT, lon=LON)
+    around = Site(lat=LAT, lon=LON)
     return TypeAdapter(Rule).validate_python({"source": "ais"} | config).settled(around)
 
 
@@ -112,7 +112,7 @@ def judge(rule: Any, observations: Iterable[Observation]) -> list[tuple[float, s
             if isinstance(fact, Finding) and fact.key not in so:
                 so.add(fact.key)
                 said.append((one.mono_s - 1000, fact.key, fact.text))
-            elif isinstance(fact, Over):
+            elif isinstance(fact, Cleared):
                 so.discard(fact.key)
                 said.append((one.mono_s - 1000, fact.key, fact.reason or "over"))
     return said

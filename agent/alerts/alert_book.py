@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from agent.alerts.alert import Alert, Answer, Said, Terms
 from agent.alerts.update_policy import CHANGE_AFTER_S, FURTHER, UPDATE_EVERY_S, Told
-from agent.domain.contracts import Finding, Over
+from agent.domain.contracts import Cleared, Finding
 from agent.domain.escalation import SEVERITIES
 
 FOUND_AGAIN_WITHIN_S = 120.0
@@ -129,11 +129,11 @@ class AlertBook:
         """Whether some alert that was raised again is to be told at further brokers, and has no answer."""
         return any(alert.concerns_others and alert.unanswered for alert in self.active())
 
-    def take(self, terms: Terms, fact: Finding | Over, at: datetime, now_s: float) -> Iterator[Alert]:
+    def take(self, terms: Terms, fact: Finding | Cleared, at: datetime, now_s: float) -> Iterator[Alert]:
         """The alerts to tell for what a rule has just said."""
         where = (terms.rule, fact.key)
         entry = self._active.get(where)
-        if isinstance(fact, Over):
+        if isinstance(fact, Cleared):
             if entry is None:
                 yield from self._no_further(where, at)
                 return

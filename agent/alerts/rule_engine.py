@@ -11,7 +11,7 @@ import structlog
 
 from agent.alerts.alert import Alert, Terms
 from agent.alerts.alert_book import AlertBook
-from agent.domain.contracts import Finding, Judge
+from agent.domain.contracts import Evaluator, Finding
 from agent.domain.observations import Observation, Tick
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ class Judges:
         ``pictured`` takes pictures of a new alert."""
         self.book = AlertBook(new_id, boot, pictured)
         self._placed = placed
-        self._judges: dict[str, tuple[Any, Judge]] = {}
+        self._judges: dict[str, tuple[Any, Evaluator]] = {}
 
     def apply(self, rules: Mapping[str, Any], at: datetime, now_s: float) -> list[Alert]:
         """Starts what is new or changed and leaves the rest; alerts of rules that are gone end."""
@@ -49,10 +49,10 @@ class Judges:
                 self._judges[name] = (rule, self._begun(name, rule))
         return ended
 
-    def _begun(self, name: str, rule: Any) -> Judge:
+    def _begun(self, name: str, rule: Any) -> Evaluator:
         """A fresh judge. What was so before may be unreadable to it: then it begins without."""
         try:
-            judge: Judge = rule.begin(self.book.standing(name, rule.kind))
+            judge: Evaluator = rule.begin(self.book.standing(name, rule.kind))
         except Exception:
             log.exception("rule_not_resumed", rule=name)
             judge = rule.begin()

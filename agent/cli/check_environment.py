@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from agent.config.model import Config
-from agent.domain.message import Speaker
+from agent.domain.message import Envelope
 from agent.mqtt.connection import Broker, Connection, UnsupportedProtocolError, open_either
 from agent.mqtt.link import DOWN
 from agent.mqtt.tls import expiry
@@ -228,7 +228,7 @@ async def _brokers(config: Config) -> list[Found]:
         except OSError as error:
             found.append(Found(True, f"{place}: {words(error)}"))
         else:
-            found += [one async for one in _talk(place, connection, Speaker(device=config.device))]
+            found += [one async for one in _talk(place, connection, Envelope(device=config.device))]
     return found
 
 
@@ -261,7 +261,7 @@ def _certificates(broker: Broker) -> Iterator[Found]:
             yield Found(False, f"{place}: valid for {days} days, until {until:%Y-%m-%d}")
 
 
-async def _talk(place: str, connection: Connection, speaker: Speaker) -> AsyncIterator[Found]:
+async def _talk(place: str, connection: Connection, speaker: Envelope) -> AsyncIterator[Found]:
     """What a connection may do: SUBSCRIBE, under a client id of its own and without a last will.
 
     Where the broker goes by the certificate and not by the client id, this is the running agent's session: it

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from agent.domain.contracts import RulePart, Surroundings
+from agent.domain.contracts import RulePart, Site
 from agent.domain.durations import Duration
-from agent.domain.inference_rate import Need
+from agent.domain.inference_rate import RequiredRate
 from agent.domain.schedule import Hours, Schedule, ZoneName
 from agent.domain.yaml_loader import (
     MAX_BYTES,
@@ -247,10 +247,10 @@ class Config(Section):
             names = alternatives(alarm.name, known[alarm.source])
             yield "name", f"{alarm.source} lists no {alarm.name!r} among its outputs; {names}"
 
-    def surroundings(self) -> Surroundings:
+    def surroundings(self) -> Site:
         """What rules may take from here."""
         place, duty = self.place, self.duty
-        return Surroundings(
+        return Site(
             timezone=place.timezone,
             holidays=frozenset(self.holidays),
             post=place.post,
@@ -276,13 +276,13 @@ class Config(Section):
             mounts={name: camera.mount for name, camera in cameras.items() if camera.mount},
         )
 
-    def looks(self) -> dict[str, list[Need]]:
+    def looks(self) -> dict[str, list[RequiredRate]]:
         """By camera: how many looks a second each rule on it needs."""
-        needs: dict[str, list[Need]] = {}
+        needs: dict[str, list[RequiredRate]] = {}
         for name, rule in self.rules.items():
             if isinstance(rule, WatchRule):
                 needs.setdefault(rule.camera, []).append(
-                    Need(f"{rule.kind} {name}", getattr(rule, "zone", None), rule.looks_per_s)
+                    RequiredRate(f"{rule.kind} {name}", getattr(rule, "zone", None), rule.looks_per_s)
                 )
         return needs
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from agent.domain.durations import Duration, spoken
 from agent.domain.escalation import Escalate, Escalation, Severity
-from agent.domain.inference_rate import Need
+from agent.domain.inference_rate import RequiredRate
 from agent.domain.observations import Observation, Value
 from agent.domain.schedule import Hours, Schedule
 from models.detection import Box
@@ -83,7 +83,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class Cleared:
     """What ``key`` named is no longer so; or ``reason`` says why nobody can tell, and it ends at once."""
 
     key: str
@@ -95,11 +95,11 @@ def lasts(seconds: float) -> str:
     return f"for {spoken(seconds)}"
 
 
-Judge: TypeAlias = Callable[[Observation], Iterable[Finding | Over]]
+Evaluator: TypeAlias = Callable[[Observation], Iterable[Finding | Cleared]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Site:
     """What the rest of the configuration knows that a rule may need; WGS-84."""
 
     timezone: str = "UTC"
@@ -109,7 +109,7 @@ class Surroundings:
     lon: float | None = None
     duty: Schedule | None = None
     route: Path | None = None
-    looks: Mapping[str, tuple[Need, ...]] = field(default_factory=dict)
+    looks: Mapping[str, tuple[RequiredRate, ...]] = field(default_factory=dict)
     """By camera: how often the rules on it need it to be looked at."""
 
 
@@ -147,14 +147,14 @@ class RulePart(BaseModel):
         return sum((wait for wait in waits if isinstance(wait, timedelta)), timedelta(0))
 
     @abstractmethod
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         """A fresh judge: a pure function of what it was shown, in order. It never looks at a clock.
 
-        It yields nothing about a key until it knows: an `Over` from a judge that has not seen enough would
+        It yields nothing about a key until it knows: an `Cleared` from a judge that has not seen enough would
         end an alert whose fact goes on.
         """
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:  # noqa: ARG002  rules with a memory need it
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:  # noqa: ARG002  rules with a memory need it
         """A fresh judge after a restart or a change of the rule; ``active`` is what was so then, by key.
 
         A rule that remembers more than it sees again (hysteresis, a usual level, a place) takes that up here.
@@ -162,7 +162,7 @@ class RulePart(BaseModel):
         """
         return self.start()
 
-    def begin(self, active: Mapping[str, Finding] = MappingProxyType({})) -> Judge:
+    def begin(self, active: Mapping[str, Finding] = MappingProxyType({})) -> Evaluator:
         """`start` or `resume`, told only while the schedule is open: what the agent runs."""
         judge = self.resume(active) if active else self.start()
         return judge if self.schedule is None else only_while(self.schedule, judge, active)
@@ -183,14 +183,14 @@ class RulePart(BaseModel):
             return None
         return (self.escalate or Escalate()).after(self.ack_within or ACK_WITHIN)
 
-    def settled(self, around: Surroundings) -> Self:
+    def settled(self, around: Site) -> Self:
         """This rule with what it takes from elsewhere. ValueError says what is missing there."""
         if self.schedule is None:
             return self
         return self.model_copy(update={"schedule": here(self.schedule, around)})
 
 
-def here(schedule: Schedule, around: Surroundings) -> Schedule:
+def here(schedule: Schedule, around: Site) -> Schedule:
     """The schedule as it is read at the device's place. ValueError where it needs to know more."""
     if schedule.needs_sun() and around.lat is None:
         raise ValueError(
@@ -200,7 +200,7 @@ def here(schedule: Schedule, around: Surroundings) -> Schedule:
     return schedule.at(around.timezone, around.holidays, around.lat, around.lon)
 
 
-def only_while(schedule: Schedule, judge: Judge, active: Iterable[str] = ()) -> Judge:
+def only_while(schedule: Schedule, judge: Evaluator, active: Iterable[str] = ()) -> Evaluator:
     """``judge``, heard only in the hours of ``schedule``.
 
     It sees everything at all times, so that what began before the hours is told when they begin, with its
@@ -210,16 +210,16 @@ def only_while(schedule: Schedule, judge: Judge, active: Iterable[str] = ()) -> 
     inherited = set(active)  # told before this judge began, and not yet found again
     minute, was_open, newest_s = -1, False, -math.inf
 
-    def judge_in_hours(observation: Observation) -> Iterable[Finding | Over]:
+    def judge_in_hours(observation: Observation) -> Iterable[Finding | Cleared]:
         nonlocal minute, was_open, newest_s
         before, this_minute = was_open, int(observation.at.timestamp() // 60)
         if this_minute != minute and observation.mono_s >= newest_s:  # a frame comes later than it was taken
             minute, was_open = this_minute, schedule.open(observation.at)
         newest_s = max(newest_s, observation.mono_s)
         if before and not was_open:
-            yield from [Over(key, f"outside its hours ({schedule.text})") for key in so]
+            yield from [Cleared(key, f"outside its hours ({schedule.text})") for key in so]
         if inherited and not was_open:
-            yield from [Over(key, f"outside its hours ({schedule.text})") for key in sorted(inherited)]
+            yield from [Cleared(key, f"outside its hours ({schedule.text})") for key in sorted(inherited)]
             inherited.clear()
         for fact in judge(observation):
             inherited.discard(fact.key)
@@ -227,7 +227,7 @@ def only_while(schedule: Schedule, judge: Judge, active: Iterable[str] = ()) -> 
                 so[fact.key] = fact
             else:
                 so.pop(fact.key, None)
-            if was_open and (before or isinstance(fact, Over)):
+            if was_open and (before or isinstance(fact, Cleared)):
                 yield fact
         if was_open and not before:
             yield from list(so.values())
@@ -238,5 +238,5 @@ def only_while(schedule: Schedule, judge: Judge, active: Iterable[str] = ()) -> 
 class Rule(Protocol):
     """Turns observations into facts."""
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         """A fresh judge: a pure function of what it was shown, in order. It never looks at a clock."""

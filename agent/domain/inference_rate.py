@@ -18,7 +18,7 @@ NAMED = 3
 """So many rules are named, and how many more there are."""
 
 
-class Need(NamedTuple):
+class RequiredRate(NamedTuple):
     """A rule, in words such as ``zone_dwell rail``, its zone, and how many looks a second it needs."""
 
     rule: str
@@ -27,22 +27,22 @@ class Need(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
-    """Looks are too rare: ``text`` says how rare, and for which rules; since when by both clocks."""
+class RateShortfall:
+    """InferenceRate are too rare: ``text`` says how rare, and for which rules; since when by both clocks."""
 
     text: str
     since: datetime
     since_s: float
 
 
-class Looks:
+class InferenceRate:
     """One camera's: ``hear`` its `CameraState`, and ask whether it is ``short`` of looks."""
 
-    def __init__(self, camera: str, needs: Sequence[Need]) -> None:
+    def __init__(self, camera: str, needs: Sequence[RequiredRate]) -> None:
         self.needs = tuple(needs)
         self._camera = camera
         self._counts: deque[tuple[datetime, float, int]] = deque()
-        self._short: dict[Need, tuple[datetime, float]] = {}
+        self._short: dict[RequiredRate, tuple[datetime, float]] = {}
         self._per_s: float | None = None
 
     @property
@@ -71,7 +71,7 @@ class Looks:
             elif self._per_s >= ENOUGH * need.per_s:
                 self._short.pop(need, None)
 
-    def short(self, now_s: float, zone: str | None = None) -> Short | None:
+    def short(self, now_s: float, zone: str | None = None) -> RateShortfall | None:
         """What is so at ``now_s`` (monotonic); with ``zone`` only for the rules on that zone."""
         if not self._counts or now_s - self._counts[-1][1] > FORGOTTEN_S:
             return None
@@ -82,4 +82,4 @@ class Looks:
         wants = [f"{need.rule} needs {need.per_s:g}" for need in found]
         more = [f"{len(wants) - NAMED} more need it"] if len(wants) > NAMED else []
         text = f"looked at {self._per_s:.1f} times a second; {', '.join(wants[:NAMED] + more)}"
-        return Short(text, since, since_s)
+        return RateShortfall(text, since, since_s)

@@ -159,7 +159,7 @@ def _shift(value: Any, off: timedelta) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Speaker:
+class Envelope:
     """Who speaks: what every envelope carries. ``clock`` is ``{"source": …, "error_ms": …}``."""
 
     device: str

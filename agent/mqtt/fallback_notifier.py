@@ -14,7 +14,7 @@ from datetime import datetime
 
 import structlog
 
-from agent.domain.message import Message, Speaker, new_id, wire
+from agent.domain.message import Envelope, Message, new_id, wire
 from agent.mqtt.connection import Broker, Connection, open_first
 from agent.mqtt.sender import Heard
 from agent.runtime.kernel_clock import NEVER_BEFORE
@@ -35,7 +35,7 @@ class Elsewhere:
 
     def __init__(
         self,
-        speaker: Speaker,
+        speaker: Envelope,
         heard: Heard,
         waiting: Callable[[], bool],
         taken: Callable[[], str | None],

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from agent.alerts.latency import Latency
-from agent.domain.message import Message, Speaker, encode, stamp
+from agent.domain.message import Envelope, Message, encode, stamp
 from agent.mqtt.byte_budget import Budget
 from agent.mqtt.connection import SESSION_EXPIRY_S, Broker, Connection, answers, open_first
 from agent.mqtt.quarantine import Aside
@@ -49,7 +49,7 @@ class Link:
 
     def __init__(
         self,
-        speaker: Speaker,
+        speaker: Envelope,
         outbox: Outbox,
         greet: Callable[[int], Sequence[Message]],
         heard: Heard,

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.config.model import Config
-from agent.domain.inference_rate import Looks
-from agent.domain.message import Lane, Message, Speaker, encode
+from agent.domain.inference_rate import InferenceRate
+from agent.domain.message import Envelope, Lane, Message, encode
 from agent.domain.observations import CameraState, Observation, Sighting, Tick, View
 from agent.positioning.device_position import Whereabouts
 from agent.reporting.clock_quality import ClockWatch
@@ -55,7 +55,7 @@ class Reporter:
     def __init__(
         self,
         config: Config,
-        speaker: Speaker,
+        speaker: Envelope,
         health: Health,
         clock: ClockWatch,
         whereabouts: Whereabouts,
@@ -93,7 +93,7 @@ class Reporter:
         self._told: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
         self._sights: dict[str, Sight] = {}
-        self._looks: dict[str, Looks] = {}
+        self._looks: dict[str, InferenceRate] = {}
         self.configure(config, birth)
 
     def configure(self, config: Config, birth: Mapping[str, Any]) -> None:
@@ -107,7 +107,7 @@ class Reporter:
         }
         needs = config.looks()
         before = self._looks
-        self._looks = {name: Looks(name, needs.get(name, ())) for name in cameras}
+        self._looks = {name: InferenceRate(name, needs.get(name, ())) for name in cameras}
         self._looks |= {
             name: one
             for name, one in before.items()

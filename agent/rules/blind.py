@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal, Self
 
-from agent.domain.contracts import Finding, Judge, Over, RulePart, Surroundings, lasts
+from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart, Site, lasts
 from agent.domain.durations import Duration
-from agent.domain.inference_rate import Looks, Need
+from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, Tick
 from agent.vision.visibility_state import Sight
 
@@ -18,21 +18,21 @@ class Blind(RulePart):
     camera: str
     zone: str | None = None
     after: Duration = timedelta(seconds=10)
-    _needs: tuple[Need, ...] = ()
+    _needs: tuple[RequiredRate, ...] = ()
 
-    def settled(self, around: Surroundings) -> Self:
+    def settled(self, around: Site) -> Self:
         """Also a camera that is looked at too seldom for the rules on it is blind."""
         rule = super().settled(around).model_copy()
         rule._needs = around.looks.get(self.camera, ())
         return rule
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         sight = Sight((self.zone,) if self.zone else ())
-        looks = Looks(self.camera, self._needs)
+        looks = InferenceRate(self.camera, self._needs)
         key = self.zone or self.camera
         found = False
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal found
             if observation.source != self.camera and not isinstance(observation.value, Tick):
                 return
@@ -72,6 +72,6 @@ class Blind(RulePart):
                 )
             elif found:
                 found = False
-                yield Over(key)
+                yield Cleared(key)
 
         return judge

@@ -8,7 +8,7 @@ from typing import ClassVar, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.rules.occupancy import Eye, Presence
@@ -42,7 +42,7 @@ class WatchRule(RulePart):
     """How long somebody may be out of sight, or elsewhere, and still be there."""
     cool_down: Duration = timedelta(seconds=10)
     camera_may_move: bool = False
-    """Judge also while the camera itself moves, as it always does on a boat or a drone."""
+    """Evaluator also while the camera itself moves, as it always does on a boat or a drone."""
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:
@@ -73,14 +73,14 @@ class WatchRule(RulePart):
             patience_s=self.waits_s(),
         )
 
-    def watch(self, eye: Eye, decide: Decide) -> Judge:
+    def watch(self, eye: Eye, decide: Decide) -> Evaluator:
         """A judge that tells what ``decide`` finds in each sighting, and that it is over when it finds none.
 
         A camera that shows nothing more ends nothing at once: somebody may have seen to that.
         """
         found: Finding | None = None
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal found
             there = eye.look(observation)
             before = found
@@ -89,11 +89,11 @@ class WatchRule(RulePart):
                 if found is not None:
                     yield found
                 if before is not None and (found is None or found.key != before.key):
-                    yield Over(before.key)
+                    yield Cleared(before.key)
             elif found is not None and eye.looked_s is not None and isinstance(observation.value, Tick):
                 unseen_s = observation.mono_s - eye.looked_s
                 if unseen_s > GIVEN_UP_S:
-                    yield Over(found.key, f"{self.camera} has shown nothing for {int(unseen_s)} s")
+                    yield Cleared(found.key, f"{self.camera} has shown nothing for {int(unseen_s)} s")
                     found = None
                     eye.forget()
                 elif unseen_s > UNSEEN_S:
@@ -134,7 +134,7 @@ class PickRule(WatchRule):
         """Where it is, in words for people."""
         return self.where or self.zone_name or self.camera
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         pick = self.picker()
 
         def decide(there: list[Presence], observation: Observation) -> Finding | None:

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Finding, Judge
+from agent.domain.contracts import Evaluator, Finding
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, SeenObject
 from agent.rules.camera_rule import WatchRule, delay_of
@@ -55,10 +55,10 @@ class Count(WatchRule):
             raise ValueError("more_than and fewer_than leave no number that is fine")
         return self
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         crossed = next(iter(active), None)
         first_s: float | None = None
         so = {"more": lasting(self.hold), "fewer": lasting(self.hold)}

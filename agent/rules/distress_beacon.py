@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
-from agent.domain.contracts import Finding, Judge, Over, Point, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart
 from agent.domain.durations import Duration, spoken
 from agent.domain.escalation import Severity
 from agent.domain.observations import Observation, Tick
@@ -38,15 +38,15 @@ class DistressBeacon(RulePart):
     tests: bool = False
     texts: bool = False
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         heard: OrderedDict[str, tuple[datetime, float, float]] = OrderedDict()  # since, and when last
         points = {key: found.point for key, found in active.items() if found.point is not None}
         before = {key: (found.since, found.since_s or 0.0) for key, found in active.items()}
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             value, now_s = observation.value, observation.mono_s
             heard.update({key: (*since, now_s) for key, since in before.items()})
             before.clear()
@@ -75,7 +75,7 @@ class DistressBeacon(RulePart):
                     if now_s - last_s > self.over_after.total_seconds():
                         del heard[key]
                         points.pop(key, None)
-                        yield Over(key, f"not heard for {spoken(now_s - last_s)}")
+                        yield Cleared(key, f"not heard for {spoken(now_s - last_s)}")
 
         return judge
 

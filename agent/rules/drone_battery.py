@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
 from agent.rules.drone_lost import point_of
@@ -42,15 +42,15 @@ class DroneBattery(RulePart):
             raise ValueError("no battery is below 0 %: set below_pct above 0, or below_v")
         return self
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         low: dict[int, tuple[datetime, float]] = {
             int(key): (found.since, found.since_s or 0.0) for key, found in active.items()
         }
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             drone = observation.value
             if not isinstance(drone, Drone) or observation.source != self.source or drone.state != "live":
                 return
@@ -72,7 +72,7 @@ class DroneBattery(RulePart):
                     )
             elif reason == "" or drone.armed is False:
                 low.pop(drone.system, None)
-                yield Over(str(drone.system))
+                yield Cleared(str(drone.system))
 
         return judge
 

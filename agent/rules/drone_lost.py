@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, lasts
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from firmware_bridge.readings import Drone
@@ -29,10 +29,10 @@ class DroneLost(RulePart):
     after: Duration = timedelta(seconds=10)
     on_ground: bool = False
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         heard: dict[int, tuple[Drone, Observation]] = {}
         placed: dict[int, tuple[Drone, float]] = {}
         for key, found in active.items():
@@ -42,14 +42,14 @@ class DroneLost(RulePart):
                 if last.lat is not None:
                     placed[last.system] = (last, found.since_s - found.memo["placed_s"])
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             drone, now_s = observation.value, observation.mono_s
             if isinstance(drone, Drone) and observation.source == self.source and drone.state == "live":
                 if self.system in (None, drone.system):
                     heard[drone.system] = (drone, observation)
                     if drone.lat is not None:
                         placed[drone.system] = (drone, now_s)
-                    yield Over(str(drone.system))
+                    yield Cleared(str(drone.system))
             elif isinstance(drone, Tick):
                 for system, (last, at) in heard.items():
                     quiet = timedelta(seconds=now_s - at.mono_s)

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent.domain.contracts import Surroundings
+from agent.domain.contracts import Site
 from agent.domain.geodesy import LatLon, Plane, area, from_path, inside
 from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
 
@@ -44,7 +44,7 @@ class Geofence(PositionRule):
                 raise ValueError("the polygon encloses no area")
         return self
 
-    def settled(self, around: Surroundings) -> Self:
+    def settled(self, around: Site) -> Self:
         rule = super().settled(around)
         if rule.circle is None or rule.circle.lat is not None:
             return rule

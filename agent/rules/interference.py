@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
 from agent.rules.hold_timer import Since, lasting
@@ -37,16 +37,16 @@ class Interference(RulePart):
     signal_drop_db: float | None = Field(default=10.0, gt=0, le=60)
     signal_hold: Duration = timedelta(seconds=30)
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         held = {name: lasting(self.hold) for name in ("jamming", "spoofing", "antenna")}
         fallen = lasting(self.signal_hold)
         before = active["signal"].memo if "signal" in active else None
         usual = _Usual(before["usual_dbhz"] if before else None)
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             value = observation.value
             if observation.source != self.source:
                 return
@@ -57,7 +57,7 @@ class Interference(RulePart):
                         continue
                     since = lasts(state not in WELL, observation)
                     if state in WELL:
-                        yield Over(name)
+                        yield Cleared(name)
                     elif since is not None:
                         yield self._finding(name, f"{name} {state}", since)
             elif isinstance(value, Fix) and value.cn0_dbhz is not None and self.signal_drop_db is not None:
@@ -67,7 +67,7 @@ class Interference(RulePart):
                     return
                 since = fallen(drop_db >= self.signal_drop_db, observation)
                 if drop_db < self.signal_drop_db:
-                    yield Over("signal")
+                    yield Cleared("signal")
                 elif since is not None:
                     found = self._finding("signal", f"all signals fell by {drop_db:.0f} dB", since)
                     yield replace(found, memo={"usual_dbhz": level})

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Finding, Judge, Over
+from agent.domain.contracts import Cleared, Evaluator, Finding
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
 from agent.domain.zones import Corner, Line, crosses, foot_of, right_of
@@ -38,19 +38,19 @@ class LineCross(WatchRule):
             for axis in (0, 1)
         )
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         eye = self.eye()
         feet: dict[tuple[int, int], Corner] = {}  # by object and view: where it last was on either side
         crossed: dict[int, str] = {}  # by object: where it went before it was sure that it is one
         counts = {"left": 0, "right": 0}
         until: dict[str, float] = {}
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal feet, crossed
             now_s = observation.mono_s
             for side in [side for side, end_s in until.items() if now_s >= end_s]:
                 del until[side]
-                yield Over(side)
+                yield Cleared(side)
             there = eye.look(observation)
             if there is None:
                 return

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, Surroundings
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, Site
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from agent.positioning.fix_gate import believed
@@ -48,17 +48,17 @@ class Moved(RulePart):
     lost_after: Duration | None = timedelta(minutes=10)
     """Without a position that holds for so long nobody can tell, and that is told too."""
 
-    def settled(self, around: Surroundings) -> Self:
+    def settled(self, around: Site) -> Self:
         rule = super().settled(around)
         lat, lon = (rule.lat, rule.lon) if rule.lat is not None else (around.lat, around.lon)
         if lat is None or lon is None:
             raise ValueError("nobody knows where the post should be: set place.lat and place.lon")
         return rule.model_copy(update={"lat": lat, "lon": lon})
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         lat, lon = self.lat, self.lon
         assert lat is not None  # noqa: S101  `settled` has seen to it
         assert lon is not None  # noqa: S101
@@ -74,7 +74,7 @@ class Moved(RulePart):
         heard_s: float | None = None
         doubt: str | None = None
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal away, known, inherited, heard_s, doubt, found, fresh_s
             now_s, heard = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
@@ -107,7 +107,7 @@ class Moved(RulePart):
             if not away:
                 if known or (found is not None and not inherited):
                     found, inherited = None, False
-                    yield Over(self.source)
+                    yield Cleared(self.source)
             elif since is not None:
                 north, east = _middle(recent)
                 inherited = inherited and not known

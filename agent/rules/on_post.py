@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from agent.domain.contracts import Surroundings, here
+from agent.domain.contracts import Site, here
 from agent.domain.durations import Duration
 from agent.domain.geodesy import Plane
 from agent.domain.schedule import Hours
@@ -28,7 +28,7 @@ class OnPost(PositionRule):
     """Tell also of a presence at the post outside the hours."""
     hold: Duration = timedelta(seconds=30)
 
-    def settled(self, around: Surroundings) -> Self:
+    def settled(self, around: Site) -> Self:
         rule = super().settled(around)
         if (rule.lat is None) != (rule.lon is None):
             raise ValueError("lat and lon go together")

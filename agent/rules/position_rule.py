@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, TypeAlias
 
-from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, lasts
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from agent.positioning.fix_gate import LONGEST_INTERVAL_S, NO_FIX, believed
@@ -54,10 +54,10 @@ class PositionRule(RulePart):
         """Whether anybody wants to know at that time where the device is."""
         return True
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         measure, margin_m = self.ruler()
         before = next((found for key, found in active.items() if key != NO_POSITION and found.point), None)
         held_before = None if before is None else (before.key, (before.since, before.since_s or 0.0))
@@ -69,7 +69,7 @@ class PositionRule(RulePart):
         lost = lost_for(self.source, self.lost_after)
         spoke, fresh_s = freshness(), FRESH_S
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal last, outside, told, doubt, fresh_s
             now_s, heard = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
@@ -92,7 +92,7 @@ class PositionRule(RulePart):
             stale = now_s - fix_s > fresh_s
             held = so(None if stale and wrong != told else wrong, observation)
             if told is not None and (held is None or held[0] != told):
-                yield Over(told)
+                yield Cleared(told)
             told = held[0] if held else None
             if held is not None:
                 text = self.text(held[0], off_m)
@@ -137,7 +137,7 @@ def no_position(for_s: float, doubt: str | None) -> str:
     return f"no position {lasts(for_s)}" + (f" ({doubt})" if doubt not in (None, NO_FIX) else "")
 
 
-Tell: TypeAlias = Callable[[bool, Point | None, str | None, Observation], Iterable[Finding | Over]]
+Tell: TypeAlias = Callable[[bool, Point | None, str | None, Observation], Iterable[Finding | Cleared]]
 """Whether it is known where the device is, where it was last, the newest doubt; the fact, since when."""
 
 
@@ -148,14 +148,14 @@ def lost_for(source: str, after: timedelta | None) -> Tell:
 
     def tell(
         known: bool, last: Point | None, doubt: str | None, observation: Observation
-    ) -> Iterable[Finding | Over]:
+    ) -> Iterable[Finding | Cleared]:
         nonlocal since, told
         since = since or (observation.at, observation.mono_s)
         if known:
             since = (observation.at, observation.mono_s)
             if told:
                 told = False
-                yield Over(NO_POSITION)
+                yield Cleared(NO_POSITION)
         elif after is not None and observation.mono_s - since[1] >= after.total_seconds():
             told = True
             yield Finding(

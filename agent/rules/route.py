@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import Field, PrivateAttr
 
-from agent.domain.contracts import Surroundings
+from agent.domain.contracts import Site
 from agent.domain.geodesy import Metres, Plane, from_path
 from agent.domain.yaml_loader import BadConfig, line_of, load_yaml
 from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
@@ -41,7 +41,7 @@ class Route(PositionRule):
 
     _legs: tuple[Leg, ...] = PrivateAttr(default=())
 
-    def settled(self, around: Surroundings) -> Self:
+    def settled(self, around: Site) -> Self:
         rule = super().settled(around)
         path = rule.path or around.route
         if path is None:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, Self
 
-from agent.domain.contracts import Finding, Judge, Over, RulePart, Surroundings, lasts
+from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart, Site, lasts
 from agent.domain.durations import Duration
-from agent.domain.inference_rate import Looks, Need
+from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, SelfReport, Tick
 
 
@@ -16,24 +16,24 @@ class Silence(RulePart):
     kind: Literal["silence"] = "silence"
     source: str
     after: Duration = timedelta(seconds=10)
-    _needs: tuple[Need, ...] = ()
+    _needs: tuple[RequiredRate, ...] = ()
 
-    def settled(self, around: Surroundings) -> Self:
+    def settled(self, around: Site) -> Self:
         """A camera that is looked at too seldom for the rules on it says nothing to them."""
         rule = super().settled(around).model_copy()
         rule._needs = around.looks.get(self.source, ())
         return rule
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         """What was told is over only once it is known how often the camera is looked at."""
         after_s = self.after.total_seconds()
         last: tuple[datetime, float] | None = None
-        looks = Looks(self.source, self._needs)
+        looks = InferenceRate(self.source, self._needs)
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal last
             last = last or (observation.at, observation.mono_s)
             value = observation.value
@@ -42,7 +42,7 @@ class Silence(RulePart):
             if observation.source == self.source and not isinstance(value, SelfReport):
                 last = (observation.at, observation.mono_s)
                 if short is None and (looks.known or not active):
-                    yield Over(self.source)
+                    yield Cleared(self.source)
             elif isinstance(value, Tick) and (quiet_s := observation.mono_s - last[1]) > after_s:
                 yield Finding(
                     key=self.source,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Finding, Judge, lasts
+from agent.domain.contracts import Evaluator, Finding, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
 from agent.rules.camera_rule import Pick, ZoneRule
@@ -27,7 +27,7 @@ class Stationary(ZoneRule):
     ignore_initial: bool = False
     """What stood there when the agent started is not told until it has moved."""
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         """What was told before may be there from the start: it is told all the same."""
         return self.model_copy(update={"ignore_initial": False}).start() if active else self.start()
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar, Literal
 
-from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from agent.rules.hold_timer import lasting
@@ -23,11 +23,11 @@ class SwitchRule(RulePart):
     hold: Duration = timedelta(0)
     """How long it must be so: a contact that bounces, a door that is passed through, are no alert."""
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         held = lasting(self.hold)
         is_so = told = False
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal is_so, told
             value = observation.value
             if isinstance(value, Switch) and observation.source == self.source and value.name == self.name:
@@ -45,6 +45,6 @@ class SwitchRule(RulePart):
                     source=self.source,
                 )
             elif not is_so:
-                yield Over(self.name)
+                yield Cleared(self.name)
 
         return judge

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Finding, Judge, Over, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.durations import Duration, spoken
 from agent.domain.observations import Observation
 from agent.rules.hold_timer import lasting
@@ -59,10 +59,10 @@ class Threshold(RulePart):
             raise ValueError("below and above leave no value that is fine: widen them, or lower hysteresis")
         return self
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         checks: list[tuple[str, Check]] = []
         if self.above is not None or self.below is not None:
             checks.append((self.quantity, self._limits))
@@ -73,7 +73,7 @@ class Threshold(RulePart):
         }
         held = {(key, way): lasting(self.hold) for key, _ in checks for way in WAYS}
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             value = observation.value
             if observation.source != self.source or not isinstance(value, Reading):
                 return
@@ -87,7 +87,7 @@ class Threshold(RulePart):
                 begun = [held[key, one](one == way, observation) for one in WAYS]
                 since = next((one for one in begun if one is not None), None)
                 if way is None:
-                    yield Over(key)
+                    yield Cleared(key)
                 elif since is not None:
                     yield Finding(
                         key=key,

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Finding, Judge, Over, Point, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart
 from agent.domain.durations import Duration
 from agent.domain.geodesy import Plane
 from agent.domain.observations import Observation, Tick
@@ -55,10 +55,10 @@ class VesselAdrift(RulePart):
             raise ValueError(f"least_mps {self.least_mps:g} leaves no speed below most_mps {self.most_mps:g}")
         return self
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         traffic = Traffic()
         homes: dict[int, tuple[str, float, float]] = {}  # what it said, and where it lay then
         holds: dict[int, Held] = {}
@@ -67,7 +67,7 @@ class VesselAdrift(RulePart):
             if found.memo is not None:
                 homes[int(key)] = (found.memo["status"], found.memo["lat"], found.memo["lon"])
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             value, now_s = observation.value, observation.mono_s
             if isinstance(value, Tick):
                 for mmsi, one in list(traffic.tracks.items()):
@@ -78,7 +78,7 @@ class VesselAdrift(RulePart):
                     homes.pop(mmsi, None)
                     if mmsi in told:
                         told.discard(mmsi)
-                        yield Over(str(mmsi), "it is not heard any more")
+                        yield Cleared(str(mmsi), "it is not heard any more")
                 return
             if not isinstance(value, Vessel) or observation.source != self.source or self._passed_over(value):
                 return
@@ -93,7 +93,7 @@ class VesselAdrift(RulePart):
                 yield self._finding(track.vessel, how, since, homes.get(value.mmsi))
             elif how is None and value.mmsi in told:
                 told.discard(value.mmsi)
-                yield Over(str(value.mmsi))
+                yield Cleared(str(value.mmsi))
 
         return judge
 

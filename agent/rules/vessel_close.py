@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from agent.domain.contracts import Finding, Judge, Over, Point, RulePart, Surroundings
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, Site
 from agent.domain.durations import Duration, spoken
 from agent.domain.geodesy import LatLon
 from agent.domain.observations import Observation, Tick
@@ -50,7 +50,7 @@ class VesselClose(RulePart):
     ignore: tuple[int, ...] = ()
     """MMSI numbers of our own fleet, say."""
 
-    def settled(self, around: Surroundings) -> Self:
+    def settled(self, around: Site) -> Self:
         rule = super().settled(around)
         if rule.own is not None or rule.at is not None:
             return rule
@@ -60,17 +60,17 @@ class VesselClose(RulePart):
             )
         return rule.model_copy(update={"at": (around.lat, around.lon)})
 
-    def start(self) -> Judge:
+    def start(self) -> Evaluator:
         return self.resume({})
 
-    def resume(self, active: Mapping[str, Finding]) -> Judge:
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         traffic = Traffic()
         told: dict[int, tuple[datetime, float]] = {}
         before = {int(key): (found.since, found.since_s or 0.0) for key, found in active.items()}
         own: Motion | None = None if self.at is None else Motion(*self.at, 0.0, 0.0, 0.0)
         own_mmsi: int | None = None
 
-        def judge(observation: Observation) -> Iterable[Finding | Over]:
+        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal own, own_mmsi
             value, now_s = observation.value, observation.mono_s
             if self.own is not None and observation.source == self.own:
@@ -93,7 +93,7 @@ class VesselClose(RulePart):
                         yield from self._judge(track, own, told, observation)
                 for mmsi in [mmsi for mmsi in told if mmsi not in traffic.tracks]:
                     del told[mmsi]
-                    yield Over(str(mmsi), "it is not heard any more")
+                    yield Cleared(str(mmsi), "it is not heard any more")
 
         return judge
 
@@ -111,12 +111,12 @@ class VesselClose(RulePart):
 
     def _judge(
         self, track: Track, own: Motion | None, told: dict[int, tuple[datetime, float]], seen: Observation
-    ) -> Iterable[Finding | Over]:
+    ) -> Iterable[Finding | Cleared]:
         mmsi, now_s = track.vessel.mmsi, seen.mono_s
         own_age_s = 0.0 if own is None or self.own is None else now_s - own.at_s
         if own is None or own_age_s > OWN_LOST_S or (own_age_s > OWN_FRESH_S and mmsi not in told):
             if told.pop(mmsi, None) is not None:
-                yield Over(str(mmsi), "our own position is not known")
+                yield Cleared(str(mmsi), "our own position is not known")
             return
         if mmsi not in told and self._out_of_reach(track.motion, own, now_s):
             return
@@ -133,7 +133,7 @@ class VesselClose(RulePart):
                 text += f"; last heard {spoken(age_s)} ago"
             yield self._finding(track.vessel, text, since)
         elif told.pop(mmsi, None) is not None:
-            yield Over(str(mmsi))
+            yield Cleared(str(mmsi))
 
     def _out_of_reach(self, motion: Motion, own: Motion, now_s: float) -> bool:
         """Whether it lies too far north or south to come near in time; quick, for most are far away."""
