@@ -43,7 +43,7 @@ from agent.mqtt.fallback_notifier import Elsewhere
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import boot_id
-from agent.outbox.write_buffer import Inbox
+from agent.outbox.write_buffer import WriteBuffer
 from agent.positioning.locator import Locator
 from agent.privacy.rescue_grant import Grant, Rescue
 from agent.reporting.birth import birth_fields
@@ -122,7 +122,7 @@ class Agent:
         )
         self.config: Config | None = None
         self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
-        self.inbox = Inbox(outbox)
+        self.inbox = WriteBuffer(outbox)
         self.pushes: asyncio.Queue[bytes] = asyncio.Queue(MOST_PUSHES)
         self.machine_troubles: list[str] = []
         self.progress = Progress(time.monotonic())

@@ -12,7 +12,7 @@ import pytest
 
 from agent.domain.message import Lane, Message, encode, new_id
 from agent.outbox.outbox import Outbox
-from agent.outbox.write_buffer import Inbox
+from agent.outbox.write_buffer import WriteBuffer
 
 
 def message(lane: Lane = "alert", **more: Any) -> Message:
@@ -82,7 +82,7 @@ async def rest(outbox: Outbox) -> list[str]:
 def test_while_it_hangs_alerts_and_status_go_out_and_nobody_is_told_they_are_safe(tmp_path: Path) -> None:
     async def scene() -> None:
         async with opened(tmp_path) as (outbox, disk):
-            inbox = Inbox(outbox)
+            inbox = WriteBuffer(outbox)
             disk.hang()
             inbox.add(first := message())
             writing = asyncio.ensure_future(inbox.write({}))

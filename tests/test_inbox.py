@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.domain.message import Message, new_id
-from agent.outbox.write_buffer import Inbox
+from agent.outbox.write_buffer import WriteBuffer
 
 
 def message() -> Message:
@@ -35,9 +35,9 @@ class Disk:
         self.remembered |= remember
 
 
-def inbox() -> tuple[Inbox, Disk]:
+def inbox() -> tuple[WriteBuffer, Disk]:
     disk = Disk()
-    return Inbox(disk), disk  # type: ignore[arg-type]  it has the one method that is called
+    return WriteBuffer(disk), disk  # type: ignore[arg-type]  it has the one method that is called
 
 
 def play(scene: Any) -> None:

@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent.domain.message import KEEP_LATEST, LANES, Lane, Message, new_id
 from agent.outbox import sqlite_store as store_module
-from agent.outbox.lane_storage import SPARE_ROWS, Shelves
+from agent.outbox.lane_storage import SPARE_ROWS, LaneStorage
 from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import Row
 from agent.runtime.kernel_clock import since_boot_s
@@ -36,13 +36,13 @@ def message(lane: Lane = "alert", topic: str | None = None, body: bytes = BODY, 
 
 
 @pytest.fixture
-def shelves(tmp_path: Path) -> Iterator[Shelves]:
-    found = Shelves(tmp_path, 32_000_000)
+def shelves(tmp_path: Path) -> Iterator[LaneStorage]:
+    found = LaneStorage(tmp_path, 32_000_000)
     yield found
     found.close()
 
 
-def put(shelves: Shelves, *messages: Message, **remember: bytes) -> None:
+def put(shelves: LaneStorage, *messages: Message, **remember: bytes) -> None:
     shelves.put(messages, remember, [])
 
 
@@ -50,7 +50,7 @@ def ids(rows: list[Row]) -> list[str]:
     return [row.id for row in rows]
 
 
-def gaps(shelves: Shelves) -> list[dict[str, object]]:
+def gaps(shelves: LaneStorage) -> list[dict[str, object]]:
     """The losses that were told, oldest first."""
     shelves.rewind(["result"])
     bodies = [json.loads(row.body) for row in shelves.due(10_000, ["result"]) if row.topic == "gap"]
@@ -60,7 +60,7 @@ def gaps(shelves: Shelves) -> list[dict[str, object]]:
 # Order, numbers, hand-out.
 
 
-def test_lanes_go_out_in_their_order_and_each_from_its_oldest(shelves: Shelves) -> None:
+def test_lanes_go_out_in_their_order_and_each_from_its_oldest(shelves: LaneStorage) -> None:
     given = [message(lane) for lane in reversed(LANES) for _ in range(2) if lane not in KEEP_LATEST]
     put(shelves, *given)
     rows = shelves.due(100, LANES)
@@ -70,7 +70,7 @@ def test_lanes_go_out_in_their_order_and_each_from_its_oldest(shelves: Shelves) 
         assert [row.seq for row in rows if row.lane == lane] in ([], [1, 2])
 
 
-def test_nothing_is_handed_out_twice_without_a_rewind(shelves: Shelves) -> None:
+def test_nothing_is_handed_out_twice_without_a_rewind(shelves: LaneStorage) -> None:
     put(shelves, *(message("telemetry") for _ in range(5)), *(message("alert") for _ in range(5)))
     first = [shelves.due(3, LANES) for _ in range(5)]
     assert [len(rows) for rows in first] == [3, 3, 3, 1, 0]
@@ -78,7 +78,7 @@ def test_nothing_is_handed_out_twice_without_a_rewind(shelves: Shelves) -> None:
     assert ids(shelves.due(100, LANES)) == [row.id for rows in first for row in rows]
 
 
-def test_settled_rows_are_not_handed_out_after_a_rewind(shelves: Shelves) -> None:
+def test_settled_rows_are_not_handed_out_after_a_rewind(shelves: LaneStorage) -> None:
     put(shelves, *(message("telemetry") for _ in range(4)))
     rows = shelves.due(4, LANES)
     shelves.delete(rows[:2])
@@ -86,7 +86,7 @@ def test_settled_rows_are_not_handed_out_after_a_rewind(shelves: Shelves) -> Non
     assert ids(shelves.due(4, LANES)) == ids(rows[2:])
 
 
-def test_a_newer_status_replaces_an_unsent_one_and_keeps_its_number(shelves: Shelves) -> None:
+def test_a_newer_status_replaces_an_unsent_one_and_keeps_its_number(shelves: LaneStorage) -> None:
     put(shelves, message("status", "status"), message("status", "health"))
     newer = message("status", "status")
     put(shelves, newer)
@@ -98,7 +98,7 @@ def test_a_newer_status_replaces_an_unsent_one_and_keeps_its_number(shelves: She
     assert [(row.id, row.seq) for row in shelves.due(10, LANES)] == [(newest.id, 3)]
 
 
-def test_status_does_not_outlive_its_connection_and_begins_a_new_epoch(shelves: Shelves) -> None:
+def test_status_does_not_outlive_its_connection_and_begins_a_new_epoch(shelves: LaneStorage) -> None:
     put(shelves, message("status"), message("position", qos=0))
     epoch = shelves.epoch("status")
     shelves.rewind(LANES)
@@ -112,7 +112,7 @@ def test_status_does_not_outlive_its_connection_and_begins_a_new_epoch(shelves: 
 # Receipts.
 
 
-def test_a_receipt_takes_exactly_the_messages_that_it_names(shelves: Shelves) -> None:
+def test_a_receipt_takes_exactly_the_messages_that_it_names(shelves: LaneStorage) -> None:
     given = [message("alert"), message("result"), message("alert"), message("telemetry")]
     put(shelves, *given)
     assert shelves.receive([given[0].id, given[1].id, given[3].id, new_id(), "", "x" * 9000]) == 2
@@ -125,13 +125,13 @@ def test_a_receipt_takes_exactly_the_messages_that_it_names(shelves: Shelves) ->
 
 
 def test_a_restart_keeps_alerts_telemetry_session_and_numbers(tmp_path: Path) -> None:
-    first = Shelves(tmp_path, 32_000_000)
+    first = LaneStorage(tmp_path, 32_000_000)
     given = [message("alert"), message("result"), message("telemetry", expires_after=timedelta(hours=1))]
     first.put(given, {"alerts/active": b"[1]"}, [])
     first.write("session", b"7")
     epochs = [first.epoch(lane) for lane in ("alert", "telemetry")]
     first.close()
-    second = Shelves(tmp_path, 32_000_000)
+    second = LaneStorage(tmp_path, 32_000_000)
     rows = second.due(10, LANES)
     assert ids(rows) == [one.id for one in given]
     assert [row.body for row in rows] == [one.body for one in given]
@@ -153,11 +153,11 @@ def test_a_restart_keeps_alerts_telemetry_session_and_numbers(tmp_path: Path) ->
 def test_another_boot_knows_no_age_and_expires_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Shelves(tmp_path, 32_000_000)
+    first = LaneStorage(tmp_path, 32_000_000)
     first.put([message("telemetry", expires_after=timedelta(0))], {}, [])
     first.close()
     monkeypatch.setattr(store_module, "boot_id", lambda: "another")
-    second = Shelves(tmp_path, 32_000_000)
+    second = LaneStorage(tmp_path, 32_000_000)
     (row,) = second.due(10, ["telemetry"])
     assert (row.expires_s, row.age_s) == (None, None)
     second.close()
@@ -166,12 +166,12 @@ def test_another_boot_knows_no_age_and_expires_nothing(
 def test_after_a_lost_power_telemetry_is_numbered_anew_and_the_loss_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Shelves(tmp_path, 32_000_000)
+    first = LaneStorage(tmp_path, 32_000_000)
     first.put([message("telemetry"), message("telemetry"), message("alert")], {}, [])
     old = first.epoch("telemetry")
     copy = copied(tmp_path)  # as the files are now, never closed
     monkeypatch.setattr(store_module, "boot_id", lambda: "another")
-    second = Shelves(copy, 32_000_000)
+    second = LaneStorage(copy, 32_000_000)
     second.put([message("telemetry")], {}, [])
     rows = second.due(10, ["telemetry"])
     assert [(row.epoch == old, row.seq) for row in rows] == [(True, 1), (True, 2), (False, 1)]
@@ -201,7 +201,7 @@ def accounted(told: list[dict[str, object]]) -> set[int]:
 
 
 def test_over_its_budget_telemetry_thins_out_evenly_and_each_row_is_accounted_for(tmp_path: Path) -> None:
-    shelves = Shelves(tmp_path, 16_000_000)
+    shelves = LaneStorage(tmp_path, 16_000_000)
     body = b'{"x":"' + b"x" * 4000 + b'"}'
     for _ in range(160):
         shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
@@ -221,13 +221,13 @@ def test_over_its_budget_telemetry_thins_out_evenly_and_each_row_is_accounted_fo
     assert all(gap["of_epoch"] == shelves.epoch("telemetry") for gap in told)
     assert len(shelves.due(10, ["alert"])) == 3
     shelves.close()
-    again = Shelves(tmp_path, 16_000_000)
+    again = LaneStorage(tmp_path, 16_000_000)
     assert [row.seq for row in again.due(10_000, ["telemetry"])] == here
     again.close()
 
 
 def test_what_was_handed_out_before_it_was_thinned_leaves_when_it_is_settled(tmp_path: Path) -> None:
-    shelves = Shelves(tmp_path, 8_000_000)
+    shelves = LaneStorage(tmp_path, 8_000_000)
     body = b'{"x":"' + b"x" * 4000 + b'"}'
     shelves.put([message("telemetry", body=body) for _ in range(200)], {}, [])
     rows = shelves.due(200, ["telemetry"])
@@ -240,7 +240,7 @@ def test_what_was_handed_out_before_it_was_thinned_leaves_when_it_is_settled(tmp
 
 
 def test_over_its_budget_the_oldest_pictures_go_and_no_telemetry(tmp_path: Path) -> None:
-    shelves = Shelves(tmp_path, 8_000_000)
+    shelves = LaneStorage(tmp_path, 8_000_000)
     shelves.put([message("telemetry") for _ in range(10)], {}, [])
     for _ in range(40):
         shelves.put([message("media", body=b"\xff\xd8" + b"x" * 60_000) for _ in range(5)], {}, [])
@@ -253,7 +253,7 @@ def test_over_its_budget_the_oldest_pictures_go_and_no_telemetry(tmp_path: Path)
     shelves.close()
 
 
-def test_what_expired_is_not_sent_and_is_told_in_runs(shelves: Shelves) -> None:
+def test_what_expired_is_not_sent_and_is_told_in_runs(shelves: LaneStorage) -> None:
     soon, never = timedelta(seconds=-1), None
     put(shelves, *(message("telemetry", expires_after=one) for one in (soon, soon, never, soon)))
     assert [row.seq for row in shelves.due(10, ["telemetry"])] == [3]
@@ -262,7 +262,7 @@ def test_what_expired_is_not_sent_and_is_told_in_runs(shelves: Shelves) -> None:
 
 
 def test_empty_segments_leave_the_disk(tmp_path: Path) -> None:
-    shelves = Shelves(tmp_path, 32_000_000)
+    shelves = LaneStorage(tmp_path, 32_000_000)
     body = b'{"x":"' + b"x" * 4000 + b'"}'
     for _ in range(20):
         shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
@@ -286,7 +286,7 @@ def fail(monkeypatch: pytest.MonkeyPatch, store: object, *names: str) -> None:
 
 
 def test_with_a_disk_that_takes_nothing_alerts_still_go_out_and_it_is_said(
-    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(shelves, before := message())
     with monkeypatch.context() as broken:
@@ -302,18 +302,18 @@ def test_with_a_disk_that_takes_nothing_alerts_still_go_out_and_it_is_said(
     assert shelves.troubles == {"telemetry": shelves.troubles["telemetry"]}
     put(shelves, message("telemetry"))
     assert shelves.troubles == {}
-    copy = Shelves(copied(shelves._path.parent), 32_000_000)
+    copy = LaneStorage(copied(shelves._path.parent), 32_000_000)
     assert {before.id, alert.id, after.id, telemetry.id} <= set(ids(copy.due(10, LANES)))
     copy.close()
 
 
-def _again(shelves: Shelves) -> list[Row]:
+def _again(shelves: LaneStorage) -> list[Row]:
     shelves.rewind(["alert", "result", "telemetry", "media"])
     return shelves.due(10_000, LANES)
 
 
 def test_what_only_memory_holds_is_written_when_the_disk_returns_whatever_comes_next(
-    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An alert, what is active, the number of the connection: the next that comes is a status."""
     put(shelves, **{"alerts/active": b"[]", "rescue": b"old"})
@@ -333,7 +333,7 @@ def test_what_only_memory_holds_is_written_when_the_disk_returns_whatever_comes_
     shelves._try_again_s = 0.0
     put(shelves, message("status"))
     assert shelves.troubles == {}
-    copy = Shelves(copied(shelves.folder), 32_000_000)
+    copy = LaneStorage(copied(shelves.folder), 32_000_000)
     told = [copy.read(key) for key in ("remember/alerts/active", "remember/rescue", "session")]
     assert told == [b"[2]", b"1", b"8"]
     assert [(row.lane, row.id == alert.id) for row in copy.due(10, LANES)] == [
@@ -344,12 +344,12 @@ def test_what_only_memory_holds_is_written_when_the_disk_returns_whatever_comes_
 
 
 @contextmanager
-def without_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool) -> Iterator[Shelves]:
-    """Shelves whose disk takes nothing within the block: already when they open, or only then."""
+def without_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool) -> Iterator[LaneStorage]:
+    """LaneStorage whose disk takes nothing within the block: already when they open, or only then."""
     with monkeypatch.context() as broken:
         if at_start:
             read_only(broken)
-        shelves = Shelves(folder, 32_000_000)
+        shelves = LaneStorage(folder, 32_000_000)
         if not at_start:
             fail(broken, shelves._alerts, "put")
             fail(broken, shelves._segments["telemetry"], "put")
@@ -363,7 +363,7 @@ def test_what_only_memory_holds_is_offered_to_the_disk_at_the_end(
     with without_disk(tmp_path, monkeypatch, at_start) as shelves:
         put(shelves, alert := message(), telemetry := message("telemetry"), rescue=b"1")
     shelves.close()
-    again = Shelves(tmp_path, 32_000_000)
+    again = LaneStorage(tmp_path, 32_000_000)
     assert ids(again.due(10, LANES)) == [alert.id, telemetry.id]
     assert again.read("remember/rescue") == b"1"
     again.close()
@@ -394,7 +394,7 @@ def later(monkeypatch: pytest.MonkeyPatch, by_s: float) -> None:
 
 
 def test_where_only_pictures_find_no_room_an_alert_still_goes_home(
-    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail(monkeypatch, shelves._segments["media"], "put", "probe")
     with monkeypatch.context() as broken:
@@ -410,7 +410,7 @@ def test_a_disk_that_comes_back_and_takes_nothing_costs_no_alert(
 ) -> None:
     with monkeypatch.context() as broken:
         read_only(broken)
-        shelves = Shelves(tmp_path, 32_000_000)
+        shelves = LaneStorage(tmp_path, 32_000_000)
         put(shelves, alert := message(), rescue=b"1")
     with monkeypatch.context() as broken:
         fail(broken, store_module.Store, "_put")
@@ -422,13 +422,13 @@ def test_a_disk_that_comes_back_and_takes_nothing_costs_no_alert(
     put(shelves)
     assert shelves.troubles == {}
     shelves.close()
-    again = Shelves(tmp_path, 32_000_000)
+    again = LaneStorage(tmp_path, 32_000_000)
     assert (ids(again.due(10, LANES)), again.read("remember/rescue")) == ([alert.id], b"1")
     again.close()
 
 
 def test_deletes_that_the_disk_refuses_are_tried_again_and_never_handed_out(
-    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(shelves, *(message() for _ in range(3)))
     rows = shelves.due(10, LANES)
@@ -441,7 +441,7 @@ def test_deletes_that_the_disk_refuses_are_tried_again_and_never_handed_out(
 
 
 def test_memory_keeps_every_alert_and_only_so_much_telemetry(
-    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail(monkeypatch, shelves._alerts, "put")
     fail(monkeypatch, shelves._segments["telemetry"], "put")
@@ -483,7 +483,7 @@ def fill(folder: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root on Linux")
 def test_with_no_byte_free_thousands_of_alerts_are_still_taken_by_the_disk() -> None:
     with small_disk("24m") as folder:
-        shelves = Shelves(folder, 8_000_000)
+        shelves = LaneStorage(folder, 8_000_000)
         fill(folder)
         taken = 0
         while "alerts" not in shelves.troubles and taken < 20_000:
@@ -506,7 +506,7 @@ def test_with_no_byte_free_thousands_of_alerts_are_still_taken_by_the_disk() -> 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root on Linux")
 def test_on_a_full_disk_older_telemetry_makes_room_for_newer() -> None:
     with small_disk("32m") as folder:
-        shelves = Shelves(folder, 16_000_000)
+        shelves = LaneStorage(folder, 16_000_000)
         body = b"x" * 4000
         for _ in range(40):
             shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
@@ -522,9 +522,9 @@ def test_on_a_full_disk_older_telemetry_makes_room_for_newer() -> None:
         shelves.close()
 
 
-def segmented(folder: Path) -> Shelves:
+def segmented(folder: Path) -> LaneStorage:
     """With telemetry in three segments or more."""
-    shelves = Shelves(folder, 32_000_000)
+    shelves = LaneStorage(folder, 32_000_000)
     while len(shelves._segments["telemetry"]._stores) < 3:
         shelves.put([message("telemetry", body=b"x" * 4000) for _ in range(50)], {}, [])
     return shelves
@@ -604,14 +604,14 @@ def damage(path: Path, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_damaged_alert_store_is_set_aside_and_what_can_be_read_goes_out(tmp_path: Path, seed: int) -> None:
-    first = Shelves(tmp_path, 32_000_000)
+    first = LaneStorage(tmp_path, 32_000_000)
     given = [message(body=b"x" * 900) for _ in range(6000)]
     first.put(given, {"alerts/active": b"[]"}, [])
     first.write("session", b"41")
     epoch = first.epoch("alert")
     first.close()
     damage(tmp_path / "alerts.db", seed)
-    second = Shelves(tmp_path, 32_000_000)
+    second = LaneStorage(tmp_path, 32_000_000)
     rows = second.due(10_000, ["alert"])
     assert (tmp_path / "alerts.db.corrupt-1").exists()
     assert second.epoch("alert") != epoch
@@ -629,14 +629,14 @@ def test_a_damaged_alert_store_is_set_aside_and_what_can_be_read_goes_out(tmp_pa
 def test_a_file_that_is_no_store_is_no_reason_not_to_start(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "alerts.db").write_bytes(content)
     (tmp_path / "telemetry-00000001.db").write_bytes(content)
-    shelves = Shelves(tmp_path, 32_000_000)
+    shelves = LaneStorage(tmp_path, 32_000_000)
     shelves.put([message(), message("telemetry")], {}, [])
     assert [row.lane for row in shelves.due(10, ["alert", "telemetry"])] == ["alert", "telemetry"]
     shelves.close()
 
 
 def test_damage_while_it_runs_sets_the_file_aside_then(tmp_path: Path) -> None:
-    shelves = Shelves(tmp_path, 32_000_000)
+    shelves = LaneStorage(tmp_path, 32_000_000)
     shelves.put([message(body=b"x" * 900) for _ in range(3000)], {}, [])
     shelves._alerts.settle_log()
     damage(tmp_path / "alerts.db", 1)
@@ -650,7 +650,7 @@ def test_damage_while_it_runs_sets_the_file_aside_then(tmp_path: Path) -> None:
     shelves.close()
 
 
-def test_a_row_that_the_disk_spoilt_is_told_as_lost_and_holds_up_nobody(shelves: Shelves) -> None:
+def test_a_row_that_the_disk_spoilt_is_told_as_lost_and_holds_up_nobody(shelves: LaneStorage) -> None:
     put(shelves, *(given := [message() for _ in range(3)]))
     shelves._alerts._db.execute("UPDATE owed SET topic = CAST(x'ff00ff' AS TEXT) WHERE seq = 2")
     assert ids(shelves.due(10, ["alert"])) == [given[0].id, given[2].id]
@@ -659,7 +659,7 @@ def test_a_row_that_the_disk_spoilt_is_told_as_lost_and_holds_up_nobody(shelves:
 
 
 def test_two_stores_in_one_folder_are_refused_by_the_lock(tmp_path: Path) -> None:
-    shelves = Shelves(tmp_path, 32_000_000)
+    shelves = LaneStorage(tmp_path, 32_000_000)
     other = sqlite3.connect(tmp_path / "alerts.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     shelves._alerts._db.execute("PRAGMA busy_timeout=50")
@@ -757,14 +757,14 @@ def test_a_folder_that_can_not_be_made_is_an_os_error(tmp_path: Path) -> None:
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """Shelves beside a model: what is owed by lane, what was handed out, what number has which id."""
+    """LaneStorage beside a model: what is owed by lane, what was handed out, what number has which id."""
 
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp())
         self.folder = self.root / "a"
         self.folder.mkdir()
-        self.shelves = Shelves(self.folder, 32_000_000)
+        self.shelves = LaneStorage(self.folder, 32_000_000)
         self.owed: dict[Lane, dict[str, None]] = defaultdict(dict)
         self.out: dict[str, Row] = {}
         self.numbers: dict[tuple[str, Lane, int], str] = {}
@@ -832,7 +832,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self.folder = folder
         else:
             self.shelves.close()
-        self.shelves = Shelves(self.folder, 32_000_000)
+        self.shelves = LaneStorage(self.folder, 32_000_000)
         self.out.clear()
         self.old = set(self.owed["alert"])
 
@@ -871,13 +871,13 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_a_read_only_disk_it_starts_and_what_is_owed_and_what_comes_goes_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelves = Shelves(tmp_path, 32_000_000)
+    shelves = LaneStorage(tmp_path, 32_000_000)
     put(shelves, before := message())
     shelves.put([], {"alerts/active": b"[]"}, [])
     shelves.close()
     with monkeypatch.context() as broken:
         read_only(broken)
-        shelves = Shelves(tmp_path, 32_000_000)
+        shelves = LaneStorage(tmp_path, 32_000_000)
         put(shelves, alert := message(), telemetry := message("telemetry"))
         assert ids(shelves.due(10, LANES)) == [alert.id, before.id, telemetry.id]  # what is new goes first
         assert "Read-only" in shelves.troubles["alerts"]
@@ -891,7 +891,7 @@ def test_on_a_read_only_disk_it_starts_and_what_is_owed_and_what_comes_goes_out(
     owed = [row.id for row in _again(shelves) if row.lane == "alert"]
     assert sorted(owed) == sorted({before.id, alert.id, after.id})
     shelves.close()
-    again = Shelves(tmp_path, 32_000_000)
+    again = LaneStorage(tmp_path, 32_000_000)
     assert {before.id, alert.id, after.id} <= set(ids(again.due(10, LANES)))
     again.close()
 

@@ -18,7 +18,7 @@ from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
 from agent.mqtt.sender import Receipt
 from agent.outbox import lane_storage as shelves_module
 from agent.outbox import sqlite_store as store_module
-from agent.outbox.lane_storage import NOT_KEPT, Shelves
+from agent.outbox.lane_storage import NOT_KEPT, LaneStorage
 from agent.outbox.sqlite_store import MOST_RUNS, FullError, Row
 from agent.runtime import atomic_files
 
@@ -28,20 +28,20 @@ def message(lane: Lane = "alert", body: bytes = b"{}", **more: Any) -> Message:
 
 
 @pytest.fixture
-def shelves(tmp_path: Path) -> Iterator[Shelves]:
-    found = Shelves(tmp_path / "data", 32_000_000) if (tmp_path / "data").mkdir() is None else None
+def shelves(tmp_path: Path) -> Iterator[LaneStorage]:
+    found = LaneStorage(tmp_path / "data", 32_000_000) if (tmp_path / "data").mkdir() is None else None
     assert found is not None
     yield found
     found.close()
 
 
-def put(shelves: Shelves, count: int = 1, lane: Lane = "alert", **more: Any) -> list[str]:
+def put(shelves: LaneStorage, count: int = 1, lane: Lane = "alert", **more: Any) -> list[str]:
     given = [message(lane, **more) for _ in range(count)]
     shelves.put(given, {}, [])
     return [one.id for one in given]
 
 
-def owed(shelves: Shelves, lane: Lane = "alert") -> list[Row]:
+def owed(shelves: LaneStorage, lane: Lane = "alert") -> list[Row]:
     shelves.rewind([lane])
     return shelves.due(100_000, [lane])
 
@@ -50,7 +50,7 @@ def ids(rows: Sequence[Row]) -> list[str]:
     return [row.id for row in rows]
 
 
-def gaps(shelves: Shelves) -> list[dict[str, Any]]:
+def gaps(shelves: LaneStorage) -> list[dict[str, Any]]:
     bodies = [json.loads(row.body) for row in owed(shelves, "result") if row.topic == "gap"]
     return [body["gap"] | {"of_epoch": body["of_epoch"]} for body in bodies]
 
@@ -69,13 +69,13 @@ def test_a_store_from_an_image_loses_nothing_to_receipts_of_its_other_life(tmp_p
     """Twenty presses are received after the image was taken; their receipts wait in the broker's session and
     come while the restored store owes twenty others."""
     (tmp_path / "a").mkdir()
-    first = Shelves(tmp_path / "a", 32_000_000)
+    first = LaneStorage(tmp_path / "a", 32_000_000)
     before = put(first, 20)
     card = image(tmp_path / "a", "b")
     later = put(first, 20)
     numbers = {(row.epoch, row.seq) for row in first.due(100, ["alert"])}
     first.close()
-    second = Shelves(card, 32_000_000)
+    second = LaneStorage(card, 32_000_000)
     offline = put(second, 20)
     assert second.receive(later) == 0
     rows = owed(second)
@@ -88,10 +88,10 @@ def test_a_store_from_an_image_loses_nothing_to_receipts_of_its_other_life(tmp_p
 
 def test_of_a_card_and_its_clone_each_keeps_its_own(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    first = Shelves(tmp_path / "a", 32_000_000)
+    first = LaneStorage(tmp_path / "a", 32_000_000)
     shared = put(first, 3)
     first.close()
-    one, other = Shelves(tmp_path / "a", 32_000_000), Shelves(image(tmp_path / "a", "b"), 32_000_000)
+    one, other = LaneStorage(tmp_path / "a", 32_000_000), LaneStorage(image(tmp_path / "a", "b"), 32_000_000)
     mine, others = put(one, 5), put(other, 5)
     assert {row.key for row in owed(one)[3:]} & {row.key for row in owed(other)[3:]} == set()
     for receipts in (mine[:3], others, shared):
@@ -121,7 +121,7 @@ def test_a_receipt_that_names_no_messages_is_none(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("forged", ["%", "*", "' OR 1=1 --", "1", "\0", "\ud800", "x" * 100_000])
-def test_a_forged_id_deletes_nothing(shelves: Shelves, forged: str) -> None:
+def test_a_forged_id_deletes_nothing(shelves: LaneStorage, forged: str) -> None:
     given = put(shelves, 5)
     shelves.receive([forged] * 3)
     assert ids(owed(shelves)) == given
@@ -129,11 +129,11 @@ def test_a_forged_id_deletes_nothing(shelves: Shelves, forged: str) -> None:
 
 def test_a_receipt_counts_over_restarts(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    first = Shelves(tmp_path / "a", 32_000_000)
+    first = LaneStorage(tmp_path / "a", 32_000_000)
     given = put(first, 4)
     first.due(2, ["alert"])
     first.close()
-    second = Shelves(tmp_path / "a", 32_000_000)
+    second = LaneStorage(tmp_path / "a", 32_000_000)
     assert second.receive(given[:3]) == 3
     assert ids(owed(second)) == given[3:]
     second.close()
@@ -158,7 +158,7 @@ def test_a_file_of_an_older_agent_keeps_its_numbers_and_gets_its_ranks(tmp_path:
         )
     old.commit()
     old.close()
-    shelves = Shelves(tmp_path, 32_000_000)
+    shelves = LaneStorage(tmp_path, 32_000_000)
     rows = shelves.due(10, ["alert"])
     assert [(row.epoch, row.seq) for row in rows] == [("0123456789abcdef", seq) for seq in (8, 9, 7)]
     put(shelves, 2)
@@ -176,7 +176,7 @@ def test_a_file_of_an_older_agent_keeps_its_numbers_and_gets_its_ranks(tmp_path:
 # A centre that was restored asks again.
 
 
-def test_a_centre_from_a_backup_gets_what_it_lost_as_it_was(shelves: Shelves) -> None:
+def test_a_centre_from_a_backup_gets_what_it_lost_as_it_was(shelves: LaneStorage) -> None:
     given = put(shelves, 12, body=encode({"n": 1}))
     before = owed(shelves)
     shelves.receive(given[:10])
@@ -194,7 +194,7 @@ def test_a_centre_from_a_backup_gets_what_it_lost_as_it_was(shelves: Shelves) ->
     assert shelves.resend("alert", told["epoch"], [(1, 12)]).again == 12
 
 
-def test_what_it_asks_for_again_goes_behind_all_that_it_never_had(shelves: Shelves) -> None:
+def test_what_it_asks_for_again_goes_behind_all_that_it_never_had(shelves: LaneStorage) -> None:
     given = put(shelves, 3)
     shelves.due(10, ["alert"])
     shelves.receive(given)
@@ -207,12 +207,12 @@ def test_over_a_restart_the_history_stays_under_its_numbers(tmp_path: Path) -> N
     (tmp_path / "a").mkdir()
     epochs = []
     for _ in range(3):
-        shelves = Shelves(tmp_path / "a", 32_000_000)
+        shelves = LaneStorage(tmp_path / "a", 32_000_000)
         epochs.append(shelves.epoch("alert"))
         shelves.receive(put(shelves, 4))
         put(shelves, 1, "result")
         shelves.close()
-    shelves = Shelves(tmp_path / "a", 32_000_000)
+    shelves = LaneStorage(tmp_path / "a", 32_000_000)
     told = [(one["lane"], one["epoch"], one["last"]) for one in shelves.numbers()]
     assert told == [("alert", epoch, 4) for epoch in epochs] + [("result", epoch, 1) for epoch in epochs]
     for epoch in epochs:
@@ -238,10 +238,10 @@ def test_what_is_no_longer_there_is_told_in_runs(
     tmp_path: Path, of: str, ranges: list[tuple[int, int]], again: int, told: list[tuple[int, int, int]]
 ) -> None:
     (tmp_path / "a").mkdir()
-    first = Shelves(tmp_path / "a", 32_000_000)
+    first = LaneStorage(tmp_path / "a", 32_000_000)
     first.receive(put(first, 2))
     first.close()
-    shelves = Shelves(tmp_path / "a", 32_000_000)
+    shelves = LaneStorage(tmp_path / "a", 32_000_000)
     shelves.receive(put(shelves, 5))
     shelves._alerts._db.execute("DELETE FROM kept WHERE seq IN (4, 6)")
     epoch = {"now": shelves.epoch("alert"), "before": first.epoch("alert"), "unknown": "f" * 16}[of]
@@ -254,7 +254,7 @@ def test_what_is_no_longer_there_is_told_in_runs(
     shelves.close()
 
 
-def test_however_ragged_the_hole_few_messages_tell_of_it(shelves: Shelves) -> None:
+def test_however_ragged_the_hole_few_messages_tell_of_it(shelves: LaneStorage) -> None:
     shelves.receive(put(shelves, 1000))
     shelves._alerts._db.execute("DELETE FROM kept WHERE seq % 2 = 0")
     shelves.resend("alert", shelves.epoch("alert"), [(1, 1000)])
@@ -283,7 +283,7 @@ def test_a_command_that_asks_for_nothing_sensible_is_refused(fields: dict[str, A
 # The history has its bounds, and costs no alert.
 
 
-def test_the_oldest_of_the_history_goes_first(shelves: Shelves, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_of_the_history_goes_first(shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     body = encode({"filling": "x" * 9700})
     given: list[str] = []
     for _ in range(30):
@@ -299,7 +299,7 @@ def test_the_oldest_of_the_history_goes_first(shelves: Shelves, monkeypatch: pyt
     )
 
 
-def test_what_is_old_goes_but_for_the_newest(shelves: Shelves, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_old_goes_but_for_the_newest(shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "KEPT_ROWS", 20)
     monkeypatch.setattr(store_module, "PRUNE_EVERY_S", 0.0)
     shelves.receive(put(shelves, 30))
@@ -310,7 +310,7 @@ def test_what_is_old_goes_but_for_the_newest(shelves: Shelves, monkeypatch: pyte
 
 
 def test_where_the_disk_has_no_room_for_the_history_rows_leave_all_the_same(
-    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = put(shelves, 3)
     receive = store_module.Store._receive
@@ -327,7 +327,7 @@ def test_where_the_disk_has_no_room_for_the_history_rows_leave_all_the_same(
 
 
 def test_a_new_alert_takes_the_place_of_the_history_on_a_full_disk(
-    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = encode({"filling": "x" * 5000})
     shelves.receive(put(shelves, 150, body=body))
@@ -353,7 +353,7 @@ def synchronous(store: store_module.Store) -> int:
     return int(store._db.execute("PRAGMA synchronous").fetchone()[0])
 
 
-def test_each_commit_of_an_alert_waits_for_the_disk_whatever_was_deleted_before(shelves: Shelves) -> None:
+def test_each_commit_of_an_alert_waits_for_the_disk_whatever_was_deleted_before(shelves: LaneStorage) -> None:
     """2 is FULL. Kills: NORMAL when it is opened; FULL not set back after a delete, nor after one that failed."""
     store = shelves._alerts
     levels = []
@@ -402,13 +402,13 @@ def test_a_file_is_on_the_disk_before_its_name_and_then_the_name_is(
 
 
 def test_a_loss_is_told_before_what_it_tells_of_happens(
-    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kills: delete before the gap is durable. Expired, dropped for room, spoilt: all go this way."""
     order: list[str] = []
-    store, delete, put_alerts = shelves._alerts, Shelves.delete, shelves._alerts.put
+    store, delete, put_alerts = shelves._alerts, LaneStorage.delete, shelves._alerts.put
 
-    def deleted(self: Shelves, rows: Sequence[Row]) -> None:
+    def deleted(self: LaneStorage, rows: Sequence[Row]) -> None:
         order.extend(f"delete {row.lane}" for row in rows)
         delete(self, rows)
 
@@ -416,7 +416,7 @@ def test_a_loss_is_told_before_what_it_tells_of_happens(
         put_alerts(messages, *more)
         order.extend(f"told {one.topic}" for one in messages)
 
-    monkeypatch.setattr(Shelves, "delete", deleted)
+    monkeypatch.setattr(LaneStorage, "delete", deleted)
     monkeypatch.setattr(store, "put", told)
     put(shelves, 2, "telemetry")
     shelves._lose(shelves.due(10, ["telemetry"]), "for the test")
@@ -430,7 +430,7 @@ def test_a_loss_is_told_before_what_it_tells_of_happens(
 def test_files_that_are_deleted_under_it_are_written_anew(tmp_path: Path, what: str) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    shelves = Shelves(folder, 32_000_000)
+    shelves = LaneStorage(folder, 32_000_000)
     given = put(shelves, 5)
     shelves.receive(given[:1])
     put(shelves, 3, "telemetry")
@@ -453,7 +453,7 @@ def test_files_that_are_deleted_under_it_are_written_anew(tmp_path: Path, what: 
     assert "written anew" in shelves.troubles["deleted"]
     more = put(shelves)
     killed = image(folder, "killed")  # as kill -9 leaves it
-    copy = Shelves(killed, 32_000_000)
+    copy = LaneStorage(killed, 32_000_000)
     assert ids(owed(copy)) == given[1:] + later + more
     if what in ("all", "folder"):
         assert copy.depth()["telemetry"] == 3
@@ -465,12 +465,12 @@ def test_files_that_are_deleted_under_it_are_written_anew(tmp_path: Path, what: 
 
 
 def test_killed_while_it_writes_anew_nothing_is_lost(tmp_path: Path) -> None:
-    shelves = Shelves(tmp_path, 32_000_000)
+    shelves = LaneStorage(tmp_path, 32_000_000)
     given = put(shelves, 3)
     shelves._alerts.settle_log()
     shelves.close()
     (tmp_path / "alerts.db").rename(tmp_path / "alerts.db.rescued")
-    again = Shelves(tmp_path, 32_000_000)
+    again = LaneStorage(tmp_path, 32_000_000)
     assert ids(owed(again)) == given
     again.close()
 
@@ -478,7 +478,7 @@ def test_killed_while_it_writes_anew_nothing_is_lost(tmp_path: Path) -> None:
 # Severity, and what is new, within the lane.
 
 
-def test_what_is_critical_goes_first_and_no_phase_overtakes_another(shelves: Shelves) -> None:
+def test_what_is_critical_goes_first_and_no_phase_overtakes_another(shelves: LaneStorage) -> None:
     def alert(rank: int, group: str) -> Message:
         return message(rank=rank, group=group)
 
@@ -501,7 +501,7 @@ def test_what_is_critical_goes_first_and_no_phase_overtakes_another(shelves: She
 def test_phases_keep_their_order_however_they_come_and_are_handed_out(tmp_path: Path, seed: int) -> None:
     """Whatever severities an alert goes through, over rewinds and restarts; and each is handed out."""
     chance = random.Random(seed)
-    shelves = Shelves(tmp_path, 32_000_000)
+    shelves = LaneStorage(tmp_path, 32_000_000)
     given: list[Message] = []
     sent: list[str] = []
     for _ in range(60):
@@ -520,7 +520,7 @@ def test_phases_keep_their_order_however_they_come_and_are_handed_out(tmp_path: 
                 sent = []
             case _:
                 shelves.close()
-                shelves = Shelves(tmp_path, 32_000_000)
+                shelves = LaneStorage(tmp_path, 32_000_000)
                 sent = []
     while rows := shelves.due(7, ["alert"]):
         sent += ids(rows)
@@ -533,7 +533,7 @@ def test_phases_keep_their_order_however_they_come_and_are_handed_out(tmp_path: 
 
 
 def test_a_new_alert_waits_for_none_of_fifty_thousand_old_ones(tmp_path: Path) -> None:
-    shelves = Shelves(tmp_path, 32_000_000)
+    shelves = LaneStorage(tmp_path, 32_000_000)
     for _ in range(10):
         put(shelves, 2000, rank=0)
     shelves.rewind(LANES)

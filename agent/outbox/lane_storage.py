@@ -37,13 +37,13 @@ LEAST_HISTORY_BYTES, MOST_HISTORY_BYTES = 1_000_000, 16_000_000
 HISTORY_PART = 64
 """Of the room for telemetry and pictures, so much again is for alerts and results that have their receipt."""
 MOST_NUMBERS = 15
-"""Epochs of each lane that `Shelves.numbers` names, the newest."""
+"""Epochs of each lane that `LaneStorage.numbers` names, the newest."""
 _OLD = [f"alert/{rank}" for rank in range(LAST_RANK + 1)]
 _NEW = [f"alert/{rank}/new" for rank in range(LAST_RANK + 1)]
 NOT_KEPT = "asked for again, and no longer kept"
 
 
-class Shelves:
+class LaneStorage:
     """All stores of one folder. OSError only from its making."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:

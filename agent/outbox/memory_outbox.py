@@ -12,7 +12,7 @@ from agent.outbox.sqlite_store import Row, Store
 from agent.runtime.kernel_clock import since_boot_s
 
 
-class Early:
+class MemoryOutbox:
     """Telemetry and pictures are left out: they can wait for the disk."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """What we still owe the centre, kept until it has it, and handed out in the order of lanes.
 
-Called from the loop; one thread owns the disk (`Shelves`). Alerts are committed as they come, together with
+Called from the loop; one thread owns the disk (`LaneStorage`). Alerts are committed as they come, together with
 all that came meanwhile; telemetry and deletes wait a moment and go together.
 
 A disk that hangs (a worn card collects its garbage, a network volume is away) stops that thread, and nothing
@@ -20,8 +20,8 @@ from typing import Any, Self, TypeVar
 import structlog
 
 from agent.domain.message import LANES, LAST_RANK, Lane, Message
-from agent.outbox.lane_storage import Shelves
-from agent.outbox.memory_outbox import Early
+from agent.outbox.lane_storage import LaneStorage
+from agent.outbox.memory_outbox import MemoryOutbox
 from agent.outbox.segmented_log import LANES as BULK
 from agent.outbox.sqlite_store import Again, Key, Row
 
@@ -41,7 +41,7 @@ SLOW_FOR_S = 60.0
 class Outbox:
     """All that is owed. Made by `open`."""
 
-    def __init__(self, shelves: Shelves, lock: int) -> None:
+    def __init__(self, shelves: LaneStorage, lock: int) -> None:
         self._shelves = shelves
         self._lock = lock
         self._thread = ThreadPoolExecutor(1, "outbox")
@@ -51,7 +51,7 @@ class Outbox:
         self._flush_at: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
         self._next_write: asyncio.Task[None] | None = None
-        self._early = Early()
+        self._early = MemoryOutbox()
         self._began_s: float | None = None  # when the thread began what it is at
         self._hung_s, self._hung_at_s = 0.0, float("-inf")
         self._late: list[Row] = []
@@ -72,7 +72,7 @@ class Outbox:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return cls(Shelves(folder, max_bytes), lock)
+            return cls(LaneStorage(folder, max_bytes), lock)
         except BlockingIOError:
             os.close(lock)
             raise OSError(
@@ -156,7 +156,7 @@ class Outbox:
 
     async def due(self, limit: int, lanes: Sequence[Lane] = LANES, most_rank: int = LAST_RANK) -> list[Row]:
         """The next rows that were not handed out since `rewind`, first lane first, and within a lane as
-        `Shelves.due` has it. While the disk hangs: what waits for it, beside telemetry and pictures."""
+        `LaneStorage.due` has it. While the disk hangs: what waits for it, beside telemetry and pictures."""
         if not self.hangs:
             if self._late:
                 rows = [row for row in self._late if row.lane in lanes]

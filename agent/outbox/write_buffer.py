@@ -7,7 +7,7 @@ from agent.domain.message import Message
 from agent.outbox.outbox import Outbox
 
 
-class Inbox:
+class WriteBuffer:
     """Filled on the loop by whoever has something to say, written by one job."""
 
     def __init__(self, outbox: Outbox) -> None:
