@@ -39,7 +39,7 @@ from agent.domain.message import RANKS, ROOT, Envelope, Message, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
 from agent.evidence.recorder import Album
 from agent.mqtt.connection import answers
-from agent.mqtt.fallback_notifier import Elsewhere
+from agent.mqtt.fallback_notifier import FallbackNotifier
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import boot_id
@@ -104,7 +104,7 @@ class Agent:
         self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
-        self.elsewhere = Elsewhere(
+        self.elsewhere = FallbackNotifier(
             self.speaker, self.heard, self.book.wanted_elsewhere, lambda: self.link.taken, self.link.past
         )
         self.outputs = Outputs()

@@ -1,6 +1,6 @@
 """What the broker does not take: said in one line a lane, and never more of it than fits."""
 
-from agent.mqtt.quarantine import MOST, Aside
+from agent.mqtt.quarantine import MOST, Quarantine
 from agent.outbox.sqlite_store import Row, Store
 
 SPARE = Store.in_memory()
@@ -11,7 +11,7 @@ def row(number: int) -> Row:
 
 
 def test_a_broker_that_takes_no_picture_at_all_fills_no_memory() -> None:
-    aside = Aside()
+    aside = Quarantine()
     for number in range(10 * MOST):
         aside.too_large(row(number), 60_000, 32_000)
     assert aside.troubles() == {

@@ -8,7 +8,7 @@ import pytest
 
 from agent.domain.message import Envelope, Message
 from agent.mqtt.connection import Broker
-from agent.mqtt.fallback_notifier import Elsewhere
+from agent.mqtt.fallback_notifier import FallbackNotifier
 from tests.scripted_broker import ScriptedBroker
 
 SPEAKER = Envelope(device="d")
@@ -27,7 +27,7 @@ def test_an_answer_is_heard_and_what_is_meant_for_the_link_is_left_to_it() -> No
 
     async def scene() -> None:
         async with ScriptedBroker() as broker:
-            elsewhere = Elsewhere(SPEAKER, hear, lambda: not came, lambda: FIRST)
+            elsewhere = FallbackNotifier(SPEAKER, hear, lambda: not came, lambda: FIRST)
             elsewhere.tell(ALERT)
             task = asyncio.ensure_future(elsewhere.run(Broker(url=broker.url)))
             while not broker.payloads("/alert"):
@@ -65,7 +65,7 @@ def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(
 
     async def scene() -> None:
         async with ScriptedBroker() as one, ScriptedBroker() as other:
-            elsewhere = Elsewhere(SPEAKER, nobody_hears, lambda: True, taken)
+            elsewhere = FallbackNotifier(SPEAKER, nobody_hears, lambda: True, taken)
             elsewhere.tell(ALERT)
             brokers = Broker(url=one.url, fallbacks=(other.url,))
             task = asyncio.ensure_future(elsewhere.run(brokers))
@@ -95,7 +95,7 @@ def test_a_clock_behind_what_is_past_holds_it_up_no_more_than_the_link(
         raise OSError("no certificates here")
 
     monkeypatch.setattr(Broker, "tls", tls)
-    elsewhere = Elsewhere(SPEAKER, nobody_hears, lambda: True, lambda: FIRST, past)
+    elsewhere = FallbackNotifier(SPEAKER, nobody_hears, lambda: True, lambda: FIRST, past)
     elsewhere.tell(ALERT)
     with pytest.raises(OSError, match="no certificates here"):
         asyncio.run(elsewhere.run(Broker(url="mqtts://127.0.0.1:1")))

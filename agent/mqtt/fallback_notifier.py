@@ -22,7 +22,7 @@ from agent.runtime.kernel_clock import NEVER_BEFORE
 log = structlog.get_logger()
 
 KEPT = 50
-SECOND = "-elsewhere"
+CLIENT_ID_SUFFIX = "-elsewhere"
 """Behind the device's name: no device may be called so, and NATS takes no dot. Under the link's client id
 the two would take each other's session where both come to one broker. They still do where the broker goes by
 the certificate: so this one goes where the link is not, and yields where it comes."""
@@ -30,7 +30,7 @@ LOOK_EVERY_S = 1.0
 ACKS = "alert/ack"
 
 
-class Elsewhere:
+class FallbackNotifier:
     """``waiting``: whether some alert still has no answer. ``taken``: the address that the link is at."""
 
     def __init__(

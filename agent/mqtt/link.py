@@ -16,9 +16,9 @@ from agent.alerts.latency import Latency
 from agent.domain.message import Envelope, Message, encode, stamp
 from agent.mqtt.byte_budget import Budget
 from agent.mqtt.connection import SESSION_EXPIRY_S, Broker, Connection, answers, open_first
-from agent.mqtt.quarantine import Aside
+from agent.mqtt.quarantine import Quarantine
 from agent.mqtt.receipts import Receipts
-from agent.mqtt.sender import Courier, Heard
+from agent.mqtt.sender import ConnectionSender, Heard
 from agent.mqtt.subscriptions import Subscriptions
 from agent.outbox.outbox import Outbox
 from agent.runtime.kernel_clock import certainly_past, kernel_clock
@@ -61,10 +61,10 @@ class Link:
         self._heard = heard
         self._latency = latency or Latency()
         self._up = asyncio.Event()
-        self._aside = Aside()
+        self._aside = Quarantine()
         self._receipts = Receipts()
         self._budget = Budget(None, 0.0)
-        self._courier: Courier | None = None
+        self._courier: ConnectionSender | None = None
         self._subscriptions: Subscriptions | None = None
         self._narrow = 0
         self._too_large = 0
@@ -140,7 +140,7 @@ class Link:
         """One connection; returns only to go back from a fallback to the first broker."""
         session = await self._outbox.next_session()
         connection, taken = await self._open(broker, session)
-        courier = self._courier = Courier(
+        courier = self._courier = ConnectionSender(
             connection,
             taken,
             self._speaker,
@@ -201,7 +201,7 @@ class Link:
             broker.in_order, self._speaker.device, will, self.past, session_expiry_s=expiry_s
         )
 
-    async def _carry(self, connection: Connection, courier: Courier, session: int) -> None:
+    async def _carry(self, connection: Connection, courier: ConnectionSender, session: int) -> None:
         # What came at once may stand there retained, and would come again.
         names = [*(name for name in DOWN if name not in NARROW[self._narrow]), self._speaker.host_status]
         topics = [*(f"{self._speaker.prefix}/{name}" for name in names[:-1]), names[-1]]
@@ -232,7 +232,7 @@ class Link:
         good = self._encrypted and now > self.past and kernel_clock()[0]
         return {CLOCK: stamp(now).encode()} if good else {}
 
-    async def _say_last_word(self, courier: Courier) -> bool:
+    async def _say_last_word(self, courier: ConnectionSender) -> bool:
         """Whether it was said, and nobody needs the last will."""
         if self.last_word is None:
             return False

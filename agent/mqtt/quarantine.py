@@ -42,7 +42,7 @@ class _Case:
     why: str = ""
 
 
-class Aside:
+class Quarantine:
     """All messages under suspicion, from one connection to the next."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ from agent.domain.message import (
 from agent.mqtt.byte_budget import Budget
 from agent.mqtt.connection import Broker, Connection
 from agent.mqtt.inflight_window import ALERT_SLOTS, Window
-from agent.mqtt.quarantine import Aside
+from agent.mqtt.quarantine import Quarantine
 from agent.mqtt.receipts import SPREAD_S, Receipts
 from agent.mqtt.subscriptions import Subscriptions
 from agent.outbox.outbox import Outbox
@@ -67,7 +67,7 @@ class Receipt(BaseModel):
     ids: list[str] = Field(max_length=500)
 
 
-class Courier:
+class ConnectionSender:
     """One connection's. ``carry`` ends when it is lost (OSError)."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Courier:
         outbox: Outbox,
         heard: Heard,
         up: asyncio.Event,
-        aside: Aside,
+        aside: Quarantine,
         latency: Latency,
         budget: Budget,
         receipts: Receipts,
