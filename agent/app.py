@@ -26,10 +26,10 @@ from pydantic import BaseModel
 from agent.alerts.active_alerts import active_fields
 from agent.alerts.alert import Alert
 from agent.alerts.latency import Latency
-from agent.alerts.rule_engine import Judges, terms_of
-from agent.commands.actuators import Outputs
+from agent.alerts.rule_engine import RuleEngine, policy_of
+from agent.commands.actuators import Actuators
 from agent.commands.commands import KEY as COMMANDS
-from agent.commands.commands import Command, Commands, Fetch, Order, Resend, State
+from agent.commands.commands import Command, Commands, Fetch, OutputCommand, Resend, State
 from agent.config.deployment import Deployment, NotWellError, folder_of
 from agent.config.model import Config
 from agent.config.push_policy import broker_changed
@@ -100,14 +100,14 @@ class Agent:
         self.reporter = Reporter(
             config, self.speaker, self.health, self.clock, self.locator.whereabouts, birth_fields(config)
         )
-        self.judges = Judges(new_id, boot_id(), self.locator.placed, self.take_picture)
+        self.judges = RuleEngine(new_id, boot_id(), self.locator.placed, self.take_picture)
         self.book = self.judges.book
         self.latency = Latency()
         self.link = Link(self.speaker, outbox, self.greet, self.heard, self.latency)
         self.elsewhere = FallbackNotifier(
             self.speaker, self.heard, self.book.wanted_elsewhere, lambda: self.link.taken, self.link.past
         )
-        self.outputs = Outputs()
+        self.outputs = Actuators()
         self.rescue = Rescue(config.device)
         self.album = Album(config.device, folder, self.rescue_flag, self.send_picture)
         self.commands = Commands(
@@ -233,7 +233,7 @@ class Agent:
         asked, raised = self.outputs.wanted(source, now_s), self.book.wanted(source, now_s)
         return {name: max(asked.get(name, 0.0), raised.get(name, 0.0)) for name in asked | raised}
 
-    def order(self, order: Order, result: Mapping[str, Any]) -> None:
+    def order(self, order: OutputCommand, result: Mapping[str, Any]) -> None:
         """The centre's command for an output. ValueError where the configuration names none such."""
         config = self.config or self.deployment.config
         self.outputs.take(order, config.outputs(), result, time.monotonic())
@@ -302,7 +302,7 @@ class Agent:
         data = self.outbox.recall(ACTIVE)
         if data is None:
             return
-        rules = {name: terms_of(name, rule) for name, rule in self.deployment.config.rules.items()}
+        rules = {name: policy_of(name, rule) for name, rule in self.deployment.config.rules.items()}
         try:
             self.tell(self.book.restore(data, rules, *now()), time.monotonic())
         except ValueError as error:

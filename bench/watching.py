@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.alerts.rule_engine import Judges
+from agent.alerts.rule_engine import RuleEngine
 from agent.config.model import parse
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.zones import zones_of
@@ -166,7 +166,7 @@ def _fifty() -> dict[str, Any]:
     config = parse(FIFTY, name="bench", base=Path("/"))
     camera = config.sources["cam"]
     began = datetime(2026, 11, 28, tzinfo=UTC)
-    judges = Judges(lambda: "an id")
+    judges = RuleEngine(lambda: "an id")
     judges.apply(config.rules, began, 0.0)
     tracker = Tracker()
     track_ms, rules_ms, there = [], [], []

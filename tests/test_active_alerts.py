@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.alerts.active_alerts import active_fields
-from agent.alerts.alert import Alert, Answer, Terms
+from agent.alerts.alert import Alert, AlertPolicy, Answer
 from agent.domain.contracts import Finding
 from agent.domain.escalation import Severity
 from agent.domain.message import MAX_BODY, encode
@@ -18,7 +18,7 @@ START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 
 def alert(number: int, severity: Severity, *, answered: bool = False, text: str = "t") -> Alert:
     finding = Finding(key=str(number), text=text, since=START + timedelta(seconds=number))
-    terms = Terms("rule", "switch", severity, True, timedelta(0))
+    terms = AlertPolicy("rule", "switch", severity, True, timedelta(0))
     answer = Answer("watch-officer", "ack", START) if answered else None
     return Alert(f"a{number}", "new", terms, finding, START, acknowledged=answer)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.alerts.alert import Alert, Answer, Terms
+from agent.alerts.alert import Alert, AlertPolicy, Answer
 from agent.alerts.alert_book import FOUND_AGAIN_WITHIN_S, PRESENCES, AlertBook
 from agent.alerts.update_policy import UPDATE_AT_LAST_S, UPDATE_EVERY_S
 from agent.domain.contracts import Cleared, Finding, Point
@@ -22,8 +22,8 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def terms(rule: str = "rail", cool_down_s: float = 0) -> Terms:
-    return Terms(rule, "zone_dwell", "critical", False, timedelta(seconds=cool_down_s))
+def terms(rule: str = "rail", cool_down_s: float = 0) -> AlertPolicy:
+    return AlertPolicy(rule, "zone_dwell", "critical", False, timedelta(seconds=cool_down_s))
 
 
 def finding(since_s: float = 0, number: int = 1) -> Finding:
@@ -40,7 +40,9 @@ def told(alerts: Iterator[Alert]) -> list[tuple[str, str]]:
     return [(alert.alert_id, alert.phase) for alert in alerts]
 
 
-def play(book: AlertBook, script: list[tuple[float, Finding | Cleared | None]], its: Terms) -> list[tuple]:
+def play(
+    book: AlertBook, script: list[tuple[float, Finding | Cleared | None]], its: AlertPolicy
+) -> list[tuple]:
     """What is told, with the second at which it is told; None is a tick."""
     heard = []
     for second, fact in script:
@@ -274,9 +276,9 @@ ESCALATION = Escalation(
 
 def asking(
     severity: Severity = "warning", cool_down_s: float = 0, escalate: Escalation = ESCALATION
-) -> Terms:
+) -> AlertPolicy:
     """A rule whose alerts somebody has to answer."""
-    return Terms("rail", "switch", severity, True, timedelta(seconds=cool_down_s), escalate)
+    return AlertPolicy("rail", "switch", severity, True, timedelta(seconds=cool_down_s), escalate)
 
 
 def pass_time(
@@ -626,7 +628,7 @@ def test_one_who_comes_after_the_answer_is_new_and_the_others_are_in_the_same_al
 
 
 @pytest.mark.parametrize("its", [asking("warning"), terms()])
-def test_elsewhere_the_answer_is_for_all_who_come(book: AlertBook, its: Terms) -> None:
+def test_elsewhere_the_answer_is_for_all_who_come(book: AlertBook, its: AlertPolicy) -> None:
     list(book.take(its, visitor(1), at(0), 0))
     book.acknowledge("id-1", "watch-officer", "ack", at(3))
     assert told(book.take(its, visitor(1, 2), at(60), 60)) == [("id-1", "update")]

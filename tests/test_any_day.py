@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from agent.alerts.rule_engine import Judges
+from agent.alerts.rule_engine import RuleEngine
 from agent.domain.contracts import Finding, Site
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
 from agent.domain.schedule import parse_schedule
@@ -79,7 +79,7 @@ def test_any_day(kind: str, days: list[Any]) -> None:
     rule = TypeAdapter(Rule).validate_python({"kind": kind} | CONFIGS[kind]).settled(AROUND)
     judge, again = rule.begin(), rule.begin()
     numbers = count()
-    judges = Judges(lambda: str(next(numbers)))
+    judges = RuleEngine(lambda: str(next(numbers)))
     ids: set[str] = set()
     judges.apply({"it": rule}, START, 1000)
     at, now_s = START, 1000.0

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent.alerts.alert import Terms
+from agent.alerts.alert import AlertPolicy
 from agent.alerts.alert_book import AlertBook
-from agent.commands.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands, Limiter, Order
+from agent.commands.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands, Limiter, OutputCommand
 from agent.domain.contracts import Finding
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -24,14 +24,14 @@ class Desk:
         self.kept: dict[str, bytes] = {}
         self.births = 0
         self.failing = False
-        self.orders: list[Order] = []
+        self.orders: list[OutputCommand] = []
         self.commands = Commands(self.done, rebirth=self.rebirth, output=self.order)
 
     async def done(self, result: dict[str, Any], remember: Mapping[str, bytes]) -> None:
         self.results.append(result)
         self.kept |= remember
 
-    def order(self, order: Order, result: Mapping[str, Any]) -> None:
+    def order(self, order: OutputCommand, result: Mapping[str, Any]) -> None:
         if order.source != "board":
             raise ValueError(f"no output {order.source} {order.output}; known: board siren")
         self.orders.append(order)
@@ -242,7 +242,7 @@ def test_what_the_world_refuses_is_said() -> None:
 def test_an_answer_to_an_alert_is_by_role_and_for_an_active_one(payload: bytes, taken: bool) -> None:
     book = AlertBook(iter(["a1"]).__next__)
     finding = Finding(key="k", text="t", since=AT)
-    (_,) = book.take(Terms("rule", "switch", "critical", True, timedelta(0)), finding, AT, 0.0)
+    (_,) = book.take(AlertPolicy("rule", "switch", "critical", True, timedelta(0)), finding, AT, 0.0)
     alert = Desk().commands.acknowledged(book, payload, AT)
     assert (alert is not None) == taken
 

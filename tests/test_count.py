@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 import models
-from agent.alerts.rule_engine import Judges
+from agent.alerts.rule_engine import RuleEngine
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, SeenObject
 from agent.rules import Rule
@@ -102,7 +102,7 @@ def test_a_number_that_trembles_is_no_news() -> None:
 def test_an_answer_to_a_crowd_holds_while_people_come_and_go_and_not_when_it_grows() -> None:
     """Eight at a time, each for 4 s, somebody new each half second; later twelve."""
     rule = CROWD | {"more_than": 4, "severity": "critical", "need_ack": True}
-    engine = Judges(iter(f"id-{n}" for n in range(99)).__next__)
+    engine = RuleEngine(iter(f"id-{n}" for n in range(99)).__next__)
     engine.apply({"it": TypeAdapter(Rule).validate_python(rule)}, see(0).at, 1000)
     new: list[int | None] = []
     for step in range(600):

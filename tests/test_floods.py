@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from agent.alerts.alert import Alert
 from agent.alerts.alert_book import COUNTED, FURTHER, MOST, WITHIN_S
-from agent.alerts.rule_engine import Judges, terms_of
+from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.domain.observations import Observation, Tick, Value
 from agent.rules import Rule
 from firmware_bridge.readings import Drone, Vessel
@@ -42,7 +42,7 @@ class Engine:
         numbers = count(1)
         self.kind = kind
         self.rule = TypeAdapter(Rule).validate_python({"kind": kind} | RULES[kind])
-        self.judges = Judges(lambda: f"id-{next(numbers)}")
+        self.judges = RuleEngine(lambda: f"id-{next(numbers)}")
         self.judges.apply({"it": self.rule}, START, 0)
 
     def hear(self, second: float, numbers: Iterable[int]) -> Iterator[Alert]:
@@ -110,7 +110,7 @@ def test_ids_hold_through_a_flood_and_a_restart() -> None:
     ids = {alert.finding.key: alert.alert_id for alert in engine.judges.book.active()}
     again = Engine("distress_beacon")
     at = START + timedelta(seconds=30)
-    list(again.judges.book.restore(engine.judges.book.dump(), {"it": terms_of("it", again.rule)}, at, 30))
+    list(again.judges.book.restore(engine.judges.book.dump(), {"it": policy_of("it", again.rule)}, at, 30))
     told = [alert for second in range(30, 60) for alert in again.hear(second, range(1000, 1200))]
     assert {alert.phase for alert in told} == {"update"}
     assert {alert.finding.key: alert.alert_id for alert in told} == ids

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
 from agent.alerts.alert import Alert
-from agent.alerts.rule_engine import Judges, terms_of
+from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.domain.contracts import Site, lasts
 from agent.domain.observations import BlindZone, Observation, SeenObject, Sighting, Tick, Value, View
 from agent.rules import Rule
@@ -200,8 +200,8 @@ class Device:
     def _mono(self) -> float:
         return self._offset + self.second
 
-    def _engine(self) -> Judges:
-        return Judges(lambda: f"id-{next(self._numbers)}", self._boot)
+    def _engine(self) -> RuleEngine:
+        return RuleEngine(lambda: f"id-{next(self._numbers)}", self._boot)
 
     def hear(self, stream: Stream, seconds: float) -> Iterator[Alert]:
         end = self.second + seconds
@@ -224,7 +224,7 @@ class Device:
         if boot:
             self._boot, self._offset = f"{self._boot}+", 7.0 - self.second
         self.judges = self._engine()
-        rules = {"it": terms_of("it", self.rule)}
+        rules = {"it": policy_of("it", self.rule)}
         told = list(self.judges.book.restore(data, rules, self._at(), self._mono()))
         return told + self.judges.apply({"it": self.rule}, self._at(), self._mono())
 
@@ -290,7 +290,7 @@ def test_a_rule_that_becomes_one_of_another_kind_begins_whatever_was_so(tmp_path
             for kind, rule in rules.items():
                 assert device.judges.apply({"it": rule}, at, now_s) == []
                 device.judges = device._engine()
-                assert not list(device.judges.book.restore(kept, {"it": terms_of("it", rule)}, at, now_s))
+                assert not list(device.judges.book.restore(kept, {"it": policy_of("it", rule)}, at, now_s))
                 assert device.judges.apply({"it": rule}, at, now_s) == []
                 assert len(device.judges.book.active()) == len(active)
                 assert bool(device.judges.book.standing("it", kind)) == (kind == device.rule.kind)

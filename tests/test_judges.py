@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from agent.alerts.alert_book import FOUND_AGAIN_WITHIN_S
-from agent.alerts.rule_engine import Judges, terms_of
+from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.observations import Observation, Tick
 from agent.rules import Rule
@@ -35,12 +35,12 @@ def rule(**more: Any) -> Any:
 
 
 @pytest.fixture
-def judges() -> Judges:
+def judges() -> RuleEngine:
     numbers = count(1)
-    return Judges(lambda: f"id-{next(numbers)}")
+    return RuleEngine(lambda: f"id-{next(numbers)}")
 
 
-def hear(judges: Judges, second: float, value: Any) -> list[tuple[str, str, str | None]]:
+def hear(judges: RuleEngine, second: float, value: Any) -> list[tuple[str, str, str | None]]:
     at = START + timedelta(seconds=second)
     said = judges.hear(Observation("board", at, second, value), at, second)
     return [(alert.alert_id, alert.phase, alert.reason) for alert in said]
@@ -49,20 +49,20 @@ def hear(judges: Judges, second: float, value: Any) -> list[tuple[str, str, str 
 ON, OFF = Switch(name="panic_button", on=True), Switch(name="panic_button", on=False)
 
 
-def test_a_fact_becomes_an_alert_and_ends(judges: Judges) -> None:
+def test_a_fact_becomes_an_alert_and_ends(judges: RuleEngine) -> None:
     assert judges.apply({"panic": rule()}, START, 0) == []
     assert hear(judges, 1, ON) == [("id-1", "new", None)]
     assert hear(judges, 2, Tick()) == []
     assert hear(judges, 3, OFF) == [("id-1", "end", None)]
 
 
-def test_a_rule_that_fails_stops_no_other(judges: Judges) -> None:
+def test_a_rule_that_fails_stops_no_other(judges: RuleEngine) -> None:
     judges.apply({"bad": Broken(), "panic": rule()}, START, 0)
     assert hear(judges, 1, ON) == [("id-1", "new", None), ("id-2", "new", None)]
     assert hear(judges, 2, OFF) == [("id-2", "end", None)]
 
 
-def test_a_rule_that_is_the_same_goes_on(judges: Judges) -> None:
+def test_a_rule_that_is_the_same_goes_on(judges: RuleEngine) -> None:
     judges.apply({"panic": rule()}, START, 0)
     hear(judges, 1, ON)
     assert judges.apply({"panic": rule(), "tamper": rule(name="tamper")}, START, 2) == []
@@ -70,7 +70,7 @@ def test_a_rule_that_is_the_same_goes_on(judges: Judges) -> None:
     assert hear(judges, 501, OFF) == [("id-1", "end", None)]
 
 
-def test_an_alert_of_a_rule_that_was_removed_ends(judges: Judges) -> None:
+def test_an_alert_of_a_rule_that_was_removed_ends(judges: RuleEngine) -> None:
     judges.apply({"panic": rule()}, START, 0)
     hear(judges, 1, ON)
     (ended,) = judges.apply({}, START, 2)
@@ -78,7 +78,7 @@ def test_an_alert_of_a_rule_that_was_removed_ends(judges: Judges) -> None:
     assert judges.book.active() == []
 
 
-def test_what_a_changed_rule_finds_again_is_the_same_alert(judges: Judges) -> None:
+def test_what_a_changed_rule_finds_again_is_the_same_alert(judges: RuleEngine) -> None:
     judges.apply({"panic": rule()}, START, 0)
     hear(judges, 1, ON)
     assert judges.apply({"panic": rule(severity="critical")}, START, 2) == []
@@ -86,7 +86,7 @@ def test_what_a_changed_rule_finds_again_is_the_same_alert(judges: Judges) -> No
     assert hear(judges, 4 + FOUND_AGAIN_WITHIN_S, Tick()) == []
 
 
-def test_what_a_changed_rule_does_not_find_again_ends(judges: Judges) -> None:
+def test_what_a_changed_rule_does_not_find_again_ends(judges: RuleEngine) -> None:
     judges.apply({"panic": rule()}, START, 0)
     hear(judges, 1, ON)
     judges.apply({"panic": rule(name="tamper")}, START, 2)
@@ -95,7 +95,7 @@ def test_what_a_changed_rule_does_not_find_again_ends(judges: Judges) -> None:
     assert hear(judges, 3 + FOUND_AGAIN_WITHIN_S, Tick()) == [("id-1", "end", reason)]
 
 
-def test_a_rule_that_needs_longer_has_longer_to_find_it_again(judges: Judges) -> None:
+def test_a_rule_that_needs_longer_has_longer_to_find_it_again(judges: RuleEngine) -> None:
     judges.apply({"panic": rule()}, START, 0)
     hear(judges, 1, ON)
     judges.apply({"panic": rule(hold="10m")}, START, 2)
@@ -103,11 +103,11 @@ def test_a_rule_that_needs_longer_has_longer_to_find_it_again(judges: Judges) ->
     assert [phase for _, phase, _ in hear(judges, 603 + FOUND_AGAIN_WITHIN_S, Tick())] == ["end"]
 
 
-def test_over_with_a_reason_ends_at_once_whatever_the_cool_down(judges: Judges) -> None:
+def test_over_with_a_reason_ends_at_once_whatever_the_cool_down(judges: RuleEngine) -> None:
     its = rule(cool_down="1m")
     judges.apply({"panic": its}, START, 0)
     hear(judges, 1, ON)
-    (ended,) = judges.book.take(terms_of("panic", its), Cleared("panic_button", "nobody can tell"), START, 2)
+    (ended,) = judges.book.take(policy_of("panic", its), Cleared("panic_button", "nobody can tell"), START, 2)
     assert (ended.phase, ended.reason) == ("end", "nobody can tell")
 
 
@@ -115,6 +115,6 @@ def test_who_can_not_be_placed_is_told_all_the_same() -> None:
     def placed(_finding: Finding, _at_s: float) -> Finding:
         raise ArithmeticError("no place")
 
-    judges = Judges(lambda: "id", placed=placed)
+    judges = RuleEngine(lambda: "id", placed=placed)
     judges.apply({"panic": rule()}, START, 0)
     assert hear(judges, 1, ON) == [("id", "new", None)]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.alerts.alert import Alert, Phase, Terms
+from agent.alerts.alert import Alert, AlertPolicy, Phase
 from agent.alerts.latency import REMEMBERED, UNDER_WAY, Latency
 from agent.app import steps_before
 from agent.domain.contracts import Finding
@@ -103,5 +103,5 @@ def test_only_a_new_alert_says_what_its_rule_took(phase: Phase, steps: dict[str,
     """Later the time since its beginning is how long the fact has lasted."""
     at = datetime(2026, 11, 28, tzinfo=UTC)
     finding = Finding(key="rail", text="person", since=at, since_s=100.0, latency_s=0.04)
-    terms = Terms("rail", "zone_dwell", "critical", False, timedelta(0))
+    terms = AlertPolicy("rail", "zone_dwell", "critical", False, timedelta(0))
     assert steps_before(Alert("id", phase, terms, finding, at), 120.0) == steps

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.alerts.alert import Alert
-from agent.alerts.rule_engine import Judges
+from agent.alerts.rule_engine import RuleEngine
 from agent.config.model import parse
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
@@ -51,7 +51,7 @@ class Bridge:
         config = parse(CONFIG, name="c.yaml", base=Path())
         self.locator = Locator(config.locator_settings())
         self.clock = ClockWatch()
-        self.judges = Judges(lambda: "id", placed=self.locator.placed)
+        self.judges = RuleEngine(lambda: "id", placed=self.locator.placed)
         self.judges.apply(config.rules, AT, 0)
         self.now_s = 0.0
         self.told: list[tuple[str, str, str]] = []

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent.commands.actuators import DONE_WITHIN_S, Outputs
-from agent.commands.commands import Order
+from agent.commands.actuators import DONE_WITHIN_S, Actuators
+from agent.commands.commands import OutputCommand
 from agent.domain.observations import Observation
 from firmware_bridge.readings import Switch
 
@@ -14,20 +14,20 @@ AT = datetime(2026, 11, 28, tzinfo=UTC)
 KNOWN = {"board": ["siren", "light"], "mast": ["relay"]}
 
 
-def order(on: bool = True, ttl_s: float = 30, **more: Any) -> Order:
-    return Order(id="1", source="board", output="siren", on=on, ttl_s=ttl_s, **more)
+def order(on: bool = True, ttl_s: float = 30, **more: Any) -> OutputCommand:
+    return OutputCommand(id="1", source="board", output="siren", on=on, ttl_s=ttl_s, **more)
 
 
 def said(name: str, on: bool, source: str = "board") -> Observation:
     return Observation(source, AT, 0.0, Switch(name=name, on=on))
 
 
-def taken(outputs: Outputs, one: Order, now_s: float = 100.0) -> None:
+def taken(outputs: Actuators, one: OutputCommand, now_s: float = 100.0) -> None:
     outputs.take(one, KNOWN, {"command": "output", "command_id": one.id}, now_s)
 
 
 def test_an_order_is_wanted_for_its_time_and_no_longer() -> None:
-    outputs = Outputs()
+    outputs = Actuators()
     taken(outputs, order())
     assert outputs.wanted("board", 100) == {"siren": 30}
     assert outputs.wanted("board", 129) == {"siren": 1}
@@ -35,7 +35,7 @@ def test_an_order_is_wanted_for_its_time_and_no_longer() -> None:
 
 
 def test_the_latest_order_counts() -> None:
-    outputs = Outputs()
+    outputs = Actuators()
     taken(outputs, order())
     taken(outputs, order(ttl_s=5), 110)
     assert outputs.wanted("board", 110) == {"siren": 5}
@@ -44,7 +44,7 @@ def test_the_latest_order_counts() -> None:
 
 
 def test_it_is_done_when_the_board_says_so() -> None:
-    outputs = Outputs()
+    outputs = Actuators()
     taken(outputs, order())
     for other in (said("siren", False), said("light", True), said("siren", True, "mast")):
         assert outputs.hear(other) == []
@@ -56,7 +56,7 @@ def test_it_is_done_when_the_board_says_so() -> None:
 
 @pytest.mark.parametrize("on", [True, False])
 def test_what_does_not_come_to_be_has_failed_and_is_not_switched_on_later(on: bool) -> None:
-    outputs = Outputs()
+    outputs = Actuators()
     taken(outputs, order(on))
     assert outputs.tick(AT, 100 + DONE_WITHIN_S - 0.1) == []
     (result,) = outputs.tick(AT, 100 + DONE_WITHIN_S)
@@ -67,7 +67,7 @@ def test_what_does_not_come_to_be_has_failed_and_is_not_switched_on_later(on: bo
 
 
 def test_an_order_that_has_failed_takes_nothing_from_a_later_one() -> None:
-    outputs = Outputs()
+    outputs = Actuators()
     taken(outputs, order(on=False))
     taken(outputs, order(), 103)
     assert [one["state"] for one in outputs.hear(said("siren", True))] == ["succeeded"]
@@ -76,7 +76,7 @@ def test_an_order_that_has_failed_takes_nothing_from_a_later_one() -> None:
 
 
 def test_what_comes_too_late_has_expired() -> None:
-    outputs = Outputs()
+    outputs = Actuators()
     taken(outputs, order(expires=AT + timedelta(seconds=2)))
     assert outputs.tick(AT + timedelta(seconds=1), 101) == []
     assert [result["state"] for result in outputs.tick(AT + timedelta(seconds=3), 103)] == ["expired"]
@@ -93,4 +93,4 @@ def test_what_comes_too_late_has_expired() -> None:
 )
 def test_only_what_the_configuration_names(source: str, output: str, known: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Outputs().take(Order(id="1", source=source, output=output), known, {}, 0)
+        Actuators().take(OutputCommand(id="1", source=source, output=output), known, {}, 0)

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.__main__ import cli
-from agent.alerts.rule_engine import Judges
+from agent.alerts.rule_engine import RuleEngine
 from agent.config.model import Config, parse, read
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick, observed
 from agent.replay.record import record
@@ -101,7 +101,7 @@ def test_a_picture_is_never_in_it() -> None:
 
 
 def judged(config: Config, observations: Iterable[Observation]) -> list[Any]:
-    judges = Judges(lambda: "")
+    judges = RuleEngine(lambda: "")
     judges.apply(config.rules, START, 0)
     return [
         (alert.phase, alert.terms.rule, alert.at, alert.finding.text, alert.finding.since)

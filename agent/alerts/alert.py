@@ -14,7 +14,7 @@ Said: TypeAlias = tuple[str, str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class AlertPolicy:
     """What the rule's configuration says of its alerts."""
 
     rule: str
@@ -59,7 +59,7 @@ class Alert:
 
     alert_id: str
     phase: Phase
-    terms: Terms
+    terms: AlertPolicy
     finding: Finding
     at: datetime
     acknowledged: Answer | None = None

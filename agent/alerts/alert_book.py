@@ -18,8 +18,8 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from agent.alerts.alert import Alert, Answer, Said, Terms
-from agent.alerts.update_policy import CHANGE_AFTER_S, FURTHER, UPDATE_EVERY_S, Told
+from agent.alerts.alert import Alert, AlertPolicy, Answer, Said
+from agent.alerts.update_policy import CHANGE_AFTER_S, FURTHER, UPDATE_EVERY_S, Announced
 from agent.domain.contracts import Cleared, Finding
 from agent.domain.escalation import SEVERITIES
 
@@ -60,7 +60,7 @@ class _Active:
     due_s: float | None = None
     raised_s: float | None = None
     closed: bool = False
-    told: Told | None = None
+    told: Announced | None = None
     wait_s: float = UPDATE_EVERY_S
     behind: tuple[datetime, datetime, float] | None = None
     known: frozenset[int] = frozenset()
@@ -129,7 +129,9 @@ class AlertBook:
         """Whether some alert that was raised again is to be told at further brokers, and has no answer."""
         return any(alert.concerns_others and alert.unanswered for alert in self.active())
 
-    def take(self, terms: Terms, fact: Finding | Cleared, at: datetime, now_s: float) -> Iterator[Alert]:
+    def take(
+        self, terms: AlertPolicy, fact: Finding | Cleared, at: datetime, now_s: float
+    ) -> Iterator[Alert]:
         """The alerts to tell for what a rule has just said."""
         where = (terms.rule, fact.key)
         entry = self._active.get(where)
@@ -150,11 +152,13 @@ class AlertBook:
             yield from self._no_further(where, at)
             yield self._new(where, terms, fact, at, now_s)
 
-    def _new(self, where: tuple[str, str], terms: Terms, fact: Finding, at: datetime, now_s: float) -> Alert:
+    def _new(
+        self, where: tuple[str, str], terms: AlertPolicy, fact: Finding, at: datetime, now_s: float
+    ) -> Alert:
         alert = Alert(self._new_id(), "new", terms, fact, at)
         alert = replace(alert, media=tuple(self._pictured(alert, now_s)))
         self._active[where] = _Active(
-            alert, now_s, due_s=_due_s(alert, now_s), told=Told.of(alert), known=fact.who
+            alert, now_s, due_s=_due_s(alert, now_s), told=Announced.of(alert), known=fact.who
         )
         if terms.crowd is not None and fact.key != FURTHER:
             self._begun.setdefault(terms.rule, deque(maxlen=MOST)).append(now_s)
@@ -168,7 +172,7 @@ class AlertBook:
         its = [entry for where, entry in self._active.items() if where[0] == rule and where[1] != FURTHER]
         return sum(not entry.alert.over for entry in its) < MOST and len(its) < 4 * MOST
 
-    def _one_more(self, terms: Terms, fact: Finding, at: datetime, now_s: float) -> Iterator[Alert]:
+    def _one_more(self, terms: AlertPolicy, fact: Finding, at: datetime, now_s: float) -> Iterator[Alert]:
         """What has no alert of its own is counted in one for all of its kind."""
         further = self._further.setdefault(terms.rule, OrderedDict())
         known = fact.key in further
@@ -207,7 +211,7 @@ class AlertBook:
         self,
         where: tuple[str, str],
         entry: _Active,
-        terms: Terms,
+        terms: AlertPolicy,
         fact: Finding,
         at: datetime,
         now_s: float,
@@ -241,7 +245,7 @@ class AlertBook:
             entry = replace(entry, due_s=_due_s(alert, now_s))
         if answer != before.acknowledged:
             entry = replace(entry, answers=())
-        told = Told.of(alert)
+        told = Announced.of(alert)
         wait_s, next_s = told.waits(entry.told, entry.wait_s)
         entry = replace(entry, alert=alert, over_s=None, doubt=None)
         if entry.told_s is None or now_s - entry.told_s >= wait_s:
@@ -261,7 +265,7 @@ class AlertBook:
         elif not entry.alert.over:
             alert = replace(entry.alert, phase="update", at=at, over=True, reason=reason)
             known = entry.told is not None and entry.told.over
-            told = Told.of(alert)
+            told = Announced.of(alert)
             self._active[where] = replace(entry, alert=alert, over_s=None, doubt=None, told=told)
             if not known:  # a contact that bounces: that it was so again in between was not told either
                 yield alert
@@ -284,20 +288,20 @@ class AlertBook:
         for where, entry in list(self._active.items()):
             if entry.due_s is not None and now_s >= entry.due_s:
                 alert = replace(entry.alert, phase="update", at=at, escalation=entry.alert.escalation + 1)
-                due_s, told = _due_s(alert, now_s), Told.of(alert)
+                due_s, told = _due_s(alert, now_s), Announced.of(alert)
                 self._active[where] = replace(
                     entry, alert=alert, told_s=now_s, due_s=due_s, raised_s=now_s, told=told
                 )
                 yield alert
             elif entry.told_s is not None and not entry.closed:
-                told = Told.of(entry.alert)
+                told = Announced.of(entry.alert)
                 wait_s, next_s = told.waits(entry.told, math.inf)
                 if now_s - entry.told_s >= wait_s:
                     alert = replace(entry.alert, phase="update", at=at)
                     self._active[where] = replace(entry, alert=alert, told_s=now_s, told=told, wait_s=next_s)
                     yield alert
 
-    def doubt_rule(self, terms: Terms, now_s: float) -> None:
+    def doubt_rule(self, terms: AlertPolicy, now_s: float) -> None:
         """A rule begins anew, now with these terms: what it found has to be found again."""
         self._further.pop(terms.rule, None)
         doubt = (now_s + found_again_s(terms), "not seen again after its rule was changed")
@@ -339,7 +343,7 @@ class AlertBook:
         alert = replace(entry.alert, phase="update", at=at, acknowledged=answer)
         if action not in ENDED_BY and not alert.over:
             soon = before is not None and abs((at - before.at).total_seconds()) < CHANGE_AFTER_S
-            told = entry.told if soon else Told.of(alert)
+            told = entry.told if soon else Announced.of(alert)
             self._active[where] = replace(entry, alert=alert, due_s=None, raised_s=None, told=told)
             self.unsaved = True
             return None if soon else alert  # one that comes too soon is told at a tick
@@ -360,7 +364,9 @@ class AlertBook:
         self.unsaved = False
         return _KEPT.dump_json(_Kept(self._boot, list(self._active.values())))
 
-    def restore(self, data: bytes, rules: Mapping[str, Terms], at: datetime, now_s: float) -> Iterator[Alert]:
+    def restore(
+        self, data: bytes, rules: Mapping[str, AlertPolicy], at: datetime, now_s: float
+    ) -> Iterator[Alert]:
         """Takes up what was active before a restart; alerts of rules that are gone end.
 
         After a reboot the time in which somebody may answer begins anew. ValueError if ``data`` is damaged.
@@ -433,7 +439,7 @@ def _continued(entry: _Active, fact: Finding) -> tuple[_Active, Finding]:
     return replace(entry, behind=behind), fact
 
 
-def found_again_s(terms: Terms) -> float:
+def found_again_s(terms: AlertPolicy) -> float:
     """How long a rule that begins anew has to find again what was active."""
     return FOUND_AGAIN_WITHIN_S + terms.patience.total_seconds()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from agent.alerts.alert import Alert, Terms
+from agent.alerts.alert import Alert, AlertPolicy
 from agent.alerts.alert_book import AlertBook
 from agent.domain.contracts import Evaluator, Finding
 from agent.domain.observations import Observation, Tick
@@ -17,7 +17,7 @@ from agent.domain.observations import Observation, Tick
 log = structlog.get_logger()
 
 
-class Judges:
+class RuleEngine:
     """One judge for each rule, and the book that they write in."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Judges:
             if name not in rules:
                 ended += self.book.drop_rule(name, at, "its rule was removed")
             elif rules[name] != rule:
-                self.book.doubt_rule(terms_of(name, rules[name]), now_s)
+                self.book.doubt_rule(policy_of(name, rules[name]), now_s)
             else:
                 continue
             del self._judges[name]
@@ -66,7 +66,7 @@ class Judges:
                 for fact in judge(observation):
                     if isinstance(fact, Finding):
                         fact = self._with_place(fact, observation.mono_s)  # noqa: PLW2901  the same fact, with its place
-                    told += self.book.take(terms_of(name, rule), fact, at, now_s)
+                    told += self.book.take(policy_of(name, rule), fact, at, now_s)
             except Exception:
                 log.exception("rule_failed", rule=name)
         if isinstance(observation.value, Tick):
@@ -82,9 +82,9 @@ class Judges:
             return finding
 
 
-def terms_of(name: str, rule: Any) -> Terms:
+def policy_of(name: str, rule: Any) -> AlertPolicy:
     """What a rule's configuration says of its alerts."""
-    return Terms(
+    return AlertPolicy(
         name, rule.kind, rule.severity, rule.need_ack, rule.cool_down, rule.escalation(), rule.patience,
         rule.crowd,
     )  # fmt: skip

@@ -26,7 +26,7 @@ MOVED_M = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Announced:
     """What of an alert is news when it changes: at once, or (all but the first) a little later."""
 
     at_once: tuple[int | None, str | None, Severity, bool, Said | None]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.commands.commands import Ack, Command, Fetch, Order, Resend
+from agent.commands.commands import Ack, Command, Fetch, OutputCommand, Resend
 from agent.config.deployment import Desired
 from agent.domain.message import ROOT
 from agent.privacy.rescue_grant import Grant
@@ -80,7 +80,7 @@ def asyncapi() -> dict[str, Any]:
         "alert/ack": Ack.model_json_schema(),
         "config/desired": Desired.model_json_schema(),
         "command/{name}": {
-            "anyOf": [one.model_json_schema() for one in (Command, Order, Fetch, Resend, Grant)]
+            "anyOf": [one.model_json_schema() for one in (Command, OutputCommand, Fetch, Resend, Grant)]
         },
     }
     channels, operations = {}, {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agent.commands.commands import Order
+from agent.commands.commands import OutputCommand
 from agent.domain.observations import Observation
 from firmware_bridge.readings import Switch
 
@@ -20,7 +20,7 @@ DONE_WITHIN_S = 5.0
 class _Open:
     """An order whose end is not told yet."""
 
-    order: Order
+    order: OutputCommand
     result: Mapping[str, Any]
     asked_s: float
 
@@ -29,7 +29,7 @@ class _Open:
         return self.asked_s + self.order.ttl_s * self.order.on
 
 
-class Outputs:
+class Actuators:
     """The orders in force, and those that the centre waits for."""
 
     def __init__(self) -> None:
@@ -37,7 +37,11 @@ class Outputs:
         self._open: list[_Open] = []
 
     def take(
-        self, order: Order, known: Mapping[str, Sequence[str]], result: Mapping[str, Any], now_s: float
+        self,
+        order: OutputCommand,
+        known: Mapping[str, Sequence[str]],
+        result: Mapping[str, Any],
+        now_s: float,
     ) -> None:
         """An order. ValueError where ``known``, the outputs of each source, has none such."""
         if order.output not in known.get(order.source, ()):

@@ -50,7 +50,7 @@ class Command(_Id):
     expires: AwareDatetime | None = None
 
 
-class Order(Command):
+class OutputCommand(Command):
     """``command/output``: an output of a source, switched on for ``ttl_s``, or off."""
 
     source: str = Field(min_length=1, max_length=64)
@@ -124,7 +124,7 @@ class Commands:
         done: Done,
         *,
         rebirth: Callable[[], Awaitable[None]],
-        output: Callable[[Order, Mapping[str, Any]], None],
+        output: Callable[[OutputCommand, Mapping[str, Any]], None],
         more: Mapping[str, tuple[type[Command], Run]] = MappingProxyType({}),
     ) -> None:
         """``output`` takes an order and what its results begin with; ValueError where it can't be."""
@@ -135,14 +135,14 @@ class Commands:
             return "succeeded"
 
         async def take_order(command: Command, result: Mapping[str, Any]) -> State:
-            assert isinstance(command, Order)  # noqa: S101  as the table below has it
+            assert isinstance(command, OutputCommand)  # noqa: S101  as the table below has it
             output(command, result)
             return "accepted"
 
         self._known: dict[str, tuple[type[Command], Run]] = {
             "ping": (Command, _nothing),
             "rebirth": (Command, ask_rebirth),
-            "output": (Order, take_order),
+            "output": (OutputCommand, take_order),
             **more,
         }
         self._seen: dict[str, OrderedDict[bytes, None]] = {}

@@ -1,6 +1,6 @@
 """``ringpost replay``: what was observed, through today's rules again.
 
-It is the agent's own `Locator` and `Judges` with a recording's time of day: the same alerts, at any speed.
+It is the agent's own `Locator` and `RuleEngine` with a recording's time of day: the same alerts, at any speed.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from agent.alerts.alert import Alert
-from agent.alerts.rule_engine import Judges
+from agent.alerts.rule_engine import RuleEngine
 from agent.config.model import Config, read
 from agent.domain.message import encode
 from agent.domain.observations import Observation, Sighting
@@ -32,7 +32,7 @@ def replay(config: Config, observations: Iterable[Observation]) -> Iterator[tupl
     """The alerts that the rules of ``config`` make of what was observed, and what is told of each. Pure."""
     numbers = count(1)
     locator = Locator(config.locator_settings())
-    judges = Judges(lambda: f"replay-{next(numbers)}", placed=locator.placed)
+    judges = RuleEngine(lambda: f"replay-{next(numbers)}", placed=locator.placed)
     begun = False
     for observation in observations:
         at, now_s = observation.at, observation.mono_s
