@@ -15,7 +15,7 @@ import numpy as np
 from agent.domain.contracts import Finding, Point
 from agent.domain.geodesy import metres_per_degree
 from agent.domain.observations import CameraState, Observation
-from agent.positioning.camera_geolocation import FOOT_TALL, FOOT_WIDE, Where
+from agent.positioning.camera_geolocation import FOOT_TALL, FOOT_WIDE, CameraGeolocator
 from agent.positioning.camera_mount import Mount, Surveyed
 from agent.positioning.ray_cast import Angles
 from firmware_bridge.readings import Drone, Reading
@@ -63,7 +63,7 @@ def person(
     return x - wide / 2, foot - tall, x + wide / 2, foot
 
 
-def told(where: Where, box: Box, at: tuple[float, float]) -> Off:
+def told(where: CameraGeolocator, box: Box, at: tuple[float, float]) -> Off:
     finding = Finding(key="k", text="t", since=NOW, source="cam", box=box)
     point: Point | None = where.placed(finding, 0).point
     if point is None or point.error_m is None:
@@ -94,7 +94,7 @@ def fixed(marks: int, tries: int = 40) -> Iterator[Off]:
                         "lon": LON + (east + random.normal(0, 0.05)) / EAST_M,
                     }
                 )
-        where = Where(lambda _: None)
+        where = CameraGeolocator(lambda _: None)
         where.configure({"cam": Surveyed.model_validate({"picture": [COLUMNS, ROWS], "points": points})}, {})
         for _ in range(20):
             ahead = random.uniform(20, 65)
@@ -130,7 +130,7 @@ def moving(
             LAT + random.normal(0, sigma["position"]) / NORTH_M,
             LON + random.normal(0, sigma["position"]) / EAST_M,
         )
-        where = Where(
+        where = CameraGeolocator(
             lambda _, lat=lat, lon=lon: {"lat": lat, "lon": lon, "error_m": sigma["position"], "how": "gnss"}
         )
         where.configure({}, {"cam": mount})

@@ -13,7 +13,7 @@ from agent.domain.contracts import Cleared, Finding
 from agent.domain.inference_rate import FORGOTTEN_S, InferenceRate, RequiredRate
 from agent.domain.message import Envelope
 from agent.domain.observations import CameraState, Observation
-from agent.positioning.device_position import Whereabouts
+from agent.positioning.device_position import DevicePosition
 from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
@@ -140,7 +140,7 @@ def test_status_says_it_whatever_rules_there_are() -> None:
         Envelope(device="d"),
         Health(),
         ClockWatch(),
-        Whereabouts(config().locator_settings().position),
+        DevicePosition(config().locator_settings().position),
         {},
     )
     for one in camera(0.2, 40):

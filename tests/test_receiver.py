@@ -10,7 +10,7 @@ import pytest
 from agent.config.model import parse
 from agent.domain.contracts import Finding, Site
 from agent.domain.observations import Observation
-from agent.positioning.device_position import Whereabouts
+from agent.positioning.device_position import DevicePosition
 from agent.positioning.fix_gate import Positioning
 from agent.positioning.fix_gate import Receiver as Gate
 from agent.rules.interference import Interference
@@ -119,9 +119,9 @@ def test_dates_and_times() -> None:
     assert {fix.time for fix in fixes("leap_second")} == {datetime(2026, 11, 29, tzinfo=UTC)}
 
 
-def whereabouts(fault: str, speed_mps: float = 0.0) -> tuple[Whereabouts, list[float]]:
+def whereabouts(fault: str, speed_mps: float = 0.0) -> tuple[DevicePosition, list[float]]:
     """The agent's idea of where it is, and how far off it was in the seconds of the fault."""
-    where, off_m = Whereabouts(parse(CONFIG, name="c.yaml", base=Path()).locator_settings().position), []
+    where, off_m = DevicePosition(parse(CONFIG, name="c.yaml", base=Path()).locator_settings().position), []
     for one in heard(fault, speed_mps=speed_mps, until=UNTIL):
         where.hear(one)
         where.choose(one.mono_s)

@@ -1,4 +1,4 @@
-"""Where an alert is: by surveyed points, or by what other sources say of the boat and the drone."""
+"""CameraGeolocator an alert is: by surveyed points, or by what other sources say of the boat and the drone."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from agent.__main__ import cli
 from agent.domain.contracts import Finding, Point
 from agent.domain.geodesy import metres_per_degree
 from agent.domain.observations import CameraState, Observation
-from agent.positioning.camera_geolocation import FRESH_S, Where
+from agent.positioning.camera_geolocation import FRESH_S, CameraGeolocator
 from agent.positioning.camera_mount import Mount, Surveyed
 from firmware_bridge.readings import Drone, Fix, Reading
 from models.detection import Box
@@ -35,7 +35,7 @@ def finding(box: Box | None, source: str = "cam1", **more: Any) -> Finding:
     return Finding(key="k", text="t", since=START, source=source, box=box, **more)
 
 
-def hear(where: Where, source: str, second: float, value: Any) -> None:
+def hear(where: CameraGeolocator, source: str, second: float, value: Any) -> None:
     where.hear(Observation(source, START + timedelta(seconds=second), second, value))
 
 
@@ -53,7 +53,7 @@ def test_a_fixed_camera_knows_the_ground_by_its_points(tmp_path: Path) -> None:
         "x,y,lat,lon\n" + "\n".join(f"{p['x']},{p['y']},{p['lat']},{p['lon']}" for p in POINTS)
     )
     for points in (POINTS, tmp_path / "p.csv"):
-        where = Where(lambda _: None)
+        where = CameraGeolocator(lambda _: None)
         where.configure({"cam1": surveyed(points=points)}, {})
         point = where.placed(finding(box_at(*seen(5, 40))), 0).point
         assert off(point, 5, 40) < 0.1
@@ -74,7 +74,7 @@ def test_a_fixed_camera_knows_the_ground_by_its_points(tmp_path: Path) -> None:
     ids=["no box", "sky", "another camera", "has one"],
 )
 def test_what_has_no_place_or_its_own_is_left_alone(told_: Finding) -> None:
-    where = Where(lambda _: None)
+    where = CameraGeolocator(lambda _: None)
     where.configure({"cam1": surveyed()}, {})
     assert where.placed(told_, 0) is told_
 
@@ -82,7 +82,7 @@ def test_what_has_no_place_or_its_own_is_left_alone(told_: Finding) -> None:
 def test_poor_and_impossible_points_are_troubles(tmp_path: Path) -> None:
     bent = [dict(point) for point in POINTS]
     bent[4]["x"] += 60
-    where = Where(lambda _: None)
+    where = CameraGeolocator(lambda _: None)
     line = [{"x": 100 * n, "y": 100 * n, "lat": LAT + n / 1000, "lon": LON} for n in range(5)]
     where.configure(
         {"bent": surveyed(points=bent), "line": surveyed(points=line), "none": surveyed(points=tmp_path / "none.csv"), "good": surveyed()}, {}
@@ -99,15 +99,15 @@ AHEAD_M = 5 / math.tan(math.radians(20))
 MIDDLE: Box = (0.49, 0.4, 0.51, 0.5)
 
 
-def boat(mount: Mount = BOW, place: Mapping[str, Any] | None = None) -> Where:
+def boat(mount: Mount = BOW, place: Mapping[str, Any] | None = None) -> CameraGeolocator:
     at = {"lat": LAT, "lon": LON, "error_m": 2.0, "how": "gnss"} if place is None else place
-    where = Where(lambda _: at or None)
+    where = CameraGeolocator(lambda _: at or None)
     where.configure({}, {"bow": mount})
     hear(where, "bow", 0, CameraState(frames=1, skipped=0, width=1280, height=720))
     return where
 
 
-def ahead(where: Where, at_s: float = 0.1) -> Point | None:
+def ahead(where: CameraGeolocator, at_s: float = 0.1) -> Point | None:
     return where.placed(finding(MIDDLE, source="bow"), at_s).point
 
 

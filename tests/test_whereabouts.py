@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.config.model import BadConfig, parse
 from agent.domain.observations import Observation
-from agent.positioning.device_position import RETURN_S, Switched, Whereabouts
+from agent.positioning.device_position import RETURN_S, DevicePosition, Switched
 from firmware_bridge.readings import Fix, GnssState, Value
 
 AT = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -35,11 +35,11 @@ def fix(north_m: float = 0.0, **fields: Any) -> Fix:
 
 
 class Deck:
-    """Whereabouts, and the seconds that pass for it."""
+    """DevicePosition, and the seconds that pass for it."""
 
     def __init__(self, text: str = CONFIG) -> None:
         self.config = parse(text, name="c.yaml", base=Path())
-        self.where = Whereabouts(self.config.locator_settings().position)
+        self.where = DevicePosition(self.config.locator_settings().position)
         self.now_s = 0.0
         self.switched: list[Switched] = []
         self.jumped: list[float] = []

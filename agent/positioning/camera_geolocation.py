@@ -13,7 +13,7 @@ from typing import Any
 from agent.domain.contracts import Finding, Point
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.camera_mount import Mount, Surveyed
-from agent.positioning.fix_gate import believed
+from agent.positioning.fix_gate import accepted_fix
 from agent.positioning.ground_plane import Ground
 from agent.positioning.ray_cast import Angles, Pixel, Pose, locate
 from firmware_bridge.readings import Drone, Fix, Reading
@@ -39,7 +39,7 @@ POSITION_SIGMA_M = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _HeldAngles:
     """An angle or a drone, and when it was so."""
 
     at_s: float
@@ -47,7 +47,7 @@ class _Heard:
     sigma_deg: float = 0.0
 
 
-class Where:
+class CameraGeolocator:
     """Hears what every source says; ``placed`` gives a camera's finding its point.
 
     ``place`` says where the device itself is, as the point of an alert.
@@ -58,7 +58,7 @@ class Where:
         self._planes: dict[str, tuple[Ground, tuple[int, int]]] = {}
         self._mounts: dict[str, Mount] = {}
         self._aspects: dict[str, float] = {}
-        self._heard: dict[tuple[str, str], deque[_Heard]] = {}
+        self._heard: dict[tuple[str, str], deque[_HeldAngles]] = {}
         self.troubles: list[str] = []
         """Surveyed points that give no places, or poor ones, for ``health``."""
 
@@ -83,7 +83,7 @@ class Where:
                 self._note(observation, "drone", value)
             case Fix():
                 course, speed = value.course_deg, value.speed_mps or 0.0
-                if course is not None and speed >= COURSE_FROM_MPS and believed(observation):
+                if course is not None and speed >= COURSE_FROM_MPS and accepted_fix(observation):
                     self._note(observation, "course", course, COURSE_SIGMA_DEG)
             case Reading(quantity=quantity) if quantity in HEADING_SIGMA_DEG:
                 self._note(observation, quantity, value.value, HEADING_SIGMA_DEG[quantity])
@@ -148,7 +148,7 @@ class Where:
         if place is None or "trust" in place or heading is None or mount.height_m is None:
             return None
         level = {
-            what: self._nearest(what, at_s) or _Heard(at_s, 0.0, mount.sigma_deg)
+            what: self._nearest(what, at_s) or _HeldAngles(at_s, 0.0, mount.sigma_deg)
             for what in ("roll", "pitch")
         }
         surveyed = place.get("how") == "surveyed"
@@ -170,9 +170,9 @@ class Where:
             ),
         )
 
-    def _heading(self, mount: Mount, at_s: float) -> _Heard | None:
+    def _heading(self, mount: Mount, at_s: float) -> _HeldAngles | None:
         if mount.heading_deg is not None:
-            return _Heard(at_s, mount.heading_deg)
+            return _HeldAngles(at_s, mount.heading_deg)
         if (true := self._nearest("heading_true", at_s, mount.follows)) is not None:
             return true
         magnetic = self._nearest("heading_magnetic", at_s, mount.follows)
@@ -180,16 +180,18 @@ class Where:
             variation = self._nearest("variation", at_s)
             if variation is None:
                 return magnetic
-            return _Heard(magnetic.at_s, magnetic.value + variation.value, HEADING_SIGMA_DEG["heading_true"])
+            return _HeldAngles(
+                magnetic.at_s, magnetic.value + variation.value, HEADING_SIGMA_DEG["heading_true"]
+            )
         return self._nearest("course", at_s)
 
     def _note(self, observation: Observation, what: str, value: Any, sigma_deg: float = 0.0) -> None:
         heard = self._heard.setdefault((what, observation.source), deque())
-        heard.append(_Heard(observation.mono_s, value, sigma_deg))
+        heard.append(_HeldAngles(observation.mono_s, value, sigma_deg))
         while observation.mono_s - heard[0].at_s > REMEMBERED_S:
             heard.popleft()
 
-    def _nearest(self, what: str, at_s: float, source: str | None = None) -> _Heard | None:
+    def _nearest(self, what: str, at_s: float, source: str | None = None) -> _HeldAngles | None:
         """What was said nearest to ``at_s``, if that is near enough."""
         said = [
             one

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent.domain.observations import Observation
-from agent.positioning.fix_gate import LATE, NO_FIX, Heard, Positioning, Receiver, error_of
+from agent.positioning.fix_gate import LATE, NO_FIX, Positioning, Receiver, TimedFix, error_of
 from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Fix, GnssState
 
@@ -40,7 +40,7 @@ class Switched:
     why: str
 
 
-class Whereabouts:
+class DevicePosition:
     """Hears fixes; says where the device is, how old that is, and how much it is worth."""
 
     def __init__(self, settings: PositionSettings) -> None:
@@ -113,7 +113,7 @@ class Whereabouts:
         receiver = self._receivers[name]
         return "silent" if receiver.silent(now_s) else receiver.fault or NO_FIX
 
-    def _told(self, now_s: float) -> tuple[Heard, str] | None:
+    def _told(self, now_s: float) -> tuple[TimedFix, str] | None:
         """The position that holds, and its trust; what is poor is better than what is stale."""
         if self._current is None:
             return None

@@ -64,7 +64,7 @@ class Positioning(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class TimedFix:
     """A fix with a position, and when it was heard."""
 
     fix: Fix
@@ -82,12 +82,12 @@ class Heard:
         return error_of(self.fix)[0]
 
 
-def believed(observation: Observation) -> Heard | None:
+def accepted_fix(observation: Observation) -> TimedFix | None:
     """Where a receiver says that it is, if that holds: nobody else asks what its word is worth."""
     fix = observation.value
     if not isinstance(fix, Fix) or observation.doubt is not None or fix.lat is None or fix.mode == "none":
         return None
-    return Heard(fix, observation.mono_s)
+    return TimedFix(fix, observation.mono_s)
 
 
 def error_of(fix: Fix) -> tuple[float | None, str | None]:
@@ -101,8 +101,8 @@ class Receiver:
     """``good`` is the newest fix that holds, ``last`` the newest with a position, whatever its quality."""
 
     def __init__(self) -> None:
-        self.good: Heard | None = None
-        self.last: Heard | None = None
+        self.good: TimedFix | None = None
+        self.last: TimedFix | None = None
         self.fault: str | None = None
         """Why the newest fix does not hold."""
         self.late = False
@@ -116,7 +116,7 @@ class Receiver:
         self.interval_s = 1.0
         self.rejected: Counter[str] = Counter()
         self._state: tuple[GnssState, float] | None = None
-        self._doubted: Heard | None = None
+        self._doubted: TimedFix | None = None
         self._persisted = 0
         self._offsets: deque[float] = deque(maxlen=OFFSETS)
 
@@ -141,7 +141,7 @@ class Receiver:
             self._offsets.append((fix.time - observation.at).total_seconds())
         self.fault, self.jumps, jump = self._astray(now_s) or positioning.fault(fix), False, None
         if fix.lat is not None:
-            heard = Heard(fix, now_s)
+            heard = TimedFix(fix, now_s)
             self.last = heard
             if self.fault is not None:
                 self.rejected["quality"] += 1
@@ -165,7 +165,7 @@ class Receiver:
         spoofing = self.state(now_s).spoofing
         return f"spoofing {spoofing}" if spoofing in ("indicated", "affirmed") else None
 
-    def _doubt(self, heard: Heard, top_mps: float) -> float | None:
+    def _doubt(self, heard: TimedFix, top_mps: float) -> float | None:
         """A step that the platform can't make is believed once it persists."""
         assert self.good is not None  # noqa: S101  the first fix is in reach of nothing
         step_m = metres(self.good.position, heard.position)
@@ -243,7 +243,7 @@ class Receiver:
         return troubles
 
 
-def _in_reach(now: Heard, before: Heard | None, top_mps: float, longest_s: float) -> bool:
+def _in_reach(now: TimedFix, before: TimedFix | None, top_mps: float, longest_s: float) -> bool:
     """Whether the platform can have come from there to here, with room for both errors."""
     if before is None:
         return True

@@ -9,9 +9,9 @@ import structlog
 from agent.alerts.alert import Alert, present
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
-from agent.positioning.camera_geolocation import Where
+from agent.positioning.camera_geolocation import CameraGeolocator
 from agent.positioning.camera_mount import Mount, Surveyed
-from agent.positioning.device_position import PositionSettings, Whereabouts
+from agent.positioning.device_position import DevicePosition, PositionSettings
 from firmware_bridge.readings import Fix, GnssState
 
 log = structlog.get_logger()
@@ -32,8 +32,8 @@ class Locator:
     """Hears every observation before anybody else does, and says of a fix whether it holds."""
 
     def __init__(self, settings: LocatorSettings) -> None:
-        self.whereabouts = Whereabouts(settings.position)
-        self._where = Where(self.whereabouts.place)
+        self.whereabouts = DevicePosition(settings.position)
+        self._where = CameraGeolocator(self.whereabouts.place)
         self.configure(settings)
 
     def configure(self, settings: LocatorSettings) -> None:

@@ -16,7 +16,7 @@ from agent.config.model import Config
 from agent.domain.inference_rate import InferenceRate
 from agent.domain.message import Envelope, Lane, Message, encode
 from agent.domain.observations import CameraState, Observation, Sighting, Tick, View
-from agent.positioning.device_position import Whereabouts
+from agent.positioning.device_position import DevicePosition
 from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.flood_limit import Crowd
 from agent.reporting.vessel_reports import VesselBook, approach_fields, motion_at
@@ -58,7 +58,7 @@ class Reporter:
         speaker: Envelope,
         health: Health,
         clock: ClockWatch,
-        whereabouts: Whereabouts,
+        whereabouts: DevicePosition,
         birth: Mapping[str, Any],
     ) -> None:
         self._config = config

@@ -13,7 +13,7 @@ from pydantic import Field
 from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, Site
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
-from agent.positioning.fix_gate import believed
+from agent.positioning.fix_gate import accepted_fix
 from agent.rules.hold_timer import lasting
 from agent.rules.position_rule import FRESH_S, freshness, heard_before_s, lost_for, no_position
 from firmware_bridge.readings import Fix
@@ -78,7 +78,7 @@ class Moved(RulePart):
             nonlocal away, known, inherited, heard_s, doubt, found, fresh_s
             now_s, heard = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
-                heard, doubt, fresh_s = believed(observation), observation.doubt, spoke(now_s)
+                heard, doubt, fresh_s = accepted_fix(observation), observation.doubt, spoke(now_s)
             elif not isinstance(observation.value, Tick):
                 return
             yield from lost(heard is not None, found.point if found else None, doubt, observation)

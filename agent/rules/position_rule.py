@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
-from agent.positioning.fix_gate import LONGEST_INTERVAL_S, NO_FIX, believed
+from agent.positioning.fix_gate import LONGEST_INTERVAL_S, NO_FIX, accepted_fix
 from agent.rules.hold_timer import Since, steady
 from firmware_bridge.readings import Fix
 
@@ -73,7 +73,7 @@ class PositionRule(RulePart):
             nonlocal last, outside, told, doubt, fresh_s
             now_s, heard = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
-                heard, doubt, fresh_s = believed(observation), observation.doubt, spoke(now_s)
+                heard, doubt, fresh_s = accepted_fix(observation), observation.doubt, spoke(now_s)
                 if heard is not None:
                     off_m = measure(*heard.position)
                     outside = off_m - (heard.error_m or 0) > margin_m or (outside and off_m > 0)

@@ -11,7 +11,7 @@ from agent.domain.durations import Duration, spoken
 from agent.domain.geodesy import LatLon
 from agent.domain.observations import Observation, Tick
 from agent.positioning.closest_approach import Approach, Motion, Track, Traffic, approach, motion_of, who
-from agent.positioning.fix_gate import believed
+from agent.positioning.fix_gate import accepted_fix
 from firmware_bridge.readings import Vessel
 
 OWN_FRESH_S, OWN_LOST_S = 15.0, 120.0
@@ -166,7 +166,7 @@ def _own(observation: Observation) -> Motion | None:
     value, at_s = observation.value, observation.mono_s
     if isinstance(value, Vessel):
         return motion_of(value, at_s) if value.own else None
-    heard = believed(observation)
+    heard = accepted_fix(observation)
     if heard is None:
         return None
     course_deg = heard.fix.course_deg
