@@ -52,10 +52,10 @@ from agent.reporting.host_monitor import Watch, look
 from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health, Running
 from agent.runtime.malloc import few_arenas, give_back
-from agent.runtime.native_calls import MOST_LEFT, START_ME_AGAIN, left_behind
+from agent.runtime.native_calls import MOST_LEFT, START_ME_AGAIN, abandoned_threads
 from agent.runtime.process import make_private
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
-from agent.runtime.systemd import Progress, notify, watchdog_s
+from agent.runtime.systemd import Liveness, notify, watchdog_s
 from agent.vision.camera import Camera
 from agent.vision.inference_pool import SHARED
 from firmware_bridge.mavlink.signing import HEARD
@@ -125,7 +125,7 @@ class Agent:
         self.inbox = WriteBuffer(outbox)
         self.pushes: asyncio.Queue[bytes] = asyncio.Queue(MOST_PUSHES)
         self.machine_troubles: list[str] = []
-        self.progress = Progress(time.monotonic())
+        self.progress = Liveness(time.monotonic())
 
     async def run(self) -> None:
         """Runs until it is cancelled; then it says ``stopped`` and leaves nothing unwritten."""
@@ -643,7 +643,7 @@ def look_names_up_apart(loop: asyncio.AbstractEventLoop) -> None:
 
 async def end_when_unsound(task: asyncio.Task[None], every_s: float = 5.0) -> None:
     """Ends ``task`` cleanly once too many native calls hang, and returns; else it never does."""
-    while left_behind() < MOST_LEFT:  # noqa: ASYNC110  threads that hang set no event
+    while abandoned_threads() < MOST_LEFT:  # noqa: ASYNC110  threads that hang set no event
         await asyncio.sleep(every_s)
-    log.error("restart_on_purpose", hanging_calls=left_behind(), exit_code=START_ME_AGAIN)
+    log.error("restart_on_purpose", hanging_calls=abandoned_threads(), exit_code=START_ME_AGAIN)
     task.cancel()

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, ValidationError
 
-from agent.runtime.sanitize import listed, mapped
+from agent.runtime.sanitize import as_dict, as_list
 
 Ranges: TypeAlias = list[tuple[int, int]]
 """First and last of each run, ascending, disjoint."""
@@ -41,7 +41,7 @@ class Lost(BaseModel):
 def given(health: dict[str, Any]) -> list[Given]:
     """The entries of ``health.numbers`` that are well formed; alerts first."""
     found = []
-    for one in listed(health.get("numbers"))[:MOST_EPOCHS]:
+    for one in as_list(health.get("numbers"))[:MOST_EPOCHS]:
         try:
             found.append(Given.model_validate(one))
         except ValidationError:
@@ -51,7 +51,7 @@ def given(health: dict[str, Any]) -> list[Given]:
 
 def lost(gap: dict[str, Any]) -> Lost | None:
     """The numbers that a ``gap`` message names, if it names any."""
-    told = mapped(gap.get("gap"))
+    told = as_dict(gap.get("gap"))
     try:
         return Lost(
             lane=told.get("lane", ""),

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.domain.message import ROOT, encode, new_id, stamp
 from agent.mqtt.connection import Broker, Connection, open_either
-from agent.runtime.sanitize import readable, shown
+from agent.runtime.sanitize import printable, readable
 from centre.picture_store import Pictures
 from centre.sequence_gaps import Given, Lost, Ranges, given, lost, missing, ranges, words
 
@@ -389,7 +389,7 @@ class Centre:
             if body is None:
                 continue
             if body.get("device", device) != device:
-                its = shown(body["device"])[:64]
+                its = printable(body["device"])[:64]
                 log.warning("device_is_not_its_topics", topic=message.topic, device=its)
                 continue
             yield device, topic, body, message.payload
@@ -417,7 +417,7 @@ class Centre:
                     "id_of_another_message",
                     device=said.device,
                     topic=one.topic,
-                    id=shown(said.id),
+                    id=printable(said.id),
                     stored=became == "beside",
                 )
             if became != "refused" and one.topic in NUMBERED:
@@ -480,7 +480,13 @@ class Centre:
         if why is not None:
             body["why"] = why
         log.warning(
-            "hole", device=device, state=state, lane=lane, epoch=shown(epoch), numbers=numbers, why=shown(why)
+            "hole",
+            device=device,
+            state=state,
+            lane=lane,
+            epoch=printable(epoch),
+            numbers=numbers,
+            why=printable(why),
         )
         if self._heard:
             self._heard(device, HOLE, body)
@@ -493,7 +499,7 @@ def line(device: str, topic: str, body: dict[str, Any]) -> str:
         said = _said(topic, body)
     except (TypeError, ValueError, AttributeError, KeyError):
         said = "(not as the contract says)"
-    return shown(f"{when} {device} {topic:9} {said}")
+    return printable(f"{when} {device} {topic:9} {said}")
 
 
 def _said(topic: str, body: dict[str, Any]) -> str:

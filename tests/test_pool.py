@@ -225,13 +225,13 @@ def test_a_detector_that_hangs_is_said_left_behind_and_holds_up_nobody(
                 well.offer(numbered(2))
                 with pytest.raises(TimeoutError, match=r"no answer for 0\.05 s: it hangs"):
                     await all_of(bad, 1)
-            assert native_calls.left_behind(0.0) == 1
+            assert native_calls.abandoned_threads(0.0) == 1
             (thread,) = [thread for _, thread in native_calls._left]
             assert thread.daemon  # the process can end
             assert await all_of(well, 1) == [2]
             hung.may.release()
             await until(lambda: not thread.is_alive())
-            assert native_calls.left_behind(0.0) == 0
+            assert native_calls.abandoned_threads(0.0) == 0
             well.offer(numbered(3))
             assert await all_of(well, 1) == [3]
 
@@ -245,7 +245,7 @@ def test_a_camera_that_leaves_in_the_middle_of_a_look_is_no_hang() -> None:
             one.offer(numbered(1))
             await until(lambda: detect.shown == [1])
         detect.may.release()
-        await until(lambda: native_calls.left_behind(0.0) == 0)
+        await until(lambda: native_calls.abandoned_threads(0.0) == 0)
 
     asyncio.run(scene())
 
@@ -263,9 +263,9 @@ def test_what_is_loaded_may_hang_too(monkeypatch: pytest.MonkeyPatch) -> None:
             await native_calls.within(5, fails, "loading")
         with pytest.raises(TimeoutError, match=r"loading x: no answer for 0\.01 s: it hangs"):
             await native_calls.within(0.01, let_go.wait, "loading x")
-        assert native_calls.left_behind(0.0) == 1
+        assert native_calls.abandoned_threads(0.0) == 1
         let_go.set()
-        await until(lambda: native_calls.left_behind(0.0) == 0)
+        await until(lambda: native_calls.abandoned_threads(0.0) == 0)
 
     asyncio.run(scene())
 

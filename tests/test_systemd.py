@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtime.systemd import STUCK_S, Progress, notify, watchdog_s
+from agent.runtime.systemd import STUCK_S, Liveness, notify, watchdog_s
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = ROOT / "configs/ringpost.service"
@@ -69,7 +69,7 @@ def test_how_often_systemd_wants_to_hear(
 
 
 def test_progress_is_a_tick_and_a_write_that_ends() -> None:
-    progress = Progress(0)
+    progress = Liveness(0)
     assert progress.stuck(STUCK_S) is None
     assert progress.stuck(STUCK_S + 1) == "no tick for 91 s"
     for second in range(1000):

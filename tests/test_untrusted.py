@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.runtime.sanitize import readable, shown
+from agent.runtime.sanitize import printable, readable
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,13 @@ def test_an_object_is_read() -> None:
 
 @given(st.recursive(st.text() | st.integers() | st.none(), st.lists))
 def test_what_is_shown_is_one_line_that_can_be_printed(value: object) -> None:
-    text = shown(value)
+    text = printable(value)
     assert text.isprintable()
     assert len(text) <= 500
     text.encode()
 
 
 def test_plain_words_are_shown_as_they_are() -> None:
-    assert shown("person at 东 railing, 3 °") == "person at 东 railing, 3 °"
-    assert shown("\x1b[31mred\n\ud800") == "\ufffd[31mred\ufffd\ufffd"
-    assert json.dumps(shown(5)) == '"5"'
+    assert printable("person at 东 railing, 3 °") == "person at 东 railing, 3 °"
+    assert printable("\x1b[31mred\n\ud800") == "\ufffd[31mred\ufffd\ufffd"
+    assert json.dumps(printable(5)) == '"5"'

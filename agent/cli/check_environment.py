@@ -31,7 +31,7 @@ from agent.mqtt.tls import expiry
 from agent.privacy.rescue_grant import LEAST_KEY
 from agent.runtime.atomic_files import words
 from agent.runtime.kernel_clock import NEVER_BEFORE
-from agent.runtime.sanitize import readable, shown
+from agent.runtime.sanitize import printable, readable
 from agent.vision.camera import Camera
 from firmware_bridge.gnss.gpsd import Gpsd
 from firmware_bridge.secret import Secret
@@ -292,7 +292,7 @@ async def _talk(place: str, connection: Connection, speaker: Envelope) -> AsyncI
                         case ("message", message) if message.topic == speaker.host_status:
                             if message.retain:  # ours; all else stays for the agent
                                 connection.acknowledge(message)
-                            centre = shown((readable(message.payload) or {}).get("state"))
+                            centre = printable((readable(message.payload) or {}).get("state"))
         if not answered:
             yield Found(True, f"{place}: no answer to SUBSCRIBE within {ANSWER_S:g} s")
         yield Found(False, f"{place}: connected; centre: {centre or 'has never been here'}")

@@ -20,7 +20,7 @@ from agent.domain.yaml_loader import BadConfig, read_text
 from agent.mqtt.connection import Broker, Connection, open_either
 from agent.runtime.atomic_files import words
 from agent.runtime.kernel_clock import NEVER_BEFORE
-from agent.runtime.sanitize import listed, mapped, readable, shown
+from agent.runtime.sanitize import as_dict, as_list, printable, readable
 
 if TYPE_CHECKING:
     from agent.cli.watch import Board
@@ -307,17 +307,17 @@ def _say(device: str, reported: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(reported))
         return
-    active = mapped(reported.get("active"))
+    active = as_dict(reported.get("active"))
     force = f"revision {active['revision']}" if "revision" in active else f"the {active.get('source')} file"
     pushed = f"revision {reported['revision']} " if "revision" in reported else ""
     answer = f"{pushed}{reported.get('state', '')}; in force: {force}"
-    click.echo(shown(f"{device}: {answer}, sha256 {str(active.get('sha256', ''))[:12]}…"))
-    for error in map(mapped, listed(reported.get("errors"))):
+    click.echo(printable(f"{device}: {answer}, sha256 {str(active.get('sha256', ''))[:12]}…"))
+    for error in map(as_dict, as_list(reported.get("errors"))):
         line = f"line {error['line']}: " if "line" in error else ""
         path = f"{error['path']}: " if error.get("path") else ""
-        click.echo("  " + shown(f"{line}{path}{error.get('message')}"))
-    for warning in listed(reported.get("warnings")):
-        click.echo("  warning: " + shown(warning))
+        click.echo("  " + printable(f"{line}{path}{error.get('message')}"))
+    for warning in as_list(reported.get("warnings")):
+        click.echo("  warning: " + printable(warning))
     for key in ("reason", "trouble"):
         if key in reported:
-            click.echo("  " + shown(reported[key]))
+            click.echo("  " + printable(reported[key]))

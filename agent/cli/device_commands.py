@@ -16,7 +16,7 @@ from agent.domain.message import encode, new_id, stamp
 from agent.mqtt.connection import Connection
 from agent.privacy.rescue_grant import LEAST_KEY, MOST, Grant
 from agent.runtime.atomic_files import read_words, words, write_beside
-from agent.runtime.sanitize import listed, mapped, readable, shown
+from agent.runtime.sanitize import as_dict, as_list, printable, readable
 
 ANSWER_WITHIN_S = 20.0
 PICTURES_WITHIN_S = 60.0
@@ -59,7 +59,7 @@ def fetch_command(
                     saved.add(number)
                 click.echo(json.dumps({"saved": str(path)}) if as_json else str(path))
             elif result.get("command_id") == command["id"]:
-                state = shown(result.get("state"))
+                state = printable(result.get("state"))
                 if state in DONE - {"succeeded"}:
                     click.echo(f"fetch: {state}: {_why(result)}", err=True)
                     return 1
@@ -164,8 +164,8 @@ def ack_command(
                 return _say_answer(device, active, as_json)
             break
         async for _, payload in answers_on(connection, [f"{prefix}/alert"], ANSWER_WITHIN_S, ask=ask):
-            alert = mapped((readable(payload) or {}).get("alert"))
-            answer = mapped(alert.get("acknowledged"))
+            alert = as_dict((readable(payload) or {}).get("alert"))
+            answer = as_dict(alert.get("acknowledged"))
             ours = (answer.get("role"), answer.get("action")) == (ack.role, ack.action)
             if alert.get("alert_id") == alert_id and (ours or alert.get("phase") == "end"):
                 return _say_answer(device, alert, as_json)
@@ -179,7 +179,7 @@ def _say_answer(device: str, alert: dict[str, Any], as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(alert))
         return 0
-    answer = mapped(alert.get("acknowledged"))
+    answer = as_dict(alert.get("acknowledged"))
     by = f"answered by {shown(answer.get('role'))}" if answer else ""
     words = ", ".join(filter(None, ("ended" if alert.get("phase") == "end" else "", by)))
     click.echo(f"{device}: {shown(alert.get('text', alert.get('alert_id')))}: {words}")
@@ -188,11 +188,11 @@ def _say_answer(device: str, alert: dict[str, Any], as_json: bool) -> int:
 
 def _active(body: dict[str, Any], alert_id: str) -> dict[str, Any] | None:
     """The entry of an alert in ``alerts/active``; empty where the list is cut and may hold it."""
-    alerts = list(map(mapped, listed(body.get("alerts"))))
+    alerts = list(map(as_dict, as_list(body.get("alerts"))))
     found = next((alert for alert in alerts if alert.get("alert_id") == alert_id), None)
     return {} if found is None and body.get("count") != len(alerts) else found
 
 
 def _why(result: dict[str, Any]) -> str:
     withheld = f"{result.get('withheld', 0)} pictures withheld, see health"
-    return shown(result.get("reason") or withheld)
+    return printable(result.get("reason") or withheld)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from agent.runtime.sanitize import listed, mapped, shown, terminal
+from agent.runtime.sanitize import as_dict, as_list, printable, terminal
 
 HEALTH_EVERY_S = 60.0
 """Where ``birth`` does not say it."""
@@ -136,7 +136,7 @@ class Board:
         if self._table or self._as_json:
             return
         if topic == "alert":
-            alert = mapped(body.get("alert"))
+            alert = as_dict(body.get("alert"))
             words = f"{shown(alert.get('severity'))}: {shown(alert.get('text'))}"
             print(f"{device}: {shown(alert.get('phase'))} {words}", flush=True)
         else:
@@ -144,7 +144,7 @@ class Board:
 
     def _note_time(self, known: _Device, body: dict[str, Any], retained: bool) -> None:
         """That it spoke, and when. Whoever speaks is there, whatever its last will said before."""
-        clock = mapped(body.get("clock"))
+        clock = as_dict(body.get("clock"))
         at = _instant(body.get("at"))
         if at is not None and clock.get("source") != "unsynced" and at <= self._now() + timedelta(minutes=1):
             known.said_at = max(at, known.said_at or at)
@@ -155,20 +155,20 @@ class Board:
 
     def _note(self, known: _Device, topic: str, body: dict[str, Any], will: bool, retained: bool) -> None:
         if topic == "status":
-            known.state = shown(body.get("state"))
-            known.reasons = list(map(shown, listed(body.get("reasons"))))
+            known.state = printable(body.get("state"))
+            known.reasons = list(map(printable, as_list(body.get("reasons"))))
             known.will = body if will else None
         elif topic == "birth":
             self._note_birth(known, body, retained)
         elif topic == "health":
-            known.parts = [_part(one) for one in map(mapped, listed(body.get("parts"))) if _troubled(one)]
+            known.parts = [_part(one) for one in map(as_dict, as_list(body.get("parts"))) if _troubled(one)]
         elif topic == "position" and (where := _where(body)):
             known.position = where
         elif topic == "alerts/active":
-            known.alerts = sorted(map(mapped, listed(body.get("alerts"))), key=_urgency)
+            known.alerts = sorted(map(as_dict, as_list(body.get("alerts"))), key=_urgency)
 
     def _note_birth(self, known: _Device, body: dict[str, Any], retained: bool) -> None:
-        session, every_s = body.get("session"), mapped(body.get("reporting")).get("health_every_s")
+        session, every_s = body.get("session"), as_dict(body.get("reporting")).get("health_every_s")
         born_at = _instant(body.get("at"))
         if retained and known.born_at is not None and (born_at is None or born_at < known.born_at):
             return
@@ -227,12 +227,12 @@ class Board:
         return table
 
     def _add_alert(self, text: Any, alert: dict[str, Any], known: _Device, now: datetime) -> None:
-        severity = shown(alert.get("severity"))
+        severity = printable(alert.get("severity"))
         since = _instant(alert.get("since"))
         age = "" if since is None or known.said_at is None else _age((now - since).total_seconds())
         text.append(" ".join(filter(None, (severity, age))), SEVERITIES.get(severity, ""))
         text.append(f" {shown(alert.get('text'))}")
-        if (answer := mapped(alert.get("acknowledged"))) != {}:
+        if (answer := as_dict(alert.get("acknowledged"))) != {}:
             text.append(f" [answered by {shown(answer.get('role'))}]", "green")
         elif alert.get("over") is True:
             text.append(" [over, waits for an answer]", "yellow")
@@ -274,7 +274,7 @@ def _troubled(part: dict[str, Any]) -> bool:
 
 def _part(part: dict[str, Any]) -> str:
     """A part's three answers in few words."""
-    said = [shown(part.get("running"))]
+    said = [printable(part.get("running"))]
     said += ["silent"] if part.get("speaking") is False else []
     said += ["damaged"] if part.get("valid") is False else []
     return f"{shown(part.get('part'))}: {', '.join(said)}"

@@ -28,13 +28,13 @@ T = TypeVar("T")
 _left: list[tuple[float, threading.Thread]] = []
 
 
-def leave(thread: threading.Thread) -> None:
+def abandon(thread: threading.Thread) -> None:
     """Nobody waits for ``thread`` any more; it ends once its call comes back, if it ever does."""
     if thread.is_alive():
         _left.append((time.monotonic(), thread))
 
 
-def left_behind(after_s: float = 10.0) -> int:
+def abandoned_threads(after_s: float = 10.0) -> int:
     """How many threads were asked to end this long ago, and hang in a native call still."""
     _left[:] = [one for one in _left if one[1].is_alive()]
     return sum(time.monotonic() - since_s > after_s for since_s, _ in _left)
@@ -73,11 +73,11 @@ def call_within(seconds: float, call: Callable[[], T], what: str) -> T:
 
 
 async def within(
-    seconds: float, call: Callable[[], T], what: str, leave: Callable[[threading.Thread], None] = leave
+    seconds: float, call: Callable[[], T], what: str, abandon: Callable[[threading.Thread], None] = abandon
 ) -> T:
     """``call()`` in a thread of its own. TimeoutError where it takes longer: the thread is left behind.
 
-    ``leave`` takes it where it is no native call that hangs for good, such as a name that is looked up.
+    ``abandon`` takes it where it is no native call that hangs for good, such as a name that is looked up.
     """
     loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
 
@@ -106,4 +106,4 @@ async def within(
         raise TimeoutError(f"{what}: no answer for {seconds:g} s: it hangs") from error
     finally:
         if not done.done() or done.cancelled():
-            leave(thread)
+            abandon(thread)

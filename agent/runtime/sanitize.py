@@ -18,7 +18,7 @@ def readable(payload: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def shown(value: object) -> str:
+def printable(value: object) -> str:
     """``value`` for people: nothing in it steers a terminal, breaks a line or can't be written."""
     text = str(value)[:MOST_SHOWN]
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
@@ -58,12 +58,12 @@ def terminal(stream: TextIO) -> TextIO:
     return stream.raw if isinstance(stream, PlainText) else stream
 
 
-def listed(value: object) -> list[Any]:
+def as_list(value: object) -> list[Any]:
     """A list that should be one; empty for anything else."""
     return value if isinstance(value, list) else []
 
 
-def mapped(value: object) -> dict[str, Any]:
+def as_dict(value: object) -> dict[str, Any]:
     """A mapping that should be one; empty for anything else."""
     return value if isinstance(value, dict) else {}
 

@@ -14,7 +14,7 @@ STUCK_S = 90.0
 """Longer than any part waits before its next try."""
 
 
-class Progress:
+class Liveness:
     """Whether the agent gets on: its clock ticks, and what is to be kept is being written. Pure."""
 
     def __init__(self, now_s: float) -> None:

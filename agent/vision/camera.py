@@ -20,7 +20,7 @@ from agent.domain.observations import SeenObject, Sighting
 from agent.domain.zones import Zone, zones_of
 from agent.positioning.camera_mount import Mount, Surveyed
 from agent.privacy.redaction import Look, knows_people
-from agent.runtime.native_calls import MOST_LEFT, left_behind, within
+from agent.runtime.native_calls import MOST_LEFT, abandoned_threads, within
 from agent.vision.camera_stats import Pulse
 from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, Trust, kind_of
 from agent.vision.capture import Drain, Mode, is_file, redacted
@@ -134,7 +134,7 @@ class Camera(BaseModel):
 
         OSError says in one line why: not there, refused, no frame in time.
         """
-        if left_behind() >= MOST_LEFT:
+        if abandoned_threads() >= MOST_LEFT:
             raise OSError(f"{left_behind()} native calls hang: no more are begun in this process")
         url = self._address()
         await knock(url, self.open_timeout.total_seconds(), self.trust)

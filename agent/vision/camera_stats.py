@@ -4,7 +4,7 @@ import time
 from collections import deque
 
 from agent.domain.observations import CameraState
-from agent.runtime.native_calls import left_behind
+from agent.runtime.native_calls import abandoned_threads
 from agent.vision.capture import Drain, Mode
 from agent.vision.inference_pool import Looked, Seat
 
@@ -65,7 +65,7 @@ class Pulse:
         return state
 
     def _trouble(self, came_fps: float, taken_fps: float, span_s: float) -> str | None:
-        hanging = left_behind()
+        hanging = abandoned_threads()
         if hanging:
             return f"{hanging} native calls hang"
         self._losses.append((self._drain.lost - self._lost, span_s))

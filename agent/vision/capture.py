@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.runtime.native_calls import leave
+from agent.runtime.native_calls import abandon
 from agent.vision.camera_url import MAX_PIXELS, NO_TRUST, Trust, device_of, kind_of
 from agent.vision.frame_timestamps import FrameClock
 from agent.vision.http_camera import HttpBytes, HttpPictures, http_source, too_large
@@ -134,7 +134,7 @@ class Drain:
         self._stopped.set()
         if self._capture is not None:
             self._capture.abort()
-        leave(self._thread)
+        abandon(self._thread)
 
     def damaged(self, at_s: float) -> bool:
         """Whether a frame of this monotonic time may show damage, as something of it was lost on the way."""

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from agent.runtime.native_calls import leave
+from agent.runtime.native_calls import abandon
 from agent.vision.motion_gate import Glance
 from models.card import Card
 from models.detection import Detect, Detection, Frame
@@ -246,7 +246,7 @@ class Pool:
             self._threads.add(thread)
             thread.start()
 
-    def leave(self, seat: Seat) -> None:
+    def abandon(self, seat: Seat) -> None:
         """Its frames are no longer looked at; what is being looked at is forgotten, with its thread: should
         that hang, another has taken its place for those who stay."""
         with self.lock:
@@ -255,7 +255,7 @@ class Pool:
             for looked in seat.out:
                 if not looked.done:
                     self._threads.discard(looked.thread)
-                    leave(looked.thread)
+                    abandon(looked.thread)
             self._fill()
             seat.room.notify_all()
             self.work.notify_all()

@@ -15,7 +15,7 @@ import pytest
 from agent.app import end_when_unsound
 from agent.domain.observations import CameraState, Sighting
 from agent.runtime import native_calls
-from agent.runtime.native_calls import MOST_LEFT, left_behind
+from agent.runtime.native_calls import MOST_LEFT, abandoned_threads
 from agent.vision import capture
 from agent.vision.camera import Camera
 from agent.vision.capture import Drain
@@ -237,8 +237,8 @@ def test_a_call_that_hangs_stops_nobody_and_is_counted(hung: Path) -> None:
     began_s = time.monotonic()
     asyncio.run(scene())
     assert time.monotonic() - began_s < 6
-    assert left_behind(0.0) == 1
-    assert left_behind(10.0) == 0
+    assert abandoned_threads(0.0) == 1
+    assert abandoned_threads(10.0) == 0
 
 
 def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +247,7 @@ def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: py
     monkeypatch.setattr(
         native_calls, "_left", [(since_s - 60, thread) for since_s, thread in native_calls._left]
     )
-    assert left_behind() == MOST_LEFT
+    assert abandoned_threads() == MOST_LEFT
 
     async def scene() -> None:
         with pytest.raises(OSError, match=f"{MOST_LEFT} native calls hang"):
