@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from agent.evidence.jpeg import Habit, picture
-from agent.vision.visibility import Coverage, Watchfulness
+from agent.vision.visibility import VisibilityMonitor, VisibilitySettings
 from bench.covering import measure
 from models.detection import Frame
 from simulators.scene import Scene
@@ -32,7 +32,9 @@ def cost() -> dict[str, Any]:
     frames: list[Frame] = [
         np.asarray(cv2.resize(Scene(0, 60).picture(step / 5), (1920, 1080)), np.uint8) for step in range(30)
     ]
-    coverage = Coverage({"rail": [(0.25, 0.5), (0.75, 0.5), (0.75, 1), (0.25, 1)]}, Watchfulness())
+    coverage = VisibilityMonitor(
+        {"rail": [(0.25, 0.5), (0.75, 0.5), (0.75, 1), (0.25, 1)]}, VisibilitySettings()
+    )
     habit = Habit()
     pictures, sizes, looks, judged = [], [], [], []
     for second, frame in enumerate(frames):

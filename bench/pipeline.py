@@ -30,7 +30,7 @@ from agent.config.deployment import Deployment
 from agent.domain.message import Message
 from agent.domain.observations import Observation, Sighting
 from agent.outbox.outbox import Outbox
-from agent.vision.inference_pool import Looked, Pool, Seat
+from agent.vision.inference_pool import CameraSlot, InferenceResult, Pool
 from bench.keeping import subscribe
 from models.session import Session, open_session
 from simulators.broker import LocalBroker
@@ -215,8 +215,8 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
     found_ms, under_way = list[float](), dict[str, float]()
     here = threading.local()  # a frame is looked at by one thread
     runs_s = dict[int, float]()
-    newest: Looked | None = None
-    run, look, following = Session.run, Pool._look, Seat.next
+    newest: InferenceResult | None = None
+    run, look, following = Session.run, Pool._look, CameraSlot.next
     say, acknowledged = agent.reporting.reporter.say, agent.alerts.latency.acknowledged
 
     def timed_run(session: Session, feeds: Mapping[str, Any]) -> Any:
@@ -225,11 +225,11 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
         runs_s[getattr(here, "frame", 0)] = time.monotonic() - began_s
         return outputs
 
-    def noted_look(pool: Pool, seat: Seat, looked: Looked) -> None:
+    def noted_look(pool: Pool, seat: CameraSlot, looked: InferenceResult) -> None:
         here.frame = looked.taken.number
         look(pool, seat, looked)
 
-    async def noted_next(seat: Seat, within_s: float) -> Looked | None:
+    async def noted_next(seat: CameraSlot, within_s: float) -> InferenceResult | None:
         nonlocal newest
         newest = await following(seat, within_s)
         return newest
@@ -247,7 +247,7 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
 
     stack.enter_context(patch.object(Session, "run", timed_run))
     stack.enter_context(patch.object(Pool, "_look", noted_look))
-    stack.enter_context(patch.object(Seat, "next", noted_next))
+    stack.enter_context(patch.object(CameraSlot, "next", noted_next))
     stack.enter_context(patch.object(agent.reporting.reporter, "say", noted_say))
     stack.enter_context(patch.object(agent.alerts.latency, "acknowledged", noted_acknowledged))
     return found_ms

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agent.vision.motion_gate import Gate, Motion
+from agent.vision.motion_gate import Motion, MotionGate
 from agent.vision.tracker import Tracker
 from models.detection import Box, Detection
 
@@ -92,7 +92,7 @@ def clip(path: Path, step: int) -> Scene:
     from agent.vision.capture import frames
 
     detect = models.find("default").at(0.1).load()
-    gate = Gate(Motion(camera_moves=True))
+    gate = MotionGate(Motion(camera_moves=True))
     truth: dict[int, Truth] = {}
     sizes: tuple[int, int] = (1280, 720)
     for line in path.with_suffix(".gt.txt").read_text().split():

@@ -19,7 +19,7 @@ from agent.alerts.rule_engine import RuleEngine
 from agent.config.model import parse
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.zones import zones_of
-from agent.vision.motion_gate import Gate, Motion
+from agent.vision.motion_gate import Motion, MotionGate
 from agent.vision.tracker import Tracker
 from bench.pipeline import run_agent
 from bench.tracking import iou
@@ -137,7 +137,7 @@ def _tracks(
     frames: list[tuple[float, Any, tuple[Detection, ...]]], motion: Motion
 ) -> tuple[list[Track], int]:
     """What is tracked, and how many frames were looked at."""
-    gate, tracker = Gate(motion), Tracker()
+    gate, tracker = MotionGate(motion), Tracker()
     tracks: dict[int, Track] = {}
     looks = 0
     for at_s, small, seen in frames:

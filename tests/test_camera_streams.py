@@ -27,7 +27,7 @@ from agent.vision.capture import Drain, Mode, granted, open_capture
 from agent.vision.http_auth import authorization
 from agent.vision.http_camera import JpegCutter, jpeg_size
 from agent.vision.rtsp_relay import Relay
-from agent.vision.stream_probe import knock
+from agent.vision.stream_probe import probe_stream
 from agent.vision.udp_camera import PACKET, Continuity
 from tests.test_camera_sources import answers, free_port, jpeg, send, shape
 
@@ -191,7 +191,7 @@ DIGEST = 'Digest realm="r", nonce="n1", qop="auth"'
 def test_a_camera_is_logged_into_and_seen(clip: bytes, ask: str) -> None:
     with RtspCamera(clip, [ask]) as camera:
         url = f"rtsp://{LOGIN}127.0.0.1:{camera.port}/s"
-        asyncio.run(knock(url, 60))
+        asyncio.run(probe_stream(url, 60))
         opened = open_capture(url)
         assert shape(opened) == (240, 320, 3)
         opened.release()
@@ -204,13 +204,13 @@ def test_a_password_is_never_basic_in_clear_text(clip: bytes, first: str) -> Non
     """Also where the first connection was asked for Digest, and the one that gives pictures for Basic."""
     with RtspCamera(clip, [first, 'Basic realm="r"']) as camera:
         url = f"rtsp://{LOGIN}127.0.0.1:{camera.port}/s"
-        asyncio.run(knock(url, 60))
+        asyncio.run(probe_stream(url, 60))
         with pytest.raises(
             OSError, match=r"password in clear text \(Basic\) without TLS: set the camera to Digest"
         ):
             open_capture(url, 3, 3)
         with pytest.raises(OSError, match="password in clear text"):
-            asyncio.run(knock(url, 60))
+            asyncio.run(probe_stream(url, 60))
     assert not [head for head in camera.heard if "Authorization: Basic" in head]
 
 
@@ -238,7 +238,7 @@ def test_a_redirect_of_rtsp_is_not_followed(clip: bytes, redirect: str, said: st
     """However it is written: where the relay misses it, FFmpeg may open nothing but what it was given."""
     with RtspCamera(clip, [""]) as other, RtspCamera(clip, [""]) as camera:
         camera.moved, camera.redirect = f"rtsp://127.0.0.1:{other.port}/x", redirect
-        asyncio.run(knock(f"rtsp://127.0.0.1:{camera.port}/s", 60))
+        asyncio.run(probe_stream(f"rtsp://127.0.0.1:{camera.port}/s", 60))
         with pytest.raises(OSError, match=said):
             open_capture(f"rtsp://127.0.0.1:{camera.port}/s", 3, 3)
     assert other.heard == []
@@ -264,7 +264,7 @@ def test_rtsps_is_verified(clip: bytes, certificate: Callable[[str], Path], ask:
     good, other = certificate("IP:127.0.0.1"), certificate("DNS:other.example")
     with RtspCamera(clip, [ask], tls=good) as camera:
         url = f"rtsps://{LOGIN}127.0.0.1:{camera.port}/s"
-        asyncio.run(knock(url, 60, Trust(good)))
+        asyncio.run(probe_stream(url, 60, Trust(good)))
         opened = open_capture(url, trust=Trust(good))
         assert shape(opened) == (240, 320, 3)
         opened.release()
@@ -282,7 +282,7 @@ def test_rtsps_is_verified(clip: bytes, certificate: Callable[[str], Path], ask:
 
 def refused(url: str, trust: Trust, message: str) -> None:
     with pytest.raises(OSError, match=message) as caught:
-        asyncio.run(knock(url, 60, trust))
+        asyncio.run(probe_stream(url, 60, trust))
     with pytest.raises(OSError, match=message):
         open_capture(url, 3, 3, trust=trust)
     assert "\n" not in str(caught.value)
@@ -306,7 +306,7 @@ def test_https_is_verified(certificate: Callable[[str], Path]) -> None:
                 refused(url, trust, message)
                 assert asked == []
             else:
-                asyncio.run(knock(url, 60, trust))
+                asyncio.run(probe_stream(url, 60, trust))
                 opened = open_capture(url, trust=trust)
                 assert shape(opened) == (48, 64, 3)
                 opened.release()

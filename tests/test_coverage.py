@@ -17,14 +17,14 @@ from agent.domain.contracts import Cleared, Finding
 from agent.domain.observations import BlindZone, Observation, Sighting, Tick, View
 from agent.rules import Rule
 from agent.vision.capture import frames
-from agent.vision.visibility import CLEAR_S, HOLD_S, PICTURE, Coverage, Watchfulness
-from agent.vision.visibility_state import NO_PICTURE_S, Sight
+from agent.vision.visibility import CLEAR_S, HOLD_S, PICTURE, VisibilityMonitor, VisibilitySettings
+from agent.vision.visibility_state import NO_PICTURE_S, VisibilityState
 from simulators.blinding import Change, blurred, covered, dimmed, foggy, noisy, turned
 from simulators.scene import Scene
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
 ZONES = {"left": [(0.0, 0.3), (0.4, 0.3), (0.4, 1.0), (0.0, 1.0)], "right": [(0.6, 0.3), (1.0, 0.3), (1.0, 1.0), (0.6, 1.0)]}  # fmt: skip
-WATCH = Watchfulness()
+WATCH = VisibilitySettings()
 FAULTS: dict[str, tuple[Change, set[str]]] = {
     "black": (lambda frame: frame * 0, {"dark"}),
     "black with noise": (lambda frame: noisy(frame * 0, 4), {"dark"}),
@@ -83,7 +83,7 @@ ALL = [
 )
 def test_no_real_view_is_blind_and_night_falling_is_no_fault(name: str, light: Change) -> None:
     """20 s of day so that the view is known, then 40 s in this light; each clip in a loop."""
-    coverage = Coverage(ZONES, WATCH)
+    coverage = VisibilityMonitor(ZONES, WATCH)
     for second, frame in enumerate(looped(name, 60)):
         view = coverage.look(frame if second < 20 else light(frame), float(second))
         assert not view.blind, (second, view.blind)
@@ -93,7 +93,7 @@ def test_no_real_view_is_blind_and_night_falling_is_no_fault(name: str, light: C
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_noticed_in_its_time_and_its_end_too(name: str, fault: str) -> None:
     change, expected = FAULTS[fault]
-    coverage = Coverage(ZONES, WATCH)
+    coverage = VisibilityMonitor(ZONES, WATCH)
     first: dict[str, int] = {}
     whys: set[str] = set()
     blind_after = []
@@ -119,7 +119,7 @@ def test_a_fault_is_noticed_in_its_time_and_its_end_too(name: str, fault: str) -
 
 @pytest.mark.parametrize("name", FIXED)
 def test_a_frozen_picture_is_noticed_after_ten_seconds(name: str) -> None:
-    coverage = Coverage(ZONES, WATCH)
+    coverage = VisibilityMonitor(ZONES, WATCH)
     frozen = clip(name)[0]
     told = []
     for second, frame in enumerate(looped(name, 60)):
@@ -131,7 +131,7 @@ def test_a_frozen_picture_is_noticed_after_ten_seconds(name: str) -> None:
 
 
 def test_a_camera_that_moves_is_not_turned_but_can_be_dark_or_frozen() -> None:
-    coverage = Coverage({}, Watchfulness(moves=True))
+    coverage = VisibilityMonitor({}, VisibilitySettings(moves=True))
     scene = list(looped("scene", 30))
     whys = []
     for second in range(90):
@@ -146,7 +146,7 @@ def test_a_camera_that_moves_is_not_turned_but_can_be_dark_or_frozen() -> None:
 
 
 def test_one_zone_can_be_blind_alone() -> None:
-    coverage = Coverage(ZONES, WATCH)
+    coverage = VisibilityMonitor(ZONES, WATCH)
     view = View(zones=())
     for second, frame in enumerate(looped("scene", 50)):
         picture = frame.copy()
@@ -157,14 +157,14 @@ def test_one_zone_can_be_blind_alone() -> None:
 
 
 def test_it_looks_once_a_second() -> None:
-    coverage = Coverage({}, WATCH)
+    coverage = VisibilityMonitor({}, WATCH)
     looked = [
         second / 5
         for second in range(26)
         if coverage.due(second / 5) and coverage.look(clip("scene")[0], second / 5)
     ]
     assert looked == [0, 1, 2, 3, 4, 5]
-    assert not Coverage({}, Watchfulness(watch=False)).due(0)
+    assert not VisibilityMonitor({}, VisibilitySettings(watch=False)).due(0)
 
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
@@ -218,7 +218,7 @@ def test_the_rule_tells_what_cannot_be_seen(
 
 
 def test_health_says_which_zones_are_seen_and_since_when_not() -> None:
-    sight = Sight(("a", "b"))
+    sight = VisibilityState(("a", "b"))
     sight.hear(view(20, a=8))
     assert sight.fields(521) == {
         "seen": ["b"],
@@ -245,7 +245,7 @@ def test_whatever_comes_is_judged(
     """Sizes that change, frames of one pixel, plain ones, noise; and a zone hardly larger than nothing."""
     left, top, size = corner
     zone = {"tiny": [(left, top), (left + size, top), (left, top + size)]}
-    coverage = Coverage(zone, WATCH)
+    coverage = VisibilityMonitor(zone, WATCH)
     for second, (rows, columns, level, noise) in enumerate(sizes):
         frame = noisy(np.full((rows, columns, 3), float(level)), noise)
         seen = coverage.look(frame, float(second))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.vision.camera_url import Trust
 from agent.vision.capture import redacted
 from agent.vision.http_auth import authorization
-from agent.vision.stream_probe import knock
+from agent.vision.stream_probe import probe_stream
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\n"
@@ -62,7 +62,7 @@ async def try_it(
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        await knock(f"{scheme}://{login}127.0.0.1:{port}/s?token=hush", within_s, Trust(basic=basic))
+        await probe_stream(f"{scheme}://{login}127.0.0.1:{port}/s?token=hush", within_s, Trust(basic=basic))
         await asyncio.sleep(0)
     return heard
 
@@ -186,7 +186,7 @@ def test_a_datagram_is_enough_and_its_absence_is_told() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        waiting: Awaitable[None] = asyncio.ensure_future(knock(f"udp://127.0.0.1:{port}", 0.5))
+        waiting: Awaitable[None] = asyncio.ensure_future(probe_stream(f"udp://127.0.0.1:{port}", 0.5))
         await asyncio.sleep(0)
         if send:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -208,7 +208,7 @@ def test_a_datagram_is_enough_and_its_absence_is_told() -> None:
 )
 def test_where_nobody_is(url: str, message: str) -> None:
     with pytest.raises(OSError, match=message):
-        asyncio.run(knock(url, 3))
+        asyncio.run(probe_stream(url, 3))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 import models
 from agent.vision.capture import frames
 from agent.vision.egomotion import egomotion
-from agent.vision.motion_gate import HEIGHT, LIVE_S, STILL_EVERY_S, WIDTH, Gate, Motion, shrink
+from agent.vision.motion_gate import HEIGHT, LIVE_S, STILL_EVERY_S, WIDTH, Motion, MotionGate, shrink
 from models.detection import Frame
 from simulators.scene import Scene
 
@@ -19,7 +19,7 @@ CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "cl
 ON = Motion.model_validate({"gate": True, "heartbeat": "5s"})
 
 
-def reason(gate: Gate, frame: Frame, now_s: float) -> str | None:
+def reason(gate: MotionGate, frame: Frame, now_s: float) -> str | None:
     return gate.glance(frame, now_s).reason
 
 
@@ -30,7 +30,7 @@ def texture(seed: int = 0) -> Frame:
 
 
 def test_a_still_view_is_looked_at_by_the_heartbeat_alone() -> None:
-    gate = Gate(ON)
+    gate = MotionGate(ON)
     noise = np.random.default_rng(1)
     view = texture().astype(np.int16)
     reasons = [
@@ -42,7 +42,7 @@ def test_a_still_view_is_looked_at_by_the_heartbeat_alone() -> None:
 
 
 def test_a_small_thing_that_moves_opens_it() -> None:
-    gate = Gate(ON)
+    gate = MotionGate(ON)
     view = np.full((1080, 1920, 3), 90, np.uint8)
     reason(gate, view, 0)
     swimmer = view.copy()
@@ -52,7 +52,7 @@ def test_a_small_thing_that_moves_opens_it() -> None:
 
 def test_who_stops_moving_is_not_forgotten() -> None:
     """He melts into the background; as long as the detector sees him, it is asked again."""
-    gate = Gate(ON)
+    gate = MotionGate(ON)
     reason(gate, Scene(comes_s=5).picture(0), 0)
     reasons = []
     for step in range(1, 150):
@@ -67,7 +67,7 @@ def test_who_stops_moving_is_not_forgotten() -> None:
 
 
 def test_it_closes_when_nothing_is_seen_any_more() -> None:
-    gate = Gate(ON)
+    gate = MotionGate(ON)
     view = texture()
     reason(gate, view, 0)
     gate.detected(0)
@@ -76,7 +76,7 @@ def test_it_closes_when_nothing_is_seen_any_more() -> None:
 
 
 def test_a_camera_that_moves_opens_it_each_time() -> None:
-    gate = Gate(ON)
+    gate = MotionGate(ON)
     reason(gate, texture(), 0)
     view = texture()
     assert {reason(gate, np.roll(view, 16 * step, axis=1), step / 5) for step in range(1, 20)} == {
@@ -109,7 +109,7 @@ def test_how_the_camera_moved_is_measured(move: tuple[float, float, float, float
 
 
 def test_a_camera_that_turns_slowly_is_noticed_in_time() -> None:
-    gate = Gate(Motion(camera_moves=True))
+    gate = MotionGate(Motion(camera_moves=True))
     view = texture()
     gate.glance(view, 0)
     moved = [gate.glance(turned(view, 0.001 * step, 0), step / 10).egomotion for step in range(1, 21)]
@@ -118,7 +118,7 @@ def test_a_camera_that_turns_slowly_is_noticed_in_time() -> None:
 
 
 def test_the_light_is_not_the_camera() -> None:
-    gate = Gate(ON)
+    gate = MotionGate(ON)
     gate.glance(texture() // 2, 0)
     glance = gate.glance(texture(), 0.2)
     assert (glance.reason, glance.egomotion) == ("view_changes", None)
@@ -144,7 +144,7 @@ def test_where_nothing_moves_or_nothing_is_seen_it_is_not_guessed(picture: Any) 
     [("vtest.mp4", 0, 0), ("car-detection.mp4", 0, 0), ("boats_pan_synthetic.mp4", 30, 60)],
 )
 def test_real_cameras_that_move_and_that_do_not(clip: str, least: int, most: int) -> None:
-    gate = Gate(Motion(camera_moves=True))
+    gate = MotionGate(Motion(camera_moves=True))
     moved = [
         gate.glance(frame, second).egomotion
         for number, second, frame in frames(str(CLIPS / clip))
@@ -154,7 +154,7 @@ def test_real_cameras_that_move_and_that_do_not(clip: str, least: int, most: int
 
 
 def test_without_a_gate_every_frame_is_looked_at() -> None:
-    gate = Gate(Motion())
+    gate = MotionGate(Motion())
     assert all(reason(gate, texture(), step / 5) for step in range(10))
 
 
@@ -168,7 +168,7 @@ def test_a_heartbeat_that_cannot_be_is_refused(heartbeat: str) -> None:
 @pytest.mark.skipif(not CLIPS.exists(), reason="the clips of ../shared are not here")
 def test_no_frame_with_somebody_is_lost_behind_it() -> None:
     detect = models.find("default").at(0.4).load()
-    gate = Gate(ON)
+    gate = MotionGate(ON)
     lost = 0
     for _, second, frame in frames(str(CLIPS / "person-bicycle-car_preview.mp4")):
         seen = detect(frame)

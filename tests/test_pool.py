@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 from agent.runtime import native_calls
-from agent.vision.inference_pool import Pool, Seat, Taken, Turns
-from agent.vision.motion_gate import Glance
+from agent.vision.inference_pool import CameraSlot, CapturedFrame, Pool, Turns
+from agent.vision.motion_gate import MotionDecision
 from models.detection import Detection, Frame
 
 FRAME: Frame = np.zeros((4, 4, 3), np.uint8)
-LOOK, SPARE = Glance("heartbeat"), Glance(None)
+LOOK, SPARE = MotionDecision("heartbeat"), MotionDecision(None)
 
 
-def numbered(number: int) -> Taken:
-    return Taken(number, float(number), np.full((1, 1, 3), number % 256, np.uint8))
+def numbered(number: int) -> CapturedFrame:
+    return CapturedFrame(number, float(number), np.full((1, 1, 3), number % 256, np.uint8))
 
 
 class Gated:
@@ -39,8 +39,8 @@ class Gated:
         return ()
 
 
-def seat(pool: Pool, detect: Callable[[Frame], Any], every_s: float = 0.0, glance: Any = None) -> Seat:
-    return Seat(pool, glance or (lambda frame, at_s: LOOK), detect, every_s)
+def seat(pool: Pool, detect: Callable[[Frame], Any], every_s: float = 0.0, glance: Any = None) -> CameraSlot:
+    return CameraSlot(pool, glance or (lambda frame, at_s: LOOK), detect, every_s)
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -49,7 +49,7 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def all_of(one: Seat, count: int) -> list[int]:
+async def all_of(one: CameraSlot, count: int) -> list[int]:
     found = []
     async with asyncio.timeout(10):
         while len(found) < count:

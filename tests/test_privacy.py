@@ -16,7 +16,7 @@ from agent.domain.observations import Sighting
 from agent.domain.zones import Corner
 from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, Look, cover, everybody, knows_people, people_in
 from agent.vision.camera import Camera
-from agent.vision.detector import Watching
+from agent.vision.detector import DetectorSettings
 from bench.covering import measure
 from models.detection import Box, Detect, Detection, Frame
 from models.tiles import turned
@@ -166,7 +166,7 @@ def test_whoever_is_seen_at_a_tenth_of_sureness_is_covered(
 ) -> None:
     """By the camera's own detector, whatever its score, in what is kept and in what leaves."""
     card = put(tmp_path, network([[16, 8, 48, 24, score, 0], [0, 0, 8, 8, 0.95, 1]]))
-    watching = Watching(model=card, score=asked)
+    watching = DetectorSettings(model=card, score=asked)
     for detect in (watching.load()[0], watching.finder()):
         assert bool(people_in(detect(noise()))) == covered
 
@@ -269,7 +269,7 @@ def test_the_man_in_the_photograph_is_covered_whichever_way_the_camera_hangs(tur
     """By the real detector; in the orientation in which it sees him best nobody is left to be seen."""
     import cv2
 
-    detect: Detect = Watching().finder()
+    detect: Detect = DetectorSettings().finder()
     path = Path(models.__file__).parent / "pictures" / "man.jpg"
     upright = cv2.imread(str(path))
     assert upright is not None

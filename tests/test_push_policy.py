@@ -9,7 +9,7 @@ from agent.config.push_policy import FREE, LOCAL, PARTS, POLICY, broker_changed,
 from agent.evidence.settings import Evidence
 from agent.mqtt.connection import Broker
 from agent.vision.camera import Camera
-from agent.vision.detector import Watching
+from agent.vision.detector import DetectorSettings
 
 LOCAL_FILE = """\
 schema_version: 1
@@ -155,14 +155,16 @@ def test_without_masks_a_camera_at_a_new_address_may_be_pushed() -> None:
     assert list(weakened(config(pushed), config(plain), config(plain))) == []
 
 
-@pytest.mark.parametrize("part", [Config, Broker, Data, Evidence, Camera, Watching])
+@pytest.mark.parametrize("part", [Config, Broker, Data, Evidence, Camera, DetectorSettings])
 def test_each_field_has_a_row(part: type[Config]) -> None:
     """Whoever adds a field says here whether a push may change it; until then it can't."""
     assert [row for row in fields(part) if row not in POLICY] == []
 
 
 def test_the_table_has_no_dead_rows() -> None:
-    rows = {row for part in (Config, Broker, Data, Evidence, Camera, Watching) for row in fields(part)}
+    rows = {
+        row for part in (Config, Broker, Data, Evidence, Camera, DetectorSettings) for row in fields(part)
+    }
     assert set(POLICY) <= rows
     assert {rule for rule in POLICY.values() if isinstance(rule, str)} == {FREE, LOCAL, PARTS}
 

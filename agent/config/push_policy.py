@@ -23,7 +23,7 @@ from agent.config.model import Config
 from agent.mqtt.connection import Broker
 from agent.vision.camera import Camera
 from agent.vision.camera_url import device_of, kind_of
-from agent.vision.detector import Watching
+from agent.vision.detector import DetectorSettings
 from models.labels import PEOPLE
 
 Tighter: TypeAlias = Callable[[Any, Any], bool]
@@ -103,7 +103,7 @@ POLICY: dict[str, str | tuple[Tighter, str]] = {
     "Camera.crop": LOCAL,
     "Camera.blackout": (_grown, "can only be added to by push: leave each polygon as it is"),
     "Camera.detector": PARTS,
-    **_free("Watching", "score tiles overlap providers"),
+    **_free("DetectorSettings", "score tiles overlap providers"),
     "Watching.model": LOCAL,
     "Watching.labels": (_people_kept, "can't leave out people by push"),
 }  # fmt: skip
@@ -253,7 +253,7 @@ def named_files(config: BaseModel) -> Iterator[Path]:
 def _files(value: Any) -> Iterator[Path]:
     if isinstance(value, Path):
         yield value
-    elif isinstance(value, Watching):
+    elif isinstance(value, DetectorSettings):
         if models.is_path(value.model):
             yield Path(value.model)
     elif isinstance(value, BaseModel):

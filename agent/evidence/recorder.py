@@ -29,7 +29,7 @@ from agent.privacy.egress_log import Egress
 from agent.privacy.redaction import LOOKS, Look, everybody
 from agent.privacy.rescue_grant import Grant
 from agent.runtime.native_calls import within
-from agent.vision.detector import Watching
+from agent.vision.detector import DetectorSettings
 from models.detection import Box, Detect, Detection, Frame
 
 log = structlog.get_logger()
@@ -300,7 +300,7 @@ class Album:
         now_s = time.monotonic()
         if now_s < self._no_look.get(camera, 0.0):
             return None
-        load = self._detectors.get(camera, Watching().finder)
+        load = self._detectors.get(camera, DetectorSettings().finder)
 
         def look() -> tuple[Box, ...]:
             detect = load()

@@ -22,7 +22,7 @@ from agent.reporting.flood_limit import Crowd
 from agent.reporting.vessel_reports import VesselBook, approach_fields, motion_at
 from agent.runtime.health import Health
 from agent.vision.camera import Camera
-from agent.vision.visibility_state import Sight
+from agent.vision.visibility_state import VisibilityState
 from firmware_bridge.readings import (
     Capture,
     Drone,
@@ -92,7 +92,7 @@ class Reporter:
         self._vessels = VesselBook()
         self._told: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
-        self._sights: dict[str, Sight] = {}
+        self._sights: dict[str, VisibilityState] = {}
         self._looks: dict[str, InferenceRate] = {}
         self.configure(config, birth)
 
@@ -101,7 +101,7 @@ class Reporter:
         self._config, self._birth = config, birth
         cameras = {name: one for name, one in config.sources.items() if isinstance(one, Camera)}
         self._sights = {
-            name: self._sights.get(name) or Sight(tuple(camera.zones))
+            name: self._sights.get(name) or VisibilityState(tuple(camera.zones))
             for name, camera in cameras.items()
             if camera.coverage.watch
         }

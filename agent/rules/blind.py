@@ -8,7 +8,7 @@ from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart, Site, 
 from agent.domain.durations import Duration
 from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, Tick
-from agent.vision.visibility_state import Sight
+from agent.vision.visibility_state import VisibilityState
 
 
 class Blind(RulePart):
@@ -27,7 +27,7 @@ class Blind(RulePart):
         return rule
 
     def start(self) -> Evaluator:
-        sight = Sight((self.zone,) if self.zone else ())
+        sight = VisibilityState((self.zone,) if self.zone else ())
         looks = InferenceRate(self.camera, self._needs)
         key = self.zone or self.camera
         found = False

@@ -21,16 +21,16 @@ from agent.domain.zones import Zone, zones_of
 from agent.positioning.camera_mount import Mount, Surveyed
 from agent.privacy.redaction import Look, knows_people
 from agent.runtime.native_calls import MOST_LEFT, abandoned_threads, within
-from agent.vision.camera_stats import Pulse
+from agent.vision.camera_stats import CameraStats
 from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, Trust, kind_of
 from agent.vision.capture import Drain, Mode, is_file, redacted
-from agent.vision.detector import Watching
-from agent.vision.inference_pool import SHARED, Looked, Seat, Taken
-from agent.vision.motion_gate import Gate, Motion
+from agent.vision.detector import DetectorSettings
+from agent.vision.inference_pool import SHARED, CameraSlot, CapturedFrame, InferenceResult
+from agent.vision.motion_gate import Motion, MotionGate
 from agent.vision.preprocess import Crop, Turn, framing
-from agent.vision.stream_probe import knock
+from agent.vision.stream_probe import probe_stream
 from agent.vision.tracker import Tracked, Tracker
-from agent.vision.visibility import Coverage, Watchfulness
+from agent.vision.visibility import VisibilityMonitor, VisibilitySettings
 from firmware_bridge.secret import NearPath, Secret
 from models.detection import Frame
 
@@ -67,10 +67,10 @@ class Camera(BaseModel):
     """Left, top, right, bottom of what is looked at, as fractions of the turned picture."""
     blackout: list[Zone] = Field(default_factory=list)
     """Polygons that are made black before anything looks; like zones, in what is left of the picture."""
-    detector: Watching = Watching()
+    detector: DetectorSettings = DetectorSettings()
     motion: Motion = Motion()
     zones: dict[str, Zone] = Field(default_factory=dict)
-    coverage: Watchfulness = Watchfulness()
+    coverage: VisibilitySettings = VisibilitySettings()
     ground: Surveyed | None = None
     """Surveyed points, so that alerts say where on the ground they are: for a camera that never moves."""
     mount: Mount | None = None
@@ -137,17 +137,17 @@ class Camera(BaseModel):
         if abandoned_threads() >= MOST_LEFT:
             raise OSError(f"{left_behind()} native calls hang: no more are begun in this process")
         url = self._address()
-        await knock(url, self.open_timeout.total_seconds(), self.trust)
+        await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
         load, what = self.detector.load, f"loading {self.detector.model}"
         detect, covers = await within(self.detector.load_s(), load, what)
         file = is_file(url)
-        gate, tracker = Gate(self.motion), Tracker(self.detector.score)
+        gate, tracker = MotionGate(self.motion), Tracker(self.detector.score)
         frame_it = framing(self.rotate, self.crop, self.blackout)
         every_frame = file and self.every_frame
-        seat = Seat(SHARED, gate.glance, detect, 0 if every_frame else 1 / self.fps, self.url)
+        seat = CameraSlot(SHARED, gate.glance, detect, 0 if every_frame else 1 / self.fps, self.url)
 
         def take(number: int, at_s: float, frame: Frame) -> None:
-            seat.offer(Taken(number, at_s, frame_it(frame)), wait=every_frame)
+            seat.offer(CapturedFrame(number, at_s, frame_it(frame)), wait=every_frame)
 
         drain = Drain(
             url,
@@ -162,8 +162,8 @@ class Camera(BaseModel):
             mode=self.mode,
             fps=self.fps,
         )
-        coverage = Coverage(self.zones, self._watchfulness())
-        pulse = Pulse(drain, seat, None if file else self.fps, self.mode)
+        coverage = VisibilityMonitor(self.zones, self._watchfulness())
+        pulse = CameraStats(drain, seat, None if file else self.fps, self.mode)
         with seat, drain:
             while not (drain.ended and seat.empty()):
                 looked = await self._next(seat)
@@ -200,7 +200,7 @@ class Camera(BaseModel):
     async def first_frame(self) -> tuple[int, int]:
         """Opens the camera, decodes one frame and lets it go: width and height. OSError says why not."""
         url, open_s = self._address(), self.open_timeout.total_seconds()
-        await knock(url, open_s, self.trust)
+        await probe_stream(url, open_s, self.trust)
         sizes: list[tuple[int, int]] = []
 
         def take(_number: int, _at_s: float, frame: Frame) -> None:
@@ -231,7 +231,7 @@ class Camera(BaseModel):
         login = f"{quote(self.username, safe='')}:{quote(self.password.read(), safe='')}@"
         return self.url.replace("://", f"://{login}", 1)
 
-    async def _next(self, seat: Seat) -> Looked | None:
+    async def _next(self, seat: CameraSlot) -> InferenceResult | None:
         try:
             return await seat.next(0.5)
         except ValueError as error:
@@ -244,7 +244,7 @@ class Camera(BaseModel):
         except (OSError, ValueError):
             return False
 
-    def _watchfulness(self) -> Watchfulness:
+    def _watchfulness(self) -> VisibilitySettings:
         """What turns with its platform has no view that is the right one."""
         turns = self.mount is not None and self.mount.heading_deg is None
         return self.coverage.model_copy(update={"moves": True}) if turns else self.coverage

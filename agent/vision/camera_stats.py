@@ -6,7 +6,7 @@ from collections import deque
 from agent.domain.observations import CameraState
 from agent.runtime.native_calls import abandoned_threads
 from agent.vision.capture import Drain, Mode
-from agent.vision.inference_pool import Looked, Seat
+from agent.vision.inference_pool import CameraSlot, InferenceResult
 
 STATE_EVERY_S = 5.0
 SLOW = 0.5
@@ -16,10 +16,12 @@ LOSSES = 2
 """One loss in half a minute is no trouble; in so many states of the last six, pictures are damaged."""
 
 
-class Pulse:
+class CameraStats:
     """Counts for one run of a camera; ``wanted_fps`` is None where the source sets the pace."""
 
-    def __init__(self, drain: Drain, seat: Seat, wanted_fps: float | None, mode: Mode | None = None) -> None:
+    def __init__(
+        self, drain: Drain, seat: CameraSlot, wanted_fps: float | None, mode: Mode | None = None
+    ) -> None:
         self._drain, self._seat, self._wanted_fps = drain, seat, wanted_fps
         self._mode = mode or Mode()
         self._lost = 0
@@ -29,7 +31,7 @@ class Pulse:
         self._ms = 0.0
         self.looked = 0
 
-    def count(self, looked: Looked | None) -> None:
+    def count(self, looked: InferenceResult | None) -> None:
         """A frame came back."""
         if looked is not None and looked.seen is not None:
             self.looked += 1

@@ -28,7 +28,7 @@ def load_s(providers: Iterable[Provider]) -> float:
     return LOAD_S if set(providers) <= {"cpu"} else COMPILE_S
 
 
-class Watching(BaseModel):
+class DetectorSettings(BaseModel):
     """Which model looks, for what, and how sure it must be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

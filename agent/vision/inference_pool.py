@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from agent.runtime.native_calls import abandon
-from agent.vision.motion_gate import Glance
+from agent.vision.motion_gate import MotionDecision
 from models.card import Card
 from models.detection import Detect, Detection, Frame
 
@@ -28,14 +28,14 @@ KEPT_S = 600.0
 """A camera that comes back finds its detector: loading it takes a second, and leaves memory in pieces."""
 PATIENCE_S = 30.0
 """No look takes so long, on whatever machine: a detector that has not answered hangs."""
-NO_GLANCE = Glance(None)
+NO_GLANCE = MotionDecision(None)
 OTHERS = 4
 SOONER = 0.7
 """A camera with critical rules goes first from this share of the time on that it may go without a look."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class CapturedFrame:
     """A frame in hand; ``at_s`` is the monotonic time at which it was taken, as near as the source tells."""
 
     number: int
@@ -44,14 +44,14 @@ class Taken:
 
 
 @dataclass(slots=True)
-class Looked:
+class InferenceResult:
     """What becomes of a frame, in which thread and since when (monotonic); ``seen`` is all that the detector
     found, None where it was spared."""
 
-    taken: Taken
+    taken: CapturedFrame
     thread: threading.Thread
     since_s: float
-    glance: Glance = NO_GLANCE
+    glance: MotionDecision = NO_GLANCE
     seen: tuple[Detection, ...] | None = None
     took_s: float = 0.0
     """How long the detector took."""
@@ -59,7 +59,7 @@ class Looked:
     done: bool = False
 
 
-class Seat:
+class CameraSlot:
     """One camera's place: ``offer`` frames from its thread, ask for ``next`` on the loop.
 
     ``glance`` is asked for each frame, one after the other; where it gives a reason, ``detect`` looks.
@@ -68,7 +68,7 @@ class Seat:
     def __init__(
         self,
         pool: "Pool",
-        glance: Callable[[Frame, float], Glance],
+        glance: Callable[[Frame, float], MotionDecision],
         detect: Detect,
         every_s: float,
         camera: str = "",
@@ -76,17 +76,17 @@ class Seat:
         self.glance, self.detect, self.every_s = glance, detect, every_s
         self.camera = camera
         self.taken_s = time.monotonic()
-        self.slot: Taken | None = None
+        self.slot: CapturedFrame | None = None
         self.since_s = self.due_s = self.early_s = 0.0
         self.glancing = self.closed = False
-        self.out: deque[Looked] = deque()
+        self.out: deque[InferenceResult] = deque()
         self.taken = 0
         self.room = threading.Condition(pool.lock)
         self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._fresh = asyncio.Event()
 
-    def __enter__(self) -> "Seat":
+    def __enter__(self) -> "CameraSlot":
         self._pool.join(self)
         return self
 
@@ -94,7 +94,7 @@ class Seat:
         self._pool.leave(self)
         self._loop.call_later(KEPT_S, _let_go, self.detect)
 
-    def offer(self, taken: Taken, *, wait: bool = False) -> None:
+    def offer(self, taken: CapturedFrame, *, wait: bool = False) -> None:
         """The camera's newest frame. With ``wait`` it replaces none: it waits until that one was taken."""
         with self._pool.lock:
             while wait and self.slot is not None and not self.closed:
@@ -112,7 +112,7 @@ class Seat:
         self.early_s = gap_s / 2
         return time.monotonic() + self.early_s >= self.due_s
 
-    async def next(self, within_s: float) -> Looked | None:
+    async def next(self, within_s: float) -> InferenceResult | None:
         """The next frame in order, once it was looked at; None where there is none in time, or on `wake`.
 
         TimeoutError where the detector hangs: who leaves then leaves its thread behind.
@@ -204,7 +204,7 @@ class Pool:
         self.patience_s = patience_s
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
-        self._seats: list[Seat] = []
+        self._seats: list[CameraSlot] = []
         self._turns = Turns()
         self._threads: set[threading.Thread] = set()
         self._loading: dict[str, threading.Lock] = {}
@@ -234,7 +234,7 @@ class Pool:
         with self.lock:
             self._turns.urgent = dict(urgent)
 
-    def join(self, seat: Seat) -> None:
+    def join(self, seat: CameraSlot) -> None:
         """From now on the frames of ``seat`` are looked at."""
         with self.lock:
             self._seats.append(seat)
@@ -246,7 +246,7 @@ class Pool:
             self._threads.add(thread)
             thread.start()
 
-    def abandon(self, seat: Seat) -> None:
+    def abandon(self, seat: CameraSlot) -> None:
         """Its frames are no longer looked at; what is being looked at is forgotten, with its thread: should
         that hang, another has taken its place for those who stay."""
         with self.lock:
@@ -264,7 +264,7 @@ class Pool:
         while (work := self._next()) is not None:
             self._look(*work)
 
-    def _next(self) -> tuple[Seat, Looked] | None:
+    def _next(self) -> tuple[CameraSlot, InferenceResult] | None:
         """The frame that has waited longest, taken from its seat; None where nobody sits any more."""
         with self.lock:
             me = threading.current_thread()
@@ -273,7 +273,7 @@ class Pool:
                 seat = self._turns.next(self._seats, now_s)
                 ready_s = seat.ready_s()
                 if ready_s <= now_s and seat.slot is not None:
-                    looked = Looked(seat.slot, threading.current_thread(), now_s)
+                    looked = InferenceResult(seat.slot, threading.current_thread(), now_s)
                     seat.slot, seat.glancing = None, True
                     seat.taken += 1
                     self._turns.took(self._seats, seat, now_s)
@@ -286,7 +286,7 @@ class Pool:
             self._threads.discard(me)
             return None
 
-    def _look(self, seat: Seat, looked: Looked) -> None:
+    def _look(self, seat: CameraSlot, looked: InferenceResult) -> None:
         try:
             try:
                 looked.glance = seat.glance(looked.taken.frame, looked.taken.at_s)

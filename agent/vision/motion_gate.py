@@ -49,14 +49,14 @@ class Motion(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class MotionDecision:
     """A first impression of a frame: why it should be looked at, or None; how the camera moved before it."""
 
     reason: Reason | None
     egomotion: Egomotion | None = None
 
 
-class Gate:
+class MotionGate:
     """``glance`` at each frame in order; tell it with ``detected`` when the detector saw something."""
 
     def __init__(self, motion: Motion) -> None:
@@ -67,10 +67,10 @@ class Gate:
         self._anchored_s = 0.0
         self._looked_s = self._detected_s = float("-inf")
 
-    def glance(self, frame: Frame, now_s: float) -> Glance:
+    def glance(self, frame: Frame, now_s: float) -> MotionDecision:
         """The first impression of a frame; ``now_s`` is its monotonic time."""
         if not self._motion.gate and not self._motion.camera_moves:
-            return Glance("no_gate")
+            return MotionDecision("no_gate")
         small = shrink(frame)
         share, pixels = self._changed(small)
         moved = self._moved(small, share, now_s)
@@ -80,7 +80,7 @@ class Gate:
         reason = self._reason(share, pixels, moved, now_s) if self._motion.gate else "no_gate"
         if reason is not None:
             self._looked_s = now_s
-        return Glance(reason, moved)
+        return MotionDecision(reason, moved)
 
     def detected(self, now_s: float) -> None:
         """The detector saw something in the frame of ``now_s`` that is tracked, or may be once seen again."""

@@ -33,7 +33,7 @@ REFUSED = {
 }
 
 
-async def knock(url: str, within_s: float, trust: Trust = NO_TRUST) -> None:
+async def probe_stream(url: str, within_s: float, trust: Trust = NO_TRUST) -> None:
     """Returns once the stream has sent something. OSError says in one line why it does not.
 
     ``trust`` says whose certificates are good, and whether a password may be given in clear text.
@@ -46,10 +46,10 @@ async def knock(url: str, within_s: float, trust: Trust = NO_TRUST) -> None:
 
 
 async def _ask_stream(url: str, within_s: float, trust: Trust) -> None:
-    """`knock` for a stream; ValueError where ``url`` or the answer is wrong."""
+    """`probe_stream` for a stream; ValueError where ``url`` or the answer is wrong."""
     where, parts = redacted(url), urlsplit(url)
     port = parts.port or SCHEMES[parts.scheme]
-    call = _Call(parts, trust)
+    call = _RtspClient(parts, trust)
     try:
         async with asyncio.timeout(within_s):
             await call.make(port)
@@ -78,7 +78,7 @@ async def _listen(host: str, port: int) -> None:
         await asyncio.get_running_loop().sock_recv(ear, 1)
 
 
-class _Call:
+class _RtspClient:
     """One conversation; ``silence`` is what it means if there is no answer now. ValueError: a bad answer."""
 
     def __init__(self, parts: SplitResult, trust: Trust) -> None:

@@ -57,7 +57,7 @@ SLOWLY_S, RISE_S, FALL_S = 600.0, 300.0, 43_200.0
 """How fast the average picture follows, and its usual strength: fog that creeps in does not become usual."""
 
 
-class Watchfulness(BaseModel):
+class VisibilitySettings(BaseModel):
     """Whether it is watched that the camera can see."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,10 +67,10 @@ class Watchfulness(BaseModel):
     """On a boat, a drone, a mast that turns: no view is the right one, and only what needs none is judged."""
 
 
-class Coverage:
+class VisibilityMonitor:
     """``look`` at a frame about once a second; it says for each zone whether it can be seen."""
 
-    def __init__(self, zones: Mapping[str, Sequence[Corner]], watchfulness: Watchfulness) -> None:
+    def __init__(self, zones: Mapping[str, Sequence[Corner]], watchfulness: VisibilitySettings) -> None:
         corners = dict(zones) or {PICTURE: [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]}
         self._zones = {name: _Zone() for name in corners}
         self._corners = list(corners.values())

@@ -14,7 +14,7 @@ NO_PICTURE = "no_picture"
 
 
 @dataclass(frozen=True, slots=True)
-class Blind:
+class BlindPeriod:
     """Why a zone can't be seen, and since when, by both clocks."""
 
     why: str
@@ -22,13 +22,13 @@ class Blind:
     since_s: float
 
 
-class Sight:
+class VisibilityState:
     """One camera's: ``hear`` what it says, and Ticks; ask which zones are ``blind``."""
 
     def __init__(self, zones: Sequence[str] = ()) -> None:
         self.zones = tuple(zones) or (PICTURE,)
         self._last: tuple[datetime, float] | None = None
-        self._blind: dict[str, Blind] = {}
+        self._blind: dict[str, BlindPeriod] = {}
 
     def hear(self, observation: Observation) -> None:
         """Anything begins the wait for the first picture; only a `View` ends it."""
@@ -37,15 +37,15 @@ class Sight:
             self._last = at, now_s
             self.zones = view.zones
             self._blind = {
-                one.zone: Blind(one.why, at - timedelta(seconds=one.for_s), now_s - one.for_s)
+                one.zone: BlindPeriod(one.why, at - timedelta(seconds=one.for_s), now_s - one.for_s)
                 for one in view.blind
             }
         self._last = self._last or (at, now_s)
 
-    def blind(self, now_s: float) -> Mapping[str, Blind]:
+    def blind(self, now_s: float) -> Mapping[str, BlindPeriod]:
         """The zones that can't be seen at ``now_s``."""
         if self._last is not None and now_s - self._last[1] > NO_PICTURE_S:
-            return {zone: Blind(NO_PICTURE, *self._last) for zone in self.zones}
+            return {zone: BlindPeriod(NO_PICTURE, *self._last) for zone in self.zones}
         return self._blind
 
     def fields(self, now_s: float) -> dict[str, Any]:
