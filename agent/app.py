@@ -37,7 +37,7 @@ from agent.domain.contracts import Emit
 from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Envelope, Message, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
-from agent.evidence.recorder import Album
+from agent.evidence.recorder import EvidenceRecorder
 from agent.mqtt.connection import answers
 from agent.mqtt.fallback_notifier import FallbackNotifier
 from agent.mqtt.link import Link
@@ -109,7 +109,7 @@ class Agent:
         )
         self.outputs = Actuators()
         self.rescue = Rescue(config.device)
-        self.album = Album(config.device, folder, self.rescue_flag, self.send_picture)
+        self.album = EvidenceRecorder(config.device, folder, self.rescue_flag, self.send_picture)
         self.commands = Commands(
             self.command_done,
             rebirth=self.rebirth,

@@ -20,7 +20,7 @@ import numpy as np
 
 import models
 from agent.evidence.jpeg import decoded, label_of, picture
-from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, cover, everybody, people_in
+from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, find_people, people_in, redact
 from models.detection import Box, Detect, Frame
 
 TALL_PX, HEAD_PX = 32, 64
@@ -44,13 +44,13 @@ def _part(grey: Any, box: Box) -> Any:
 def _people(way: str, frame: Frame, detect: Detect) -> list[Box]:
     """Whom the picture covers that goes this way."""
     if way == "leaves":
-        return [*people_in(detect(frame)), *everybody(frame, detect)]
+        return [*people_in(detect(frame)), *find_people(frame, detect)]
     kept = list(people_in(detect(frame)))
     if way == "kept":
         return kept
     jpeg = picture(frame, kept, {})
     assert label_of(jpeg)["covered"]
-    return [*kept, *everybody(decoded(jpeg), detect)]
+    return [*kept, *find_people(decoded(jpeg), detect)]
 
 
 def measure(pictures: Path, model: str, turn: int, way: str) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def measure(pictures: Path, model: str, turn: int, way: str) -> dict[str, Any]:
         began_s = time.perf_counter()
         people = _people(way, frame, detect)
         took.append(time.perf_counter() - began_s)
-        grey = (cover(np.full_like(frame, 255), people) == FILL).all(axis=2)
+        grey = (redact(np.full_like(frame, 255), people) == FILL).all(axis=2)
         labelled = np.zeros(grey.shape, bool)
         for one in truth["annotations"]:
             if one["image_id"] == image["id"] and one["category_id"] == person and not one.get("iscrowd"):

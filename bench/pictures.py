@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.evidence.jpeg import Habit, picture
+from agent.evidence.jpeg import QualityHint, picture
 from agent.vision.visibility import VisibilityMonitor, VisibilitySettings
 from bench.covering import measure
 from models.detection import Frame
@@ -35,7 +35,7 @@ def cost() -> dict[str, Any]:
     coverage = VisibilityMonitor(
         {"rail": [(0.25, 0.5), (0.75, 0.5), (0.75, 1), (0.25, 1)]}, VisibilitySettings()
     )
-    habit = Habit()
+    habit = QualityHint()
     pictures, sizes, looks, judged = [], [], [], []
     for second, frame in enumerate(frames):
         began_s = time.perf_counter()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.privacy.egress_log import KEPT, Egress
+from agent.privacy.egress_log import KEPT, EgressLog
 
 
 def lines(folder: Path) -> list[bytes]:
@@ -24,7 +24,7 @@ def chained(found: list[bytes]) -> bool:
 
 def test_each_line_names_the_one_before_also_after_a_restart_and_a_turn(tmp_path: Path) -> None:
     for start in range(3):
-        egress = Egress(tmp_path, most_bytes=2000)
+        egress = EgressLog(tmp_path, most_bytes=2000)
         heads = [egress.note({"n": start * 10 + number}) for number in range(10)]
         assert heads[-1] == hashlib.sha256(lines(tmp_path)[-1]).hexdigest()
     found = lines(tmp_path)
@@ -35,7 +35,7 @@ def test_each_line_names_the_one_before_also_after_a_restart_and_a_turn(tmp_path
 
 
 def test_it_takes_no_more_than_its_files(tmp_path: Path) -> None:
-    egress = Egress(tmp_path, most_bytes=1000)
+    egress = EgressLog(tmp_path, most_bytes=1000)
     for number in range(200):
         egress.note({"n": number})
     assert len(list(tmp_path.glob("egress*"))) == KEPT + 1
@@ -44,10 +44,10 @@ def test_it_takes_no_more_than_its_files(tmp_path: Path) -> None:
 
 
 def test_half_a_line_that_a_lost_power_left_stays_a_line_of_its_own(tmp_path: Path) -> None:
-    Egress(tmp_path).note({"n": 1})
+    EgressLog(tmp_path).note({"n": 1})
     with (tmp_path / "egress.jsonl").open("ab") as file:
         file.write(b'{"n": 2, "bef')
-    Egress(tmp_path).note({"n": 3})
+    EgressLog(tmp_path).note({"n": 3})
     first, half, third = lines(tmp_path)
     assert (json.loads(first)["n"], half, json.loads(third)["n"]) == (1, b'{"n": 2, "bef', 3)
     assert json.loads(third)["before"] == hashlib.sha256(half).hexdigest()
@@ -56,4 +56,4 @@ def test_half_a_line_that_a_lost_power_left_stays_a_line_of_its_own(tmp_path: Pa
 def test_where_it_cannot_be_written_that_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "egress.jsonl").mkdir()
     with pytest.raises(OSError):  # noqa: PT011  whichever the system gives
-        Egress(tmp_path).note({"n": 1})
+        EgressLog(tmp_path).note({"n": 1})

@@ -20,9 +20,9 @@ from agent.domain.message import Message
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.evidence import recorder as module
 from agent.evidence.jpeg import label_of
-from agent.evidence.recorder import FETCH_EVERY_S, FRESH_S, LINGER_S, Album
+from agent.evidence.recorder import FETCH_EVERY_S, FRESH_S, LINGER_S, EvidenceRecorder
 from agent.evidence.settings import Evidence
-from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, SURE, Look, cover, people_in
+from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, SURE, FrameWithPeople, people_in, redact
 from agent.privacy.rescue_grant import Grant
 from agent.vision.camera import Camera
 from models.detection import Box, Detect, Detection, Frame
@@ -46,7 +46,7 @@ class Desk:
     sent: list[tuple[Message, Mapping[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.album = Album("d1", self.folder, lambda _: self.grant, self.send)
+        self.album = EvidenceRecorder("d1", self.folder, lambda _: self.grant, self.send)
         self.configure()
 
     def configure(self) -> None:
@@ -66,7 +66,7 @@ class Desk:
         """A sighting of people at these boxes, with their track numbers; ``seen`` is the whole detection pass."""
         everything = seen if seen is not None else [Detection("person", 0.8, box) for _, box in objects]
         things = tuple(SeenObject(track=track, label="person", score=0.8, box=box) for track, box in objects)
-        look = Look(scene(360, 640) if frame is None else frame, everything)
+        look = FrameWithPeople(scene(360, 640) if frame is None else frame, everything)
         sighting = Sighting(frame=int(second * 5), objects=things, look=look)
         self.album.hear(Observation("cam1", START + timedelta(seconds=second), 100 + second, sighting))
 
@@ -704,7 +704,7 @@ def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(rotate: 
         shown, label = pixels(message.body), label_of(message.body)
         assert corner_of(shown).max() == 0
         upright = np.ascontiguousarray(np.rot90(shown, turns))
-        black = np.rot90(cover(np.full_like(shown, 255), [], [CORNER]), turns)
+        black = np.rot90(redact(np.full_like(shown, 255), [], [CORNER]), turns)
         frame = np.where(cv2.resize(black, (640, 360)) == 0, 0, source[label["frame"] - 1])
         found = people_in(one for one in detect(frame) if one.score >= SURE)
         assert found

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.domain.message import encode
 from agent.evidence import jpeg as module
-from agent.evidence.jpeg import STEPS, Habit, again, label_of, outermost, picture
+from agent.evidence.jpeg import STEPS, QualityHint, label_of, outermost, picture, reencode
 from agent.privacy.redaction import FILL
 from models.detection import Box, Frame
 
@@ -77,7 +77,7 @@ def test_it_is_never_larger_than_allowed_and_keeps_its_label(most: int, rows: in
 
 
 def test_a_camera_s_habit_spares_tries_and_is_never_too_large() -> None:
-    habit = Habit()
+    habit = QualityHint()
     busy, calm = scene(), np.full((720, 1280, 3), 90, np.uint8)
     sizes = [len(picture(busy, [], LABEL, habit=habit)) for _ in range(5)]
     assert len(set(sizes)) == 1
@@ -98,16 +98,16 @@ def test_whoever_takes_it_from_the_disk_covers_it_again() -> None:
     """Kept under a flag, sent after it: nobody is seen, and what is black today is black in it."""
     kept = picture(scene(), [MAN], LABEL, uncovered=True)
     assert inside(pixels(kept), MAN).max() > 200
-    sent = again(kept, {"why": "fetch"}, blackout=[CORNER])
+    sent = reencode(kept, {"why": "fetch"}, blackout=[CORNER])
     assert abs(inside(pixels(sent), MAN).astype(int) - FILL).max() <= 2
     assert corner_of(pixels(sent)).max() == 0
     assert label_of(sent) == LABEL | {"why": "fetch", "covered": True, "people": [[0.4, 0.3, 0.5, 0.7]]}
-    shown = again(kept, {}, uncovered=True)
+    shown = reencode(kept, {}, uncovered=True)
     assert (label_of(shown)["covered"], inside(pixels(shown), MAN).max() > 200) == (False, True)
 
 
 def test_what_was_covered_stays_covered_under_a_flag() -> None:
-    sent = again(picture(scene(), [MAN], LABEL), {}, uncovered=True)
+    sent = reencode(picture(scene(), [MAN], LABEL), {}, uncovered=True)
     assert label_of(sent)["covered"]
     assert abs(inside(pixels(sent), MAN).astype(int) - FILL).max() <= 2
 
@@ -115,10 +115,10 @@ def test_what_was_covered_stays_covered_under_a_flag() -> None:
 def test_where_nobody_knows_where_people_are_all_of_it_is_covered() -> None:
     """As it is made and when it is taken from the disk; it says so, and blackout stays black."""
     never_looked = picture(scene(), None, LABEL, blackout=[CORNER])
-    not_again = again(picture(scene(), [MAN], LABEL), {}, found=None, blackout=[CORNER])
+    not_again = reencode(picture(scene(), [MAN], LABEL), {}, found=None, blackout=[CORNER])
     under_a_flag = picture(scene(), None, LABEL, uncovered=True)
     assert inside(pixels(under_a_flag), MAN).max() > 200
-    later = [again(under_a_flag, {}, found=found, blackout=[CORNER]) for found in (None, (), [MAN])]
+    later = [reencode(under_a_flag, {}, found=found, blackout=[CORNER]) for found in (None, (), [MAN])]
     for jpeg in (never_looked, not_again, *later):
         shown = pixels(jpeg).astype(int)
         assert ((abs(shown - FILL) <= 2) | (shown <= 2)).mean() > 0.99
@@ -126,13 +126,13 @@ def test_where_nobody_knows_where_people_are_all_of_it_is_covered() -> None:
         assert corner_of(shown).max() == 0
         label = label_of(jpeg)
         assert (label["covered"], label["people"]) == (True, None)
-    shown_again = label_of(again(under_a_flag, {}, found=[MAN], uncovered=True))
+    shown_again = label_of(reencode(under_a_flag, {}, found=[MAN], uncovered=True))
     assert (shown_again["covered"], shown_again["people"]) == (False, None)
 
 
 def test_whom_a_later_look_finds_is_covered_with_those_who_were_known() -> None:
     other: Box = (0.6, 0.2, 0.8, 0.5)
-    sent = again(picture(scene(), [MAN], LABEL), {}, found=[other])
+    sent = reencode(picture(scene(), [MAN], LABEL), {}, found=[other])
     for box in (MAN, other):
         assert abs(inside(pixels(sent), box).astype(int) - FILL).max() <= 2
     assert sorted(label_of(sent)["people"]) == [list(MAN), list(other)]
@@ -163,7 +163,7 @@ def commented(comment: bytes) -> bytes:
 )
 def test_what_does_not_say_where_people_are_is_no_picture(jpeg: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  each says it in its way
-        again(jpeg, {})
+        reencode(jpeg, {})
 
 
 @settings(deadline=None)
@@ -172,7 +172,7 @@ def test_a_damaged_picture_is_refused_or_covered_and_never_falls_over(noise: byt
     kept = picture(scene(80, 80), [MAN], LABEL, uncovered=True)
     damaged = kept[:at] + noise + kept[at + len(noise) :]
     try:
-        sent = again(damaged, {})
+        sent = reencode(damaged, {})
     except ValueError:
         return
     assert label_of(sent)["covered"]

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 import models
 from agent.domain.observations import Sighting
 from agent.domain.zones import Corner
-from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, Look, cover, everybody, knows_people, people_in
+from agent.privacy.redaction import (
+    FILL,
+    LEAST_SCORE,
+    LOOKS,
+    FrameWithPeople,
+    find_people,
+    knows_people,
+    people_in,
+    redact,
+)
 from agent.vision.camera import Camera
 from agent.vision.detector import DetectorSettings
 from bench.covering import measure
@@ -43,7 +52,7 @@ def test_every_pixel_of_a_person_is_filled_and_the_frame_itself_is_not_touched(
 ) -> None:
     frame = noise(rows, columns)
     before = frame.copy()
-    covered = cover(frame, people)
+    covered = redact(frame, people)
     assert (frame == before).all()
     for left, top, right, bottom in people:
         inside = covered[
@@ -61,7 +70,7 @@ def test_a_tenth_of_his_box_around_a_person_is_filled_too(box: Box) -> None:
     frame = np.full((rows, columns, 3), 255, np.uint8)
     left, top, right, bottom = box
     across, down = 0.099 * (right - left), 0.099 * (bottom - top)
-    filled = cover(frame, [box])[..., 0] == FILL
+    filled = redact(frame, [box])[..., 0] == FILL
     wide = filled[
         int(max(0, top - down) * rows) : int((bottom + down) * rows),
         int(max(0, left - across) * columns) : int((right + across) * columns),
@@ -75,7 +84,7 @@ def test_every_pixel_of_a_blackout_is_zero_whoever_stands_in_it(corners: list[Co
     import cv2
 
     rows, columns = 90, 160
-    covered = cover(noise(), [person], [corners])
+    covered = redact(noise(), [person], [corners])
     mask = np.zeros((rows, columns), np.uint8)
     cv2.fillPoly(mask, [np.array([[x * columns, y * rows] for x, y in corners]).astype(np.int32)], 1)
     assert (covered[mask == 1] == 0).all()
@@ -87,7 +96,7 @@ def test_compression_smears_nothing_over_the_edge() -> None:
 
     frame = np.zeros((96, 160, 3), np.uint8)
     frame[30:70, 50:90] = (0, 255, 255)
-    covered = cover(frame, [(50 / 160, 30 / 96, 90 / 160, 70 / 96)])
+    covered = redact(frame, [(50 / 160, 30 / 96, 90 / 160, 70 / 96)])
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         30,
@@ -110,14 +119,14 @@ def test_unsure_people_count_and_others_do_not() -> None:
 )
 def test_what_is_not_known_to_be_a_thing_is_covered(label: str) -> None:
     seen = [Detection(label, 0.2, (0.25, 0.25, 0.5, 0.75))]
-    assert len(people_in(seen)) == len(Look(noise(), seen).people) == 1
-    assert (cover(noise(), people_in(seen))[23:67, 40:80] == FILL).all()
+    assert len(people_in(seen)) == len(FrameWithPeople(noise(), seen).people) == 1
+    assert (redact(noise(), people_in(seen))[23:67, 40:80] == FILL).all()
 
 
 def test_what_is_known_to_be_a_thing_is_not() -> None:
     coco = [label for label in models.find("default").labels if label != "person"]
     seen = [Detection(label, 0.9, (0, 0, 1, 1)) for label in [*coco, "Traffic_Light", "ship"]]
-    assert people_in(seen) == Look(noise(), seen).people == ()
+    assert people_in(seen) == FrameWithPeople(noise(), seen).people == ()
 
 
 @pytest.mark.parametrize(
@@ -153,10 +162,10 @@ def test_what_a_card_calls_people_is_covered() -> None:
 
 def test_a_copy_of_a_look_is_nothing() -> None:
     """So that no recording and no JSON can carry a frame away by accident."""
-    sighting = Sighting(frame=1, objects=(), look=Look(noise(), []))
+    sighting = Sighting(frame=1, objects=(), look=FrameWithPeople(noise(), []))
     assert asdict(sighting)["look"] is None
     assert deepcopy(sighting).look is None
-    assert "Look" not in repr(sighting)
+    assert "FrameWithPeople" not in repr(sighting)
 
 
 @pytest.mark.parametrize(("score", "covered"), [(0.101, True), (0.15, True), (0.24, True), (0.09, False)])
@@ -207,7 +216,7 @@ def test_before_a_picture_leaves_people_are_found_whichever_way_up_it_is_and_how
         count += 1
         return man_in(frame)
 
-    covered = cover(picture, everybody(picture, counted))
+    covered = redact(picture, find_people(picture, counted))
     assert count == LOOKS
     assert (covered[picture > 100] == FILL).all()
     assert (covered == 0).mean() > 0.5
@@ -222,7 +231,7 @@ def test_who_lies_is_covered_beside_those_who_stand() -> None:
     frame[100:140, 60:160] = 255
     frame[300:400, 260:560] = 200
     frame[300:400, 520:560] = 255
-    covered = cover(frame, everybody(frame, man_in))
+    covered = redact(frame, find_people(frame, man_in))
     assert (covered[frame > 100] == FILL).all()
 
 
@@ -250,7 +259,7 @@ def test_what_is_large_and_unsure_in_another_orientation_costs_no_picture(
         return tuple(found)
 
     area = (box[2] - box[0]) * (box[3] - box[1])
-    found = [(right - left) * (bottom - top) for left, top, right, bottom in everybody(frame, detect)]
+    found = [(right - left) * (bottom - top) for left, top, right, bottom in find_people(frame, detect)]
     assert any(one == pytest.approx(area) for one in found) == covered
     assert any(one == pytest.approx(0.02) for one in found)
 
@@ -259,7 +268,7 @@ def test_who_is_no_thing_is_covered_whatever_the_model_calls_him() -> None:
     def detect(_: Frame) -> tuple[Detection, ...]:
         return Detection("rider", 0.2, (0.1, 0.1, 0.2, 0.2)), Detection("boat", 0.9, (0.5, 0.5, 1, 1))
 
-    found = everybody(noise(), detect)
+    found = find_people(noise(), detect)
     assert (0.1, 0.1, 0.2, 0.2) in found
     assert (0.5, 0.5, 1, 1) not in found
 
@@ -274,7 +283,7 @@ def test_the_man_in_the_photograph_is_covered_whichever_way_the_camera_hangs(tur
     upright = cv2.imread(str(path))
     assert upright is not None
     frame = np.ascontiguousarray(np.rot90(upright, -turn), np.uint8)
-    covered = cover(frame, everybody(frame, detect))
+    covered = redact(frame, find_people(frame, detect))
     (man,) = (one for one in detect(np.asarray(upright, np.uint8)) if one.score > 0.6)
     shown = np.ascontiguousarray(np.rot90(covered, turn))
     rows, columns = shown.shape[:2]
@@ -318,7 +327,7 @@ def test_a_camera_looks_for_people_far_below_its_own_score_and_tells_only_what_i
     assert told
     for sighting in told:
         assert not sighting.objects
-        assert isinstance(sighting.look, Look)
+        assert isinstance(sighting.look, FrameWithPeople)
         assert any(left < 0.5 < right for left, _, right, _ in sighting.look.people)
 
 
@@ -336,5 +345,5 @@ def test_a_camera_whose_model_knows_no_people_gives_no_pictures(tmp_path: Path) 
 
 def test_who_stands_in_the_scene_is_covered() -> None:
     frame = Scene(comes_s=0, leaves_s=60).picture(20)
-    covered = cover(frame, people_in(models.find("default").at(LEAST_SCORE).load()(frame)))
+    covered = redact(frame, people_in(models.find("default").at(LEAST_SCORE).load()(frame)))
     assert (covered[150:340, 280:360] == FILL).mean() > 0.95

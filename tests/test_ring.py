@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.evidence.clip_store import Ring
+from agent.evidence.clip_store import ClipStore
 from agent.evidence.settings import Evidence
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
@@ -19,8 +19,8 @@ BASE_S = time.monotonic()
 Usage = namedtuple("Usage", "total used free")
 
 
-def ring(folder: Path, **fields: Any) -> Ring:
-    return Ring(
+def ring(folder: Path, **fields: Any) -> ClipStore:
+    return ClipStore(
         folder,
         Evidence.model_validate(
             {"ring": "60s", "before": "10s", "after": "10s", "least_free_mb": 0} | fields
@@ -28,13 +28,13 @@ def ring(folder: Path, **fields: Any) -> Ring:
     )
 
 
-def play(kept: Ring, first: int, last: int, camera: str = "cam1", size: int = 1000) -> None:
+def play(kept: ClipStore, first: int, last: int, camera: str = "cam1", size: int = 1000) -> None:
     """One frame each second, from when these tests began."""
     for second in range(first, last):
         kept.write(camera, second, START + timedelta(seconds=second), BASE_S + second, b"x" * size)
 
 
-def keep(kept: Ring, alert_id: str, second: int, camera: str = "cam1") -> None:
+def keep(kept: ClipStore, alert_id: str, second: int, camera: str = "cam1") -> None:
     kept.keep(camera, alert_id, BASE_S + second)
 
 

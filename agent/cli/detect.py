@@ -16,7 +16,7 @@ import click
 import models
 from agent import MAX_PICTURE_PIXELS
 from agent.cli.detect_output import draw, read_truth, results, say
-from agent.privacy.redaction import LEAST_SCORE, everybody, knows_people, people_in
+from agent.privacy.redaction import LEAST_SCORE, find_people, knows_people, people_in
 from agent.runtime.atomic_files import words, write_durably
 from agent.runtime.native_calls import call_within
 from agent.runtime.sanitize import terminal
@@ -104,7 +104,7 @@ def detect_command(
         found += results(seen, shown.frame, shown.file.image_id, truth) if truth else []
         try:
             if annotate:
-                people = (*people_in(everything), *everybody(shown.frame, loaded))
+                people = (*people_in(everything), *find_people(shown.frame, loaded))
                 draw(shown.frame, seen, people, annotate / _beside(shown, drawn))
         except (OSError, ValueError) as error:
             click.echo(f"detect: {words(error)}", err=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from agent.privacy.redaction import cover
+from agent.privacy.redaction import redact
 from agent.runtime.atomic_files import write_picture
 from models.detection import Box, Detection, Frame
 
@@ -65,7 +65,7 @@ def draw(frame: Frame, seen: list[Detection], people: Sequence[Box], path: Path)
     import cv2
 
     rows, columns = frame.shape[:2]
-    drawn = cover(frame, people)
+    drawn = redact(frame, people)
 
     def corners(one: Detection) -> tuple[tuple[int, int], tuple[int, int]]:
         left, top, right, bottom = one.box

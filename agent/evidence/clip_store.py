@@ -27,7 +27,7 @@ class _Clip:
 
 
 @dataclass(slots=True)
-class _Reel:
+class _CameraRing:
     """One camera's ring, oldest first: file, bytes, and the monotonic time of the frame."""
 
     folder: Path
@@ -35,7 +35,7 @@ class _Reel:
     clips: dict[str, _Clip] = field(default_factory=dict)
 
 
-class Ring:
+class ClipStore:
     """``write`` each frame, ``keep`` what is around an alert, ``tidy`` now and then."""
 
     def __init__(self, folder: Path, config: Evidence) -> None:
@@ -45,7 +45,7 @@ class Ring:
         self._low: str | None = None
         self._full: str | None = None
         self._folder = folder
-        self._reels: dict[str, _Reel] = {}
+        self._reels: dict[str, _CameraRing] = {}
         self._wanted: deque[tuple[str, str, float]] = deque()
 
     @property
@@ -108,7 +108,7 @@ class Ring:
                     self._delete(clip)
             self._make_room(camera, reel)
 
-    def _begin_clips(self, camera: str, reel: _Reel) -> None:
+    def _begin_clips(self, camera: str, reel: _CameraRing) -> None:
         for _ in range(len(self._wanted)):
             wanted = self._wanted.popleft()
             if wanted[0] != camera:
@@ -125,7 +125,7 @@ class Ring:
                     _link(path, folder)
             reel.clips[alert_id] = _Clip(folder, since_s + self.config.after.total_seconds())
 
-    def _make_room(self, camera: Path, reel: _Reel) -> bool:
+    def _make_room(self, camera: Path, reel: _CameraRing) -> bool:
         """Deletes old clips until there is room; False where what is there must stay."""
         most = self.config.max_mb * 1_000_000
         clips = self._ages(camera / "clips")
@@ -173,7 +173,7 @@ class Ring:
         self._sizes.pop(clip, None)
         self._made.pop(clip, None)
 
-    def _shrink(self, reel: _Reel, now_s: float) -> None:
+    def _shrink(self, reel: _CameraRing, now_s: float) -> None:
         """Lets the oldest frames go that are too old, or too much."""
         most, ring_s = self.config.max_mb * 500_000, self.config.ring.total_seconds()
         size = sum(size for _, size, _ in reel.frames)
@@ -182,7 +182,7 @@ class Ring:
             path.unlink(missing_ok=True)
             size -= bytes_
 
-    def _reel(self, camera: str, now_s: float) -> _Reel:
+    def _reel(self, camera: str, now_s: float) -> _CameraRing:
         """A camera's ring; what an earlier run left in it ages from now on."""
         reel = self._reels.get(camera)
         if reel is None:
@@ -190,7 +190,7 @@ class Ring:
             folder = self._folder / camera / "ring"
             folder.mkdir(parents=True, exist_ok=True)
             left = sorted(folder.glob("*.jpg"))
-            reel = self._reels[camera] = _Reel(folder)
+            reel = self._reels[camera] = _CameraRing(folder)
             reel.frames.extend((path, path.stat().st_size, now_s) for path in left)
         return reel
 

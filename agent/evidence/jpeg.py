@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from agent.domain.message import encode
 from agent.domain.zones import Corner
-from agent.privacy.redaction import cover
+from agent.privacy.redaction import redact
 from models.detection import Box, Frame
 
 STEPS = (
@@ -29,7 +29,7 @@ COMMENT, SCAN = 0xFE, 0xDA
 LONGEST_COMMENT = 65_533
 
 
-class Habit:
+class QualityHint:
     """At which step the pictures of one camera are small enough: the next is tried there first."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ def picture(
     blackout: Sequence[Sequence[Corner]] = (),
     uncovered: bool = False,
     most_bytes: int = 64_000,
-    habit: Habit | None = None,
+    habit: QualityHint | None = None,
 ) -> bytes:
     """``frame`` as a JPEG; people are covered unless ``uncovered``. ValueError where it can't be made.
 
@@ -81,7 +81,7 @@ def picture(
         if scale < 1:
             resized = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             small = np.asarray(resized, np.uint8)
-        shown = cover(small, filled, blackout)
+        shown = redact(small, filled, blackout)
         options = [cv2.IMWRITE_JPEG_QUALITY, quality]
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
         good, data = cv2.imencode(".jpg", shown, options)
@@ -110,7 +110,7 @@ def outermost(boxes: Sequence[Box]) -> list[Box]:
     return kept
 
 
-def again(
+def reencode(
     jpeg: bytes,
     label: Mapping[str, Any],
     *,

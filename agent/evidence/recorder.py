@@ -22,11 +22,11 @@ from agent.domain.contracts import Finding
 from agent.domain.message import Message, new_id, stamp
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.domain.zones import Corner
-from agent.evidence.clip_store import Ring
-from agent.evidence.jpeg import Habit, again, decoded, label_of, picture
+from agent.evidence.clip_store import ClipStore
+from agent.evidence.jpeg import QualityHint, decoded, label_of, picture, reencode
 from agent.evidence.settings import Evidence
-from agent.privacy.egress_log import Egress
-from agent.privacy.redaction import LOOKS, Look, everybody
+from agent.privacy.egress_log import EgressLog
+from agent.privacy.redaction import LOOKS, FrameWithPeople, find_people
 from agent.privacy.rescue_grant import Grant
 from agent.runtime.native_calls import within
 from agent.vision.detector import DetectorSettings
@@ -67,7 +67,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class _Eye:
+class _CameraState:
     """What is known of one camera just now."""
 
     blackout: Sequence[Sequence[Corner]]
@@ -75,13 +75,13 @@ class _Eye:
     newest: Seen | None = None
     waiting: Seen | None = None
     recorded_s: float = float("-inf")
-    habit: Habit = field(default_factory=Habit)
+    habit: QualityHint = field(default_factory=QualityHint)
     best: dict[int, tuple[float, float, bytes]] = field(default_factory=dict)
     """By track: how well it is seen, when it was seen last, and the picture."""
 
 
 @dataclass(slots=True)
-class Order:
+class PictureRequest:
     """Pictures that are to leave, and why; ``done`` hears how many did, and how many were withheld."""
 
     alert_id: str
@@ -100,7 +100,7 @@ Source: TypeAlias = Seen | Path | bytes
 """What a picture that leaves is made from: a frame, or one that was kept."""
 
 
-class Album:
+class EvidenceRecorder:
     """All pictures of one device. ``flag`` says under which grant a camera's people may be shown now.
 
     ``send`` takes a picture and its entry in the egress log, and keeps it; ``to`` is said in that entry.
@@ -114,18 +114,18 @@ class Album:
         send: Callable[[Message, Mapping[str, Any]], Awaitable[None]],
     ) -> None:
         self._device = device
-        self._egress = Egress(folder)
+        self._egress = EgressLog(folder)
         self._folder = folder / "evidence"
         self._flag = flag
         self._send = send
         self._config = Evidence()
         self._to: Mapping[str, Any] = {}
-        self._eyes: dict[str, _Eye] = {}
+        self._eyes: dict[str, _CameraState] = {}
         self._detectors: Mapping[str, Callable[[], Detect]] = {}
         self._no_look: dict[str, float] = {}
         """Until when no look is begun through pictures of a camera."""
-        self._ring = Ring(self._folder, self._config)
-        self._orders: deque[Order] = deque()
+        self._ring = ClipStore(self._folder, self._config)
+        self._orders: deque[PictureRequest] = deque()
         self._work = asyncio.Event()
         self.troubles: dict[str, str] = {}
         """What is wrong, for ``health``."""
@@ -149,7 +149,7 @@ class Album:
         for camera in set(self._eyes) - set(blackout):
             del self._eyes[camera]
         for camera, polygons in blackout.items():
-            self._eyes.setdefault(camera, _Eye(polygons)).blackout = polygons
+            self._eyes.setdefault(camera, _CameraState(polygons)).blackout = polygons
 
     # What comes in, on the loop.
 
@@ -157,7 +157,11 @@ class Album:
         """Notes each frame of which a picture can be made."""
         sighting, camera = observation.value, observation.source
         eye = self._eyes.get(camera)
-        if eye is None or not isinstance(sighting, Sighting) or not isinstance(sighting.look, Look):
+        if (
+            eye is None
+            or not isinstance(sighting, Sighting)
+            or not isinstance(sighting.look, FrameWithPeople)
+        ):
             return
         now_s = observation.mono_s
         while eye.people and now_s - eye.people[0][0] > LINGER_S:
@@ -186,7 +190,7 @@ class Album:
             best = eye.best.get(thing.track)
             if best is not None and best[0] > clearness(thing):
                 chosen = best[2]
-        self._orders.append(Order(alert_id, seen.camera, f"alert {rule}", deque([(1, chosen)])))
+        self._orders.append(PictureRequest(alert_id, seen.camera, f"alert {rule}", deque([(1, chosen)])))
         if self._config.record:
             self._ring.keep(seen.camera, alert_id, now_s)
         self._work.set()
@@ -210,7 +214,9 @@ class Album:
         chosen = [numbered[round(index * (len(numbered) - 1) / max(1, most - 1))] for index in range(most)]
         pictures: deque[tuple[int, Source]] = deque(chosen)
         complete = not self._ring.keeping(alert_id)
-        self._orders.append(Order(alert_id, camera, "fetch", pictures, done, len(numbered), complete))
+        self._orders.append(
+            PictureRequest(alert_id, camera, "fetch", pictures, done, len(numbered), complete)
+        )
         self._work.set()
 
     # What is done with it, one thing after the other.
@@ -258,7 +264,7 @@ class Album:
                 return True
         return False
 
-    async def _record(self, eye: _Eye, seen: Seen) -> None:
+    async def _record(self, eye: _CameraState, seen: Seen) -> None:
         try:
             grant = self._flag(seen.camera)
             jpeg = await asyncio.to_thread(self._picture, seen, eye.blackout, grant, habit=eye.habit)
@@ -279,7 +285,7 @@ class Album:
             if seen.at_s - eye.best[track][1] > FORGOTTEN_S or len(eye.best) > MOST_TRACKS:
                 del eye.best[track]
 
-    async def _leave(self, order: Order, number: int, source: Source) -> None:
+    async def _leave(self, order: PictureRequest, number: int, source: Source) -> None:
         """One picture leaves, or is withheld: covered as it has to be now, and in the egress log first."""
         try:
             kept = await asyncio.to_thread(source.read_bytes) if isinstance(source, Path) else source
@@ -310,7 +316,7 @@ class Album:
                     raise TimeoutError(f"{LOOKS} looks take longer than {LOOK_S:g} s here")
                 return detect(frame)
 
-            return everybody(frame, hurried)
+            return find_people(frame, hurried)
 
         try:
             found = await within(LOOK_S, look, f"looking for people in a picture of {camera}")
@@ -323,7 +329,7 @@ class Album:
         return found
 
     def _made(
-        self, order: Order, number: int, source: Seen | bytes, found: tuple[Box, ...] | None
+        self, order: PictureRequest, number: int, source: Seen | bytes, found: tuple[Box, ...] | None
     ) -> tuple[bytes, dict[str, Any]]:
         """A picture and its entry in the egress log, which is on disk on return. Runs on a thread."""
         eye = self._eyes.get(order.camera)
@@ -336,7 +342,7 @@ class Album:
         else:
             most_bytes = self._config.picture_kb * 1000
             uncovered = grant is not None
-            jpeg = again(
+            jpeg = reencode(
                 source, label, found=found, blackout=blackout, uncovered=uncovered, most_bytes=most_bytes
             )
         said = label_of(jpeg)
@@ -365,7 +371,7 @@ class Album:
         grant: Grant | None,
         found: tuple[Box, ...] | None = (),
         label: Mapping[str, Any] | None = None,
-        habit: Habit | None = None,
+        habit: QualityHint | None = None,
     ) -> bytes:
         """The picture of a frame, covered unless there is a grant. Runs on a thread.
 

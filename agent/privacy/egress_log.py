@@ -16,7 +16,7 @@ MOST_BYTES = 1_000_000
 KEPT = 4
 
 
-class Egress:
+class EgressLog:
     """Append-only; blocking, for one thread."""
 
     def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:

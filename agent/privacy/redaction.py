@@ -1,7 +1,7 @@
 """Nobody is seen in a picture that leaves: people are covered by a solid fill, or there is no picture.
 
-A picture is made from a `Look` only: a frame together with what the detector found in that very frame at a
-very low score; and before it leaves, `everybody` looks again, closer and in all four orientations. What no
+A picture is made from a `FrameWithPeople` only: a frame together with what the detector found in that very frame at a
+very low score; and before it leaves, `find_people` looks again, closer and in all four orientations. What no
 look finds can't be covered; `MARGIN` and `LEAST_SCORE` are wide for that.
 """
 
@@ -23,13 +23,13 @@ LARGE = 0.1
 """Share of the picture from which a box is large."""
 TILES = "2x2"
 LOOKS = 4 + 5
-"""How many times the detector runs in `everybody`."""
+"""How many times the detector runs in `find_people`."""
 GRID = 8
 """Fills end on the blocks of JPEG, so that its compression smears nothing over their edge."""
 FILL, BLACK = 60, 0
 
 
-class Look:
+class FrameWithPeople:
     """A frame, and everybody whom the detector may have seen in it. Nobody writes to the frame any more.
 
     It goes along with a `Sighting` inside this process and nowhere else: a copy of it, as for JSON or a
@@ -39,10 +39,10 @@ class Look:
     __slots__ = ("frame", "people", "sure")
 
     def __init__(self, frame: Frame, seen: Iterable[Detection]) -> None:
-        everybody = [one for one in seen if _may_be_a_person(one)]
+        find_people = [one for one in seen if _may_be_a_person(one)]
         self.frame = frame
-        self.people = tuple(one.box for one in everybody)
-        self.sure = tuple(one.box for one in everybody if one.score >= SURE)
+        self.people = tuple(one.box for one in find_people)
+        self.sure = tuple(one.box for one in find_people if one.score >= SURE)
         """Those who are covered for a while after, should the detector blink."""
 
     def __deepcopy__(self, _: Any) -> None:
@@ -59,7 +59,7 @@ def people_in(seen: Iterable[Detection]) -> tuple[Box, ...]:
     return tuple(one.box for one in seen if _may_be_a_person(one))
 
 
-def everybody(frame: Frame, detect: Detect) -> tuple[Box, ...]:
+def find_people(frame: Frame, detect: Detect) -> tuple[Box, ...]:
     """Who may be a person in a picture that is to leave, whichever way up it is; ``detect`` at `LEAST_SCORE`.
 
     A detector finds people who stand upright: of those who lie sideways, because a camera hangs so or is
@@ -83,7 +83,7 @@ def _may_be_a_person(seen: Detection) -> bool:
     return plain(seen.label) not in HARMLESS
 
 
-def cover(frame: Frame, people: Iterable[Box], blackout: Sequence[Sequence[Corner]] = ()) -> Frame:
+def redact(frame: Frame, people: Iterable[Box], blackout: Sequence[Sequence[Corner]] = ()) -> Frame:
     """A copy of ``frame`` with people filled grey and ``blackout`` polygons (corners in 0..1) zero."""
     import cv2
     import numpy as np

@@ -19,7 +19,7 @@ from agent.domain.durations import Duration
 from agent.domain.observations import SeenObject, Sighting
 from agent.domain.zones import Zone, zones_of
 from agent.positioning.camera_mount import Mount, Surveyed
-from agent.privacy.redaction import Look, knows_people
+from agent.privacy.redaction import FrameWithPeople, knows_people
 from agent.runtime.native_calls import MOST_LEFT, abandoned_threads, within
 from agent.vision.camera_stats import CameraStats
 from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, Trust, kind_of
@@ -179,7 +179,7 @@ class Camera(BaseModel):
                     if tracked or tracker.doubts:
                         gate.detected(taken.at_s)
                     objects = self._objects(tracked)
-                    look = Look(taken.frame, looked.seen) if covers else None
+                    look = FrameWithPeople(taken.frame, looked.seen) if covers else None
                     delay_s = round(time.monotonic() - taken.at_s, 4)
                     # A frame, its time, and what is tracked in it: whoever wants all three gets them here.
                     emit(
