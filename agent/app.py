@@ -48,7 +48,7 @@ from agent.positioning.locator import Locator
 from agent.privacy.rescue_grant import Grant, Rescue
 from agent.reporting.birth import birth_fields
 from agent.reporting.clock_quality import ClockWatch
-from agent.reporting.host_monitor import Watch, look
+from agent.reporting.host_monitor import HostMonitor, look
 from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health, Running
 from agent.runtime.malloc import few_arenas, give_back
@@ -362,7 +362,7 @@ class Agent:
 
     async def look(self) -> None:
         """Looks at the machine, about once a second: a trouble is told within two."""
-        watch, owed, owed_s = Watch(), {}, float("-inf")
+        watch, owed, owed_s = HostMonitor(), {}, float("-inf")
         numbers: list[dict[str, Any]] = []
         while True:
             config = self.config or self.deployment.config

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.reporting.host_monitor import TOLD_S, Machine, Watch, look
+from agent.reporting.host_monitor import TOLD_S, HostMonitor, Machine, look
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 PI = {
@@ -86,16 +86,16 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("change", "said"), WRONG)
 def test_what_is_wrong_is_said(change: dict[str, Any], said: list[str]) -> None:
-    assert Watch().troubles(Machine(**WELL | change), NOW, 0) == said
+    assert HostMonitor().troubles(Machine(**WELL | change), NOW, 0) == said
 
 
 def test_a_clock_that_cannot_be_is_said() -> None:
-    (said,) = Watch().troubles(Machine(**WELL), datetime(1970, 1, 1, tzinfo=UTC), 0)
+    (said,) = HostMonitor().troubles(Machine(**WELL), datetime(1970, 1, 1, tzinfo=UTC), 0)
     assert said == "machine: its clock says 1970-01-01, which can't be"
 
 
 def test_what_hovers_at_a_limit_does_not_flicker() -> None:
-    watch = Watch()
+    watch = HostMonitor()
     changes = 0
     last: list[str] = []
     for second in range(600):
@@ -110,7 +110,7 @@ def test_what_hovers_at_a_limit_does_not_flicker() -> None:
 
 
 def test_slowness_is_said_for_a_minute_after_the_last_time() -> None:
-    watch = Watch()
+    watch = HostMonitor()
     said = []
     for second in range(200):
         count = 3 + (second >= 10) + (second >= 40)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agent.cli.read import live_line
-from agent.cli.text_table import Columns, cell
+from agent.cli.text_table import TextTable, cell
 from firmware_bridge.catalogue import kinds
 from firmware_bridge.readings import BoardState, Drone, Reading, Switch, Value
 from firmware_bridge.sensors import sensor_board
@@ -55,7 +55,7 @@ def test_a_cell(name: str, value: Any, text: str) -> None:
 
 
 def test_columns_line_up_by_kind() -> None:
-    columns = Columns()
+    columns = TextTable()
     values: list[Value] = [
         Reading(quantity="depth", value=4.25, unit="m"),
         Switch(name="panic_button", on=True, event=7),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.domain.message import MAX_BODY, Message
-from agent.reporting.flood_limit import COUNTED, OTHERS_PER_MINUTE, Crowd
+from agent.reporting.flood_limit import COUNTED, OTHERS_PER_MINUTE, FloodLimit
 from agent.reporting.reporter import MOST_NAMES, REGULARS
 from agent.reporting.vessel_reports import DISTRESS_EVERY_S, MOST, PER_MINUTE, THIN
 from firmware_bridge.readings import Drone, RadarTarget, Reading, StatusText, Switch, Value, Vessel
@@ -190,7 +190,7 @@ def test_texts_of_drones_that_do_not_exist_are_few() -> None:
 
 
 def test_an_alerted_name_is_admitted_and_a_silent_regular_makes_room() -> None:
-    crowd = Crowd(2)
+    crowd = FloodLimit(2)
     assert [crowd.admits(name, 0) for name in "ab"] == [True, True]
     others = [crowd.admits(f"other {n}", 1) for n in range(100)]
     assert others.count(True) == OTHERS_PER_MINUTE

@@ -14,7 +14,7 @@ from agent.reporting.vessel_reports import (
     POSITION_EVERY_S,
     STATIC_EVERY_S,
     THIN,
-    VesselBook,
+    VesselReports,
 )
 from firmware_bridge.readings import Fix, Vessel
 from tests.test_reporter import Desk
@@ -27,7 +27,7 @@ BEACON = Vessel(mmsi=970000001, message=1, lat=32.0, lon=118.0, distress="sart")
 
 class Book:
     def __init__(self) -> None:
-        self.book = VesselBook()
+        self.book = VesselReports()
         self.thin = False
 
     def hear(self, second: float, *vessels: Vessel, source: str = "ais") -> None:

@@ -15,7 +15,7 @@ from typing import IO, ClassVar
 import click
 from pydantic import ValidationError
 
-from agent.cli.text_table import Columns
+from agent.cli.text_table import TextTable
 from agent.domain.message import encode
 from agent.replay.recording import Recording
 from agent.runtime.sanitize import terminal
@@ -119,7 +119,7 @@ class Reading:
 
     def __init__(self, name: str, as_json: bool) -> None:
         self._name, self._as_json = name, as_json
-        self._columns = Columns()
+        self._columns = TextTable()
         self._good: Counter[str] = Counter()
         self._bad: Counter[str] = Counter()
         self._skipped = 0

@@ -25,7 +25,7 @@ BARE = frozenset({"quantity", "value", "unit", "name", "on", "text", "mode", "st
 """Fields that say themselves what they are."""
 
 
-class Columns:
+class TextTable:
     """Gives a line for each value; a column is as wide as its widest cell so far, by kind of value."""
 
     def __init__(self) -> None:

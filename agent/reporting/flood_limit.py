@@ -29,7 +29,7 @@ class Allowance:
             self._left = (self._left[0] - count, self._left[1])
 
 
-class Crowd:
+class FloodLimit:
     """Decides which names are told: those that came first, and of the others so many reports a minute."""
 
     def __init__(self, regulars: int) -> None:

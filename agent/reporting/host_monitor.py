@@ -1,6 +1,6 @@
 """How the machine does: disk, memory, temperature, throttling, load, certificates. Read from /proc and /sys.
 
-`look` reads, and needs no rights; what this machine does not tell is None. `Watch` says what is wrong, and
+`look` reads, and needs no rights; what this machine does not tell is None. `HostMonitor` says what is wrong, and
 takes it back only when it is clearly better, so that nothing flickers.
 """
 
@@ -117,7 +117,7 @@ def _certificates(paths: Mapping[str, Path], now: datetime) -> Iterator[tuple[st
             yield name, (expiry(path) - now).days
 
 
-class Watch:
+class HostMonitor:
     """What is wrong with the machine, with what was before in mind.
 
     No figure that changes all the time stands in a line: a new line is told as a change.

@@ -18,8 +18,8 @@ from agent.domain.message import Envelope, Lane, Message, encode
 from agent.domain.observations import CameraState, Observation, Sighting, Tick, View
 from agent.positioning.device_position import DevicePosition
 from agent.reporting.clock_quality import ClockWatch
-from agent.reporting.flood_limit import Crowd
-from agent.reporting.vessel_reports import VesselBook, approach_fields, motion_at
+from agent.reporting.flood_limit import FloodLimit
+from agent.reporting.vessel_reports import VesselReports, approach_fields, motion_at
 from agent.runtime.health import Health
 from agent.vision.camera import Camera
 from agent.vision.visibility_state import VisibilityState
@@ -86,10 +86,10 @@ class Reporter:
         self._telemetry_s = 0.0
         self._switches: dict[tuple[str, str], Any] = {}
         self._readings: dict[tuple[str, str], float] = {}
-        self._crowds: dict[tuple[str, str], Crowd] = {}
+        self._crowds: dict[tuple[str, str], FloodLimit] = {}
         self._left_out: Counter[str] = Counter()
         self._drones: dict[tuple[str, int], tuple[Any, float]] = {}
-        self._vessels = VesselBook()
+        self._vessels = VesselReports()
         self._told: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
         self._sights: dict[str, VisibilityState] = {}
@@ -192,7 +192,7 @@ class Reporter:
     def _admitted(self, what: str, name: Hashable, observation: Observation) -> bool:
         """Whether one of the many names that come from outside may be told now."""
         where = (observation.source, what)
-        crowd = self._crowds.get(where) or self._crowds.setdefault(where, Crowd(REGULARS[what]))
+        crowd = self._crowds.get(where) or self._crowds.setdefault(where, FloodLimit(REGULARS[what]))
         return crowd.admits(name, observation.mono_s, always=what == "drones" and str(name) in self.alerted)
 
     def _note_radar(self, target: RadarTarget, observation: Observation) -> None:

@@ -100,7 +100,7 @@ class _Shelf:
         return [key for key in due if key in told], [key for key in due if key not in told]
 
 
-class VesselBook:
+class VesselReports:
     """Hears vessels; of each it gives the newest when that is due again, within what a source may cost.
 
     Urgent is who calls for help, who we are, and who an alert is about: these have an allowance of their own.

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
-from agent.rules.occupancy import Eye, Presence
+from agent.rules.occupancy import OccupancyTracker, Presence
 
 UNSEEN_S = 10.0
 """Without a picture for so long, what was found is told as not seen any more."""
@@ -54,14 +54,14 @@ class WatchRule(RulePart):
         """After how long also who is seen in few of the looks counts; None for never."""
         return None
 
-    def eye(self, fits: Callable[[SeenObject], bool] | None = None) -> Eye:
+    def eye(self, fits: Callable[[SeenObject], bool] | None = None) -> OccupancyTracker:
         """An eye on the objects that the rule is about, and that ``fits`` (where they are)."""
 
         def all_fits(thing: SeenObject) -> bool:
             tall = thing.box[3] - thing.box[1]
             return self.min_size <= tall <= self.max_size and (fits is None or fits(thing))
 
-        return Eye(
+        return OccupancyTracker(
             self.camera,
             self.labels,
             all_fits,
@@ -73,7 +73,7 @@ class WatchRule(RulePart):
             patience_s=self.waits_s(),
         )
 
-    def watch(self, eye: Eye, decide: Decide) -> Evaluator:
+    def watch(self, eye: OccupancyTracker, decide: Decide) -> Evaluator:
         """A judge that tells what ``decide`` finds in each sighting, and that it is over when it finds none.
 
         A camera that shows nothing more ends nothing at once: somebody may have seen to that.

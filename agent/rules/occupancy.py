@@ -149,7 +149,7 @@ class Look:
     min_score: float
 
 
-class Eye:
+class OccupancyTracker:
     """A judge's eye on one camera: ``look`` answers each of its sightings with all who are there.
 
     One who is out of sight or elsewhere for up to ``grace_s`` is still there: at the edge of a zone nobody

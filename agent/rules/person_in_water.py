@@ -9,7 +9,7 @@ from agent.domain.escalation import Severity
 from agent.domain.observations import Observation
 from agent.domain.zones import foot_of
 from agent.rules.camera_rule import Pick, ZoneRule
-from agent.rules.occupancy import Eye, Presence, who
+from agent.rules.occupancy import OccupancyTracker, Presence, who
 
 ABOARD_S = 10.0
 """Who was on a boat that the detector then misses is taken to be on it for so long."""
@@ -32,7 +32,7 @@ class PersonInWater(ZoneRule):
     need_ack: bool = True
 
     def picker(self) -> Pick:
-        boats = Eye(
+        boats = OccupancyTracker(
             self.camera, self.vessels, lambda _: True,
             frames=1, min_score=0, grace_s=self.grace.total_seconds(), moving=self.camera_may_move,
         )  # fmt: skip
