@@ -12,7 +12,7 @@ from firmware_bridge.nmea import instruments
 from firmware_bridge.readings import Reading, Vessel
 from firmware_bridge.sensors import sensor_board, vedirect
 from firmware_bridge.sensors.sensor_board import PUSH, REPORT
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 from simulators.drone import Radio
 from simulators.receiver import epoch_at
 
@@ -73,7 +73,7 @@ def figures() -> dict[str, float]:
 
 def _time(kind: str, data: bytes) -> tuple[float, int]:
     """Seconds of CPU, and how many packets were good: all of them, and they say something."""
-    ear = Ear(protocols()[kind]())
+    ear = LineDecoder(protocols()[kind]())
     began_s, values = time.process_time(), 0
     for at in range(0, len(data), CHUNK):
         values += len(ear.hear(data[at : at + CHUNK]))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from firmware_bridge.mavlink.mavlink import MavlinkDecoder
 from firmware_bridge.sensors import sensor_board
 from firmware_bridge.sensors.sensor_board import PUSH, REPORT
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from simulators.drone import Radio
 from simulators.receiver import epoch_at
@@ -42,7 +42,7 @@ def figures() -> dict[str, float]:
             (time.process_time() - began_s) / len(packets) * 1e6, 1
         )
         if protocol == "mavlink":
-            ear, began_s = Ear([MavlinkDecoder()]), time.process_time()
+            ear, began_s = LineDecoder([MavlinkDecoder()]), time.process_time()
             for start in range(0, len(data), CHUNK):
                 ear.hear(data[start : start + CHUNK])
             found["mavlink_messages_per_s"] = round(ear.good / (time.process_time() - began_s))

@@ -22,7 +22,7 @@ Position: TypeAlias = tuple[float, float]
 """Latitude and longitude."""
 
 
-class Cycle:
+class EpochBoundary:
     """Learns which packet closes an epoch, so that it is told at once and not when the next begins."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Satellite:
     used: bool = False
 
 
-class Once:
+class EpochDeduplicator:
     """An epoch that several decoders of one line speak of is told by the first."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from firmware_bridge.catalogue import protocols
 from firmware_bridge.mavlink.mavlink import SEVERITIES
 from firmware_bridge.readings import Drone, StatusText
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from tests.recordings import SHARED, expectation
 
@@ -36,7 +36,7 @@ def mavlink_score(path: Path, chunk: int = 4096) -> list[Told]:
     heads = [_mavlink_head(packet.data) for piece in pieces for packet in sniffer.feed(piece)]
     types = Counter(kind for kind, _ in heads)
     sources = Counter(source for _, source in heads)
-    ear = Ear(protocols()["mavlink"]())
+    ear = LineDecoder(protocols()["mavlink"]())
     values = [value for piece in pieces for value in ear.hear(piece)] + ear.pause()
     drones = [value for value in values if isinstance(value, Drone)]
     positions = wanted["global_position_int"]["every_20th"]

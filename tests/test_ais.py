@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from firmware_bridge.ais.ais import PATIENCE, PENDING, REMEMBERED, AisDecoder, encode
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Vessel
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 SHIP = Vessel(
     mmsi=413000001,
@@ -66,7 +66,7 @@ TABLE = [
 
 
 def read(data: bytes, chunk: int = 0) -> list[Vessel]:
-    ear = Ear([AisDecoder()])
+    ear = LineDecoder([AisDecoder()])
     size = chunk or len(data) or 1
     told = [value for at in range(0, len(data), size) for value in ear.hear(data[at : at + size])]
     return [value for value in told if isinstance(value, Vessel)]
@@ -140,7 +140,7 @@ CANNOT_BE = [
 
 @pytest.mark.parametrize("data", [case[1] for case in CANNOT_BE], ids=[case[0] for case in CANNOT_BE])
 def test_what_cannot_be_is_counted_and_not_told(data: bytes) -> None:
-    ear = Ear([AisDecoder()])
+    ear = LineDecoder([AisDecoder()])
     assert ear.hear(data) == []
     assert ear.state().bad == {"content": 1}
 
@@ -185,7 +185,7 @@ PARTS: dict[str, tuple[list[bytes], list[int], int]] = {
 @pytest.mark.parametrize("case", PARTS)
 def test_parts(case: str) -> None:
     given_sentences, senders, lost = PARTS[case]
-    ear = Ear([AisDecoder()])
+    ear = LineDecoder([AisDecoder()])
     told = [value for one in given_sentences for value in ear.hear(one)]
     static = [one for one in told if isinstance(one, Vessel) and one.message == 5]
     assert [one.mmsi for one in static] == senders
@@ -194,7 +194,7 @@ def test_parts(case: str) -> None:
 
 
 def test_a_part_that_comes_after_a_long_pause_is_another_ships() -> None:
-    ear = Ear([AisDecoder()])
+    ear = LineDecoder([AisDecoder()])
     ear.hear(A1)
     for _ in range(2):  # a gateway that hesitates
         ear.pause()
@@ -243,7 +243,7 @@ def test_beacons_stand_out(
 
 def test_messages_that_are_not_read_are_no_fault() -> None:
     binary = b"!AIVDM,1,1,,A,83aDrt0j2d<etMutthahO@O04400,0*13\r\n"
-    ear = Ear([AisDecoder()])
+    ear = LineDecoder([AisDecoder()])
     assert ear.hear(binary.replace(b"*13", b"*%02X" % checksum(binary))) == []
     assert (ear.state().good, ear.state().bad) == ({"nmea": 1}, {})
 
@@ -392,7 +392,7 @@ def test_a_beacon_is_heard_whatever_stands_beside_its_payload(field: int, writte
     (sentence,) = sentences(beacon)
     fields = sentence.partition(b"*")[0].split(b",")
     fields[field : field + 1] = [] if written is None else [written]
-    ear = Ear([AisDecoder()])
+    ear = LineDecoder([AisDecoder()])
     assert ear.hear(rewritten(sentence, fields)) == read(encode(beacon))
     assert ear.state().bad == {}
 
@@ -414,7 +414,7 @@ def test_a_beacon_calls_though_its_position_can_not_be() -> None:
 def test_a_beacon_through_a_plotter_that_adds_fields_is_heard(fields: bytes) -> None:
     beacon = next(one for one in TABLE if one.distress == "sart")
     (sentence,) = sentences(beacon)
-    ear = Ear([AisDecoder()])
+    ear = LineDecoder([AisDecoder()])
     told = ear.hear(rewritten(sentence, [sentence.partition(b"*")[0] + fields]))
     assert [getattr(one, "distress", None) for one in told] == ["sart"]
     assert ear.state().bad == {}
@@ -428,7 +428,7 @@ def test_an_empty_part_takes_nothing_from_a_message_that_is_whole() -> None:
             b"!" + seal(f"AIVDM,2,{number},4,A,{text.decode()},{fill.decode() if text else 0}")[1:]
             for number, text in enumerate(order, 1)
         )
-        ear = Ear([AisDecoder()])
+        ear = LineDecoder([AisDecoder()])
         assert ear.hear(data) == read(sentence)
         assert (ear.state().bad, ear.state().lost) == ({}, 0)
     assert read(b"".join(b"!" + seal(f"AIVDM,2,{number},4,A,,0")[1:] for number in (1, 2))) == []

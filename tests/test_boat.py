@@ -12,7 +12,7 @@ from agent.rules.vessel_adrift import VesselAdrift
 from agent.rules.vessel_close import VesselClose
 from firmware_bridge.catalogue import protocols
 from firmware_bridge.readings import Reading, Vessel
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 from simulators.boat import (
     BEACON,
     COLLIDER,
@@ -41,7 +41,7 @@ def test_the_same_seed_is_the_same_river() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_said_is_heard_and_fits_the_line(seed: int) -> None:
-    ear = Ear(protocols()["nmea"]())
+    ear = LineDecoder(protocols()["nmea"]())
     for second in range(130):
         data = said_at(second, BEGAN, seed=seed, **HERE)
         assert len(data) < 3840 * 0.5  # half of 38400 baud
@@ -76,7 +76,7 @@ def test_the_rules_find_what_happens_on_the_river_and_nothing_else(seed: int) ->
         DistressBeacon(source="ais"),
     )
     judges = [rule.start() for rule in rules]
-    ear = Ear(protocols()["nmea"]())
+    ear = LineDecoder(protocols()["nmea"]())
     found: dict[tuple[str, str], int] = {}
     for second in range(200):
         for value in [*ear.hear(said_at(second, BEGAN, seed=seed, **HERE)), Tick()]:
@@ -95,7 +95,7 @@ def test_the_rules_find_what_happens_on_the_river_and_nothing_else(seed: int) ->
 
 def test_a_noisy_line_costs_some_messages_and_makes_up_none() -> None:
     chance = random.Random(7)
-    clean, noisy = Ear(protocols()["ais"]()), Ear(protocols()["ais"]())
+    clean, noisy = LineDecoder(protocols()["ais"]()), LineDecoder(protocols()["ais"]())
     said = [said_at(second, BEGAN, seed=1, **HERE) for second in range(300)]
     sent = [one for data in said for one in clean.hear(data) if isinstance(one, Vessel)]
     true = {(one.mmsi, one.lat, one.lon, one.speed_mps) for one in sent}

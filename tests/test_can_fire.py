@@ -23,7 +23,7 @@ from firmware_bridge.nmea import instruments, nmea
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
 from firmware_bridge.sensors import vedirect
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 START = datetime(2026, 11, 28, 6, tzinfo=UTC)
 LAT, LON = 32.1162, 118.7404
@@ -53,7 +53,7 @@ def away(t: int) -> Fix:
 
 def wire(kind: str, said: Callable[[int], bytes]) -> Callable[[int], list[Value]]:
     """Through the very decoders of that kind of source."""
-    ear = Ear(list(protocols()[kind]()))
+    ear = LineDecoder(list(protocols()[kind]()))
     return lambda t: [*ear.hear(said(t)), *ear.pause()]
 
 

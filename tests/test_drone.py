@@ -14,7 +14,7 @@ from agent.rules.drone_battery import DroneBattery
 from agent.rules.drone_lost import DroneLost
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.readings import Capture, Drone, LineState, Reading, StatusText
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 from simulators.drone import LOW_S, TAKES_OFF_S, Radio, flight_at
 from simulators.trouble import spoil
 from simulators.wire import Wire
@@ -26,10 +26,10 @@ MISSION_S = 90
 
 def fly(
     radio: Radio, chance: random.Random | None = None, far_after_s: float = 1e9, **harm: float
-) -> tuple[Ear, list[tuple[int, Any]]]:
+) -> tuple[LineDecoder, list[tuple[int, Any]]]:
     """The whole mission in no time: the ear, and what it heard with the tenth of the second."""
     clock = [0.0]
-    ear = Ear([MavlinkDecoder(clock=lambda: clock[0])])
+    ear = LineDecoder([MavlinkDecoder(clock=lambda: clock[0])])
     heard: list[tuple[int, Any]] = []
     for tick in range(MISSION_S * 10):
         clock[0] = tick / 10

@@ -13,11 +13,11 @@ from agent.rules.distress_beacon import DistressBeacon
 from firmware_bridge.ais.dsc import FINE_M, MINUTE_M, NATURES, DscDecoder
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Vessel
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 
 def read(*bodies: str) -> list[Vessel]:
-    told = Ear([DscDecoder()]).hear(b"".join(map(seal, bodies)))
+    told = LineDecoder([DscDecoder()]).hear(b"".join(map(seal, bodies)))
     return [value for value in told if isinstance(value, Vessel)]
 
 

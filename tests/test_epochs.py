@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from firmware_bridge.nmea.nmea import NmeaDecoder
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Fix, Value
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 BEGIN = datetime(2026, 11, 30, 23, 59, 58, tzinfo=UTC)
 """Midnight is in between, at any rate."""
@@ -54,10 +54,13 @@ def sentence(kind: str, number: int, hertz: int) -> bytes:
 
 
 def hear(
-    order: tuple[str, ...], hertz: int, between: Callable[[Ear], list[Value]] = lambda _: [], skip: int = 0
+    order: tuple[str, ...],
+    hertz: int,
+    between: Callable[[LineDecoder], list[Value]] = lambda _: [],
+    skip: int = 0,
 ) -> list[tuple[int, Fix]]:
     """Each fix, and with which epoch's bytes it came; ``skip`` sentences of the first were missed."""
-    ear, told = Ear([NmeaDecoder()]), list[tuple[int, Fix]]()
+    ear, told = LineDecoder([NmeaDecoder()]), list[tuple[int, Fix]]()
     for number in range(EPOCHS):
         values = between(ear) if number else []
         told += [(number - 1, one) for one in values if isinstance(one, Fix)]
@@ -98,15 +101,15 @@ ORDERS = [
 ]  # fmt: skip
 
 
-def full_line(_: Ear) -> list[Value]:
+def full_line(_: LineDecoder) -> list[Value]:
     return []
 
 
-def pauses(ear: Ear) -> list[Value]:
+def pauses(ear: LineDecoder) -> list[Value]:
     return ear.pause()
 
 
-def lulls(ear: Ear) -> list[Value]:
+def lulls(ear: LineDecoder) -> list[Value]:
     ear.lull()
     return []
 
@@ -114,7 +117,7 @@ def lulls(ear: Ear) -> list[Value]:
 @pytest.mark.parametrize("between", [full_line, pauses, lulls])
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
 def test_each_fix_has_its_own_epochs_values_at_once(
-    order: tuple[str, ...], between: Callable[[Ear], list[Value]]
+    order: tuple[str, ...], between: Callable[[LineDecoder], list[Value]]
 ) -> None:
     check(hear(order, 10, between), order, 10)
 
@@ -126,7 +129,7 @@ def test_each_fix_has_its_own_epochs_values_at_once(
     st.sampled_from([full_line, pauses, lulls]),
 )
 def test_any_order_of_any_sentences(
-    order: list[str], count: int, hertz: int, between: Callable[[Ear], list[Value]]
+    order: list[str], count: int, hertz: int, between: Callable[[LineDecoder], list[Value]]
 ) -> None:
     kept = tuple(order[:count])
     if {"RMC", "GGA", "GLL"} & set(kept):
@@ -139,7 +142,7 @@ def test_any_order_of_any_sentences(
     "order", [("RMC", "GGA", "GSA", "VTG"), ("GSA", "VTG", "RMC", "GGA"), ("GSA", "RMC", "GGA", "VTG")]
 )
 def test_a_line_that_was_opened_in_the_middle_of_an_epoch(
-    order: tuple[str, ...], between: Callable[[Ear], list[Value]], skip: int
+    order: tuple[str, ...], between: Callable[[LineDecoder], list[Value]], skip: int
 ) -> None:
     """The order that it seems to have is put right by the pauses."""
     check(hear(order, 10, between, skip), order, 10, first=2 * SETTLED)

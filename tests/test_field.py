@@ -14,7 +14,7 @@ import pytest
 from agent.cli.read import decoders, read_command
 from firmware_bridge.gnss.gpsd import GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, RadarTarget, Reading, Value, Vessel
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 FOLDER = Path(__file__).parent / "vectors" / "field"
 FILES = sorted(path for path in FOLDER.iterdir() if path.suffix not in (".expect", ".md"))
@@ -142,7 +142,7 @@ def hear(path: Path, chunk: int) -> list[Value]:
     if path.suffix == ".gpsd":
         decoder = GpsdDecoder()
         return [value for piece in [*pieces, b"\n"] for value in decoder.feed(piece)]
-    ear = Ear(decoders((path.suffix[1:],)))
+    ear = LineDecoder(decoders((path.suffix[1:],)))
     values = [value for piece in pieces for value in ear.hear(piece)] + ear.pause()
     assert (ear.state().bad, ear.state().lost, ear.state().skipped_bytes) == ({}, 0, 0)
     return values

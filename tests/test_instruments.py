@@ -10,14 +10,14 @@ from firmware_bridge.nmea.instruments import QUANTITIES, SAYS, TAKES, Instrument
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.nmea.transducers import TRANSDUCERS
 from firmware_bridge.readings import Reading
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 KNOT = 1852 / 3600
 
 
 def read(data: bytes, chunk: int = 0) -> dict[str, float]:
     """Quantities and values; a quantity is told once at most."""
-    ear = Ear([InstrumentDecoder()])
+    ear = LineDecoder([InstrumentDecoder()])
     size = chunk or len(data) or 1
     told = [value for at in range(0, len(data), size) for value in ear.hear(data[at : at + size])]
     readings = [value for value in told if isinstance(value, Reading)]
@@ -28,7 +28,7 @@ def read(data: bytes, chunk: int = 0) -> dict[str, float]:
 
 
 def bad(data: bytes) -> int:
-    ear = Ear([InstrumentDecoder()])
+    ear = LineDecoder([InstrumentDecoder()])
     ear.hear(data)
     return ear.state().bad.get("content", 0)
 
@@ -171,7 +171,9 @@ def test_each_quantity_that_is_made_is_read_back_with_its_unit() -> None:
     said = encode(*(Reading(quantity=name, value=value, unit="") for name, value in middle.items()))
     assert read(said) == pytest.approx(middle, rel=1e-5)
     units = {
-        one.quantity: one.unit for one in Ear([InstrumentDecoder()]).hear(said) if isinstance(one, Reading)
+        one.quantity: one.unit
+        for one in LineDecoder([InstrumentDecoder()]).hear(said)
+        if isinstance(one, Reading)
     }
     assert units == {name: QUANTITIES[name][0] for name in middle}
 
@@ -192,7 +194,7 @@ KINDS = sorted(kind.decode() for kind in TAKES)
 def test_any_fields_with_a_good_checksum_tell_only_what_can_be(
     kind: str, fields: list[str], talker: str
 ) -> None:
-    ear = Ear([InstrumentDecoder()])
+    ear = LineDecoder([InstrumentDecoder()])
     for value in ear.hear(seal(",".join([talker + kind, *fields])[:200])):
         assert isinstance(value, Reading)
         assert math.isfinite(value.value)
@@ -207,7 +209,7 @@ def test_any_fields_with_a_good_checksum_tell_only_what_can_be(
 @given(st.binary(max_size=200), st.integers(1, 9))
 def test_any_noise_costs_at_most_what_it_hit(noise: bytes, chunk: int) -> None:
     said = encode(Reading(quantity="depth_below_transducer", value=4.2, unit="m"))
-    ear = Ear([InstrumentDecoder()])
+    ear = LineDecoder([InstrumentDecoder()])
     data = noise + b"\r\n" + said + said
     told = [value for at in range(0, len(data), chunk) for value in ear.hear(data[at : at + chunk])]
     assert Reading(quantity="depth_below_transducer", value=4.2, unit="m") in told

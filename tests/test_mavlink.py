@@ -16,7 +16,7 @@ from firmware_bridge.mavlink.signing import Heard, key_of
 from firmware_bridge.readings import Capture, Drone, Reading, StatusText
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial.framings import mavlink_ids
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
@@ -367,7 +367,7 @@ def test_a_heartbeat_that_stops_is_told_once_with_the_last_position_and_its_age(
 
 def test_unknown_ids_and_damaged_frames_are_no_sign_of_life() -> None:
     clock = Clock()
-    ear = Ear([MavlinkDecoder(clock=clock)])
+    ear = LineDecoder([MavlinkDecoder(clock=clock)])
     assert len(ear.hear(drone.heartbeat())) == 1
     unknown = bytearray(drone.heartbeat())
     unknown[7:10] = b"\xff\xff\x0f"
@@ -403,7 +403,7 @@ def test_two_vehicles_with_one_number_are_a_trouble_and_no_mixed_report(
 ) -> None:
     clock = Clock()
     decoder = MavlinkDecoder(clock=clock, lost_after_s=3600)
-    ear, first, second = Ear([decoder]), Sender(), Sender()
+    ear, first, second = LineDecoder([decoder]), Sender(), Sender()
     second.codec.seq = ahead
     told = [ear.hear(frame) for frame in of_one_number(first, second, clock, boots_ms)]
     assert ear.state().trouble == "two vehicles are system 1: give each a number of its own"

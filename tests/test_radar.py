@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from firmware_bridge.nmea.radar import RadarDecoder
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import RadarTarget
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 TTM = "RATTM,01,0.65,112.3,T,12.0,220.1,T,0.10,4.2,N,b,T,,061231.00,A"
 
 
 def read(body: str) -> list[Any]:
-    return Ear([RadarDecoder()]).hear(seal(body))
+    return LineDecoder([RadarDecoder()]).hear(seal(body))
 
 
 @pytest.mark.parametrize(

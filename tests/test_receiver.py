@@ -19,7 +19,7 @@ from firmware_bridge.epoch import metres
 from firmware_bridge.gnss.ubx import Ubx, UbxDecoder
 from firmware_bridge.nmea.nmea import Nmea, NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 from simulators.devices import Receiver
 from simulators.receiver import FAULTS, JUMP_M, Protocol, epoch_at, sky_at
 from simulators.scenario import Heard, Step, find_scenario, missed
@@ -37,7 +37,7 @@ def heard(
     fault: str, protocol: Protocol = "nmea", speed_mps: float = 0.0, until: int = 180
 ) -> Iterator[Observation]:
     """What the decoders make of a receiver that fails for a minute."""
-    ear = Ear([NmeaDecoder(date(2026, 11, 1)), UbxDecoder(date(2026, 11, 1))])
+    ear = LineDecoder([NmeaDecoder(date(2026, 11, 1)), UbxDecoder(date(2026, 11, 1))])
     first = epoch_at(BEGAN, FROM, lat=HERE[0], lon=HERE[1], speed_mps=speed_mps)
     for second in range(until):
         epoch = epoch_at(BEGAN, second, lat=HERE[0], lon=HERE[1], speed_mps=speed_mps)
@@ -74,7 +74,7 @@ def test_whatever_fails_it_says_what_can_be(fault: str, protocol: Protocol) -> N
 def test_what_is_said_is_what_is_so() -> None:
     epoch = epoch_at(BEGAN, 7, lat=32.1, lon=118.7, speed_mps=5)
     for protocol in ("nmea", "ubx"):
-        ear = Ear([NmeaDecoder(), UbxDecoder()])
+        ear = LineDecoder([NmeaDecoder(), UbxDecoder()])
         told = ear.hear(epoch.said(protocol)) + ear.pause()  # type: ignore[arg-type]  # both are
         fix = told[0]
         assert isinstance(fix, Fix)

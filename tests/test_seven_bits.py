@@ -5,7 +5,7 @@ import pytest
 from firmware_bridge.gnss.ubx import UbxDecoder
 from firmware_bridge.nmea.nmea import NmeaDecoder, encode
 from firmware_bridge.readings import Fix
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 from tests.test_nmea import GOOD, epochs
 
 EPOCHS = b"".join(epochs("GNRMC,061231.00,A,3206.972,N,11844.424,E,0.1,87.0,281126,,,A", count=6))
@@ -22,7 +22,7 @@ def with_parity(data: bytes, parity: str) -> bytes:
 @pytest.mark.parametrize("chunk", [1, 13, 4096])
 def test_it_is_understood_from_the_first_sentence_on(parity: str, chunk: int) -> None:
     data = with_parity(EPOCHS, parity)
-    ear = Ear([NmeaDecoder(), UbxDecoder()])
+    ear = LineDecoder([NmeaDecoder(), UbxDecoder()])
     told = [
         value for at in range(0, len(data), chunk) for value in ear.hear(data[at : at + chunk])
     ] + ear.pause()
@@ -33,6 +33,6 @@ def test_it_is_understood_from_the_first_sentence_on(parity: str, chunk: int) ->
 
 
 def test_a_line_with_eight_bits_stays_one() -> None:
-    ear = Ear([NmeaDecoder()])
+    ear = LineDecoder([NmeaDecoder()])
     told = ear.hear(encode(GOOD)) + ear.hear(with_parity(EPOCHS, "even")) + ear.pause()
     assert [value.mode for value in told if isinstance(value, Fix)] == ["3d"]

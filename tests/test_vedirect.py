@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.readings import Reading, Switch
 from firmware_bridge.sensors.vedirect import VeDirectDecoder, encode
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 
 CHARGER = (
@@ -149,7 +149,7 @@ OLDER_HISTORY = {"H1": "-5523", "H2": "-1320", "H3": "0"}
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 def test_a_bmv_600_which_names_itself_at_the_end(chunk: int) -> None:
     data = (encode(BMV_600) + encode(OLDER_HISTORY)) * 3
-    ear = Ear([VeDirectDecoder()])
+    ear = LineDecoder([VeDirectDecoder()])
     told = [value for at in range(0, len(data), chunk) for value in ear.hear(data[at : at + chunk])]
     assert [value.value for value in told if isinstance(value, Reading)][:3] == [12.8, 12.5, -1.5]
     assert len(told) == 3 * 8
@@ -159,7 +159,7 @@ def test_a_bmv_600_which_names_itself_at_the_end(chunk: int) -> None:
 @pytest.mark.parametrize("first", [{"PID": "0x203"}, {"PID": "0xA042", "FW": "156", "SER#": "HQ1"}])
 def test_the_rest_of_a_block_that_was_cut_is_none(first: dict[str, str]) -> None:
     newer = first | {"V": "12800", "I": "-1500", "P": "-19"} | dict(list(BMV_600.items())[3:])
-    ear = Ear([VeDirectDecoder()])
+    ear = LineDecoder([VeDirectDecoder()])
     assert ear.hear(encode(newer)[encode(newer).index(b"\r\nV\t") :]) == []
     assert ear.state().bad == {}
     assert ear.hear(encode(newer)) != []

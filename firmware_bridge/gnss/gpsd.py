@@ -24,7 +24,7 @@ from firmware_bridge.readings import Fix, GnssState, LineState, Value
 from firmware_bridge.serial import tcp
 from firmware_bridge.serial.line import STATE_EVERY_S, Emit
 from firmware_bridge.serial.port import open_port
-from firmware_bridge.serial.silence_timeout import Patience
+from firmware_bridge.serial.silence_timeout import SilenceTimeout
 
 PORT = 2947
 LONGEST = 64 * 1024
@@ -244,7 +244,7 @@ class Gpsd(BaseModel):
         async with open_port(
             f"tcp://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
         ) as line:
-            patience = Patience(line.heard_s, self.silent_after_s)
+            patience = SilenceTimeout(line.heard_s, self.silent_after_s)
             state_s = line.heard_s
 
             def hear(data: bytes) -> None:

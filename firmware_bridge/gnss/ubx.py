@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Literal
 
-from firmware_bridge.epoch import NOT_BEFORE, Cycle, Position, Satellite, from_earth_centre, unroll
+from firmware_bridge.epoch import NOT_BEFORE, EpochBoundary, Position, Satellite, from_earth_centre, unroll
 from firmware_bridge.gnss import status_texts
 from firmware_bridge.gnss.status_texts import Notices
 from firmware_bridge.nmea.nmea import NmeaDecoder
@@ -74,7 +74,7 @@ class UbxDecoder:
         self.bad = 0
         self._not_before = not_before
         self._epoch: _Epoch | None = None
-        self._cycle = Cycle()
+        self._cycle = EpochBoundary()
         self._leap_s = LEAP_S
         self._notices = Notices()
         self._hnr_told: OrderedDict[int, tuple[float | None, float | None]] = OrderedDict()

@@ -22,7 +22,7 @@ from firmware_bridge.readings import Capture, Reading, StatusText, TextSeverity,
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial.framings import mavlink_ids
 from firmware_bridge.serial.line import SerialLine
-from firmware_bridge.serial.line_decoder import Ear
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 LOST_AFTER_S = 5.0
 AUTOPILOT = 1
@@ -279,7 +279,7 @@ class Mavlink(SerialLine):
     def decoder(self) -> MavlinkDecoder:
         return MavlinkDecoder(None if self.key is None else key_of(self.key), self.lost_after_s, heard=HEARD)
 
-    def ear(self) -> Ear:
+    def ear(self) -> LineDecoder:
         if not mavlink_ids():
             raise OSError("pymavlink is not installed: pip install 'ringpost[radio]'")
         return super().ear()

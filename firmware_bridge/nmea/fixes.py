@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeAlias
 
-from firmware_bridge.epoch import Cycle, Position, metres, unroll
+from firmware_bridge.epoch import EpochBoundary, Position, metres, unroll
 from firmware_bridge.nmea.sentence import DAY_MS, number
 from firmware_bridge.readings import Fix, Value
 from firmware_bridge.units import KNOT_MPS
@@ -164,7 +164,7 @@ class Fixes:
         self._date: date | None = None
         self._date_ms: int | None = None
         self._epochs = 0
-        self._cycle = Cycle()
+        self._cycle = EpochBoundary()
         self._order = _Order()
         self._ahead: tuple[_Key, int] | None = None  # a time that may be the next epoch's
         self._sky: dict[bytes, _Round] = {}

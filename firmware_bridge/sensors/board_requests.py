@@ -43,7 +43,7 @@ class _Output:
     not_before_s: float = 0.0
 
 
-class Asking:
+class BoardRequests:
     """Makes a board's outputs what is wanted, whatever happened: a reset, a lost answer, a new agent."""
 
     def __init__(self, outputs: tuple[str, ...] = ()) -> None:

@@ -25,7 +25,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from firmware_bridge.readings import BoardState, Reading, Switch, Value
-from firmware_bridge.sensors.board_requests import Asking
+from firmware_bridge.sensors.board_requests import BoardRequests
 from firmware_bridge.serial.line import SerialLine
 
 PROTOCOL = 1
@@ -108,7 +108,7 @@ class SensorBoardDecoder:
         self.bad = 0
         self.lost = 0
         """Reports that never came, by their numbers."""
-        self._asking = Asking(outputs)
+        self._asking = BoardRequests(outputs)
         self._state = self._said_state = BoardState()
         self._events: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._replies = bytearray()

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from firmware_bridge.readings import Value
 from firmware_bridge.serial import tcp
-from firmware_bridge.serial.line_decoder import Asker, Decoder, Ear, decode
+from firmware_bridge.serial.line_decoder import Asker, Decoder, LineDecoder, decode
 from firmware_bridge.serial.port import open_port
 from firmware_bridge.serial.rates import RateFinder
-from firmware_bridge.serial.silence_timeout import Patience
+from firmware_bridge.serial.silence_timeout import SilenceTimeout
 from firmware_bridge.serial.stream import Stream
 
-__all__ = ["PAUSE_S", "Asker", "Decoder", "Ear", "Emit", "SerialLine", "Wanted", "decode"]
+__all__ = ["PAUSE_S", "Asker", "Decoder", "LineDecoder", "Emit", "SerialLine", "Wanted", "decode"]
 
 PAUSE_S = 0.25
 """A line that is quiet this long has said what belongs together."""
@@ -120,10 +120,10 @@ class SerialLine(BaseModel):
                 known += names[kind]
         return tuple(known)
 
-    def ear(self) -> Ear:
+    def ear(self) -> LineDecoder:
         """Hears this kind, and those that are spoken on the line also."""
         others = [_KINDS[kind].model_construct(port=self.port) for kind in self.also]
-        return Ear([*self.decoders(), *(decoder for other in others for decoder in other.decoders())])
+        return LineDecoder([*self.decoders(), *(decoder for other in others for decoder in other.decoders())])
 
     async def run(self, emit: Emit, wanted: Wanted = dict) -> None:
         """Emits what the device says until the line is gone, or was silent too long (OSError).
@@ -131,7 +131,7 @@ class SerialLine(BaseModel):
         Where the device has outputs, those that are ``wanted`` are switched on, all others off.
         """
         async with open_port(self.port, self.baud) as port:
-            talk = _Talk(self, port, emit, wanted)
+            talk = _LineSession(self, port, emit, wanted)
             port.listen(talk.hear)
             try:
                 while True:
@@ -140,7 +140,7 @@ class SerialLine(BaseModel):
                 talk.end()
 
 
-class _Talk:
+class _LineSession:
     """What is known while a line is open, from here on."""
 
     def __init__(self, line: SerialLine, port: Stream, emit: Emit, wanted: Wanted) -> None:
@@ -152,7 +152,7 @@ class _Talk:
         self._unkept: list[asyncio.Future[None]] = []
         self._answers: set[asyncio.Task[None]] = set()
         self._opened_s = self._state_s = self._look_s = port.heard_s
-        self._patience = Patience(port.heard_s, line.silent_after_s)
+        self._patience = SilenceTimeout(port.heard_s, line.silent_after_s)
 
     def hear(self, data: bytes) -> None:
         """These bytes came."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from firmware_bridge.epoch import Once
+from firmware_bridge.epoch import EpochDeduplicator
 from firmware_bridge.readings import LineState, Value
 from firmware_bridge.serial.sniffer import Packet, Sniffer
 
@@ -48,7 +48,7 @@ SETTLES = 2
 """Sentences that are good without their eighth bits, and before any that is good with them."""
 
 
-class Ear:
+class LineDecoder:
     """Hears several protocols on one line: bytes in, values out. Of decoders of a kind it takes the first."""
 
     def __init__(self, decoders: Sequence[Decoder]) -> None:
@@ -63,7 +63,7 @@ class Ear:
             framing: [one for one in self.decoders if framing in one.framings]
             for framing in self.sniffer.framings
         }
-        self._once = Once()
+        self._once = EpochDeduplicator()
         seven = "nmea" in self.sniffer.framings
         self._seven = Sniffer(("nmea",)) if seven else None  # until it is known how many bits a letter has
         self._found: list[Packet] = []

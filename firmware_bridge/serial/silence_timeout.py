@@ -6,7 +6,7 @@ LEAST_S = 5.0
 INTERVALS = 5
 
 
-class Patience:
+class SilenceTimeout:
     """Counts from the last valid packet: ``configured_s``, or `INTERVALS` of the longest usual interval."""
 
     def __init__(self, opened_s: float, configured_s: float | None) -> None:
