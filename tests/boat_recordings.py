@@ -11,7 +11,7 @@ from typing import Any
 from firmware_bridge.ais.transponder import MEANINGS, STATUS
 from firmware_bridge.catalogue import protocols
 from firmware_bridge.readings import Fix, Reading, Vessel
-from firmware_bridge.serial.line import Ear
+from firmware_bridge.serial.line import LineDecoder
 from tests.recordings import SHARED, Score, expectation
 
 POSITIONS = frozenset({1, 2, 3, 4, 9, 11, 18, 19, 27})
@@ -35,7 +35,7 @@ def ais_recordings(folder: Path = SHARED) -> list[Path]:
 
 def heard(path: Path, chunk: int = 4096) -> list[Any]:
     """Everything that NMEA 0183 says in a recording."""
-    ear = Ear(protocols()["nmea"]())
+    ear = LineDecoder(protocols()["nmea"]())
     data = path.read_bytes()
     values = [value for at in range(0, len(data), chunk) for value in ear.hear(data[at : at + chunk])]
     return values + ear.pause()

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from firmware_bridge.catalogue import protocols
 from firmware_bridge.readings import Fix
-from firmware_bridge.serial.line import Ear
+from firmware_bridge.serial.line import LineDecoder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "serial"
 WEEKS_1024_S = 619_315_200
@@ -64,7 +64,7 @@ def fixes(path: Path, chunk: int = 4096) -> list[Fix]:
 
 
 def fixes_in(data: bytes, chunk: int = 4096) -> list[Fix]:
-    ear = Ear([*protocols()["nmea"](), *protocols()["ubx"]()])
+    ear = LineDecoder([*protocols()["nmea"](), *protocols()["ubx"]()])
     values: list[Any] = []
     for start in range(0, len(data), chunk):
         values += ear.hear(data[start : start + chunk])

@@ -37,7 +37,7 @@ from firmware_bridge.sensors.modbus import Modbus, Register
 from firmware_bridge.sensors.sensor_board import REPORT, SensorBoard
 from firmware_bridge.serial import port, stream
 from firmware_bridge.serial.framings import mavlink_ids
-from firmware_bridge.serial.line import Ear, SerialLine
+from firmware_bridge.serial.line import LineDecoder, SerialLine
 from firmware_bridge.serial.port import open_port
 from simulators.devices import Board
 from simulators.scenario import Step, find_scenario
@@ -649,8 +649,8 @@ pieces = st.lists(
 )
 
 
-def everything() -> Ear:
-    return Ear([decoder for make in protocols().values() for decoder in make()])
+def everything() -> LineDecoder:
+    return LineDecoder([decoder for make in protocols().values() for decoder in make()])
 
 
 @given(

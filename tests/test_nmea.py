@@ -11,7 +11,7 @@ from firmware_bridge.epoch import Satellite
 from firmware_bridge.nmea.nmea import NmeaDecoder, encode
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Fix, GnssState
-from firmware_bridge.serial.line import Ear
+from firmware_bridge.serial.line import LineDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from tests.plausible import can_be
 
@@ -249,7 +249,7 @@ def epochs(*bodies: str, count: int = 9) -> list[bytes]:
 
 @pytest.mark.parametrize("bodies", [(RMC, GGA), (GGA, GSA, RMC), (RMC, GGA, GSA, GST), (RMC,)])
 def test_an_epoch_is_told_with_the_sentence_that_usually_ends_it(bodies: tuple[str, ...]) -> None:
-    ear = Ear([NmeaDecoder()])
+    ear = LineDecoder([NmeaDecoder()])
     told = [
         [value.time.second for value in ear.hear(epoch) if isinstance(value, Fix) and value.time]
         for epoch in epochs(*bodies)
@@ -260,14 +260,14 @@ def test_an_epoch_is_told_with_the_sentence_that_usually_ends_it(bodies: tuple[s
 
 
 def test_what_comes_after_an_epoch_was_told_leads_the_next() -> None:
-    ear, told = Ear([NmeaDecoder()]), []
+    ear, told = LineDecoder([NmeaDecoder()]), []
     for epoch in epochs(GSA.replace("A,3", "A,2"), RMC, GGA):
         told += ear.hear(epoch) + ear.pause()
     assert [value.mode for value in told if isinstance(value, Fix)] == ["2d"] * 9
 
 
 def test_a_sentence_more_than_usual_does_not_tell_an_epoch_twice() -> None:
-    ear, told = Ear([NmeaDecoder()]), []
+    ear, told = LineDecoder([NmeaDecoder()]), []
     for epoch in [*epochs(RMC), line(GGA.replace("061231", "061239"), RMC.replace("061231", "061240"))]:
         told += ear.hear(epoch)
     times = [value.time for value in [*told, *ear.pause()] if isinstance(value, Fix)]
@@ -393,7 +393,7 @@ def test_a_blind_receiver_beside_one_that_sees_changes_nothing(
     blind: tuple[str, ...], order: tuple[int, ...], pauses: bool
 ) -> None:
     bodies = (*SEEING, *blind)
-    ear, told = Ear([NmeaDecoder()]), list[object]()
+    ear, told = LineDecoder([NmeaDecoder()]), list[object]()
     for epoch in epochs(*(bodies[place] for place in order), count=20):
         told += ear.hear(epoch) + (ear.pause() if pauses else [])
     modes = [value.mode for value in [*told, *ear.pause()] if isinstance(value, Fix)]

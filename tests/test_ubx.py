@@ -15,7 +15,7 @@ from firmware_bridge.gnss.ubx import UbxDecoder
 from firmware_bridge.nmea import nmea
 from firmware_bridge.nmea.nmea import NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
-from firmware_bridge.serial.line import Decoder, Ear
+from firmware_bridge.serial.line import Decoder, LineDecoder
 from tests.plausible import can_be
 from tests.recordings import SHARED
 
@@ -34,7 +34,7 @@ LLH = struct.pack("<I4iII", TOW_MS, 1187404000, 321162000, 20000, 12500, 2500, 4
 
 
 def hear(data: bytes, chunk: int = 0) -> list[Value]:
-    ear = Ear([UbxDecoder()])
+    ear = LineDecoder([UbxDecoder()])
     size = chunk or len(data) or 1
     return [one for at in range(0, len(data), size) for one in ear.hear(data[at : at + size])] + ear.pause()
 
@@ -172,7 +172,7 @@ def test_weeks_roll_over(
         (NmeaDecoder(not_before), nmea.encode(fix)),
     )
     for decoder, data in cases:
-        ear = Ear([decoder])
+        ear = LineDecoder([decoder])
         (told,) = ear.hear(data) + ear.pause()
         assert isinstance(told, Fix)
         assert (told.time, told.rollover_weeks, told.lat) == (time, weeks, pytest.approx(GOOD.lat))
@@ -207,7 +207,7 @@ def high_rate(tow_ms: int, lat: float = GOOD.lat or 0, mode: int = 4, flags: int
 
 def test_high_rate_fixes_are_told_at_once_and_the_same_position_once() -> None:
     """HNR is ahead of NAV, whose epoch comes up to a second later, in between."""
-    ear, told = Ear([UbxDecoder()]), list[Fix]()
+    ear, told = LineDecoder([UbxDecoder()]), list[Fix]()
     for step in range(1, 40):
         tow_ms = TOW_MS + 100 * step
         values = ear.hear(high_rate(tow_ms, lat=32.1162 + step / 1e5))
@@ -249,7 +249,7 @@ def test_a_fix_out_of_no_satellites_does_not_tell_them() -> None:
 
 
 def test_an_epoch_in_two_protocols_is_told_once() -> None:
-    ear = Ear([UbxDecoder(), NmeaDecoder()])
+    ear = LineDecoder([UbxDecoder(), NmeaDecoder()])
     told: list[Value] = []
     for second in range(10):
         fix = dataclasses.replace(GOOD, time=AT + timedelta(seconds=second))

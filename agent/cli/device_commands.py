@@ -123,7 +123,7 @@ def rescue_command(
                         f"{device}: people of {camera or 'every camera'} are shown until {stamp(expires)}"
                     )
                 else:
-                    click.echo(f"rescue: {shown(result.get('state'))}: {_why(result)}", err=True)
+                    click.echo(f"rescue: {printable(result.get('state'))}: {_why(result)}", err=True)
                 return 0 if result.get("state") == "succeeded" else 1
         click.echo(f"rescue: {device} does not answer; is its name right, and is it connected?", err=True)
         return UNREACHABLE
@@ -180,9 +180,9 @@ def _say_answer(device: str, alert: dict[str, Any], as_json: bool) -> int:
         click.echo(json.dumps(alert))
         return 0
     answer = as_dict(alert.get("acknowledged"))
-    by = f"answered by {shown(answer.get('role'))}" if answer else ""
+    by = f"answered by {printable(answer.get('role'))}" if answer else ""
     words = ", ".join(filter(None, ("ended" if alert.get("phase") == "end" else "", by)))
-    click.echo(f"{device}: {shown(alert.get('text', alert.get('alert_id')))}: {words}")
+    click.echo(f"{device}: {printable(alert.get('text', alert.get('alert_id')))}: {words}")
     return 0
 
 

@@ -22,7 +22,7 @@ from agent.runtime.sanitize import terminal
 from firmware_bridge.catalogue import kinds, protocols
 from firmware_bridge.gnss.gpsd import Gpsd, GpsdDecoder
 from firmware_bridge.readings import LineState, Value
-from firmware_bridge.serial.line import Decoder, Ear, SerialLine
+from firmware_bridge.serial.line import Decoder, LineDecoder, SerialLine
 
 CHUNK = 4096
 SILENT_S = 5.0
@@ -175,7 +175,7 @@ class Reading:
 
 
 def _read_file(reading: Reading, source: str, names: tuple[str, ...]) -> None:
-    ear = Ear(decoders(names))
+    ear = LineDecoder(decoders(names))
     with open(0, "rb", buffering=0) if source == "-" else Path(source).open("rb", buffering=0) as file:
         try:
             for data in _pieces(file):

@@ -118,7 +118,7 @@ class Board:
             return
         self._link = trouble
         if not self._table:
-            print(f"watch: {shown(trouble) or 'connected again'}", file=sys.stderr, flush=True)
+            print(f"watch: {printable(trouble) or 'connected again'}", file=sys.stderr, flush=True)
 
     def hear(self, device: str, topic: str, body: dict[str, Any], retained: bool = False) -> None:
         """One message of a device."""
@@ -137,8 +137,8 @@ class Board:
             return
         if topic == "alert":
             alert = as_dict(body.get("alert"))
-            words = f"{shown(alert.get('severity'))}: {shown(alert.get('text'))}"
-            print(f"{device}: {shown(alert.get('phase'))} {words}", flush=True)
+            words = f"{printable(alert.get('severity'))}: {printable(alert.get('text'))}"
+            print(f"{device}: {printable(alert.get('phase'))} {words}", flush=True)
         else:
             self._print_state(device, known)
 
@@ -231,9 +231,9 @@ class Board:
         since = _instant(alert.get("since"))
         age = "" if since is None or known.said_at is None else _age((now - since).total_seconds())
         text.append(" ".join(filter(None, (severity, age))), SEVERITIES.get(severity, ""))
-        text.append(f" {shown(alert.get('text'))}")
+        text.append(f" {printable(alert.get('text'))}")
         if (answer := as_dict(alert.get("acknowledged"))) != {}:
-            text.append(f" [answered by {shown(answer.get('role'))}]", "green")
+            text.append(f" [answered by {printable(answer.get('role'))}]", "green")
         elif alert.get("over") is True:
             text.append(" [over, waits for an answer]", "yellow")
         text.append("\n")
@@ -277,7 +277,7 @@ def _part(part: dict[str, Any]) -> str:
     said = [printable(part.get("running"))]
     said += ["silent"] if part.get("speaking") is False else []
     said += ["damaged"] if part.get("valid") is False else []
-    return f"{shown(part.get('part'))}: {', '.join(said)}"
+    return f"{printable(part.get('part'))}: {', '.join(said)}"
 
 
 def _where(body: dict[str, Any]) -> str:
@@ -285,4 +285,4 @@ def _where(body: dict[str, Any]) -> str:
     lat, lon = body.get("lat"), body.get("lon")
     if not isinstance(lat, int | float) or not isinstance(lon, int | float):
         return ""
-    return f"{lat:.5f} {lon:.5f} {shown(body.get('mode', ''))}"
+    return f"{lat:.5f} {lon:.5f} {printable(body.get('mode', ''))}"

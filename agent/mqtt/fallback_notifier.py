@@ -65,7 +65,9 @@ class FallbackNotifier:
         while (at := self._taken()) is None:  # noqa: ASYNC110  the link chooses first, and it takes a while
             await asyncio.sleep(LOOK_EVERY_S)
         others = [one for one in broker.in_order if one.url != at]
-        connection, taken = await open_first(others, f"{self._speaker.device}{SECOND}", None, self._past)
+        connection, taken = await open_first(
+            others, f"{self._speaker.device}{CLIENT_ID_SUFFIX}", None, self._past
+        )
         try:
             log.info("told_elsewhere", broker=taken.url)
             connection.subscribe([f"{self._speaker.prefix}/{ACKS}"])

@@ -1,7 +1,7 @@
-"""What we still owe the centre, kept until it has it, and handed out in the order of lanes.
+"""The outbox: messages are stored until the centre has them, and handed out in the order of lanes.
 
-Called from the loop; one thread owns the disk (`LaneStorage`). Alerts are committed as they come, together with
-all that came meanwhile; telemetry and deletes wait a moment and go together.
+The event loop calls it; one thread owns the disk (`LaneStorage`). Alerts are committed as they come, together
+with all that came meanwhile; telemetry and deletes are batched.
 
 A disk that hangs (a worn card collects its garbage, a network volume is away) stops that thread, and nothing
 else: after `HANGS_S` what waits to be written is handed out from memory, under numbers of its own. Nobody is

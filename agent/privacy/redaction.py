@@ -1,8 +1,8 @@
-"""Nobody is seen in a picture that leaves: people are covered by a solid fill, or there is no picture.
+"""Redaction: people in a picture that leaves are covered by a solid fill, or no picture leaves.
 
-A picture is made from a `FrameWithPeople` only: a frame together with what the detector found in that very frame at a
-very low score; and before it leaves, `find_people` looks again, closer and in all four orientations. What no
-look finds can't be covered; `MARGIN` and `LEAST_SCORE` are wide for that.
+A picture is made from a `FrameWithPeople` only: a frame together with the detections in that very frame at a
+very low score; before it leaves, `find_people` runs the detector again, in tiles and in all four orientations.
+A person that no inference finds can't be covered; `MARGIN` and `LEAST_SCORE` are wide for that.
 """
 
 from collections.abc import Iterable, Sequence

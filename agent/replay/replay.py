@@ -1,6 +1,6 @@
-"""``ringpost replay``: what was observed, through today's rules again.
+"""``ringpost replay``: a recording through the present rules.
 
-It is the agent's own `Locator` and `RuleEngine` with a recording's time of day: the same alerts, at any speed.
+It runs the agent's own `Locator` and `RuleEngine` at the recording's time of day: the same alerts, at any speed.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""How the machine does: disk, memory, temperature, throttling, load, certificates. Read from /proc and /sys.
+"""The machine's health: disk, memory, temperature, throttling, load, certificates. Read from /proc and /sys.
 
-`look` reads, and needs no rights; what this machine does not tell is None. `HostMonitor` says what is wrong, and
-takes it back only when it is clearly better, so that nothing flickers.
+`look` reads, and needs no rights; a value that this machine does not offer is None. `HostMonitor` reports
+troubles, with hysteresis, so that none flickers.
 """
 
 import os

@@ -135,7 +135,7 @@ class Camera(BaseModel):
         OSError says in one line why: not there, refused, no frame in time.
         """
         if abandoned_threads() >= MOST_LEFT:
-            raise OSError(f"{left_behind()} native calls hang: no more are begun in this process")
+            raise OSError(f"{abandoned_threads()} native calls hang: no more are begun in this process")
         url = self._address()
         await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
         load, what = self.detector.load, f"loading {self.detector.model}"

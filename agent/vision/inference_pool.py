@@ -246,7 +246,7 @@ class Pool:
             self._threads.add(thread)
             thread.start()
 
-    def abandon(self, seat: CameraSlot) -> None:
+    def leave(self, seat: CameraSlot) -> None:
         """Its frames are no longer looked at; what is being looked at is forgotten, with its thread: should
         that hang, another has taken its place for those who stay."""
         with self.lock:

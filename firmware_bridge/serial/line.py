@@ -16,7 +16,7 @@ from firmware_bridge.serial.rates import RateFinder
 from firmware_bridge.serial.silence_timeout import SilenceTimeout
 from firmware_bridge.serial.stream import Stream
 
-__all__ = ["PAUSE_S", "Asker", "Decoder", "LineDecoder", "Emit", "SerialLine", "Wanted", "decode"]
+__all__ = ["PAUSE_S", "Asker", "Decoder", "Emit", "LineDecoder", "SerialLine", "Wanted", "decode"]
 
 PAUSE_S = 0.25
 """A line that is quiet this long has said what belongs together."""
