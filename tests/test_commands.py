@@ -14,8 +14,8 @@ from agent.commands.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands
 from agent.domain.contracts import Finding
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
-FUTURE = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-PAST = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+FUTURE = "2999-01-01T00:00:00+00:00"
+PAST = "2020-01-01T00:00:00+00:00"
 
 
 class Desk:
