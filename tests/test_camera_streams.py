@@ -100,7 +100,7 @@ class RtspCamera:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         self._server.close()
 
     def _accept(self) -> None:
@@ -542,7 +542,7 @@ def test_a_camera_that_drips_as_it_is_opened_holds_neither_a_thread_nor_the_othe
     with answers(drip) as (url, _):
         thread = threading.Thread(target=see, args=(f"{url}/x",), daemon=True)
         thread.start()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -566,7 +566,7 @@ def test_a_camera_that_drips_holds_no_thread() -> None:
     with answers(lambda handler: drip(handler, chunked)) as (url, _):
         drain = Drain(f"{url}/x", lambda *_: None, lambda _: True, lambda: None, open_s=5, read_s=5)
         with drain:
-            until_s = time.monotonic() + 20
+            until_s = time.monotonic() + 60
             while not drain.opened and time.monotonic() < until_s:
                 time.sleep(0.01)
             assert drain.opened

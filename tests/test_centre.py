@@ -66,7 +66,7 @@ def take(
         if centre._pictures is not None:
             writing = asyncio.ensure_future(centre._pictures.run())
             await asyncio.sleep(0.1)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(centre._pictures) and not centre._pictures.failed:
                     await asyncio.sleep(0.01)
             writing.cancel()
@@ -134,7 +134,7 @@ def test_a_picture_that_can_not_be_written_stops_nothing_and_is_tried_again(tmp_
         pictures = Pictures(folder)
         writing = asyncio.ensure_future(pictures.run())
         pictures.add("d1", "media/a/1", b"\xff\xd8")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not pictures.failed:
                 await asyncio.sleep(0.01)
             folder.unlink()

@@ -176,7 +176,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def hang(self) -> None:
         self.hanging = threading.Event()
-        self.outbox._start(lambda event=self.hanging: event.wait(30))
+        self.outbox._start(lambda event=self.hanging: event.wait(60))
         self.run(asyncio.sleep(0.03))
 
     @precondition(lambda self: self.hanging is not None)

@@ -39,7 +39,7 @@ def test_an_answer_is_heard_and_what_is_meant_for_the_link_is_left_to_it() -> No
             task.cancel()
             assert (came, broker.acknowledged) == ([("alert/ack", b"{}")], [6])
 
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    asyncio.run(asyncio.wait_for(scene(), 120))
 
 
 async def nobody_hears(_topic: str, _payload: bytes, _answer_to: str | None, _retained: bool) -> None:
@@ -82,7 +82,7 @@ def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(
             assert len(other.connects) == 1
             task.cancel()
 
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    asyncio.run(asyncio.wait_for(scene(), 120))
 
 
 def test_a_clock_behind_what_is_past_holds_it_up_no_more_than_the_link(

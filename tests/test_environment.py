@@ -47,7 +47,7 @@ def scripted(broker: ScriptedBroker) -> Iterator[ScriptedBroker]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert up.wait(10)
+    assert up.wait(60)
     try:
         yield broker
     finally:

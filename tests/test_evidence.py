@@ -89,7 +89,7 @@ class Desk:
 
 
 def played(scene_: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene_(), 60))
+    asyncio.run(asyncio.wait_for(scene_(), 120))
 
 
 def test_an_alert_has_its_picture_at_once_named_covered_and_listed(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from firmware_bridge.gnss.gpsd import LONGEST, SKY_LASTS, Gpsd, GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, LineState, Value
-from tests.test_line import Server, end, fixes, play, states, until
+from tests.test_line import Server, end, fixes, states
+from tests.waiting import play, until
 
 A, B = "/dev/ttyACM0", "/dev/ttyUSB1"
 VERSION = {"class": "VERSION", "release": "3.22", "rev": "3.22", "proto_major": 3, "proto_minor": 14}

@@ -41,7 +41,7 @@ def inbox() -> tuple[WriteBuffer, Disk]:
 
 
 def play(scene: Any) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 5))
+    asyncio.run(asyncio.wait_for(scene(), 120))
 
 
 def test_what_is_written_leaves_and_whoever_waits_is_told() -> None:

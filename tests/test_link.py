@@ -129,7 +129,7 @@ async def run(
         await asyncio.to_thread(outbox.close)
 
 
-async def until(check: Callable[[], Any], within_s: float = 15.0) -> None:
+async def until(check: Callable[[], Any], within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while True:
             found = check()
@@ -149,7 +149,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.runtime.supervisor.FIRST_WAIT_S", 0.02)
 
 
-def play(scene: Callable[[], Any], within_s: float = 40.0) -> None:
+def play(scene: Callable[[], Any], within_s: float = 120.0) -> None:
     asyncio.run(asyncio.wait_for(scene(), within_s))
 
 
@@ -328,7 +328,7 @@ def test_what_leaves_the_disk_and_what_stays(
 def test_a_retained_message_needs_nobody_who_listens(tmp_path: Path) -> None:
     async def scene() -> None:
         async with ScriptedBroker(answer=lambda _: NO_SUBSCRIBERS) as broker, run(tmp_path, broker) as one:
-            await asyncio.wait_for(one.link.reached(), 5)
+            await asyncio.wait_for(one.link.reached(), 60)
             assert one.link.troubles == {}
             assert broker.topics() == ["status"]
 
@@ -440,7 +440,7 @@ def test_ending_waits_no_longer_than_its_last_word(tmp_path: Path, monkeypatch: 
         ):
             await until(lambda: len(broker.published) > 3)
             one.link.last_word = message("status", topic="status", retain=True)
-            await asyncio.wait_for(one.end(), 5)
+            await asyncio.wait_for(one.end(), 60)
             await until(lambda: broker.goodbyes == [4])
 
     play(scene)
@@ -731,7 +731,7 @@ def test_what_is_retained_under_an_old_name_is_cleared_once(tmp_path: Path) -> N
                 outbox = await asyncio.to_thread(Outbox.open, tmp_path, 32_000_000)
                 one = Run(Link(Envelope(device=device), outbox, status, nothing), outbox)
                 one.start(Broker(url=broker.url))
-                await asyncio.wait_for(one.link.reached(), 10)
+                await asyncio.wait_for(one.link.reached(), 60)
                 name = Envelope(device=device).prefix.encode()
                 await until(lambda name=name, outbox=outbox: outbox.recall("prefix") == name)
                 await one.end()
@@ -947,7 +947,7 @@ def test_a_disk_that_hangs_keeps_no_alert_from_the_broker(
         async with ScriptedBroker() as broker, run(tmp_path, broker) as one:
             await until(lambda: broker.published)
             back = threading.Event()
-            one.outbox._start(lambda: back.wait(30))
+            one.outbox._start(lambda: back.wait(180))
             alert = message()
             alert = replace(alert, body=encode({"id": alert.id, "latency_ms": {}}))
             one.latency.found(alert.id, "panic", {}, time.monotonic())

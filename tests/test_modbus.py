@@ -231,7 +231,7 @@ async def hear(port: str, enough: Callable[[list[Value]], bool], **more: Any) ->
     source = Modbus(port=port, **SOURCE | more)
     task = asyncio.ensure_future(source.run(said.append))  # type: ignore[arg-type]
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not enough(said) and not task.done():
                 await asyncio.sleep(0.02)
     finally:

@@ -438,7 +438,7 @@ def test_a_model_that_loops_for_ever_is_its_camera_s_trouble_and_holds_one_threa
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=180,
     )
     assert done.returncode == 0, done.stderr
     troubles = [line for line in done.stdout.splitlines() if line.startswith("trouble ")]
@@ -496,7 +496,7 @@ def test_a_command_does_not_wait_for_a_model_that_loops_for_ever(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=180,
     )
     assert done.returncode == 1, done.stderr
     assert "loading tiny: no answer for 1 s: it hangs" in done.stderr

@@ -316,7 +316,7 @@ def looks(folder: Path, **detector: Any) -> list[Sighting]:
     writer.release()
     said: list[Any] = []
     camera = Camera.model_validate({"url": str(folder / "c.avi"), "purpose": "a test", "detector": detector})
-    asyncio.run(asyncio.wait_for(camera.run(said.append), 30))  # type: ignore[arg-type]  None is an answer
+    asyncio.run(asyncio.wait_for(camera.run(said.append), 60))  # type: ignore[arg-type]  None is an answer
     return [value for value in said if isinstance(value, Sighting)]
 
 

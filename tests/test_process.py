@@ -23,7 +23,7 @@ def ringpost(*words: str, cwd: Path, shell_redirect: str = "") -> "subprocess.Co
     command = f'umask 022; exec "$@" {shell_redirect}'
     return subprocess.run(
         ["sh", "-c", command, "sh", sys.executable, "-m", "agent", *words],
-        cwd=cwd, env=os.environ | {"PYTHONPATH": str(HERE)}, capture_output=True, text=True, check=False, timeout=60,
+        cwd=cwd, env=os.environ | {"PYTHONPATH": str(HERE)}, capture_output=True, text=True, check=False, timeout=180,
     )  # fmt: skip
 
 

@@ -184,7 +184,7 @@ def test_on_a_wire(protocol: Protocol, tmp_path: Path) -> None:
             receiver = Receiver(wire, lat=32.1, lon=118.7, hz=20, protocol=protocol)
             line = Nmea(port=str(wire.path), baud=115200) if protocol == "nmea" else Ubx(port=str(wire.path))
             tasks = [asyncio.ensure_future(job) for job in (receiver.run(), line.run(said.append))]  # type: ignore[arg-type]  # it answers None
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while sum(isinstance(one, Fix) for one in said) < 5:
                     await asyncio.sleep(0.01)
                 receiver.fail("antenna")

@@ -136,7 +136,7 @@ def refusal(work: Callable[[], None]) -> str:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive(), "it hangs"
     assert said, "it was taken"
     return said[0]
@@ -222,7 +222,7 @@ def test_a_disk_that_hangs_holds_nobody_for_long(tmp_path: Path, monkeypatch: py
     monkeypatch.undo()
     free.set()
     for thread in list(module._hanging):
-        thread.join(5)
+        thread.join(60)
     assert read_regular(file, 100) == b"x"
 
 

@@ -168,7 +168,7 @@ class Compiled:
         return {names[pin] for pin, on in last.items() if on == "1"}
 
     def end(self) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ class Rig:
     def end_agent(self, how: signal.Signals = signal.SIGTERM) -> int:
         assert self.agent is not None
         os.kill(self.agent.pid, how)
-        code = self.agent.wait(15)
+        code = self.agent.wait(60)
         self.agent = None
         return code
 
@@ -141,7 +141,7 @@ class Rig:
     def last(self, topic: str) -> dict[str, Any]:
         return next((body for heard, body in reversed(self.heard) if heard == topic), {})
 
-    async def until(self, check: Callable[[], bool], within_s: float = 20.0, what: str = "") -> None:
+    async def until(self, check: Callable[[], bool], within_s: float = 60.0, what: str = "") -> None:
         try:
             async with asyncio.timeout(within_s):
                 while not check():
@@ -171,7 +171,7 @@ async def rig(folder: Path, kind: Kind, scene: Scene | None = None) -> AsyncIter
         receiver = Receiver(made.gnss, lat=32.1, lon=118.7, hz=5)
         tasks = [asyncio.ensure_future(job) for job in (receiver.run(), made.board.run())]
         try:
-            await asyncio.wait_for(made.centre.ready.wait(), 10)
+            await asyncio.wait_for(made.centre.ready.wait(), 60)
             made.write_config()
             yield made
         finally:

@@ -26,26 +26,26 @@ def test_a_blinded_camera_says_so_and_says_when_it_sees_again(tmp_path: Path, ki
             assert device.camera is not None
             for number, how in enumerate(("covered", "frozen"), 1):
                 device.camera.blinding = how
-                await device.until(lambda how=how: why(device) == how, 20, f"blind: {how}")
+                await device.until(lambda how=how: why(device) == how, what=f"blind: {how}")
                 assert any(
                     f"cam1: blind in rail ({how}) since" in reason
                     for reason in device.last("status")["reasons"]
                 )
                 assert datetime.fromisoformat(coverage(device)["blind"][0]["since"]).tzinfo is not None
                 await device.until(
-                    lambda number=number: len(device.alerts("cannot-see")) >= 2 * number - 1, 10, "its alert"
+                    lambda number=number: len(device.alerts("cannot-see")) >= 2 * number - 1, what="its alert"
                 )
                 device.camera.blinding = None
-                await device.until(lambda: why(device) == "", 12, f"sight after {how}")
+                await device.until(lambda: why(device) == "", what=f"sight after {how}")
                 await device.until(
-                    lambda number=number: len(device.alerts("cannot-see")) >= 2 * number, 10, "its end"
+                    lambda number=number: len(device.alerts("cannot-see")) >= 2 * number, what="its end"
                 )
                 await asyncio.sleep(1)
             phases = [phase for _, phase in device.alerts("cannot-see") if phase != "update"]
             assert phases == ["new", "end"] * 2
             assert device.end_agent() == 0
 
-    asyncio.run(asyncio.wait_for(scene(), 170))
+    asyncio.run(asyncio.wait_for(scene(), 400))
 
 
 def coverage(device: Rig) -> dict:  # type: ignore[type-arg]

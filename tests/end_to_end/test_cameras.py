@@ -120,7 +120,7 @@ def test_a_camera_that_fails_is_noticed_and_the_other_undisturbed(
                 told.append((time.monotonic(), value))
 
             other = asyncio.ensure_future(camera(good).run(note))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(told) < 3:
                     await asyncio.sleep(0.01)
             began_s = time.monotonic()
@@ -131,7 +131,7 @@ def test_a_camera_that_fails_is_noticed_and_the_other_undisturbed(
             assert max(np.diff(at)) < 2.0
             other.cancel()
 
-    asyncio.run(asyncio.wait_for(scene(), 60))
+    asyncio.run(asyncio.wait_for(scene(), 400))
 
 
 def test_a_slow_camera_is_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_slow_camera_is_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
         told: list[Any] = []
         async with served(slow) as url:
             task = asyncio.ensure_future(camera(url, read_timeout="5s").run(told.append))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not any(isinstance(one, CameraState) and one.trouble for one in told):
                     await asyncio.sleep(0.05)
             task.cancel()
@@ -162,11 +162,11 @@ def test_a_camera_recovers_by_being_run_again() -> None:
         async with served(feed) as url:
             current = next(feeds)
             with pytest.raises(OSError, match=r"ended|no frame"):
-                await asyncio.wait_for(camera(url).run(lambda _: None), 10)
+                await asyncio.wait_for(camera(url).run(lambda _: None), 60)
             current = next(feeds)
             told: list[Any] = []
             task = asyncio.ensure_future(camera(url).run(told.append))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not any(isinstance(one, Sighting) for one in told):
                     await asyncio.sleep(0.01)
             task.cancel()
@@ -192,7 +192,7 @@ def test_dead_streams_hold_up_nobody() -> None:
             told: list[Any] = []
             began_s = time.monotonic()
             task = asyncio.ensure_future(camera(good).run(told.append))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not told:
                     await asyncio.sleep(0.01)
             took_s = time.monotonic() - began_s
@@ -215,7 +215,7 @@ def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     path = tmp_path / "camera"
     os.mkfifo(path)
     yield path
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + 60
     while any(thread.name.endswith("/camera") for thread in threading.enumerate()):
         assert time.monotonic() < deadline_s
         with suppress(OSError):
@@ -253,7 +253,7 @@ def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: py
         with pytest.raises(OSError, match=f"{MOST_LEFT} native calls hang"):
             await camera(str(hung)).run(lambda _: None)
         agent = asyncio.ensure_future(asyncio.sleep(60))
-        await asyncio.wait_for(end_when_unsound(agent), 5)
+        await asyncio.wait_for(end_when_unsound(agent), 60)
         with pytest.raises(asyncio.CancelledError):
             await agent
 

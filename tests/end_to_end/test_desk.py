@@ -40,7 +40,7 @@ class Verb:
             assert stream is not None
             threading.Thread(target=lines.extend, args=(stream,), daemon=True).start()
 
-    def until(self, true: Callable[[], bool], within_s: float = 40.0) -> None:
+    def until(self, true: Callable[[], bool], within_s: float = 60.0) -> None:
         deadline = time.monotonic() + within_s
         while not true():
             assert self.process.poll() is None, self.complained
@@ -49,7 +49,7 @@ class Verb:
 
     def end(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def say(broker: LocalBroker, topic: str, body: dict[str, Any]) -> None:
         connection = Connection(Broker(url=broker.url), "d", None, session_expiry_s=0)
         await connection.open()
         number = connection.publish(f"{UP}/{topic}", encode(body), 1, True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (event := await connection.event(1.0)) is None or event[:2] != ("published", number):
                 pass
         connection.close()

@@ -101,12 +101,12 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
             assert device.end_agent() == 0
 
     async def with_a_man_at_the_railing(device: Rig, pictures: dict[str, bytes]) -> None:
-        await device.until(lambda: bool(device.alerts("rail")), 40, "the man")
+        await device.until(lambda: bool(device.alerts("rail")), 90, "the man")
         alerts = [body["alert"] for topic, body in device.heard if topic == "alert"]
         alert = next(one for one in alerts if one["rule"] == "rail")
         alert_id = alert["alert_id"]
         assert alert["media"] == [f"media/{alert_id}/1"]
-        await device.until(lambda: alert["media"][0] in pictures, 10, "his picture")
+        await device.until(lambda: alert["media"][0] in pictures, what="his picture")
         assert alert["point"]["how"] == "ground_plane"
         assert abs(alert["point"]["lat"] - 32.1) < 40 / 111_000
         assert 0.1 < alert["point"]["error_m"] < 20
@@ -116,7 +116,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         assert covered(snapshot)
         assert inside(pixels(snapshot), (0.0, 0.0, 0.2, 0.3)).max() == 0
 
-        await device.until(lambda: "egress" in str(device.last("telemetry/egress")), 10, "its entry")
+        await device.until(lambda: "egress" in str(device.last("telemetry/egress")), what="its entry")
         (entry,) = device.last("telemetry/egress")["values"]
         logged = [json.loads(line) for line in (tmp_path / "data" / "egress.jsonl").read_text().splitlines()]
         assert [one["sha256"] for one in logged] == [entry["sha256"]]
@@ -153,8 +153,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         assert (code, "are shown until" in out) == (0, True), err
         await device.until(
             lambda: "people of every camera are shown" in str(device.last("status").get("reasons")),
-            10,
-            "the flag in status",
+            what="the flag in status",
         )
         before = set(pictures)
         device.write_config(device.config.read_text().replace("dwell: 3s", "dwell: 4s"))
@@ -167,10 +166,10 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         device.write_config(device.config.read_text().replace("  rail: {kind", "  rail-2: {kind"))
         device.start_agent()
         await device.until(
-            lambda: set(pictures) > before and bool(device.alerts("rail-2")), 40, "a picture under the flag"
+            lambda: set(pictures) > before and bool(device.alerts("rail-2")), 90, "a picture under the flag"
         )
         topic = f"media/{device.alerts('rail-2')[0][0]}/1"
-        await device.until(lambda: topic in pictures, 10, "the picture under the flag")
+        await device.until(lambda: topic in pictures, what="the picture under the flag")
         shown = pictures[topic]
         assert not label_of(shown)["covered"]
         assert people_in(models.find("default").at(LEAST_SCORE).load()(np.ascontiguousarray(pixels(shown))))
@@ -179,4 +178,4 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         assert entry["flag"]["reason"] == "man at the railing"
         assert entry["shown"] >= 1
 
-    asyncio.run(asyncio.wait_for(scene(), 170))
+    asyncio.run(asyncio.wait_for(scene(), 400))

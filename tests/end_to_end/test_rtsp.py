@@ -69,7 +69,7 @@ def look(url: str, **more: Any) -> Sighting:
         task.cancel()
         return said[-1]
 
-    return asyncio.run(asyncio.wait_for(scene(), 60))
+    return asyncio.run(asyncio.wait_for(scene(), 400))
 
 
 @pytest.mark.parametrize("stream", ["h264", "jpeg"])

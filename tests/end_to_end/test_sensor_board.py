@@ -6,6 +6,7 @@ import random
 import signal
 import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from agent.domain.message import ROOT, encode
 from agent.mqtt.connection import Broker, Connection
+from simulators.board import Firmware
 from simulators.broker import LocalBroker
 from simulators.trouble import spoil
 from tests.end_to_end.rig import BROKERS, Rig, rig
@@ -62,7 +64,18 @@ async def begin(device: Rig) -> None:
 
 
 @pytest.mark.parametrize("kind", BROKERS)
-def test_what_nobody_answers_sounds_the_siren_until_somebody_does(tmp_path: Path, kind: str) -> None:
+def test_what_nobody_answers_sounds_the_siren_until_somebody_does(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_ms: list[int] = []
+    switch = Firmware._switch
+
+    def note(self: Firmware, content: Mapping[Any, Any], now_s: float) -> int:
+        asked_ms.append(content["ttl_ms"])
+        return switch(self, content, now_s)
+
+    monkeypatch.setattr(Firmware, "_switch", note)
+
     async def scene() -> None:
         async with rig(tmp_path, kind) as device:
             await begin(device)
@@ -80,9 +93,8 @@ def test_what_nobody_answers_sounds_the_siren_until_somebody_does(tmp_path: Path
             assert "nobody answered for" in again["text"]
 
             device.end_agent(signal.SIGKILL)
-            killed_s = time.monotonic()
-            await device.until(lambda: not device.board.on, 12, "the siren's end, without an agent")
-            assert time.monotonic() - killed_s < 11
+            await device.until(lambda: not device.board.on, what="the siren's end, without an agent")
+            assert max(asked_ms) <= 10_000  # of the 20 s that are configured: nobody may be there to end it
 
             device.start_agent()
             await device.until(
@@ -95,7 +107,7 @@ def test_what_nobody_answers_sounds_the_siren_until_somebody_does(tmp_path: Path
             assert {alert["alert_id"] for alert in raised(device)} == {again["alert_id"]}
             assert device.end_agent() == 0
 
-    asyncio.run(asyncio.wait_for(scene(), 90))
+    asyncio.run(asyncio.wait_for(scene(), 400))
 
 
 def test_a_closed_alert_is_not_told_again_while_the_button_is_stuck_also_over_a_restart(
@@ -123,7 +135,7 @@ def test_a_closed_alert_is_not_told_again_while_the_button_is_stuck_also_over_a_
             await device.until(lambda: raised(device)[-1]["phase"] == "new", what="the next press")
             assert raised(device)[-1]["alert_id"] != alert_id
 
-    asyncio.run(asyncio.wait_for(scene(), 60))
+    asyncio.run(asyncio.wait_for(scene(), 400))
 
 
 def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Path) -> None:
@@ -159,7 +171,7 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
             results = [body for topic, body in device.heard if topic == "command/result"]
             assert len(results) == 7  # and none to a result: the subscription brings our own back
 
-    asyncio.run(asyncio.wait_for(scene(), 60))
+    asyncio.run(asyncio.wait_for(scene(), 400))
 
 
 def test_what_nobody_answers_is_told_at_the_fallback_and_answered_there(tmp_path: Path) -> None:
@@ -210,7 +222,7 @@ def test_what_nobody_answers_is_told_at_the_fallback_and_answered_there(tmp_path
                 task.cancel()
                 there.close()
 
-    asyncio.run(asyncio.wait_for(scene(), 60))
+    asyncio.run(asyncio.wait_for(scene(), 400))
 
 
 def test_a_press_on_a_noisy_line_arrives_once(tmp_path: Path) -> None:
@@ -240,4 +252,4 @@ def test_a_press_on_a_noisy_line_arrives_once(tmp_path: Path) -> None:
             phases = [json.loads(text)["alert"]["phase"] for (text,) in rows]
             assert (phases.count("new"), phases.count("end")) == (10, 10)
 
-    asyncio.run(asyncio.wait_for(scene(), 90))
+    asyncio.run(asyncio.wait_for(scene(), 400))

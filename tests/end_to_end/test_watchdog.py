@@ -63,7 +63,7 @@ def test_the_agent_is_ready_alive_and_stopping_with_everything_unplugged(tmp_pat
         while (said := systemd.recv(100)) == b"WATCHDOG=1":
             pass
         assert said == b"STOPPING=1"
-        assert agent.wait(15) == 0
+        assert agent.wait(60) == 0
     finally:
         agent.kill()
         agent.wait()
