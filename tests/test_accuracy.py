@@ -15,7 +15,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 PICTURES = SHARED / "data" / "vision" / "pictures"
 pytestmark = [
     pytest.mark.needs_shared,
-    pytest.mark.skipif(not PICTURES.exists(), reason="the pictures of ../shared are not here"),
+    pytest.mark.skipif(not PICTURES.exists(), reason="needs the pictures beside this folder: ../shared/data"),
 ]
 SIZE = "width: 416, height: 416"
 NANODET = f"{SIZE}, colour: bgr, mean: [103.53, 116.28, 123.675], std: [57.375, 57.12, 58.395]"
@@ -59,7 +59,7 @@ def test_a_format_reaches_its_reference(
     form, size, ap50, ap = case
     weights = SHARED / "models" / f"{name}.onnx"
     if not weights.is_file():
-        pytest.skip(f"the reference detectors are not here ({name})")
+        pytest.skip(f"needs the reference models beside this folder: ../shared/models/{name}.onnx")
     path = tmp_path / "card.yaml"
     path.write_text(
         f"name: {name.replace('_', '-')}\nweights: {weights}\norigin: test\nlicence: see its card\n{form}\n"

@@ -107,7 +107,7 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git: apt-get install git")
 def test_the_environment_is_no_part_of_the_repository() -> None:
     """A link of that name, once taken in, replaces the environment of whoever checks it out."""
     tracked = subprocess.run(

@@ -30,7 +30,7 @@ all_there.wait()
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc: musl has no arenas")
 def test_many_threads_share_two_arenas() -> None:
     def arenas(how: str) -> int:
         command = [sys.executable, "-c", THREADS, how]
@@ -41,7 +41,7 @@ def test_many_threads_share_two_arenas() -> None:
     assert arenas("few") == 2
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc: musl has no arenas")
 def test_what_is_free_between_what_is_not_goes_back() -> None:
     code = """
 import ctypes

@@ -19,7 +19,7 @@ from tests.boat_recordings import (
 AIS, BOATS = ais_recordings(), boat_recordings()
 pytestmark = [
     pytest.mark.needs_shared,
-    pytest.mark.skipif(not AIS, reason="the recordings of ../shared are not here"),
+    pytest.mark.skipif(not AIS, reason="needs the recordings beside this folder: ../shared/data"),
 ]
 
 

@@ -34,7 +34,9 @@ from tests.test_camera_sources import answers, free_port, jpeg, send, shape
 SECRET = "p@ss/w:rd"  # noqa: S105
 LOGIN = "u:p%40ss%2Fw%3Ard@"
 SDP = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 33\r\na=control:track1\r\n"
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="needs openssl: apt-get install openssl"
+)
 
 
 @pytest.fixture(scope="module")

@@ -184,7 +184,7 @@ def test_wrong_input_gets_one_clear_line(case: str, desk: Path, monkeypatch: pyt
 
 
 def test_a_video_of_bytes_is_named_once(desk: Path) -> None:
-    pytest.importorskip("cv2")
+    pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
     (desk / "bytes.mp4").write_bytes(b"\xff\xad" * 2000)
     assert ringpost("detect", "bytes.mp4")[::2] == (1, "detect: bytes.mp4: no video that can be read\n")
 
@@ -294,7 +294,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(desk: Path) -> None:
 
 
 def test_detect_goes_on_after_a_picture_that_it_can_not_read(desk: Path) -> None:
-    cv2 = pytest.importorskip("cv2")
+    cv2 = pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
     from simulators.scene import Scene
 
     cv2.imwrite(str(desk / "man.png"), Scene(comes_s=0).picture(8.0))
@@ -315,14 +315,14 @@ def test_detect_goes_on_after_a_picture_that_it_can_not_read(desk: Path) -> None
 
 
 def test_models_are_listed_and_verified() -> None:
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="needs the extra vision: pip install -e .[vision]")
     assert "default" in ringpost("models", "list")[1]
     code, said, _ = ringpost("models", "verify", "default", "--json")
     well = {"model": "nanodet-g-416", "ok": True, "error": None, "runs_on": "cpu", "note": ""}
     assert (code, json.loads(said)) == (0, well)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full: run on Linux")
 @pytest.mark.parametrize(
     "arguments", [["schema"], ["models", "list"], ["check", str(CONFIGS[0])]], ids=" ".join
 )
@@ -342,7 +342,7 @@ def test_a_full_disk_below_standard_output_is_one_line(arguments: list[str]) -> 
 
 
 def test_a_demo_without_a_broker_says_which_one_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("cv2")
+    pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
     monkeypatch.setattr("simulators.scenario.READY_WITHIN_S", 0.1)
     code, _, complained = ringpost("simulate", "bridge_rescue", "--broker", NOWHERE)
     assert (code, complained) == (69, f"simulate: {NOWHERE} does not answer\n")

@@ -127,7 +127,7 @@ def test_an_answer_to_one_who_is_missing_is_none_to_two() -> None:
 
 
 @pytest.mark.needs_shared
-@pytest.mark.skipif(not CLIP.exists(), reason="the clips of ../shared are not here")
+@pytest.mark.skipif(not CLIP.exists(), reason="needs the clips beside this folder: ../shared/data")
 def test_the_number_in_a_street_is_that_of_the_people_in_it() -> None:
     """Counted by eye: 7 or 8, 7, 8 and 8. The rule said 12, 11, 11 and 11, and told 34 messages in 80 s."""
     rule = TypeAdapter(Rule).validate_python(

@@ -64,7 +64,7 @@ def looped(name: str, seconds: int) -> Iterator[Any]:
     yield from (pictures[second % len(pictures)] for second in range(seconds))
 
 
-real = pytest.mark.skipif(not CLIPS.exists(), reason="the clips of ../shared are not here")
+real = pytest.mark.skipif(not CLIPS.exists(), reason="needs the clips beside this folder: ../shared/data")
 FIXED = [
     pytest.param("scene"),
     *(pytest.param(name, marks=[pytest.mark.needs_shared, real])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("pymavlink")
+pytest.importorskip("pymavlink", reason="needs the extra radio: pip install -e .[radio]")
 
 from agent.domain.observations import Observation, Tick
 from agent.rules.drone_battery import DroneBattery

@@ -144,7 +144,7 @@ WRONG: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_missing_or_dead_is_named(case: str, tmp_path: Path) -> None:
     if "camera" in WRONG[case][0]:
-        pytest.importorskip("cv2")
+        pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
     (tmp_path / "file").touch()
     source, words = (text.replace("FOLDER", str(tmp_path)) for text in WRONG[case])
     with scripted(ScriptedBroker()) as broker:
@@ -154,7 +154,7 @@ def test_what_is_missing_or_dead_is_named(case: str, tmp_path: Path) -> None:
 
 
 def test_a_camera_is_opened_and_its_size_said(tmp_path: Path) -> None:
-    pytest.importorskip("cv2")
+    pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
     video = Path(__file__).resolve().parents[1] / "bench" / "clip_1080p.mp4"
     source = f"{{kind: camera, url: '{video}', purpose: a test}}"
     with scripted(ScriptedBroker()) as broker:

@@ -218,7 +218,7 @@ TWINS = {
 def reference(folder: Path, name: str, form: str, size: str, more: str = "") -> Any:
     weights = SHARED / "models" / f"{name}.onnx"
     if not weights.is_file():
-        pytest.skip(f"the reference detectors are not here ({name})")
+        pytest.skip(f"needs the reference models beside this folder: ../shared/models/{name}.onnx")
     card = folder / f"{name}.yaml"
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     card.write_text(

@@ -20,7 +20,9 @@ from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
-dialect = pytest.importorskip("pymavlink.dialects.v20.ardupilotmega")
+dialect = pytest.importorskip(
+    "pymavlink.dialects.v20.ardupilotmega", reason="needs the extra radio: pip install -e .[radio]"
+)
 KEY = bytes(range(32))
 NOWHERE = 2**31 - 1
 
@@ -615,7 +617,7 @@ RECORDINGS = mavlink_recordings()
 
 
 @pytest.mark.needs_shared
-@pytest.mark.skipif(not RECORDINGS, reason="the recordings of ../shared are not here")
+@pytest.mark.skipif(not RECORDINGS, reason="needs the recordings beside this folder: ../shared/data")
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
 def test_recording(path: Path) -> None:
     for told in mavlink_score(path):

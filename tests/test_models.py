@@ -300,7 +300,9 @@ def test_a_typing_error_in_a_label_is_told_what_is_near(write: Write) -> None:
 
 
 @pytest.mark.needs_shared
-@pytest.mark.skipif(not REFERENCE.exists(), reason="../shared is not here")
+@pytest.mark.skipif(
+    not REFERENCE.exists(), reason="needs the reference models beside this folder: ../shared/models"
+)
 def test_all_reference_models_have_labels_of_the_list() -> None:
     found = [json.loads(path.read_text())["classes"] for path in sorted(REFERENCE.glob("*.json"))]
     assert {label for labels in found for label in labels} <= ALLOWED

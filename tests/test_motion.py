@@ -138,7 +138,7 @@ def test_where_nothing_moves_or_nothing_is_seen_it_is_not_guessed(picture: Any) 
 
 
 @pytest.mark.needs_shared
-@pytest.mark.skipif(not CLIPS.exists(), reason="the clips of ../shared are not here")
+@pytest.mark.skipif(not CLIPS.exists(), reason="needs the clips beside this folder: ../shared/data")
 @pytest.mark.parametrize(
     ("clip", "least", "most"),
     [("vtest.mp4", 0, 0), ("car-detection.mp4", 0, 0), ("boats_pan_synthetic.mp4", 30, 60)],
@@ -165,7 +165,7 @@ def test_a_heartbeat_that_cannot_be_is_refused(heartbeat: str) -> None:
 
 
 @pytest.mark.needs_shared
-@pytest.mark.skipif(not CLIPS.exists(), reason="the clips of ../shared are not here")
+@pytest.mark.skipif(not CLIPS.exists(), reason="needs the clips beside this folder: ../shared/data")
 def test_no_frame_with_somebody_is_lost_behind_it() -> None:
     detect = models.find("default").at(0.4).load()
     gate = MotionGate(ON)

@@ -462,7 +462,7 @@ def small_disk(size: str) -> Iterator[Path]:
     )
     if done.returncode:
         folder.rmdir()
-        pytest.skip("a small disk needs the right to mount a tmpfs")
+        pytest.skip("needs the right to mount a tmpfs: a container with --cap-add SYS_ADMIN")
     try:
         yield folder
     finally:
@@ -480,7 +480,9 @@ def fill(folder: Path) -> None:
                 pass
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root on Linux")
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="needs Linux and root, to mount a tmpfs"
+)
 def test_with_no_byte_free_thousands_of_alerts_are_still_taken_by_the_disk() -> None:
     with small_disk("24m") as folder:
         shelves = LaneStorage(folder, 8_000_000)
@@ -503,7 +505,9 @@ def test_with_no_byte_free_thousands_of_alerts_are_still_taken_by_the_disk() -> 
         shutil.rmtree(copy)
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root on Linux")
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="needs Linux and root, to mount a tmpfs"
+)
 def test_on_a_full_disk_older_telemetry_makes_room_for_newer() -> None:
     with small_disk("32m") as folder:
         shelves = LaneStorage(folder, 16_000_000)

@@ -299,7 +299,7 @@ PICTURES = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / 
 
 
 @pytest.mark.needs_shared
-@pytest.mark.skipif(not PICTURES.exists(), reason="the pictures of ../shared are not here")
+@pytest.mark.skipif(not PICTURES.exists(), reason="needs the pictures beside this folder: ../shared/data")
 def test_of_the_labelled_people_before_a_camera_that_hangs_sideways_none_is_bare_in_what_leaves() -> None:
     row = measure(PICTURES, "default", 1, "leaves")
     assert (row["people"], row["less than half"], row["heads bare, >=64 px"]) == (168, 0, 0)

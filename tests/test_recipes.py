@@ -70,7 +70,7 @@ def run(copy: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def test_the_recipe_works_as_the_page_says(recipe: str, copy: Path) -> None:
     path, list_path, union, kind = RECIPES[recipe]
     if recipe == "a model format":
-        pytest.importorskip("onnx")
+        pytest.importorskip("onnx", reason="needs the extra dev: pip install -e .[dev]")
     for name in (path, its_test(path)):
         (copy / name).write_text(FILES[name])
     enlist(copy / list_path, path.removesuffix(".py").replace("/", "."), union, kind)

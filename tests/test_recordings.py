@@ -14,7 +14,9 @@ from firmware_bridge.serial.sniffer import Sniffer
 from tests.recordings import fixes, fixes_in, gnss_recordings, score, valid_in, wanted_of
 
 RECORDINGS = gnss_recordings()
-needs_shared = pytest.mark.skipif(not RECORDINGS, reason="the recordings of ../shared are not here")
+needs_shared = pytest.mark.skipif(
+    not RECORDINGS, reason="needs the recordings beside this folder: ../shared/data"
+)
 
 
 @pytest.mark.needs_shared

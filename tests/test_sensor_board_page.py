@@ -175,7 +175,7 @@ class Compiled:
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        pytest.skip("no C compiler here")
+        pytest.skip("needs a C compiler: apt-get install gcc")
     folder = tmp_path_factory.mktemp("board")
     (code,) = C.findall(PAGE)
     (folder / "board.c").write_text(code + HARNESS)

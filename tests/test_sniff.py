@@ -181,7 +181,7 @@ def test_of_a_noisy_line_every_packet_that_is_still_whole_is_given(protocol: str
 
 
 @pytest.mark.needs_shared
-@pytest.mark.skipif(not SHARED.exists(), reason="the recordings of ../shared are not here")
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the recordings beside this folder: ../shared/data")
 @pytest.mark.parametrize("harm", ["drops", "bursts", "flips"])
 @pytest.mark.parametrize(("protocol", "count"), [("nmea", 9003), ("ubx", 1266), ("mavlink", 16504)])
 def test_of_recordings_on_a_noisy_line_every_packet_that_is_still_whole_is_given(

@@ -83,7 +83,9 @@ def test_progress_is_a_tick_and_a_write_that_ends() -> None:
     assert progress.stuck(1001 + STUCK_S) is None
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="needs systemd-analyze: apt-get install systemd"
+)
 def test_the_unit_file_is_one_and_shuts_most_doors(tmp_path: Path) -> None:
     unit = tmp_path / "ringpost.service"
     unit.write_text(UNIT.read_text().replace("/opt/ringpost/.venv/bin/ringpost", "/bin/true"))
@@ -96,7 +98,7 @@ def test_the_unit_file_is_one_and_shuts_most_doors(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if "Unknown command" in rated.stderr or "unrecognized" in rated.stderr:
-        pytest.skip("this systemd can't rate a file")
+        pytest.skip("needs systemd 250 or later, which can rate a file")
     assert rated.returncode == 0, rated.stdout[-600:]
 
 

@@ -31,8 +31,8 @@ NOW = datetime.now(UTC)
 
 pytestmark = [
     pytest.mark.end_to_end,
-    pytest.mark.skipif(mosquitto_path() is None, reason="mosquitto is not installed"),
-    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed"),
+    pytest.mark.skipif(mosquitto_path() is None, reason="needs mosquitto: apt-get install mosquitto"),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt-get install openssl"),
 ]
 
 
@@ -342,7 +342,7 @@ def test_verbs_of_one_desk_work_side_by_side_and_no_device_gets_in_there(world: 
 def test_the_recipe_works_for_root_and_for_a_user(root: bool, tmp_path: Path) -> None:
     """The broker's key was for root only, and mosquitto gives up root's rights before it reads it."""
     if root and os.getuid() != 0:
-        pytest.skip("not root")
+        pytest.skip("needs root: the recipe of a root user")
     before = os.umask(0o077)
     try:
         (tmp_path / "certs").mkdir()

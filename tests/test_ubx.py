@@ -302,7 +302,7 @@ def test_whatever_comes_raises_nothing(kind: tuple[int, int], payload: bytes, ju
 
 
 @pytest.mark.needs_shared
-@pytest.mark.skipif(not SHARED.exists(), reason="the recordings of ../shared are not here")
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the recordings beside this folder: ../shared/data")
 def test_fields_read_by_struct_are_what_pyubx2_reads() -> None:
     """Every epoch of every UBX recording that NAV-PVT tells: all that a fix says."""
     from pyubx2 import UBXReader

@@ -255,7 +255,7 @@ def test_a_stream_is_seen_and_its_end_is_an_error() -> None:
 
 
 @pytest.mark.needs_shared
-@pytest.mark.skipif(not CLIPS.exists(), reason="the clips of ../shared are not here")
+@pytest.mark.skipif(not CLIPS.exists(), reason="needs the clips beside this folder: ../shared/data")
 def test_a_file_plays_to_its_end() -> None:
     clip = CLIPS / "person-bicycle-car_preview.mp4"
     said: list[Any] = []

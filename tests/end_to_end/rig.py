@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.domain.message import ROOT
 from agent.mqtt.connection import Broker
 from agent.runtime.supervisor import supervise
@@ -21,7 +23,11 @@ from simulators.devices import Board, Receiver
 from simulators.scene import Scene, Stream, stream
 from simulators.wire import Wire
 
-BROKERS: list[Kind] = ["rumqttd", *(["mosquitto"] if mosquitto_path() else [])]  # type: ignore[list-item]
+BROKER: Kind = "mosquitto" if mosquitto_path() else "rumqttd"
+NEEDS_MOSQUITTO = pytest.mark.skipif(
+    mosquitto_path() is None, reason="needs mosquitto: apt-get install mosquitto"
+)
+BROKERS = ["rumqttd", pytest.param("mosquitto", marks=NEEDS_MOSQUITTO)]
 
 CONFIG = """\
 schema_version: 1

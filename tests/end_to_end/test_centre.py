@@ -13,8 +13,8 @@ from agent.domain.message import encode
 from agent.mqtt.connection import Broker, Connection
 from agent.runtime.supervisor import supervise
 from centre.server import HOLE, Centre
-from simulators.broker import Kind, LocalBroker, mosquitto_path
-from tests.end_to_end.rig import BROKERS, Rig, rig
+from simulators.broker import Kind, LocalBroker
+from tests.end_to_end.rig import BROKERS, NEEDS_MOSQUITTO, Rig, rig
 
 pytestmark = pytest.mark.end_to_end
 
@@ -82,7 +82,7 @@ def test_a_centre_that_comes_back_is_not_taken_for_another(kind: Kind, tmp_path:
         asyncio.run(scene(broker.url))
 
 
-@pytest.mark.skipif(mosquitto_path() is None, reason="mosquitto is not installed")
+@NEEDS_MOSQUITTO
 def test_with_3_1_1_its_own_messages_come_back_and_are_not_taken_for_a_devices(tmp_path: Path) -> None:
     async def scene(url: str) -> None:
         plain = Broker(url=url, protocol="3.1.1")

@@ -12,7 +12,7 @@ from agent.mqtt.connection import Broker, Connection
 from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.broker import LocalBroker
-from tests.end_to_end.rig import BROKERS, Rig, rig
+from tests.end_to_end.rig import BROKER, BROKERS, Rig, rig
 
 pytestmark = pytest.mark.end_to_end
 
@@ -74,7 +74,7 @@ def test_what_worked_is_not_taken_away_and_what_is_new_is_warned_of(tmp_path: Pa
     """A push that names a port where no board is would else leave the panic button dead, and say `applied`."""
 
     async def scene() -> None:
-        async with rig(tmp_path, BROKERS[-1]) as device:
+        async with rig(tmp_path, BROKER) as device:
             text = device.write_config()
             device.start_agent()
 

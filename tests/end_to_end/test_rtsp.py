@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(
         not SYSTEM_PYTHON.exists()
         or subprocess.run([SYSTEM_PYTHON, "-c", NEEDS], capture_output=True, check=False).returncode != 0,
-        reason="GStreamer's RTSP server is not here (Debian: gir1.2-gst-rtsp-server-1.0)",
+        reason="needs GStreamer's RTSP server: run .ci/run as root on Debian, or install what it names",
     ),
 ]
 

@@ -17,7 +17,7 @@ from agent.mqtt.connection import Broker, Connection
 from simulators.board import Firmware
 from simulators.broker import LocalBroker
 from simulators.trouble import spoil
-from tests.end_to_end.rig import BROKERS, Rig, rig
+from tests.end_to_end.rig import BROKER, BROKERS, Rig, rig
 
 pytestmark = pytest.mark.end_to_end
 
@@ -114,7 +114,7 @@ def test_a_closed_alert_is_not_told_again_while_the_button_is_stuck_also_over_a_
     tmp_path: Path,
 ) -> None:
     async def scene() -> None:
-        async with rig(tmp_path, BROKERS[-1]) as device:
+        async with rig(tmp_path, BROKER) as device:
             await begin(device)
             device.board.press("panic_button")
             await device.until(lambda: bool(raised(device)), what="the press")
@@ -147,7 +147,7 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
         ]
 
     async def scene() -> None:
-        async with rig(tmp_path, BROKERS[-1]) as device:
+        async with rig(tmp_path, BROKER) as device:
             await begin(device)
             await say(device, "command/output", id="1", source="board", output="light", ttl_s=60)
             await device.until(lambda: states(device, "1") == ["accepted", "succeeded"], what="light on")
@@ -176,8 +176,8 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
 
 def test_what_nobody_answers_is_told_at_the_fallback_and_answered_there(tmp_path: Path) -> None:
     async def scene() -> None:
-        with LocalBroker(BROKERS[-1]) as second:
-            async with rig(tmp_path, BROKERS[-1]) as device:
+        with LocalBroker(BROKER) as second:
+            async with rig(tmp_path, BROKER) as device:
                 text = CONFIG.format(folder=tmp_path, broker=device.broker.url)
                 text = text.replace("{url:", f'{{fallbacks: ["{second.url}"], url:')
                 device.write_config(text.replace("{repeat:", "{fallbacks: true, repeat:"))
@@ -230,7 +230,7 @@ def test_a_press_on_a_noisy_line_arrives_once(tmp_path: Path) -> None:
     chance = random.Random(11)
 
     async def scene() -> None:
-        async with rig(tmp_path, BROKERS[-1]) as device:
+        async with rig(tmp_path, BROKER) as device:
             device.board.trouble = lambda data: spoil(data, chance, flips=1e-3, drops=1e-3, noise=1e-3)
             await begin(device)
             for number in range(10):
