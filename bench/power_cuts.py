@@ -1,6 +1,6 @@
 """Power cuts: disk states that a trace of the real outbox's writes and fsyncs allows, each opened again.
 
-    python -m bench.power_cuts [STATES] [SEED]
+    python -m bench.power_cuts [STATES] [SEED] [STEPS]
 
 A child puts, hands out and settles messages under strace. A power cut at a moment keeps all that was fsynced
 before, and of what was written since any part: whole, not at all, or some sectors of 512 bytes. Directory
@@ -23,10 +23,9 @@ from pathlib import Path
 from agent.domain.message import LANES, Lane, Message, encode, new_id
 
 SECTOR = 512
-STEPS = 120
 
 
-def main(states: int = 200, seed: int = 1) -> int:
+def main(states: int = 200, seed: int = 1, steps: int = 120) -> int:
     """Prints a line of figures; 1 where something was lost or doubled."""
     if shutil.which("strace") is None:
         print("power cuts: strace is not installed; nothing was tried", file=sys.stderr)
@@ -35,7 +34,7 @@ def main(states: int = 200, seed: int = 1) -> int:
         folder = Path(name) / "data"
         trace = Path(name) / "trace"
         calls = "openat,pwrite64,write,fsync,fdatasync,ftruncate,unlink,rename"
-        child = [sys.executable, "-m", "bench.power_cuts", "child", str(folder), str(seed)]
+        child = [sys.executable, "-m", "bench.power_cuts", "child", str(folder), str(seed), str(steps)]
         command = ["strace", "-f", "-y", "-xx", "-s", "10000000", "-e", f"trace={calls}", "-o", str(trace)]
         subprocess.run([*command, *child], check=True, stdout=subprocess.DEVNULL)
         events = [event for event in _events(trace, folder) if event is not None]
@@ -62,7 +61,7 @@ def main(states: int = 200, seed: int = 1) -> int:
     return 1 if lost or doubled or refused else 0
 
 
-async def child(folder: Path, seed: int) -> None:
+async def child(folder: Path, seed: int, steps: int) -> None:
     """A device's life in short; each promise is printed once it is given."""
     from agent.outbox.outbox import Outbox
 
@@ -73,7 +72,7 @@ async def child(folder: Path, seed: int) -> None:
         sys.stdout.write(" ".join(map(str, words)) + "\n")
         sys.stdout.flush()
 
-    for _ in range(STEPS):
+    for _ in range(steps):
         match chance.choice(
             ["alert", "alert", "alerts", "telemetry", "telemetry", "hand out", "receipt", "session"]
         ):
@@ -248,9 +247,9 @@ async def judge(state: Path, said: list[str]) -> tuple[list[str], list[str], int
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
-        asyncio.run(child(Path(sys.argv[2]), int(sys.argv[3])))
+        asyncio.run(child(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
     else:
         from agent.runtime.logging_setup import set_up_log
 
         set_up_log("critical")
-        raise SystemExit(main(*map(int, sys.argv[1:3])))
+        raise SystemExit(main(*map(int, sys.argv[1:4])))

@@ -217,3 +217,31 @@ def test_a_grant_that_can_not_be_kept_shows_nobody(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="full"):
         asyncio.run(Agent.take_grant(agent, grant, {}))
     assert rescue.flag("cam1", datetime.now(UTC), time.monotonic()) is None
+
+
+def test_the_link_says_stopped_after_every_source_has_ended() -> None:
+    """What a source emits as it ends is written; nothing comes behind the last word."""
+    order: list[str] = []
+
+    async def end_part(name: str) -> None:
+        order.append(f"end {name}")
+        del agent.tasks[name]
+
+    async def write_inbox() -> None:
+        order.append("write")
+        raise OSError("disk full")
+
+    def status(*_: Any, state: str) -> Any:
+        order.append(state)
+        return "the last word"
+
+    agent: Any = SimpleNamespace(
+        tasks=dict.fromkeys(("link", "board", "elsewhere", "cam1")),
+        end_part=end_part,
+        write_inbox=write_inbox,
+        reporter=SimpleNamespace(status=status),
+        link=SimpleNamespace(last_word=None),
+    )
+    asyncio.run(Agent.stop(agent))
+    assert order == ["end board", "end elsewhere", "end cam1", "write", "stopped", "end link"]
+    assert agent.link.last_word == "the last word"

@@ -1,6 +1,7 @@
 """Knocking: each way in which a stream can fail has its own line, and no line holds a secret."""
 
 import asyncio
+import hashlib
 import re
 import socket
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.vision.camera_url import Trust
 from agent.vision.capture import redacted
-from agent.vision.http_auth import authorization
+from agent.vision.http_auth import Login, authorization
 from agent.vision.stream_probe import probe_stream
 
 SDP = (
@@ -222,3 +223,21 @@ def test_where_nobody_is(url: str, message: str) -> None:
 )
 def test_what_is_secret_in_a_url_is_not_told(url: str, told: str) -> None:
     assert redacted(url) == told
+
+
+def test_each_request_of_a_login_is_counted_in_what_it_answers() -> None:
+    """RFC 7616 3.4: a server refuses a response that was made for another count."""
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+    login = Login("u", "right", encrypted=False, basic=False)
+    assert login.challenged(['Digest realm="r", nonce="n", qop="auth"'])
+    for count, method in enumerate(["DESCRIBE", "SETUP", "PLAY"], start=1):
+        header = login.header(method, "rtsp://h/s")["Authorization"]
+        said = dict(re.findall(r'(\w+)="?([^",]+)', header))
+        assert said["nc"] == f"{count:08x}"
+        expected = md5(
+            f"{md5('u:r:right')}:n:{said['nc']}:{said['cnonce']}:auth:{md5(f'{method}:rtsp://h/s')}"
+        )
+        assert said["response"] == expected
