@@ -175,7 +175,7 @@ def test_weights_that_are_not_those_of_the_card_are_named(
         (tmp_path / "nope.onnx", "No such file or directory"),
     ):
         changed = card.model_copy(update={"weights": weights})
-        monkeypatch.setattr("agent.vision.detector.Watching.card", lambda _self, one=changed: one)
+        monkeypatch.setattr("agent.vision.detector.DetectorSettings.card", lambda _self, one=changed: one)
         source = "{kind: camera, url: 'rtsp://127.0.0.1:9/x', purpose: a test}"
         found = findings(config(tmp_path, f"sources: {{cam1: {source}}}\n"))
         assert any(line.startswith("sources.cam1.detector.model: ") and words in line for line in found)

@@ -37,7 +37,7 @@ PUSHED = {
     "Duty.route": BARE + "duty: {unit: a, responsible: b, route: 'FILE'}\nrules:\n  r: {kind: route, source: gnss}\n",
     "Route.path": BARE + "rules:\n  r: {kind: route, source: gnss, path: 'FILE'}\n",
     "Surveyed.points": BARE + CAMERA + "ground: {picture: [640, 360], points: 'FILE'}}\n",
-    "Watching.model": BARE + CAMERA + "detector: {model: 'FILE.yaml'}}\n",
+    "DetectorSettings.model": BARE + CAMERA + "detector: {model: 'FILE.yaml'}}\n",
     "Camera.ca": BARE + CAMERA.replace("rtsp:", "rtsps:") + "ca: 'FILE'}\n",
     "Data.video_folder": BARE + "data: {video_folder: 'FILE'}\n",
     "Data.directory": BARE + "data: {directory: 'FILE'}\n",
@@ -96,7 +96,7 @@ def test_each_field_that_names_a_file_is_tried_here() -> None:
         if names_path(field.annotation)
     }
     assert {"Broker", "Secret", "Route", "Surveyed"} <= {model.__name__ for model in seen}
-    assert found == set(PUSHED) - {"Watching.model"}
+    assert found == set(PUSHED) - {"DetectorSettings.model"}
     more_closely = {
         f"{model.__name__}.{name}"
         for model in seen
@@ -149,7 +149,7 @@ def test_what_is_no_file_is_refused_wherever_it_is_named(
 ) -> None:
     (tmp_path / "own.key").write_text("x")
     path = hostile[kind]
-    if field == "Watching.model":
+    if field == "DetectorSettings.model":
         (tmp_path / "card.yaml").symlink_to(path)
         path = tmp_path / "card"
     text = PUSHED[field].replace("FILE", str(path))
@@ -167,7 +167,7 @@ def test_a_push_opens_nothing_outside_the_folder_of_the_local_file(field: str, t
     base.mkdir()
     secret.write_text("geheim: [")
     (base / "link.yaml").symlink_to(secret)
-    end = ".yaml" if field == "Watching.model" else ""
+    end = ".yaml" if field == "DetectorSettings.model" else ""
     for name in (str(secret), "../secret.yaml", "link.yaml"):
         text = PUSHED[field].replace("FILE", name.removesuffix(end) if end else name)
         with pytest.raises(BadConfig) as caught:
@@ -176,14 +176,14 @@ def test_a_push_opens_nothing_outside_the_folder_of_the_local_file(field: str, t
         assert "geheim" not in str(caught.value)
 
 
-@pytest.mark.parametrize("field", ["Duty.route", "Route.path", "Surveyed.points", "Watching.model"])
+@pytest.mark.parametrize("field", ["Duty.route", "Route.path", "Surveyed.points", "DetectorSettings.model"])
 @pytest.mark.parametrize(
     "content", ["geheim", '{"type": "geheim"}', '{"type": "LineString", "coordinates": [["geheim"]]}',
                 '{"type": "LineString", "coordinates": [[1, "geheim"], 2]}', "x,y,lat,lon\n1,1,geheim,1\n", "geheim: 1"]
 )  # fmt: skip
 def test_no_error_quotes_what_is_in_a_file(field: str, content: str, tmp_path: Path) -> None:
     (tmp_path / "file.yaml").write_text(content)
-    name = "file" if field == "Watching.model" else "file.yaml"
+    name = "file" if field == "DetectorSettings.model" else "file.yaml"
     text = PUSHED[field].replace("FILE", name)
     assert "geheim" not in refusal(lambda: read_all(parse(text, name="c.yaml", base=tmp_path)))
 

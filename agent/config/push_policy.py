@@ -104,8 +104,8 @@ POLICY: dict[str, str | tuple[Tighter, str]] = {
     "Camera.blackout": (_grown, "can only be added to by push: leave each polygon as it is"),
     "Camera.detector": PARTS,
     **_free("DetectorSettings", "score tiles overlap providers"),
-    "Watching.model": LOCAL,
-    "Watching.labels": (_people_kept, "can't leave out people by push"),
+    "DetectorSettings.model": LOCAL,
+    "DetectorSettings.labels": (_people_kept, "can't leave out people by push"),
 }  # fmt: skip
 EDIT = "edit the file at the device"
 

@@ -1,7 +1,7 @@
 """Redaction: people in a picture that leaves are covered by a solid fill, or no picture leaves.
 
 A picture is made from a `FrameWithPeople` only: a frame together with the detections in that very frame at a
-very low score; before it leaves, `find_people` runs the detector again, in tiles and in all four orientations.
+very low score; before it leaves, `find_people` runs the detector again, in tiles and all four orientations.
 A person that no inference finds can't be covered; `MARGIN` and `LEAST_SCORE` are wide for that.
 """
 

@@ -1,6 +1,7 @@
 """``ringpost replay``: a recording through the present rules.
 
-It runs the agent's own `Locator` and `RuleEngine` at the recording's time of day: the same alerts, at any speed.
+It runs the agent's own `Locator` and `RuleEngine` at the recording's time of day: the same alerts, at any
+speed.
 """
 
 import json
