@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from agent.domain.contracts import Finding, Point
-from agent.domain.geodesy import metres_per_degree
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.camera_geolocation import FOOT_TALL, FOOT_WIDE, CameraGeolocator
 from agent.positioning.camera_mount import Mount, Surveyed
 from agent.positioning.ray_cast import Angles
 from firmware_bridge.readings import Drone, Reading
+from firmware_bridge.wgs84 import metres_per_degree
 from models.detection import Box
 
 NOW = datetime.now(UTC)

@@ -1,10 +1,8 @@
 """What receivers of every protocol have in common: an epoch's burst, and weeks counted modulo 1024."""
 
-import math
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TypeAlias
 
 from firmware_bridge.readings import Fix, Value
 
@@ -16,10 +14,6 @@ ROLLOVER = timedelta(weeks=1024)
 STEADY = 3
 """So many epochs must have ended with the same packet before it is trusted to end the next."""
 SAME_EPOCH = timedelta(milliseconds=20)
-EARTH_M = 6_371_000.0
-
-Position: TypeAlias = tuple[float, float]
-"""Latitude and longitude."""
 
 
 class EpochBoundary:
@@ -103,22 +97,3 @@ def unroll(moment: datetime, not_before: date | None) -> tuple[datetime | None, 
         latest = earliest + HORIZON
     moment += turns * ROLLOVER
     return (moment, turns * 1024) if earliest <= moment <= latest else (None, None)
-
-
-def metres(one: Position, other: Position) -> float:
-    """How far two positions lie apart; good for what lies near."""
-    north = math.radians(other[0] - one[0])
-    east = math.radians((other[1] - one[1] + 180) % 360 - 180) * math.cos(math.radians(one[0]))
-    return math.hypot(north, east) * EARTH_M
-
-
-def from_earth_centre(x: float, y: float, z: float) -> Position | None:
-    """Latitude and longitude on WGS-84 of a point near its surface, by Bowring; None for one far from it."""
-    across = math.hypot(x, y)
-    if not 6_300_000 < math.hypot(across, z) < 6_500_000:
-        return None
-    a, b = 6_378_137.0, 6_356_752.314245
-    angle = math.atan2(z * a, across * b)
-    north = z + (a * a - b * b) / b * math.sin(angle) ** 3
-    lat = math.atan2(north, across - (a * a - b * b) / a * math.cos(angle) ** 3)
-    return round(math.degrees(lat), 8), round(math.degrees(math.atan2(y, x)), 8)

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from firmware_bridge.ais import ais
 from firmware_bridge.nmea import instruments
 from firmware_bridge.readings import Reading, Vessel
+from firmware_bridge.wgs84 import Plane
 
-EARTH_M = 111_195.0
 COLLIDES_S, TORN_LOOSE_S, OVERBOARD_S = 150, 0, 30
 """When the ship that comes straight at us is there, when one is torn loose, and when the beacon begins."""
 STATIC_EVERY_S = 360
@@ -55,10 +55,11 @@ class Sender:
         course = math.radians(self.course_deg)
         east = self.east_m + self.speed_mps * moves_s * math.sin(course)
         north = self.north_m + self.speed_mps * moves_s * math.cos(course)
+        its_lat, its_lon = Plane(lat, lon).position(east, north)
         says = replace(
             self.says,
-            lat=lat + north / EARTH_M,
-            lon=lon + east / (EARTH_M * math.cos(math.radians(lat))),
+            lat=its_lat,
+            lon=its_lon,
             name=self.says.name if self.says.station == "aid" else None,
             callsign=None,
             ship_type=None,

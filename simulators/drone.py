@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from firmware_bridge.readings import Drone
+from firmware_bridge.wgs84 import Plane
 
 TAKES_OFF_S, CLIMB_MPS, CRUISE_MPS, HEIGHT_M, SIDE_M = 2.0, 5.0, 12.0, 60.0, 200.0
 LOW_PCT, FULL_PCT, PCT_PER_S = 25.0, 60.0, 1.0
 LOW_S = TAKES_OFF_S + (FULL_PCT - LOW_PCT) / PCT_PER_S
-EARTH_M = 111_320.0
 SEA_M = 18.0
 """Home's height above the sea."""
 COPTER = {"LOITER": 5, "GUIDED": 4, "AUTO": 3, "RTL": 6, "LAND": 9}
@@ -44,12 +44,13 @@ def flight_at(second: float, *, lat: float, lon: float, system: int = 1) -> Dron
         mode = "AUTO"
     else:
         mode = "RTL" if second < LOW_S + back_s else "LAND"
+    its_lat, its_lon = Plane(lat, lon).position(east, north)
     return Drone(
         system=system,
         mode=mode,
         armed=TAKES_OFF_S <= second < landed_s,
-        lat=lat + north / EARTH_M,
-        lon=lon + east / (EARTH_M * math.cos(math.radians(lat))),
+        lat=its_lat,
+        lon=its_lon,
         alt_m=SEA_M + height_m,
         height_m=height_m,
         speed_mps=CRUISE_MPS if moves else 0.0,

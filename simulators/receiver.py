@@ -11,6 +11,7 @@ from firmware_bridge.epoch import ROLLOVER, Satellite
 from firmware_bridge.gnss import ubx
 from firmware_bridge.nmea import nmea
 from firmware_bridge.readings import Fix, GnssState
+from firmware_bridge.wgs84 import metres_per_degree
 from simulators.world import receiver_at
 
 Protocol: TypeAlias = Literal["nmea", "ubx"]
@@ -21,7 +22,6 @@ PULL_MPS = 5.0
 JAM_DB = 16
 JAMMED_S = 20.0
 """A jammed receiver holds a poor fix so long."""
-DEGREE_M = 111_195.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ def _no_fix(epoch: Epoch) -> Epoch:
 
 def _moved(epoch: Epoch, north_m: float) -> Epoch:
     assert epoch.fix.lat is not None  # noqa: S101  only what has a position is moved
-    return replace(epoch, fix=replace(epoch.fix, lat=epoch.fix.lat + north_m / DEGREE_M))
+    return replace(
+        epoch, fix=replace(epoch.fix, lat=epoch.fix.lat + north_m / metres_per_degree(epoch.fix.lat)[1])
+    )
 
 
 def _jam(epoch: Epoch, since_s: float, _: Epoch) -> Epoch:

@@ -5,6 +5,7 @@ import random
 from datetime import datetime, timedelta
 
 from firmware_bridge.readings import Fix
+from firmware_bridge.wgs84 import Plane
 
 
 def receiver_at(
@@ -16,10 +17,11 @@ def receiver_at(
     angle = speed_mps * second / radius_m
     north_m = radius_m * math.sin(angle) + _wander_m(second, 2 * seed) + noise.gauss(0, 0.3)
     east_m = radius_m * (1 - math.cos(angle)) + _wander_m(second, 2 * seed + 1) + noise.gauss(0, 0.3)
+    its_lat, its_lon = Plane(lat, lon).position(east_m, north_m)
     return Fix(
         mode="3d",
-        lat=lat + north_m / 111_195,
-        lon=lon + east_m / (111_195 * math.cos(math.radians(lat))),
+        lat=its_lat,
+        lon=its_lon,
         time=began + timedelta(seconds=round(second, 2)),
         alt_m=12.0 + noise.gauss(0, 1),
         satellites=10 + noise.randrange(3),

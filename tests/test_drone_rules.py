@@ -65,7 +65,7 @@ def test_a_low_battery_says_where_the_drone_is_and_how_far_from_home() -> None:
     rule = TypeAdapter(Rule).validate_python(BATTERY | {"hold": "0s"})
     home = {"home_lat": 32.05, "home_lon": 118.78, "mode": "RTL", "vehicle": "quadrotor"}
     [finding] = rule.start()(flying(0, 18, lat=32.06, lon=118.78, error_m=1.5, **home))
-    assert finding.text == "drone 1: battery 18 %, below 25 %; RTL, 1112 m from home"
+    assert finding.text == "drone 1: battery 18 %, below 25 %; RTL, 1109 m from home"
     assert finding.point == Point(32.06, 118.78, 1.5, "gnss")
     assert finding.label == "quadrotor"
 

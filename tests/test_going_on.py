@@ -19,10 +19,11 @@ from agent.domain.contracts import Site, lasts
 from agent.domain.observations import BlindZone, Observation, SeenObject, Sighting, Tick, Value, View
 from agent.rules import Rule
 from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
+from firmware_bridge.wgs84 import metres_per_degree
 
 START = datetime(2026, 11, 28, 6, tzinfo=UTC)
 LAT, LON = 32.1162, 118.7404
-DEGREE_M = 111_195.0
+DEGREE_M = metres_per_degree(LAT)[1]
 DOWN_S = 20.0
 """How long the agent is away."""
 ON_S, OFF_S = 800, 4500

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from agent.__main__ import cli
-from agent.domain.geodesy import EARTH_M
 from agent.positioning.ground_plane import Ground, Mark
+from firmware_bridge.wgs84 import EQUATORIAL_RADIUS_M
 from tests.full_disk import room_for
 
 LAT, LON = 32.1162, 118.7404
@@ -18,8 +18,8 @@ LAT, LON = 32.1162, 118.7404
 def world(x_m: float, y_m: float) -> tuple[float, float]:
     """East and north of the camera's foot as latitude and longitude, by the radii of WGS-84 at this place."""
     bend = 1 - 0.00669437999014 * math.sin(math.radians(LAT)) ** 2
-    north = EARTH_M * (1 - 0.00669437999014) / bend**1.5
-    east = EARTH_M / math.sqrt(bend) * math.cos(math.radians(LAT))
+    north = EQUATORIAL_RADIUS_M * (1 - 0.00669437999014) / bend**1.5
+    east = EQUATORIAL_RADIUS_M / math.sqrt(bend) * math.cos(math.radians(LAT))
     return LAT + math.degrees(y_m / north), LON + math.degrees(x_m / east)
 
 
@@ -46,8 +46,8 @@ def away(ground: Ground, pixel: tuple[float, float], truth: tuple[float, float])
     place = ground.locate(*pixel)
     assert place is not None
     lat, lon = world(*truth)
-    east = math.radians(place.lon - lon) * EARTH_M * math.cos(math.radians(LAT))
-    return math.hypot(east, math.radians(place.lat - lat) * EARTH_M), place.error_m
+    east = math.radians(place.lon - lon) * EQUATORIAL_RADIUS_M * math.cos(math.radians(LAT))
+    return math.hypot(east, math.radians(place.lat - lat) * EQUATORIAL_RADIUS_M), place.error_m
 
 
 def test_without_noise_it_is_exact() -> None:

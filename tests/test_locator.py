@@ -16,10 +16,11 @@ from agent.positioning.locator import Locator
 from agent.reporting.clock_quality import ClockWatch
 from agent.runtime import kernel_clock
 from firmware_bridge.readings import Fix, GnssState, Reading, Value, Vessel
+from firmware_bridge.wgs84 import metres_per_degree
 
 AT = datetime(2026, 11, 28, 6, tzinfo=UTC)
 LAT, LON = 32.1, 118.7
-DEGREE_M = 111_195.0
+DEGREE_M = metres_per_degree(LAT)[1]
 CONFIG = f"""\
 schema_version: 1
 device: boat-03
@@ -109,7 +110,7 @@ def test_who_was_out_is_not_back_by_a_fix_that_is_not_believed(
     bridge.play([said(n) for n in range(15)], state)
     assert [phase for _, phase, _ in bridge.told if phase == "end"] == [], name
     texts = {rule: text for rule, _, text in bridge.told}
-    assert texts["fence"].startswith("498 m outside its area; no position for ")
+    assert texts["fence"].startswith("500 m outside its area; no position for ")
     assert texts["moved"].startswith("gnss is 600 m from where the post was surveyed; no position for ")
     assert all(why in text for text in texts.values())
 

@@ -13,10 +13,11 @@ from agent.domain.contracts import Finding, Site
 from agent.domain.observations import Observation
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, GnssState, Reading, Value
+from firmware_bridge.wgs84 import metres_per_degree
 
 START = datetime(2026, 11, 28, 6, tzinfo=UTC)
 LAT, LON = 32.1162, 118.7404
-DEGREE_M = 111_195.0
+DEGREE_M = metres_per_degree(LAT)[1]
 MOVED = {"kind": "moved", "source": "gnss"}
 INTERFERENCE = {"kind": "interference", "source": "gnss"}
 

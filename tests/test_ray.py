@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.domain.geodesy import metres_per_degree
 from agent.positioning.ray_cast import Angles, Pixel, Pose, locate
+from firmware_bridge.wgs84 import metres_per_degree
 
 LAT, LON = 32.09, 118.73
 FOV, ASPECT = 60.0, 16 / 9

@@ -15,11 +15,11 @@ from agent.positioning.fix_gate import Positioning
 from agent.positioning.fix_gate import Receiver as Gate
 from agent.rules.interference import Interference
 from agent.rules.moved import Moved
-from firmware_bridge.epoch import metres
 from firmware_bridge.gnss.ubx import Ubx, UbxDecoder
 from firmware_bridge.nmea.nmea import Nmea, NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.serial.line_decoder import LineDecoder
+from firmware_bridge.wgs84 import distance_m
 from simulators.devices import Receiver
 from simulators.receiver import FAULTS, JUMP_M, Protocol, epoch_at, sky_at
 from simulators.scenario import Heard, Step, find_scenario, missed
@@ -68,7 +68,7 @@ def test_whatever_fails_it_says_what_can_be(fault: str, protocol: Protocol) -> N
     good = [fix for fix in told if fix.lat is not None and fix.lon is not None]
     assert len(good) >= 119
     if fault not in ("jump", "spoof"):
-        assert max(metres(HERE, (fix.lat, fix.lon)) for fix in good if fix.lat and fix.lon) < 15
+        assert max(distance_m(HERE, (fix.lat, fix.lon)) for fix in good if fix.lat and fix.lon) < 15
 
 
 def test_what_is_said_is_what_is_so() -> None:
@@ -130,7 +130,7 @@ def whereabouts(fault: str, speed_mps: float = 0.0) -> tuple[DevicePosition, lis
             truth = epoch_at(BEGAN, one.mono_s - 1000, lat=HERE[0], lon=HERE[1], speed_mps=speed_mps).fix
             assert truth.lat is not None
             assert truth.lon is not None
-            off_m.append(metres((truth.lat, truth.lon), (position["lat"], position["lon"])))
+            off_m.append(distance_m((truth.lat, truth.lon), (position["lat"], position["lon"])))
     return where, off_m
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.epoch import metres
 from firmware_bridge.nmea.sentence import clock_ms, number, position
 from firmware_bridge.serial.sniffer import Sniffer
+from firmware_bridge.wgs84 import distance_m
 from tests.recordings import fixes, fixes_in, gnss_recordings, score, valid_in, wanted_of
 
 RECORDINGS = gnss_recordings()
@@ -49,7 +49,7 @@ def test_a_damaged_line_gives_no_false_position(flips: float, drops: float) -> N
             assert fix.lat is not None
             assert fix.lon is not None
             here = (fix.lat, fix.lon)
-            assert any(metres(here, place) < 50 for place in places), fix
+            assert any(distance_m(here, place) < 50 for place in places), fix
         if {b"RMC", b"GGA"} <= set(re.findall(rb"\$..(RMC|GGA),", path.read_bytes())):
             found += sum(any(one(fix) for fix in told) for one in wanted)
             expected += len(wanted)

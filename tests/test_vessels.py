@@ -15,12 +15,12 @@ from pydantic import TypeAdapter
 
 from agent.config.model import parse
 from agent.domain.contracts import Cleared, Finding, Site
-from agent.domain.geodesy import Plane
 from agent.domain.observations import Observation, Tick
 from agent.domain.yaml_loader import BadConfig
 from agent.positioning.closest_approach import MOST, Motion, Traffic, approach
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, Vessel
+from firmware_bridge.wgs84 import Plane
 
 LAT, LON = 32.06, 118.75
 M_NORTH = 0.001 / Plane(LAT, LON).metres(LAT + 0.001, LON)[1]

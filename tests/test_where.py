@@ -12,11 +12,11 @@ from click.testing import CliRunner
 
 from agent.__main__ import cli
 from agent.domain.contracts import Finding, Point
-from agent.domain.geodesy import metres_per_degree
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.camera_geolocation import FRESH_S, CameraGeolocator
 from agent.positioning.camera_mount import Mount, Surveyed
 from firmware_bridge.readings import Drone, Fix, Reading
+from firmware_bridge.wgs84 import metres_per_degree
 from models.detection import Box
 from tests.test_config import GOOD, told
 from tests.test_ground import GRID, LAT, LON, marks, seen

@@ -13,10 +13,11 @@ from agent.config.model import BadConfig, parse
 from agent.domain.observations import Observation
 from agent.positioning.device_position import RETURN_S, DevicePosition, Switched
 from firmware_bridge.readings import Fix, GnssState, Value
+from firmware_bridge.wgs84 import metres_per_degree
 
 AT = datetime(2026, 11, 28, 6, tzinfo=UTC)
 LAT, LON = 32.1, 118.7
-DEGREE_M = 111_195.0
+DEGREE_M = metres_per_degree(LAT)[1]
 CONFIG = """\
 schema_version: 1
 device: boat-03

@@ -4,7 +4,6 @@ A rule that speaks each tick for days (a silent source, a post that was moved) w
 and alert, and no byte budget holds back an alert. Where the device itself is stands in ``position``.
 """
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +11,7 @@ from typing import Self
 from agent.alerts.alert import Alert, Said
 from agent.domain.contracts import Point
 from agent.domain.escalation import Severity
-from agent.domain.geodesy import Plane
+from firmware_bridge.wgs84 import distance_m
 from models.detection import Box
 
 UPDATE_EVERY_S, UPDATE_AT_LAST_S = 10.0, 600.0
@@ -72,5 +71,5 @@ def _moved(before: Point | None, now: Point | None) -> bool:
     """Whether it is certainly at another place now."""
     if before is None or now is None:
         return now is not None
-    off_m = math.hypot(*Plane(before.lat, before.lon).metres(now.lat, now.lon))
+    off_m = distance_m((before.lat, before.lon), (now.lat, now.lon))
     return off_m > max(MOVED_M, before.error_m or 0.0, now.error_m or 0.0)

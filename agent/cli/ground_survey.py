@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from agent.domain.geodesy import metres_per_degree
 from agent.positioning.ground_plane import Ground, Mark
 from agent.positioning.survey_points import POOR_PX, read_marks
 from agent.runtime.atomic_files import words, write_picture
+from firmware_bridge.wgs84 import metres_per_degree
 from models.detection import Frame
 
 GRID_M = (1, 2, 5, 10, 20, 50, 100, 200, 500)

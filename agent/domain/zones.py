@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from agent.domain.geometry import area, inside
 from models.detection import Box
 
 Corner: TypeAlias = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
@@ -13,10 +14,9 @@ Corner: TypeAlias = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, 
 
 def _simple(corners: list[Corner]) -> list[Corner]:
     edges = list(zip(corners, [*corners[1:], corners[0]], strict=True))
-    area = sum(a[0] * b[1] - b[0] * a[1] for a, b in edges) / 2
     if any(_cross(*one, *other) for one, other in combinations(edges, 2)):
         raise ValueError("the outline crosses itself; give its corners in order")
-    if abs(area) < 1e-4:
+    if area(corners) < 1e-4:
         raise ValueError("the corners enclose no area")
     return corners
 
@@ -74,20 +74,7 @@ def crosses(line: tuple[Corner, Corner], one: Corner, other: Corner) -> bool:
 def zones_of(box: Box, zones: Mapping[str, Sequence[Corner]]) -> tuple[str, ...]:
     """The zones in which the foot of a box (the middle of its lower edge) stands."""
     foot = foot_of(box)
-    return tuple(name for name, corners in zones.items() if _inside(foot, corners))
-
-
-def _inside(point: Corner, corners: Sequence[Corner]) -> bool:
-    """Even-odd rule."""
-    x, y = point
-    inside = False
-    before = corners[-1]
-    for corner in corners:
-        if (corner[1] > y) != (before[1] > y):
-            at = (before[0] - corner[0]) * (y - corner[1]) / (before[1] - corner[1]) + corner[0]
-            inside ^= x < at
-        before = corner
-    return inside
+    return tuple(name for name, corners in zones.items() if inside(foot, corners))
 
 
 def _cross(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:

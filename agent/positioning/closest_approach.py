@@ -5,8 +5,8 @@ from collections import OrderedDict, deque
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
-from agent.domain.geodesy import Metres, Plane
 from firmware_bridge.readings import Vessel
+from firmware_bridge.wgs84 import Metres, Plane
 
 LONG_RANGE = 27
 """This AIS message gives its position to 0.1 minutes: too coarse to judge by."""

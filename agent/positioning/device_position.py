@@ -6,8 +6,8 @@ from typing import Any
 
 from agent.domain.observations import Observation
 from agent.positioning.fix_gate import LATE, NO_FIX, Positioning, Receiver, TimedFix, error_of
-from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Fix, GnssState
+from firmware_bridge.wgs84 import distance_m
 
 STALE_S = 15.0
 """A position that is older is no longer where the device is, but where it was."""
@@ -170,7 +170,7 @@ class DevicePosition:
             fields["gnss"] = {
                 "source": self._current,
                 "mode": heard.fix.mode,
-                "off_m": round(metres(surveyed, heard.position), 1),
+                "off_m": round(distance_m(surveyed, heard.position), 1),
                 "age_s": round(now_s - heard.mono_s, 1),
                 "trust": trust,
             }

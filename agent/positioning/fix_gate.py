@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.domain.observations import Observation
-from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Fix, GnssState
+from firmware_bridge.wgs84 import distance_m
 
 HDOP_M = 5.0
 """Metres of error (1 sigma) for each unit of HDOP, where the receiver gives no estimate of its own."""
@@ -168,7 +168,7 @@ class Receiver:
     def _doubt(self, heard: TimedFix, top_mps: float) -> float | None:
         """A step that the platform can't make is believed once it persists."""
         assert self.good is not None  # noqa: S101  the first fix is in reach of nothing
-        step_m = metres(self.good.position, heard.position)
+        step_m = distance_m(self.good.position, heard.position)
         known = self._doubted is not None and _in_reach(heard, self._doubted, top_mps, math.inf)
         self._persisted = self._persisted + 1 if known else 1
         self._doubted = heard
@@ -249,4 +249,4 @@ def _in_reach(now: TimedFix, before: TimedFix | None, top_mps: float, longest_s:
         return True
     gap_s = min(max(now.mono_s - before.mono_s, 1.0), longest_s)
     room_m = STEP_M + (now.error_m or 0.0) + (before.error_m or 0.0)
-    return metres(before.position, now.position) <= room_m + top_mps * gap_s
+    return distance_m(before.position, now.position) <= room_m + top_mps * gap_s

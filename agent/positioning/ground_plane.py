@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.domain.geodesy import metres_per_degree
+from firmware_bridge.wgs84 import metres_per_degree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

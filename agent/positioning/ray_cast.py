@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.domain.geodesy import metres_per_degree
 from agent.positioning.ground_plane import Place
+from firmware_bridge.wgs84 import metres_per_degree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,8 @@ from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
 from agent.rules.drone_lost import point_of
-from firmware_bridge.epoch import metres
 from firmware_bridge.readings import Drone
+from firmware_bridge.wgs84 import distance_m
 
 
 class DroneBattery(RulePart):
@@ -93,5 +93,5 @@ def _whereabouts(drone: Drone) -> str:
     mode = "" if drone.mode is None else f"; {drone.mode}"
     if drone.lat is None or drone.lon is None or drone.home_lat is None or drone.home_lon is None:
         return mode
-    home_m = metres((drone.home_lat, drone.home_lon), (drone.lat, drone.lon))
+    home_m = distance_m((drone.home_lat, drone.home_lon), (drone.lat, drone.lon))
     return f"{mode}, {home_m:.0f} m from home"

@@ -7,8 +7,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.domain.contracts import Site
-from agent.domain.geodesy import LatLon, Plane, area, from_path, inside
+from agent.domain.geometry import LatLon, area, from_path, inside
 from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
+from firmware_bridge.wgs84 import Plane, distance_m
 
 
 class Circle(BaseModel):
@@ -67,11 +68,11 @@ class Geofence(PositionRule):
 
         else:
             assert self.circle is not None  # noqa: S101  one of both is there
-            middle = Plane(self.circle.lat or 0.0, self.circle.lon or 0.0)
+            middle = self.circle.lat or 0.0, self.circle.lon or 0.0
             radius_m = self.circle.radius_m
 
             def measure(lat: float, lon: float) -> float:
-                return math.hypot(*middle.metres(lat, lon)) - radius_m
+                return distance_m(middle, (lat, lon)) - radius_m
 
         return measure, LEAVES_AT * radius_m if self.margin_m is None else self.margin_m
 

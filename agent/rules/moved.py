@@ -17,8 +17,8 @@ from agent.positioning.fix_gate import accepted_fix
 from agent.rules.hold_timer import lasting
 from agent.rules.position_rule import FRESH_S, freshness, heard_before_s, lost_for, no_position
 from firmware_bridge.readings import Fix
+from firmware_bridge.wgs84 import Plane
 
-DEGREE_M = 111_195.0
 FAR = 10
 """Who is this many limits away is told without waiting for the window."""
 BACK = 0.8
@@ -62,8 +62,8 @@ class Moved(RulePart):
         lat, lon = self.lat, self.lon
         assert lat is not None  # noqa: S101  `settled` has seen to it
         assert lon is not None  # noqa: S101
-        east_m = DEGREE_M * math.cos(math.radians(lat))
-        seen: deque[tuple[float, float, float]] = deque()  # when, metres to the north and to the east
+        post = Plane(lat, lon)
+        seen: deque[tuple[float, float, float]] = deque()  # when, metres to the east and to the north
         held = lasting(self.hold)
         window_s, hold_s = self.window.total_seconds(), self.hold.total_seconds()
         every_s = window_s / SAMPLES
@@ -92,8 +92,7 @@ class Moved(RulePart):
             heard_s = now_s
             if seen and now_s - seen[-1][0] < every_s:
                 return
-            its_lat, its_lon = heard.position
-            seen.append((now_s, (its_lat - lat) * DEGREE_M, (its_lon - lon) * east_m))
+            seen.append((now_s, *post.metres(*heard.position)))
             while now_s - seen[0][0] > window_s:
                 seen.popleft()
             recent = [one for one in seen if now_s - one[0] <= hold_s]
@@ -109,7 +108,7 @@ class Moved(RulePart):
                     found, inherited = None, False
                     yield Cleared(self.source)
             elif since is not None:
-                north, east = _middle(recent)
+                middle = post.position(*_middle(recent))
                 inherited = inherited and not known
                 found = Finding(
                     key=self.source,
@@ -119,8 +118,8 @@ class Moved(RulePart):
                     since_s=since[1],
                     source=self.source,
                     point=Point(
-                        round(lat + north / DEGREE_M, 7),
-                        round(lon + east / east_m, 7),
+                        round(middle[0], 7),
+                        round(middle[1], 7),
                         round(_scatter(recent), 1),
                         "gnss",
                     ),
@@ -136,6 +135,6 @@ def _middle(seen: list[tuple[float, float, float]]) -> tuple[float, float]:
 
 def _scatter(seen: list[tuple[float, float, float]]) -> float:
     """One sigma of how far the fixes lie from their middle, by the median, which outliers don't move."""
-    north, east = _middle(seen)
-    spread = (median(abs(one[1] - north) for one in seen), median(abs(one[2] - east) for one in seen))
+    east, north = _middle(seen)
+    spread = (median(abs(one[1] - east) for one in seen), median(abs(one[2] - north) for one in seen))
     return 1.4826 * math.hypot(*spread)

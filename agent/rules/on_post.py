@@ -1,6 +1,5 @@
 """The device, and so its crew, is not at its post during duty; or is there when nobody should be."""
 
-import math
 from datetime import datetime, timedelta
 from typing import Literal, Self
 
@@ -8,9 +7,9 @@ from pydantic import Field
 
 from agent.domain.contracts import Site, here
 from agent.domain.durations import Duration
-from agent.domain.geodesy import Plane
 from agent.domain.schedule import Hours
 from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
+from firmware_bridge.wgs84 import distance_m
 
 
 class OnPost(PositionRule):
@@ -42,8 +41,8 @@ class OnPost(PositionRule):
         return rule.model_copy(update={"lat": lat, "lon": lon, "hours": here(hours, around), "where": where})
 
     def ruler(self) -> tuple[Ruler, float]:
-        post = Plane(self.lat or 0.0, self.lon or 0.0)
-        return lambda lat, lon: math.hypot(*post.metres(lat, lon)) - self.radius_m, LEAVES_AT * self.radius_m
+        post = self.lat or 0.0, self.lon or 0.0
+        return lambda lat, lon: distance_m(post, (lat, lon)) - self.radius_m, LEAVES_AT * self.radius_m
 
     def wrong(self, outside: bool, at: datetime) -> str | None:
         on_duty = self.hours is None or self.hours.open(at)

@@ -9,11 +9,12 @@ from typing import Any, Literal, Self, TypeAlias
 from pydantic import Field, PrivateAttr
 
 from agent.domain.contracts import Site
-from agent.domain.geodesy import Metres, Plane, from_path
+from agent.domain.geometry import from_path
 from agent.domain.yaml_loader import BadConfig, line_of, load_yaml
 from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
 from firmware_bridge.regular_files import read_regular
 from firmware_bridge.secret import NearPath
+from firmware_bridge.wgs84 import Metres, Plane
 
 MAX_BYTES = 1024 * 1024
 PARTS = {

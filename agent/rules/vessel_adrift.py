@@ -1,6 +1,5 @@
 """A vessel drifts: under way without steering, or off the place where it was moored or at anchor."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import ClassVar, Literal, Self, TypeAlias
@@ -9,11 +8,11 @@ from pydantic import Field, model_validator
 
 from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart
 from agent.domain.durations import Duration
-from agent.domain.geodesy import Plane
 from agent.domain.observations import Observation, Tick
 from agent.positioning.closest_approach import Track, Traffic, who
 from agent.rules.hold_timer import Since, lasting
 from firmware_bridge.readings import Vessel
+from firmware_bridge.wgs84 import distance_m
 
 WORKING = frozenset({"fishing", "restricted_maneuverability", "towing_astern", "pushing_ahead", "aground"})
 """Who is at work goes sideways on purpose."""
@@ -114,7 +113,7 @@ class VesselAdrift(RulePart):
             home = homes.get(vessel.mmsi)
             if home is None or home[0] != status:
                 home = homes[vessel.mmsi] = (status, motion.lat, motion.lon)
-            away_m = math.hypot(*Plane(*home[1:]).metres(motion.lat, motion.lon))
+            away_m = distance_m(home[1:], (motion.lat, motion.lon))
             limit_m = self.moored_m if status == "moored" else self.anchor_m
             leaves = off_deg is not None and off_deg <= self.off_course_deg and (speed or 0) >= self.least_mps
             if away_m > limit_m and not leaves:

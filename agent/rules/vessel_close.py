@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, Site
 from agent.domain.durations import Duration, spoken
-from agent.domain.geodesy import LatLon
+from agent.domain.geometry import LatLon
 from agent.domain.observations import Observation, Tick
 from agent.positioning.closest_approach import Approach, Motion, Track, Traffic, approach, motion_of, who
 from agent.positioning.fix_gate import accepted_fix

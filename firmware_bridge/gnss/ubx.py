@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Literal
 
-from firmware_bridge.epoch import NOT_BEFORE, EpochBoundary, Position, Satellite, from_earth_centre, unroll
+from firmware_bridge.epoch import NOT_BEFORE, EpochBoundary, Satellite, unroll
 from firmware_bridge.gnss import status_texts
 from firmware_bridge.gnss.status_texts import Notices
 from firmware_bridge.nmea.nmea import NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.serial.line import Decoder, SerialLine
+from firmware_bridge.wgs84 import Position, from_earth_centred
 
 NAV = 0x01
 HNR_PVT = (0x28, 0x00)
@@ -205,7 +206,7 @@ class UbxDecoder:
         epoch.known["satellites"] = payload[47] if 0 < payload[47] < 200 else None
         if not epoch.refused and epoch.position is None:
             x_cm, y_cm, z_cm, error_cm = struct.unpack_from("<3iI", payload, 12)
-            epoch.position = from_earth_centre(x_cm / 100, y_cm / 100, z_cm / 100)
+            epoch.position = from_earth_centred(x_cm / 100, y_cm / 100, z_cm / 100)
             if epoch.position is None:
                 self.bad += 1
                 epoch.refused = True

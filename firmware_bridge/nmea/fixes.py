@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeAlias
 
-from firmware_bridge.epoch import EpochBoundary, Position, metres, unroll
+from firmware_bridge.epoch import EpochBoundary, unroll
 from firmware_bridge.nmea.sentence import DAY_MS, number
 from firmware_bridge.readings import Fix, Value
 from firmware_bridge.units import KNOT_MPS
+from firmware_bridge.wgs84 import Position, distance_m
 
 AGREE_M = 50.0
 """Positions of one epoch that lie further apart than this contradict each other."""
@@ -385,7 +386,7 @@ def _agreed(found: list[Position]) -> Position | None:
     best, most = None, -1
     for at in range(len(found) - 1, -1, -1):
         apart = [
-            0.0 if other == found[at] else metres(found[at], other)
+            0.0 if other == found[at] else distance_m(found[at], other)
             for number, other in enumerate(found)
             if number != at
         ]
@@ -404,4 +405,4 @@ def _in_reach(now: _Seen, before: _Seen | None) -> bool:
         apart_ms = (now.ms - before.ms) % DAY_MS
         apart_s = max(1.0, min(apart_ms, DAY_MS - apart_ms, LONGEST_MS) / 1000)
     reach_m = 30 + (10 + 1.5 * max(now.speed_mps, before.speed_mps)) * apart_s
-    return metres(before.position, now.position) <= reach_m
+    return distance_m(before.position, now.position) <= reach_m

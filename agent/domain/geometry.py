@@ -1,19 +1,13 @@
-"""Metres on the ground between WGS-84 positions, over distances at which the Earth is flat."""
+"""Paths and polygons on a plane, in metres or in fractions of a picture, and positions in a configuration."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-EARTH_M = 6_378_137.0
-FLATTENING_E2 = 0.00669437999014
-"""WGS-84: equatorial radius, and the square of the eccentricity."""
-
-Metres: TypeAlias = tuple[float, float]
-"""East and north."""
+XY: TypeAlias = tuple[float, float]
 
 
 def _lat_lon(value: object) -> object:
@@ -39,27 +33,7 @@ LatLon = Annotated[
 """Latitude and longitude in degrees, as a technician writes them."""
 
 
-def metres_per_degree(lat: float) -> Metres:
-    """How long a degree is here."""
-    bend = 1 - FLATTENING_E2 * math.sin(math.radians(lat)) ** 2
-    north = math.radians(EARTH_M * (1 - FLATTENING_E2) / bend**1.5)
-    return math.radians(EARTH_M / math.sqrt(bend)) * math.cos(math.radians(lat)), north
-
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """The plane that touches the Earth at a position: good to 1 in 1000 over some tens of kilometres."""
-
-    lat: float
-    lon: float
-
-    def metres(self, lat: float, lon: float) -> Metres:
-        """East and north of the plane's origin."""
-        east_m, north_m = metres_per_degree(self.lat)
-        return ((lon - self.lon + 180) % 360 - 180) * east_m, (lat - self.lat) * north_m
-
-
-def from_path(point: Metres, path: Sequence[Metres]) -> float:
+def from_path(point: XY, path: Sequence[XY]) -> float:
     """How far ``point`` is from the nearest place on a path of straight legs; inf where it has none."""
     x, y = point
     best = math.inf
@@ -73,16 +47,16 @@ def from_path(point: Metres, path: Sequence[Metres]) -> float:
     return math.sqrt(best)
 
 
-def area(corners: Sequence[Metres]) -> float:
-    """Square metres that a polygon encloses."""
+def area(corners: Sequence[XY]) -> float:
+    """The area that a polygon encloses, in the square of its unit."""
     return (
         abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, [*corners[1:], corners[0]], strict=True)))
         / 2
     )
 
 
-def inside(point: Metres, corners: Sequence[Metres]) -> bool:
-    """Even-odd rule."""
+def inside(point: XY, corners: Sequence[XY]) -> bool:
+    """Whether ``point`` lies in a polygon, by the even-odd rule."""
     x, y = point
     within = False
     before = corners[-1]
