@@ -1,4 +1,4 @@
-"""A drone on a mission, and the radio on the ground that hears it: MAVLink 1 and 2, made by pymavlink.
+"""A drone on a mission, and the radio on the ground that hears it: MAVLink 1 and 2.
 
 It waits, takes off, flies a square, turns back when its battery is low, lands and disarms. What it says is a
 pure function of the seed and the second; `spoil` it on the way for what the air does to bytes.
@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from firmware_bridge.mavlink_dialect import dialect
 from firmware_bridge.readings import Drone
 from firmware_bridge.wgs84 import Plane
 
@@ -88,9 +89,7 @@ class Radio:
         loss: float = 0,
         key: bytes | None = None,
     ) -> None:
-        from pymavlink.dialects.v20 import ardupilotmega
-
-        self._dialect = ardupilotmega
+        self._dialect = dialect()
         self._lat, self._lon, self._system, self._loss, self._key = lat, lon, system, loss, key
         self._chance = random.Random(seed)
         self._codecs: dict[tuple[int, int], Any] = {}

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cli.read import usual_baud
+from firmware_bridge import mavlink_dialect
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.mavlink.signing import Heard, key_of
 from firmware_bridge.readings import Capture, Drone, Reading, StatusText
@@ -576,11 +577,13 @@ def test_it_only_listens_at_the_usual_rate() -> None:
 
 
 def test_without_pymavlink_there_is_no_mavlink_and_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    mavlink_dialect.dialect.cache_clear()
     mavlink_ids.cache_clear()
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, dialect.__name__, None)
+        for place in mavlink_dialect.PLACES:
+            patch.setitem(sys.modules, place, None)
         assert Sniffer().feed(drone.heartbeat()) == []
-        with pytest.raises(OSError, match=r"pip install 'ringpost\[radio\]'"):
+        with pytest.raises(OSError, match="not installed: pip install pymavlink"):
             Mavlink(port="/dev/ttyUSB0").ear()
     mavlink_ids.cache_clear()
     assert len(Sniffer().feed(drone.heartbeat())) == 1

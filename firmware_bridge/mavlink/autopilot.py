@@ -1,13 +1,15 @@
 """What an autopilot says in MAVLink messages, as fields of a `Drone`: one pure function a message.
 
-Messages are pymavlink's. What its fields say with a number that means "not known" is left out: 0/0, a fix
-below 2D, heading 65535, voltage 0 and 65535, battery -1, NaN. Source: MAVLink's common.xml and
+Messages are those of `mavlink_dialect`. What its fields say with a number that means "not known" is left out:
+0/0, a fix below 2D, heading 65535, voltage 0 and 65535, battery -1, NaN. Source: MAVLink's common.xml and
 ardupilotmega.xml; the custom modes of ArduPilot and PX4.
 """
 
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
+
+from firmware_bridge.mavlink_dialect import dialect
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -70,9 +72,7 @@ def _mode(message: Any) -> str | None:
 
 def _name(enum: str, number: int) -> str | None:
     """``quadrotor`` for MAV_TYPE 2."""
-    from pymavlink.dialects.v20.ardupilotmega import enums
-
-    entry = enums.get(enum, {}).get(number)
+    entry = dialect().enums.get(enum, {}).get(number)
     if entry is None or entry.name.endswith("ENUM_END"):
         return None
     return str(entry.name).removeprefix(enum + "_").lower()

@@ -4,7 +4,7 @@
     vehicle: a system whose HEARTBEAT has an autopilot, and is no ground station, tracker, gimbal or ADS-B
     51/68:   the radio itself (SiK); its RADIO_STATUS is no sign of life of any vehicle
 
-It listens only. pymavlink's generated dialect knows the fields (50 ms, 14 MB, at the first frame).
+It listens only. `mavlink_dialect` knows the fields (50 ms, 14 MB, at the first frame).
 """
 
 import time
@@ -18,6 +18,7 @@ from pydantic import Field
 from firmware_bridge.mavlink import autopilot
 from firmware_bridge.mavlink.signing import HEARD, Heard, Signatures, key_of
 from firmware_bridge.mavlink.vehicle import HELD, Vehicle
+from firmware_bridge.mavlink_dialect import dialect
 from firmware_bridge.readings import Capture, Reading, StatusText, TextSeverity, Value
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial.framings import mavlink_ids
@@ -242,8 +243,6 @@ def _radio(message: Any) -> list[Value]:
 @cache
 def _wanted() -> frozenset[int]:
     """The ids of the messages that we take."""
-    from pymavlink.dialects.v20.ardupilotmega import mavlink_map
-
     names = {
         *autopilot.SAYS,
         "STATUSTEXT",
@@ -252,14 +251,12 @@ def _wanted() -> frozenset[int]:
         "CAMERA_FEEDBACK",
         "CAMERA_IMAGE_CAPTURED",
     }
-    return frozenset(number for number, kind in mavlink_map.items() if kind.msgname in names)
+    return frozenset(number for number, kind in dialect().mavlink_map.items() if kind.msgname in names)
 
 
 @cache
 def _codec() -> Any:
-    from pymavlink.dialects.v20.ardupilotmega import MAVLink
-
-    return MAVLink(None)
+    return dialect().MAVLink(None)
 
 
 class Mavlink(SerialLine):
@@ -281,5 +278,5 @@ class Mavlink(SerialLine):
 
     def ear(self) -> LineDecoder:
         if not mavlink_ids():
-            raise OSError("pymavlink is not installed: pip install 'ringpost[radio]'")
+            raise OSError("the tables of MAVLink are not installed: pip install pymavlink")
         return super().ear()

@@ -19,6 +19,8 @@ from functools import cache
 from itertools import accumulate
 from typing import Literal, NamedTuple, TypeAlias
 
+from firmware_bridge.mavlink_dialect import dialect
+
 NMEA_LONGEST = 256
 COBS_LONGEST = 300
 COBS_SHORTEST = 12
@@ -126,26 +128,28 @@ def look_mavlink(buffer: bytearray, at: int) -> Place:
     return (at, at + 12 + head[1] + signature) if head[7] + 256 * head[8] + 65536 * head[9] in known else None
 
 
-def check_mavlink(frame: bytes) -> bytes | None:
-    from fastcrc.crc16 import mcrf4xx
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""CRC-16/MCRF4XX is the CRC of `binascii.crc_hqx` with the bits of each byte in reverse."""
 
+
+def check_mavlink(frame: bytes) -> bytes | None:
     number, start = (frame[5], 6) if frame[0] == 0xFE else (int.from_bytes(frame[7:10], "little"), 10)
     end = start + frame[1]
-    crc = mcrf4xx(frame[1:end] + mavlink_ids()[number][0])
-    return frame if crc == frame[end] + 256 * frame[end + 1] else None
+    checked = frame[1:end] + mavlink_ids()[number][0] + frame[end : end + 2]
+    return None if binascii.crc_hqx(checked.translate(_REVERSED), 0xFFFF) else frame  # as for COBS
 
 
 @cache
 def mavlink_ids() -> dict[int, tuple[bytes, int]]:
     """Each message id's CRC_EXTRA and longest payload, of the dialect that holds most others.
 
-    It takes 50 ms, when the first head is seen. Without pymavlink no id is known: there is no MAVLink then.
+    It takes 50 ms, when the first head is seen. Without the dialect no id is known: there is no MAVLink then.
     """
     try:
-        from pymavlink.dialects.v20.ardupilotmega import mavlink_map
+        known = dialect().mavlink_map
     except ModuleNotFoundError:
         return {}
-    return {number: (bytes([kind.crc_extra]), kind.unpacker.size) for number, kind in mavlink_map.items()}
+    return {number: (bytes([kind.crc_extra]), kind.unpacker.size) for number, kind in known.items()}
 
 
 def look_cobs(buffer: bytearray, at: int) -> Place:
