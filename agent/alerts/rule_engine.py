@@ -5,13 +5,12 @@ Pure: the agent and `replay` run this very class, the one with the time of day, 
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import structlog
 
 from agent.alerts.alert import Alert, AlertPolicy
 from agent.alerts.alert_book import AlertBook
-from agent.domain.contracts import Evaluator, Finding
+from agent.domain.contracts import Evaluator, Finding, RulePart
 from agent.domain.observations import Observation, Tick
 
 log = structlog.get_logger()
@@ -31,9 +30,9 @@ class RuleEngine:
         ``pictured`` takes pictures of a new alert."""
         self.book = AlertBook(new_id, boot, pictured)
         self._placed = placed
-        self._judges: dict[str, tuple[Any, Evaluator]] = {}
+        self._judges: dict[str, tuple[RulePart, Evaluator]] = {}
 
-    def apply(self, rules: Mapping[str, Any], at: datetime, now_s: float) -> list[Alert]:
+    def apply(self, rules: Mapping[str, RulePart], at: datetime, now_s: float) -> list[Alert]:
         """Starts what is new or changed and leaves the rest; alerts of rules that are gone end."""
         ended: list[Alert] = []
         for name, (rule, _) in list(self._judges.items()):
@@ -49,14 +48,13 @@ class RuleEngine:
                 self._judges[name] = (rule, self._begun(name, rule))
         return ended
 
-    def _begun(self, name: str, rule: Any) -> Evaluator:
+    def _begun(self, name: str, rule: RulePart) -> Evaluator:
         """A fresh judge. What was so before may be unreadable to it: then it begins without."""
         try:
-            judge: Evaluator = rule.begin(self.book.standing(name, rule.kind))
+            return rule.begin(self.book.standing(name, rule.kind))
         except Exception:
             log.exception("rule_not_resumed", rule=name)
-            judge = rule.begin()
-        return judge
+            return rule.begin()
 
     def hear(self, observation: Observation, at: datetime, now_s: float) -> list[Alert]:
         """What is to be told after this observation. A rule that fails is a bug of that rule alone."""
@@ -82,7 +80,7 @@ class RuleEngine:
             return finding
 
 
-def policy_of(name: str, rule: Any) -> AlertPolicy:
+def policy_of(name: str, rule: RulePart) -> AlertPolicy:
     """What a rule's configuration says of its alerts."""
     return AlertPolicy(
         name, rule.kind, rule.severity, rule.need_ack, rule.cool_down, rule.escalation(), rule.patience,

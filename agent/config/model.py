@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from agent.domain.contracts import RulePart, Site
 from agent.domain.durations import Duration
 from agent.domain.inference_rate import RequiredRate
+from agent.domain.references import Channel
 from agent.domain.schedule import Hours, Schedule, ZoneName
 from agent.domain.yaml_loader import (
     MAX_BYTES,
@@ -31,9 +32,6 @@ from agent.positioning.fix_gate import Positioning
 from agent.positioning.locator import LocatorSettings
 from agent.privacy.rescue_grant import Privacy
 from agent.rules import Rule
-from agent.rules.blind import Blind
-from agent.rules.camera_rule import WatchRule
-from agent.rules.line_cross import LineCross
 from agent.runtime.atomic_files import words
 from agent.vision.camera import Camera
 from firmware_bridge.catalogue import Line
@@ -168,7 +166,7 @@ class Config(Section):
                 yield ("sources", name, "mount", "follows"), message
         if (self.place.lat is None) != (self.place.lon is None):
             yield ("place",), "lat and lon go together"
-        fit = [name for name, source in self.sources.items() if _may_say(source, "fix")]
+        fit = [name for name, source in self.sources.items() if _may_say(source, ("fix",))]
         for name in self.positioning.receivers:
             if name not in fit:
                 yield ("positioning", "receivers"), f"no receiver {name!r}; {alternatives(name, fit)}"
@@ -177,42 +175,40 @@ class Config(Section):
         return {name: source for name, source in self.sources.items() if isinstance(source, Camera)}
 
     def _source_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
-        """Whether the rule's source is there, and one that says what the rule hears; likewise its ``own``."""
-        for key, kinds in (("source", (rule.hears,)), ("own", ("fix", "vessel"))):
-            source = getattr(rule, key, None)
+        """Whether each source that the rule refers to is there, and one that tells what the rule hears."""
+        for ref in rule.source_references():
+            source = self.sources.get(ref.source)
             if source is None:
-                continue
-            if source not in self.sources:
-                yield key, f"no source {source!r}; {alternatives(source, self.sources)}"
-            elif not any(_may_say(self.sources[source], kind) for kind in kinds):
-                fit = [
-                    name for name, one in self.sources.items() if any(_may_say(one, kind) for kind in kinds)
-                ]
-                told = (
-                    f"{source} is a {self.sources[source].kind} and tells no {' or '.join(map(str, kinds))}"
-                )
-                yield key, f"{told}; {alternatives(source, fit)}"
-            elif key == "source" and (never := _never_said(self.sources[source], rule)) is not None:
-                yield never
+                yield ref.key, f"no source {ref.source!r}; {alternatives(ref.source, self.sources)}"
+            elif not _may_say(source, ref.kinds):
+                fit = [name for name, one in self.sources.items() if _may_say(one, ref.kinds)]
+                told = f"{ref.source} is a {source.kind} and tells no {' or '.join(ref.kinds)}"
+                yield ref.key, f"{told}; {alternatives(ref.source, fit)}"
+            elif ref.channel is not None and (never := _never_said(source, ref.channel)) is not None:
+                yield ref.channel.key, never
 
     def _camera_of(self, rule: RulePart) -> Iterator[tuple[str, str]]:
-        """Whether the rule's camera is there, with its zone, and watches for what the rule does."""
-        camera = getattr(rule, "camera", None)
-        if camera is None:
+        """Whether the rule's camera is there, with its zones, and watches for what the rule does."""
+        ref = rule.camera_reference()
+        if ref is None:
             return
         cameras = self._cameras()
-        if camera not in cameras:
-            yield "camera", f"no camera {camera!r}; {alternatives(camera, cameras)}"
+        if ref.camera not in cameras:
+            yield ref.key, f"no camera {ref.camera!r}; {alternatives(ref.camera, cameras)}"
             return
-        zones, detector = cameras[camera].zones, cameras[camera].detector
-        if isinstance(rule, Blind) and not cameras[camera].coverage.watch:
-            yield "camera", f"{camera} does not watch what it can see; set coverage: {{watch: true}} there"
-        zone = getattr(rule, "zone", None)
-        if zone is not None and zone not in zones:
-            yield "zone", f"no zone {zone!r} on {camera}; {alternatives(zone, zones)}"
-        for key, label in _looked_for(rule):
+        zones, detector = cameras[ref.camera].zones, cameras[ref.camera].detector
+        if ref.needs_coverage and not cameras[ref.camera].coverage.watch:
+            yield (
+                ref.key,
+                f"{ref.camera} does not watch what it can see; set coverage: {{watch: true}} there",
+            )
+        for key, zone in ref.zones:
+            if zone not in zones:
+                yield key, f"no zone {zone!r} on {ref.camera}; {alternatives(zone, zones)}"
+        for key, label in ref.labels:
             if detector.labels is not None and label not in detector.labels:
-                yield key, f"{camera} does not watch for {label!r}; {alternatives(label, detector.labels)}"
+                known = alternatives(label, detector.labels)
+                yield key, f"{ref.camera} does not watch for {label!r}; {known}"
 
     def unseen(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """What no detector here can do: models that have no card, and labels that their cards don't have."""
@@ -228,8 +224,9 @@ class Config(Section):
                 if label not in card.labels:
                     yield (*path, "labels"), _unknown(label, card)
         for name, rule in self.rules.items():
-            seeing = cards.get(getattr(rule, "camera", ""))
-            for key, label in _looked_for(rule) if seeing else ():
+            ref = rule.camera_reference()
+            seeing = cards.get(ref.camera) if ref else None
+            for key, label in ref.labels if ref and seeing else ():
                 if seeing and label not in seeing.labels:
                     yield ("rules", name, key), _unknown(label, seeing)
 
@@ -280,9 +277,11 @@ class Config(Section):
         """By camera: how many looks a second each rule on it needs."""
         needs: dict[str, list[RequiredRate]] = {}
         for name, rule in self.rules.items():
-            if isinstance(rule, WatchRule):
-                needs.setdefault(rule.camera, []).append(
-                    RequiredRate(f"{rule.kind} {name}", getattr(rule, "zone", None), rule.looks_per_s)
+            ref = rule.camera_reference()
+            if ref is not None and ref.looks_per_s is not None:
+                zones: list[str | None] = [zone for _, zone in ref.zones]
+                needs.setdefault(ref.camera, []).extend(
+                    RequiredRate(f"{rule.kind} {name}", zone, ref.looks_per_s) for zone in zones or [None]
                 )
         return needs
 
@@ -290,9 +289,10 @@ class Config(Section):
         """By the url of its camera: the longest time between two looks that its critical rules bear."""
         gaps: dict[str, float] = {}
         for rule in self.rules.values():
-            camera = self.sources.get(getattr(rule, "camera", ""))
-            if isinstance(rule, WatchRule) and rule.severity == "critical" and isinstance(camera, Camera):
-                gaps[camera.url] = min(1 / rule.looks_per_s, gaps.get(camera.url, math.inf))
+            ref = rule.camera_reference()
+            camera = self.sources.get(ref.camera) if ref else None
+            if ref and ref.looks_per_s and rule.severity == "critical" and isinstance(camera, Camera):
+                gaps[camera.url] = min(1 / ref.looks_per_s, gaps.get(camera.url, math.inf))
         return gaps
 
     def _too_few_looks(self) -> Iterator[str]:
@@ -317,16 +317,16 @@ class Config(Section):
     def notes(self) -> Iterator[str]:
         """What is right as far as anybody can tell, but should be said aloud."""
         for name, rule in self.rules.items():
-            camera = self.sources.get(getattr(rule, "camera", ""))
-            asked: float | None = getattr(rule, "min_score", None)
-            if isinstance(camera, Camera) and camera.motion.camera_moves and not _judges_moving(rule):
-                yield f"{name}: it judges nothing while its camera moves, unless camera_may_move is true"
-            if isinstance(camera, Camera) and asked is not None and "min_score" in rule.model_fields_set:
+            ref = rule.camera_reference()
+            camera = self.sources.get(ref.camera) if ref else None
+            if ref and isinstance(camera, Camera):
+                if camera.motion.camera_moves and ref.moving_key is not None:
+                    yield f"{name}: it judges nothing while its camera moves, unless {ref.moving_key} is true"
                 told = camera.detector.score
-                if asked < told:
-                    yield f"{name}: min_score {asked:g} is no use: its camera tells nothing below {told:g}"
-            if isinstance(rule, LineCross) and rule.on_edge():
-                yield f"{name}: its line lies on the edge of the picture: nobody is seen to cross it"
+                if ref.min_score is not None and ref.min_score[1] < told:
+                    key, asked = ref.min_score
+                    yield f"{name}: {key} {asked:g} is no use: its camera tells nothing below {told:g}"
+            yield from (f"{name}: {note}" for note in rule.notes())
         yield from self._too_few_looks()
         for name, source in self._cameras().items():
             cost = source.detector.remark()
@@ -343,38 +343,24 @@ class Config(Section):
                 yield f"the hours of {read} are read in UTC; set place.timezone, such as Asia/Shanghai"
 
 
-def _judges_moving(rule: Any) -> bool:
-    """Whether a rule judges by the picture of a camera that moves, or has nothing to do with zones."""
-    return bool(getattr(rule, "camera_may_move", True))
-
-
-def _looked_for(rule: RulePart) -> Iterator[tuple[str, str]]:
-    """The labels that a rule looks for, each with its key; whether written there or the rule's own."""
-    for key in ("labels", "vessels"):
-        yield from ((key, label) for label in getattr(rule, key, ()))
-
-
 def _unknown(label: str, card: Card) -> str:
     return f"the model {card.name} knows no {label!r}; {alternatives(label, card.labels)}"
 
 
-def _may_say(source: Any, kind: str | None) -> bool:
-    """Whether a source can say values of a kind, as far as it knows."""
+def _may_say(source: Any, kinds: tuple[str, ...]) -> bool:
+    """Whether a source can say values of one of ``kinds``, as far as it knows; without kinds, any can."""
     says = source.says() if isinstance(source, SerialLine) else getattr(source, "gives", None)
-    return kind is None or says is None or kind in says
+    return not kinds or says is None or any(kind in says for kind in kinds)
 
 
-def _never_said(source: Any, rule: RulePart) -> tuple[str, str] | None:
-    """The key and the error where a rule names a quantity or switch that its source can't tell."""
-    if rule.hears not in ("reading", "switch") or not hasattr(source, "tells"):
-        return None
-    key = "quantity" if rule.hears == "reading" else "name"
-    name, known = str(getattr(rule, key)), source.tells(rule.hears)
-    if known is None or any(re.fullmatch(pattern, name) for pattern in known):
+def _never_said(source: Any, channel: Channel) -> str | None:
+    """The error where a rule names a quantity or switch that its source can't tell."""
+    known = source.tells(channel.kind) if hasattr(source, "tells") else None
+    if known is None or any(re.fullmatch(pattern, channel.name) for pattern in known):
         return None
     plain = [pattern for pattern in known if re.fullmatch(r"[\w.-]+", pattern)]
-    what = "quantity" if key == "quantity" else "switch"
-    return key, f"a {source.kind} tells no {what} {name!r}; {alternatives(name, plain)}"
+    what = "quantity" if channel.kind == "reading" else "switch"
+    return f"a {source.kind} tells no {what} {channel.name!r}; {alternatives(channel.name, plain)}"
 
 
 def _needs_zone(rule: RulePart) -> bool:

@@ -1,14 +1,14 @@
-"""What a source and a rule are. Parts are told by their shape; each is a frozen model with one method."""
+"""What a rule is: its settings, what it refers to, its judge, and what a judge says."""
 
 import asyncio
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -16,22 +16,12 @@ from agent.domain.durations import Duration, spoken
 from agent.domain.escalation import Escalate, Escalation, Severity
 from agent.domain.inference_rate import RequiredRate
 from agent.domain.observations import Observation, Value
+from agent.domain.references import CameraReference, Channel, SourceReference
 from agent.domain.schedule import Hours, Schedule
 from models.detection import Box
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may give a future that is done once what the value led to is safely kept."""
-
-
-class Source(Protocol):
-    """Something that speaks."""
-
-    async def run(self, emit: Emit) -> None:
-        """Call ``emit(value)`` for all that the hardware says, until it stops saying it.
-
-        Raises OSError when the world fails (unplugged, refused, timed out): the supervisor starts it again.
-        Whatever changes while it runs is a local variable here, so that nothing survives a restart.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +104,18 @@ class Site:
 
 
 ACK_WITHIN = timedelta(seconds=60)
-WAITS = ("dwell", "after", "hold", "within", "window", "lost_after", "over_after", "fresh", "forget")
-"""Keys of rules that say how long something must last, or may be missing, before a judge speaks."""
 
 
 class RulePart(BaseModel):
-    """What every rule lets a technician set."""
+    """What every rule lets a technician set, and what the agent asks of it.
+
+    A kind of rule names its keys as it likes: what configuration, alerts and cards need of them it returns
+    from `source_references`, `camera_reference`, `patience` and `notes`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hears: ClassVar[str | None] = None
-    """The kind of value that a rule's ``source`` must say, such as ``fix``; None where any will do."""
+    kind: str
 
     crowd: ClassVar[str | None] = None
     """What its keys name, in the plural, where they come from the outside and nothing limits their number."""
@@ -142,9 +133,20 @@ class RulePart(BaseModel):
 
     @property
     def patience(self) -> timedelta:
-        """How long a fresh judge may need to find again what is so."""
-        waits = [getattr(self, key, None) for key in WAITS]
-        return sum((wait for wait in waits if isinstance(wait, timedelta)), timedelta(0))
+        """How long a fresh judge may need to find again what is so: the sum of the rule's own waits."""
+        return timedelta(0)
+
+    def source_references(self) -> tuple[SourceReference, ...]:
+        """The sources that the rule listens to, cameras excepted."""
+        return ()
+
+    def camera_reference(self) -> CameraReference | None:
+        """The camera that the rule judges by; None for a rule on no camera."""
+        return None
+
+    def notes(self) -> Iterator[str]:
+        """What is valid in its settings, but hardly meant."""
+        yield from ()
 
     @abstractmethod
     def start(self) -> Evaluator:
@@ -190,6 +192,24 @@ class RulePart(BaseModel):
         return self.model_copy(update={"schedule": here(self.schedule, around)})
 
 
+class SourceRule(RulePart):
+    """A rule on what one ``source`` tells."""
+
+    hears: ClassVar[str | None] = None
+    """The kind of value that its source must tell, such as ``fix``; None where any will do."""
+
+    source: str
+
+    @property
+    def channel(self) -> Channel | None:
+        """The one quantity or switch that the rule is about."""
+        return None
+
+    def source_references(self) -> tuple[SourceReference, ...]:
+        kinds = () if self.hears is None else (self.hears,)
+        return (SourceReference("source", self.source, kinds, self.channel),)
+
+
 def here(schedule: Schedule, around: Site) -> Schedule:
     """The schedule as it is read at the device's place. ValueError where it needs to know more."""
     if schedule.needs_sun() and around.lat is None:
@@ -233,10 +253,3 @@ def only_while(schedule: Schedule, judge: Evaluator, active: Iterable[str] = ())
             yield from list(so.values())
 
     return judge_in_hours
-
-
-class Rule(Protocol):
-    """Turns observations into facts."""
-
-    def start(self) -> Evaluator:
-        """A fresh judge: a pure function of what it was shown, in order. It never looks at a clock."""

@@ -39,6 +39,10 @@ class BeyondRailing(PickRule):
             raise ValueError("line and beyond (left or right, as seen along the line) go together")
         return self
 
+    @property
+    def zone_name(self) -> str | None:
+        return self.zone
+
     def here(self, thing: SeenObject) -> bool:
         if self.zone is not None and self.zone in thing.zones:
             return True

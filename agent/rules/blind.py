@@ -8,6 +8,7 @@ from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart, Site, 
 from agent.domain.durations import Duration
 from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, Tick
+from agent.domain.references import CameraReference, Keyed
 from agent.vision.visibility_state import VisibilityState
 
 
@@ -25,6 +26,14 @@ class Blind(RulePart):
         rule = super().settled(around).model_copy()
         rule._needs = around.looks.get(self.camera, ())
         return rule
+
+    @property
+    def patience(self) -> timedelta:
+        return self.after
+
+    def camera_reference(self) -> CameraReference:
+        zones = () if self.zone is None else (Keyed("zone", self.zone),)
+        return CameraReference(camera=self.camera, zones=zones, needs_coverage=True)
 
     def start(self) -> Evaluator:
         sight = VisibilityState((self.zone,) if self.zone else ())

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
+from agent.domain.references import CameraReference, Keyed
 from agent.rules.occupancy import OccupancyTracker, Presence
 
 UNSEEN_S = 10.0
@@ -49,6 +50,26 @@ class WatchRule(RulePart):
         if self.min_size >= self.max_size:
             raise ValueError(f"min_size {self.min_size:g} leaves nothing below max_size {self.max_size:g}")
         return self
+
+    @property
+    def zone_name(self) -> str | None:
+        """The zone, where the rule has one."""
+        return None
+
+    @property
+    def labels_sought(self) -> tuple[Keyed, ...]:
+        """The labels that it judges by, each with its key."""
+        return tuple(Keyed("labels", label) for label in self.labels)
+
+    def camera_reference(self) -> CameraReference:
+        return CameraReference(
+            camera=self.camera,
+            zones=() if self.zone_name is None else (Keyed("zone", self.zone_name),),
+            labels=self.labels_sought,
+            min_score=("min_score", self.min_score) if "min_score" in self.model_fields_set else None,
+            looks_per_s=self.looks_per_s,
+            moving_key=None if self.camera_may_move else "camera_may_move",
+        )
 
     def waits_s(self) -> float | None:
         """After how long also who is seen in few of the looks counts; None for never."""
@@ -124,12 +145,6 @@ class PickRule(WatchRule):
         """The duration that stands in `text`, if one does."""
         return None
 
-    @property
-    def zone_name(self) -> str | None:
-        """The zone, where the rule has one."""
-        zone: str | None = getattr(self, "zone", None)
-        return zone
-
     def place(self) -> str:
         """Where it is, in words for people."""
         return self.where or self.zone_name or self.camera
@@ -166,6 +181,10 @@ class ZoneRule(PickRule):
     """A rule about who is in a zone."""
 
     zone: str
+
+    @property
+    def zone_name(self) -> str:
+        return self.zone
 
     def here(self, thing: SeenObject) -> bool:
         return self.zone in thing.zones

@@ -55,6 +55,14 @@ class Count(WatchRule):
             raise ValueError("more_than and fewer_than leave no number that is fine")
         return self
 
+    @property
+    def patience(self) -> timedelta:
+        return self.hold
+
+    @property
+    def zone_name(self) -> str:
+        return self.zone
+
     def start(self) -> Evaluator:
         return self.resume({})
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule
 from agent.domain.durations import Duration, spoken
 from agent.domain.escalation import Severity
 from agent.domain.observations import Observation, Tick
@@ -22,7 +22,7 @@ MOST = 2000
 """So many at a time are kept in mind, the first: whoever floods us with more is not heard, and ends none."""
 
 
-class DistressBeacon(RulePart):
+class DistressBeacon(SourceRule):
     """A finding for each beacon at its first message, until it was silent for ``over_after``.
 
     Beacons that are only tested are told with ``tests``, safety messages of anybody with ``texts``.
@@ -32,11 +32,14 @@ class DistressBeacon(RulePart):
     crowd: ClassVar[str | None] = "distress calls"
 
     kind: Literal["distress_beacon"] = "distress_beacon"
-    source: str
     severity: Severity = "critical"
     over_after: Duration = timedelta(minutes=10)
     tests: bool = False
     texts: bool = False
+
+    @property
+    def patience(self) -> timedelta:
+        return self.over_after
 
     def start(self) -> Evaluator:
         return self.resume({})

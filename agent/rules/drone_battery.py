@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, SourceRule
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
 from agent.rules.drone_lost import point_of
@@ -14,7 +14,7 @@ from firmware_bridge.readings import Drone
 from firmware_bridge.wgs84 import distance_m
 
 
-class DroneBattery(RulePart):
+class DroneBattery(SourceRule):
     """A finding while a battery has been under ``below_pct``, or under ``below_v``, for ``hold``.
 
     It is over once it is back by the hysteresis, or the drone is disarmed; ``on_ground`` judges those too. A
@@ -25,7 +25,6 @@ class DroneBattery(RulePart):
     crowd: ClassVar[str | None] = "drones with a low battery"
 
     kind: Literal["drone_battery"] = "drone_battery"
-    source: str
     system: int | None = Field(default=None, ge=1, le=255)
     """The drone's MAVLink system number; each that is heard, if it is not set."""
     below_pct: float = Field(default=25, ge=0, le=100)
@@ -41,6 +40,10 @@ class DroneBattery(RulePart):
         if self.below_pct == 0 and self.below_v is None:
             raise ValueError("no battery is below 0 %: set below_pct above 0, or below_v")
         return self
+
+    @property
+    def patience(self) -> timedelta:
+        return self.hold
 
     def start(self) -> Evaluator:
         return self.resume({})

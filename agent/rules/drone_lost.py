@@ -6,13 +6,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, lasts
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from firmware_bridge.readings import Drone
 
 
-class DroneLost(RulePart):
+class DroneLost(SourceRule):
     """A finding while nothing came of a drone for ``after`` that was armed when it was last heard.
 
     One that landed and was switched off is not lost, unless ``on_ground`` says so. What the radio itself or
@@ -23,11 +23,14 @@ class DroneLost(RulePart):
     crowd: ClassVar[str | None] = "drones not heard"
 
     kind: Literal["drone_lost"] = "drone_lost"
-    source: str
     system: int | None = Field(default=None, ge=1, le=255)
     """The drone's MAVLink system number; each that is heard, if it is not set."""
     after: Duration = timedelta(seconds=10)
     on_ground: bool = False
+
+    @property
+    def patience(self) -> timedelta:
+        return self.after
 
     def start(self) -> Evaluator:
         return self.resume({})

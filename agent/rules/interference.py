@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, SourceRule
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation
 from agent.rules.hold_timer import Since, lasting
@@ -22,7 +22,7 @@ LEAST = 60
 WELL = ("ok", "none")
 
 
-class Interference(RulePart):
+class Interference(SourceRule):
     """Findings while a receiver tells of jamming, spoofing, or an antenna that is shorted or open.
 
     Many receivers tell nothing of the kind. For them a fall of all signals together by ``signal_drop_db``,
@@ -32,10 +32,13 @@ class Interference(RulePart):
     hears: ClassVar[str | None] = "fix"
 
     kind: Literal["interference"] = "interference"
-    source: str
     hold: Duration = timedelta(seconds=3)
     signal_drop_db: float | None = Field(default=10.0, gt=0, le=60)
     signal_hold: Duration = timedelta(seconds=30)
+
+    @property
+    def patience(self) -> timedelta:
+        return self.hold
 
     def start(self) -> Evaluator:
         return self.resume({})

@@ -1,6 +1,6 @@
 """Somebody or something crosses a line in the picture; both directions are counted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import ClassVar, Literal
 
@@ -30,13 +30,18 @@ class LineCross(WatchRule):
     hold: Duration = timedelta(seconds=5)
     cool_down: Duration = timedelta(0)
 
-    def on_edge(self) -> bool:
-        """Whether the line lies on an edge of the picture, so that nobody is seen on its other side."""
-        return any(
+    def notes(self) -> Iterator[str]:
+        on_edge = any(
             all(corner[axis] < MARGIN for corner in self.line)
             or all(corner[axis] > 1 - MARGIN for corner in self.line)
             for axis in (0, 1)
         )
+        if on_edge:
+            yield "its line lies on the edge of the picture: nobody is seen to cross it"
+
+    @property
+    def patience(self) -> timedelta:
+        return self.hold
 
     def start(self) -> Evaluator:
         eye = self.eye()

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, Site
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, Site, SourceRule
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from agent.positioning.fix_gate import accepted_fix
@@ -27,7 +27,7 @@ SAMPLES = 120
 """So many fixes of a window are looked at."""
 
 
-class Moved(RulePart):
+class Moved(SourceRule):
     """A finding while the median of a post's fixes lies too far from where it was surveyed for ``hold``.
 
     Too far is ``further_than_m``, or three times the fixes' own scatter where that is more. The median over
@@ -38,7 +38,6 @@ class Moved(RulePart):
     hears: ClassVar[str | None] = "fix"
 
     kind: Literal["moved"] = "moved"
-    source: str
     further_than_m: float = Field(default=25.0, gt=0, le=100_000)
     hold: Duration = timedelta(seconds=60)
     window: Duration = timedelta(minutes=10)
@@ -54,6 +53,10 @@ class Moved(RulePart):
         if lat is None or lon is None:
             raise ValueError("nobody knows where the post should be: set place.lat and place.lon")
         return rule.model_copy(update={"lat": lat, "lon": lon})
+
+    @property
+    def patience(self) -> timedelta:
+        return self.hold + self.window + (self.lost_after or timedelta(0))
 
     def start(self) -> Evaluator:
         return self.resume({})

@@ -7,6 +7,7 @@ from typing import Literal
 from agent.domain.durations import Duration
 from agent.domain.escalation import Severity
 from agent.domain.observations import Observation
+from agent.domain.references import Keyed
 from agent.domain.zones import foot_of
 from agent.rules.camera_rule import Pick, ZoneRule
 from agent.rules.occupancy import OccupancyTracker, Presence, who
@@ -30,6 +31,14 @@ class PersonInWater(ZoneRule):
     dwell: Duration = timedelta(seconds=1)
     severity: Severity = "critical"
     need_ack: bool = True
+
+    @property
+    def patience(self) -> timedelta:
+        return self.dwell
+
+    @property
+    def labels_sought(self) -> tuple[Keyed, ...]:
+        return (*super().labels_sought, *(Keyed("vessels", label) for label in self.vessels))
 
     def picker(self) -> Pick:
         boats = OccupancyTracker(

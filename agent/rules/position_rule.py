@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, TypeAlias
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, lasts
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from agent.positioning.fix_gate import LONGEST_INTERVAL_S, NO_FIX, accepted_fix
@@ -25,12 +25,11 @@ Ruler: TypeAlias = Callable[[float, float], float]
 """Latitude and longitude to metres outside; 0 or less is inside."""
 
 
-class PositionRule(RulePart):
+class PositionRule(SourceRule):
     """A rule on where ``source``, a receiver, says that the device is, as far as that holds."""
 
     hears: ClassVar[str | None] = "fix"
 
-    source: str
     hold: Duration = timedelta(seconds=15)
     """How long it must be so before it is told, and be over before it has ended."""
     lost_after: Duration | None = timedelta(minutes=2)
@@ -53,6 +52,10 @@ class PositionRule(RulePart):
     def matters(self, _at: datetime) -> bool:
         """Whether anybody wants to know at that time where the device is."""
         return True
+
+    @property
+    def patience(self) -> timedelta:
+        return self.hold + (self.lost_after or timedelta(0))
 
     def start(self) -> Evaluator:
         return self.resume({})

@@ -4,17 +4,16 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, Self
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart, Site, lasts
+from agent.domain.contracts import Cleared, Evaluator, Finding, Site, SourceRule, lasts
 from agent.domain.durations import Duration
 from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, SelfReport, Tick
 
 
-class Silence(RulePart):
+class Silence(SourceRule):
     """A finding while ``source`` has said nothing for ``after``; it begins to count when the rule starts."""
 
     kind: Literal["silence"] = "silence"
-    source: str
     after: Duration = timedelta(seconds=10)
     _needs: tuple[RequiredRate, ...] = ()
 
@@ -23,6 +22,10 @@ class Silence(RulePart):
         rule = super().settled(around).model_copy()
         rule._needs = around.looks.get(self.source, ())
         return rule
+
+    @property
+    def patience(self) -> timedelta:
+        return self.after
 
     def start(self) -> Evaluator:
         return self.resume({})

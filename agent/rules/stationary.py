@@ -31,6 +31,10 @@ class Stationary(ZoneRule):
         """What was told before may be there from the start: it is told all the same."""
         return self.model_copy(update={"ignore_initial": False}).start() if active else self.start()
 
+    @property
+    def patience(self) -> timedelta:
+        return self.after
+
     def picker(self) -> Pick:
         stood: dict[int, Box] = {}
         ignored: set[int] = set()

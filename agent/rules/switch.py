@@ -4,24 +4,32 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar, Literal
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, SourceRule
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
+from agent.domain.references import Channel
 from agent.rules.hold_timer import lasting
 from firmware_bridge.readings import Switch
 
 
-class SwitchRule(RulePart):
+class SwitchRule(SourceRule):
     """A finding while the switch ``name`` has been ``on``, or off with ``on: false``, for ``hold``."""
 
     hears: ClassVar[str | None] = "switch"
 
     kind: Literal["switch"] = "switch"
-    source: str
     name: str
     on: bool = True
     hold: Duration = timedelta(0)
     """How long it must be so: a contact that bounces, a door that is passed through, are no alert."""
+
+    @property
+    def patience(self) -> timedelta:
+        return self.hold
+
+    @property
+    def channel(self) -> Channel:
+        return Channel("name", "switch", self.name)
 
     def start(self) -> Evaluator:
         held = lasting(self.hold)

@@ -8,9 +8,10 @@ from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, SourceRule
 from agent.domain.durations import Duration, spoken
 from agent.domain.observations import Observation
+from agent.domain.references import Channel
 from agent.rules.hold_timer import lasting
 from firmware_bridge.readings import Reading
 
@@ -23,7 +24,7 @@ PARTS = 60
 """So many parts of ``within`` are remembered, each with its lowest and highest value."""
 
 
-class Threshold(RulePart):
+class Threshold(SourceRule):
     """A finding while ``quantity`` of ``source`` has been over ``above`` or under ``below`` for ``hold``.
 
     Or while it has risen or fallen by so much ``within`` a time. Limits are in the reading's own unit. It is
@@ -34,7 +35,6 @@ class Threshold(RulePart):
     hears: ClassVar[str | None] = "reading"
 
     kind: Literal["threshold"] = "threshold"
-    source: str
     quantity: str
     above: float | None = Field(default=None, allow_inf_nan=False)
     below: float | None = Field(default=None, allow_inf_nan=False)
@@ -58,6 +58,14 @@ class Threshold(RulePart):
         if low > high:
             raise ValueError("below and above leave no value that is fine: widen them, or lower hysteresis")
         return self
+
+    @property
+    def patience(self) -> timedelta:
+        return self.hold + (self.within or timedelta(0))
+
+    @property
+    def channel(self) -> Channel:
+        return Channel("quantity", "reading", self.quantity)
 
     def start(self) -> Evaluator:
         return self.resume({})

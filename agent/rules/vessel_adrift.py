@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
 from agent.positioning.closest_approach import Track, Traffic, who
@@ -22,7 +22,7 @@ STATIONS = frozenset({"class_a", "class_b"})
 Held: TypeAlias = Callable[[bool, Observation], Since | None]
 
 
-class VesselAdrift(RulePart):
+class VesselAdrift(SourceRule):
     """A finding for each vessel that has drifted for ``hold``. It drifts when it moves between the speeds
     ``least_mps`` and ``most_mps`` and
 
@@ -36,7 +36,6 @@ class VesselAdrift(RulePart):
     crowd: ClassVar[str | None] = "vessels adrift"
 
     kind: Literal["vessel_adrift"] = "vessel_adrift"
-    source: str
     least_mps: float = Field(default=0.25, ge=0, le=10)
     most_mps: float = Field(default=1.5, gt=0, le=10)
     off_course_deg: float = Field(default=45, gt=0, lt=180)
@@ -53,6 +52,10 @@ class VesselAdrift(RulePart):
         if self.least_mps >= self.most_mps:
             raise ValueError(f"least_mps {self.least_mps:g} leaves no speed below most_mps {self.most_mps:g}")
         return self
+
+    @property
+    def patience(self) -> timedelta:
+        return self.hold + self.forget
 
     def start(self) -> Evaluator:
         return self.resume({})

@@ -6,10 +6,11 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, RulePart, Site
+from agent.domain.contracts import Cleared, Evaluator, Finding, Point, Site, SourceRule
 from agent.domain.durations import Duration, spoken
 from agent.domain.geometry import LatLon
 from agent.domain.observations import Observation, Tick
+from agent.domain.references import SourceReference
 from agent.positioning.closest_approach import Approach, Motion, Track, Traffic, approach, motion_of, who
 from agent.positioning.fix_gate import accepted_fix
 from firmware_bridge.readings import Vessel
@@ -27,7 +28,7 @@ LEAST_M_PER_DEGREE = 110_500.0
 NOT_VESSELS = frozenset({"base_station", "aid", "aircraft", "beacon"})
 
 
-class VesselClose(RulePart):
+class VesselClose(SourceRule):
     """A finding for each vessel that comes nearer than ``distance_m`` within the time ``within``.
 
     ``own`` names the source that says where we are, a receiver or our own transponder; a post that doesn't
@@ -39,7 +40,6 @@ class VesselClose(RulePart):
     crowd: ClassVar[str | None] = "vessels too close"
 
     kind: Literal["vessel_close"] = "vessel_close"
-    source: str
     own: str | None = None
     at: LatLon | None = None
     distance_m: float = Field(default=100, gt=0, le=10_000)
@@ -59,6 +59,16 @@ class VesselClose(RulePart):
                 "close to what? set own to the source that says where we are, or at, or place.lat"
             )
         return rule.model_copy(update={"at": (around.lat, around.lon)})
+
+    @property
+    def patience(self) -> timedelta:
+        return self.within + self.fresh
+
+    def source_references(self) -> tuple[SourceReference, ...]:
+        heard = super().source_references()
+        if self.own is None:
+            return heard
+        return (*heard, SourceReference("own", self.own, ("fix", "vessel")))
 
     def start(self) -> Evaluator:
         return self.resume({})

@@ -22,6 +22,10 @@ class ZoneDwell(ZoneRule):
         """Who stays for so long is told though the detector sees him in three of ten looks only."""
         return max(self.dwell.total_seconds(), PATIENCE_S)
 
+    @property
+    def patience(self) -> timedelta:
+        return self.dwell
+
     def picker(self) -> Pick:
         dwell_s = self.dwell.total_seconds()
         return lambda there, _: [one for one in there if one.lasted_s() >= dwell_s]
