@@ -38,7 +38,7 @@ from agent.domain.durations import spoken
 from agent.domain.message import RANKS, ROOT, Envelope, Message, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
 from agent.evidence.recorder import EvidenceRecorder
-from agent.mqtt.connection import answers
+from agent.mqtt.connection import Broker, answers
 from agent.mqtt.fallback_notifier import FallbackNotifier
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
@@ -59,6 +59,7 @@ from agent.runtime.systemd import Liveness, notify, watchdog_s
 from agent.vision.camera import Camera
 from agent.vision.inference_pool import SHARED
 from firmware_bridge.mavlink.signing import HEARD
+from firmware_bridge.source import SourcePart
 
 log = structlog.get_logger()
 
@@ -175,7 +176,7 @@ class Agent:
 
     async def apply(self, config: Config) -> None:
         """Runs ``config``: ends what it no longer names, starts what is new or changed, leaves the rest."""
-        wanted: dict[str, BaseModel] = {**config.sources, "link": config.broker}
+        wanted: dict[str, SourcePart | Broker] = {**config.sources, "link": config.broker}
         if any(rule.escalate and rule.escalate.fallbacks for rule in config.rules.values()):
             wanted["elsewhere"] = config.broker
         for name, (part, _) in list(self.tasks.items()):
@@ -202,14 +203,12 @@ class Agent:
             "config_running", device=config.device, sources=list(config.sources), rules=list(config.rules)
         )
 
-    def start_part(self, name: str, part: Any) -> None:
-        if name in ("link", "elsewhere"):
-            run = partial(self.link.run if name == "link" else self.elsewhere.run, part)
-        elif getattr(part, "outputs", ()):
+    def start_part(self, name: str, part: SourcePart | Broker) -> None:
+        if isinstance(part, SourcePart):
             run = partial(part.run, self.emitter(name), partial(self.wanted, name))
         else:
-            run = partial(part.run, self.emitter(name))
-        longest_wait_s = getattr(part, "longest_wait_s", LONGEST_WAIT_S)
+            run = partial(self.link.run if name == "link" else self.elsewhere.run, part)
+        longest_wait_s = part.longest_wait_s or LONGEST_WAIT_S
         told = self.told(name, speaks=name not in ("link", "elsewhere"))
         task = self.group.create_task(supervise(name, run, told, longest_wait_s=longest_wait_s))
         self.tasks[name] = (part, task)

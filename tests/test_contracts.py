@@ -1,7 +1,7 @@
-"""What a kind of rule says of itself: how long it waits, and what it refers to under which key."""
+"""What a kind of rule or source says of itself: waits, references under which keys, ports, servers, outputs."""
 
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -14,6 +14,9 @@ from agent.rules.switch import SwitchRule
 from agent.rules.threshold import Threshold
 from agent.rules.vessel_close import VesselClose
 from agent.rules.zone_enter import ZoneEnter
+from agent.vision.camera import Camera
+from firmware_bridge.catalogue import Line
+from firmware_bridge.source import EmitAny, Server, SourcePart, Wanted
 
 KINDS: dict[str, type[RulePart]] = {
     kind.model_fields["kind"].default: kind for kind in get_args(get_args(Rule)[0])
@@ -142,3 +145,89 @@ def test_a_rule_with_a_source_of_its_own_refers_to_it(kind: str) -> None:
     if reference is not None:
         assert [key for key, _ in reference.zones] == (["zone"] if "zone" in fields else [])
         assert {"labels", "vessels"} & set(fields) == {key for key, _ in reference.labels}
+
+
+SOURCES: dict[str, type[SourcePart]] = {
+    kind.model_fields["kind"].default: kind for kind in (*get_args(get_args(Line)[0]), Camera)
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_kind_of_source_is_a_source_part_and_tells_what_it_gives(kind: str) -> None:
+    assert issubclass(SOURCES[kind], SourcePart)
+    assert SOURCES[kind].gives
+
+
+def source(kind: str, **more: Any) -> SourcePart:
+    return SOURCES[kind].model_validate({"kind": kind} | more)
+
+
+CONTACT = {"name": "door", "address": 0}
+
+
+@pytest.mark.parametrize(
+    ("it", "port", "server", "waits_s"),
+    [
+        (source("nmea", port="/dev/ttyUSB0"), ("port", "/dev/ttyUSB0"), None, 0.4),
+        (source("modbus", port="/dev/ttyUSB0", contacts=[CONTACT]), ("port", "/dev/ttyUSB0"), None, 2.0),
+        (
+            source("ais", port="tcp://10.0.0.9:4001"),
+            ("port", "tcp://10.0.0.9:4001"), ("port", "10.0.0.9", 4001, False), 30.0,
+        ),
+        (
+            source("modbus", port="tcp://[::1]:502", contacts=[CONTACT]),
+            ("port", "tcp://[::1]:502"), ("port", "::1", 502, False), 30.0,
+        ),
+        (source("gpsd"), None, ("port", "localhost", 2947, True), 30.0),
+        (source("gpsd", port=2948), None, ("port", "localhost", 2948, False), 30.0),
+        (source("camera", url="/dev/video0", purpose="the gate"), None, None, None),
+        (source("camera", url="gate.mp4", purpose="the gate"), None, None, None),
+        (
+            source("camera", url="rtsp://10.0.0.7/main", purpose="the gate"),
+            None, ("url", "10.0.0.7", None, False), None,
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_source_connects_to(
+    it: SourcePart, port: tuple[str, str] | None, server: tuple[Any, ...] | None, waits_s: float | None
+) -> None:
+    assert (it.serial_port(), it.server(), it.longest_wait_s) == (port, server, waits_s)
+
+
+def test_only_a_source_with_outputs_has_some_to_switch() -> None:
+    assert source("sensor_board", port="/dev/ttyACM0", outputs=["siren"]).output_names() == ("siren",)
+    assert source("sensor_board", port="/dev/ttyACM0").output_names() == ()
+    assert source("nmea", port="/dev/ttyACM0").output_names() == ()
+
+
+class Weighbridge(SourcePart):
+    """A source of another kind, with keys of its own."""
+
+    kind: Literal["weighbridge"] = "weighbridge"
+    scale: str = "10.0.0.5:9000"
+    token: str = ""
+
+    def server(self) -> Server:
+        host, _, port = self.scale.rpartition(":")
+        return Server("scale", host, int(port))
+
+    async def run(self, emit: EmitAny, wanted: Wanted = dict) -> None:
+        """Never here."""
+
+
+@pytest.mark.parametrize(
+    ("it", "origin"),
+    [
+        (Weighbridge(), "10.0.0.5:9000"),
+        (source("mavlink", port="tcp://10.0.0.9:4001"), ""),
+        (source("camera", url="rtsp://10.0.0.7:554/main", purpose="the gate"), "rtsp://10.0.0.7:554"),
+        (
+            source("camera", url="https://10.0.0.7/main", purpose="the gate", ca="/ca.pem", basic=True),
+            "https://10.0.0.7 under /ca.pem in clear text",
+        ),
+        (source("camera", url="gate.mp4", purpose="the gate"), ""),
+    ],
+)
+def test_where_the_secrets_of_a_source_go(it: SourcePart, origin: str) -> None:
+    """By itself: to the server that it connects to."""
+    assert it.secret_origin() == origin

@@ -33,9 +33,8 @@ from agent.runtime.atomic_files import words
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import printable, readable
 from agent.vision.camera import Camera
-from firmware_bridge.gnss.gpsd import Gpsd
 from firmware_bridge.secret import Secret
-from firmware_bridge.serial import tcp
+from firmware_bridge.source import SourcePart
 
 RENEW = timedelta(days=30)
 """A certificate that expires sooner is a finding."""
@@ -84,10 +83,10 @@ async def _online(config: Config) -> list[Found]:
 
 def _ports(config: Config) -> Iterator[str]:
     for name, source in config.sources.items():
-        port = getattr(source, "port", None)
-        if not isinstance(port, str) or "://" in port:
+        serial = source.serial_port()
+        if serial is None or "://" in serial.address:
             continue
-        place = f"sources.{name}.port"
+        place, port = f"sources.{name}.{serial.key}", serial.address
         try:
             status = Path(port).stat()
         except OSError:
@@ -151,8 +150,8 @@ def _all_secrets(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
     if isinstance(value, Secret):
         yield place, value
     elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _all_secrets(getattr(value, name), f"{place}.{name}" if place else name)
+        for name, field in value:
+            yield from _all_secrets(field, f"{place}.{name}" if place else name)
     elif isinstance(value, dict):
         for name, one in value.items():
             yield from _all_secrets(one, f"{place}.{name}")
@@ -182,12 +181,10 @@ def _models(config: Config) -> Iterator[str]:
 # What is elsewhere.
 
 
-def _server(source: Any) -> tuple[str, int] | None:
+def _server(source: SourcePart) -> tuple[str, int] | None:
     """Where a serial server or gpsd should answer."""
-    if isinstance(source, Gpsd):
-        return source.host, source.port
-    port = getattr(source, "port", None)
-    return tcp.split(port) if isinstance(port, str) and port.startswith("tcp://") else None
+    server = None if isinstance(source, Camera) else source.server()
+    return None if server is None or server.port is None else (server.host, server.port)
 
 
 async def _reach(place: str, host: str, port: int) -> list[Found]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, ClassVar, Literal
 
 import click
 from pydantic import ValidationError
@@ -85,6 +85,7 @@ class Anything(SerialLine):
 
     listens_only: ClassVar[bool] = True
 
+    kind: Literal["anything"]
     names: tuple[str, ...]
 
     def decoder(self) -> Decoder:
@@ -105,7 +106,8 @@ def live_line(
     """What is to be run for a device, ``tcp://host:port`` or ``gpsd://host``. ValidationError for no such."""
     if source.startswith("gpsd://"):
         return Gpsd.model_validate({"port": source, "silent_after_s": silent_after_s})
-    return Anything(port=source, baud=baud or usual_baud(names), names=names, silent_after_s=silent_after_s)
+    baud = baud or usual_baud(names)
+    return Anything(kind="anything", port=source, baud=baud, names=names, silent_after_s=silent_after_s)
 
 
 def usual_baud(names: Sequence[str]) -> int | None:

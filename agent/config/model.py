@@ -36,7 +36,7 @@ from agent.runtime.atomic_files import words
 from agent.vision.camera import Camera
 from firmware_bridge.catalogue import Line
 from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath
-from firmware_bridge.serial.line import SerialLine
+from firmware_bridge.source import SourcePart
 from models.card import Card
 from models.tiles import looks
 
@@ -136,19 +136,17 @@ class Config(Section):
 
     def outputs(self) -> dict[str, list[str]]:
         """What may be switched: outputs by source."""
-        found = {name: list(getattr(source, "outputs", ())) for name, source in self.sources.items()}
+        found = {name: list(source.output_names()) for name, source in self.sources.items()}
         return {name: outputs for name, outputs in found.items() if outputs}
 
     def disagreements(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """What no part can see alone: rules that name a source, zone or label which is not there."""
         readers: dict[str, str] = {}
         for name, source in self.sources.items():
-            port = getattr(source, "port", None)
-            if isinstance(port, str) and (first := readers.setdefault(port, name)) != name:
-                yield (
-                    ("sources", name, "port"),
-                    f"{first} reads {port}; what else is spoken there stands in its also: [{source.kind}]",
-                )
+            port = source.serial_port()
+            if port is not None and (first := readers.setdefault(port.address, name)) != name:
+                also = f"what else is spoken there stands in its also: [{source.kind}]"
+                yield ("sources", name, port.key), f"{first} reads {port.address}; {also}"
         for name, rule in self.rules.items():
             for key, message in (*self._source_of(rule), *self._camera_of(rule)):
                 yield ("rules", name, key), message
@@ -347,15 +345,15 @@ def _unknown(label: str, card: Card) -> str:
     return f"the model {card.name} knows no {label!r}; {alternatives(label, card.labels)}"
 
 
-def _may_say(source: Any, kinds: tuple[str, ...]) -> bool:
+def _may_say(source: SourcePart, kinds: tuple[str, ...]) -> bool:
     """Whether a source can say values of one of ``kinds``, as far as it knows; without kinds, any can."""
-    says = source.says() if isinstance(source, SerialLine) else getattr(source, "gives", None)
+    says = source.says()
     return not kinds or says is None or any(kind in says for kind in kinds)
 
 
-def _never_said(source: Any, channel: Channel) -> str | None:
+def _never_said(source: SourcePart, channel: Channel) -> str | None:
     """The error where a rule names a quantity or switch that its source can't tell."""
-    known = source.tells(channel.kind) if hasattr(source, "tells") else None
+    known = source.tells(channel.kind)
     if known is None or any(re.fullmatch(pattern, channel.name) for pattern in known):
         return None
     plain = [pattern for pattern in known if re.fullmatch(r"[\w.-]+", pattern)]

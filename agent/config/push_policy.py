@@ -189,17 +189,9 @@ def _addresses(pushed: Config, now: Config, local: Config) -> Iterator[tuple[str
 def _services(config: Config) -> Iterator[tuple[str, tuple[str, int | None]]]:
     """(path, (host, port)) of what sources connect to, other than the gpsd that is usually here."""
     for name, source in config.sources.items():
-        port = getattr(source, "port", None)
-        if isinstance(source, Camera):
-            if kind_of(source.url) == "stream":
-                with suppress(ValueError):
-                    yield f"sources.{name}.url", (_place(source.url), urlsplit(source.url).port)
-        elif source.kind == "gpsd":
-            if port != type(source).model_fields["port"].default:
-                yield f"sources.{name}.port", (_host(source.host), int(port or 0))
-        elif isinstance(port, str) and "://" in port:
-            with suppress(ValueError):
-                yield f"sources.{name}.port", (_host(urlsplit(port).hostname or ""), urlsplit(port).port)
+        server = source.server()
+        if server is not None and not server.usual:
+            yield f"sources.{name}.{server.key}", (_host(server.host), server.port)
 
 
 def _of(config: Config) -> dict[str, Camera]:
@@ -229,7 +221,8 @@ def _host(host: str) -> str:
             return socket.inet_ntoa(socket.inet_aton(host))
     with suppress(ValueError):
         address = ipaddress.ip_address(host.partition("%")[0])
-        return str(getattr(address, "ipv4_mapped", None) or address)
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return str(mapped or address)
     return host
 
 

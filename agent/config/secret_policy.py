@@ -5,7 +5,6 @@ send that file to whomever the push names. A TLS key never leaves the device: it
 """
 
 import os.path
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,12 +59,4 @@ def _uses(config: Config) -> Iterator[tuple[str, Secret, list[str]]]:
     for name, source in config.sources.items():
         for field, secret in dict(source).items():
             if isinstance(secret, Secret):
-                # All before the path, as it stands there.
-                origin = re.match(r".*?://[^/?#]*", getattr(source, "url", ""), re.DOTALL)
-                how = _manner(source) if isinstance(source, Camera) else ""
-                yield f"sources.{name}.{field}", secret, [origin[0] + how if origin else ""]
-
-
-def _manner(camera: Camera) -> str:
-    """How a camera's password goes there: who vouches for the server, and whether anybody may listen."""
-    return (f" under {camera.ca}" if camera.ca else "") + (" in clear text" if camera.basic else "")
+                yield f"sources.{name}.{field}", secret, [source.secret_origin()]

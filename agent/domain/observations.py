@@ -116,5 +116,5 @@ class Observation:
 
 def observed(source: str, value: Any, at: datetime, now_s: float) -> Observation:
     """What ``source`` says now, with the time at which it was so: a frame is older than its sighting."""
-    delay_s = getattr(value, "delay_s", 0.0)
+    delay_s = value.delay_s if isinstance(value, Sighting) else 0.0
     return Observation(source, at - timedelta(seconds=delay_s), now_s - delay_s, value)

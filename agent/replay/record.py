@@ -133,7 +133,7 @@ async def record(config: Config, write: Callable[[bytes], object], limit_s: floa
     tasks = [asyncio.ensure_future(let_time_pass())]
     for name, source in config.sources.items():
         run = partial(source.run, emitter(name))
-        wait_s = getattr(source, "longest_wait_s", LONGEST_WAIT_S)
+        wait_s = source.longest_wait_s or LONGEST_WAIT_S
         tasks.append(asyncio.ensure_future(supervise(name, run, lambda _: None, longest_wait_s=wait_s)))
     with suppress(TimeoutError):
         await asyncio.wait_for(done.wait(), limit_s)

@@ -9,9 +9,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 import models
 from agent.domain.contracts import Emit
@@ -32,15 +32,14 @@ from agent.vision.stream_probe import probe_stream
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.visibility import VisibilityMonitor, VisibilitySettings
 from firmware_bridge.secret import NearPath, Secret
+from firmware_bridge.source import Server, SourcePart, Wanted
 from models.detection import Frame
 
 
-class Camera(BaseModel):
+class Camera(SourcePart):
     """A camera: V4L2 (a number or /dev/video…), rtsp(s)://, http(s)://, udp://, rtp://, or a file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    gives: ClassVar[frozenset[str]] = frozenset({"sighting", "view"})
+    gives: ClassVar[frozenset[str] | None] = frozenset({"sighting", "view"})
 
     kind: Literal["camera"] = "camera"
     url: str = Field(min_length=1)
@@ -129,7 +128,23 @@ class Camera(BaseModel):
         """To which servers its password may be given."""
         return Trust(self.ca, self.basic)
 
-    async def run(self, emit: Emit) -> None:
+    def server(self) -> Server | None:
+        if kind_of(self.url) != "stream":
+            return None
+        try:
+            parts = urlsplit(self.url)
+            return Server("url", parts.hostname or parts.netloc, parts.port)
+        except ValueError:
+            return None
+
+    def secret_origin(self) -> str:
+        """All before the path as written; who vouches for the server; whether anybody may listen."""
+        origin = re.match(r".*?://[^/?#]*", self.url, re.DOTALL)
+        if origin is None:
+            return ""
+        return origin[0] + (f" under {self.ca}" if self.ca else "") + (" in clear text" if self.basic else "")
+
+    async def run(self, emit: Emit, _wanted: Wanted = dict) -> None:
         """Emits a `Sighting` for each frame let through, until the file ends or the camera is gone.
 
         OSError says in one line why: not there, refused, no frame in time.

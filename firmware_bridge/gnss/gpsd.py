@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from firmware_bridge.epoch import NOT_BEFORE, unroll
 from firmware_bridge.readings import Fix, GnssState, LineState, Value
@@ -25,6 +25,7 @@ from firmware_bridge.serial import tcp
 from firmware_bridge.serial.line import STATE_EVERY_S, Emit
 from firmware_bridge.serial.port import open_port
 from firmware_bridge.serial.silence_timeout import SilenceTimeout
+from firmware_bridge.source import Server, SourcePart, Wanted
 
 PORT = 2947
 LONGEST = 64 * 1024
@@ -211,14 +212,11 @@ class GpsdDecoder:
         )
 
 
-class Gpsd(BaseModel):
+class Gpsd(SourcePart):
     """A receiver that gpsd owns on this machine, or another. ``device`` names one where it has several;
     without it one that has a fix is told."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    gives: ClassVar[frozenset[str]] = frozenset({"fix", "gnss_state"})
-    longest_wait_s: ClassVar[float] = tcp.LONGEST_WAIT_S
+    gives: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state"})
 
     kind: Literal["gpsd"] = "gpsd"
     host: str = Field(default="localhost", pattern=r"^[^/\s]+$")
@@ -238,7 +236,14 @@ class Gpsd(BaseModel):
             return given | {"host": host, "port": port}
         return given
 
-    async def run(self, emit: Emit) -> None:
+    @property
+    def longest_wait_s(self) -> float:
+        return tcp.LONGEST_WAIT_S
+
+    def server(self) -> Server:
+        return Server("port", self.host, self.port, usual=self.port == PORT)
+
+    async def run(self, emit: Emit, _wanted: Wanted = dict) -> None:
         """Emits what gpsd says until it is gone, or silent too long (OSError)."""
         decoder = GpsdDecoder(self.device, self.not_before)
         async with open_port(

@@ -273,6 +273,10 @@ class Mavlink(SerialLine):
     lost_after_s: float = Field(default=LOST_AFTER_S, ge=1, le=3600)
     key: Secret | None = None
 
+    def secret_origin(self) -> str:
+        """Nowhere: the key only checks what is signed."""
+        return ""
+
     def decoder(self) -> MavlinkDecoder:
         return MavlinkDecoder(None if self.key is None else key_of(self.key), self.lost_after_s, heard=HEARD)
 

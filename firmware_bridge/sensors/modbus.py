@@ -19,7 +19,9 @@ from firmware_bridge.readings import BoardState, LineState, Reading, Switch, Val
 from firmware_bridge.serial import tcp
 from firmware_bridge.serial.line import STATE_EVERY_S, Emit
 from firmware_bridge.serial.port import open_port
+from firmware_bridge.serial.port_source import PortSource
 from firmware_bridge.serial.silence_timeout import FIRST_WORD_S
+from firmware_bridge.source import Wanted
 
 ANSWER_WITHIN_S = 0.5
 TRIES = 2
@@ -227,17 +229,13 @@ class Master:
         return [state]
 
 
-class Modbus(BaseModel):
+class Modbus(PortSource):
     """Sensors and input modules on an RS-485 bus, or behind ``tcp://host:port`` of a serial server."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    gives: ClassVar[frozenset[str]] = frozenset({"reading", "switch"})
+    gives: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
     device_wait_s: ClassVar[float] = 2.0
-    """The longest wait between two looks whether a device is back."""
 
     kind: Literal["modbus"] = "modbus"
-    port: str = Field(min_length=1)
     baud: int = Field(default=9600, ge=50, le=4_000_000)
     parity: Literal["none", "even", "odd"] = "none"
     device: int = Field(default=1, ge=1, le=247)
@@ -245,11 +243,6 @@ class Modbus(BaseModel):
     """Each entry is asked for this often."""
     registers: tuple[Register, ...] = Field(default=(), max_length=200)
     contacts: tuple[Contact, ...] = Field(default=(), max_length=200)
-
-    @property
-    def longest_wait_s(self) -> float:
-        """The longest wait between two tries to open it."""
-        return tcp.LONGEST_WAIT_S if self.port.startswith("tcp://") else self.device_wait_s
 
     @field_validator("port")
     @classmethod
@@ -267,11 +260,10 @@ class Modbus(BaseModel):
         return self
 
     def tells(self, kind: str) -> tuple[str, ...] | None:
-        """Patterns of what it is asked for."""
         registers = tuple(re.escape(one.quantity) for one in self.registers)
         return registers if kind == "reading" else tuple(re.escape(one.name) for one in self.contacts)
 
-    async def run(self, emit: Emit) -> None:
+    async def run(self, emit: Emit, _wanted: Wanted = dict) -> None:
         """Asks in rounds until the line is gone, or no device has answered for long (OSError)."""
         entries: tuple[Register | Contact, ...] = (*self.registers, *self.contacts)
         master = Master(entries, self.device, self.every_s)

@@ -277,5 +277,8 @@ class SensorBoard(SerialLine):
     gives: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
     pause_s: ClassVar[float] = 0.1
 
+    def output_names(self) -> tuple[str, ...]:
+        return self.outputs
+
     def decoder(self) -> SensorBoardDecoder:
         return SensorBoardDecoder(self.outputs)

@@ -6,17 +6,19 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from firmware_bridge.readings import Value
 from firmware_bridge.serial import tcp
 from firmware_bridge.serial.line_decoder import Asker, Decoder, LineDecoder, decode
 from firmware_bridge.serial.port import open_port
+from firmware_bridge.serial.port_source import PortSource
 from firmware_bridge.serial.rates import RateFinder
 from firmware_bridge.serial.silence_timeout import SilenceTimeout
 from firmware_bridge.serial.stream import Stream
+from firmware_bridge.source import Wanted
 
-__all__ = ["PAUSE_S", "Asker", "Decoder", "Emit", "LineDecoder", "SerialLine", "Wanted", "decode"]
+__all__ = ["PAUSE_S", "Asker", "Decoder", "Emit", "LineDecoder", "SerialLine", "decode"]
 
 PAUSE_S = 0.25
 """A line that is quiet this long has said what belongs together."""
@@ -26,36 +28,26 @@ STATE_EVERY_S = 5.0
 LOOK_EVERY_S = 1.0
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
-"""Takes a value; may give a future that is done once what the value led to is safely kept."""
-
-Wanted: TypeAlias = Callable[[], Mapping[str, float]]
-"""The outputs that are to be on now, each with the seconds that it is to be on yet."""
+"""`firmware_bridge.source.EmitAny` of what is spoken on lines."""
 
 
 _KINDS: "dict[str, type[SerialLine]]" = {}
 """Each kind of serial line by its name, for ``also``; `firmware_bridge.catalogue` imports all of them."""
 
 
-class SerialLine(BaseModel):
+class SerialLine(PortSource):
     """A serial device, such as ``/dev/serial/by-id/…``, or ``tcp://host:port`` of a serial server.
 
     A path is resolved at each open. Without ``baud`` the speed is found out; ``also`` names further kinds
     that are spoken on the same line.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     pause_s: ClassVar[float] = PAUSE_S
-    gives: ClassVar[frozenset[str] | None] = None
-    """The kinds of value that it can say, so that a rule on another kind is refused; None: not told."""
     named: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """By kind of value (reading, switch): regular expressions of the quantities or names that it can tell; of
     what is not listed any may come."""
     listens_only: ClassVar[bool] = False
-    device_wait_s: ClassVar[float] = 0.4
-    """Looking whether a device is back is cheap: the supervisor waits no longer than this."""
 
-    port: str = Field(min_length=1)
     baud: int | None = Field(default=None, ge=50, le=4_000_000)
     also: tuple[str, ...] = ()
     silent_after_s: float | None = Field(default=None, ge=1)
@@ -65,8 +57,8 @@ class SerialLine(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if "kind" in cls.model_fields:
-            _KINDS[cls.model_fields["kind"].default] = cls
+        if isinstance(kind := cls.model_fields["kind"].default, str):
+            _KINDS[kind] = cls
 
     @field_validator("port")
     @classmethod
@@ -88,11 +80,6 @@ class SerialLine(BaseModel):
                 raise ValueError(f"no kind {kind!r}; known: {', '.join(sorted(_KINDS))}")
         return also
 
-    @property
-    def longest_wait_s(self) -> float:
-        """The longest wait between two tries to open it."""
-        return tcp.LONGEST_WAIT_S if self.port.startswith("tcp://") else self.device_wait_s
-
     @abstractmethod
     def decoder(self) -> Decoder:
         """A fresh decoder."""
@@ -102,13 +89,11 @@ class SerialLine(BaseModel):
         return (self.decoder(),)
 
     def says(self) -> frozenset[str] | None:
-        """The kinds of value that come from this line, with what is spoken there also; None: any."""
         spoken = [self.gives, *(_KINDS[kind].gives for kind in self.also)]
         listed = [gives for gives in spoken if gives is not None]
         return frozenset().union(*listed) if len(listed) == len(spoken) else None
 
     def tells(self, kind: str) -> tuple[str, ...] | None:
-        """Patterns of the quantities or names that it can tell of a kind of value; None: any."""
         known: list[str] = []
         for gives, names in [
             (self.gives, self.named),
@@ -122,14 +107,11 @@ class SerialLine(BaseModel):
 
     def ear(self) -> LineDecoder:
         """Hears this kind, and those that are spoken on the line also."""
-        others = [_KINDS[kind].model_construct(port=self.port) for kind in self.also]
+        others = [_KINDS[kind].model_construct(kind=kind, port=self.port) for kind in self.also]
         return LineDecoder([*self.decoders(), *(decoder for other in others for decoder in other.decoders())])
 
     async def run(self, emit: Emit, wanted: Wanted = dict) -> None:
-        """Emits what the device says until the line is gone, or was silent too long (OSError).
-
-        Where the device has outputs, those that are ``wanted`` are switched on, all others off.
-        """
+        """Emits what the device says until the line is gone, or was silent too long (OSError)."""
         async with open_port(self.port, self.baud) as port:
             talk = _LineSession(self, port, emit, wanted)
             port.listen(talk.hear)

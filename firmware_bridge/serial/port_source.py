@@ -1,0 +1,27 @@
+"""A source on one serial line, whatever is spoken there."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from firmware_bridge.serial import tcp
+from firmware_bridge.source import SerialPort, Server, SourcePart
+
+
+class PortSource(SourcePart):
+    """A source that opens ``port``: a device, such as ``/dev/serial/by-id/…``, or ``tcp://host:port``."""
+
+    device_wait_s: ClassVar[float] = 0.4
+    """Looking whether a device is back is cheap: the supervisor waits no longer than this."""
+
+    port: str = Field(min_length=1)
+
+    @property
+    def longest_wait_s(self) -> float:
+        return tcp.LONGEST_WAIT_S if self.port.startswith("tcp://") else self.device_wait_s
+
+    def serial_port(self) -> SerialPort:
+        return SerialPort("port", self.port)
+
+    def server(self) -> Server | None:
+        return Server("port", *tcp.split(self.port)) if self.port.startswith("tcp://") else None
