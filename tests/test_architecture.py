@@ -1,4 +1,4 @@
-"""The borders of ARCHITECTURE.md, enforced: which file imports what, and who may import whom.
+"""The borders between packages, enforced: which file imports what, and who may import whom.
 
 ``python -m tests.test_architecture`` prints the table.
 """

@@ -1,4 +1,4 @@
-"""The README's three recipes, taken from the page and carried out in a copy of the project."""
+"""The three recipes of CONTRIBUTING.md, taken from the page and carried out in a copy of the project."""
 
 import os
 import re
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 BLOCK = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILES: dict[str, str] = dict(BLOCK.findall(README))
+FILES: dict[str, str] = dict(BLOCK.findall(PAGE))
 
 # each recipe: its file, the list, the union in it, and the kind's class
 RECIPES = {
@@ -30,7 +30,7 @@ broker: {url: "mqtt://127.0.0.1:1883"}
 
 
 def its_test(path: str) -> str:
-    """Where the README puts the test of the file at ``path``."""
+    """Where the page puts the test of the file at ``path``."""
     return f"tests/test_{Path(path).name}"
 
 
@@ -87,7 +87,7 @@ def test_the_new_kind_is_known_to_check_and_its_mistakes_are_told(recipe: str, c
         "rules:\n  speed: {kind: too_fast, source: gnss, speed_mps: 15}\n",
     }
     for line in entries[recipe].splitlines()[-1:]:
-        assert line in README
+        assert line in PAGE
     (copy / "device.yaml").write_text(CONFIG + entries[recipe])
     path, list_path, union, kind = RECIPES[recipe]
     before = run(copy, "agent", "check", "device.yaml")
@@ -103,5 +103,5 @@ def test_the_new_kind_is_known_to_check_and_its_mistakes_are_told(recipe: str, c
 def test_the_page_says_how_large_each_recipe_is(recipe: str) -> None:
     path = RECIPES[recipe][0]
     sizes = [len(FILES[name].splitlines()) for name in (path, its_test(path))]
-    row = next(line for line in README.splitlines() if line.startswith(f"| {recipe} "))
+    row = next(line for line in PAGE.splitlines() if line.startswith(f"| {recipe} "))
     assert [int(number) for number in re.findall(r"(\d+) lines \|", row)] == sizes

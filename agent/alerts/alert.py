@@ -100,7 +100,7 @@ class Alert:
         return answer is None or answer.at == self.at or self.phase == "end"
 
     def fields(self) -> dict[str, Any]:
-        """The ``alert`` object of the message, as CONTRACT.md has it; unknown fields are absent."""
+        """The ``alert`` object of the message; unknown fields are absent."""
         finding, terms = self.finding, self.terms
         fields: dict[str, Any] = {
             "alert_id": self.alert_id,
