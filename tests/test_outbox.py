@@ -345,7 +345,7 @@ def test_what_only_memory_holds_is_written_when_the_disk_returns_whatever_comes_
 
 @contextmanager
 def without_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool) -> Iterator[LaneStorage]:
-    """LaneStorage whose disk takes nothing within the block: already when they open, or only then."""
+    """A `LaneStorage` whose disk refuses every write within the block: from its opening on, or from then on."""
     with monkeypatch.context() as broken:
         if at_start:
             read_only(broken)
@@ -761,7 +761,7 @@ def test_a_folder_that_can_not_be_made_is_an_os_error(tmp_path: Path) -> None:
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """LaneStorage beside a model: what is owed by lane, what was handed out, what number has which id."""
+    """A `LaneStorage` beside a model: what is owed by lane, what was handed out, what number has which id."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""CameraGeolocator an alert is: by surveyed points, or by what other sources say of the boat and the drone."""
+"""The place of an alert: by surveyed points, or by what other sources say of the boat and the drone."""
 
 import json
 import math

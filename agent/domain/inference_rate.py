@@ -28,7 +28,7 @@ class RequiredRate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RateShortfall:
-    """InferenceRate are too rare: ``text`` says how rare, and for which rules; since when by both clocks."""
+    """Inferences are too rare: ``text`` says how rare and for which rules; start by both clocks."""
 
     text: str
     since: datetime

@@ -43,7 +43,7 @@ class WatchRule(RulePart):
     """How long somebody may be out of sight, or elsewhere, and still be there."""
     cool_down: Duration = timedelta(seconds=10)
     camera_may_move: bool = False
-    """Evaluator also while the camera itself moves, as it always does on a boat or a drone."""
+    """Evaluate also while the camera itself moves, as it always does on a boat or a drone."""
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:
