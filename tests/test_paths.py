@@ -127,6 +127,16 @@ def test_the_index_lists_every_record_once_and_says_its_title() -> None:
         assert f"[{title}]({path.name})" in index
 
 
+def test_every_record_that_is_cited_exists() -> None:
+    numbers = {path.name[:4] for path in RECORDS.glob("*.md")}
+    cited = {
+        (name(path), number)
+        for path in tracked(".md", ".py", ".yaml", ".service", "acl")
+        for number in re.findall(r"decisions?[ /](\d{4})\b", prose(path))
+    }
+    assert [one for one in sorted(cited) if one[1] not in numbers] == []
+
+
 def test_the_page_of_the_architecture_has_all_layers_in_their_order() -> None:
     rows = re.findall(r"^\| [\w -]* \| (`[^|]+) \|.*`[\w/]+\.py` \|$", ARCHITECTURE, re.MULTILINE)
     assert [tuple(re.findall(r"`([\w.]+)`", row)) for row in rows] == list(LAYERS)
