@@ -30,7 +30,8 @@ from agent.config.deployment import Deployment
 from agent.domain.message import Message
 from agent.domain.observations import Observation, Sighting
 from agent.outbox.outbox import Outbox
-from agent.vision.inference_pool import CameraSlot, InferenceResult, Pool
+from agent.vision.inference_pool import CameraSlot, Pool
+from agent.vision.inference_result import InferenceResult
 from bench.keeping import subscribe
 from models.session import Session, open_session
 from simulators.broker import LocalBroker

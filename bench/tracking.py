@@ -89,7 +89,7 @@ def _covered(box: Box, other: Box) -> float:
 def clip(path: Path, step: int) -> Scene:
     """Boats, each ``step``-th frame of a clip with its exact tracks beside it."""
     import models
-    from agent.vision.capture import frames
+    from agent.vision.video_file import frames
 
     detect = models.find("default").at(0.1).load()
     gate = MotionGate(Motion(camera_moves=True))

@@ -122,7 +122,7 @@ def _seen(path: Path, fps: float = 5.0) -> list[tuple[float, Any, tuple[Detectio
     import cv2
 
     import models
-    from agent.vision.capture import frames
+    from agent.vision.video_file import frames
 
     detect = models.find("default").at(0.1).load()
     found: list[tuple[float, Any, tuple[Detection, ...]]] = []

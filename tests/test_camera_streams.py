@@ -23,12 +23,14 @@ import pytest
 from agent.domain.observations import CameraState, Sighting
 from agent.vision.camera import Camera
 from agent.vision.camera_url import Trust
-from agent.vision.capture import Drain, Mode, granted, open_capture
+from agent.vision.capture import open_capture
+from agent.vision.frame_reader import Drain
 from agent.vision.http_auth import authorization
-from agent.vision.http_camera import JpegCutter, jpeg_size
+from agent.vision.jpeg_stream import JpegCutter, jpeg_size
 from agent.vision.rtsp_relay import Relay
 from agent.vision.stream_probe import probe_stream
 from agent.vision.udp_camera import PACKET, Continuity
+from agent.vision.v4l2_mode import Mode, granted
 from tests.test_camera_sources import answers, free_port, jpeg, send, shape
 
 SECRET = "p@ss/w:rd"  # noqa: S105
@@ -410,7 +412,7 @@ def test_a_port_is_free_again_as_soon_as_a_stream_failed() -> None:
 def test_damage_is_told_and_not_learnt_from(clip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.vision.camera_stats.STATE_EVERY_S", 1.0)
     learnt: list[bool] = []
-    monkeypatch.setattr("agent.vision.visibility.Coverage._learn", lambda *_: learnt.append(True))
+    monkeypatch.setattr("agent.vision.visibility.VisibilityMonitor._learn", lambda *_: learnt.append(True))
 
     async def scene(drop: Callable[[int], bool], enough: Callable[[list[Any]], bool]) -> list[Any]:
         told: list[Any] = []

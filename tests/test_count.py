@@ -13,8 +13,8 @@ from agent.alerts.rule_engine import RuleEngine
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, SeenObject
 from agent.rules import Rule
-from agent.vision.capture import frames
 from agent.vision.tracker import Tracker
+from agent.vision.video_file import frames
 from tests.sightings import facts, judge, see, thing
 
 CLIP = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips" / "vtest.mp4"

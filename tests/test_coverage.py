@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from agent.domain.contracts import Cleared, Finding
 from agent.domain.observations import BlindZone, Observation, Sighting, Tick, View
 from agent.rules import Rule
-from agent.vision.capture import frames
+from agent.vision.video_file import frames
 from agent.vision.visibility import CLEAR_S, HOLD_S, PICTURE, VisibilityMonitor, VisibilitySettings
 from agent.vision.visibility_state import NO_PICTURE_S, VisibilityState
 from simulators.blinding import Change, blurred, covered, dimmed, foggy, noisy, turned

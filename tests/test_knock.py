@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.vision.camera_url import Trust
-from agent.vision.capture import redacted
+from agent.vision.camera_url import Trust, redacted
 from agent.vision.http_auth import Login, authorization
 from agent.vision.stream_probe import probe_stream
 

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 import models
-from agent.vision.capture import frames
 from agent.vision.egomotion import egomotion
 from agent.vision.motion_gate import HEIGHT, LIVE_S, STILL_EVERY_S, WIDTH, Motion, MotionGate, shrink
+from agent.vision.video_file import frames
 from models.detection import Frame
 from simulators.scene import Scene
 

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from agent.runtime import native_calls
-from agent.vision.inference_pool import CameraSlot, CapturedFrame, Pool, Turns
+from agent.vision.inference_pool import CameraSlot, Pool
+from agent.vision.inference_result import CapturedFrame
+from agent.vision.inference_schedule import Turns
 from agent.vision.motion_gate import MotionDecision
 from models.detection import Detection, Frame
 
@@ -273,16 +275,17 @@ def test_what_is_loaded_may_hang_too(monkeypatch: pytest.MonkeyPatch) -> None:
 HANGS = """
 import asyncio, threading, sys
 from agent.runtime.native_calls import end_within
-from agent.vision.inference_pool import Pool, Seat, Taken
-from agent.vision.motion_gate import Glance
+from agent.vision.inference_pool import CameraSlot, Pool
+from agent.vision.inference_result import CapturedFrame
+from agent.vision.motion_gate import MotionDecision
 
 async def scene():
     began = threading.Event()
     def hang(frame):
         began.set()
         threading.Event().wait()
-    with Seat(Pool(1), lambda frame, at_s: Glance("heartbeat"), hang, 0.0) as seat:
-        seat.offer(Taken(1, 0.0, None))
+    with CameraSlot(Pool(1), lambda frame, at_s: MotionDecision("heartbeat"), hang, 0.0) as seat:
+        seat.offer(CapturedFrame(1, 0.0, None))
         await asyncio.to_thread(began.wait)
     if sys.argv[1] == "aside":
         asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)

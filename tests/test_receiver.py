@@ -11,8 +11,8 @@ from agent.config.model import parse
 from agent.domain.contracts import Finding, Site
 from agent.domain.observations import Observation
 from agent.positioning.device_position import DevicePosition
-from agent.positioning.fix_gate import Positioning
 from agent.positioning.fix_gate import Receiver as Gate
+from agent.positioning.fix_quality import Positioning
 from agent.rules.interference import Interference
 from agent.rules.moved import Moved
 from firmware_bridge.gnss.ubx import Ubx, UbxDecoder

@@ -16,7 +16,7 @@ from agent.domain.yaml_loader import BadConfig
 from agent.mqtt.connection import Broker
 from agent.positioning.camera_mount import Surveyed
 from agent.vision.camera import Camera
-from agent.vision.http_camera import tls_context
+from agent.vision.tls import tls_context
 from firmware_bridge.regular_files import MOST_HANGING, read_regular
 from firmware_bridge.secret import Secret, beside
 

@@ -17,7 +17,8 @@ from agent.config.model import parse
 from agent.domain.contracts import Cleared, Finding, Site
 from agent.domain.observations import Observation, Tick
 from agent.domain.yaml_loader import BadConfig
-from agent.positioning.closest_approach import MOST, Motion, Traffic, approach
+from agent.positioning.closest_approach import Motion, approach
+from agent.positioning.vessel_traffic import MOST, Traffic
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, Vessel
 from firmware_bridge.wgs84 import Plane

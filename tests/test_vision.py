@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from agent.domain.observations import CameraState, Sighting
 from agent.domain.zones import Zone, zones_of
 from agent.vision.camera import Camera
-from agent.vision.capture import frames
 from agent.vision.egomotion import Egomotion
 from agent.vision.tracker import Tracker
+from agent.vision.video_file import frames
 from models.detection import Box, Detection
 from simulators.scene import Scene, stream
 

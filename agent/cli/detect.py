@@ -191,7 +191,7 @@ def _listed(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[Fil
 
 def _shown(todo: Sequence[File]) -> Iterator[Shown]:
     """Each picture, and each frame of each video."""
-    from agent.vision.capture import frames
+    from agent.vision.video_file import frames
 
     for file in todo:
         try:
@@ -231,7 +231,7 @@ def _progress(
     from rich.console import Console
     from rich.progress import track
 
-    from agent.vision.capture import length
+    from agent.vision.video_file import length
 
     total = (
         len(todo) - videos + sum(length(str(one.path)) for one in todo if one.path.suffix.lower() in VIDEOS)

@@ -28,7 +28,7 @@ from agent.domain.yaml_loader import (
 from agent.evidence.settings import Evidence
 from agent.mqtt.connection import Broker
 from agent.positioning.device_position import ANY_SPEED_MPS, PositionSettings
-from agent.positioning.fix_gate import Positioning
+from agent.positioning.fix_quality import Positioning
 from agent.positioning.locator import LocatorSettings
 from agent.privacy.rescue_grant import Privacy
 from agent.rules import Rule

@@ -13,7 +13,7 @@ from typing import Any
 from agent.domain.contracts import Finding, Point
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.camera_mount import Mount, Surveyed
-from agent.positioning.fix_gate import accepted_fix
+from agent.positioning.fix_quality import accepted_fix
 from agent.positioning.ground_plane import Ground
 from agent.positioning.ray_cast import Angles, Pixel, Pose, locate
 from firmware_bridge.readings import Drone, Fix, Reading

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent.domain.observations import Observation
-from agent.positioning.fix_gate import LATE, NO_FIX, Positioning, Receiver, TimedFix, error_of
+from agent.positioning.fix_gate import Receiver
+from agent.positioning.fix_quality import LATE, NO_FIX, Positioning, TimedFix, error_of
 from firmware_bridge.readings import Fix, GnssState
 from firmware_bridge.wgs84 import distance_m
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.observations import Observation
-from agent.positioning.fix_gate import HELD
+from agent.positioning.fix_quality import HELD
 from agent.runtime.kernel_clock import kernel_clock
 from firmware_bridge.readings import Fix
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from agent.domain.contracts import Cleared, Evaluator, Finding, Point, Site, SourceRule
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
-from agent.positioning.fix_gate import accepted_fix
+from agent.positioning.fix_quality import accepted_fix
 from agent.rules.hold_timer import lasting
 from agent.rules.position_rule import FRESH_S, freshness, heard_before_s, lost_for, no_position
 from firmware_bridge.readings import Fix

@@ -9,7 +9,7 @@ from itertools import count
 
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.domain.zones import Corner, foot_of
-from agent.vision.tracker import kind_of
+from agent.vision.track import kind_of
 from models.detection import Box
 
 FRAME_S, SLOW_SHARE, A_LOOK_S = 0.2, 0.4, 1 / 3

@@ -8,7 +8,8 @@ from typing import ClassVar, TypeAlias
 from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule, lasts
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
-from agent.positioning.fix_gate import LONGEST_INTERVAL_S, NO_FIX, accepted_fix
+from agent.positioning.fix_gate import LONGEST_INTERVAL_S
+from agent.positioning.fix_quality import NO_FIX, accepted_fix
 from agent.rules.hold_timer import Since, steady
 from firmware_bridge.readings import Fix
 

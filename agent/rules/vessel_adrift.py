@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Tick
-from agent.positioning.closest_approach import Track, Traffic, who
+from agent.positioning.closest_approach import who
+from agent.positioning.vessel_traffic import Track, Traffic
 from agent.rules.hold_timer import Since, lasting
 from firmware_bridge.readings import Vessel
 from firmware_bridge.wgs84 import distance_m

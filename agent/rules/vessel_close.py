@@ -11,8 +11,9 @@ from agent.domain.durations import Duration, spoken
 from agent.domain.geometry import LatLon
 from agent.domain.observations import Observation, Tick
 from agent.domain.references import SourceReference
-from agent.positioning.closest_approach import Approach, Motion, Track, Traffic, approach, motion_of, who
-from agent.positioning.fix_gate import accepted_fix
+from agent.positioning.closest_approach import Approach, Motion, approach, motion_of, who
+from agent.positioning.fix_quality import accepted_fix
+from agent.positioning.vessel_traffic import Track, Traffic
 from firmware_bridge.readings import Vessel
 
 OWN_FRESH_S, OWN_LOST_S = 15.0, 120.0

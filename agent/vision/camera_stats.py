@@ -5,8 +5,10 @@ from collections import deque
 
 from agent.domain.observations import CameraState
 from agent.runtime.native_calls import abandoned_threads
-from agent.vision.capture import Drain, Mode
-from agent.vision.inference_pool import CameraSlot, InferenceResult
+from agent.vision.frame_reader import Drain
+from agent.vision.inference_pool import CameraSlot
+from agent.vision.inference_result import InferenceResult
+from agent.vision.v4l2_mode import Mode
 
 STATE_EVERY_S = 5.0
 SLOW = 0.5

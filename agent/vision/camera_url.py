@@ -68,3 +68,21 @@ def device_of(url: str) -> str:
 def below(file: Path, folder: Path) -> bool:
     """Whether ``file`` lies in ``folder`` or below, links followed: what a push may name as a camera."""
     return file.resolve().is_relative_to(folder.resolve())
+
+
+def redacted(url: str) -> str:
+    """A URL without what may be secret in it: user, password, query."""
+    return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url))  # a password may hold what it should not
+
+
+def is_file(url: str) -> bool:
+    """Whether it plays and ends, rather than goes on for ever."""
+    return kind_of(url) == "file"
+
+
+def too_large(width: int, height: int) -> str:
+    """What is said of a picture that is refused before it is decoded."""
+    return (
+        f"its pictures are {width}x{height}, larger than {MAX_PIXELS / 1e6:.0f} megapixels;"
+        " set the camera to a smaller picture"
+    )

@@ -13,206 +13,27 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.runtime.native_calls import abandon
-from agent.vision.camera_url import MAX_PIXELS, NO_TRUST, Trust, device_of, kind_of
-from agent.vision.frame_timestamps import FrameClock
-from agent.vision.http_camera import HttpBytes, HttpPictures, http_source, too_large
+from agent.vision.camera_url import MAX_PIXELS, NO_TRUST, Trust, device_of, kind_of, redacted, too_large
+from agent.vision.capture_properties import FRAME_HEIGHT, FRAME_WIDTH
+from agent.vision.http_camera import HttpBytes, HttpPictures, http_source
 from agent.vision.rtsp_relay import Relay
 from agent.vision.udp_camera import UdpBytes
-from models.detection import Frame
-
-_FPS, _POS_MSEC = 5, 0  # cv2.CAP_PROP_FPS, cv2.CAP_PROP_POS_MSEC
+from agent.vision.v4l2_mode import Mode, granted
 
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 STREAM_FORMATS = "rtsp,mpegts,flv,h264,hevc,mpeg,mpegvideo,matroska"
 FILE_FORMATS = "avi,flv,h264,hevc,ivf,matroska,mov,mpeg,mpegts,mpegvideo,m4v,mjpeg,mpjpeg,ogg"
 """Demuxers that read pictures out of one stream of bytes: none that opens further files, or draws text."""
 V4L2_MAJOR = 81
-DAMAGE_S = 3.0
-"""So long after a loss pictures may be damaged: until the next key frame, and some for what is buffered."""
 _opening = threading.Lock()
 
 UNDECODABLE = "it sends, but no picture can be decoded from it"
-NO_PICTURE = "it sends, but no picture came; does it send a key frame every 2 s?"
-
-
-def redacted(url: str) -> str:
-    """A URL without what may be secret in it: user, password, query."""
-    return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url))  # a password may hold what it should not
-
-
-def is_file(url: str) -> bool:
-    """Whether it plays and ends, rather than goes on for ever."""
-    return kind_of(url) == "file"
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """What a V4L2 camera is asked for; None leaves it to the driver."""
-
-    width: int | None = None
-    height: int | None = None
-    fps: float | None = None
-    pixel_format: str | None = None
-
-    def parameters(self) -> list[int]:
-        """Pairs of property and value, as OpenCV wants them: the format first, as the driver does."""
-        fourcc = self.pixel_format and int.from_bytes(self.pixel_format.ljust(4).encode(), "little")
-        rate = self.fps and round(self.fps)
-        wanted = ((6, fourcc), (3, self.width), (4, self.height), (_FPS, rate))
-        return [number for key, value in wanted if value for number in (key, value)]
-
-    def missed(self, given: str | None) -> str | None:
-        """What was asked for and not granted, in words."""
-        size = f"{self.width}x{self.height}" if self.width else None
-        wanted = [one for one in (size, self.pixel_format) if one]
-        if given is None or all(one in given.split() for one in wanted):
-            return None
-        return f"asked for {' '.join(wanted)}, the camera gives {given}"
-
-
-def granted(get: Callable[[int], float]) -> str:
-    """What a V4L2 driver agreed to, such as ``1280x720 MJPG 30 fps``."""
-    code = int(get(6)).to_bytes(4, "little", signed=True).decode("latin-1")
-    name = "".join(letter for letter in code if letter.isalnum()) or "?"
-    return f"{get(3):.0f}x{get(4):.0f} {name} {get(_FPS):g} fps"
-
-
-class Drain:
-    """Reads frames as fast as they come and gives them to ``take`` (number, time, frame), in its thread.
-
-    A frame that ``wants`` (seconds to the next one) does not want is decoded, as those after it need it, but
-    not converted. ``news`` is called at the end; then look at `ended` and `error`.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        take: Callable[[int, float, Frame], None],
-        wants: Callable[[float], bool],
-        news: Callable[[], None],
-        *,
-        open_s: float,
-        read_s: float,
-        loop: bool = False,
-        paced: bool = True,
-        trust: Trust = NO_TRUST,
-        mode: Mode | None = None,
-        fps: float = 5.0,
-    ) -> None:
-        self._url, self._take, self._wants, self._news = url, take, wants, news
-        self._open_s, self._read_s = open_s, read_s
-        self._loop, self._paced = loop, paced
-        self._trust, self._mode, self._fps = trust, mode, fps
-        self._stopped = threading.Event()
-        self._capture: Capture | None = None
-        self._thread = threading.Thread(target=self._run, name=f"camera {redacted(url)}", daemon=True)
-        self.error: OSError | None = None
-        self.opened = self.ended = False
-        self.frames = self.width = self.height = 0
-        self.granted: str | None = None
-        self.lost = 0
-        """Packets that were lost on the way, where that can be known; the last at ``lost_s``."""
-        self.lost_s = -math.inf
-        self.heard_s = time.monotonic()
-        """When it last opened or read something."""
-
-    def __enter__(self) -> "Drain":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Asks the thread to end; one that hangs in a native call is left behind."""
-        self._stopped.set()
-        if self._capture is not None:
-            self._capture.abort()
-        abandon(self._thread)
-
-    def damaged(self, at_s: float) -> bool:
-        """Whether a frame of this monotonic time may show damage, as something of it was lost on the way."""
-        return at_s - self.lost_s < DAMAGE_S
-
-    def check(self) -> None:
-        """OSError where it failed, or has said nothing for too long."""
-        if self.error is not None:
-            raise self.error
-        limit_s = self._read_s if self.opened else self._open_s + self._read_s
-        # its own time-outs come first and say more: this is for a call that hangs
-        if not self.ended and time.monotonic() - self.heard_s > limit_s + 2:
-            what = "no frame" if self.opened else "no answer"
-            raise TimeoutError(f"{redacted(self._url)}: {what} for {limit_s:g} s")
-
-    def _run(self) -> None:
-        url = redacted(self._url)
-        try:
-            while not self._stopped.is_set():
-                self._play()
-                if not self._loop:
-                    break
-        except OSError as error:
-            self.error = error
-        except Exception as error:  # OpenCV's own errors
-            self.error = OSError(f"{url}: {redacted(' '.join(str(error).split()))}")
-        self.ended = True
-        self._news()
-
-    def _play(self) -> None:
-        live = kind_of(self._url) != "file"
-        capture = open_capture(
-            self._url, self._open_s, self._read_s, trust=self._trust, mode=self._mode, fps=self._fps
-        )
-        self._capture = capture
-        self.opened, self.heard_s = True, time.monotonic()
-        self.granted = capture.granted
-        every_s = 0.0 if live or not self._paced else 1 / (capture.get(_FPS) or 25.0)
-        clock = FrameClock(driver=kind_of(self._url) == "device")
-        due_s = decoded_s = time.monotonic()
-        frames = 0
-        try:
-            while not self._stopped.is_set():
-                asked_s = time.monotonic()
-                good = capture.grab()
-                gap_s, self.heard_s = time.monotonic() - self.heard_s, time.monotonic()
-                if not good:
-                    if live:
-                        raise OSError(self._why(frames, self.heard_s - asked_s, capture.error))
-                    if not frames:
-                        raise OSError(f"{self._url}: no frame in it")
-                    return
-                frames += 1
-                self.frames += 1
-                self.lost, self.lost_s = capture.lost
-                at_s = clock.at_s(self.heard_s, capture.get(_POS_MSEC) / 1000) if live else self.heard_s
-                if self._wants(gap_s):
-                    good, frame = capture.retrieve()
-                    if good:
-                        decoded_s = self.heard_s
-                        self.height, self.width = frame.shape[:2]
-                        self._take(self.frames, at_s, frame)
-                    elif self.heard_s - decoded_s > self._read_s:
-                        raise OSError(f"{redacted(self._url)}: what comes can't be decoded")
-                due_s += every_s
-                if every_s and (ahead_s := due_s - time.monotonic()) > 0:
-                    self._stopped.wait(ahead_s)
-        finally:
-            capture.release()
-
-    def _why(self, frames: int, waited_s: float, error: str | None) -> str:
-        """Why a stream gives no more frames."""
-        url = redacted(self._url)
-        if error:
-            return f"{url}: {error}"
-        if waited_s >= 0.9 * self._read_s:
-            return f"{url}: no frame for {self._read_s:g} s: the stream hangs, or what comes can't be decoded"
-        return f"{url}: " + ("the stream ended" if frames else NO_PICTURE)
 
 
 class Capture:
@@ -397,7 +218,9 @@ def _ffmpeg(source: Any, options: dict[str, str], open_s: float = 5.0, read_s: f
     with _opening:
         os.environ[OPTIONS] = "|".join(f"{name};{value}" for name, value in options.items())
         capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
-    width, height = (int(capture.get(key)) for key in (3, 4)) if capture.isOpened() else (0, 0)
+    width, height = (
+        (int(capture.get(key)) for key in (FRAME_WIDTH, FRAME_HEIGHT)) if capture.isOpened() else (0, 0)
+    )
     if width * height > MAX_PIXELS:
         capture.release()
         raise OSError(too_large(width, height))
@@ -419,32 +242,3 @@ def _cv2() -> Any:
         limit.argtypes, limit.restype = [ctypes.c_size_t], None
         limit(3 * MAX_PIXELS + 1024 * 1024)
     return cv2
-
-
-def length(path: str) -> int:
-    """How many frames a file says that it has; 0 where it does not say."""
-    try:
-        capture = open_file(path)
-    except OSError:
-        return 0
-    count = int(capture.get(7))  # cv2.CAP_PROP_FRAME_COUNT
-    capture.release()
-    return max(0, count)
-
-
-def frames(path: str) -> Iterator[tuple[int, float, Frame]]:
-    """All frames of a file in order: number, seconds from its start, frame. OSError where it is no video."""
-    capture = open_file(path)
-    fps = capture.get(_FPS) or 25.0
-    try:
-        number = 0
-        while True:
-            good, frame = capture.read()
-            if not good:
-                break
-            yield number, number / fps, frame
-            number += 1
-    finally:
-        capture.release()
-    if number == 0:
-        raise OSError(f"{path}: no frame in it")

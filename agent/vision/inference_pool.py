@@ -13,50 +13,20 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 from agent.runtime.native_calls import abandon
+from agent.vision.inference_result import CapturedFrame, InferenceResult
+from agent.vision.inference_schedule import NEVER, Turns
 from agent.vision.motion_gate import MotionDecision
 from models.card import Card
-from models.detection import Detect, Detection, Frame
+from models.detection import Detect, Frame
 
-NEVER = float("inf")
 KEPT_S = 600.0
 """A camera that comes back finds its detector: loading it takes a second, and leaves memory in pieces."""
 PATIENCE_S = 30.0
 """No look takes so long, on whatever machine: a detector that has not answered hangs."""
-NO_GLANCE = MotionDecision(None)
-OTHERS = 4
-SOONER = 0.7
-"""A camera with critical rules goes first from this share of the time on that it may go without a look."""
-
-
-@dataclass(frozen=True, slots=True)
-class CapturedFrame:
-    """A frame in hand; ``at_s`` is the monotonic time at which it was taken, as near as the source tells."""
-
-    number: int
-    at_s: float
-    frame: Frame
-
-
-@dataclass(slots=True)
-class InferenceResult:
-    """What becomes of a frame, in which thread and since when (monotonic); ``seen`` is all that the detector
-    found, None where it was spared."""
-
-    taken: CapturedFrame
-    thread: threading.Thread
-    since_s: float
-    glance: MotionDecision = NO_GLANCE
-    seen: tuple[Detection, ...] | None = None
-    took_s: float = 0.0
-    """How long the detector took."""
-    error: Exception | None = None
-    done: bool = False
 
 
 class CameraSlot:
@@ -150,50 +120,6 @@ class CameraSlot:
 
     def _is_out(self) -> bool:
         return bool(self.out) and self.out[0].done
-
-
-class Place(Protocol):
-    """What decides whose turn it is: a seat."""
-
-    camera: str
-    taken_s: float
-
-    def ready_s(self) -> float:
-        """Since when it waits, `NEVER` where it does not."""
-
-
-Waiting = TypeVar("Waiting", bound=Place)
-
-
-class Turns:
-    """Whose frame is next: the one that has waited longest. Where that is too late for a camera with critical
-    rules, that one goes before, but each `OTHERS`-th turn is for those that wait besides."""
-
-    def __init__(self) -> None:
-        self.urgent: dict[str, float] = {}
-        """By camera: how long, in seconds, it may go without a look."""
-        self._row = 0
-
-    def next(self, places: Sequence[Waiting], now_s: float) -> Waiting:
-        """The place whose turn it is; if its `ready_s` is still to come, nobody's is yet."""
-        first = min(places, key=lambda one: one.ready_s())
-        late = self._late(places, now_s)
-        return late if late is not None and self._row < OTHERS - 1 else first
-
-    def took(self, places: Sequence[Waiting], one: Waiting, now_s: float) -> None:
-        """It had its turn, at ``now_s``: others may have waited for it."""
-        others = any(other is not one and other.ready_s() <= now_s for other in places)
-        self._row = self._row + 1 if others and one is self._late(places, now_s, one) else 0
-        one.taken_s = now_s
-
-    def _late(self, places: Sequence[Waiting], now_s: float, took: Waiting | None = None) -> Waiting | None:
-        late = [
-            (one.taken_s + self.urgent[one.camera] * SOONER, number)
-            for number, one in enumerate(places)
-            if one.camera in self.urgent and (one is took or one.ready_s() <= now_s)
-        ]
-        due_s, number = min(late, default=(NEVER, 0))
-        return places[number] if due_s <= now_s else None
 
 
 class Pool:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from agent.vision.camera_url import ENCRYPTED, SCHEMES, Trust
 from agent.vision.http_auth import Login
-from agent.vision.http_camera import tls_context, untrusted
+from agent.vision.tls import tls_context, untrusted
 
 LONGEST = 64 * 1024
 """Bytes of one request or answer."""

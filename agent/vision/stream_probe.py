@@ -13,10 +13,10 @@ import struct
 from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from agent.vision.camera_url import ENCRYPTED, NO_TRUST, SCHEMES, Trust, kind_of
-from agent.vision.capture import redacted
+from agent.vision.camera_url import ENCRYPTED, NO_TRUST, SCHEMES, Trust, kind_of, redacted
 from agent.vision.http_auth import Login
-from agent.vision.http_camera import REDIRECTS, same_server, tls_context, untrusted
+from agent.vision.http_connection import REDIRECTS, same_server
+from agent.vision.tls import tls_context, untrusted
 from agent.vision.udp_camera import listen
 
 CODECS = frozenset({"H264", "H265", "JPEG", "MP4V-ES", "MPV", "MP2T", "VP8", "VP9", "AV1", "H263-1998"})

@@ -18,7 +18,7 @@ from agent.runtime import native_calls
 from agent.runtime.native_calls import MOST_LEFT, abandoned_threads
 from agent.vision import capture
 from agent.vision.camera import Camera
-from agent.vision.capture import Drain
+from agent.vision.frame_reader import Drain
 
 pytestmark = pytest.mark.end_to_end
 

@@ -1,0 +1,30 @@
+"""TLS to cameras: the context, and why a connection failed."""
+
+import ssl
+
+from agent.mqtt.tls import MOST_BYTES
+from agent.vision.camera_url import Trust
+from firmware_bridge.regular_files import read_regular
+
+
+def tls_context(trust: Trust) -> ssl.SSLContext:
+    """Verifies the certificate and the host name. OSError where the file of the CA can't be read."""
+    if trust.ca is None:
+        return ssl.create_default_context()
+    try:
+        text = read_regular(trust.ca, MOST_BYTES).decode("ascii", "ignore")
+        context = ssl.create_default_context(cadata=text)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the camera's own certificate will do
+        return context
+    except (ssl.SSLError, ValueError):
+        raise OSError(f"ca {trust.ca}: no certificate in it") from None
+    except OSError as error:
+        raise OSError(f"ca {trust.ca}: {error.strerror or error}") from None
+
+
+def untrusted(error: ssl.SSLError, host: str | None) -> str:
+    """Why a TLS connection to ``host`` failed, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = (error.verify_message or "not trusted").rstrip(".")
+        return f"certificate of {host} refused: {reason}; name the CA that signed it as ca: FILE"
+    return f"TLS with {host} failed: {(error.reason or str(error)).lower().replace('_', ' ')}"
