@@ -158,7 +158,7 @@ async def run_agent(folder: Path, options: str, run_s: float, clip: Path = CLIP)
     folder.mkdir()
     text = CONFIG.format(clip=clip, options=options, broker=NOWHERE, zones=MIDDLE, rules=DWELL)
     agent, outbox = _agent(folder, text)
-    observe, delays_ms = agent.observe, list[float]()
+    observe, delays_ms = agent.pipeline.observe, list[float]()
 
     def note(observation: Observation) -> None:
         began_s = time.monotonic()
@@ -166,7 +166,7 @@ async def run_agent(folder: Path, options: str, run_s: float, clip: Path = CLIP)
         if isinstance(observation.value, Sighting):  # until all rules have judged it
             delays_ms.append((observation.value.delay_s + time.monotonic() - began_s) * 1000)
 
-    agent.observe = note  # type: ignore[method-assign]
+    agent.pipeline.observe = note  # type: ignore[method-assign]
     task = asyncio.ensure_future(agent.run())
     while not delays_ms:
         await asyncio.sleep(0.05)
@@ -218,7 +218,8 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
     runs_s = dict[int, float]()
     newest: InferenceResult | None = None
     run, look, following = Session.run, Pool._look, CameraSlot.next
-    say, acknowledged = agent.reporting.reporter.say, agent.alerts.latency.acknowledged
+    latency = agent.pipeline.latency
+    make, acknowledged = agent.messages.make, latency.acknowledged
 
     def timed_run(session: Session, feeds: Mapping[str, Any]) -> Any:
         began_s = time.monotonic()
@@ -235,8 +236,8 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
         newest = await following(seat, within_s)
         return newest
 
-    def noted_say(schema: str, fields: Mapping[str, Any], *rest: Any, **more: Any) -> Message:
-        message = say(schema, fields, *rest, **more)
+    def noted_make(schema: str, fields: Mapping[str, Any], *rest: Any, **more: Any) -> Message:
+        message = make(schema, fields, *rest, **more)
         if newest is not None and fields.get("alert", {}).get("phase") == "new":
             under_way[message.id] = newest.taken.at_s + runs_s[newest.taken.number]
         return message
@@ -249,8 +250,8 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
     stack.enter_context(patch.object(Session, "run", timed_run))
     stack.enter_context(patch.object(Pool, "_look", noted_look))
     stack.enter_context(patch.object(CameraSlot, "next", noted_next))
-    stack.enter_context(patch.object(agent.reporting.reporter, "say", noted_say))
-    stack.enter_context(patch.object(agent.alerts.latency, "acknowledged", noted_acknowledged))
+    stack.enter_context(patch.object(agent.messages, "make", noted_make))
+    stack.enter_context(patch.object(latency, "acknowledged", noted_acknowledged))
     return found_ms
 
 

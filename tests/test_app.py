@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from agent.app import Agent
 from agent.commands.commands import Resend
 from agent.domain.observations import Observation
+from agent.inbound import Inbound
 from agent.outbox.sqlite_store import Again
+from agent.pipeline import Pipeline
 from agent.privacy.rescue_grant import Grant, Privacy, Rescue
 from agent.runtime.health import Health, Running
 from firmware_bridge.mavlink.signing import Heard
@@ -58,11 +61,13 @@ def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
         return []
 
     broken, well = SimpleNamespace(hear=fail), SimpleNamespace(hear=lambda _: [])
-    parts = dict.fromkeys(("health", "clock", "reporter", "album"), broken)
-    judges, locator = SimpleNamespace(hear=judge), SimpleNamespace(judged=lambda one: one)
-    agent: Any = SimpleNamespace(**parts, locator=locator, judges=judges, outputs=well, tell=lambda *_: None)
+    parts = dict.fromkeys(("health", "clock", "reporter", "recorder"), broken)
+    rules, locator = SimpleNamespace(hear=judge), SimpleNamespace(judged=lambda one: one)
+    pipeline: Any = SimpleNamespace(
+        **parts, locator=locator, rules=rules, actuators=well, raise_alerts=lambda *_: None
+    )
     press = Observation("board", datetime.now(UTC), 0.0, Switch(name="panic_button", on=True))
-    Agent.observe(agent, press)
+    Pipeline.observe(pipeline, press)
     assert heard == [press]
 
 
@@ -76,13 +81,13 @@ def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.
 
     async def scene() -> None:
         book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
-        inbox, progress = SimpleNamespace(write=write), SimpleNamespace(wrote=lambda: None)
-        agent: Any = SimpleNamespace(inbox=inbox, book=book, progress=progress)
+        buffer, liveness = SimpleNamespace(write=write), SimpleNamespace(wrote=lambda: None)
+        pipeline: Any = SimpleNamespace(buffer=buffer, book=book, liveness=liveness)
         heard = Heard()
-        monkeypatch.setattr("agent.app.HEARD", heard)
-        await Agent.write_inbox(agent)
+        monkeypatch.setattr("agent.pipeline.HEARD", heard)
+        await Pipeline.write_buffered(pipeline)
         heard.under(b"key")[1, 1, 1] = 7
-        await Agent.write_inbox(agent)
+        await Pipeline.write_buffered(pipeline)
         assert written == [{"alerts/active": b"[]"}, {"alerts/active": b"[]", "signed": heard.dump()}]
 
     asyncio.run(scene())
@@ -95,11 +100,13 @@ def test_an_answer_is_acknowledged_to_the_broker_once_it_is_kept() -> None:
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         told: list[Any] = []
         commands = SimpleNamespace(acknowledged=lambda *_: "the alert")
-        agent: Any = SimpleNamespace(
-            commands=commands, book=None, tell=lambda alerts, _: told.extend(alerts),
-            inbox=SimpleNamespace(kept=lambda: kept),
+        pipeline: Any = SimpleNamespace(
+            book=None, raise_alerts=lambda alerts, _: told.extend(alerts),
+            buffer=SimpleNamespace(kept=lambda: kept),
         )  # fmt: skip
-        heard = asyncio.ensure_future(Agent.heard(agent, "alert/ack", b"{}", None, False))
+        inbound: Any = SimpleNamespace(commands=commands, pipeline=pipeline)
+        inbound._acknowledge = partial(Inbound._acknowledge, inbound)
+        heard = asyncio.ensure_future(Inbound.on_message(inbound, "alert/ack", b"{}", None, False))
         await asyncio.sleep(0)
         assert (told, heard.done()) == (["the alert"], False)
         kept.set_result(None)
@@ -112,9 +119,9 @@ def test_an_alert_whose_picture_fails_is_told_all_the_same() -> None:
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    agent: Any = SimpleNamespace(album=SimpleNamespace(alerted=fail))
+    pipeline: Any = SimpleNamespace(recorder=SimpleNamespace(alerted=fail))
     alert: Any = SimpleNamespace(alert_id="a", terms=SimpleNamespace(rule="rail"), finding=None)
-    Agent.take_picture(agent, alert, 0.0)
+    Pipeline.take_picture(pipeline, alert, 0.0)
 
 
 @pytest.mark.parametrize(("error", "fed"), [(OSError(28, "full"), 1), (RuntimeError("a bug"), 0)])
@@ -123,11 +130,11 @@ def test_a_write_that_fails_for_no_reason_of_the_disk_is_no_progress(error: Exce
         raise error
 
     count: list[int] = []
-    progress = SimpleNamespace(wrote=lambda: count.append(1))
+    liveness = SimpleNamespace(wrote=lambda: count.append(1))
     book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
-    agent: Any = SimpleNamespace(inbox=SimpleNamespace(write=write), book=book, progress=progress)
+    pipeline: Any = SimpleNamespace(buffer=SimpleNamespace(write=write), book=book, liveness=liveness)
     with pytest.raises(type(error)):
-        asyncio.run(Agent.write_inbox(agent))
+        asyncio.run(Pipeline.write_buffered(pipeline))
     assert (len(count), book.unsaved) == (fed, True)
 
 
@@ -154,16 +161,17 @@ def test_what_is_active_is_written_again_where_a_write_failed(monkeypatch: pytes
             return False
 
     async def scene() -> None:
-        inbox: Any = Empty()
-        inbox.write = write
-        agent: Any = SimpleNamespace(inbox=inbox, book=Book(), progress=SimpleNamespace(wrote=lambda: None))
-        monkeypatch.setattr("agent.app.HEARD", Heard())
+        buffer: Any = Empty()
+        buffer.write = write
+        liveness = SimpleNamespace(wrote=lambda: None)
+        pipeline: Any = SimpleNamespace(buffer=buffer, book=Book(), liveness=liveness)
+        monkeypatch.setattr("agent.pipeline.HEARD", Heard())
         for error in list(map(type, fails)):
             with pytest.raises(error):
-                await Agent.write_inbox(agent)
-            assert agent.book.unsaved
-        await Agent.write_inbox(agent)
-        await Agent.write_inbox(agent)
+                await Pipeline.write_buffered(pipeline)
+            assert pipeline.book.unsaved
+        await Pipeline.write_buffered(pipeline)
+        await Pipeline.write_buffered(pipeline)
         assert written == [b"[]"]
 
     asyncio.run(scene())
@@ -183,12 +191,12 @@ def test_a_centre_that_asks_again_hears_how_much_comes() -> None:
 
     async def scene() -> None:
         async with asyncio.TaskGroup() as group:
-            agent: Any = SimpleNamespace(
-                outbox=SimpleNamespace(resend=resend), command_done=done, group=group
+            inbound: Any = SimpleNamespace(
+                outbox=SimpleNamespace(resend=resend), send_result=done, spawn=group.create_task
             )
             for epoch in ("e", "broken"):
                 asked = Resend(id="1", lane="alert", epoch=epoch, ranges=[(7, 16)])
-                assert await Agent.resend(agent, asked, {"command_id": "1"}) == "accepted"
+                assert await Inbound.resend(inbound, asked, {"command_id": "1"}) == "accepted"
 
     asyncio.run(scene())
     assert said == [
@@ -209,13 +217,13 @@ def test_a_grant_that_can_not_be_kept_shows_nobody(tmp_path: Path) -> None:
 
     rescue = Rescue("d1")
     privacy = Privacy(rescue_key=Secret(file=tmp_path / "key"))
-    agent: Any = SimpleNamespace(
+    inbound: Any = SimpleNamespace(
         rescue=rescue,
         outbox=SimpleNamespace(put=put),
         deployment=SimpleNamespace(config=SimpleNamespace(privacy=privacy)),
     )
     with pytest.raises(OSError, match="full"):
-        asyncio.run(Agent.take_grant(agent, grant, {}))
+        asyncio.run(Inbound.take_grant(inbound, grant, {}))
     assert rescue.flag("cam1", datetime.now(UTC), time.monotonic()) is None
 
 
@@ -227,7 +235,7 @@ def test_the_link_says_stopped_after_every_source_has_ended() -> None:
         order.append(f"end {name}")
         del agent.tasks[name]
 
-    async def write_inbox() -> None:
+    async def write_buffered() -> None:
         order.append("write")
         raise OSError("disk full")
 
@@ -238,7 +246,7 @@ def test_the_link_says_stopped_after_every_source_has_ended() -> None:
     agent: Any = SimpleNamespace(
         tasks=dict.fromkeys(("link", "board", "elsewhere", "cam1")),
         end_part=end_part,
-        write_inbox=write_inbox,
+        pipeline=SimpleNamespace(write_buffered=write_buffered),
         reporter=SimpleNamespace(status=status),
         link=SimpleNamespace(last_word=None),
     )

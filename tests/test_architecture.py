@@ -31,6 +31,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("agent.__main__",),
     ("agent.cli",),
     ("agent.app",),
+    ("agent.inbound", "agent.push_trial"),
+    ("agent.pipeline",),
     ("agent.replay", "agent.reporting"),
     ("agent.config",),
     ("agent.rules",),

@@ -6,8 +6,8 @@ import pytest
 
 from agent.alerts.alert import Alert, AlertPolicy, Phase
 from agent.alerts.latency import REMEMBERED, UNDER_WAY, Latency
-from agent.app import steps_before
 from agent.domain.contracts import Finding
+from agent.pipeline import latency_steps
 
 
 def told(ledger: Latency, name: str, *, at_s: float, rule: str = "rail", wire_s: float = 0.02) -> None:
@@ -104,4 +104,4 @@ def test_only_a_new_alert_says_what_its_rule_took(phase: Phase, steps: dict[str,
     at = datetime(2026, 11, 28, tzinfo=UTC)
     finding = Finding(key="rail", text="person", since=at, since_s=100.0, latency_s=0.04)
     terms = AlertPolicy("rail", "zone_dwell", "critical", False, timedelta(0))
-    assert steps_before(Alert("id", phase, terms, finding, at), 120.0) == steps
+    assert latency_steps(Alert("id", phase, terms, finding, at), 120.0) == steps

@@ -15,6 +15,7 @@ from agent.domain.message import Envelope
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.device_position import DevicePosition
 from agent.reporting.clock_quality import ClockWatch
+from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
 from tests.sightings import say as say_it
@@ -137,9 +138,8 @@ def test_a_camera_that_was_opened_anew_is_measured_anew() -> None:
 def test_status_says_it_whatever_rules_there_are() -> None:
     reporter = Reporter(
         config(),
-        Envelope(device="d"),
+        MessageFactory(Envelope(device="d"), ClockWatch()),
         Health(),
-        ClockWatch(),
         DevicePosition(config().locator_settings().position),
         {},
     )

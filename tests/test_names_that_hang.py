@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.app import look_names_up_apart
+from agent.runtime.name_resolution import resolve_names_apart
 
 
 def test_a_name_that_hangs_holds_no_thread_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,7 +21,7 @@ def test_a_name_that_hangs_holds_no_thread_of_others(monkeypatch: pytest.MonkeyP
 
     async def scene() -> None:
         loop = asyncio.get_running_loop()
-        look_names_up_apart(loop)
+        resolve_names_apart(loop)
         calls = [asyncio.ensure_future(asyncio.open_connection("camera.example", 554)) for _ in range(100)]
         await asyncio.sleep(0)
         try:

@@ -13,6 +13,7 @@ from agent.domain.observations import Observation, Sighting
 from agent.positioning.device_position import STALE_S
 from agent.positioning.locator import Locator
 from agent.reporting.clock_quality import ClockWatch
+from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import TELEMETRY_BYTES, Reporter
 from agent.runtime.health import Health, Running
 from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Reading, Switch, Value
@@ -41,9 +42,8 @@ class Desk:
         its = config(surveyed, readings)
         self.locator = Locator(its.locator_settings())
         self.whereabouts = self.locator.whereabouts
-        self.reporter = Reporter(
-            its, Envelope(device="d1"), self.health, ClockWatch(), self.whereabouts, {"kind": "x"}
-        )
+        messages = MessageFactory(Envelope(device="d1"), ClockWatch())
+        self.reporter = Reporter(its, messages, self.health, self.whereabouts, {"kind": "x"})
         self.now_s = 0.0
 
     def hear(self, value: Value | Sighting, source: str = "gnss") -> None:

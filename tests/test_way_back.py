@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.app import Agent
 from agent.config.model import Config, digest
+from agent.push_trial import PushTrials
 from tests.test_deployment import LOCAL, MOVED, Device
 
 
@@ -20,8 +20,8 @@ from tests.test_deployment import LOCAL, MOVED, Device
 def test_who_is_looked_for_when(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, well: bool, answering: bool, gone_back: bool
 ) -> None:
-    monkeypatch.setattr("agent.app.LOOK_BACK_EVERY_S", 0.01)
-    monkeypatch.setattr("agent.app.GO_BACK_AFTER_S", 0.05)
+    monkeypatch.setattr("agent.push_trial.FALLBACK_CHECK_EVERY_S", 0.01)
+    monkeypatch.setattr("agent.push_trial.FALLBACK_AFTER_S", 0.05)
     device = Device(tmp_path)
     assert device.push(MOVED, 1)["state"] == "applied"
     asked: list[str] = []
@@ -31,7 +31,7 @@ def test_who_is_looked_for_when(
         asked.append(broker.url)
         return answering
 
-    monkeypatch.setattr("agent.app.answers", answers)
+    monkeypatch.setattr("agent.push_trial.answers", answers)
 
     async def apply(config: Config) -> None:
         ran.append(config.broker.url)
@@ -40,12 +40,12 @@ def test_who_is_looked_for_when(
         pass
 
     async def scene() -> None:
-        agent: Any = SimpleNamespace(
-            deployment=device.deployment, pushes=asyncio.Queue(), apply=apply, proved=nothing,
-            report_config=nothing, link=SimpleNamespace(well=well, past=None),
+        trials: Any = SimpleNamespace(
+            deployment=device.deployment, pushes=asyncio.Queue(), apply=apply, prove=nothing,
+            report=nothing, link=SimpleNamespace(well=well, past=None),
         )  # fmt: skip
-        agent.look_back = lambda: Agent.look_back(agent)
-        task = asyncio.ensure_future(Agent.deploy(agent))
+        trials.try_fallback = lambda: PushTrials.try_fallback(trials)
+        task = asyncio.ensure_future(PushTrials.run(trials))
         for _ in range(100):
             await asyncio.sleep(0.01)
             if ran or (asked and not answering):

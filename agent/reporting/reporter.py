@@ -14,11 +14,11 @@ from typing import Any
 
 from agent.config.model import Config
 from agent.domain.inference_rate import InferenceRate
-from agent.domain.message import Envelope, Lane, Message, encode
+from agent.domain.message import Message, encode
 from agent.domain.observations import CameraState, Observation, Sighting, Tick, View
 from agent.positioning.device_position import DevicePosition
-from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.flood_limit import FloodLimit
+from agent.reporting.messages import MessageFactory
 from agent.reporting.vessel_reports import VesselReports, approach_fields, motion_at
 from agent.runtime.health import Health
 from agent.vision.camera import Camera
@@ -55,18 +55,15 @@ class Reporter:
     def __init__(
         self,
         config: Config,
-        speaker: Envelope,
+        messages: MessageFactory,
         health: Health,
-        clock: ClockWatch,
         whereabouts: DevicePosition,
         birth: Mapping[str, Any],
     ) -> None:
         self._config = config
-        self._speaker = speaker
+        self.messages = messages
         self._health = health
-        self._clock = clock
         self._birth = birth
-        self.session = 0
         self.config_fields: Mapping[str, Any] = {}
         """What ``status`` says of the configuration: revision and sha256."""
         self.latency_fields: Mapping[str, Any] = {}
@@ -113,22 +110,6 @@ class Reporter:
             for name, one in before.items()
             if name in cameras and one.needs == self._looks[name].needs
         }
-
-    def say(
-        self,
-        schema: str,
-        fields: Mapping[str, Any],
-        lane: Lane,
-        topic: str,
-        at: datetime,
-        now_s: float,
-        **more: Any,
-    ) -> Message:
-        """One message with this device's envelope."""
-        return self._speaker.message(
-            schema, fields, lane=lane, topic=topic, session=self.session, at=at,
-            clock=self._clock.state(now_s), **more,
-        )  # fmt: skip
 
     def _look(self, observation: Observation) -> None:
         for looks in self._looks.values():
@@ -245,7 +226,7 @@ class Reporter:
 
     def greet(self, session: int, at: datetime, now_s: float) -> list[Message]:
         """What every connection begins with: status, birth, health and position."""
-        self.session = session
+        self.messages.session = session
         messages = [self.status(at, now_s), self.birth(at, now_s), self.health(at, now_s)]
         position = self.position(at, now_s)
         return messages if position is None else [*messages, position]
@@ -272,10 +253,10 @@ class Reporter:
             "reasons": self.reasons(now_s),
             "config": self.config_fields,
         }
-        return self.say("status/1", fields, "status", "status", at, now_s, retain=True)
+        return self.messages.make("status/1", fields, "status", "status", at, now_s, retain=True)
 
     def birth(self, at: datetime, now_s: float) -> Message:
-        return self.say("birth/1", self._birth, "status", "birth", at, now_s, retain=True)
+        return self.messages.make("birth/1", self._birth, "status", "birth", at, now_s, retain=True)
 
     def health(self, at: datetime, now_s: float) -> Message:
         self._health_s = now_s
@@ -287,14 +268,14 @@ class Reporter:
             fields["receivers"] = receivers
         if self.latency_fields:
             fields["alert_latency_ms"] = self.latency_fields
-        return self.say("health/1", fields, "status", "health", at, now_s, retain=True)
+        return self.messages.make("health/1", fields, "status", "health", at, now_s, retain=True)
 
     def position(self, at: datetime, now_s: float) -> Message | None:
         """``position``: where the device is, with its age and its worth; None where nothing is known."""
         fields = self._whereabouts.position(now_s)
         if fields is None:
             return None
-        return self.say("position/1", fields, "position", "position", at, now_s, qos=0, retain=True)
+        return self.messages.make("position/1", fields, "position", "position", at, now_s, qos=0, retain=True)
 
     def _telemetry_batches(self, at: datetime, now_s: float) -> list[Message]:
         messages = []
@@ -321,7 +302,7 @@ class Reporter:
         self, source: str, batch: list[bytes], counts: Mapping[str, int], at: datetime, now_s: float
     ) -> Message:
         fields = {"source": source} | {name: count or None for name, count in counts.items()}
-        message = self.say(
+        message = self.messages.make(
             "telemetry/1",
             fields,
             "telemetry",

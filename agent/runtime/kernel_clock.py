@@ -35,6 +35,11 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
+def read_clocks() -> tuple[datetime, float]:
+    """This instant, on the wall clock and on the monotonic clock."""
+    return datetime.now(UTC), time.monotonic()
+
+
 def since_boot_s() -> float:
     """Seconds since this boot, those asleep among them: the age of what is kept goes by this.
 

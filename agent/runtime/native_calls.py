@@ -13,6 +13,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import structlog
+
+log = structlog.get_logger()
+
 MOST_LEFT = 6
 """With so many hanging threads a process is no longer sound: it is ended on purpose, to be started again."""
 START_ME_AGAIN = 75
@@ -55,6 +59,14 @@ def end_if_hung(code: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+async def end_when_unsound(task: asyncio.Task[None], every_s: float = 5.0) -> None:
+    """Cancels ``task`` once `MOST_LEFT` native calls hang, and returns; else it never returns."""
+    while abandoned_threads() < MOST_LEFT:  # noqa: ASYNC110  threads that hang set no event
+        await asyncio.sleep(every_s)
+    log.error("restart_on_purpose", hanging_calls=abandoned_threads(), exit_code=START_ME_AGAIN)
+    task.cancel()
 
 
 def end_within(seconds: float, code: int) -> None:

@@ -6,9 +6,15 @@ refuses are no reason to be started anew; a loop that hangs or a write that neve
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
 
+import asyncio
 import os
 import socket
+import time
 from contextlib import suppress
+
+import structlog
+
+log = structlog.get_logger()
 
 STUCK_S = 90.0
 """Longer than any part waits before its next try."""
@@ -57,3 +63,19 @@ def watchdog_s() -> float | None:
     meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     usec = os.environ.get("WATCHDOG_USEC", "")
     return int(usec) / 1e6 if meant and usec.isdecimal() and int(usec) else None
+
+
+async def feed_watchdog(liveness: Liveness) -> None:
+    """Reports readiness, then feeds the watchdog as long as the agent makes progress, until cancelled."""
+    notify("READY=1")
+    limit_s = watchdog_s()
+    if limit_s is None:  # not under systemd, or without WatchdogSec
+        await asyncio.Event().wait()
+        return
+    while True:
+        stuck = liveness.stuck(time.monotonic())
+        if stuck is None:
+            notify("WATCHDOG=1")
+        else:
+            log.error("watchdog_not_fed", reason=stuck)
+        await asyncio.sleep(limit_s / 4)

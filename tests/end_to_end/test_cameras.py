@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.app import end_when_unsound
 from agent.domain.observations import CameraState, Sighting
 from agent.runtime import native_calls
-from agent.runtime.native_calls import MOST_LEFT, abandoned_threads
+from agent.runtime.native_calls import MOST_LEFT, abandoned_threads, end_when_unsound
 from agent.vision import capture
 from agent.vision.camera import Camera
 from agent.vision.frame_reader import Drain

@@ -1,0 +1,157 @@
+"""What the centre sends: pushed configurations, acknowledgements of alerts, commands.
+
+Owns: the commands and the results they lead to, the queue of pushes, the grants that show people in pictures.
+Entry point: `Inbound.on_message`, called for each message of any broker.
+Guarantees: `on_message` returns once what the message led to is on disk; only then does the link acknowledge
+it to the broker. Nothing that arrives is executed: a command is one of a fixed table.
+Threads: the event loop only.
+Errors: OSError where the disk refuses a write; the message stays unacknowledged, so the broker repeats it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+
+from agent.commands.commands import KEY as COMMANDS
+from agent.commands.commands import Command, Commands, Fetch, OutputCommand, Resend, State
+from agent.config.deployment import Deployment
+from agent.config.model import Config
+from agent.outbox.outbox import Outbox
+from agent.pipeline import Pipeline
+from agent.privacy.rescue_grant import Grant, Rescue
+from agent.runtime.kernel_clock import read_clocks
+
+log = structlog.get_logger()
+
+MAX_WAITING_PUSHES = 8
+"""Pushes that wait for the end of a trial; one more drops the oldest of them without an answer."""
+RESCUE = "rescue"
+"""Where the outbox remembers the grants."""
+
+
+class Inbound:
+    """Acts on messages of the centre."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        outbox: Outbox,
+        pipeline: Pipeline,
+        rescue: Rescue,
+        running: Callable[[], Config],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        """``running`` gives the configuration that runs, also one on trial; ``spawn`` starts a task."""
+        self.deployment = deployment
+        self.outbox = outbox
+        self.pipeline = pipeline
+        self.rescue = rescue
+        self.running = running
+        self.spawn = spawn
+        self.pushes: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_PUSHES)
+        self.commands = Commands(
+            self.send_result,
+            rebirth=self.rebirth,
+            output=self.switch_output,
+            more={
+                "fetch": (Fetch, self.fetch),
+                "rescue": (Grant, self.take_grant),
+                "resend": (Resend, self.resend),
+            },
+        )
+
+    def restore(self) -> None:
+        """Takes up the grants and the ids of commands from before a restart."""
+        self.rescue.restore(self.outbox.recall(RESCUE), time.monotonic())
+        try:
+            self.commands.restore(self.outbox.recall(COMMANDS))
+        except ValueError as error:
+            log.warning("commands_damaged", error=str(error))
+
+    async def on_message(self, topic: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
+        """Acts on one message; ``topic`` is below the device's."""
+        if topic == "config/desired":
+            if payload:
+                self._queue_push(payload)
+        elif topic == "alert/ack":
+            await self._acknowledge(payload)
+        elif topic.startswith("command/"):
+            await self.commands.carry_out(
+                topic.removeprefix("command/"), payload, answer_to, retained=retained
+            )
+
+    def _queue_push(self, payload: bytes) -> None:
+        self.deployment.newer(payload)
+        if self.pushes.full():
+            self.pushes.get_nowait()
+            log.warning("push_dropped", reason=f"{MAX_WAITING_PUSHES} newer ones wait")
+        self.pushes.put_nowait(payload)
+
+    async def _acknowledge(self, payload: bytes) -> None:
+        at, now_s = read_clocks()
+        alert = self.commands.acknowledged(self.pipeline.book, payload, at)
+        if alert is None:
+            log.warning("answer_to_no_active_alert", payload=payload[:200].decode(errors="replace"))
+            return
+        self.pipeline.raise_alerts([alert], now_s)
+        if kept := self.pipeline.buffer.kept():
+            await asyncio.wait([kept])  # the broker does not send again what was acknowledged to it
+
+    async def rebirth(self) -> None:
+        """``command/rebirth``: sends the messages that begin a connection again."""
+        await self.outbox.put(*self.pipeline.birth_messages(self.pipeline.messages.session))
+
+    def switch_output(self, command: OutputCommand, result: Mapping[str, Any]) -> None:
+        """``command/output``. ValueError where the configuration lists no such output."""
+        self.pipeline.actuators.take(command, self.running().outputs(), result, time.monotonic())
+
+    async def fetch(self, command: Command, result: Mapping[str, Any]) -> State:
+        """``command/fetch``: begins to send a clip; a second result reports its end."""
+        wanted = Fetch.model_validate(command.model_dump())
+
+        async def done(fields: Mapping[str, Any]) -> None:
+            state = "succeeded" if fields["sent"] else "failed"
+            await self.send_result({**result, "state": state, **fields})
+
+        await self.pipeline.recorder.fetch(wanted.alert_id, wanted.pictures, done)
+        return "accepted"
+
+    async def resend(self, command: Command, result: Mapping[str, Any]) -> State:
+        """``command/resend``: sends lost numbers again where they are kept, and the others as gaps."""
+        wanted = Resend.model_validate(command.model_dump())
+
+        async def carry_out() -> None:
+            try:
+                found = await self.outbox.resend(wanted.lane, wanted.epoch, wanted.ranges)
+            except OSError as error:
+                await self.send_result({**result, "state": "failed", "reason": str(error)})
+                return
+            missing = sum(count for _, _, count in found.missing)
+            counts = {"again": found.again, "owed": found.owed, "missing": missing}
+            await self.send_result({**result, "state": "succeeded", **counts})
+
+        self.spawn(carry_out())
+        return "accepted"
+
+    async def take_grant(self, command: Command, _: Mapping[str, Any]) -> State:
+        """``command/rescue``: shows people in pictures for a limited time; on disk before it is answered."""
+        grant = Grant.model_validate(command.model_dump())
+        self.rescue.take(grant, self.deployment.config.privacy.rescue_key, *read_clocks())
+        try:
+            await self.outbox.put(remember={RESCUE: self.rescue.dump()})
+        except BaseException:
+            self.rescue.withdraw(grant, time.monotonic())  # a grant that is answered as failed shows nobody
+            raise
+        log.warning("people_shown", role=grant.role, reason=grant.reason, camera=grant.camera, id=grant.id)
+        return "succeeded"
+
+    async def send_result(
+        self, result: Mapping[str, Any], remember: Mapping[str, bytes] = MappingProxyType({})
+    ) -> None:
+        """Writes the result of a command, in one commit with ``remember``."""
+        message = self.pipeline.messages.command_result(result, *read_clocks())
+        await self.outbox.put(message, remember=remember)

@@ -1,0 +1,92 @@
+"""The health of the device as a whole: host, outbox, link, configuration."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.alerts.latency import Latency
+from agent.config.deployment import Deployment
+from agent.config.model import Config
+from agent.evidence.recorder import EvidenceRecorder
+from agent.mqtt.link import Link
+from agent.outbox.outbox import Outbox
+from agent.positioning.locator import Locator
+from agent.privacy.rescue_grant import Rescue
+from agent.reporting.host_monitor import HostMonitor, look
+from agent.reporting.reporter import Reporter
+from agent.runtime.kernel_clock import read_clocks
+from agent.runtime.malloc import give_back
+
+EVERY_S = 1.0
+BACKLOG_EVERY_S = 10.0
+
+
+class DeviceHealth:
+    """Collects for the reporter what no source and no camera reports itself."""
+
+    def __init__(
+        self,
+        *,
+        reporter: Reporter,
+        outbox: Outbox,
+        link: Link,
+        recorder: EvidenceRecorder,
+        locator: Locator,
+        rescue: Rescue,
+        latency: Latency,
+        deployment: Deployment,
+        running: Callable[[], Config],
+    ) -> None:
+        """``running`` gives the configuration that runs, also one on trial."""
+        self._reporter = reporter
+        self._outbox = outbox
+        self._link = link
+        self._recorder = recorder
+        self._locator = locator
+        self._rescue = rescue
+        self._latency = latency
+        self._deployment = deployment
+        self._running = running
+        self._host_troubles: list[str] = []
+
+    def update(self) -> None:
+        """Gives the reporter the present troubles, and whether bytes are short."""
+        self._reporter.troubles = self.troubles()
+        self._reporter.thin = self._link.saving
+
+    def troubles(self) -> list[str]:
+        """One line for each trouble: the reasons for ``degraded`` that no source or camera reports itself."""
+        config = self._deployment.config
+        return [
+            *(f"outbox: {text}" for text in self._outbox.troubles.values()),
+            *(f"link: {text}" for text in self._link.troubles.values()),
+            *self._host_troubles,
+            *(f"evidence: {text}" for text in self._recorder.troubles.values()),
+            *self._locator.troubles,
+            *self._rescue.reasons(*read_clocks()),
+            *self._latency.troubles(config.reporting.alert_budget.total_seconds()),
+            *([f"config: {self._deployment.trouble}"] if self._deployment.trouble else []),
+        ]
+
+    async def monitor_host(self) -> None:
+        """Reads the host about once a second, the backlog every `BACKLOG_EVERY_S`, until cancelled."""
+        monitor, backlog, read_s = HostMonitor(), {}, float("-inf")
+        numbers: list[dict[str, Any]] = []
+        while True:
+            certificates = self._running().broker.certificates()
+            host = await asyncio.to_thread(look, self._outbox.folder, certificates, datetime.now(UTC))
+            self._host_troubles = monitor.troubles(host, *read_clocks())
+            self._outbox.look()
+            if time.monotonic() - read_s >= BACKLOG_EVERY_S:
+                backlog, read_s = await self._outbox.depth(), time.monotonic()
+                numbers = await self._outbox.numbers()
+                await asyncio.to_thread(give_back)
+            self._reporter.more_fields = {
+                "machine": host.fields() | {"process_tasks": len(asyncio.all_tasks())},
+                "link": self._link.fields(),
+                "owed": {lane: count for lane, count in backlog.items() if count},
+                "numbers": numbers,
+            }
+            await asyncio.sleep(EVERY_S)
