@@ -293,6 +293,10 @@ def test_power_lost_during_a_trial_brings_the_old_one_back(device: Device) -> No
     assert device.severity() == "warning"
     assert device.deployment.reported()["state"] == "rolled_back"
     assert "restarted" in device.deployment.reported()["reason"]
+    # The trial is over with that: what is answered next is not replaced by it at the start after.
+    answer = device.push("device: [", 2)
+    assert answer["state"] == "rejected"
+    assert device.reboot().reported() == answer
 
 
 def test_a_local_edit_wins_over_an_older_push(device: Device) -> None:

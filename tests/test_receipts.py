@@ -138,3 +138,38 @@ def test_long_waits_between_resends_are_no_trouble_by_themselves() -> None:
     receipts = waiting(row("a"), resend_s=600.0)
     assert receipts.trouble(899.0) is None
     assert receipts.trouble(901.0) is not None
+
+
+def test_a_centre_that_gives_receipts_all_the_time_calls_for_no_repeat() -> None:
+    """Only the first receipt after a silence is a sign of life: a poisoned message keeps its backoff."""
+    one = row("a")
+    receipts = waiting(one)
+    times = []
+    for now_s in range(1, 600):
+        if now_s % 10 == 0:
+            receipts.received(["another"], now_s)
+        if receipts.due(now_s, 10, FIRST):
+            times.append(now_s)
+            receipts.acknowledged(one, now_s)
+    assert times == [60, 180, 420]
+
+
+def test_a_new_connection_forgets_what_the_centre_said_on_the_last() -> None:
+    """It may be another broker, with another centre."""
+    one = row("a")
+    receipts = waiting(one)
+    receipts.centre_said("offline", 1.0, retained=True)
+    receipts.connected(60.0)
+    receipts.acknowledged(one, 2.0)
+    assert receipts.trouble(3.0) is None
+    assert receipts.due(62.0, 10, FIRST) == ["a"]
+
+
+def test_what_waits_for_its_receipt_is_not_handed_out_beside_until_it_is_due_or_the_connection_ends() -> None:
+    receipts = waiting(row("a"), row("b"))
+    assert "a" in receipts
+    assert receipts.due(60.0, 1, FIRST) == ["a"]
+    assert "a" not in receipts  # it goes out once more
+    assert "b" in receipts
+    receipts.connected(60.0)
+    assert "b" not in receipts
