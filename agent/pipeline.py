@@ -31,14 +31,13 @@ from agent.domain.observations import Observation, Tick, Value, observed
 from agent.evidence.recorder import EvidenceRecorder
 from agent.mqtt.fallback_notifier import FallbackNotifier
 from agent.outbox.outbox import Outbox
-from agent.outbox.sqlite_store import boot_id
 from agent.outbox.write_buffer import WriteBuffer
 from agent.positioning.locator import Locator
 from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
-from agent.runtime.kernel_clock import read_clocks
+from agent.runtime.kernel_clock import boot_id, read_clocks
 from agent.runtime.systemd import Liveness
 from firmware_bridge.mavlink.signing import HEARD
 

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from agent.vision.motion_gate import Motion, MotionGate
 from agent.vision.tracker import Tracker
+from models.boxes import area, intersection, iou
 from models.detection import Box, Detection
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
@@ -59,7 +60,10 @@ def people(seed: int, fps: float, count: int = 8, seconds: float = 40.0, pan: fl
             if not 0.02 < x < 0.98 or at_s < began:
                 continue
             truth[number] = box
-            hidden = max((_covered(box, other) for other in truth.values() if other is not box), default=0.0)
+            hidden = max(
+                (intersection(box, other) / area(box) for other in truth.values() if other is not box),
+                default=0.0,
+            )
             score = chance.gauss(sure, 0.12) - 0.6 * hidden
             if hidden > 0.75 or score < 0.1 or chance.random() < 0.03:
                 continue
@@ -77,13 +81,6 @@ def people(seed: int, fps: float, count: int = 8, seconds: float = 40.0, pan: fl
         moved = Egomotion((1, 0, -pan / fps), (0, 1, 0)) if pan and step else None
         scene.frames.append((at_s, truth, seen, moved))
     return scene
-
-
-def _covered(box: Box, other: Box) -> float:
-    """Share of ``box`` that lies behind ``other``."""
-    wide = min(box[2], other[2]) - max(box[0], other[0])
-    tall = min(box[3], other[3]) - max(box[1], other[1])
-    return max(0.0, wide) * max(0.0, tall) / ((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def clip(path: Path, step: int) -> Scene:
@@ -222,12 +219,6 @@ def count(scene: Scene, told: Iterable[dict[int, Box]]) -> dict[str, float]:
         false += len(boxes) - len(matched)
     whole = sum(len(truth) for _, truth, _, _ in scene.frames)
     return {"switches": switches, "breaks": breaks, "recall": round(hit / whole, 3), "false": false}
-
-
-def iou(one: Box, other: Box) -> float:
-    both = _covered(one, other) * (one[2] - one[0]) * (one[3] - one[1])
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return both / (areas - both) if areas > both else 0.0
 
 
 def scenes() -> list[Scene]:

@@ -22,7 +22,7 @@ from agent.domain.zones import zones_of
 from agent.vision.motion_gate import Motion, MotionGate
 from agent.vision.tracker import Tracker
 from bench.pipeline import run_agent
-from bench.tracking import iou
+from models.boxes import iou
 from models.detection import Box, Detection
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"

@@ -1,12 +1,12 @@
 """Is a loaded network what its card says? It is run on noise, and on a picture whose content is known."""
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.boxes import iou
 from models.detection import Box, Detect, Detection, Frame
 from models.regular import read_regular
 
@@ -85,15 +85,4 @@ def plausible(rows: "NDArray[Any]", labels: int) -> None:
 
 def _same(expected: Expected, seen: Detection) -> bool:
     near = math.isclose(expected.score, seen.score, abs_tol=SAME_SCORE)
-    return expected.label == seen.label and near and _overlap(expected.box, seen.box) >= SAME_BOX
-
-
-def _overlap(one: Box, other: Box) -> float:
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    tall = min(one[3], other[3]) - max(one[1], other[1])
-    both = max(0.0, wide) * max(0.0, tall)
-    return both / (_area((one, other)) - both)
-
-
-def _area(boxes: Iterable[Box]) -> float:
-    return sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
+    return expected.label == seen.label and near and iou(expected.box, seen.box) >= SAME_BOX

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
+from models.boxes import area, intersection
 from models.detection import Box, Detect, Detection, Frame
 
 Pattern = Annotated[str, StringConstraints(pattern=r"^[1-8]x[1-8]$")]
@@ -126,14 +127,14 @@ def _placed(detection: Detection, tile: Box) -> _Seen:
 def _covers(kept: _Seen, one: _Seen) -> bool:
     if kept.detection.label != one.detection.label:
         return False
-    both = _shared(kept.detection.box, one.detection.box)
-    ours, theirs = _area(one.detection.box), _area(kept.detection.box)
+    both = intersection(kept.detection.box, one.detection.box)
+    ours, theirs = area(one.detection.box), area(kept.detection.box)
     return both > SAME * (ours + theirs - both) or (one.cut and not kept.cut and both > INSIDE * ours)
 
 
 def _halves(one: Detection, other: Detection) -> bool:
     """Whether two cut boxes are parts of one object: they meet, and lie in one line."""
-    if one.label != other.label or _shared(one.box, other.box) <= 0:
+    if one.label != other.label or intersection(one.box, other.box) <= 0:
         return False
     return any(
         min(one.box[axis + 2], other.box[axis + 2]) - max(one.box[axis], other.box[axis])
@@ -148,13 +149,3 @@ def _together(one: Detection, other: Detection) -> Detection:
         for pick, edges in ((min, (0, 1)), (max, (2, 3)))
     )
     return Detection(one.label, max(one.score, other.score), (firsts[0], firsts[1], lasts[0], lasts[1]))
-
-
-def _shared(one: Box, other: Box) -> float:
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    tall = min(one[3], other[3]) - max(one[1], other[1])
-    return max(0.0, wide) * max(0.0, tall)
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.domain.message import encode, stamp
-from agent.privacy import rescue_grant as module
 from agent.privacy.rescue_grant import Grant, Rescue
+from agent.runtime import kernel_clock
 from firmware_bridge.secret import Secret
 
 AT = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -113,7 +113,7 @@ def test_it_outlives_the_agent_but_not_the_machine(
     key: Secret, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "boot").write_text("boot-1\n")
-    monkeypatch.setattr(module, "BOOT_ID", tmp_path / "boot")
+    monkeypatch.setattr(kernel_clock, "BOOT_ID", tmp_path / "boot")
     rescue = Rescue("d1")
     rescue.take(granted(), key, AT, 100)
     kept = rescue.dump()
@@ -124,7 +124,7 @@ def test_it_outlives_the_agent_but_not_the_machine(
     again = Rescue("d1")
     again.restore(kept, 5)
     assert not shown(again)
-    monkeypatch.setattr(module, "BOOT_ID", tmp_path / "none")
+    monkeypatch.setattr(kernel_clock, "BOOT_ID", tmp_path / "none")
     again = Rescue("d1")
     again.restore(json.dumps([json.loads(kept)[0] | {"boot": ""}]).encode(), 100)
     assert not shown(again)
@@ -135,7 +135,7 @@ def test_a_grant_that_comes_again_after_a_reboot_shows_nobody(
 ) -> None:
     """The broker sends again what was not acknowledged; and whoever recorded it may."""
     boot = tmp_path / "boot"
-    monkeypatch.setattr(module, "BOOT_ID", boot)
+    monkeypatch.setattr(kernel_clock, "BOOT_ID", boot)
     boot.write_text("boot-1\n")
     rescue = Rescue("d1")
     rescue.take(granted(), key, AT, 50_000)

@@ -7,18 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.boxes import iou
 from models.detection import Box, Detection, Frame
 from models.tiles import looks, tiled, turned
 
 PIXELS = 32
 """The detector below sees what is at least this share (1/32) of its picture wide and tall."""
-
-
-def overlap(one: Box, other: Box) -> float:
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    tall = min(one[3], other[3]) - max(one[1], other[1])
-    both = max(0.0, wide) * max(0.0, tall)
-    return both / (sum((b[2] - b[0]) * (b[3] - b[1]) for b in (one, other)) - both)
 
 
 def detect(frame: Frame) -> tuple[Detection, ...]:
@@ -95,7 +89,7 @@ def test_each_thing_is_seen_once_wherever_the_seams_are(
     seen = tiled(detect, pattern, shared)(picture(*boxes))
     assert len(seen) == len(boxes)
     for box in boxes:
-        assert max(overlap(box, one.box) for one in seen) > 0.7
+        assert max(iou(box, one.box) for one in seen) > 0.7
 
 
 @pytest.mark.parametrize(("pattern", "count"), [("1x1", 1), ("2x1", 3), ("2x2", 5), ("4x3", 13)])

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeAlias
 import structlog
 
 from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, RANKS, Lane, Message
-from agent.runtime.kernel_clock import since_boot_s
+from agent.runtime.kernel_clock import boot_id, since_boot_s
 
 log = structlog.get_logger()
 
@@ -979,11 +979,3 @@ def _has_rank(db: sqlite3.Connection) -> bool:
         return any(row[1] == "rank" for row in db.execute("PRAGMA table_info(owed)"))
     except sqlite3.DatabaseError:  # then nothing else can be read either
         return True
-
-
-def boot_id() -> str:
-    """Names this boot: the monotonic clock of another boot means nothing here."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return f"unknown-{time.time() - time.monotonic():.0f}"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agent.domain.zones import Corner
+from models.boxes import area
 from models.card import Card
 from models.detection import Box, Detect, Detection, Frame
 from models.labels import HARMLESS, PEOPLE, plain
@@ -71,12 +72,8 @@ def find_people(frame: Frame, detect: Detect) -> tuple[Box, ...]:
     upright = max(range(4), key=lambda turn: sum(one.score**2 for one in passes[turn]))
     closer = turned(tiled(detect, TILES), upright)(frame)
     others = [one for turn in range(4) if turn != upright for one in passes[turn]]
-    sideways = [one for one in others if one.score >= SURE or _area(one.box) < LARGE]
+    sideways = [one for one in others if one.score >= SURE or area(one.box) < LARGE]
     return people_in((*passes[upright], *closer, *sideways))
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _may_be_a_person(seen: Detection) -> bool:

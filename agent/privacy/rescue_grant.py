@@ -8,17 +8,16 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agent.commands.commands import Command
 from agent.domain.message import encode, stamp
+from agent.runtime.kernel_clock import kernel_boot_id
 from firmware_bridge.secret import Secret
 
 MOST = timedelta(minutes=60)
 LEAST_KEY = 32
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Privacy(BaseModel):
@@ -91,7 +90,7 @@ class Rescue:
         if grant.expires <= self._oldest():
             raise ValueError(f"expires: {stamp(grant.expires)} is older than a grant that was taken before")
         ends_s = now_s + left.total_seconds()
-        self._taken.append(Taken(grant=grant, began_s=now_s, ends_s=ends_s, boot=_boot()))
+        self._taken.append(Taken(grant=grant, began_s=now_s, ends_s=ends_s, boot=kernel_boot_id() or ""))
         oldest = self._oldest()
         self._taken = [taken for taken in self._taken if taken.grant.expires > oldest]
 
@@ -139,7 +138,7 @@ class Rescue:
             taken = _TAKEN.validate_json(data or b"[]")
         except ValidationError:  # damaged: nobody is shown
             return
-        boot = _boot()
+        boot = kernel_boot_id() or ""
         self._taken = [
             one
             if boot and one.boot == boot
@@ -149,11 +148,3 @@ class Rescue:
 
 
 _TAKEN = TypeAdapter(list[Taken])
-
-
-def _boot() -> str:
-    """What names this run of the machine; empty where nothing does."""
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return ""

@@ -10,6 +10,7 @@ from itertools import count
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.domain.zones import Corner, foot_of
 from agent.vision.track import kind_of
+from models.boxes import iou
 from models.detection import Box
 
 FRAME_S, SLOW_SHARE, A_LOOK_S = 0.2, 0.4, 1 / 3
@@ -278,7 +279,7 @@ class OccupancyTracker:
 def _nearest(presences: dict[int, Presence], thing: SeenObject, but: Collection[int]) -> Presence | None:
     """Takes out the one that overlaps most with ``thing``, of its kind and none of the tracks ``but``."""
     left = {
-        track: overlap(presence.seen.box, thing.box)
+        track: iou(presence.seen.box, thing.box)
         for track, presence in presences.items()
         if track not in but and kind_of(presence.seen.label) == kind_of(thing.label)
     }
@@ -299,17 +300,6 @@ def plural(label: str) -> str:
     if label == "person":
         return "people"
     return label + ("es" if label.endswith(("s", "x", "ch", "sh")) else "s")
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union of two boxes, 0..1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    area = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return shared / (area - shared)
 
 
 def moved(one: Box, other: Box) -> bool:

@@ -1,14 +1,17 @@
-"""The kernel's clocks, read only: synchronisation and largest error, time since boot, plausible limits."""
+"""The kernel's clocks, read only: synchronisation and largest error, time since boot, id of the boot."""
 
 import ctypes
 import time
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 NEVER_BEFORE = datetime(2026, 11, 1, tzinfo=UTC)
 """No clock that says less is right: this was written later."""
 NEVER_AFTER = datetime(2046, 11, 1, tzinfo=UTC)
 """No clock that said more was right, as long as software of this age runs."""
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _UNSYNCED = 0x40  # STA_UNSYNC of <sys/timex.h>
@@ -47,6 +50,20 @@ def since_boot_s() -> float:
     sleep would seem seconds old, and would be given an instant two hours late.
     """
     return time.clock_gettime(_SINCE_BOOT)
+
+
+def kernel_boot_id() -> str | None:
+    """The kernel's own id of this boot; None where it has none."""
+    try:
+        return BOOT_ID.read_text().strip() or None
+    except OSError:
+        return None
+
+
+def boot_id() -> str:
+    """An id of this boot, by the clocks where the kernel has none: the monotonic clock of another boot means
+    nothing here."""
+    return kernel_boot_id() or f"unknown-{time.time() - time.monotonic():.0f}"
 
 
 def kernel_clock() -> tuple[bool, float | None]:
