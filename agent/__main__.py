@@ -150,7 +150,7 @@ def schema(mqtt: bool) -> None:
 
         click.echo(json.dumps(asyncapi(), indent=2))
         return
-    from agent.config.model import json_schema
+    from agent.config.loader import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from agent.config.deployment import Deployment, folder_of
 from agent.config.model import Config
+from agent.config.notes import config_notes
 from agent.domain.message import ROOT, Envelope
 from agent.domain.observations import Observation, Tick
 from agent.evidence.recorder import EvidenceRecorder
@@ -179,7 +180,7 @@ class Agent:
         for name, part in wanted.items():
             if name not in self.tasks:
                 self.start_part(name, part)
-        for note in config.notes():
+        for note in config_notes(config):
             log.warning("config_note", note=note)
         log.info(
             "config_running", device=config.device, sources=list(config.sources), rules=list(config.rules)
@@ -187,7 +188,7 @@ class Agent:
 
     def configure_cameras(self, config: Config) -> None:
         """Gives the inference pool its priorities, and the evidence recorder its cameras."""
-        SHARED.prefer(config.urgent())
+        SHARED.prefer(config.longest_gaps_s())
         cameras = {name: part for name, part in config.sources.items() if isinstance(part, Camera)}
         blackout = {name: camera.blackout for name, camera in cameras.items()}
         detectors = {name: camera.detector.finder for name, camera in cameras.items()}

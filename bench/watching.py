@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.alerts.rule_engine import RuleEngine
-from agent.config.model import parse
+from agent.config.loader import parse
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.zones import zones_of
 from agent.vision.motion_gate import Motion, MotionGate

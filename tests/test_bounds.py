@@ -6,7 +6,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from agent.config.model import Config, Reporting, parse
+from agent.config.loader import parse
+from agent.config.model import Config, Reporting
 from agent.domain.durations import parse_duration
 from agent.mqtt.connection import Broker
 from agent.vision.camera import Camera
@@ -69,7 +70,7 @@ def test_the_keep_alive_fits_into_its_packet(keepalive: str) -> None:
     "name", ["host", "technician", "centre", "ringpost-centre", "ringpost-desk", "bridge-elsewhere"]
 )
 def test_names_under_which_others_connect_are_no_device_names(name: str) -> None:
-    with pytest.raises(ValueError, match="is the name of somebody else"):
+    with pytest.raises(ValueError, match="is reserved"):
         parse(LOCAL_FILE.replace("bridge-07", name), name="", base=BASE)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from agent.config.model import parse
+from agent.config.loader import parse
 from agent.config.secret_policy import misused
 from agent.domain.yaml_loader import BadConfig
 from agent.vision.camera import Camera

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from agent.config.model import parse
+from agent.config.loader import parse
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick, Value
 from agent.domain.yaml_loader import BadConfig

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent.__main__ import cli
-from agent.config.model import json_schema
+from agent.config.loader import json_schema
 from agent.domain.message import ROOT
 from tests.test_architecture import ROOT as HERE
 

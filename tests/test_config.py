@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import models
-from agent.config.model import json_schema, parse, read
+from agent.config.loader import json_schema, parse, read
+from agent.config.notes import config_notes
 from agent.domain.durations import format_duration, parse_duration
 from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule
@@ -155,14 +156,14 @@ def test_the_schema_is_one_and_takes_the_shipped_configurations() -> None:
 
 def test_hours_that_are_read_in_utc_for_want_of_a_zone_are_said_aloud() -> None:
     hours = swap("source: gnss", 'source: gnss, schedule: "Mo-Fr 22:00-06:00"')
-    noted = list(parse(hours, name="c.yaml", base=Path()).notes())
+    noted = list(config_notes(parse(hours, name="c.yaml", base=Path())))
     assert noted == ["the hours of quiet are read in UTC; set place.timezone, such as Asia/Shanghai"]
     for text in (
         GOOD,
         hours.replace("lat: 32.1", "timezone: UTC, lat: 32.1"),
         swap("gnss}", "gnss, schedule: 24/7}"),
     ):
-        assert list(parse(text, name="c.yaml", base=Path()).notes()) == []
+        assert list(config_notes(parse(text, name="c.yaml", base=Path()))) == []
 
 
 def test_what_a_camera_costs_and_what_its_movement_hides_is_said_aloud() -> None:
@@ -170,17 +171,17 @@ def test_what_a_camera_costs_and_what_its_movement_hides_is_said_aloud() -> None
         "detector: {labels: [person]}",
         "detector: {labels: [person], tiles: 3x2}\n    motion: {camera_moves: true}",
     )
-    assert list(parse(moving, name="c.yaml", base=Path()).notes()) == [
+    assert list(config_notes(parse(moving, name="c.yaml", base=Path()))) == [
         "dwell: it judges nothing while its camera moves, unless camera_may_move is true",
         "sources.cam1.detector: tiles 3x2 make 7 looks of each frame (health tells detect_ms)",
     ]
     may = moving.replace("dwell: 20s", "dwell: 20s, camera_may_move: true")
-    assert len(list(parse(may, name="c.yaml", base=Path()).notes())) == 1
+    assert len(list(config_notes(parse(may, name="c.yaml", base=Path())))) == 1
 
 
 def test_a_score_below_the_detectors_own_is_said_aloud() -> None:
     text = swap("dwell: 20s", "dwell: 20s, min_score: 0.2")
-    noted = list(parse(text, name="c.yaml", base=Path()).notes())
+    noted = list(config_notes(parse(text, name="c.yaml", base=Path())))
     assert noted == ["dwell: min_score 0.2 is no use: its camera tells nothing below 0.4"]
 
 

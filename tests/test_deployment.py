@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from agent.config.deployment import FALLBACK_S, FILE, MOST_AHEAD, Deployment, NotWellError, folder_of
-from agent.config.model import Config, digest, parse
+from agent.config.loader import digest, parse
+from agent.config.model import Config
 from agent.domain.yaml_loader import BadConfig
 
 LOCAL = """\

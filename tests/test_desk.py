@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent.__main__ import cli
-from agent.config.model import digest
+from agent.config.loader import digest
 
 GOOD = (
     "schema_version: 1\ndevice: d\nkind: watch_point\n"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent.config.model import Config, parse
+from agent.config.loader import parse
+from agent.config.model import Config
 from agent.config.secret_policy import misused, notes
 
 LOCAL = """\

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from agent.cli.check_environment import probe
-from agent.config.model import Config, parse
+from agent.config.loader import parse
+from agent.config.model import Config
 from agent.outbox.outbox import Outbox
 from tests.scripted_broker import CUT, ScriptedBroker
 

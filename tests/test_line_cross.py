@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.config.model import parse
+from agent.config.loader import parse
+from agent.config.notes import config_notes
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.rules.line_cross import LineCross
@@ -116,5 +117,5 @@ sources:
 rules:
   over: {{kind: line_cross, camera: cam1, line: {line}}}
 """
-    notes = list(parse(text, name="c.yaml", base=Path()).notes())
+    notes = list(config_notes(parse(text, name="c.yaml", base=Path())))
     assert notes == on_edge * ["over: its line lies on the edge of the picture: nobody is seen to cross it"]

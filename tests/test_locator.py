@@ -9,7 +9,7 @@ import pytest
 
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import RuleEngine
-from agent.config.model import parse
+from agent.config.loader import parse
 from agent.domain.contracts import Finding
 from agent.domain.observations import Observation, Tick
 from agent.positioning.locator import Locator

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config.model import Config, parse
+from agent.config.loader import parse
+from agent.config.model import Config
+from agent.config.notes import config_notes
 from agent.domain.contracts import Cleared, Finding
 from agent.domain.inference_rate import FORGOTTEN_S, InferenceRate, RequiredRate
 from agent.domain.message import Envelope
@@ -191,7 +193,7 @@ def test_who_stands_is_told_or_the_rule_is_said_to_be_blind(fps: float, jitter: 
     ],
 )  # fmt: skip
 def test_check_warns_of_too_few_frames_a_second(fps: float, said: list[str]) -> None:
-    assert list(config(fps).notes()) == said
+    assert list(config_notes(config(fps))) == said
 
 
 def test_check_warns_of_more_cameras_than_a_small_board_bears() -> None:
@@ -204,7 +206,7 @@ def test_check_warns_of_more_cameras_than_a_small_board_bears() -> None:
     for number in range(2, 8):
         cameras[one.replace("cam1", f"cam{number}")] = rule.format(number, number)
     text = text.replace(one, one + "".join(cameras)) + "".join(cameras.values())
-    notes = list(parse(text, name="c.yaml", base=Path()).notes())
+    notes = list(config_notes(parse(text, name="c.yaml", base=Path())))
     assert notes == [
         "the rules need 7 looks a second in all; a Raspberry Pi 4 has about 5: fewer cameras or tiles, or a faster machine"
     ]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agent.config.model import parse
+from agent.config.loader import parse
 from agent.domain.contracts import Cleared, Finding, Site
 from agent.domain.observations import Observation, Tick
 from agent.domain.schedule import parse_schedule

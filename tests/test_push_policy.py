@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.model import Config, Data, parse
+from agent.config.loader import parse
+from agent.config.model import Config, Data
 from agent.config.push_policy import FREE, LOCAL, PARTS, POLICY, broker_changed, fields, weakened
 from agent.evidence.settings import Evidence
 from agent.mqtt.connection import Broker

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.model import parse
+from agent.config.loader import parse
 from agent.domain.contracts import Finding, Site
 from agent.domain.observations import Observation
 from agent.positioning.device_position import DevicePosition

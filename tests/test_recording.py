@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 
 from agent.__main__ import cli
 from agent.alerts.rule_engine import RuleEngine
-from agent.config.model import Config, parse, read
+from agent.config.loader import parse, read
+from agent.config.model import Config
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick, observed
 from agent.replay.record import record
 from agent.replay.recording import LONGEST_GAP_S, Header, Recording, line_of

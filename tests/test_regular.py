@@ -11,7 +11,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from agent.config.model import Config, parse
+from agent.config.loader import parse
+from agent.config.model import Config
 from agent.domain.yaml_loader import BadConfig
 from agent.mqtt.connection import Broker
 from agent.positioning.camera_mount import Surveyed

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.model import read
+from agent.config.loader import read
 from agent.domain.message import encode
 from agent.domain.observations import Observation, Sighting
 from agent.replay.recording import Recording

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.config.model import Config, parse
+from agent.config.loader import parse
+from agent.config.model import Config
 from agent.domain.message import MAX_BODY, Envelope, Message
 from agent.domain.observations import Observation, Sighting
 from agent.positioning.device_position import STALE_S

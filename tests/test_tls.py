@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from agent.cli.check_environment import probe
-from agent.config.model import parse
+from agent.config.loader import parse
 from agent.domain.message import Envelope
 from agent.mqtt.connection import Broker, Connection, answers
 from agent.mqtt.link import Link

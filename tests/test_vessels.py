@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from agent.config.model import parse
+from agent.config.loader import parse
 from agent.domain.contracts import Cleared, Finding, Site
 from agent.domain.observations import Observation, Tick
 from agent.domain.yaml_loader import BadConfig

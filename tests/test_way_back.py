@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.config.model import Config, digest
+from agent.config.loader import digest
+from agent.config.model import Config
 from agent.push_trial import PushTrials
 from tests.test_deployment import LOCAL, MOVED, Device
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.model import BadConfig, parse
+from agent.config.loader import parse
+from agent.config.model import BadConfig
 from agent.domain.observations import Observation
 from agent.positioning.device_position import RETURN_S, DevicePosition, Switched
 from firmware_bridge.readings import Fix, GnssState, Value

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from agent.config import secret_policy
-from agent.config.model import read
+from agent.config.loader import read
+from agent.config.notes import config_notes
 from agent.domain.yaml_loader import BadConfig, Problem
 
 BAD_CONFIG = 78
@@ -28,7 +29,7 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
             lines = error.lines()
         else:
             lines = []
-            notes = [*config.notes(), *secret_policy.notes(config)]
+            notes = [*config_notes(config), *secret_policy.notes(config)]
             if env:
                 from agent.cli.check_environment import probe
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ValidationError
 
-from agent.config.model import digest, parse
+from agent.config.loader import digest, parse
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode
 from agent.domain.yaml_loader import BadConfig, read_text

@@ -18,7 +18,9 @@ from typing import Any, Literal, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.config.model import Config, Data, digest, parse, read
+from agent.config.cross_checks import model_errors
+from agent.config.loader import digest, parse, read
+from agent.config.model import Config, Data
 from agent.config.push_policy import broker_changed, named_files, weakened
 from agent.config.secret_policy import misused
 from agent.domain.yaml_loader import MAX_BYTES, BadConfig, Problem, read_text
@@ -516,7 +518,7 @@ def _first_good(
         except BadConfig as error:
             refusal = refusal or error
         else:
-            unseen = next((f"{'.'.join(path)}: {message}" for path, message in config.unseen()), None)
+            unseen = next((f"{'.'.join(path)}: {message}" for path, message in model_errors(config)), None)
             return version, config, refusal.lines()[0] if refusal else unseen
     assert refusal is not None  # noqa: S101  the order is never empty
     raise refusal

@@ -15,7 +15,8 @@ from typing import Self
 
 import click
 
-from agent.config.model import Config, read
+from agent.config.loader import read
+from agent.config.model import Config
 from agent.domain.durations import parse_duration
 from agent.domain.observations import SelfReport, Tick, Value, observed
 from agent.domain.yaml_loader import BadConfig

@@ -16,7 +16,8 @@ import click
 
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import RuleEngine
-from agent.config.model import Config, read
+from agent.config.loader import read
+from agent.config.model import Config
 from agent.domain.message import encode
 from agent.domain.observations import Observation, Sighting
 from agent.domain.yaml_loader import BadConfig

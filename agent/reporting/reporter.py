@@ -102,7 +102,7 @@ class Reporter:
             for name, camera in cameras.items()
             if camera.coverage.watch
         }
-        needs = config.looks()
+        needs = config.required_rates()
         before = self._looks
         self._looks = {name: InferenceRate(name, needs.get(name, ())) for name in cameras}
         self._looks |= {

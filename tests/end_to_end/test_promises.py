@@ -192,7 +192,7 @@ def test_a_push_takes_effect_or_is_refused_or_comes_back_by_itself(tmp_path: Pat
 
     async def raw_push(device: Rig, text: str, revision: int) -> None:
         """What a careless centre would send: not checked before."""
-        from agent.config.model import digest
+        from agent.config.loader import digest
         from agent.domain.message import encode
         from agent.mqtt.connection import Broker, Connection
 

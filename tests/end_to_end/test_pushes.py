@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.config.model import digest
+from agent.config.loader import digest
 from agent.domain.message import ROOT, encode
 from agent.mqtt.connection import Broker, Connection
 from agent.runtime.supervisor import supervise

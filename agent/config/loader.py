@@ -1,0 +1,137 @@
+"""Reads a configuration: YAML 1.2 with errors as ``FILE:LINE: path: message``."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from agent.config.cross_checks import model_errors, reference_errors
+from agent.config.model import PATTERNS, Config
+from agent.domain.yaml_loader import (
+    MAX_BYTES,
+    BadConfig,
+    Problem,
+    alternatives,
+    line_of,
+    load_yaml,
+    read_text,
+)
+
+
+def digest(text: str) -> str:
+    """The sha256 over the text as written; it identifies a configuration."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read(path: Path) -> Config:
+    """The configuration in a file. BadConfig where the file is unreadable or its content is not valid."""
+    try:
+        text = read_text(path)
+    except OSError as error:
+        raise BadConfig([Problem(0, "", error.strerror or str(error))], str(path)) from error
+    return parse(text, name=str(path), base=path.resolve().parent)
+
+
+def parse(
+    text: str, *, name: str, base: Path, ran_before: bool = False, only: frozenset[Path] | None = None
+) -> Config:
+    """The configuration in ``text``; relative paths start at ``base``. BadConfig lists every error.
+
+    A configuration that ``ran_before`` is accepted without the cards of its models: they may be gone by now.
+    With ``only``, as for a push, it may name files below ``base`` or in ``only``; no other file is opened.
+    """
+    if len(text) > MAX_BYTES:
+        raise BadConfig([Problem(1, "", f"larger than {MAX_BYTES // 1024} KiB")], name)
+    tree = load_yaml(text, name)
+    try:
+        config = Config.model_validate(tree, context={"base": base, "only": only})
+    except ValidationError as error:
+        problems = [_problem(detail, tree) for detail in error.errors(include_url=False)]
+        raise BadConfig(sorted(problems, key=lambda problem: problem.line), name) from error
+    errors = [*reference_errors(config), *([] if ran_before else model_errors(config))]
+    problems = [Problem(line_of(tree, path), ".".join(path), message) for path, message in errors]
+    rules = {}
+    for rule_name, rule in config.rules.items():
+        try:
+            rules[rule_name] = rule.settled(config.site())
+        except ValueError as error:
+            path = ("rules", rule_name)
+            problems.append(Problem(line_of(tree, path), ".".join(path), str(error)))
+    if problems:
+        raise BadConfig(sorted(problems, key=lambda problem: problem.line), name)
+    return config.model_copy(update={"rules": rules})
+
+
+def _problem(detail: ErrorDetails, tree: Any) -> Problem:
+    """A pydantic error as a message for a technician, with its line."""
+    path: list[str | int] = []
+    node = tree
+    for step in detail["loc"]:  # the tags of discriminated unions stand in loc, but not in the file
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            if step != detail["loc"][-1] or detail["type"] != "missing":
+                continue
+        path.append(step)
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "missing":
+        message = "is required"
+    elif kind == "extra_forbidden":
+        known = _keys(Config.model_json_schema(), detail["loc"][:-1])
+        message = f"unknown key; {alternatives(str(path[-1]), known)}"
+    elif kind == "union_tag_invalid":
+        known = re.findall(r"'([^']*)'", str(context["expected_tags"]))
+        path.append("kind")
+        message = f"unknown kind {context['tag']!r}; {alternatives(str(context['tag']), known)}"
+    elif kind == "union_tag_not_found":
+        message = "kind is required"
+    elif kind == "string_pattern_mismatch":
+        message = (
+            f"{detail['input']!r} does not fit; write {PATTERNS.get(context['pattern'], context['pattern'])}"
+        )
+    else:
+        message = detail["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+    return Problem(line_of(tree, path), ".".join(str(step) for step in path), message)
+
+
+def _keys(schema: dict[str, Any], loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the JSON Schema allows at ``loc``."""
+
+    def resolve(node: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        return node
+
+    node = resolve(schema)
+    for step in loc:
+        mapping = node.get("discriminator", {}).get("mapping", {})
+        options = [resolve(option) for option in node.get("anyOf", [])]
+        if step in mapping:
+            node = resolve({"$ref": mapping[step]})
+        elif step in node.get("properties", {}):
+            node = resolve(node["properties"][step])
+        elif isinstance(node.get("additionalProperties"), dict):
+            node = resolve(node["additionalProperties"])
+        elif "patternProperties" in node:
+            node = resolve(next(iter(node["patternProperties"].values())))
+        elif "items" in node:
+            node = resolve(node["items"])
+        elif options:
+            node = next((o for o in options if step in o.get("properties", {})), options[0])
+    if "properties" not in node:
+        node = next((o for o in map(resolve, node.get("anyOf", [])) if "properties" in o), node)
+    return list(node.get("properties", {}))
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a configuration, for editors."""
+    schema = Config.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "ringpost configuration",
+        **schema,
+    }

@@ -1,0 +1,66 @@
+"""Notes on a valid configuration: what works, but probably not as its author expects."""
+
+from collections.abc import Iterator
+
+from agent.config.model import Config
+from agent.domain.contracts import RulePart
+from agent.domain.schedule import Schedule
+from agent.vision.camera import Camera
+from models.tiles import looks as inferences
+
+SMALL_BOARD_PER_S = 5
+"""Inferences per second of the default model on a Raspberry Pi 4, the smallest board that it is for."""
+
+
+def config_notes(config: Config) -> Iterator[str]:
+    """One line for each note, as ``ringpost check`` and the log show it."""
+    for name, rule in config.rules.items():
+        ref = rule.camera_reference()
+        camera = config.sources.get(ref.camera) if ref else None
+        if ref and isinstance(camera, Camera):
+            if camera.motion.camera_moves and ref.moving_key is not None:
+                yield f"{name}: it judges nothing while its camera moves, unless {ref.moving_key} is true"
+            told = camera.detector.score
+            if ref.min_score is not None and ref.min_score[1] < told:
+                key, asked = ref.min_score
+                yield f"{name}: {key} {asked:g} is no use: its camera tells nothing below {told:g}"
+        yield from (f"{name}: {note}" for note in rule.notes())
+    yield from _rate_notes(config)
+    for name, source in config.cameras().items():
+        cost = source.detector.remark()
+        if cost:
+            yield f"sources.{name}.detector: {cost}"
+        if source.shows_nobody():
+            yield f"sources.{name}: its model knows no people to cover: no picture of it leaves"
+        remark = source.ground.remark() if source.ground else None
+        if remark:
+            yield f"sources.{name}.{remark}"
+    if "timezone" not in config.place.model_fields_set:
+        read = ", ".join(name for name, rule in config.rules.items() if _needs_timezone(rule))
+        if read:
+            yield f"the hours of {read} are read in UTC; set place.timezone, such as Asia/Shanghai"
+
+
+def _rate_notes(config: Config) -> Iterator[str]:
+    """Cameras, or all together, whose inference rate is lower than the rules need."""
+    cameras, total_per_s = config.cameras(), 0.0
+    for name, needs in config.required_rates().items():
+        if name not in cameras:
+            continue
+        most = max(needs, key=lambda need: need.per_s)
+        if cameras[name].fps < most.per_s:
+            yield (
+                f"sources.{name}.fps: {cameras[name].fps:g} looks a second are too few:"
+                f" {most.rule} needs {most.per_s:g}, and is told as blind"
+            )
+        total_per_s += min(most.per_s, cameras[name].fps) * inferences(cameras[name].detector.tiles)
+    if total_per_s > SMALL_BOARD_PER_S:
+        yield (
+            f"the rules need {total_per_s:g} looks a second in all; a Raspberry Pi 4 has about"
+            f" {SMALL_BOARD_PER_S}: fewer cameras or tiles, or a faster machine"
+        )
+
+
+def _needs_timezone(rule: RulePart) -> bool:
+    """Whether the schedule of the rule depends on the time zone."""
+    return any(isinstance(value, Schedule) and value.needs_zone() for value in dict(rule).values())
