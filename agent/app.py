@@ -23,11 +23,12 @@ from pydantic import BaseModel
 from agent.config.deployment import Deployment, folder_of
 from agent.config.model import Config
 from agent.config.notes import config_notes
-from agent.domain.message import ROOT, Envelope
+from agent.domain.message import ROOT
 from agent.domain.observations import Observation, Tick
 from agent.evidence.recorder import EvidenceRecorder
 from agent.inbound import Inbound
-from agent.mqtt.connection import Broker
+from agent.mqtt.broker import Broker
+from agent.mqtt.envelope import Envelope
 from agent.mqtt.fallback_notifier import FallbackNotifier
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox

@@ -20,7 +20,7 @@ from agent.config.deployment import Deployment, NotWellError
 from agent.config.model import Config
 from agent.config.push_policy import broker_changed
 from agent.domain.durations import spoken
-from agent.mqtt.connection import answers
+from agent.mqtt.dialing import answers
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.reporting.reporter import Reporter

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 
 from agent.alerts.latency import Latency
-from agent.domain.message import Envelope, Lane, Message, encode, new_id
-from agent.mqtt.connection import Broker
+from agent.domain.message import Lane, Message, encode, new_id
+from agent.mqtt.broker import Broker
+from agent.mqtt.envelope import Envelope
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from simulators.broker import LocalBroker

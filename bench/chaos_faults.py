@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 
 from agent.domain.message import RANKS, ROOT, Message, encode, new_id
-from agent.mqtt.connection import Broker, Connection
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
 from agent.outbox.outbox import Outbox
 from bench.chaos_world import DEVICE, FAKETIME, SWITCHES, World
 from simulators.broker import mosquitto_path

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.domain.message import Envelope, Lane, Message, encode, new_id
-from agent.mqtt.connection import Broker
+from agent.domain.message import Lane, Message, encode, new_id
+from agent.mqtt.broker import Broker
+from agent.mqtt.envelope import Envelope
 from agent.mqtt.inflight_window import COUNT
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox

@@ -22,7 +22,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.domain.message import ROOT, encode, new_id, stamp
-from agent.mqtt.connection import Broker, Connection, open_either
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
+from agent.mqtt.dialing import open_either
 from agent.runtime.sanitize import printable, readable
 from centre.picture_store import Pictures
 from centre.sequence_gaps import Given, Lost, Ranges, given, lost, missing, ranges, words

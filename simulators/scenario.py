@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from agent.app import run as run_agent
 from agent.domain.durations import Duration
 from agent.domain.message import SIMULATED_ROOT
-from agent.mqtt.connection import Broker
+from agent.mqtt.broker import Broker
 from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.devices import Board, Boat, DroneRadio, Receiver

@@ -18,7 +18,7 @@ PACKAGES = ("agent", "centre", "firmware_bridge", "models", "simulators")
 # Whose import stands in which file, and in no other.
 BORDERS = {
     "serial": {"firmware_bridge/serial/port.py"},
-    "paho": {"agent/mqtt/connection.py"},
+    "paho": {"agent/mqtt/connection.py", "agent/mqtt/paho_packets.py"},
     "sqlite3": {"agent/outbox/sqlite_store.py", "centre/server.py"},
     "onnxruntime": {"models/session.py"},
     "iotcore": {"simulators/broker.py"},

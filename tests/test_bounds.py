@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from agent.config.loader import parse
 from agent.config.model import Config, Reporting
 from agent.domain.durations import parse_duration
-from agent.mqtt.connection import Broker
+from agent.mqtt.broker import Broker
 from agent.vision.camera import Camera
 from tests.test_push_policy import BASE, LOCAL_FILE
 from tests.test_regular import models_in

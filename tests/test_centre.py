@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.domain.message import encode
-from agent.mqtt.connection import Broker
+from agent.mqtt.broker import Broker
 from centre.picture_store import MOST, Pictures
 from centre.sequence_gaps import Given, missing, ranges
 from centre.server import HOLE, MOST_COPIES, Centre, Store, line

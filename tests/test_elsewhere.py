@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from agent.domain.message import Envelope, Message
-from agent.mqtt.connection import Broker
+from agent.domain.message import Message
+from agent.mqtt.broker import Broker
+from agent.mqtt.envelope import Envelope
 from agent.mqtt.fallback_notifier import FallbackNotifier
 from tests.scripted_broker import ScriptedBroker
 

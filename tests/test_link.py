@@ -35,8 +35,9 @@ import pytest
 import structlog
 
 from agent.alerts.latency import Latency
-from agent.domain.message import Envelope, Lane, Message, encode, new_id
-from agent.mqtt.connection import Broker
+from agent.domain.message import Lane, Message, encode, new_id
+from agent.mqtt.broker import Broker
+from agent.mqtt.envelope import Envelope
 from agent.mqtt.link import RETAINED, Link
 from agent.outbox.outbox import Outbox
 from agent.runtime.health import Running

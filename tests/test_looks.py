@@ -13,8 +13,8 @@ from agent.config.model import Config
 from agent.config.notes import config_notes
 from agent.domain.contracts import Cleared, Finding
 from agent.domain.inference_rate import FORGOTTEN_S, InferenceRate, RequiredRate
-from agent.domain.message import Envelope
 from agent.domain.observations import CameraState, Observation
+from agent.mqtt.envelope import Envelope
 from agent.positioning.device_position import DevicePosition
 from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.messages import MessageFactory

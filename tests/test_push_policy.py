@@ -8,7 +8,7 @@ from agent.config.loader import parse
 from agent.config.model import Config, Data
 from agent.config.push_policy import FREE, LOCAL, PARTS, POLICY, broker_changed, fields, weakened
 from agent.evidence.settings import Evidence
-from agent.mqtt.connection import Broker
+from agent.mqtt.broker import Broker
 from agent.vision.camera import Camera
 from agent.vision.detector import DetectorSettings
 

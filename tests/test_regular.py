@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from agent.config.loader import parse
 from agent.config.model import Config
 from agent.domain.yaml_loader import BadConfig
-from agent.mqtt.connection import Broker
+from agent.mqtt.broker import Broker
 from agent.positioning.camera_mount import Surveyed
 from agent.vision.camera import Camera
 from agent.vision.tls import tls_context

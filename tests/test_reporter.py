@@ -9,8 +9,9 @@ import pytest
 
 from agent.config.loader import parse
 from agent.config.model import Config
-from agent.domain.message import MAX_BODY, Envelope, Message
+from agent.domain.message import MAX_BODY, Message
 from agent.domain.observations import Observation, Sighting
+from agent.mqtt.envelope import Envelope
 from agent.positioning.device_position import STALE_S
 from agent.positioning.locator import Locator
 from agent.reporting.clock_quality import ClockWatch

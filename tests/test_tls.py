@@ -17,8 +17,10 @@ import pytest
 
 from agent.cli.check_environment import probe
 from agent.config.loader import parse
-from agent.domain.message import Envelope
-from agent.mqtt.connection import Broker, Connection, answers
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
+from agent.mqtt.dialing import answers
+from agent.mqtt.envelope import Envelope
 from agent.mqtt.link import Link
 from agent.mqtt.tls import alert, expiry, validity
 from agent.outbox.outbox import Outbox

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from agent.domain.message import LANES, SIMULATED_ROOT, Envelope, encode, new_id, restamp, stamp, wire
+from agent.domain.message import LANES, SIMULATED_ROOT, encode, new_id, stamp
+from agent.mqtt.envelope import Envelope, restamp, wire
 
 AT = datetime(2026, 11, 28, 6, 12, 31, 410_999, tzinfo=UTC)
 

@@ -13,21 +13,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.mqtt import connection
-from agent.mqtt.connection import (
-    MOST_CONNECTING,
-    MOST_PACKET,
-    MOST_PROPERTIES,
-    USER_TIMEOUT_S,
-    Broker,
-    Connection,
-    UnsupportedProtocolError,
-    answers,
-    open_either,
-    open_first,
-    without_long_properties,
-)
+from agent.mqtt import connect_threads
+from agent.mqtt.broker import Broker
+from agent.mqtt.connect_threads import MOST_CONNECTING
+from agent.mqtt.connection import USER_TIMEOUT_S, Connection, UnsupportedProtocolError
+from agent.mqtt.dialing import answers, open_either, open_first
 from agent.mqtt.inflight_window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
+from agent.mqtt.paho_packets import MOST_PACKET, MOST_PROPERTIES, without_long_properties
 from agent.runtime.kernel_clock import NEVER_BEFORE, certainly_past
 from firmware_bridge.secret import Secret
 from tests.scripted_broker import (
@@ -612,8 +604,8 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         return find(host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    monkeypatch.setattr("agent.mqtt.connection.OPEN_WITHIN_S", 0.2)
-    monkeypatch.setattr("agent.mqtt.connection._connecting", [])
+    monkeypatch.setattr("agent.mqtt.connect_threads.OPEN_WITHIN_S", 0.2)
+    monkeypatch.setattr("agent.mqtt.connect_threads._connecting", [])
     yield free
     free.set()
 
@@ -652,7 +644,7 @@ def test_names_that_hang_take_no_thread_of_others_and_are_bounded(slow_names: th
     assert said[0] == "dead.example:1883 does not answer"
     assert f"{MOST_CONNECTING} earlier attempts hang" in said[-1]
     assert threading.active_count() < MOST_CONNECTING + 20
-    assert all(thread.daemon for thread in connection._connecting)  # none of them keeps the process
+    assert all(thread.daemon for thread in connect_threads._connecting)  # none of them keeps the process
 
 
 def test_after_names_have_hung_others_are_tried_again(slow_names: threading.Event) -> None:
@@ -660,7 +652,7 @@ def test_after_names_have_hung_others_are_tried_again(slow_names: threading.Even
         for _ in range(MOST_CONNECTING + 1):
             assert not await answers(Broker(url=DEAD, insecure=True), NEVER_BEFORE)
         slow_names.set()
-        for thread in list(connection._connecting):
+        for thread in list(connect_threads._connecting):
             await asyncio.to_thread(thread.join, 5)
         async with ScriptedBroker() as broker:
             assert await answers(Broker(url=broker.url), NEVER_BEFORE)

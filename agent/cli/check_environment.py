@@ -24,8 +24,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from agent.config.model import Config
-from agent.domain.message import Envelope
-from agent.mqtt.connection import Broker, Connection, UnsupportedProtocolError, open_either
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection, UnsupportedProtocolError
+from agent.mqtt.dialing import open_either
+from agent.mqtt.envelope import Envelope
 from agent.mqtt.link import DOWN
 from agent.mqtt.tls import expiry
 from agent.privacy.rescue_grant import LEAST_KEY

@@ -17,7 +17,9 @@ from agent.config.loader import digest, parse
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode
 from agent.domain.yaml_loader import BadConfig, read_text
-from agent.mqtt.connection import Broker, Connection, open_either
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
+from agent.mqtt.dialing import open_either
 from agent.runtime.atomic_files import words
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import as_dict, as_list, printable, readable

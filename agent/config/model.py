@@ -13,7 +13,7 @@ from agent.domain.durations import Duration
 from agent.domain.inference_rate import RequiredRate
 from agent.domain.schedule import Hours, ZoneName
 from agent.evidence.settings import Evidence
-from agent.mqtt.connection import Broker
+from agent.mqtt.broker import Broker
 from agent.positioning.device_position import ANY_SPEED_MPS, PositionSettings
 from agent.positioning.fix_quality import Positioning
 from agent.positioning.locator import LocatorSettings

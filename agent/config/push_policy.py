@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 import models
 from agent.config.model import Config
-from agent.mqtt.connection import Broker
+from agent.mqtt.broker import Broker
 from agent.vision.camera import Camera
 from agent.vision.camera_url import device_of, kind_of
 from agent.vision.detector import DetectorSettings

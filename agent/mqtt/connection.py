@@ -7,164 +7,31 @@ loop; it neither queues nor reconnects, and its callbacks only append.
 import asyncio
 import socket
 import ssl
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from agent.domain.durations import Duration
-from agent.mqtt.byte_budget import METERED_BYTES_PER_HOUR
-from agent.mqtt.tls import alert, explain, tls_context, validity
+from agent.mqtt.broker import Broker
+from agent.mqtt.connect_threads import _aside
+from agent.mqtt.paho_packets import (
+    MOST_PACKET,
+    _bounded,
+    _properties,
+    _reason_code,
+)
+from agent.mqtt.tls import alert, explain, validity
 from agent.runtime.kernel_clock import NEVER_BEFORE, kernel_clock
-from agent.runtime.native_calls import within
-from firmware_bridge.secret import NearPath, Secret
-
-T = TypeVar("T")
 
 CONNECT_WITHIN_S = 10.0
-OPEN_WITHIN_S = 20.0
-"""Name, connection and TLS together: a resolver that hangs takes a minute by itself."""
-MOST_CONNECTING = 4
-"""So many attempts at one address may hang in threads of their own; each ends by itself within minutes."""
-MOST_PACKET = 1 << 20
-"""No larger packet is taken from a broker: receipts, answers and pushes are below 300 KB."""
-MOST_PROPERTIES = 1024
-"""Properties of a message down that are longer are left out unread: paho reads texts letter by letter, and
-60 KB of them hold up all else for as long as a thousand messages do."""
 USER_TIMEOUT_S = 20.0
 """A dead link is noticed by the kernel after this long with bytes unacknowledged (TCP_USER_TIMEOUT)."""
 SESSION_EXPIRY_S = 7 * 24 * 3600
 WILL_DELAY_S = 5
 """A connection that is back within this time was never away: the broker keeps the last will to itself."""
-PORTS = {"mqtt": 1883, "mqtts": 8883}
-MQTT_5 = 5
 SESSION_TAKEN_OVER, WITH_WILL, UNSUPPORTED_PROTOCOL = 0x8E, 0x04, 0x84
-
-
-class Broker(BaseModel):
-    """Where the centre's broker is, and how this device proves who it is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    longest_wait_s: ClassVar[float] = 30.0
-
-    url: str
-    fallbacks: tuple[str, ...] = ()
-    """Further brokers, tried in this order where the first is not reached; it goes back to the first."""
-    delivery: Literal["receipt", "puback"] = "receipt"
-    ca: NearPath | None = None
-    cert: NearPath | None = None
-    key: Secret | None = None
-    username: str | None = None
-    password: Secret | None = None
-    keepalive: Duration = Field(
-        default="30s", validate_default=True, ge=timedelta(seconds=5), le=timedelta(hours=1)
-    )
-    resend_after: Duration = Field(
-        default="60s", validate_default=True, ge=timedelta(milliseconds=100), le=timedelta(days=1)
-    )
-    """An alert without the centre's receipt is sent again after this."""
-    backlog_per_s: float = Field(default=50.0, gt=0, le=100_000)
-    """Telemetry from before the connection goes out at no more messages a second than this."""
-    budget_kb_per_hour: int | None = Field(default=None, ge=10, le=10_000_000)
-    """What may go out in an hour; telemetry and pictures wait for it, alerts never."""
-    metered: bool = False
-    """The link costs by the byte: without a budget of its own, 2 MB an hour."""
-    protocol: Literal["5", "3.1.1"] = "5"
-    insecure: bool = False
-
-    @model_validator(mode="after")
-    def _reachable_and_safe(self) -> Self:
-        for url in (self.url, *self.fallbacks):
-            self._check(url)
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert and key go together")
-        if self.key is not None and self.key.env is not None:
-            raise ValueError("key is a file: write {file: …} or {credential: …}")
-        if not self.encrypted and (self.ca or self.cert):
-            raise ValueError("ca, cert and key need mqtts://")
-        return self
-
-    def _check(self, address: str) -> None:
-        url = urlsplit(address)
-        if url.scheme not in PORTS or not url.hostname:
-            raise ValueError(f"url {address!r} is no broker's address; write mqtts://host:8883")
-        if url.username or url.password:
-            raise ValueError("url carries a password; use username and password: {file: …}")
-        try:
-            port = url.port
-        except ValueError:
-            port = 0
-        if port == 0:
-            raise ValueError(f"url {address!r}: the port is a number from 1 to 65535")
-        loopback = url.hostname in ("localhost", "127.0.0.1", "::1")
-        if url.scheme == "mqtt" and not loopback and not self.insecure:
-            raise ValueError(
-                f"mqtt:// to {url.hostname} is not encrypted; use mqtts://, or say insecure: true aloud"
-                " (RINGPOST_INSECURE=1 on the command line)"
-            )
-        if url.scheme != urlsplit(self.url).scheme:
-            raise ValueError(f"url and fallbacks are all mqtt:// or all mqtts://; {address} is not")
-
-    @property
-    def in_order(self) -> "list[Broker]":
-        """This one, then its fallbacks, each as a broker of its own."""
-        others = [self.model_copy(update={"url": url, "fallbacks": ()}) for url in self.fallbacks]
-        return [self, *others]
-
-    @property
-    def address(self) -> tuple[str, int]:
-        url = urlsplit(self.url)
-        return url.hostname or "", url.port or PORTS[url.scheme]
-
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port, written in one way."""
-        host, port = self.address
-        return f"{urlsplit(self.url).scheme}://{host}:{port}"
-
-    @property
-    def bytes_per_hour(self) -> int | None:
-        """The byte budget, if there is one."""
-        if self.budget_kb_per_hour is not None:
-            return self.budget_kb_per_hour * 1000
-        return METERED_BYTES_PER_HOUR if self.metered else None
-
-    @property
-    def encrypted(self) -> bool:
-        return urlsplit(self.url).scheme == "mqtts"
-
-    def certificates(self) -> dict[str, Path]:
-        """The certificates that can expire, by their keys in the configuration."""
-        named = {"broker.ca": self.ca, "broker.cert": self.cert}
-        return {name: path for name, path in named.items() if path is not None}
-
-    def tls(self, past: datetime) -> ssl.SSLContext:
-        """With a clock that says less than what is certainly ``past``, no certificate is too young.
-
-        OSError where a file can't be read.
-        """
-        key = self.key.path() if self.key else None
-        return tls_context(self.ca, self.cert, key, check_time=datetime.now(UTC) >= past)
-
-
-_connecting: list[threading.Thread] = []
-"""Attempts that nobody waits for any more."""
-
-
-async def _aside(call: Callable[[], T], what: str) -> T:
-    """``call()`` in a thread of its own, so that what hangs holds up nothing else. OSError: too many hang."""
-    _connecting[:] = [thread for thread in _connecting if thread.is_alive()]
-    if sum(thread.name == what for thread in _connecting) >= MOST_CONNECTING:
-        raise OSError(f"{what}: not tried: {MOST_CONNECTING} earlier attempts hang")
-    return await within(OPEN_WITHIN_S, call, what, _connecting.append)
 
 
 class UnsupportedProtocolError(OSError):
@@ -445,124 +312,3 @@ class Connection:
         if isinstance(error, OSError) and error.filename:
             return f"{error.filename}: {error.strerror}"
         return f"{where}: {getattr(error, 'strerror', None) or error}"
-
-
-async def open_first(
-    brokers: Sequence[Broker],
-    client_id: str,
-    will: tuple[str, bytes] | None,
-    past: datetime,
-    *,
-    session_expiry_s: int = SESSION_EXPIRY_S,
-) -> tuple[Connection, Broker]:
-    """A connection to the first of them that takes us. OSError says what each of them said.
-
-    One that refuses MQTT 5 is spoken to in 3.1.1: the others need not speak the version of the first.
-    """
-    refusals = []
-    for one in brokers:
-        try:
-            connection = await open_either(one, client_id, will, past, session_expiry_s=session_expiry_s)
-        except OSError as error:
-            refusals.append(str(error))
-        else:
-            return connection, one
-    raise OSError("; ".join(refusals) or "there is no further broker")
-
-
-async def open_either(
-    broker: Broker,
-    client_id: str,
-    will: tuple[str, bytes] | None,
-    past: datetime = NEVER_BEFORE,
-    *,
-    session_expiry_s: int = SESSION_EXPIRY_S,
-    fall_back: bool = True,
-) -> Connection:
-    """A connection with MQTT 5 or, if the broker refuses that and ``fall_back``, 3.1.1. OSError: neither."""
-    versions = [broker]
-    if fall_back and broker.protocol == "5":
-        versions.append(broker.model_copy(update={"protocol": "3.1.1"}))
-    for one in versions:
-        connection = Connection(one, client_id, will, past, session_expiry_s=session_expiry_s)
-        try:
-            await connection.open()
-        except UnsupportedProtocolError:
-            connection.close()
-            if one is versions[-1]:
-                raise
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise AssertionError("the loop returns or raises")
-
-
-async def answers(broker: Broker, past: datetime) -> bool:
-    """Whether somebody listens at the broker's address, and TLS is as it should be; no more than that."""
-
-    def greet() -> bool:
-        with socket.create_connection(broker.address, CONNECT_WITHIN_S) as sock:
-            if broker.encrypted:
-                broker.tls(past).wrap_socket(sock, server_hostname=broker.address[0]).close()
-        return True
-
-    try:
-        return await _aside(greet, f"{broker.address[0]}:{broker.address[1]}")
-    except (OSError, ValueError):
-        return False
-
-
-def _bounded(client: type[Any], refuse: Callable[[int], None]) -> type[Any]:
-    """paho's client, but large packets are refused, and long properties left out, before they are read.
-
-    It asks for all that is left of a packet at once: that is where its size is known.
-    """
-
-    class Bounded(client):  # type: ignore[misc]  # paho is imported where it is needed
-        def _sock_recv(self, size: int) -> bytes:
-            refuse(size)
-            received: bytes = super()._sock_recv(size)
-            return received
-
-        def _handle_publish(self) -> Any:
-            if self._protocol == MQTT_5:
-                packet = self._in_packet
-                packet["packet"] = without_long_properties(packet["command"], packet["packet"])
-            return super()._handle_publish()
-
-    return Bounded
-
-
-def without_long_properties(command: int, packet: bytes) -> bytes:
-    """A PUBLISH of MQTT 5 without its fixed header, whose properties take `MOST_PROPERTIES` bytes at most."""
-    at = 2 + int.from_bytes(packet[:2]) + 2 * bool(command & 0b110)  # topic; number, where there is one
-    size, shift, length = 0, 0, at
-    while length < min(at + 4, len(packet)):
-        size |= (packet[length] & 0x7F) << shift
-        shift, length = shift + 7, length + 1
-        if packet[length - 1] < 0x80:  # the length's last byte
-            break
-    if size <= MOST_PROPERTIES:
-        return packet
-    return bytes(packet[:at]) + b"\0" + bytes(packet[length + size :])
-
-
-def _properties(packet: str, **values: int) -> Any:
-    """MQTT 5 properties of one packet."""
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
-    properties: Any = Properties(getattr(PacketTypes, packet))  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties
-
-
-def _reason_code(number: int) -> Any:
-    """The reason of a DISCONNECT."""
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.reasoncodes import ReasonCode
-
-    return ReasonCode(PacketTypes.DISCONNECT, identifier=number)

@@ -14,8 +14,11 @@ from datetime import datetime
 
 import structlog
 
-from agent.domain.message import Envelope, Message, new_id, wire
-from agent.mqtt.connection import Broker, Connection, open_first
+from agent.domain.message import Message, new_id
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
+from agent.mqtt.dialing import open_first
+from agent.mqtt.envelope import Envelope, wire
 from agent.mqtt.sender import Heard
 from agent.runtime.kernel_clock import NEVER_BEFORE
 

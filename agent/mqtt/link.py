@@ -13,9 +13,12 @@ from typing import Any
 import structlog
 
 from agent.alerts.latency import Latency
-from agent.domain.message import Envelope, Message, encode, stamp
+from agent.domain.message import Message, encode, stamp
+from agent.mqtt.broker import Broker
 from agent.mqtt.byte_budget import Budget
-from agent.mqtt.connection import SESSION_EXPIRY_S, Broker, Connection, answers, open_first
+from agent.mqtt.connection import SESSION_EXPIRY_S, Connection
+from agent.mqtt.dialing import answers, open_first
+from agent.mqtt.envelope import Envelope
 from agent.mqtt.quarantine import Quarantine
 from agent.mqtt.receipts import Receipts
 from agent.mqtt.sender import ConnectionSender, Heard

@@ -15,19 +15,11 @@ import structlog
 from pydantic import BaseModel, Field, ValidationError
 
 from agent.alerts.latency import Latency
-from agent.domain.message import (
-    KEEP_LATEST,
-    LANES,
-    LAST_RANK,
-    NEED_RECEIPT,
-    Envelope,
-    Lane,
-    restamp,
-    shortened,
-    wire,
-)
+from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, Lane
+from agent.mqtt.broker import Broker
 from agent.mqtt.byte_budget import Budget
-from agent.mqtt.connection import Broker, Connection
+from agent.mqtt.connection import Connection
+from agent.mqtt.envelope import Envelope, restamp, shortened, wire
 from agent.mqtt.inflight_window import ALERT_SLOTS, Window
 from agent.mqtt.quarantine import Quarantine
 from agent.mqtt.receipts import SPREAD_S, Receipts

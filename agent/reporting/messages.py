@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from agent.domain.message import RANKS, Envelope, Lane, Message
+from agent.domain.message import RANKS, Lane, Message
+from agent.mqtt.envelope import Envelope
 from agent.reporting.clock_quality import ClockWatch
 
 

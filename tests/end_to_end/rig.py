@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agent.domain.message import ROOT
-from agent.mqtt.connection import Broker
+from agent.mqtt.broker import Broker
 from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.broker import Kind, LocalBroker, mosquitto_path

@@ -10,7 +10,8 @@ import pytest
 import structlog
 
 from agent.domain.message import encode
-from agent.mqtt.connection import Broker, Connection
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
 from agent.runtime.supervisor import supervise
 from centre.server import HOLE, Centre
 from simulators.broker import Kind, LocalBroker

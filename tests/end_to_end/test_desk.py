@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from agent.domain.message import encode
-from agent.mqtt.connection import Broker, Connection
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
 from simulators.broker import Kind, LocalBroker
 from tests.end_to_end.rig import BROKERS
 

@@ -14,7 +14,8 @@ import pytest
 import models
 from agent.domain.message import ROOT
 from agent.evidence.jpeg import label_of
-from agent.mqtt.connection import Broker, Connection
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
 from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, people_in
 from simulators.scene import Scene
 from tests.end_to_end.rig import BROKERS, Rig, rig

@@ -194,7 +194,8 @@ def test_a_push_takes_effect_or_is_refused_or_comes_back_by_itself(tmp_path: Pat
         """What a careless centre would send: not checked before."""
         from agent.config.loader import digest
         from agent.domain.message import encode
-        from agent.mqtt.connection import Broker, Connection
+        from agent.mqtt.broker import Broker
+        from agent.mqtt.connection import Connection
 
         connection = Connection(Broker(url=device.broker.url), "careless", None)
         await connection.open()

@@ -8,7 +8,8 @@ import pytest
 
 from agent.config.loader import digest
 from agent.domain.message import ROOT, encode
-from agent.mqtt.connection import Broker, Connection
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
 from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.broker import LocalBroker

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from agent.domain.message import ROOT, encode
-from agent.mqtt.connection import Broker, Connection
+from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
 from simulators.board import Firmware
 from simulators.broker import LocalBroker
 from simulators.trouble import spoil
