@@ -1,0 +1,1 @@
+"""AIS receivers: vessels, aids to navigation, distress beacons and DSC calls. Receive only."""
