@@ -97,6 +97,7 @@ WEAKER = [
     ("port scan 3", swap(("127.0.0.1:10110", "localhost:22")), ["sources.gnss.port"]),
     ("port scan 4", swap(("127.0.0.1:10110", "\u24dbocalhost:22")), ["sources.gnss.port"]),
     ("port scan 5", swap(("127.0.0.1:10110", "\uff11\uff12\uff17\u30020\u30020\u30021:22")), ["sources.gnss.port"]),
+    ("this machine", swap(("127.0.0.1:10110", "0.0.0.0:22")), ["sources.gnss.port"]),
     ("metadata", swap(("127.0.0.1:10110", "169.254.169.254:80")), ["sources.gnss.port"]),
     ("gpsd", swap(('{kind: nmea, port: "tcp://127.0.0.1:10110"}', "{kind: gpsd, port: 22}")), ["sources.gnss.port"]),
 ]  # fmt: skip
@@ -176,3 +177,5 @@ def test_another_broker_is_one_to_be_proved() -> None:
     assert broker_changed(here, Broker(url="mqtts://a:8884"))
     assert broker_changed(here, Broker(url="mqtts://a", protocol="3.1.1"))
     assert broker_changed(here, Broker(url="mqtts://a", fallbacks=("mqtts://b",)))
+    for change in ({"insecure": True}, {"delivery": "puback"}):
+        assert broker_changed(here, here.model_copy(update=change))
