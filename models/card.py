@@ -113,6 +113,6 @@ class Card(BaseModel):
             raise ValueError(f"{self.name}: {error}") from error
         return Loaded(detect, session)
 
-    def load(self) -> Detect:
-        """Reads the weights; each format does it in its way."""
+    def load(self) -> Loaded:
+        """Reads the weights; each format does it in its way. OSError or ValueError says what is wrong."""
         raise NotImplementedError(f"{self.name} has no format")

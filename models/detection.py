@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +25,3 @@ class Detection:
 
 
 Detect: TypeAlias = Callable[[Frame], tuple[Detection, ...]]
-
-
-class Detector(Protocol):
-    """A detector is its configuration; ``load`` reads the weights (slow, may raise OSError or ValueError)."""
-
-    def load(self) -> Detect: ...

@@ -8,9 +8,10 @@ dets             float32 [K, 6]   left, top, right, bottom in input pixels, scor
 from typing import TYPE_CHECKING, Literal
 
 from models.card import Card
-from models.detection import Detect, Detection, Frame
+from models.detection import Detection, Frame
 from models.fit import Fit, fit
 from models.proof import noise, plausible
+from models.session import Loaded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ class E2e(Card):
 
     format: Literal["e2e"] = "e2e"
 
-    def load(self) -> Detect:
+    def load(self) -> Loaded:
         """Loads and tries the network. OSError or ValueError says what is wrong with the file."""
         import numpy as np
 

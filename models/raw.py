@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import Field
 
 from models.card import Card, Input
-from models.detection import Detect, Detection, Frame
+from models.detection import Detection, Frame
 from models.e2e import decode
 from models.fit import fit
 from models.proof import noise, plausible
-from models.session import Session
+from models.session import Loaded, Session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +57,7 @@ class Raw(Card):
         """What the network takes beside the picture."""
         return {}
 
-    def load(self) -> Detect:
+    def load(self) -> Loaded:
         """Loads and tries the network. OSError or ValueError says what is wrong with the file."""
         session = self.open()
         width, height = self.input.width, self.input.height

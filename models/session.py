@@ -58,7 +58,7 @@ class Session:
 
 
 class Loaded:
-    """A detector that is ready, and says where it runs."""
+    """What a model format loads: a detector that is ready, and says where it runs (`Session`)."""
 
     def __init__(self, detect: Detect, session: Session) -> None:
         self._detect = detect

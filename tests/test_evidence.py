@@ -53,6 +53,11 @@ class Desk:
         config = Evidence.model_validate({"least_free_mb": 0} | dict(self.evidence))
         self.album.configure(config, {"cam1": [CORNER]}, {"to": ["mqtt://b"]}, {"cam1": self.load})
 
+    @property
+    def busy(self) -> bool:
+        """Whether pictures are still to leave or to be recorded."""
+        return bool(self.album._orders) or any(eye.waiting for eye in self.album._eyes.values())
+
     def load(self) -> Detect:
         """The detector that looks through what leaves."""
         return lambda _: self.finds
@@ -572,7 +577,7 @@ def test_a_frame_that_opencv_refuses_stops_nothing(tmp_path: Path) -> None:
 
     played(run)
     assert [message.topic for message, _ in desk.sent] == ["media/a2/1"]
-    assert not desk.album.busy
+    assert not desk.busy
 
 
 def test_an_order_that_fails_does_not_stand_in_the_way_of_the_next(tmp_path: Path) -> None:
@@ -593,7 +598,7 @@ def test_an_order_that_fails_does_not_stand_in_the_way_of_the_next(tmp_path: Pat
 
     played(run)
     assert [message.topic for message, _ in desk.sent] == ["media/a2/1"]
-    assert not desk.album.busy
+    assert not desk.busy
 
 
 def test_what_lies_on_the_disk_is_covered_and_carries_its_label(tmp_path: Path) -> None:
@@ -691,7 +696,7 @@ def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(rotate: 
 
         worker = asyncio.ensure_future(desk.album.run())
         await camera.run(hear)  # type: ignore[arg-type]  None is an answer
-        while desk.album.busy or desk.album._ring.clip("a4") is None:
+        while desk.busy or desk.album._ring.clip("a4") is None:
             await asyncio.sleep(0.02)
         await fetched(desk, "a4")
         worker.cancel()

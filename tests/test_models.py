@@ -227,9 +227,9 @@ def test_the_default_has_a_proof() -> None:
 def test_another_provider_is_told_and_the_cpu_is_the_last(write: Write) -> None:
     card = models.find(write(network([[16, 8, 48, 24, 0.9, 1]])))
     here, there = card.load(), card.on(("openvino", "cuda")).load()
-    assert (here.runs_on, here.note) == ("cpu", "")  # type: ignore[attr-defined]
-    assert there.runs_on == "cpu"  # type: ignore[attr-defined]  # what is loaded from a card says so
-    assert there.note == (  # type: ignore[attr-defined]
+    assert (here.runs_on, here.note) == ("cpu", "")
+    assert there.runs_on == "cpu"
+    assert there.note == (
         "this onnxruntime has no openvino (pip install onnxruntime-openvino);"
         " this onnxruntime has no cuda (pip install onnxruntime-gpu); it runs on cpu"
     )
@@ -246,8 +246,8 @@ def test_a_provider_that_is_built_in_but_does_not_start_is_passed_over(
         ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
     loaded = models.find(write(network([[16, 8, 48, 24, 0.9, 1]]))).on(("cuda",)).load()
-    assert loaded.runs_on == "cpu"  # type: ignore[attr-defined]
-    assert "cuda does not start" in loaded.note  # type: ignore[attr-defined]
+    assert loaded.runs_on == "cpu"
+    assert "cuda does not start" in loaded.note
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ import asyncio, sys, threading, time
 import agent.vision.detector as detector
 from agent.__main__ import finish
 from agent.vision.camera import Camera
-from agent.runtime.native_calls import left_behind
+from agent.runtime.native_calls import abandoned_threads
 
 detector.LOAD_S = 1.0
 
@@ -410,7 +410,7 @@ async def scene():
     other = asyncio.ensure_future(camera().run(lambda value: told.set()))
     await asyncio.wait_for(told.wait(), 60)
     other.cancel()
-    print("other", left_behind(0.0), [one.name for one in threading.enumerate() if "tiny" in one.name])
+    print("other", abandoned_threads(0.0), [one.name for one in threading.enumerate() if "tiny" in one.name])
 
 asyncio.run(scene())
 finish(0)

@@ -83,8 +83,8 @@ def detect_command(
             )
         card = card.at(min(least, LEAST_SCORE) if annotate else least)
         loaded = call_within(load_s(card.providers), card.load, f"loading {card.name}")
-        if note := getattr(loaded, "note", ""):
-            click.echo(f"detect: {note}", err=True)
+        if loaded.note:
+            click.echo(f"detect: {loaded.note}", err=True)
         detect = tiled(loaded, tiles, overlap)
         todo = list(_listed(inputs, truth))
     except (OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from agent.runtime.atomic_files import words
 from agent.runtime.native_calls import call_within
 from agent.vision.detector import load_s
 from models.card import Card
-from models.session import providers_in
+from models.session import Loaded, providers_in
 
 LONGEST_RUN_S = 30.0
 """No run of a network takes so long, on whatever machine."""
@@ -42,7 +42,8 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
         click.echo(f"models: {words(error)}", err=True)
         return 1
     for card in cards:
-        problem, loaded = None, None
+        problem: str | None = None
+        loaded: Loaded | None = None
         try:
             placed = card.on(asked or card.providers)
             loaded = call_within(load_s(placed.providers), placed.load, f"loading {card.name}")
@@ -51,15 +52,16 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
             failed += 1
         if as_json:
             answer = {"model": card.name, "ok": problem is None, "error": problem}
-            print(json.dumps(answer | {name: getattr(loaded, name, None) for name in ("runs_on", "note")}))
-        elif problem:
+            runs_on, note = (loaded.runs_on, loaded.note) if loaded else (None, None)
+            print(json.dumps(answer | {"runs_on": runs_on, "note": note}))
+        elif loaded is None:
             click.echo(f"{card.name}: {problem}", err=True)
         else:
-            size, where = f"{card.input.width}x{card.input.height}", getattr(loaded, "runs_on", "cpu")
+            size, where = f"{card.input.width}x{card.input.height}", loaded.runs_on
             proved = "sees its test picture" if card.proof else "has no test picture"
             print(f"{card.name}: ok: sha256 {card.sha256[:12]}…, takes {size}, {proved}, runs on {where}")
-            if note := getattr(loaded, "note", ""):
-                click.echo(f"{card.name}: {note}", err=True)
+            if loaded.note:
+                click.echo(f"{card.name}: {loaded.note}", err=True)
     return 1 if failed else 0
 
 
@@ -80,7 +82,7 @@ _BENCH = """
 import json, resource, sys, time
 import numpy as np
 import models
-from models.session import providers_in
+from models.session import Loaded, providers_in
 card = models.find(sys.argv[1])
 detect = card.on(providers_in(sys.argv[3]) or card.providers).load()
 frame = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), np.uint8)
@@ -90,7 +92,7 @@ for _ in range(int(sys.argv[2]) + 5):
     detect(frame)
     took.append((time.perf_counter() - began) * 1000)
 rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-about = {name: getattr(detect, name, "") for name in ("runs_on", "note")}
+about = {"runs_on": detect.runs_on, "note": detect.note}
 print(json.dumps({"ms": took[5:], "rss_mb": rss_mb, **about}))
 """
 

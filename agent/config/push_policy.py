@@ -120,8 +120,9 @@ def weakened(pushed: Config, now: Config, local: Config) -> Iterator[tuple[str, 
             old, own = [getattr(now, field)], [getattr(local, field)]
             yield from _compare("Config", field, getattr(pushed, field), old, own, field)
     longest = max(local.evidence.keep_most, now.evidence.keep_most, timedelta(0))
-    for key in ("keep_least", "keep_most"):
-        if getattr(pushed.evidence, key) > longest:
+    kept = {"keep_least": pushed.evidence.keep_least, "keep_most": pushed.evidence.keep_most}
+    for key, kept_for in kept.items():
+        if kept_for > longest:
             yield f"evidence.{key}", f"is longer than evidence.keep_most of the local file; {EDIT}"
 
 

@@ -221,11 +221,6 @@ class EvidenceRecorder:
 
     # What is done with it, one thing after the other.
 
-    @property
-    def busy(self) -> bool:
-        """Whether pictures are still to leave or to be recorded."""
-        return bool(self._orders) or any(eye.waiting for eye in self._eyes.values())
-
     async def run(self) -> None:
         """Until it is cancelled."""
         loop = asyncio.get_running_loop()

@@ -95,9 +95,13 @@ def point_of(drone: Drone) -> Point | None:
 
 def _known(last: Drone, placed: tuple[Drone, float] | None) -> dict[str, Any]:
     """What is to be told of a drone that is lost, as fields."""
-    state = {key: getattr(last, key) for key in ("vehicle", "mode", "armed", "battery_pct")}
-    where = {key: getattr(placed[0], key) for key in ("lat", "lon", "height_m", "error_m")} if placed else {}
-    return state | where
+    known: dict[str, Any] = {
+        "vehicle": last.vehicle, "mode": last.mode, "armed": last.armed, "battery_pct": last.battery_pct,
+    }  # fmt: skip
+    if placed is not None:
+        at = placed[0]
+        known |= {"lat": at.lat, "lon": at.lon, "height_m": at.height_m, "error_m": at.error_m}
+    return known
 
 
 def _percent(drone: Drone) -> str | None:

@@ -54,8 +54,9 @@ class Interference(SourceRule):
             if observation.source != self.source:
                 return
             if isinstance(value, GnssState):
+                states = {"jamming": value.jamming, "spoofing": value.spoofing, "antenna": value.antenna}
                 for name, lasts in held.items():
-                    state = getattr(value, name)
+                    state = states[name]
                     if state is None:
                         continue
                     since = lasts(state not in WELL, observation)

@@ -61,7 +61,7 @@ class Capture:
         """Why there are no more frames, where that is known."""
         if self._relay is not None and self._relay.error:
             return self._relay.error
-        return getattr(self._capture, "error", None)
+        return self._capture.error if isinstance(self._capture, HttpPictures) else None
 
     def grab(self) -> bool:
         """Whether a next frame came, within the read limit."""

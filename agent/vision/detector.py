@@ -12,7 +12,7 @@ from agent.vision.inference_pool import SHARED
 from firmware_bridge.secret import beside
 from models.card import Card
 from models.detection import Detect, Detection
-from models.session import Provider
+from models.session import Loaded, Provider
 from models.tiles import Pattern, looks, tiled
 
 log = structlog.get_logger()
@@ -56,12 +56,12 @@ class DetectorSettings(BaseModel):
     def load(self) -> tuple[Detect, bool]:
         """The detector, as unsure as covering people wants it; whether it knows people. OSError: why not."""
         card, loaded = self._loaded(0.9 * self.load_s())
-        if note := getattr(loaded, "note", ""):
-            log.warning("provider_missing", model=card.name, note=note)
+        if loaded.note:
+            log.warning("provider_missing", model=card.name, note=loaded.note)
         log.info(
             "detector_loaded",
             model=card.name,
-            runs_on=getattr(loaded, "runs_on", "cpu"),
+            runs_on=loaded.runs_on,
             looks_a_frame=looks(self.tiles),
         )
         return tiled(loaded, self.tiles, self.overlap), knows_people(card)
@@ -81,7 +81,7 @@ class DetectorSettings(BaseModel):
             raise OSError(f"detector {self.model}: it knows no people")
         return loaded
 
-    def _loaded(self, within_s: float) -> tuple[Card, Detect]:
+    def _loaded(self, within_s: float) -> tuple[Card, Loaded]:
         try:
             card = self.card().at(min(self.score, LEAST_SCORE))
             card = card.on(self.providers or card.providers)

@@ -22,6 +22,7 @@ from agent.vision.inference_schedule import NEVER, Turns
 from agent.vision.motion_gate import MotionDecision
 from models.card import Card
 from models.detection import Detect, Frame
+from models.session import Loaded
 
 KEPT_S = 600.0
 """A camera that comes back finds its detector: loading it takes a second, and leaves memory in pieces."""
@@ -134,9 +135,9 @@ class Pool:
         self._turns = Turns()
         self._threads: set[threading.Thread] = set()
         self._loading: dict[str, threading.Lock] = {}
-        self._loaded: weakref.WeakValueDictionary[str, Detect] = weakref.WeakValueDictionary()
+        self._loaded: weakref.WeakValueDictionary[str, Loaded] = weakref.WeakValueDictionary()
 
-    def load(self, card: Card, within_s: float = 60.0) -> Detect:
+    def load(self, card: Card, within_s: float = 60.0) -> Loaded:
         """The detector of ``card``, one for all who hold it. OSError or ValueError as `Card.load`.
 
         TimeoutError where somebody else has been loading it for longer than ``within_s``: it may hang, and is

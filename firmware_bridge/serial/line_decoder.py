@@ -36,6 +36,23 @@ class Lulled(Protocol):
 
 
 @runtime_checkable
+class LossCounter(Protocol):
+    """A decoder of a protocol that numbers its messages, or splits them."""
+
+    lost: int
+    """Messages that were lost on the way, by their numbers or parts."""
+
+
+@runtime_checkable
+class Troubled(Protocol):
+    """A decoder that can say in words what is wrong with what it hears."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong now."""
+
+
+@runtime_checkable
 class Asker(Protocol):
     """A decoder that also asks: it switches outputs, and looks whether it is heard."""
 
@@ -125,13 +142,14 @@ class LineDecoder:
     def state(self, baud: int | None = None) -> LineState:
         """The counts so far."""
         content = sum(decoder.bad for decoder in self.decoders)
+        troubles = (one.trouble for one in self.decoders if isinstance(one, Troubled))
         return LineState(
             good=dict(self.sniffer.good),
             bad=dict(self.sniffer.bad) | ({"content": content} if content else {}),
-            lost=sum(getattr(decoder, "lost", 0) for decoder in self.decoders),
+            lost=sum(one.lost for one in self.decoders if isinstance(one, LossCounter)),
             skipped_bytes=self.sniffer.skipped_bytes,
             baud=baud,
-            trouble=next((told for one in self.decoders if (told := getattr(one, "trouble", None))), None),
+            trouble=next(filter(None, troubles), None),
         )
 
 
