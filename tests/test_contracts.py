@@ -1,6 +1,9 @@
 """What a kind of rule or source says of itself: waits, references under which keys, ports, servers, outputs."""
 
+import ast
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pytest
@@ -231,3 +234,38 @@ class Weighbridge(SourcePart):
 def test_where_the_secrets_of_a_source_go(it: SourcePart, origin: str) -> None:
     """By itself: to the server that it connects to."""
     assert it.secret_origin() == origin
+
+
+# What is looked up by its name, on objects that are not ours: their libraries leave it out where it is absent.
+FOREIGN = {
+    "agent": {
+        "ResponseTopic", "ReceiveMaximum", "MaximumPacketSize",  # paho's properties of a packet
+        "pending",  # a TLS socket's
+        "strerror", "sqlite_errorcode",  # of errors
+        "CLOCK_BOOTTIME",  # of Linux
+    },
+    "firmware_bridge": {
+        "time_boot_ms",  # pymavlink's messages
+        "lat", "alt", "partno", "status", "heading", "turn", "to_bow",  # pyais' messages
+        "shipname", "callsign", "ship_type", "mothership_mmsi",
+        "errno",
+    },
+    "models": set(),
+}  # fmt: skip
+
+
+def looked_up(package: str) -> Iterator[str]:
+    """Names that code of a package looks up with getattr or hasattr."""
+    for path in (Path(__file__).parents[1] / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="getattr" | "hasattr"), args=[_, ast.Constant(value=name), *_]
+                ):
+                    yield str(name)
+
+
+@pytest.mark.parametrize("package", FOREIGN)
+def test_our_own_parts_are_asked_by_their_types(package: str) -> None:
+    """What a source, a rule or a model format may offer is a member of its base, which mypy checks."""
+    assert set(looked_up(package)) == FOREIGN[package]
