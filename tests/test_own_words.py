@@ -139,7 +139,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent.alerts.rule_engine import RuleEngine, policy_of
-from agent.config.model import read
+from agent.config.loader import read
+from agent.config.notes import config_notes
 from agent.config.push_policy import weakened
 from agent.config.secret_policy import misused
 from agent.domain.observations import Observation, SeenObject, Sighting
@@ -171,17 +172,17 @@ def test_it_fires_and_ends():
 
 
 def test_the_camera_is_looked_at_as_often_as_it_needs():
-    assert [(need.zone, need.per_s) for need in config().looks()["cam1"]] == [("yard", 2.0), ("ramp", 2.0)]
-    urgent = config("need_ack: true", "need_ack: true\\n    severity: critical").urgent()
+    assert [(need.zone, need.per_s) for need in config().required_rates()["cam1"]] == [("yard", 2.0), ("ramp", 2.0)]
+    urgent = config("need_ack: true", "need_ack: true\\n    severity: critical").longest_gaps_s()
     assert urgent == {"rtsp://10.0.0.7/main": 0.5}
 
 
 def test_notes_name_its_own_keys():
-    assert not [note for note in config().notes() if note.startswith("idler")]
-    notes = list(config("load: axle_2", "sure: 0.3\\n    linger: 1s").notes())
+    assert not [note for note in config_notes(config()) if note.startswith("idler")]
+    notes = list(config_notes(config("load: axle_2", "sure: 0.3\\n    linger: 1s")))
     assert "idler: sure 0.3 is no use: its camera tells nothing below 0.4" in notes
     assert "idler: who only passes lingers too" in notes
-    moving = list(config("purpose: the yard", "purpose: the yard\\n    motion: {camera_moves: true}").notes())
+    moving = list(config_notes(config("purpose: the yard", "purpose: the yard\\n    motion: {camera_moves: true}")))
     assert "idler: it judges nothing while its camera moves, unless sways is true" in moving
 
 
