@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-UNREACHABLE = 69
-BAD_CONFIG = 78
+from agent.runtime.exit_codes import EX_CONFIG
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -117,12 +116,12 @@ def run(config: Path, data: Path | None, log_level: str) -> None:
         config.open("rb").close()
     except OSError as error:
         _say_os_error(error)
-        finish(BAD_CONFIG)
+        finish(EX_CONFIG)
     try:
         code = asyncio.run(run_and_end())
     except BadConfig as error:
         click.echo(str(error), err=True)
-        finish(BAD_CONFIG)
+        finish(EX_CONFIG)
     except OSError as error:
         _say_os_error(error)
         finish(1)

@@ -41,11 +41,12 @@ from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.device_health import DeviceHealth
 from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
+from agent.runtime.exit_codes import EX_TEMPFAIL
 from agent.runtime.health import Health, Running
 from agent.runtime.kernel_clock import read_clocks
 from agent.runtime.malloc import few_arenas
 from agent.runtime.name_resolution import resolve_names_apart
-from agent.runtime.native_calls import START_ME_AGAIN, end_when_unsound
+from agent.runtime.native_calls import end_when_unsound
 from agent.runtime.process import make_private
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from agent.runtime.systemd import feed_watchdog, notify
@@ -225,7 +226,7 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
     """Runs the agent of the configuration file ``config`` until SIGTERM or SIGINT; returns the exit code.
 
     BadConfig or OSError before anything runs. After that it keeps going whatever happens, unless so many
-    native calls hang that only a new process helps (`START_ME_AGAIN`).
+    native calls hang that only a new process helps (`EX_TEMPFAIL`).
     """
     few_arenas()
     folder = data or folder_of(config)
@@ -242,6 +243,6 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
         watch = asyncio.ensure_future(end_when_unsound(task))
         with suppress(asyncio.CancelledError):
             await task
-        return START_ME_AGAIN if watch.done() else 0
+        return EX_TEMPFAIL if watch.done() else 0
     finally:
         outbox.close()

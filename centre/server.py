@@ -526,13 +526,14 @@ def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json
 
     78 where a certificate, an authority or a key can't be read.
     """
-    from agent.cli.config_push import BAD_CONFIG, broker_at, falls_back, unusable_files
+    from agent.cli.config_push import broker_at, falls_back, unusable_files
+    from agent.runtime.exit_codes import EX_CONFIG
     from agent.runtime.supervisor import supervise
 
     broker = broker_at(url)
     if (trouble := unusable_files(broker)) is not None:
         print(f"centre: {trouble}", file=sys.stderr)
-        return BAD_CONFIG
+        return EX_CONFIG
 
     def say(device: str, topic: str, body: dict[str, Any]) -> None:
         if as_json:

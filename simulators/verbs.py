@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from agent.__main__ import broker_option, root_option
+from agent.runtime.exit_codes import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 
 
 @click.command()
@@ -47,7 +48,7 @@ def _sound(url: str) -> None:
         broker_at(url)
     except ValidationError as error:
         click.echo(bad_broker(error), err=True)
-        raise SystemExit(2) from None
+        raise SystemExit(EX_USAGE) from None
 
 
 @click.command()
@@ -94,7 +95,7 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
             scenario = scenario.model_copy(update={"duration": parse_duration(duration)})
     except (OSError, ValueError) as error:
         click.echo(f"simulate: {error}", err=True)
-        return 2
+        return EX_USAGE
     shown: dict[str, int] = {}
 
     def say(device: str, topic: str, body: dict[str, Any]) -> None:
@@ -117,9 +118,9 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
             raise
         except (OSError, ValueError) as error:
             click.echo(f"simulate: {error}", err=True)
-            return 69
+            return EX_UNAVAILABLE
         except KeyboardInterrupt:
-            return 130
+            return EX_INTERRUPTED
         finally:
             if local is not None:
                 local.stop()

@@ -10,8 +10,7 @@ from agent.config import secret_policy
 from agent.config.loader import read
 from agent.config.notes import config_notes
 from agent.domain.yaml_loader import BadConfig, Problem
-
-BAD_CONFIG = 78
+from agent.runtime.exit_codes import EX_CONFIG
 
 
 def check_command(files: list[Path], env: bool, as_json: bool) -> int:
@@ -25,7 +24,7 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
         try:
             config = read(file)
         except BadConfig as error:
-            problems, code = error.problems, BAD_CONFIG
+            problems, code = error.problems, EX_CONFIG
             lines = error.lines()
         else:
             lines = []

@@ -21,13 +21,13 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_either
 from agent.runtime.atomic_files import words
+from agent.runtime.exit_codes import EX_CONFIG, EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import as_dict, as_list, printable, readable
 
 if TYPE_CHECKING:
     from agent.cli.watch import Board
 
-UNREACHABLE, BAD_CONFIG, USAGE, INTERRUPTED = 69, 78, 2, 130
 CONFIRM_S = (2, 3600)
 """How long a push may be on trial; the device refuses another."""
 ANSWER_WITHIN_S = 10.0
@@ -45,7 +45,7 @@ def get_command(device: str, url: str, root: str, as_json: bool) -> int:
         reported = await _reported(connection, f"{root}/{device}")
         if reported is None:
             click.echo(f"config: {device} has reported nothing on {root}; is its name right?", err=True)
-            return UNREACHABLE
+            return EX_UNAVAILABLE
         _say(device, reported, as_json)
         return 0
 
@@ -62,10 +62,10 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
         parse(text, name=str(file), base=file.resolve().parent)
     except BadConfig as error:
         click.echo(str(error), err=True)
-        return BAD_CONFIG
+        return EX_CONFIG
     except (OSError, ValueError) as error:
         click.echo(f"config: {words(error)}", err=True)
-        return USAGE
+        return EX_USAGE
 
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
@@ -92,7 +92,7 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
             click.echo(
                 f"config: no answer within {limit_s:g} s; {device} gets it when it connects again", err=True
             )
-            return UNREACHABLE
+            return EX_UNAVAILABLE
         _say(device, answer, as_json)
         return 0 if answer["state"] == "applied" else 1
 
@@ -107,7 +107,7 @@ def watch_command(devices: Sequence[str], url: str, root: str, duration: str | N
         limit_s = None if duration is None else parse_duration(duration).total_seconds()
     except ValueError as error:
         click.echo(f"watch: {error}", err=True)
-        return USAGE
+        return EX_USAGE
 
     topics = [
         f"{root}/{device}/{topic}"
@@ -123,7 +123,7 @@ def watch_command(devices: Sequence[str], url: str, root: str, duration: str | N
             return 0
 
     code = at_broker(url, work)
-    return 0 if code == INTERRUPTED else code
+    return 0 if code == EX_INTERRUPTED else code
 
 
 async def _watch(first: Connection, board: "Board", topics: Sequence[str], url: str, root: str) -> None:
@@ -192,19 +192,19 @@ def at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
     try:
         if (trouble := unusable_files(broker_at(url))) is not None:
             click.echo(f"broker: {trouble}", err=True)
-            return BAD_CONFIG
+            return EX_CONFIG
         return asyncio.run(visit())
     except ValidationError as error:
         click.echo(bad_broker(error), err=True)
-        return USAGE
+        return EX_USAGE
     except BrokenPipeError:  # whoever listened has gone, as `| head` does
         raise
     except OSError as error:
         click.echo(f"broker: {error}", err=True)
-        return UNREACHABLE
+        return EX_UNAVAILABLE
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
-        return INTERRUPTED
+        return EX_INTERRUPTED
 
 
 def broker_at(url: str) -> Broker:

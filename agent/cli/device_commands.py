@@ -9,13 +9,14 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from agent.cli.config_push import UNREACHABLE, USAGE, answers_on, at_broker
+from agent.cli.config_push import answers_on, at_broker
 from agent.commands.commands import Ack
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode, new_id, stamp
 from agent.mqtt.connection import Connection
 from agent.privacy.rescue_grant import LEAST_KEY, MOST, Grant
 from agent.runtime.atomic_files import read_words, words, write_beside
+from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE
 from agent.runtime.sanitize import as_dict, as_list, printable, readable
 
 ANSWER_WITHIN_S = 20.0
@@ -69,7 +70,7 @@ def fetch_command(
                 return 0
         if wanted is None:
             click.echo(f"fetch: {device} does not answer; is its name right, and is it connected?", err=True)
-            return UNREACHABLE
+            return EX_UNAVAILABLE
         click.echo(f"fetch: {len(saved)} of {wanted} pictures came; the rest waits on the device", err=True)
         return 1
 
@@ -99,10 +100,10 @@ def rescue_command(
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         click.echo(f"rescue: {detail['loc'][0]}: {detail['msg']}", err=True)
-        return USAGE
+        return EX_USAGE
     except (OSError, ValueError) as error:
         click.echo(f"rescue: {words(error)}", err=True)
-        return USAGE
+        return EX_USAGE
 
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
@@ -126,7 +127,7 @@ def rescue_command(
                     click.echo(f"rescue: {printable(result.get('state'))}: {_why(result)}", err=True)
                 return 0 if result.get("state") == "succeeded" else 1
         click.echo(f"rescue: {device} does not answer; is its name right, and is it connected?", err=True)
-        return UNREACHABLE
+        return EX_UNAVAILABLE
 
     return at_broker(url, work)
 
@@ -147,7 +148,7 @@ def ack_command(
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         click.echo(f"ack: {detail['loc'][0]}: {detail['msg']}", err=True)
-        return USAGE
+        return EX_USAGE
 
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
@@ -170,7 +171,7 @@ def ack_command(
             if alert.get("alert_id") == alert_id and (ours or alert.get("phase") == "end"):
                 return _say_answer(device, alert, as_json)
         click.echo(f"ack: {device} does not answer; is its name right, and is it connected?", err=True)
-        return UNREACHABLE
+        return EX_UNAVAILABLE
 
     return at_broker(url, work)
 

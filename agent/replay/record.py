@@ -22,9 +22,8 @@ from agent.domain.observations import SelfReport, Tick, Value, observed
 from agent.domain.yaml_loader import BadConfig
 from agent.replay.recording import TICK_S, Header, line_of
 from agent.runtime.atomic_files import words
+from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
-
-BAD_CONFIG, USAGE = 78, 2
 
 
 def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
@@ -33,7 +32,7 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
         limit_s = parse_duration(lasts).total_seconds() if lasts else None
     except ValueError as error:
         click.echo(f"record: --for: {error}", err=True)
-        return USAGE
+        return EX_USAGE
     try:
         its = read(config)
         path = to or Path(f"{its.device}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
@@ -42,7 +41,7 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
             tally = asyncio.run(record(its, lines.write, limit_s))
     except BadConfig as error:
         click.echo(str(error), err=True)
-        return BAD_CONFIG
+        return EX_CONFIG
     except FileExistsError as error:
         click.echo(f"record: {error.filename} is already there; name another with --to", err=True)
         return 1

@@ -25,9 +25,8 @@ from agent.domain.zones import zones_of
 from agent.positioning.locator import Locator
 from agent.replay.recording import Recording
 from agent.runtime.atomic_files import words
+from agent.runtime.exit_codes import EX_CONFIG
 from agent.vision.camera import Camera
-
-BAD_CONFIG = 78
 
 
 def replay(config: Config, observations: Iterable[Observation]) -> Iterator[tuple[Alert, dict[str, Any]]]:
@@ -68,7 +67,7 @@ def replay_command(recording: Path, config: Path | None, compare: Path | None, a
             click.echo(encode(message).decode() if as_json else line(message))
     except BadConfig as error:
         click.echo(str(error), err=True)
-        return BAD_CONFIG
+        return EX_CONFIG
     except (OSError, ValueError) as error:
         click.echo(f"replay: {words(error)}", err=True)
         return 1

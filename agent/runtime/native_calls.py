@@ -15,12 +15,12 @@ from typing import TypeVar
 
 import structlog
 
+from agent.runtime.exit_codes import EX_TEMPFAIL
+
 log = structlog.get_logger()
 
 MOST_LEFT = 6
 """With so many hanging threads a process is no longer sound: it is ended on purpose, to be started again."""
-START_ME_AGAIN = 75
-"""The exit code that says so (EX_TEMPFAIL); a service manager restarts it."""
 LAST_WAIT_S = 2.0
 """A thread that comes back from OpenCV while Python is being torn down takes the whole process with it."""
 
@@ -65,7 +65,7 @@ async def end_when_unsound(task: asyncio.Task[None], every_s: float = 5.0) -> No
     """Cancels ``task`` once `MOST_LEFT` native calls hang, and returns; else it never returns."""
     while abandoned_threads() < MOST_LEFT:  # noqa: ASYNC110  threads that hang set no event
         await asyncio.sleep(every_s)
-    log.error("restart_on_purpose", hanging_calls=abandoned_threads(), exit_code=START_ME_AGAIN)
+    log.error("restart_on_purpose", hanging_calls=abandoned_threads(), exit_code=EX_TEMPFAIL)
     task.cancel()
 
 
