@@ -20,9 +20,10 @@ from typing import Any
 import structlog
 from pydantic import BaseModel
 
-from agent.config.deployment import Deployment, folder_of
+from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.config.notes import config_notes
+from agent.config.startup import folder_of
 from agent.domain.message import ROOT
 from agent.domain.observations import Observation, Tick
 from agent.evidence.recorder import EvidenceRecorder
@@ -120,7 +121,7 @@ class Agent:
         """Runs until cancelled; then sends ``stopped`` and leaves nothing unwritten."""
         self.messages.session = self.outbox.session
         self.outbox.tell_gaps_by(self.pipeline.gap)
-        self.reporter.config_fields = self.deployment.in_force()
+        self.reporter.config_fields = self.deployment.ledger.active_fields()
         self.pipeline.restore()
         self.inbound.restore()
         async with asyncio.TaskGroup() as group:

@@ -85,7 +85,7 @@ class Inbound:
             )
 
     def _queue_push(self, payload: bytes) -> None:
-        self.deployment.newer(payload)
+        self.deployment.on_newer_push(payload)
         if self.pushes.full():
             self.pushes.get_nowait()
             log.warning("push_dropped", reason=f"{MAX_WAITING_PUSHES} newer ones wait")

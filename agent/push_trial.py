@@ -16,9 +16,10 @@ from functools import partial
 
 from pydantic import BaseModel
 
-from agent.config.deployment import Deployment, NotWellError
+from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.config.push_policy import broker_changed
+from agent.config.trial import BrokenSourceError, TrialSteps
 from agent.domain.durations import spoken
 from agent.mqtt.dialing import answers
 from agent.mqtt.link import Link
@@ -69,7 +70,7 @@ class PushTrials:
                     payload = await self.pushes.get()
             except TimeoutError:
                 now_s = time.monotonic()
-                await self.deployment.passed(now_s - checked_s)
+                await self.deployment.count_running_time(now_s - checked_s)
                 checked_s = now_s
                 if self.link.well or self.deployment.ledger.fallback is None:
                     working_s = now_s
@@ -85,7 +86,7 @@ class PushTrials:
                 if name in works_now or worked.get(name) == source  # also just after a rollback
             }
             probe = partial(self.probe, before, frozenset(worked))
-            await self.deployment.handle(payload, self.apply, self.prove, self.report, probe)
+            await self.deployment.handle(payload, TrialSteps(self.apply, self.prove, self.report, probe))
 
     async def prove(self) -> None:
         """Returns once the centre is reached under the trial; for another broker, once its receipt is here.
@@ -95,7 +96,7 @@ class PushTrials:
         before, broker = self.deployment.config.broker, self.running().broker
         await self.link.reached()
         if broker.delivery == "receipt" and broker_changed(before, broker):
-            self.deployment.lacking = "no receipt of the centre came"
+            self.deployment.waiting_for = "no receipt of the centre came"
             trial = self.deployment.ledger.trial or self.deployment.ledger.active
             fields = {"command_id": f"config-{trial.revision or 0}", "state": "trial"}
             message = self.reporter.messages.command_result(fields, *read_clocks())
@@ -109,7 +110,7 @@ class PushTrials:
     async def probe(self, before: Config, working: frozenset[str], within_s: float) -> list[str]:
         """Waits for a value of each changed source; returns the new sources without one.
 
-        NotWellError where a changed source of ``working`` gives no value within ``within_s``.
+        BrokenSourceError where a changed source of ``working`` gives no value within ``within_s``.
         """
         sources = self.running().sources
         changed = {name for name, source in sources.items() if before.sources.get(name) != source}
@@ -123,7 +124,7 @@ class PushTrials:
         parts = self.health.parts(time.monotonic())
         errors = {part["part"]: part.get("error", "gives nothing") for part in parts}
         if lost := sorted(missing & needed):
-            raise NotWellError(
+            raise BrokenSourceError(
                 f"{lost[0]}: {errors.get(lost[0], 'gives nothing')}; it worked before, and did not under it"
                 f" within {within_s:.0f} s"
             )
@@ -131,17 +132,17 @@ class PushTrials:
 
     async def try_fallback(self) -> None:
         """Rolls back to the broker before the last change of broker, where that one accepts a connection."""
-        config = await asyncio.to_thread(self.deployment.fallback)
+        config = await asyncio.to_thread(self.deployment.fallback_config)
         if config is None:
             return
         if not any([await answers(broker, self.link.past) for broker in config.broker.in_order]):
             return
         reason = f"its broker was not reached, or gave no receipts, for {spoken(FALLBACK_AFTER_S)}"
-        await self.deployment.go_back(reason, self.apply, self.prove, self.report)
+        await self.deployment.return_to_fallback(reason, TrialSteps(self.apply, self.prove, self.report))
 
     async def report(self) -> None:
         """Sends ``config/reported`` and ``status`` after a change of configuration."""
-        self.reporter.config_fields = self.deployment.in_force()
+        self.reporter.config_fields = self.deployment.ledger.active_fields()
         at, now_s = read_clocks()
         reported = self.reporter.messages.config_reported(self.deployment.reported(), at, now_s)
         await self.outbox.put(reported, self.reporter.status(at, now_s))

@@ -20,7 +20,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.config.loader import parse
-from agent.config.secret_policy import misused
+from agent.config.secret_policy import secret_violations
 from agent.domain.yaml_loader import BadConfig
 from agent.vision.camera import Camera
 from agent.vision.camera_url import SCHEMES, kind_of
@@ -385,7 +385,7 @@ def test_a_push_names_files_only_where_the_local_file_lets_it(tmp_path: Path) ->
                 update={"data": own.data.model_copy(update={"video_folder": tmp_path / folder})}
             )
         pushed = parse(GOOD.replace("clips/a.mp4", url), name="push", base=tmp_path)
-        paths = [path for path, _ in misused(pushed, own, tmp_path)]
+        paths = [path for path, _ in secret_violations(pushed, own, tmp_path)]
         assert paths == (["sources.cam1.url"] if wrong else []), url
 
 
@@ -394,10 +394,12 @@ def test_a_push_can_not_let_a_password_go_in_clear_text_nor_trust_another_ca(tmp
         "url: clips/a.mp4", 'url: "https://192.0.2.7/x"\n    username: u\n    password: {file: secrets/cam1}'
     )
     local = parse(text, name="local", base=tmp_path)
-    assert not list(misused(local, local, tmp_path))
+    assert not list(secret_violations(local, local, tmp_path))
     for more in ("basic: true", "ca: other.pem"):
         pushed = parse(text.replace("username: u", f"username: u\n    {more}"), name="push", base=tmp_path)
-        assert [path for path, _ in misused(pushed, local, tmp_path)] == ["sources.cam1.password"], more
+        assert [path for path, _ in secret_violations(pushed, local, tmp_path)] == [
+            "sources.cam1.password"
+        ], more
 
 
 def free_port() -> int:

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from agent.config.deployment import FALLBACK_S, FILE, MOST_AHEAD, Deployment, NotWellError, folder_of
+from agent.config.deployment import Deployment
+from agent.config.ledger import FALLBACK_S, FILE, MAX_REVISION_STEP
 from agent.config.loader import digest, parse
 from agent.config.model import Config
+from agent.config.startup import folder_of
+from agent.config.trial import BrokenSourceError, TrialSteps
 from agent.domain.yaml_loader import BadConfig
 
 LOCAL = """\
@@ -64,13 +67,13 @@ class Device:
 
         async def probe(_within_s: float) -> list[str]:
             if self.unwell:
-                raise NotWellError(self.unwell)
+                raise BrokenSourceError(self.unwell)
             return self.warnings
 
         async def report() -> None:
             self.reported.append(self.deployment.reported())
 
-        asyncio.run(self.deployment.handle(payload, apply, proved, report, probe))
+        asyncio.run(self.deployment.handle(payload, TrialSteps(apply, proved, report, probe)))
         return self.deployment.reported()
 
 
@@ -101,7 +104,7 @@ def test_a_push_is_read_off_the_loop(device: Device, monkeypatch: pytest.MonkeyP
         threads.append(threading.current_thread())
         return parse(*given, **named)
 
-    monkeypatch.setattr("agent.config.deployment.parse", read)
+    monkeypatch.setattr("agent.config.push_check.parse", read)
     assert device.push(BETTER, 1)["state"] == "applied"
     assert threads != []
     assert threading.main_thread() not in threads
@@ -270,7 +273,7 @@ def test_a_bug_while_applying_is_rolled_back(device: Device) -> None:
             return
 
         payload = json.dumps({"revision": 1, "sha256": digest(BETTER), "body": BETTER}).encode()
-        await device.deployment.handle(payload, apply, nothing, nothing)
+        await device.deployment.handle(payload, TrialSteps(apply, nothing, nothing))
 
     asyncio.run(scene())
     assert device.deployment.reported()["state"] == "rolled_back"
@@ -286,7 +289,7 @@ def test_power_lost_during_a_trial_brings_the_old_one_back(device: Device) -> No
             return
 
         payload = json.dumps({"revision": 1, "sha256": digest(BETTER), "body": BETTER}).encode()
-        await device.deployment.handle(payload, cut, nothing, nothing)
+        await device.deployment.handle(payload, TrialSteps(cut, nothing, nothing))
 
     with pytest.raises(SystemExit):
         asyncio.run(scene())
@@ -373,7 +376,7 @@ def test_at_every_moment_the_file_holds_a_good_configuration(
     device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The n-th write fails, for each n: after a restart the device runs the old configuration or the new."""
-    import agent.config.deployment as module
+    import agent.config.ledger as module
 
     write = module.write_durably
     for failing in range(4):
@@ -401,7 +404,7 @@ def test_on_a_disk_that_can_not_be_written_it_runs_and_refuses_a_push(
     def refuse(_path: Path, _data: bytes) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("agent.config.deployment.write_durably", refuse)
+    monkeypatch.setattr("agent.config.ledger.write_durably", refuse)
     deployment = device.reboot()
     assert "Read-only file system" in (deployment.trouble or "")
     answer = device.push(BETTER, 1)
@@ -432,14 +435,14 @@ def test_what_was_rolled_back_and_why_is_kept_over_a_restart(device: Device) -> 
     assert answer["reason"] == "the broker was not reached under it within 2 s"
 
 
-@pytest.mark.parametrize("revision", [2**53 - 1, MOST_AHEAD + 1])
+@pytest.mark.parametrize("revision", [2**53 - 1, MAX_REVISION_STEP + 1])
 def test_no_revision_locks_the_door(device: Device, revision: int) -> None:
     answer = device.push(BETTER, revision)
     assert (answer["state"], answer["highest_revision"]) == ("rejected", 0)
     assert answer["errors"][0]["message"] == f"{revision} is far above 0; the next is 1"
     assert device.push(BETTER, 1)["state"] == "applied"
-    assert device.push(LOCAL, 1 + MOST_AHEAD)["state"] == "applied"
-    assert device.push(BETTER, 2 + MOST_AHEAD)["state"] == "applied"
+    assert device.push(LOCAL, 1 + MAX_REVISION_STEP)["state"] == "applied"
+    assert device.push(BETTER, 2 + MAX_REVISION_STEP)["state"] == "applied"
 
 
 def test_a_door_that_was_locked_before_is_opened_by_an_edit_at_the_device(device: Device) -> None:
@@ -459,8 +462,8 @@ def test_a_push_that_takes_too_long_is_answered_and_does_not_stop_the_next(
         free.wait()
         raise AssertionError
 
-    monkeypatch.setattr("agent.config.deployment.ACCEPT_WITHIN_S", 0.05)
-    monkeypatch.setattr("agent.config.deployment.parse", hang)
+    monkeypatch.setattr("agent.config.push_check.CHECK_WITHIN_S", 0.05)
+    monkeypatch.setattr("agent.config.push_check.parse", hang)
     answer = device.push(BETTER, 1)
     monkeypatch.undo()
     assert (answer["state"], answer["errors"][0]["message"]) == (
@@ -485,7 +488,7 @@ def test_a_push_of_thousands_of_parts_is_refused(
     device: Device, body: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By its size and not by the time that a busy machine takes for it."""
-    monkeypatch.setattr("agent.config.deployment.ACCEPT_WITHIN_S", 120.0)
+    monkeypatch.setattr("agent.config.push_check.CHECK_WITHIN_S", 120.0)
     answer = device.push(body, 1)
     assert answer["state"] == "rejected"
     said = answer["errors"][0]["message"]
@@ -521,18 +524,20 @@ def back(device: Device, *, reachable: bool = True) -> bool:
         async def report() -> None:
             device.reported.append(device.deployment.reported())
 
-        return await device.deployment.go_back("no receipts there", apply, proved, report)
+        return await device.deployment.return_to_fallback(
+            "no receipts there", TrialSteps(apply, proved, report)
+        )
 
     return asyncio.run(scene())
 
 
 def test_the_broker_before_stays_a_way_back(device: Device) -> None:
     assert device.push(BETTER, 1)["state"] == "applied"
-    assert device.deployment.fallback() is None  # the same broker: nothing to go back to
+    assert device.deployment.fallback_config() is None  # the same broker: nothing to go back to
     assert device.push(MOVED, 2)["state"] == "applied"
     assert device.push(MOVED + "# again\n", 3)["state"] == "applied"
     device.reboot()
-    before = device.deployment.fallback()
+    before = device.deployment.fallback_config()
     assert before is not None
     assert before.broker.url == "mqtt://127.0.0.1:1883"
     device.applied.clear()
@@ -545,23 +550,23 @@ def test_the_broker_before_stays_a_way_back(device: Device) -> None:
     assert answer["active"]["revision"] == 1
     assert device.reboot().config.broker.url == "mqtt://127.0.0.1:1883"
     assert device.severity() == "critical"
-    assert device.deployment.fallback() is None
+    assert device.deployment.fallback_config() is None
     assert device.push(MOVED + "# again\n", 3)["state"] == "rolled_back"  # the retained push comes again
 
 
 def test_the_way_back_ends_after_a_week_of_running(device: Device) -> None:
     device.push(MOVED, 1)
-    asyncio.run(device.deployment.passed(FALLBACK_S / 2))
-    assert device.reboot().fallback() is not None
-    asyncio.run(device.deployment.passed(FALLBACK_S / 2 + 1))
-    assert device.deployment.fallback() is None
-    assert device.reboot().fallback() is None
+    asyncio.run(device.deployment.count_running_time(FALLBACK_S / 2))
+    assert device.reboot().fallback_config() is not None
+    asyncio.run(device.deployment.count_running_time(FALLBACK_S / 2 + 1))
+    assert device.deployment.fallback_config() is None
+    assert device.reboot().fallback_config() is None
 
 
 def test_an_edit_at_the_device_ends_the_way_back(device: Device) -> None:
     device.push(MOVED, 1)
     device.local.write_text(LOCAL + "# edited\n")
-    assert device.reboot().fallback() is None
+    assert device.reboot().fallback_config() is None
 
 
 def test_a_push_weakens_nothing(device: Device) -> None:
@@ -594,14 +599,14 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
     device: Device, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """An hour for a source that never speaks would be an hour in which no push is answered."""
-    monkeypatch.setattr("agent.config.deployment.LEAST_TRIAL_S", 0.2)
+    monkeypatch.setattr("agent.config.trial.MIN_TRIAL_S", 0.2)
 
     async def scene() -> None:
         waits: dict[str, Any] = {"proved": _nothing, "probe": _nothing} | {where: _wait_for_ever}
         payload = {"revision": 1, "sha256": digest(BETTER), "body": BETTER, "confirm_within_s": 3600}
         first = asyncio.ensure_future(
             device.deployment.handle(
-                json.dumps(payload).encode(), _nothing, waits["proved"], _nothing, waits["probe"]
+                json.dumps(payload).encode(), TrialSteps(_nothing, waits["proved"], _nothing, waits["probe"])
             )
         )
         for junk in (
@@ -610,7 +615,7 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
             json.dumps(payload).encode(),
             json.dumps(payload | {"revision": 0}).encode(),
         ):
-            device.deployment.newer(junk)  # nothing on trial yet
+            device.deployment.on_newer_push(junk)  # nothing on trial yet
         await asyncio.sleep(0.3)
         for junk in (
             b"{",
@@ -618,10 +623,10 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
             json.dumps(payload).encode(),
             json.dumps(payload | {"revision": 0}).encode(),
         ):
-            device.deployment.newer(junk)  # the same again at a new connection, or none
+            device.deployment.on_newer_push(junk)  # the same again at a new connection, or none
         await asyncio.sleep(0.1)
         assert not first.done()
-        device.deployment.newer(json.dumps(payload | {"revision": 2}).encode())
+        device.deployment.on_newer_push(json.dumps(payload | {"revision": 2}).encode())
         await asyncio.wait_for(first, 60)
 
     asyncio.run(scene())
@@ -636,12 +641,14 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
 def test_a_trial_of_another_broker_keeps_alerts_from_the_centre_for_minutes_only(
     device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.config.deployment.MOST_AWAY_S", 0.2)
+    monkeypatch.setattr("agent.config.deployment.MAX_BROKER_TRIAL_S", 0.2)
 
     async def scene() -> None:
         body = BETTER.replace("1883", "1884")
         payload = {"revision": 1, "sha256": digest(body), "body": body, "confirm_within_s": 3600}
-        pushed = device.deployment.handle(json.dumps(payload).encode(), _nothing, _wait_for_ever, _nothing)
+        pushed = device.deployment.handle(
+            json.dumps(payload).encode(), TrialSteps(_nothing, _wait_for_ever, _nothing)
+        )
         await asyncio.wait_for(pushed, 60)
 
     asyncio.run(scene())

@@ -7,7 +7,7 @@ import pytest
 
 from agent.config.loader import parse
 from agent.config.model import Config
-from agent.config.secret_policy import misused, notes
+from agent.config.secret_policy import secret_notes, secret_violations
 
 LOCAL = """\
 schema_version: 1
@@ -51,7 +51,7 @@ def config(text: str) -> Config:
     ],
 )
 def test_what_a_technician_pushes_goes_on(was: str, now: str) -> None:
-    assert list(misused(config(LOCAL.replace(was, now)), config(LOCAL), BASE)) == []
+    assert list(secret_violations(config(LOCAL.replace(was, now)), config(LOCAL), BASE)) == []
 
 
 @pytest.mark.parametrize(
@@ -85,20 +85,20 @@ def test_what_a_technician_pushes_goes_on(was: str, now: str) -> None:
     ],
 )
 def test_a_secret_goes_nowhere_else(was: str, now: str, path: str, said: str) -> None:
-    found = list(misused(config(LOCAL.replace(was, now, 1)), config(LOCAL), BASE))
+    found = list(secret_violations(config(LOCAL.replace(was, now, 1)), config(LOCAL), BASE))
     assert {one for one, _ in found} == {path}
     assert any(said in message for _, message in found)
 
 
 def test_what_is_bound_is_said_in_one_line() -> None:
-    (note,) = notes(config(LOCAL))
+    (note,) = secret_notes(config(LOCAL))
     assert note.startswith(
         "broker.password, sources.radio.key, sources.cam1.password: a push can't name another"
     )
     bare = LOCAL.partition("sources:")[0].replace(
         "  username: bridge-07\n  password: {file: secrets/broker}\n", ""
     )
-    assert list(notes(config(bare))) == []
+    assert list(secret_notes(config(bare))) == []
 
 
 def secrets_in(node: Any, path: str = "") -> set[str]:

@@ -6,7 +6,15 @@ import pytest
 
 from agent.config.loader import parse
 from agent.config.model import Config, Data
-from agent.config.push_policy import FREE, LOCAL, PARTS, POLICY, broker_changed, fields, weakened
+from agent.config.push_policy import (
+    FREE,
+    LOCAL,
+    PARTS,
+    POLICY,
+    broker_changed,
+    policy_rows,
+    policy_violations,
+)
 from agent.evidence.settings import Evidence
 from agent.mqtt.broker import Broker
 from agent.vision.camera import Camera
@@ -48,7 +56,7 @@ def swap(*pairs: tuple[str, str]) -> str:
 
 
 def found(text: str, now: str = LOCAL_FILE) -> list[str]:
-    return [path for path, _ in weakened(config(text), config(now), config(LOCAL_FILE))]
+    return [path for path, _ in policy_violations(config(text), config(now), config(LOCAL_FILE))]
 
 
 def add(camera: str) -> str:
@@ -154,18 +162,20 @@ def test_what_was_weaker_before_there_was_this_table_may_stay() -> None:
 def test_without_masks_a_camera_at_a_new_address_may_be_pushed() -> None:
     plain = LOCAL_FILE.replace(MASKS, "fps: 5")
     pushed = plain.replace("rules:\n", "  new: " + NEW + 'rtsp://192.0.2.50/1"}\nrules:\n')
-    assert list(weakened(config(pushed), config(plain), config(plain))) == []
+    assert list(policy_violations(config(pushed), config(plain), config(plain))) == []
 
 
 @pytest.mark.parametrize("part", [Config, Broker, Data, Evidence, Camera, DetectorSettings])
 def test_each_field_has_a_row(part: type[Config]) -> None:
     """Whoever adds a field says here whether a push may change it; until then it can't."""
-    assert [row for row in fields(part) if row not in POLICY] == []
+    assert [row for row in policy_rows(part) if row not in POLICY] == []
 
 
 def test_the_table_has_no_dead_rows() -> None:
     rows = {
-        row for part in (Config, Broker, Data, Evidence, Camera, DetectorSettings) for row in fields(part)
+        row
+        for part in (Config, Broker, Data, Evidence, Camera, DetectorSettings)
+        for row in policy_rows(part)
     }
     assert set(POLICY) <= rows
     assert {rule for rule in POLICY.values() if isinstance(rule, str)} == {FREE, LOCAL, PARTS}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from agent.commands.commands import Ack, Command, Fetch, OutputCommand, Resend
-from agent.config.deployment import Desired
+from agent.config.push_check import Desired
 from agent.domain.message import ROOT
 from agent.privacy.rescue_grant import Grant
 from agent.reporting.birth import software_version

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from agent.config import secret_policy
 from agent.config.loader import read
 from agent.config.notes import config_notes
+from agent.config.secret_policy import secret_notes
 from agent.domain.yaml_loader import BadConfig, Problem
 from agent.runtime.exit_codes import EX_CONFIG
 
@@ -28,7 +28,7 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
             lines = error.lines()
         else:
             lines = []
-            notes = [*config_notes(config), *secret_policy.notes(config)]
+            notes = [*config_notes(config), *secret_notes(config)]
             if env:
                 from agent.cli.check_environment import probe
 

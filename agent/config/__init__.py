@@ -1,8 +1,11 @@
-"""The configuration: the local file, pushes from the centre, and what a push may change.
+"""The configuration of one device: its model, its file, and the pushes that change it.
 
-`parse` validates YAML 1.2 and reports every mistake as ``FILE:LINE: path: message``. A push is checked
-against the policies, staged, applied, and must prove itself: the centre's receipt over a changed broker, a
-value from each changed source. Otherwise it is rolled back, also after a power cut in the middle. A field
-that the policy table does not list can be changed in the local file only. Reading a configuration loads
-nothing heavy.
+Read `model.py` first, then `deployment.py`.
+Owns: the sections of the file (`model.Config`), reading and checking (`loader.parse`, `cross_checks`,
+`notes`), the choice at the start (`startup.choose`), the course of a push (`deployment.Deployment.handle`),
+what a push may change (`push_policy`, `secret_policy`), the ledger of versions on disk (`ledger.Ledger`).
+Guarantees: a pushed configuration is in force only after a proved trial; a trial that does not prove itself,
+or that a restart interrupts, is rolled back; a push weakens neither redaction nor the connection.
+Threads: the event loop; `check_push` and writes of the ledger run on worker threads.
+Errors: `BadConfig` lists every error with path and line; OSError where a file can't be read or written.
 """

@@ -1,7 +1,7 @@
-"""What a push may do with this device's secrets: use each as the file at the device does, and nowhere else.
+"""What a push may do with this device's secrets: use each as the local file does, and nowhere else.
 
-A push says where the device connects, and could name any file that the agent can read: both together would
-send that file to whomever the push names. A TLS key never leaves the device: it may be changed by push.
+A push names the servers that the device connects to, and could name any file that the agent can read: both
+together would send that file to any server. A TLS key never leaves the device: a push may change it.
 """
 
 import os.path
@@ -14,11 +14,11 @@ from agent.vision.camera_url import below, kind_of
 from firmware_bridge.secret import Secret
 
 
-def misused(pushed: Config, local: Config, base: Path) -> Iterator[tuple[str, str]]:
-    """(path, what is wrong) of each secret that ``local``, the file in ``base``, does not use in this way."""
-    allowed = {(secret, to) for _, secret, places in _uses(local) for to in places}
-    for path, secret, places in _uses(pushed):
-        for to in places:
+def secret_violations(pushed: Config, local: Config, base: Path) -> Iterator[tuple[str, str]]:
+    """(path, error) of each secret that ``local``, the file in ``base``, does not use in the same way."""
+    allowed = {(secret, to) for _, secret, recipients in _uses(local) for to in recipients}
+    for path, secret, recipients in _uses(pushed):
+        for to in recipients:
             if (secret, to) not in allowed:
                 where = f" to {to}" if to else ""
                 yield (
@@ -43,19 +43,19 @@ def misused(pushed: Config, local: Config, base: Path) -> Iterator[tuple[str, st
             )
 
 
-def notes(config: Config) -> Iterator[str]:
-    """What a push can't change of this file, for whoever writes it."""
+def secret_notes(config: Config) -> Iterator[str]:
+    """One line that names the secrets which a push can't change or send elsewhere."""
     bound = ", ".join(path for path, _, _ in _uses(config))
     if bound:
         yield f"{bound}: a push can't name another secret or send it elsewhere; for that, edit this file"
 
 
 def _uses(config: Config) -> Iterator[tuple[str, Secret, list[str]]]:
-    """(path, secret, where it is sent) of all but the broker's key; "" is nowhere, for a key that checks."""
+    """(path, secret, recipients) of each secret except the broker's key; "" for a key that never leaves."""
     broker = config.broker
     if broker.password is not None:
         ca = f" under {broker.ca}" if broker.ca else ""
-        yield "broker.password", broker.password, [f"{one.origin}{ca}" for one in broker.in_order]
+        yield "broker.password", broker.password, [f"{address.origin}{ca}" for address in broker.in_order]
     for name, source in config.sources.items():
         for field, secret in dict(source).items():
             if isinstance(secret, Secret):
