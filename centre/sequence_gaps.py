@@ -1,7 +1,7 @@
-"""Sequence numbers that a centre lacks: those given, less those stored or explained by a `gap`. Pure.
+"""Ranges of sequence numbers: those issued, less those stored or explained by a ``gap``. Pure.
 
-``health.numbers`` lists ``{"lane", "epoch", "last"}``: the highest number given in each epoch of which the
-device still owes or keeps something. Numbers begin at 1.
+``health.numbers`` lists ``{"lane", "epoch", "last"}``: the highest number issued in each epoch of which the
+device still stores messages. Numbers begin at 1.
 """
 
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ Ranges: TypeAlias = list[tuple[int, int]]
 """First and last of each run, ascending, disjoint."""
 
 MOST_EPOCHS = 64
-"""Entries of ``health.numbers`` that are looked at."""
+"""Entries of ``health.numbers`` that are read."""
 
 Lane: TypeAlias = Literal["alert", "result"]
 
 
-class Given(BaseModel):
+class IssuedNumbers(BaseModel):
     """One entry of ``health.numbers``."""
 
     lane: Lane
@@ -28,8 +28,8 @@ class Given(BaseModel):
     last: int = Field(ge=0, lt=2**63)
 
 
-class Lost(BaseModel):
-    """What a ``gap`` message explains: these numbers never come."""
+class LostNumbers(BaseModel):
+    """Numbers that a ``gap`` message declares lost for good."""
 
     lane: str = Field(max_length=16)
     epoch: str = Field(min_length=1, max_length=64)
@@ -38,22 +38,22 @@ class Lost(BaseModel):
     why: str = ""
 
 
-def given(health: dict[str, Any]) -> list[Given]:
-    """The entries of ``health.numbers`` that are well formed; alerts first."""
+def issued_numbers(health: dict[str, Any]) -> list[IssuedNumbers]:
+    """The well-formed entries of ``health.numbers``; alerts first."""
     found = []
     for one in as_list(health.get("numbers"))[:MOST_EPOCHS]:
         try:
-            found.append(Given.model_validate(one))
+            found.append(IssuedNumbers.model_validate(one))
         except ValidationError:
             continue
     return sorted(found, key=lambda one: one.lane)
 
 
-def lost(gap: dict[str, Any]) -> Lost | None:
-    """The numbers that a ``gap`` message names, if it names any."""
+def lost_numbers(gap: dict[str, Any]) -> LostNumbers | None:
+    """The numbers that a ``gap`` message names; None where it names none."""
     told = as_dict(gap.get("gap"))
     try:
-        return Lost(
+        return LostNumbers(
             lane=told.get("lane", ""),
             epoch=gap.get("of_epoch", ""),
             first=told.get("first", 0),
@@ -89,7 +89,7 @@ def missing(first: int, last: int, have: Iterable[tuple[int, int]]) -> Ranges:
     return found
 
 
-def words(found: Ranges) -> str:
+def format_ranges(found: Ranges) -> str:
     """``7-16, 20`` for people."""
     shown = [str(first) if first == last else f"{first}-{last}" for first, last in found[:5]]
     return ", ".join(shown) + (" …" if len(found) > 5 else "")

@@ -1,4 +1,4 @@
-"""The top floor's verbs: ``centre``, ``demo``, ``simulate``. They join the command line by an entry point."""
+"""The commands ``demo`` and ``simulate``; they join the command line by an entry point."""
 
 import asyncio
 import json
@@ -9,46 +9,8 @@ from typing import Any
 
 import click
 
-from agent.__main__ import broker_option, root_option
 from agent.runtime.exit_codes import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
-
-
-@click.command()
-@click.option(
-    "--db",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="SQLite file to keep messages in.",
-)
-@broker_option
-@root_option
-@click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), help="Save pictures here.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, every message.")
-def centre(db: Path, broker: str, root: str, pictures: Path | None, as_json: bool) -> None:
-    """Receive what devices say, store it, and give receipts: the reference for real centres."""
-    from agent.runtime.logging_setup import set_up_log
-    from centre.server import centre_command
-
-    set_up_log("warning")
-    _sound(broker)
-    try:
-        raise SystemExit(centre_command(db, broker, root, pictures, as_json))
-    except OSError as error:
-        click.echo(f"centre: {error}", err=True)
-        raise SystemExit(1) from None
-
-
-def _sound(url: str) -> None:
-    """Ends with exit code 2 where ``url`` is no broker's address."""
-    from pydantic import ValidationError
-
-    from agent.cli.config_push import bad_broker, broker_at
-
-    try:
-        broker_at(url)
-    except ValidationError as error:
-        click.echo(bad_broker(error), err=True)
-        raise SystemExit(EX_USAGE) from None
+from centre.cli import refuse_bad_broker
 
 
 @click.command()
@@ -58,7 +20,7 @@ def _sound(url: str) -> None:
 def demo(duration: str | None, broker: str | None, headless: bool) -> None:
     """Show the whole system on this machine: nothing plugged in, no broker to install."""
     if broker:
-        _sound(broker)
+        refuse_bad_broker(broker)
     click.echo(
         "ringpost demo: a real broker, simulated hardware on ptys and a video stream, the real detector."
     )
@@ -82,13 +44,13 @@ def simulate(scenario: str, broker: str | None, as_json: bool) -> None:
 def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool) -> int:
     from agent.domain.durations import parse_duration
     from agent.runtime.logging_setup import set_up_log
-    from centre.server import line
+    from centre.message_line import line
     from simulators.broker import LocalBroker
     from simulators.scenario import find_scenario, missed, play
 
     set_up_log("error")
     if broker_url:
-        _sound(broker_url)
+        refuse_bad_broker(broker_url)
     try:
         scenario = find_scenario(name)
         if duration is not None:

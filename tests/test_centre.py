@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from agent.domain.message import encode
 from agent.mqtt.broker import Broker
-from centre.picture_store import MOST, Pictures
-from centre.sequence_gaps import Given, missing, ranges
-from centre.server import HOLE, MOST_COPIES, Centre, Store, line
+from centre.message_line import HOLE, line
+from centre.message_store import MOST_COPIES, MessageStore
+from centre.picture_store import MOST, PictureStore
+from centre.sequence_gaps import IssuedNumbers, missing, ranges
+from centre.server import Centre
 
 ROOT = "ringpost/v1"
 
@@ -62,12 +64,12 @@ def take(
         centre = Centre(db, Broker(url="mqtt://127.0.0.1:1"), ROOT, pictures=pictures)
         line = Line(db)
         batch = [SimpleNamespace(topic=f"{ROOT}/{topic}", payload=payload) for topic, payload in messages]
-        await centre._take(line, batch)  # type: ignore[arg-type]
-        if centre._pictures is not None:
-            writing = asyncio.ensure_future(centre._pictures.run())
+        await centre.intake.store_batch(line, batch)  # type: ignore[arg-type]
+        if centre.intake.pictures is not None:
+            writing = asyncio.ensure_future(centre.intake.pictures.run())
             await asyncio.sleep(0.1)
             async with asyncio.timeout(60):
-                while len(centre._pictures) and not centre._pictures.failed:
+                while len(centre.intake.pictures) and not centre.intake.pictures.failed:
                     await asyncio.sleep(0.01)
             writing.cancel()
         centre.close()
@@ -131,7 +133,7 @@ def test_a_picture_that_can_not_be_written_stops_nothing_and_is_tried_again(tmp_
     folder.write_text("a file where the folder should be")
 
     async def scene() -> None:
-        pictures = Pictures(folder)
+        pictures = PictureStore(folder)
         writing = asyncio.ensure_future(pictures.run())
         pictures.add("d1", "media/a/1", b"\xff\xd8")
         async with asyncio.timeout(60):
@@ -152,7 +154,7 @@ def test_a_picture_that_can_not_be_written_stops_nothing_and_is_tried_again(tmp_
 
 def test_pictures_that_wait_are_bounded(tmp_path: Path) -> None:
     async def scene() -> None:
-        pictures = Pictures(tmp_path)
+        pictures = PictureStore(tmp_path)
         for number in range(MOST + 3):
             pictures.add("d1", f"media/a/{number}", b"\xff\xd8")
         assert (len(pictures), pictures.dropped) == (MOST, 3)
@@ -237,7 +239,7 @@ def test_who_speaks_for_another_device_gets_no_receipt(tmp_path: Path, device: A
     with structlog.testing.capture_logs() as logged:
         done, rows = take(tmp_path, [("d1/alert", alert(1, device=device))])
     assert ([what for what, _ in done], rows) == (["acknowledged"], [])
-    assert [line["event"] for line in logged] == ["device_is_not_its_topics"]
+    assert [line["event"] for line in logged] == ["device_does_not_match_topic"]
 
 
 def test_each_topic_that_wants_a_receipt_gets_it_and_no_other(tmp_path: Path) -> None:
@@ -266,8 +268,8 @@ def test_a_database_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
         ("id-2", "gap", 2),
         ("id-4", "alert", 4),
     ]
-    store = Store(tmp_path / "centre.db")
-    assert store.missing("d1", Given(lane="alert", epoch="e1", last=6), 1) == [(5, 6)]
+    store = MessageStore(tmp_path / "centre.db")
+    assert store.missing("d1", IssuedNumbers(lane="alert", epoch="e1", last=6), 1) == [(5, 6)]
     store.close()
 
 
@@ -298,13 +300,13 @@ class Asked:
 
     async def hear(self, *messages: tuple[str, bytes]) -> None:
         batch = [SimpleNamespace(topic=f"{ROOT}/{topic}", payload=payload) for topic, payload in messages]
-        await self.centre._take(self.line, batch)  # type: ignore[arg-type]
+        await self.centre.intake.store_batch(self.line, batch)  # type: ignore[arg-type]
 
     async def after(self, seconds: float) -> list[Any]:
         """What it asks for, that much later: device, lane, epoch, ranges."""
         self.now_s += seconds
         self.line.done.clear()
-        await self.centre._look(self.line)  # type: ignore[arg-type]
+        await self.centre.intake.check_holes(self.line)  # type: ignore[arg-type]
         assert all(topic.endswith("/command/resend") for topic, _ in self.line.done)
         assert all(1 <= len(said["id"]) <= 64 for _, said in self.line.done)
         return [
@@ -458,7 +460,9 @@ def test_a_database_that_can_not_be_written_gives_no_receipt(tmp_path: Path) -> 
                 "CREATE TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'disk full'); END"
             )
         with pytest.raises(OSError, match="disk full"):
-            await centre._take(line, [SimpleNamespace(topic=f"{ROOT}/d1/alert", payload=alert(1))])  # type: ignore[arg-type]
+            await centre.intake.store_batch(
+                line, [SimpleNamespace(topic=f"{ROOT}/d1/alert", payload=alert(1))]
+            )  # type: ignore[arg-type]
         centre.close()
         return line
 

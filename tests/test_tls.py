@@ -369,7 +369,7 @@ def test_an_alert_reaches_the_centre_and_its_receipt_comes_back(world: World, tm
         centre = Centre(
             tmp_path / "centre.db",
             world.broker(name="ringpost-centre"),
-            heard=lambda device, topic, _: heard.append((device, topic)),
+            on_stored=lambda device, topic, _: heard.append((device, topic)),
         )
         outbox = Outbox.open(tmp_path / "data", 32_000_000)
         link = Link(Envelope(device="d2"), outbox, lambda _: [], nothing)

@@ -13,7 +13,8 @@ from agent.domain.message import encode
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.runtime.supervisor import supervise
-from centre.server import HOLE, Centre
+from centre.message_line import HOLE
+from centre.server import Centre
 from simulators.broker import Kind, LocalBroker
 from tests.end_to_end.rig import BROKERS, NEEDS_MOSQUITTO, Rig, rig
 
@@ -88,7 +89,7 @@ def test_with_3_1_1_its_own_messages_come_back_and_are_not_taken_for_a_devices(t
     async def scene(url: str) -> None:
         plain = Broker(url=url, protocol="3.1.1")
         heard: list[str] = []
-        centre = Centre(tmp_path / "c.db", plain, heard=lambda _, topic, __: heard.append(topic))
+        centre = Centre(tmp_path / "c.db", plain, on_stored=lambda _, topic, __: heard.append(topic))
         serving = asyncio.ensure_future(centre.run())
         await asyncio.wait_for(centre.ready.wait(), 60)
         device = Connection(plain, "d", None, session_expiry_s=0)
@@ -122,7 +123,7 @@ def test_a_centre_from_yesterdays_backup_gets_its_alerts_again(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The device had its receipts and told nothing; the centre saw numbers 6, then 17, and said nothing."""
-    monkeypatch.setattr("centre.server.ASK_AFTER_S", 1.0)
+    monkeypatch.setattr("centre.holes.ASK_AFTER_S", 1.0)
 
     async def press(device: Rig) -> None:
         before = len(device.stored("panic"))

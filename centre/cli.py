@@ -1,0 +1,87 @@
+"""The command ``centre``; it joins the command line by an entry point."""
+
+import asyncio
+import json
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.__main__ import broker_option, root_option
+from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
+
+
+@click.command()
+@click.option(
+    "--db",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="SQLite file to keep messages in.",
+)
+@broker_option
+@root_option
+@click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), help="Save pictures here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, every message.")
+def centre(db: Path, broker: str, root: str, pictures: Path | None, as_json: bool) -> None:
+    """Store the messages of all devices and send receipts: the reference for real centres."""
+    from agent.runtime.logging_setup import set_up_log
+
+    set_up_log("warning")
+    refuse_bad_broker(broker)
+    try:
+        raise SystemExit(centre_command(db, broker, root, pictures, as_json))
+    except OSError as error:
+        click.echo(f"centre: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+def refuse_bad_broker(url: str) -> None:
+    """Exits with code 2 where ``url`` is not a valid broker URL."""
+    from pydantic import ValidationError
+
+    from agent.cli.config_push import bad_broker, broker_at
+
+    try:
+        broker_at(url)
+    except ValidationError as error:
+        click.echo(bad_broker(error), err=True)
+        raise SystemExit(EX_USAGE) from None
+
+
+def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json: bool) -> int:
+    """``ringpost centre``: runs until it is interrupted, and prints messages.
+
+    OSError where ``db`` can't be opened. Returns 78 where a certificate or a key can't be read.
+    """
+    from agent.cli.config_push import broker_at, falls_back, unusable_files
+    from agent.runtime.supervisor import supervise
+    from centre.message_line import HOLE, line
+    from centre.server import Centre
+
+    broker = broker_at(url)
+    if (trouble := unusable_files(broker)) is not None:
+        click.echo(f"centre: {trouble}", err=True)
+        return EX_CONFIG
+
+    def show(device: str, topic: str, body: dict[str, Any]) -> None:
+        if as_json:
+            click.echo(json.dumps({"device": device, "topic": topic, "message": body}))
+        elif topic in ("alert", "status", HOLE):
+            click.echo(line(device, topic, body))
+
+    async def serve() -> None:
+        centre = Centre(db, broker, root, show, pictures, fall_back=falls_back())
+        task = asyncio.ensure_future(supervise("centre", centre.run, lambda _: None, longest_wait_s=5.0))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            with suppress(asyncio.CancelledError):
+                await task
+        finally:
+            centre.close()
+
+    asyncio.run(serve())
+    return 0
