@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from agent.runtime.error_text import describe_error, error_reason
 from agent.runtime.exit_codes import EX_CONFIG
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -467,7 +468,7 @@ def watch(devices: tuple[str, ...], broker: str, root: str, duration: str | None
 
 
 def _say_os_error(error: OSError) -> None:
-    text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    text = describe_error(error)
     click.echo(f"ringpost run: {text}", err=True)
 
 
@@ -482,7 +483,7 @@ def main() -> None:
         sys.stderr.close()
         raise SystemExit(1) from None
     except OSError as error:  # such as a full disk below standard output
-        click.echo(f"ringpost: {error.filename or 'standard output'}: {error.strerror or error}", err=True)
+        click.echo(f"ringpost: {error.filename or 'standard output'}: {error_reason(error)}", err=True)
         raise SystemExit(1) from None
 
 

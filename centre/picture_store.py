@@ -12,7 +12,8 @@ from pathlib import Path
 
 import structlog
 
-from agent.runtime.atomic_files import words, write_beside
+from agent.runtime.atomic_files import write_beside
+from agent.runtime.error_text import describe_error
 
 log = structlog.get_logger()
 
@@ -79,7 +80,8 @@ class PictureStore:
         except OSError as error:
             self.failed += 1
             if picture.wait_s == FIRST_WAIT_S:
-                log.error("picture_not_written", error=words(error), waiting=len(self), failed=self.failed)
+                reason = describe_error(error)
+                log.error("picture_not_written", error=reason, waiting=len(self), failed=self.failed)
             picture.due_s = now_s + picture.wait_s
             picture.wait_s = min(picture.wait_s * 2, LONGEST_WAIT_S)
             return

@@ -31,7 +31,7 @@ from agent.mqtt.envelope import Envelope
 from agent.mqtt.link import DOWN
 from agent.mqtt.tls import expiry
 from agent.privacy.rescue_grant import LEAST_KEY
-from agent.runtime.atomic_files import words
+from agent.runtime.error_text import describe_error
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import printable, readable
 from agent.vision.camera import Camera
@@ -139,7 +139,7 @@ def _secrets(config: Config) -> Iterator[str]:
         try:
             text = secret.read()
         except (OSError, ValueError) as error:
-            yield f"{place}: {words(error)}"
+            yield f"{place}: {describe_error(error)}"
             continue
         if not text:
             yield f"{place}: is empty"
@@ -174,7 +174,7 @@ def _models(config: Config) -> Iterator[str]:
             with card.weights.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except (OSError, ValueError) as error:
-            yield f"{place}: {words(error)}"
+            yield f"{place}: {describe_error(error)}"
             continue
         if sha256 != card.sha256:
             yield f"{place}: {card.weights} is not the file that its card names (sha256); fetch it again"
@@ -196,7 +196,7 @@ async def _reach(place: str, host: str, port: int) -> list[Found]:
     try:
         await asyncio.to_thread(connect)
     except OSError as error:
-        return [Found(True, f"{place}: {host}:{port} does not answer: {words(error)}")]
+        return [Found(True, f"{place}: {host}:{port} does not answer: {describe_error(error)}")]
     return []
 
 
@@ -208,7 +208,7 @@ async def _look(place: str, camera: Camera) -> list[Found]:
     except ImportError as error:
         return [Found(True, f"{place}: {error}; install ringpost[vision]")]
     except (OSError, ValueError) as error:
-        return [Found(True, f"{place}: {words(error)}")]
+        return [Found(True, f"{place}: {describe_error(error)}")]
     took_s = asyncio.get_running_loop().time() - began_s
     return [Found(False, f"{place}: gives pictures of {width}x{height}, the first after {took_s:.1f} s")]
 
@@ -225,7 +225,7 @@ async def _brokers(config: Config) -> list[Found]:
         try:
             connection = await _connected(broker, f"{config.device[:14]}-{secrets.token_hex(4)}")
         except OSError as error:
-            found.append(Found(True, f"{place}: {words(error)}"))
+            found.append(Found(True, f"{place}: {describe_error(error)}"))
         else:
             found += [one async for one in _talk(place, connection, Envelope(device=config.device))]
     return found
@@ -239,7 +239,7 @@ def _certificates(broker: Broker) -> Iterator[Found]:
     try:
         broker.tls(NEVER_BEFORE)
     except OSError as error:
-        text = words(error)
+        text = describe_error(error)
         if "KEY_VALUES_MISMATCH" in text:
             text = f"{broker.cert} and the key do not belong together"
         yield Found(True, f"broker: {text}")
@@ -249,7 +249,7 @@ def _certificates(broker: Broker) -> Iterator[Found]:
         try:
             until = expiry(path)
         except (OSError, ValueError) as error:
-            yield Found(True, f"{place}: {words(error)}")
+            yield Found(True, f"{place}: {describe_error(error)}")
             continue
         days = (until - now).days
         if until < now:
@@ -296,7 +296,7 @@ async def _talk(place: str, connection: Connection, speaker: Envelope) -> AsyncI
             yield Found(True, f"{place}: no answer to SUBSCRIBE within {ANSWER_S:g} s")
         yield Found(False, f"{place}: connected; centre: {centre or 'has never been here'}")
     except OSError as error:
-        yield Found(True, f"{place}: {words(error)}")
+        yield Found(True, f"{place}: {describe_error(error)}")
     finally:
         connection.close()
 

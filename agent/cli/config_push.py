@@ -20,7 +20,7 @@ from agent.domain.yaml_loader import BadConfig, read_text
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_either
-from agent.runtime.atomic_files import words
+from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import as_dict, as_list, printable, readable
@@ -64,7 +64,7 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
         click.echo(str(error), err=True)
         return EX_CONFIG
     except (OSError, ValueError) as error:
-        click.echo(f"config: {words(error)}", err=True)
+        click.echo(f"config: {describe_error(error)}", err=True)
         return EX_USAGE
 
     async def work(connection: Connection) -> int:
@@ -240,7 +240,7 @@ def unusable_files(broker: Broker) -> str | None:
         if broker.encrypted:
             broker.tls(NEVER_BEFORE)
     except OSError as error:
-        return words(error)
+        return describe_error(error)
     return None
 
 

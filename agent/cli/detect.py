@@ -17,7 +17,8 @@ import models
 from agent import MAX_PICTURE_PIXELS
 from agent.cli.detect_output import draw, read_truth, results, say
 from agent.privacy.redaction import LEAST_SCORE, find_people, knows_people, people_in
-from agent.runtime.atomic_files import words, write_durably
+from agent.runtime.atomic_files import write_durably
+from agent.runtime.error_text import describe_error, error_reason
 from agent.runtime.native_calls import call_within
 from agent.runtime.sanitize import terminal
 from agent.vision.detector import load_s
@@ -88,7 +89,7 @@ def detect_command(
         detect = tiled(loaded, tiles, overlap)
         todo = list(_listed(inputs, truth))
     except (OSError, ValueError) as error:
-        click.echo(f"detect: {words(error)}", err=True)
+        click.echo(f"detect: {describe_error(error)}", err=True)
         return 1
     found: list[dict[str, Any]] = []
     drawn: dict[Path, Path] = {}
@@ -107,7 +108,7 @@ def detect_command(
                 people = (*people_in(everything), *find_people(shown.frame, loaded))
                 draw(shown.frame, seen, people, annotate / _beside(shown, drawn))
         except (OSError, ValueError) as error:
-            click.echo(f"detect: {words(error)}", err=True)
+            click.echo(f"detect: {describe_error(error)}", err=True)
             return 1
         if not coco:
             say(shown.name, seen, as_json)
@@ -115,7 +116,7 @@ def detect_command(
         try:
             write_durably(coco, json.dumps(found).encode())
         except OSError as error:
-            click.echo(f"detect: {coco}: {error.strerror or error}", err=True)
+            click.echo(f"detect: {coco}: {error_reason(error)}", err=True)
             return 1
         click.echo(f"{len(found)} detections in {len(todo)} pictures written to {coco}", err=True)
     if count > 1:
@@ -201,7 +202,7 @@ def _shown(todo: Sequence[File]) -> Iterator[Shown]:
             else:
                 yield Shown(file, str(file.path), _picture(file.path))
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            reason = error_reason(error)
             yield Shown(file, str(file.path), None, reason.removeprefix(f"{file.path}: "))
 
 

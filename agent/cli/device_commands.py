@@ -15,7 +15,8 @@ from agent.domain.durations import parse_duration
 from agent.domain.message import encode, new_id, stamp
 from agent.mqtt.connection import Connection
 from agent.privacy.rescue_grant import LEAST_KEY, MOST, Grant
-from agent.runtime.atomic_files import read_words, words, write_beside
+from agent.runtime.atomic_files import read_words, write_beside
+from agent.runtime.error_text import describe_error, error_reason
 from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE
 from agent.runtime.sanitize import as_dict, as_list, printable, readable
 
@@ -54,7 +55,7 @@ def fetch_command(
                 try:
                     path = write_beside(path, payload)
                 except OSError as error:
-                    click.echo(f"fetch: {path}: {error.strerror or error}", err=True)
+                    click.echo(f"fetch: {path}: {error_reason(error)}", err=True)
                     return 1
                 if number != "1":  # that came with the alert
                     saved.add(number)
@@ -102,7 +103,7 @@ def rescue_command(
         click.echo(f"rescue: {detail['loc'][0]}: {detail['msg']}", err=True)
         return EX_USAGE
     except (OSError, ValueError) as error:
-        click.echo(f"rescue: {words(error)}", err=True)
+        click.echo(f"rescue: {describe_error(error)}", err=True)
         return EX_USAGE
 
     async def work(connection: Connection) -> int:

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from agent.cli.read import live_line
 from agent.domain.message import encode
+from agent.runtime.error_text import error_reason
 from firmware_bridge.catalogue import kinds
 from firmware_bridge.readings import LineState, Value
 from firmware_bridge.serial.holders import PROC, held_by
@@ -157,7 +158,7 @@ async def _heard(device: Device, seconds: float) -> Device:
     except TimeoutError:
         pass
     except OSError as error:
-        return replace(device, heard=error.strerror or str(error))
+        return replace(device, heard=error_reason(error))
     good = ", ".join(f"{name} ({count} packets)" for name, count in sorted(state.good.items()))
     if good:
         return replace(device, heard=f"{good}{f' at {state.baud} baud' if state.baud else ''}")

@@ -11,7 +11,8 @@ import click
 
 from agent.positioning.ground_plane import Ground, Mark
 from agent.positioning.survey_points import POOR_PX, read_marks
-from agent.runtime.atomic_files import words, write_picture
+from agent.runtime.atomic_files import write_picture
+from agent.runtime.error_text import describe_error
 from firmware_bridge.wgs84 import metres_per_degree
 from models.detection import Frame
 
@@ -41,7 +42,7 @@ def survey_command(picture: Path, points: Path, annotate: Path | None, as_json: 
         if annotate is not None:
             _draw(np.asarray(frame, np.uint8), ground, marks, annotate)
     except (OSError, ValueError) as error:
-        click.echo(f"ground: {words(error)}", err=True)
+        click.echo(f"ground: {describe_error(error)}", err=True)
         return 1
     _say(ground, marks, as_json)
     if len(marks) == 4:

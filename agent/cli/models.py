@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 import models
-from agent.runtime.atomic_files import words
+from agent.runtime.error_text import describe_error
 from agent.runtime.native_calls import call_within
 from agent.vision.detector import load_s
 from models.card import Card
@@ -39,7 +39,7 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
         asked = providers_in(providers)
         cards: Sequence[Card] = [models.find(name) for name in names] or models.cards_here()
     except (OSError, ValueError) as error:
-        click.echo(f"models: {words(error)}", err=True)
+        click.echo(f"models: {describe_error(error)}", err=True)
         return 1
     for card in cards:
         problem: str | None = None
@@ -48,7 +48,7 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
             placed = card.on(asked or card.providers)
             loaded = call_within(load_s(placed.providers), placed.load, f"loading {card.name}")
         except (OSError, ValueError) as error:
-            problem = words(error)
+            problem = describe_error(error)
             failed += 1
         if as_json:
             answer = {"model": card.name, "ok": problem is None, "error": problem}
@@ -72,7 +72,7 @@ def pull_command(url: str, sha256: str, folder: Path, as_json: bool) -> int:
     try:
         path = pull(url, sha256, folder)
     except (OSError, ValueError) as error:
-        click.echo(f"models: {words(error)}", err=True)
+        click.echo(f"models: {describe_error(error)}", err=True)
         return 1
     print(json.dumps({"file": str(path), "sha256": sha256}) if as_json else f"{path}: sha256 is right")
     return 0
@@ -103,7 +103,7 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
         card = models.find(name)
         providers_in(providers)
     except (OSError, ValueError) as error:
-        click.echo(f"models: {words(error)}", err=True)
+        click.echo(f"models: {describe_error(error)}", err=True)
         return 1
     limit_s = load_s(providers_in(providers) or card.providers) + runs * LONGEST_RUN_S
     try:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from agent.cli.text_table import TextTable
 from agent.domain.message import encode
 from agent.replay.recording import Recording
+from agent.runtime.error_text import error_reason
 from agent.runtime.sanitize import terminal
 from firmware_bridge.catalogue import kinds, protocols
 from firmware_bridge.gnss.gpsd import Gpsd, GpsdDecoder
@@ -62,7 +63,7 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
     except OSError as error:
         if reading.heard:
             reading.say_statistics()
-        text = f"{source}: {error.strerror}" if error.filename else error.strerror or str(error)
+        text = f"{source}: {error.strerror}" if error.filename else error_reason(error)
         click.echo(f"read: {text}", err=True)
         return 1
     reading.say_statistics()

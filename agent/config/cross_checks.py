@@ -7,7 +7,7 @@ from agent.config.model import Config
 from agent.domain.contracts import RulePart
 from agent.domain.references import Channel
 from agent.domain.yaml_loader import alternatives
-from agent.runtime.atomic_files import words
+from agent.runtime.error_text import describe_error
 from firmware_bridge.source import SourcePart
 from models.card import Card
 
@@ -104,7 +104,7 @@ def model_errors(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         try:
             card = cards[name] = camera.detector.card()
         except (OSError, ValueError) as error:
-            yield (*path, "model"), words(error)
+            yield (*path, "model"), describe_error(error)
             continue
         for label in camera.detector.labels or ():
             if label not in card.labels:

@@ -20,6 +20,7 @@ from agent.config.push_policy import broker_changed
 from agent.config.startup import choose
 from agent.config.trial import BrokenSourceError, TrialLimit, TrialSteps
 from agent.domain.yaml_loader import BadConfig
+from agent.runtime.error_text import error_reason
 
 log = structlog.get_logger()
 
@@ -160,7 +161,7 @@ class Deployment:
             await asyncio.to_thread(save_ledger, self._file, self.ledger)
             await steps.report()
         except OSError as error:
-            refused = {"path": "", "message": f"can't be kept on this disk: {error.strerror or error}"}
+            refused = {"path": "", "message": f"can't be kept on this disk: {error_reason(error)}"}
             result = result.model_copy(update={"state": "rejected", "errors": [refused]})
             self.ledger = self.ledger.without_trial().with_result(result)
             await steps.report()
@@ -246,5 +247,5 @@ class Deployment:
             self._note_unsaved(error)
 
     def _note_unsaved(self, error: OSError) -> None:
-        self.trouble = f"{FILE} can't be written: {error.strerror or error}"
+        self.trouble = f"{FILE} can't be written: {error_reason(error)}"
         log.error("config_not_kept", error=str(error))

@@ -10,7 +10,8 @@ from typing import Any, Literal, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.runtime.atomic_files import words, write_durably
+from agent.runtime.atomic_files import write_durably
+from agent.runtime.error_text import describe_error
 
 log = structlog.get_logger()
 
@@ -102,7 +103,7 @@ def load_ledger(path: Path) -> tuple[Ledger | None, str | None]:
     except NotADirectoryError:
         raise
     except (OSError, ValueError) as error:
-        reason = words(error) if isinstance(error, OSError) else f"{path}: damaged"
+        reason = describe_error(error) if isinstance(error, OSError) else f"{path}: damaged"
         aside = path.with_suffix(".damaged")
         with suppress(OSError):
             path.replace(aside)

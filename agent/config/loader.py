@@ -19,6 +19,7 @@ from agent.domain.yaml_loader import (
     load_yaml,
     read_text,
 )
+from agent.runtime.error_text import error_reason
 
 
 def digest(text: str) -> str:
@@ -31,7 +32,7 @@ def read(path: Path) -> Config:
     try:
         text = read_text(path)
     except OSError as error:
-        raise BadConfig([Problem(0, "", error.strerror or str(error))], str(path)) from error
+        raise BadConfig([Problem(0, "", error_reason(error))], str(path)) from error
     return parse(text, name=str(path), base=path.resolve().parent)
 
 

@@ -23,6 +23,7 @@ from agent.mqtt.paho_packets import (
     _reason_code,
 )
 from agent.mqtt.tls import alert, explain, validity
+from agent.runtime.error_text import describe_error
 from agent.runtime.kernel_clock import NEVER_BEFORE, kernel_clock
 
 CONNECT_WITHIN_S = 10.0
@@ -105,7 +106,7 @@ class Connection:
         try:
             await _aside(self._read_files, f"files for {host}:{port}")
         except OSError as error:
-            raise OSError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+            raise OSError(describe_error(error)) from error
         except ValueError as error:
             raise OSError(f"broker.password is no text: {error}") from error
         keepalive_s = max(5, int(self._broker.keepalive.total_seconds()))

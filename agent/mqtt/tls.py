@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent.runtime.error_text import error_reason
 from firmware_bridge.regular_files import KIB, read_regular
 
 MOST_BYTES = 1024 * KIB
@@ -63,7 +64,7 @@ def _load(paths: list[Path], load: Callable[[], None]) -> None:
     except ssl.SSLError as error:
         raise OSError(f"{path}: no usable certificate or key ({error.reason or error})") from error
     except OSError as error:
-        raise OSError(f"{error.filename or path}: {error.strerror or error}") from error
+        raise OSError(f"{error.filename or path}: {error_reason(error)}") from error
 
 
 def explain(error: ssl.SSLError, host: str, ca: Path | None, now: datetime) -> str:

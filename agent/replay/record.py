@@ -21,7 +21,7 @@ from agent.domain.durations import parse_duration
 from agent.domain.observations import SelfReport, Tick, Value, observed
 from agent.domain.yaml_loader import BadConfig
 from agent.replay.recording import TICK_S, Header, line_of
-from agent.runtime.atomic_files import words
+from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 
@@ -46,7 +46,7 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
         click.echo(f"record: {error.filename} is already there; name another with --to", err=True)
         return 1
     except (OSError, ValueError) as error:
-        click.echo(f"record: {words(error)}", err=True)
+        click.echo(f"record: {describe_error(error)}", err=True)
         return 1
     said = ", ".join(f"{number} of {name}" for name, number in sorted(tally.items())) or "nothing"
     click.echo(f"record: {said} written to {path}; ringpost replay {path} plays it", err=True)

@@ -24,7 +24,7 @@ from agent.domain.yaml_loader import BadConfig
 from agent.domain.zones import zones_of
 from agent.positioning.locator import Locator
 from agent.replay.recording import Recording
-from agent.runtime.atomic_files import words
+from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG
 from agent.vision.camera import Camera
 
@@ -69,7 +69,7 @@ def replay_command(recording: Path, config: Path | None, compare: Path | None, a
         click.echo(str(error), err=True)
         return EX_CONFIG
     except (OSError, ValueError) as error:
-        click.echo(f"replay: {words(error)}", err=True)
+        click.echo(f"replay: {describe_error(error)}", err=True)
         return 1
     click.echo(f"replay: {alerts} alerts from {recording}", err=True)
     return 0

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what to say of one that can't be had."""
+"""Files that are whole or not there."""
 
 import hashlib
 import os
@@ -8,13 +8,6 @@ from pathlib import Path
 from models.detection import Frame
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png"})
-
-
-def words(error: OSError | ValueError) -> str:
-    """What is wrong, in one line."""
-    if not isinstance(error, OSError) or not error.strerror:
-        return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def read_words(path: Path, most: int = -1) -> str:

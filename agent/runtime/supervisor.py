@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from agent.runtime.error_text import describe_error
 from agent.runtime.health import Running
 
 log = structlog.get_logger()
@@ -39,7 +40,7 @@ async def supervise(
             try:
                 await run()
             except OSError as error:
-                reason = describe(error)
+                reason = describe_error(error)
                 if reason != last_error:
                     log.warning("part_lost", error=reason)
             except Exception as error:
@@ -55,11 +56,3 @@ async def supervise(
             tell(Running("waiting", reason))
             await sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, longest_wait_s)
-
-
-def describe(error: OSError) -> str:
-    """What went wrong in one line, without Python's wrapping."""
-    text = error.strerror if error.errno and error.strerror else str(error)
-    if error.filename and error.strerror:  # "No such file" alone helps nobody
-        text = f"{error.filename}: {error.strerror}"
-    return " ".join(text.split()) or type(error).__name__

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from agent.runtime.error_text import error_reason
 from agent.vision.camera_url import MAX_PIXELS, NO_TRUST, Trust, device_of, kind_of, redacted, too_large
 from agent.vision.capture_properties import FRAME_HEIGHT, FRAME_WIDTH
 from agent.vision.http_camera import HttpBytes, HttpPictures, http_source
@@ -143,7 +144,7 @@ def open_capture(
     except ValueError as error:
         raise OSError(f"{redacted(url)}: {error}") from None
     except OSError as error:
-        raise OSError(f"{redacted(url)}: {error.strerror or error}") from None
+        raise OSError(f"{redacted(url)}: {error_reason(error)}") from None
 
 
 def open_file(path: str) -> Capture:

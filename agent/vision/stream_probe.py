@@ -13,6 +13,7 @@ import struct
 from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
+from agent.runtime.error_text import error_reason
 from agent.vision.camera_url import ENCRYPTED, NO_TRUST, SCHEMES, Trust, kind_of, redacted
 from agent.vision.http_auth import Login
 from agent.vision.http_connection import REDIRECTS, same_server
@@ -68,7 +69,7 @@ async def _ask_stream(url: str, within_s: float, trust: Trust) -> None:
             raise OSError(f"{where}: no way to {parts.hostname}: is the network up?") from None
         if error.errno == errno.EADDRINUSE:
             raise OSError(f"{where}: another program listens on port {port}") from None
-        raise OSError(f"{where}: {error.strerror or error}") from None
+        raise OSError(f"{where}: {error_reason(error)}") from None
 
 
 async def _listen(host: str, port: int) -> None:

@@ -3,6 +3,7 @@
 import ssl
 
 from agent.mqtt.tls import MOST_BYTES
+from agent.runtime.error_text import error_reason
 from agent.vision.camera_url import Trust
 from firmware_bridge.regular_files import read_regular
 
@@ -19,7 +20,7 @@ def tls_context(trust: Trust) -> ssl.SSLContext:
     except (ssl.SSLError, ValueError):
         raise OSError(f"ca {trust.ca}: no certificate in it") from None
     except OSError as error:
-        raise OSError(f"ca {trust.ca}: {error.strerror or error}") from None
+        raise OSError(f"ca {trust.ca}: {error_reason(error)}") from None
 
 
 def untrusted(error: ssl.SSLError, host: str | None) -> str:
