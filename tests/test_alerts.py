@@ -655,6 +655,19 @@ def test_after_a_restart_those_who_were_there_are_not_new(book: AlertBook) -> No
     assert told(after.take(its, visitor(1, 2, 3), at(100), 1040))[-1] == ("id-9", "new")
 
 
+def test_whoever_comes_long_after_a_restart_is_new_though_one_who_was_there_is_not_seen_again(
+    book: AlertBook,
+) -> None:
+    its = asking("critical")
+    list(book.take(its, visitor(7, 8), at(0), 0))
+    book.acknowledge("id-1", "watch-officer", "ack", at(3))
+    after = AlertBook(lambda: "id-9")
+    list(after.restore(book.dump(), {"rail": its}, at(60), 1000))
+    list(after.take(its, visitor(1), at(61), 1001))
+    late_s = FOUND_AGAIN_WITHIN_S + 2
+    assert told(after.take(its, visitor(1, 2), at(60 + late_s), 1000 + late_s))[-1] == ("id-9", "new")
+
+
 def test_fields_leave_out_what_is_not_known(book: AlertBook) -> None:
     (alert,) = book.take(terms(), finding(), at(0), 0)
     assert alert.fields() == {
