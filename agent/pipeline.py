@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from agent.alerts.active_alerts import active_fields
+from agent.alerts.active_list import active_fields
 from agent.alerts.alert import Alert
 from agent.alerts.latency import Latency
 from agent.alerts.rule_engine import RuleEngine, policy_of

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.domain.contracts import Finding, Point
+from agent.domain.findings import Finding, Point
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.camera_geolocation import FOOT_TALL, FOOT_WIDE, CameraGeolocator
 from agent.positioning.camera_mount import Mount, Surveyed

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from agent.domain.contracts import Cleared, Finding
+from agent.domain.findings import Cleared, Finding
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.zones import Corner, zones_of
 from agent.rules import Rule

@@ -7,10 +7,10 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.alerts.active_alerts import active_fields
+from agent.alerts.active_list import active_fields
 from agent.alerts.alert import Alert, AlertPolicy, Answer
-from agent.domain.contracts import Finding
 from agent.domain.escalation import Severity
+from agent.domain.findings import Finding
 from agent.domain.message import MAX_BODY, encode
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from agent.alerts.active_alert import FOUND_AGAIN_WITHIN_S, PRESENCES
 from agent.alerts.alert import Alert, AlertPolicy, Answer
-from agent.alerts.alert_book import FOUND_AGAIN_WITHIN_S, PRESENCES, AlertBook
+from agent.alerts.alert_book import AlertBook
 from agent.alerts.update_policy import UPDATE_AT_LAST_S, UPDATE_EVERY_S
-from agent.domain.contracts import Cleared, Finding, Point
 from agent.domain.durations import format_duration
 from agent.domain.escalation import SELDOM, Alarm, Escalate, Escalation, Severity
+from agent.domain.findings import Cleared, Finding, Point
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from agent.alerts.rule_engine import RuleEngine
-from agent.domain.contracts import Finding, Site
+from agent.domain.findings import Finding
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
 from agent.domain.schedule import parse_schedule
+from agent.domain.site import Site
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Vessel
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.rules import Rule
 from tests.sightings import facts, judge, see, thing
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation, Tick
 from agent.rules.distress_beacon import DistressBeacon
 from agent.rules.vessel_adrift import VesselAdrift

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from agent.config.loader import parse
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation, Tick, Value
 from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule

@@ -11,7 +11,7 @@ import pytest
 from agent.alerts.alert import AlertPolicy
 from agent.alerts.alert_book import AlertBook
 from agent.commands.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands, Limiter, OutputCommand
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 FUTURE = "2999-01-01T00:00:00+00:00"

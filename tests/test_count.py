@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import models
 from agent.alerts.rule_engine import RuleEngine
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation, SeenObject
 from agent.rules import Rule
 from agent.vision.tracker import Tracker

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from agent.domain.contracts import Cleared, Finding
+from agent.domain.findings import Cleared, Finding
 from agent.domain.observations import BlindZone, Observation, Sighting, Tick, View
 from agent.rules import Rule
 from agent.vision.video_file import frames

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from agent.domain.contracts import Finding, Point
+from agent.domain.findings import Finding, Point
 from agent.domain.observations import Observation, Tick, Value
 from agent.rules import Rule
 from firmware_bridge.readings import Drone, LineState, Reading

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation
 from agent.positioning.closest_approach import motion_of
 from agent.rules.distress_beacon import DistressBeacon

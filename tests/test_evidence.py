@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import models
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.message import Message
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.evidence import recorder as module

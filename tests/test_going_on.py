@@ -15,8 +15,9 @@ from structlog.testing import capture_logs
 
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import RuleEngine, policy_of
-from agent.domain.contracts import Site, lasts
+from agent.domain.findings import lasts
 from agent.domain.observations import BlindZone, Observation, SeenObject, Sighting, Tick, Value, View
+from agent.domain.site import Site
 from agent.rules import Rule
 from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
 from firmware_bridge.wgs84 import metres_per_degree

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import pytest
 from pydantic import TypeAdapter
 
-from agent.alerts.alert_book import FOUND_AGAIN_WITHIN_S
+from agent.alerts.active_alert import FOUND_AGAIN_WITHIN_S
 from agent.alerts.rule_engine import RuleEngine, policy_of
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
+from agent.domain.contracts import RulePart
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, Tick
 from agent.rules import Rule
 from firmware_bridge.readings import Switch

@@ -6,7 +6,7 @@ import pytest
 
 from agent.alerts.alert import Alert, AlertPolicy, Phase
 from agent.alerts.latency import REMEMBERED, UNDER_WAY, Latency
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.pipeline import latency_steps
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from agent.config.loader import parse
 from agent.config.notes import config_notes
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.rules.line_cross import LineCross
 from tests.sightings import see, thing

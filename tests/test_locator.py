@@ -10,7 +10,7 @@ import pytest
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import RuleEngine
 from agent.config.loader import parse
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation, Tick
 from agent.positioning.locator import Locator
 from agent.reporting.clock_quality import ClockWatch

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.config.loader import parse
 from agent.config.model import Config
 from agent.config.notes import config_notes
-from agent.domain.contracts import Cleared, Finding
+from agent.domain.findings import Cleared, Finding
 from agent.domain.inference_rate import FORGOTTEN_S, InferenceRate, RequiredRate
 from agent.domain.observations import CameraState, Observation
 from agent.mqtt.envelope import Envelope

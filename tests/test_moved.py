@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from agent.domain.contracts import Finding, Site
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation
+from agent.domain.site import Site
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, GnssState, Reading, Value
 from firmware_bridge.wgs84 import metres_per_degree

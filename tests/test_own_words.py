@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Literal
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
+from agent.domain.contracts import RulePart
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Sighting
 from agent.domain.references import CameraReference, Channel, Keyed, SourceReference

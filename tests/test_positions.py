@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from agent.config.loader import parse
-from agent.domain.contracts import Cleared, Finding, Site
+from agent.domain.findings import Cleared, Finding
 from agent.domain.observations import Observation, Tick
 from agent.domain.schedule import parse_schedule
+from agent.domain.site import Site
 from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule
 from agent.rules.route import read_route

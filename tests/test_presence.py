@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.domain.contracts import Cleared, Finding
+from agent.domain.findings import Cleared, Finding
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.rules import Rule
 from agent.rules.camera_rule import GIVEN_UP_S
-from agent.rules.occupancy import STILL_S, plural
+from agent.rules.presence import STILL_S, plural
 from agent.vision.tracker import Tracker
 from models.detection import Detection
 from tests.sightings import facts, judge, see, thing, tick

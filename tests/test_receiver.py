@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.config.loader import parse
-from agent.domain.contracts import Finding, Site
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation
+from agent.domain.site import Site
 from agent.positioning.device_position import DevicePosition
 from agent.positioning.fix_gate import Receiver as Gate
 from agent.positioning.fix_quality import Positioning

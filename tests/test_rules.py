@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.domain.contracts import Cleared, Finding
+from agent.domain.findings import Cleared, Finding
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, LineState, Switch

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart, Site
+from agent.domain.contracts import RulePart
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, Tick
 from agent.domain.schedule import Hours, ZoneName, parse_schedule, sun_deg
+from agent.domain.site import Site
 from firmware_bridge.readings import Switch
 
 CHINA = "Asia/Shanghai"

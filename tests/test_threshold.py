@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation
 from agent.rules import Rule
 from firmware_bridge.readings import Reading

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from agent.config.loader import parse
-from agent.domain.contracts import Cleared, Finding, Site
+from agent.domain.findings import Cleared, Finding
 from agent.domain.observations import Observation, Tick
+from agent.domain.site import Site
 from agent.domain.yaml_loader import BadConfig
 from agent.positioning.closest_approach import Motion, approach
 from agent.positioning.vessel_traffic import MOST, Traffic

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent.__main__ import cli
-from agent.domain.contracts import Finding, Point
+from agent.domain.findings import Finding, Point
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.camera_geolocation import FRESH_S, CameraGeolocator
 from agent.positioning.camera_mount import Mount, Surveyed

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from agent.domain.contracts import Finding
 from agent.domain.durations import format_duration
 from agent.domain.escalation import SEVERITIES, Escalation, Severity
+from agent.domain.findings import Finding
 
 Phase = Literal["new", "update", "end"]
 Said: TypeAlias = tuple[str, str, str | None]

@@ -13,18 +13,22 @@ active can be written down (`dump`) in the same transaction as the alert, and re
 import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
-from pydantic import TypeAdapter
-
-from agent.alerts.alert import Alert, AlertPolicy, Answer, Said
-from agent.alerts.update_policy import CHANGE_AFTER_S, FURTHER, UPDATE_EVERY_S, Announced
-from agent.domain.contracts import Cleared, Finding
+from agent.alerts.active_alert import (
+    ANSWERS,
+    ActiveAlert,
+    continued,
+    escalates_s,
+    found_again_s,
+    with_newcomers,
+)
+from agent.alerts.alert import Alert, AlertPolicy, Answer
+from agent.alerts.saved_alerts import SAVED, SavedAlerts, on_this_clock
+from agent.alerts.update_policy import CHANGE_AFTER_S, FURTHER, Announced
 from agent.domain.escalation import SEVERITIES
-
-FOUND_AGAIN_WITHIN_S = 120.0
-"""Rules that begin anew have this long, and their `patience`, to find again what was active."""
+from agent.domain.findings import Cleared, Finding
 
 MOST, WITHIN_S = 50, 600.0
 """Of a rule whose keys come from the outside (vessels, drones) so many alerts are active, beside those that
@@ -32,48 +36,9 @@ are over and wait for an answer, and so many begin within this time. The rest is
 thousand beacons ends no alert and fills no link."""
 COUNTED = 10_000
 """The rest is counted up to here."""
-ANSWERS, PRESENCES = 20, 200
-"""So many different answers to an alert, and so many who were there, are remembered."""
 
 ENDED_BY = {"close": "closed", "reject": "rejected"}
 """Answers that end an alert, and what its end says."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Active:
-    """An alert that has not ended; ``told_s`` is None for one that has to be found again.
-
-    ``told``: what was told of it last. ``wait_s``: after how long it is told again unchanged.
-    ``doubt``: until when (monotonic) it has to be found again, and what its end says if nobody does.
-    ``due_s``: when it is raised again; ``raised_s``: when it was last. ``closed``: a person ended it, and it
-    is only kept so that the same fact is not told anew.
-
-    ``behind``: a fresh judge begins this fact at the first instant, and truly it began at the second, so many
-    seconds earlier. ``known``: those who were told of. ``spare``: so many may yet be found again until then.
-    ``answers``: all that were given, the last at the end.
-    """
-
-    alert: Alert
-    told_s: float | None
-    over_s: float | None = None
-    doubt: tuple[float, str] | None = None
-    due_s: float | None = None
-    raised_s: float | None = None
-    closed: bool = False
-    told: Announced | None = None
-    wait_s: float = UPDATE_EVERY_S
-    behind: tuple[datetime, datetime, float] | None = None
-    known: frozenset[int] = frozenset()
-    spare: tuple[int, float] = (0, 0.0)
-    answers: tuple[Said, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What is written down: monotonic instants count for the same ``boot`` only."""
-
-    boot: str
-    entries: list[_Active]
 
 
 class AlertBook:
@@ -89,7 +54,7 @@ class AlertBook:
         self._new_id = new_id
         self._pictured = pictured
         self._boot = boot
-        self._active: dict[tuple[str, str], _Active] = {}
+        self._active: dict[tuple[str, str], ActiveAlert] = {}
         self._begun: dict[str, deque[float]] = {}  # by rule: when its last alerts began
         self._further: dict[str, OrderedDict[str, float]] = {}  # by rule: what has no alert, last found when
         self.unsaved = False
@@ -157,8 +122,8 @@ class AlertBook:
     ) -> Alert:
         alert = Alert(self._new_id(), "new", terms, fact, at)
         alert = replace(alert, media=tuple(self._pictured(alert, now_s)))
-        self._active[where] = _Active(
-            alert, now_s, due_s=_due_s(alert, now_s), told=Announced.of(alert), known=fact.who
+        self._active[where] = ActiveAlert(
+            alert, now_s, due_s=escalates_s(alert, now_s), told=Announced.of(alert), known=fact.who
         )
         if terms.crowd is not None and fact.key != FURTHER:
             self._begun.setdefault(terms.rule, deque(maxlen=MOST)).append(now_s)
@@ -210,7 +175,7 @@ class AlertBook:
     def _found(
         self,
         where: tuple[str, str],
-        entry: _Active,
+        entry: ActiveAlert,
         terms: AlertPolicy,
         fact: Finding,
         at: datetime,
@@ -219,7 +184,7 @@ class AlertBook:
         """The fact is still so, or so again."""
         before = entry.alert
         answered = before.acknowledged is not None
-        entry, newcomers = _met(entry, fact, now_s)
+        entry, newcomers = with_newcomers(entry, fact, now_s)
         if newcomers and answered and terms.asks_for_each:
             if not entry.closed:
                 yield self._end(where, at, "answered, and then somebody else came: that is a new alert")
@@ -228,7 +193,7 @@ class AlertBook:
         if entry.closed:
             self._active[where] = replace(entry, over_s=None, doubt=None)
             return
-        entry, fact = _continued(entry, fact)
+        entry, fact = continued(entry, fact)
         worse = SEVERITIES.index(terms.severity) > SEVERITIES.index(before.terms.severity)
         answer = None if worse else before.acknowledged  # an answer is to what it was then
         alert = replace(
@@ -242,7 +207,7 @@ class AlertBook:
             reason=None,
         )
         if terms.escalate != before.terms.escalate or answer != before.acknowledged:
-            entry = replace(entry, due_s=_due_s(alert, now_s))
+            entry = replace(entry, due_s=escalates_s(alert, now_s))
         if answer != before.acknowledged:
             entry = replace(entry, answers=())
         told = Announced.of(alert)
@@ -288,7 +253,7 @@ class AlertBook:
         for where, entry in list(self._active.items()):
             if entry.due_s is not None and now_s >= entry.due_s:
                 alert = replace(entry.alert, phase="update", at=at, escalation=entry.alert.escalation + 1)
-                due_s, told = _due_s(alert, now_s), Announced.of(alert)
+                due_s, told = escalates_s(alert, now_s), Announced.of(alert)
                 self._active[where] = replace(
                     entry, alert=alert, told_s=now_s, due_s=due_s, raised_s=now_s, told=told
                 )
@@ -311,7 +276,7 @@ class AlertBook:
             alert, due_s = entry.alert, entry.due_s
             if alert.over:  # nothing is to be found again: it only waits for its answer, as the rule says now
                 alert = replace(alert, terms=replace(terms, kind=alert.terms.kind))
-                due_s = due_s if terms.escalate == entry.alert.terms.escalate else _due_s(alert, now_s)
+                due_s = due_s if terms.escalate == entry.alert.terms.escalate else escalates_s(alert, now_s)
             self._active[where] = replace(
                 entry, alert=alert, due_s=due_s, told_s=None, doubt=None if alert.over else doubt
             )
@@ -362,7 +327,7 @@ class AlertBook:
     def dump(self) -> bytes:
         """What is active, for `restore`."""
         self.unsaved = False
-        return _KEPT.dump_json(_Kept(self._boot, list(self._active.values())))
+        return SAVED.dump_json(SavedAlerts(self._boot, list(self._active.values())))
 
     def restore(
         self, data: bytes, rules: Mapping[str, AlertPolicy], at: datetime, now_s: float
@@ -371,18 +336,18 @@ class AlertBook:
 
         After a reboot the time in which somebody may answer begins anew. ValueError if ``data`` is damaged.
         """
-        kept = _KEPT.validate_json(data)
+        kept = SAVED.validate_json(data)
         same = kept.boot == self._boot
         for entry in kept.entries:
             alert, terms = entry.alert, rules.get(entry.alert.terms.rule)
             if terms is not None:  # until it is found again it is what a rule of the kind before found
                 alert = replace(alert, terms=replace(terms, kind=alert.terms.kind))
             if not same:
-                alert = replace(alert, finding=_on_this_clock(alert, at, now_s))
+                alert = replace(alert, finding=on_this_clock(alert, at, now_s))
             doubt = (now_s + found_again_s(alert.terms), "not seen again after a restart")
             goes_on = same and alert.terms.escalate == entry.alert.terms.escalate
-            due_s = entry.due_s if goes_on and entry.due_s is not None else _due_s(alert, now_s)
-            self._active[alert.terms.rule, alert.finding.key] = _Active(
+            due_s = entry.due_s if goes_on and entry.due_s is not None else escalates_s(alert, now_s)
+            self._active[alert.terms.rule, alert.finding.key] = ActiveAlert(
                 alert,
                 told_s=None,
                 doubt=None if alert.over else doubt,
@@ -393,59 +358,3 @@ class AlertBook:
             )
             if terms is None:
                 yield from self.drop_rule(alert.terms.rule, at, "its rule is no longer configured")
-
-
-_KEPT = TypeAdapter(_Kept)
-
-
-def _on_this_clock(alert: Alert, at: datetime, now_s: float) -> Finding:
-    """The finding of an alert that was active before a reboot, with its beginning on this monotonic clock."""
-    finding = alert.finding
-    if finding.since_s is None:
-        return finding
-    lasted_s = (max(at, alert.at) - finding.since).total_seconds()
-    return replace(finding, since_s=now_s - max(0.0, lasted_s))
-
-
-def _met(entry: _Active, fact: Finding, now_s: float) -> tuple[_Active, bool]:
-    """With those of whom the fact is, and whether one is among them who came since the last answer."""
-    known, (spare, until_s) = entry.known, entry.spare
-    if entry.doubt is not None:  # a fresh judge numbers anew: as many as there were may be the same
-        spare = max(0, len(entry.alert.finding.who) - len(fact.who))
-        known, until_s = fact.who, now_s + FOUND_AGAIN_WITHIN_S
-    new = len(fact.who - known)
-    found_again = new <= spare and now_s <= until_s
-    known = frozenset(sorted(known)[-PRESENCES:]) | fact.who  # also the first, as long as he is there
-    spare = spare - new if found_again else 0
-    return replace(entry, known=known, spare=(spare, until_s)), new > 0 and not found_again
-
-
-def _continued(entry: _Active, fact: Finding) -> tuple[_Active, Finding]:
-    """The fact as one that goes on since it first began: a fresh judge can't know that, nor say for how long.
-
-    By the monotonic clock, where it is known: the other may have been set in between.
-    """
-    before, behind = entry.alert.finding, entry.behind
-    if before.since_s is not None and fact.since_s is not None:
-        later_s = fact.since_s - before.since_s
-    else:
-        later_s = (fact.since - before.since).total_seconds()
-    if entry.doubt is not None:
-        behind = (fact.since, before.since, later_s) if later_s > 0 else None
-    if behind is not None and fact.since == behind[0]:
-        fact = fact.begun(behind[1], behind[2])
-    elif later_s > 0:
-        fact = replace(fact, since=before.since, since_s=before.since_s)
-    return replace(entry, behind=behind), fact
-
-
-def found_again_s(terms: AlertPolicy) -> float:
-    """How long a rule that begins anew has to find again what was active."""
-    return FOUND_AGAIN_WITHIN_S + terms.patience.total_seconds()
-
-
-def _due_s(alert: Alert, now_s: float) -> float | None:
-    """When it is raised again if nobody answers until then; None where it never is."""
-    escalate = alert.terms.escalate
-    wait = None if escalate is None or alert.acknowledged is not None else escalate.wait(alert.escalation)
-    return None if wait is None else now_s + wait.total_seconds()

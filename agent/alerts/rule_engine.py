@@ -10,7 +10,8 @@ import structlog
 
 from agent.alerts.alert import Alert, AlertPolicy
 from agent.alerts.alert_book import AlertBook
-from agent.domain.contracts import Evaluator, Finding, RulePart
+from agent.domain.contracts import RulePart
+from agent.domain.findings import Evaluator, Finding
 from agent.domain.observations import Observation, Tick
 
 log = structlog.get_logger()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from agent.alerts.alert import Alert, Said
-from agent.domain.contracts import Point
 from agent.domain.escalation import Severity
+from agent.domain.findings import Point
 from firmware_bridge.wgs84 import distance_m
 from models.detection import Box
 

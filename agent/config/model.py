@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from agent.domain.contracts import Site
 from agent.domain.durations import Duration
 from agent.domain.inference_rate import RequiredRate
 from agent.domain.schedule import Hours, ZoneName
+from agent.domain.site import Site
 from agent.evidence.settings import Evidence
 from agent.mqtt.broker import Broker
 from agent.positioning.device_position import ANY_SPEED_MPS, PositionSettings

@@ -1,107 +1,25 @@
 """What a rule is: its settings, what it refers to, its judge, and what a judge says."""
 
 import asyncio
-import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from agent.domain.durations import Duration, spoken
+from agent.domain.durations import Duration
 from agent.domain.escalation import Escalate, Escalation, Severity
-from agent.domain.inference_rate import RequiredRate
-from agent.domain.observations import Observation, Value
+from agent.domain.findings import Evaluator, Finding
+from agent.domain.observations import Value
 from agent.domain.references import CameraReference, Channel, SourceReference
-from agent.domain.schedule import Hours, Schedule
-from models.detection import Box
+from agent.domain.rule_schedule import only_while
+from agent.domain.schedule import Hours
+from agent.domain.site import Site, here
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may give a future that is done once what the value led to is safely kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Where on the ground, WGS-84; ``how``: surveyed, gnss, ais, ground_plane, ground_ray.
-
-    Of the last two ``error_m`` is the radius within which it truly is, 19 times of 20.
-    """
-
-    lat: float
-    lon: float
-    error_m: float | None
-    how: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something is so. Yielded as long as it is; ``key`` tells one occurrence from another within a rule."""
-
-    key: str
-    text: str
-    since: datetime
-    source: str | None = None
-    zone: str | None = None
-    label: str | None = None
-    count: int | None = None
-    score: float | None = None
-    box: Box | None = None
-    point: Point | None = None
-    latency_s: float | None = None
-    """From the frame or byte in hand to the observation that this finding rests on."""
-    since_s: float | None = None
-    """The monotonic instant of ``since``."""
-    lasted_s: float | None = None
-    """Seconds since ``since`` where ``text`` says them, as `lasts` writes them."""
-    who: frozenset[int] = frozenset()
-    """The presences that it is about, by number; a number is given once in the life of a judge."""
-    memo: dict[str, Any] | None = None
-    """What a fresh judge of the rule needs to go on from here (`RulePart.resume`), as JSON; never told."""
-
-    def begun(self, since: datetime, longer_s: float) -> Self:
-        """This, begun at ``since``, so much earlier than its judge knows; its text says so too."""
-        text, lasted_s = self.text, self.lasted_s
-        if lasted_s is not None and longer_s > 0:
-            text = text.replace(lasts(lasted_s), lasts(lasted_s + longer_s), 1)
-            lasted_s += longer_s
-        since_s = None if self.since_s is None else self.since_s - max(0.0, longer_s)
-        return replace(self, since=since, since_s=since_s, text=text, lasted_s=lasted_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """What ``key`` named is no longer so; or ``reason`` says why nobody can tell, and it ends at once."""
-
-    key: str
-    reason: str | None = None
-
-
-def lasts(seconds: float) -> str:
-    """How long a fact has lasted, as it stands in the text of a `Finding`: ``for 45 s``."""
-    return f"for {spoken(seconds)}"
-
-
-Evaluator: TypeAlias = Callable[[Observation], Iterable[Finding | Cleared]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """What the rest of the configuration knows that a rule may need; WGS-84."""
-
-    timezone: str = "UTC"
-    holidays: frozenset[date] = frozenset()
-    post: str | None = None
-    lat: float | None = None
-    lon: float | None = None
-    duty: Schedule | None = None
-    route: Path | None = None
-    looks: Mapping[str, tuple[RequiredRate, ...]] = field(default_factory=dict)
-    """By camera: how often the rules on it need it to be looked at."""
-
 
 ACK_WITHIN = timedelta(seconds=60)
 
@@ -208,48 +126,3 @@ class SourceRule(RulePart):
     def source_references(self) -> tuple[SourceReference, ...]:
         kinds = () if self.hears is None else (self.hears,)
         return (SourceReference("source", self.source, kinds, self.channel),)
-
-
-def here(schedule: Schedule, around: Site) -> Schedule:
-    """The schedule as it is read at the device's place. ValueError where it needs to know more."""
-    if schedule.needs_sun() and around.lat is None:
-        raise ValueError(
-            f"{schedule.text!r} needs to know where the sun rises: set place.lat and place.lon,"
-            " or write hours such as 18:00-06:00"
-        )
-    return schedule.at(around.timezone, around.holidays, around.lat, around.lon)
-
-
-def only_while(schedule: Schedule, judge: Evaluator, active: Iterable[str] = ()) -> Evaluator:
-    """``judge``, heard only in the hours of ``schedule``.
-
-    It sees everything at all times, so that what began before the hours is told when they begin, with its
-    true beginning. What still is so when they end is over then, and its end says why.
-    """
-    so: dict[str, Finding] = {}
-    inherited = set(active)  # told before this judge began, and not yet found again
-    minute, was_open, newest_s = -1, False, -math.inf
-
-    def judge_in_hours(observation: Observation) -> Iterable[Finding | Cleared]:
-        nonlocal minute, was_open, newest_s
-        before, this_minute = was_open, int(observation.at.timestamp() // 60)
-        if this_minute != minute and observation.mono_s >= newest_s:  # a frame comes later than it was taken
-            minute, was_open = this_minute, schedule.open(observation.at)
-        newest_s = max(newest_s, observation.mono_s)
-        if before and not was_open:
-            yield from [Cleared(key, f"outside its hours ({schedule.text})") for key in so]
-        if inherited and not was_open:
-            yield from [Cleared(key, f"outside its hours ({schedule.text})") for key in sorted(inherited)]
-            inherited.clear()
-        for fact in judge(observation):
-            inherited.discard(fact.key)
-            if isinstance(fact, Finding):
-                so[fact.key] = fact
-            else:
-                so.pop(fact.key, None)
-            if was_open and (before or isinstance(fact, Cleared)):
-                yield fact
-        if was_open and not before:
-            yield from list(so.values())
-
-    return judge_in_hours

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.message import Message, new_id, stamp
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.domain.zones import Corner

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent.domain.contracts import Finding, Point
+from agent.domain.findings import Finding, Point
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.camera_mount import Mount, Surveyed
 from agent.positioning.fix_quality import accepted_fix

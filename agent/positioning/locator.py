@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from agent.alerts.alert import Alert, present
-from agent.domain.contracts import Finding
+from agent.domain.findings import Finding
 from agent.domain.observations import Observation, Tick
 from agent.positioning.camera_geolocation import CameraGeolocator
 from agent.positioning.camera_mount import Mount, Surveyed

@@ -9,7 +9,7 @@ from agent.domain.escalation import Severity
 from agent.domain.observations import SeenObject
 from agent.domain.zones import Line, beside, foot_of, right_of
 from agent.rules.camera_rule import Pick, PickRule
-from agent.rules.occupancy import Presence, who
+from agent.rules.presence import Presence, who
 
 MARGIN = 0.01
 """A foot must be this far beyond the line, as a share of the picture: one who leans on the railing is not."""

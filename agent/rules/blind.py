@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal, Self
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart, Site, lasts
+from agent.domain.contracts import RulePart
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding, lasts
 from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, Tick
 from agent.domain.references import CameraReference, Keyed
+from agent.domain.site import Site
 from agent.vision.visibility_state import VisibilityState
 
 

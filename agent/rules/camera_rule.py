@@ -8,11 +8,13 @@ from typing import ClassVar, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, RulePart
+from agent.domain.contracts import RulePart
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.references import CameraReference, Keyed
-from agent.rules.occupancy import OccupancyTracker, Presence
+from agent.rules.occupancy import OccupancyTracker
+from agent.rules.presence import Presence
 
 UNSEEN_S = 10.0
 """Without a picture for so long, what was found is told as not seen any more."""

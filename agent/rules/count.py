@@ -8,12 +8,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Evaluator, Finding
 from agent.domain.durations import Duration
+from agent.domain.findings import Evaluator, Finding
 from agent.domain.observations import Observation, SeenObject
 from agent.rules.camera_rule import WatchRule, delay_of
 from agent.rules.hold_timer import lasting
-from agent.rules.occupancy import Presence, plural
+from agent.rules.presence import Presence, plural
 from models.detection import Box
 
 RECENT_S, OVER_S, LEAST_LOOKS = 0.45, 1.0, 3

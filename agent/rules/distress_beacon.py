@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration, spoken
 from agent.domain.escalation import Severity
+from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.observations import Observation, Tick
 from agent.positioning.closest_approach import who
 from firmware_bridge.readings import Vessel

@@ -6,8 +6,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, SourceRule
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
 from agent.rules.drone_lost import point_of
 from firmware_bridge.readings import Drone

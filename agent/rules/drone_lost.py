@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule, lasts
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding, Point, lasts
 from agent.domain.observations import Observation, Tick
 from firmware_bridge.readings import Drone
 

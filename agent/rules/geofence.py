@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent.domain.contracts import Site
 from agent.domain.geometry import LatLon, area, from_path, inside
+from agent.domain.site import Site
 from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
 from firmware_bridge.wgs84 import Plane, distance_m
 

@@ -9,8 +9,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, SourceRule
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
 from agent.rules.hold_timer import Since, lasting
 from firmware_bridge.readings import Fix, GnssState

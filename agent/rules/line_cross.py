@@ -6,12 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Cleared, Evaluator, Finding
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
 from agent.domain.zones import Corner, Line, crosses, foot_of, right_of
 from agent.rules.camera_rule import WatchRule, delay_of
-from agent.rules.occupancy import Presence
+from agent.rules.presence import Presence
 
 MARGIN = 0.01
 """A foot this near to the line is on neither side: a box that trembles crosses nothing."""

@@ -10,9 +10,11 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, Site, SourceRule
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.observations import Observation, Tick
+from agent.domain.site import Site
 from agent.positioning.fix_quality import accepted_fix
 from agent.rules.hold_timer import lasting
 from agent.rules.position_rule import FRESH_S, freshness, heard_before_s, lost_for, no_position

@@ -5,9 +5,9 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from agent.domain.contracts import Site, here
 from agent.domain.durations import Duration
 from agent.domain.schedule import Hours
+from agent.domain.site import Site, here
 from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
 from firmware_bridge.wgs84 import distance_m
 

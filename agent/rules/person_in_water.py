@@ -10,7 +10,8 @@ from agent.domain.observations import Observation
 from agent.domain.references import Keyed
 from agent.domain.zones import foot_of
 from agent.rules.camera_rule import Pick, ZoneRule
-from agent.rules.occupancy import OccupancyTracker, Presence, who
+from agent.rules.occupancy import OccupancyTracker
+from agent.rules.presence import Presence, who
 
 ABOARD_S = 10.0
 """Who was on a boat that the detector then misses is taken to be on it for so long."""

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, TypeAlias
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule, lasts
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding, Point, lasts
 from agent.domain.observations import Observation, Tick
 from agent.positioning.fix_gate import LONGEST_INTERVAL_S
 from agent.positioning.fix_quality import NO_FIX, accepted_fix

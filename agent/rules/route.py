@@ -8,8 +8,8 @@ from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import Field, PrivateAttr
 
-from agent.domain.contracts import Site
 from agent.domain.geometry import from_path
+from agent.domain.site import Site
 from agent.domain.yaml_loader import BadConfig, line_of, load_yaml
 from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
 from firmware_bridge.regular_files import read_regular

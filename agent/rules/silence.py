@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, Self
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Site, SourceRule, lasts
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding, lasts
 from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, SelfReport, Tick
+from agent.domain.site import Site
 
 
 class Silence(SourceRule):

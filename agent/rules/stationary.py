@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.domain.contracts import Evaluator, Finding, lasts
 from agent.domain.durations import Duration
+from agent.domain.findings import Evaluator, Finding, lasts
 from agent.domain.observations import Observation
 from agent.rules.camera_rule import Pick, ZoneRule
-from agent.rules.occupancy import Presence, moved, who
+from agent.rules.presence import Presence, moved, who
 from models.detection import Box
 
 INITIAL_S = 10.0

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar, Literal
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, SourceRule
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, Tick
 from agent.domain.references import Channel
 from agent.rules.hold_timer import lasting

@@ -8,8 +8,9 @@ from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, SourceRule
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration, spoken
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
 from agent.domain.references import Channel
 from agent.rules.hold_timer import lasting

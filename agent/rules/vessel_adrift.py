@@ -6,8 +6,9 @@ from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, SourceRule
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
+from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.observations import Observation, Tick
 from agent.positioning.closest_approach import who
 from agent.positioning.vessel_traffic import Track, Traffic

@@ -6,11 +6,13 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from agent.domain.contracts import Cleared, Evaluator, Finding, Point, Site, SourceRule
+from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration, spoken
+from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.geometry import LatLon
 from agent.domain.observations import Observation, Tick
 from agent.domain.references import SourceReference
+from agent.domain.site import Site
 from agent.positioning.closest_approach import Approach, Motion, approach, motion_of, who
 from agent.positioning.fix_quality import accepted_fix
 from agent.positioning.vessel_traffic import Track, Traffic

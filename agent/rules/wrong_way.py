@@ -7,7 +7,7 @@ from pydantic import Field
 
 from agent.domain.zones import Line
 from agent.rules.camera_rule import Pick, ZoneRule
-from agent.rules.occupancy import Presence, who
+from agent.rules.presence import Presence, who
 
 WINDOW_S = 10.0
 """What it did during this time counts: who turned round is not wrong for ever."""

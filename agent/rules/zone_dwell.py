@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
-from agent.domain.contracts import lasts
 from agent.domain.durations import Duration
+from agent.domain.findings import lasts
 from agent.rules.camera_rule import Pick, ZoneRule
-from agent.rules.occupancy import Presence, who
+from agent.rules.presence import Presence, who
 
 PATIENCE_S = 15.0
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from agent.rules.camera_rule import Pick, ZoneRule
-from agent.rules.occupancy import Presence, who
+from agent.rules.presence import Presence, who
 
 
 class ZoneEnter(ZoneRule):

@@ -1,0 +1,34 @@
+"""What the rest of the configuration knows that a rule may need: the place of the device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from agent.domain.inference_rate import RequiredRate
+from agent.domain.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the rest of the configuration knows that a rule may need; WGS-84."""
+
+    timezone: str = "UTC"
+    holidays: frozenset[date] = frozenset()
+    post: str | None = None
+    lat: float | None = None
+    lon: float | None = None
+    duty: Schedule | None = None
+    route: Path | None = None
+    looks: Mapping[str, tuple[RequiredRate, ...]] = field(default_factory=dict)
+    """By camera: how often the rules on it need it to be looked at."""
+
+
+def here(schedule: Schedule, around: Site) -> Schedule:
+    """The schedule as it is read at the device's place. ValueError where it needs to know more."""
+    if schedule.needs_sun() and around.lat is None:
+        raise ValueError(
+            f"{schedule.text!r} needs to know where the sun rises: set place.lat and place.lon,"
+            " or write hours such as 18:00-06:00"
+        )
+    return schedule.at(around.timezone, around.holidays, around.lat, around.lon)
