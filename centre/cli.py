@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from agent.__main__ import broker_option, root_option
+from agent.cli.options import broker_option, root_option
 from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 
 
@@ -41,7 +41,7 @@ def refuse_bad_broker(url: str) -> None:
     """Exits with code 2 where ``url`` is not a valid broker URL."""
     from pydantic import ValidationError
 
-    from agent.cli.config_push import bad_broker, broker_at
+    from agent.cli.broker_session import bad_broker, broker_at
 
     try:
         broker_at(url)
@@ -55,7 +55,7 @@ def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json
 
     OSError where ``db`` can't be opened. Returns 78 where a certificate or a key can't be read.
     """
-    from agent.cli.config_push import broker_at, falls_back, unusable_files
+    from agent.cli.broker_session import broker_at, falls_back, unusable_files
     from agent.runtime.supervisor import supervise
     from centre.message_line import HOLE, line
     from centre.server import Centre

@@ -300,7 +300,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded() -> None:
 PEAK = """
 import resource, sys
 from agent.vision.capture import open_capture
-from agent.cli.detect import _picture
+from agent.cli.detect_input import _picture
 from pathlib import Path
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:

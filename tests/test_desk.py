@@ -60,7 +60,7 @@ def nothing(*_: object) -> Sequence[tuple[str, Any]]:
 def desk(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], retained: dict[str, Any], answer: Answer = nothing
 ) -> tuple[int, str, str]:
-    monkeypatch.setattr("agent.cli.config_push._visit", Line(retained, answer).visit)
+    monkeypatch.setattr("agent.cli.broker_session._visit", Line(retained, answer).visit)
     done = CliRunner().invoke(cli, [*arguments, "--broker", "mqtt://127.0.0.1:9"])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from agent.cli.read import decoders, read_command
+from agent.cli.any_protocol import decoders
+from agent.cli.read import read_command
 from firmware_bridge.gnss.gpsd import GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, RadarTarget, Reading, Value, Vessel
 from firmware_bridge.serial.line_decoder import LineDecoder

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cli.read import usual_baud
+from agent.cli.any_protocol import usual_baud
 from firmware_bridge import mavlink_dialect
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.mavlink.signing import Heard, key_of

@@ -388,7 +388,7 @@ def test_each_card_here_is_one() -> None:
 HANGS = """
 import asyncio, sys, threading, time
 import agent.vision.detector as detector
-from agent.__main__ import finish
+from agent.cli.options import finish
 from agent.vision.camera import Camera
 from agent.runtime.native_calls import abandoned_threads
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli.read import live_line
+from agent.cli.any_protocol import live_line
 from agent.cli.text_table import TextTable, cell
 from firmware_bridge.catalogue import kinds
 from firmware_bridge.readings import BoardState, Drone, Reading, Switch, Value

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli.watch import Board
+from agent.cli.watch_board import Board
 
 OLD_WILL = ("status", {"state": "offline", "session": 4})
 NEW_LIFE = [

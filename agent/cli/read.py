@@ -4,29 +4,24 @@ import asyncio
 import os
 import signal
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, ClassVar, Literal
+from typing import IO
 
 import click
 from pydantic import ValidationError
 
-from agent.cli.text_table import TextTable
-from agent.domain.message import encode
+from agent.cli.any_protocol import Anything, decoders, live_line
+from agent.cli.read_report import Reading
 from agent.replay.recording import Recording
 from agent.runtime.error_text import error_reason
 from agent.runtime.sanitize import terminal
-from firmware_bridge.catalogue import kinds, protocols
+from firmware_bridge.catalogue import kinds
 from firmware_bridge.gnss.gpsd import Gpsd, GpsdDecoder
-from firmware_bridge.readings import LineState, Value
-from firmware_bridge.serial.line import Decoder, LineDecoder, SerialLine
+from firmware_bridge.serial.line import LineDecoder
 
 CHUNK = 4096
-SILENT_S = 5.0
 GPSD = "gpsd"
 """What gpsd said, kept in a file, such as by ``gpspipe -w``; a live one is gpsd://host."""
 LARGE = 2_000_000
@@ -79,102 +74,6 @@ def _is_recording(source: str) -> bool:
     with suppress(OSError, ValueError):
         return Path(source).is_file() and Recording(Path(source)).header is not None
     return False
-
-
-class Anything(SerialLine):
-    """A line on which any of ``names`` may be spoken; nothing is ever said to it."""
-
-    listens_only: ClassVar[bool] = True
-
-    kind: Literal["anything"]
-    names: tuple[str, ...]
-
-    def decoder(self) -> Decoder:
-        return self.decoders()[0]
-
-    def decoders(self) -> tuple[Decoder, ...]:
-        return decoders(self.names)
-
-
-def decoders(names: tuple[str, ...]) -> tuple[Decoder, ...]:
-    """Those of all kinds named."""
-    return tuple(decoder for name in names for decoder in protocols()[name]())
-
-
-def live_line(
-    source: str, names: tuple[str, ...], baud: int | None = None, silent_after_s: float = SILENT_S
-) -> "Gpsd | Anything":
-    """What is to be run for a device, ``tcp://host:port`` or ``gpsd://host``. ValidationError for no such."""
-    if source.startswith("gpsd://"):
-        return Gpsd.model_validate({"port": source, "silent_after_s": silent_after_s})
-    baud = baud or usual_baud(names)
-    return Anything(kind="anything", port=source, baud=baud, names=names, silent_after_s=silent_after_s)
-
-
-def usual_baud(names: Sequence[str]) -> int | None:
-    """The speed of a protocol that has one, such as a radio's; None where it is to be found out."""
-    baud = kinds()[names[0]].model_fields["baud"].default if len(names) == 1 else None
-    return int(baud) if baud is not None else None
-
-
-class Reading:
-    """What is printed, and counted for the statistics."""
-
-    def __init__(self, name: str, as_json: bool) -> None:
-        self._name, self._as_json = name, as_json
-        self._columns = TextTable()
-        self._good: Counter[str] = Counter()
-        self._bad: Counter[str] = Counter()
-        self._skipped = 0
-        self._baud: int | None = None
-        self._trouble: str | None = None
-        self._state = LineState()
-
-    def emit(self, value: Value) -> None:
-        """Prints a value; the state of the line is kept for later."""
-        if isinstance(value, LineState):
-            self._state = value
-            return
-        at = datetime.now(UTC)
-        if not self._as_json:
-            print(self._columns.line(at, value), flush=True)
-            return
-        told = {key: one for key, one in asdict(value).items() if one is not None}
-        with suppress(ValueError):
-            print(encode({"source": self._name, "at": at, "value": told}).decode(), flush=True)
-
-    def closed(self) -> None:
-        """The line was closed: what it said counts, and it may be opened anew."""
-        state, self._state = self._state, LineState()
-        self._good += Counter(state.good)
-        self._bad += Counter(state.bad)
-        self._skipped += state.skipped_bytes
-        self._baud = state.baud or self._baud
-        self._trouble = state.trouble or self._trouble
-
-    @property
-    def heard(self) -> bool:
-        """Whether anything came."""
-        return bool(self._good or self._bad or self._skipped)
-
-    def doubt(self, names: Sequence[str]) -> str | None:
-        """Why nothing was understood; None where something was."""
-        if self._good:
-            return None
-        if self._bad:
-            return f"nothing of it can be right, though it looks like {', '.join(sorted(self._bad))}"
-        if self._skipped:
-            return f"nothing was understood: its {self._skipped} bytes are no {', '.join(names)}"
-        return "nothing came"
-
-    def say_statistics(self) -> None:
-        """One line, beside JSON on standard error."""
-        good = ", ".join(f"{count} {name}" for name, count in sorted(self._good.items())) or "nothing"
-        bad = ", ".join(f"{count} {name}" for name, count in sorted(self._bad.items())) or "none"
-        speed = f"; {self._baud} baud" if self._baud else ""
-        trouble = f"; {self._trouble}" if self._trouble else ""
-        text = f"read: good: {good}; bad: {bad}; {self._skipped} bytes of no packet{speed}{trouble}"
-        click.echo(text, err=self._as_json)
 
 
 def _read_file(reading: Reading, source: str, names: tuple[str, ...]) -> None:

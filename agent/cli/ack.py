@@ -1,0 +1,79 @@
+"""``ringpost ack``."""
+
+import json
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from agent.cli.broker_session import answers_on, at_broker
+from agent.cli.fetch import ANSWER_WITHIN_S
+from agent.commands.commands import Ack
+from agent.domain.message import encode
+from agent.mqtt.connection import Connection
+from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE
+from agent.runtime.sanitize import as_dict, as_list, printable, readable
+
+LIST_WITHIN_S = 3.0
+
+
+def ack_command(
+    device: str,
+    alert_id: str,
+    role: str,
+    action: str,
+    reason: str | None,
+    url: str,
+    root: str,
+    as_json: bool,
+) -> int:
+    """Answers an alert for a person. 0 once the device confirms, 1 where it is not active, 69: no answer."""
+    try:
+        ack = Ack.model_validate({"alert_id": alert_id, "role": role, "action": action, "reason": reason})
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        click.echo(f"ack: {detail['loc'][0]}: {detail['msg']}", err=True)
+        return EX_USAGE
+
+    async def work(connection: Connection) -> int:
+        prefix = f"{root}/{device}"
+
+        def ask() -> None:
+            connection.publish(f"{prefix}/alert/ack", encode(ack.model_dump(exclude_none=True)), 1, False)
+
+        async for _, payload in answers_on(connection, [f"{prefix}/alerts/active"], LIST_WITHIN_S):
+            active = _active(readable(payload) or {}, alert_id)
+            if active is None:
+                click.echo(f"ack: {device} has no active alert {alert_id}", err=True)
+                return 1
+            if ack.action == "ack" and active.get("acknowledged") is not None:
+                return _say_answer(device, active, as_json)
+            break
+        async for _, payload in answers_on(connection, [f"{prefix}/alert"], ANSWER_WITHIN_S, ask=ask):
+            alert = as_dict((readable(payload) or {}).get("alert"))
+            answer = as_dict(alert.get("acknowledged"))
+            ours = (answer.get("role"), answer.get("action")) == (ack.role, ack.action)
+            if alert.get("alert_id") == alert_id and (ours or alert.get("phase") == "end"):
+                return _say_answer(device, alert, as_json)
+        click.echo(f"ack: {device} does not answer; is its name right, and is it connected?", err=True)
+        return EX_UNAVAILABLE
+
+    return at_broker(url, work)
+
+
+def _say_answer(device: str, alert: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps(alert))
+        return 0
+    answer = as_dict(alert.get("acknowledged"))
+    by = f"answered by {printable(answer.get('role'))}" if answer else ""
+    words = ", ".join(filter(None, ("ended" if alert.get("phase") == "end" else "", by)))
+    click.echo(f"{device}: {printable(alert.get('text', alert.get('alert_id')))}: {words}")
+    return 0
+
+
+def _active(body: dict[str, Any], alert_id: str) -> dict[str, Any] | None:
+    """The entry of an alert in ``alerts/active``; empty where the list is cut and may hold it."""
+    alerts = list(map(as_dict, as_list(body.get("alerts"))))
+    found = next((alert for alert in alerts if alert.get("alert_id") == alert_id), None)
+    return {} if found is None and body.get("count") != len(alerts) else found

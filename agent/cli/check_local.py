@@ -1,0 +1,119 @@
+"""Checks what is on this machine: ports, disk, secrets and models."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from agent.config.model import Config
+from agent.privacy.rescue_grant import LEAST_KEY
+from agent.runtime.error_text import describe_error
+from agent.vision.camera import Camera
+from firmware_bridge.secret import Secret
+
+MEMORY_DEVICES = 1
+"""The major number of /dev/null, /dev/zero and their kin."""
+
+
+def _ports(config: Config) -> Iterator[str]:
+    for name, source in config.sources.items():
+        serial = source.serial_port()
+        if serial is None or "://" in serial.address:
+            continue
+        place, port = f"sources.{name}.{serial.key}", serial.address
+        try:
+            status = Path(port).stat()
+        except OSError:
+            yield f"{place}: {port} is not there: plug it in, or find its name with `ringpost devices`"
+            continue
+        if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) == MEMORY_DEVICES:
+            yield f"{place}: {port} is no serial port; `ringpost devices` lists those that are here"
+        elif not os.access(port, os.R_OK | os.W_OK):
+            yield f"{place}: no right to open {port}; add this user to its group (dialout)"
+
+
+def _room(config: Config) -> Iterator[str]:
+    folder = config.data.directory
+    near = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=near) as file:
+            file.write(b"x")
+    except OSError as error:
+        yield f"data.directory: can't write in {near}: {error.strerror}; make it writable for this user"
+    free_mb = shutil.disk_usage(near).free // 1_000_000
+    if free_mb < config.data.max_mb:
+        yield f"data.directory: {free_mb} MB free at {near}, fewer than data.max_mb ({config.data.max_mb})"
+    cameras = sum(isinstance(source, Camera) for source in config.sources.values())
+    wanted_mb = config.evidence.least_free_mb + cameras * config.evidence.max_mb
+    if cameras and config.evidence.record and free_mb < wanted_mb:
+        yield f"evidence: {free_mb} MB free at {near}; {wanted_mb} are wanted for {cameras} cameras"
+
+
+def _agent_runs(folder: Path) -> bool:
+    """Whether an agent holds the data folder."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _secrets(config: Config) -> Iterator[str]:
+    for place, secret in _all_secrets(config, ""):
+        if place == "broker.key":
+            continue  # OpenSSL reads it
+        try:
+            text = secret.read()
+        except (OSError, ValueError) as error:
+            yield f"{place}: {describe_error(error)}"
+            continue
+        if not text:
+            yield f"{place}: is empty"
+        elif place == "privacy.rescue_key" and len(text) < LEAST_KEY:
+            yield f"{place}: shorter than {LEAST_KEY} characters: it will not be used"
+
+
+def _all_secrets(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
+    """Each secret of the configuration, and where it stands."""
+    if isinstance(value, Secret):
+        yield place, value
+    elif isinstance(value, BaseModel):
+        for name, field in value:
+            yield from _all_secrets(field, f"{place}.{name}" if place else name)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _all_secrets(one, f"{place}.{name}")
+    elif isinstance(value, list | tuple):
+        for number, one in enumerate(value):
+            yield from _all_secrets(one, f"{place}[{number}]")
+
+
+def _models(config: Config) -> Iterator[str]:
+    judged: set[str] = set()
+    for name, source in config.sources.items():
+        if not isinstance(source, Camera) or source.detector.model in judged:
+            continue
+        judged.add(source.detector.model)
+        place = f"sources.{name}.detector.model"
+        try:
+            card = source.detector.card()
+            with card.weights.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except (OSError, ValueError) as error:
+            yield f"{place}: {describe_error(error)}"
+            continue
+        if sha256 != card.sha256:
+            yield f"{place}: {card.weights} is not the file that its card names (sha256); fetch it again"

@@ -1,0 +1,37 @@
+"""The command group that installed packages extend."""
+
+from importlib.metadata import entry_points
+from typing import Any
+
+import click
+
+
+class Verbs(click.Group):
+    """Our verbs, and those of installed packages (entry-point group ``ringpost.verbs``)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        found = {entry.name for entry in entry_points(group="ringpost.verbs")}
+        return sorted(found | set(super().list_commands(ctx)))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        for entry in entry_points(group="ringpost.verbs", name=cmd_name):
+            try:
+                command: click.Command = entry.load()
+            except ImportError as error:
+                raise click.ClickException(f"{cmd_name}: {error}; install ringpost[sim]") from error
+            return command
+        return None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []
+            if near and "No such command" in error.message:
+                raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
+            raise
