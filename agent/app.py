@@ -220,7 +220,7 @@ class Agent:
 
     def status_callback(self, name: str, *, speaks: bool) -> Callable[[Running], None]:
         """The function that the supervisor calls with each change of state of the part ``name``."""
-        return lambda running: self.health.tell(name, running, time.monotonic(), speaks=speaks)
+        return lambda running: self.health.set_running(name, running, time.monotonic(), speaks=speaks)
 
 
 async def run(config: Path, data: Path | None, root: str = ROOT) -> int:

@@ -108,8 +108,12 @@ class Pipeline:
     def observe(self, observation: Observation) -> None:
         """Passes one observation to every listener and to the rules."""
         observation = self.locator.judged(observation)
-        listeners = (self.health, self.clock, self.reporter, self.recorder)
-        for on_observation in [listener.hear for listener in listeners]:
+        for on_observation in (
+            self.health.on_observation,
+            self.clock.on_observation,
+            self.reporter.on_observation,
+            self.recorder.hear,
+        ):
             try:
                 on_observation(observation)
             except Exception:
@@ -118,7 +122,7 @@ class Pipeline:
                 )
         at, now_s = read_clocks()
         self.raise_alerts(self.rules.hear(observation, at, now_s), now_s)
-        results = self.actuators.hear(observation)
+        results = self.actuators.on_observation(observation)
         if isinstance(observation.value, Tick):
             results = self.actuators.tick(at, now_s)
         if results:
@@ -160,7 +164,7 @@ class Pipeline:
         """The messages that begin every connection."""
         at, now_s = read_clocks()
         return [
-            *self.reporter.greet(session, at, now_s),
+            *self.reporter.birth_messages(session, at, now_s),
             self.active_alerts(at, now_s),
             self.messages.config_reported(self.deployment.reported(), at, now_s),
         ]
@@ -172,7 +176,9 @@ class Pipeline:
     def report_due(self, at: datetime, now_s: float) -> None:
         """Adds the reports that are due to the buffer, and wakes the writer where anything waits."""
         self.reporter.latency_fields = self.latency.fields()
-        self.reporter.alerted = {alert.finding.key for alert in self.book.active() if alert.terms.crowd}
+        self.reporter.telemetry.alerted = {
+            alert.finding.key for alert in self.book.active() if alert.terms.crowd
+        }
         self.buffer.add(*self.reporter.due(at, now_s))
         if self.buffer or self.book.unsaved:
             self.liveness.waits(now_s)

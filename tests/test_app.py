@@ -36,7 +36,7 @@ def test_a_part_that_will_not_end_does_not_swallow_the_time_limit_of_a_push() ->
                 await released.wait()
 
         health = Health()
-        health.tell("board", Running("running"), 0)
+        health.set_running("board", Running("running"), 0)
         task = asyncio.ensure_future(hangs())
         await asyncio.sleep(0)
         agent: Any = SimpleNamespace(tasks={"board": (None, task)}, health=health)
@@ -60,7 +60,8 @@ def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
         heard.append(observation)
         return []
 
-    broken, well = SimpleNamespace(hear=fail), SimpleNamespace(hear=lambda _: [])
+    broken = SimpleNamespace(hear=fail, on_observation=fail)
+    well = SimpleNamespace(on_observation=lambda _: [])
     parts = dict.fromkeys(("health", "clock", "reporter", "recorder"), broken)
     rules, locator = SimpleNamespace(hear=judge), SimpleNamespace(judged=lambda one: one)
     pipeline: Any = SimpleNamespace(

@@ -12,12 +12,12 @@ AT = datetime(2026, 11, 28, tzinfo=UTC)
 
 def heard(health: Health, *said: tuple[float, Any]) -> None:
     for second, value in said:
-        health.hear(Observation("gnss", AT, second, value))
+        health.on_observation(Observation("gnss", AT, second, value))
 
 
 def started(second: float = 0) -> Health:
     health = Health()
-    health.tell("gnss", Running("running"), second)
+    health.set_running("gnss", Running("running"), second)
     return health
 
 
@@ -47,8 +47,8 @@ def test_an_outage_does_not_make_the_next_silence_usual() -> None:
     """A cable that comes and goes: an hour without, three words, and gone again."""
     health = started()
     heard(health, *((second, FIX) for second in range(20)))
-    health.tell("gnss", Running("waiting", "/dev/ttyUSB0 is not there"), 20)
-    health.tell("gnss", Running("running"), 3599)
+    health.set_running("gnss", Running("waiting", "/dev/ttyUSB0 is not there"), 20)
+    health.set_running("gnss", Running("running"), 3599)
     heard(health, *((second, FIX) for second in (3600, 3601, 3602)))
     assert health.reasons(3602 + 40) == ["gnss: silent for 40 s"]
 
@@ -62,7 +62,7 @@ def test_a_source_that_never_spoke_has_time_to_start() -> None:
 def test_a_part_that_waits_says_why() -> None:
     health = started()
     heard(health, (1, FIX))
-    health.tell("gnss", Running("waiting", "/dev/ttyUSB0 is not there"), 2)
+    health.set_running("gnss", Running("waiting", "/dev/ttyUSB0 is not there"), 2)
     assert health.reasons(3) == ["gnss: /dev/ttyUSB0 is not there"]
 
 

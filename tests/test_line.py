@@ -348,8 +348,10 @@ class TestSpeed:
                 task = asyncio.ensure_future(
                     supervise(
                         "gnss",
-                        lambda: line.run(lambda value: health.hear(Observation("gnss", AT, now(), value))),
-                        lambda running: health.tell("gnss", running, now()),
+                        lambda: line.run(
+                            lambda value: health.on_observation(Observation("gnss", AT, now(), value))
+                        ),
+                        lambda running: health.set_running("gnss", running, now()),
                         longest_wait_s=line.longest_wait_s,
                     )
                 )

@@ -60,7 +60,7 @@ class Bridge:
     def hear(self, value: Value | Tick, source: str = "gnss") -> list[Alert]:
         at = AT + timedelta(seconds=self.now_s)
         observation = self.locator.judged(Observation(source, at, self.now_s, value))
-        self.clock.hear(observation)
+        self.clock.on_observation(observation)
         alerts = self.judges.hear(observation, at, self.now_s)
         self.told += [(one.terms.rule, one.phase, one.text) for one in alerts]
         return alerts

@@ -146,7 +146,7 @@ def test_status_says_it_whatever_rules_there_are() -> None:
         {},
     )
     for one in camera(0.2, 40):
-        reporter.hear(one)
+        reporter.on_observation(one)
     assert reporter.reasons(1040) == [f"cam1: blind: looked at 0.2 times a second; {RAIL}, {GATE}"]
 
 

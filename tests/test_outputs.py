@@ -47,11 +47,11 @@ def test_it_is_done_when_the_board_says_so() -> None:
     outputs = Actuators()
     taken(outputs, order())
     for other in (said("siren", False), said("light", True), said("siren", True, "mast")):
-        assert outputs.hear(other) == []
-    assert outputs.hear(said("siren", True)) == [
+        assert outputs.on_observation(other) == []
+    assert outputs.on_observation(said("siren", True)) == [
         {"command": "output", "command_id": "1", "state": "succeeded"}
     ]
-    assert outputs.hear(said("siren", True)) == outputs.tick(AT, 1e6) == []
+    assert outputs.on_observation(said("siren", True)) == outputs.tick(AT, 1e6) == []
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -70,7 +70,7 @@ def test_an_order_that_has_failed_takes_nothing_from_a_later_one() -> None:
     outputs = Actuators()
     taken(outputs, order(on=False))
     taken(outputs, order(), 103)
-    assert [one["state"] for one in outputs.hear(said("siren", True))] == ["succeeded"]
+    assert [one["state"] for one in outputs.on_observation(said("siren", True))] == ["succeeded"]
     assert [one["state"] for one in outputs.tick(AT, 105)] == ["failed"]
     assert outputs.wanted("board", 105) == {"siren": 28}
 

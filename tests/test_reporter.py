@@ -16,7 +16,8 @@ from agent.positioning.device_position import STALE_S
 from agent.positioning.locator import Locator
 from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.messages import MessageFactory
-from agent.reporting.reporter import TELEMETRY_BYTES, Reporter
+from agent.reporting.reporter import Reporter
+from agent.reporting.telemetry import MAX_BATCH_BYTES
 from agent.runtime.health import Health, Running
 from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Reading, Switch, Value
 
@@ -51,8 +52,8 @@ class Desk:
     def hear(self, value: Value | Sighting, source: str = "gnss") -> None:
         observation = Observation(source, AT + timedelta(seconds=self.now_s), self.now_s, value)
         observation = self.locator.judged(observation)
-        self.health.hear(observation)
-        self.reporter.hear(observation)
+        self.health.on_observation(observation)
+        self.reporter.on_observation(observation)
 
     def due(self, after_s: float = 0.0) -> dict[str, dict[str, Any]]:
         self.now_s += after_s
@@ -170,10 +171,10 @@ def test_a_drone_is_noted_once_a_second_and_when_it_changes() -> None:
         desk.now_s += 0.25
         for system in (1, 2):
             desk.hear(Drone(system=system, armed=number < 21, height_m=float(number)), "radio")
-    desk.reporter.thin = True
+    desk.reporter.telemetry.thin = True
     values = desk.due(5)["telemetry/radio"]["values"]
     assert [(value["system"], value["armed"]) for value in values] == [(1, False), (2, False)]
-    desk.reporter.thin = False
+    desk.reporter.telemetry.thin = False
     for number in range(40):
         desk.now_s += 0.25
         desk.hear(Drone(system=1, armed=number < 21, height_m=float(number)), "radio")
@@ -188,7 +189,7 @@ def test_a_burst_is_cut_into_messages_that_stay_small() -> None:
     messages = [message for message in desk.messages() if message.lane == "telemetry"]
     assert len(messages) > 1
     assert all(len(message.body) < MAX_BODY for message in messages)
-    assert max(len(message.body) for message in messages) > TELEMETRY_BYTES / 2
+    assert max(len(message.body) for message in messages) > MAX_BATCH_BYTES / 2
     assert [value["value"] for message in messages for value in read(message)["values"]] == [
         number / 10 for number in range(500)
     ]
@@ -197,7 +198,7 @@ def test_a_burst_is_cut_into_messages_that_stay_small() -> None:
 def test_when_bytes_are_short_only_the_newest_of_each_quantity_is_told_and_how_many_were_left_out() -> None:
     desk = Desk()
     desk.due()
-    desk.reporter.thin = True
+    desk.reporter.telemetry.thin = True
     for number in range(100):
         desk.hear(Reading(quantity="depth_below_transducer", value=number / 10, unit="m"), "sounder")
         desk.hear(Reading(quantity="water_temperature", value=20.0, unit="degC"), "sounder")
@@ -232,15 +233,15 @@ def test_quantities_that_a_line_makes_up_are_not_remembered_for_ever() -> None:
     desk = Desk(readings="5s")
     for number in range(5000):
         desk.hear(Reading(quantity=f"made_up_{number}", value=1.0, unit="m"), "sounder")
-    assert len(desk.reporter._readings) <= 2000
+    assert len(desk.reporter.telemetry._reported_s) <= 2000
 
 
 def test_status_tells_a_change_once_with_its_reasons_and_not_each_second() -> None:
     desk = Desk()
-    desk.health.tell("gnss", Running(state="running"), 0.0, speaks=True)
+    desk.health.set_running("gnss", Running(state="running"), 0.0, speaks=True)
     desk.hear(FIX)
     assert desk.due()["status"]["state"] == "online"
-    desk.health.tell("gnss", Running(state="waiting", error="it is unplugged"), 1.0, speaks=True)
+    desk.health.set_running("gnss", Running(state="waiting", error="it is unplugged"), 1.0, speaks=True)
     status = desk.due(1)["status"]
     assert status["state"] == "degraded"
     assert "it is unplugged" in str(status["reasons"])
@@ -248,7 +249,7 @@ def test_status_tells_a_change_once_with_its_reasons_and_not_each_second() -> No
     desk.reporter.troubles = ["outbox: disk full"]
     assert "outbox: disk full" in desk.due(1)["status"]["reasons"]
     desk.reporter.troubles = []
-    desk.health.tell("gnss", Running(state="running"), desk.now_s, speaks=True)
+    desk.health.set_running("gnss", Running(state="running"), desk.now_s, speaks=True)
     desk.hear(FIX)
     assert desk.due(1)["status"]["state"] == "online"
 
@@ -271,7 +272,7 @@ def test_figures_in_a_reason_are_no_change() -> None:
 @pytest.mark.parametrize("surveyed", ["", ", lat: 32.11, lon: 118.74"])
 def test_every_connection_begins_with_status_birth_health_and_where_it_is(surveyed: str) -> None:
     reporter = Desk(surveyed).reporter
-    messages = reporter.greet(42, AT, 0.0)
+    messages = reporter.birth_messages(42, AT, 0.0)
     assert [message.topic for message in messages] == [
         "status",
         "birth",

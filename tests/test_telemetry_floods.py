@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from agent.domain.message import MAX_BODY, Message
-from agent.reporting.flood_limit import COUNTED, OTHERS_PER_MINUTE, FloodLimit
-from agent.reporting.reporter import MOST_NAMES, REGULARS
-from agent.reporting.vessel_reports import DISTRESS_EVERY_S, MOST, PER_MINUTE, THIN
+from agent.reporting.flood_limit import MAX_COUNTED, OTHERS_PER_MINUTE, FloodLimit
+from agent.reporting.telemetry import MAX_NAMES, REGULARS
+from agent.reporting.vessel_reports import DISTRESS_EVERY_S, MAX_REPORTS, REPORTS_PER_MINUTE, THINNING_FACTOR
 from firmware_bridge.readings import Drone, RadarTarget, Reading, StatusText, Switch, Value, Vessel
 from tests.test_reporter import Desk
 
@@ -27,7 +27,7 @@ class Flood:
 
     def __init__(self, thin: bool = False, place: str = "") -> None:
         self.desk = Desk(place)
-        self.desk.reporter.thin = thin
+        self.desk.reporter.telemetry.thin = thin
         self.desk.messages()
         self.told: list[tuple[float, Message]] = []
 
@@ -73,7 +73,9 @@ def test_ten_thousand_vessels_cost_what_they_may_and_the_true_beacon_is_told(
         numbers = forged(second, of)
         flood.second(*numbers, *numbers, *([TRUE] if second >= from_s and second % 5 == 0 else []))
     for messages, reports, size in flood.minutes():
-        assert reports <= 4 * PER_MINUTE  # what one minute saves, and what the next gives, of either sort
+        assert (
+            reports <= 4 * REPORTS_PER_MINUTE
+        )  # what one minute saves, and what the next gives, of either sort
         assert messages <= 60
         assert size <= reports * 250 + messages * 400
     assert all(len(message.body) < MAX_BODY for _, message in flood.told)
@@ -92,7 +94,7 @@ def test_what_an_alert_is_about_who_we_are_and_who_comes_near_is_told_in_a_flood
     flood = Flood(place=", lat: 32.0, lon: 118.0")
     near = replace(SHIP, mmsi=7, lat=32.1, course_deg=180.0, speed_mps=20.0)
     alerted, own = replace(SHIP, mmsi=8), replace(SHIP, mmsi=9, own=True)
-    flood.desk.reporter.alerted = {"8"}
+    flood.desk.reporter.telemetry.alerted = {"8"}
     for second in range(UNTIL_S):
         beacons, ships = forged(second, FALSE, 25), forged(10_000 + second, SHIP, 50)
         mine = [near, alerted, own] if second >= 60 and second % 10 == 0 else []
@@ -127,9 +129,11 @@ def test_a_flood_of_vessels_takes_bounded_memory() -> None:
     flood = Flood()
     for second in range(UNTIL_S):
         flood.second(*forged(second, SHIP, 100), *forged(second, FALSE, 100))
-    shelves = flood.desk.reporter._vessels._shelves
-    assert [len(shelf.kept) for shelf in shelves.values()] == [MOST, MOST]
-    assert all(len(numbers) <= COUNTED for numbers in flood.desk.reporter._vessels._left_out.values())
+    buffers = flood.desk.reporter.telemetry._vessels._buffers
+    assert [len(buffer.reports) for buffer in buffers.values()] == [MAX_REPORTS, MAX_REPORTS]
+    assert all(
+        len(numbers) <= MAX_COUNTED for numbers in flood.desk.reporter.telemetry._vessels._left_out.values()
+    )
 
 
 OTHERS: dict[str, list[Value]] = {
@@ -161,9 +165,9 @@ def test_drones_targets_and_names_that_are_made_up_cost_what_they_may(what: str)
     told = [at_s for at_s, value in flood.values() if value[name] == getattr(true[what], name)]
     assert len(told) >= UNTIL_S // 5 - 2
     assert flood.left_out(what) > 100
-    reporter = flood.desk.reporter
-    for told_of in (reporter._drones, reporter._readings, reporter._switches):
-        assert len(told_of) <= MOST_NAMES
+    telemetry = flood.desk.reporter.telemetry
+    for told_of in (telemetry._drones, telemetry._reported_s, telemetry._states):
+        assert len(told_of) <= MAX_NAMES
 
 
 def test_a_drone_that_changes_all_the_time_is_told_five_times_a_second_at_most() -> None:
@@ -194,12 +198,12 @@ def test_an_alerted_name_is_admitted_and_a_silent_regular_makes_room() -> None:
     assert [crowd.admits(name, 0) for name in "ab"] == [True, True]
     others = [crowd.admits(f"other {n}", 1) for n in range(100)]
     assert others.count(True) == OTHERS_PER_MINUTE
-    assert crowd.left_out() == 100 - OTHERS_PER_MINUTE
+    assert crowd.pop_left_out() == 100 - OTHERS_PER_MINUTE
     assert (crowd.admits("alerted", 1, always=True), crowd.admits("other", 1)) == (True, False)
     crowd.admits("b", 50)
     assert (crowd.admits("c", 62), crowd.admits("c", 62.1), crowd.admits("b", 62.2)) == (True, True, True)
-    assert crowd.left_out() == 1
-    assert crowd.left_out() == 0
+    assert crowd.pop_left_out() == 1
+    assert crowd.pop_left_out() == 0
 
 
 def test_thin_ships_are_fewer_and_distress_is_not() -> None:
@@ -208,5 +212,5 @@ def test_thin_ships_are_fewer_and_distress_is_not() -> None:
         for second in range(UNTIL_S):
             flood.second(*forged(second, SHIP))
     (thin_reports, full_reports) = (flood.minutes()[2][1] for flood in (thin, full))
-    assert full_reports == pytest.approx(PER_MINUTE, abs=30)
-    assert thin_reports == pytest.approx(PER_MINUTE / THIN, abs=10)
+    assert full_reports == pytest.approx(REPORTS_PER_MINUTE, abs=30)
+    assert thin_reports == pytest.approx(REPORTS_PER_MINUTE / THINNING_FACTOR, abs=10)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from agent.domain.observations import Observation
-from agent.reporting.flood_limit import COUNTED
+from agent.reporting.flood_limit import MAX_COUNTED
 from agent.reporting.vessel_reports import (
     DISTRESS_EVERY_S,
-    MOST,
+    MAX_REPORTS,
     POSITION_EVERY_S,
     STATIC_EVERY_S,
-    THIN,
+    THINNING_FACTOR,
     VesselReports,
 )
 from firmware_bridge.readings import Fix, Vessel
@@ -32,7 +32,9 @@ class Book:
 
     def hear(self, second: float, *vessels: Vessel, source: str = "ais") -> None:
         for vessel in vessels:
-            self.book.hear(vessel, Observation(source, START + timedelta(seconds=second), second, vessel))
+            self.book.on_vessel(
+                vessel, Observation(source, START + timedelta(seconds=second), second, vessel)
+            )
 
     def due(self, second: float) -> list[Any]:
         return [observation.value for observation in self.book.due(second, self.thin)]
@@ -80,8 +82,8 @@ def test_where_bytes_are_short_positions_are_rarer() -> None:
     for second in range(0, 700, 10):
         book.hear(second, SHIP)
     assert [second for second in range(0, 700, 10) if book.due(second)] == [0]
-    book.hear(THIN * POSITION_EVERY_S, SHIP)
-    assert book.due(THIN * POSITION_EVERY_S) == [SHIP]
+    book.hear(THINNING_FACTOR * POSITION_EVERY_S, SHIP)
+    assert book.due(THINNING_FACTOR * POSITION_EVERY_S) == [SHIP]
 
 
 def test_two_receivers_of_one_vessel() -> None:
@@ -93,13 +95,13 @@ def test_two_receivers_of_one_vessel() -> None:
 
 def test_memory_is_bounded() -> None:
     book = Book()
-    for number in range(6 * MOST):
+    for number in range(6 * MAX_REPORTS):
         book.hear(number, replace(SHIP, mmsi=number + 1))
         if number % 100 == 0:
             book.due(number)
         book.hear(number, replace(BEACON, mmsi=number + 1))
-    assert [len(shelf.kept) for shelf in book.book._shelves.values()] == [MOST, MOST]
-    assert book.book.left_out("ais") <= COUNTED
+    assert [len(buffer.reports) for buffer in book.book._buffers.values()] == [MAX_REPORTS, MAX_REPORTS]
+    assert book.book.pop_left_out("ais") <= MAX_COUNTED
 
 
 def test_a_busy_port_costs_the_link_what_it_may() -> None:

@@ -59,7 +59,7 @@ class Actuators:
             if owner == source and until_s > now_s
         }
 
-    def hear(self, observation: Observation) -> list[dict[str, Any]]:
+    def on_observation(self, observation: Observation) -> list[dict[str, Any]]:
         """Results of orders that have come to be, by what the board says."""
         value = observation.value
         if not self._open or not isinstance(value, Switch):

@@ -1,4 +1,4 @@
-"""What this machine's clock is worth. The agent never sets it; it says how far off it may be."""
+"""The quality of this machine's clock. The agent never sets it; it reports its source and its error."""
 
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,19 @@ from agent.runtime.kernel_clock import kernel_clock
 from firmware_bridge.readings import Fix
 
 FIX_COUNTS_S = 60.0
-"""A receiver's time vouches for the clock this long."""
+"""The time of a GNSS receiver confirms the clock for this long."""
 SERIAL_DELAY_MS = 200.0
-"""How late a sentence may come down a serial line without a pulse per second."""
+"""The highest delay of a sentence on a serial line without a pulse per second."""
 
 
 class ClockWatch:
-    """Weighs the kernel's word against the newest receiver time."""
+    """Chooses between the kernel's synchronisation state and the newest receiver time."""
 
     def __init__(self) -> None:
         self._fix: tuple[float, float] | None = None  # monotonic instant, |receiver - machine| in ms
 
-    def hear(self, observation: Observation) -> None:
-        """A receiver that keeps its position and measures only the time is made for this."""
+    def on_observation(self, observation: Observation) -> None:
+        """Takes the time of a fix; a receiver that holds its position and measures only time counts too."""
         fix = observation.value
         if isinstance(fix, Fix) and fix.time is not None and observation.doubt in (None, HELD):
             off_ms = abs((fix.time - observation.at).total_seconds()) * 1000

@@ -54,7 +54,7 @@ class DeviceHealth:
     def update(self) -> None:
         """Gives the reporter the present troubles, and whether bytes are short."""
         self._reporter.troubles = self.troubles()
-        self._reporter.thin = self._link.saving
+        self._reporter.telemetry.thin = self._link.saving
 
     def troubles(self) -> list[str]:
         """One line for each trouble: the reasons for ``degraded`` that no source or camera reports itself."""
@@ -83,7 +83,7 @@ class DeviceHealth:
                 backlog, read_s = await self._outbox.depth(), time.monotonic()
                 numbers = await self._outbox.numbers()
                 await asyncio.to_thread(give_back)
-            self._reporter.more_fields = {
+            self._reporter.host_fields = {
                 "machine": host.fields() | {"process_tasks": len(asyncio.all_tasks())},
                 "link": self._link.fields(),
                 "owed": {lane: count for lane, count in backlog.items() if count},

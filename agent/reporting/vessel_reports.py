@@ -1,4 +1,4 @@
-"""The newest word on each vessel around, so that AIS in a busy port does not fill the link. Pure."""
+"""The newest report on each vessel, at limited rates, so that a busy port does not fill the link. Pure."""
 
 import math
 from collections import OrderedDict
@@ -9,192 +9,197 @@ from typing import Any, TypeAlias
 
 from agent.domain.observations import Observation
 from agent.positioning.closest_approach import Motion, approach, motion_of
-from agent.reporting.flood_limit import COUNTED, Allowance
+from agent.reporting.flood_limit import MAX_COUNTED, TokenBucket
 from firmware_bridge.readings import Vessel
 
 POSITION_EVERY_S = 60.0
 STATIC_EVERY_S = 900.0
-"""Name, size and destination seldom change, and the name is told with the position."""
+"""Name, size and destination seldom change, and the name is sent with the position."""
 DISTRESS_EVERY_S = 10.0
-THIN = 5
-"""So many times rarer where bytes are short; distress is not."""
-PER_MINUTE = 240
-"""So many reports a minute are told of a source, and as many urgent ones beside: whoever forges ten thousand
-vessels fills no link with them, and displaces no call for help."""
-MOST = 2000
-"""Reports of a source that are remembered, and as many urgent ones."""
+THINNING_FACTOR = 5
+"""Reports are this many times rarer where bytes are short, except distress."""
+REPORTS_PER_MINUTE = 240
+"""Limit for each source, and the same again for urgent reports: ten thousand forged vessels neither fill the
+link nor displace a call for help."""
+MAX_REPORTS = 2000
+"""Reports that are kept for each source, and the same number of urgent ones."""
 SILENT_S = 600.0
-"""What was not heard for so long is the first to be forgotten."""
+"""A vessel without a report for this long is the first to be forgotten."""
 NEAR_M, NEAR_WITHIN_S = 1000.0, 600.0
-"""Whoever comes so near within this time is told before the others."""
+"""A vessel that comes this near within this time is sent before others."""
 
-Key: TypeAlias = tuple[int, str]
-"""MMSI, and what it is about: a position, static data, a text or distress."""
+ReportKey: TypeAlias = tuple[int, str]
+"""MMSI and category: position, static data, distress, or the text itself."""
 
 
 @dataclass(slots=True)
-class _Kept:
-    """The newest report under a key; ``waits`` until it is told."""
+class _Report:
+    """The newest observation under a key; ``pending`` until it is sent."""
 
     newest: Observation
     first_s: float
-    told_s: float = -math.inf
-    waits: bool = True
+    sent_s: float = -math.inf
+    pending: bool = True
 
 
-class _Shelf:
-    """The reports of one source that share an allowance."""
+class _ReportBuffer:
+    """The reports of one source that share a rate limit."""
 
     def __init__(self, urgent: bool) -> None:
         self.urgent = urgent
-        self.kept: OrderedDict[Key, _Kept] = OrderedDict()
-        self._untold: OrderedDict[Key, None] = OrderedDict()
-        """Of those the keys of which nothing was told yet; in both the last heard is at the end."""
-        self.allowance = Allowance()
+        self.reports: OrderedDict[ReportKey, _Report] = OrderedDict()
+        self._never_sent: OrderedDict[ReportKey, None] = OrderedDict()
+        """Keys of which nothing was sent yet; in both, the key with the newest observation is last."""
+        self.rate = TokenBucket()
 
-    def put(self, key: Key, kept: _Kept) -> Key | None:
-        """The key that is forgotten for it, of a report that waited."""
-        self.kept[key] = kept
-        self.kept.move_to_end(key)
-        if kept.told_s == -math.inf:
-            self._untold[key] = None
-            self._untold.move_to_end(key)
-        if len(self.kept) <= MOST:
+    def put(self, key: ReportKey, report: _Report) -> ReportKey | None:
+        """Keeps a report; returns the key of a pending one that is forgotten for it."""
+        self.reports[key] = report
+        self.reports.move_to_end(key)
+        if report.sent_s == -math.inf:
+            self._never_sent[key] = None
+            self._never_sent.move_to_end(key)
+        if len(self.reports) <= MAX_REPORTS:
             return None
-        oldest, now_s = next(iter(self.kept)), kept.newest.mono_s
-        if now_s - self.kept[oldest].newest.mono_s <= SILENT_S and len(self._untold) > 1:
-            # who is heard again moves to the end, so that of those never told one goes that was heard once
-            oldest = next(iter(self._untold))
+        oldest, now_s = next(iter(self.reports)), report.newest.mono_s
+        if now_s - self.reports[oldest].newest.mono_s <= SILENT_S and len(self._never_sent) > 1:
+            # a repeated key moves to the end, so that among those never sent the oldest single report goes
+            oldest = next(iter(self._never_sent))
         forgotten = self.take(oldest)
-        return oldest if forgotten is not None and forgotten.waits else None
+        return oldest if forgotten is not None and forgotten.pending else None
 
-    def take(self, key: Key) -> _Kept | None:
-        self._untold.pop(key, None)
-        return self.kept.pop(key, None)
+    def take(self, key: ReportKey) -> _Report | None:
+        """Removes a report."""
+        self._never_sent.pop(key, None)
+        return self.reports.pop(key, None)
 
     def due(
         self, now_s: float, thin: bool, first: Callable[[Observation], bool]
-    ) -> tuple[list[Key], list[Key]]:
-        """What is told now, the longest heard first, and what is due and has no room.
+    ) -> tuple[list[ReportKey], list[ReportKey]]:
+        """The keys to send now, oldest observation first, and the keys that are due but over the limit.
 
-        Half of the room goes to ``first`` and to who has been known for longest, half to who has waited for
-        longest: neither those who were there before nor a newcomer can be kept out.
+        Half of the limit goes to ``first`` and then to the vessels known for longest, half to those that have
+        waited for longest, so that neither old nor new vessels can be kept out.
         """
         due = [
             key
-            for key, its in self.kept.items()
-            if its.waits and now_s - its.told_s >= _every_s(key, thin and not self.urgent)
+            for key, report in self.reports.items()
+            if report.pending and now_s - report.sent_s >= _every_s(key, thin and not self.urgent)
         ]
-        room = self.allowance.left(now_s, PER_MINUTE / (THIN if thin and not self.urgent else 1))
+        room = self.rate.available(
+            now_s, REPORTS_PER_MINUTE / (THINNING_FACTOR if thin and not self.urgent else 1)
+        )
         if len(due) > room:
-            known = sorted(due, key=lambda key: (not first(self.kept[key].newest), self.kept[key].first_s))
-            told = set(known[: room - room // 2])
-            waited = sorted(known[len(told) :], key=lambda key: self.kept[key].told_s)
-            told.update(waited[: room // 2])
+            by_age = sorted(
+                due, key=lambda key: (not first(self.reports[key].newest), self.reports[key].first_s)
+            )
+            chosen = set(by_age[: room - room // 2])
+            by_wait = sorted(by_age[len(chosen) :], key=lambda key: self.reports[key].sent_s)
+            chosen.update(by_wait[: room // 2])
         else:
-            told = set(due)
-        self.allowance.take(len(told))
-        for key in told:
-            self.kept[key].told_s, self.kept[key].waits = now_s, False
-            self._untold.pop(key, None)
-        return [key for key in due if key in told], [key for key in due if key not in told]
+            chosen = set(due)
+        self.rate.consume(len(chosen))
+        for key in chosen:
+            self.reports[key].sent_s, self.reports[key].pending = now_s, False
+            self._never_sent.pop(key, None)
+        return [key for key in due if key in chosen], [key for key in due if key not in chosen]
 
 
 class VesselReports:
-    """Hears vessels; of each it gives the newest when that is due again, within what a source may cost.
+    """Collects vessels; gives the newest report of each when it is due again, within the limits of a source.
 
-    Urgent is who calls for help, who we are, and who an alert is about: these have an allowance of their own.
+    Urgent are distress calls, our own vessel, and subjects of alerts: they have their own limit.
     """
 
     def __init__(self) -> None:
-        self._shelves: dict[tuple[str, bool], _Shelf] = {}
+        self._buffers: dict[tuple[str, bool], _ReportBuffer] = {}
         self._left_out: dict[str, set[int]] = {}
 
-    def hear(self, vessel: Vessel, observation: Observation, alerted: Container[str] = ()) -> None:
-        """``alerted``: the keys of active alerts, among them MMSI numbers."""
+    def on_vessel(self, vessel: Vessel, observation: Observation, alerted: Container[str] = ()) -> None:
+        """Takes one observation; ``alerted`` are the keys of active alerts, among them MMSI numbers."""
         if vessel.text is not None:
-            about = vessel.text
+            category = vessel.text
         elif vessel.distress is not None:
-            about = "distress"
+            category = "distress"
         else:
-            about = "static" if vessel.lat is None else "position"
-        source, key = observation.source, (vessel.mmsi, about)
-        calls = vessel.distress is not None and not vessel.test
-        urgent = calls or bool(vessel.own) or str(vessel.mmsi) in alerted
-        shelf, other = self._shelf(source, urgent), self._shelf(source, not urgent)
-        kept = shelf.kept.get(key) or other.take(key)
-        if kept is None:
-            kept = _Kept(observation, observation.mono_s)
-        kept.newest, kept.waits = observation, True
-        forgotten = shelf.put(key, kept)
+            category = "static" if vessel.lat is None else "position"
+        source, key = observation.source, (vessel.mmsi, category)
+        in_distress = vessel.distress is not None and not vessel.test
+        urgent = in_distress or bool(vessel.own) or str(vessel.mmsi) in alerted
+        buffer, other = self._buffer(source, urgent), self._buffer(source, not urgent)
+        report = buffer.reports.get(key) or other.take(key)
+        if report is None:
+            report = _Report(observation, observation.mono_s)
+        report.newest, report.pending = observation, True
+        forgotten = buffer.put(key, report)
         if forgotten is not None:
             self._leave_out(source, forgotten)
 
     def due(
         self, now_s: float, thin: bool, own: Motion | None = None, alerted: Container[str] = ()
     ) -> list[Observation]:
-        """What is to be told now, urgent ones first, then by when they were heard; it is told then."""
-        found = []
-        for (source, urgent), shelf in sorted(self._shelves.items(), key=lambda one: not one[0][1]):
-            first = partial(_is_known, alerted) if urgent else partial(_comes_near, own, now_s)
-            told, left = shelf.due(now_s, thin, first)
-            found += [shelf.kept[key].newest for key in told]
-            for key in left:
+        """The reports to send now, urgent ones first, then by age; they count as sent."""
+        reports = []
+        for (source, urgent), buffer in sorted(self._buffers.items(), key=lambda item: not item[0][1]):
+            first = partial(_is_own_or_alerted, alerted) if urgent else partial(_approaches, own, now_s)
+            chosen, left_out = buffer.due(now_s, thin, first)
+            reports += [buffer.reports[key].newest for key in chosen]
+            for key in left_out:
                 self._leave_out(source, key)
-        return found
+        return reports
 
-    def left_out(self, source: str) -> int:
-        """Of how many vessels a report was left out since the last call, up to `COUNTED`."""
+    def pop_left_out(self, source: str) -> int:
+        """The number of vessels left out since the last call, up to `MAX_COUNTED`."""
         return len(self._left_out.pop(source, ()))
 
-    def _shelf(self, source: str, urgent: bool) -> _Shelf:
-        return self._shelves.setdefault((source, urgent), _Shelf(urgent))
+    def _buffer(self, source: str, urgent: bool) -> _ReportBuffer:
+        return self._buffers.setdefault((source, urgent), _ReportBuffer(urgent))
 
-    def _leave_out(self, source: str, key: Key) -> None:
+    def _leave_out(self, source: str, key: ReportKey) -> None:
         numbers = self._left_out.setdefault(source, set())
-        if len(numbers) < COUNTED:
+        if len(numbers) < MAX_COUNTED:
             numbers.add(key[0])
 
 
-def _is_known(alerted: Container[str], seen: Observation) -> bool:
-    vessel = seen.value
+def _is_own_or_alerted(alerted: Container[str], report: Observation) -> bool:
+    vessel = report.value
     return isinstance(vessel, Vessel) and (bool(vessel.own) or str(vessel.mmsi) in alerted)
 
 
-def _comes_near(own: Motion | None, now_s: float, seen: Observation) -> bool:
-    vessel = seen.value
-    other = motion_of(vessel, seen.mono_s) if isinstance(vessel, Vessel) else None
+def _approaches(own: Motion | None, now_s: float, report: Observation) -> bool:
+    vessel = report.value
+    other = motion_of(vessel, report.mono_s) if isinstance(vessel, Vessel) else None
     if own is None or other is None:
         return False
     return approach(own, other, now_s, NEAR_WITHIN_S).closest_m < NEAR_M
 
 
-def _every_s(key: Key, thin: bool) -> float:
+def _every_s(key: ReportKey, thin: bool) -> float:
     if key[1] == "distress":
         return DISTRESS_EVERY_S
-    return (STATIC_EVERY_S if key[1] == "static" else POSITION_EVERY_S) * (THIN if thin else 1)
+    return (STATIC_EVERY_S if key[1] == "static" else POSITION_EVERY_S) * (THINNING_FACTOR if thin else 1)
 
 
 def motion_at(position: Mapping[str, Any] | None, now_s: float) -> Motion | None:
-    """Our own motion, from the fields of ``position``; None where that is not known, poor or old."""
+    """Our own motion, from the fields of ``position``; None where the position is unknown, poor or stale."""
     if position is None or position.get("lat") is None or position.get("trust") != "good":
         return None
     course, speed = position.get("course_deg"), position.get("speed_mps")
     age_s = position.get("age_s") or 0.0
-    moves = speed if course is not None and speed is not None else 0.0
-    return Motion(position["lat"], position["lon"], moves, course or 0.0, now_s - age_s)
+    motion_mps = speed if course is not None and speed is not None else 0.0
+    return Motion(position["lat"], position["lon"], motion_mps, course or 0.0, now_s - age_s)
 
 
-def approach_fields(own: Motion | None, seen: Observation, now_s: float) -> dict[str, Any]:
-    """How near a vessel is, and will come if both keep course and speed; empty where that can't be said."""
-    vessel = seen.value
-    other = motion_of(vessel, seen.mono_s) if isinstance(vessel, Vessel) and not vessel.own else None
+def approach_fields(own: Motion | None, report: Observation, now_s: float) -> dict[str, Any]:
+    """Range and closest point of approach (CPA) at present courses and speeds; empty where unknown."""
+    vessel = report.value
+    other = motion_of(vessel, report.mono_s) if isinstance(vessel, Vessel) and not vessel.own else None
     if own is None or other is None:
         return {}
-    found = approach(own, other, now_s)
+    cpa = approach(own, other, now_s)
     return {
-        "range_m": round(found.range_m),
-        "bearing_deg": round(found.bearing_deg),
-        "cpa_m": round(found.closest_m),
-        "cpa_s": round(found.seconds),
+        "range_m": round(cpa.range_m),
+        "bearing_deg": round(cpa.bearing_deg),
+        "cpa_m": round(cpa.closest_m),
+        "cpa_s": round(cpa.seconds),
     }

@@ -52,7 +52,7 @@ class Health:
     def __init__(self) -> None:
         self._parts: dict[str, _Part] = {}
 
-    def tell(self, name: str, running: Running, now_s: float, *, speaks: bool = True) -> None:
+    def set_running(self, name: str, running: Running, now_s: float, *, speaks: bool = True) -> None:
         """The supervisor's word on ``name``; only of a source that ``speaks`` silence can be said."""
         part = self._parts.get(name)
         if part is None:
@@ -65,7 +65,7 @@ class Health:
         """The part is no more."""
         self._parts.pop(name, None)
 
-    def hear(self, observation: Observation) -> None:
+    def on_observation(self, observation: Observation) -> None:
         """A source spoke, or told how its line or camera does."""
         part = self._parts.get(observation.source)
         if part is None:
