@@ -2,6 +2,7 @@
 
 Runs under the system's Python (Debian: gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-{good,ugly}), so it
 imports nothing of ours. LOGIN is basic or digest: then admin with the password in RTSP_PASSWORD is let in.
+``--check`` instead of a port ends with 0 where all that it needs is installed.
 """
 
 import os
@@ -23,6 +24,9 @@ STREAMS = {
 }
 
 Gst.init(None)
+if sys.argv[1] == "--check":
+    needed = ("x264enc", "jpegenc", "rtph264pay", "videotestsrc")
+    raise SystemExit(not all(map(Gst.ElementFactory.find, needed)))
 server = GstRtspServer.RTSPServer()
 server.set_service(sys.argv[1])
 for path, launch in STREAMS.items():
