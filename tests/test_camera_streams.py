@@ -32,6 +32,7 @@ from agent.vision.stream_probe import probe_stream
 from agent.vision.udp_camera import PACKET, Continuity
 from agent.vision.v4l2_mode import Mode, granted
 from tests.test_camera_sources import answers, free_port, jpeg, send, shape
+from tests.waiting import until, until_true
 
 SECRET = "p@ss/w:rd"  # noqa: S105
 LOGIN = "u:p%40ss%2Fw%3Ard@"
@@ -420,9 +421,7 @@ def test_damage_is_told_and_not_learnt_from(clip: bytes, monkeypatch: pytest.Mon
         with sent(clip, port, drop):
             camera = Camera(url=f"udp://127.0.0.1:{port}", purpose="a test", fps=20)
             task = asyncio.ensure_future(camera.run(told.append))
-            async with asyncio.timeout(120):
-                while not enough(told) and not task.done():
-                    await asyncio.sleep(0.02)
+            await until(lambda: enough(told) or task.done(), 120)
             task.cancel()
         return told
 
@@ -570,10 +569,7 @@ def test_a_camera_that_drips_holds_no_thread() -> None:
     with answers(lambda handler: drip(handler, chunked)) as (url, _):
         drain = Drain(f"{url}/x", lambda *_: None, lambda _: True, lambda: None, open_s=5, read_s=5)
         with drain:
-            until_s = time.monotonic() + 60
-            while not drain.opened and time.monotonic() < until_s:
-                time.sleep(0.01)
-            assert drain.opened
+            until_true(lambda: drain.opened)
         thread = next((one for one in threading.enumerate() if one.name.startswith("camera http")), None)
         if thread is not None:
             thread.join(4)

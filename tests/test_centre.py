@@ -22,6 +22,7 @@ from centre.message_store import MOST_COPIES, MessageStore
 from centre.picture_store import MOST, PictureStore
 from centre.sequence_gaps import IssuedNumbers, missing, ranges
 from centre.server import Centre
+from tests.waiting import until
 
 ROOT = "ringpost/v1"
 
@@ -67,10 +68,7 @@ def take(
         await centre.intake.store_batch(line, batch)  # type: ignore[arg-type]
         if centre.intake.pictures is not None:
             writing = asyncio.ensure_future(centre.intake.pictures.run())
-            await asyncio.sleep(0.1)
-            async with asyncio.timeout(60):
-                while len(centre.intake.pictures) and not centre.intake.pictures.failed:
-                    await asyncio.sleep(0.01)
+            await until(lambda kept=centre.intake.pictures: not len(kept) or kept.failed)
             writing.cancel()
         centre.close()
         return line.done
@@ -136,12 +134,9 @@ def test_a_picture_that_can_not_be_written_stops_nothing_and_is_tried_again(tmp_
         pictures = PictureStore(folder)
         writing = asyncio.ensure_future(pictures.run())
         pictures.add("d1", "media/a/1", b"\xff\xd8")
-        async with asyncio.timeout(60):
-            while not pictures.failed:
-                await asyncio.sleep(0.01)
-            folder.unlink()
-            while not pictures.written:
-                await asyncio.sleep(0.01)
+        await until(lambda: pictures.failed)
+        folder.unlink()
+        await until(lambda: pictures.written)
         assert (len(pictures), pictures.dropped) == (0, 0)
         assert (folder / "d1" / "a-1.jpg").read_bytes() == b"\xff\xd8"
         writing.cancel()

@@ -16,6 +16,7 @@ from agent.config.model import Config
 from agent.config.startup import folder_of
 from agent.config.trial import BrokenSourceError, TrialSteps
 from agent.domain.yaml_loader import BadConfig
+from tests.waiting import until
 
 LOCAL = """\
 schema_version: 1
@@ -602,7 +603,13 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
     monkeypatch.setattr("agent.config.trial.MIN_TRIAL_S", 0.2)
 
     async def scene() -> None:
-        waits: dict[str, Any] = {"proved": _nothing, "probe": _nothing} | {where: _wait_for_ever}
+        now_s, waiting = asyncio.get_running_loop().time, list[float]()
+
+        async def wait_for_ever(*_: object) -> None:
+            waiting.append(now_s())
+            await asyncio.Event().wait()
+
+        waits: dict[str, Any] = {"proved": _nothing, "probe": _nothing} | {where: wait_for_ever}
         payload = {"revision": 1, "sha256": digest(BETTER), "body": BETTER, "confirm_within_s": 3600}
         first = asyncio.ensure_future(
             device.deployment.handle(
@@ -616,7 +623,7 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
             json.dumps(payload | {"revision": 0}).encode(),
         ):
             device.deployment.on_newer_push(junk)  # nothing on trial yet
-        await asyncio.sleep(0.3)
+        await until(lambda: waiting and now_s() > waiting[0] + 0.2)
         for junk in (
             b"{",
             b"\xff",
@@ -624,7 +631,8 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
             json.dumps(payload | {"revision": 0}).encode(),
         ):
             device.deployment.on_newer_push(junk)  # the same again at a new connection, or none
-        await asyncio.sleep(0.1)
+        for _ in range(9):
+            await asyncio.sleep(0)
         assert not first.done()
         device.deployment.on_newer_push(json.dumps(payload | {"revision": 2}).encode())
         await asyncio.wait_for(first, 60)

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from agent.domain.message import Lane, Message, encode, new_id
 from agent.outbox.outbox import Outbox
 from agent.outbox.sqlite_store import Row
+from tests.waiting import until
 
 T = TypeVar("T")
 FIRST: tuple[Lane, ...] = ("alert", "result")
@@ -83,7 +84,8 @@ class Life(RuleBasedStateMachine):
                 await task
             else:
                 self.writing.append(task)
-                await asyncio.sleep(0.03)
+                await until(lambda: self.outbox.hangs, every_s=0.002)
+                await asyncio.sleep(0)
 
         self.run(begin())
         if len(self.writing) > 1:
@@ -177,7 +179,7 @@ class Life(RuleBasedStateMachine):
     def hang(self) -> None:
         self.hanging = threading.Event()
         self.outbox._start(lambda event=self.hanging: event.wait(60))
-        self.run(asyncio.sleep(0.03))
+        self.run(until(lambda: self.outbox.hangs, every_s=0.002))
 
     @precondition(lambda self: self.hanging is not None)
     @rule()

@@ -12,6 +12,7 @@ from firmware_bridge.readings import Fix
 from firmware_bridge.serial.holders import held_by
 from firmware_bridge.serial.port import open_port
 from simulators.wire import Wire
+from tests.waiting import until
 
 
 class Machine:
@@ -163,12 +164,8 @@ def test_what_is_spoken_is_heard_on_free_ports_only(tmp_path: Path) -> None:
                 path = str(tmp_path / name)
                 return Device(kind="serial", use=path, path=path, description="", held_by=holders)
 
-            async def speak() -> None:
-                while True:
-                    free.write(nmea.encode(Fix(mode="3d", lat=32.1, lon=118.7)))
-                    await asyncio.sleep(0.1)
-
-            speaking = asyncio.ensure_future(speak())
+            fix = nmea.encode(Fix(mode="3d", lat=32.1, lon=118.7))
+            speaking = asyncio.ensure_future(until(lambda: False, doing=lambda: free.write(fix), every_s=0.1))
             heard = await listen([device("a"), device("b"), device("c", "gpsd (1)"), device("d")], 1)
             speaking.cancel()
             assert not held.heard()

@@ -129,12 +129,16 @@ def test_it_is_heard_through_a_pty_and_told_lost_when_it_flies_out_of_reach(tmp_
             second = 0.0
 
             async def until_told(state: str) -> None:
-                nonlocal second
-                while not any(isinstance(one, Drone) and one.state == state for one in said):
-                    assert second < 30
+                def fly() -> None:
+                    nonlocal second
                     second += 0.1
                     wire.write(radio.step(second))
-                    await asyncio.sleep(0.05)
+
+                await until(
+                    lambda: any(isinstance(one, Drone) and one.state == state for one in said),
+                    doing=fly,
+                    every_s=0.05,
+                )
 
             await until_told("live")
             radio.far = True

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -11,6 +10,7 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.fallback_notifier import FallbackNotifier
 from tests.scripted_broker import ScriptedBroker
+from tests.waiting import until
 
 SPEAKER = Envelope(device="d")
 UP = SPEAKER.prefix
@@ -31,12 +31,10 @@ def test_an_answer_is_heard_and_what_is_meant_for_the_link_is_left_to_it() -> No
             elsewhere = FallbackNotifier(SPEAKER, hear, lambda: not came, lambda: FIRST)
             elsewhere.tell(ALERT)
             task = asyncio.ensure_future(elsewhere.run(Broker(url=broker.url)))
-            while not broker.payloads("/alert"):
-                await asyncio.sleep(0.01)
+            await until(lambda: broker.payloads("/alert"))
             broker.send(f"{UP}/command/output", b'{"id":"siren"}', number=5)
             broker.send(f"{UP}/alert/ack", b"{}", number=6)
-            while not broker.goodbyes:
-                await asyncio.sleep(0.01)
+            await until(lambda: broker.goodbyes)
             task.cancel()
             assert (came, broker.acknowledged) == ([("alert/ack", b"{}")], [6])
 
@@ -45,11 +43,6 @@ def test_an_answer_is_heard_and_what_is_meant_for_the_link_is_left_to_it() -> No
 
 async def nobody_hears(_topic: str, _payload: bytes, _answer_to: str | None, _retained: bool) -> None:
     raise AssertionError("nothing comes down")
-
-
-async def until(check: Any) -> None:
-    while not check():
-        await asyncio.sleep(0.01)
 
 
 def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(

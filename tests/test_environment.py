@@ -15,6 +15,7 @@ from agent.config.loader import parse
 from agent.config.model import Config
 from agent.outbox.outbox import Outbox
 from tests.scripted_broker import CUT, ScriptedBroker
+from tests.waiting import until
 
 BASE = """\
 schema_version: 1
@@ -43,8 +44,7 @@ def scripted(broker: ScriptedBroker) -> Iterator[ScriptedBroker]:
     async def serve() -> None:
         async with broker:
             up.set()
-            while not done.is_set():
-                await asyncio.sleep(0.02)
+            await until(done.is_set)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

@@ -28,6 +28,7 @@ from agent.vision.camera import Camera
 from models.detection import Box, Detect, Detection, Frame
 from simulators.scene import Scene
 from tests.test_picture import CORNER, corner_of, inside, pixels, scene
+from tests.waiting import until
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 GRANT = Grant(id="g1", expires=START + timedelta(hours=1), role="watch-officer", reason="man in the water")
@@ -250,9 +251,7 @@ def test_what_was_kept_under_a_flag_leaves_covered_after_it(tmp_path: Path) -> N
         desk.alert(1.1, FAR)  # the best picture is the one of the flag
         await desk.work()
         await desk.album.fetch("a1", 10, done)
-        while not finished:
-            await desk.work()
-            await asyncio.sleep(FETCH_EVERY_S / 4)
+        await until(lambda: finished, doing=desk.work)
 
     finished: list[Mapping[str, Any]] = []
 
@@ -279,9 +278,7 @@ async def fetched(desk: Desk, alert_id: str = "a1") -> Mapping[str, Any]:
         finished.append(counts)
 
     await desk.album.fetch(alert_id, 10, done)
-    while not finished:
-        await desk.work()
-        await asyncio.sleep(FETCH_EVERY_S / 8)
+    await until(lambda: finished, doing=desk.work)
     return finished[0]
 
 
@@ -371,7 +368,7 @@ def test_without_the_last_look_a_picture_leaves_covered_from_edge_to_edge_and_sa
         async def others() -> None:
             nonlocal turns
             while True:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
                 turns += 1
 
         beside = asyncio.ensure_future(others())
@@ -489,9 +486,7 @@ def test_a_clip_is_fetched_in_numbered_pieces_spread_over_it_one_clip_at_a_time(
         with pytest.raises(ValueError, match="one at a time"):
             await desk.album.fetch("a1", 4, done)
         began_s = asyncio.get_running_loop().time()
-        while not finished:
-            await desk.work()
-            await asyncio.sleep(FETCH_EVERY_S / 4)
+        await until(lambda: finished, doing=desk.work)
         assert asyncio.get_running_loop().time() - began_s >= 3 * FETCH_EVERY_S
 
     played(run)
@@ -554,9 +549,7 @@ def test_a_damaged_picture_in_a_clip_is_withheld_and_the_others_leave(
         victim = sorted((tmp_path / "evidence" / "cam1" / "clips" / "a1").glob("*.jpg"))[1]
         victim.write_bytes(damage(victim.read_bytes()))
         await desk.album.fetch("a1", 10, done)
-        while not finished:
-            await desk.work()
-            await asyncio.sleep(FETCH_EVERY_S / 4)
+        await until(lambda: finished, doing=desk.work)
 
     played(run)
     assert finished == [{"sent": 2, "withheld": 1, "kept": 3, "complete": False}]
@@ -696,8 +689,7 @@ def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(rotate: 
 
         worker = asyncio.ensure_future(desk.album.run())
         await camera.run(hear)  # type: ignore[arg-type]  None is an answer
-        while desk.busy or desk.album._ring.clip("a4") is None:
-            await asyncio.sleep(0.02)
+        await until(lambda: not desk.busy and desk.album._ring.clip("a4") is not None)
         await fetched(desk, "a4")
         worker.cancel()
 

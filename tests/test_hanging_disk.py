@@ -13,6 +13,7 @@ import pytest
 from agent.domain.message import Lane, Message, encode, new_id
 from agent.outbox.outbox import Outbox
 from agent.outbox.write_buffer import WriteBuffer
+from tests.waiting import play, until
 
 
 def message(lane: Lane = "alert", **more: Any) -> Message:
@@ -57,20 +58,15 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.outbox.outbox.HANGS_S", 0.1)
 
 
-def play(scene: Callable[[], Any]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 120))
-
-
 async def hung(outbox: Outbox) -> None:
-    while not outbox.hangs:
-        await asyncio.sleep(0.01)
+    await until(lambda: outbox.hangs)
 
 
 async def calm(outbox: Outbox) -> None:
     """Until the thread has done all that it was given, and what that led to."""
     for _ in range(5):
         await asyncio.wrap_future(outbox._thread.submit(lambda: None))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
 
 
 async def rest(outbox: Outbox) -> list[str]:
@@ -219,9 +215,9 @@ def test_a_disk_that_is_only_slow_is_waited_for(tmp_path: Path, monkeypatch: pyt
         async with opened(tmp_path) as (outbox, disk):
             disk.hang()
             writing = asyncio.ensure_future(outbox.put(given := message()))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0)
             reading = asyncio.ensure_future(outbox.due(10))
-            await asyncio.sleep(0.2)
+            await until(lambda: outbox._hangs_s() > 0.15)  # so long as it hangs in the other tests
             assert not reading.done()
             disk.back.set()
             await writing

@@ -265,9 +265,7 @@ def test_a_line_of_garbage_is_opened_anew_and_says_so(tmp_path: Path) -> None:
         with Wire(tmp_path / "gnss") as wire:
             task = start(Nmea(port=str(wire.path), silent_after_s=1), [])
             await until(wire.ready)
-            while not task.done():
-                wire.write(b"\x80\x81\x92" * 20)
-                await asyncio.sleep(0.08)
+            await until(task.done, doing=lambda: wire.write(b"\x80\x81\x92" * 20), every_s=0.08)
             with pytest.raises(TimeoutError, match=r"gnss: nothing valid for 1 s; what comes is no nmea$"):
                 await task
 
@@ -289,11 +287,13 @@ class TestSpeed:
                 for _ in range(2):
                     task = start(Nmea(port=str(wire.path)), said)
                     await until(wire.ready)
-                    speeds = set()
-                    while not (fixes(said) or task.done()):
+                    speeds = set[int]()
+
+                    def speak(speeds: set[int] = speeds) -> None:
                         speeds.add(wire.listener_baud())
                         wire.write(EPOCHS)
-                        await asyncio.sleep(0.03)
+
+                    await until(lambda task=task: fixes(said) or task.done(), doing=speak, every_s=0.03)
                     assert wire.listener_baud() == baud
                     assert {fix.lat for fix in fixes(said)} == {32.1}
                     await end(task)
@@ -303,15 +303,19 @@ class TestSpeed:
 
         play(scene)
 
-    def test_one_good_packet_is_not_enough_and_gives_no_value(self, tmp_path: Path) -> None:
+    def test_one_good_packet_is_not_enough_and_gives_no_value(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("firmware_bridge.serial.line.STATE_EVERY_S", 0.0)
+
         async def scene() -> None:
             said: list[Value] = []
             with Wire(tmp_path / "gnss") as wire:
                 task = start(Nmea(port=str(wire.path)), said)
                 await until(wire.ready)
                 wire.write(EPOCH.splitlines(keepends=True)[1])
-                await asyncio.sleep(0.4)
-                assert said == []
+                await until(lambda: [state.good for state in states(said)[-2:]] == [{"nmea": 1}] * 2)
+                assert fixes(said) == []  # also after a pause
                 wire.write(EPOCH.splitlines(keepends=True)[0])
                 await until(lambda: len(fixes(said)) == 1)
                 await end(task)
@@ -324,9 +328,7 @@ class TestSpeed:
             with Wire(tmp_path / "gnss") as wire:
                 task = start(Nmea(port=str(wire.path)), said)
                 await until(wire.ready)
-                while not task.done():
-                    wire.write(b"\x80\x81\x92" * 300)
-                    await asyncio.sleep(0.02)
+                await until(task.done, doing=lambda: wire.write(b"\x80\x81\x92" * 300), every_s=0.02)
                 with pytest.raises(
                     TimeoutError, match=r"any speed from 4800 to 921600 baud; what comes is no nmea$"
                 ):
@@ -342,8 +344,9 @@ class TestSpeed:
 
         async def scene() -> None:
             health, now = Health(), asyncio.get_running_loop().time
-            reasons: set[str] = set()
+            reasons: list[str] = []
             with Wire(tmp_path / "gnss", 4800) as wire:
+                silent = f"gnss: {wire.path}: nothing valid for 1 s at 9600 baud; what comes is no nmea"
                 line = Nmea(port=str(wire.path), baud=9600, silent_after_s=1)
                 task = asyncio.ensure_future(
                     supervise(
@@ -355,17 +358,20 @@ class TestSpeed:
                         longest_wait_s=line.longest_wait_s,
                     )
                 )
-                began_s = now()
-                while now() < began_s + 3:
+
+                def speak() -> None:
                     wire.write(EPOCHS)
-                    if now() > began_s + 0.6:
-                        reasons.add(" ".join(health.reasons(now())))
-                    await asyncio.sleep(0.03)
+                    if said := " ".join(health.reasons(now())):
+                        reasons.append(said)
+                    assert said or not reasons
+
+                await until(
+                    lambda: silent in reasons and reasons[-1] == f"gnss: {UNREADABLE}",
+                    doing=speak,
+                    every_s=0.03,
+                )
                 await end(task)
-            assert reasons == {
-                f"gnss: {UNREADABLE}",
-                f"gnss: {wire.path}: nothing valid for 1 s at 9600 baud; what comes is no nmea",
-            }
+            assert set(reasons) == {f"gnss: {UNREADABLE}", silent}
 
         play(scene)
 
@@ -375,10 +381,12 @@ class TestSpeed:
             with Wire(tmp_path / "gnss", 4800) as wire:
                 task = start(Nmea(port=str(wire.path), baud=9600, silent_after_s=1), said)
                 await until(wire.ready)
-                while not task.done():
+
+                def speak() -> None:
                     assert wire.listener_baud() == 9600
                     wire.write(EPOCHS)
-                    await asyncio.sleep(0.03)
+
+                await until(task.done, doing=speak, every_s=0.03)
                 with pytest.raises(
                     TimeoutError, match="nothing valid for 1 s at 9600 baud; what comes is no"
                 ):
@@ -419,7 +427,7 @@ def test_a_stuck_line_takes_no_more_and_is_still_read(tmp_path: Path) -> None:
 
 
 def test_what_waited_too_long_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "QUEUE_S", 0.1)
+    monkeypatch.setattr(stream, "QUEUE_S", 60.0)
 
     async def scene() -> None:
         with Wire(tmp_path / "board") as wire:
@@ -429,8 +437,9 @@ def test_what_waited_too_long_is_not_sent(tmp_path: Path, monkeypatch: pytest.Mo
                     line.write(b"a" * 1000)
                     sent += 1000
                 line.write(b"b" * 1000)
-                await asyncio.sleep(0.2)
-                line.write(b"c")
+                with monkeypatch.context() as later:
+                    later.setattr(stream, "QUEUE_S", -1.0)  # as if what waits had waited too long
+                    line.write(b"c")
                 taken = bytearray()
                 async with asyncio.timeout(60):
                     while not taken.endswith(b"c"):
@@ -591,14 +600,16 @@ def test_a_bad_line_says_nothing_false_and_is_heard_again_afterwards(tmp_path: P
         with Wire(tmp_path / fault) as wire:
             task = watch(Nmea(port=str(wire.path), silent_after_s=1), said)
 
+            async def say() -> None:
+                second = len(truth)
+                lat, time = round(32.1 + second / 1000, 3), AT + timedelta(seconds=second)
+                truth.append(replace(GOOD, lat=lat, time=time))
+                await until(wire.ready)
+                wire.write(nmea.encode(truth[-1]))
+
             async def speak(epochs: int) -> None:
-                for _ in range(epochs):
-                    second = len(truth)
-                    lat, time = round(32.1 + second / 1000, 3), AT + timedelta(seconds=second)
-                    truth.append(replace(GOOD, lat=lat, time=time))
-                    await until(wire.ready)
-                    wire.write(nmea.encode(truth[-1]))
-                    await asyncio.sleep(0.02)
+                goal = len(truth) + epochs
+                await until(lambda: len(truth) >= goal, doing=say, every_s=0.02)
 
             await until(wire.ready)
             await speak(5)

@@ -57,6 +57,7 @@ from tests.scripted_broker import (
     Publish,
     ScriptedBroker,
 )
+from tests.waiting import play, until
 
 SPEAKER = Envelope(device="d")
 UP = SPEAKER.prefix
@@ -130,17 +131,6 @@ async def run(
         await asyncio.to_thread(outbox.close)
 
 
-async def until(check: Callable[[], Any], within_s: float = 60.0) -> None:
-    async with asyncio.timeout(within_s):
-        while True:
-            found = check()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return
-            await asyncio.sleep(0.01)
-
-
 def ids(published: Sequence[Publish], topic: str = "alert") -> list[str]:
     return [json.loads(one.payload)["id"] for one in published if one.topic == f"{UP}/{topic}"]
 
@@ -148,10 +138,6 @@ def ids(published: Sequence[Publish], topic: str = "alert") -> list[str]:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.runtime.supervisor.FIRST_WAIT_S", 0.02)
-
-
-def play(scene: Callable[[], Any], within_s: float = 120.0) -> None:
-    asyncio.run(asyncio.wait_for(scene(), within_s))
 
 
 def test_what_was_under_way_goes_out_once_more(tmp_path: Path) -> None:
@@ -168,7 +154,9 @@ def test_what_was_under_way_goes_out_once_more(tmp_path: Path) -> None:
             broker.cut()
             await one.outbox.put(*given[30:])  # offline, or nearly
             await until(lambda: len([p for p in broker.published if p.connection == 2]) >= 41)
-            await asyncio.sleep(0.1)
+            given.append(last := message())
+            await one.outbox.put(last)
+            await until(lambda: last.id in ids(broker.published))
             second = [p for p in broker.published if p.connection == 2]
             assert sorted(ids(second)) == sorted(m.id for m in given)
             assert {p.qos for p in broker.published} <= {0, 1}
@@ -369,9 +357,10 @@ def test_an_alert_goes_again_until_its_receipt(tmp_path: Path) -> None:
             assert (first["epoch"], first["seq"]) == (second["epoch"], second["seq"])
             broker.send(f"{UP}/receipt", encode({"ids": [one.id]}))
             await until(lambda: not_owed(link, "alert"))
-            sent = len(ids(broker.published))
-            await asyncio.sleep(0.5)
-            assert len(ids(broker.published)) == sent
+            sent = ids(broker.published).count(one.id)
+            await link.outbox.put(another := message())
+            await until(lambda: ids(broker.published).count(another.id) >= 3)
+            assert ids(broker.published).count(one.id) == sent
 
     play(scene)
 
@@ -802,9 +791,10 @@ def test_what_is_too_large_on_another_topic_ends_the_connection_twice_at_most(
                 await until(lambda: len(broker.connects) == 3 and one.link.troubles)
                 await until(lambda: broker.subscribed[-2:] == [f"{UP}/receipt", SPEAKER.host_status])
                 assert "pushes, commands and answers are not heard" in one.link.troubles["config"]
-                await asyncio.sleep(0.3)
+                await one.outbox.put(another := message())
+                await until(lambda: another.id in ids(broker.published))
                 assert len(broker.connects) == 3
-                assert len(ids(broker.published)) >= 1
+                assert len(ids(broker.published)) >= 2
 
     play(scene)
 
@@ -933,7 +923,8 @@ def test_what_is_critical_overtakes_a_lane_that_waits_its_turn_after_a_centre_ca
             before = len(ids(broker.published))
             broker.send(SPEAKER.host_status, b'{"state":"online"}')
             await until(lambda: len(ids(broker.published)) > before)
-            await asyncio.sleep(0.3)
+            await link.outbox.put(message("result"))
+            await until(lambda: ids(broker.published, "command/result"))
             assert ids(broker.published)[before:] == [critical.id]
 
     play(scene)

@@ -21,6 +21,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from firmware_bridge.readings import BoardState, LineState, Reading, Switch, Value
 from firmware_bridge.sensors.modbus import ANSWER_WITHIN_S, TRIES, Contact, Master, Modbus, Register
 from simulators.wire import Wire
+from tests.waiting import until
 
 TEMPERATURE = Register(quantity="temperature", unit="degC", address=0, scale=0.1)
 LEVEL = Register(quantity="level", unit="m", address=4, table="input", type="float32", device=7)
@@ -231,9 +232,7 @@ async def hear(port: str, enough: Callable[[list[Value]], bool], **more: Any) ->
     source = Modbus(port=port, **SOURCE | more)
     task = asyncio.ensure_future(source.run(said.append))  # type: ignore[arg-type]
     try:
-        async with asyncio.timeout(60):
-            while not enough(said) and not task.done():
-                await asyncio.sleep(0.02)
+        await until(lambda: enough(said) or task.done())
     finally:
         task.cancel()
         await asyncio.wait([task])
@@ -270,12 +269,14 @@ def test_a_bus_on_a_serial_line_that_is_unplugged(tmp_path: Path) -> None:
 
             async def slave() -> None:
                 heard = bytearray()
-                while True:
-                    heard += wire.read()
+
+                def answer() -> None:
+                    heard.extend(wire.read())
                     if len(heard) >= 8:
                         wire.write(bus.answer(bytes(heard[:8])))
                         del heard[:8]
-                    await asyncio.sleep(0.005)
+
+                await until(lambda: False, doing=answer, every_s=0.005)
 
             task = asyncio.ensure_future(slave())
             said = await hear(str(wire.path), lambda said: len(said) >= 4)

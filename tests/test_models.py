@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -22,6 +21,7 @@ from models.e2e import E2e, decode
 from models.fit import Fit, fit
 from models.labels import ALLOWED
 from models.session import open_session, providers_in
+from tests.waiting import until_true
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "simulators" / "pictures" / "man.png"
 
@@ -476,8 +476,7 @@ sources:
             assert agent.stdout is not None
             assert any("config_running" in line for line in agent.stdout)
             began = computed(agent.pid)
-            while computed(agent.pid) < began + 300:  # three seconds of nothing but its loop
-                time.sleep(0.1)
+            until_true(lambda: computed(agent.pid) >= began + 300)  # three seconds of nothing but its loop
             agent.terminate()
             assert agent.wait(60) == 0, agent.stdout.read()
         finally:

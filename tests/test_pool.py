@@ -19,6 +19,7 @@ from agent.vision.inference_result import CapturedFrame
 from agent.vision.inference_schedule import Turns
 from agent.vision.motion_gate import MotionDecision
 from models.detection import Detection, Frame
+from tests.waiting import until
 
 FRAME: Frame = np.zeros((4, 4, 3), np.uint8)
 LOOK, SPARE = MotionDecision("heartbeat"), MotionDecision(None)
@@ -43,12 +44,6 @@ class Gated:
 
 def seat(pool: Pool, detect: Callable[[Frame], Any], every_s: float = 0.0, glance: Any = None) -> CameraSlot:
     return CameraSlot(pool, glance or (lambda frame, at_s: LOOK), detect, every_s)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not true():
-            await asyncio.sleep(0.001)
 
 
 async def all_of(one: CameraSlot, count: int) -> list[int]:
@@ -309,8 +304,14 @@ def test_who_waits_with_a_frame_is_let_go_when_the_camera_leaves() -> None:
             one.offer(numbered(1))
             await until(lambda: detect.shown == [1])
             one.offer(numbered(2), wait=True)
-            waiting = asyncio.ensure_future(asyncio.to_thread(one.offer, numbered(3), wait=True))
-            await asyncio.sleep(0.01)
+            waits = threading.Event()
+
+            def offer() -> None:
+                waits.set()
+                one.offer(numbered(3), wait=True)
+
+            waiting = asyncio.ensure_future(asyncio.to_thread(offer))
+            await until(waits.is_set)
             assert not waiting.done()
         await asyncio.wait_for(waiting, 60)
         detect.may.release()
@@ -357,7 +358,7 @@ def test_a_camera_that_comes_back_finds_its_detector_and_one_that_does_not_gives
     async def sit() -> None:
         with seat(pool, pool.load(card)):  # type: ignore[arg-type]  # what the pool needs of one
             pass
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
 
     async def scene(kept_s: float) -> int:
         nonlocal loads

@@ -27,6 +27,7 @@ from simulators.scenario import Heard, Step, find_scenario, missed
 from simulators.wire import Wire
 from tests.plausible import can_be
 from tests.test_whereabouts import CONFIG
+from tests.waiting import until
 
 BEGAN = datetime(2026, 11, 28, 6, tzinfo=UTC)
 HERE = (32.1, 118.7)
@@ -185,12 +186,9 @@ def test_on_a_wire(protocol: Protocol, tmp_path: Path) -> None:
             receiver = Receiver(wire, lat=32.1, lon=118.7, hz=20, protocol=protocol)
             line = Nmea(port=str(wire.path), baud=115200) if protocol == "nmea" else Ubx(port=str(wire.path))
             tasks = [asyncio.ensure_future(job) for job in (receiver.run(), line.run(said.append))]  # type: ignore[arg-type]  # it answers None
-            async with asyncio.timeout(60):
-                while sum(isinstance(one, Fix) for one in said) < 5:
-                    await asyncio.sleep(0.01)
-                receiver.fail("antenna")
-                while not any(isinstance(one, Fix) and one.mode == "none" for one in said):
-                    await asyncio.sleep(0.01)
+            await until(lambda: sum(isinstance(one, Fix) for one in said) >= 5)
+            receiver.fail("antenna")
+            await until(lambda: any(isinstance(one, Fix) and one.mode == "none" for one in said))
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

@@ -6,7 +6,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from agent.outbox.outbox import Outbox
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from centre.server import Centre
 from simulators.broker import free_port, mosquitto_path
+from tests.waiting import until, until_true
 
 HERE = Path(__file__).resolve().parents[1] / "configs" / "mosquitto"
 NOW = datetime.now(UTC)
@@ -90,14 +90,13 @@ def mosquitto(folder: Path, user: int | None = None) -> Iterator[tuple[int, int]
         user=user,
     )
     try:
-        deadline = time.monotonic() + 60
-        while True:
+
+        def listens() -> bool:
             assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        until_true(listens)
         yield port, desk_port
     finally:
         process.terminate()
@@ -383,8 +382,11 @@ def test_an_alert_reaches_the_centre_and_its_receipt_comes_back(world: World, tm
                 "alert/1", fields, lane="alert", topic="alert", session=1, clock={"source": "ntp"}, at=NOW
             )
         )
-        while (await outbox.depth())["alert"]:
-            await asyncio.sleep(0.02)
+
+        async def delivered() -> bool:
+            return not (await outbox.depth())["alert"]
+
+        await until(delivered)
         assert heard == [("d2", "alert")]
         for task in tasks:
             task.cancel()

@@ -34,6 +34,7 @@ from tests.scripted_broker import (
     WILL_DELAY,
     ScriptedBroker,
 )
+from tests.waiting import until
 
 WILL = "ringpost/v1/d/status", b'{"state":"offline"}'
 
@@ -140,9 +141,7 @@ def test_leaving_for_good_keeps_the_will_back(for_good: bool, protocol: str, goo
         async with ScriptedBroker() as broker:
             connection = await opened(broker, protocol=protocol)
             connection.close(for_good=for_good)
-            async with asyncio.timeout(60):
-                while broker._writer is not None and not broker._writer.is_closing():
-                    await asyncio.sleep(0.01)
+            await until(lambda: broker._writer is None or broker._writer.is_closing())
             assert broker.goodbyes == goodbyes
 
     asyncio.run(scene())

@@ -18,6 +18,7 @@ from agent.vision.tracker import Tracker
 from agent.vision.video_file import frames
 from models.detection import Box, Detection
 from simulators.scene import Scene, stream
+from tests.waiting import until
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
 SQUARE = {
@@ -240,8 +241,7 @@ def test_a_stream_is_seen_and_its_end_is_an_error() -> None:
         async with stream(Scene(comes_s=-10, leaves_s=100)) as server:
             source = camera(server.url, zones={"rail": [[0.25, 0.6], [0.75, 0.6], [0.75, 1], [0.25, 1]]})
             task = asyncio.ensure_future(source.run(said.append))  # type: ignore[arg-type]
-            while sum(isinstance(value, Sighting) and bool(value.objects) for value in said) < 3:
-                await asyncio.sleep(0.05)
+            await until(lambda: sum(isinstance(one, Sighting) and bool(one.objects) for one in said) >= 3)
             await server.cut()
             with pytest.raises(OSError, match=r"stream ended|no frame"):
                 await task
