@@ -11,6 +11,7 @@ from agent.config.loader import digest
 from agent.config.model import Config
 from agent.push_trial import PushTrials
 from tests.test_deployment import LOCAL, MOVED, Device
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -40,17 +41,30 @@ def test_who_is_looked_for_when(
     async def nothing() -> None:
         pass
 
+    class Link:
+        past = None
+        looks = 0
+
+        @property
+        def well(self) -> bool:
+            self.looks += 1
+            return well
+
     async def scene() -> None:
+        link = Link()
         trials: Any = SimpleNamespace(
             deployment=device.deployment, pushes=asyncio.Queue(), apply=apply, prove=nothing,
-            report=nothing, link=SimpleNamespace(well=well, past=None),
+            report=nothing, link=link,
         )  # fmt: skip
         trials.try_fallback = lambda: PushTrials.try_fallback(trials)
         task = asyncio.ensure_future(PushTrials.run(trials))
-        for _ in range(100):
-            await asyncio.sleep(0.01)
-            if ran or (asked and not answering):
-                break
+
+        def over() -> bool:
+            if gone_back:
+                return bool(ran) and device.deployment.reported()["state"] == "rolled_back"
+            return bool(asked) or (well and link.looks > 20)
+
+        await until(over)
         task.cancel()
         await asyncio.wait([task])
 
