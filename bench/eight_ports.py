@@ -39,7 +39,7 @@ def hardware(folder: Path) -> None:
     """Says it all on each port; prints when the last byte was written that an epoch's fix is made of."""
     said = epochs(int(SECONDS * BYTES_PER_S / len(epochs(1)[0])) + 1)
     wires = [Wire(folder / f"port{number}") for number in range(PORTS)]
-    while not all(wire.heard() for wire in wires):
+    while not all(wire.ready() for wire in wires):
         time.sleep(0.01)
     time.sleep(0.3)
     ends: list[float] = []

@@ -29,6 +29,8 @@ from simulators.wire import Wire
 
 BYTES_PER_S = 11_520
 STEP_S = 0.01
+ROOM = 4096
+"""Bytes that a pty takes at once."""
 RECALL, KEPT = 0.97, 0.98
 """The least; recall of NMEA only, as a fix of UBX can't be told from half of it."""
 NEAR_DEG = 1e-6
@@ -102,7 +104,11 @@ async def speak(
     while more or waiting:
         now_s = loop.time()
         more = now_s < began_s + seconds or len(said) < least
-        due = int((now_s - began_s) * bytes_per_s) - sent
+        if not wire.heard():
+            raise OSError(f"{wire.path} is no longer read")
+        due = min(
+            int((now_s - began_s) * bytes_per_s) - sent, ROOM
+        )  # a slow machine must get on with the rest
         while len(waiting) < due and more:
             fix, packets = next(source)
             said.append(fix)

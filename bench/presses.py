@@ -40,7 +40,7 @@ async def campaign(presses: int = PRESSES, seed: int = 1) -> dict[str, Any]:
         board.trouble = lambda data: spoil(data, chance, flips=RATE, drops=RATE, noise=RATE)
         source = SensorBoard(port=str(wire.path))
         tasks = [asyncio.ensure_future(job) for job in (board.run(), source.run(emit))]
-        while not wire.heard():
+        while not wire.ready():
             await asyncio.sleep(0.01)
         took_ms, known_ms = [], []
         for number in range(presses):

@@ -88,7 +88,7 @@ def _speak(folder: Path) -> None:
     """The child; prints when the last byte of each packet was written."""
     wires = {"report": Wire(folder / "report"), "epoch": Wire(folder / "epoch")}
     print("ready", flush=True)
-    while not all(wire.heard() for wire in wires.values()):
+    while not all(wire.ready() for wire in wires.values()):
         time.sleep(0.01)
     ended: dict[str, dict[int, float]] = {name: {} for name in wires}
     began_s = time.monotonic()
