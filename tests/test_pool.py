@@ -358,7 +358,8 @@ def test_a_camera_that_comes_back_finds_its_detector_and_one_that_does_not_gives
     async def sit() -> None:
         with seat(pool, pool.load(card)):  # type: ignore[arg-type]  # what the pool needs of one
             pass
-        await asyncio.sleep(0)
+        for _ in range(3):  # until the loop has run what is due at once
+            await asyncio.sleep(0)
 
     async def scene(kept_s: float) -> int:
         nonlocal loads

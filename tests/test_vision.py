@@ -259,7 +259,7 @@ def test_a_stream_is_seen_and_its_end_is_an_error() -> None:
 def test_a_file_plays_to_its_end() -> None:
     clip = CLIPS / "person-bicycle-car_preview.mp4"
     said: list[Any] = []
-    asyncio.run(asyncio.wait_for(camera(str(clip)).run(said.append), 60))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(camera(str(clip), every_frame=True).run(said.append), 60))  # type: ignore[arg-type]
     assert isinstance(said[-1], CameraState)
     assert said[-1].frames == 41 == sum(1 for _ in frames(str(clip)))
     assert any(
