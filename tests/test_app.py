@@ -14,7 +14,7 @@ from agent.app import Agent
 from agent.commands.commands import Resend
 from agent.domain.observations import Observation
 from agent.inbound import Inbound
-from agent.outbox.sqlite_store import Again
+from agent.outbox.rows import Again
 from agent.pipeline import Pipeline
 from agent.privacy.rescue_grant import Grant, Privacy, Rescue
 from agent.runtime.health import Health, Running

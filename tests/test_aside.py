@@ -1,7 +1,8 @@
 """What the broker does not take: said in one line a lane, and never more of it than fits."""
 
 from agent.mqtt.quarantine import MOST, Quarantine
-from agent.outbox.sqlite_store import Row, Store
+from agent.outbox.rows import Row
+from agent.outbox.sqlite_store import Store
 
 SPARE = Store.in_memory()
 

@@ -30,7 +30,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = [patch("agent.outbox.outbox.HANGS_S", 0.02)]
+        self.patches = [patch("agent.outbox.disk_thread.HANGS_S", 0.02)]
         for one in self.patches:
             one.start()
         self.loop = asyncio.new_event_loop()
@@ -102,7 +102,7 @@ class Life(RuleBasedStateMachine):
         """As it is on most days: it arrives, and so does the receipt."""
         rows = self.run(self.outbox.due(limit, FIRST))
         self.arrive(rows)
-        self.run(self.outbox.receive([row.id for row in rows]))
+        self.run(self.outbox.record_receipts([row.id for row in rows]))
 
     def arrive(self, rows: list[Row]) -> None:
         """The centre commits what comes, and its receipts are under way."""
@@ -120,7 +120,7 @@ class Life(RuleBasedStateMachine):
     def receipt(self, data: st.DataObject) -> None:
         """Some arrive, in whatever order, perhaps in another life of the device."""
         some = data.draw(st.lists(st.sampled_from(self.late), max_size=8))
-        self.run(self.outbox.receive([*some, new_id(), "forged"]))
+        self.run(self.outbox.record_receipts([*some, new_id(), "forged"]))
 
     @rule()
     def reconnect(self) -> None:
@@ -178,7 +178,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def hang(self) -> None:
         self.hanging = threading.Event()
-        self.outbox._start(lambda event=self.hanging: event.wait(60))
+        self.outbox.thread.submit(lambda event=self.hanging: event.wait(60))
         self.run(until(lambda: self.outbox.hangs, every_s=0.002))
 
     @precondition(lambda self: self.hanging is not None)
@@ -197,7 +197,7 @@ class Life(RuleBasedStateMachine):
             if self.writing:
                 await asyncio.gather(*self.writing)
             for _ in range(4):
-                await asyncio.wrap_future(self.outbox._thread.submit(lambda: None))
+                await asyncio.wrap_future(self.outbox.thread.submit(lambda: None))
                 await asyncio.sleep(0)
 
         self.run(calm())
@@ -216,7 +216,7 @@ class Life(RuleBasedStateMachine):
         self.accepted -= self.only_there & set(lost)
 
     def numbers(self) -> dict[tuple[str, Lane], int]:
-        return {(one["epoch"], one["lane"]): one["last"] for one in self.run(self.outbox.numbers())}
+        return {(one["epoch"], one["lane"]): one["last"] for one in self.run(self.outbox.highest_numbers())}
 
     @precondition(lambda self: self.hanging is None)
     @rule()
@@ -231,7 +231,7 @@ class Life(RuleBasedStateMachine):
                 self.run(self.outbox.resend(lane, epoch, [(number, number) for number in lacks]))
 
     def everything_reaches_the_centre_or_is_told(self) -> None:
-        with patch("agent.outbox.outbox.HANGS_S", 60):  # a busy machine is not taken for a disk that hangs
+        with patch("agent.outbox.disk_thread.HANGS_S", 60):  # a busy machine is not taken for a disk that hangs
             for _ in range(3):  # asking makes gaps, which have numbers themselves
                 self.drain()
                 self.ask_again()
@@ -250,7 +250,7 @@ class Life(RuleBasedStateMachine):
         self.outbox.rewind()
         while rows := self.run(self.outbox.due(50, FIRST)):
             self.arrive(rows)
-            self.run(self.outbox.receive([row.id for row in rows]))
+            self.run(self.outbox.record_receipts([row.id for row in rows]))
 
 
 TestLife = Life.TestCase

@@ -28,10 +28,10 @@ class Disk:
     def __init__(self, outbox: Outbox) -> None:
         self.back = threading.Event()
         self.outbox = outbox
-        outbox._thread.submit(lambda: None).result()
+        outbox.thread.submit(lambda: None).result()
 
     def hang(self, within: str = "put") -> None:
-        store: Any = self.outbox._shelves._alerts
+        store: Any = self.outbox.storage._alerts
         really: Callable[..., Any] = getattr(store, within)
 
         def hanging(*args: Any, **more: Any) -> Any:
@@ -55,7 +55,7 @@ async def opened(folder: Path) -> AsyncIterator[tuple[Outbox, Disk]]:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.outbox.outbox.HANGS_S", 0.1)
+    monkeypatch.setattr("agent.outbox.disk_thread.HANGS_S", 0.1)
 
 
 async def hung(outbox: Outbox) -> None:
@@ -65,7 +65,7 @@ async def hung(outbox: Outbox) -> None:
 async def calm(outbox: Outbox) -> None:
     """Until the thread has done all that it was given, and what that led to."""
     for _ in range(5):
-        await asyncio.wrap_future(outbox._thread.submit(lambda: None))
+        await asyncio.wrap_future(outbox.thread.submit(lambda: None))
         await asyncio.sleep(0)
 
 
@@ -120,8 +120,8 @@ def test_what_was_received_or_delivered_meanwhile_leaves_once_the_disk_is_back(
             if when == "after":
                 disk.back.set()
                 await asyncio.gather(writing, waiting)
-            outbox.settle([rows[0], rows[2]])
-            await outbox.receive([given[1].id])
+            outbox.mark_delivered([rows[0], rows[2]])
+            await outbox.record_receipts([given[1].id])
             disk.back.set()
             await asyncio.gather(writing, waiting)
             await calm(outbox)
@@ -162,12 +162,12 @@ def test_a_connection_begins_while_it_hangs(tmp_path: Path) -> None:
                 rows = await outbox.due(10)
                 assert [row.id for row in rows] == [alert.id, status.id]
                 assert (await outbox.depth())["alert"] == 0  # as it was last known
-                assert await outbox.owed([rows[0].key]) == {rows[0].key}
-                assert await outbox.numbers() == []
+                assert await outbox.pending([rows[0].key]) == {rows[0].key}
+                assert await outbox.highest_numbers() == []
                 outbox.rewind(["alert"])
                 (again,) = await outbox.due(10)
                 assert again.key == rows[0].key
-                assert [row.id for row in await outbox.again([alert.id, "no"])] == [alert.id]
+                assert [row.id for row in await outbox.by_id([alert.id, "no"])] == [alert.id]
             disk.back.set()
             await writing
 
@@ -209,7 +209,7 @@ def test_from_memory_the_order_is_that_of_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_only_slow_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.outbox.outbox.HANGS_S", 10.0)
+    monkeypatch.setattr("agent.outbox.disk_thread.HANGS_S", 10.0)
 
     async def scene() -> None:
         async with opened(tmp_path) as (outbox, disk):

@@ -25,7 +25,7 @@ from agent.domain.message import KEEP_LATEST, LANES, Lane, Message, new_id
 from agent.outbox import sqlite_store as store_module
 from agent.outbox.lane_storage import SPARE_ROWS, LaneStorage
 from agent.outbox.outbox import Outbox
-from agent.outbox.sqlite_store import Row
+from agent.outbox.rows import Row
 from agent.runtime.kernel_clock import since_boot_s
 
 BODY = b'{"n":1}'

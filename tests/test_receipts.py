@@ -4,7 +4,8 @@ from itertools import pairwise
 
 from agent.domain.message import Lane
 from agent.mqtt.receipts import LONGEST_WAIT_S, SPREAD_S, Receipts
-from agent.outbox.sqlite_store import Row, Store
+from agent.outbox.rows import Row
+from agent.outbox.sqlite_store import Store
 
 SPARE = Store.in_memory()
 FIRST: tuple[Lane, ...] = ("alert", "result")

@@ -18,8 +18,10 @@ from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
 from agent.mqtt.sender import Receipt
 from agent.outbox import lane_storage as shelves_module
 from agent.outbox import sqlite_store as store_module
+from agent.outbox.database_errors import FullError
 from agent.outbox.lane_storage import NOT_KEPT, LaneStorage
-from agent.outbox.sqlite_store import MOST_RUNS, FullError, Row
+from agent.outbox.number_ranges import MOST_RUNS
+from agent.outbox.rows import Row
 from agent.runtime import atomic_files
 
 

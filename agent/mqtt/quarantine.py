@@ -14,7 +14,7 @@ from typing import TypeAlias
 import structlog
 
 from agent.domain.message import KEEP_LATEST, Lane
-from agent.outbox.sqlite_store import Key, Row
+from agent.outbox.rows import Key, Row
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 from agent.domain.message import Lane
-from agent.outbox.sqlite_store import Row
+from agent.outbox.rows import Row
 
 LONGEST_WAIT_S = 1800.0
 JITTER = 0.25

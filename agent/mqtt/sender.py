@@ -25,7 +25,7 @@ from agent.mqtt.quarantine import Quarantine
 from agent.mqtt.receipts import SPREAD_S, Receipts
 from agent.mqtt.subscriptions import Subscriptions
 from agent.outbox.outbox import Outbox
-from agent.outbox.sqlite_store import Row
+from agent.outbox.rows import Row
 from agent.runtime.kernel_clock import kernel_clock
 
 log = structlog.get_logger()

@@ -20,9 +20,12 @@ from typing import Any
 import structlog
 
 from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, Lane, Message, encode, new_id
-from agent.outbox.segmented_log import DAMAGED, Loss, Segments, give_up_unreadable
+from agent.outbox.database_errors import DamagedError
+from agent.outbox.losses import DAMAGED, Loss, give_up_unreadable
+from agent.outbox.rows import Again, Key, Row
 from agent.outbox.segmented_log import LANES as BULK
-from agent.outbox.sqlite_store import Again, DamagedError, Key, Row, Store
+from agent.outbox.segmented_log import Segments
+from agent.outbox.sqlite_store import Store
 
 log = structlog.get_logger()
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from agent.domain.message import KEEP_LATEST, Lane, Message
+from agent.outbox.rows import Row
 from agent.outbox.segmented_log import LANES as BULK
-from agent.outbox.sqlite_store import Row, Store
+from agent.outbox.sqlite_store import Store
 from agent.runtime.kernel_clock import since_boot_s
 
 

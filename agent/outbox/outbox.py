@@ -22,8 +22,8 @@ import structlog
 from agent.domain.message import LANES, LAST_RANK, Lane, Message
 from agent.outbox.lane_storage import LaneStorage
 from agent.outbox.memory_outbox import MemoryOutbox
+from agent.outbox.rows import Again, Key, Row
 from agent.outbox.segmented_log import LANES as BULK
-from agent.outbox.sqlite_store import Again, Key, Row
 
 log = structlog.get_logger()
 

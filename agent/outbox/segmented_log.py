@@ -10,14 +10,16 @@ import errno
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import structlog
 
 from agent.domain.message import Lane, Message
-from agent.outbox.sqlite_store import DamagedError, FullError, Key, Row, Store
+from agent.outbox.database_errors import DamagedError, FullError
+from agent.outbox.losses import DAMAGED, POWER_LOST, Loss, give_up_unreadable
+from agent.outbox.rows import Key, Row
+from agent.outbox.sqlite_store import Store
 
 log = structlog.get_logger()
 
@@ -27,20 +29,6 @@ THINNEST = 256
 """Telemetry of which only every so-many-th row is left is not thinned further, but goes."""
 SEGMENTS = 32
 LEAST_BYTES = 1024 * 1024
-POWER_LOST = "power was lost: what was written in the last moments before may be missing"
-DAMAGED = "its file was damaged: what could still be read goes out under new numbers"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """Rows that will never come, for the gap receipt; a number that nobody knows is None."""
-
-    lane: Lane
-    epoch: str | None
-    first: int | None = None
-    last: int | None = None
-    count: int | None = None
-    why: str
 
 
 class Segments:
@@ -242,18 +230,3 @@ class Segments:
         taken = [int(path.name[at : at + 8]) for path in self._folder.glob(f"{self._lane}-????????.db*")]
         path = self._folder / f"{self._lane}-{max(taken, default=0) + 1:08}.db"
         return Store.open(path, sure=False, cache_kib=256, follows=follows)
-
-
-def give_up_unreadable(store: Store, tell: Callable[[Sequence[Loss]], None]) -> None:
-    """Rows whose content the disk has spoilt are told as lost, and leave."""
-    found, store.unreadable = store.unreadable, []
-    if found:
-        why = "the disk spoilt it"
-        tell(
-            [
-                Loss(lane=row.lane, epoch=row.epoch, first=row.seq, last=row.seq, count=1, why=why)
-                for row in found
-            ]
-        )
-        with suppress(OSError):
-            store.delete([(row.lane, row.place) for row in found])

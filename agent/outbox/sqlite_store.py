@@ -4,7 +4,6 @@ WAL mode. A store is used by one thread at a time; all that can go wrong with th
 whatever failed was not done at all.
 """
 
-import json
 import os
 import secrets
 import shutil
@@ -13,13 +12,19 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import structlog
 
-from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, RANKS, Lane, Message
+from agent.domain.message import KEEP_LATEST, LAST_RANK, NEED_RECEIPT, Lane, Message
+from agent.outbox.alert_groups import _Groups
+from agent.outbox.database_errors import FullError, _as_os_error
+from agent.outbox.number_ranges import _bounded, _holes, _merged
+from agent.outbox.rows import Again, Key, Row
+from agent.outbox.salvage import _set_aside, _sound, _take_over
+from agent.outbox.schema import _COLUMNS, _INSERT, _KEPT, _RECEIPT_SCHEMA, _SCHEMA, _lay_out
+
 from agent.runtime.kernel_clock import boot_id, since_boot_s
 
 log = structlog.get_logger()
@@ -35,77 +40,9 @@ KEPT_ROWS = 2000
 KEPT_ROW_BYTES = 250
 """What a kept row takes beside its body."""
 PRUNE_EVERY_S = 3600.0
-MOST_RUNS = 50
-"""Runs of missing numbers that are told one by one; what is beyond is told in one."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS counter (lane TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS owed (
-    lane TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL,
-    qos INTEGER NOT NULL, retain INTEGER NOT NULL, expires_s REAL, boot TEXT NOT NULL, made_s REAL NOT NULL,
-    handed INTEGER NOT NULL DEFAULT 0, rank INTEGER NOT NULL DEFAULT 0, grp TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (lane, seq)) WITHOUT ROWID;
-"""
-# Where receipts are needed: numbers begin anew at 1 in each epoch, while `owed.seq` counts on as a place in
-# the store. `kept` is what has its receipt, for a centre that lost it.
-_RECEIPT_SCHEMA = """
-CREATE TABLE IF NOT EXISTS epochs (
-    lane TEXT NOT NULL, base INTEGER NOT NULL, epoch TEXT NOT NULL, PRIMARY KEY (lane, base)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS kept (
-    number INTEGER PRIMARY KEY, lane TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL,
-    topic TEXT NOT NULL, body BLOB NOT NULL, qos INTEGER NOT NULL, retain INTEGER NOT NULL,
-    boot TEXT NOT NULL, made_s REAL NOT NULL, grp TEXT NOT NULL, kept_at REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS kept_place ON kept (lane, seq);
-CREATE INDEX IF NOT EXISTS owed_id ON owed (id);
-CREATE INDEX IF NOT EXISTS owed_rank ON owed (rank, seq) WHERE lane = 'alert';
-"""
-_COLUMNS = "lane, seq, id, topic, body, qos, retain, expires_s, boot, made_s, rank, grp"
-_INSERT = f"INTO owed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_KEPT = "lane, seq, id, topic, body, qos, retain, boot, made_s, grp"
-PIECES = 200
-"""A damaged file is read in so many pieces."""
 _AT_ONCE = 500
 """Ids in one statement."""
-
-
-Key: TypeAlias = tuple[str, Lane, int]
-"""What names a row: epoch, lane, number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A message with its number. ``age_s`` and ``expires_s`` (what is left) are None where nobody knows."""
-
-    lane: Lane
-    seq: int
-    id: str
-    topic: str
-    body: bytes
-    qos: int
-    retain: bool
-    expires_s: float | None
-    age_s: float | None
-    epoch: str
-    store: "Store" = field(repr=False, compare=False)
-    place: int = 0
-    """Where it stands in its store, whatever the epoch."""
-    rank: int = 0
-    group: str = ""
-
-    @property
-    def key(self) -> Key:
-        return self.epoch, self.lane, self.seq
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """What a centre that asks for numbers gets: how many rows once more, how many are owed anyway, and the
-    runs of numbers (first, last, count) that are not here."""
-
-    again: int
-    owed: int
-    missing: tuple[tuple[int, int, int], ...]
 
 
 class Store:
@@ -767,215 +704,11 @@ class Store:
                 raise
 
 
-class _Groups:
-    """Of each group of which alerts are owed: how many, the worst rank among them, and the first place."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        found = db.execute(
-            "SELECT grp, count(*), max(rank), min(seq) FROM owed"
-            " WHERE lane = 'alert' AND grp != '' AND rank < ? GROUP BY grp",
-            (LAST_RANK,),
-        )
-        self._here: dict[str, tuple[int, int, int]] = {str(one[0]): (one[1], one[2], one[3]) for one in found}
-
-    def raise_earlier(self, added: Sequence[tuple[str, int, int]]) -> list[tuple[int, int]]:
-        """Within the transaction that adds (group, rank, place): earlier ones of the group come first."""
-        raised = []
-        worst = {group: self._here[group][1] for group, _, _ in added if group in self._here}
-        for group, rank, place in added:
-            if worst.get(group, rank) > rank:
-                values = (group, rank, place, LAST_RANK)
-                where = "lane = 'alert' AND grp = ?1 AND rank > ?2 AND seq < ?3 AND rank < ?4"
-                (first,) = self._db.execute(f"SELECT min(seq) FROM owed WHERE {where}", values).fetchone()  # noqa: S608
-                self._db.execute(f"UPDATE owed SET rank = ?2 WHERE {where}", values)  # noqa: S608
-                if first is not None:
-                    raised.append((rank, int(first)))
-                worst[group] = rank
-            else:
-                worst[group] = rank
-        return raised
-
-    def add(self, added: Sequence[tuple[str, int, int]]) -> None:
-        """After that transaction."""
-        for group, rank, place in added:
-            count, _, first = self._here.get(group, (0, rank, place))
-            self._here[group] = (count + 1, rank, first)
-
-    def leave(self, groups: Iterable[str]) -> None:
-        for group in groups:
-            count, worst, first = self._here.get(group, (1, 0, 0))
-            if count <= 1:
-                self._here.pop(group, None)
-            else:
-                self._here[group] = (count - 1, worst, first)
-
-    def first(self, group: str, place: int) -> int:
-        return self._here[group][2] if group in self._here else place
-
-
 def _marks(values: Sequence[Any]) -> str:
     return ",".join("?" * len(values))
-
-
-def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same numbers in ranges that rise and do not touch; none below 1, none beyond what SQLite counts."""
-    found: list[tuple[int, int]] = []
-    for first, end in sorted((max(1, first), min(end, 2**62)) for first, end in ranges):
-        if end < first:
-            continue
-        if found and first <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((first, end))
-    return found
-
-
-def _holes(first: int, end: int, here: Iterable[int]) -> list[tuple[int, int, int]]:
-    """The runs (first, last, count) of numbers from ``first`` to ``end`` that are not ``here`` (rising)."""
-    found, at = [], first
-    for number in here:
-        if number > at:
-            found.append((at, number - 1, number - at))
-        at = number + 1
-    return [*found, (at, end, end - at + 1)] if at <= end else found
-
-
-def _bounded(runs: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]:
-    """No more than `MOST_RUNS`: what is beyond becomes one, with its count."""
-    if len(runs) <= MOST_RUNS:
-        return tuple(runs)
-    rest = runs[MOST_RUNS - 1 :]
-    return (*runs[: MOST_RUNS - 1], (rest[0][0], rest[-1][1], sum(count for _, _, count in rest)))
-
-
-def _lay_out(db: sqlite3.Connection, *, by_receipt: bool) -> None:
-    """The tables; a file of an older agent gets the columns that it lacks."""
-    db.executescript(_SCHEMA)
-    columns = {str(row[1]) for row in db.execute("PRAGMA table_info(owed)")}
-    if "rank" not in columns:
-        db.execute("ALTER TABLE owed ADD COLUMN rank INTEGER NOT NULL DEFAULT 0")
-        db.execute("ALTER TABLE owed ADD COLUMN grp TEXT NOT NULL DEFAULT ''")
-        if by_receipt:
-            _rank_old_rows(db)
-    if by_receipt:
-        db.executescript(_RECEIPT_SCHEMA)
-
-
-def _rank_old_rows(db: sqlite3.Connection) -> None:
-    """Rank and group as the body of each alert says."""
-    for seq, body in db.execute("SELECT seq, body FROM owed WHERE lane = 'alert'").fetchall():
-        try:
-            alert = json.loads(body)["alert"]
-            rank, group = RANKS[alert["severity"]], str(alert["alert_id"])
-        except (ValueError, KeyError, TypeError):
-            continue
-        db.execute("UPDATE owed SET rank = ?, grp = ? WHERE lane = 'alert' AND seq = ?", (rank, group, seq))
-
-
-class DamagedError(OSError):
-    """The file holds what SQLite can't read: open it anew, so that it is set aside."""
-
-
-class FullError(OSError):
-    """The disk has no room, for this file or at all."""
-
-
-@contextmanager
-def _as_os_error(path: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        kind: type[OSError] = DamagedError if type(error) is sqlite3.DatabaseError else OSError
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            kind = FullError
-        raise kind(f"{path.name if path else 'memory'}: {error}") from error
-
-
-def _sound(path: Path) -> bool:
-    try:
-        db = sqlite3.connect(path, timeout=5)
-        try:
-            return bool(db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
-        finally:
-            db.close()
-    except sqlite3.OperationalError:  # locked or unreadable, which is not damaged
-        raise
-    except sqlite3.DatabaseError:
-        return False
-
-
-def _set_aside(path: Path) -> Path:
-    """Renames a damaged file and its log; it is never deleted."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
-        number += 1
-    for ending in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + ending)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + ending))
-    return aside
 
 
 def _go_on_with(db: sqlite3.Connection, before: Store) -> None:
     db.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (before.epoch.encode(),))
     rows = [(lane, before.last(lane)) for lane in ("telemetry", "media")]
     db.executemany("INSERT OR IGNORE INTO counter VALUES (?, ?)", rows)
-
-
-def _take_over(db: sqlite3.Connection, damaged: Path) -> None:
-    """What can still be read of a damaged file, from its beginning and from its end.
-
-    The epoch is new, and so are the numbers; a message keeps its id.
-    """
-    old = sqlite3.connect(damaged, isolation_level=None)
-    columns = _COLUMNS if _has_rank(old) else _COLUMNS.replace("rank, grp", "0, ''")
-    reads = (
-        (
-            "INSERT OR IGNORE INTO meta VALUES (?, ?)",
-            "SELECT key, value FROM meta WHERE key NOT IN ('epoch', 'boot', 'closed')",
-        ),
-        (f"INSERT OR IGNORE {_INSERT}", f"SELECT {columns} FROM owed ORDER BY lane, seq"),  # noqa: S608  ours
-        (f"INSERT OR IGNORE {_INSERT}", f"SELECT {columns} FROM owed ORDER BY lane DESC, seq DESC"),  # noqa: S608
-    )
-    db.execute("BEGIN IMMEDIATE")
-    stopped = False
-    for insert, select in reads:
-        try:
-            for row in old.execute(select):
-                db.execute(insert, row)
-        except sqlite3.DatabaseError as error:
-            stopped = True
-            log.warning("salvage_stopped", file=damaged.name, error=str(error))
-    if stopped:
-        _take_from_between(db, old, columns)
-    last: dict[str, int] = {}
-    for lane, seq in db.execute("SELECT lane, seq FROM owed ORDER BY lane, seq").fetchall():
-        last[lane] = last.get(lane, 0) + 1
-        db.execute("UPDATE owed SET seq = ? WHERE lane = ? AND seq = ?", (last[lane], lane, seq))
-    db.execute("COMMIT")
-    try:
-        old.close()
-    except sqlite3.Error:
-        log.warning("salvage_close", file=damaged.name)
-
-
-def _take_from_between(db: sqlite3.Connection, old: sqlite3.Connection, columns: str) -> None:
-    """What lies between two damaged pages is reached from neither end: piece by piece."""
-    for lane in LANES:
-        with suppress(sqlite3.DatabaseError):
-            (top,) = old.execute("SELECT max(seq) FROM owed WHERE lane = ?", (lane,)).fetchone()
-            step = max(1, (top or 0) // PIECES)
-            for first in range(1, (top or 0) + 1, step):
-                with suppress(sqlite3.DatabaseError):
-                    piece = (lane, first, first + step)
-                    where = "lane = ? AND seq >= ? AND seq < ? ORDER BY seq"
-                    for row in old.execute(f"SELECT {columns} FROM owed WHERE {where}", piece):  # noqa: S608
-                        db.execute(f"INSERT OR IGNORE {_INSERT}", row)
-
-
-def _has_rank(db: sqlite3.Connection) -> bool:
-    try:
-        return any(row[1] == "rank" for row in db.execute("PRAGMA table_info(owed)"))
-    except sqlite3.DatabaseError:  # then nothing else can be read either
-        return True
