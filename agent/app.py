@@ -120,7 +120,7 @@ class Agent:
     async def run(self) -> None:
         """Runs until cancelled; then sends ``stopped`` and leaves nothing unwritten."""
         self.messages.session = self.outbox.session
-        self.outbox.tell_gaps_by(self.pipeline.gap)
+        self.outbox.set_gap_factory(self.pipeline.gap)
         self.reporter.config_fields = self.deployment.ledger.active_fields()
         self.pipeline.restore()
         self.inbound.restore()

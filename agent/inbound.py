@@ -131,7 +131,7 @@ class Inbound:
                 await self.send_result({**result, "state": "failed", "reason": str(error)})
                 return
             missing = sum(count for _, _, count in found.missing)
-            counts = {"again": found.again, "owed": found.owed, "missing": missing}
+            counts = {"again": found.resent, "owed": found.pending, "missing": missing}
             await self.send_result({**result, "state": "succeeded", **counts})
 
         self.spawn(carry_out())

@@ -90,7 +90,7 @@ async def child(folder: Path, seed: int, steps: int) -> None:
                 rows = await outbox.due(20)
                 for row in rows:
                     say("handed", row.epoch, row.lane, row.seq, row.id)
-                outbox.settle([row for row in rows if row.lane not in ("alert", "result")])
+                outbox.mark_delivered([row for row in rows if row.lane not in ("alert", "result")])
                 if chance.random() < 0.3:
                     outbox.rewind()
             case "receipt":
@@ -98,7 +98,7 @@ async def child(folder: Path, seed: int, steps: int) -> None:
                 for row in rows:
                     say("handed", row.epoch, row.lane, row.seq, row.id)
                     say("received", row.id)
-                    await outbox.receive([row.id])
+                    await outbox.record_receipts([row.id])
             case "session":
                 say("session", await outbox.next_session())
     outbox.close()
@@ -216,14 +216,14 @@ def rebuild(events: list[Event], state: Path, chance: random.Random) -> None:
 
 async def judge(state: Path, said: list[str]) -> tuple[list[str], list[str], int]:
     """(what is lost, what is doubled, whether nothing is taken any more)."""
-    import agent.outbox.sqlite_store
+    import agent.runtime.kernel_clock
     from agent.outbox.outbox import Outbox
 
     kept = {identity for words in said if words.startswith("kept") for identity in words.split()[1:]}
     received = {words.split()[1] for words in said if words.startswith("received")}
     handed = {tuple(words.split()[1:4]): words.split()[4] for words in said if words.startswith("handed")}
     session = max((int(words.split()[1]) for words in said if words.startswith("session")), default=0)
-    agent.outbox.sqlite_store.boot_id = lambda: "after the power cut"  # type: ignore[assignment]
+    agent.runtime.kernel_clock.boot_id = lambda: "after the power cut"  # type: ignore[assignment]
     outbox = Outbox.open(state)
     new = [_message(lane) for lane in ("alert", "telemetry", "alert")]
     await outbox.put(*new)

@@ -14,7 +14,7 @@ from agent.app import Agent
 from agent.commands.commands import Resend
 from agent.domain.observations import Observation
 from agent.inbound import Inbound
-from agent.outbox.rows import Again
+from agent.outbox.rows import ResendResult
 from agent.pipeline import Pipeline
 from agent.privacy.rescue_grant import Grant, Privacy, Rescue
 from agent.runtime.health import Health, Running
@@ -184,11 +184,11 @@ def test_a_centre_that_asks_again_hears_how_much_comes() -> None:
     async def done(fields: dict[str, Any]) -> None:
         said.append(fields)
 
-    async def resend(lane: str, epoch: str, ranges: list[tuple[int, int]]) -> Again:
+    async def resend(lane: str, epoch: str, ranges: list[tuple[int, int]]) -> ResendResult:
         if epoch == "broken":
             raise OSError("disk I/O error")
         assert (lane, ranges) == ("alert", [(7, 16)])
-        return Again(8, 1, ((9, 9, 1),))
+        return ResendResult(8, 1, ((9, 9, 1),))
 
     async def scene() -> None:
         async with asyncio.TaskGroup() as group:

@@ -1,10 +1,10 @@
 """What the broker does not take: said in one line a lane, and never more of it than fits."""
 
 from agent.mqtt.quarantine import MOST, Quarantine
+from agent.outbox.opening import memory_store
 from agent.outbox.rows import Row
-from agent.outbox.sqlite_store import Store
 
-SPARE = Store.in_memory()
+SPARE = memory_store()
 
 
 def row(number: int) -> Row:

@@ -231,7 +231,9 @@ class Life(RuleBasedStateMachine):
                 self.run(self.outbox.resend(lane, epoch, [(number, number) for number in lacks]))
 
     def everything_reaches_the_centre_or_is_told(self) -> None:
-        with patch("agent.outbox.disk_thread.HANGS_S", 60):  # a busy machine is not taken for a disk that hangs
+        with patch(
+            "agent.outbox.disk_thread.HANGS_S", 60
+        ):  # a busy machine is not taken for a disk that hangs
             for _ in range(3):  # asking makes gaps, which have numbers themselves
                 self.drain()
                 self.ask_again()

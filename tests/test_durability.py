@@ -55,10 +55,10 @@ class Device:
         self.check(f"'session', x'{str(number).encode().hex()}'")
 
     async def receipt(self) -> None:
-        await self.outbox.receive([row.id for row in await self.outbox.due(2, ["alert"])])
+        await self.outbox.record_receipts([row.id for row in await self.outbox.due(2, ["alert"])])
 
     async def delivered(self) -> None:
-        self.outbox.settle(await self.outbox.due(2, ["alert", "result"]))
+        self.outbox.mark_delivered(await self.outbox.due(2, ["alert", "result"]))
         await self.outbox.depth()
 
     async def asked_again(self) -> None:

@@ -31,7 +31,7 @@ class Disk:
         outbox.thread.submit(lambda: None).result()
 
     def hang(self, within: str = "put") -> None:
-        store: Any = self.outbox.storage._alerts
+        store: Any = self.outbox.storage.alerts.store
         really: Callable[..., Any] = getattr(store, within)
 
         def hanging(*args: Any, **more: Any) -> Any:
@@ -127,7 +127,7 @@ def test_what_was_received_or_delivered_meanwhile_leaves_once_the_disk_is_back(
             await calm(outbox)
             assert await rest(outbox) == [given[3].id]
             found = await outbox.resend("alert", outbox.epoch("alert"), [(2, 2)])
-            assert found.again == 1  # what has its receipt is in the history
+            assert found.resent == 1  # what has its receipt is in the history
 
     play(scene)
 
@@ -217,7 +217,7 @@ def test_a_disk_that_is_only_slow_is_waited_for(tmp_path: Path, monkeypatch: pyt
             writing = asyncio.ensure_future(outbox.put(given := message()))
             await asyncio.sleep(0)
             reading = asyncio.ensure_future(outbox.due(10))
-            await until(lambda: outbox._hangs_s() > 0.15)  # so long as it hangs in the other tests
+            await until(lambda: outbox.thread.busy_s() > 0.15)  # so long as it hangs in the other tests
             assert not reading.done()
             disk.back.set()
             await writing

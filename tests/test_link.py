@@ -477,7 +477,7 @@ def test_expiry_is_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         async with run(tmp_path, None, owed=[lasting, gone]) as one:
             await one.owed("telemetry")
             later = clock_ahead(40)
-            monkeypatch.setattr("agent.outbox.sqlite_store.since_boot_s", later)
+            monkeypatch.setattr("agent.runtime.kernel_clock.since_boot_s", later)
             async with ScriptedBroker() as broker:
                 one.start(Broker(url=broker.url))
                 await until(lambda: ids(broker.published, "telemetry/gnss") == [lasting.id])
@@ -542,7 +542,7 @@ def test_what_expired_while_the_broker_did_not_take_it_is_no_trouble_any_more(
         ):
             await until(lambda: said in one.link.troubles)
             later = clock_ahead(200)
-            monkeypatch.setattr("agent.outbox.sqlite_store.since_boot_s", later)
+            monkeypatch.setattr("agent.runtime.kernel_clock.since_boot_s", later)
             await until(lambda: one.link.troubles == {})
             assert len(broker.connects) == 1
 
@@ -599,7 +599,7 @@ def test_status_then_alerts_then_the_backlog_at_its_pace(tmp_path: Path) -> None
             await one.owed("telemetry")
             later = clock_ahead(60)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("agent.outbox.sqlite_store.since_boot_s", later)
+                patch.setattr("agent.runtime.kernel_clock.since_boot_s", later)
                 one.start(Broker(url=broker.url, backlog_per_s=20.0))
                 await until(lambda: len(ids(broker.published, "telemetry/gnss")) >= 30)
                 first = [p.topic.removeprefix(UP + "/") for p in broker.published[:4]]
@@ -933,13 +933,13 @@ def test_what_is_critical_overtakes_a_lane_that_waits_its_turn_after_a_centre_ca
 def test_a_disk_that_hangs_keeps_no_alert_from_the_broker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.outbox.outbox.HANGS_S", 0.2)
+    monkeypatch.setattr("agent.outbox.disk_thread.HANGS_S", 0.2)
 
     async def scene() -> None:
         async with ScriptedBroker() as broker, run(tmp_path, broker) as one:
             await until(lambda: broker.published)
             back = threading.Event()
-            one.outbox._start(lambda: back.wait(180))
+            one.outbox.thread.submit(lambda: back.wait(180))
             alert = message()
             alert = replace(alert, body=encode({"id": alert.id, "latency_ms": {}}))
             one.latency.found(alert.id, "panic", {}, time.monotonic())

@@ -22,10 +22,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent.domain.message import KEEP_LATEST, LANES, Lane, Message, new_id
-from agent.outbox import sqlite_store as store_module
-from agent.outbox.lane_storage import SPARE_ROWS, LaneStorage
+from agent.outbox.bulk_storage import MOST_IN_MEMORY
+from agent.outbox.database import FullError
+from agent.outbox.lane_storage import LaneStorage
+from agent.outbox.opening import open_store
 from agent.outbox.outbox import Outbox
 from agent.outbox.rows import Row
+from agent.outbox.sqlite_store import Store
 from agent.runtime.kernel_clock import since_boot_s
 
 BODY = b'{"n":1}'
@@ -36,89 +39,91 @@ def message(lane: Lane = "alert", topic: str | None = None, body: bytes = BODY, 
 
 
 @pytest.fixture
-def shelves(tmp_path: Path) -> Iterator[LaneStorage]:
+def storage(tmp_path: Path) -> Iterator[LaneStorage]:
     found = LaneStorage(tmp_path, 32_000_000)
     yield found
     found.close()
 
 
-def put(shelves: LaneStorage, *messages: Message, **remember: bytes) -> None:
-    shelves.put(messages, remember, [])
+def put(storage: LaneStorage, *messages: Message, **remember: bytes) -> None:
+    storage.put(messages, remember, [])
 
 
 def ids(rows: list[Row]) -> list[str]:
     return [row.id for row in rows]
 
 
-def gaps(shelves: LaneStorage) -> list[dict[str, object]]:
+def gaps(storage: LaneStorage) -> list[dict[str, object]]:
     """The losses that were told, oldest first."""
-    shelves.rewind(["result"])
-    bodies = [json.loads(row.body) for row in shelves.due(10_000, ["result"]) if row.topic == "gap"]
+    storage.rewind(["result"])
+    bodies = [json.loads(row.body) for row in storage.due(10_000, ["result"]) if row.topic == "gap"]
     return [body["gap"] | {"of_epoch": body["of_epoch"]} for body in bodies]
 
 
 # Order, numbers, hand-out.
 
 
-def test_lanes_go_out_in_their_order_and_each_from_its_oldest(shelves: LaneStorage) -> None:
+def test_lanes_go_out_in_their_order_and_each_from_its_oldest(storage: LaneStorage) -> None:
     given = [message(lane) for lane in reversed(LANES) for _ in range(2) if lane not in KEEP_LATEST]
-    put(shelves, *given)
-    rows = shelves.due(100, LANES)
+    put(storage, *given)
+    rows = storage.due(100, LANES)
     assert [row.lane for row in rows] == [lane for lane in LANES for _ in range(2) if lane not in KEEP_LATEST]
     for lane in LANES:
         assert ids([row for row in rows if row.lane == lane]) == [one.id for one in given if one.lane == lane]
         assert [row.seq for row in rows if row.lane == lane] in ([], [1, 2])
 
 
-def test_nothing_is_handed_out_twice_without_a_rewind(shelves: LaneStorage) -> None:
-    put(shelves, *(message("telemetry") for _ in range(5)), *(message("alert") for _ in range(5)))
-    first = [shelves.due(3, LANES) for _ in range(5)]
+def test_nothing_is_handed_out_twice_without_a_rewind(storage: LaneStorage) -> None:
+    put(storage, *(message("telemetry") for _ in range(5)), *(message("alert") for _ in range(5)))
+    first = [storage.due(3, LANES) for _ in range(5)]
     assert [len(rows) for rows in first] == [3, 3, 3, 1, 0]
-    shelves.rewind(LANES)
-    assert ids(shelves.due(100, LANES)) == [row.id for rows in first for row in rows]
+    storage.rewind(LANES)
+    assert ids(storage.due(100, LANES)) == [row.id for rows in first for row in rows]
 
 
-def test_settled_rows_are_not_handed_out_after_a_rewind(shelves: LaneStorage) -> None:
-    put(shelves, *(message("telemetry") for _ in range(4)))
-    rows = shelves.due(4, LANES)
-    shelves.delete(rows[:2])
-    shelves.rewind(LANES)
-    assert ids(shelves.due(4, LANES)) == ids(rows[2:])
+def test_settled_rows_are_not_handed_out_after_a_rewind(storage: LaneStorage) -> None:
+    put(storage, *(message("telemetry") for _ in range(4)))
+    rows = storage.due(4, LANES)
+    storage.delete(rows[:2])
+    storage.rewind(LANES)
+    assert ids(storage.due(4, LANES)) == ids(rows[2:])
 
 
-def test_a_newer_status_replaces_an_unsent_one_and_keeps_its_number(shelves: LaneStorage) -> None:
-    put(shelves, message("status", "status"), message("status", "health"))
+def test_a_newer_status_replaces_an_unsent_one_and_keeps_its_number(storage: LaneStorage) -> None:
+    put(storage, message("status", "status"), message("status", "health"))
     newer = message("status", "status")
-    put(shelves, newer)
-    rows = shelves.due(10, LANES)
+    put(storage, newer)
+    rows = storage.due(10, LANES)
     assert [(row.topic, row.seq) for row in rows] == [("status", 1), ("health", 2)]
     assert rows[0].id == newer.id
     newest = message("status", "status")  # the last one is under way: it is not touched
-    put(shelves, newest)
-    assert [(row.id, row.seq) for row in shelves.due(10, LANES)] == [(newest.id, 3)]
+    put(storage, newest)
+    assert [(row.id, row.seq) for row in storage.due(10, LANES)] == [(newest.id, 3)]
 
 
-def test_status_does_not_outlive_its_connection_and_begins_a_new_epoch(shelves: LaneStorage) -> None:
-    put(shelves, message("status"), message("position", qos=0))
-    epoch = shelves.epoch("status")
-    shelves.rewind(LANES)
-    assert shelves.due(10, LANES) == []
-    put(shelves, message("status"))
-    (row,) = shelves.due(10, LANES)
+def test_status_does_not_outlive_its_connection_and_begins_a_new_epoch(storage: LaneStorage) -> None:
+    put(storage, message("status"), message("position", qos=0))
+    epoch = storage.epoch("status")
+    storage.rewind(LANES)
+    assert storage.due(10, LANES) == []
+    put(storage, message("status"))
+    (row,) = storage.due(10, LANES)
     assert row.seq == 1
-    assert row.epoch == shelves.epoch("status") != epoch
+    assert row.epoch == storage.epoch("status") != epoch
 
 
 # Receipts.
 
 
-def test_a_receipt_takes_exactly_the_messages_that_it_names(shelves: LaneStorage) -> None:
+def test_a_receipt_takes_exactly_the_messages_that_it_names(storage: LaneStorage) -> None:
     given = [message("alert"), message("result"), message("alert"), message("telemetry")]
-    put(shelves, *given)
-    assert shelves.receive([given[0].id, given[1].id, given[3].id, new_id(), "", "x" * 9000]) == 2
-    assert ids(shelves.due(10, LANES)) == [given[2].id, given[3].id]
-    assert shelves.receive([one.id for one in given] * 600) == 1
-    assert shelves.depth()["alert"] == 0
+    put(storage, *given)
+    assert (
+        storage.alerts.record_receipts([given[0].id, given[1].id, given[3].id, new_id(), "", "x" * 9000]) == 2
+    )
+    assert ids(storage.due(10, LANES)) == [given[2].id, given[3].id]
+    assert storage.alerts.record_receipts([one.id for one in given] * 600) == 1
+    assert storage.depth()["alert"] == 0
 
 
 # Across a restart.
@@ -128,7 +133,7 @@ def test_a_restart_keeps_alerts_telemetry_session_and_numbers(tmp_path: Path) ->
     first = LaneStorage(tmp_path, 32_000_000)
     given = [message("alert"), message("result"), message("telemetry", expires_after=timedelta(hours=1))]
     first.put(given, {"alerts/active": b"[1]"}, [])
-    first.write("session", b"7")
+    first.alerts.write("session", b"7")
     epochs = [first.epoch(lane) for lane in ("alert", "telemetry")]
     first.close()
     second = LaneStorage(tmp_path, 32_000_000)
@@ -136,8 +141,8 @@ def test_a_restart_keeps_alerts_telemetry_session_and_numbers(tmp_path: Path) ->
     assert ids(rows) == [one.id for one in given]
     assert [row.body for row in rows] == [one.body for one in given]
     assert rows[2].expires_s == pytest.approx(3600, abs=60)
-    assert second.read("session") == b"7"
-    assert second.read("remember/alerts/active") == b"[1]"
+    assert second.alerts.read("session") == b"7"
+    assert second.alerts.read("remember/alerts/active") == b"[1]"
     assert [row.epoch for row in rows] == [epochs[0], epochs[0], epochs[1]]
     assert second.epoch("alert") != epochs[0]
     assert second.epoch("telemetry") == epochs[1]
@@ -156,7 +161,7 @@ def test_another_boot_knows_no_age_and_expires_nothing(
     first = LaneStorage(tmp_path, 32_000_000)
     first.put([message("telemetry", expires_after=timedelta(0))], {}, [])
     first.close()
-    monkeypatch.setattr(store_module, "boot_id", lambda: "another")
+    monkeypatch.setattr("agent.runtime.kernel_clock.boot_id", lambda: "another")
     second = LaneStorage(tmp_path, 32_000_000)
     (row,) = second.due(10, ["telemetry"])
     assert (row.expires_s, row.age_s) == (None, None)
@@ -170,7 +175,7 @@ def test_after_a_lost_power_telemetry_is_numbered_anew_and_the_loss_is_told(
     first.put([message("telemetry"), message("telemetry"), message("alert")], {}, [])
     old = first.epoch("telemetry")
     copy = copied(tmp_path)  # as the files are now, never closed
-    monkeypatch.setattr(store_module, "boot_id", lambda: "another")
+    monkeypatch.setattr("agent.runtime.kernel_clock.boot_id", lambda: "another")
     second = LaneStorage(copy, 32_000_000)
     second.put([message("telemetry")], {}, [])
     rows = second.due(10, ["telemetry"])
@@ -201,14 +206,14 @@ def accounted(told: list[dict[str, object]]) -> set[int]:
 
 
 def test_over_its_budget_telemetry_thins_out_evenly_and_each_row_is_accounted_for(tmp_path: Path) -> None:
-    shelves = LaneStorage(tmp_path, 16_000_000)
+    storage = LaneStorage(tmp_path, 16_000_000)
     body = b'{"x":"' + b"x" * 4000 + b'"}'
     for _ in range(160):
-        shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
-    shelves.put([message("alert") for _ in range(3)], {}, [])
+        storage.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+    storage.put([message("alert") for _ in range(3)], {}, [])
     assert sum(path.stat().st_size for path in tmp_path.glob("telemetry-*")) < 11_000_000
-    here = [row.seq for row in shelves.due(10_000, ["telemetry"])]
-    told = gaps(shelves)
+    here = [row.seq for row in storage.due(10_000, ["telemetry"])]
+    told = gaps(storage)
     assert set(here) | accounted(told) == set(range(1, 8001))
     assert sum(int(str(gap["count"])) for gap in told) == 8000 - len(here) > 0
     # From its beginning to its end: no stretch of it is missing, and the oldest is as dense as the rest.
@@ -218,60 +223,60 @@ def test_over_its_budget_telemetry_thins_out_evenly_and_each_row_is_accounted_fo
     assert max(steps) <= 16
     quarter = len(steps) // 4
     assert max(steps[:quarter]) <= 4 * max(steps[quarter : 2 * quarter])
-    assert all(gap["of_epoch"] == shelves.epoch("telemetry") for gap in told)
-    assert len(shelves.due(10, ["alert"])) == 3
-    shelves.close()
+    assert all(gap["of_epoch"] == storage.epoch("telemetry") for gap in told)
+    assert len(storage.due(10, ["alert"])) == 3
+    storage.close()
     again = LaneStorage(tmp_path, 16_000_000)
     assert [row.seq for row in again.due(10_000, ["telemetry"])] == here
     again.close()
 
 
 def test_what_was_handed_out_before_it_was_thinned_leaves_when_it_is_settled(tmp_path: Path) -> None:
-    shelves = LaneStorage(tmp_path, 8_000_000)
+    storage = LaneStorage(tmp_path, 8_000_000)
     body = b'{"x":"' + b"x" * 4000 + b'"}'
-    shelves.put([message("telemetry", body=body) for _ in range(200)], {}, [])
-    rows = shelves.due(200, ["telemetry"])
+    storage.put([message("telemetry", body=body) for _ in range(200)], {}, [])
+    rows = storage.due(200, ["telemetry"])
     for _ in range(40):
-        shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+        storage.put([message("telemetry", body=body) for _ in range(50)], {}, [])
     assert any(row.store.closed for row in rows)
-    shelves.delete(rows)
-    assert min(row.seq for row in _again(shelves) if row.lane == "telemetry") > 200
-    shelves.close()
+    storage.delete(rows)
+    assert min(row.seq for row in _again(storage) if row.lane == "telemetry") > 200
+    storage.close()
 
 
 def test_over_its_budget_the_oldest_pictures_go_and_no_telemetry(tmp_path: Path) -> None:
-    shelves = LaneStorage(tmp_path, 8_000_000)
-    shelves.put([message("telemetry") for _ in range(10)], {}, [])
+    storage = LaneStorage(tmp_path, 8_000_000)
+    storage.put([message("telemetry") for _ in range(10)], {}, [])
     for _ in range(40):
-        shelves.put([message("media", body=b"\xff\xd8" + b"x" * 60_000) for _ in range(5)], {}, [])
-    here = [row.seq for row in shelves.due(10_000, ["media"])]
-    told = gaps(shelves)
+        storage.put([message("media", body=b"\xff\xd8" + b"x" * 60_000) for _ in range(5)], {}, [])
+    here = [row.seq for row in storage.due(10_000, ["media"])]
+    told = gaps(storage)
     assert {gap["lane"] for gap in told} == {"media"}
     assert accounted(told) == set(range(1, here[0]))
     assert here == list(range(here[0], 201))
-    assert len(shelves.due(100, ["telemetry"])) == 10
-    shelves.close()
+    assert len(storage.due(100, ["telemetry"])) == 10
+    storage.close()
 
 
-def test_what_expired_is_not_sent_and_is_told_in_runs(shelves: LaneStorage) -> None:
+def test_what_expired_is_not_sent_and_is_told_in_runs(storage: LaneStorage) -> None:
     soon, never = timedelta(seconds=-1), None
-    put(shelves, *(message("telemetry", expires_after=one) for one in (soon, soon, never, soon)))
-    assert [row.seq for row in shelves.due(10, ["telemetry"])] == [3]
-    assert [(gap["first"], gap["last"], gap["count"]) for gap in gaps(shelves)] == [(1, 2, 2), (4, 4, 1)]
-    assert shelves.depth()["telemetry"] == 1
+    put(storage, *(message("telemetry", expires_after=one) for one in (soon, soon, never, soon)))
+    assert [row.seq for row in storage.due(10, ["telemetry"])] == [3]
+    assert [(gap["first"], gap["last"], gap["count"]) for gap in gaps(storage)] == [(1, 2, 2), (4, 4, 1)]
+    assert storage.depth()["telemetry"] == 1
 
 
 def test_empty_segments_leave_the_disk(tmp_path: Path) -> None:
-    shelves = LaneStorage(tmp_path, 32_000_000)
+    storage = LaneStorage(tmp_path, 32_000_000)
     body = b'{"x":"' + b"x" * 4000 + b'"}'
     for _ in range(20):
-        shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+        storage.put([message("telemetry", body=body) for _ in range(50)], {}, [])
     assert len(list(tmp_path.glob("telemetry-*.db"))) > 3
-    shelves.delete(shelves.due(10_000, ["telemetry"]))
+    storage.delete(storage.due(10_000, ["telemetry"]))
     assert len(list(tmp_path.glob("telemetry-*.db"))) == 1
-    shelves.put([message("telemetry")], {}, [])
-    assert [row.seq for row in shelves.due(10, ["telemetry"])] == [1001]
-    shelves.close()
+    storage.put([message("telemetry")], {}, [])
+    assert [row.seq for row in storage.due(10, ["telemetry"])] == [1001]
+    storage.close()
 
 
 # The disk takes nothing.
@@ -286,55 +291,58 @@ def fail(monkeypatch: pytest.MonkeyPatch, store: object, *names: str) -> None:
 
 
 def test_with_a_disk_that_takes_nothing_alerts_still_go_out_and_it_is_said(
-    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
+    storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(shelves, before := message())
+    put(storage, before := message())
     with monkeypatch.context() as broken:
-        fail(broken, shelves._alerts, "put")
-        fail(broken, shelves._segments["telemetry"], "put")
-        put(shelves, alert := message(), telemetry := message("telemetry"), status := message("status"))
-        assert ids(shelves.due(10, LANES)) == [before.id, alert.id, status.id, telemetry.id]
-        assert "disk is full" in shelves.troubles["alerts"]
-        (row,) = [row for row in _again(shelves) if row.id == alert.id]
-        assert row.epoch != shelves.epoch("alert")
+        fail(broken, storage.alerts.store, "put")
+        fail(broken, storage.bulk["telemetry"].log, "put")
+        put(storage, alert := message(), telemetry := message("telemetry"), status := message("status"))
+        assert ids(storage.due(10, LANES)) == [before.id, alert.id, status.id, telemetry.id]
+        assert "disk is full" in storage.faults.texts["alerts"]
+        (row,) = [row for row in _again(storage) if row.id == alert.id]
+        assert row.epoch != storage.epoch("alert")
     # The disk takes alerts again: what only memory held is written down.
-    put(shelves, after := message())
-    assert shelves.troubles == {"telemetry": shelves.troubles["telemetry"]}
-    put(shelves, message("telemetry"))
-    assert shelves.troubles == {}
-    copy = LaneStorage(copied(shelves._path.parent), 32_000_000)
+    put(storage, after := message())
+    assert storage.faults.texts == {"telemetry": storage.faults.texts["telemetry"]}
+    put(storage, message("telemetry"))
+    assert storage.faults.texts == {}
+    copy = LaneStorage(copied(storage.folder), 32_000_000)
     assert {before.id, alert.id, after.id, telemetry.id} <= set(ids(copy.due(10, LANES)))
     copy.close()
 
 
-def _again(shelves: LaneStorage) -> list[Row]:
-    shelves.rewind(["alert", "result", "telemetry", "media"])
-    return shelves.due(10_000, LANES)
+def _again(storage: LaneStorage) -> list[Row]:
+    storage.rewind(["alert", "result", "telemetry", "media"])
+    return storage.due(10_000, LANES)
 
 
 def test_what_only_memory_holds_is_written_when_the_disk_returns_whatever_comes_next(
-    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
+    storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An alert, what is active, the number of the connection: the next that comes is a status."""
-    put(shelves, **{"alerts/active": b"[]", "rescue": b"old"})
+    put(storage, **{"alerts/active": b"[]", "rescue": b"old"})
     with monkeypatch.context() as broken:
-        fail(broken, shelves._alerts, "put", "write")
-        fail(broken, shelves._segments["media"], "put", "probe")
-        put(shelves, alert := message(), **{"alerts/active": b"[1]", "rescue": b"1"})
-        put(shelves, message("media"), **{"alerts/active": b"[2]"})
-        shelves.write("session", b"8")
-        assert (shelves.read("remember/alerts/active"), shelves.read("session")) == (b"[2]", b"8")
-        assert shelves.troubles.keys() == {"alerts", "media"}
-        shelves._try_again_s = 0.0
-        put(shelves, message("status"))
-        assert shelves.troubles.keys() == {"alerts", "media"}
-    put(shelves, message("status"))
-    assert shelves.troubles.keys() == {"alerts", "media"}  # not yet its time
-    shelves._try_again_s = 0.0
-    put(shelves, message("status"))
-    assert shelves.troubles == {}
-    copy = LaneStorage(copied(shelves.folder), 32_000_000)
-    told = [copy.read(key) for key in ("remember/alerts/active", "remember/rescue", "session")]
+        fail(broken, storage.alerts.store, "put", "write")
+        fail(broken, storage.bulk["media"].log, "put", "probe")
+        put(storage, alert := message(), **{"alerts/active": b"[1]", "rescue": b"1"})
+        put(storage, message("media"), **{"alerts/active": b"[2]"})
+        storage.alerts.write("session", b"8")
+        assert (storage.alerts.read("remember/alerts/active"), storage.alerts.read("session")) == (
+            b"[2]",
+            b"8",
+        )
+        assert storage.faults.texts.keys() == {"alerts", "media"}
+        storage.faults.retry_now()
+        put(storage, message("status"))
+        assert storage.faults.texts.keys() == {"alerts", "media"}
+    put(storage, message("status"))
+    assert storage.faults.texts.keys() == {"alerts", "media"}  # not yet its time
+    storage.faults.retry_now()
+    put(storage, message("status"))
+    assert storage.faults.texts == {}
+    copy = LaneStorage(copied(storage.folder), 32_000_000)
+    told = [copy.alerts.read(key) for key in ("remember/alerts/active", "remember/rescue", "session")]
     assert told == [b"[2]", b"1", b"8"]
     assert [(row.lane, row.id == alert.id) for row in copy.due(10, LANES)] == [
         ("alert", True),
@@ -349,23 +357,23 @@ def without_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool) 
     with monkeypatch.context() as broken:
         if at_start:
             read_only(broken)
-        shelves = LaneStorage(folder, 32_000_000)
+        storage = LaneStorage(folder, 32_000_000)
         if not at_start:
-            fail(broken, shelves._alerts, "put")
-            fail(broken, shelves._segments["telemetry"], "put")
-        yield shelves
+            fail(broken, storage.alerts.store, "put")
+            fail(broken, storage.bulk["telemetry"].log, "put")
+        yield storage
 
 
 @pytest.mark.parametrize("at_start", [True, False])
 def test_what_only_memory_holds_is_offered_to_the_disk_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool
 ) -> None:
-    with without_disk(tmp_path, monkeypatch, at_start) as shelves:
-        put(shelves, alert := message(), telemetry := message("telemetry"), rescue=b"1")
-    shelves.close()
+    with without_disk(tmp_path, monkeypatch, at_start) as storage:
+        put(storage, alert := message(), telemetry := message("telemetry"), rescue=b"1")
+    storage.close()
     again = LaneStorage(tmp_path, 32_000_000)
     assert ids(again.due(10, LANES)) == [alert.id, telemetry.id]
-    assert again.read("remember/rescue") == b"1"
+    assert again.alerts.read("remember/rescue") == b"1"
     again.close()
 
 
@@ -374,35 +382,35 @@ def test_what_comes_home_from_memory_is_as_old_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool
 ) -> None:
     """By its age an alert is called historical, and its instants are put right."""
-    with without_disk(tmp_path, monkeypatch, at_start) as shelves:
-        put(shelves, message(), old := message("telemetry", expires_after=timedelta(hours=9)))
+    with without_disk(tmp_path, monkeypatch, at_start) as storage:
+        put(storage, message(), old := message("telemetry", expires_after=timedelta(hours=9)))
     later(monkeypatch, 7200)
-    shelves._try_again_s = 0.0
-    put(shelves, message("status"), message("telemetry"))
-    assert shelves.troubles == {}
+    storage.faults.retry_now()
+    put(storage, message("status"), message("telemetry"))
+    assert storage.faults.texts == {}
     later(monkeypatch, 10800)
-    (alert,) = shelves.due(10, ["alert"])
-    (telemetry,) = [row for row in shelves.due(10, ["telemetry"]) if row.id == old.id]
+    (alert,) = storage.due(10, ["alert"])
+    (telemetry,) = [row for row in storage.due(10, ["telemetry"]) if row.id == old.id]
     assert (alert.age_s, telemetry.age_s) == (pytest.approx(10800, abs=60),) * 2
     assert telemetry.expires_s == pytest.approx(6 * 3600, abs=60)
-    shelves.close()
+    storage.close()
 
 
 def later(monkeypatch: pytest.MonkeyPatch, by_s: float) -> None:
     """The clock that goes on while the machine sleeps is so much further."""
-    monkeypatch.setattr(store_module, "since_boot_s", lambda: since_boot_s() + by_s)
+    monkeypatch.setattr("agent.runtime.kernel_clock.since_boot_s", lambda: since_boot_s() + by_s)
 
 
 def test_where_only_pictures_find_no_room_an_alert_still_goes_home(
-    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
+    storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail(monkeypatch, shelves._segments["media"], "put", "probe")
+    fail(monkeypatch, storage.bulk["media"].log, "put", "probe")
     with monkeypatch.context() as broken:
-        fail(broken, shelves._alerts, "put")
-        put(shelves, alert := message(), message("media"))
-    put(shelves, message())
-    assert shelves.troubles.keys() == {"media"}
-    assert alert.id in [row.id for row in shelves._alerts.due("alert", 0, 10)]
+        fail(broken, storage.alerts.store, "put")
+        put(storage, alert := message(), message("media"))
+    put(storage, message())
+    assert storage.faults.texts.keys() == {"media"}
+    assert alert.id in [row.id for row in storage.alerts.store.due("alert", 0, 10)]
 
 
 def test_a_disk_that_comes_back_and_takes_nothing_costs_no_alert(
@@ -410,47 +418,47 @@ def test_a_disk_that_comes_back_and_takes_nothing_costs_no_alert(
 ) -> None:
     with monkeypatch.context() as broken:
         read_only(broken)
-        shelves = LaneStorage(tmp_path, 32_000_000)
-        put(shelves, alert := message(), rescue=b"1")
+        storage = LaneStorage(tmp_path, 32_000_000)
+        put(storage, alert := message(), rescue=b"1")
     with monkeypatch.context() as broken:
-        fail(broken, store_module.Store, "_put")
-        shelves._try_again_s = 0.0
-        shelves._look_for_the_disk()
-        assert "disk is full" in shelves.troubles["alerts"]
-    assert ids(_again(shelves)) == [alert.id]
-    shelves._try_again_s = 0.0
-    put(shelves)
-    assert shelves.troubles == {}
-    shelves.close()
+        fail(broken, Store, "_insert")
+        storage.faults.retry_now()
+        storage.alerts.return_to_disk()
+        assert "disk is full" in storage.faults.texts["alerts"]
+    assert ids(_again(storage)) == [alert.id]
+    storage.faults.retry_now()
+    put(storage)
+    assert storage.faults.texts == {}
+    storage.close()
     again = LaneStorage(tmp_path, 32_000_000)
-    assert (ids(again.due(10, LANES)), again.read("remember/rescue")) == ([alert.id], b"1")
+    assert (ids(again.due(10, LANES)), again.alerts.read("remember/rescue")) == ([alert.id], b"1")
     again.close()
 
 
 def test_deletes_that_the_disk_refuses_are_tried_again_and_never_handed_out(
-    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
+    storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(shelves, *(message() for _ in range(3)))
-    rows = shelves.due(10, LANES)
+    put(storage, *(message() for _ in range(3)))
+    rows = storage.due(10, LANES)
     with monkeypatch.context() as broken:
-        fail(broken, shelves._alerts, "delete")
-        shelves.delete(rows[:2])
-        assert ids(_again(shelves)) == ids(rows[2:])
-    put(shelves, message("telemetry"))
-    assert shelves.depth()["alert"] == 1
+        fail(broken, storage.alerts.store, "delete")
+        storage.delete(rows[:2])
+        assert ids(_again(storage)) == ids(rows[2:])
+    put(storage, message("telemetry"))
+    assert storage.depth()["alert"] == 1
 
 
 def test_memory_keeps_every_alert_and_only_so_much_telemetry(
-    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
+    storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail(monkeypatch, shelves._alerts, "put")
-    fail(monkeypatch, shelves._segments["telemetry"], "put")
+    fail(monkeypatch, storage.alerts.store, "put")
+    fail(monkeypatch, storage.bulk["telemetry"].log, "put")
     for _ in range(12):
-        put(shelves, *(message("telemetry") for _ in range(500)), *(message() for _ in range(500)))
-    depth = shelves.depth()
-    assert depth["telemetry"] == SPARE_ROWS["telemetry"]
+        put(storage, *(message("telemetry") for _ in range(500)), *(message() for _ in range(500)))
+    depth = storage.depth()
+    assert depth["telemetry"] == MOST_IN_MEMORY["telemetry"]
     assert depth["alert"] == 6000
-    assert sum(int(str(gap["count"])) for gap in gaps(shelves)) == 1000
+    assert sum(int(str(gap["count"])) for gap in gaps(storage)) == 1000
 
 
 @contextmanager
@@ -485,23 +493,23 @@ def fill(folder: Path) -> None:
 )
 def test_with_no_byte_free_thousands_of_alerts_are_still_taken_by_the_disk() -> None:
     with small_disk("24m") as folder:
-        shelves = LaneStorage(folder, 8_000_000)
+        storage = LaneStorage(folder, 8_000_000)
         fill(folder)
         taken = 0
-        while "alerts" not in shelves.troubles and taken < 20_000:
-            shelves.put([message(body=b"x" * 400) for _ in range(10)], {}, [])
+        while "alerts" not in storage.faults.texts and taken < 20_000:
+            storage.put([message(body=b"x" * 400) for _ in range(10)], {}, [])
             taken += 10
         assert taken > 3_000
         # Beyond that they are in memory, and what leaves makes room again.
-        assert shelves.depth()["alert"] == taken
-        rows = shelves.due(2_000, ["alert"])
-        shelves.delete(rows)
-        shelves.put([message()], {}, [])
-        assert "alerts" not in shelves.troubles
-        assert shelves.depth()["alert"] == taken - 2_000 + 1
+        assert storage.depth()["alert"] == taken
+        rows = storage.due(2_000, ["alert"])
+        storage.delete(rows)
+        storage.put([message()], {}, [])
+        assert "alerts" not in storage.faults.texts
+        assert storage.depth()["alert"] == taken - 2_000 + 1
         copy = copied(folder)
         assert copy.exists()
-        shelves.close()
+        storage.close()
         shutil.rmtree(copy)
 
 
@@ -510,28 +518,28 @@ def test_with_no_byte_free_thousands_of_alerts_are_still_taken_by_the_disk() -> 
 )
 def test_on_a_full_disk_older_telemetry_makes_room_for_newer() -> None:
     with small_disk("32m") as folder:
-        shelves = LaneStorage(folder, 16_000_000)
+        storage = LaneStorage(folder, 16_000_000)
         body = b"x" * 4000
         for _ in range(40):
-            shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+            storage.put([message("telemetry", body=body) for _ in range(50)], {}, [])
         fill(folder)
         for _ in range(40):
-            shelves.put([message("telemetry", body=body) for _ in range(50)], {}, [])
-        assert shelves.troubles == {}
-        here = {row.seq for row in shelves.due(10_000, ["telemetry"])}
-        told = gaps(shelves)
+            storage.put([message("telemetry", body=body) for _ in range(50)], {}, [])
+        assert storage.faults.texts == {}
+        here = {row.seq for row in storage.due(10_000, ["telemetry"])}
+        told = gaps(storage)
         lost = {seq for gap in told for seq in range(int(str(gap["first"])), int(str(gap["last"])) + 1)}
         assert here | lost == set(range(1, 4001))
         assert "the disk is full" in {gap["why"] for gap in told}
-        shelves.close()
+        storage.close()
 
 
 def segmented(folder: Path) -> LaneStorage:
     """With telemetry in three segments or more."""
-    shelves = LaneStorage(folder, 32_000_000)
-    while len(shelves._segments["telemetry"]._stores) < 3:
-        shelves.put([message("telemetry", body=b"x" * 4000) for _ in range(50)], {}, [])
-    return shelves
+    storage = LaneStorage(folder, 32_000_000)
+    while len(storage.bulk["telemetry"].log.stores) < 3:
+        storage.put([message("telemetry", body=b"x" * 4000) for _ in range(50)], {}, [])
+    return storage
 
 
 @pytest.mark.parametrize(
@@ -539,7 +547,7 @@ def segmented(folder: Path) -> LaneStorage:
     [
         (OSError("telemetry.db: disk I/O error"), False),
         (OSError(30, "Read-only file system"), False),
-        (store_module.FullError("telemetry.db: database or disk is full"), True),
+        (FullError("telemetry.db: database or disk is full"), True),
         (OSError(28, "No space left on device"), True),
     ],
 )
@@ -547,28 +555,28 @@ def test_only_for_want_of_room_older_telemetry_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, goes: bool
 ) -> None:
     """Not because a card is pulled out or fails: the history is on it, and may be read tomorrow."""
-    shelves = segmented(tmp_path)
-    segments = shelves._segments["telemetry"]
+    storage = segmented(tmp_path)
+    segments = storage.bulk["telemetry"].log
     before = segments.count("telemetry")
 
     def refuse(*_: object) -> None:
         raise error
 
     with monkeypatch.context() as broken:
-        broken.setattr(segments._stores[-1], "put", refuse)
-        put(shelves, message("telemetry"))
+        broken.setattr(segments.stores[-1], "put", refuse)
+        put(storage, message("telemetry"))
     assert (segments.count("telemetry") < before) is goes
-    assert [gap["why"] for gap in gaps(shelves)][:1] == (["the disk is full"] if goes else [])
-    assert str(error) in shelves.troubles["telemetry"]
-    shelves.close()
+    assert [gap["why"] for gap in gaps(storage)][:1] == (["the disk is full"] if goes else [])
+    assert str(error) in storage.faults.texts["telemetry"]
+    storage.close()
 
 
 def test_a_segment_that_can_not_be_replaced_is_still_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelves = segmented(tmp_path)
-    segments = shelves._segments["telemetry"]
-    given = ids(shelves.due(10_000, ["telemetry"]))
+    storage = segmented(tmp_path)
+    segments = storage.bulk["telemetry"].log
+    given = ids(storage.due(10_000, ["telemetry"]))
 
     def refuse(*_: object) -> None:
         raise OSError(5, "Input/output error")
@@ -576,20 +584,20 @@ def test_a_segment_that_can_not_be_replaced_is_still_read(
     with monkeypatch.context() as broken:
         broken.setattr(Path, "replace", refuse)
         with pytest.raises(OSError, match="Input/output"):
-            segments._thin(*segments._stores[:2])
-    shelves.rewind(["telemetry"])
-    assert ids(shelves.due(10_000, ["telemetry"])) == given
-    put(shelves, late := message("telemetry"))
-    assert ids(shelves.due(10, ["telemetry"])) == [late.id]
-    shelves.close()
+            segments.downsample(*segments.stores[:2])
+    storage.rewind(["telemetry"])
+    assert ids(storage.due(10_000, ["telemetry"])) == given
+    put(storage, late := message("telemetry"))
+    assert ids(storage.due(10, ["telemetry"])) == [late.id]
+    storage.close()
 
 
 def test_whatever_fails_in_a_store_is_an_os_error(tmp_path: Path) -> None:
-    store = store_module.Store.open(tmp_path / "a.db", sure=True)
+    store = open_store(tmp_path / "a.db", durable=True)
     store.put([message()])
     rows = [(row.lane, row.place) for row in store.due("alert", 0, 1)]
-    store._db.close()
-    with pytest.raises(OSError, match="closed database"):
+    store.database.execute("DROP TABLE owed")
+    with pytest.raises(OSError, match="no such table"):
         store.delete(rows)
 
 
@@ -611,7 +619,7 @@ def test_a_damaged_alert_store_is_set_aside_and_what_can_be_read_goes_out(tmp_pa
     first = LaneStorage(tmp_path, 32_000_000)
     given = [message(body=b"x" * 900) for _ in range(6000)]
     first.put(given, {"alerts/active": b"[]"}, [])
-    first.write("session", b"41")
+    first.alerts.write("session", b"41")
     epoch = first.epoch("alert")
     first.close()
     damage(tmp_path / "alerts.db", seed)
@@ -623,7 +631,7 @@ def test_a_damaged_alert_store_is_set_aside_and_what_can_be_read_goes_out(tmp_pa
     known = [one.id for one in given]
     assert [known.index(row.id) for row in rows] == sorted(known.index(row.id) for row in rows)
     assert len(rows) > 1000
-    assert "set aside as alerts.db.corrupt-1" in second.troubles["salvage"]
+    assert "set aside as alerts.db.corrupt-1" in second.faults.texts["salvage"]
     second.put([message("telemetry")], {}, [])
     assert any("damaged" in str(gap["why"]) for gap in gaps(second))
     second.close()
@@ -633,46 +641,46 @@ def test_a_damaged_alert_store_is_set_aside_and_what_can_be_read_goes_out(tmp_pa
 def test_a_file_that_is_no_store_is_no_reason_not_to_start(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "alerts.db").write_bytes(content)
     (tmp_path / "telemetry-00000001.db").write_bytes(content)
-    shelves = LaneStorage(tmp_path, 32_000_000)
-    shelves.put([message(), message("telemetry")], {}, [])
-    assert [row.lane for row in shelves.due(10, ["alert", "telemetry"])] == ["alert", "telemetry"]
-    shelves.close()
+    storage = LaneStorage(tmp_path, 32_000_000)
+    storage.put([message(), message("telemetry")], {}, [])
+    assert [row.lane for row in storage.due(10, ["alert", "telemetry"])] == ["alert", "telemetry"]
+    storage.close()
 
 
 def test_damage_while_it_runs_sets_the_file_aside_then(tmp_path: Path) -> None:
-    shelves = LaneStorage(tmp_path, 32_000_000)
-    shelves.put([message(body=b"x" * 900) for _ in range(3000)], {}, [])
-    shelves._alerts.settle_log()
+    storage = LaneStorage(tmp_path, 32_000_000)
+    storage.put([message(body=b"x" * 900) for _ in range(3000)], {}, [])
+    storage.alerts.store.database.checkpoint()
     damage(tmp_path / "alerts.db", 1)
     damage(tmp_path / "alerts.db", 2)
     given = [message(body=b"y" * 900) for _ in range(50)]
-    shelves._alerts._db.execute("PRAGMA cache_size=1")
+    storage.alerts.store.database.execute("PRAGMA cache_size=1")
     for one in given:
-        shelves.put([one], {}, [])
-        shelves.due(100, ["alert"])
-    assert {one.id for one in given} <= set(ids(_again(shelves)))
-    shelves.close()
+        storage.put([one], {}, [])
+        storage.due(100, ["alert"])
+    assert {one.id for one in given} <= set(ids(_again(storage)))
+    storage.close()
 
 
-def test_a_row_that_the_disk_spoilt_is_told_as_lost_and_holds_up_nobody(shelves: LaneStorage) -> None:
-    put(shelves, *(given := [message() for _ in range(3)]))
-    shelves._alerts._db.execute("UPDATE owed SET topic = CAST(x'ff00ff' AS TEXT) WHERE seq = 2")
-    assert ids(shelves.due(10, ["alert"])) == [given[0].id, given[2].id]
-    assert [(gap["lane"], gap["first"], gap["last"]) for gap in gaps(shelves)] == [("alert", 2, 2)]
-    assert shelves.depth()["alert"] == 2
+def test_a_row_that_the_disk_spoilt_is_told_as_lost_and_holds_up_nobody(storage: LaneStorage) -> None:
+    put(storage, *(given := [message() for _ in range(3)]))
+    storage.alerts.store.database.execute("UPDATE owed SET topic = CAST(x'ff00ff' AS TEXT) WHERE seq = 2")
+    assert ids(storage.due(10, ["alert"])) == [given[0].id, given[2].id]
+    assert [(gap["lane"], gap["first"], gap["last"]) for gap in gaps(storage)] == [("alert", 2, 2)]
+    assert storage.depth()["alert"] == 2
 
 
 def test_two_stores_in_one_folder_are_refused_by_the_lock(tmp_path: Path) -> None:
-    shelves = LaneStorage(tmp_path, 32_000_000)
+    storage = LaneStorage(tmp_path, 32_000_000)
     other = sqlite3.connect(tmp_path / "alerts.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    shelves._alerts._db.execute("PRAGMA busy_timeout=50")
-    put(shelves, one := message())
-    assert "locked" in shelves.troubles["alerts"]
+    storage.alerts.store.database.execute("PRAGMA busy_timeout=50")
+    put(storage, one := message())
+    assert "locked" in storage.faults.texts["alerts"]
     other.execute("ROLLBACK")
-    assert one.id in ids(shelves.due(10, LANES))
+    assert one.id in ids(storage.due(10, LANES))
     other.close()
-    shelves.close()
+    storage.close()
 
 
 # The same through the loop.
@@ -703,14 +711,14 @@ def test_concurrent_alerts_share_a_commit_and_each_is_safe_on_return(tmp_path: P
     async def play() -> None:
         outbox = Outbox.open(tmp_path)
         commits = 0
-        put_really = outbox._shelves._alerts.put
+        put_really = outbox.storage.alerts.store.put
 
         def count(*args: object) -> None:
             nonlocal commits
             commits += 1
             put_really(*args)  # type: ignore[arg-type]
 
-        outbox._shelves._alerts.put = count  # type: ignore[method-assign, assignment]
+        outbox.storage.alerts.store.put = count  # type: ignore[method-assign, assignment]
         reader = sqlite3.connect(tmp_path / "alerts.db")
 
         async def one() -> None:
@@ -743,7 +751,7 @@ def test_a_rewind_overtakes_no_settlement(tmp_path: Path) -> None:
         await outbox.put(*(message() for _ in range(300)))
         for _ in range(20):
             rows = await outbox.due(10)
-            outbox.settle(rows)
+            outbox.mark_delivered(rows)
             outbox.rewind()
         assert len(await outbox.due(1000)) == 100
         outbox.close()
@@ -768,7 +776,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp())
         self.folder = self.root / "a"
         self.folder.mkdir()
-        self.shelves = LaneStorage(self.folder, 32_000_000)
+        self.storage = LaneStorage(self.folder, 32_000_000)
         self.owed: dict[Lane, dict[str, None]] = defaultdict(dict)
         self.out: dict[str, Row] = {}
         self.numbers: dict[tuple[str, Lane, int], str] = {}
@@ -776,24 +784,24 @@ class OutboxMachine(RuleBasedStateMachine):
         self.old: set[str] = set()
 
     def teardown(self) -> None:
-        self.shelves.close()
+        self.storage.close()
         shutil.rmtree(self.root)
 
     @rule(lanes=st.lists(st.sampled_from(("alert", "result", "telemetry", "media")), min_size=1, max_size=6))
     def put(self, lanes: list[Lane]) -> None:
         given = [message(lane) for lane in lanes]
-        self.shelves.put(given, {}, [])
+        self.storage.put(given, {}, [])
         for one in given:
             self.owed[one.lane][one.id] = None
 
     @rule(key=st.sampled_from(("a", "b")), value=st.binary(max_size=20))
     def remember(self, key: str, value: bytes) -> None:
-        self.shelves.put([], {key: value}, [])
+        self.storage.put([], {key: value}, [])
         self.remembered[key] = value
 
     @rule(limit=st.integers(1, 8), lane=st.sampled_from(("alert", "result", "telemetry", "media")))
     def take(self, limit: int, lane: Lane) -> None:
-        rows = self.shelves.due(limit, [lane])
+        rows = self.storage.due(limit, [lane])
         waiting = [one for one in self.owed[lane] if one not in self.out]
         if lane == "alert":  # what is new goes before what is from before the rewind
             waiting.sort(key=lambda one: one in self.old)
@@ -807,7 +815,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def settle(self, data: st.DataObject) -> None:
         chosen = data.draw(st.lists(st.sampled_from(sorted(self.out)), unique=True))
         rows = [self.out.pop(one) for one in chosen]
-        self.shelves.delete(rows)
+        self.storage.delete(rows)
         for row in rows:
             self.owed[row.lane].pop(row.id, None)
 
@@ -817,14 +825,14 @@ class OutboxMachine(RuleBasedStateMachine):
         known = st.sampled_from(sorted(self.owed[lane]) or [new_id()])
         named = data.draw(st.lists(st.one_of(known, st.text(max_size=3)), max_size=5))
         here = set(named) & self.owed[lane].keys()
-        assert self.shelves.receive(named) == len(here)
+        assert self.storage.alerts.record_receipts(named) == len(here)
         for identity in here:
             del self.owed[lane][identity]
             self.out.pop(identity, None)
 
     @rule()
     def rewind(self) -> None:
-        self.shelves.rewind(LANES)
+        self.storage.rewind(LANES)
         self.out.clear()
         self.old = set(self.owed["alert"])
 
@@ -832,17 +840,17 @@ class OutboxMachine(RuleBasedStateMachine):
     def restart(self, killed: bool) -> None:
         if killed:
             folder = copied(self.folder)
-            self.shelves.close()
+            self.storage.close()
             self.folder = folder
         else:
-            self.shelves.close()
-        self.shelves = LaneStorage(self.folder, 32_000_000)
+            self.storage.close()
+        self.storage = LaneStorage(self.folder, 32_000_000)
         self.out.clear()
         self.old = set(self.owed["alert"])
 
     @invariant()
     def depth_is_what_is_owed(self) -> None:
-        depth = self.shelves.depth()
+        depth = self.storage.depth()
         assert {lane: depth[lane] for lane in ("alert", "result", "telemetry", "media")} == {
             lane: len(self.owed[lane]) for lane in ("alert", "result", "telemetry", "media")
         }
@@ -850,7 +858,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @invariant()
     def what_was_remembered_is_recalled(self) -> None:
         for key, value in self.remembered.items():
-            assert self.shelves.read(f"remember/{key}") == value
+            assert self.storage.alerts.read(f"remember/{key}") == value
 
 
 TestOutboxMachine = OutboxMachine.TestCase
@@ -869,32 +877,32 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_path: Path, **_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("agent.outbox.sqlite_store.Store.open", refuse)
+    monkeypatch.setattr("agent.outbox.alert_storage.open_store", refuse)
 
 
 def test_on_a_read_only_disk_it_starts_and_what_is_owed_and_what_comes_goes_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelves = LaneStorage(tmp_path, 32_000_000)
-    put(shelves, before := message())
-    shelves.put([], {"alerts/active": b"[]"}, [])
-    shelves.close()
+    storage = LaneStorage(tmp_path, 32_000_000)
+    put(storage, before := message())
+    storage.put([], {"alerts/active": b"[]"}, [])
+    storage.close()
     with monkeypatch.context() as broken:
         read_only(broken)
-        shelves = LaneStorage(tmp_path, 32_000_000)
-        put(shelves, alert := message(), telemetry := message("telemetry"))
-        assert ids(shelves.due(10, LANES)) == [alert.id, before.id, telemetry.id]  # what is new goes first
-        assert "Read-only" in shelves.troubles["alerts"]
-        assert shelves.read("remember/alerts/active") == b"[]"
-        (row, _) = [row for row in _again(shelves) if row.lane == "alert"]
-        assert shelves.receive([row.id]) == 1
+        storage = LaneStorage(tmp_path, 32_000_000)
+        put(storage, alert := message(), telemetry := message("telemetry"))
+        assert ids(storage.due(10, LANES)) == [alert.id, before.id, telemetry.id]  # what is new goes first
+        assert "Read-only" in storage.faults.texts["alerts"]
+        assert storage.alerts.read("remember/alerts/active") == b"[]"
+        (row, _) = [row for row in _again(storage) if row.lane == "alert"]
+        assert storage.alerts.record_receipts([row.id]) == 1
     # It can be written again: all that is owed goes there, each message once.
-    shelves._try_again_s = 0.0
-    put(shelves, after := message(), message("telemetry"))
-    assert shelves.troubles == {}
-    owed = [row.id for row in _again(shelves) if row.lane == "alert"]
+    storage.faults.retry_now()
+    put(storage, after := message(), message("telemetry"))
+    assert storage.faults.texts == {}
+    owed = [row.id for row in _again(storage) if row.lane == "alert"]
     assert sorted(owed) == sorted({before.id, alert.id, after.id})
-    shelves.close()
+    storage.close()
     again = LaneStorage(tmp_path, 32_000_000)
     assert {before.id, alert.id, after.id} <= set(ids(again.due(10, LANES)))
     again.close()

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 from agent.domain.message import Lane
 from agent.mqtt.receipts import LONGEST_WAIT_S, SPREAD_S, Receipts
+from agent.outbox.opening import memory_store
 from agent.outbox.rows import Row
-from agent.outbox.sqlite_store import Store
 
-SPARE = Store.in_memory()
+SPARE = memory_store()
 FIRST: tuple[Lane, ...] = ("alert", "result")
 
 

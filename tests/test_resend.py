@@ -16,12 +16,14 @@ from pydantic import ValidationError
 from agent.commands.commands import Resend
 from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
 from agent.mqtt.sender import Receipt
-from agent.outbox import lane_storage as shelves_module
-from agent.outbox import sqlite_store as store_module
-from agent.outbox.database_errors import FullError
-from agent.outbox.lane_storage import NOT_KEPT, LaneStorage
-from agent.outbox.number_ranges import MOST_RUNS
+from agent.outbox import receipt_history
+from agent.outbox.database import FullError
+from agent.outbox.lane_storage import LaneStorage
+from agent.outbox.losses import NOT_KEPT
+from agent.outbox.number_ranges import MOST_RANGES
+from agent.outbox.receipt_history import ReceiptHistory
 from agent.outbox.rows import Row
+from agent.outbox.sqlite_store import Store
 from agent.runtime import atomic_files
 
 
@@ -30,30 +32,30 @@ def message(lane: Lane = "alert", body: bytes = b"{}", **more: Any) -> Message:
 
 
 @pytest.fixture
-def shelves(tmp_path: Path) -> Iterator[LaneStorage]:
+def storage(tmp_path: Path) -> Iterator[LaneStorage]:
     found = LaneStorage(tmp_path / "data", 32_000_000) if (tmp_path / "data").mkdir() is None else None
     assert found is not None
     yield found
     found.close()
 
 
-def put(shelves: LaneStorage, count: int = 1, lane: Lane = "alert", **more: Any) -> list[str]:
+def put(storage: LaneStorage, count: int = 1, lane: Lane = "alert", **more: Any) -> list[str]:
     given = [message(lane, **more) for _ in range(count)]
-    shelves.put(given, {}, [])
+    storage.put(given, {}, [])
     return [one.id for one in given]
 
 
-def owed(shelves: LaneStorage, lane: Lane = "alert") -> list[Row]:
-    shelves.rewind([lane])
-    return shelves.due(100_000, [lane])
+def owed(storage: LaneStorage, lane: Lane = "alert") -> list[Row]:
+    storage.rewind([lane])
+    return storage.due(100_000, [lane])
 
 
 def ids(rows: Sequence[Row]) -> list[str]:
     return [row.id for row in rows]
 
 
-def gaps(shelves: LaneStorage) -> list[dict[str, Any]]:
-    bodies = [json.loads(row.body) for row in owed(shelves, "result") if row.topic == "gap"]
+def gaps(storage: LaneStorage) -> list[dict[str, Any]]:
+    bodies = [json.loads(row.body) for row in owed(storage, "result") if row.topic == "gap"]
     return [body["gap"] | {"of_epoch": body["of_epoch"]} for body in bodies]
 
 
@@ -79,11 +81,11 @@ def test_a_store_from_an_image_loses_nothing_to_receipts_of_its_other_life(tmp_p
     first.close()
     second = LaneStorage(card, 32_000_000)
     offline = put(second, 20)
-    assert second.receive(later) == 0
+    assert second.alerts.record_receipts(later) == 0
     rows = owed(second)
     assert ids(rows) == before + offline
     assert {(row.epoch, row.seq) for row in rows[20:]} & numbers == set()  # no number names two messages
-    assert second.receive(before) == 20  # the centre has these, whichever life sent them
+    assert second.alerts.record_receipts(before) == 20  # the centre has these, whichever life sent them
     assert ids(owed(second)) == offline
     second.close()
 
@@ -97,8 +99,8 @@ def test_of_a_card_and_its_clone_each_keeps_its_own(tmp_path: Path) -> None:
     mine, others = put(one, 5), put(other, 5)
     assert {row.key for row in owed(one)[3:]} & {row.key for row in owed(other)[3:]} == set()
     for receipts in (mine[:3], others, shared):
-        one.receive(receipts)
-        other.receive(receipts)
+        one.alerts.record_receipts(receipts)
+        other.alerts.record_receipts(receipts)
     assert ids(owed(one)) == mine[3:]
     assert owed(other) == []
     one.close()
@@ -123,10 +125,10 @@ def test_a_receipt_that_names_no_messages_is_none(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("forged", ["%", "*", "' OR 1=1 --", "1", "\0", "\ud800", "x" * 100_000])
-def test_a_forged_id_deletes_nothing(shelves: LaneStorage, forged: str) -> None:
-    given = put(shelves, 5)
-    shelves.receive([forged] * 3)
-    assert ids(owed(shelves)) == given
+def test_a_forged_id_deletes_nothing(storage: LaneStorage, forged: str) -> None:
+    given = put(storage, 5)
+    storage.alerts.record_receipts([forged] * 3)
+    assert ids(owed(storage)) == given
 
 
 def test_a_receipt_counts_over_restarts(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_a_receipt_counts_over_restarts(tmp_path: Path) -> None:
     first.due(2, ["alert"])
     first.close()
     second = LaneStorage(tmp_path / "a", 32_000_000)
-    assert second.receive(given[:3]) == 3
+    assert second.alerts.record_receipts(given[:3]) == 3
     assert ids(owed(second)) == given[3:]
     second.close()
 
@@ -160,67 +162,67 @@ def test_a_file_of_an_older_agent_keeps_its_numbers_and_gets_its_ranks(tmp_path:
         )
     old.commit()
     old.close()
-    shelves = LaneStorage(tmp_path, 32_000_000)
-    rows = shelves.due(10, ["alert"])
+    storage = LaneStorage(tmp_path, 32_000_000)
+    rows = storage.due(10, ["alert"])
     assert [(row.epoch, row.seq) for row in rows] == [("0123456789abcdef", seq) for seq in (8, 9, 7)]
-    put(shelves, 2)
-    assert [(row.epoch, row.seq) for row in shelves.due(10, ["alert"])] == [
-        (shelves.epoch("alert"), 1),
-        (shelves.epoch("alert"), 2),
+    put(storage, 2)
+    assert [(row.epoch, row.seq) for row in storage.due(10, ["alert"])] == [
+        (storage.epoch("alert"), 1),
+        (storage.epoch("alert"), 2),
     ]
-    assert [(one["epoch"], one["last"]) for one in shelves.numbers()] == [
+    assert [(one["epoch"], one["last"]) for one in storage.highest_numbers()] == [
         ("0123456789abcdef", 9),
-        (shelves.epoch("alert"), 2),
+        (storage.epoch("alert"), 2),
     ]
-    shelves.close()
+    storage.close()
 
 
 # A centre that was restored asks again.
 
 
-def test_a_centre_from_a_backup_gets_what_it_lost_as_it_was(shelves: LaneStorage) -> None:
-    given = put(shelves, 12, body=encode({"n": 1}))
-    before = owed(shelves)
-    shelves.receive(given[:10])
-    (told,) = shelves.numbers()
-    assert told == {"lane": "alert", "epoch": shelves.epoch("alert"), "last": 12}
-    found = shelves.resend("alert", told["epoch"], [(7, 12)])
-    assert (found.again, found.owed, found.missing) == (4, 2, ())
-    rows = owed(shelves)
+def test_a_centre_from_a_backup_gets_what_it_lost_as_it_was(storage: LaneStorage) -> None:
+    given = put(storage, 12, body=encode({"n": 1}))
+    before = owed(storage)
+    storage.alerts.record_receipts(given[:10])
+    (told,) = storage.highest_numbers()
+    assert told == {"lane": "alert", "epoch": storage.epoch("alert"), "last": 12}
+    found = storage.resend("alert", told["epoch"], [(7, 12)])
+    assert (found.resent, found.pending, found.missing) == (4, 2, ())
+    rows = owed(storage)
     assert {(row.key, row.id, row.body) for row in rows} == {
         (row.key, row.id, row.body) for row in before[6:]
     }
     assert {row.rank for row in rows if row.id in given[6:10]} == {LAST_RANK}  # told as historical
-    assert gaps(shelves) == []
-    shelves.receive(given)
-    assert shelves.resend("alert", told["epoch"], [(1, 12)]).again == 12
+    assert gaps(storage) == []
+    storage.alerts.record_receipts(given)
+    assert storage.resend("alert", told["epoch"], [(1, 12)]).resent == 12
 
 
-def test_what_it_asks_for_again_goes_behind_all_that_it_never_had(shelves: LaneStorage) -> None:
-    given = put(shelves, 3)
-    shelves.due(10, ["alert"])
-    shelves.receive(given)
-    shelves.resend("alert", shelves.epoch("alert"), [(1, 3)])
-    fresh = put(shelves, 1, rank=2)
-    assert ids(shelves.due(10, ["alert"])) == fresh + given
+def test_what_it_asks_for_again_goes_behind_all_that_it_never_had(storage: LaneStorage) -> None:
+    given = put(storage, 3)
+    storage.due(10, ["alert"])
+    storage.alerts.record_receipts(given)
+    storage.resend("alert", storage.epoch("alert"), [(1, 3)])
+    fresh = put(storage, 1, rank=2)
+    assert ids(storage.due(10, ["alert"])) == fresh + given
 
 
 def test_over_a_restart_the_history_stays_under_its_numbers(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     epochs = []
     for _ in range(3):
-        shelves = LaneStorage(tmp_path / "a", 32_000_000)
-        epochs.append(shelves.epoch("alert"))
-        shelves.receive(put(shelves, 4))
-        put(shelves, 1, "result")
-        shelves.close()
-    shelves = LaneStorage(tmp_path / "a", 32_000_000)
-    told = [(one["lane"], one["epoch"], one["last"]) for one in shelves.numbers()]
+        storage = LaneStorage(tmp_path / "a", 32_000_000)
+        epochs.append(storage.epoch("alert"))
+        storage.alerts.record_receipts(put(storage, 4))
+        put(storage, 1, "result")
+        storage.close()
+    storage = LaneStorage(tmp_path / "a", 32_000_000)
+    told = [(one["lane"], one["epoch"], one["last"]) for one in storage.highest_numbers()]
     assert told == [("alert", epoch, 4) for epoch in epochs] + [("result", epoch, 1) for epoch in epochs]
     for epoch in epochs:
-        shelves.resend("alert", epoch, [(2, 3)])
-    assert [(row.epoch, row.seq) for row in owed(shelves)] == [(one, seq) for one in epochs for seq in (2, 3)]
-    shelves.close()
+        storage.resend("alert", epoch, [(2, 3)])
+    assert [(row.epoch, row.seq) for row in owed(storage)] == [(one, seq) for one in epochs for seq in (2, 3)]
+    storage.close()
 
 
 @pytest.mark.parametrize(
@@ -241,27 +243,27 @@ def test_what_is_no_longer_there_is_told_in_runs(
 ) -> None:
     (tmp_path / "a").mkdir()
     first = LaneStorage(tmp_path / "a", 32_000_000)
-    first.receive(put(first, 2))
+    first.alerts.record_receipts(put(first, 2))
     first.close()
-    shelves = LaneStorage(tmp_path / "a", 32_000_000)
-    shelves.receive(put(shelves, 5))
-    shelves._alerts._db.execute("DELETE FROM kept WHERE seq IN (4, 6)")
-    epoch = {"now": shelves.epoch("alert"), "before": first.epoch("alert"), "unknown": "f" * 16}[of]
-    found = shelves.resend("alert", epoch, ranges)
-    assert found.again == again
-    assert [(gap["first"], gap["last"], gap["count"]) for gap in gaps(shelves)] == told
-    assert {(gap["lane"], gap["of_epoch"], gap["why"]) for gap in gaps(shelves)} <= {
+    storage = LaneStorage(tmp_path / "a", 32_000_000)
+    storage.alerts.record_receipts(put(storage, 5))
+    storage.alerts.store.database.execute("DELETE FROM kept WHERE seq IN (4, 6)")
+    epoch = {"now": storage.epoch("alert"), "before": first.epoch("alert"), "unknown": "f" * 16}[of]
+    found = storage.resend("alert", epoch, ranges)
+    assert found.resent == again
+    assert [(gap["first"], gap["last"], gap["count"]) for gap in gaps(storage)] == told
+    assert {(gap["lane"], gap["of_epoch"], gap["why"]) for gap in gaps(storage)} <= {
         ("alert", epoch, NOT_KEPT)
     }
-    shelves.close()
+    storage.close()
 
 
-def test_however_ragged_the_hole_few_messages_tell_of_it(shelves: LaneStorage) -> None:
-    shelves.receive(put(shelves, 1000))
-    shelves._alerts._db.execute("DELETE FROM kept WHERE seq % 2 = 0")
-    shelves.resend("alert", shelves.epoch("alert"), [(1, 1000)])
-    told = gaps(shelves)
-    assert len(told) == MOST_RUNS
+def test_however_ragged_the_hole_few_messages_tell_of_it(storage: LaneStorage) -> None:
+    storage.alerts.record_receipts(put(storage, 1000))
+    storage.alerts.store.database.execute("DELETE FROM kept WHERE seq % 2 = 0")
+    storage.resend("alert", storage.epoch("alert"), [(1, 1000)])
+    told = gaps(storage)
+    assert len(told) == MOST_RANGES
     assert sum(gap["count"] for gap in told) == 500
     assert (told[0]["first"], told[-1]["last"]) == (2, 1000)
 
@@ -285,101 +287,103 @@ def test_a_command_that_asks_for_nothing_sensible_is_refused(fields: dict[str, A
 # The history has its bounds, and costs no alert.
 
 
-def test_the_oldest_of_the_history_goes_first(shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_of_the_history_goes_first(storage: LaneStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     body = encode({"filling": "x" * 9700})
     given: list[str] = []
     for _ in range(30):
-        given += (some := put(shelves, 10, body=body))
-        shelves.receive(some)
-    kept = [row[0] for row in shelves._alerts._db.execute("SELECT id FROM kept ORDER BY number")]
+        given += (some := put(storage, 10, body=body))
+        storage.alerts.record_receipts(some)
+    kept = [row[0] for row in storage.alerts.store.database.rows("SELECT id FROM kept ORDER BY number")]
     assert kept == given[-len(kept) :]
     assert 90 <= len(kept) <= 100  # a megabyte
     sizes = "SELECT count(*), sum(length(body) + 250) FROM kept"
-    assert shelves._alerts._db.execute(sizes).fetchone() == (
-        shelves._alerts._kept_rows,
-        shelves._alerts._kept_bytes,
+    assert storage.alerts.store.database.row(sizes) == (
+        storage.alerts.store.history.size.rows,
+        storage.alerts.store.history.size.bytes,
     )
 
 
-def test_what_is_old_goes_but_for_the_newest(shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "KEPT_ROWS", 20)
-    monkeypatch.setattr(store_module, "PRUNE_EVERY_S", 0.0)
-    shelves.receive(put(shelves, 30))
-    assert shelves._alerts._kept_rows == 30  # not a week old
-    monkeypatch.setattr(store_module, "KEPT_S", -1.0)
-    shelves.receive(put(shelves, 1))
-    assert shelves._alerts._kept_rows == 20
+def test_what_is_old_goes_but_for_the_newest(storage: LaneStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receipt_history, "KEPT_ROWS", 20)
+    monkeypatch.setattr(receipt_history, "PRUNE_EVERY_S", 0.0)
+    storage.alerts.record_receipts(put(storage, 30))
+    assert storage.alerts.store.history.size.rows == 30  # not a week old
+    monkeypatch.setattr(receipt_history, "KEPT_S", -1.0)
+    storage.alerts.record_receipts(put(storage, 1))
+    assert storage.alerts.store.history.size.rows == 20
 
 
 def test_where_the_disk_has_no_room_for_the_history_rows_leave_all_the_same(
-    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
+    storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = put(shelves, 3)
-    receive = store_module.Store._receive
+    given = put(storage, 3)
+    receive = Store._record_receipts
 
-    def refuse(self: store_module.Store, ids: Sequence[str], *, keep: bool) -> int:
-        if keep:
+    def refuse(self: Store, ids: Sequence[str], history: ReceiptHistory | None) -> int:
+        if history:
             raise FullError("alerts.db: database or disk is full")
-        return receive(self, ids, keep=keep)
+        return receive(self, ids, history)
 
-    monkeypatch.setattr(store_module.Store, "_receive", refuse)
-    assert shelves.receive(given) == 3
-    assert owed(shelves) == []
-    assert shelves.troubles == {}
+    monkeypatch.setattr(Store, "_record_receipts", refuse)
+    assert storage.alerts.record_receipts(given) == 3
+    assert owed(storage) == []
+    assert storage.faults.texts == {}
 
 
 def test_a_new_alert_takes_the_place_of_the_history_on_a_full_disk(
-    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
+    storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = encode({"filling": "x" * 5000})
-    shelves.receive(put(shelves, 150, body=body))
-    store = shelves._alerts
-    room = store._room_bytes
+    storage.alerts.record_receipts(put(storage, 150, body=body))
+    store = storage.alerts.store
+    room = store.database.free_bytes
 
-    def full() -> None:
+    def full(_total_bytes: int) -> None:
         raise FullError("alerts.db: database or disk is full")
 
-    monkeypatch.setattr(store, "_grow", full)
+    monkeypatch.setattr(store.database, "reserve", full)
     taken = room() - 100_000
-    monkeypatch.setattr(store, "_room_bytes", lambda: room() - taken)
-    given = put(shelves, 1)
-    assert shelves.troubles == {}
-    assert ids(owed(shelves)) == given
-    assert store._kept_rows < 150
+    monkeypatch.setattr(store.database, "free_bytes", lambda: room() - taken)
+    given = put(storage, 1)
+    assert storage.faults.texts == {}
+    assert ids(owed(storage)) == given
+    assert store.history.size.rows < 150
 
 
 # Nothing of the order in which things become durable may be turned round.
 
 
-def synchronous(store: store_module.Store) -> int:
-    return int(store._db.execute("PRAGMA synchronous").fetchone()[0])
+def synchronous(store: Store) -> int:
+    return int(store.database.row("PRAGMA synchronous")[0])
 
 
-def test_each_commit_of_an_alert_waits_for_the_disk_whatever_was_deleted_before(shelves: LaneStorage) -> None:
+def test_each_commit_of_an_alert_waits_for_the_disk_whatever_was_deleted_before(storage: LaneStorage) -> None:
     """2 is FULL. Kills: NORMAL when it is opened; FULL not set back after a delete, nor after one that failed."""
-    store = shelves._alerts
+    store = storage.alerts.store
     levels = []
     for step in (
         lambda: None,
-        lambda: shelves.receive(put(shelves)),
-        lambda: shelves.delete(owed(shelves)[:1]),
-        lambda: shelves.resend("alert", shelves.epoch("alert"), [(1, 1)]),
-        lambda: store._forget_history(0),
-        lambda: with_a_failing_delete(store),
+        lambda: storage.alerts.record_receipts(put(storage)),
+        lambda: storage.delete(owed(storage)[:1]),
+        lambda: storage.resend("alert", storage.epoch("alert"), [(1, 1)]),
+        lambda: store.history.shrink(0),
+        lambda: fail_a_delete(store),
     ):
-        put(shelves, 2)
+        put(storage, 2)
         step()
         levels.append(synchronous(store))
     assert levels == [2] * 6
-    shelves._reopen_alerts()
-    assert synchronous(shelves._alerts) == 2
+    storage.alerts.reopen()
+    assert synchronous(storage.alerts.store) == 2
 
 
-def with_a_failing_delete(store: store_module.Store) -> None:
-    store._db.execute("CREATE TEMP TRIGGER no BEFORE DELETE ON owed BEGIN SELECT RAISE(ABORT, 'no'); END")
+def fail_a_delete(store: Store) -> None:
+    store.database.execute(
+        "CREATE TEMP TRIGGER no BEFORE DELETE ON owed BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
     with pytest.raises(OSError, match="no"):
         store.delete([("alert", 1), ("alert", 2), ("alert", 3), ("alert", 4), ("alert", 5), ("alert", 6)])
-    store._db.execute("DROP TRIGGER no")
+    store.database.execute("DROP TRIGGER no")
 
 
 def test_a_file_is_on_the_disk_before_its_name_and_then_the_name_is(
@@ -404,11 +408,11 @@ def test_a_file_is_on_the_disk_before_its_name_and_then_the_name_is(
 
 
 def test_a_loss_is_told_before_what_it_tells_of_happens(
-    shelves: LaneStorage, monkeypatch: pytest.MonkeyPatch
+    storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kills: delete before the gap is durable. Expired, dropped for room, spoilt: all go this way."""
     order: list[str] = []
-    store, delete, put_alerts = shelves._alerts, LaneStorage.delete, shelves._alerts.put
+    store, delete, put_alerts = storage.alerts.store, LaneStorage.delete, storage.alerts.store.put
 
     def deleted(self: LaneStorage, rows: Sequence[Row]) -> None:
         order.extend(f"delete {row.lane}" for row in rows)
@@ -420,8 +424,8 @@ def test_a_loss_is_told_before_what_it_tells_of_happens(
 
     monkeypatch.setattr(LaneStorage, "delete", deleted)
     monkeypatch.setattr(store, "put", told)
-    put(shelves, 2, "telemetry")
-    shelves._lose(shelves.due(10, ["telemetry"]), "for the test")
+    put(storage, 2, "telemetry")
+    storage.drop(storage.due(10, ["telemetry"]), "for the test")
     assert order == ["told gap", "delete telemetry", "delete telemetry"]
 
 
@@ -432,10 +436,10 @@ def test_a_loss_is_told_before_what_it_tells_of_happens(
 def test_files_that_are_deleted_under_it_are_written_anew(tmp_path: Path, what: str) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    shelves = LaneStorage(folder, 32_000_000)
-    given = put(shelves, 5)
-    shelves.receive(given[:1])
-    put(shelves, 3, "telemetry")
+    storage = LaneStorage(folder, 32_000_000)
+    given = put(storage, 5)
+    storage.alerts.record_receipts(given[:1])
+    put(storage, 3, "telemetry")
     foreign = None
     match what:
         case "all":
@@ -450,10 +454,10 @@ def test_files_that_are_deleted_under_it_are_written_anew(tmp_path: Path, what: 
         case _:
             (folder / "alerts.db").rename(tmp_path / "moved")
             (folder / "alerts.db").write_bytes(foreign := b"what somebody has put here" * 99)
-    later = put(shelves)  # the next alert notices; else the look a second later
-    shelves.look()
-    assert "written anew" in shelves.troubles["deleted"]
-    more = put(shelves)
+    later = put(storage)  # the next alert notices; else the look a second later
+    storage.check_files()
+    assert "written anew" in storage.faults.texts["deleted"]
+    more = put(storage)
     killed = image(folder, "killed")  # as kill -9 leaves it
     copy = LaneStorage(killed, 32_000_000)
     assert ids(owed(copy)) == given[1:] + later + more
@@ -461,16 +465,16 @@ def test_files_that_are_deleted_under_it_are_written_anew(tmp_path: Path, what: 
         assert copy.depth()["telemetry"] == 3
     if foreign:
         assert (killed / "alerts.db.corrupt-1").read_bytes() == foreign
-    assert shelves.resend("alert", owed(copy)[0].epoch, [(1, 1)]).again == 1  # the history too
+    assert storage.resend("alert", owed(copy)[0].epoch, [(1, 1)]).resent == 1  # the history too
     copy.close()
-    shelves.close()
+    storage.close()
 
 
 def test_killed_while_it_writes_anew_nothing_is_lost(tmp_path: Path) -> None:
-    shelves = LaneStorage(tmp_path, 32_000_000)
-    given = put(shelves, 3)
-    shelves._alerts.settle_log()
-    shelves.close()
+    storage = LaneStorage(tmp_path, 32_000_000)
+    given = put(storage, 3)
+    storage.alerts.store.database.checkpoint()
+    storage.close()
     (tmp_path / "alerts.db").rename(tmp_path / "alerts.db.rescued")
     again = LaneStorage(tmp_path, 32_000_000)
     assert ids(owed(again)) == given
@@ -480,7 +484,7 @@ def test_killed_while_it_writes_anew_nothing_is_lost(tmp_path: Path) -> None:
 # Severity, and what is new, within the lane.
 
 
-def test_what_is_critical_goes_first_and_no_phase_overtakes_another(shelves: LaneStorage) -> None:
+def test_what_is_critical_goes_first_and_no_phase_overtakes_another(storage: LaneStorage) -> None:
     def alert(rank: int, group: str) -> Message:
         return message(rank=rank, group=group)
 
@@ -494,8 +498,8 @@ def test_what_is_critical_goes_first_and_no_phase_overtakes_another(shelves: Lan
         alert(2, "d"),
         alert(1, "e"),
     ]
-    shelves.put(given, {}, [])
-    order = [given.index(one) for row in shelves.due(10, ["alert"]) for one in given if one.id == row.id]
+    storage.put(given, {}, [])
+    order = [given.index(one) for row in storage.due(10, ["alert"]) for one in given if one.id == row.id]
     assert order == [2, 3, 4, 1, 7, 0, 5, 6]
 
 
@@ -503,7 +507,7 @@ def test_what_is_critical_goes_first_and_no_phase_overtakes_another(shelves: Lan
 def test_phases_keep_their_order_however_they_come_and_are_handed_out(tmp_path: Path, seed: int) -> None:
     """Whatever severities an alert goes through, over rewinds and restarts; and each is handed out."""
     chance = random.Random(seed)
-    shelves = LaneStorage(tmp_path, 32_000_000)
+    storage = LaneStorage(tmp_path, 32_000_000)
     given: list[Message] = []
     sent: list[str] = []
     for _ in range(60):
@@ -513,35 +517,35 @@ def test_phases_keep_their_order_however_they_come_and_are_handed_out(tmp_path: 
                     message(rank=chance.randrange(3), group=chance.choice("abcdef"))
                     for _ in range(chance.randint(1, 4))
                 ]
-                shelves.put(some, {}, [])
+                storage.put(some, {}, [])
                 given += some
             case "hand":
-                sent += ids(shelves.due(chance.randint(1, 5), ["alert"]))
+                sent += ids(storage.due(chance.randint(1, 5), ["alert"]))
             case "rewind":
-                shelves.rewind(LANES)
+                storage.rewind(LANES)
                 sent = []
             case _:
-                shelves.close()
-                shelves = LaneStorage(tmp_path, 32_000_000)
+                storage.close()
+                storage = LaneStorage(tmp_path, 32_000_000)
                 sent = []
-    while rows := shelves.due(7, ["alert"]):
+    while rows := storage.due(7, ["alert"]):
         sent += ids(rows)
     assert set(sent) == {one.id for one in given}
     for group in "abcdef":
         phases = [one.id for one in given if one.group == group]
         first = [sent.index(one) for one in phases]
         assert first == sorted(first)
-    shelves.close()
+    storage.close()
 
 
 def test_a_new_alert_waits_for_none_of_fifty_thousand_old_ones(tmp_path: Path) -> None:
-    shelves = LaneStorage(tmp_path, 32_000_000)
+    storage = LaneStorage(tmp_path, 32_000_000)
     for _ in range(10):
-        put(shelves, 2000, rank=0)
-    shelves.rewind(LANES)
-    shelves.due(50, ["alert"])
-    new = put(shelves, 2, rank=0, group="x")
-    assert ids(shelves.due(2, ["alert"])) == new
-    assert len(shelves.due(100_000, ["alert"])) == 20_000 - 50
-    shelves.close()
-    assert shelves_module.LAST_RANK == 3
+        put(storage, 2000, rank=0)
+    storage.rewind(LANES)
+    storage.due(50, ["alert"])
+    new = put(storage, 2, rank=0, group="x")
+    assert ids(storage.due(2, ["alert"])) == new
+    assert len(storage.due(100_000, ["alert"])) == 20_000 - 50
+    storage.close()
+    assert LAST_RANK == 3

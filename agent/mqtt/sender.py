@@ -194,7 +194,7 @@ class ConnectionSender:
         if room <= 0 or not (self._receipts.called or self._budget.allows_telemetry(now_s)):
             return
         if ids := self._receipts.due(now_s, room, lanes):
-            rows = await self._outbox.again(ids)
+            rows = await self._outbox.by_id(ids)
             self._receipts.forget(set(ids) - {row.id for row in rows})
             now_s = time.monotonic()
             for row in rows:
@@ -311,7 +311,7 @@ class ConnectionSender:
                 if row.id not in self._receipted:
                     self._receipts.acknowledged(row, now_s)
             else:
-                self._outbox.settle([row])
+                self._outbox.mark_delivered([row])
         else:
             self._hold(row, code, now_s)
 
@@ -343,9 +343,9 @@ class ConnectionSender:
         self._asked_s = now_s
         if self._receipts.trouble(now_s) and not self._outbox.hangs:
             oldest = self._receipts.oldest()
-            self._receipts.forget(set(oldest) - {row.id for row in await self._outbox.again(oldest)})
+            self._receipts.forget(set(oldest) - {row.id for row in await self._outbox.by_id(oldest)})
         if keys := self._aside.keys():
-            self._aside.forget(set(keys) - await self._outbox.owed(keys))
+            self._aside.forget(set(keys) - await self._outbox.pending(keys))
         if self.held:
             depth = await self._outbox.depth()
             self.held = {lane: why for lane, why in self.held.items() if depth[lane]}
@@ -370,7 +370,7 @@ class ConnectionSender:
         under_way = {row.id for row, _, _ in self._flying.values()}
         self._receipted = (self._receipted | set(receipt.ids)) & under_way
         self._receipts.received(receipt.ids, time.monotonic())
-        await self._outbox.receive(receipt.ids)
+        await self._outbox.record_receipts(receipt.ids)
 
     def _centre_spoke(self, payload: bytes, *, retained: bool) -> None:
         """The centre is back: what it has not given a receipt for goes out again, what is critical now.

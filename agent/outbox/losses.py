@@ -1,19 +1,25 @@
-"""Rows that will never be sent."""
+"""Messages that will never be sent. Each loss is reported to the centre before it happens."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from agent.domain.message import Lane
-from agent.outbox.sqlite_store import Store
+import structlog
+
+from agent.domain.message import Lane, Message, encode, new_id
+from agent.outbox.rows import Row
+
+log = structlog.get_logger()
 
 POWER_LOST = "power was lost: what was written in the last moments before may be missing"
 DAMAGED = "its file was damaged: what could still be read goes out under new numbers"
+UNREADABLE = "the disk corrupted it"
+NOT_KEPT = "asked for again, and no longer kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """Rows that will never come, for the gap receipt; a number that nobody knows is None."""
+    """A range of lost numbers, for the gap message; an unknown number is None."""
 
     lane: Lane
     epoch: str | None
@@ -23,16 +29,51 @@ class Loss:
     why: str
 
 
-def give_up_unreadable(store: Store, tell: Callable[[Sequence[Loss]], None]) -> None:
-    """Rows whose content the disk has spoilt are told as lost, and leave."""
-    found, store.unreadable = store.unreadable, []
-    if found:
-        why = "the disk spoilt it"
-        tell(
-            [
-                Loss(lane=row.lane, epoch=row.epoch, first=row.seq, last=row.seq, count=1, why=why)
-                for row in found
-            ]
-        )
-        with suppress(OSError):
-            store.delete([(row.lane, row.place) for row in found])
+def losses_of(rows: Sequence[Row], why: str) -> list[Loss]:
+    """One loss for each run of consecutive numbers."""
+    losses: list[Loss] = []
+    for row in rows:
+        before = losses[-1] if losses else None
+        if before and (before.epoch, before.lane, before.last) == (row.epoch, row.lane, row.seq - 1):
+            losses[-1] = replace(before, last=row.seq, count=(before.count or 0) + 1)
+        else:
+            losses.append(Loss(lane=row.lane, epoch=row.epoch, first=row.seq, last=row.seq, count=1, why=why))
+    return losses
+
+
+class LossReporter:
+    """Makes a gap message for each loss, in the lane ``result``. ``put`` makes messages durable, or keeps
+    them in memory where the disk cannot be written.
+
+    Losses that are found while the stores are opened wait until `ready`.
+    """
+
+    def __init__(self, put: Callable[[Sequence[Message]], None]) -> None:
+        self.ready = False
+        self.gap: Callable[[Mapping[str, Any]], Message] = _gap_without_envelope
+        """Makes the message from its fields ``of_epoch`` and ``gap``."""
+        self._put = put
+        self._pending: list[Loss] = []
+
+    def add(self, loss: Loss) -> None:
+        """A loss that the next `report` tells of."""
+        self._pending.append(loss)
+
+    def report(self, losses: Sequence[Loss] = ()) -> None:
+        """Returns once the gap messages are put: only then may the rows be deleted."""
+        self._pending += losses
+        if self._pending and self.ready:
+            pending, self._pending = self._pending, []
+            messages = []
+            for loss in pending:
+                fields = asdict(loss)
+                log.warning("messages_lost", **fields)
+                epoch = fields.pop("epoch")
+                messages.append(self.gap({"of_epoch": epoch, "gap": fields}))
+            self._put(messages)
+
+
+def _gap_without_envelope(fields: Mapping[str, Any]) -> Message:
+    identity = new_id()
+    body = encode({"schema": "gap/1", "id": identity, **fields})
+    return Message(lane="result", topic="gap", id=identity, body=body)

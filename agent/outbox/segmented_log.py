@@ -1,9 +1,9 @@
-"""Telemetry, or pictures, on disk: a row of small stores. Rows join the last and leave from the first.
+"""Telemetry or pictures on disk, in segments: rows are appended to the last and leave from the first.
 
-Over its budget telemetry is thinned evenly: two neighbours become one, with every second row of what was
-thinned least, the oldest first; so a long outage is told from its beginning to its end. Of pictures the
-oldest segment goes. On a full disk the oldest goes whole: unlinking needs no room itself.
-After a lost power a new epoch begins, because the numbers of the last moments are lost with them.
+Over its budget telemetry is downsampled evenly: two neighbours become one segment, with every second row of
+those that were downsampled least, the oldest first; so a long outage is covered from its beginning to its
+end. Of pictures the oldest segment is dropped. On a full disk the oldest segment is dropped whole: deleting a
+file needs no room. After a power cut a new epoch begins, because the numbers of the last moments are lost.
 """
 
 import errno
@@ -16,158 +16,166 @@ from pathlib import Path
 import structlog
 
 from agent.domain.message import Lane, Message
-from agent.outbox.database_errors import DamagedError, FullError
-from agent.outbox.losses import DAMAGED, POWER_LOST, Loss, give_up_unreadable
+from agent.outbox.database import DamagedError, FullError
+from agent.outbox.losses import DAMAGED, POWER_LOST, UNREADABLE, Loss, losses_of
+from agent.outbox.opening import delete_parts, downsample, open_store
 from agent.outbox.rows import Key, Row
 from agent.outbox.sqlite_store import Store
 
 log = structlog.get_logger()
 
-LANES: tuple[Lane, ...] = ("telemetry", "media")
-THINNED: frozenset[Lane] = frozenset({"telemetry"})
-THINNEST = 256
-"""Telemetry of which only every so-many-th row is left is not thinned further, but goes."""
+BULK_LANES: tuple[Lane, ...] = ("telemetry", "media")
+DOWNSAMPLED: frozenset[Lane] = frozenset({"telemetry"})
+MOST_DOWNSAMPLED = 256
+"""Telemetry of which only one in so many rows is left is not downsampled further, but dropped."""
 SEGMENTS = 32
 LEAST_BYTES = 1024 * 1024
 
 
-class Segments:
-    """One lane's, oldest first, in ``max_bytes``. ``tell`` hears of losses before they happen."""
+class SegmentedLog:
+    """The segments of one lane, oldest first, in ``max_bytes``. ``report`` takes a loss before it happens."""
 
     def __init__(
-        self, folder: Path, lane: Lane, max_bytes: int, tell: Callable[[Sequence[Loss]], None]
+        self, folder: Path, lane: Lane, max_bytes: int, report: Callable[[Sequence[Loss]], None]
     ) -> None:
         self._folder = folder
         self._lane = lane
-        self._tell = tell
+        self._report = report
         self._segment_bytes = max(LEAST_BYTES, max_bytes // SEGMENTS)
         self._max_bytes = max(max_bytes, 2 * self._segment_bytes)
-        self._stores: list[Store] = []
-        with suppress(OSError):  # a disk that can't be written: `put` tries again, and says so
-            self._begin()
+        self.stores: list[Store] = []
+        with suppress(OSError):  # a disk that cannot be written: `put` tries again, and raises
+            self._open_all()
 
-    def _begin(self) -> None:
+    def _open_all(self) -> None:
         for left_over in self._folder.glob(f"{self._lane}-*.thin*"):
             left_over.unlink()
         stores = [self._open(path) for path in sorted(self._folder.glob(f"{self._lane}-????????.db"))]
         if not stores:
             stores.append(self._new(None))
-        elif (tail := stores[-1]).cut_off:
+        elif (tail := stores[-1]).lost_power:
             stores.append(self._new(None))
             if last := tail.last(self._lane):
-                self._tell([Loss(lane=self._lane, epoch=tail.epoch, first=last + 1, why=POWER_LOST)])
-        self._stores = stores
+                self._report([Loss(lane=self._lane, epoch=tail.epoch, first=last + 1, why=POWER_LOST)])
+        self.stores = stores
 
     @property
     def epoch(self) -> str:
-        """The name of the numbers that are given now."""
-        return self._stores[-1].epoch if self._stores else ""
+        """The epoch of the numbers that are given now."""
+        return self.stores[-1].epoch if self.stores else ""
 
     def put(self, messages: Sequence[Message]) -> None:
         """All of it, or nothing: OSError. On a full disk older telemetry goes first."""
-        if not self._stores:
-            self._begin()
-        tail = self._stores[-1]
+        if not self.stores:
+            self._open_all()
+        tail = self.stores[-1]
         try:
             self._with_room(lambda: tail.put(messages))
         except DamagedError:
             self._reopen(tail)
             raise
-        if self._stores[-1].used_bytes() >= self._segment_bytes:
+        if self.stores[-1].database.used_bytes() >= self._segment_bytes:
             try:
                 self._with_room(self._roll)
-            except OSError as error:  # it goes on in the file that it has
-                log.warning("segment_kept", error=str(error))
+            except OSError as error:  # the segment grows instead
+                log.warning("segment_roll_failed", error=str(error))
 
     def probe(self) -> None:
-        """Writes next to nothing. OSError where the disk does not even take that."""
-        if not self._stores:
-            self._begin()
-        self._stores[-1].write("probe", b"")
+        """Writes a few bytes. OSError where the disk fails."""
+        if not self.stores:
+            self._open_all()
+        self.stores[-1].write("probe", b"")
 
     def due(self, after: Mapping[tuple[str, str], int], limit: int) -> list[Row]:
         """Up to ``limit`` rows behind the numbers ``after`` of (epoch, lane), oldest first."""
         rows: list[Row] = []
         lane = self._lane
-        for store in list(self._stores):
+        for store in list(self.stores):
             if len(rows) < limit:
                 try:
                     rows += store.due(lane, after.get((store.epoch, lane), 0), limit - len(rows))
                 except DamagedError:
                     self._reopen(store)
-                give_up_unreadable(store, self._tell)
+                self._drop_unreadable(store)
         return rows
 
-    def tidy(self) -> None:
-        """Ends segments that are empty and no longer written."""
-        for store in self._stores[:-1]:
+    def _drop_unreadable(self, store: Store) -> None:
+        """Reports rows that the disk has corrupted as lost, and deletes them."""
+        if rows := store.take_unreadable():
+            self._report([loss for row in rows for loss in losses_of([row], UNREADABLE)])
+            with suppress(OSError):
+                store.delete([(row.lane, row.place) for row in rows])
+
+    def delete_empty(self) -> None:
+        """Deletes segments that are empty and no longer written."""
+        for store in self.stores[:-1]:
             if store.count() == 0:
-                self._stores.remove(store)
-                store.unlink()
+                self.stores.remove(store)
+                store.database.unlink()
 
     def delete(self, rows: Sequence[Row]) -> None:
-        """Rows that lie in another segment since they were handed out."""
-        for store in self._stores:
+        """Deletes rows that were moved to another segment after they were handed out."""
+        for store in self.stores:
             store.delete([(row.lane, row.place) for row in rows if row.epoch == store.epoch])
 
-    def write_anew(self) -> list[str]:
-        """Files that were deleted under us are written once more; their names. OSError where that failed."""
-        gone = [store for store in self._stores if store.deleted()]
-        for store in gone:
+    def rewrite_deleted(self) -> list[str]:
+        """Writes files anew that were deleted or replaced while in use; their names. OSError."""
+        deleted = [store for store in self.stores if store.database.was_replaced()]
+        for store in deleted:
             assert store.path is not None  # noqa: S101  segments are files
             try:
-                store.rescue()
+                store.database.rewrite()
             finally:
                 if store.closed:
-                    self._stores[self._stores.index(store)] = self._open(store.path)
-        return [store.path.name for store in gone if store.path is not None]
+                    self.stores[self.stores.index(store)] = self._open(store.path)
+        return [store.path.name for store in deleted if store.path is not None]
 
-    def holds(self, key: Key) -> bool:
-        """Whether the row is there, and can still be sent."""
-        return any(store.holds(key) for store in self._stores)
+    def contains(self, key: Key) -> bool:
+        """Whether the row is undelivered, and has not expired."""
+        return any(store.contains(key) for store in self.stores)
 
     def count(self, lane: Lane) -> int:
-        return sum(store.count(lane) for store in self._stores)
+        return sum(store.count(lane) for store in self.stores)
 
     def close(self) -> None:
-        for store in self._stores:
+        for store in self.stores:
             store.close()
 
     def _with_room(self, work: Callable[[], None]) -> None:
-        """Drops older segments one by one as long as ``work`` fails for want of room."""
+        """Does ``work``; while it fails on a full disk, drops the oldest segment and tries again."""
         while True:
             try:
                 return work()
             except OSError as error:
-                if len(self._stores) == 1 or not self._is_full(error):
+                if len(self.stores) == 1 or not self._is_full(error):
                     raise
                 self._drop_oldest("the disk is full")
 
     def _is_full(self, error: OSError) -> bool:
-        """SQLite has other words for it too, where it could not grow its log."""
+        """SQLite reports another error where it could not grow its log: the free space decides then."""
         no_room = isinstance(error, FullError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
         return no_room or (
             not isinstance(error, DamagedError) and shutil.disk_usage(self._folder).free < LEAST_BYTES
         )
 
     def _roll(self) -> None:
-        self._stores[-1].settle_log()
-        self._stores.append(self._new(self._stores[-1]))
-        self.tidy()
+        self.stores[-1].database.checkpoint()
+        self.stores.append(self._new(self.stores[-1]))
+        self.delete_empty()
         while self._used_bytes() > self._max_bytes:
-            pair = self._least_thinned()
+            pair = self._least_downsampled()
             if pair is None:
                 self._drop_oldest(f"over the budget for {self._lane}")
             else:
-                self._thin(*pair)
+                self.downsample(*pair)
 
-    def _least_thinned(self) -> tuple[Store, Store] | None:
-        """Two neighbours that may become one: of those that were thinned least, the oldest."""
-        full = self._stores[:-1] if self._lane in THINNED else []
+    def _least_downsampled(self) -> tuple[Store, Store] | None:
+        """Two neighbours that may become one: of those that were downsampled least, the oldest."""
+        full = self.stores[:-1] if self._lane in DOWNSAMPLED else []
         pairs = [
-            (*sorted((one.thinned, other.thinned)), number)
+            (*sorted((one.keep_one_in, other.keep_one_in)), number)
             for number, (one, other) in enumerate(pairwise(full))
-            if one.epoch == other.epoch and min(one.thinned, other.thinned) < THINNEST
+            if one.epoch == other.epoch and min(one.keep_one_in, other.keep_one_in) < MOST_DOWNSAMPLED
         ]
         if not pairs:
             return None
@@ -175,58 +183,63 @@ class Segments:
         return full[number], full[number + 1]
 
     def _used_bytes(self) -> int:
-        """What is full; the segment that is written is new."""
-        return sum(store.used_bytes() for store in self._stores[:-1]) + self._segment_bytes
+        """The size of the full segments, and of one more for the segment that is written."""
+        return sum(store.database.used_bytes() for store in self.stores[:-1]) + self._segment_bytes
 
-    def _thin(self, one: Store, other: Store) -> None:
-        """Power that goes in the middle leaves rows twice, never a row that was not told as lost."""
+    def downsample(self, one: Store, other: Store) -> None:
+        """Makes one segment of two. A power cut meanwhile leaves rows twice, never an unreported loss."""
         spans = [span for store in (one, other) if (span := store.span(self._lane)) is not None]
         path = one.path
         assert path is not None  # noqa: S101  segments are files
-        beside = path.with_suffix(".thin")
-        thinned = max(one.thinned, other.thinned) * (2 if one.thinned == other.thinned else 1)
-        left = Store.thinned_from(beside, one, other, thinned)
+        new_path = path.with_suffix(".thin")
+        keep_one_in = max(one.keep_one_in, other.keep_one_in) * (
+            2 if one.keep_one_in == other.keep_one_in else 1
+        )
+        left = downsample(new_path, one, other, keep_one_in)
         if spans:
             count = sum(span[2] for span in spans) - left
-            why = f"over the budget for {self._lane}: one of {thinned} rows is left"
+            why = f"over the budget for {self._lane}: one of {keep_one_in} rows is left"
             first, last = spans[0][0], spans[-1][1]
-            self._tell([Loss(lane=self._lane, epoch=one.epoch, first=first, last=last, count=count, why=why)])
-        at = self._stores.index(one)
+            self._report(
+                [Loss(lane=self._lane, epoch=one.epoch, first=first, last=last, count=count, why=why)]
+            )
+        index = self.stores.index(one)
         one.close()
         try:
-            for ending in ("-wal", "-shm"):
-                path.with_name(path.name + ending).unlink(missing_ok=True)
-            beside.replace(path)
+            delete_parts(path)
+            new_path.replace(path)
         finally:  # whichever of the two stands there now
-            self._stores[at] = self._open(path)
-        self._stores.remove(other)
-        other.unlink()
+            self.stores[index] = self._open(path)
+        self.stores.remove(other)
+        other.database.unlink()
 
     def _drop_oldest(self, why: str) -> None:
-        store = self._stores[0]
+        store = self.stores[0]
         span = store.span(self._lane)
         if span is not None:
             first, last, count = span
-            self._tell(
+            self._report(
                 [Loss(lane=self._lane, epoch=store.epoch, first=first, last=last, count=count, why=why)]
             )
-        self._stores.remove(store)
-        store.unlink()
+        self.stores.remove(store)
+        store.database.unlink()
 
     def _reopen(self, store: Store) -> None:
-        """Sets a damaged file aside and goes on with what could be read of it."""
+        """Sets a damaged file aside and continues with its readable rows."""
         store.close()
         if store.path is not None:
-            self._stores[self._stores.index(store)] = self._open(store.path)
+            self.stores[self.stores.index(store)] = self._open(store.path)
 
     def _open(self, path: Path) -> Store:
-        store = Store.open(path, sure=False, cache_kib=256)
+        store = open_store(path, durable=False, cache_kib=256)
         if store.salvaged:
-            self._tell([Loss(lane=self._lane, epoch=None, why=DAMAGED)])
+            self._report([Loss(lane=self._lane, epoch=None, why=DAMAGED)])
         return store
 
-    def _new(self, follows: Store | None) -> Store:
-        at = len(self._lane) + 1
-        taken = [int(path.name[at : at + 8]) for path in self._folder.glob(f"{self._lane}-????????.db*")]
+    def _new(self, predecessor: Store | None) -> Store:
+        start = len(self._lane) + 1
+        taken = [
+            int(path.name[start : start + 8]) for path in self._folder.glob(f"{self._lane}-????????.db*")
+        ]
         path = self._folder / f"{self._lane}-{max(taken, default=0) + 1:08}.db"
-        return Store.open(path, sure=False, cache_kib=256, follows=follows)
+        return open_store(path, durable=False, cache_kib=256, predecessor=predecessor)

@@ -78,10 +78,10 @@ class DeviceHealth:
             certificates = self._running().broker.certificates()
             host = await asyncio.to_thread(look, self._outbox.folder, certificates, datetime.now(UTC))
             self._host_troubles = monitor.troubles(host, *read_clocks())
-            self._outbox.look()
+            self._outbox.check_files()
             if time.monotonic() - read_s >= BACKLOG_EVERY_S:
                 backlog, read_s = await self._outbox.depth(), time.monotonic()
-                numbers = await self._outbox.numbers()
+                numbers = await self._outbox.highest_numbers()
                 await asyncio.to_thread(give_back)
             self._reporter.host_fields = {
                 "machine": host.fields() | {"process_tasks": len(asyncio.all_tasks())},
