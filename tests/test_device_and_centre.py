@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from agent.domain.message import Lane, Message, encode, new_id
 from agent.outbox.outbox import Outbox
-from agent.outbox.sqlite_store import Row
+from agent.outbox.rows import Row
 from tests.waiting import until
 
 T = TypeVar("T")
