@@ -17,7 +17,8 @@ from typing import Any
 import structlog
 
 from agent.commands.commands import KEY as COMMANDS
-from agent.commands.commands import Command, Commands, Fetch, OutputCommand, Resend, State
+from agent.commands.commands import Commands, State, acknowledge
+from agent.commands.requests import Command, Fetch, OutputCommand, Resend
 from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.outbox.outbox import Outbox
@@ -93,9 +94,9 @@ class Inbound:
 
     async def _acknowledge(self, payload: bytes) -> None:
         at, now_s = read_clocks()
-        alert = self.commands.acknowledged(self.pipeline.book, payload, at)
+        alert = acknowledge(self.pipeline.book, payload, at)
         if alert is None:
-            log.warning("answer_to_no_active_alert", payload=payload[:200].decode(errors="replace"))
+            log.warning("acknowledgement_ignored", payload=payload[:200].decode(errors="replace"))
             return
         self.pipeline.raise_alerts([alert], now_s)
         if kept := self.pipeline.buffer.kept():
@@ -107,7 +108,7 @@ class Inbound:
 
     def switch_output(self, command: OutputCommand, result: Mapping[str, Any]) -> None:
         """``command/output``. ValueError where the configuration lists no such output."""
-        self.pipeline.actuators.take(command, self.running().outputs(), result, time.monotonic())
+        self.pipeline.actuators.request(command, self.running().outputs(), result, time.monotonic())
 
     async def fetch(self, command: Command, result: Mapping[str, Any]) -> State:
         """``command/fetch``: begins to send a clip; a second result reports its end."""
@@ -144,9 +145,11 @@ class Inbound:
         try:
             await self.outbox.put(remember={RESCUE: self.rescue.dump()})
         except BaseException:
-            self.rescue.withdraw(grant, time.monotonic())  # a grant that is answered as failed shows nobody
+            self.rescue.withdraw(grant, time.monotonic())  # a grant answered as failed shows nobody
             raise
-        log.warning("people_shown", role=grant.role, reason=grant.reason, camera=grant.camera, id=grant.id)
+        log.warning(
+            "redaction_lifted", role=grant.role, reason=grant.reason, camera=grant.camera, id=grant.id
+        )
         return "succeeded"
 
     async def send_result(

@@ -132,7 +132,7 @@ class Pipeline:
         """Writes alerts, and with them the full list of active alerts, into the buffer."""
         raised = list(alerts)
         for alert in raised:
-            log.info("alert", phase=alert.phase, rule=alert.terms.rule, text=alert.text)
+            log.info("alert_raised", phase=alert.phase, rule=alert.terms.rule, text=alert.text)
             steps_ms = latency_steps(alert, now_s)
             message = self.messages.alert(self.locator.fields(alert, now_s), steps_ms, alert.at, now_s)
             self.latency.found(message.id, alert.terms.rule, steps_ms, now_s)
@@ -147,7 +147,7 @@ class Pipeline:
         try:
             return self.recorder.alerted(alert.alert_id, alert.terms.rule, alert.finding, now_s)
         except Exception:
-            log.exception("no_picture", rule=alert.terms.rule)
+            log.exception("picture_request_failed", rule=alert.terms.rule)
             return []
 
     def wanted_outputs(self, source: str) -> dict[str, float]:

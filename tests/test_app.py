@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.app import Agent
-from agent.commands.commands import Resend
+from agent.commands.requests import Resend
 from agent.domain.observations import Observation
 from agent.inbound import Inbound
 from agent.outbox.rows import ResendResult
@@ -94,18 +94,20 @@ def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.
     asyncio.run(scene())
 
 
-def test_an_answer_is_acknowledged_to_the_broker_once_it_is_kept() -> None:
+def test_an_answer_is_acknowledged_to_the_broker_once_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Else a power cut forgets it, and the broker does not send it again."""
 
     async def scene() -> None:
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         told: list[Any] = []
-        commands = SimpleNamespace(acknowledged=lambda *_: "the alert")
+        monkeypatch.setattr("agent.inbound.acknowledge", lambda *_: "the alert")
         pipeline: Any = SimpleNamespace(
             book=None, raise_alerts=lambda alerts, _: told.extend(alerts),
             buffer=SimpleNamespace(kept=lambda: kept),
         )  # fmt: skip
-        inbound: Any = SimpleNamespace(commands=commands, pipeline=pipeline)
+        inbound: Any = SimpleNamespace(pipeline=pipeline)
         inbound._acknowledge = partial(Inbound._acknowledge, inbound)
         heard = asyncio.ensure_future(Inbound.on_message(inbound, "alert/ack", b"{}", None, False))
         await asyncio.sleep(0)

@@ -10,7 +10,9 @@ import pytest
 
 from agent.alerts.alert import AlertPolicy
 from agent.alerts.alert_book import AlertBook
-from agent.commands.commands import BURST, KEY, MOST_BYTES, PER_SECOND, Commands, Limiter, OutputCommand
+from agent.commands.commands import KEY, MAX_BYTES, Commands, acknowledge
+from agent.commands.rate_limit import BURST, PER_SECOND, RateLimiter
+from agent.commands.requests import OutputCommand
 from agent.domain.findings import Finding
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -127,7 +129,7 @@ def siren(number: int) -> bytes:
 
 @pytest.fixture
 def no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.commands.commands.BURST", 1e9)
+    monkeypatch.setattr("agent.commands.rate_limit.BURST", 1e9)
 
 
 @pytest.mark.usefixtures("no_limit")
@@ -146,14 +148,18 @@ def test_a_siren_command_is_a_duplicate_whatever_came_since_and_after_a_restart(
 
 @pytest.mark.usefixtures("no_limit")
 def test_what_it_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.commands.commands.REMEMBERED", 5)
-    monkeypatch.setattr("agent.commands.commands.REMEMBERED_EFFECTS", 7)
+    monkeypatch.setattr("agent.commands.seen_ids.MAX_SEEN", 5)
+    monkeypatch.setattr("agent.commands.seen_ids.MAX_EFFECTS", 7)
     desk = Desk()
     for number in range(50):
         desk.ask("ping", json.dumps({"id": str(number)}).encode())
         desk.ask("output", siren(number))
         desk.ask(f"unknown-{number}", json.dumps({"id": str(number)}).encode())
-    assert {name: len(ids) for name, ids in desk.commands._seen.items()} == {"ping": 5, "output": 5, "": 5}
+    assert {name: len(ids) for name, ids in desk.commands._ids._seen.items()} == {
+        "ping": 5,
+        "output": 5,
+        "": 5,
+    }
     assert len(desk.commands.dump()) < 7 * 8 + 20
     assert desk.restarted().commands.dump() == desk.commands.dump() == desk.kept[KEY]
 
@@ -192,7 +198,7 @@ def test_an_answer_is_small_whatever_was_asked(name: str, payload: bytes) -> Non
 
 
 def test_a_large_command_is_rejected_unread() -> None:
-    payload = json.dumps({"id": "1", "more": "y" * MOST_BYTES}).encode()
+    payload = json.dumps({"id": "1", "more": "y" * MAX_BYTES}).encode()
     assert Desk().ask("ping", payload) | {"answer_to": 0} == {
         "command": "ping", "answer_to": 0, "state": "rejected", "reason": "payload: larger than 16384 bytes",
     }  # fmt: skip
@@ -211,12 +217,12 @@ def test_a_flood_of_one_command_is_bounded_and_keeps_no_other_from_being_carried
 
 
 def test_the_limit_is_a_rate() -> None:
-    limiter = Limiter()
+    limiter = RateLimiter()
     said = [limiter.admit("ping", second / 10) for second in range(10_000)]
-    assert said.count("yes") == pytest.approx(BURST + 1000 * PER_SECOND, abs=2)
-    assert said[int(BURST)] == "first_over" or "first_over" in said[: int(BURST) + 5]
-    assert limiter.admit("ping", -50.0) == "over"  # a clock that runs back gives no tokens
-    assert limiter.admit("ping", 5000.0) == "yes"
+    assert said.count("admitted") == pytest.approx(BURST + 1000 * PER_SECOND, abs=2)
+    assert said[int(BURST)] == "first_dropped" or "first_dropped" in said[: int(BURST) + 5]
+    assert limiter.admit("ping", -50.0) == "dropped"  # a clock that runs back gives no tokens
+    assert limiter.admit("ping", 5000.0) == "admitted"
 
 
 def test_what_the_world_refuses_is_said() -> None:
@@ -243,7 +249,7 @@ def test_an_answer_to_an_alert_is_by_role_and_for_an_active_one(payload: bytes, 
     book = AlertBook(iter(["a1"]).__next__)
     finding = Finding(key="k", text="t", since=AT)
     (_,) = book.take(AlertPolicy("rule", "switch", "critical", True, timedelta(0)), finding, AT, 0.0)
-    alert = Desk().commands.acknowledged(book, payload, AT)
+    alert = acknowledge(book, payload, AT)
     assert (alert is not None) == taken
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent.commands.actuators import DONE_WITHIN_S, Actuators
-from agent.commands.commands import OutputCommand
+from agent.commands.actuators import CONFIRMED_WITHIN_S, Actuators
+from agent.commands.requests import OutputCommand
 from agent.domain.observations import Observation
 from firmware_bridge.readings import Switch
 
@@ -23,7 +23,7 @@ def said(name: str, on: bool, source: str = "board") -> Observation:
 
 
 def taken(outputs: Actuators, one: OutputCommand, now_s: float = 100.0) -> None:
-    outputs.take(one, KNOWN, {"command": "output", "command_id": one.id}, now_s)
+    outputs.request(one, KNOWN, {"command": "output", "command_id": one.id}, now_s)
 
 
 def test_an_order_is_wanted_for_its_time_and_no_longer() -> None:
@@ -58,11 +58,11 @@ def test_it_is_done_when_the_board_says_so() -> None:
 def test_what_does_not_come_to_be_has_failed_and_is_not_switched_on_later(on: bool) -> None:
     outputs = Actuators()
     taken(outputs, order(on))
-    assert outputs.tick(AT, 100 + DONE_WITHIN_S - 0.1) == []
-    (result,) = outputs.tick(AT, 100 + DONE_WITHIN_S)
+    assert outputs.tick(AT, 100 + CONFIRMED_WITHIN_S - 0.1) == []
+    (result,) = outputs.tick(AT, 100 + CONFIRMED_WITHIN_S)
     assert result["state"] == "failed"
-    assert result["reason"].startswith("board has not said within 5 s that it is done")
-    assert ("nobody answered" in result["reason"]) is not on
+    assert result["reason"].startswith("board did not confirm it within 5 s")
+    assert ("unacknowledged" in result["reason"]) is not on
     assert outputs.wanted("board", 106) == {}
 
 
@@ -93,4 +93,4 @@ def test_what_comes_too_late_has_expired() -> None:
 )
 def test_only_what_the_configuration_names(source: str, output: str, known: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Actuators().take(OutputCommand(id="1", source=source, output=output), known, {}, 0)
+        Actuators().request(OutputCommand(id="1", source=source, output=output), known, {}, 0)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.commands.commands import Resend
+from agent.commands.requests import Resend
 from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
 from agent.mqtt.sender import Receipt
 from agent.outbox import receipt_history

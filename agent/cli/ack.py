@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from agent.cli.broker_session import answers_on, at_broker
 from agent.cli.fetch import ANSWER_WITHIN_S
-from agent.commands.commands import Ack
+from agent.commands.requests import Ack
 from agent.domain.message import encode
 from agent.mqtt.connection import Connection
 from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE

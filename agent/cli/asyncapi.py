@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.commands.commands import Ack, Command, Fetch, OutputCommand, Resend
+from agent.commands.requests import Ack, Command, Fetch, OutputCommand, Resend
 from agent.config.push_check import Desired
 from agent.domain.message import ROOT
 from agent.privacy.rescue_grant import Grant

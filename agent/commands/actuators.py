@@ -1,7 +1,7 @@
-"""What the centre asked of sirens, lights and relays, and whether it has come to be. Pure.
+"""Commands for sirens, lights and relays: the requested outputs, and what the board confirmed. Pure.
 
-An output is wanted until its time is over; the source that has it makes it so, however often it is
-unplugged meanwhile. It is done when the board says that the output is as it was asked.
+An output is requested until its time is over; its source switches it, however often the board is unplugged
+meanwhile. A command is done when the board reports the output in the requested state.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,50 +9,51 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agent.commands.commands import OutputCommand
+from agent.commands.requests import OutputCommand
 from agent.domain.observations import Observation
 from firmware_bridge.readings import Switch
 
-DONE_WITHIN_S = 5.0
+CONFIRMED_WITHIN_S = 5.0
+"""A command that the board has not confirmed within this time has failed."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
-    """An order whose end is not told yet."""
+class _PendingCommand:
+    """A command whose last result is not sent yet."""
 
-    order: OutputCommand
+    command: OutputCommand
     result: Mapping[str, Any]
-    asked_s: float
+    requested_s: float
 
     def until_s(self) -> float:
-        """Until when it wants its output on."""
-        return self.asked_s + self.order.ttl_s * self.order.on
+        """The instant until which it requests its output to be on."""
+        return self.requested_s + self.command.ttl_s * self.command.on
 
 
 class Actuators:
-    """The orders in force, and those that the centre waits for."""
+    """The requests in force, and the commands that wait for confirmation."""
 
     def __init__(self) -> None:
         self._until_s: dict[tuple[str, str], float] = {}
-        self._open: list[_Open] = []
+        self._pending: list[_PendingCommand] = []
 
-    def take(
+    def request(
         self,
-        order: OutputCommand,
-        known: Mapping[str, Sequence[str]],
+        command: OutputCommand,
+        outputs: Mapping[str, Sequence[str]],
         result: Mapping[str, Any],
         now_s: float,
     ) -> None:
-        """An order. ValueError where ``known``, the outputs of each source, has none such."""
-        if order.output not in known.get(order.source, ()):
-            names = ", ".join(f"{source} {name}" for source, outputs in known.items() for name in outputs)
-            raise ValueError(f"no output {order.source} {order.output}; known: {names or 'none'}")
-        one = _Open(order, result, now_s)
-        self._until_s[order.source, order.output] = one.until_s()
-        self._open.append(one)
+        """Takes a command. ValueError where ``outputs``, the outputs of each source, does not list it."""
+        if command.output not in outputs.get(command.source, ()):
+            names = ", ".join(f"{source} {name}" for source, known in outputs.items() for name in known)
+            raise ValueError(f"no output {command.source} {command.output}; known: {names or 'none'}")
+        pending = _PendingCommand(command, result, now_s)
+        self._until_s[command.source, command.output] = pending.until_s()
+        self._pending.append(pending)
 
     def wanted(self, source: str, now_s: float) -> dict[str, float]:
-        """The outputs of ``source`` that are to be on, each with the seconds that it has left."""
+        """The outputs of ``source`` that should be on, each with the seconds remaining."""
         return {
             name: until_s - now_s
             for (owner, name), until_s in self._until_s.items()
@@ -60,39 +61,40 @@ class Actuators:
         }
 
     def on_observation(self, observation: Observation) -> list[dict[str, Any]]:
-        """Results of orders that have come to be, by what the board says."""
+        """Results of the commands that this report of a board confirms."""
         value = observation.value
-        if not self._open or not isinstance(value, Switch):
+        if not self._pending or not isinstance(value, Switch):
             return []
-        return self._settle(
-            {**one.result, "state": "succeeded"}
-            if (one.order.source, one.order.output, one.order.on)
-            == (observation.source, value.name, value.on)
+        reported = (observation.source, value.name, value.on)
+        return self._finish(
+            {**pending.result, "state": "succeeded"}
+            if (pending.command.source, pending.command.output, pending.command.on) == reported
             else None
-            for one in self._open
+            for pending in self._pending
         )
 
     def tick(self, at: datetime, now_s: float) -> list[dict[str, Any]]:
-        """Results of orders that have not come to be in time; nothing is switched on afterwards."""
-        return self._settle(self._late(one, at, now_s) for one in self._open)
+        """Results of the commands that expired or were not confirmed in time; their requests end."""
+        return self._finish(self._overdue(pending, at, now_s) for pending in self._pending)
 
-    def _late(self, one: _Open, at: datetime, now_s: float) -> dict[str, Any] | None:
-        expired = one.order.expires is not None and one.order.expires < at
-        if not expired and now_s - one.asked_s < DONE_WITHIN_S:
+    def _overdue(self, pending: _PendingCommand, at: datetime, now_s: float) -> dict[str, Any] | None:
+        command = pending.command
+        expired = command.expires is not None and command.expires < at
+        if not expired and now_s - pending.requested_s < CONFIRMED_WITHIN_S:
             return None
-        where = one.order.source, one.order.output
-        if self._until_s.get(where) == one.until_s():  # else a later order is in force
-            del self._until_s[where]
+        output = command.source, command.output
+        if self._until_s.get(output) == pending.until_s():  # else a later command is in force
+            del self._until_s[output]
         if expired:
-            return {**one.result, "state": "expired"}
-        why = f"{one.order.source} has not said within {DONE_WITHIN_S:g} s that it is done"
-        if not one.order.on:
-            why += "; an alert that nobody answered may keep it on"
-        return {**one.result, "state": "failed", "reason": why}
+            return {**pending.result, "state": "expired"}
+        reason = f"{command.source} did not confirm it within {CONFIRMED_WITHIN_S:g} s"
+        if not command.on:
+            reason += "; an unacknowledged alert may keep it on"
+        return {**pending.result, "state": "failed", "reason": reason}
 
-    def _settle(self, ends: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
-        """The results that are there; their orders are open no more."""
-        results = list(ends)
-        still_open = zip(self._open, results, strict=True)
-        self._open = [one for one, result in still_open if result is None]
-        return [result for result in results if result is not None]
+    def _finish(self, results: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
+        """The results that exist; ``results`` has one entry for each pending command, None while it waits."""
+        entries = list(results)
+        waiting = zip(self._pending, entries, strict=True)
+        self._pending = [pending for pending, result in waiting if result is None]
+        return [result for result in entries if result is not None]

@@ -248,4 +248,4 @@ class Deployment:
 
     def _note_unsaved(self, error: OSError) -> None:
         self.trouble = f"{FILE} can't be written: {error_reason(error)}"
-        log.error("config_not_kept", error=str(error))
+        log.error("config_ledger_not_saved", error=str(error))

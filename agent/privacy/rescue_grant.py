@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from agent.commands.commands import Command
+from agent.commands.requests import Command
 from agent.domain.message import encode, stamp
 from agent.runtime.kernel_clock import kernel_boot_id
 from firmware_bridge.secret import Secret

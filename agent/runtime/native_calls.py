@@ -65,7 +65,7 @@ async def end_when_unsound(task: asyncio.Task[None], every_s: float = 5.0) -> No
     """Cancels ``task`` once `MOST_LEFT` native calls hang, and returns; else it never returns."""
     while abandoned_threads() < MOST_LEFT:  # noqa: ASYNC110  threads that hang set no event
         await asyncio.sleep(every_s)
-    log.error("restart_on_purpose", hanging_calls=abandoned_threads(), exit_code=EX_TEMPFAIL)
+    log.error("restart_requested", hanging_calls=abandoned_threads(), exit_code=EX_TEMPFAIL)
     task.cancel()
 
 

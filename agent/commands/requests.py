@@ -1,0 +1,50 @@
+"""The messages of the centre to the device, as models. Unknown fields are ignored."""
+
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+
+class CommandId(BaseModel):
+    """The part of a command that a result needs, however wrong the rest is."""
+
+    id: str = Field(min_length=1, max_length=64)
+
+
+class Command(CommandId):
+    """``command/<name>``: the fields that every command has."""
+
+    expires: AwareDatetime | None = None
+
+
+class OutputCommand(Command):
+    """``command/output``: switches an output of a source on for ``ttl_s``, or off."""
+
+    source: str = Field(min_length=1, max_length=64)
+    output: str = Field(min_length=1, max_length=64)
+    on: bool = True
+    ttl_s: float = Field(default=30, ge=1, le=600)
+
+
+class Fetch(Command):
+    """``command/fetch``: requests the clip of an alert, up to ``pictures``, on ``media/<alert_id>/<n>``."""
+
+    alert_id: str = Field(min_length=1, max_length=64)
+    pictures: int = Field(default=20, ge=1, le=40)
+
+
+class Resend(Command):
+    """``command/resend``: sequence numbers that the centre has lost, as ranges (first, last)."""
+
+    lane: Literal["alert", "result"]
+    epoch: str = Field(min_length=1, max_length=64)
+    ranges: list[tuple[int, int]] = Field(min_length=1, max_length=500)
+
+
+class Ack(BaseModel):
+    """``alert/ack``: a person's acknowledgement, by role and never by name."""
+
+    alert_id: str = Field(min_length=1, max_length=64)
+    role: str = Field(min_length=1, max_length=64)
+    action: Literal["ack", "close", "reject"] = "ack"
+    reason: str | None = Field(default=None, max_length=200)
