@@ -35,7 +35,7 @@ from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline, send_picture
 from agent.positioning.locator import Locator
-from agent.privacy.rescue_grant import Rescue
+from agent.privacy.rescue_grant import RescueGrants
 from agent.push_trial import PushTrials
 from agent.reporting.birth import birth_fields
 from agent.reporting.clock_quality import ClockWatch
@@ -80,11 +80,11 @@ class Agent:
         self.reporter = Reporter(
             config, self.messages, self.health, self.locator.whereabouts, birth_fields(config)
         )
-        rescue = Rescue(config.device)
+        rescue = RescueGrants(config.device)
         self.recorder = EvidenceRecorder(
             config.device,
             folder,
-            lambda camera: rescue.flag(camera, *read_clocks()),
+            lambda camera: rescue.active(camera, *read_clocks()),
             partial(send_picture, outbox, self.messages),
         )
         self.pipeline = Pipeline(

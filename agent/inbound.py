@@ -23,7 +23,7 @@ from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
-from agent.privacy.rescue_grant import Grant, Rescue
+from agent.privacy.rescue_grant import Grant, RescueGrants
 from agent.runtime.kernel_clock import read_clocks
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Inbound:
         deployment: Deployment,
         outbox: Outbox,
         pipeline: Pipeline,
-        rescue: Rescue,
+        rescue: RescueGrants,
         running: Callable[[], Config],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
@@ -141,7 +141,7 @@ class Inbound:
     async def take_grant(self, command: Command, _: Mapping[str, Any]) -> State:
         """``command/rescue``: shows people in pictures for a limited time; on disk before it is answered."""
         grant = Grant.model_validate(command.model_dump())
-        self.rescue.take(grant, self.deployment.config.privacy.rescue_key, *read_clocks())
+        self.rescue.accept(grant, self.deployment.config.privacy.rescue_key, *read_clocks())
         try:
             await self.outbox.put(remember={RESCUE: self.rescue.dump()})
         except BaseException:

@@ -112,7 +112,7 @@ class Pipeline:
             self.health.on_observation,
             self.clock.on_observation,
             self.reporter.on_observation,
-            self.recorder.hear,
+            self.recorder.on_observation,
         ):
             try:
                 on_observation(observation)
@@ -145,7 +145,7 @@ class Pipeline:
     def take_picture(self, alert: Alert, now_s: float) -> list[str]:
         """Requests pictures of a new alert; an alert without a picture is raised all the same."""
         try:
-            return self.recorder.alerted(alert.alert_id, alert.terms.rule, alert.finding, now_s)
+            return self.recorder.on_alert(alert.alert_id, alert.terms.rule, alert.finding, now_s)
         except Exception:
             log.exception("picture_request_failed", rule=alert.terms.rule)
             return []

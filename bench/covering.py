@@ -19,8 +19,15 @@ import cv2
 import numpy as np
 
 import models
-from agent.evidence.jpeg import decoded, label_of, picture
-from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, find_people, people_in, redact
+from agent.evidence.jpeg import decode_jpeg, encode_picture, read_label
+from agent.privacy.redaction import (
+    FILL,
+    REDACTION_MIN_SCORE,
+    REDACTION_PASSES,
+    find_people,
+    person_boxes,
+    redact,
+)
 from models.detection import Box, Detect, Frame
 
 TALL_PX, HEAD_PX = 32, 64
@@ -44,20 +51,20 @@ def _part(grey: Any, box: Box) -> Any:
 def _people(way: str, frame: Frame, detect: Detect) -> list[Box]:
     """Whom the picture covers that goes this way."""
     if way == "leaves":
-        return [*people_in(detect(frame)), *find_people(frame, detect)]
-    kept = list(people_in(detect(frame)))
+        return [*person_boxes(detect(frame)), *find_people(frame, detect)]
+    kept = list(person_boxes(detect(frame)))
     if way == "kept":
         return kept
-    jpeg = picture(frame, kept, {})
-    assert label_of(jpeg)["covered"]
-    return [*kept, *find_people(decoded(jpeg), detect)]
+    jpeg = encode_picture(frame, kept, {})
+    assert read_label(jpeg)["covered"]
+    return [*kept, *find_people(decode_jpeg(jpeg), detect)]
 
 
 def measure(pictures: Path, model: str, turn: int, way: str) -> dict[str, Any]:
     """One row of the table."""
     truth = json.loads((pictures / "instances.json").read_text())
     person = next(one["id"] for one in truth["categories"] if one["name"] == "person")
-    detect = models.find(model).at(LEAST_SCORE).load()
+    detect = models.find(model).at(REDACTION_MIN_SCORE).load()
     shares, wasted, visible, took = [], [], [], []
     for image in truth["images"]:
         upright = cv2.imread(str(pictures / image["file_name"]))
@@ -107,7 +114,7 @@ def main(arguments: list[str]) -> int:
                 print(f"\n{'as it ' + way:18}" + " | ".join(key for key in row if key != "way"))
             print(f"{'':18}" + " | ".join(f"{row[key]!s:>{len(key)}}" for key in row if key != "way"))
             sys.stdout.flush()
-    print(f"\n{LOOKS} looks before a picture leaves; {model}, at {LEAST_SCORE}")
+    print(f"\n{REDACTION_PASSES} looks before a picture leaves; {model}, at {REDACTION_MIN_SCORE}")
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.evidence.jpeg import QualityHint, picture
+from agent.evidence.jpeg import QualityHint, encode_picture
 from agent.vision.visibility import VisibilityMonitor, VisibilitySettings
 from bench.covering import measure
 from models.detection import Frame
@@ -35,11 +35,11 @@ def cost() -> dict[str, Any]:
     coverage = VisibilityMonitor(
         {"rail": [(0.25, 0.5), (0.75, 0.5), (0.75, 1), (0.25, 1)]}, VisibilitySettings()
     )
-    habit = QualityHint()
+    hint = QualityHint()
     pictures, sizes, looks, judged = [], [], [], []
     for second, frame in enumerate(frames):
         began_s = time.perf_counter()
-        sizes.append(len(picture(frame, [(0.4, 0.3, 0.6, 1.0)], {}, habit=habit)))
+        sizes.append(len(encode_picture(frame, [(0.4, 0.3, 0.6, 1.0)], {}, hint=hint)))
         pictures.append(time.perf_counter() - began_s)
         began_s = time.perf_counter()
         coverage.look(frame, float(second))

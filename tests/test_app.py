@@ -16,7 +16,7 @@ from agent.domain.observations import Observation
 from agent.inbound import Inbound
 from agent.outbox.rows import ResendResult
 from agent.pipeline import Pipeline
-from agent.privacy.rescue_grant import Grant, Privacy, Rescue
+from agent.privacy.rescue_grant import Grant, Privacy, RescueGrants
 from agent.runtime.health import Health, Running
 from firmware_bridge.mavlink.signing import Heard
 from firmware_bridge.readings import Switch
@@ -60,7 +60,7 @@ def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
         heard.append(observation)
         return []
 
-    broken = SimpleNamespace(hear=fail, on_observation=fail)
+    broken = SimpleNamespace(on_observation=fail)
     well = SimpleNamespace(on_observation=lambda _: [])
     parts = dict.fromkeys(("health", "clock", "reporter", "recorder"), broken)
     rules, locator = SimpleNamespace(hear=judge), SimpleNamespace(judged=lambda one: one)
@@ -213,12 +213,12 @@ def test_a_grant_that_can_not_be_kept_shows_nobody(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("k" * 40)
     expires = datetime.now(UTC) + timedelta(minutes=10)
     grant = Grant(id="g", expires=expires, role="watch-officer", reason="man in the water")
-    grant = grant.model_copy(update={"signature": grant.signed("d1", "k" * 40)})
+    grant = grant.model_copy(update={"signature": grant.expected_signature("d1", "k" * 40)})
 
     async def put(**_: Any) -> None:
         raise OSError("database or disk is full")
 
-    rescue = Rescue("d1")
+    rescue = RescueGrants("d1")
     privacy = Privacy(rescue_key=Secret(file=tmp_path / "key"))
     inbound: Any = SimpleNamespace(
         rescue=rescue,
@@ -227,7 +227,7 @@ def test_a_grant_that_can_not_be_kept_shows_nobody(tmp_path: Path) -> None:
     )
     with pytest.raises(OSError, match="full"):
         asyncio.run(Inbound.take_grant(inbound, grant, {}))
-    assert rescue.flag("cam1", datetime.now(UTC), time.monotonic()) is None
+    assert rescue.active("cam1", datetime.now(UTC), time.monotonic()) is None
 
 
 def test_the_link_says_stopped_after_every_source_has_ended() -> None:

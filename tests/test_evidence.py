@@ -18,11 +18,20 @@ import models
 from agent.domain.findings import Finding
 from agent.domain.message import Message
 from agent.domain.observations import Observation, SeenObject, Sighting
-from agent.evidence import recorder as module
-from agent.evidence.jpeg import label_of
-from agent.evidence.recorder import FETCH_EVERY_S, FRESH_S, LINGER_S, EvidenceRecorder
+from agent.evidence import release as module
+from agent.evidence.camera_buffer import LINGER_S
+from agent.evidence.jpeg import read_label
+from agent.evidence.recorder import FETCH_EVERY_S, MAX_FRAME_AGE_S, EvidenceRecorder
 from agent.evidence.settings import Evidence
-from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, SURE, FrameWithPeople, people_in, redact
+from agent.privacy.redaction import (
+    CONFIDENT_SCORE,
+    FILL,
+    REDACTION_MIN_SCORE,
+    REDACTION_PASSES,
+    FrameWithPeople,
+    person_boxes,
+    redact,
+)
 from agent.privacy.rescue_grant import Grant
 from agent.vision.camera import Camera
 from models.detection import Box, Detect, Detection, Frame
@@ -38,7 +47,7 @@ FAR: Box = (0.45, 0.4, 0.5, 0.55)
 
 @dataclass
 class Desk:
-    """An album, what it has sent, and the seconds that pass for it."""
+    """A recorder, what it has sent, and the seconds that pass for it."""
 
     folder: Path
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -47,17 +56,17 @@ class Desk:
     sent: list[tuple[Message, Mapping[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.album = EvidenceRecorder("d1", self.folder, lambda _: self.grant, self.send)
+        self.recorder = EvidenceRecorder("d1", self.folder, lambda _: self.grant, self.send)
         self.configure()
 
     def configure(self) -> None:
         config = Evidence.model_validate({"least_free_mb": 0} | dict(self.evidence))
-        self.album.configure(config, {"cam1": [CORNER]}, {"to": ["mqtt://b"]}, {"cam1": self.load})
+        self.recorder.configure(config, {"cam1": [CORNER]}, {"to": ["mqtt://b"]}, {"cam1": self.load})
 
     @property
     def busy(self) -> bool:
         """Whether pictures are still to leave or to be recorded."""
-        return bool(self.album._orders) or any(eye.waiting for eye in self.album._eyes.values())
+        return bool(self.recorder._requests) or any(one.waiting for one in self.recorder._cameras.values())
 
     def load(self) -> Detect:
         """The detector that looks through what leaves."""
@@ -73,21 +82,23 @@ class Desk:
         everything = seen if seen is not None else [Detection("person", 0.8, box) for _, box in objects]
         things = tuple(SeenObject(track=track, label="person", score=0.8, box=box) for track, box in objects)
         look = FrameWithPeople(scene(360, 640) if frame is None else frame, everything)
-        sighting = Sighting(frame=int(second * 5), objects=things, look=look)
-        self.album.hear(Observation("cam1", START + timedelta(seconds=second), 100 + second, sighting))
+        sighting = Sighting(frame=int(second * 5), objects=things, frame_with_people=look)
+        self.recorder.on_observation(
+            Observation("cam1", START + timedelta(seconds=second), 100 + second, sighting)
+        )
 
     def alert(
         self, second: float, box: Box | None = NEAR, alert_id: str = "a1", source: str = "cam1"
     ) -> list[str]:
         finding = Finding(key="k", text="t", since=START, source=source, label="person", box=box)
-        return self.album.alerted(alert_id, "rail", finding, 100 + second)
+        return self.recorder.on_alert(alert_id, "rail", finding, 100 + second)
 
     async def work(self) -> None:
-        while await self.album.step():
+        while await self.recorder.step():
             pass
 
     def labels(self) -> list[dict[str, Any]]:
-        return [label_of(message.body) for message, _ in self.sent]
+        return [read_label(message.body) for message, _ in self.sent]
 
     def log(self) -> list[dict[str, Any]]:
         path = self.folder / "egress.jsonl"
@@ -114,9 +125,9 @@ def test_an_alert_has_its_picture_at_once_named_covered_and_listed(tmp_path: Pat
     assert abs(inside(shown, NEAR).astype(int) - FILL).max() <= 2
     assert corner_of(shown).max() == 0
     assert inside(shown, (0.65, 0.3, 0.95, 0.9)).max() > 200
-    assert label_of(message.body) == {
+    assert read_label(message.body) == {
         "device": "d1", "camera": "cam1", "frame": 0, "at": "2026-11-28T06:00:00.000Z", "alert_id": "a1", "n": 1,
-        "why": "alert rail", "looks": LOOKS, "covered": True, "people": [[0.4, 0.2, 0.6, 0.8]],
+        "why": "alert rail", "looks": REDACTION_PASSES, "covered": True, "people": [[0.4, 0.2, 0.6, 0.8]],
     }  # fmt: skip
     (logged,) = desk.log()
     assert {key: one for key, one in entry.items() if key != "entry"}.items() <= logged.items()
@@ -163,7 +174,7 @@ def test_another_s_best_picture_is_not_his(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "after_s", "box"),
-    [("board", 0.1, None), ("cam2", 0.1, NEAR), ("cam1", FRESH_S + 1, NEAR)],
+    [("board", 0.1, None), ("cam2", 0.1, NEAR), ("cam1", MAX_FRAME_AGE_S + 1, NEAR)],
 )
 def test_without_a_fresh_frame_no_picture_is_promised(
     source: str, after_s: float, box: Box | None, tmp_path: Path
@@ -184,7 +195,7 @@ def test_without_a_detection_pass_there_is_no_picture(tmp_path: Path) -> None:
 
     async def run() -> None:
         bare = Sighting(frame=1, objects=(SeenObject(track=1, label="person", score=0.9, box=NEAR),))
-        desk.album.hear(Observation("cam1", START, 100, bare))
+        desk.recorder.on_observation(Observation("cam1", START, 100, bare))
         assert desk.alert(0.1) == []
         await desk.work()
 
@@ -201,7 +212,10 @@ def test_the_unsure_are_covered_and_those_just_seen_too(tmp_path: Path) -> None:
         desk.see(0, seen=[Detection("person", 0.5, lost)])
         desk.see(
             LINGER_S - 0.1,
-            seen=[Detection("person", LEAST_SCORE, unsure), Detection("boat", 0.9, (0.5, 0.5, 0.6, 0.6))],
+            seen=[
+                Detection("person", REDACTION_MIN_SCORE, unsure),
+                Detection("boat", 0.9, (0.5, 0.5, 0.6, 0.6)),
+            ],
         )
         desk.alert(LINGER_S, None)
         await desk.work()
@@ -229,7 +243,7 @@ def test_under_a_flag_people_are_shown_and_it_is_logged_under_which(tmp_path: Pa
     ((message, _),) = desk.sent
     assert inside(pixels(message.body), NEAR).max() > 200
     assert corner_of(pixels(message.body)).max() == 0
-    assert not label_of(message.body)["covered"]
+    assert not read_label(message.body)["covered"]
     (logged,) = desk.log()
     assert (logged["covered"], logged["shown"]) == (0, 1)
     assert logged["flag"] == {
@@ -250,7 +264,7 @@ def test_what_was_kept_under_a_flag_leaves_covered_after_it(tmp_path: Path) -> N
         desk.see(1, (1, FAR))
         desk.alert(1.1, FAR)  # the best picture is the one of the flag
         await desk.work()
-        await desk.album.fetch("a1", 10, done)
+        await desk.recorder.fetch("a1", 10, done)
         await until(lambda: finished, doing=desk.work)
 
     finished: list[Mapping[str, Any]] = []
@@ -277,7 +291,7 @@ async def fetched(desk: Desk, alert_id: str = "a1") -> Mapping[str, Any]:
     async def done(counts: Mapping[str, Any]) -> None:
         finished.append(counts)
 
-    await desk.album.fetch(alert_id, 10, done)
+    await desk.recorder.fetch(alert_id, 10, done)
     await until(lambda: finished, doing=desk.work)
     return finished[0]
 
@@ -304,9 +318,9 @@ def test_whom_the_last_look_finds_is_covered_in_whatever_leaves(tmp_path: Path) 
     for (message, entry), label, logged in zip(desk.sent, desk.labels(), desk.log(), strict=True):
         assert abs(inside(pixels(message.body), HIDDEN).astype(int) - FILL).max() <= 2
         assert list(HIDDEN) in label["people"]
-        assert (label["covered"], label["looks"]) == (True, LOOKS)
+        assert (label["covered"], label["looks"]) == (True, REDACTION_PASSES)
         assert entry["covered"] == logged["covered"] == len(label["people"]) >= 2
-        assert (logged["shown"], logged["looks"]) == (0, LOOKS)
+        assert (logged["shown"], logged["looks"]) == (0, REDACTION_PASSES)
     assert inside(pixels(desk.sent[0][0].body), (0.05, 0.5, 0.3, 0.9)).max() > 90  # a boat is no person
 
 
@@ -357,7 +371,7 @@ class Refuses:
 def test_without_the_last_look_a_picture_leaves_covered_from_edge_to_edge_and_says_so(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_S", 0.3)
+    monkeypatch.setattr(module, "REDACTION_LIMIT_S", 0.3)
     desk, refuses = Desk(tmp_path), Refuses()
     monkeypatch.setattr(desk, "load", getattr(refuses, how))
     desk.configure()
@@ -400,7 +414,7 @@ def test_without_the_last_look_a_picture_leaves_covered_from_edge_to_edge_and_sa
         assert (label["covered"], label["people"], label["looks"]) == (True, None, 0)
         assert (logged["covered"], logged["shown"], logged["looks"]) == (None, 0, 0)
     assert refuses.asked == 1  # who could not look is not asked for each picture
-    assert "pictures of cam1 leave covered from edge to edge" in desk.album.troubles["look cam1"]
+    assert "pictures of cam1 leave fully redacted" in desk.recorder.troubles["redaction cam1"]
 
 
 def test_a_detector_that_can_look_again_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,8 +428,8 @@ def test_a_detector_that_can_look_again_does(tmp_path: Path, monkeypatch: pytest
             desk.alert(number + 0.1, alert_id=f"a{number}")
             await desk.work()
             if number == 1:
-                monkeypatch.setattr(module, "NO_LOOK_S", 0.0)
-                desk.album._no_look.clear()  # a minute later
+                monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
+                desk.recorder._release._no_redaction_until_s.clear()  # a minute later
             if number == 2:
                 monkeypatch.undo()
                 desk.configure()
@@ -423,7 +437,7 @@ def test_a_detector_that_can_look_again_does(tmp_path: Path, monkeypatch: pytest
     played(run)
     assert [label["people"] is None for label in desk.labels()] == [True, True, True, False]
     assert refuses.asked == 2
-    assert desk.album.troubles == {}
+    assert desk.recorder.troubles == {}
 
 
 def test_under_a_flag_a_picture_leaves_without_a_look_too_and_how_many_it_shows_is_not_known(
@@ -458,7 +472,7 @@ def test_the_clip_of_a_camera_that_is_no_more_is_looked_through_by_the_default(t
         desk.alert(0.1, None)
         await desk.work()
         desk.sent.clear()
-        desk.album.configure(Evidence(least_free_mb=0), {}, {}, {})
+        desk.recorder.configure(Evidence(least_free_mb=0), {}, {}, {})
         await fetched(desk)
 
     played(run)
@@ -481,10 +495,10 @@ def test_a_clip_is_fetched_in_numbered_pieces_spread_over_it_one_clip_at_a_time(
             await desk.work()
         desk.sent.clear()
         with pytest.raises(ValueError, match="no clip of alert 'a2' is kept here"):
-            await desk.album.fetch("a2", 5, done)
-        await desk.album.fetch("a1", 4, done)
+            await desk.recorder.fetch("a2", 5, done)
+        await desk.recorder.fetch("a1", 4, done)
         with pytest.raises(ValueError, match="one at a time"):
-            await desk.album.fetch("a1", 4, done)
+            await desk.recorder.fetch("a1", 4, done)
         began_s = asyncio.get_running_loop().time()
         await until(lambda: finished, doing=desk.work)
         assert asyncio.get_running_loop().time() - began_s >= 3 * FETCH_EVERY_S
@@ -509,14 +523,14 @@ def test_without_an_entry_in_the_log_nothing_leaves(tmp_path: Path) -> None:
         desk.see(0, (1, NEAR))
         desk.alert(0.1)
         await desk.work()
-        assert "a picture was withheld" in desk.album.troubles["withheld"]
+        assert "a picture was withheld" in desk.recorder.troubles["withheld"]
         (tmp_path / "egress.jsonl").rmdir()
         desk.alert(0.2, alert_id="a2")
         await desk.work()
 
     played(run)
     assert [message.topic for message, _ in desk.sent] == ["media/a2/1"]
-    assert desk.album.troubles == {}
+    assert desk.recorder.troubles == {}
 
 
 def cut_off(jpeg: bytes) -> bytes:
@@ -548,7 +562,7 @@ def test_a_damaged_picture_in_a_clip_is_withheld_and_the_others_leave(
         desk.sent.clear()
         victim = sorted((tmp_path / "evidence" / "cam1" / "clips" / "a1").glob("*.jpg"))[1]
         victim.write_bytes(damage(victim.read_bytes()))
-        await desk.album.fetch("a1", 10, done)
+        await desk.recorder.fetch("a1", 10, done)
         await until(lambda: finished, doing=desk.work)
 
     played(run)
@@ -563,7 +577,7 @@ def test_a_frame_that_opencv_refuses_stops_nothing(tmp_path: Path) -> None:
         desk.see(0, (1, NEAR), frame=np.zeros((360, 640, 5), np.uint8))
         desk.alert(0.1)
         await desk.work()
-        assert set(desk.album.troubles) == {"picture", "withheld"}
+        assert set(desk.recorder.troubles) == {"picture", "withheld"}
         desk.see(1, (1, NEAR))
         desk.alert(1.1, alert_id="a2")
         await desk.work()
@@ -582,10 +596,10 @@ def test_an_order_that_fails_does_not_stand_in_the_way_of_the_next(tmp_path: Pat
     async def run() -> None:
         desk.see(0, (1, NEAR))
         desk.alert(0.1)
-        desk.album._send = refuse
+        desk.recorder._release._send = refuse
         with pytest.raises(OSError, match="the disk"):
             await desk.work()
-        desk.album._send = desk.send
+        desk.recorder._release._send = desk.send
         desk.alert(0.2, alert_id="a2")
         await desk.work()
 
@@ -607,7 +621,7 @@ def test_what_lies_on_the_disk_is_covered_and_carries_its_label(tmp_path: Path) 
     assert len(kept) == 5
     for path in kept:
         assert abs(inside(pixels(path.read_bytes()), NEAR).astype(int) - FILL).max() <= 2
-        assert label_of(path.read_bytes())["covered"]
+        assert read_label(path.read_bytes())["covered"]
 
 
 def test_a_machine_that_is_too_slow_records_the_newest_and_counts_the_rest(tmp_path: Path) -> None:
@@ -619,8 +633,8 @@ def test_a_machine_that_is_too_slow_records_the_newest_and_counts_the_rest(tmp_p
         await desk.work()
 
     played(run)
-    assert [label_of(path.read_bytes())["frame"] for path in tmp_path.rglob("*.jpg")] == [20]
-    assert desk.album.skipped == 4
+    assert [read_label(path.read_bytes())["frame"] for path in tmp_path.rglob("*.jpg")] == [20]
+    assert desk.recorder.skipped == 4
 
 
 def test_a_full_disk_takes_no_recording_but_the_picture_of_the_alert_goes_out(
@@ -636,14 +650,14 @@ def test_a_full_disk_takes_no_recording_but_the_picture_of_the_alert_goes_out(
         desk.see(0, (1, NEAR))
         desk.alert(0.1)
         await desk.work()
-        assert "nothing is recorded" in desk.album.troubles["disk"]
+        assert "nothing is recorded" in desk.recorder.troubles["disk"]
         monkeypatch.undo()
         desk.see(1, (1, NEAR))
         await desk.work()
 
     played(run)
     assert [message.topic for message, _ in desk.sent] == ["media/a1/1"]
-    assert desk.album.troubles == {}
+    assert desk.recorder.troubles == {}
 
 
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
@@ -681,29 +695,31 @@ def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(rotate: 
         def hear(value: Any) -> None:
             if isinstance(value, Sighting):
                 second = value.frame / 5
-                desk.album.hear(Observation("cam1", START + timedelta(seconds=second), 100 + second, value))
+                desk.recorder.on_observation(
+                    Observation("cam1", START + timedelta(seconds=second), 100 + second, value)
+                )
                 box = value.objects[0].box if value.objects else None
                 if value.frame % 4 == 0:
                     finding = Finding(key="k", text="t", since=START, source="cam1", box=box)
-                    desk.album.alerted(f"a{value.frame}", "rail", finding, 100 + second)
+                    desk.recorder.on_alert(f"a{value.frame}", "rail", finding, 100 + second)
 
-        worker = asyncio.ensure_future(desk.album.run())
+        worker = asyncio.ensure_future(desk.recorder.run())
         await camera.run(hear)  # type: ignore[arg-type]  None is an answer
-        await until(lambda: not desk.busy and desk.album._ring.clip("a4") is not None)
+        await until(lambda: not desk.busy and desk.recorder._clips.clip("a4") is not None)
         await fetched(desk, "a4")
         worker.cancel()
 
     played(run)
-    detect = models.find("default").at(LEAST_SCORE).load()
+    detect = models.find("default").at(REDACTION_MIN_SCORE).load()
     assert len(desk.sent) >= 5
     turns = rotate // 90
     for message, entry in desk.sent:
-        shown, label = pixels(message.body), label_of(message.body)
+        shown, label = pixels(message.body), read_label(message.body)
         assert corner_of(shown).max() == 0
         upright = np.ascontiguousarray(np.rot90(shown, turns))
         black = np.rot90(redact(np.full_like(shown, 255), [], [CORNER]), turns)
         frame = np.where(cv2.resize(black, (640, 360)) == 0, 0, source[label["frame"] - 1])
-        found = people_in(one for one in detect(frame) if one.score >= SURE)
+        found = person_boxes(one for one in detect(frame) if one.score >= CONFIDENT_SCORE)
         assert found
         for box in found:
             assert abs(inside(upright, box).astype(int) - FILL).max() <= 2 or _black_besides(upright, box)

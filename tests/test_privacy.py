@@ -16,12 +16,12 @@ from agent.domain.observations import Sighting
 from agent.domain.zones import Corner
 from agent.privacy.redaction import (
     FILL,
-    LEAST_SCORE,
-    LOOKS,
+    REDACTION_MIN_SCORE,
+    REDACTION_PASSES,
     FrameWithPeople,
+    detects_people,
     find_people,
-    knows_people,
-    people_in,
+    person_boxes,
     redact,
 )
 from agent.vision.camera import Camera
@@ -110,7 +110,7 @@ def test_compression_smears_nothing_over_the_edge() -> None:
 
 def test_unsure_people_count_and_others_do_not() -> None:
     seen = [Detection("person", 0.11, (0, 0, 1, 1)), Detection("boat", 0.9, (0, 0, 0.5, 0.5))]
-    assert people_in(seen) == ((0, 0, 1, 1),)
+    assert person_boxes(seen) == ((0, 0, 1, 1),)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_unsure_people_count_and_others_do_not() -> None:
 )
 def test_what_is_not_known_to_be_a_thing_is_covered(label: str) -> None:
     seen = [Detection(label, 0.2, (0.25, 0.25, 0.5, 0.75))]
-    assert len(people_in(seen)) == len(FrameWithPeople(noise(), seen).people) == 1
-    assert (redact(noise(), people_in(seen))[23:67, 40:80] == FILL).all()
+    assert len(person_boxes(seen)) == len(FrameWithPeople(noise(), seen).people) == 1
+    assert (redact(noise(), person_boxes(seen))[23:67, 40:80] == FILL).all()
 
 
 def test_what_is_known_to_be_a_thing_is_not() -> None:
     coco = [label for label in models.find("default").labels if label != "person"]
     seen = [Detection(label, 0.9, (0, 0, 1, 1)) for label in [*coco, "Traffic_Light", "ship"]]
-    assert people_in(seen) == FrameWithPeople(noise(), seen).people == ()
+    assert person_boxes(seen) == FrameWithPeople(noise(), seen).people == ()
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_no_pictures_where_nobody_says_that_the_model_finds_people(
 ) -> None:
     card = models.find("default")
     its = card.model_validate(card.model_dump() | {"labels": labels, "people": people})
-    assert knows_people(its) == known
+    assert detects_people(its) == known
 
 
 def test_people_of_a_card_are_labels_of_it() -> None:
@@ -162,9 +162,9 @@ def test_what_a_card_calls_people_is_covered() -> None:
 
 def test_a_copy_of_a_look_is_nothing() -> None:
     """So that no recording and no JSON can carry a frame away by accident."""
-    sighting = Sighting(frame=1, objects=(), look=FrameWithPeople(noise(), []))
-    assert asdict(sighting)["look"] is None
-    assert deepcopy(sighting).look is None
+    sighting = Sighting(frame=1, objects=(), frame_with_people=FrameWithPeople(noise(), []))
+    assert asdict(sighting)["frame_with_people"] is None
+    assert deepcopy(sighting).frame_with_people is None
     assert "FrameWithPeople" not in repr(sighting)
 
 
@@ -177,7 +177,7 @@ def test_whoever_is_seen_at_a_tenth_of_sureness_is_covered(
     card = put(tmp_path, network([[16, 8, 48, 24, score, 0], [0, 0, 8, 8, 0.95, 1]]))
     watching = DetectorSettings(model=card, score=asked)
     for detect in (watching.load()[0], watching.finder()):
-        assert bool(people_in(detect(noise()))) == covered
+        assert bool(person_boxes(detect(noise()))) == covered
 
 
 def man_in(frame: Frame) -> tuple[Detection, ...]:
@@ -217,7 +217,7 @@ def test_before_a_picture_leaves_people_are_found_whichever_way_up_it_is_and_how
         return man_in(frame)
 
     covered = redact(picture, find_people(picture, counted))
-    assert count == LOOKS
+    assert count == REDACTION_PASSES
     assert (covered[picture > 100] == FILL).all()
     assert (covered == 0).mean() > 0.5
     seen = len(man_in(picture))
@@ -327,8 +327,8 @@ def test_a_camera_looks_for_people_far_below_its_own_score_and_tells_only_what_i
     assert told
     for sighting in told:
         assert not sighting.objects
-        assert isinstance(sighting.look, FrameWithPeople)
-        assert any(left < 0.5 < right for left, _, right, _ in sighting.look.people)
+        assert isinstance(sighting.frame_with_people, FrameWithPeople)
+        assert any(left < 0.5 < right for left, _, right, _ in sighting.frame_with_people.people)
 
 
 def test_a_camera_whose_model_knows_no_people_gives_no_pictures(tmp_path: Path) -> None:
@@ -340,10 +340,10 @@ def test_a_camera_whose_model_knows_no_people_gives_no_pictures(tmp_path: Path) 
     (tmp_path / "blind.yaml").write_text(fields)
     told = looks(tmp_path, model=str(tmp_path / "blind.yaml"))
     assert told
-    assert [sighting.look for sighting in told] == [None] * len(told)
+    assert [sighting.frame_with_people for sighting in told] == [None] * len(told)
 
 
 def test_who_stands_in_the_scene_is_covered() -> None:
     frame = Scene(comes_s=0, leaves_s=60).picture(20)
-    covered = redact(frame, people_in(models.find("default").at(LEAST_SCORE).load()(frame)))
+    covered = redact(frame, person_boxes(models.find("default").at(REDACTION_MIN_SCORE).load()(frame)))
     assert (covered[150:340, 280:360] == FILL).mean() > 0.95

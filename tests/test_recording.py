@@ -71,7 +71,7 @@ VALUES = [
     CameraState(frames=3, skipped=1, width=640, height=480),
     Tick(),
     seen(0).value,
-    Sighting(frame=1, objects=(), camera_moves=True, look="a picture"),
+    Sighting(frame=1, objects=(), camera_moves=True, frame_with_people="a picture"),
 ]
 
 

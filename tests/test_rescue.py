@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.domain.message import encode, stamp
-from agent.privacy.rescue_grant import Grant, Rescue
+from agent.privacy.rescue_grant import Grant, RescueGrants
 from agent.runtime import kernel_clock
 from firmware_bridge.secret import Secret
 
@@ -28,36 +28,36 @@ def key(tmp_path: Path) -> Secret:
 
 def signed(device: str = "d1", key: str = KEY, **fields: Any) -> bytes:
     grant = Grant.model_validate(FIELDS | fields)
-    return encode(FIELDS | fields | {"signature": grant.signed(device, key)})
+    return encode(FIELDS | fields | {"signature": grant.expected_signature(device, key)})
 
 
 def granted(device: str = "d1", key: str = KEY, **fields: Any) -> Grant:
     return Grant.model_validate_json(signed(device, key, **fields))
 
 
-def shown(rescue: Rescue, camera: str = "cam1", after_s: float = 0) -> bool:
-    return rescue.flag(camera, AT + timedelta(seconds=after_s), 100 + after_s) is not None
+def shown(rescue: RescueGrants, camera: str = "cam1", after_s: float = 0) -> bool:
+    return rescue.active(camera, AT + timedelta(seconds=after_s), 100 + after_s) is not None
 
 
 def test_a_grant_lasts_until_it_expires_and_says_so(key: Secret) -> None:
-    rescue = Rescue("d1")
-    rescue.take(granted(), key, AT, 100)
+    rescue = RescueGrants("d1")
+    rescue.accept(granted(), key, AT, 100)
     assert [shown(rescue, after_s=second) for second in (0, 599, 600, 10_000)] == [True, True, False, False]
-    assert list(rescue.reasons(AT, 100)) == [
+    assert list(rescue.status_texts(AT, 100)) == [
         "privacy: people of every camera are shown until 2026-11-28T12:10:00.000Z (watch-officer: man in the water)"
     ]
-    assert list(rescue.reasons(AT, 800)) == []
+    assert list(rescue.status_texts(AT, 800)) == []
 
 
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
-        (signed(key="x" * 40), "signature: it is not made"),
-        (signed(device="d2"), "signature: it is not made"),
-        (encode(FIELDS), "signature: it is not made"),
-        (signed().replace(b"man in", b"dog in"), "signature: it is not made"),
-        (signed().replace(b"12:10", b"12:50"), "signature: it is not made"),
-        (signed()[:-1] + b',"camera":"cam1"}', "signature: it is not made"),
+        (signed(key="x" * 40), "signature: it does not match"),
+        (signed(device="d2"), "signature: it does not match"),
+        (encode(FIELDS), "signature: it does not match"),
+        (signed().replace(b"man in", b"dog in"), "signature: it does not match"),
+        (signed().replace(b"12:10", b"12:50"), "signature: it does not match"),
+        (signed()[:-1] + b',"camera":"cam1"}', "signature: it does not match"),
         (
             signed(expires="2026-11-28T13:00:01Z"),
             "expires: 2026-11-28T13:00:01.000Z is not within the next 60 minutes",
@@ -70,43 +70,43 @@ def test_a_grant_lasts_until_it_expires_and_says_so(key: Secret) -> None:
     ],
 )
 def test_what_is_no_grant_is_refused_in_one_line(payload: bytes, message: str, key: Secret) -> None:
-    rescue = Rescue("d1")
+    rescue = RescueGrants("d1")
     with pytest.raises(ValueError, match=re.escape(message)):
-        rescue.take(Grant.model_validate_json(payload), key, AT, 100)
+        rescue.accept(Grant.model_validate_json(payload), key, AT, 100)
     assert not shown(rescue)
 
 
 def test_without_a_good_key_nobody_is_shown(tmp_path: Path) -> None:
-    rescue = Rescue("d1")
-    with pytest.raises(ValueError, match=r"no privacy\.rescue_key"):
-        rescue.take(granted(), None, AT, 100)
+    rescue = RescueGrants("d1")
+    with pytest.raises(ValueError, match=r"privacy\.rescue_key is not configured"):
+        rescue.accept(granted(), None, AT, 100)
     (tmp_path / "short").write_text("secret")
     with pytest.raises(ValueError, match="shorter than 32"):
-        rescue.take(granted(key="secret"), Secret(file=tmp_path / "short"), AT, 100)
+        rescue.accept(granted(key="secret"), Secret(file=tmp_path / "short"), AT, 100)
     with pytest.raises(OSError, match="No such file"):
-        rescue.take(granted(), Secret(file=tmp_path / "none"), AT, 100)
+        rescue.accept(granted(), Secret(file=tmp_path / "none"), AT, 100)
 
 
 def test_a_grant_for_one_camera_shows_nobody_else(key: Secret) -> None:
-    rescue = Rescue("d1")
-    rescue.take(granted(camera="cam1"), key, AT, 100)
+    rescue = RescueGrants("d1")
+    rescue.accept(granted(camera="cam1"), key, AT, 100)
     assert (shown(rescue, "cam1"), shown(rescue, "cam2")) == (True, False)
 
 
 def test_a_clock_that_is_set_back_gives_no_time(key: Secret) -> None:
-    rescue = Rescue("d1")
-    rescue.take(granted(), key, AT, 100)
-    assert rescue.flag("cam1", AT - timedelta(hours=5), 701) is None
-    assert rescue.flag("cam1", AT + timedelta(hours=5), 101) is None
+    rescue = RescueGrants("d1")
+    rescue.accept(granted(), key, AT, 100)
+    assert rescue.active("cam1", AT - timedelta(hours=5), 701) is None
+    assert rescue.active("cam1", AT + timedelta(hours=5), 101) is None
 
 
 def test_a_new_grant_ends_the_old_one_for_good(key: Secret) -> None:
-    rescue = Rescue("d1")
-    rescue.take(granted(), key, AT, 100)
-    rescue.take(granted(id="g2", expires="2026-11-28T12:00:01Z"), key, AT, 100)
+    rescue = RescueGrants("d1")
+    rescue.accept(granted(), key, AT, 100)
+    rescue.accept(granted(id="g2", expires="2026-11-28T12:00:01Z"), key, AT, 100)
     assert not shown(rescue, after_s=2)
     with pytest.raises(ValueError, match="'g1' was used before"):
-        rescue.take(granted(), key, AT, 102)
+        rescue.accept(granted(), key, AT, 102)
 
 
 def test_it_outlives_the_agent_but_not_the_machine(
@@ -114,18 +114,18 @@ def test_it_outlives_the_agent_but_not_the_machine(
 ) -> None:
     (tmp_path / "boot").write_text("boot-1\n")
     monkeypatch.setattr(kernel_clock, "BOOT_ID", tmp_path / "boot")
-    rescue = Rescue("d1")
-    rescue.take(granted(), key, AT, 100)
+    rescue = RescueGrants("d1")
+    rescue.accept(granted(), key, AT, 100)
     kept = rescue.dump()
-    again = Rescue("d1")
+    again = RescueGrants("d1")
     again.restore(kept, 100)
     assert (shown(again), shown(again, after_s=600)) == (True, False)
     (tmp_path / "boot").write_text("boot-2\n")
-    again = Rescue("d1")
+    again = RescueGrants("d1")
     again.restore(kept, 5)
     assert not shown(again)
     monkeypatch.setattr(kernel_clock, "BOOT_ID", tmp_path / "none")
-    again = Rescue("d1")
+    again = RescueGrants("d1")
     again.restore(json.dumps([json.loads(kept)[0] | {"boot": ""}]).encode(), 100)
     assert not shown(again)
 
@@ -137,18 +137,18 @@ def test_a_grant_that_comes_again_after_a_reboot_shows_nobody(
     boot = tmp_path / "boot"
     monkeypatch.setattr(kernel_clock, "BOOT_ID", boot)
     boot.write_text("boot-1\n")
-    rescue = Rescue("d1")
-    rescue.take(granted(), key, AT, 50_000)
+    rescue = RescueGrants("d1")
+    rescue.accept(granted(), key, AT, 50_000)
     kept = rescue.dump()
     for number, wall_s in ((2, 60), (3, 300)):  # also after a second one
         boot.write_text(f"boot-{number}\n")
-        rescue = Rescue("d1")
+        rescue = RescueGrants("d1")
         rescue.restore(kept, 5)
         with pytest.raises(ValueError, match="'g1' was used before"):
-            rescue.take(granted(), key, AT + timedelta(seconds=wall_s), 30)
-        assert rescue.flag("cam1", AT + timedelta(seconds=wall_s), 30) is None
+            rescue.accept(granted(), key, AT + timedelta(seconds=wall_s), 30)
+        assert rescue.active("cam1", AT + timedelta(seconds=wall_s), 30) is None
         later = granted(id=f"later-{number}", expires="2026-11-28T12:20:00Z")
-        rescue.take(later, key, AT + timedelta(seconds=wall_s), 40)
+        rescue.accept(later, key, AT + timedelta(seconds=wall_s), 40)
         kept = rescue.dump()
 
 
@@ -170,11 +170,11 @@ def test_no_grant_is_taken_twice_however_the_clock_is_set(
     secret = Secret.model_construct(file=None, env=None, credential=None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Secret, "read", lambda _: KEY)
-        rescue, made, taken, now_s = Rescue("d1"), [], [], 100.0
+        rescue, made, taken, now_s = RescueGrants("d1"), [], [], 100.0
         for off_min, left_min, again, which, restart in script:
             at, now_s = AT + timedelta(minutes=off_min), now_s + 900
             if restart:
-                kept, rescue = rescue.dump(), Rescue("d1")
+                kept, rescue = rescue.dump(), RescueGrants("d1")
                 rescue.restore(kept, now_s)
             if again and made:
                 grant = made[which % len(made)]
@@ -184,7 +184,7 @@ def test_no_grant_is_taken_twice_however_the_clock_is_set(
                 )
                 made.append(grant)
             try:
-                rescue.take(grant, secret, at, now_s)
+                rescue.accept(grant, secret, at, now_s)
             except ValueError:
                 continue
             assert grant.id not in taken
@@ -193,38 +193,38 @@ def test_no_grant_is_taken_twice_however_the_clock_is_set(
 
 
 def test_a_recorded_grant_is_refused_after_a_later_one_and_a_clock_set_back(key: Secret) -> None:
-    rescue = Rescue("d1")
-    rescue.take(granted(), key, AT, 100)
+    rescue = RescueGrants("d1")
+    rescue.accept(granted(), key, AT, 100)
     later = AT + timedelta(hours=2)
-    rescue.take(granted(id="g2", expires=stamp(later + timedelta(minutes=5))), key, later, 8000)
+    rescue.accept(granted(id="g2", expires=stamp(later + timedelta(minutes=5))), key, later, 8000)
     assert len(json.loads(rescue.dump())) == 1
     with pytest.raises(ValueError, match=r"expires: 2026-11-28T12:10:00.000Z is older than a grant"):
-        rescue.take(granted(), key, AT, 8100)
+        rescue.accept(granted(), key, AT, 8100)
 
 
 def test_a_grant_that_could_not_be_kept_shows_nobody_and_is_taken_no_more(key: Secret) -> None:
-    rescue = Rescue("d1")
-    rescue.take(granted(), key, AT, 100)
+    rescue = RescueGrants("d1")
+    rescue.accept(granted(), key, AT, 100)
     rescue.withdraw(granted(), 100)
     assert not shown(rescue)
     with pytest.raises(ValueError, match="used before"):
-        rescue.take(granted(), key, AT, 100)
-    rescue.take(granted(id="g2"), key, AT, 100)
+        rescue.accept(granted(), key, AT, 100)
+    rescue.accept(granted(id="g2"), key, AT, 100)
     assert shown(rescue)
 
 
 def test_a_right_clock_refuses_no_grant(key: Secret) -> None:
-    rescue = Rescue("d1")
+    rescue = RescueGrants("d1")
     for number in range(50):  # one each 7 minutes, each for as long as may be or just for a second
         at = AT + timedelta(minutes=7 * number)
         left = timedelta(minutes=60) if number % 2 else timedelta(seconds=1)
-        rescue.take(granted(id=f"g{number}", expires=stamp(at + left)), key, at, 100 + 420 * number)
-        assert rescue.flag("cam1", at, 100 + 420 * number) is not None
+        rescue.accept(granted(id=f"g{number}", expires=stamp(at + left)), key, at, 100 + 420 * number)
+        assert rescue.active("cam1", at, 100 + 420 * number) is not None
     assert len(json.loads(rescue.dump())) < 25
 
 
 @pytest.mark.parametrize("kept", [None, b"", b"{", b"{}", b"[1]", b'[{"grant": {}}]', b"\xff"])
 def test_what_was_kept_and_is_damaged_shows_nobody(kept: bytes | None) -> None:
-    rescue = Rescue("d1")
+    rescue = RescueGrants("d1")
     rescue.restore(kept, 100)
     assert not shown(rescue)

@@ -35,7 +35,7 @@ def play(kept: ClipStore, first: int, last: int, camera: str = "cam1", size: int
 
 
 def keep(kept: ClipStore, alert_id: str, second: int, camera: str = "cam1") -> None:
-    kept.keep(camera, alert_id, BASE_S + second)
+    kept.request_clip(camera, alert_id, BASE_S + second)
 
 
 def numbers(folder: Path) -> list[int]:
@@ -58,9 +58,9 @@ def test_a_clip_has_what_was_before_and_after_and_outlives_the_ring(tmp_path: Pa
     kept = ring(tmp_path)
     play(kept, 0, 30)
     keep(kept, "a1", 29)
-    assert kept.keeping("a1")
+    assert kept.is_growing("a1")
     play(kept, 30, 200)
-    assert not kept.keeping("a1")
+    assert not kept.is_growing("a1")
     camera, pictures = kept.clip("a1") or ("", [])
     assert (camera, [number for number, _ in pictures]) == ("cam1", list(range(2, 23)))
     assert numbers(tmp_path / "cam1" / "clips" / "a1") == list(range(19, 40))
@@ -71,7 +71,7 @@ def test_a_clip_is_made_also_where_no_frame_comes_any_more(tmp_path: Path) -> No
     kept = ring(tmp_path)
     play(kept, -20, 0)
     keep(kept, "a1", 0)
-    kept.tidy()
+    kept.prune()
     assert len((kept.clip("a1") or ("", []))[1]) == 10
 
 
@@ -106,14 +106,14 @@ def test_after_keep_most_a_clip_goes_whatever_the_room_also_of_a_camera_that_is_
     tmp_path: Path,
 ) -> None:
     some_clips(tmp_path, {"old": 73, "young": 71, "future": -5})
-    ring(tmp_path).tidy()
+    ring(tmp_path).prune()
     assert clips(tmp_path) == ["future", "young"]
 
 
 def test_for_want_of_room_the_oldest_go_that_are_older_than_keep_least(tmp_path: Path) -> None:
     kept = ring(tmp_path, max_mb=8)
     some_clips(tmp_path, {"a": 60, "b": 50, "c": 40, "d": 1}, size=3_000_000)
-    kept.tidy()
+    kept.prune()
     assert clips(tmp_path) == ["c", "d"]
     assert kept.trouble is None
 
@@ -142,7 +142,7 @@ def test_a_clock_that_is_set_makes_no_clip_old_and_none_young_for_ever(tmp_path:
     play(kept, 0, 10)
     age(tmp_path / "cam1" / "clips" / "a1", 56 * 365 * 24)
     some_clips(tmp_path, {"future": -12 * 365 * 24})
-    kept.tidy()
+    kept.prune()
     assert clips(tmp_path) == ["a1", "future"]
     for name in ("a1", "future"):
         assert abs(time.time() - (tmp_path / "cam1" / "clips" / name).stat().st_mtime) < 60

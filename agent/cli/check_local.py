@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from agent.config.model import Config
-from agent.privacy.rescue_grant import LEAST_KEY
+from agent.privacy.rescue_grant import MIN_KEY_LENGTH
 from agent.runtime.error_text import describe_error
 from agent.vision.camera import Camera
 from firmware_bridge.secret import Secret
@@ -82,8 +82,8 @@ def _secrets(config: Config) -> Iterator[str]:
             continue
         if not text:
             yield f"{place}: is empty"
-        elif place == "privacy.rescue_key" and len(text) < LEAST_KEY:
-            yield f"{place}: shorter than {LEAST_KEY} characters: it will not be used"
+        elif place == "privacy.rescue_key" and len(text) < MIN_KEY_LENGTH:
+            yield f"{place}: shorter than {MIN_KEY_LENGTH} characters: it will not be used"
 
 
 def _all_secrets(value: Any, place: str) -> Iterator[tuple[str, Secret]]:

@@ -15,7 +15,7 @@ import click
 import models
 from agent.cli.detect_input import VIDEOS, File, Shown, _listed, _shown
 from agent.cli.detect_output import draw, read_truth, results, say
-from agent.privacy.redaction import LEAST_SCORE, find_people, knows_people, people_in
+from agent.privacy.redaction import REDACTION_MIN_SCORE, detects_people, find_people, person_boxes
 from agent.runtime.atomic_files import write_durably
 from agent.runtime.error_text import describe_error, error_reason
 from agent.runtime.native_calls import call_within
@@ -55,12 +55,12 @@ def detect_command(
         truth = read_truth(annotations) if annotations else None
         _may_write(coco)
         least = score if score is not None else COCO_SCORE if coco else card.score
-        if annotate and not knows_people(card):
+        if annotate and not detects_people(card):
             raise ValueError(
                 f"{card.name} knows no people, so nobody can be covered: no --annotate with it"
                 " (people: [LABEL] in its card says which of its labels mean people)"
             )
-        card = card.at(min(least, LEAST_SCORE) if annotate else least)
+        card = card.at(min(least, REDACTION_MIN_SCORE) if annotate else least)
         loaded = call_within(load_s(card.providers), card.load, f"loading {card.name}")
         if loaded.note:
             click.echo(f"detect: {loaded.note}", err=True)
@@ -83,7 +83,7 @@ def detect_command(
         found += results(seen, shown.frame, shown.file.image_id, truth) if truth else []
         try:
             if annotate:
-                people = (*people_in(everything), *find_people(shown.frame, loaded))
+                people = (*person_boxes(everything), *find_people(shown.frame, loaded))
                 draw(shown.frame, seen, people, annotate / _beside(shown, drawn))
         except (OSError, ValueError) as error:
             click.echo(f"detect: {describe_error(error)}", err=True)

@@ -81,9 +81,9 @@ def _draw(frame: Frame, ground: Ground, marks: Sequence[Mark], path: Path) -> No
     import cv2
 
     import models
-    from agent.privacy.redaction import LEAST_SCORE, find_people, redact
+    from agent.privacy.redaction import REDACTION_MIN_SCORE, find_people, redact
 
-    drawn: Any = redact(frame, find_people(frame, models.find("default").at(LEAST_SCORE).load()))
+    drawn: Any = redact(frame, find_people(frame, models.find("default").at(REDACTION_MIN_SCORE).load()))
     thick = max(1, round(frame.shape[0] / 540))
     step, lines = _grid(ground, marks)
     for line in lines:

@@ -12,7 +12,7 @@ from agent.cli.fetch import ANSWER_WITHIN_S, _why
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode, new_id, stamp
 from agent.mqtt.connection import Connection
-from agent.privacy.rescue_grant import LEAST_KEY, MOST, Grant
+from agent.privacy.rescue_grant import MAX_DURATION, MIN_KEY_LENGTH, Grant
 from agent.runtime.atomic_files import read_words
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE
@@ -35,9 +35,9 @@ def rescue_command(
     """Has people shown for a while. 1 where the device refuses, 2 for wrong use, 69 for no answer."""
     try:
         key = read_words(key_file, LONGEST_KEY).rstrip("\r\n")
-        if len(key) < LEAST_KEY:
-            raise ValueError(f"--key: {key_file} holds fewer than {LEAST_KEY} characters")
-        if parse_duration(lasts) > MOST:
+        if len(key) < MIN_KEY_LENGTH:
+            raise ValueError(f"--key: {key_file} holds fewer than {MIN_KEY_LENGTH} characters")
+        if parse_duration(lasts) > MAX_DURATION:
             raise ValueError(f"--for: {lasts} is longer than 60m")
         expires = datetime.now(UTC) + parse_duration(lasts)
         grant = Grant(id=new_id(), expires=expires, role=role, reason=reason, camera=camera)
@@ -51,7 +51,7 @@ def rescue_command(
 
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
-        fields = grant.model_dump(exclude_none=True) | {"signature": grant.signed(device, key)}
+        fields = grant.model_dump(exclude_none=True) | {"signature": grant.expected_signature(device, key)}
 
         def ask() -> None:
             connection.publish(f"{prefix}/command/rescue", encode(fields), 1, False)

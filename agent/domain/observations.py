@@ -32,8 +32,9 @@ class Sighting:
     """What a camera sees in one frame, also when that is nothing.
 
     ``delay_s``: from the frame in hand to this sighting (waiting, inference, tracking). ``camera_moves``:
-    the camera itself turned or shook, so that its zones are elsewhere in this frame. ``look`` is the frame
-    itself with all people in it (`agent.privacy.redaction`), where pictures can be made of it: never told.
+    the camera itself turned or shook, so that its zones are elsewhere in this frame. ``frame_with_people``
+    is the frame with the boxes of its people (`agent.privacy.redaction`), where pictures may be made of it;
+    it is never serialised.
     """
 
     kind: Literal["sighting"] = "sighting"
@@ -41,7 +42,7 @@ class Sighting:
     objects: tuple[SeenObject, ...]
     delay_s: float = 0.0
     camera_moves: bool = False
-    look: Annotated[Any, Field(exclude=True)] = field(default=None, repr=False, compare=False)
+    frame_with_people: Annotated[Any, Field(exclude=True)] = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

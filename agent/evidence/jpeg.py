@@ -1,8 +1,8 @@
-"""One picture as it is kept and as it leaves: a JPEG, people covered, of a limited size, with its own label.
+"""A picture as it is stored and as it leaves: a redacted JPEG of limited size with a label in it.
 
-The label is JSON in the JPEG's comment (marker FFFE): whose camera, when, and where people are in it. So a
-picture can be covered again by whoever takes it from the disk, and one without a label is none. Where nobody
-could look for people, ``people`` is null, and a covered picture is covered from edge to edge.
+The label is JSON in the JPEG's comment (marker FFFE): camera, time, and the boxes of people. So a picture
+from the disk can be redacted again; one without a label is refused. Where the detector could not look for
+people, ``people`` is null, and a redacted picture is filled from edge to edge.
 """
 
 import json
@@ -21,58 +21,67 @@ STEPS = (
     *((1280, 80), (1280, 65), (1280, 50), (960, 60), (960, 45)),
     *((640, 55), (640, 45), (480, 45), (320, 30), (160, 30)),
 )
-"""Longer side and quality, best first, until it is small enough. Each quality keeps black exactly zero."""
-THINNEST = 16
-"""No camera's picture is so many times longer than it is high, or higher than it is wide."""
-EVERYWHERE: Box = (0.0, 0.0, 1.0, 1.0)
+"""Longer side (pixels) and JPEG quality, best first, tried until the JPEG is small enough.
+
+Each of these qualities keeps black exactly zero."""
+MAX_ASPECT_RATIO = 16
+"""Of the longer side by the shorter; no camera has more."""
+WHOLE_PICTURE: Box = (0.0, 0.0, 1.0, 1.0)
 COMMENT, SCAN = 0xFE, 0xDA
-LONGEST_COMMENT = 65_533
+"""JPEG markers."""
+MAX_COMMENT_BYTES = 65_533
 
 
 class QualityHint:
-    """At which step the pictures of one camera are small enough: the next is tried there first."""
+    """The step of `STEPS` at which one camera's last picture was small enough: the next one starts there."""
 
     def __init__(self) -> None:
         self._step = self._count = 0
 
-    def first(self) -> int:
-        """Where to begin; now and then one step better."""
+    def first_step(self) -> int:
+        """The step to start with; every 20th time one step better."""
         self._count += 1
         return max(0, self._step - (self._count % 20 == 0))
 
-    def settle(self, step: int) -> None:
+    def accept(self, step: int) -> None:
+        """A picture of this step was small enough."""
         self._step = step
 
 
-def picture(
+def encode_picture(
     frame: Frame,
     people: Sequence[Box] | None,
     label: Mapping[str, Any],
     *,
     blackout: Sequence[Sequence[Corner]] = (),
-    uncovered: bool = False,
-    most_bytes: int = 64_000,
-    habit: QualityHint | None = None,
+    unredacted: bool = False,
+    max_bytes: int = 64_000,
+    hint: QualityHint | None = None,
 ) -> bytes:
-    """``frame`` as a JPEG; people are covered unless ``uncovered``. ValueError where it can't be made.
+    """``frame`` as a JPEG of at most ``max_bytes``; people are redacted unless ``unredacted``.
 
-    Where ``people`` is None, nobody knows where they are: all of the picture is covered.
+    ``people`` None means that their places are unknown: the whole picture is redacted. ``blackout`` polygons
+    (corners in 0..1) are always black. ValueError where no picture can be made.
     """
     import cv2
     import numpy as np
 
-    people = outermost(people) if people is not None else None
-    where = [[_out(box[0], -1), _out(box[1], -1), _out(box[2], 1), _out(box[3], 1)] for box in people or ()]
-    comment = encode({**label, "covered": not uncovered, "people": None if people is None else where})
+    people = without_nested(people) if people is not None else None
+    boxes = [
+        [_outward(box[0], -1), _outward(box[1], -1), _outward(box[2], 1), _outward(box[3], 1)]
+        for box in people or ()
+    ]
+    comment = encode({**label, "covered": not unredacted, "people": None if people is None else boxes})
     longer = max(frame.shape[:2])
-    if min(frame.shape[:2]) * THINNEST < longer:
+    if min(frame.shape[:2]) * MAX_ASPECT_RATIO < longer:
         raise ValueError(f"no picture: {frame.shape[1]} x {frame.shape[0]} pixels")
-    if len(comment) > LONGEST_COMMENT:
-        raise ValueError(f"no picture: there are {len(where)} people in it, more than its label can tell")
-    filled: Sequence[Box] = () if uncovered else [EVERYWHERE] if people is None else people
-    room = most_bytes - len(comment) - 4
-    weight: float | None = None  # bytes of the whole picture at quality 1, as the last try makes one think
-    for step in range(habit.first() if habit else 0, len(STEPS)):
+    if len(comment) > MAX_COMMENT_BYTES:
+        raise ValueError(f"no picture: its label can't hold the boxes of {len(boxes)} people")
+    filled: Sequence[Box] = () if unredacted else [WHOLE_PICTURE] if people is None else people
+    room = max_bytes - len(comment) - 4
+    # bytes of the picture at full size and quality 1, estimated from the last try
+    weight: float | None = None
+    for step in range(hint.first_step() if hint else 0, len(STEPS)):
         side, quality = STEPS[step]
         scale = min(1.0, side / longer)
         if weight is not None and weight * scale**2 * quality > 1.1 * room and step < len(STEPS) - 1:
@@ -81,26 +90,26 @@ def picture(
         if scale < 1:
             resized = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             small = np.asarray(resized, np.uint8)
-        shown = redact(small, filled, blackout)
+        redacted = redact(small, filled, blackout)
         options = [cv2.IMWRITE_JPEG_QUALITY, quality]
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-        good, data = cv2.imencode(".jpg", shown, options)
+        good, data = cv2.imencode(".jpg", redacted, options)
         jpeg = data.tobytes()
         if good and len(jpeg) <= room:
-            if habit:
-                habit.settle(step)
+            if hint:
+                hint.accept(step)
             return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
         weight = len(jpeg) / (scale**2 * quality)
-    raise ValueError(f"no JPEG of {most_bytes} bytes can be made of it")
+    raise ValueError(f"no JPEG of {max_bytes} bytes can be made of it")
 
 
-def _out(edge: float, way: int) -> float:
-    """An edge to three digits, never further in."""
-    return way * math.ceil(way * edge * 1000) / 1000
+def _outward(edge: float, direction: int) -> float:
+    """An edge rounded to three digits, away from the middle of its box."""
+    return direction * math.ceil(direction * edge * 1000) / 1000
 
 
-def outermost(boxes: Sequence[Box]) -> list[Box]:
-    """The boxes that lie in no other one."""
+def without_nested(boxes: Sequence[Box]) -> list[Box]:
+    """The boxes that lie in no other box, largest first."""
     kept: list[Box] = []
     for box in sorted(set(boxes), key=lambda one: (one[0] - one[2]) * (one[3] - one[1])):  # largest first
         if not any(
@@ -114,33 +123,33 @@ def reencode(
     jpeg: bytes,
     label: Mapping[str, Any],
     *,
-    found: Sequence[Box] | None = (),
+    people: Sequence[Box] | None = (),
     blackout: Sequence[Sequence[Corner]] = (),
-    uncovered: bool = False,
-    most_bytes: int = 64_000,
+    unredacted: bool = False,
+    max_bytes: int = 64_000,
 ) -> bytes:
-    """A picture that was kept, covered once more as it has to be now, with ``label`` added to its own.
+    """A stored picture, redacted again by the present rules, with ``label`` added to its own label.
 
-    What was covered stays so. ``found`` are people whom a later look found in it, None where that look could
-    not be. ValueError where it is damaged, or does not say where people are in it.
+    Redacted areas stay redacted. ``people`` were found in it by a later detector pass, beside those of its
+    label; None where that pass could not run. ValueError where the JPEG or its label is damaged.
     """
-    kept = label_of(jpeg)
-    frame = decoded(jpeg)
-    known = kept.pop("people")
-    people = None if found is None or known is None else [*map(_box, known), *found]
-    uncovered = uncovered and not kept.pop("covered")
-    return picture(
+    stored = read_label(jpeg)
+    frame = decode_jpeg(jpeg)
+    known = stored.pop("people")
+    boxes = None if people is None or known is None else [*map(_box, known), *people]
+    unredacted = unredacted and not stored.pop("covered")
+    return encode_picture(
         frame,
-        people,
-        kept | dict(label),
+        boxes,
+        stored | dict(label),
         blackout=blackout,
-        uncovered=uncovered,
-        most_bytes=most_bytes,
+        unredacted=unredacted,
+        max_bytes=max_bytes,
     )
 
 
-def decoded(jpeg: bytes) -> Frame:
-    """The pixels of a picture that was kept. ValueError where it is damaged."""
+def decode_jpeg(jpeg: bytes) -> Frame:
+    """The pixels of a stored picture. ValueError where it is damaged."""
     import cv2
     import numpy as np
 
@@ -155,8 +164,8 @@ def _box(edges: Sequence[float]) -> Box:
     return left, top, right, bottom
 
 
-def label_of(jpeg: bytes) -> dict[str, Any]:
-    """The label of a picture. ValueError where it has none that says where people are."""
+def read_label(jpeg: bytes) -> dict[str, Any]:
+    """The label of a picture. ValueError where it is missing, damaged, or lacks the boxes of people."""
     at = 2
     while jpeg[at : at + 1] == b"\xff" and at + 4 <= len(jpeg) and jpeg[at + 1] != SCAN:
         size = int.from_bytes(jpeg[at + 2 : at + 4], "big")
@@ -169,7 +178,7 @@ def label_of(jpeg: bytes) -> dict[str, Any]:
             except (RecursionError, TypeError, KeyError) as error:
                 raise ValueError("the picture's label is damaged") from error
         at += 2 + size
-    raise ValueError("the picture does not say where people are in it")
+    raise ValueError("the picture has no label with the boxes of people")
 
 
 _BOXES = TypeAdapter(list[list[float]] | None)

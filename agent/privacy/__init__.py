@@ -1,7 +1,13 @@
-"""Protection of people in pictures: redaction, the only exception to it, and the log of exports.
+"""Privacy: redaction of people, the log of pictures that left, and the grant that shows people in a rescue.
 
-No picture leaves without a detection pass on that very frame, repeated more closely before export;
-everybody found is covered by a solid fill, or nothing is shown. A rescue grant, signed with the device's
-own key and limited in time, is the only way to lift that. Each exported picture is in the egress log, on
-disk, before it leaves. There is no code that identifies anyone; `tests/test_architecture.py` forbids it.
+Read this first: ``redaction.py``.
+
+Owns: which boxes are redacted (`FrameWithPeople`, `find_people`) and how (`redact`); `EgressLog`, one line
+for each picture that left, chained by SHA-256; `RescueGrants`, signed grants that suspend redaction.
+Guarantees: a detection at `REDACTION_MIN_SCORE` or more that may be a person is covered by a solid fill,
+whatever the rules ask for; a grant ends after 60 minutes at the latest by both clocks, and does not survive
+a reboot of the machine. Nothing here identifies anyone: there is no face or plate recognition.
+Threads: everything is synchronous; `EgressLog.append` blocks and is for one thread.
+Errors: ValueError from `RescueGrants.accept` names the field that is wrong. OSError: the key can't be read,
+or the log can't be written; then no picture leaves.
 """

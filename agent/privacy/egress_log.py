@@ -1,7 +1,7 @@
-"""The list of all pictures that left: why, to whom, under which flag. No entry, no picture.
+"""The egress log: each picture that left, with reason, recipient and grant. No entry, no picture.
 
-One JSON object a line in ``egress.jsonl``; a full file is renamed ``egress.1.jsonl`` and so on. ``before`` is
-the sha256 of the line before, so that a line that was changed or taken out shows.
+One JSON object a line in ``egress.jsonl``; a full file is rotated to ``egress.1.jsonl`` and so on. ``before``
+is the SHA-256 of the previous line, so that a changed or removed line is detected.
 """
 
 import hashlib
@@ -12,49 +12,51 @@ from typing import Any
 
 from agent.domain.message import encode
 
-MOST_BYTES = 1_000_000
-KEPT = 4
+MAX_BYTES = 1_000_000
+"""Size at which the file is rotated."""
+MAX_ROTATED = 4
+"""Rotated files that are kept."""
 
 
 class EgressLog:
     """Append-only; blocking, for one thread."""
 
-    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
         self._path = folder / "egress.jsonl"
-        self._most_bytes = most_bytes
-        self._before: str | None = None
+        self._max_bytes = max_bytes
+        self._previous_hash: str | None = None
 
-    def note(self, fields: Mapping[str, Any]) -> str:
-        """On disk on return; gives the sha256 of the line. OSError where it can't be written."""
-        if self._before is None:
-            self._before = self._last()
-        line = encode({**fields, "before": self._before})
+    def append(self, fields: Mapping[str, Any]) -> str:
+        """Writes one entry, on disk on return. Returns the SHA-256 of its line. OSError where that fails."""
+        if self._previous_hash is None:
+            self._previous_hash = self._last_line_hash()
+        line = encode({**fields, "before": self._previous_hash})
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._path.exists() and self._path.stat().st_size + len(line) >= self._most_bytes:
-            self._turn()
+        if self._path.exists() and self._path.stat().st_size + len(line) >= self._max_bytes:
+            self._rotate()
         with self._path.open("ab") as file:
-            if file.tell() and not self._ends_whole():
+            if file.tell() and not self._ends_with_newline():
                 file.write(b"\n")
             file.write(line + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self._before = hashlib.sha256(line).hexdigest()
-        return self._before
+        self._previous_hash = hashlib.sha256(line).hexdigest()
+        return self._previous_hash
 
-    def _turn(self) -> None:
-        for number in range(KEPT, 0, -1):
+    def _rotate(self) -> None:
+        for number in range(MAX_ROTATED, 0, -1):
             older = self._path.with_suffix(f".{number}.jsonl")
             newer = self._path if number == 1 else self._path.with_suffix(f".{number - 1}.jsonl")
             if newer.exists():
                 newer.replace(older)
 
-    def _ends_whole(self) -> bool:
+    def _ends_with_newline(self) -> bool:
         with self._path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read(1) == b"\n"
 
-    def _last(self) -> str:
-        """The sha256 of the last line that is there; empty for the first."""
+    def _last_line_hash(self) -> str:
+        """The SHA-256 of the newest line, across rotated files; empty where there is none."""
         for path in (self._path, self._path.with_suffix(".1.jsonl")):
             try:
                 lines = path.read_bytes().splitlines()

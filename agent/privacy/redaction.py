@@ -1,8 +1,9 @@
 """Redaction: people in a picture that leaves are covered by a solid fill, or no picture leaves.
 
-A picture is made from a `FrameWithPeople` only: a frame together with the detections in that very frame at a
-very low score; before it leaves, `find_people` runs the detector again, in tiles and all four orientations.
-A person that no inference finds can't be covered; `MARGIN` and `LEAST_SCORE` are wide for that.
+A picture is made from a `FrameWithPeople` only: a frame with the detections in that very frame at very low
+confidence. Before it leaves, `find_people` runs the detector again, in all four orientations and in tiles. A
+person that no inference finds can't be redacted; therefore `REDACTION_MARGIN` is wide and
+`REDACTION_MIN_SCORE` low.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,65 +16,67 @@ from models.detection import Box, Detect, Detection, Frame
 from models.labels import HARMLESS, PEOPLE, plain
 from models.tiles import tiled, turned
 
-LEAST_SCORE = 0.1
-"""Whatever is this likely to be a person is covered, however much else is covered with it."""
-SURE = 0.3
-MARGIN = 0.1
-"""Share of a box's width and height that is covered around it: hands, hats, a box too tight."""
-LARGE = 0.1
-"""Share of the picture from which a box is large."""
+REDACTION_MIN_SCORE = 0.1
+"""Detections from this confidence on are redacted, however much of the picture that covers."""
+CONFIDENT_SCORE = 0.3
+"""From this confidence on a detection is redacted in the next seconds too (`FrameWithPeople.confident`)."""
+REDACTION_MARGIN = 0.1
+"""Share of a box's width and height that is redacted around it: hands, hats, a box that is too tight."""
+LARGE_BOX_AREA = 0.1
+"""Share of the picture from which on a box is large."""
 TILES = "2x2"
-LOOKS = 4 + 5
-"""How many times the detector runs in `find_people`."""
+REDACTION_PASSES = 4 + 5
+"""Number of inferences in `find_people`: four orientations, then the whole and 2x2 tiles."""
 GRID = 8
-"""Fills end on the blocks of JPEG, so that its compression smears nothing over their edge."""
+"""Fills end on JPEG blocks (pixels), so that compression smears nothing over their edge."""
 FILL, BLACK = 60, 0
+"""Grey level of redacted people; value of blackout pixels."""
 
 
 class FrameWithPeople:
-    """A frame, and everybody whom the detector may have seen in it. Nobody writes to the frame any more.
+    """A frame with the boxes of all people that the detector may have seen in it. The frame is read-only.
 
-    It goes along with a `Sighting` inside this process and nowhere else: a copy of it, as for JSON or a
-    recording, is nothing.
+    It accompanies a `Sighting` inside this process only: a copy of it, as for JSON or a recording, is None.
     """
 
-    __slots__ = ("frame", "people", "sure")
+    __slots__ = ("confident", "frame", "people")
 
     def __init__(self, frame: Frame, seen: Iterable[Detection]) -> None:
-        find_people = [one for one in seen if _may_be_a_person(one)]
+        people = [one for one in seen if _may_be_a_person(one)]
         self.frame = frame
-        self.people = tuple(one.box for one in find_people)
-        self.sure = tuple(one.box for one in find_people if one.score >= SURE)
-        """Those who are covered for a while after, should the detector blink."""
+        self.people = tuple(one.box for one in people)
+        self.confident = tuple(one.box for one in people if one.score >= CONFIDENT_SCORE)
+        """Boxes that stay redacted for a while, in case the detector misses the person in the next frames."""
 
     def __deepcopy__(self, _: Any) -> None:
         return None
 
 
-def knows_people(card: Card) -> bool:
-    """Whether a model can find people at all: one that can't gives its camera no pictures."""
+def detects_people(card: Card) -> bool:
+    """Whether a model has a label for people. Cameras with any other model send no pictures."""
     return bool(card.people) or not PEOPLE.isdisjoint(map(plain, card.labels))
 
 
-def people_in(seen: Iterable[Detection]) -> tuple[Box, ...]:
-    """The boxes of all who may be people in a detection pass at `LEAST_SCORE`."""
+def person_boxes(seen: Iterable[Detection]) -> tuple[Box, ...]:
+    """The boxes of all detections that may be people, from a detector at `REDACTION_MIN_SCORE`."""
     return tuple(one.box for one in seen if _may_be_a_person(one))
 
 
 def find_people(frame: Frame, detect: Detect) -> tuple[Box, ...]:
-    """Who may be a person in a picture that is to leave, whichever way up it is; ``detect`` at `LEAST_SCORE`.
+    """The boxes of all possible people in a picture before it leaves, whichever way up the picture is.
 
-    A detector finds people who stand upright: of those who lie sideways, because a camera hangs so or is
-    configured so, it misses a third. So it looks at the whole in four orientations, and closer, in tiles, in
-    that in which people are seen most surely. A box too many costs a piece of the picture: who is large is
-    seen surely in his own orientation, so that large and unsure boxes in the others don't count.
+    ``detect`` must run at `REDACTION_MIN_SCORE`; it is called `REDACTION_PASSES` times. A detector finds
+    upright people; where the camera is mounted sideways it misses a third. So it runs on the picture in four
+    orientations, and in tiles in the orientation with the highest confidence. A false box costs a piece of
+    the picture: a large person has high confidence in the right orientation, so large boxes with low
+    confidence in the other orientations are ignored.
     """
-    passes = [[one for one in turned(detect, turn)(frame) if _may_be_a_person(one)] for turn in range(4)]
-    upright = max(range(4), key=lambda turn: sum(one.score**2 for one in passes[turn]))
-    closer = turned(tiled(detect, TILES), upright)(frame)
-    others = [one for turn in range(4) if turn != upright for one in passes[turn]]
-    sideways = [one for one in others if one.score >= SURE or area(one.box) < LARGE]
-    return people_in((*passes[upright], *closer, *sideways))
+    by_turn = [[one for one in turned(detect, turn)(frame) if _may_be_a_person(one)] for turn in range(4)]
+    upright = max(range(4), key=lambda turn: sum(one.score**2 for one in by_turn[turn]))
+    tiles = turned(tiled(detect, TILES), upright)(frame)
+    others = [one for turn in range(4) if turn != upright for one in by_turn[turn]]
+    sideways = [one for one in others if one.score >= CONFIDENT_SCORE or area(one.box) < LARGE_BOX_AREA]
+    return person_boxes((*by_turn[upright], *tiles, *sideways))
 
 
 def _may_be_a_person(seen: Detection) -> bool:
@@ -85,13 +88,13 @@ def redact(frame: Frame, people: Iterable[Box], blackout: Sequence[Sequence[Corn
     import cv2
     import numpy as np
 
-    covered = frame.copy()
+    redacted = frame.copy()
     rows, columns = frame.shape[:2]
     for left, top, right, bottom in people:
-        wide, tall = MARGIN * (right - left), MARGIN * (bottom - top)
+        wide, tall = REDACTION_MARGIN * (right - left), REDACTION_MARGIN * (bottom - top)
         first, last = int((left - wide) * columns), int((right + wide) * columns)
         upper, lower = int((top - tall) * rows), int((bottom + tall) * rows)
-        covered[_outward(upper, lower), _outward(first, last)] = FILL
+        redacted[_outward(upper, lower), _outward(first, last)] = FILL
     for corners in blackout:
         mask = np.zeros((-(-rows // GRID) * GRID, -(-columns // GRID) * GRID), np.uint8)
         polygon = np.array([[x * columns, y * rows] for x, y in corners])
@@ -99,10 +102,10 @@ def redact(frame: Frame, people: Iterable[Box], blackout: Sequence[Sequence[Corn
         cv2.polylines(mask, [np.rint(polygon).astype(np.int32)], isClosed=True, color=1, thickness=3)
         blocks = mask.reshape(mask.shape[0] // GRID, GRID, -1, GRID).any(axis=(1, 3))
         black = np.kron(blocks, np.ones((GRID, GRID), bool))[:rows, :columns]
-        covered[black] = BLACK
-    return covered
+        redacted[black] = BLACK
+    return redacted
 
 
 def _outward(first: int, last: int) -> slice:
-    """From the block that ``first`` lies in to the end of the block that ``last`` lies in."""
+    """The pixels from ``first`` to ``last``, extended to whole JPEG blocks."""
     return slice(max(0, first // GRID * GRID), max(0, (last // GRID + 1) * GRID))

@@ -1,7 +1,7 @@
-"""The rescue flag: for a while, and by somebody who may, people are not covered in pictures that leave.
+"""Rescue grants: for a limited time, people are not redacted in pictures that leave.
 
-A grant is signed with the device's rescue key (HMAC-SHA256), ends after `MOST` at the latest by the monotonic
-clock and by the wall's, and does not outlive the machine's next start.
+A grant is signed with the device's rescue key (HMAC-SHA256), ends after `MAX_DURATION` at the latest by the
+monotonic clock and by the system clock, and does not survive a reboot of the machine.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from agent.domain.message import encode, stamp
 from agent.runtime.kernel_clock import kernel_boot_id
 from firmware_bridge.secret import Secret
 
-MOST = timedelta(minutes=60)
-LEAST_KEY = 32
+MAX_DURATION = timedelta(minutes=60)
+MIN_KEY_LENGTH = 32
 
 
 class Privacy(BaseModel):
-    """Who may lift the cover from people, and nobody may where no key is named."""
+    """The configuration section ``privacy``. Without a key no grant is accepted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +29,7 @@ class Privacy(BaseModel):
 
 
 class Grant(Command):
-    """``command/rescue``: why, by which role, until when, and for which camera (all, if none is named)."""
+    """``command/rescue``: reason, role, expiry, and camera (all cameras without one)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,14 +39,14 @@ class Grant(Command):
     camera: str | None = Field(default=None, max_length=32)
     signature: str = ""
 
-    def signed(self, device: str, key: str) -> str:
-        """What ``signature`` must be for this device."""
+    def expected_signature(self, device: str, key: str) -> str:
+        """The ``signature`` that this grant must carry for a device: HMAC-SHA256 in hex."""
         words = ["rescue", device, self.id, stamp(self.expires), self.role, self.reason, self.camera]
         return hmac.new(key.encode(), encode(words), hashlib.sha256).hexdigest()
 
 
-class Taken(BaseModel):
-    """A grant that was taken, and what it takes to find it again after the agent was restarted."""
+class AcceptedGrant(BaseModel):
+    """A grant in force, with its span on the monotonic clock; stored, to survive a restart of the agent."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,95 +56,108 @@ class Taken(BaseModel):
     boot: str
 
 
-class Rescue:
-    """The grants that were taken; of each camera, and of all together, the newest counts.
+class RescueGrants:
+    """The accepted grants; the newest counts, for each camera and for all cameras together.
 
-    No grant is taken twice, whatever the clocks do. A grant ends at most `MOST` after it is made: every new
-    one ends later than `MOST` before any earlier end: those that do not are refused, and need no id kept.
+    No grant is accepted twice, whatever the clocks do. A grant ends at most `MAX_DURATION` after it is made:
+    one that ends more than `MAX_DURATION` before an accepted grant is old, and is refused without its id
+    being kept.
     """
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._taken: list[Taken] = []
+        self._accepted: list[AcceptedGrant] = []
 
-    def take(self, grant: Grant, key: Secret | None, at: datetime, now_s: float) -> None:
-        """A grant comes into force, in place of an older one. ValueError says why not; OSError: no key there.
+    def accept(self, grant: Grant, key: Secret | None, at: datetime, now_s: float) -> None:
+        """Puts a grant in force, in place of an older one. ValueError: the reason for refusal; OSError: the
+        key can't be read.
 
-        One that ends in a second ends the older one: an older one that is sent again does not come back.
+        A grant that ends in a second revokes the older one, which is refused when it is sent again.
         """
         if key is None:
-            raise ValueError("this device has no privacy.rescue_key: nobody may lift the cover here")
+            raise ValueError("privacy.rescue_key is not configured: this device accepts no rescue grant")
         secret = key.read()
-        if len(secret) < LEAST_KEY:
-            raise ValueError(f"privacy.rescue_key is shorter than {LEAST_KEY} characters: it is not used")
-        if not hmac.compare_digest(grant.signed(self._device, secret).encode(), grant.signature.encode()):
-            raise ValueError("signature: it is not made with this device's rescue key over these very words")
-        left = grant.expires - at
-        if not timedelta(0) < left <= MOST:
+        if len(secret) < MIN_KEY_LENGTH:
+            raise ValueError(
+                f"privacy.rescue_key is shorter than {MIN_KEY_LENGTH} characters: it is not used"
+            )
+        if not hmac.compare_digest(
+            grant.expected_signature(self._device, secret).encode(), grant.signature.encode()
+        ):
+            raise ValueError("signature: it does not match these fields and this device's rescue key")
+        remaining = grant.expires - at
+        if not timedelta(0) < remaining <= MAX_DURATION:
             raise ValueError(
                 f"expires: {stamp(grant.expires)} is not within the next 60 minutes by this"
-                f" device's clock, which says {stamp(at)}"
+                f" device's clock ({stamp(at)})"
             )
-        if any(taken.grant.id == grant.id for taken in self._taken):
+        if any(accepted.grant.id == grant.id for accepted in self._accepted):
             raise ValueError(f"id: {grant.id!r} was used before")
-        if grant.expires <= self._oldest():
-            raise ValueError(f"expires: {stamp(grant.expires)} is older than a grant that was taken before")
-        ends_s = now_s + left.total_seconds()
-        self._taken.append(Taken(grant=grant, began_s=now_s, ends_s=ends_s, boot=kernel_boot_id() or ""))
-        oldest = self._oldest()
-        self._taken = [taken for taken in self._taken if taken.grant.expires > oldest]
+        if grant.expires <= self._expiry_floor():
+            raise ValueError(
+                f"expires: {stamp(grant.expires)} is older than a grant that was accepted before"
+            )
+        ends_s = now_s + remaining.total_seconds()
+        self._accepted.append(
+            AcceptedGrant(grant=grant, began_s=now_s, ends_s=ends_s, boot=kernel_boot_id() or "")
+        )
+        floor = self._expiry_floor()
+        self._accepted = [accepted for accepted in self._accepted if accepted.grant.expires > floor]
 
     def withdraw(self, grant: Grant, now_s: float) -> None:
-        """It could not be kept: it shows nobody, and is taken no more."""
-        self._taken = [
-            taken.model_copy(update={"ends_s": now_s}) if taken.grant.id == grant.id else taken
-            for taken in self._taken
+        """Ends a grant that could not be stored: it shows nobody, and is not accepted again."""
+        self._accepted = [
+            accepted.model_copy(update={"ends_s": now_s}) if accepted.grant.id == grant.id else accepted
+            for accepted in self._accepted
         ]
 
-    def _oldest(self) -> datetime:
-        """A grant that expires no later than this was made before one that was taken."""
-        ends = [taken.grant.expires for taken in self._taken]
-        return max(ends) - MOST if ends else datetime.min.replace(tzinfo=UTC)
+    def _expiry_floor(self) -> datetime:
+        """A grant that expires no later than this was made before an accepted one."""
+        ends = [accepted.grant.expires for accepted in self._accepted]
+        return max(ends) - MAX_DURATION if ends else datetime.min.replace(tzinfo=UTC)
 
-    def flag(self, camera: str, at: datetime, now_s: float) -> Grant | None:
-        """The grant under which people of ``camera`` may be shown now."""
+    def active(self, camera: str, at: datetime, now_s: float) -> Grant | None:
+        """The grant under which people may be shown in pictures of ``camera`` now."""
         newest = self._newest(at, now_s)
         return newest.get(camera) or newest.get(None)
 
-    def reasons(self, at: datetime, now_s: float) -> Iterator[str]:
-        """What ``status`` says while people are shown."""
+    def status_texts(self, at: datetime, now_s: float) -> Iterator[str]:
+        """One line for ``status`` for each grant in force."""
         for name, grant in self._newest(at, now_s).items():
             if grant is not None:
-                until, who = stamp(grant.expires), f"{grant.role}: {grant.reason}"
-                yield f"privacy: people of {name or 'every camera'} are shown until {until} ({who})"
+                cameras, until = name or "every camera", stamp(grant.expires)
+                yield f"privacy: people of {cameras} are shown until {until} ({grant.role}: {grant.reason})"
 
     def _newest(self, at: datetime, now_s: float) -> dict[str | None, Grant | None]:
-        """By camera the newest grant, or None where that is over."""
+        """The newest grant of each camera (None: of all cameras), or None where that has expired."""
         return {
-            taken.grant.camera: taken.grant if now_s < taken.ends_s and at < taken.grant.expires else None
-            for taken in self._taken
+            accepted.grant.camera: accepted.grant
+            if now_s < accepted.ends_s and at < accepted.grant.expires
+            else None
+            for accepted in self._accepted
         }
 
     def dump(self) -> bytes:
-        """For `restore`."""
-        return encode([taken.model_dump(mode="json") for taken in self._taken])
+        """The accepted grants as JSON, for `restore`."""
+        return encode([accepted.model_dump(mode="json") for accepted in self._accepted])
 
     def restore(self, data: bytes | None, now_s: float) -> None:
-        """What was taken before the agent was restarted.
+        """Restores the grants of before a restart of the agent.
 
-        If the machine was, its clock is new: nobody is shown, and nothing of it can be taken again.
+        After a reboot of the machine the monotonic clock is new: all grants have ended, and none is accepted
+        again. Damaged data shows nobody.
         """
         try:
-            taken = _TAKEN.validate_json(data or b"[]")
-        except ValidationError:  # damaged: nobody is shown
+            accepted = _ACCEPTED.validate_json(data or b"[]")
+        except ValidationError:
             return
         boot = kernel_boot_id() or ""
-        self._taken = [
-            one
-            if boot and one.boot == boot
-            else one.model_copy(update={"began_s": now_s, "ends_s": now_s, "boot": boot})
-            for one in taken
+        self._accepted = [
+            entry
+            if boot and entry.boot == boot
+            else entry.model_copy(update={"began_s": now_s, "ends_s": now_s, "boot": boot})
+            for entry in accepted
         ]
 
 
-_TAKEN = TypeAdapter(list[Taken])
+_ACCEPTED = TypeAdapter(list[AcceptedGrant])

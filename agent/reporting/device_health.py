@@ -13,7 +13,7 @@ from agent.evidence.recorder import EvidenceRecorder
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.positioning.locator import Locator
-from agent.privacy.rescue_grant import Rescue
+from agent.privacy.rescue_grant import RescueGrants
 from agent.reporting.host_monitor import HostMonitor, look
 from agent.reporting.reporter import Reporter
 from agent.runtime.kernel_clock import read_clocks
@@ -34,7 +34,7 @@ class DeviceHealth:
         link: Link,
         recorder: EvidenceRecorder,
         locator: Locator,
-        rescue: Rescue,
+        rescue: RescueGrants,
         latency: Latency,
         deployment: Deployment,
         running: Callable[[], Config],
@@ -65,7 +65,7 @@ class DeviceHealth:
             *self._host_troubles,
             *(f"evidence: {text}" for text in self._recorder.troubles.values()),
             *self._locator.troubles,
-            *self._rescue.reasons(*read_clocks()),
+            *self._rescue.status_texts(*read_clocks()),
             *self._latency.troubles(config.reporting.alert_budget.total_seconds()),
             *([f"config: {self._deployment.trouble}"] if self._deployment.trouble else []),
         ]

@@ -12,7 +12,7 @@ import models
 from agent.domain.contracts import Emit
 from agent.domain.observations import SeenObject, Sighting
 from agent.domain.zones import zones_of
-from agent.privacy.redaction import FrameWithPeople, knows_people
+from agent.privacy.redaction import FrameWithPeople, detects_people
 from agent.runtime.native_calls import MOST_LEFT, abandoned_threads, within
 from agent.vision.camera_settings import CameraSettings
 from agent.vision.camera_stats import CameraStats
@@ -93,7 +93,7 @@ class Camera(CameraSettings):
                             objects=objects,
                             delay_s=delay_s,
                             camera_moves=moved is not None and moved.far,
-                            look=look,
+                            frame_with_people=look,
                         )
                     )
                 pulse.count(looked)
@@ -145,7 +145,7 @@ class Camera(CameraSettings):
     def shows_nobody(self) -> bool:
         """Whether its model is known to know no people, so that no picture may leave."""
         try:
-            return not knows_people(models.find(self.detector.model))
+            return not detects_people(models.find(self.detector.model))
         except (OSError, ValueError):
             return False
 

@@ -7,7 +7,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 import models
-from agent.privacy.redaction import LEAST_SCORE, knows_people
+from agent.privacy.redaction import REDACTION_MIN_SCORE, detects_people
 from agent.vision.inference_pool import SHARED
 from firmware_bridge.secret import beside
 from models.card import Card
@@ -64,7 +64,7 @@ class DetectorSettings(BaseModel):
             runs_on=loaded.runs_on,
             looks_a_frame=looks(self.tiles),
         )
-        return tiled(loaded, self.tiles, self.overlap), knows_people(card)
+        return tiled(loaded, self.tiles, self.overlap), detects_people(card)
 
     def load_s(self) -> float:
         """How long `load` may take."""
@@ -77,13 +77,13 @@ class DetectorSettings(BaseModel):
     def finder(self) -> Detect:
         """What finds people in a picture that is to leave, one look at a time. OSError: why there is none."""
         card, loaded = self._loaded(FIND_S)
-        if not knows_people(card):
+        if not detects_people(card):
             raise OSError(f"detector {self.model}: it knows no people")
         return loaded
 
     def _loaded(self, within_s: float) -> tuple[Card, Loaded]:
         try:
-            card = self.card().at(min(self.score, LEAST_SCORE))
+            card = self.card().at(min(self.score, REDACTION_MIN_SCORE))
             card = card.on(self.providers or card.providers)
             return card, SHARED.load(card, within_s)
         except ValueError as error:

@@ -13,10 +13,10 @@ import pytest
 
 import models
 from agent.domain.message import ROOT
-from agent.evidence.jpeg import label_of
+from agent.evidence.jpeg import read_label
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
-from agent.privacy.redaction import FILL, LEAST_SCORE, LOOKS, people_in
+from agent.privacy.redaction import FILL, REDACTION_MIN_SCORE, REDACTION_PASSES, person_boxes
 from simulators.scene import Scene
 from tests.end_to_end.rig import BROKERS, Rig, rig
 from tests.test_picture import inside, pixels
@@ -67,11 +67,16 @@ async def ringpost(*arguments: str) -> tuple[int, str, str]:
 
 def covered(jpeg: bytes) -> bool:
     """Whether nobody can be seen: all who are told to be there are grey, or black, and a detector finds nobody."""
-    shown, label = pixels(jpeg), label_of(jpeg)
-    found = people_in(models.find("default").at(0.4).load()(np.ascontiguousarray(shown)))
+    shown, label = pixels(jpeg), read_label(jpeg)
+    found = person_boxes(models.find("default").at(0.4).load()(np.ascontiguousarray(shown)))
     parts = [inside(shown, tuple(box)).astype(int) for box in label["people"]]
     hidden = [(abs(part - FILL) <= 2) | (part <= 2) for part in parts]
-    return label["covered"] and label["looks"] == LOOKS and not found and all(one.all() for one in hidden)
+    return (
+        label["covered"]
+        and label["looks"] == REDACTION_PASSES
+        and not found
+        and all(one.all() for one in hidden)
+    )
 
 
 @pytest.mark.parametrize("kind", BROKERS)
@@ -113,7 +118,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         assert 0.1 < alert["point"]["error_m"] < 20
         snapshot = pictures[alert["media"][0]]
         assert len(snapshot) <= 64_000
-        assert label_of(snapshot)["people"]
+        assert read_label(snapshot)["people"]
         assert covered(snapshot)
         assert inside(pixels(snapshot), (0.0, 0.0, 0.2, 0.3)).max() == 0
 
@@ -149,7 +154,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
             "90s",
         ]
         code, _, err = await ringpost(*asked, "--key", str(tmp_path / "wrong.key"), *desk)
-        assert (code, "not made with this device's rescue key" in err) == (1, True)
+        assert (code, "not match these fields and this device's rescue key" in err) == (1, True)
         code, out, err = await ringpost(*asked, "--key", str(tmp_path / "rescue.key"), *desk)
         assert (code, "are shown until" in out) == (0, True), err
         await device.until(
@@ -172,8 +177,10 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         topic = f"media/{device.alerts('rail-2')[0][0]}/1"
         await device.until(lambda: topic in pictures, what="the picture under the flag")
         shown = pictures[topic]
-        assert not label_of(shown)["covered"]
-        assert people_in(models.find("default").at(LEAST_SCORE).load()(np.ascontiguousarray(pixels(shown))))
+        assert not read_label(shown)["covered"]
+        assert person_boxes(
+            models.find("default").at(REDACTION_MIN_SCORE).load()(np.ascontiguousarray(pixels(shown)))
+        )
         assert inside(pixels(shown), (0.0, 0.0, 0.2, 0.3)).max() == 0
         entry = json.loads((tmp_path / "data" / "egress.jsonl").read_text().splitlines()[-1])
         assert entry["flag"]["reason"] == "man at the railing"

@@ -71,8 +71,8 @@ def look(url: str, **more: Any) -> Sighting:
 def test_a_stream_is_seen(stream: str) -> None:
     with server() as url:
         sighting = look(f"{url}/{stream}", rotate=90)
-    assert sighting.look.frame.shape == (640, 360, 3)
-    assert sighting.look.frame.any()
+    assert sighting.frame_with_people.frame.shape == (640, 360, 3)
+    assert sighting.frame_with_people.frame.any()
     assert 0 < sighting.delay_s < 10
 
 
@@ -92,7 +92,9 @@ def test_a_login_is_given_and_its_refusal_told(login: str, tmp_path: Path) -> No
     wrong.write_text("hush-hush")
     with server(login) as url:
         said = {"basic": login == "basic"}
-        assert look(f"{url}/h264", username="admin", password={"file": right}, **said).look.frame.any()
+        assert look(
+            f"{url}/h264", username="admin", password={"file": right}, **said
+        ).frame_with_people.frame.any()
         with pytest.raises(OSError, match="it wants a user and a password"):
             look(f"{url}/h264")
         with pytest.raises(OSError, match="user 'admin' or its password is refused") as caught:
