@@ -78,7 +78,7 @@ class Agent:
         self.messages = MessageFactory(envelope, clock)
         self.locator = Locator(config.locator_settings())
         self.reporter = Reporter(
-            config, self.messages, self.health, self.locator.whereabouts, birth_fields(config)
+            config, self.messages, self.health, self.locator.device_position, birth_fields(config)
         )
         rescue = RescueGrants(config.device)
         self.recorder = EvidenceRecorder(

@@ -72,7 +72,7 @@ class Pipeline:
         self.locator = locator
         self.reporter = reporter
         self.recorder = recorder
-        self.rules = RuleEngine(new_id, boot_id(), locator.placed, self.take_picture)
+        self.rules = RuleEngine(new_id, boot_id(), locator.with_point, self.take_picture)
         self.book = self.rules.book
         self.latency = Latency()
         self.actuators = Actuators()
@@ -107,7 +107,7 @@ class Pipeline:
 
     def observe(self, observation: Observation) -> None:
         """Passes one observation to every listener and to the rules."""
-        observation = self.locator.judged(observation)
+        observation = self.locator.with_doubt(observation)
         for on_observation in (
             self.health.on_observation,
             self.clock.on_observation,

@@ -14,8 +14,8 @@ import numpy as np
 
 from agent.domain.findings import Finding, Point
 from agent.domain.observations import CameraState, Observation
-from agent.positioning.camera_geolocation import FOOT_TALL, FOOT_WIDE, CameraGeolocator
-from agent.positioning.camera_mount import Mount, Surveyed
+from agent.positioning.camera_geolocation import FOOT_SIGMA_HEIGHT, FOOT_SIGMA_WIDTH, CameraGeolocator
+from agent.positioning.camera_mount import GroundSurvey, Mount
 from agent.positioning.ray_cast import Angles
 from firmware_bridge.readings import Drone, Reading
 from firmware_bridge.wgs84 import metres_per_degree
@@ -59,13 +59,13 @@ def person(
     wide = tall * ROWS / COLUMNS / 2.5
     if not (0.02 < head < foot < 0.98 and 0.02 < x < 0.98 and tall > 0.015):
         return None
-    x, foot = x + random.normal(0, FOOT_WIDE * wide), foot + random.normal(0, FOOT_TALL * tall)
+    x, foot = x + random.normal(0, FOOT_SIGMA_WIDTH * wide), foot + random.normal(0, FOOT_SIGMA_HEIGHT * tall)
     return x - wide / 2, foot - tall, x + wide / 2, foot
 
 
 def told(where: CameraGeolocator, box: Box, at: tuple[float, float]) -> Off:
     finding = Finding(key="k", text="t", since=NOW, source="cam", box=box)
-    point: Point | None = where.placed(finding, 0).point
+    point: Point | None = where.with_point(finding, 0).point
     if point is None or point.error_m is None:
         return None
     off = math.hypot((point.lon - LON) * EAST_M - at[0], (point.lat - LAT) * NORTH_M - at[1])
@@ -95,7 +95,9 @@ def fixed(marks: int, tries: int = 40) -> Iterator[Off]:
                     }
                 )
         where = CameraGeolocator(lambda _: None)
-        where.configure({"cam": Surveyed.model_validate({"picture": [COLUMNS, ROWS], "points": points})}, {})
+        where.configure(
+            {"cam": GroundSurvey.model_validate({"picture": [COLUMNS, ROWS], "points": points})}, {}
+        )
         for _ in range(20):
             ahead = random.uniform(20, 65)
             at = _around(30, ahead, random.uniform(-0.4, 0.4) * ahead)
@@ -134,7 +136,9 @@ def moving(
             lambda _, lat=lat, lon=lon: {"lat": lat, "lon": lon, "error_m": sigma["position"], "how": "gnss"}
         )
         where.configure({}, {"cam": mount})
-        where.hear(Observation("cam", NOW, 0, CameraState(frames=1, skipped=0, width=COLUMNS, height=ROWS)))
+        where.on_observation(
+            Observation("cam", NOW, 0, CameraState(frames=1, skipped=0, width=COLUMNS, height=ROWS))
+        )
         if mount.height_m is None:
             said = Drone(
                 system=1,
@@ -146,9 +150,9 @@ def moving(
                 roll_deg=truth["roll"],
                 error_m=sigma["position"],
             )
-            where.hear(Observation("radio", NOW, 0, said))
+            where.on_observation(Observation("radio", NOW, 0, said))
         else:
-            where.hear(
+            where.on_observation(
                 Observation("gyro", NOW, 0, Reading(quantity="heading_true", value=truth["yaw"], unit="deg"))
             )
         yield told(where, box, at)

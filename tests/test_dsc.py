@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.domain.findings import Finding
 from agent.domain.observations import Observation
-from agent.positioning.closest_approach import motion_of
+from agent.positioning.closest_approach import kinematics_of
 from agent.rules.distress_beacon import DistressBeacon
 from firmware_bridge.ais.dsc import FINE_M, MINUTE_M, NATURES, DscDecoder
 from firmware_bridge.nmea.sentence import seal
@@ -111,7 +111,7 @@ def test_the_rule_for_beacons_hears_it() -> None:
 
 def test_its_coarse_position_is_no_vessel_that_comes_close() -> None:
     (call,) = read(CALL)
-    assert motion_of(call, 0.0) is None
+    assert kinematics_of(call, 0.0) is None
 
 
 @given(st.sampled_from(["DSC", "DSE"]), st.lists(st.text("0123456789,SRE", max_size=12), max_size=14))

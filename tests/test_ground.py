@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent.__main__ import cli
-from agent.positioning.ground_plane import Ground, Mark
+from agent.positioning.ground_plane import ControlPoint, GroundPlane
 from firmware_bridge.wgs84 import EQUATORIAL_RADIUS_M
 from tests.full_disk import room_for
 
@@ -34,15 +34,15 @@ def seen(x_m: float, y_m: float) -> tuple[float, float]:
 GRID = [(x, y) for x in (-12.0, 0.0, 14.0) for y in (20.0, 35.0, 60.0)]
 
 
-def marks(places: list[tuple[float, float]], noise: np.random.Generator | None = None) -> list[Mark]:
+def marks(places: list[tuple[float, float]], noise: np.random.Generator | None = None) -> list[ControlPoint]:
     off = noise.normal(0, 2, (len(places), 2)) if noise else np.zeros((len(places), 2))
     return [
-        Mark(seen(x, y)[0] + float(dx), seen(x, y)[1] + float(dy), *world(x, y))
+        ControlPoint(seen(x, y)[0] + float(dx), seen(x, y)[1] + float(dy), *world(x, y))
         for (x, y), (dx, dy) in zip(places, off, strict=True)
     ]
 
 
-def away(ground: Ground, pixel: tuple[float, float], truth: tuple[float, float]) -> tuple[float, float]:
+def away(ground: GroundPlane, pixel: tuple[float, float], truth: tuple[float, float]) -> tuple[float, float]:
     place = ground.locate(*pixel)
     assert place is not None
     lat, lon = world(*truth)
@@ -51,7 +51,7 @@ def away(ground: Ground, pixel: tuple[float, float], truth: tuple[float, float])
 
 
 def test_without_noise_it_is_exact() -> None:
-    ground = Ground(marks([(-12, 20), (14, 20), (-12, 60), (14, 60)]))
+    ground = GroundPlane(marks([(-12, 20), (14, 20), (-12, 60), (14, 60)]))
     assert away(ground, seen(3, 40), (3, 40))[0] < 0.01
     assert max(ground.residuals_px) < 0.01
 
@@ -62,7 +62,7 @@ def test_the_stated_radius_holds_for_95_percent(count: int) -> None:
     places = GRID if count == 9 else [GRID[index] for index in (0, 2, 6, 8)]
     offs = []
     for _ in range(150):
-        ground = Ground(marks(places, noise))
+        ground = GroundPlane(marks(places, noise))
         for _ in range(4):
             truth = (float(noise.uniform(-12, 14)), float(noise.uniform(20, 60)))
             x, y = seen(*truth)
@@ -75,20 +75,20 @@ def test_the_stated_radius_holds_for_95_percent(count: int) -> None:
 
 
 def test_the_sky_has_no_ground() -> None:
-    assert Ground(marks(GRID)).locate(960, 100) is None
+    assert GroundPlane(marks(GRID)).locate(960, 100) is None
 
 
 def test_too_few_points_or_a_line_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 4"):
-        Ground(marks(GRID[:3]))
+        GroundPlane(marks(GRID[:3]))
     with pytest.raises(ValueError, match="in a line"):
-        Ground(marks([(0, 20), (0, 30), (0, 40), (0, 60)]))
+        GroundPlane(marks([(0, 20), (0, 30), (0, 40), (0, 60)]))
 
 
 def test_a_wrong_mark_shows_in_the_residuals() -> None:
     spoiled = marks(GRID)
-    spoiled[4] = Mark(spoiled[4].x + 60, spoiled[4].y, spoiled[4].lat, spoiled[4].lon)
-    ground = Ground(spoiled)
+    spoiled[4] = ControlPoint(spoiled[4].x + 60, spoiled[4].y, spoiled[4].lat, spoiled[4].lon)
+    ground = GroundPlane(spoiled)
     assert ground.residuals_px.index(max(ground.residuals_px)) == 4
     assert ground.sigma_px > 5
 
@@ -151,7 +151,7 @@ def test_the_drawn_picture_shows_points_grid_and_nobody(tmp_path: Path) -> None:
 
 
 def test_a_place_and_its_pixel_go_both_ways() -> None:
-    ground = Ground(marks(GRID))
+    ground = GroundPlane(marks(GRID))
     for x, y in GRID:
         assert ground.pixel(*world(x, y)) == pytest.approx(seen(x, y), abs=0.1)
     assert ground.pixel(*world(0, -30)) is None
@@ -170,8 +170,8 @@ def test_a_bad_file_of_points_is_one_line(tmp_path: Path, lines: list[str], mess
 
 def test_a_place_that_is_nowhere_is_none() -> None:
     """One of the planes that it could be as well has its horizon exactly there."""
-    ground = Ground(marks(GRID))
+    ground = GroundPlane(marks(GRID))
     assert ground.locate(*seen(0, 30)) is not None
-    ground._wrong = [np.zeros((3, 3))]
+    ground._disturbed = [np.zeros((3, 3))]
     with np.errstate(all="ignore"):
         assert ground.locate(*seen(0, 30)) is None

@@ -52,14 +52,14 @@ class Bridge:
         config = parse(CONFIG, name="c.yaml", base=Path())
         self.locator = Locator(config.locator_settings())
         self.clock = ClockWatch()
-        self.judges = RuleEngine(lambda: "id", placed=self.locator.placed)
+        self.judges = RuleEngine(lambda: "id", placed=self.locator.with_point)
         self.judges.apply(config.rules, AT, 0)
         self.now_s = 0.0
         self.told: list[tuple[str, str, str]] = []
 
     def hear(self, value: Value | Tick, source: str = "gnss") -> list[Alert]:
         at = AT + timedelta(seconds=self.now_s)
-        observation = self.locator.judged(Observation(source, at, self.now_s, value))
+        observation = self.locator.with_doubt(Observation(source, at, self.now_s, value))
         self.clock.on_observation(observation)
         alerts = self.judges.hear(observation, at, self.now_s)
         self.told += [(one.terms.rule, one.phase, one.text) for one in alerts]
@@ -159,7 +159,7 @@ def test_a_picture_is_placed_from_a_position_and_a_course_that_hold() -> None:
         bridge.play(said)
         if heading:
             bridge.hear(Reading(quantity="heading_true", value=90.0, unit="deg"), "compass")
-        return bridge.locator.placed(seen, bridge.now_s).point is not None
+        return bridge.locator.with_point(seen, bridge.now_s).point is not None
 
     poor: dict[str, Any] = {"hdop": 9.0, "error_m": None}
     assert placed(fix(), heading=True)
@@ -174,6 +174,6 @@ def test_what_can_not_be_weighed_is_not_believed(monkeypatch: pytest.MonkeyPatch
     def fails(_: Observation) -> None:
         raise ArithmeticError("a bug")
 
-    monkeypatch.setattr(bridge.locator.whereabouts, "hear", fails)
+    monkeypatch.setattr(bridge.locator.device_position, "on_observation", fails)
     bridge.play([fix(3000)] * 15)
     assert bridge.news("fence") == []

@@ -1,4 +1,4 @@
-"""The simulated receiver, heard by the decoders, the agent's whereabouts and its rules; and on a pty."""
+"""The simulated receiver, heard by the decoders, the agent's position and its rules; and on a pty."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from agent.domain.findings import Finding
 from agent.domain.observations import Observation
 from agent.domain.site import Site
 from agent.positioning.device_position import DevicePosition
-from agent.positioning.fix_gate import Receiver as Gate
+from agent.positioning.fix_gate import FixGate
 from agent.positioning.fix_quality import Positioning
 from agent.rules.interference import Interference
 from agent.rules.moved import Moved
@@ -125,8 +125,8 @@ def whereabouts(fault: str, speed_mps: float = 0.0) -> tuple[DevicePosition, lis
     """The agent's idea of where it is, and how far off it was in the seconds of the fault."""
     where, off_m = DevicePosition(parse(CONFIG, name="c.yaml", base=Path()).locator_settings().position), []
     for one in heard(fault, speed_mps=speed_mps, until=UNTIL):
-        where.hear(one)
-        where.choose(one.mono_s)
+        where.on_observation(one)
+        where.select_receiver(one.mono_s)
         position = where.position(one.mono_s)
         if position is not None and one.mono_s - 1000 >= FROM and "lat" in position:
             truth = epoch_at(BEGAN, one.mono_s - 1000, lat=HERE[0], lon=HERE[1], speed_mps=speed_mps).fix
@@ -230,19 +230,19 @@ def test_a_message_is_expected_with_its_fields() -> None:
 @pytest.mark.parametrize("spoofing", ["indicated", "affirmed"])
 def test_a_receiver_that_says_that_it_is_spoofed_is_not_believed(spoofing: str) -> None:
     """Its fix is as good as any by all else that it says; once it takes that back it is believed again."""
-    receiver, fix = Gate(), Fix(mode="3d", lat=HERE[0], lon=HERE[1], satellites=12, hdop=0.7, error_m=1.0)
+    receiver, fix = FixGate(), Fix(mode="3d", lat=HERE[0], lon=HERE[1], satellites=12, hdop=0.7, error_m=1.0)
 
     def hear(second: float) -> None:
-        receiver.hear(Observation("main", BEGAN, second, fix), fix, Positioning(), 60.0)
+        receiver.add_fix(Observation("main", BEGAN, second, fix), fix, Positioning(), 60.0)
 
     hear(0)
-    assert (receiver.fault, receiver.fresh(0)) == (None, True)
-    receiver.notice(GnssState(spoofing=spoofing), 1)  # type: ignore[arg-type]  # one of its words
+    assert (receiver.rejection, receiver.fresh(0)) == (None, True)
+    receiver.add_state(GnssState(spoofing=spoofing), 1)  # type: ignore[arg-type]  # one of its words
     hear(2)
-    assert receiver.fault == f"spoofing {spoofing}"
-    assert receiver.good is not None
-    assert receiver.good.mono_s == 0
+    assert receiver.rejection == f"spoofing {spoofing}"
+    assert receiver.accepted is not None
+    assert receiver.accepted.mono_s == 0
     assert receiver.fields(2)["trust"] == "low"
-    receiver.notice(GnssState(spoofing="none"), 3)
+    receiver.add_state(GnssState(spoofing="none"), 3)
     hear(4)
-    assert (receiver.fault, receiver.fields(4)["trust"]) == (None, "good")
+    assert (receiver.rejection, receiver.fields(4)["trust"]) == (None, "good")

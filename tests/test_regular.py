@@ -15,7 +15,7 @@ from agent.config.loader import parse
 from agent.config.model import Config
 from agent.domain.yaml_loader import BadConfig
 from agent.mqtt.broker import Broker
-from agent.positioning.camera_mount import Surveyed
+from agent.positioning.camera_mount import GroundSurvey
 from agent.vision.camera import Camera
 from agent.vision.tls import tls_context
 from firmware_bridge.regular_files import MOST_HANGING, read_regular
@@ -37,7 +37,7 @@ PUSHED = {
     "Secret.file": BARE.replace('example"', "example', username: u, password: {file: 'FILE'}").replace('"', "'"),
     "Duty.route": BARE + "duty: {unit: a, responsible: b, route: 'FILE'}\nrules:\n  r: {kind: route, source: gnss}\n",
     "Route.path": BARE + "rules:\n  r: {kind: route, source: gnss, path: 'FILE'}\n",
-    "Surveyed.points": BARE + CAMERA + "ground: {picture: [640, 360], points: 'FILE'}}\n",
+    "GroundSurvey.points": BARE + CAMERA + "ground: {picture: [640, 360], points: 'FILE'}}\n",
     "DetectorSettings.model": BARE + CAMERA + "detector: {model: 'FILE.yaml'}}\n",
     "Camera.ca": BARE + CAMERA.replace("rtsp:", "rtsps:") + "ca: 'FILE'}\n",
     "Data.video_folder": BARE + "data: {video_folder: 'FILE'}\n",
@@ -55,7 +55,7 @@ def read_all(config: Config) -> None:
     if broker.password:
         broker.password.read()
     for source in config.sources.values():
-        ground: Surveyed | None = getattr(source, "ground", None)
+        ground: GroundSurvey | None = getattr(source, "ground", None)
         if ground:
             ground.plane()
         if isinstance(source, Camera) and source.ca:
@@ -96,7 +96,7 @@ def test_each_field_that_names_a_file_is_tried_here() -> None:
         for name, field in model.model_fields.items()
         if names_path(field.annotation)
     }
-    assert {"Broker", "Secret", "Route", "Surveyed"} <= {model.__name__ for model in seen}
+    assert {"Broker", "Secret", "Route", "GroundSurvey"} <= {model.__name__ for model in seen}
     assert found == set(PUSHED) - {"DetectorSettings.model"}
     more_closely = {
         f"{model.__name__}.{name}"
@@ -177,7 +177,9 @@ def test_a_push_opens_nothing_outside_the_folder_of_the_local_file(field: str, t
         assert "geheim" not in str(caught.value)
 
 
-@pytest.mark.parametrize("field", ["Duty.route", "Route.path", "Surveyed.points", "DetectorSettings.model"])
+@pytest.mark.parametrize(
+    "field", ["Duty.route", "Route.path", "GroundSurvey.points", "DetectorSettings.model"]
+)
 @pytest.mark.parametrize(
     "content", ["geheim", '{"type": "geheim"}', '{"type": "LineString", "coordinates": [["geheim"]]}',
                 '{"type": "LineString", "coordinates": [[1, "geheim"], 2]}', "x,y,lat,lon\n1,1,geheim,1\n", "geheim: 1"]

@@ -44,14 +44,14 @@ class Desk:
         self.health = Health()
         its = config(surveyed, readings)
         self.locator = Locator(its.locator_settings())
-        self.whereabouts = self.locator.whereabouts
+        self.device_position = self.locator.device_position
         messages = MessageFactory(Envelope(device="d1"), ClockWatch())
-        self.reporter = Reporter(its, messages, self.health, self.whereabouts, {"kind": "x"})
+        self.reporter = Reporter(its, messages, self.health, self.device_position, {"kind": "x"})
         self.now_s = 0.0
 
     def hear(self, value: Value | Sighting, source: str = "gnss") -> None:
         observation = Observation(source, AT + timedelta(seconds=self.now_s), self.now_s, value)
-        observation = self.locator.judged(observation)
+        observation = self.locator.with_doubt(observation)
         self.health.on_observation(observation)
         self.reporter.on_observation(observation)
 
@@ -79,7 +79,7 @@ def test_a_surveyed_post_says_where_it_is_without_a_receiver() -> None:
     desk = Desk(", lat: 32.11, lon: 118.74")
     position = desk.due()["position"]
     assert (position["lat"], position["mode"], position["source"]) == (32.11, "surveyed", "place")
-    place = desk.whereabouts.place(0)
+    place = desk.device_position.alert_point(0)
     assert place is not None
     assert place["how"] == "surveyed"
     assert "position" not in desk.due(9)
@@ -92,12 +92,12 @@ def test_a_fix_is_told_with_its_age_and_places_alerts_with_a_radius_that_grows()
     desk.hear(FIX)
     told = desk.due(1)["position"]
     assert (told["age_s"], told["trust"], told["error_from"]) == (1.0, "good", "receiver")
-    place = desk.whereabouts.place(desk.now_s)
+    place = desk.device_position.alert_point(desk.now_s)
     assert place is not None
     assert (place["lat"], place["how"], place["error_m"]) == (32.1, "gnss", 2.5)
     late = desk.due(STALE_S)["position"]
     assert (late["age_s"], late["stale_after_s"], late["trust"]) == (STALE_S + 1, STALE_S, "old")
-    assert desk.whereabouts.place(desk.now_s) == {
+    assert desk.device_position.alert_point(desk.now_s) == {
         "lat": 32.1, "lon": 118.7, "error_m": 2.5 + 60 * 16, "how": "last_known", "age_s": 16.0,
     }  # fmt: skip
 
@@ -111,7 +111,7 @@ def test_a_lost_fix_is_told_at_once_with_the_last_position_as_such() -> None:
     position = desk.due(1)["position"]
     assert (position["mode"], position["lat"], position["satellites"]) == ("none", 32.1, 2)
     assert (position["age_s"], position["why"]) == (3.0, "no fix")
-    place = desk.whereabouts.place(desk.now_s)
+    place = desk.device_position.alert_point(desk.now_s)
     assert place is not None
     assert (place["how"], place["age_s"]) == ("last_known", 3.0)
 

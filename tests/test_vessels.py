@@ -18,8 +18,8 @@ from agent.domain.findings import Cleared, Finding
 from agent.domain.observations import Observation, Tick
 from agent.domain.site import Site
 from agent.domain.yaml_loader import BadConfig
-from agent.positioning.closest_approach import Motion, approach
-from agent.positioning.vessel_traffic import MOST, Traffic
+from agent.positioning.closest_approach import Kinematics, closest_approach
+from agent.positioning.vessel_traffic import MAX_VESSELS, VesselTraffic
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, Vessel
 from firmware_bridge.wgs84 import Plane
@@ -36,8 +36,10 @@ def at(second: float, value: Any, source: str = "ais") -> Observation:
     return Observation(source, START + timedelta(seconds=second), 1000 + second, value)
 
 
-def motion(east: float, north: float, speed: float = 0.0, course: float = 0.0, at_s: float = 0.0) -> Motion:
-    return Motion(LAT + north * M_NORTH, LON + east * M_EAST, speed, course, at_s)
+def motion(
+    east: float, north: float, speed: float = 0.0, course: float = 0.0, at_s: float = 0.0
+) -> Kinematics:
+    return Kinematics(LAT + north * M_NORTH, LON + east * M_EAST, speed, course, at_s)
 
 
 # own speed and course, the other's place, speed and course: nearest metres, seconds until then
@@ -57,16 +59,16 @@ APPROACHES = [
 def test_closest_point_of_approach(
     name: str, own: tuple[float, float], other: tuple[float, ...], metres: float, seconds: float
 ) -> None:
-    found = approach(motion(0, 0, *own), motion(*other), 0)
+    found = closest_approach(motion(0, 0, *own), motion(*other), 0)
     assert (found.closest_m, found.seconds) == (pytest.approx(metres, abs=3), pytest.approx(seconds, abs=1))
     assert found.range_m == pytest.approx(math.hypot(other[0], other[1]), rel=2e-3)
     assert found.bearing_deg == pytest.approx(math.degrees(math.atan2(other[0], other[1])) % 360, abs=0.2)
 
 
 def test_approach_over_a_limited_time_and_from_old_reports() -> None:
-    found = approach(motion(0, 0), motion(0, 1000, 5, 180), 0, within_s=60)
+    found = closest_approach(motion(0, 0), motion(0, 1000, 5, 180), 0, within_s=60)
     assert (found.closest_m, found.seconds) == (pytest.approx(700, abs=2), 60)
-    later = approach(motion(0, 0, 5, 0, at_s=-10), motion(0, 1000, 5, 180, at_s=-20), 0)
+    later = closest_approach(motion(0, 0, 5, 0, at_s=-10), motion(0, 1000, 5, 180, at_s=-20), 0)
     assert later.range_m == pytest.approx(850, abs=2)
 
 
@@ -75,8 +77,10 @@ def test_approach_over_a_limited_time_and_from_old_reports() -> None:
     st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000), st.floats(0, 30), st.floats(0, 360)),
 )
 def test_no_moment_is_closer_than_the_closest(own: Any, other: Any) -> None:
-    found = approach(motion(0, 0, *own), motion(*other), 0, within_s=600)
-    ranges = [approach(motion(0, 0, *own), motion(*other), second).range_m for second in range(0, 601, 20)]
+    found = closest_approach(motion(0, 0, *own), motion(*other), 0, within_s=600)
+    ranges = [
+        closest_approach(motion(0, 0, *own), motion(*other), second).range_m for second in range(0, 601, 20)
+    ]
     assert found.closest_m <= min(ranges) + 0.5
     assert 0 <= found.seconds <= 600
 
@@ -443,11 +447,11 @@ def test_a_name_that_was_told_once_stays() -> None:
 
 
 def test_traffic_is_bounded() -> None:
-    traffic = Traffic()
-    for number in range(MOST + 100):
+    traffic = VesselTraffic()
+    for number in range(MAX_VESSELS + 100):
         for second in (0, 10):
-            traffic.hear(ship(0, 0, mmsi=number + 1), second)
-    assert len(traffic.tracks) == len(traffic._reports) == MOST
+            traffic.add_report(ship(0, 0, mmsi=number + 1), second)
+    assert len(traffic.tracks) == len(traffic._reports) == MAX_VESSELS
 
 
 ANY_VESSEL = st.builds(

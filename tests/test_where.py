@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from agent.__main__ import cli
 from agent.domain.findings import Finding, Point
 from agent.domain.observations import CameraState, Observation
-from agent.positioning.camera_geolocation import FRESH_S, CameraGeolocator
-from agent.positioning.camera_mount import Mount, Surveyed
+from agent.positioning.camera_geolocation import MAX_POSE_AGE_S, CameraGeolocator
+from agent.positioning.camera_mount import GroundSurvey, Mount
 from firmware_bridge.readings import Drone, Fix, Reading
 from firmware_bridge.wgs84 import metres_per_degree
 from models.detection import Box
@@ -36,7 +36,7 @@ def finding(box: Box | None, source: str = "cam1", **more: Any) -> Finding:
 
 
 def hear(where: CameraGeolocator, source: str, second: float, value: Any) -> None:
-    where.hear(Observation(source, START + timedelta(seconds=second), second, value))
+    where.on_observation(Observation(source, START + timedelta(seconds=second), second, value))
 
 
 def off(point: Point | None, east: float, north: float) -> float:
@@ -44,8 +44,8 @@ def off(point: Point | None, east: float, north: float) -> float:
     return math.hypot((point.lon - LON) * EAST_M - east, (point.lat - LAT) * NORTH_M - north)
 
 
-def surveyed(tmp_path: Path | None = None, **fields: Any) -> Surveyed:
-    return Surveyed.model_validate({"picture": [1920, 1080], "points": POINTS} | fields)
+def surveyed(tmp_path: Path | None = None, **fields: Any) -> GroundSurvey:
+    return GroundSurvey.model_validate({"picture": [1920, 1080], "points": POINTS} | fields)
 
 
 def test_a_fixed_camera_knows_the_ground_by_its_points(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_fixed_camera_knows_the_ground_by_its_points(tmp_path: Path) -> None:
     for points in (POINTS, tmp_path / "p.csv"):
         where = CameraGeolocator(lambda _: None)
         where.configure({"cam1": surveyed(points=points)}, {})
-        point = where.placed(finding(box_at(*seen(5, 40))), 0).point
+        point = where.with_point(finding(box_at(*seen(5, 40))), 0).point
         assert off(point, 5, 40) < 0.1
         assert point is not None
         assert point.how == "ground_plane"
@@ -76,7 +76,7 @@ def test_a_fixed_camera_knows_the_ground_by_its_points(tmp_path: Path) -> None:
 def test_what_has_no_place_or_its_own_is_left_alone(told_: Finding) -> None:
     where = CameraGeolocator(lambda _: None)
     where.configure({"cam1": surveyed()}, {})
-    assert where.placed(told_, 0) is told_
+    assert where.with_point(told_, 0) is told_
 
 
 def test_poor_and_impossible_points_are_troubles(tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_poor_and_impossible_points_are_troubles(tmp_path: Path) -> None:
     )  # fmt: skip
     assert len(where.troubles) == 3
     assert where.troubles[0].startswith("bent: ground: a poor fit: point 5 is ")
-    assert "line: ground: no place can be told: the surveyed points lie in a line" in where.troubles[1]
+    assert "line: ground: no position can be computed: the surveyed points lie in a line" in where.troubles[1]
     assert "none.csv" in where.troubles[2]
-    assert where.placed(finding(box_at(*seen(5, 40)), source="line"), 0).point is None
+    assert where.with_point(finding(box_at(*seen(5, 40)), source="line"), 0).point is None
 
 
 BOW = Mount(fov_deg=60, height_m=5, pitch_deg=-20)
@@ -108,7 +108,7 @@ def boat(mount: Mount = BOW, place: Mapping[str, Any] | None = None) -> CameraGe
 
 
 def ahead(where: CameraGeolocator, at_s: float = 0.1) -> Point | None:
-    return where.placed(finding(MIDDLE, source="bow"), at_s).point
+    return where.with_point(finding(MIDDLE, source="bow"), at_s).point
 
 
 def test_a_boat_s_camera_looks_along_its_heading() -> None:
@@ -161,7 +161,7 @@ def test_what_was_said_when_the_frame_was_taken_counts() -> None:
         off(ahead(where, 1.1), AHEAD_M * math.sin(math.radians(30)), AHEAD_M * math.cos(math.radians(30)))
         < 0.01
     )
-    assert ahead(where, 3 + FRESH_S + 0.1) is None
+    assert ahead(where, 3 + MAX_POSE_AGE_S + 0.1) is None
     where = boat(BOW.model_copy(update={"delay": timedelta(seconds=1)}))
     for second in range(4):
         hear(where, "compass", second, Reading(quantity="heading_true", value=second * 90, unit="deg"))

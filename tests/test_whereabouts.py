@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.loader import parse
-from agent.config.model import BadConfig
 from agent.domain.observations import Observation
-from agent.positioning.device_position import RETURN_S, DevicePosition, Switched
+from agent.domain.yaml_loader import BadConfig
+from agent.positioning.device_position import SWITCH_BACK_S, DevicePosition, ReceiverSwitch
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.wgs84 import metres_per_degree
 
@@ -43,17 +43,17 @@ class Deck:
         self.config = parse(text, name="c.yaml", base=Path())
         self.where = DevicePosition(self.config.locator_settings().position)
         self.now_s = 0.0
-        self.switched: list[Switched] = []
+        self.switched: list[ReceiverSwitch] = []
         self.jumped: list[float] = []
 
     def hear(self, value: Value, source: str = "main", delay_s: float = 0.0) -> None:
         at = AT + timedelta(seconds=self.now_s + delay_s)
-        jumped = self.where.hear(Observation(source, at, self.now_s, value))
+        jumped = self.where.on_observation(Observation(source, at, self.now_s, value))
         self.jumped += [] if jumped is None else [jumped]
         self.choose()
 
     def choose(self) -> None:
-        switched = self.where.choose(self.now_s)
+        switched = self.where.select_receiver(self.now_s)
         self.switched += [] if switched is None else [switched]
 
     def play(self, fixes: Iterable[Fix | None], source: str = "main", every_s: float = 1.0) -> None:
@@ -92,7 +92,7 @@ def test_a_poor_fix_is_told_as_such_and_only_while_there_is_no_good_one(
     assert (deck.north_m(), deck.position()["trust"], deck.position()["why"]) == (0, "good", why)
     deck.play([fix(40, **poor)] * 16)
     assert (deck.north_m(), deck.position()["trust"], deck.position()["why"]) == (40, "low", why)
-    place = deck.where.place(deck.now_s)
+    place = deck.where.alert_point(deck.now_s)
     assert place is not None
     assert place["trust"] == "low"
     (main,) = deck.where.receivers(deck.now_s)
@@ -186,13 +186,13 @@ def test_the_spare_stands_in_announced_and_the_main_receiver_returns_when_it_is_
         deck.hear(fix(3), "spare")
     position = deck.position()
     assert (position["source"], position["switched_from"], deck.north_m()) == ("spare", "main", 3)
-    assert deck.switched == [Switched("spare", "main", "main: no fix")]
+    assert deck.switched == [ReceiverSwitch("spare", "main", "main: no fix")]
     assert deck.where.troubles(deck.now_s) == ["position: from spare; main: no fix"]
-    for second in range(int(RETURN_S) + 1):
+    for second in range(int(SWITCH_BACK_S) + 1):
         deck.play([fix(0)])
         deck.hear(fix(3), "spare")
-        assert (deck.position()["source"] == "main") == (second >= RETURN_S)
-    assert deck.switched[1:] == [Switched("main", "spare", "main is well again")]
+        assert (deck.position()["source"] == "main") == (second >= SWITCH_BACK_S)
+    assert deck.switched[1:] == [ReceiverSwitch("main", "spare", "main has recovered")]
     assert deck.position()["switched_from"] == "spare"
     for _ in range(61):
         deck.play([fix(0)])
@@ -206,7 +206,7 @@ def test_a_main_receiver_that_flickers_does_not_make_it_switch_to_and_fro() -> N
     for second in range(120):
         deck.play([fix() if second % 20 > 10 else None])
         deck.hear(fix(3), "spare")
-    assert [switched.to for switched in deck.switched] == ["spare"]
+    assert [switched.selected for switched in deck.switched] == ["spare"]
 
 
 def test_an_outage_does_not_make_the_next_one_usual() -> None:
@@ -215,20 +215,20 @@ def test_an_outage_does_not_make_the_next_one_usual() -> None:
     deck.play([fix()] * 20)
     for _ in range(3600):
         deck.play([fix()], "spare")
-    assert [one.to for one in deck.switched] == ["spare"]
+    assert [one.selected for one in deck.switched] == ["spare"]
     deck.play([fix()] * 40)
-    assert [one.to for one in deck.switched] == ["spare", "main"]
+    assert [one.selected for one in deck.switched] == ["spare", "main"]
     for _ in range(20):
         deck.play([fix()], "spare")
-    assert [one.to for one in deck.switched] == ["spare", "main", "spare"]
+    assert [one.selected for one in deck.switched] == ["spare", "main", "spare"]
 
 
 def test_rank_is_the_order_of_the_sources_or_as_it_is_set() -> None:
     for text, first in ((CONFIG, "main"), (CONFIG + "positioning: {receivers: [spare, main]}\n", "spare")):
         deck = Deck(text)
         deck.now_s = 1.0
-        deck.where.hear(Observation("spare", AT, 1.0, fix(3)))
-        deck.where.hear(Observation("main", AT, 1.0, fix()))
+        deck.where.on_observation(Observation("spare", AT, 1.0, fix(3)))
+        deck.where.on_observation(Observation("main", AT, 1.0, fix()))
         deck.choose()
         assert deck.position()["source"] == first
 
@@ -245,7 +245,7 @@ def test_a_post_is_where_it_was_surveyed_and_its_receiver_only_checks_that() -> 
     position = deck.position()
     assert (position["lat"], position["lon"], position["age_s"]) == (LAT, LON, 0.0)
     assert position["gnss"] == {"source": "main", "mode": "3d", "off_m": 7.0, "age_s": 0.0, "trust": "good"}
-    place = deck.where.place(deck.now_s)
+    place = deck.where.alert_point(deck.now_s)
     assert place is not None
     assert place["how"] == "surveyed"
     deck.play([fix(500)] * 4)
@@ -278,7 +278,7 @@ def test_what_receivers_notice_is_forgotten_after_a_while() -> None:
 def test_a_device_without_a_receiver_knows_nothing() -> None:
     deck = Deck()
     assert deck.where.position(5.0) is None
-    assert deck.where.place(5.0) is None
+    assert deck.where.alert_point(5.0) is None
     assert deck.where.troubles(5.0) == []
 
 
@@ -311,7 +311,7 @@ def test_whatever_receivers_say_a_position_is_one_that_was_said_and_no_younger(
         if one.lat is not None:
             when[one.lat] = deck.now_s
         deck.hear(one, source)
-        position, place = deck.where.position(deck.now_s), deck.where.place(deck.now_s)
+        position, place = deck.where.position(deck.now_s), deck.where.alert_point(deck.now_s)
         deck.where.troubles(deck.now_s)
         deck.where.receivers(deck.now_s)
         if position is not None and position.get("lat") is not None:
@@ -326,11 +326,11 @@ def test_a_fix_that_comes_late_is_not_where_the_device_is_now() -> None:
     deck = Deck()
     deck.hear(fix(10, time=AT + timedelta(seconds=5)))
     deck.hear(fix(0, time=AT + timedelta(seconds=4.5)))
-    assert deck.where.doubt("main") == "older than the fix before"
+    assert deck.where.rejection("main") == "older than the fix before"
     assert deck.north_m() == 10
     deck.hear(fix(11, time=AT + timedelta(seconds=5.1)))
-    assert deck.where.doubt("main") is None
+    assert deck.where.rejection("main") is None
     assert deck.north_m() == 11
     deck.hear(fix(12, time=AT - timedelta(hours=1)))  # its clock was set back: that is another matter
-    assert deck.where.doubt("main") is None
+    assert deck.where.rejection("main") is None
     assert deck.north_m() == 12

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from agent.positioning.ground_plane import Ground, Mark
-from agent.positioning.survey_points import POOR_PX, read_marks
+from agent.positioning.ground_plane import ControlPoint, GroundPlane
+from agent.positioning.survey_points import POOR_PX, read_control_points
 from agent.runtime.atomic_files import write_picture
 from agent.runtime.error_text import describe_error
 from firmware_bridge.wgs84 import metres_per_degree
@@ -32,13 +32,13 @@ def survey_command(picture: Path, points: Path, annotate: Path | None, as_json: 
         frame = cv2.imdecode(np.frombuffer(picture.read_bytes() or b"-", np.uint8), cv2.IMREAD_COLOR)
         if frame is None:
             raise ValueError(f"{picture}: no picture that OpenCV can read")
-        marks = read_marks(points)
+        marks = read_control_points(points)
         rows, columns = frame.shape[:2]
         outside = [mark for mark in marks if not (0 <= mark.x <= columns and 0 <= mark.y <= rows)]
         if outside:
             where = f"{outside[0].x:g}, {outside[0].y:g}"
             raise ValueError(f"{points}: {where} lies outside the picture ({columns}x{rows})")
-        ground = Ground(marks)
+        ground = GroundPlane(marks)
         if annotate is not None:
             _draw(np.asarray(frame, np.uint8), ground, marks, annotate)
     except (OSError, ValueError) as error:
@@ -46,7 +46,7 @@ def survey_command(picture: Path, points: Path, annotate: Path | None, as_json: 
         return 1
     _say(ground, marks, as_json)
     if len(marks) == 4:
-        click.echo("ground: four points always fit: add a fifth to see a mistake", err=True)
+        click.echo("ground: four points always fit; add a fifth to detect a mistake", err=True)
     worst = max(ground.residuals_px)
     if worst > POOR_PX:
         number = ground.residuals_px.index(worst) + 1
@@ -63,7 +63,7 @@ def survey_command(picture: Path, points: Path, annotate: Path | None, as_json: 
     return 0
 
 
-def _say(ground: Ground, marks: Sequence[Mark], as_json: bool) -> None:
+def _say(ground: GroundPlane, marks: Sequence[ControlPoint], as_json: bool) -> None:
     for number, (mark, residual) in enumerate(zip(marks, ground.residuals_px, strict=True), 1):
         place = ground.locate(mark.x, mark.y)
         error_m = round(place.error_m, 2) if place else None
@@ -76,7 +76,7 @@ def _say(ground: Ground, marks: Sequence[Mark], as_json: bool) -> None:
             )
 
 
-def _draw(frame: Frame, ground: Ground, marks: Sequence[Mark], path: Path) -> None:
+def _draw(frame: Frame, ground: GroundPlane, marks: Sequence[ControlPoint], path: Path) -> None:
     """Writes the picture with a grid in metres, each point, and where the fit has it; people covered."""
     import cv2
 
@@ -112,7 +112,7 @@ def _draw(frame: Frame, ground: Ground, marks: Sequence[Mark], path: Path) -> No
     write_picture(path, drawn)
 
 
-def _grid(ground: Ground, marks: Sequence[Mark]) -> tuple[int, list[list[tuple[float, float]]]]:
+def _grid(ground: GroundPlane, marks: Sequence[ControlPoint]) -> tuple[int, list[list[tuple[float, float]]]]:
     """Its spacing in metres, and its lines as pixels: around the points and a little further."""
     lats, lons = [mark.lat for mark in marks], [mark.lon for mark in marks]
     east_m, north_m = metres_per_degree(lats[0])

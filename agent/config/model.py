@@ -14,7 +14,7 @@ from agent.domain.schedule import Hours, ZoneName
 from agent.domain.site import Site
 from agent.evidence.settings import Evidence
 from agent.mqtt.broker import Broker
-from agent.positioning.device_position import ANY_SPEED_MPS, PositionSettings
+from agent.positioning.device_position import DEFAULT_TOP_SPEED_MPS, PositionSettings
 from agent.positioning.fix_quality import Positioning
 from agent.positioning.locator import LocatorSettings
 from agent.privacy.rescue_grant import Privacy
@@ -43,7 +43,7 @@ class Section(BaseModel):
 
 
 TOP_SPEED_MPS = {"patrol_boat": 30.0}
-"""The highest plausible speed of a device by its kind; for any other kind `ANY_SPEED_MPS`."""
+"""The highest plausible speed of a device by its kind; for any other kind `DEFAULT_TOP_SPEED_MPS`."""
 
 
 class Place(Section):
@@ -146,7 +146,9 @@ class Config(Section):
             position=PositionSettings(
                 positioning=self.positioning,
                 surveyed=None if place.lat is None or place.lon is None else (place.lat, place.lon),
-                top_speed_mps=TOP_SPEED_MPS.get(self.kind, ANY_SPEED_MPS) if set_top is None else set_top,
+                top_speed_mps=TOP_SPEED_MPS.get(self.kind, DEFAULT_TOP_SPEED_MPS)
+                if set_top is None
+                else set_top,
                 sources=tuple(self.sources),
             ),
             grounds={name: camera.ground for name, camera in cameras.items() if camera.ground},

@@ -1,4 +1,4 @@
-"""Where a camera stands and how it looks, as a technician writes it: by surveyed points, or by its mount."""
+"""The configuration of camera geolocation: surveyed points (``ground``) or the mount (``mount``)."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.domain.durations import Duration
-from agent.positioning.ground_plane import Ground, Mark
-from agent.positioning.survey_points import POOR_PX, read_marks
+from agent.positioning.ground_plane import ControlPoint, GroundPlane
+from agent.positioning.survey_points import POOR_PX, read_control_points
 from firmware_bridge.secret import NearPath
 
 Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
@@ -16,7 +16,7 @@ Size = Annotated[int, Field(ge=16, le=20_000)]
 
 
 class SurveyedPoint(BaseModel):
-    """A point of the picture (pixels from its upper left corner) whose place is surveyed (WGS-84)."""
+    """A pixel (from the upper left corner) with the surveyed position of its point on the ground (WGS-84)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,13 +26,13 @@ class SurveyedPoint(BaseModel):
     lon: float = Field(ge=-180, le=180)
 
 
-class Surveyed(BaseModel):
-    """A camera that never moves, before a plane: four surveyed points on it or more, better six."""
+class GroundSurvey(BaseModel):
+    """A fixed camera that views a plane: four surveyed points on it or more, preferably six."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     picture: tuple[Size, Size]
-    """Width and height of the picture in which the points were read, after rotate and crop."""
+    """Width and height in pixels of the picture in which the points were read, after rotate and crop."""
     points: Annotated[tuple[SurveyedPoint, ...], Field(min_length=4, max_length=100)] | NearPath
 
     @model_validator(mode="after")
@@ -44,22 +44,22 @@ class Surveyed(BaseModel):
                 )
         return self
 
-    def plane(self) -> Ground:
-        """The plane through the points. OSError where their file can't be read, ValueError where none is."""
+    def plane(self) -> GroundPlane:
+        """The plane through the points. OSError: their file can't be read; ValueError: they give no plane."""
         if isinstance(self.points, Path):
-            marks = read_marks(self.points)
+            points = read_control_points(self.points)
         else:
-            marks = [Mark(point.x, point.y, point.lat, point.lon) for point in self.points]
-        return Ground(marks)
+            points = [ControlPoint(point.x, point.y, point.lat, point.lon) for point in self.points]
+        return GroundPlane(points)
 
-    def doubt(self) -> str | None:
-        """Why what is told by these points should not be trusted, or None."""
+    def trouble(self) -> str | None:
+        """Why positions from these points can't be trusted, or None."""
         try:
             plane = self.plane()
         except (OSError, ValueError) as error:
-            return f"ground: no place can be told: {error}"
+            return f"ground: no position can be computed: {error}"
         except ImportError:
-            return "ground: was not checked: numpy is not installed"
+            return "ground: not checked: numpy is not installed"
         worst = max(plane.residuals_px)
         if worst > POOR_PX:
             number = plane.residuals_px.index(worst) + 1
@@ -67,34 +67,34 @@ class Surveyed(BaseModel):
         return None
 
     def remark(self) -> str | None:
-        """`doubt`, and what should be said of points that nothing speaks against."""
+        """`trouble`, or advice for points without one."""
         few = isinstance(self.points, tuple) and len(self.points) == 4
-        return self.doubt() or (
-            "ground: four points always fit: a fifth would show a mistake" if few else None
+        return self.trouble() or (
+            "ground: four points always fit; add a fifth to detect a mistake" if few else None
         )
 
 
 class Mount(BaseModel):
-    """How a camera sits on what moves, or on a mast: angles from the bow (or north), and its height."""
+    """How a camera is mounted on a platform or a mast: angles from the bow (or north), and height."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fov_deg: float = Field(gt=5, lt=170)
-    """How much it sees across the picture."""
+    """Horizontal field of view."""
     height_m: float | None = Field(default=None, gt=0, le=5000)
-    """Above the water or the ground; of a drone its own height, if not set."""
+    """Above the water or the ground. Default for a drone: its reported height."""
     yaw_deg: Degrees = 0.0
     pitch_deg: float = Field(default=0.0, ge=-90, le=90)
-    """Up; a camera that looks down has less than 0."""
+    """Upward; negative for a camera that looks down."""
     roll_deg: Degrees = 0.0
     heading_deg: Degrees | None = None
-    """Where yaw 0 points, on a mast that never turns."""
+    """Heading of yaw 0, for a mast that never turns."""
     follows: str | None = None
-    """The source that tells how it turns: a drone's radio, a compass; any compass, if not set."""
+    """The source of the heading or attitude: a drone's radio, a compass. Default: any compass."""
     gimbal: bool = False
-    """The drone says by its gimbal where the camera looks."""
+    """Whether the drone's gimbal angles give the direction of the camera."""
     delay: Duration = Field(default=timedelta(0), le=timedelta(seconds=3))
-    """How late its frames come, as of a drone's video: the pose is that of so long before."""
+    """Latency of the frames, as of a drone's video link: the pose of that time before arrival is used."""
     sigma_deg: float = Field(default=2.0, gt=0, le=30)
-    """How surely its angles were measured, and that the platform lies level where nothing tells."""
+    """One sigma of the measured angles, and of the platform's tilt where no source reports it."""
     height_sigma_m: float = Field(default=0.5, ge=0, le=100)

@@ -1,4 +1,4 @@
-"""How near two that move will come to each other, and which reports of a vessel are to be believed. Pure."""
+"""The closest point of approach (CPA) of two moving objects. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from firmware_bridge.readings import Vessel
 from firmware_bridge.wgs84 import Metres, Plane
 
 LONG_RANGE = 27
-"""This AIS message gives its position to 0.1 minutes: too coarse to judge by."""
+"""This AIS message gives its position to 0.1 minutes: too coarse for a CPA."""
 DSC_CALL = 0
-"""No AIS message: it gives its position to the minute."""
+"""Not an AIS message; its position is given to the minute."""
 
 
 @dataclass(frozen=True, slots=True)
-class Motion:
-    """Where something was at an instant of the monotonic clock, and how it moved; without a speed it lay."""
+class Kinematics:
+    """Position (degrees), speed and true course at a monotonic time."""
 
     lat: float
     lon: float
@@ -23,12 +23,12 @@ class Motion:
     at_s: float
 
     def velocity(self) -> Metres:
-        """Metres a second to the east and to the north."""
+        """Metres per second east and north."""
         course = math.radians(self.course_deg)
         return self.speed_mps * math.sin(course), self.speed_mps * math.cos(course)
 
     def metres(self, plane: Plane, now_s: float) -> Metres:
-        """Where it is now on ``plane``, if it kept its course and speed."""
+        """Metres east and north on ``plane`` at ``now_s``, at constant course and speed."""
         east, north = plane.metres(self.lat, self.lon)
         east_mps, north_mps = self.velocity()
         return east + east_mps * (now_s - self.at_s), north + north_mps * (now_s - self.at_s)
@@ -36,7 +36,7 @@ class Motion:
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """The closest point of approach: ``closest_m`` in ``seconds``; now ``range_m`` at a true bearing."""
+    """CPA ``closest_m`` and TCPA ``seconds``; present ``range_m`` at a true bearing."""
 
     closest_m: float
     seconds: float
@@ -44,8 +44,10 @@ class Approach:
     bearing_deg: float
 
 
-def approach(own: Motion, other: Motion, now_s: float, within_s: float = math.inf) -> Approach:
-    """How near ``other`` comes to ``own`` from now on, within a time, if both keep course and speed."""
+def closest_approach(
+    own: Kinematics, other: Kinematics, now_s: float, within_s: float = math.inf
+) -> Approach:
+    """The approach of ``other`` to ``own`` within ``within_s`` from now, at constant course and speed."""
     plane = Plane(own.lat, own.lon)
     (own_east, own_north), (east, north) = own.metres(plane, now_s), other.metres(plane, now_s)
     east, north = east - own_east, north - own_north
@@ -62,15 +64,15 @@ def approach(own: Motion, other: Motion, now_s: float, within_s: float = math.in
     )
 
 
-def motion_of(vessel: Vessel, at_s: float) -> Motion | None:
-    """A vessel's motion where its report gives a position that is good enough to judge by."""
+def kinematics_of(vessel: Vessel, at_s: float) -> Kinematics | None:
+    """A vessel's kinematics; None where its report has no position, or too coarse a one."""
     if vessel.lat is None or vessel.lon is None or vessel.message in (LONG_RANGE, DSC_CALL):
         return None
     course = vessel.course_deg if vessel.course_deg is not None else vessel.heading_deg
     speed = vessel.speed_mps if vessel.speed_mps is not None and course is not None else 0.0
-    return Motion(vessel.lat, vessel.lon, speed, course or 0.0, at_s)
+    return Kinematics(vessel.lat, vessel.lon, speed, course or 0.0, at_s)
 
 
-def who(vessel: Vessel) -> str:
-    """A vessel in words: its name where it is known, its number in any case."""
+def vessel_name(vessel: Vessel) -> str:
+    """A vessel for texts: name and MMSI, or the MMSI alone."""
     return f"vessel {vessel.mmsi}" if vessel.name is None else f"{vessel.name} ({vessel.mmsi})"

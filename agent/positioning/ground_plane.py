@@ -1,6 +1,6 @@
-"""Where on the ground a pixel of a fixed camera lies, with its error: a plane through surveyed points.
+"""Geolocation of a fixed camera's pixels, with error: a homography through surveyed points.
 
-Metres are counted east and north on the plane that touches the Earth at the first point.
+Metres are east and north on the tangent plane at the first point.
 """
 
 import math
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHI2_95 = 5.991
-"""Within this (two dimensions) lie 95 % of all points."""
+"""The 95 % quantile of chi-squared with two degrees of freedom."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A surveyed point: where it is in the picture (pixels) and in the world (WGS-84)."""
+class ControlPoint:
+    """A surveyed point: its pixel, and its position (WGS-84, degrees)."""
 
     x: float
     y: float
@@ -28,78 +28,83 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A point on the ground; with 95 % it is true within ``error_m``."""
+class GroundPoint:
+    """A position on the ground (WGS-84, degrees); the true one is within ``error_m`` with 95 %."""
 
     lat: float
     lon: float
     error_m: float
 
 
-class Ground:
-    """The plane through ``marks``; ``click_px`` is how surely a pixel is read (one sigma)."""
+class GroundPlane:
+    """The plane through ``points``; ``click_px``: one sigma of a pixel as read.
 
-    def __init__(self, marks: Sequence[Mark], click_px: float = 2.0) -> None:
+    ValueError: fewer than four points, or points in a line.
+    """
+
+    def __init__(self, points: Sequence[ControlPoint], click_px: float = 2.0) -> None:
         import numpy as np
 
-        if len(marks) < 4:
-            raise ValueError(f"{len(marks)} surveyed points; at least 4 are wanted, no three in a line")
-        self._lat, self._lon = marks[0].lat, marks[0].lon
+        if len(points) < 4:
+            raise ValueError(f"{len(points)} surveyed points; at least 4 are required, no three in a line")
+        self._lat, self._lon = points[0].lat, points[0].lon
         self._east_m, self._north_m = metres_per_degree(self._lat)
-        pixels = np.array([(mark.x, mark.y) for mark in marks])
+        pixels = np.array([(point.x, point.y) for point in points])
         metres = np.array(
-            [((m.lon - self._lon) * self._east_m, (m.lat - self._lat) * self._north_m) for m in marks]
+            [((m.lon - self._lon) * self._east_m, (m.lat - self._lat) * self._north_m) for m in points]
         )
-        self._plane = _fit(pixels, metres)
-        off = _through(np.linalg.inv(self._plane), metres) - pixels
+        self._plane = _fit_homography(pixels, metres)
+        off = _project(np.linalg.inv(self._plane), metres) - pixels
         self.residuals_px: list[float] = [float(one) for one in np.hypot(off[:, 0], off[:, 1])]
-        freedom = 2 * len(marks) - 8
+        freedom = 2 * len(points) - 8
         spread = math.sqrt(float((off**2).sum()) / freedom) if freedom else 0.0
         self.sigma_px = max(click_px, spread)
-        # what each coordinate of each mark, wrong by one sigma, would make of the plane
-        self._wrong = []
+        # the plane with each coordinate of each point disturbed by one sigma: its sensitivity to errors
+        self._disturbed = []
         for index in range(pixels.size):
             moved = pixels.copy()
             moved.flat[index] += self.sigma_px
-            self._wrong.append(_fit(moved, metres))
+            self._disturbed.append(_fit_homography(moved, metres))
         self._horizon = self._plane[2] / (self._plane[2] @ [*pixels.mean(0), 1])
 
-    def locate(self, x: float, y: float, unsure_px: tuple[float, float] = (0.0, 0.0)) -> Place | None:
-        """The ground under a pixel; None at or above the horizon.
+    def locate(
+        self, x: float, y: float, pixel_sigma_px: tuple[float, float] = (0.0, 0.0)
+    ) -> GroundPoint | None:
+        """The ground at a pixel; None at or above the horizon.
 
-        ``unsure_px``: how surely the pixel itself is known, across and down (one sigma), beside the marks.
+        ``pixel_sigma_px``: one sigma of the pixel itself, across and down, beside the error of the points.
         """
         import numpy as np
 
         if self._horizon @ [x, y, 1] <= 0:
             return None
-        across, down = (math.hypot(self.sigma_px, one) for one in unsure_px)
+        across, down = (math.hypot(self.sigma_px, one) for one in pixel_sigma_px)
         near = np.array([(x, y), (x + across, y), (x, y + down)])
         if (near @ self._horizon[:2] + self._horizon[2] <= 0).any():
             return None
-        here, *beside = _through(self._plane, near)
-        shifts = [one - here for one in beside] + [
-            _through(plane, near[:1])[0] - here for plane in self._wrong
+        centre, *beside = _project(self._plane, near)
+        shifts = [one - centre for one in beside] + [
+            _project(plane, near[:1])[0] - centre for plane in self._disturbed
         ]
         spread = np.array(shifts).T @ np.array(shifts)
         if not np.isfinite(spread).all():
             return None
         radius = math.sqrt(CHI2_95 * float(np.linalg.eigvalsh(spread)[-1]))
-        return Place(
-            self._lat + float(here[1]) / self._north_m, self._lon + float(here[0]) / self._east_m, radius
+        return GroundPoint(
+            self._lat + float(centre[1]) / self._north_m, self._lon + float(centre[0]) / self._east_m, radius
         )
 
     def pixel(self, lat: float, lon: float) -> tuple[float, float] | None:
-        """Where a place on the ground is seen; None behind the camera."""
+        """The pixel of a position on the ground; None behind the camera."""
         import numpy as np
 
         metres = np.array([[(lon - self._lon) * self._east_m, (lat - self._lat) * self._north_m]])
-        x, y = (float(one) for one in _through(np.linalg.inv(self._plane), metres)[0])
+        x, y = (float(one) for one in _project(np.linalg.inv(self._plane), metres)[0])
         seen = math.isfinite(x) and math.isfinite(y) and self._horizon @ [x, y, 1] > 0
         return (x, y) if seen else None
 
 
-def _through(plane: "NDArray[Any]", points: "NDArray[Any]") -> "NDArray[Any]":
+def _project(plane: "NDArray[Any]", points: "NDArray[Any]") -> "NDArray[Any]":
     import numpy as np
 
     turned = np.column_stack([points, np.ones(len(points))]) @ plane.T
@@ -107,7 +112,7 @@ def _through(plane: "NDArray[Any]", points: "NDArray[Any]") -> "NDArray[Any]":
     return result
 
 
-def _fit(pixels: "NDArray[Any]", metres: "NDArray[Any]") -> "NDArray[Any]":
+def _fit_homography(pixels: "NDArray[Any]", metres: "NDArray[Any]") -> "NDArray[Any]":
     """The homography from pixels to metres, by the normalised direct linear transform (Hartley 1997)."""
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which fixes hold, and where alerts are. Pure: the agent and `replay` run this very class."""
+"""Checks every fix, and gives each alert its point. Pure: the agent and `replay` run the same class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from agent.alerts.alert import Alert, present
 from agent.domain.findings import Finding
 from agent.domain.observations import Observation, Tick
 from agent.positioning.camera_geolocation import CameraGeolocator
-from agent.positioning.camera_mount import Mount, Surveyed
+from agent.positioning.camera_mount import GroundSurvey, Mount
 from agent.positioning.device_position import DevicePosition, PositionSettings
 from firmware_bridge.readings import Fix, GnssState
 
@@ -19,61 +19,61 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocatorSettings:
-    """The parts of a configuration that say how positions are found."""
+    """The settings for positions."""
 
     position: PositionSettings
-    grounds: Mapping[str, Surveyed] = field(default_factory=dict)
+    grounds: Mapping[str, GroundSurvey] = field(default_factory=dict)
     """By camera: the surveyed points of its picture."""
     mounts: Mapping[str, Mount] = field(default_factory=dict)
     """By camera: how it is mounted."""
 
 
 class Locator:
-    """Hears every observation before anybody else does, and says of a fix whether it holds."""
+    """Takes each observation first: marks rejected fixes, keeps the device's and the cameras' poses."""
 
     def __init__(self, settings: LocatorSettings) -> None:
-        self.whereabouts = DevicePosition(settings.position)
-        self._where = CameraGeolocator(self.whereabouts.place)
+        self.device_position = DevicePosition(settings.position)
+        self._geolocator = CameraGeolocator(self.device_position.alert_point)
         self.configure(settings)
 
     def configure(self, settings: LocatorSettings) -> None:
-        """New settings are in force."""
-        self.whereabouts.configure(settings.position)
-        self._where.configure(settings.grounds, settings.mounts)
+        """New settings."""
+        self.device_position.configure(settings.position)
+        self._geolocator.configure(settings.grounds, settings.mounts)
 
     @property
     def troubles(self) -> list[str]:
-        """Surveyed points that give no places, or poor ones."""
-        return self._where.troubles
+        """Surveyed points that give no position, or a poor one; one line for each camera."""
+        return self._geolocator.troubles
 
-    def judged(self, observation: Observation) -> Observation:
-        """The observation as all others hear it: a fix carries the ``doubt`` about it, or none."""
+    def with_doubt(self, observation: Observation) -> Observation:
+        """The observation for all others: ``doubt`` is set on a rejected fix."""
         try:
             if isinstance(observation.value, Fix | GnssState | Tick):
-                observation = self._weighed(observation)
-            self._where.hear(observation)
+                observation = self._checked(observation)
+            self._geolocator.on_observation(observation)
         except Exception:
             log.exception("locator_failed", source=observation.source)
-            return replace(observation, doubt="it could not be weighed")
+            return replace(observation, doubt="the position check failed")
         return observation
 
-    def _weighed(self, observation: Observation) -> Observation:
+    def _checked(self, observation: Observation) -> Observation:
         source, now_s = observation.source, observation.mono_s
-        jumped = self.whereabouts.hear(observation)
-        if jumped is not None:
-            log.warning("position_jumped", source=source, metres=round(jumped))
-        switched = self.whereabouts.choose(now_s)
-        if switched is not None:
-            log.warning("receiver_switched", to=switched.to, before=switched.before, why=switched.why)
+        jump_m = self.device_position.on_observation(observation)
+        if jump_m is not None:
+            log.warning("position_jumped", source=source, metres=round(jump_m))
+        switch = self.device_position.select_receiver(now_s)
+        if switch is not None:
+            log.warning("receiver_switched", to=switch.selected, before=switch.previous, why=switch.reason)
         if not isinstance(observation.value, Fix):
             return observation
-        return replace(observation, doubt=self.whereabouts.doubt(source))
+        return replace(observation, doubt=self.device_position.rejection(source))
 
-    def placed(self, finding: Finding, at_s: float) -> Finding:
-        """``finding`` of a camera with its place on the ground, where that can be told."""
-        return self._where.placed(finding, at_s)
+    def with_point(self, finding: Finding, at_s: float) -> Finding:
+        """A camera's finding with its point on the ground, where one can be computed; frame time ``at_s``."""
+        return self._geolocator.with_point(finding, at_s)
 
     def fields(self, alert: Alert, now_s: float) -> dict[str, Any]:
-        """The ``alert`` object of its message: what has no place of its own is where the device is."""
-        fields, place = alert.fields(), self.whereabouts.place(now_s)
-        return fields if place is None else {"point": present(dict(place))} | fields
+        """The ``alert`` object of its message; without a point of its own it gets the device's position."""
+        fields, point = alert.fields(), self.device_position.alert_point(now_s)
+        return fields if point is None else {"point": present(dict(point))} | fields

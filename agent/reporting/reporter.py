@@ -97,7 +97,7 @@ class Reporter:
             or now_s - self._health_s >= intervals.health_every.total_seconds()
         ):
             messages.append(self.health(at, now_s))
-        key, every_s = self._position.mark(now_s), intervals.position_every.total_seconds()
+        key, every_s = self._position.change_key(now_s), intervals.position_every.total_seconds()
         sent_s = self._position_sent_s
         if sent_s is None or key != self._position_key or now_s - sent_s >= every_s:
             position = self.position(at, now_s)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from agent.domain.observations import Observation
-from agent.positioning.closest_approach import Motion, approach, motion_of
+from agent.positioning.closest_approach import Kinematics, closest_approach, kinematics_of
 from agent.reporting.flood_limit import MAX_COUNTED, TokenBucket
 from firmware_bridge.readings import Vessel
 
@@ -136,7 +136,7 @@ class VesselReports:
             self._leave_out(source, forgotten)
 
     def due(
-        self, now_s: float, thin: bool, own: Motion | None = None, alerted: Container[str] = ()
+        self, now_s: float, thin: bool, own: Kinematics | None = None, alerted: Container[str] = ()
     ) -> list[Observation]:
         """The reports to send now, urgent ones first, then by age; they count as sent."""
         reports = []
@@ -166,12 +166,12 @@ def _is_own_or_alerted(alerted: Container[str], report: Observation) -> bool:
     return isinstance(vessel, Vessel) and (bool(vessel.own) or str(vessel.mmsi) in alerted)
 
 
-def _approaches(own: Motion | None, now_s: float, report: Observation) -> bool:
+def _approaches(own: Kinematics | None, now_s: float, report: Observation) -> bool:
     vessel = report.value
-    other = motion_of(vessel, report.mono_s) if isinstance(vessel, Vessel) else None
+    other = kinematics_of(vessel, report.mono_s) if isinstance(vessel, Vessel) else None
     if own is None or other is None:
         return False
-    return approach(own, other, now_s, NEAR_WITHIN_S).closest_m < NEAR_M
+    return closest_approach(own, other, now_s, NEAR_WITHIN_S).closest_m < NEAR_M
 
 
 def _every_s(key: ReportKey, thin: bool) -> float:
@@ -180,23 +180,23 @@ def _every_s(key: ReportKey, thin: bool) -> float:
     return (STATIC_EVERY_S if key[1] == "static" else POSITION_EVERY_S) * (THINNING_FACTOR if thin else 1)
 
 
-def motion_at(position: Mapping[str, Any] | None, now_s: float) -> Motion | None:
+def motion_at(position: Mapping[str, Any] | None, now_s: float) -> Kinematics | None:
     """Our own motion, from the fields of ``position``; None where the position is unknown, poor or stale."""
     if position is None or position.get("lat") is None or position.get("trust") != "good":
         return None
     course, speed = position.get("course_deg"), position.get("speed_mps")
     age_s = position.get("age_s") or 0.0
     motion_mps = speed if course is not None and speed is not None else 0.0
-    return Motion(position["lat"], position["lon"], motion_mps, course or 0.0, now_s - age_s)
+    return Kinematics(position["lat"], position["lon"], motion_mps, course or 0.0, now_s - age_s)
 
 
-def approach_fields(own: Motion | None, report: Observation, now_s: float) -> dict[str, Any]:
+def approach_fields(own: Kinematics | None, report: Observation, now_s: float) -> dict[str, Any]:
     """Range and closest point of approach (CPA) at present courses and speeds; empty where unknown."""
     vessel = report.value
-    other = motion_of(vessel, report.mono_s) if isinstance(vessel, Vessel) and not vessel.own else None
+    other = kinematics_of(vessel, report.mono_s) if isinstance(vessel, Vessel) and not vessel.own else None
     if own is None or other is None:
         return {}
-    cpa = approach(own, other, now_s)
+    cpa = closest_approach(own, other, now_s)
     return {
         "range_m": round(cpa.range_m),
         "bearing_deg": round(cpa.bearing_deg),

@@ -10,7 +10,7 @@ from agent.domain.durations import Duration, spoken
 from agent.domain.escalation import Severity
 from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.observations import Observation, Tick
-from agent.positioning.closest_approach import who
+from agent.positioning.closest_approach import vessel_name
 from firmware_bridge.readings import Vessel
 
 WORDS = {
@@ -90,5 +90,5 @@ class DistressBeacon(SourceRule):
             said = f": {vessel.text}" if vessel.text else ""
             return f"{test}{WORDS[vessel.distress]} {vessel.mmsi}{'' if test else ' active'}{said}"
         if self.texts and vessel.text and vessel.distress is None:
-            return f"safety message of {who(vessel)}: {vessel.text}"
+            return f"safety message of {vessel_name(vessel)}: {vessel.text}"
         return None

@@ -9,7 +9,7 @@ from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding, Point, lasts
 from agent.domain.observations import Observation, Tick
-from agent.positioning.fix_gate import LONGEST_INTERVAL_S
+from agent.positioning.fix_gate import MAX_EPOCH_S
 from agent.positioning.fix_quality import NO_FIX, accepted_fix
 from agent.rules.hold_timer import Since, steady
 from firmware_bridge.readings import Fix
@@ -130,7 +130,7 @@ def freshness() -> Callable[[float], float]:
 
     def spoke(now_s: float) -> float:
         nonlocal before_s
-        interval_s = 0.0 if before_s is None else min(now_s - before_s, LONGEST_INTERVAL_S)
+        interval_s = 0.0 if before_s is None else min(now_s - before_s, MAX_EPOCH_S)
         before_s = now_s
         return max(FRESH_S, 2 * interval_s)
 

@@ -10,8 +10,8 @@ from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.observations import Observation, Tick
-from agent.positioning.closest_approach import who
-from agent.positioning.vessel_traffic import Track, Traffic
+from agent.positioning.closest_approach import vessel_name
+from agent.positioning.vessel_traffic import VesselTrack, VesselTraffic
 from agent.rules.hold_timer import Since, lasting
 from firmware_bridge.readings import Vessel
 from firmware_bridge.wgs84 import distance_m
@@ -63,7 +63,7 @@ class VesselAdrift(SourceRule):
         return self.resume({})
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
-        traffic = Traffic()
+        traffic = VesselTraffic()
         homes: dict[int, tuple[str, float, float]] = {}  # what it said, and where it lay then
         holds: dict[int, Held] = {}
         told = {int(key) for key in active}
@@ -86,7 +86,7 @@ class VesselAdrift(SourceRule):
                 return
             if not isinstance(value, Vessel) or observation.source != self.source or self._passed_over(value):
                 return
-            track = traffic.hear(value, now_s, keep=told)
+            track = traffic.add_report(value, now_s, keep=told)
             if track is None:
                 return
             how = self._drifts(track, homes)
@@ -104,7 +104,7 @@ class VesselAdrift(SourceRule):
     def _passed_over(self, vessel: Vessel) -> bool:
         return bool(vessel.own) or vessel.mmsi in self.ignore or vessel.station not in STATIONS
 
-    def _drifts(self, track: Track, homes: dict[int, tuple[str, float, float]]) -> str | None:
+    def _drifts(self, track: VesselTrack, homes: dict[int, tuple[str, float, float]]) -> str | None:
         """How it drifts, in words, or None."""
         vessel, motion = track.vessel, track.motion
         status, speed = vessel.status, vessel.speed_mps
@@ -137,7 +137,7 @@ class VesselAdrift(SourceRule):
     ) -> Finding:
         return Finding(
             key=str(vessel.mmsi),
-            text=f"{who(vessel)} {how}",
+            text=f"{vessel_name(vessel)} {how}",
             since=since[0],
             since_s=since[1],
             source=self.source,

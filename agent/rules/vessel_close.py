@@ -13,9 +13,15 @@ from agent.domain.geometry import LatLon
 from agent.domain.observations import Observation, Tick
 from agent.domain.references import SourceReference
 from agent.domain.site import Site
-from agent.positioning.closest_approach import Approach, Motion, approach, motion_of, who
+from agent.positioning.closest_approach import (
+    Approach,
+    Kinematics,
+    closest_approach,
+    kinematics_of,
+    vessel_name,
+)
 from agent.positioning.fix_quality import accepted_fix
-from agent.positioning.vessel_traffic import Track, Traffic
+from agent.positioning.vessel_traffic import VesselTrack, VesselTraffic
 from firmware_bridge.readings import Vessel
 
 OWN_FRESH_S, OWN_LOST_S = 15.0, 120.0
@@ -77,10 +83,10 @@ class VesselClose(SourceRule):
         return self.resume({})
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
-        traffic = Traffic()
+        traffic = VesselTraffic()
         told: dict[int, tuple[datetime, float]] = {}
         before = {int(key): (found.since, found.since_s or 0.0) for key, found in active.items()}
-        own: Motion | None = None if self.at is None else Motion(*self.at, 0.0, 0.0, 0.0)
+        own: Kinematics | None = None if self.at is None else Kinematics(*self.at, 0.0, 0.0, 0.0)
         own_mmsi: int | None = None
 
         def judge(observation: Observation) -> Iterable[Finding | Cleared]:
@@ -93,7 +99,7 @@ class VesselClose(SourceRule):
                     own_mmsi = value.mmsi
                 track = None
                 if not self._passed_over(value, own_mmsi):
-                    track = traffic.hear(value, now_s, keep=told)
+                    track = traffic.add_report(value, now_s, keep=told)
                 if track is not None:
                     if value.mmsi in before and own is not None:  # told by a judge before, and heard again
                         told[value.mmsi] = before.pop(value.mmsi)
@@ -118,12 +124,16 @@ class VesselClose(SourceRule):
             or vessel.station in NOT_VESSELS
         )
 
-    def _believed_s(self, track: Track) -> float:
+    def _believed_s(self, track: VesselTrack) -> float:
         still = track.motion.speed_mps < max(self.least_speed_mps, 0.5)
         return self.fresh.total_seconds() * (LIES_LONGER if still else 1)
 
     def _judge(
-        self, track: Track, own: Motion | None, told: dict[int, tuple[datetime, float]], seen: Observation
+        self,
+        track: VesselTrack,
+        own: Kinematics | None,
+        told: dict[int, tuple[datetime, float]],
+        seen: Observation,
     ) -> Iterable[Finding | Cleared]:
         mmsi, now_s = track.vessel.mmsi, seen.mono_s
         own_age_s = 0.0 if own is None or self.own is None else now_s - own.at_s
@@ -134,7 +144,7 @@ class VesselClose(SourceRule):
         if mmsi not in told and self._out_of_reach(track.motion, own, now_s):
             return
         slack = LEAVES_AT if mmsi in told else 1.0
-        found = approach(own, track.motion, now_s, self.within.total_seconds() * slack)
+        found = closest_approach(own, track.motion, now_s, self.within.total_seconds() * slack)
         speed = track.vessel.speed_mps
         lies = speed is not None and speed < self.least_speed_mps / slack
         if found.closest_m < self.distance_m * slack and not lies:
@@ -148,7 +158,7 @@ class VesselClose(SourceRule):
         elif told.pop(mmsi, None) is not None:
             yield Cleared(str(mmsi))
 
-    def _out_of_reach(self, motion: Motion, own: Motion, now_s: float) -> bool:
+    def _out_of_reach(self, motion: Kinematics, own: Kinematics, now_s: float) -> bool:
         """Whether it lies too far north or south to come near in time; quick, for most are far away."""
         within_s = self.within.total_seconds()
         reach_m = self.distance_m + motion.speed_mps * (now_s - motion.at_s + within_s)
@@ -168,20 +178,20 @@ class VesselClose(SourceRule):
 
 
 def _text(vessel: Vessel, found: Approach) -> str:
-    now = f"{found.range_m:.0f} m away, bearing {found.bearing_deg:03.0f}"
+    name, now = vessel_name(vessel), f"{found.range_m:.0f} m away, bearing {found.bearing_deg:03.0f}"
     if found.range_m - found.closest_m > 0.1 * found.range_m:
-        return f"{who(vessel)} comes within {found.closest_m:.0f} m in {spoken(found.seconds)}; now {now}"
-    return f"{who(vessel)} is {now}"
+        return f"{name} comes within {found.closest_m:.0f} m in {spoken(found.seconds)}; now {now}"
+    return f"{name} is {now}"
 
 
-def _own(observation: Observation) -> Motion | None:
+def _own(observation: Observation) -> Kinematics | None:
     """Our own motion, from a fix that holds or from our transponder."""
     value, at_s = observation.value, observation.mono_s
     if isinstance(value, Vessel):
-        return motion_of(value, at_s) if value.own else None
+        return kinematics_of(value, at_s) if value.own else None
     heard = accepted_fix(observation)
     if heard is None:
         return None
     course_deg = heard.fix.course_deg
     speed_mps = heard.fix.speed_mps if course_deg is not None else None
-    return Motion(*heard.position, speed_mps or 0.0, course_deg or 0.0, at_s)
+    return Kinematics(*heard.position, speed_mps or 0.0, course_deg or 0.0, at_s)

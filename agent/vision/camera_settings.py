@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from agent.domain.durations import Duration
 from agent.domain.zones import Zone
-from agent.positioning.camera_mount import Mount, Surveyed
+from agent.positioning.camera_mount import GroundSurvey, Mount
 from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, Trust, kind_of
 from agent.vision.detector import DetectorSettings
 from agent.vision.motion_gate import Motion
@@ -53,7 +53,7 @@ class CameraSettings(SourcePart):
     motion: Motion = Motion()
     zones: dict[str, Zone] = Field(default_factory=dict)
     coverage: VisibilitySettings = VisibilitySettings()
-    ground: Surveyed | None = None
+    ground: GroundSurvey | None = None
     """Surveyed points, so that alerts say where on the ground they are: for a camera that never moves."""
     mount: Mount | None = None
     """How the camera sits on a boat, a drone or a mast, for the same."""
