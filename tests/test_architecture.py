@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,13 +83,25 @@ IDENTIFYING = (
 )
 
 
-def sources() -> list[Path]:
-    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+@cache
+def sources() -> tuple[Path, ...]:
+    return tuple(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))
+
+
+@cache
+def text(path: Path) -> str:
+    return path.read_text()
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of the file's syntax tree."""
+    return tuple(ast.walk(ast.parse(text(path))))
 
 
 def imports(path: Path, names: bool = False) -> Iterator[str]:
     """Full dotted names that the file imports, wherever in it; with ``names`` also each name of a module."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -102,7 +115,10 @@ def imports(path: Path, names: bool = False) -> Iterator[str]:
 def is_module(node: ast.ImportFrom, alias: ast.alias) -> bool:
     """Whether ``from package import name`` names a module of ours, and no name in one."""
     place = ROOT.joinpath(*f"{node.module}.{alias.name}".split("."))
-    return place.with_suffix(".py").exists() or place.joinpath("__init__.py").exists()
+    return {place.with_suffix(".py"), place / "__init__.py"} & FILES != set()
+
+
+FILES = set(sources())
 
 
 def name(path: Path) -> str:
@@ -125,9 +141,7 @@ def test_a_library_stands_in_its_file_only(library: str) -> None:
 
 
 def test_video_capture_stands_in_one_file() -> None:
-    assert [name(path) for path in sources() if "VideoCapture(" in path.read_text()] == [
-        "agent/vision/capture.py"
-    ]
+    assert [name(path) for path in sources() if "VideoCapture(" in text(path)] == ["agent/vision/capture.py"]
 
 
 def layer(module: str) -> int:
@@ -157,12 +171,12 @@ def graph() -> dict[str, set[str]]:
 GRAPH = graph()
 
 
-@pytest.mark.parametrize("module", GRAPH)
-def test_imports_point_downward(module: str) -> None:
+def test_imports_point_downward() -> None:
     """Within a package anything goes but circles; else down to a lower layer only."""
     upward = [
-        one
-        for one in GRAPH[module]
+        f"{module} imports {one}"
+        for module, imported in GRAPH.items()
+        for one in imported
         if package(one) != package(module) and layer(one) <= layer(module) and one != "agent"
     ]
     assert upward == []
@@ -197,36 +211,45 @@ def test_the_modules_at_the_bottom_import_nothing_of_ours() -> None:
         assert not {one.split(".")[0] for one in imports(ROOT / words)} & set(PACKAGES)
 
 
-@pytest.mark.parametrize("path", sources(), ids=name)
-def test_names(path: Path) -> None:
-    assert path.stem not in FORBIDDEN_NAMES
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ClassDef):
-            assert not node.name.endswith(("Manager", "Handler", "Helper", "Util", "Impl")), node.name
-            assert not node.name.startswith("Abstract"), node.name
+def test_names() -> None:
+    forbidden = [name(path) for path in sources() if path.stem in FORBIDDEN_NAMES]
+    forbidden += [
+        f"{name(path)}: class {node.name}"
+        for path in sources()
+        for node in nodes(path)
+        if isinstance(node, ast.ClassDef)
+        and (
+            node.name.endswith(("Manager", "Handler", "Helper", "Util", "Impl"))
+            or node.name.startswith("Abstract")
+        )
+    ]
+    assert forbidden == []
 
 
-@pytest.mark.parametrize("path", sources(), ids=name)
-def test_nothing_identifies_anyone(path: Path) -> None:
-    text = path.read_text()
-    assert [word for word in IDENTIFYING if word in text] == []
+def test_nothing_identifies_anyone() -> None:
+    found = [f"{name(path)}: {word}" for path in sources() for word in IDENTIFYING if word in text(path)]
+    assert found == []
 
 
-@pytest.mark.parametrize("path", sources(), ids=name)
-def test_nothing_is_executed_that_arrived(path: Path) -> None:
-    """No eval, exec, pickle, shell: whatever comes over the wire stays data."""
-    tree = ast.parse(path.read_text())
-    called = {
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    assert not called & {"eval", "exec", "__import__"}
-    assert not {one.split(".")[0] for one in imports(path)} & {"pickle", "marshal", "shelve"}
-    assert not any(
+def executes(node: ast.AST) -> bool:
+    """Whether the node calls eval, exec or __import__, or asks for a shell."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id in {"eval", "exec", "__import__"}
+    return (
         isinstance(node, ast.keyword) and node.arg == "shell" and getattr(node.value, "value", None) is True
-        for node in ast.walk(tree)
     )
+
+
+def test_nothing_is_executed_that_arrived() -> None:
+    """No eval, exec, pickle, shell: whatever comes over the wire stays data."""
+    found = [name(path) for path in sources() if any(executes(node) for node in nodes(path))]
+    found += [
+        f"{name(path)} imports {one}"
+        for path in sources()
+        for one in imports(path)
+        if one.split(".")[0] in {"pickle", "marshal", "shelve"}
+    ]
+    assert found == []
 
 
 def test_check_imports_nothing_heavy() -> None:
@@ -257,12 +280,12 @@ def table() -> Iterator[str]:
         found = sorted(
             {one for one in imports(path) if one.split(".")[0] in (*PACKAGES, *BORDERS, "cv2", "numpy")}
         )
-        yield f"{name(path):42} {len(path.read_text().splitlines()):4}  {', '.join(found)}"
+        yield f"{name(path):42} {len(text(path).splitlines()):4}  {', '.join(found)}"
 
 
 if __name__ == "__main__":
     print("\n".join(table()))
     print("\n".join(layers()))
     print(f"{sum(map(len, GRAPH.values()))} imports between {len(GRAPH)} modules, {len(cycles())} circles")
-    lengths = sorted(len(path.read_text().splitlines()) for path in sources())
+    lengths = sorted(len(text(path).splitlines()) for path in sources())
     print(f"{len(lengths)} files, median {lengths[len(lengths) // 2]} lines, largest {lengths[-1]}")

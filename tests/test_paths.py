@@ -5,6 +5,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ OF_OTHERS = {"models/nanodet.py", "models/paddle.py", "CHANGELOG.md"}
 """They name files of another project, and files of former versions."""
 
 
+BEFORE_DOCSTRING = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+"""The token before a string that is a statement of its own."""
+
+
 def tracked(*suffixes: str) -> list[Path]:
     """Files of the tree that end so; what an editor, a build or an environment leaves is none."""
     found = [
@@ -40,20 +45,20 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
 def prose(path: Path) -> str:
     """What a file says to a reader: of code, its docstrings and comments; of a page, all but new files of recipes."""
     text = path.read_text()
     if path.suffix != ".py":
         return ADDRESS.sub("", RECIPE.sub("", text))
-    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    parts = [token.string for token in tokens if token.type == tokenize.COMMENT]
-    parts += [
-        node.value.value
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    ]
+    parts, previous = [], tokenize.NEWLINE
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            parts.append(token.string)
+        elif token.type == tokenize.STRING and previous in BEFORE_DOCSTRING:
+            parts.append(ast.literal_eval(token.string))
+        if token.type not in (tokenize.COMMENT, tokenize.NL):
+            previous = token.type
     return ADDRESS.sub("", "\n".join(parts))
 
 
@@ -69,6 +74,7 @@ def expanded(text: str) -> str:
 NAMES = {path.name for path in tracked(".py", ".md")}
 
 
+@cache
 def exists(mention: str, beside: Path) -> bool:
     """A path from the root or from the page's folder; a bare name may stand in any folder."""
     if "*" in mention or (mention.endswith(".py") and "/" not in mention):
@@ -76,6 +82,7 @@ def exists(mention: str, beside: Path) -> bool:
     return any((folder / mention).exists() for folder in (ROOT, beside.parent))
 
 
+@cache
 def is_module(dotted: str) -> bool:
     """Whether the first two names are a module, or the second a name in the package."""
     package, second, *_ = dotted.split(".")
