@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from firmware_bridge.sensors.sensor_board import EVENT, REPORT, encode, parse
+from firmware_bridge.sensors.board_frames import EVENT, REPORT, encode, parse
 from firmware_bridge.serial.sniffer import Sniffer
 
 Hurt = Callable[[bytes, random.Random], bytes]

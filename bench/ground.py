@@ -17,7 +17,8 @@ from agent.domain.observations import CameraState, Observation
 from agent.positioning.camera_geolocation import FOOT_SIGMA_HEIGHT, FOOT_SIGMA_WIDTH, CameraGeolocator
 from agent.positioning.camera_mount import GroundSurvey, Mount
 from agent.positioning.ray_cast import Angles
-from firmware_bridge.readings import Drone, Reading
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.readings import Reading
 from firmware_bridge.wgs84 import metres_per_degree
 from models.detection import Box
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from firmware_bridge.gnss import ubx
+from firmware_bridge.gnss import ubx_encoder
 from firmware_bridge.gnss.ubx import Ubx
-from firmware_bridge.nmea import nmea
+from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.readings import Fix, LineState, Value
 from firmware_bridge.serial.line import SerialLine
@@ -78,10 +78,10 @@ def epochs(protocol: str, seed: int) -> Iterator[tuple[Fix, list[bytes]]]:
     while True:
         epoch = epoch_at(BEGAN, second, lat=32.1, lon=118.7, seed=seed, speed_mps=8.0)
         if protocol == "ubx":
-            data = ubx.encode(epoch.fix, epoch.sky, epoch.state)
+            data = ubx_encoder.encode(epoch.fix, epoch.sky, epoch.state)
             yield epoch.fix, [packet.data for packet in Sniffer(("ubx",)).feed(data)]
         else:
-            yield epoch.fix, nmea.encode(epoch.fix, epoch.sky).splitlines(keepends=True)
+            yield epoch.fix, gnss_encoder.encode(epoch.fix, epoch.sky).splitlines(keepends=True)
         second += 1
 
 

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from firmware_bridge.nmea import nmea
+from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.readings import Fix, Reading, Value
-from firmware_bridge.sensors import sensor_board
-from firmware_bridge.sensors.sensor_board import REPORT, SensorBoard
+from firmware_bridge.sensors import board_frames
+from firmware_bridge.sensors.board_frames import REPORT
+from firmware_bridge.sensors.sensor_board import SensorBoard
 from firmware_bridge.serial.line import SerialLine
 from simulators.receiver import epoch_at
 from simulators.wire import Wire
@@ -94,10 +95,10 @@ def _speak(folder: Path) -> None:
     began_s = time.monotonic()
     for number in range(int(RUN_S * PACKETS_PER_S)):
         time.sleep(max(0.0, began_s + number / PACKETS_PER_S - time.monotonic()))
-        packets = {"report": sensor_board.encode(REPORT, {"seq": number, 0: number})}
+        packets = {"report": board_frames.encode(REPORT, {"seq": number, 0: number})}
         if number % EPOCH_EVERY == 0:
             fix = epoch_at(BEGAN, number, lat=32.1, lon=118.7, speed_mps=8.0).fix
-            packets["epoch"] = nmea.encode(fix)
+            packets["epoch"] = gnss_encoder.encode(fix)
         for name, data in packets.items():
             for at in range(0, len(data), PIECE):
                 time.sleep(PIECE / BYTES_PER_S)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from firmware_bridge.ais import ais
 from firmware_bridge.catalogue import protocols
-from firmware_bridge.gnss.gpsd import GpsdDecoder
+from firmware_bridge.gnss.gpsd_decoder import GpsdDecoder
 from firmware_bridge.nmea import instruments
 from firmware_bridge.readings import Reading, Vessel
-from firmware_bridge.sensors import sensor_board, vedirect
-from firmware_bridge.sensors.sensor_board import PUSH, REPORT
+from firmware_bridge.sensors import board_frames, vedirect
+from firmware_bridge.sensors.board_frames import PUSH, REPORT
 from firmware_bridge.serial.line_decoder import LineDecoder
 from simulators.drone import Radio
 from simulators.receiver import epoch_at
@@ -44,7 +44,7 @@ def streams() -> Iterator[tuple[str, str, bytes]]:
     yield (
         "sensor_board",
         "sensor_board",
-        b"".join(sensor_board.encode(REPORT, report, report["seq"], PUSH) for report in reports),
+        b"".join(board_frames.encode(REPORT, report, report["seq"], PUSH) for report in reports),
     )
     fields = {"PID": "0xA060", "V": "12800", "I": "-1500", "VPV": "18500", "PPV": "40", "CS": "3"}
     yield (

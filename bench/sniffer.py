@@ -7,8 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from firmware_bridge.mavlink.mavlink import MavlinkDecoder
-from firmware_bridge.sensors import sensor_board
-from firmware_bridge.sensors.sensor_board import PUSH, REPORT
+from firmware_bridge.sensors import board_frames
+from firmware_bridge.sensors.board_frames import PUSH, REPORT
 from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from simulators.drone import Radio
@@ -28,7 +28,7 @@ def streams() -> dict[str, bytes]:
         "nmea": b"".join(epoch.said("nmea") for epoch in epochs),
         "ubx": b"".join(epoch.said("ubx") for epoch in epochs),
         "mavlink": Radio(**PLACE).step(300),
-        "cobs": b"".join(sensor_board.encode(REPORT, report | {"seq": n}, n, PUSH) for n in range(2000)),
+        "cobs": b"".join(board_frames.encode(REPORT, report | {"seq": n}, n, PUSH) for n in range(2000)),
     }
 
 

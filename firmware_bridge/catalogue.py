@@ -13,7 +13,8 @@ from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.sensors.modbus import Modbus
 from firmware_bridge.sensors.sensor_board import SensorBoard
 from firmware_bridge.sensors.vedirect import VeDirect
-from firmware_bridge.serial.line import Decoder, SerialLine
+from firmware_bridge.serial.line import SerialLine
+from firmware_bridge.serial.line_decoder import Decoder
 
 Line = Annotated[
     Ais | Gpsd | Mavlink | Modbus | Nmea | SensorBoard | Ubx | VeDirect, Field(discriminator="kind")

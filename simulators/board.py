@@ -4,14 +4,12 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from firmware_bridge.sensors import sensor_board
-from firmware_bridge.sensors.sensor_board import (
+from firmware_bridge.sensors import board_frames
+from firmware_bridge.sensors.board_frames import (
     ACK,
     EVENT,
     HELLO,
-    INPUTS,
     OUTPUT,
-    OUTPUTS,
     PING,
     PROTOCOL,
     PUSH,
@@ -20,6 +18,7 @@ from firmware_bridge.sensors.sensor_board import (
     REPORT,
     WRITE,
 )
+from firmware_bridge.sensors.sensor_board import INPUTS, OUTPUTS
 from firmware_bridge.serial.sniffer import Sniffer
 from simulators.world import board_at
 
@@ -88,7 +87,7 @@ class Firmware:
 
     def _take(self, payload: bytes, now_s: float) -> bytes:
         """Carries out one frame from the agent; its answer."""
-        message = sensor_board.parse(payload)
+        message = board_frames.parse(payload)
         if message is None or message.op not in (READ, WRITE):
             return b""
         self._heard_s = now_s
@@ -110,7 +109,7 @@ class Firmware:
             answer = {"rc": self._switch(content, now_s)}
         else:
             answer = {"rc": UNSUPPORTED}
-        frame = sensor_board.encode(command, answer, sequence, READ_ANSWER if op == READ else PUSH)
+        frame = board_frames.encode(command, answer, sequence, READ_ANSWER if op == READ else PUSH)
         self._answered = this, frame, now_s
         return frame
 
@@ -143,7 +142,7 @@ class Firmware:
 
     def _push(self, command: int, content: Mapping[Any, Any]) -> bytes:
         self._pushes += 1
-        return sensor_board.encode(command, content, self._pushes)
+        return board_frames.encode(command, content, self._pushes)
 
     def _up_ms(self, now_s: float) -> int:
         return round((now_s - self._began_s) * 1000)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from firmware_bridge.ais import ais
-from firmware_bridge.nmea import instruments
+from firmware_bridge.nmea import instruments, quantities
 from firmware_bridge.readings import Reading, Vessel
 from firmware_bridge.wgs84 import Plane
 
@@ -153,7 +153,7 @@ def instruments_at(second: float, seed: int = 0, *, bottom: bool = True) -> list
         "rate_of_turn": 15 * math.cos(second / 20),
     }
     return [
-        Reading(quantity=name, value=round(value, 2), unit=instruments.QUANTITIES[name][0])
+        Reading(quantity=name, value=round(value, 2), unit=quantities.QUANTITIES[name][0])
         for name, value in measured.items()
         if bottom or not name.startswith("depth_")
     ]

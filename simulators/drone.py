@@ -9,8 +9,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from firmware_bridge.drone_readings import Drone
 from firmware_bridge.mavlink_dialect import dialect
-from firmware_bridge.readings import Drone
 from firmware_bridge.wgs84 import Plane
 
 TAKES_OFF_S, CLIMB_MPS, CRUISE_MPS, HEIGHT_M, SIDE_M = 2.0, 5.0, 12.0, 60.0, 200.0

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from firmware_bridge.epoch import ROLLOVER, Satellite
-from firmware_bridge.gnss import ubx
-from firmware_bridge.nmea import nmea
+from firmware_bridge.gnss import ubx_encoder
+from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.readings import Fix, GnssState
 from firmware_bridge.wgs84 import metres_per_degree
 from simulators.world import receiver_at
@@ -36,8 +36,8 @@ class Epoch:
     def said(self, protocol: Protocol) -> bytes:
         """On the wire."""
         if protocol == "ubx":
-            return ubx.encode(self.fix, self.sky, self.state)
-        return nmea.encode(self.fix, self.sky, leap=self.leap)
+            return ubx_encoder.encode(self.fix, self.sky, self.state)
+        return gnss_encoder.encode(self.fix, self.sky, leap=self.leap)
 
 
 def epoch_at(

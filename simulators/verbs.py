@@ -46,7 +46,8 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
     from agent.runtime.logging_setup import set_up_log
     from centre.message_line import line
     from simulators.broker import LocalBroker
-    from simulators.scenario import find_scenario, missed, play
+    from simulators.scenario import find_scenario, missed
+    from simulators.scenario_player import play
 
     set_up_log("error")
     if broker_url:

@@ -11,7 +11,7 @@ from typing import Any
 from firmware_bridge.ais.transponder import MEANINGS, STATUS
 from firmware_bridge.catalogue import protocols
 from firmware_bridge.readings import Fix, Reading, Vessel
-from firmware_bridge.serial.line import LineDecoder
+from firmware_bridge.serial.line_decoder import LineDecoder
 from tests.recordings import SHARED, Score, expectation
 
 POSITIONS = frozenset({1, 2, 3, 4, 9, 11, 18, 19, 27})

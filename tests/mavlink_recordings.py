@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.catalogue import protocols
+from firmware_bridge.drone_readings import Drone, StatusText
 from firmware_bridge.mavlink.mavlink import SEVERITIES
-from firmware_bridge.readings import Drone, StatusText
 from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from tests.recordings import SHARED, expectation

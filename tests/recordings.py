@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from firmware_bridge.catalogue import protocols
 from firmware_bridge.readings import Fix
-from firmware_bridge.serial.line import LineDecoder
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "serial"
 WEEKS_1024_S = 619_315_200

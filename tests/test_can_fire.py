@@ -17,11 +17,12 @@ from agent.domain.yaml_loader import BadConfig
 from agent.rules import Rule
 from firmware_bridge.ais import ais
 from firmware_bridge.catalogue import Line, protocols
-from firmware_bridge.gnss import ubx
-from firmware_bridge.gnss.gpsd import GpsdDecoder
-from firmware_bridge.nmea import instruments, nmea
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.gnss import ubx_encoder
+from firmware_bridge.gnss.gpsd_decoder import GpsdDecoder
+from firmware_bridge.nmea import gnss_encoder, instruments
 from firmware_bridge.nmea.sentence import seal
-from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
+from firmware_bridge.readings import Fix, GnssState, Reading, Switch, Vessel
 from firmware_bridge.sensors import vedirect
 from firmware_bridge.serial.line_decoder import LineDecoder
 
@@ -74,7 +75,7 @@ def gpsd() -> Callable[[int], list[Value]]:
 
 def nmea_line(t: int) -> bytes:
     depth = instruments.encode(Reading(quantity="depth_below_transducer", value=0.5, unit="m"))
-    return nmea.encode(away(t)) + seal("GNTXT,01,01,01,ANTSTATUS=OPEN") + depth + vessels()
+    return gnss_encoder.encode(away(t)) + seal("GNTXT,01,01,01,ANTSTATUS=OPEN") + depth + vessels()
 
 
 LOW = [Reading(quantity="water_level", value=0.1, unit="m"), Switch(name="panic_button", on=True)]
@@ -87,7 +88,7 @@ SOURCES: dict[str, Source] = {
     "modbus": Source({"port": "/dev/a"} | REGISTERS, lambda _: list(LOW)),
     "nmea": Source({"port": "/dev/a"}, wire("nmea", nmea_line)),
     "sensor_board": Source({"port": "/dev/a"}, lambda _: list(LOW)),
-    "ubx": Source({"port": "/dev/a"}, wire("ubx", lambda t: ubx.encode(away(t), (), GnssState(jamming="critical", spoofing="none")))),
+    "ubx": Source({"port": "/dev/a"}, wire("ubx", lambda t: ubx_encoder.encode(away(t), (), GnssState(jamming="critical", spoofing="none")))),
     "vedirect": Source({"port": "/dev/a"}, wire("vedirect", lambda _: vedirect.encode({"PID": "0xA053", "V": "9000", "Alarm": "ON"}))),
     "camera": Source({"url": "rtsp://10.0.0.1/a", "purpose": "watch"}, lambda _: []),
 }  # fmt: skip

@@ -343,6 +343,6 @@ def test_a_full_disk_below_standard_output_is_one_line(arguments: list[str]) -> 
 
 def test_a_demo_without_a_broker_says_which_one_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
-    monkeypatch.setattr("simulators.scenario.READY_WITHIN_S", 0.1)
+    monkeypatch.setattr("simulators.scenario_player.READY_WITHIN_S", 0.1)
     code, _, complained = ringpost("simulate", "bridge_rescue", "--broker", NOWHERE)
     assert (code, complained) == (69, f"simulate: {NOWHERE} does not answer\n")

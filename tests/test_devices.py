@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from agent.cli.devices import CONSOLE, Device, devices, devices_command, listen
-from firmware_bridge.nmea import nmea
 from firmware_bridge.readings import Fix
 from firmware_bridge.serial.holders import held_by
 from firmware_bridge.serial.port import open_port

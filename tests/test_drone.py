@@ -12,8 +12,9 @@ pytest.importorskip("pymavlink", reason="needs the extra radio: pip install -e .
 from agent.domain.observations import Observation, Tick
 from agent.rules.drone_battery import DroneBattery
 from agent.rules.drone_lost import DroneLost
+from firmware_bridge.drone_readings import Capture, Drone, StatusText
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
-from firmware_bridge.readings import Capture, Drone, LineState, Reading, StatusText
+from firmware_bridge.readings import LineState, Reading
 from firmware_bridge.serial.line_decoder import LineDecoder
 from simulators.drone import LOW_S, TAKES_OFF_S, Radio, flight_at
 from simulators.trouble import spoil

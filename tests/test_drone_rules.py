@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 from agent.domain.findings import Finding, Point
 from agent.domain.observations import Observation, Tick, Value
 from agent.rules import Rule
-from firmware_bridge.readings import Drone, LineState, Reading
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.readings import LineState, Reading
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 BATTERY = {"kind": "drone_battery", "source": "radio", "below_pct": 25, "hysteresis_pct": 5, "hold": "2s"}

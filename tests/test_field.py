@@ -13,7 +13,7 @@ import pytest
 
 from agent.cli.any_protocol import decoders
 from agent.cli.read import read_command
-from firmware_bridge.gnss.gpsd import GpsdDecoder
+from firmware_bridge.gnss.gpsd_decoder import GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, RadarTarget, Reading, Value, Vessel
 from firmware_bridge.serial.line_decoder import LineDecoder
 

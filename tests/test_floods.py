@@ -15,7 +15,8 @@ from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.domain.contracts import SourceRule
 from agent.domain.observations import Observation, Tick, Value
 from agent.rules import Rule
-from firmware_bridge.readings import Drone, Vessel
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.readings import Vessel
 
 START = datetime(2026, 11, 28, 6, tzinfo=UTC)
 LAT, LON = 32.1162, 118.7404

@@ -19,7 +19,8 @@ from agent.domain.findings import lasts
 from agent.domain.observations import BlindZone, Observation, SeenObject, Sighting, Tick, Value, View
 from agent.domain.site import Site
 from agent.rules import Rule
-from firmware_bridge.readings import Drone, Fix, GnssState, Reading, Switch, Vessel
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.readings import Fix, GnssState, Reading, Switch, Vessel
 from firmware_bridge.wgs84 import metres_per_degree
 
 START = datetime(2026, 11, 28, 6, tzinfo=UTC)

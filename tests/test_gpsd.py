@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from firmware_bridge.gnss.gpsd import LONGEST, SKY_LASTS, Gpsd, GpsdDecoder
+from firmware_bridge.gnss.gpsd import Gpsd
+from firmware_bridge.gnss.gpsd_decoder import LONGEST, SKY_LASTS, GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, LineState, Value
 from tests.test_line import Server, end, fixes, states
 from tests.waiting import play, until

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.nmea.instruments import QUANTITIES, SAYS, TAKES, InstrumentDecoder, encode
+from firmware_bridge.nmea.instrument_sentences import TAKES
+from firmware_bridge.nmea.instruments import SAYS, InstrumentDecoder, encode
+from firmware_bridge.nmea.quantities import QUANTITIES
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.nmea.transducers import TRANSDUCERS
 from firmware_bridge.readings import Reading

@@ -26,18 +26,21 @@ from agent.runtime.health import UNREADABLE, Health
 from agent.runtime.supervisor import supervise
 from bench.noisy_lines import DAMAGE, KEPT, measure
 from firmware_bridge.catalogue import protocols
-from firmware_bridge.gnss import ubx
+from firmware_bridge.gnss import ubx_encoder
 from firmware_bridge.gnss.gpsd import Gpsd
-from firmware_bridge.nmea import nmea
+from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Value
-from firmware_bridge.sensors import sensor_board
-from firmware_bridge.sensors.modbus import Modbus, Register
-from firmware_bridge.sensors.sensor_board import REPORT, SensorBoard
+from firmware_bridge.sensors import board_frames
+from firmware_bridge.sensors.board_frames import REPORT
+from firmware_bridge.sensors.modbus import Modbus
+from firmware_bridge.sensors.modbus_master import Register
+from firmware_bridge.sensors.sensor_board import SensorBoard
 from firmware_bridge.serial import port, stream
 from firmware_bridge.serial.framings import mavlink_ids
-from firmware_bridge.serial.line import LineDecoder, SerialLine
+from firmware_bridge.serial.line import SerialLine
+from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.port import open_port
 from simulators.devices import Board
 from simulators.scenario import Step, find_scenario
@@ -48,14 +51,15 @@ from tests.waiting import play, until
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 GOOD = Fix(mode="3d", lat=32.1, lon=118.7, alt_m=5.0)
-EPOCH = nmea.encode(GOOD)
+EPOCH = gnss_encoder.encode(GOOD)
 EPOCHS = b"".join(
-    nmea.encode(replace(GOOD, time=datetime(2026, 11, 28, 6, 0, second, tzinfo=UTC))) for second in range(6)
+    gnss_encoder.encode(replace(GOOD, time=datetime(2026, 11, 28, 6, 0, second, tzinfo=UTC)))
+    for second in range(6)
 )
 
 
 def said_at(second: int) -> bytes:
-    return nmea.encode(replace(GOOD, time=AT + timedelta(seconds=second)))
+    return gnss_encoder.encode(replace(GOOD, time=AT + timedelta(seconds=second)))
 
 
 def start(line: SerialLine, said: list[Value]) -> "asyncio.Task[None]":
@@ -251,7 +255,7 @@ def test_several_protocols_on_one_line(tmp_path: Path) -> None:
             task = start(Nmea(port=str(wire.path), also=("sensor_board", "nmea")), said)
             await until(wire.ready)
             wire.write(EPOCH[:40])
-            wire.write(EPOCH[40:] + sensor_board.encode(REPORT, {0: 1850}) + b"$GP")
+            wire.write(EPOCH[40:] + board_frames.encode(REPORT, {0: 1850}) + b"$GP")
             await until(lambda: fixes(said) != [])
             await end(task)
         assert states(said)[-1].good == {"nmea": EPOCH.count(b"\n"), "cobs": 1}
@@ -643,9 +647,9 @@ def checked(kind: str, data: bytes) -> bytes:
     if kind == "ais":
         return seal(f"AIVDM,1,1,,A,{''.join(chr(48 + byte % 40) for byte in data)},0").replace(b"$", b"!", 1)
     if kind == "ubx":
-        return ubx.frame(data[0] if data else 7, data * 2, (1, 10, 39)[len(data) % 3])
+        return ubx_encoder.frame(data[0] if data else 7, data * 2, (1, 10, 39)[len(data) % 3])
     if kind == "cobs":
-        return sensor_board.encode(
+        return board_frames.encode(
             len(data) % 5, {one % 12: 7 * one - 300 for one in data[:20]}, len(data), len(data) % 4
         )
     number = (0, 1, 24, 30, 33, 253, 109, 147)[len(data) % 8]

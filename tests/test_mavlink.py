@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from agent.cli.any_protocol import usual_baud
 from firmware_bridge import mavlink_dialect
+from firmware_bridge.drone_readings import Capture, Drone, StatusText
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.mavlink.signing import Heard, key_of
-from firmware_bridge.readings import Capture, Drone, Reading, StatusText
+from firmware_bridge.readings import Reading
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial.framings import mavlink_ids
 from firmware_bridge.serial.line_decoder import LineDecoder

@@ -19,7 +19,8 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from firmware_bridge.readings import BoardState, LineState, Reading, Switch, Value
-from firmware_bridge.sensors.modbus import ANSWER_WITHIN_S, TRIES, Contact, Master, Modbus, Register
+from firmware_bridge.sensors.modbus import Modbus
+from firmware_bridge.sensors.modbus_master import ANSWER_WITHIN_S, TRIES, Contact, Master, Register
 from simulators.wire import Wire
 from tests.waiting import until
 

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.epoch import Satellite
-from firmware_bridge.nmea.nmea import NmeaDecoder, encode
+from firmware_bridge.nmea.gnss_encoder import encode
+from firmware_bridge.nmea.nmea import NmeaDecoder
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Fix, GnssState
-from firmware_bridge.serial.line import LineDecoder
+from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from tests.plausible import can_be
 

@@ -16,9 +16,10 @@ import pytest
 from agent.cli.any_protocol import live_line
 from agent.cli.text_table import TextTable, cell
 from firmware_bridge.catalogue import kinds
-from firmware_bridge.readings import BoardState, Drone, Reading, Switch, Value
-from firmware_bridge.sensors import sensor_board
-from firmware_bridge.sensors.sensor_board import REPORT
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.readings import BoardState, Reading, Switch, Value
+from firmware_bridge.sensors import board_frames
+from firmware_bridge.sensors.board_frames import REPORT
 from simulators.wire import Wire
 from tests.test_architecture import ROOT
 from tests.test_command_line import ringpost
@@ -78,7 +79,7 @@ def test_columns_line_up_by_kind() -> None:
 
 def test_a_file_of_mixed_protocols(tmp_path: Path) -> None:
     path = tmp_path / "mixed.log"
-    path.write_bytes(b"\x01\x02" + EPOCHS + b"$GPRMC,1*00\r\n" + sensor_board.encode(REPORT, {0: 1850}))
+    path.write_bytes(b"\x01\x02" + EPOCHS + b"$GPRMC,1*00\r\n" + board_frames.encode(REPORT, {0: 1850}))
     code, said, complained = ringpost("read", str(path), "--json")
     told = [json.loads(line) for line in said.splitlines()]
     assert code == 0

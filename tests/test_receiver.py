@@ -16,7 +16,8 @@ from agent.positioning.fix_gate import FixGate
 from agent.positioning.fix_quality import Positioning
 from agent.rules.interference import Interference
 from agent.rules.moved import Moved
-from firmware_bridge.gnss.ubx import Ubx, UbxDecoder
+from firmware_bridge.gnss.ubx import Ubx
+from firmware_bridge.gnss.ubx_decoder import UbxDecoder
 from firmware_bridge.nmea.nmea import Nmea, NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
 from firmware_bridge.serial.line_decoder import LineDecoder

@@ -19,7 +19,8 @@ from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
 from agent.reporting.telemetry import MAX_BATCH_BYTES
 from agent.runtime.health import Health, Running
-from firmware_bridge.readings import Drone, Fix, GnssState, LineState, Reading, Switch, Value
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.readings import Fix, GnssState, LineState, Reading, Switch, Value
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 FIX = Fix(mode="3d", lat=32.1, lon=118.7, error_m=2.5)

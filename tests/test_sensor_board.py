@@ -9,19 +9,9 @@ from hypothesis import strategies as st
 
 from bench.damaged_frames import campaign
 from firmware_bridge.readings import BoardState, Reading, Switch, Value
+from firmware_bridge.sensors.board_frames import ACK, EVENT, HELLO, OUTPUT, READ, REPORT, WRITE, encode, parse
 from firmware_bridge.sensors.board_requests import AGAIN_AFTER_S, ANSWER_WITHIN_S, HOLD_S, REFUSED_WAIT_S
-from firmware_bridge.sensors.sensor_board import (
-    ACK,
-    EVENT,
-    HELLO,
-    OUTPUT,
-    READ,
-    REPORT,
-    WRITE,
-    SensorBoardDecoder,
-    encode,
-    parse,
-)
+from firmware_bridge.sensors.sensor_board import SensorBoardDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from simulators.board import OK, REMEMBERS_S, SAFE_AFTER_S, UNKNOWN, Firmware
 

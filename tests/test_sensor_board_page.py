@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from firmware_bridge.readings import BoardState, Switch, Value
-from firmware_bridge.sensors.sensor_board import SensorBoardDecoder, encode, parse
+from firmware_bridge.sensors.board_frames import encode, parse
+from firmware_bridge.sensors.sensor_board import SensorBoardDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from simulators.board import Firmware
 from tests.test_sensor_board import Pair

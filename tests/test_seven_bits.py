@@ -2,8 +2,9 @@
 
 import pytest
 
-from firmware_bridge.gnss.ubx import UbxDecoder
-from firmware_bridge.nmea.nmea import NmeaDecoder, encode
+from firmware_bridge.gnss.ubx_decoder import UbxDecoder
+from firmware_bridge.nmea.gnss_encoder import encode
+from firmware_bridge.nmea.nmea import NmeaDecoder
 from firmware_bridge.readings import Fix
 from firmware_bridge.serial.line_decoder import LineDecoder
 from tests.test_nmea import GOOD, epochs

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.gnss import ubx
-from firmware_bridge.nmea.nmea import seal
-from firmware_bridge.sensors.sensor_board import REPORT, encode
+from firmware_bridge.gnss import ubx_decoder, ubx_encoder
+from firmware_bridge.nmea.sentence import seal
+from firmware_bridge.sensors.board_frames import REPORT, encode
 from firmware_bridge.serial.framings import FRAMINGS
 from firmware_bridge.serial.sniffer import LONGEST, PATIENCE, Packet, Sniffer
 from tests.recordings import SHARED
@@ -18,7 +18,7 @@ RMC = seal("GPRMC,061231.00,A,3206.972,N,11844.424,E,0.1,87.0,281126,,,A")
 GGA = seal("GPGGA,061231.00,3206.972,N,11844.424,E,1,08,0.9,12.5,M,,M,,")
 AIS = b"!AIVDM,1,1,,A,14eG;o@034o8sd<L9i:a;WF>062D,0*7D\r\n"
 FRAME = encode(REPORT, {"seq": 1, 0: 1850, 7: 0})
-UBX = ubx.frame(ubx.EOE, bytes.fromhex("00c07a01"))
+UBX = ubx_encoder.frame(ubx_decoder.EOE, bytes.fromhex("00c07a01"))
 OTHER = encode(REPORT, {"seq": 2, 0: 1851, 7: 1})
 MAV1 = bytes.fromhex("fe 09 01 01 01 00 04 00 00 00 02 03 51 04 03 0b 13")
 """HEARTBEAT, version 1, as pymavlink packs it; the same in version 2, and one that is signed."""
@@ -54,8 +54,8 @@ CASES = [
     ("a UBX frame cut short", UBX[:8] + UBX + RMC, ["ubx", "nmea"]),
     ("a UBX length that was hit", UBX[:4] + b"\xff\x0f" + UBX[6:] + UBX + RMC, ["ubx", "nmea"]),
     ("a UBX checksum that was hit", UBX[:-1] + b"\0" + UBX, ["ubx"]),
-    ("a UBX frame longer than patience", ubx.frame(0x35, bytes(400)) + UBX, ["ubx", "ubx"]),
-    ("a sentence inside a UBX frame in step", UBX + ubx.frame(0x35, RMC) + UBX, ["ubx", "ubx", "ubx"]),
+    ("a UBX frame longer than patience", ubx_encoder.frame(0x35, bytes(400)) + UBX, ["ubx", "ubx"]),
+    ("a sentence inside a UBX frame in step", UBX + ubx_encoder.frame(0x35, RMC) + UBX, ["ubx", "ubx", "ubx"]),
     ("MAVLink of both versions", MAV1 + MAV2 + MAV1, ["mavlink"] * 3),
     ("MAVLink, signed", SIGNED + MAV1, ["mavlink", "mavlink"]),
     ("MAVLink in timestamps", MAV1 + b"\0\1\2\xfe\4\5\6\7" + MAV2, ["mavlink", "mavlink"]),
@@ -110,7 +110,7 @@ def test_an_unknown_id_is_neither_good_nor_bad() -> None:
 def test_a_head_inside_a_good_packet_is_not_bad() -> None:
     """The tail of the UBX frame looks like a MAVLink head whose checksum is wrong."""
     sniffer = Sniffer()
-    sniffer.feed(b"noise" + ubx.frame(0x35, MAV1[:-1] + b"\0"))
+    sniffer.feed(b"noise" + ubx_encoder.frame(0x35, MAV1[:-1] + b"\0"))
     assert (sniffer.good, sniffer.bad) == ({"ubx": 1}, {})
 
 
@@ -170,7 +170,7 @@ def test_of_a_noisy_line_every_packet_that_is_still_whole_is_given(protocol: str
     noise = random.Random(f"{protocol} {harm}")
     packets = {
         "nmea": [RMC.strip(), GGA.strip(), AIS.strip()],
-        "ubx": [ubx.frame(0x35, noise.randbytes(12 * count)) for count in range(2, 40)],
+        "ubx": [ubx_encoder.frame(0x35, noise.randbytes(12 * count)) for count in range(2, 40)],
         "mavlink": [MAV1, MAV2],  # a signature is not under the checksum: one cut short takes the next head
     }[protocol]
     stream, whole = spoil(noise.choices(packets, k=1500), harm, noise)
@@ -211,7 +211,7 @@ def test_any_bytes_in_any_pieces_raise_nothing_and_keep_little(pieces: list[byte
 
 
 HEADS = b"".join(framing.heads for framing in FRAMINGS.values()) + b"\x62*\0\1\2\3"
-LONG = ubx.frame(0x35, RMC * 3 + UBX + bytes(200))
+LONG = ubx_encoder.frame(0x35, RMC * 3 + UBX + bytes(200))
 WHOLE = st.sampled_from([RMC, AIS, UBX, LONG, FRAME, OTHER, MAV1, MAV2, SIGNED, RTCM, UNKNOWN])
 NOISE = st.one_of(st.binary(max_size=40), st.lists(st.sampled_from(HEADS), max_size=40).map(bytes))
 

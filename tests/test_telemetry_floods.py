@@ -12,7 +12,8 @@ from agent.domain.message import MAX_BODY, Message
 from agent.reporting.flood_limit import MAX_COUNTED, OTHERS_PER_MINUTE, FloodLimit
 from agent.reporting.telemetry import MAX_NAMES, REGULARS
 from agent.reporting.vessel_reports import DISTRESS_EVERY_S, MAX_REPORTS, REPORTS_PER_MINUTE, THINNING_FACTOR
-from firmware_bridge.readings import Drone, RadarTarget, Reading, StatusText, Switch, Value, Vessel
+from firmware_bridge.drone_readings import Drone, StatusText
+from firmware_bridge.readings import RadarTarget, Reading, Switch, Value, Vessel
 from tests.test_reporter import Desk
 
 SHIP = Vessel(mmsi=1, message=1, lat=33.0, lon=118.0, speed_mps=5.0, course_deg=0.0, name="FORGED 1")

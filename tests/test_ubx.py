@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.epoch import Satellite
-from firmware_bridge.gnss import ubx
-from firmware_bridge.gnss.ubx import UbxDecoder
-from firmware_bridge.nmea import nmea
+from firmware_bridge.gnss import ubx_decoder, ubx_encoder
+from firmware_bridge.gnss.ubx_decoder import UbxDecoder
+from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.nmea.nmea import NmeaDecoder
 from firmware_bridge.readings import Fix, GnssState, Value
-from firmware_bridge.serial.line import Decoder, LineDecoder
+from firmware_bridge.serial.line_decoder import Decoder, LineDecoder
 from tests.plausible import can_be
 from tests.recordings import SHARED
 
@@ -44,13 +44,15 @@ def fixes(data: bytes, chunk: int = 0) -> list[Fix]:
 
 
 def status(mode: int = 3, flags: int = 0x0D, spoofing: int = 0) -> bytes:
-    return ubx.frame(ubx.STATUS, struct.pack("<I4B2I", TOW_MS, mode, flags, 0, spoofing << 3, 1000, 9000))
+    return ubx_encoder.frame(
+        ubx_decoder.STATUS, struct.pack("<I4B2I", TOW_MS, mode, flags, 0, spoofing << 3, 1000, 9000)
+    )
 
 
 def sol(mode: int = 3, flags: int = 0x0D, x: int = -260_002_544, y: int = 474_110_417) -> bytes:
     position = (x, y, 337_136_238, 300)
-    return ubx.frame(
-        ubx.SOL,
+    return ubx_encoder.frame(
+        ubx_decoder.SOL,
         struct.pack("<IihBB3iI3iIHBBI", TOW_MS, 0, 2446, mode, flags, *position, 0, 0, 0, 9, 150, 0, 8, 0),
     )
 
@@ -65,7 +67,7 @@ def sol(mode: int = 3, flags: int = 0x0D, x: int = -260_002_544, y: int = 474_11
     ],
 )
 def test_what_is_encoded_is_read_back(fix: Fix, chunk: int) -> None:
-    assert fixes(ubx.encode(fix), chunk) == [fix]
+    assert fixes(ubx_encoder.encode(fix), chunk) == [fix]
 
 
 def test_what_is_encoded_is_what_pyubx2_reads() -> None:
@@ -73,7 +75,7 @@ def test_what_is_encoded_is_what_pyubx2_reads() -> None:
 
     state = GnssState(jamming="critical", spoofing="indicated", antenna="open", jamming_pct=80.0)
     read: dict[str, Any] = {}
-    rest = ubx.encode(GOOD, SKY, state)
+    rest = ubx_encoder.encode(GOOD, SKY, state)
     while rest:
         end = 8 + int.from_bytes(rest[4:6], "little")
         message: Any = UBXReader.parse(rest[:end])
@@ -94,23 +96,23 @@ def test_what_is_encoded_is_what_pyubx2_reads() -> None:
 
 def test_an_epoch_tells_of_the_sky_and_of_what_the_receiver_notices() -> None:
     state = GnssState(jamming="warning", spoofing="none", antenna="ok", jamming_pct=20.0)
-    fix, noticed = hear(ubx.encode(GOOD, SKY, state))
+    fix, noticed = hear(ubx_encoder.encode(GOOD, SKY, state))
     assert fix == dataclasses.replace(GOOD, satellites_seen=3, cn0_dbhz=36.0)
     assert noticed == state
 
 
 NO_POSITION = [
-    ("fix not ok", ubx.frame(ubx.POSLLH, LLH) + status(flags=0x0C)),
-    ("dead reckoning only", ubx.frame(ubx.POSLLH, LLH) + sol(mode=1)),
-    ("nobody says whether it is valid", ubx.frame(ubx.POSLLH, LLH)),
-    ("one says no", ubx.frame(ubx.POSLLH, LLH) + status() + sol(flags=0)),
-    ("null island", ubx.frame(ubx.POSLLH, LLH[:4] + bytes(8) + LLH[12:]) + status()),
-    ("latitude 91", ubx.frame(ubx.POSLLH, LLH[:8] + struct.pack("<i", 910_000_000) + LLH[12:]) + status()),
-    ("longitude 181", ubx.frame(ubx.POSLLH, LLH[:4] + struct.pack("<i", 1_810_000_000) + LLH[8:]) + status()),
+    ("fix not ok", ubx_encoder.frame(ubx_decoder.POSLLH, LLH) + status(flags=0x0C)),
+    ("dead reckoning only", ubx_encoder.frame(ubx_decoder.POSLLH, LLH) + sol(mode=1)),
+    ("nobody says whether it is valid", ubx_encoder.frame(ubx_decoder.POSLLH, LLH)),
+    ("one says no", ubx_encoder.frame(ubx_decoder.POSLLH, LLH) + status() + sol(flags=0)),
+    ("null island", ubx_encoder.frame(ubx_decoder.POSLLH, LLH[:4] + bytes(8) + LLH[12:]) + status()),
+    ("latitude 91", ubx_encoder.frame(ubx_decoder.POSLLH, LLH[:8] + struct.pack("<i", 910_000_000) + LLH[12:]) + status()),
+    ("longitude 181", ubx_encoder.frame(ubx_decoder.POSLLH, LLH[:4] + struct.pack("<i", 1_810_000_000) + LLH[8:]) + status()),
     ("far from the earth's surface", sol(x=0, y=0)),
-    ("cut short", ubx.frame(ubx.POSLLH, LLH[:20]) + status()),
-    ("position of another epoch", ubx.frame(ubx.POSLLH, LLH) + ubx.frame(ubx.EOE, LLH[:4]) + status()[:-2]),
-    ("checksum", (ubx.frame(ubx.POSLLH, LLH) + status())[:-1] + b"\0"),
+    ("cut short", ubx_encoder.frame(ubx_decoder.POSLLH, LLH[:20]) + status()),
+    ("position of another epoch", ubx_encoder.frame(ubx_decoder.POSLLH, LLH) + ubx_encoder.frame(ubx_decoder.EOE, LLH[:4]) + status()[:-2]),
+    ("checksum", (ubx_encoder.frame(ubx_decoder.POSLLH, LLH) + status())[:-1] + b"\0"),
 ]  # fmt: skip
 
 
@@ -120,13 +122,13 @@ def test_no_position(data: bytes) -> None:
 
 
 def test_a_timing_receiver_holds_a_position_that_it_does_not_measure() -> None:
-    (fix,) = fixes(ubx.frame(ubx.POSLLH, LLH) + status(mode=5))
+    (fix,) = fixes(ubx_encoder.frame(ubx_decoder.POSLLH, LLH) + status(mode=5))
     assert (fix.mode, fix.lat, fix.held) == ("3d", 32.1162, True)
-    assert fixes(ubx.encode(GOOD))[0].held is None
+    assert fixes(ubx_encoder.encode(GOOD))[0].held is None
 
 
 def test_old_receivers_say_position_and_validity_apart() -> None:
-    (fix,) = fixes(ubx.frame(ubx.POSLLH, LLH) + status())
+    (fix,) = fixes(ubx_encoder.frame(ubx_decoder.POSLLH, LLH) + status())
     assert (fix.mode, fix.lat, fix.lon, fix.alt_m, fix.error_m) == ("3d", 32.1162, 118.7404, 12.5, 2.5)
 
 
@@ -138,7 +140,7 @@ def test_older_ones_only_say_where_they_are_from_the_middle_of_the_earth() -> No
 
 
 def test_leap_seconds_are_those_that_the_receiver_says() -> None:
-    timegps = ubx.frame(ubx.TIMEGPS, struct.pack("<IihbBI", TOW_MS, 0, 2446, 19, 7, 10))
+    timegps = ubx_encoder.frame(ubx_decoder.TIMEGPS, struct.pack("<IihbBI", TOW_MS, 0, 2446, 19, 7, 10))
     (fix,) = fixes(timegps + sol())
     assert fix.time == datetime(2026, 11, 28, 6, 12, 30, tzinfo=UTC)
 
@@ -148,7 +150,9 @@ def test_an_epoch_is_told_with_the_message_that_usually_ends_it() -> None:
     told = []
     for second in range(8):
         moment = dataclasses.replace(GOOD, time=AT + timedelta(seconds=second))
-        told.append(len(decoder.feed(ubx.encode(dataclasses.replace(moment, hdop=None))[:100])))  # PVT alone
+        told.append(
+            len(decoder.feed(ubx_encoder.encode(dataclasses.replace(moment, hdop=None))[:100]))
+        )  # PVT alone
     assert told[-3:] == [1, 1, 1]
     assert sum(told) + len(decoder.pause()) == 8
 
@@ -168,8 +172,8 @@ def test_weeks_roll_over(
 ) -> None:
     fix = dataclasses.replace(GOOD, time=said)
     cases: tuple[tuple[Decoder, bytes], ...] = (
-        (UbxDecoder(not_before), ubx.encode(fix)),
-        (NmeaDecoder(not_before), nmea.encode(fix)),
+        (UbxDecoder(not_before), ubx_encoder.encode(fix)),
+        (NmeaDecoder(not_before), gnss_encoder.encode(fix)),
     )
     for decoder, data in cases:
         ear = LineDecoder([decoder])
@@ -185,11 +189,17 @@ HW[20], HW[22], HW[45] = 3, 2 << 2, 102
 @pytest.mark.parametrize(
     ("data", "state"),
     [
-        (ubx.frame(0x09, bytes(HW), 0x0A), GnssState(jamming="warning", antenna="short", jamming_pct=40.0)),
-        (ubx.frame(0x09, b"\2\x1f\0\0" + bytes(8), 0x27), GnssState(jamming="critical", spoofing="none")),
+        (
+            ubx_encoder.frame(0x09, bytes(HW), 0x0A),
+            GnssState(jamming="warning", antenna="short", jamming_pct=40.0),
+        ),
+        (
+            ubx_encoder.frame(0x09, b"\2\x1f\0\0" + bytes(8), 0x27),
+            GnssState(jamming="critical", spoofing="none"),
+        ),
         (status(spoofing=2), GnssState(spoofing="indicated")),
-        (ubx.frame(0x09, bytes(20), 0x0A), None),
-        (ubx.frame(0x38, b"\0\7\0\0" + bytes(24), 0x0A), None),
+        (ubx_encoder.frame(0x09, bytes(20), 0x0A), None),
+        (ubx_encoder.frame(0x38, b"\0\7\0\0" + bytes(24), 0x0A), None),
     ],
 )
 def test_what_a_receiver_notices(data: bytes, state: GnssState | None) -> None:
@@ -202,7 +212,7 @@ def high_rate(tow_ms: int, lat: float = GOOD.lat or 0, mode: int = 4, flags: int
     at = AT + timedelta(milliseconds=tow_ms - TOW_MS)
     clock = (at.year, at.month, at.day, at.hour, at.minute, at.second, 7, at.microsecond * 1000)
     place = (1187404000, round(lat * 1e7), 20000, 12500, 1500, 1500, 8700000, 8700000, 2500, 4000, 100, 9999)
-    return ubx.frame(0x00, struct.pack("<IH6Bi2B2x8i4I4x", tow_ms, *clock, mode, flags, *place), 0x28)
+    return ubx_encoder.frame(0x00, struct.pack("<IH6Bi2B2x8i4I4x", tow_ms, *clock, mode, flags, *place), 0x28)
 
 
 def test_high_rate_fixes_are_told_at_once_and_the_same_position_once() -> None:
@@ -218,7 +228,7 @@ def test_high_rate_fixes_are_told_at_once_and_the_same_position_once() -> None:
         if step % 10 == 5:  # NAV speaks of the full second before
             at = AT + timedelta(seconds=step // 10)
             lat = 32.1162 + 10 * (step // 10) / 1e5
-            late = ear.hear(ubx.encode(dataclasses.replace(GOOD, time=at, lat=lat), SKY))
+            late = ear.hear(ubx_encoder.encode(dataclasses.replace(GOOD, time=at, lat=lat), SKY))
             told += [value for value in late if isinstance(value, Fix)]
     assert sorted({fix.time for fix in told if fix.time}) == [
         AT + timedelta(milliseconds=100 * at) for at in range(40)
@@ -240,11 +250,11 @@ def test_high_rate_fixes_are_told_at_once_and_the_same_position_once() -> None:
 )
 def test_a_high_rate_fix_that_is_none(data: bytes) -> None:
     assert [fix.mode for fix in fixes(data)] == ["none"]
-    assert fixes(ubx.frame(0x00, data[6:60], 0x28)) == []
+    assert fixes(ubx_encoder.frame(0x00, data[6:60], 0x28)) == []
 
 
 def test_a_fix_out_of_no_satellites_does_not_tell_them() -> None:
-    (fix,) = fixes(ubx.encode(dataclasses.replace(GOOD, satellites=0, hdop=0.0)))
+    (fix,) = fixes(ubx_encoder.encode(dataclasses.replace(GOOD, satellites=0, hdop=0.0)))
     assert (fix.mode, fix.satellites, fix.hdop) == ("3d", None, None)
 
 
@@ -253,23 +263,23 @@ def test_an_epoch_in_two_protocols_is_told_once() -> None:
     told: list[Value] = []
     for second in range(10):
         fix = dataclasses.replace(GOOD, time=AT + timedelta(seconds=second))
-        told += ear.hear(nmea.encode(fix) + ubx.encode(fix))
+        told += ear.hear(gnss_encoder.encode(fix) + ubx_encoder.encode(fix))
     told += ear.pause()
     times = [value.time for value in told if isinstance(value, Fix)]
     assert times == [AT + timedelta(seconds=second) for second in range(10)]
 
 
 KINDS = [
-    ubx.PVT,
-    ubx.POSLLH,
-    ubx.SOL,
-    ubx.STATUS,
-    ubx.DOP,
-    ubx.VELNED,
-    ubx.TIMEGPS,
-    ubx.TIMEUTC,
-    ubx.SVINFO,
-    ubx.SAT,
+    ubx_decoder.PVT,
+    ubx_decoder.POSLLH,
+    ubx_decoder.SOL,
+    ubx_decoder.STATUS,
+    ubx_decoder.DOP,
+    ubx_decoder.VELNED,
+    ubx_decoder.TIMEGPS,
+    ubx_decoder.TIMEUTC,
+    ubx_decoder.SVINFO,
+    ubx_decoder.SAT,
 ]
 
 
@@ -283,7 +293,7 @@ def test_any_payload_raises_nothing_and_gives_nothing_that_cannot_be(
     decoder = UbxDecoder(date(2026, 11, 1))
     told: list[Value] = []
     for kind, payload in messages:
-        told += decoder.feed(ubx.frame(kind, tow + payload))
+        told += decoder.feed(ubx_encoder.frame(kind, tow + payload))
     for value in [*told, *decoder.pause()]:
         if isinstance(value, Fix):
             can_be(value)
@@ -296,7 +306,7 @@ def test_any_payload_raises_nothing_and_gives_nothing_that_cannot_be(
 )
 def test_whatever_comes_raises_nothing(kind: tuple[int, int], payload: bytes, junk: bytes) -> None:
     decoder = UbxDecoder()
-    decoder.feed(ubx.frame(kind[1], payload, kind[0]))
+    decoder.feed(ubx_encoder.frame(kind[1], payload, kind[0]))
     decoder.feed(junk)
     decoder.pause()
 

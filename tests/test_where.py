@@ -15,7 +15,8 @@ from agent.domain.findings import Finding, Point
 from agent.domain.observations import CameraState, Observation
 from agent.positioning.camera_geolocation import MAX_POSE_AGE_S, CameraGeolocator
 from agent.positioning.camera_mount import GroundSurvey, Mount
-from firmware_bridge.readings import Drone, Fix, Reading
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.readings import Fix, Reading
 from firmware_bridge.wgs84 import metres_per_degree
 from models.detection import Box
 from tests.test_config import GOOD, told

@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 
 from firmware_bridge.catalogue import kinds, protocols
 from firmware_bridge.gnss.gpsd import Gpsd
-from firmware_bridge.serial.line import Decoder, SerialLine
+from firmware_bridge.serial.line import SerialLine
+from firmware_bridge.serial.line_decoder import Decoder
 
 SILENT_S = 5.0
 

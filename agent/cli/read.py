@@ -18,8 +18,9 @@ from agent.replay.recording import Recording
 from agent.runtime.error_text import error_reason
 from agent.runtime.sanitize import terminal
 from firmware_bridge.catalogue import kinds
-from firmware_bridge.gnss.gpsd import Gpsd, GpsdDecoder
-from firmware_bridge.serial.line import LineDecoder
+from firmware_bridge.gnss.gpsd import Gpsd
+from firmware_bridge.gnss.gpsd_decoder import GpsdDecoder
+from firmware_bridge.serial.line_decoder import LineDecoder
 
 CHUNK = 4096
 GPSD = "gpsd"

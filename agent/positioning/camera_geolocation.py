@@ -16,7 +16,8 @@ from agent.positioning.camera_mount import GroundSurvey, Mount
 from agent.positioning.fix_quality import accepted_fix
 from agent.positioning.ground_plane import GroundPlane
 from agent.positioning.ray_cast import Angles, Pixel, Pose, locate
-from firmware_bridge.readings import Drone, Fix, Reading
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.readings import Fix, Reading
 from models.detection import Box
 
 FOOT_SIGMA_HEIGHT, FOOT_SIGMA_WIDTH = 0.065, 0.1

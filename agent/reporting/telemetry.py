@@ -14,18 +14,8 @@ from agent.domain.observations import CameraState, Observation, Sighting, Tick, 
 from agent.reporting.flood_limit import FloodLimit
 from agent.reporting.messages import MessageFactory
 from agent.reporting.vessel_reports import VesselReports, approach_fields, motion_at
-from firmware_bridge.readings import (
-    Capture,
-    Drone,
-    Fix,
-    GnssState,
-    LineState,
-    RadarTarget,
-    Reading,
-    StatusText,
-    Switch,
-    Vessel,
-)
+from firmware_bridge.drone_readings import Capture, Drone, StatusText
+from firmware_bridge.readings import Fix, GnssState, LineState, RadarTarget, Reading, Switch, Vessel
 
 MAX_BATCH_BYTES = 6 * 1024
 """A batch is closed before it grows past this, so that the message stays under 8 KiB."""

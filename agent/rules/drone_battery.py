@@ -11,7 +11,7 @@ from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
 from agent.rules.drone_lost import point_of
-from firmware_bridge.readings import Drone
+from firmware_bridge.drone_readings import Drone
 from firmware_bridge.wgs84 import distance_m
 
 

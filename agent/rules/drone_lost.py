@@ -10,7 +10,7 @@ from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding, Point, lasts
 from agent.domain.observations import Observation, Tick
-from firmware_bridge.readings import Drone
+from firmware_bridge.drone_readings import Drone
 
 
 class DroneLost(SourceRule):

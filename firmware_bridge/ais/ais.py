@@ -25,7 +25,8 @@ from typing import Any, ClassVar, Literal
 from firmware_bridge.ais.dsc import DscDecoder
 from firmware_bridge.ais.transponder import STATIC, fields_of, vessel_of
 from firmware_bridge.readings import Value, Vessel
-from firmware_bridge.serial.line import Decoder, SerialLine
+from firmware_bridge.serial.line import SerialLine
+from firmware_bridge.serial.line_decoder import Decoder
 
 # type: fewest and most bits; some transponders count their fill bits wrong, or send a longer frame
 LENGTHS: dict[int, tuple[int, int]] = {

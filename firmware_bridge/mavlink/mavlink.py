@@ -15,11 +15,13 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from firmware_bridge.drone_readings import Capture, StatusText, TextSeverity
 from firmware_bridge.mavlink import autopilot
+from firmware_bridge.mavlink.radio import RADIO, _radio
 from firmware_bridge.mavlink.signing import HEARD, Heard, Signatures, key_of
 from firmware_bridge.mavlink.vehicle import HELD, Vehicle
 from firmware_bridge.mavlink_dialect import dialect
-from firmware_bridge.readings import Capture, Reading, StatusText, TextSeverity, Value
+from firmware_bridge.readings import Value
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial.framings import mavlink_ids
 from firmware_bridge.serial.line import SerialLine
@@ -27,9 +29,6 @@ from firmware_bridge.serial.line_decoder import LineDecoder
 
 LOST_AFTER_S = 5.0
 AUTOPILOT = 1
-RADIO = frozenset({109, 166})
-"""RADIO_STATUS and RADIO, which a radio puts in between unsigned."""
-SIK = (51, 68)
 TEXT_LONGEST = 50
 SEVERITIES: tuple[TextSeverity, ...] = get_args(TextSeverity)
 
@@ -218,26 +217,6 @@ class MavlinkDecoder:
             return [*values, text.told(source)]
         self._texts[source] = text
         return values
-
-
-def _radio(message: Any) -> list[Value]:
-    """Signal and noise at both ends; SiK radios say 1/1.9 dB above -127 dBm, of others we don't know."""
-    sik = (message.get_srcSystem(), message.get_srcComponent()) == SIK
-    levels = {
-        "radio_rssi": message.rssi,
-        "radio_noise": message.noise,
-        "radio_remote_rssi": message.remrssi,  # 0: the far end was not heard yet
-        "radio_remote_noise": message.remnoise,
-    }
-    return [
-        Reading(
-            quantity=quantity,
-            value=round(level / 1.9 - 127, 1) if sik else float(level),
-            unit="dBm" if sik else "raw",
-        )
-        for quantity, level in levels.items()
-        if 0 < level < 255
-    ]
 
 
 @cache

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from firmware_bridge.drone_readings import Drone
 from firmware_bridge.mavlink.autopilot import SAYS, Fields
-from firmware_bridge.readings import Drone
 
 FRESH_S = {
     "position": 3.0,

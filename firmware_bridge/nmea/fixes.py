@@ -8,141 +8,19 @@ RMC, GGA, GLL, GNS, ZDA and GST say their time. GSA and VTG do not, and may lead
 """
 
 import re
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TypeAlias
 
 from firmware_bridge.epoch import EpochBoundary, unroll
+from firmware_bridge.nmea.lead_order import _Key, _Order
+from firmware_bridge.nmea.nmea_epoch import Epoch
+from firmware_bridge.nmea.position_check import ANY_SPEED_MPS, LONGEST_MS, _agreed, _in_reach, _Seen
 from firmware_bridge.nmea.sentence import DAY_MS, number
+from firmware_bridge.nmea.sky_view import SKY_EPOCHS, _Round
 from firmware_bridge.readings import Fix, Value
 from firmware_bridge.units import KNOT_MPS
-from firmware_bridge.wgs84 import Position, distance_m
+from firmware_bridge.wgs84 import Position
 
-AGREE_M = 50.0
-"""Positions of one epoch that lie further apart than this contradict each other."""
-SAME_M = 0.5
-"""The same position, with a digit more or less."""
-ANY_SPEED_MPS = 100.0
-"""What a receiver may do that doesn't say how fast it is."""
-LONGEST_MS = 10_000
-"""Who was away longer must be confirmed: a time may be damaged as well."""
-SKY_EPOCHS = 10
-"""What was said of the sky counts so long."""
-CERTAIN = 6
-"""More votes than this count no more."""
-CLAIMS = 8
-REPEATED = {b"RMC": 0.0051, b"GGA": 0.051}
-"""What repeats a number of these sentences may have a digit more or less."""
-
-_Key: TypeAlias = tuple[bytes, bytes, int]
 _DATE = re.compile(rb"(\d\d)(\d\d)(\d\d)").fullmatch
-
-
-@dataclass(slots=True)
-class Epoch:
-    """What the sentences of one epoch say together."""
-
-    ms: int | None = None
-    """Time of day."""
-    positions: list[Position] = field(default_factory=list)
-    refused: bool = False
-    told: bool = False
-    kinds: set[bytes] = field(default_factory=set)
-    """Which sentences have said whether there is a fix."""
-    said: list[tuple[bytes, bytes, list[bytes]]] = field(default_factory=list)
-    """Those sentences: talker, kind and fields."""
-    led: list[bytes] = field(default_factory=list)
-    """The kinds that came before the first of those."""
-    shown: dict[bytes, float] = field(default_factory=dict)
-    """What a sentence without a time repeats: knots of RMC, HDOP of GGA."""
-    dimension: int = 0
-    used: int = 0
-    """Satellites listed in GSA."""
-    rounds: int = 0
-    """How many GSA there were."""
-    alt_m: float | None = None
-    satellites: int | None = None
-    hdop: float | None = None
-    speed_mps: float | None = None
-    course_deg: float | None = None
-
-
-@dataclass(slots=True)
-class _Round:
-    """One round of GSV: a constellation's satellites, on one signal."""
-
-    epoch: int
-    seen: int
-    heard: int = 0
-    cn0_sum: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A position, when it was so, and how fast."""
-
-    position: Position
-    ms: int | None
-    speed_mps: float
-
-
-class _Order:
-    """Whether a sentence without a time leads the next epoch, by the sentence of a position it comes after.
-
-    A key is that sentence, its own kind, and its place among those behind it. Of evidence each piece is a
-    vote; without any, what led an epoch when it was heard first leads all of them.
-    """
-
-    def __init__(self) -> None:
-        self._votes: Counter[_Key] = Counter()
-        self._first: dict[_Key, bool] = {}
-        self._after = b""
-        self._behind: list[_Key] = []
-        self._parted = False  # a pause was there behind the last position
-        self._claims: list[tuple[_Key, bytes, float, float]] = []
-
-    def position(self, kind: bytes, *, same_epoch: bool) -> None:
-        """A sentence with a position came; in the same epoch, what stands before it has not led another."""
-        if same_epoch:
-            for key in self._behind:
-                self._votes[key] = -CERTAIN
-        self._after, self._behind, self._parted = kind, [], False
-
-    def pause(self) -> None:
-        """The line was quiet: what came before belonged to the epoch before."""
-        self._parted = True
-        for key in self._behind:
-            self.vote(key, leads=False)
-
-    def key(self, kind: bytes) -> _Key:
-        """A sentence without a position came."""
-        key = self._after, kind, len(self._behind)
-        self._behind.append(key)
-        if self._parted:
-            self.vote(key, leads=True)
-        return key
-
-    def leads(self, key: _Key, likely: bool) -> bool:
-        """Whether it leads the next epoch; ``likely`` at first sight."""
-        votes = self._votes[key]
-        return votes > 0 or (votes == 0 and self._first.setdefault(key, likely))
-
-    def vote(self, key: _Key, *, leads: bool) -> None:
-        self._votes[key] = max(-CERTAIN, min(CERTAIN, self._votes[key] + (1 if leads else -1)))
-
-    def claim(self, key: _Key, kind: bytes, value: float, before: float | None) -> None:
-        """It repeats ``value`` of the sentence ``kind``, which said ``before`` in the epoch before."""
-        if before is not None and len(self._claims) < CLAIMS:
-            self._claims.append((key, kind, value, before))
-
-    def shows(self, kind: bytes, value: float) -> None:
-        """``kind`` says ``value`` in the next epoch: which of both was repeated?"""
-        for key, _, claimed, before in [claim for claim in self._claims if claim[1] == kind]:
-            was, will = (abs(claimed - one) <= REPEATED[kind] for one in (before, value))
-            if was != will:
-                self.vote(key, leads=will)
-        self._claims = [claim for claim in self._claims if claim[1] != kind]
 
 
 class Fixes:
@@ -379,30 +257,3 @@ class Fixes:
                 return one
         self._doubted = _Seen(found[-1], epoch.ms, speed)
         return None
-
-
-def _agreed(found: list[Position]) -> Position | None:
-    """Of those positions that another confirms, the one that most repeat; of several the last."""
-    best, most = None, -1
-    for at in range(len(found) - 1, -1, -1):
-        apart = [
-            0.0 if other == found[at] else distance_m(found[at], other)
-            for number, other in enumerate(found)
-            if number != at
-        ]
-        same = sum(apart_m <= SAME_M for apart_m in apart)
-        if apart and min(apart) <= AGREE_M and same > most:
-            best, most = found[at], same
-    return best
-
-
-def _in_reach(now: _Seen, before: _Seen | None) -> bool:
-    """Whether a receiver that was there can be here, with room for its noise."""
-    if before is None:
-        return False
-    apart_s = 1.0
-    if now.ms is not None and before.ms is not None:
-        apart_ms = (now.ms - before.ms) % DAY_MS
-        apart_s = max(1.0, min(apart_ms, DAY_MS - apart_ms, LONGEST_MS) / 1000)
-    reach_m = 30 + (10 + 1.5 * max(now.speed_mps, before.speed_mps)) * apart_s
-    return distance_m(before.position, now.position) <= reach_m

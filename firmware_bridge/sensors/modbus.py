@@ -7,15 +7,13 @@ pymodbus makes the requests, reads the answers, and knows how numbers lie in reg
 to what stands nowhere in it: one request at a time. Source: Modbus over serial line 1.02, application 1.1b3.
 """
 
-import math
 import re
-from collections import deque
-from functools import cache
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from firmware_bridge.readings import BoardState, LineState, Reading, Switch, Value
+from firmware_bridge.readings import Value
+from firmware_bridge.sensors.modbus_master import ANSWER_WITHIN_S, TRIES, Contact, Master, Register
 from firmware_bridge.serial import tcp
 from firmware_bridge.serial.line import STATE_EVERY_S, Emit
 from firmware_bridge.serial.port import open_port
@@ -23,210 +21,7 @@ from firmware_bridge.serial.port_source import PortSource
 from firmware_bridge.serial.silence_timeout import FIRST_WORD_S
 from firmware_bridge.source import Wanted
 
-ANSWER_WITHIN_S = 0.5
-TRIES = 2
-GAP_S = 0.02
-"""Silence before a request, so that slow devices know where it begins."""
 STEP_S = 0.03
-LONGEST = 512
-FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
-REFUSALS = {
-    1: "it knows no such table",
-    2: "it has no such address",
-    3: "it refuses so many at once",
-    4: "it failed",
-    6: "it is busy",
-    10: "its gateway finds no way",
-    11: "it does not answer its gateway",
-}
-"""Exception codes."""
-
-
-class Register(BaseModel):
-    """A number in one or two registers; ``address`` counts from 0 (40001 of a manual is holding 0)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    quantity: str = Field(min_length=1, max_length=64)
-    unit: str = Field(max_length=16)
-    address: int = Field(ge=0, le=65_535)
-    device: int | None = Field(default=None, ge=1, le=247)
-    """Where several share the bus; else that of the source."""
-    table: Literal["holding", "input"] = "holding"
-    type: Literal["int16", "uint16", "int32", "uint32", "float32"] = "int16"
-    words: Literal["big", "little"] = "big"
-    """Which of two registers comes first; within one the high byte does."""
-    scale: float = Field(default=1.0, allow_inf_nan=False)
-    offset: float = Field(default=0.0, allow_inf_nan=False)
-    absent: int | None = None
-    """The raw number that means that there is none, such as 32767."""
-    least: float | None = None
-    most: float | None = None
-
-    @property
-    def name(self) -> str:
-        return self.quantity
-
-    @property
-    def count(self) -> int:
-        return 2 if self.type.endswith("32") else 1
-
-    def read(self, answer: Any) -> Value | str:
-        """What the registers say, or why that is no reading."""
-        from pymodbus.client.mixin import ModbusClientMixin
-
-        kind = ModbusClientMixin.DATATYPE[self.type.upper()]
-        raw: Any = ModbusClientMixin.convert_from_registers(answer.registers, kind, self.words)
-        value = raw * self.scale + self.offset
-        if raw == self.absent:
-            return "it has no value"
-        if not math.isfinite(value):
-            return "what it says is no number"
-        value = round(value, 6)
-        least = -math.inf if self.least is None else self.least
-        most = math.inf if self.most is None else self.most
-        if not least <= value <= most:
-            return f"it says {value:g} {self.unit}, which can't be"
-        return Reading(quantity=self.quantity, value=value, unit=self.unit)
-
-
-class Contact(BaseModel):
-    """One bit: a discrete input, or a coil."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(min_length=1, max_length=64)
-    address: int = Field(ge=0, le=65_535)
-    device: int | None = Field(default=None, ge=1, le=247)
-    table: Literal["discrete", "coil"] = "discrete"
-    inverted: bool = False
-    """Whether 0 means on: a contact that opens when something happens."""
-
-    count: ClassVar[int] = 1
-
-    def read(self, answer: Any) -> Value | str:
-        return Switch(name=self.name, on=bool(answer.bits[0]) != self.inverted)
-
-
-class _Poll:
-    """One entry, and its request as bytes."""
-
-    def __init__(self, entry: Register | Contact, device: int) -> None:
-        self.entry = entry
-        self.device = entry.device or device
-        self.function = FUNCTIONS[entry.table]
-        request, framer = _requests()[self.function], _framer()
-        asked = request(address=entry.address, count=entry.count, dev_id=self.device)
-        self.request: bytes = framer.buildFrame(asked)
-        self.data_bytes = 2 * entry.count if self.function >= 3 else 1
-        self.where = f"device {self.device}, {entry.table} {entry.address}"
-
-    def find(self, heard: bytes) -> Any:
-        """The answer in what was heard, or None; an echo of what we sent and noise are passed over."""
-        for at in range(len(heard) - 4):
-            if heard[at] != self.device or heard[at + 1] & 0x7F != self.function:
-                continue
-            refused = bool(heard[at + 1] & 0x80)
-            if not refused and heard[at + 2] != self.data_bytes:
-                continue
-            end = at + (5 if refused else 5 + self.data_bytes)
-            frame = heard[at:end]
-            if end <= len(heard) and _framer().check_CRC(frame[:-2], int.from_bytes(frame[-2:], "big")):
-                return _framer().decoder.decode(frame[1:-2])
-        return None
-
-
-class Master:
-    """Asks for one entry after the other, each round ``every_s`` apart. Pure: time comes in with each call.
-
-    `BoardState` names the entries that fail, and why.
-    """
-
-    def __init__(self, entries: tuple[Register | Contact, ...], device: int, every_s: float) -> None:
-        self._polls = [_Poll(entry, device) for entry in entries]
-        self._every_s = every_s
-        self._due: deque[_Poll] = deque()
-        self._round_s = -math.inf
-        self._open: _Poll | None = None
-        self._sent_s = self._now_s = self._heard_s = -math.inf
-        self._tries = 0
-        self._heard = bytearray()
-        self._failed: dict[str, str] = {}
-        self._said = BoardState()
-        self.good = 0
-        self.bad: dict[str, int] = {}
-        self.skipped_bytes = 0
-
-    def hear(self, data: bytes) -> list[Value]:
-        """What the answer says, once it is whole."""
-        self._heard_s = self._now_s
-        if self._open is None:
-            self.skipped_bytes += len(data)
-            return self._changes()
-        self._heard += data
-        found = self._open.find(bytes(self._heard))
-        if found is None:
-            del self._heard[:-LONGEST]
-            return self._changes()
-        entry = self._open.entry
-        self.good += 1
-        said: Value | str
-        if found.isError():
-            said = REFUSALS.get(found.exception_code, f"it refuses ({found.exception_code})")
-        else:
-            said = entry.read(found)
-        self._close(said if isinstance(said, str) else None)
-        return [*([] if isinstance(said, str) else [said]), *self._changes()]
-
-    def ask(self, now_s: float) -> bytes:
-        """The next request, when it is due."""
-        self._now_s = now_s
-        if self._open is not None:
-            if now_s - self._sent_s < ANSWER_WITHIN_S:
-                return b""
-            self._count("damaged" if self._heard else "unanswered")
-            if self._tries < TRIES:
-                return self._send(self._open, self._tries + 1)
-            self._close("its answer is damaged" if self._heard else "no answer")
-        if not self._due and now_s - self._round_s >= self._every_s:
-            self._round_s = now_s
-            self._due.extend(self._polls)
-        if not self._due or now_s - self._heard_s < GAP_S:
-            return b""
-        return self._send(self._due.popleft(), 1)
-
-    def pause(self) -> list[Value]:
-        """What has become known without a word: that a device does not answer."""
-        return self._changes()
-
-    def state(self, baud: int | None = None) -> LineState:
-        """The counts so far."""
-        good = {"modbus": self.good} if self.good else {}
-        return LineState(good=good, bad=dict(self.bad), skipped_bytes=self.skipped_bytes, baud=baud)
-
-    def _send(self, poll: _Poll, tries: int) -> bytes:
-        self._open, self._sent_s, self._tries = poll, self._now_s, tries
-        self._heard.clear()
-        return poll.request
-
-    def _close(self, trouble: str | None) -> None:
-        assert self._open is not None  # noqa: S101  called while a request is open
-        poll, self._open = self._open, None
-        name = f"{poll.entry.name} ({poll.where})"
-        self._failed.pop(name, None)
-        if trouble is not None:
-            self._failed[name] = trouble
-
-    def _count(self, what: str) -> None:
-        self.bad[what] = self.bad.get(what, 0) + 1
-
-    def _changes(self) -> list[Value]:
-        failed = tuple(sorted(f"{name}: {trouble}" for name, trouble in self._failed.items()))
-        state = BoardState(failed=failed)
-        if state == self._said:
-            return []
-        self._said = state
-        return [state]
 
 
 class Modbus(PortSource):
@@ -292,23 +87,3 @@ class Modbus(PortSource):
                         emit(master.state(self.baud))
             finally:
                 emit(master.state(self.baud))
-
-
-@cache
-def _framer() -> Any:
-    from pymodbus.framer import FramerRTU
-    from pymodbus.pdu import DecodePDU
-
-    return FramerRTU(DecodePDU(is_server=False))
-
-
-@cache
-def _requests() -> dict[int, Any]:
-    from pymodbus.pdu import bit_message, register_message
-
-    return {
-        1: bit_message.ReadCoilsRequest,
-        2: bit_message.ReadDiscreteInputsRequest,
-        3: register_message.ReadHoldingRegistersRequest,
-        4: register_message.ReadInputRegistersRequest,
-    }

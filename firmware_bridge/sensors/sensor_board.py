@@ -16,28 +16,33 @@ Integers only; an absent key is not fitted, null a sensor that failed: neither i
 that of MCUmgr (Zephyr), so that smpclient speaks with the same board. Sans-IO.
 """
 
-import binascii
 import math
-import struct
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from firmware_bridge.readings import BoardState, Reading, Switch, Value
+from firmware_bridge.sensors.board_frames import (
+    ACK,
+    EVENT,
+    HELLO,
+    OUTPUT,
+    PING,
+    PUSH,
+    READ,
+    READ_ANSWER,
+    REPORT,
+    WRITE,
+    Message,
+    encode,
+    parse,
+)
 from firmware_bridge.sensors.board_requests import BoardRequests
 from firmware_bridge.serial.line import SerialLine
 
-PROTOCOL = 1
-GROUP = 64
-HELLO, REPORT, EVENT, ACK, OUTPUT, PING = range(6)
-READ, READ_ANSWER, WRITE, PUSH = range(4)
-"""SMP operations. PUSH is SMP's answer to a write, and also what the board says unasked (commands 0 to 2)."""
-LONGEST = 256
 REMEMBERED_EVENTS = 64
 
-_HEADER = struct.Struct("!BBHHBB")
-_VERSION_2 = 1 << 3
 
 # key: quantity, unit, factor, least, most
 QUANTITIES: dict[int, tuple[str, str, float, float, float]] = {
@@ -54,45 +59,6 @@ _SENSED = {key: quantity[0] for key, quantity in QUANTITIES.items()} | INPUTS
 _SWITCHES = INPUTS | OUTPUTS
 _OUTPUT_KEYS = {name: key for key, name in OUTPUTS.items()}
 _ANSWERS = {(READ_ANSWER, HELLO): "hello", (READ_ANSWER, PING): "ping", (PUSH, OUTPUT): "output"}
-
-
-class Message(NamedTuple):
-    """One frame's content."""
-
-    op: int
-    command: int
-    content: dict[Any, Any]
-    sequence: int
-
-
-def encode(command: int, content: Mapping[Any, Any], sequence: int = 0, op: int = PUSH) -> bytes:
-    """One frame on the wire, with a zero before it and one behind. ValueError where it grows too long."""
-    import cbor2
-    from cobs import cobs
-
-    body = cbor2.dumps(content)
-    message = _HEADER.pack(_VERSION_2 | op, 0, len(body), GROUP, sequence & 0xFF, command) + body
-    frame = cobs.encode(message + struct.pack("!H", binascii.crc_hqx(message, 0)))
-    if len(frame) > LONGEST:
-        raise ValueError(f"a frame of {len(frame)} bytes; {LONGEST} are the most")
-    return bytes(b"\0" + frame + b"\0")
-
-
-def parse(payload: bytes) -> Message | None:
-    """The message in a payload whose CRC was good; None where it is not of our group or no map."""
-    import cbor2
-
-    if len(payload) < _HEADER.size:
-        return None
-    op, flags, length, group, sequence, command = _HEADER.unpack_from(payload)
-    body = payload[_HEADER.size :]
-    if op & ~3 != _VERSION_2 or flags or group != GROUP or length != len(body):
-        return None
-    try:
-        content = cbor2.loads(body)
-    except (cbor2.CBORError, ValueError, RecursionError, OverflowError):
-        return None
-    return Message(op & 3, command, content, sequence) if isinstance(content, dict) else None
 
 
 class SensorBoardDecoder:

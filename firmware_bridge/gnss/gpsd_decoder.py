@@ -1,0 +1,177 @@
+"""gpsd's JSON objects: lines in, one `Fix` for each TPV out. Pure."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeAlias
+
+from firmware_bridge.epoch import unroll
+from firmware_bridge.gnss.gpsd_status import _Noticed, _Receivers
+from firmware_bridge.readings import Fix, Value
+
+LONGEST = 64 * 1024
+"""More than gpsd ever says in one line."""
+
+
+SKY_LASTS = 40
+"""Objects for which what was said of the sky holds."""
+
+
+NOT_LIVE = frozenset({5, 8})
+
+
+SKY_KEYS = ("satellites", "nSat", "uSat", "hdop")
+
+
+Sky: TypeAlias = "dict[str, tuple[int, Any]]"
+"""What was said of the sky, each with the count of objects when it was said."""
+
+
+class GpsdDecoder:
+    """What gpsd says in; out comes one `Fix` for each of its positions, and a `GnssState` where gpsd tells
+    of jamming or the antenna. ``device``: that receiver only, else one at a time. ``not_before``: see `Gpsd`.
+    """
+
+    def __init__(self, device: str | None = None, not_before: date | None = None) -> None:
+        self.device = device
+        self._not_before = not_before
+        self.good = self.bad = self.skipped_bytes = 0
+        self.receivers: frozenset[str] = frozenset()
+        """Those that gpsd has open."""
+        self._buffer = bytearray()
+        self._sky: dict[str, Sky] = {}
+        self._noticed: dict[str, _Noticed] = {}
+        self._told: dict[str, tuple[datetime | None, str]] = {}
+        self._receivers = _Receivers()
+
+    def feed(self, data: bytes) -> list[Value]:
+        """The values in what has come."""
+        self._buffer += data
+        *lines, rest = self._buffer.split(b"\n")
+        if len(rest) > LONGEST:
+            self.skipped_bytes += len(rest)
+            rest = bytearray()
+        self._buffer = rest
+        return [value for line in lines if line.strip() for value in self._take(line)]
+
+    def _take(self, line: bytearray) -> list[Value]:
+        try:
+            told = json.loads(line)
+            kind = told["class"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            self.bad += 1
+            self.skipped_bytes += len(line)
+            return []
+        self.good += 1
+        device = str(told.get("device"))
+        if kind == "DEVICES":
+            self.receivers = frozenset(_opened(told.get("devices")))
+        elif kind == "DEVICE":
+            self.receivers -= {str(told.get("path"))}
+            self.receivers |= frozenset(_opened([told]))
+        elif self.device in (None, device) and kind == "SKY":
+            known = self._sky.setdefault(device, {})
+            known.update({key: (self.good, told[key]) for key in SKY_KEYS if key in told})
+        elif self.device in (None, device) and kind == "TPV":
+            return self._position(device, told)
+        return []
+
+    def _position(self, device: str, told: Mapping[str, Any]) -> list[Value]:
+        """The fix of a TPV, where it says something new, and what the receiver noticed."""
+        noticed = self._noticed.setdefault(device, _Noticed())
+        fix = self._fix(told, self._sky.get(device, {}))
+        epoch = (fix.time, fix.mode)
+        again = (
+            fix.time is not None and self._told.get(device) == epoch
+        )  # some receivers make it say one twice
+        self._told[device] = epoch
+        if again:
+            return noticed.take(told) if told.keys() & {"jam", "ant"} else []
+        passes = self._receivers.passes(device, fix)
+        return [*([fix] if passes else []), *noticed.take(told)]
+
+    def _fix(self, told: Mapping[str, Any], heard: Sky) -> Fix:
+        moment, mode = _time(told.get("time")), told.get("mode")
+        moment, weeks = (None, None) if moment is None else unroll(moment, self._not_before)
+        lat, lon = _number(told, "lat", 90), _number(told, "lon", 180)
+        sky = {key: (at, value) for key, (at, value) in heard.items() if self.good - at <= SKY_LASTS}
+        none = Fix(
+            mode="none", time=moment, satellites_seen=_seen(sky), cn0_dbhz=_cn0(sky), rollover_weeks=weeks
+        )
+        if mode not in (2, 3) or told.get("status") in NOT_LIVE:
+            return none
+        if lat is None or lon is None or (lat == 0 and lon == 0):
+            self.bad += 1
+            return none
+        east, north = _number(told, "epx"), _number(told, "epy")
+        error_m = _number(told, "eph")
+        if error_m is None and east is not None and north is not None:
+            error_m = round(math.hypot(east, north), 2)
+        altitudes = (_number(told, key) for key in ("altMSL", "alt"))
+        return Fix(
+            mode="3d" if mode == 3 else "2d",
+            lat=lat,
+            lon=lon,
+            time=moment,
+            alt_m=next((one for one in altitudes if one is not None), None) if mode == 3 else None,
+            satellites=_used(sky) or None,  # a fix out of none is one whose satellites are not told
+            satellites_seen=none.satellites_seen,
+            hdop=_number({key: value for key, (_, value) in sky.items()}, "hdop", 50) or None,
+            error_m=error_m,
+            speed_mps=_number(told, "speed"),
+            course_deg=_number(told, "track"),
+            cn0_dbhz=none.cn0_dbhz,
+            rollover_weeks=weeks,
+        )
+
+
+def _opened(devices: Any) -> list[str]:
+    """``activated`` is a time, or 0 (and in old versions absent) where the receiver is gone."""
+    listed = [one for one in devices if isinstance(one, dict)] if isinstance(devices, list) else []
+    return [str(one.get("path")) for one in listed if one.get("activated")]
+
+
+def _used(sky: Sky) -> int | None:
+    """As it is counted, or by the list; where both were said, what is newer."""
+    return _counted(sky, "uSat", lambda listed: sum(one.get("used") is True for one in listed))
+
+
+def _seen(sky: Sky) -> int | None:
+    return _counted(sky, "nSat", len)
+
+
+def _counted(sky: Sky, key: str, count: Callable[[list[Mapping[str, Any]]], int]) -> int | None:
+    said_at, said = sky.get(key, (-1, None))
+    listed_at, listed = sky.get("satellites", (-1, None))
+    if type(said) is int and said_at >= listed_at:
+        return said
+    if isinstance(listed, list):
+        return count([one for one in listed if isinstance(one, dict)])
+    return said if type(said) is int else None
+
+
+def _cn0(sky: Sky) -> float | None:
+    """The mean carrier to noise density of the satellites that are received."""
+    _, listed = sky.get("satellites", (0, None))
+    satellites = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    heard = [cn0 for one in satellites if (cn0 := _number(one, "ss", 100)) is not None and cn0 > 0]
+    return round(sum(heard) / len(heard), 1) if heard else None
+
+
+def _number(told: Mapping[str, Any], key: str, limit: float = 1e6) -> float | None:
+    value = told.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= limit:
+        return None
+    return float(value)
+
+
+def _time(text: Any) -> datetime | None:
+    """``2026-11-28T06:12:31.000Z``; a leap second, ``:60``, is one second after ``:59``."""
+    try:
+        whole, point, fraction = str(text).partition(".")
+        leap = whole.endswith(":60")
+        moment = datetime.fromisoformat(whole.removesuffix(":60") + ":59" * leap + point + fraction)
+        return (moment + timedelta(seconds=leap)).astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

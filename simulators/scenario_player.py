@@ -1,0 +1,153 @@
+"""Plays a scenario in real time: the real agent, simulated hardware, a broker and a centre."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from agent.app import run as run_agent
+from agent.domain.message import SIMULATED_ROOT
+from agent.mqtt.broker import Broker
+from agent.runtime.supervisor import supervise
+from centre.server import Centre
+from simulators.devices import Board, Boat, DroneRadio, Receiver
+from simulators.drone import Radio
+from simulators.scenario import Heard, Scenario, Step
+from simulators.scene import Scene, stream
+from simulators.trouble import LINE_FAULTS
+from simulators.wire import Wire
+
+READY_WITHIN_S = 15.0
+
+
+async def play(
+    scenario: Scenario, broker_url: str, folder: Path, say: Callable[[str, str, dict[str, Any]], None]
+) -> Heard:
+    """Plays it once, in real time; ``say`` hears each message as it comes back from the broker."""
+    heard = Heard()
+    began_s = time.monotonic()
+
+    def take(device: str, topic: str, body: dict[str, Any]) -> None:
+        if device == scenario.config["device"]:
+            heard.messages.append((time.monotonic() - began_s, topic, body))
+            say(device, topic, body)
+
+    async with AsyncExitStack() as stack:
+        gnss = stack.enter_context(Wire(folder / "gnss"))
+        line = stack.enter_context(Wire(folder / "board"))
+        times = scenario.scene
+        scene = Scene(times.comes.total_seconds(), times.leaves.total_seconds(), scenario.seed)
+        camera = await stack.enter_async_context(stream(scene))
+        start = scenario.starts()
+        spare = stack.enter_context(Wire(folder / "spare"))
+        receivers = [
+            Receiver(
+                wire, lat=start.lat, lon=start.lon, seed=scenario.seed + number, speed_mps=start.speed_mps,
+                protocol="ubx" if scenario.speaks(name) == "ubx" else "nmea",
+            )
+            for number, (name, wire) in enumerate({"gnss": gnss, "spare": spare}.items())
+        ]  # fmt: skip
+        board = Board(line, seed=scenario.seed)
+        air = stack.enter_context(Wire(folder / "radio"))
+        drone = DroneRadio(air, Radio(lat=start.lat, lon=start.lon, seed=scenario.seed, loss=0.05))
+        river = stack.enter_context(Wire(folder / "ais"))
+        boat = Boat(river, lat=start.lat, lon=start.lon, seed=scenario.seed)
+        centre = Centre(folder / "centre.db", Broker(url=broker_url), SIMULATED_ROOT, take)
+        stack.callback(centre.close)
+        config = _write_config(scenario, folder, broker_url, camera.url)
+        jobs = [
+            supervise("centre", centre.run, lambda _: None),
+            *(receiver.run() for receiver in receivers),
+            board.run(),
+            drone.run(),
+            *([boat.run()] if scenario.speaks("ais") else []),
+            _timeline(
+                scenario,
+                {"gnss": gnss, "board": line, "radio": air, "ais": river},
+                camera,
+                board,
+                drone,
+                receivers[0],
+            ),
+        ]
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        try:
+            await asyncio.wait_for(centre.ready.wait(), READY_WITHIN_S)
+        except TimeoutError:
+            raise OSError(f"{broker_url} does not answer") from None
+        agent = asyncio.ensure_future(run_agent(config, folder / "data", SIMULATED_ROOT))
+        end_s = began_s + scenario.duration.total_seconds()
+        await asyncio.wait([agent], timeout=end_s - time.monotonic())
+        agent.cancel()
+        await asyncio.wait([agent])
+        await asyncio.sleep(0.5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not agent.cancelled() and (error := agent.exception()) is not None:
+            raise error
+    return heard
+
+
+async def _timeline(
+    scenario: Scenario,
+    wires: dict[str, Wire],
+    camera: Any,
+    board: Board,
+    drone: DroneRadio,
+    receiver: Receiver,
+) -> None:
+    async def carry_out(step: Step) -> None:
+        await asyncio.sleep(step.at.total_seconds())
+        drone.radio.far |= step.out_of_reach is not None
+        if step.receiver is not None:
+            receiver.fail(step.receiver)
+        elif step.press is not None:
+            board.press(step.press)
+        elif step.unplug == "camera":
+            await camera.cut()
+        elif step.unplug is not None:
+            wires[step.unplug].unplug()
+        elif step.garble is not None and step.by == "mute":
+            wires[step.garble].go_mute()
+        elif step.garble is not None:
+            wires[step.garble].trouble = LINE_FAULTS[step.by](random.Random(scenario.seed))
+        await asyncio.sleep(step.lasts.total_seconds())
+        drone.radio.far &= step.out_of_reach is None
+        if step.receiver is not None:
+            receiver.heal()
+        elif step.press is not None:
+            board.press(step.press, on=False)
+        elif step.unplug == "camera":
+            await camera.restore()
+        elif step.unplug is not None:
+            wires[step.unplug].plug()
+        elif step.garble is not None and step.by == "mute":
+            wires[step.garble].plug()
+        elif step.garble is not None:
+            wires[step.garble].trouble = bytes
+
+    await asyncio.gather(*(carry_out(step) for step in scenario.timeline))
+
+
+def _write_config(scenario: Scenario, folder: Path, broker_url: str, camera_url: str) -> Path:
+    """The agent's configuration as a file, with the names of this run put in."""
+    from ruamel.yaml import YAML
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: fill(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [fill(one) for one in value]
+        if isinstance(value, str):
+            for word, filling in (("folder", str(folder)), ("broker", broker_url), ("camera", camera_url)):
+                value = value.replace("{" + word + "}", filling)
+        return value
+
+    path = folder / "config.yaml"
+    with path.open("w") as file:
+        YAML(typ="safe").dump(fill(scenario.config), file)
+    return path
