@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.devices import CONSOLE, Device, devices, devices_command, listen
+from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.readings import Fix
 from firmware_bridge.serial.holders import held_by
 from firmware_bridge.serial.port import open_port
@@ -163,7 +164,7 @@ def test_what_is_spoken_is_heard_on_free_ports_only(tmp_path: Path) -> None:
                 path = str(tmp_path / name)
                 return Device(kind="serial", use=path, path=path, description="", held_by=holders)
 
-            fix = nmea.encode(Fix(mode="3d", lat=32.1, lon=118.7))
+            fix = gnss_encoder.encode(Fix(mode="3d", lat=32.1, lon=118.7))
             speaking = asyncio.ensure_future(until(lambda: False, doing=lambda: free.write(fix), every_s=0.1))
             heard = await listen([device("a"), device("b"), device("c", "gpsd (1)"), device("d")], 1)
             speaking.cancel()

@@ -609,7 +609,7 @@ def test_a_bad_line_says_nothing_false_and_is_heard_again_afterwards(tmp_path: P
                 lat, time = round(32.1 + second / 1000, 3), AT + timedelta(seconds=second)
                 truth.append(replace(GOOD, lat=lat, time=time))
                 await until(wire.ready)
-                wire.write(nmea.encode(truth[-1]))
+                wire.write(gnss_encoder.encode(truth[-1]))
 
             async def speak(epochs: int) -> None:
                 goal = len(truth) + epochs
