@@ -266,6 +266,7 @@ def test_a_tag_block_before_the_sentence_is_passed_over() -> None:
     assert [one.mmsi for one in read(tagged)] == [SHIP.mmsi]
 
 
+@pytest.mark.slow
 def test_memory_is_bounded() -> None:
     decoder = AisDecoder()
     for mmsi in range(REMEMBERED + 50):
@@ -304,6 +305,7 @@ def test_any_payload_with_a_good_checksum(first: str, payload: str, fill: int, k
         sane(vessel)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(TABLE), st.data())
 def test_any_bits_of_the_right_length(vessel: Vessel, data: st.DataObject) -> None:
     """The sender's message with some of its payload replaced: any content of a length that is right."""

@@ -93,6 +93,7 @@ def silent(second: int) -> Finding:
     return Finding(key="gnss", text=f"gnss silent for {second} s", since=START, source="gnss")
 
 
+@pytest.mark.slow
 def test_what_goes_on_unchanged_is_told_ever_more_seldom(book: AlertBook) -> None:
     """Whatever counts the seconds is told some 150 times a day, and not 8,640 times."""
     told_at = updated(book, silent, 86_400)
@@ -570,6 +571,7 @@ def test_different_answers_are_told_at_most_once_a_second(book: AlertBook) -> No
     assert active.acknowledged.reason == "reason 299"
 
 
+@pytest.mark.slow
 def test_without_times_it_is_raised_again_ever_more_seldom_until_somebody_answers(book: AlertBook) -> None:
     its = asking(escalate=Escalate().after(timedelta(seconds=60)))
     list(book.take(its, finding(), at(0), 0))

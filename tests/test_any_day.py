@@ -73,6 +73,7 @@ steps = st.tuples(st.floats(-0.5, 4), st.integers(-1, 7200), values)
 """Seconds since the one before (a frame may come late), how far the wall clock went, and what was said."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CONFIGS)
 @given(days=st.lists(steps, max_size=40))
 @settings(deadline=None, max_examples=60)

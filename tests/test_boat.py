@@ -39,6 +39,7 @@ def test_the_same_seed_is_the_same_river() -> None:
     assert one == other != another
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_said_is_heard_and_fits_the_line(seed: int) -> None:
     ear = LineDecoder(protocols()["nmea"]())
@@ -68,6 +69,7 @@ def test_without_a_bottom_the_sounder_says_nothing() -> None:
     assert b"DBT" not in said_at(5, BEGAN, bottom=False, **HERE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_rules_find_what_happens_on_the_river_and_nothing_else(seed: int) -> None:
     rules = (

@@ -317,6 +317,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
+@pytest.mark.slow
 def test_no_file_takes_the_memory_of_a_board(tmp_path: Path) -> None:
     """A picture of 16000x12000 as JPEG, PNG and a clip: 2.2 GB were taken; measured in a process of its own."""
     huge = np.zeros((12000, 16000), np.uint8)

@@ -410,6 +410,7 @@ def test_a_port_is_free_again_as_soon_as_a_stream_failed() -> None:
         strict.bind(("127.0.0.1", port))  # without SO_REUSEADDR: nobody else may have it
 
 
+@pytest.mark.slow
 def test_damage_is_told_and_not_learnt_from(clip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.vision.camera_stats.STATE_EVERY_S", 1.0)
     learnt: list[bool] = []

@@ -152,6 +152,7 @@ def test_every_rule_and_every_source_is_in_the_table() -> None:
     assert lines | {"camera"} == set(SOURCES) == set(FITS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "source"), list(product(RULES, SOURCES)))
 def test_it_is_refused_or_it_fires(rule: str, source: str, tmp_path: Path) -> None:
     its = {"kind": rule} | RULES[rule]

@@ -40,6 +40,7 @@ def test_every_verb_explains_itself(verb: list[str]) -> None:
     assert said.startswith("Usage: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "unwanted"),
     [
@@ -169,6 +170,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_gets_one_clear_line(case: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments, code, words = WRONG[case]
@@ -215,6 +217,7 @@ def test_check_can_look_at_the_environment(desk: Path) -> None:
     assert "broker.url: 127.0.0.1:9 refused: no broker listens there" in complained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_the_schema_takes_our_configurations(path: Path) -> None:
     from ruamel.yaml import YAML
@@ -263,6 +266,7 @@ def sentence(body: bytes) -> bytes:
 FIXES = b"".join(sentence(line[1 : line.index(b"*")]) for line in FIX.splitlines())
 
 
+@pytest.mark.slow
 def test_read_hears_standard_input_and_files_and_ends_with_statistics(desk: Path) -> None:
     (desk / "log.nmea").write_bytes(b"noise\xff\x00" + FIXES)
     code, said, complained = ringpost("read", "log.nmea", "--json")
@@ -278,6 +282,7 @@ def test_read_hears_standard_input_and_files_and_ends_with_statistics(desk: Path
     assert done.stdout.splitlines()[-1] == b"read: good: 2 nmea; bad: none; 0 bytes of no packet"
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_gets_no_traceback(desk: Path) -> None:
     (desk / "long.nmea").write_bytes(FIXES * 2000)
     with subprocess.Popen(
@@ -293,6 +298,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(desk: Path) -> None:
         assert reader.stderr.read() == b""
 
 
+@pytest.mark.slow
 def test_detect_goes_on_after_a_picture_that_it_can_not_read(desk: Path) -> None:
     cv2 = pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
     from simulators.scene import Scene
@@ -322,6 +328,7 @@ def test_models_are_listed_and_verified() -> None:
     assert (code, json.loads(said)) == (0, well)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full: run on Linux")
 @pytest.mark.parametrize(
     "arguments", [["schema"], ["models", "list"], ["check", str(CONFIGS[0])]], ids=" ".join

@@ -132,6 +132,7 @@ def no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.commands.rate_limit.BURST", 1e9)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_limit")
 def test_a_siren_command_is_a_duplicate_whatever_came_since_and_after_a_restart() -> None:
     """Replayed by a broker, by whoever recorded it, or because its acknowledgement was lost."""
@@ -204,6 +205,7 @@ def test_a_large_command_is_rejected_unread() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_flood_of_one_command_is_bounded_and_keeps_no_other_from_being_carried_out() -> None:
     desk = Desk()
     for number in range(4500):

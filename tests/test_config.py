@@ -109,6 +109,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "lines"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
 def test_each_mistake_is_named_with_its_line(text: str, lines: list[str]) -> None:
     assert told(text) == lines
@@ -143,6 +144,7 @@ def test_there_is_one_for_each_post() -> None:
     assert kinds == {"checkpoint_camera", "patrol_boat", "drone_ground_station", "metro_post", "watch_point"}
 
 
+@pytest.mark.slow
 def test_the_schema_is_one_and_takes_the_shipped_configurations() -> None:
     from ruamel.yaml import YAML
 
@@ -261,6 +263,7 @@ def test_any_text_is_refused_in_words(text: str) -> None:
         parse(text, name="c.yaml", base=Path())
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, len(GOOD)), st.text(max_size=5))
 def test_any_edit_is_taken_or_refused_in_words(start: int, end: int, put: str) -> None:

@@ -77,6 +77,7 @@ ALL = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize(
     "light", [dimmed(1), dimmed(2), dimmed(3), dimmed(3, noise=6)], ids=["day", "dusk", "night", "noise"]
@@ -89,6 +90,7 @@ def test_no_real_view_is_blind_and_night_falling_is_no_fault(name: str, light: C
         assert not view.blind, (second, view.blind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIXED)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_noticed_in_its_time_and_its_end_too(name: str, fault: str) -> None:
@@ -230,6 +232,7 @@ def test_health_says_which_zones_are_seen_and_since_when_not() -> None:
     assert sight.reason(later) is None
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(

@@ -322,6 +322,7 @@ def test_a_broken_local_file_does_not_silence_a_device_that_ran(device: Device) 
     assert device.severity() == "warning"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "broken",
     [
@@ -475,6 +476,7 @@ def test_a_push_that_takes_too_long_is_answered_and_does_not_stop_the_next(
     free.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [
@@ -663,6 +665,7 @@ def test_a_trial_of_another_broker_keeps_alerts_from_the_centre_for_minutes_only
     assert device.deployment.reported()["reason"] == "the broker was not reached under it within 0.2 s"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sha256", "body"),
     [

@@ -34,6 +34,7 @@ def test_a_folder_is_looked_through(pictures: Path) -> None:
     assert "person" in [one["label"] for one in json.loads(line)["objects"]]
 
 
+@pytest.mark.slow
 def test_people_are_covered_even_when_others_are_asked_for(pictures: Path, tmp_path: Path) -> None:
     import cv2
 
@@ -51,6 +52,7 @@ def test_people_are_covered_even_when_others_are_asked_for(pictures: Path, tmp_p
         assert abs(inside.astype(int) - 60).max() < 12
 
 
+@pytest.mark.slow
 def test_drawn_pictures_lie_as_theirs_do_and_none_replaces_another(pictures: Path, tmp_path: Path) -> None:
     rail = (pictures / "rail.png").read_bytes()
     (pictures / "north").mkdir()
@@ -71,6 +73,7 @@ def test_a_bad_picture_stops_nothing(pictures: Path) -> None:
     assert done.stderr.count("no picture that OpenCV can read") == 2
 
 
+@pytest.mark.slow
 def test_tiles_and_their_cost(pictures: Path) -> None:
     (pictures / "again.png").write_bytes((pictures / "rail.png").read_bytes())
     done = ringpost("detect", str(pictures), "--tiles", "2x1", "--labels", "person", "--json")
@@ -79,6 +82,7 @@ def test_tiles_and_their_cost(pictures: Path) -> None:
     assert "3 looks for each" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -85,6 +85,7 @@ def test_loss_is_told_and_loses_no_state() -> None:
     assert drones[-1].loss_pct == pytest.approx(12, abs=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [{"flips": 1e-3}, {"drops": 1e-3}, {"noise": 2e-3}])
 def test_a_noisy_line_gives_what_is_whole_and_nothing_false(harm: dict[str, float]) -> None:
     radio = Radio(**HOME, seed=2)

@@ -114,6 +114,7 @@ def lulls(ear: LineDecoder) -> list[Value]:
     return []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("between", [full_line, pauses, lulls])
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
 def test_each_fix_has_its_own_epochs_values_at_once(
@@ -122,6 +123,7 @@ def test_each_fix_has_its_own_epochs_values_at_once(
     check(hear(order, 10, between), order, 10)
 
 
+@pytest.mark.slow
 @given(
     st.permutations(["RMC", "GGA", "GLL", "GSA", "VTG", "ZDA", "GST", "GSV"]),
     st.integers(2, 8),

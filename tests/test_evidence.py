@@ -463,6 +463,7 @@ def test_under_a_flag_a_picture_leaves_without_a_look_too_and_how_many_it_shows_
     assert [(entry["covered"], entry["shown"]) for entry in desk.log()] == [(0, None), (None, 0)]
 
 
+@pytest.mark.slow
 def test_the_clip_of_a_camera_that_is_no_more_is_looked_through_by_the_default(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     photograph = Scene(comes_s=0, leaves_s=60).picture(20)
@@ -660,6 +661,7 @@ def test_a_full_disk_takes_no_recording_but_the_picture_of_the_alert_goes_out(
     assert desk.recorder.troubles == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
 def test_nobody_whom_the_detector_finds_is_seen_in_anything_that_leaves(rotate: int, tmp_path: Path) -> None:
     """By the way that frames go: a camera with a blackout, the real detector, the album; each picture's pixels.

@@ -65,6 +65,7 @@ def test_every_rule_whose_keys_come_from_outside_is_tried() -> None:
     assert {kind.model_fields["kind"].default for kind in listed} == set(RULES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "until"),
     [(kind, 210 if kind == "distress_beacon" else 40) for kind in RULES],
@@ -109,6 +110,7 @@ def test_once_the_flood_is_over_its_alert_ends_and_another_beacon_is_told() -> N
     assert [(alert.phase, alert.finding.key) for alert in new if alert.finding.key == "77"] == [("new", "77")]
 
 
+@pytest.mark.slow
 def test_ids_hold_through_a_flood_and_a_restart() -> None:
     engine = Engine("distress_beacon")
     for second in range(10):

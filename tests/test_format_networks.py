@@ -176,6 +176,7 @@ def card(folder: Path, name: str, shape: list[Any], options: str) -> models.Card
     return models.find(str(folder / "n.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(
     ("shape", "options"),

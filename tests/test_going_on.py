@@ -250,6 +250,7 @@ def says_how_long(alert: Alert) -> None:
         assert said is None, f"{alert.text}: without lasted_s it can't be mended"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_what_goes_on_is_the_same_alert(name: str, tmp_path: Path) -> None:
     case = CASES[name]
@@ -267,6 +268,7 @@ def test_what_goes_on_is_the_same_alert(name: str, tmp_path: Path) -> None:
             says_how_long(alert)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("breaks", BREAKS)
 def test_what_is_over_after_all_ends(name: str, breaks: str, tmp_path: Path) -> None:
@@ -281,6 +283,7 @@ def test_what_is_over_after_all_ends(name: str, breaks: str, tmp_path: Path) -> 
     assert [alert.alert_id for alert in after if alert.phase == "new"] == []
 
 
+@pytest.mark.slow
 def test_a_rule_that_becomes_one_of_another_kind_begins_whatever_was_so(tmp_path: Path) -> None:
     """By push and over a restart: what the kind before found is no memory of this one, and ends no alert now."""
     rules = {rule.kind: rule for rule in (rule_of(case, tmp_path) for case in CASES.values())}

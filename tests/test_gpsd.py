@@ -193,6 +193,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["TPV", "SKY", "DEVICE", "DEVICES"]),
     st.dictionaries(

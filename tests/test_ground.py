@@ -56,6 +56,7 @@ def test_without_noise_it_is_exact() -> None:
     assert max(ground.residuals_px) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [4, 9])
 def test_the_stated_radius_holds_for_95_percent(count: int) -> None:
     noise = np.random.default_rng(7)
@@ -112,6 +113,7 @@ def test_a_technician_sees_the_fit_and_the_bad_point(tmp_path: Path) -> None:
     assert "look at point 5 first" in text
 
 
+@pytest.mark.slow
 def test_the_drawn_picture_shows_points_grid_and_nobody(tmp_path: Path) -> None:
     import cv2
 

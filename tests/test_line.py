@@ -121,6 +121,7 @@ def test_a_receiver_is_read_and_its_end_is_an_error(tmp_path: Path) -> None:
     play(scene)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mute", [False, True], ids=["hung up", "mute"])
 def test_thirty_times_unplugged_also_under_another_name(tmp_path: Path, mute: bool) -> None:
     """Each time it is tried again within 0.4 s, no half line is glued to the next, and nothing is left behind.
@@ -581,6 +582,7 @@ def test_a_server_that_refuses_is_asked_ever_more_seldom(line: Any, least_s: flo
     assert all(least_s <= wait_s <= most_s for wait_s in waits[-3:])
 
 
+@pytest.mark.slow
 def test_a_noisy_line_gives_no_false_fix_and_loses_no_packet_that_is_whole(tmp_path: Path) -> None:
     """As ``python -m bench.noisy_lines``, shorter and faster."""
 
@@ -670,6 +672,7 @@ def everything() -> LineDecoder:
     return LineDecoder([decoder for make in protocols().values() for decoder in make()])
 
 
+@pytest.mark.slow
 @given(
     pieces,
     st.lists(st.integers(1, 40), min_size=1, max_size=5),
@@ -696,6 +699,7 @@ def test_whatever_comes_in_any_pieces_raises_nothing(
     ear.state()
 
 
+@pytest.mark.slow
 def test_a_line_that_says_ever_new_things_is_remembered_in_bounded_memory() -> None:
     """Every checksum is right, every system, ship, event and satellite another."""
     noise = random.Random(1)

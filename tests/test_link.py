@@ -278,6 +278,7 @@ def test_listening_and_sending_do_not_wait_for_each_other(tmp_path: Path) -> Non
     play(scene)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lane", ["alert", "result", "telemetry"])
 @pytest.mark.parametrize(
     ("code", "delivery", "stays", "trouble"),
@@ -488,6 +489,7 @@ def test_expiry_is_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     play(scene)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "enforce_bytes", "protocol", "said"),
     [

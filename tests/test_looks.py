@@ -150,6 +150,10 @@ def test_status_says_it_whatever_rules_there_are() -> None:
     assert reporter.reasons(1040) == [f"cam1: blind: looked at 0.2 times a second; {RAIL}, {GATE}"]
 
 
+RULES = config().rules
+
+
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.floats(0.2, 30), st.floats(0, 0.4), st.integers(0, 99))
 def test_who_stands_is_told_or_the_rule_is_said_to_be_blind(fps: float, jitter: float, seed: int) -> None:
@@ -160,7 +164,7 @@ def test_who_stands_is_told_or_the_rule_is_said_to_be_blind(fps: float, jitter: 
     from models.detection import Detection
 
     chance, tracker = random.Random(seed), Tracker()
-    rules = {name: config().rules[name].begin() for name in ("rail", "gate", "sight")}
+    rules = {name: RULES[name].begin() for name in ("rail", "gate", "sight")}
     told: dict[str, float] = {}
     second, looks, stated, seconds = 0.0, 0, 0, 60
     man = thing(0.3, 0.8)

@@ -595,6 +595,7 @@ NAMES = ["heartbeat", "global_position_int", "gps_raw_int", "attitude", "sys_sta
          "camera_feedback", "camera_image_captured", "ekf_status_report", "estimator_status"]  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.binary(max_size=255), st.integers(0, 3)), max_size=12))
 @settings(max_examples=300, deadline=None)
 def test_any_content_under_a_good_checksum_raises_nothing(said: list[tuple[str, bytes, int]]) -> None:

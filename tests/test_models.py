@@ -322,6 +322,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -431,6 +432,7 @@ def clip(folder: Path) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_model_that_loops_for_ever_is_its_camera_s_trouble_and_holds_one_thread_and_nobody_else(
     write: Write, tmp_path: Path
 ) -> None:
@@ -456,6 +458,7 @@ def computed(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[11])
 
 
+@pytest.mark.slow
 def test_an_agent_whose_model_loops_for_ever_still_ends_when_it_is_told_to(
     write: Write, tmp_path: Path
 ) -> None:
@@ -483,6 +486,7 @@ sources:
             agent.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", [["models", "verify"], ["detect", "--model"]])
 def test_a_command_does_not_wait_for_a_model_that_loops_for_ever(
     write: Write, tmp_path: Path, verb: list[str]

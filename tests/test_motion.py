@@ -50,6 +50,7 @@ def test_a_small_thing_that_moves_opens_it() -> None:
     assert reason(gate, swimmer, 0.2) == "motion"
 
 
+@pytest.mark.slow
 def test_who_stops_moving_is_not_forgotten() -> None:
     """He melts into the background; as long as the detector sees him, it is asked again."""
     gate = MotionGate(ON)

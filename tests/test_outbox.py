@@ -205,6 +205,7 @@ def accounted(told: list[dict[str, object]]) -> set[int]:
     return {seq for gap in told for seq in range(int(str(gap["first"])), int(str(gap["last"])) + 1)}
 
 
+@pytest.mark.slow
 def test_over_its_budget_telemetry_thins_out_evenly_and_each_row_is_accounted_for(tmp_path: Path) -> None:
     storage = LaneStorage(tmp_path, 16_000_000)
     body = b'{"x":"' + b"x" * 4000 + b'"}'
@@ -448,6 +449,7 @@ def test_deletes_that_the_disk_refuses_are_tried_again_and_never_handed_out(
     assert storage.depth()["alert"] == 1
 
 
+@pytest.mark.slow
 def test_memory_keeps_every_alert_and_only_so_much_telemetry(
     storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -614,6 +616,7 @@ def damage(path: Path, seed: int) -> None:
             file.write(bytes(rng.randrange(256) for _ in range(4096)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_damaged_alert_store_is_set_aside_and_what_can_be_read_goes_out(tmp_path: Path, seed: int) -> None:
     first = LaneStorage(tmp_path, 32_000_000)
@@ -861,7 +864,7 @@ class OutboxMachine(RuleBasedStateMachine):
             assert self.storage.alerts.read(f"remember/{key}") == value
 
 
-TestOutboxMachine = OutboxMachine.TestCase
+TestOutboxMachine = pytest.mark.slow(OutboxMachine.TestCase)
 TestOutboxMachine.settings = settings(
     max_examples=40,
     stateful_step_count=30,

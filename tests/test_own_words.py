@@ -11,6 +11,8 @@ import pytest
 
 from tests.test_recipes import ROOT, enlist, run
 
+pytestmark = pytest.mark.slow
+
 RULE = '''
 """Somebody lingers where a weighbridge says that nothing waits."""
 

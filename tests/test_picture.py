@@ -45,6 +45,7 @@ def corner_of(shown: Any) -> Any:
     return shown[mask == 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", range(len(STEPS)))
 def test_at_every_quality_people_are_one_grey_and_blackout_is_exactly_zero(
     step: int, monkeypatch: pytest.MonkeyPatch
@@ -78,6 +79,7 @@ def test_it_is_never_larger_than_allowed_and_keeps_its_label(most: int, rows: in
     assert read_label(jpeg) == LABEL | {"covered": True, "people": [[0.4, 0.3, 0.5, 0.7]]}
 
 
+@pytest.mark.slow
 def test_a_quality_hint_spares_tries_and_is_never_too_large() -> None:
     hint = QualityHint()
     busy, calm = scene(), np.full((720, 1280, 3), 90, np.uint8)
@@ -90,6 +92,7 @@ def test_a_quality_hint_spares_tries_and_is_never_too_large() -> None:
     assert len(encode_picture(busy, [], LABEL, hint=hint)) <= 64_000
 
 
+@pytest.mark.slow
 def test_a_crowd_that_its_label_can_not_name_is_no_picture() -> None:
     crowd = [(x / 64, y / 64, x / 64 + 0.01, y / 64 + 0.01) for x in range(63) for y in range(63)]
     with pytest.raises(ValueError, match="3969 people"):

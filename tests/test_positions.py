@@ -315,6 +315,7 @@ def test_a_route_that_is_not_there_or_no_text(tmp_path: Path) -> None:
         read_route(tmp_path / "large.geojson")
 
 
+@pytest.mark.slow
 @given(st.recursive(st.none() | st.floats() | st.text(max_size=9), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from(["type", "coordinates", "features", "geometry", "geometries", "crs"]), x | st.sampled_from(["LineString", "Feature", "FeatureCollection", "MultiLineString"])), max_leaves=12))  # fmt: skip
 @settings(deadline=None)
 def test_any_json_is_a_route_or_refused_in_words(tree: Any) -> None:

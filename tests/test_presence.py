@@ -194,6 +194,7 @@ def looked(
         second += (1 + chance.uniform(-jitter, jitter)) / fps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitter", [0.0, 0.4])
 @pytest.mark.parametrize("fps", PACES)
 @pytest.mark.parametrize(
@@ -237,6 +238,7 @@ def test_who_is_known_and_crosses_a_zone_in_less_than_a_second_is_seen(inside_s:
     assert judge(ENTER | {"frames": 5, "zone": "mid"}, foot) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden_s", [2, 3, 4, 5])
 def test_who_is_hidden_now_and_then_is_told_to_stay(hidden_s: int) -> None:
     """A man walks behind a pole every 15 s: the time for which he was seen adds up, the other leaks."""
@@ -245,6 +247,7 @@ def test_who_is_hidden_now_and_then_is_told_to_stay(hidden_s: int) -> None:
     assert said[0][0] < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.35, 0.5])
 @pytest.mark.parametrize("seed", range(5))
 def test_who_is_seen_in_few_looks_is_told_to_stay(share: float, seed: int) -> None:
@@ -253,6 +256,7 @@ def test_who_is_seen_in_few_looks_is_told_to_stay(share: float, seed: int) -> No
     assert said[0][1] == "person at left for 20 s"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [1, 2, 5])
 @pytest.mark.parametrize("seed", range(5))
 def test_what_flickers_does_not_stay(fps: int, seed: int) -> None:
@@ -274,6 +278,7 @@ def test_who_leaves_in_sight_is_not_hidden() -> None:
 CAR = thing(0.3, 0.8, label="car", score=0.6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost_s", [5, 10, 15, 30])
 @pytest.mark.parametrize(
     ("rule", "text"),

@@ -273,6 +273,7 @@ def test_who_is_no_thing_is_covered_whatever_the_model_calls_him() -> None:
     assert (0.5, 0.5, 1, 1) not in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", range(4))
 def test_the_man_in_the_photograph_is_covered_whichever_way_the_camera_hangs(turn: int) -> None:
     """By the real detector; in the orientation in which it sees him best nobody is left to be seen."""
@@ -320,6 +321,7 @@ def looks(folder: Path, **detector: Any) -> list[Sighting]:
     return [value for value in said if isinstance(value, Sighting)]
 
 
+@pytest.mark.slow
 def test_a_camera_looks_for_people_far_below_its_own_score_and_tells_only_what_is_wanted(
     tmp_path: Path,
 ) -> None:

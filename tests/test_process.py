@@ -27,6 +27,7 @@ def ringpost(*words: str, cwd: Path, shell_redirect: str = "") -> "subprocess.Co
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
 def test_a_closed_standard_descriptor_ends_nothing(tmp_path: Path, closed: str) -> None:
     (tmp_path / "right.yaml").write_text((HERE / "configs" / "watch_point.yaml").read_text())
@@ -76,6 +77,7 @@ def odd_name(folder: Path) -> list[str]:
     return ["detect", f"{ESCAPES}.jpg"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [recording, bad_config, odd_sentence, odd_card, odd_points, odd_name],
@@ -138,6 +140,7 @@ def test_what_is_not_the_agents_keeps_its_rights(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
+@pytest.mark.slow
 def test_what_a_verb_writes_is_private_whatever_the_umask(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text((HERE / "configs" / "watch_point.yaml").read_text())
     done = ringpost("record", "c.yaml", "--to", "new/day.jsonl", "--for", "1s", cwd=tmp_path)

@@ -111,11 +111,13 @@ WEAKER = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "paths"), [case[1:] for case in WEAKER], ids=[case[0] for case in WEAKER])
 def test_what_a_push_can_not_weaken(text: str, paths: list[str]) -> None:
     assert found(text) == paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pairs",
     [

@@ -86,6 +86,7 @@ DRONE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["boat", "drone"])
 def test_the_stated_radius_holds_for_95_percent(name: str) -> None:
     offs, unlocated = scatter({"boat": BOAT, "drone": DRONE}[name], 600)

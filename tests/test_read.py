@@ -131,6 +131,7 @@ class Live:
         await self.process.wait()
 
 
+@pytest.mark.slow
 def test_a_device_until_it_is_interrupted(tmp_path: Path) -> None:
     async def scene() -> None:
         with Wire(tmp_path / "gnss") as wire:
@@ -166,6 +167,7 @@ def test_a_device_that_is_unplugged(tmp_path: Path) -> None:
     play(scene)
 
 
+@pytest.mark.slow
 def test_a_serial_server_and_gpsd() -> None:
     async def scene() -> None:
         async with Server() as server:

@@ -62,6 +62,7 @@ def fixes(fault: str, protocol: Protocol = "nmea") -> list[Fix]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["nmea", "ubx"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_whatever_fails_it_says_what_can_be(fault: str, protocol: Protocol) -> None:
@@ -99,6 +100,7 @@ def test_the_sky_turns() -> None:
     assert sky_at(0) == now
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "count", "mode"),
     [
@@ -114,6 +116,7 @@ def test_lost_and_frozen(fault: str, count: int, mode: str | None) -> None:
     assert (len(told), {fix.mode for fix in told}) == (count, {mode} if mode else set())
 
 
+@pytest.mark.slow
 def test_dates_and_times() -> None:
     rolled = [one for one in heard("rollover") if isinstance(one.value, Fix)]
     for one in rolled:
@@ -152,6 +155,7 @@ def test_a_jammed_boat_says_that_its_position_is_poor_and_then_old() -> None:
     assert where.receivers(1119)[0]["rejected"] == {"quality": 21}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "protocol", "said"),
     [
@@ -170,6 +174,7 @@ def test_what_goes_wrong_raises_what_it_should(fault: str, protocol: Protocol, s
     assert said is None or any(text.startswith(said) for text in texts)
 
 
+@pytest.mark.slow
 def test_a_post_that_is_spoofed_away_is_moved() -> None:
     rule = Moved(source="main", window=timedelta(seconds=40), hold=timedelta(seconds=5))
     judge = rule.settled(Site(lat=HERE[0], lon=HERE[1])).start()

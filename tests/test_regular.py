@@ -143,6 +143,7 @@ def refusal(work: Callable[[], None]) -> str:
     return said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("field", sorted(set(PUSHED) - {"Data.directory", "Data.video_folder"}))
 def test_what_is_no_file_is_refused_wherever_it_is_named(

@@ -35,6 +35,7 @@ def told(folder: Path, what: Iterator[Observation] | None = None) -> list[str]:
     return [line(message) for message in messages if message["alert"]["phase"] != "update"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", CASE_FOLDERS, ids=lambda folder: folder.name)
 def test_a_field_report_has_the_alerts_that_it_must(folder: Path) -> None:
     assert told(folder) == (folder / "expected.txt").read_text().splitlines()
@@ -48,6 +49,7 @@ def test_a_case_says_what_it_is_about(folder: Path) -> None:
     assert any("Must" in text for text in about)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", CASE_FOLDERS, ids=lambda folder: folder.name)
 def test_no_alert_is_told_twice(folder: Path) -> None:
     """Of each rule, at most one is active at a time for each key, and each that ended began."""
@@ -58,6 +60,7 @@ def test_no_alert_is_told_twice(folder: Path) -> None:
         assert alert.phase == "new" or alert.alert_id in active
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", CASE_FOLDERS, ids=lambda folder: folder.name)
 def test_the_monotonic_clock_may_begin_anywhere(folder: Path) -> None:
     shifted = (replace(one, mono_s=one.mono_s + 1_000_000) for one in observations(folder))

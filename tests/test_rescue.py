@@ -152,6 +152,7 @@ def test_a_grant_that_comes_again_after_a_reboot_shows_nobody(
         kept = rescue.dump()
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

@@ -225,6 +225,7 @@ def test_over_a_restart_the_history_stays_under_its_numbers(tmp_path: Path) -> N
     storage.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("of", "ranges", "again", "told"),
     [
@@ -432,6 +433,7 @@ def test_a_loss_is_told_before_what_it_tells_of_happens(
 # Files that are deleted under the agent.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["all", "main", "wal", "folder", "replaced"])
 def test_files_that_are_deleted_under_it_are_written_anew(tmp_path: Path, what: str) -> None:
     folder = tmp_path / "data"
@@ -503,6 +505,7 @@ def test_what_is_critical_goes_first_and_no_phase_overtakes_another(storage: Lan
     assert order == [2, 3, 4, 1, 7, 0, 5, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_phases_keep_their_order_however_they_come_and_are_handed_out(tmp_path: Path, seed: int) -> None:
     """Whatever severities an alert goes through, over rewinds and restarts; and each is handed out."""
@@ -538,6 +541,7 @@ def test_phases_keep_their_order_however_they_come_and_are_handed_out(tmp_path: 
     storage.close()
 
 
+@pytest.mark.slow
 def test_a_new_alert_waits_for_none_of_fifty_thousand_old_ones(tmp_path: Path) -> None:
     storage = LaneStorage(tmp_path, 32_000_000)
     for _ in range(10):

@@ -231,6 +231,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 STREAMS = st.lists(st.one_of(WHOLE, NOISE, damaged()), max_size=30).map(b"".join)
 
 
+@pytest.mark.slow
 @given(STREAMS, st.lists(st.integers(1, 60), max_size=60))
 @settings(max_examples=300)
 def test_it_does_not_matter_how_the_bytes_arrive(stream: bytes, cuts: list[int]) -> None:

@@ -11,6 +11,7 @@ from tests.scripted_broker import NOT_AUTHORIZED, ScriptedBroker
 from tests.test_link import UP, play, run, until
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("protocol", "code"), [("5", NOT_AUTHORIZED), ("5", 0x80), ("3.1.1", 0x80)])
 @pytest.mark.parametrize("refused", ["receipt", "config/desired", "alert/ack", "command/+"])
 def test_a_refused_subscription_is_a_trouble(tmp_path: Path, protocol: str, code: int, refused: str) -> None:

@@ -62,6 +62,7 @@ def forged(second: int, of: Vessel, a_second: int = 50) -> list[Value]:
     return [replace(of, mmsi=1000 + n) for n in range(a_second * second, a_second * (second + 1))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thin", [False, True])
 @pytest.mark.parametrize("of", [SHIP, FALSE, TEXT, replace(SHIP, lat=None)])
 @pytest.mark.parametrize("from_s", [0, 100])
@@ -91,6 +92,7 @@ def test_ten_thousand_vessels_cost_what_they_may_and_the_true_beacon_is_told(
         assert max(apart) <= 2 * DISTRESS_EVERY_S
 
 
+@pytest.mark.slow
 def test_what_an_alert_is_about_who_we_are_and_who_comes_near_is_told_in_a_flood() -> None:
     flood = Flood(place=", lat: 32.0, lon: 118.0")
     near = replace(SHIP, mmsi=7, lat=32.1, course_deg=180.0, speed_mps=20.0)
@@ -105,6 +107,7 @@ def test_what_an_alert_is_about_who_we_are_and_who_comes_near_is_told_in_a_flood
         assert len(flood.when(mmsi)) >= 2
 
 
+@pytest.mark.slow
 def test_who_was_known_before_the_flood_is_told_through_it_and_a_newcomer_has_his_turn() -> None:
     flood = Flood()
     known = [replace(SHIP, mmsi=number) for number in range(1, 51)]
@@ -126,6 +129,7 @@ def test_forged_beacons_that_call_all_the_time_do_not_keep_out_the_true_one_that
     assert 150 <= flood.when(TRUE.mmsi)[0] <= 160
 
 
+@pytest.mark.slow
 def test_a_flood_of_vessels_takes_bounded_memory() -> None:
     flood = Flood()
     for second in range(UNTIL_S):
@@ -145,6 +149,7 @@ OTHERS: dict[str, list[Value]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", OTHERS)
 def test_drones_targets_and_names_that_are_made_up_cost_what_they_may(what: str) -> None:
     """The true one was there before, and speaks up every 5 s; 100 others a second come, in turn."""
@@ -207,6 +212,7 @@ def test_an_alerted_name_is_admitted_and_a_silent_regular_makes_room() -> None:
     assert crowd.pop_left_out() == 0
 
 
+@pytest.mark.slow
 def test_thin_ships_are_fewer_and_distress_is_not() -> None:
     thin, full = Flood(thin=True), Flood()
     for flood in (thin, full):

@@ -80,6 +80,7 @@ def scattered(draw: st.DrawFn) -> list[Box]:
     return boxes
 
 
+@pytest.mark.slow
 @given(
     scattered(), st.sampled_from(["2x1", "1x3", "2x2", "3x2", "4x4"]), st.sampled_from([0.0, 0.1, 0.2, 0.5])
 )

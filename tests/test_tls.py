@@ -164,6 +164,7 @@ def outcome(broker: Broker, past: datetime = NEVER_BEFORE) -> str:
     return asyncio.run(asyncio.wait_for(scene(), 120))
 
 
+@pytest.mark.slow
 def test_a_device_with_its_certificate_connects(world: World) -> None:
     assert outcome(world.broker()) == "connected"
     assert outcome(world.broker(url=f"mqtts://localhost:{world.ports['right']}")) == "connected"
@@ -479,6 +480,7 @@ def test_check_leaves_the_running_agents_session_as_it_was(world: World, tmp_pat
     asyncio.run(asyncio.wait_for(scene(), 120))
 
 
+@pytest.mark.slow
 def test_the_end_of_a_certificate_is_read_as_openssl_reads_it(world: World) -> None:
     for path in (*world.certs.glob("*.pem"), *(world.folder / "tomorrow" / "certs").glob("*.pem")):
         shown = subprocess.run(

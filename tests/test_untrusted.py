@@ -31,6 +31,7 @@ def test_an_object_is_read() -> None:
     assert readable(b'{"a": 1.5, "b": [1, "\\ud800"]}') == {"a": 1.5, "b": [1, "\ud800"]}
 
 
+@pytest.mark.slow
 @given(st.recursive(st.text() | st.integers() | st.none(), st.lists))
 def test_what_is_shown_is_one_line_that_can_be_printed(value: object) -> None:
     text = printable(value)

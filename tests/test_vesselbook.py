@@ -93,6 +93,7 @@ def test_two_receivers_of_one_vessel() -> None:
     assert len(book.due(0)) == 2
 
 
+@pytest.mark.slow
 def test_memory_is_bounded() -> None:
     book = Book()
     for number in range(6 * MAX_REPORTS):
@@ -104,6 +105,7 @@ def test_memory_is_bounded() -> None:
     assert book.book.pop_left_out("ais") <= MAX_COUNTED
 
 
+@pytest.mark.slow
 def test_a_busy_port_costs_the_link_what_it_may() -> None:
     """200 vessels that report every 6 s for ten minutes: each once a minute, in messages of their size."""
     desk = Desk()

@@ -464,6 +464,7 @@ ANY_VESSEL = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(ANY_VESSEL | st.just(Tick()) | st.just(fix()), max_size=30), st.integers(0, 100))
 def test_any_traffic_raises_nothing(values: list[Any], step: int) -> None:
     for one in (CLOSE, ADRIFT, BEACON, rule(kind="vessel_close", own="ais")):

@@ -165,6 +165,7 @@ def test_where_the_camera_turns_numbers_stay() -> None:
     assert [one.track for one in without] != [1, 2]
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.lists(st.tuples(st.floats(0, 0.9), st.floats(0, 0.6), st.floats(0, 1)), max_size=6), max_size=12

@@ -282,6 +282,7 @@ def test_a_device_without_a_receiver_knows_nothing() -> None:
     assert deck.where.troubles(5.0) == []
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(
