@@ -1,23 +1,26 @@
-"""The command line: ``ringpost``. Thin: each verb calls one function, imported when it is called."""
+"""The command line ``ringpost``. Each command imports its implementation when it is called, for speed."""
 
 import sys
 
 import click
 
 from agent.cli.agent_commands import check, record, replay, run, schema
-from agent.cli.command_group import Verbs
+from agent.cli.command_group import CommandGroup
 from agent.cli.hardware_commands import detect, devices, ground, read
 from agent.cli.model_commands import models
 from agent.cli.remote_commands import ack, config, fetch, rescue, watch
 from agent.runtime.error_text import error_reason
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="ringpost", prog_name="ringpost")
 def cli() -> None:
-    """The edge agent for public-safety hardware: reads, detects, and never loses an alert.
+    """On-device (edge) agent for public-safety equipment: reads sensors, detects, reports over MQTT.
 
-    Exit codes: 0 ok, 1 a check failed, 2 usage, 69 agent or broker unreachable, 78 bad configuration.
+    Exit codes: 0 success, 1 failure, 2 usage error, 69 device or broker unreachable, 75 temporary failure
+    (restart requested), 78 configuration error.
     """
 
 
@@ -29,7 +32,7 @@ for command in (*AGENT, *HARDWARE, *REMOTE):
 
 
 def main() -> None:
-    """The entry point: no traceback for what a user did, or for a closed pipe."""
+    """The entry point: no traceback for a closed pipe or a full disk."""
     from agent.runtime.process import prepare_process
 
     prepare_process()
@@ -38,7 +41,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
-    except OSError as error:  # such as a full disk below standard output
+    except OSError as error:  # such as a full disk behind standard output
         click.echo(f"ringpost: {error.filename or 'standard output'}: {error_reason(error)}", err=True)
         raise SystemExit(1) from None
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from agent.cli.detect import detect_command
+from agent.cli.detect import DetectOptions, detect_command
 
 
 def measure(pictures: Path, model: str = "default") -> dict[str, float]:
@@ -21,7 +21,7 @@ def measure(pictures: Path, model: str = "default") -> dict[str, float]:
     truth = pictures / "instances.json"
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         out = Path(folder) / "results.json"
-        if detect_command([str(pictures)], model, None, None, None, out, truth, as_json=False) != 0:
+        if detect_command([str(pictures)], DetectOptions(model=model, coco=out, annotations=truth)) != 0:
             raise SystemExit("detect failed")
         known = COCO(str(truth))
         evaluation = COCOeval(known, known.loadRes(json.loads(out.read_text())), "bbox")

@@ -18,14 +18,18 @@ from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
     "--db",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="SQLite file to keep messages in.",
+    help="SQLite database for the messages.",
 )
 @broker_option
 @root_option
-@click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), help="Save pictures here.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, every message.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory for pictures. Default: pictures are not saved.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print every message, one JSON object per line.")
 def centre(db: Path, broker: str, root: str, pictures: Path | None, as_json: bool) -> None:
-    """Store the messages of all devices and send receipts: the reference for real centres."""
+    """Run the reference central server: stores messages and sends receipts (acknowledgements)."""
     from agent.runtime.logging_setup import set_up_log
 
     set_up_log("warning")
@@ -41,12 +45,12 @@ def refuse_bad_broker(url: str) -> None:
     """Exits with code 2 where ``url`` is not a valid broker URL."""
     from pydantic import ValidationError
 
-    from agent.cli.broker_session import bad_broker, broker_at
+    from agent.cli.broker_session import broker_settings, describe_broker_error
 
     try:
-        broker_at(url)
+        broker_settings(url)
     except ValidationError as error:
-        click.echo(bad_broker(error), err=True)
+        click.echo(describe_broker_error(error), err=True)
         raise SystemExit(EX_USAGE) from None
 
 
@@ -55,13 +59,13 @@ def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json
 
     OSError where ``db`` can't be opened. Returns 78 where a certificate or a key can't be read.
     """
-    from agent.cli.broker_session import broker_at, falls_back, unusable_files
+    from agent.cli.broker_session import allows_mqtt_311, broker_settings, certificate_problem
     from agent.runtime.supervisor import supervise
     from centre.message_line import HOLE, line
     from centre.server import Centre
 
-    broker = broker_at(url)
-    if (trouble := unusable_files(broker)) is not None:
+    broker = broker_settings(url)
+    if (trouble := certificate_problem(broker)) is not None:
         click.echo(f"centre: {trouble}", err=True)
         return EX_CONFIG
 
@@ -72,7 +76,7 @@ def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json
             click.echo(line(device, topic, body))
 
     async def serve() -> None:
-        centre = Centre(db, broker, root, show, pictures, fall_back=falls_back())
+        centre = Centre(db, broker, root, show, pictures, fall_back=allows_mqtt_311())
         task = asyncio.ensure_future(supervise("centre", centre.run, lambda _: None, longest_wait_s=5.0))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,11 +14,11 @@ from centre.cli import refuse_bad_broker
 
 
 @click.command()
-@click.option("--duration", help="Stop after this long, such as 30s; the scenario's own length if not given.")
-@click.option("--broker", help="A running broker; one is started if not given.")
-@click.option("--headless", is_flag=True, help="No pauses for a reader; for CI.")
+@click.option("--duration", help="Stop after this time, such as 30s. Default: the length of the scenario.")
+@click.option("--broker", help="URL of a running broker. Default: start one.")
+@click.option("--headless", is_flag=True, help="Do not pause for the reader; for CI.")
 def demo(duration: str | None, broker: str | None, headless: bool) -> None:
-    """Show the whole system on this machine: nothing plugged in, no broker to install."""
+    """Run the whole system on this machine; needs no hardware and no installed broker."""
     if broker:
         refuse_bad_broker(broker)
     click.echo(
@@ -32,12 +32,15 @@ def demo(duration: str | None, broker: str | None, headless: bool) -> None:
 
 @click.command()
 @click.argument("scenario")
-@click.option("--broker", help="A running broker; one is started if not given.")
+@click.option("--broker", help="URL of a running broker. Default: start one.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object a line, every message that reaches the broker."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print every message that reaches the broker, one JSON object per line.",
 )
 def simulate(scenario: str, broker: str | None, as_json: bool) -> None:
-    """Play a scenario and check its expectations; exit code 1 where one is missed."""
+    """Run a scenario and check its expectations; exit code 1 if one is not met."""
     raise SystemExit(_play(scenario, None, broker, as_json))
 
 

@@ -73,44 +73,44 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no such line": (["read", "nope"], 1, "read: nope: No such file"),
     "a folder as line": (["read", "."], 1, "Is a directory"),
     "a device of another kind": (["read", "/dev/null"], 1, "read: /dev/null is no serial device"),
-    "a line of nothing": (["read", "empty"], 1, "read: empty: nothing came"),
-    "a line of garbage": (["read", "garbage", "--json"], 1, "garbage: nothing was understood: its 4000 bytes are no ais"),
+    "a line of nothing": (["read", "empty"], 1, "read: empty: no data"),
+    "a line of garbage": (["read", "garbage", "--json"], 1, "garbage: no valid packets; 4000 unrecognised bytes (tried ais"),
     "a replay by no configuration": (["replay", "garbage", "--config", "nope.yaml"], 78, "nope.yaml: No such file"),
     "a recording by no configuration": (["record", "nope.yaml"], 78, "nope.yaml: No such file"),
     "a model of no card": (["models", "verify", "good.yaml"], 1, "good.yaml: no model's card: it has no format"),
     "a model that is a folder": (["detect", "empty", "--model", "folder.yaml"], 1, "folder.yaml: Is a directory"),
     "a recording of nothing": (["replay", "empty", "--config", "good.yaml"], 1, "replay: empty: empty, and so no recording"),
     "a recording to nowhere": (["record", "good.yaml", "--to", "nope/r.jsonl"], 1, "record: nope/r.jsonl: No such file"),
-    "a line without a name": (["read", ""], 2, "no line is named"),
+    "a line without a name": (["read", ""], 2, "SOURCE is empty"),
     "a card of bytes": (["models", "verify", "bytes.yaml"], 1, "bytes.yaml: no model's card: not UTF-8"),
     "points of bytes": (["ground", MAN, "--points", "garbage"], 1, "ground: garbage: not UTF-8 text"),
-    "points in one endless field": (["ground", MAN, "--points", "long.csv"], 1, "ground: long.csv:2: no CSV: field larger"),
+    "points in one endless field": (["ground", MAN, "--points", "long.csv"], 1, "ground: long.csv:2: not valid CSV: field larger"),
     "a key of bytes": (["rescue", "d", "--role", "r", "--reason", "x", "--key", "garbage", "--broker", NOWHERE], 2, "rescue: garbage: not UTF-8"),
     "a key that is a folder": (["rescue", "d", "--role", "r", "--reason", "x", "--key", ".", "--broker", NOWHERE], 2, "rescue: .: Is a directory"),
     "a push of a folder": (["config", "push", "d", ".", "--broker", NOWHERE], 2, "config: .: Is a directory"),
     "a scenario of nothing": (["simulate", "empty.yaml"], 2, "simulate: empty.yaml: Input should be"),
     "a scenario of bytes": (["simulate", "bytes.yaml"], 2, "simulate: bytes.yaml: no YAML"),
-    "a recording as a line": (["read", "made.jsonl", "--json"], 1, "read: made.jsonl: a recording: ringpost replay plays it"),
+    "a recording as a line": (["read", "made.jsonl", "--json"], 1, "read: made.jsonl: this is a recording; use ringpost replay"),
     "no serial device": (["read", "/dev/zero"], 1, "read: /dev/zero is no serial device"),
     "no port of a broker": (["watch", "--broker", "mqtt://127.0.0.1:0"], 2, "the port is a number from 1 to 65535"),
     "an unknown protocol": (["read", "bad.yaml", "--protocol", "nmae"], 2, "known: auto, "),
     "a speed that can't be": (["read", "bad.yaml", "--baud", "1"], 2, "--baud"),
-    "no such picture": (["detect", "nope.jpg"], 1, "nope.jpg is not there"),
-    "a folder without pictures": (["detect", "."], 1, "no pictures or videos in it"),
+    "no such picture": (["detect", "nope.jpg"], 1, "nope.jpg: not found"),
+    "a folder without pictures": (["detect", "."], 1, "contains no pictures or videos"),
     "COCO without annotations": (["detect", "bad.yaml", "--coco", "out.json"], 2, "go together"),
     "an unknown model": (["detect", "bad.yaml", "--model", "nanodet"], 1, "did you mean 'nanodet-g-416'?"),
-    "a picture of no bytes": (["detect", "empty"], 1, "empty: no picture that OpenCV can read"),
-    "annotations of nothing": (["detect", ".", "--coco", "o.json", "--annotations", "empty"], 1, "empty is no JSON"),
-    "no COCO file": (["detect", ".", "--coco", "o.json", "--annotations", "no-coco.json"], 1, "no-coco.json is no COCO file"),
-    "results to nowhere": (["detect", ".", "--coco", "nope/o.json", "--annotations", "coco.json"], 1, "--coco: nope is not there"),
-    "results to a device": (["detect", ".", "--coco", "/dev/full", "--annotations", "coco.json"], 1, "/dev/full is no file"),
+    "a picture of no bytes": (["detect", "empty"], 1, "empty: not a picture that OpenCV can decode"),
+    "annotations of nothing": (["detect", ".", "--coco", "o.json", "--annotations", "empty"], 1, "empty is not JSON"),
+    "no COCO file": (["detect", ".", "--coco", "o.json", "--annotations", "no-coco.json"], 1, "no-coco.json is not a COCO file"),
+    "results to nowhere": (["detect", ".", "--coco", "nope/o.json", "--annotations", "coco.json"], 1, "--coco: directory nope not found"),
+    "results to a device": (["detect", ".", "--coco", "/dev/full", "--annotations", "coco.json"], 1, "/dev/full is not a file"),
     "a file without rights": (["check", "locked.yaml"], 78, "locked.yaml: Permission denied"),
     "no rights to run": (["run", "locked.yaml"], 78, "locked.yaml: Permission denied"),
-    "every device's configuration": (["config", "get", "+", "--broker", NOWHERE], 2, "'+' is not a device"),
+    "every device's configuration": (["config", "get", "+", "--broker", NOWHERE], 2, "'+' is not a device id"),
     "a push to a wildcard": (["config", "push", "#", "good.yaml", "--broker", NOWHERE], 2, "'#' is not a device"),
     "a watch of a wildcard": (["watch", "a/#/b", "--broker", NOWHERE], 2, "'a/#/b' is not a device"),
     "another root": (["watch", "--root", "#", "--broker", NOWHERE], 2, "'ringpost/v1'"),
-    "a fetch of a path": (["fetch", "d", "../a", "--broker", NOWHERE], 2, "is not an alert's id"),
+    "a fetch of a path": (["fetch", "d", "../a", "--broker", NOWHERE], 2, "is not an alert id"),
     "a push too short on trial": (
         ["config", "push", "d", "good.yaml", "--confirm-within", "1s", "--broker", NOWHERE], 2, "not between 2s and 1h"
     ),
@@ -118,7 +118,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         ["config", "push", "d", "good.yaml", "--confirm-within", "2h", "--broker", NOWHERE], 2, "not between 2s and 1h"
     ),
     "a recording's duration": (["record", "good.yaml", "--for", "x"], 2, "--for: 'x' is not a duration"),
-    "an unknown label": (["detect", "bad.yaml", "--labels", "cow,ufo"], 1, "does not know ufo; it knows person"),
+    "an unknown label": (["detect", "bad.yaml", "--labels", "cow,ufo"], 1, "unknown labels: ufo; the model has: person"),
     "an unknown model to verify": (["models", "verify", "x"], 1, "no model 'x'"),
     "an unknown model to measure": (["models", "bench", "x"], 1, "no model 'x'"),
     "no broker there": (["config", "get", "d", "--broker", NOWHERE], 69, "127.0.0.1:9 refused"),
@@ -210,7 +210,7 @@ def test_check_can_look_at_the_environment(desk: Path) -> None:
     assert ringpost("check", "env.yaml")[0] == 0
     code, _, complained = ringpost("check", "env.yaml", "--env")
     assert code == 1
-    assert "sources.g.port: /dev/nope is not there" in complained
+    assert "sources.g.port: /dev/nope not found" in complained
     for place in ("broker.url", "sources.t", "sources.d"):
         assert f"{place}: " in complained
     assert complained.count(":9 does not answer") == 2
@@ -274,12 +274,12 @@ def test_read_hears_standard_input_and_files_and_ends_with_statistics(desk: Path
     assert code == 0
     assert (fix["source"], fix["value"]["kind"], fix["value"]["mode"]) == ("log.nmea", "fix", "3d")
     assert (round(fix["value"]["lat"], 4), round(fix["value"]["lon"], 4)) == (32.1162, 118.7405)
-    assert complained.startswith("read: good: 2 nmea; bad: ")
+    assert complained.startswith("read: valid: 2 nmea; invalid: ")
     done = subprocess.run(
         [sys.executable, "-m", "agent", "read", "-"], input=FIXES, capture_output=True, check=True, cwd=HERE
     )
     assert b"fix" in done.stdout.splitlines()[0]
-    assert done.stdout.splitlines()[-1] == b"read: good: 2 nmea; bad: none; 0 bytes of no packet"
+    assert done.stdout.splitlines()[-1] == b"read: valid: 2 nmea; invalid: none; 0 unrecognised bytes"
 
 
 @pytest.mark.slow
@@ -308,7 +308,7 @@ def test_detect_goes_on_after_a_picture_that_it_can_not_read(desk: Path) -> None
     code, said, complained = ringpost("detect", ".", "--labels", "person", "--json", "--annotate", "out")
     (line,) = map(json.loads, said.splitlines())
     assert code == 1
-    assert complained == "detect: broken.jpg: no picture that OpenCV can read\n"
+    assert complained == "detect: broken.jpg: not a picture that OpenCV can decode\n"
     assert [thing["label"] for thing in line["objects"]] == ["person"]
     left, top, right, bottom = line["objects"][0]["box"]
     drawn = cv2.imread(str(desk / "out" / "man.jpg"))

@@ -60,7 +60,7 @@ def nothing(*_: object) -> Sequence[tuple[str, Any]]:
 def desk(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], retained: dict[str, Any], answer: Answer = nothing
 ) -> tuple[int, str, str]:
-    monkeypatch.setattr("agent.cli.broker_session._visit", Line(retained, answer).visit)
+    monkeypatch.setattr("agent.cli.broker_session.open_session", Line(retained, answer).visit)
     done = CliRunner().invoke(cli, [*arguments, "--broker", "mqtt://127.0.0.1:9"])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
@@ -150,13 +150,19 @@ ANSWERED = {"role": "technician", "action": "ack"}
 @pytest.mark.parametrize(
     ("arguments", "active", "said", "code", "words"),
     [
-        (["a1"], ACTIVE, [{"alert_id": "a1", "acknowledged": ANSWERED}], 0, "answered by technician"),
+        (["a1"], ACTIVE, [{"alert_id": "a1", "acknowledged": ANSWERED}], 0, "acknowledged by technician"),
         (["a1", "--close"], ACTIVE, [{"alert_id": "a1", "phase": "end"}], 0, "ended"),
         (["a1"], ACTIVE, [{"alert_id": "a2", "phase": "end"}, {"alert_id": "a1", "phase": "update"}], 69, ""),
         (["a1", "--close"], ACTIVE, [{"alert_id": "a1", "acknowledged": ANSWERED}], 69, ""),
         (["a2"], ACTIVE, [], 1, "d has no active alert a2"),
-        (["a2"], {**ACTIVE, "count": 40}, [{"alert_id": "a2", "acknowledged": ANSWERED}], 0, "answered"),
-        (["a1"], {"count": 1, "alerts": [{"alert_id": "a1", "acknowledged": ANSWERED}]}, [], 0, "answered"),
+        (["a2"], {**ACTIVE, "count": 40}, [{"alert_id": "a2", "acknowledged": ANSWERED}], 0, "acknowledged"),
+        (
+            ["a1"],
+            {"count": 1, "alerts": [{"alert_id": "a1", "acknowledged": ANSWERED}]},
+            [],
+            0,
+            "acknowledged",
+        ),
         (["a1"], {"alerts": [5], "count": []}, [5, {"alert_id": []}], 69, ""),
         (["a1", "--role", "x" * 65], ACTIVE, [], 2, "role"),
     ],
@@ -226,7 +232,7 @@ def test_a_refused_subscription_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     code, _, complained = desk(monkeypatch, ["config", "get", "d"], {})
     assert (code, complained) == (
         69,
-        "broker: not allowed to subscribe to ringpost/v1/d/config/reported: see the broker's access rights\n",
+        "broker: not allowed to subscribe to ringpost/v1/d/config/reported: see the broker's ACL\n",
     )
 
 
@@ -234,10 +240,10 @@ def test_a_push_to_a_name_that_nobody_has_says_so(good: Path, monkeypatch: pytes
     async def silence(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("agent.cli.config_push._reported", silence)
+    monkeypatch.setattr("agent.cli.config_push._wait_for_report", silence)
     code, _, complained = desk(monkeypatch, ["config", "push", "d", str(good)], {})
     assert code == 69
-    assert "d has reported nothing on ringpost/v1; is its name right?" in complained
+    assert "no report from d on ringpost/v1; check the device name" in complained
 
 
 def test_interrupted_is_not_applied(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +299,7 @@ def test_a_picture_that_can_not_be_kept_is_not_a_brokers_fault(
 
 
 def test_what_a_push_brought_and_gives_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    from agent.cli.config_push import _say
+    from agent.cli.config_push import _print_report
 
     reported = {
         "state": "applied",
@@ -301,7 +307,7 @@ def test_what_a_push_brought_and_gives_nothing_is_said(capsys: pytest.CaptureFix
         "active": {"revision": 3},
         "warnings": ["cam2: refused\x1b[2J"],
     }
-    _say("d1", reported, as_json=False)
+    _print_report("d1", reported, as_json=False)
     assert capsys.readouterr().out.splitlines()[1] == "  warning: cam2: refused\N{REPLACEMENT CHARACTER}[2J"
-    _say("d1", reported | {"warnings": "none"}, as_json=False)
+    _print_report("d1", reported | {"warnings": "none"}, as_json=False)
     assert "warning" not in capsys.readouterr().out

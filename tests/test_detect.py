@@ -70,7 +70,7 @@ def test_a_bad_picture_stops_nothing(pictures: Path) -> None:
     done = ringpost("detect", str(pictures), "--json")
     assert done.exit_code == 1
     assert [json.loads(line)["input"] for line in done.stdout.splitlines()] == [str(pictures / "rail.png")]
-    assert done.stderr.count("no picture that OpenCV can read") == 2
+    assert done.stderr.count("not a picture that OpenCV can decode") == 2
 
 
 @pytest.mark.slow
@@ -79,7 +79,7 @@ def test_tiles_and_their_cost(pictures: Path) -> None:
     done = ringpost("detect", str(pictures), "--tiles", "2x1", "--labels", "person", "--json")
     assert [len(json.loads(line)["objects"]) for line in done.stdout.splitlines()] == [1, 1]
     assert "2 pictures" in done.stderr
-    assert "3 looks for each" in done.stderr
+    assert "3 inferences each" in done.stderr
 
 
 @pytest.mark.slow
@@ -89,11 +89,11 @@ def test_tiles_and_their_cost(pictures: Path) -> None:
         (["text.png", "--tiles", "9x1"], "1x1 to 8x8"),
         (["text.png", "--providers", "gpu"], "no provider 'gpu'"),
         (["text.png", "--coco", "o.json", "--annotations", "text.png"], "detect: "),
-        (["nowhere.png"], "nowhere.png is not there"),
+        (["nowhere.png"], "nowhere.png: not found"),
         (["."], "no pictures or videos"),
-        (["text.png"], "no picture that OpenCV can read"),
+        (["text.png"], "not a picture that OpenCV can decode"),
         (["text.png", "--model", "defualt"], "did you mean 'default'"),
-        (["text.png", "--labels", "ship"], "does not know ship"),
+        (["text.png", "--labels", "ship"], "unknown labels: ship"),
         (["text.png", "--coco", "o.json"], "go together"),
     ],
 )

@@ -85,7 +85,7 @@ def test_two_adapters_without_a_number_are_told_apart_by_their_place(machine: Ma
         machine.link(f"serial/by-path/usb-{number}", f"ttyUSB{number}")
     machine.link("serial/by-id/usb-Prolific", "ttyUSB1")
     assert [device.use.rpartition("/")[2] for device in machine.devices()] == ["usb-0", "usb-1"]
-    assert all("its place tells them apart" in str(device.note) for device in machine.devices())
+    assert all("use the name by path" in str(device.note) for device in machine.devices())
 
 
 def test_two_ports_of_one_modem_are_no_twins(machine: Machine) -> None:
@@ -174,7 +174,7 @@ def test_what_is_spoken_is_heard_on_free_ports_only(tmp_path: Path) -> None:
     spoken, mute, held, gone = asyncio.run(scene())
     assert spoken.heard is not None
     assert spoken.heard.startswith("nmea (")
-    assert mute.heard == "nothing in 1 s"
+    assert mute.heard == "no data in 1 s"
     assert held.heard is None
     assert "is not there" in str(gone.heard)
 
@@ -186,4 +186,4 @@ def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert devices_command(None, False) == 0
     said = capsys.readouterr().out
     assert all(device["use"] in said for device in listed)
-    assert listed or said == "no serial port and no camera is plugged in\n"
+    assert listed or said == "no serial ports or cameras found\n"

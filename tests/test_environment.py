@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli.check_environment import probe
+from agent.cli.check_environment import check_environment
 from agent.config.loader import parse
 from agent.config.model import Config
 from agent.outbox.outbox import Outbox
@@ -33,12 +33,12 @@ def config(folder: Path, text: str = "", port: int = 9) -> Config:
 
 
 def findings(one: Config) -> list[str]:
-    return [found.text for found in probe(one) if found.wrong]
+    return [found.text for found in check_environment(one) if found.wrong]
 
 
 @contextmanager
 def scripted(broker: ScriptedBroker) -> Iterator[ScriptedBroker]:
-    """A broker on a loop in a thread of its own: `probe` blocks."""
+    """A broker on a loop in a thread of its own: `check_environment` blocks."""
     up, done = threading.Event(), threading.Event()
 
     async def serve() -> None:
@@ -64,9 +64,9 @@ def test_a_broker_of_3_1_1_alone_is_well_as_it_is_for_the_agent(tmp_path: Path) 
 
 def test_where_all_is_well_there_are_facts_only(tmp_path: Path) -> None:
     with scripted(ScriptedBroker()) as broker:
-        found = probe(config(tmp_path, port=broker.port))
+        found = check_environment(config(tmp_path, port=broker.port))
     assert [one.text for one in found if one.wrong] == []
-    assert "broker.url: connected; centre: has never been here" in [one.text for one in found]
+    assert "broker.url: connected; centre: never seen" in [one.text for one in found]
     (said,) = broker.connects
     assert said.will is None
     assert said.client_id != "d"
@@ -112,10 +112,10 @@ def test_each_fallback_is_tried(tmp_path: Path) -> None:
 
 PORT = "sources.g.port: "
 WRONG: dict[str, tuple[str, str]] = {
-    "no port": ("{kind: nmea, port: /dev/nope}", PORT + "/dev/nope is not there: plug it in"),
-    "a folder": ("{kind: nmea, port: /tmp}", PORT + "/tmp is no serial port"),
-    "a file": ("{kind: nmea, port: FOLDER/file}", PORT + "FOLDER/file is no serial port"),
-    "no end of zeros": ("{kind: nmea, port: /dev/zero}", PORT + "/dev/zero is no serial port"),
+    "no port": ("{kind: nmea, port: /dev/nope}", PORT + "/dev/nope not found: unplugged or renamed"),
+    "a folder": ("{kind: nmea, port: /tmp}", PORT + "/tmp is not a serial port"),
+    "a file": ("{kind: nmea, port: FOLDER/file}", PORT + "FOLDER/file is not a serial port"),
+    "no end of zeros": ("{kind: nmea, port: /dev/zero}", PORT + "/dev/zero is not a serial port"),
     "a server": (
         "{kind: ais, port: 'tcp://127.0.0.1:9'}",
         "sources.g: 127.0.0.1:9 does not answer: Connection refused",
@@ -159,9 +159,9 @@ def test_a_camera_is_opened_and_its_size_said(tmp_path: Path) -> None:
     video = Path(__file__).resolve().parents[1] / "bench" / "clip_1080p.mp4"
     source = f"{{kind: camera, url: '{video}', purpose: a test}}"
     with scripted(ScriptedBroker()) as broker:
-        found = probe(config(tmp_path, f"sources: {{cam1: {source}}}\n", broker.port))
+        found = check_environment(config(tmp_path, f"sources: {{cam1: {source}}}\n", broker.port))
     assert [one.text for one in found if one.wrong] == []
-    assert any(one.text.startswith("sources.cam1: gives pictures of 1920x1080") for one in found)
+    assert any(one.text.startswith("sources.cam1: delivers frames of 1920x1080") for one in found)
 
 
 def test_weights_that_are_not_those_of_the_card_are_named(
@@ -172,7 +172,7 @@ def test_weights_that_are_not_those_of_the_card_are_named(
     card = models.find("default")
     (tmp_path / "other.onnx").write_bytes(b"x")
     for weights, words in (
-        (tmp_path / "other.onnx", "is not the file that its card names"),
+        (tmp_path / "other.onnx", "differs from that in its card"),
         (tmp_path / "nope.onnx", "No such file or directory"),
     ):
         changed = card.model_copy(update={"weights": weights})
@@ -188,7 +188,7 @@ def test_a_folder_that_can_not_be_written_is_named(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     expected = (
-        f"data.directory: can't write in {tmp_path}: Read-only file system; make it writable for this user"
+        f"data.directory: can't write to {tmp_path}: Read-only file system; make it writable for this user"
     )
     assert expected in findings(config(tmp_path))
 
@@ -196,7 +196,7 @@ def test_a_folder_that_can_not_be_written_is_named(tmp_path: Path, monkeypatch: 
 def test_the_rescue_key_is_read(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("short")
     found = findings(config(tmp_path, "privacy: {rescue_key: {file: key}}\n"))
-    assert "privacy.rescue_key: shorter than 32 characters: it will not be used" in found
+    assert "privacy.rescue_key: shorter than 32 characters, so it is ignored" in found
 
 
 def test_a_listener_that_speaks_no_mqtt_is_named(tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ def test_a_listener_that_speaks_no_mqtt_is_named(tmp_path: Path) -> None:
 def test_a_running_agent_is_noticed(tmp_path: Path) -> None:
     outbox = Outbox.open(tmp_path / "data")
     try:
-        texts = [one.text for one in probe(config(tmp_path)) if not one.wrong]
+        texts = [one.text for one in check_environment(config(tmp_path)) if not one.wrong]
     finally:
         outbox.close()
-    assert "the agent is running: a camera that it holds can't be opened" in texts
-    assert not any("running" in one.text for one in probe(config(tmp_path)))
+    assert "the agent is running: cameras that it uses can't be opened" in texts
+    assert not any("running" in one.text for one in check_environment(config(tmp_path)))

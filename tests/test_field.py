@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli.any_protocol import decoders
+from agent.cli.any_protocol import decoders_of
 from agent.cli.read import read_command
 from firmware_bridge.gnss.gpsd_decoder import GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, RadarTarget, Reading, Value, Vessel
@@ -143,7 +143,7 @@ def hear(path: Path, chunk: int) -> list[Value]:
     if path.suffix == ".gpsd":
         decoder = GpsdDecoder()
         return [value for piece in [*pieces, b"\n"] for value in decoder.feed(piece)]
-    ear = LineDecoder(decoders((path.suffix[1:],)))
+    ear = LineDecoder(decoders_of((path.suffix[1:],)))
     values = [value for piece in pieces for value in ear.hear(piece)] + ear.pause()
     assert (ear.state().bad, ear.state().lost, ear.state().skipped_bytes) == ({}, 0, 0)
     return values

@@ -110,7 +110,7 @@ def test_a_technician_sees_the_fit_and_the_bad_point(tmp_path: Path) -> None:
     x, rest = lines[4].split(",", 1)
     code, text = survey(tmp_path, [*lines[:4], f"{float(x) + 60},{rest}", *lines[5:]])
     assert code == 1
-    assert "look at point 5 first" in text
+    assert "check point 5 first" in text
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cli.any_protocol import usual_baud
+from agent.cli.any_protocol import default_baud
 from firmware_bridge import mavlink_dialect
 from firmware_bridge.drone_readings import Capture, Drone, StatusText
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
@@ -573,8 +573,8 @@ def test_it_only_listens_at_the_usual_rate() -> None:
     hear([drone.heartbeat(), drone("ping", 0, 0, 0, 0), drone("param_request_list", 0, 0)], decoder)
     assert decoder.replies() == b""
     assert not hasattr(decoder, "ask")
-    assert Mavlink(port="/dev/ttyUSB0").baud == usual_baud(["mavlink"]) == 57600
-    assert usual_baud(["nmea"]) is usual_baud(["mavlink", "nmea"]) is None
+    assert Mavlink(port="/dev/ttyUSB0").baud == default_baud(["mavlink"]) == 57600
+    assert default_baud(["nmea"]) is default_baud(["mavlink", "nmea"]) is None
 
 
 def test_without_pymavlink_there_is_no_mavlink_and_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

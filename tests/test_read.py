@@ -86,7 +86,9 @@ def test_a_file_of_mixed_protocols(tmp_path: Path) -> None:
     assert [one["value"]["kind"] for one in told].count("fix") == 6
     assert told[-1]["value"] == {"kind": "reading", "quantity": "temperature", "value": 18.5, "unit": "degC"}
     assert {one["source"] for one in told} == {"mixed.log"}
-    assert re.fullmatch(r"read: good: 1 cobs, \d+ nmea; bad: 1 nmea; 13 bytes of no packet\n", complained)
+    assert re.fullmatch(
+        r"read: valid: 1 cobs, \d+ nmea; invalid: 1 nmea; 13 unrecognised bytes\n", complained
+    )
     code, said, _ = ringpost("read", str(path), "--protocol", "sensor_board")
     assert [line[14:] for line in said.splitlines()[:-1]] == ["reading     temperature  18.5  degC"]
 
@@ -144,7 +146,8 @@ def test_a_device_until_it_is_interrupted(tmp_path: Path) -> None:
                     "fix         3d  32.100000°N  118.700000°E  2026-11-28T06:00:00"
                 )
                 assert (
-                    live.said[-1] == f"read: good: {EPOCHS.count(b'$')} nmea; bad: none; 0 bytes of no packet"
+                    live.said[-1]
+                    == f"read: valid: {EPOCHS.count(b'$')} nmea; invalid: none; 0 unrecognised bytes"
                 )
                 assert live.complained == []
                 assert wire.read() == b""  # it only listens, whatever kinds of device ask
@@ -228,7 +231,7 @@ def test_a_large_file_shows_how_far_it_is(tmp_path: Path) -> None:
             stderr=slave,
         )
         said, _ = await process.communicate()
-        assert said == b"read: good: nothing; bad: none; 3000000 bytes of no packet\n"
+        assert said == b"read: valid: none; invalid: none; 3000000 unrecognised bytes\n"
 
     play(scene)
     os.close(slave)

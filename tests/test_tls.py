@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli.check_environment import probe
+from agent.cli.check_environment import check_environment
 from agent.config.loader import parse
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
@@ -416,7 +416,9 @@ def looked(world: World, folder: Path, **files: Any) -> tuple[list[str], list[st
         "cert": world.certs / "d1.pem",
         "key": world.certs / "d1.key",
     }
-    found = probe(parse(DEVICE.format(folder=folder, **right | files), name="a.yaml", base=folder))
+    found = check_environment(
+        parse(DEVICE.format(folder=folder, **right | files), name="a.yaml", base=folder)
+    )
     return [one.text for one in found if one.wrong], [one.text for one in found if not one.wrong]
 
 
@@ -427,11 +429,11 @@ def test_check_says_what_is_wrong_with_certificates_and_brokers(world: World, tm
         ({"ca": tmp_path / "no.pem"}, f"broker: {tmp_path}/no.pem: No such file or directory"),
         ({"cert": tmp_path / "no.pem"}, f"broker: {tmp_path}/no.pem: No such file or directory"),
         ({"key": tmp_path / "no.key"}, "No such file or directory"),
-        ({"key": world.certs / "d2.key"}, "d1.pem and the key do not belong together"),
+        ({"key": world.certs / "d2.key"}, "d1.pem and the key do not match"),
         ({"ca": world.certs / "d1.key"}, "d1.key: no usable certificate or key"),
         (
             {"cert": world.folder / "late" / "d1.pem", "key": world.folder / "late" / "d1.key"},
-            "has expired, on 20",
+            "expired on 20",
         ),
         (
             {"cert": tmp_path / "soon" / "d1.pem", "key": tmp_path / "soon" / "d1.key"},
@@ -464,7 +466,7 @@ def test_check_leaves_the_running_agents_session_as_it_was(world: World, tmp_pat
         await agent.next(0.5)
         wrong, facts = await asyncio.to_thread(looked, world, tmp_path)
         assert wrong == []
-        assert "broker.url: goes by the certificate: a running agent had to connect again" in facts
+        assert "broker.url: the certificate name is the client id: a running agent had to reconnect" in facts
         agent.connection.close()
         desk = Client(world, "technician", kind="desk")
         await desk.connection.open()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli.watch_board import Board
+from agent.cli.watch_board import WatchBoard
 
 OLD_WILL = ("status", {"state": "offline", "session": 4})
 NEW_LIFE = [
@@ -34,11 +34,11 @@ class Clock:
     def at(self, ago_s: float = 0.0) -> str:
         return (self.now() - timedelta(seconds=ago_s)).isoformat()
 
-    def board(self) -> Board:
-        return Board(as_json=False, clock=self.mono, now=self.now)
+    def board(self) -> WatchBoard:
+        return WatchBoard(as_json=False, clock=self.mono, now=self.now)
 
 
-def shown_table(board: Board, width: int = 60) -> str:
+def shown_table(board: WatchBoard, width: int = 60) -> str:
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=width, record=True)
@@ -46,46 +46,46 @@ def shown_table(board: Board, width: int = 60) -> str:
     return console.export_text()
 
 
-def state(board: Board, device: str = "d") -> str:
+def state(board: WatchBoard, device: str = "d") -> str:
     return board._devices[device].state
 
 
 @pytest.mark.parametrize("order", [*itertools.permutations([OLD_WILL, *NEW_LIFE])], ids=str)
 def test_an_old_connections_will_leaves_a_new_life_online(order: list[tuple[str, dict[str, Any]]]) -> None:
-    board = Board(as_json=False)
+    board = WatchBoard(as_json=False)
     for topic, body in order:
-        board.hear("d", topic, body)
+        board.on_message("d", topic, body)
     assert state(board) == "online"
 
 
 def test_who_comes_late_to_a_retained_old_will_learns_from_the_birth() -> None:
-    board = Board(as_json=False)
-    board.hear("d", *OLD_WILL)
-    board.hear("d", *NEW_LIFE[1])
+    board = WatchBoard(as_json=False)
+    board.on_message("d", *OLD_WILL)
+    board.on_message("d", *NEW_LIFE[1])
     assert state(board) == "online"
 
 
 def test_the_centre_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    Board(as_json=False).hear("host", "status", {"state": "online"})
+    WatchBoard(as_json=False).on_message("host", "status", {"state": "online"})
     assert capsys.readouterr().out == "the centre: online\n"
 
 
 def test_the_present_connections_will_counts() -> None:
-    board = Board(as_json=False)
+    board = WatchBoard(as_json=False)
     for topic, body in NEW_LIFE:
-        board.hear("d", topic, body)
-    board.hear("d", "status", {"state": "offline", "session": 5})
+        board.on_message("d", topic, body)
+    board.on_message("d", "status", {"state": "offline", "session": 5})
     assert state(board) == "offline"
 
 
 def test_parts_in_trouble_are_named_and_others_are_not() -> None:
-    board = Board(as_json=False)
+    board = WatchBoard(as_json=False)
     parts = [
         {"part": "gnss", "running": "waiting", "error": "unplugged"},
         {"part": "cam1", "running": "running", "speaking": False},
         {"part": "board", "running": "running", "speaking": True, "valid": True},
     ]
-    board.hear("d", "health", {"session": 1, "parts": parts})
+    board.on_message("d", "health", {"session": 1, "parts": parts})
     assert board._devices["d"].parts == ["gnss: waiting", "cam1: running, silent"]
 
 
@@ -116,7 +116,7 @@ def test_no_message_of_a_device_ends_the_watch(
 
     if on_terminal:
         monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    with Board(as_json=False) as board:
+    with WatchBoard(as_json=False) as board:
         for topic, bodies in {
             "status": [{"state": wrong, "reasons": wrong}, {"state": "online", "session": wrong}],
             "birth": [{"kind": wrong}],
@@ -130,7 +130,7 @@ def test_no_message_of_a_device_ends_the_watch(
             "alerts/active": [{"alerts": wrong}, {"alerts": [wrong]}, {"alerts": [{"text": wrong}]}],
         }.items():
             for body in bodies:
-                board.hear("d", topic, body)
+                board.on_message("d", topic, body)
                 board.show()
         if on_terminal:
             Console(file=io.StringIO()).print(board._live.renderable)
@@ -140,8 +140,8 @@ def test_no_message_of_a_device_ends_the_watch(
 
 
 def test_a_device_on_the_equator_has_a_position() -> None:
-    board = Board(as_json=False)
-    board.hear("d", "position", {"lat": 0, "lon": 32.5, "mode": "3d"})
+    board = WatchBoard(as_json=False)
+    board.on_message("d", "position", {"lat": 0, "lon": 32.5, "mode": "3d"})
     assert board._devices["d"].position == "0.00000 32.50000 3d"
 
 
@@ -159,10 +159,10 @@ def test_a_new_card_is_a_new_life_though_its_sessions_begin_anew(
     will = "status", {"state": "offline", "session": 5, "connected_at": clock.at(3600)}
     birth = "birth", {"kind": "watch_point", "session": 1, "at": clock.at(10), "clock": CLOCK}
     for topic, body in (will, birth) if will_first else (birth, will):
-        board.hear("d", topic, body, retained=retained)
+        board.on_message("d", topic, body, retained=retained)
     assert state(board) == "online"
-    board.hear("d", "status", {"state": "degraded", "reasons": ["x"], "session": 1})
-    board.hear(
+    board.on_message("d", "status", {"state": "degraded", "reasons": ["x"], "session": 1})
+    board.on_message(
         "d", "alert", {"session": 1, "alert": {"phase": "new", "severity": "critical", "text": "help"}}
     )
     assert "d: new critical: help" in capsys.readouterr().out
@@ -172,29 +172,29 @@ def test_a_new_card_is_a_new_life_though_its_sessions_begin_anew(
 def test_the_will_of_a_newer_connection_counts_without_its_birth() -> None:
     clock = Clock()
     board = clock.board()
-    board.hear("d", "birth", {"session": 5, "at": clock.at(100), "clock": CLOCK}, retained=True)
+    board.on_message("d", "birth", {"session": 5, "at": clock.at(100), "clock": CLOCK}, retained=True)
     will = {"state": "offline", "session": 6, "connected_at": clock.at(10)}
-    board.hear("d", "status", will, retained=True)
+    board.on_message("d", "status", will, retained=True)
     assert state(board) == "offline"
 
 
 def test_who_speaks_after_its_last_will_is_there() -> None:
     """Of an image restored twice with the same session number, the will can't be told from the life after."""
     board = Clock().board()
-    board.hear("d", "birth", {"session": 5})
-    board.hear("d", "status", {"state": "offline", "session": 5})
-    board.hear("d", "health", {"session": 5, "parts": []}, retained=True)
+    board.on_message("d", "birth", {"session": 5})
+    board.on_message("d", "status", {"state": "offline", "session": 5})
+    board.on_message("d", "health", {"session": 5, "parts": []}, retained=True)
     assert state(board) == "offline"
-    board.hear("d", "position", {"session": 5, "lat": 1.0, "lon": 2.0})
+    board.on_message("d", "position", {"session": 5, "lat": 1.0, "lon": 2.0})
     assert state(board) == "online"
 
 
 def test_an_alert_of_an_earlier_session_that_comes_late_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     board = Clock().board()
     for topic, body in NEW_LIFE:
-        board.hear("d", topic, body)
+        board.on_message("d", topic, body)
     late = {"session": 3, "historical": True, "alert": {"phase": "new", "severity": "info", "text": "late"}}
-    board.hear("d", "alert", late)
+    board.on_message("d", "alert", late)
     assert "d: new info: late" in capsys.readouterr().out
 
 
@@ -203,17 +203,17 @@ def test_a_dead_device_that_a_broker_calls_online_is_silent(capsys: pytest.Captu
     clock = Clock()
     board = clock.board()
     told = {"session": 5, "clock": CLOCK, "at": clock.at(3 * 3600)}
-    board.hear("d", "status", told | {"state": "online", "reasons": []}, retained=True)
-    board.hear("d", "birth", told, retained=True)
-    board.hear("d", "health", told | {"parts": []}, retained=True)
+    board.on_message("d", "status", told | {"state": "online", "reasons": []}, retained=True)
+    board.on_message("d", "birth", told, retained=True)
+    board.on_message("d", "health", told | {"parts": []}, retained=True)
     clock.s += 1
     board.show()
     assert capsys.readouterr().out == "d: silent since 09:00\n"
     assert "silent since 09:00" in shown_table(board, 80)
-    assert "last word 3 h ago" in shown_table(board, 80)
-    board.hear("d", "health", told | {"at": clock.at(), "parts": []})
+    assert "last report 3 h ago" in shown_table(board, 80)
+    board.on_message("d", "health", told | {"at": clock.at(), "parts": []})
     assert capsys.readouterr().out == "d: online\n"
-    assert "heard 0 s ago" in shown_table(board)
+    assert "seen 0 s ago" in shown_table(board)
 
 
 @pytest.mark.parametrize(("every_s", "silent_s"), [(60, 150), (10, 25), (600, 1500), ("x", 150)])
@@ -222,7 +222,7 @@ def test_silence_is_counted_in_health_intervals(
 ) -> None:
     clock = Clock()
     board = clock.board()
-    board.hear("d", "birth", {"session": 1, "reporting": {"health_every_s": every_s}})
+    board.on_message("d", "birth", {"session": 1, "reporting": {"health_every_s": every_s}})
     clock.s += silent_s
     board.show()
     assert capsys.readouterr().out == "d: online\n"
@@ -239,18 +239,18 @@ def test_a_clock_that_can_not_be_trusted_dates_nothing(source: str) -> None:
     board = clock.board()
     at = "1970-01-01T00:00:00Z" if source == "unsynced" else clock.at(-3600)
     body = {"state": "online", "session": 1, "at": at, "clock": {"source": source}}
-    board.hear("d", "status", body, retained=True)
-    assert board._devices["d"].standing(False, clock.mono(), clock.now()) == "online"
+    board.on_message("d", "status", body, retained=True)
+    assert board._devices["d"].describe(False, clock.mono(), clock.now()) == "online"
     clock.s += 151
-    assert board._devices["d"].standing(False, clock.mono(), clock.now()) == "silent since 12:00"
+    assert board._devices["d"].describe(False, clock.mono(), clock.now()) == "silent since 12:00"
 
 
 @pytest.mark.parametrize("state", ["stopped", "offline"])
 def test_who_said_goodbye_is_not_silent(state: str) -> None:
     clock = Clock()
     board = clock.board()
-    board.hear("d", "status", {"state": state, "session": 1})
-    board.hear("host", "status", {"state": "online"})
+    board.on_message("d", "status", {"state": state, "session": 1})
+    board.on_message("host", "status", {"state": "online"})
     clock.s += 10_000
     assert state in shown_table(board)
     assert "silent" not in shown_table(board)
@@ -267,10 +267,10 @@ def test_alerts_are_sorted_by_severity_and_age_and_fit_into_60_columns() -> None
          "acknowledged": {"role": "watch-officer", "action": "ack"}},
         {"severity": "critical", "text": texts[0], "since": clock.at(240)},
     ]  # fmt: skip
-    board.hear(
+    board.on_message(
         "bridge-07", "position", {"lat": 1.5, "lon": 2.5, "mode": "3d", "at": clock.at(), "clock": CLOCK}
     )
-    board.hear("bridge-07", "alerts/active", {"alerts": alerts, "at": clock.at(), "clock": CLOCK})
+    board.on_message("bridge-07", "alerts/active", {"alerts": alerts, "at": clock.at(), "clock": CLOCK})
     said = shown_table(board, 60)
     assert all(len(line) <= 60 for line in said.splitlines())
     right = " ".join(
@@ -279,12 +279,12 @@ def test_alerts_are_sorted_by_severity_and_age_and_fit_into_60_columns() -> None
     places = [right.index(text) for text in texts]
     assert places[0] < places[2] < places[1] < places[3]
     assert "critical 4 min a person" in right
-    assert "the panic button [answered by watch-officer]" in right
-    assert "line crossed [over, waits for an answer]" in right
+    assert "the panic button [acknowledged by watch-officer]" in right
+    assert "line crossed [cleared, awaiting acknowledgement]" in right
 
 
 def test_a_retained_message_says_so_in_json(capsys: pytest.CaptureFixture[str]) -> None:
-    board = Board(as_json=True)
-    board.hear("d", "status", {"state": "online"}, retained=True)
-    board.hear("d", "status", {"state": "online"})
+    board = WatchBoard(as_json=True)
+    board.on_message("d", "status", {"state": "online"}, retained=True)
+    board.on_message("d", "status", {"state": "online"})
     assert ['"retained": true' in line for line in capsys.readouterr().out.splitlines()] == [True, False]

@@ -1,4 +1,4 @@
-"""``ringpost ack``."""
+"""``ringpost ack``: acknowledges, closes or rejects an alert."""
 
 import json
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from agent.cli.broker_session import answers_on, at_broker
-from agent.cli.fetch import ANSWER_WITHIN_S
+from agent.cli.broker_session import messages_on, run_with_broker
+from agent.cli.fetch import ANSWER_TIMEOUT_S
 from agent.commands.requests import Ack
 from agent.domain.message import encode
 from agent.mqtt.connection import Connection
 from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE
 from agent.runtime.sanitize import as_dict, as_list, printable, readable
 
-LIST_WITHIN_S = 3.0
+LIST_TIMEOUT_S = 3.0
 
 
 def ack_command(
@@ -27,7 +27,7 @@ def ack_command(
     root: str,
     as_json: bool,
 ) -> int:
-    """Answers an alert for a person. 0 once the device confirms, 1 where it is not active, 69: no answer."""
+    """Sends a person's answer. 0 once the device confirms, 1 where the alert is not active, 69: no answer."""
     try:
         ack = Ack.model_validate({"alert_id": alert_id, "role": role, "action": action, "reason": reason})
     except ValidationError as error:
@@ -38,42 +38,42 @@ def ack_command(
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
 
-        def ask() -> None:
+        def send() -> None:
             connection.publish(f"{prefix}/alert/ack", encode(ack.model_dump(exclude_none=True)), 1, False)
 
-        async for _, payload in answers_on(connection, [f"{prefix}/alerts/active"], LIST_WITHIN_S):
-            active = _active(readable(payload) or {}, alert_id)
+        async for _, payload in messages_on(connection, [f"{prefix}/alerts/active"], LIST_TIMEOUT_S):
+            active = _active_alert(readable(payload) or {}, alert_id)
             if active is None:
                 click.echo(f"ack: {device} has no active alert {alert_id}", err=True)
                 return 1
             if ack.action == "ack" and active.get("acknowledged") is not None:
-                return _say_answer(device, active, as_json)
+                return _print_alert(device, active, as_json)
             break
-        async for _, payload in answers_on(connection, [f"{prefix}/alert"], ANSWER_WITHIN_S, ask=ask):
+        async for _, payload in messages_on(connection, [f"{prefix}/alert"], ANSWER_TIMEOUT_S, send=send):
             alert = as_dict((readable(payload) or {}).get("alert"))
             answer = as_dict(alert.get("acknowledged"))
             ours = (answer.get("role"), answer.get("action")) == (ack.role, ack.action)
             if alert.get("alert_id") == alert_id and (ours or alert.get("phase") == "end"):
-                return _say_answer(device, alert, as_json)
-        click.echo(f"ack: {device} does not answer; is its name right, and is it connected?", err=True)
+                return _print_alert(device, alert, as_json)
+        click.echo(f"ack: no answer from {device}; check its name and its connection", err=True)
         return EX_UNAVAILABLE
 
-    return at_broker(url, work)
+    return run_with_broker(url, work)
 
 
-def _say_answer(device: str, alert: dict[str, Any], as_json: bool) -> int:
+def _print_alert(device: str, alert: dict[str, Any], as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(alert))
         return 0
     answer = as_dict(alert.get("acknowledged"))
-    by = f"answered by {printable(answer.get('role'))}" if answer else ""
-    words = ", ".join(filter(None, ("ended" if alert.get("phase") == "end" else "", by)))
-    click.echo(f"{device}: {printable(alert.get('text', alert.get('alert_id')))}: {words}")
+    by = f"acknowledged by {printable(answer.get('role'))}" if answer else ""
+    state = ", ".join(filter(None, ("ended" if alert.get("phase") == "end" else "", by)))
+    click.echo(f"{device}: {printable(alert.get('text', alert.get('alert_id')))}: {state}")
     return 0
 
 
-def _active(body: dict[str, Any], alert_id: str) -> dict[str, Any] | None:
-    """The entry of an alert in ``alerts/active``; empty where the list is cut and may hold it."""
+def _active_alert(body: dict[str, Any], alert_id: str) -> dict[str, Any] | None:
+    """The entry of an alert in ``alerts/active``: None if not listed, empty if the list is truncated."""
     alerts = list(map(as_dict, as_list(body.get("alerts"))))
     found = next((alert for alert in alerts if alert.get("alert_id") == alert_id), None)
     return {} if found is None and body.get("count") != len(alerts) else found

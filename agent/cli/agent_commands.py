@@ -1,41 +1,56 @@
-"""Declares ``run``, ``check``, ``schema``, ``record`` and ``replay``: options only."""
+"""Options of the commands for a configuration: ``run``, ``check``, ``schema``, ``record``, ``replay``."""
 
 import json
 from pathlib import Path
 
 import click
 
-from agent.cli.options import as_json, finish
+from agent.cli.options import finish, json_option
+
+FILE = click.Path(path_type=Path, readable=False)
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path, readable=False))
+@click.argument("config", type=FILE)
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, readable=False),
-    help="Keep what is owed here, not in data.directory.",
+    type=FILE,
+    metavar="DIRECTORY",
+    help="Directory for the outbox (undelivered data). Default: data.directory of the configuration.",
 )
-@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Lowest level that is logged.",
+)
 def run(config: Path, data: Path | None, log_level: str) -> None:
-    """Run the agent until SIGTERM. Exit code 75: ended on purpose, start it again."""
+    """Run the agent until SIGTERM.
+
+    Exit code 75 means: temporary failure, restart requested.
+    """
     from agent.cli.run import run_command
 
-    run_command(config, data, log_level)
+    finish(run_command(config, data, log_level))
 
 
 @click.command()
-@click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
-@click.option("--env", is_flag=True, help="Also look whether devices, disk and broker are there.")
-@as_json
+@click.argument("config", nargs=-1, required=True, type=FILE)
+@click.option("--env", is_flag=True, help="Also check that devices, disk and broker are present and work.")
+@json_option
 def check(config: tuple[Path, ...], env: bool, as_json: bool) -> None:
-    """Validate configurations without hardware; all errors at once, as FILE:LINE: path: message."""
+    """Validate configuration files; no hardware needed.
+
+    Reports all errors of a file at once, as FILE:LINE: path: message.
+    """
     from agent.cli.check import check_command
 
     finish(check_command(list(config), env, as_json))
 
 
 @click.command()
-@click.option("--mqtt", is_flag=True, help="The AsyncAPI document of the MQTT interface instead.")
+@click.option("--mqtt", is_flag=True, help="Print the AsyncAPI document of the MQTT interface instead.")
 def schema(mqtt: bool) -> None:
     """Print the JSON Schema of the configuration."""
     if mqtt:
@@ -49,38 +64,42 @@ def schema(mqtt: bool) -> None:
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path, readable=False))
+@click.argument("config", type=FILE)
 @click.option(
-    "--to",
-    type=click.Path(path_type=Path, readable=False),
-    help="Write here; a new file named after the device.",
+    "--to", type=FILE, metavar="FILE", help="Output file. Default: a new file named after the device."
 )
-@click.option("--for", "lasts", help="Stop by itself after this long, such as 10m.")
-def record(config: Path, to: Path | None, lasts: str | None) -> None:
-    """Write what the sources of CONFIG say to a file, for `replay`: no pictures.
+@click.option(
+    "--for", "duration", metavar="DURATION", help="Stop after this time, such as 10m. Default: at Ctrl-C."
+)
+def record(config: Path, to: Path | None, duration: str | None) -> None:
+    """Record the sources of CONFIG to a file for `replay`, without pictures.
 
-    It is not the agent, which must not run meanwhile: nobody is alerted.
+    Stop the agent first. No rules run and no alerts are raised while recording.
     """
     from agent.replay.record import record_command
     from agent.runtime.logging_setup import set_up_log
 
     set_up_log("warning")
-    finish(record_command(config, to, lasts))
+    finish(record_command(config, to, duration))
 
 
 @click.command()
-@click.argument("recording", type=click.Path(path_type=Path, readable=False))
+@click.argument("recording", type=FILE)
 @click.option(
-    "--config", type=click.Path(path_type=Path, readable=False), help="Other rules than those it was made by."
+    "--config",
+    type=FILE,
+    metavar="FILE",
+    help="Configuration to apply. Default: config.yaml beside the recording, or the recorded one.",
 )
 @click.option(
     "--compare",
-    type=click.Path(path_type=Path, readable=False),
-    help="Only what differs from what another configuration (.yaml) makes of it, or an earlier --json.",
+    type=FILE,
+    metavar="FILE",
+    help="Show only differences against another configuration (.yaml) or the output of an earlier --json.",
 )
-@as_json
+@json_option
 def replay(recording: Path, config: Path | None, compare: Path | None, as_json: bool) -> None:
-    """Put a recording through today's rules, and print the alerts that they make of it."""
+    """Replay a recording through the rules and print the resulting alerts."""
     from agent.replay.replay import replay_command
 
     finish(replay_command(recording, config, compare, as_json))

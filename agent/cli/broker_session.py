@@ -1,10 +1,10 @@
-"""A connection of its own to the broker, for one command."""
+"""A separate broker connection for one command: opened, used, closed."""
 
 import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from pydantic import ValidationError
@@ -16,32 +16,32 @@ from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 from agent.runtime.kernel_clock import NEVER_BEFORE
 
-if TYPE_CHECKING:
-    pass
-
-REFUSED = 0x80
-"""Reason codes from here on are failures."""
+FIRST_FAILURE_CODE = 0x80
+"""Reason codes from this value up are failures."""
 
 
-def at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
-    """Does ``work`` on a connection of its own. 69 where the broker is not reached."""
+def run_with_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
+    """Runs ``work`` on a connection of its own and returns its exit code.
 
-    async def visit() -> int:
-        connection = await _visit(url)
+    2: invalid URL or environment; 69: broker unreachable; 78: unusable certificate; 130: interrupted.
+    """
+
+    async def session() -> int:
+        connection = await open_session(url)
         try:
             return await work(connection)
         finally:
             connection.close()
 
     try:
-        if (trouble := unusable_files(broker_at(url))) is not None:
+        if (trouble := certificate_problem(broker_settings(url))) is not None:
             click.echo(f"broker: {trouble}", err=True)
             return EX_CONFIG
-        return asyncio.run(visit())
+        return asyncio.run(session())
     except ValidationError as error:
-        click.echo(bad_broker(error), err=True)
+        click.echo(describe_broker_error(error), err=True)
         return EX_USAGE
-    except BrokenPipeError:  # whoever listened has gone, as `| head` does
+    except BrokenPipeError:  # the reader of the pipe has closed it, as `| head` does
         raise
     except OSError as error:
         click.echo(f"broker: {error}", err=True)
@@ -51,8 +51,8 @@ def at_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
         return EX_INTERRUPTED
 
 
-def broker_at(url: str) -> Broker:
-    """The broker at ``url``, with what RINGPOST_CA, _CERT, _KEY, _PROTOCOL and _INSECURE say of it."""
+def broker_settings(url: str) -> Broker:
+    """The broker at ``url``; RINGPOST_CA, _CERT, _KEY, _PROTOCOL and _INSECURE supply the other settings."""
     found = {name: os.environ.get(f"RINGPOST_{name.upper()}") for name in ("ca", "cert", "key", "protocol")}
     fields: dict[str, Any] = {name: value for name, value in found.items() if value and name != "key"}
     if found["key"]:
@@ -60,26 +60,28 @@ def broker_at(url: str) -> Broker:
     return Broker(url=url, insecure=os.environ.get("RINGPOST_INSECURE") == "1", **fields)
 
 
-def bad_broker(error: ValidationError) -> str:
-    """What is wrong with the broker's address or with the environment, in one line."""
+def describe_broker_error(error: ValidationError) -> str:
+    """The first error in the broker URL or the environment variables, in one line."""
     detail = error.errors(include_url=False)[0]
     where = f"RINGPOST_{str(detail['loc'][0]).upper()}" if detail["loc"] else "--broker"
     return f"{where}: {detail['msg'].removeprefix('Value error, ')}"
 
 
-async def _visit(url: str) -> Connection:
-    """A connection whose session ends with it, under a client id of its own. OSError as `open_either`."""
+async def open_session(url: str) -> Connection:
+    """A connection with a random client id and no persistent session. OSError as `open_either`."""
     client_id = f"ringpost-desk-{secrets.token_hex(8)}"
-    return await open_either(broker_at(url), client_id, None, session_expiry_s=0, fall_back=falls_back())
+    return await open_either(
+        broker_settings(url), client_id, None, session_expiry_s=0, fall_back=allows_mqtt_311()
+    )
 
 
-def falls_back() -> bool:
-    """Whether a broker that refuses MQTT 5 is asked in 3.1.1: unless RINGPOST_PROTOCOL names a version."""
+def allows_mqtt_311() -> bool:
+    """Whether MQTT 3.1.1 is tried where the broker refuses MQTT 5: unless RINGPOST_PROTOCOL is set."""
     return not os.environ.get("RINGPOST_PROTOCOL")
 
 
-def unusable_files(broker: Broker) -> str | None:
-    """What is wrong with the authority, certificate or key that the environment names, in one line."""
+def certificate_problem(broker: Broker) -> str | None:
+    """Why the CA, certificate or key of ``broker`` is unusable, in one line; None if they are usable."""
     try:
         if broker.encrypted:
             broker.tls(NEVER_BEFORE)
@@ -88,21 +90,21 @@ def unusable_files(broker: Broker) -> str | None:
     return None
 
 
-async def answers_on(
+async def messages_on(
     connection: Connection,
     topics: Sequence[str],
     within_s: float,
     *,
-    ask: Callable[[], object] = lambda: None,
+    send: Callable[[], object] = lambda: None,
     then_s: float | None = None,
 ) -> AsyncIterator[tuple[str, bytes]]:
-    """Topic and payload of what comes on ``topics`` (exactly, or ending in ``/+``), once ``ask`` was called.
+    """Subscribes to ``topics`` (exact, or ending in ``/+``), calls ``send``, yields topic and payload.
 
-    Ends where nothing came for ``within_s``, or for ``then_s`` after the first. OSError: the connection is
-    lost, or the broker refuses what was asked.
+    Ends after ``within_s`` without a message; after the first message, ``then_s`` applies instead.
+    OSError: the connection is lost, or the broker refuses the subscription or a publication.
     """
     number = connection.subscribe(topics)
-    ask()
+    send()
     loop = asyncio.get_running_loop()
     last_s = loop.time()
     while loop.time() - last_s < within_s:
@@ -110,24 +112,25 @@ async def answers_on(
             case ("lost", reason):
                 raise OSError(f"connection lost: {reason}")
             case ("subscribed", mid, codes) if mid == number:
-                _check_subscribed(topics, codes)
-            case ("published", _, code) if code.value >= REFUSED:
-                raise OSError(f"refused: {str(code).lower()}: the broker's access rights do not allow this")
+                check_subscribed(topics, codes)
+            case ("published", _, code) if code.value >= FIRST_FAILURE_CODE:
+                raise OSError(f"refused: {str(code).lower()}: the broker's ACL does not allow it")
             case ("message", message):
                 connection.acknowledge(message)
-                if any(_is_on(message.topic, topic) for topic in topics):
+                if any(_topic_matches(message.topic, topic) for topic in topics):
                     last_s, within_s = loop.time(), then_s or within_s
                     yield message.topic, message.payload
 
 
-def _is_on(topic: str, wanted: str) -> bool:
-    if not wanted.endswith("/+"):
-        return topic == wanted
+def _topic_matches(topic: str, topic_filter: str) -> bool:
+    if not topic_filter.endswith("/+"):
+        return topic == topic_filter
     head, _, tail = topic.rpartition("/")
-    return head == wanted[:-2] and bool(tail)
+    return head == topic_filter[:-2] and bool(tail)
 
 
-def _check_subscribed(topics: Sequence[str], codes: Sequence[Any]) -> None:
-    refused = [topic for topic, code in zip(topics, codes, strict=False) if code.value >= REFUSED]
+def check_subscribed(topics: Sequence[str], codes: Sequence[Any]) -> None:
+    """OSError where the broker refuses one of ``topics``."""
+    refused = [topic for topic, code in zip(topics, codes, strict=False) if code.value >= FIRST_FAILURE_CODE]
     if refused:
-        raise OSError(f"not allowed to subscribe to {refused[0]}: see the broker's access rights")
+        raise OSError(f"not allowed to subscribe to {refused[0]}: see the broker's ACL")

@@ -1,4 +1,4 @@
-"""``ringpost check``: is this configuration one that can run? Without hardware, cv2 or onnxruntime."""
+"""``ringpost check``: validates configurations without hardware, cv2 or onnxruntime."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from agent.runtime.exit_codes import EX_CONFIG
 
 
 def check_command(files: list[Path], env: bool, as_json: bool) -> int:
-    """Prints all that is wrong with each file, or one line that says it is well. 0, 1 (``env``) or 78."""
+    """Prints all errors of each file, or one line with "ok". 0; 1 for findings of ``env``; 78 for errors."""
     code = 0
     for file in files:
         problems: list[Problem] = []
@@ -30,11 +30,11 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
             lines = []
             notes = [*config_notes(config), *secret_notes(config)]
             if env:
-                from agent.cli.check_environment import probe
+                from agent.cli.check_environment import check_environment
 
-                found = probe(config)
-                warnings = [one.text for one in found if one.wrong]
-                facts = [one.text for one in found if not one.wrong]
+                findings = check_environment(config)
+                warnings = [finding.text for finding in findings if finding.wrong]
+                facts = [finding.text for finding in findings if not finding.wrong]
             code = code or (1 if warnings else 0)
         if as_json:
             errors = [

@@ -1,4 +1,4 @@
-"""Checks the brokers: certificates, connection and rights."""
+"""Checks the brokers of a configuration: certificates, connection and ACL."""
 
 import asyncio
 import secrets
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from agent.cli.check_finding import Found
+from agent.cli.check_finding import EnvironmentFinding
 from agent.config.model import Config
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection, UnsupportedProtocolError
@@ -18,17 +18,17 @@ from agent.runtime.error_text import describe_error
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import printable, readable
 
-RENEW = timedelta(days=30)
-"""A certificate that expires sooner is a finding."""
-ANSWER_S = 5.0
-CENTRE_S = 1.0
-"""The centre's retained status comes with the subscription."""
-SESSION_S = 60
-REFUSED = 0x80
+RENEWAL_PERIOD = timedelta(days=30)
+"""A certificate that expires sooner is reported."""
+ANSWER_TIMEOUT_S = 5.0
+CENTRE_TIMEOUT_S = 1.0
+"""Enough: the centre's retained status arrives with the SUBACK."""
+SESSION_EXPIRY_S = 60
+FIRST_FAILURE_CODE = 0x80
 
 
-async def _brokers(config: Config) -> list[Found]:
-    found = list(_certificates(config.broker))
+async def check_brokers(config: Config) -> list[EnvironmentFinding]:
+    found = list(_check_certificates(config.broker))
     if any(one.wrong for one in found):
         return found
     places = [
@@ -37,91 +37,98 @@ async def _brokers(config: Config) -> list[Found]:
     ]
     for place, broker in zip(places, config.broker.in_order, strict=True):
         try:
-            connection = await _connected(broker, f"{config.device[:14]}-{secrets.token_hex(4)}")
+            connection = await _connect(broker, f"{config.device[:14]}-{secrets.token_hex(4)}")
         except OSError as error:
-            found.append(Found(True, f"{place}: {describe_error(error)}"))
+            found.append(EnvironmentFinding(True, f"{place}: {describe_error(error)}"))
         else:
-            found += [one async for one in _talk(place, connection, Envelope(device=config.device))]
+            found += [one async for one in _check_session(place, connection, Envelope(device=config.device))]
     return found
 
 
-def _certificates(broker: Broker) -> Iterator[Found]:
-    """Whether CA, certificate and key can be read and belong together, and how long they are valid."""
+def _check_certificates(broker: Broker) -> Iterator[EnvironmentFinding]:
+    """Whether CA, certificate and key are readable and match, and until when they are valid."""
     if not broker.encrypted:
-        yield Found(False, "broker.url: mqtt:// is not encrypted")
+        yield EnvironmentFinding(False, "broker.url: mqtt:// is not encrypted")
         return
     try:
         broker.tls(NEVER_BEFORE)
     except OSError as error:
         text = describe_error(error)
         if "KEY_VALUES_MISMATCH" in text:
-            text = f"{broker.cert} and the key do not belong together"
-        yield Found(True, f"broker: {text}")
+            text = f"the certificate {broker.cert} and the key do not match"
+        yield EnvironmentFinding(True, f"broker: {text}")
         return
     now = datetime.now(UTC)
     for place, path in broker.certificates().items():
         try:
             until = expiry(path)
         except (OSError, ValueError) as error:
-            yield Found(True, f"{place}: {describe_error(error)}")
+            yield EnvironmentFinding(True, f"{place}: {describe_error(error)}")
             continue
         days = (until - now).days
         if until < now:
-            yield Found(True, f"{place}: {path} has expired, on {until:%Y-%m-%d}; renew it")
-        elif until < now + RENEW:
-            yield Found(True, f"{place}: {path} expires in {days} days, on {until:%Y-%m-%d}; renew it")
+            yield EnvironmentFinding(True, f"{place}: {path} expired on {until:%Y-%m-%d}; renew it")
+        elif until < now + RENEWAL_PERIOD:
+            yield EnvironmentFinding(
+                True, f"{place}: {path} expires in {days} days, on {until:%Y-%m-%d}; renew it"
+            )
         else:
-            yield Found(False, f"{place}: valid for {days} days, until {until:%Y-%m-%d}")
+            yield EnvironmentFinding(False, f"{place}: valid for {days} days, until {until:%Y-%m-%d}")
 
 
-async def _talk(place: str, connection: Connection, speaker: Envelope) -> AsyncIterator[Found]:
-    """What a connection may do: SUBSCRIBE, under a client id of its own and without a last will.
+async def _check_session(
+    place: str, connection: Connection, envelope: Envelope
+) -> AsyncIterator[EnvironmentFinding]:
+    """Subscribes as the agent does, with a random client id and without a last will.
 
-    Where the broker goes by the certificate and not by the client id, this is the running agent's session: it
-    is taken up as it stands and left as it is, and the agent connects again.
+    Some brokers use the certificate name as client id. There this is the session of the running agent: it is
+    resumed and left unchanged, and the agent reconnects.
     """
     try:
         if connection.resumed:
-            yield Found(False, f"{place}: goes by the certificate: a running agent had to connect again")
-        topics = [*(f"{speaker.prefix}/{topic}" for topic in DOWN), speaker.host_status]
+            yield EnvironmentFinding(
+                False,
+                f"{place}: the certificate name is the client id: a running agent had to reconnect",
+            )
+        topics = [*(f"{envelope.prefix}/{topic}" for topic in DOWN), envelope.host_status]
         number = connection.subscribe(topics)
         centre = ""
-        answered = False
+        subscribed = False
         with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_S):
-                while not (answered and centre):
-                    event = await connection.event(CENTRE_S)
-                    if event is None and answered:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                while not (subscribed and centre):
+                    event = await connection.event(CENTRE_TIMEOUT_S)
+                    if event is None and subscribed:
                         break
                     match event:
                         case ("lost", reason):
                             raise OSError(f"connection lost: {reason}")
                         case ("subscribed", mid, codes) if mid == number:
-                            answered = True
+                            subscribed = True
                             for topic, code in zip(topics, codes, strict=False):
-                                if code.value >= REFUSED:
+                                if code.value >= FIRST_FAILURE_CODE:
                                     text = f"{place}: not allowed to subscribe to {topic}"
-                                    yield Found(True, f"{text}: see the broker's access rights")
-                        case ("message", message) if message.topic == speaker.host_status:
-                            if message.retain:  # ours; all else stays for the agent
+                                    yield EnvironmentFinding(True, f"{text}: see the broker's ACL")
+                        case ("message", message) if message.topic == envelope.host_status:
+                            if message.retain:  # all other messages stay queued for the agent
                                 connection.acknowledge(message)
                             centre = printable((readable(message.payload) or {}).get("state"))
-        if not answered:
-            yield Found(True, f"{place}: no answer to SUBSCRIBE within {ANSWER_S:g} s")
-        yield Found(False, f"{place}: connected; centre: {centre or 'has never been here'}")
+        if not subscribed:
+            yield EnvironmentFinding(True, f"{place}: no answer to SUBSCRIBE within {ANSWER_TIMEOUT_S:g} s")
+        yield EnvironmentFinding(False, f"{place}: connected; centre: {centre or 'never seen'}")
     except OSError as error:
-        yield Found(True, f"{place}: {describe_error(error)}")
+        yield EnvironmentFinding(True, f"{place}: {describe_error(error)}")
     finally:
         connection.close()
 
 
-async def _connected(broker: Broker, client_id: str) -> Connection:
-    """With MQTT 5, or 3.1.1 where the broker refuses that, as the agent does; OSError: neither."""
+async def _connect(broker: Broker, client_id: str) -> Connection:
+    """Connects with MQTT 5, then 3.1.1 where the broker refuses it, as the agent does. OSError: both fail."""
     older = broker.model_copy(update={"protocol": "3.1.1"})
     if broker.protocol == "3.1.1":
         return await open_either(older, client_id, None, session_expiry_s=0)
     try:
-        return await open_either(broker, client_id, None, session_expiry_s=SESSION_S, fall_back=False)
+        return await open_either(broker, client_id, None, session_expiry_s=SESSION_EXPIRY_S, fall_back=False)
     except UnsupportedProtocolError as refusal:
         try:
             return await open_either(older, client_id, None, session_expiry_s=0)

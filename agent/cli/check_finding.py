@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One result: ``wrong``, or a fact."""
+class EnvironmentFinding:
+    """``text`` names the place in the configuration; ``wrong`` is False for a plain fact."""
 
     wrong: bool
     text: str

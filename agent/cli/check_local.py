@@ -1,4 +1,4 @@
-"""Checks what is on this machine: ports, disk, secrets and models."""
+"""Checks this machine: serial ports, disk, secrets and models."""
 
 import fcntl
 import hashlib
@@ -19,10 +19,10 @@ from agent.vision.camera import Camera
 from firmware_bridge.secret import Secret
 
 MEMORY_DEVICES = 1
-"""The major number of /dev/null, /dev/zero and their kin."""
+"""Major number of /dev/null, /dev/zero and similar devices."""
 
 
-def _ports(config: Config) -> Iterator[str]:
+def check_ports(config: Config) -> Iterator[str]:
     for name, source in config.sources.items():
         serial = source.serial_port()
         if serial is None or "://" in serial.address:
@@ -31,33 +31,33 @@ def _ports(config: Config) -> Iterator[str]:
         try:
             status = Path(port).stat()
         except OSError:
-            yield f"{place}: {port} is not there: plug it in, or find its name with `ringpost devices`"
+            yield f"{place}: {port} not found: unplugged or renamed; `ringpost devices` lists the ports"
             continue
         if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) == MEMORY_DEVICES:
-            yield f"{place}: {port} is no serial port; `ringpost devices` lists those that are here"
+            yield f"{place}: {port} is not a serial port; `ringpost devices` lists the ports"
         elif not os.access(port, os.R_OK | os.W_OK):
-            yield f"{place}: no right to open {port}; add this user to its group (dialout)"
+            yield f"{place}: no permission to open {port}; add this user to its group (dialout)"
 
 
-def _room(config: Config) -> Iterator[str]:
+def check_disk(config: Config) -> Iterator[str]:
     folder = config.data.directory
-    near = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
     try:
-        with tempfile.TemporaryFile(dir=near) as file:
+        with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"x")
     except OSError as error:
-        yield f"data.directory: can't write in {near}: {error.strerror}; make it writable for this user"
-    free_mb = shutil.disk_usage(near).free // 1_000_000
+        yield f"data.directory: can't write to {existing}: {error.strerror}; make it writable for this user"
+    free_mb = shutil.disk_usage(existing).free // 1_000_000
     if free_mb < config.data.max_mb:
-        yield f"data.directory: {free_mb} MB free at {near}, fewer than data.max_mb ({config.data.max_mb})"
+        yield f"data.directory: {free_mb} MB free at {existing}, less than data.max_mb ({config.data.max_mb})"
     cameras = sum(isinstance(source, Camera) for source in config.sources.values())
     wanted_mb = config.evidence.least_free_mb + cameras * config.evidence.max_mb
     if cameras and config.evidence.record and free_mb < wanted_mb:
-        yield f"evidence: {free_mb} MB free at {near}; {wanted_mb} are wanted for {cameras} cameras"
+        yield f"evidence: {free_mb} MB free at {existing}; {wanted_mb} MB required for {cameras} cameras"
 
 
-def _agent_runs(folder: Path) -> bool:
-    """Whether an agent holds the data folder."""
+def agent_is_running(folder: Path) -> bool:
+    """Whether an agent holds the lock of the data directory."""
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -71,8 +71,8 @@ def _agent_runs(folder: Path) -> bool:
     return False
 
 
-def _secrets(config: Config) -> Iterator[str]:
-    for place, secret in _all_secrets(config, ""):
+def check_secrets(config: Config) -> Iterator[str]:
+    for place, secret in _secrets_of(config, ""):
         if place == "broker.key":
             continue  # OpenSSL reads it
         try:
@@ -83,30 +83,30 @@ def _secrets(config: Config) -> Iterator[str]:
         if not text:
             yield f"{place}: is empty"
         elif place == "privacy.rescue_key" and len(text) < MIN_KEY_LENGTH:
-            yield f"{place}: shorter than {MIN_KEY_LENGTH} characters: it will not be used"
+            yield f"{place}: shorter than {MIN_KEY_LENGTH} characters, so it is ignored"
 
 
-def _all_secrets(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
-    """Each secret of the configuration, and where it stands."""
+def _secrets_of(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
+    """Each secret in ``value``, with its path in the configuration."""
     if isinstance(value, Secret):
         yield place, value
     elif isinstance(value, BaseModel):
         for name, field in value:
-            yield from _all_secrets(field, f"{place}.{name}" if place else name)
+            yield from _secrets_of(field, f"{place}.{name}" if place else name)
     elif isinstance(value, dict):
         for name, one in value.items():
-            yield from _all_secrets(one, f"{place}.{name}")
+            yield from _secrets_of(one, f"{place}.{name}")
     elif isinstance(value, list | tuple):
         for number, one in enumerate(value):
-            yield from _all_secrets(one, f"{place}[{number}]")
+            yield from _secrets_of(one, f"{place}[{number}]")
 
 
-def _models(config: Config) -> Iterator[str]:
-    judged: set[str] = set()
+def check_models(config: Config) -> Iterator[str]:
+    checked: set[str] = set()
     for name, source in config.sources.items():
-        if not isinstance(source, Camera) or source.detector.model in judged:
+        if not isinstance(source, Camera) or source.detector.model in checked:
             continue
-        judged.add(source.detector.model)
+        checked.add(source.detector.model)
         place = f"sources.{name}.detector.model"
         try:
             card = source.detector.card()
@@ -116,4 +116,4 @@ def _models(config: Config) -> Iterator[str]:
             yield f"{place}: {describe_error(error)}"
             continue
         if sha256 != card.sha256:
-            yield f"{place}: {card.weights} is not the file that its card names (sha256); fetch it again"
+            yield f"{place}: the SHA-256 of {card.weights} differs from that in its card; download it again"

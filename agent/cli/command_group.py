@@ -1,4 +1,4 @@
-"""The command group that installed packages extend."""
+"""The top-level command group, which installed packages extend."""
 
 from importlib.metadata import entry_points
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 
-class Verbs(click.Group):
-    """Our verbs, and those of installed packages (entry-point group ``ringpost.verbs``)."""
+class CommandGroup(click.Group):
+    """Our commands and those of installed packages (entry-point group ``ringpost.verbs``)."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        found = {entry.name for entry in entry_points(group="ringpost.verbs")}
-        return sorted(found | set(super().list_commands(ctx)))
+        extensions = {entry.name for entry in entry_points(group="ringpost.verbs")}
+        return sorted(extensions | set(super().list_commands(ctx)))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
@@ -31,7 +31,7 @@ class Verbs(click.Group):
         except click.UsageError as error:
             import difflib
 
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []
-            if near and "No such command" in error.message:
-                raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
+            similar = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []
+            if similar and "No such command" in error.message:
+                raise click.UsageError(f"{error.message} Did you mean {similar[0]!r}?", ctx) from error
             raise

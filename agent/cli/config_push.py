@@ -5,10 +5,11 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from agent.cli.broker_session import messages_on, run_with_broker
 from agent.config.loader import digest, parse
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode
@@ -18,35 +19,31 @@ from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE
 from agent.runtime.sanitize import as_dict, as_list, printable, readable
 
-if TYPE_CHECKING:
-    pass
-from agent.cli.broker_session import answers_on, at_broker
-
-CONFIRM_S = (2, 3600)
-"""How long a push may be on trial; the device refuses another."""
-ANSWER_WITHIN_S = 10.0
-DONE = frozenset({"applied", "rejected", "rolled_back"})
+CONFIRM_RANGE_S = (2, 3600)
+"""Allowed time for the confirmation of a push; the device rejects other values."""
+ANSWER_TIMEOUT_S = 10.0
+FINAL_STATES = frozenset({"applied", "rejected", "rolled_back"})
 
 
 def get_command(device: str, url: str, root: str, as_json: bool) -> int:
-    """Prints what the device reports of its configuration. 69 where it reports nothing."""
+    """Prints the configuration state that the device reports. 69 where no report arrives."""
 
     async def work(connection: Connection) -> int:
-        reported = await _reported(connection, f"{root}/{device}")
-        if reported is None:
-            click.echo(f"config: {device} has reported nothing on {root}; is its name right?", err=True)
+        report = await _wait_for_report(connection, f"{root}/{device}")
+        if report is None:
+            click.echo(f"config: no report from {device} on {root}; check the device name", err=True)
             return EX_UNAVAILABLE
-        _say(device, reported, as_json)
+        _print_report(device, report, as_json)
         return 0
 
-    return at_broker(url, work)
+    return run_with_broker(url, work)
 
 
 def push_command(device: str, file: Path, confirm_within: str, url: str, root: str, as_json: bool) -> int:
-    """Checks ``file`` here, pushes it, and waits for what becomes of it. 1 where it was not applied."""
+    """Validates and pushes ``file``, waits for the result. 1 where it was not applied, 69: no answer."""
     try:
         within_s = parse_duration(confirm_within).total_seconds()
-        if not CONFIRM_S[0] <= within_s <= CONFIRM_S[1]:
+        if not CONFIRM_RANGE_S[0] <= within_s <= CONFIRM_RANGE_S[1]:
             raise ValueError(f"--confirm-within: {confirm_within} is not between 2s and 1h")
         text = read_text(file)
         parse(text, name=str(file), base=file.resolve().parent)
@@ -59,67 +56,67 @@ def push_command(device: str, file: Path, confirm_within: str, url: str, root: s
 
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
-        before = await _reported(connection, prefix)
+        before = await _wait_for_report(connection, prefix)
         if before is None:
-            click.echo(f"config: {device} has reported nothing on {root}; is its name right?", err=True)
+            click.echo(f"config: no report from {device} on {root}; check the device name", err=True)
         highest = (before or {}).get("highest_revision")
         revision = 1 + (highest if isinstance(highest, int) and 0 <= highest < 2**52 else 0)
         sha256 = digest(text)
         push = {"revision": revision, "sha256": sha256, "confirm_within_s": within_s, "body": text}
         connection.publish(f"{prefix}/config/desired", encode(push), 1, True)
-        click.echo(f"revision {revision} is on its way to {device}", err=True)
-        limit_s = within_s + 2 * ANSWER_WITHIN_S
-        answer = await _reported(
+        click.echo(f"revision {revision} sent to {device}", err=True)
+        limit_s = within_s + 2 * ANSWER_TIMEOUT_S
+        answer = await _wait_for_report(
             connection,
             prefix,
             limit_s,
             lambda body: (
                 (body.get("revision"), body.get("sha256")) == (revision, sha256)
-                and str(body.get("state")) in DONE
+                and str(body.get("state")) in FINAL_STATES
             ),
         )
         if answer is None:
             click.echo(
-                f"config: no answer within {limit_s:g} s; {device} gets it when it connects again", err=True
+                f"config: no answer within {limit_s:g} s; {device} receives it when it reconnects", err=True
             )
             return EX_UNAVAILABLE
-        _say(device, answer, as_json)
+        _print_report(device, answer, as_json)
         return 0 if answer["state"] == "applied" else 1
 
-    return at_broker(url, work)
+    return run_with_broker(url, work)
 
 
-async def _reported(
+async def _wait_for_report(
     connection: Connection,
     prefix: str,
-    within_s: float = ANSWER_WITHIN_S / 2,
-    wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
+    within_s: float = ANSWER_TIMEOUT_S / 2,
+    matches: Callable[[dict[str, Any]], bool] = lambda _: True,
 ) -> dict[str, Any] | None:
-    """The device's ``config/reported`` that is ``wanted``, or None where it does not come in time."""
+    """The first ``config/reported`` of the device that ``matches``; None after ``within_s``."""
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
-            async for _, payload in answers_on(connection, [f"{prefix}/config/reported"], within_s):
+            async for _, payload in messages_on(connection, [f"{prefix}/config/reported"], within_s):
                 body = readable(payload)
-                if body and wanted(body):
+                if body and matches(body):
                     return body
     return None
 
 
-def _say(device: str, reported: dict[str, Any], as_json: bool) -> None:
+def _print_report(device: str, report: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(reported))
+        click.echo(json.dumps(report))
         return
-    active = as_dict(reported.get("active"))
-    force = f"revision {active['revision']}" if "revision" in active else f"the {active.get('source')} file"
-    pushed = f"revision {reported['revision']} " if "revision" in reported else ""
-    answer = f"{pushed}{reported.get('state', '')}; in force: {force}"
-    click.echo(printable(f"{device}: {answer}, sha256 {str(active.get('sha256', ''))[:12]}…"))
-    for error in map(as_dict, as_list(reported.get("errors"))):
+    active = as_dict(report.get("active"))
+    source = f"revision {active['revision']}" if "revision" in active else f"the {active.get('source')} file"
+    pushed = f"revision {report['revision']} " if "revision" in report else ""
+    state = f"{pushed}{report.get('state', '')}; active: {source}"
+    click.echo(printable(f"{device}: {state}, sha256 {str(active.get('sha256', ''))[:12]}…"))
+    for error in map(as_dict, as_list(report.get("errors"))):
         line = f"line {error['line']}: " if "line" in error else ""
         path = f"{error['path']}: " if error.get("path") else ""
         click.echo("  " + printable(f"{line}{path}{error.get('message')}"))
-    for warning in as_list(reported.get("warnings")):
+    for warning in as_list(report.get("warnings")):
         click.echo("  warning: " + printable(warning))
     for key in ("reason", "trouble"):
-        if key in reported:
-            click.echo("  " + printable(reported[key]))
+        if key in report:
+            click.echo("  " + printable(report[key]))

@@ -1,4 +1,4 @@
-"""``ringpost detect``: what does this model see in pictures, folders of pictures, or video?"""
+"""``ringpost detect``: runs a detector on pictures, directories of pictures, or video."""
 
 import json
 import os
@@ -7,168 +7,210 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 import models
-from agent.cli.detect_input import VIDEOS, File, Shown, _listed, _shown
-from agent.cli.detect_output import draw, read_truth, results, say
+from agent.cli.detect_input import VIDEO_SUFFIXES, InputFile, InputFrame, decode_files, list_files
+from agent.cli.detect_output import coco_results, draw, print_objects, read_coco
 from agent.privacy.redaction import REDACTION_MIN_SCORE, detects_people, find_people, person_boxes
 from agent.runtime.atomic_files import write_durably
 from agent.runtime.error_text import describe_error, error_reason
+from agent.runtime.exit_codes import EX_USAGE
 from agent.runtime.native_calls import call_within
 from agent.runtime.sanitize import terminal
 from agent.vision.detector import load_s
+from models.card import Card
 from models.detection import Detect, Detection
-from models.session import providers_in
+from models.session import Loaded, providers_in
 from models.tiles import looks, tiled
 
-COCO_SCORE = 0.01
-"""COCO counts also what is very unsure."""
-BESIDE = len(os.sched_getaffinity(0))
-"""So many pictures are looked at side by side."""
+COCO_THRESHOLD = 0.01
+"""The COCO metric needs detections of low confidence as well."""
+PARALLEL = len(os.sched_getaffinity(0))
+"""Number of pictures processed in parallel."""
 
 
-def detect_command(
-    inputs: Sequence[str],
-    model: str,
-    score: float | None,
-    labels: Sequence[str] | None,
-    annotate: Path | None,
-    coco: Path | None,
-    annotations: Path | None,
-    as_json: bool,
-    tiles: str = "1x1",
-    overlap: float = 0.2,
-    providers: str = "",
-) -> int:
-    """Prints what is seen, picture by picture. 0; 1 where a picture could not be read; 2 for wrong use."""
-    if (coco is None) != (annotations is None):
+@dataclass(frozen=True, kw_only=True)
+class DetectOptions:
+    """The options of the command; ``score`` None: the threshold of the model card."""
+
+    model: str = "default"
+    score: float | None = None
+    labels: Sequence[str] | None = None
+    annotate: Path | None = None
+    coco: Path | None = None
+    annotations: Path | None = None
+    as_json: bool = False
+    tiles: str = "1x1"
+    overlap: float = 0.2
+    providers: str = ""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The loaded model, the files, and what to report of each."""
+
+    loaded: Loaded
+    detect: Detect
+    files: list[InputFile]
+    threshold: float
+    labels: frozenset[str] | None
+    coco: dict[str, Any] | None
+
+    def selected(self, detections: Sequence[Detection]) -> list[Detection]:
+        return [
+            one
+            for one in detections
+            if one.score >= self.threshold and (self.labels is None or one.label in self.labels)
+        ]
+
+
+def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
+    """Prints the objects of each picture. 0; 1 where a picture can't be decoded; 2 for wrong options."""
+    if (options.coco is None) != (options.annotations is None):
         click.echo("detect: --coco OUT.json and --annotations IN.json go together", err=True)
-        return 2
+        return EX_USAGE
     try:
-        card = models.find(model)
-        card = card.on(providers_in(providers) or card.providers)
-        wanted = _wanted(labels, card.labels)
-        truth = read_truth(annotations) if annotations else None
-        _may_write(coco)
-        least = score if score is not None else COCO_SCORE if coco else card.score
-        if annotate and not detects_people(card):
-            raise ValueError(
-                f"{card.name} knows no people, so nobody can be covered: no --annotate with it"
-                " (people: [LABEL] in its card says which of its labels mean people)"
-            )
-        card = card.at(min(least, REDACTION_MIN_SCORE) if annotate else least)
-        loaded = call_within(load_s(card.providers), card.load, f"loading {card.name}")
-        if loaded.note:
-            click.echo(f"detect: {loaded.note}", err=True)
-        detect = tiled(loaded, tiles, overlap)
-        todo = list(_listed(inputs, truth))
+        job = _prepare(inputs, options)
     except (OSError, ValueError) as error:
         click.echo(f"detect: {describe_error(error)}", err=True)
         return 1
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     drawn: dict[Path, Path] = {}
     failed = count = 0
     began_s = time.monotonic()
-    for shown, everything in _progress(_look(_shown(todo), detect), todo):
-        if shown.frame is None:
+    for frame, detections in _with_progress(_infer(decode_files(job.files), job.detect), job.files):
+        if frame.frame is None:
             failed += 1
-            click.echo(f"detect: {shown.file.path}: {shown.error}", err=True)
+            click.echo(f"detect: {frame.file.path}: {frame.error}", err=True)
             continue
         count += 1
-        seen = [one for one in everything if one.score >= least and (wanted is None or one.label in wanted)]
-        found += results(seen, shown.frame, shown.file.image_id, truth) if truth else []
+        selected = job.selected(detections)
+        if options.annotate:
+            try:
+                people = (*person_boxes(detections), *find_people(frame.frame, job.loaded))
+                draw(frame.frame, selected, people, options.annotate / _output_path(frame, drawn))
+            except (OSError, ValueError) as error:
+                click.echo(f"detect: {describe_error(error)}", err=True)
+                return 1
+        if job.coco:
+            results += coco_results(selected, frame.frame, frame.file.image_id, job.coco)
+        else:
+            print_objects(frame.name, selected, options.as_json)
+    if options.coco:
         try:
-            if annotate:
-                people = (*person_boxes(everything), *find_people(shown.frame, loaded))
-                draw(shown.frame, seen, people, annotate / _beside(shown, drawn))
-        except (OSError, ValueError) as error:
-            click.echo(f"detect: {describe_error(error)}", err=True)
-            return 1
-        if not coco:
-            say(shown.name, seen, as_json)
-    if coco:
-        try:
-            write_durably(coco, json.dumps(found).encode())
+            write_durably(options.coco, json.dumps(results).encode())
         except OSError as error:
-            click.echo(f"detect: {coco}: {error_reason(error)}", err=True)
+            click.echo(f"detect: {options.coco}: {error_reason(error)}", err=True)
             return 1
-        click.echo(f"{len(found)} detections in {len(todo)} pictures written to {coco}", err=True)
+        click.echo(
+            f"{len(results)} detections in {len(job.files)} pictures written to {options.coco}", err=True
+        )
     if count > 1:
         each_ms = (time.monotonic() - began_s) * 1000 / count
-        often = f", {looks(tiles)} looks for each" if looks(tiles) > 1 else ""
-        click.echo(f"detect: {count} pictures, {each_ms:.0f} ms each, {BESIDE} side by side{often}", err=True)
+        per_picture = f", {looks(options.tiles)} inferences each" if looks(options.tiles) > 1 else ""
+        text = f"{count} pictures, {each_ms:.0f} ms each, {PARALLEL} in parallel{per_picture}"
+        click.echo(f"detect: {text}", err=True)
     return 1 if failed else 0
 
 
-def _look(shown: Iterator[Shown], detect: Detect) -> Iterator[tuple[Shown, tuple[Detection, ...]]]:
-    """Each picture with what is in it, in order; a few are looked at side by side."""
-    ahead: deque[tuple[Shown, Future[tuple[Detection, ...]] | None]] = deque()
-    with ThreadPoolExecutor(BESIDE) as threads:
-        for one in shown:
-            ahead.append((one, threads.submit(detect, one.frame) if one.frame is not None else None))
-            if len(ahead) > BESIDE:
-                yield _result(*ahead.popleft())
-        while ahead:
-            yield _result(*ahead.popleft())
+def _prepare(inputs: Sequence[str], options: DetectOptions) -> _Job:
+    """Loads the model and lists the files. OSError or ValueError where an option can't be met."""
+    card = models.find(options.model)
+    card = card.on(providers_in(options.providers) or card.providers)
+    labels = _selected_labels(options.labels, card.labels)
+    coco = read_coco(options.annotations) if options.annotations else None
+    _check_writable(options.coco)
+    threshold = _threshold(card, options)
+    if options.annotate and not detects_people(card):
+        raise ValueError(
+            f"{card.name} detects no people, so it can't redact them: --annotate needs a model that does"
+            " (people: [LABEL] in the card names the labels of people)"
+        )
+    # Redaction covers people below the threshold of the report, too.
+    card = card.at(min(threshold, REDACTION_MIN_SCORE) if options.annotate else threshold)
+    loaded = call_within(load_s(card.providers), card.load, f"loading {card.name}")
+    if loaded.note:
+        click.echo(f"detect: {loaded.note}", err=True)
+    detect = tiled(loaded, options.tiles, options.overlap)
+    return _Job(loaded, detect, list(list_files(inputs, coco)), threshold, labels, coco)
+
+
+def _threshold(card: Card, options: DetectOptions) -> float:
+    if options.score is not None:
+        return options.score
+    return COCO_THRESHOLD if options.coco else card.score
+
+
+def _infer(
+    frames: Iterator[InputFrame], detect: Detect
+) -> Iterator[tuple[InputFrame, tuple[Detection, ...]]]:
+    """Each picture with its detections, in order; ``PARALLEL`` pictures run concurrently."""
+    pending: deque[tuple[InputFrame, Future[tuple[Detection, ...]] | None]] = deque()
+    with ThreadPoolExecutor(PARALLEL) as threads:
+        for one in frames:
+            pending.append((one, threads.submit(detect, one.frame) if one.frame is not None else None))
+            if len(pending) > PARALLEL:
+                yield _result(*pending.popleft())
+        while pending:
+            yield _result(*pending.popleft())
 
 
 def _result(
-    shown: Shown, looking: Future[tuple[Detection, ...]] | None
-) -> tuple[Shown, tuple[Detection, ...]]:
+    frame: InputFrame, future: Future[tuple[Detection, ...]] | None
+) -> tuple[InputFrame, tuple[Detection, ...]]:
     try:
-        return shown, looking.result() if looking is not None else ()
+        return frame, future.result() if future is not None else ()
     except ValueError as error:
-        return Shown(shown.file, shown.name, None, str(error)), ()
+        return InputFrame(frame.file, frame.name, None, str(error)), ()
 
 
-def _may_write(path: Path | None) -> None:
-    """Said before the work, not after it: a file can't be written there. OSError or ValueError."""
+def _check_writable(path: Path | None) -> None:
+    """Checks the output path before the work starts. OSError or ValueError."""
     if path is None:
         return
     if path.exists() and not path.is_file():
-        raise ValueError(f"--coco: {path} is no file")
+        raise ValueError(f"--coco: {path} is not a file")
     if not os.access(path.parent, os.W_OK):
-        raise OSError(f"--coco: {path.parent} is not there, or gives no right to write")
+        raise OSError(f"--coco: directory {path.parent} not found or not writable")
 
 
-def _wanted(labels: Sequence[str] | None, known: Sequence[str]) -> frozenset[str] | None:
+def _selected_labels(labels: Sequence[str] | None, known: Sequence[str]) -> frozenset[str] | None:
     unknown = sorted(set(labels or ()) - set(known))
     if unknown:
-        raise ValueError(f"the model does not know {', '.join(unknown)}; it knows {', '.join(known)}")
+        raise ValueError(f"unknown labels: {', '.join(unknown)}; the model has: {', '.join(known)}")
     return frozenset(labels) if labels else None
 
 
-def _progress(
-    looked: Iterator[tuple[Shown, tuple[Detection, ...]]], todo: Sequence[File]
-) -> Iterator[tuple[Shown, tuple[Detection, ...]]]:
-    """The same, with a bar on a terminal that counts pictures and frames."""
-    videos = sum(file.path.suffix.lower() in VIDEOS for file in todo)
-    if not sys.stderr.isatty() or (len(todo) < 3 and not videos):
-        yield from looked
+def _with_progress(
+    results: Iterator[tuple[InputFrame, tuple[Detection, ...]]], files: Sequence[InputFile]
+) -> Iterator[tuple[InputFrame, tuple[Detection, ...]]]:
+    """The same items, with a progress bar on a terminal."""
+    videos = [str(file.path) for file in files if file.path.suffix.lower() in VIDEO_SUFFIXES]
+    if not sys.stderr.isatty() or (len(files) < 3 and not videos):
+        yield from results
         return
     from rich.console import Console
     from rich.progress import track
 
     from agent.vision.video_file import length
 
-    total = (
-        len(todo) - videos + sum(length(str(one.path)) for one in todo if one.path.suffix.lower() in VIDEOS)
-    )
-    yield from track(looked, "looking", total=total, console=Console(file=terminal(sys.stderr)))
+    total = len(files) - len(videos) + sum(map(length, videos))
+    yield from track(results, "detecting", total=total, console=Console(file=terminal(sys.stderr)))
 
 
-def _beside(shown: Shown, drawn: dict[Path, Path]) -> Path:
-    """Where a drawn picture goes: as its file lies below its input; for a video with the frame's number.
+def _output_path(frame: InputFrame, drawn: dict[Path, Path]) -> Path:
+    """Path of an annotated picture: that of its file below the input; with the frame number for video.
 
-    ``drawn`` remembers whose each name is: of two files that differ in their ending, both are kept.
+    ``drawn`` maps each path to its source, so that files that differ only in their suffix are both kept.
     """
-    path = shown.file.path.relative_to(shown.file.root)
-    number = shown.name.removeprefix(str(shown.file.path)).replace(":", "-")
-    mine = path.with_name(f"{path.stem}{number}.jpg")
-    if drawn.setdefault(mine, shown.file.path) != shown.file.path:
+    path = frame.file.path.relative_to(frame.file.root)
+    number = frame.name.removeprefix(str(frame.file.path)).replace(":", "-")
+    candidate = path.with_name(f"{path.stem}{number}.jpg")
+    if drawn.setdefault(candidate, frame.file.path) != frame.file.path:
         return path.with_name(f"{path.name}{number}.jpg")
-    return mine
+    return candidate

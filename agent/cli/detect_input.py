@@ -1,4 +1,4 @@
-"""The files of ``ringpost detect``: found and decoded."""
+"""The input of ``ringpost detect``: finds files and decodes them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from agent import MAX_PICTURE_PIXELS
 from agent.runtime.error_text import error_reason
 from models.detection import Frame
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".ts", ".mjpg"})
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".ts", ".mjpg"})
 
 
 @dataclass(frozen=True)
-class File:
-    """Something to look at: below which of the inputs, and as which image of a COCO file."""
+class InputFile:
+    """A file, the input directory that it was found in, and its image id in a COCO file."""
 
     path: Path
     root: Path
@@ -23,17 +23,17 @@ class File:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture, or a frame of a video as ``name:number``; or why there is none."""
+class InputFrame:
+    """A decoded picture, or a video frame named ``file:number``; ``error`` where ``frame`` is None."""
 
-    file: File
+    file: InputFile
     name: str
     frame: "Frame | None"
     error: str = ""
 
 
-def _listed(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[File]:
-    """Each file to look at; of a folder its pictures and videos. With a COCO file, what that lists."""
+def list_files(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[InputFile]:
+    """Each file of ``inputs``, directories expanded; with a COCO file, only the files that it lists."""
     if truth is not None:
         folders = [Path(one) if Path(one).is_dir() else Path(one).parent for one in inputs]
         for image in truth["images"]:
@@ -43,38 +43,40 @@ def _listed(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[Fil
                 for name in (image["file_name"], Path(image["file_name"]).name)
             ]
             path = next((path for path in candidates if path.is_file()), candidates[0])
-            yield File(path, path.parent, image["id"])
+            yield InputFile(path, path.parent, image["id"])
         return
     for one in inputs:
         path = Path(one)
         if path.is_dir():
-            found = sorted(part for part in path.rglob("*") if part.suffix.lower() in PICTURES | VIDEOS)
+            found = sorted(
+                part for part in path.rglob("*") if part.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES
+            )
             if not found:
-                raise FileNotFoundError(f"{path}: no pictures or videos in it")
-            yield from (File(part, path) for part in found)
+                raise FileNotFoundError(f"{path}: contains no pictures or videos")
+            yield from (InputFile(part, path) for part in found)
         elif path.exists():
-            yield File(path, path.parent)
+            yield InputFile(path, path.parent)
         else:
-            raise FileNotFoundError(f"{path} is not there")
+            raise FileNotFoundError(f"{path}: not found")
 
 
-def _shown(todo: Sequence[File]) -> Iterator[Shown]:
-    """Each picture, and each frame of each video."""
+def decode_files(files: Sequence[InputFile]) -> Iterator[InputFrame]:
+    """Decodes each picture, and each frame of each video."""
     from agent.vision.video_file import frames
 
-    for file in todo:
+    for file in files:
         try:
-            if file.path.suffix.lower() in VIDEOS:
+            if file.path.suffix.lower() in VIDEO_SUFFIXES:
                 for number, _, frame in frames(str(file.path)):
-                    yield Shown(file, f"{file.path}:{number:06d}", frame)
+                    yield InputFrame(file, f"{file.path}:{number:06d}", frame)
             else:
-                yield Shown(file, str(file.path), _picture(file.path))
+                yield InputFrame(file, str(file.path), decode_picture(file.path))
         except (OSError, ValueError) as error:
             reason = error_reason(error)
-            yield Shown(file, str(file.path), None, reason.removeprefix(f"{file.path}: "))
+            yield InputFrame(file, str(file.path), None, reason.removeprefix(f"{file.path}: "))
 
 
-def _picture(path: Path) -> Frame:
+def decode_picture(path: Path) -> Frame:
     import cv2
     import numpy as np
 
@@ -83,7 +85,7 @@ def _picture(path: Path) -> Frame:
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE_PIXELS" in str(error):
             raise ValueError(f"larger than {MAX_PICTURE_PIXELS / 1e6:.0f} megapixels") from error
-        raise ValueError(f"OpenCV refuses it: {' '.join(str(error).split())[:120]}") from error
+        raise ValueError(f"OpenCV rejects it: {' '.join(str(error).split())[:120]}") from error
     if picture is None:
-        raise ValueError("no picture that OpenCV can read")
+        raise ValueError("not a picture that OpenCV can decode")
     return np.asarray(picture, np.uint8)

@@ -1,4 +1,4 @@
-"""What was seen, for whoever asked ``ringpost detect``: as text, JSON, COCO results, or a drawn picture."""
+"""The output of ``ringpost detect``: text, JSON, COCO results, or annotated pictures."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,8 @@ from agent.runtime.atomic_files import write_picture
 from models.detection import Box, Detection, Frame
 
 
-def say(name: str, seen: list[Detection], as_json: bool) -> None:
-    """Prints it."""
+def print_objects(name: str, seen: list[Detection], as_json: bool) -> None:
+    """Prints the detections of one picture."""
     if as_json:
         objects = [
             {"label": one.label, "score": round(one.score, 4), "box": [round(edge, 5) for edge in one.box]}
@@ -21,31 +21,31 @@ def say(name: str, seen: list[Detection], as_json: bool) -> None:
         ]
         click.echo(json.dumps({"input": name, "objects": objects}))
         return
-    click.echo(f"{name}: {'nothing' if not seen else ''}")
+    click.echo(f"{name}: {'no objects' if not seen else ''}")
     for one in seen:
         left, top, right, bottom = one.box  # fractions of the picture
         click.echo(f"  {one.label:14} {one.score:.2f}  at {left:.3f} {top:.3f} {right:.3f} {bottom:.3f}")
 
 
-def read_truth(path: Path) -> dict[str, Any]:
-    """A COCO file, as far as it is needed. ValueError where it is none."""
+def read_coco(path: Path) -> dict[str, Any]:
+    """File names and categories of a COCO file. ValueError where the file is invalid."""
     try:
         truth = json.loads(path.read_bytes())
         images = [{"file_name": str(one["file_name"]), "id": one["id"]} for one in truth["images"]]
         categories = [{"name": str(one["name"]), "id": one["id"]} for one in truth["categories"]]
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"--annotations: {path} is no JSON") from error
+        raise ValueError(f"--annotations: {path} is not JSON") from error
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f"--annotations: {path} is no COCO file: images (file_name, id) and categories (name, id)"
+            f"--annotations: {path} is not a COCO file: no images (file_name, id) or categories (name, id)"
         ) from error
     return {"images": images, "categories": categories}
 
 
-def results(
+def coco_results(
     seen: list[Detection], frame: Frame, image_id: int | None, truth: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Results as COCO wants them: box as left, top, width, height in pixels; categories by their names."""
+    """COCO results: boxes as left, top, width, height in pixels; category ids by label."""
     numbers = {category["name"]: category["id"] for category in truth["categories"]}
     rows, columns = frame.shape[:2]
     for one in seen:
@@ -61,7 +61,7 @@ def results(
 
 
 def draw(frame: Frame, seen: list[Detection], people: Sequence[Box], path: Path) -> None:
-    """Writes the picture with the boxes of ``seen``; ``people`` are covered, whether asked for or not."""
+    """Writes the picture with the boxes of ``seen``; ``people`` are always redacted."""
     import cv2
 
     rows, columns = frame.shape[:2]

@@ -1,6 +1,6 @@
-"""``ringpost devices``: serial ports and cameras, by the names that outlive a replug, and who holds them.
+"""``ringpost devices``: serial ports and cameras, with stable names and the processes that hold them.
 
-Read from /sys and /dev, so that nothing is opened; only ``--listen`` opens a port.
+The list is read from /sys and /dev without opening a device; only ``--listen`` opens ports.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from firmware_bridge.serial.holders import PROC, held_by
 
 Kind: TypeAlias = Literal["serial", "camera"]
 CLASSES: dict[Kind, tuple[str, str]] = {"serial": ("tty", "serial"), "camera": ("video4linux", "v4l")}
-"""The class in /sys, and the folder of stable names in /dev."""
-CONSOLE = "the kernel's console: free it before something else is plugged in"
+"""The class in /sys, and the directory of stable names in /dev."""
+CONSOLE = "in use as the kernel console; disable that first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One device: ``use`` is the name to write into a configuration."""
+    """One device; ``use`` is the name for a configuration. The field names are the keys of ``--json``."""
 
     kind: Kind
     use: str
@@ -39,26 +39,26 @@ class Device:
 
 
 def devices_command(listen_s: float | None, as_json: bool) -> int:
-    """Prints each device; with ``listen_s`` also what is spoken on the free serial ports."""
+    """Prints each device; with ``listen_s`` also the protocols detected on free serial ports."""
     found = list(devices())
     if listen_s:
         found = asyncio.run(listen(found, listen_s))
     for device in found:
         if as_json:
-            told = {key: value for key, value in asdict(device).items() if value not in (None, ())}
-            print(encode(told).decode(), flush=True)
+            fields = {key: value for key, value in asdict(device).items() if value not in (None, ())}
+            print(encode(fields).decode(), flush=True)
         else:
-            print("\n".join(_lines(device)), flush=True)
+            print("\n".join(_format(device)), flush=True)
     if not found and not as_json:
-        print("no serial port and no camera is plugged in")
+        print("no serial ports or cameras found")
     return 0
 
 
 def devices(dev: Path = Path("/dev"), sys: Path = Path("/sys"), proc: Path = PROC) -> Iterator[Device]:
-    """What is plugged in; ``dev``, ``sys`` and ``proc`` are where the kernel tells of it."""
+    """The devices present, from the kernel file systems mounted at ``dev``, ``sys`` and ``proc``."""
     for kind, (folder, names) in CLASSES.items():
-        ids, paths = (_names(dev / names / how) for how in ("by-id", "by-path"))
-        entries = [one for one in sorted((sys / "class" / folder).glob("*"), key=_number) if _is_real(one)]
+        ids, paths = (_stable_names(dev / names / how) for how in ("by-id", "by-path"))
+        entries = [one for one in sorted((sys / "class" / folder).glob("*"), key=_sort_key) if _is_real(one)]
         serials = Counter(_identity(entry) for entry in entries)
         for entry in entries:
             path = dev / entry.name
@@ -69,7 +69,7 @@ def devices(dev: Path = Path("/dev"), sys: Path = Path("/sys"), proc: Path = PRO
                 kind=kind,
                 use=use,
                 path=str(path),
-                description=_description(entry),
+                description=_describe(entry),
                 by_id=by_id,
                 by_path=by_path,
                 held_by=tuple(held_by(path, proc)),
@@ -77,61 +77,68 @@ def devices(dev: Path = Path("/dev"), sys: Path = Path("/sys"), proc: Path = PRO
             )
 
 
-def _names(folder: Path) -> dict[str, str]:
-    """Stable names by the device that each leads to now."""
+def _stable_names(folder: Path) -> dict[str, str]:
+    """Maps a device name to the stable name that links to it."""
     links = sorted(folder.iterdir()) if folder.is_dir() else []
     return {link.readlink().name: str(link) for link in links if link.is_symlink()}
 
 
 def _is_real(entry: Path) -> bool:
-    """Hardware, and not a terminal, a UART that the kernel only could have, or a camera's metadata."""
+    """Whether the entry is hardware: not a terminal, an absent UART, or a metadata node of a camera."""
     return (
-        (entry / "device").exists() and _word(entry / "type") != "0" and _word(entry / "index") in ("", "0")
+        (entry / "device").exists()
+        and _read_attribute(entry / "type") != "0"
+        and _read_attribute(entry / "index") in ("", "0")
     )
 
 
-def _number(entry: Path) -> tuple[str, int]:
+def _sort_key(entry: Path) -> tuple[str, int]:
     name = entry.name.rstrip("0123456789")
     return name, int(entry.name[len(name) :] or 0)
 
 
 def _usb(entry: Path) -> Path | None:
-    """The USB device that it belongs to."""
+    """The USB device of an entry."""
     device = (entry / "device").resolve()
     return next((part for part in (device, *device.parents[:4]) if (part / "idVendor").exists()), None)
 
 
 def _identity(entry: Path) -> tuple[str, ...] | None:
-    """What two adapters without a number of their own have in common, and two ports of one have not."""
+    """Equal for two adapters with the same serial number; different for two ports of one adapter."""
     usb = _usb(entry)
     if usb is None:
         return None
-    interface = _word((entry / "device").resolve() / "bInterfaceNumber") or _word(
+    interface = _read_attribute((entry / "device").resolve() / "bInterfaceNumber") or _read_attribute(
         (entry / "device").resolve().parent / "bInterfaceNumber"
     )
-    return *(_word(usb / name) for name in ("idVendor", "idProduct", "serial")), interface
+    return *(_read_attribute(usb / name) for name in ("idVendor", "idProduct", "serial")), interface
 
 
-def _description(entry: Path) -> str:
+def _describe(entry: Path) -> str:
     usb = _usb(entry)
     if usb is not None:
-        words = [_word(usb / name) for name in ("manufacturer", "product", "serial")]
-        return " ".join([*filter(None, words), f"({_word(usb / 'idVendor')}:{_word(usb / 'idProduct')})"])
+        words = [_read_attribute(usb / name) for name in ("manufacturer", "product", "serial")]
+        return " ".join(
+            [
+                *filter(None, words),
+                f"({_read_attribute(usb / 'idVendor')}:{_read_attribute(usb / 'idProduct')})",
+            ]
+        )
     driver = (entry / "device" / "driver").resolve().name if (entry / "device" / "driver").exists() else ""
-    return _word(entry / "name") or driver or "on the board"
+    return _read_attribute(entry / "name") or driver or "built in"
 
 
 def _note(entry: Path, twins: bool, bare: bool) -> str | None:
-    if _word(entry / "console") == "Y":
+    if _read_attribute(entry / "console") == "Y":
         return CONSOLE
     if twins:
-        return "another one has the same number: only its place tells them apart"
+        return "another adapter has the same serial number; use the name by path"
     if bare and _usb(entry) is not None:
-        return "no lasting name: after a replug it may be called otherwise; is udev running?"
+        return "no stable name: it may change when replugged; is udev running?"
     return None
 
 
-def _word(file: Path) -> str:
+def _read_attribute(file: Path) -> str:
     try:
         return " ".join(file.read_text(errors="replace").split())
     except OSError:
@@ -139,11 +146,11 @@ def _word(file: Path) -> str:
 
 
 async def listen(found: list[Device], seconds: float) -> list[Device]:
-    """What is spoken on each serial port that nobody holds; all at once."""
-    return list(await asyncio.gather(*(_heard(device, seconds) for device in found)))
+    """Detects the protocol on each free serial port, on all concurrently."""
+    return list(await asyncio.gather(*(_listen_on(device, seconds) for device in found)))
 
 
-async def _heard(device: Device, seconds: float) -> Device:
+async def _listen_on(device: Device, seconds: float) -> Device:
     if device.kind != "serial" or device.held_by or device.note == CONSOLE:
         return device
     state = LineState()
@@ -162,11 +169,11 @@ async def _heard(device: Device, seconds: float) -> Device:
     good = ", ".join(f"{name} ({count} packets)" for name, count in sorted(state.good.items()))
     if good:
         return replace(device, heard=f"{good}{f' at {state.baud} baud' if state.baud else ''}")
-    what = f"{state.skipped_bytes} bytes that we can't read" if state.skipped_bytes else "nothing"
-    return replace(device, heard=f"{what} in {seconds:g} s")
+    received = f"{state.skipped_bytes} unrecognised bytes" if state.skipped_bytes else "no data"
+    return replace(device, heard=f"{received} in {seconds:g} s")
 
 
-def _lines(device: Device) -> Iterator[str]:
+def _format(device: Device) -> Iterator[str]:
     yield f"{device.kind:7} {device.use}"
     names = [name for name in (device.path, device.by_id, device.by_path) if name not in (None, device.use)]
     yield f"        {device.description}"
@@ -174,6 +181,6 @@ def _lines(device: Device) -> Iterator[str]:
     if device.held_by:
         yield f"        held by {', '.join(device.held_by)}"
     if device.heard:
-        yield f"        says {device.heard}"
+        yield f"        received: {device.heard}"
     if device.note:
         yield f"        {device.note}"

@@ -1,4 +1,4 @@
-"""``ringpost fetch``."""
+"""``ringpost fetch``: pictures from around the time of an alert."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from agent.cli.broker_session import answers_on, at_broker
+from agent.cli.broker_session import messages_on, run_with_broker
 from agent.domain.message import encode, new_id
 from agent.mqtt.connection import Connection
 from agent.runtime.atomic_files import write_beside
@@ -15,28 +15,28 @@ from agent.runtime.error_text import error_reason
 from agent.runtime.exit_codes import EX_UNAVAILABLE
 from agent.runtime.sanitize import printable, readable
 
-ANSWER_WITHIN_S = 20.0
-PICTURES_WITHIN_S = 60.0
-DONE = frozenset({"succeeded", "failed", "rejected", "expired", "duplicate"})
+ANSWER_TIMEOUT_S = 20.0
+PICTURE_TIMEOUT_S = 60.0
+FINAL_STATES = frozenset({"succeeded", "failed", "rejected", "expired", "duplicate"})
 
 
 def fetch_command(
     device: str, alert_id: str, pictures: int, folder: Path, url: str, root: str, as_json: bool
 ) -> int:
-    """Saves the clip of an alert, picture by picture. 1 where there is none, 69 where nobody answers."""
+    """Saves the pictures of an alert to ``folder``. 1 where some are missing, 69 without an answer."""
 
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
         command = {"id": new_id(), "alert_id": alert_id, "pictures": pictures}
         topics = [f"{prefix}/command/result", f"{prefix}/media/{alert_id}/+"]
 
-        def ask() -> None:
+        def send() -> None:
             connection.publish(f"{prefix}/command/fetch", encode(command), 1, False)
 
-        wanted: int | None = None
+        expected: int | None = None
         saved: set[str] = set()
-        async for topic, payload in answers_on(
-            connection, topics, ANSWER_WITHIN_S, ask=ask, then_s=PICTURES_WITHIN_S
+        async for topic, payload in messages_on(
+            connection, topics, ANSWER_TIMEOUT_S, send=send, then_s=PICTURE_TIMEOUT_S
         ):
             name = topic.removeprefix(prefix + "/")
             result = readable(payload) or {}
@@ -50,27 +50,29 @@ def fetch_command(
                 except OSError as error:
                     click.echo(f"fetch: {path}: {error_reason(error)}", err=True)
                     return 1
-                if number != "1":  # that came with the alert
+                if number != "1":  # number 1 was sent with the alert
                     saved.add(number)
                 click.echo(json.dumps({"saved": str(path)}) if as_json else str(path))
             elif result.get("command_id") == command["id"]:
                 state = printable(result.get("state"))
-                if state in DONE - {"succeeded"}:
-                    click.echo(f"fetch: {state}: {_why(result)}", err=True)
+                if state in FINAL_STATES - {"succeeded"}:
+                    click.echo(f"fetch: {state}: {describe_result(result)}", err=True)
                     return 1
                 sent = result.get("sent")
-                wanted = sent if state == "succeeded" and isinstance(sent, int) else wanted
-            if wanted is not None and len(saved) >= wanted:
+                expected = sent if state == "succeeded" and isinstance(sent, int) else expected
+            if expected is not None and len(saved) >= expected:
                 return 0
-        if wanted is None:
-            click.echo(f"fetch: {device} does not answer; is its name right, and is it connected?", err=True)
+        if expected is None:
+            click.echo(f"fetch: no answer from {device}; check its name and its connection", err=True)
             return EX_UNAVAILABLE
-        click.echo(f"fetch: {len(saved)} of {wanted} pictures came; the rest waits on the device", err=True)
+        click.echo(
+            f"fetch: received {len(saved)} of {expected} pictures; the rest remains on the device", err=True
+        )
         return 1
 
-    return at_broker(url, work)
+    return run_with_broker(url, work)
 
 
-def _why(result: dict[str, Any]) -> str:
-    withheld = f"{result.get('withheld', 0)} pictures withheld, see health"
-    return printable(result.get("reason") or withheld)
+def describe_result(result: dict[str, Any]) -> str:
+    fallback = f"{result.get('withheld', 0)} pictures withheld, see health"
+    return printable(result.get("reason") or fallback)

@@ -1,10 +1,10 @@
-"""Declares ``devices``, ``read``, ``detect`` and ``ground``: options only."""
+"""Options of the commands for hardware and pictures: ``devices``, ``read``, ``detect``, ``ground``."""
 
 from pathlib import Path
 
 import click
 
-from agent.cli.options import as_json, finish, providers_option
+from agent.cli.options import finish, json_option, providers_option
 
 
 @click.command()
@@ -13,11 +13,12 @@ from agent.cli.options import as_json, finish, providers_option
     "listen_s",
     type=click.FloatRange(1, 3600),
     metavar="SECONDS",
-    help="Also hear what is spoken on each free serial port; opening one may reset a microcontroller.",
+    help="Also listen on each free serial port for this long, 1 to 3600 s, and name the protocol. Opening a"
+    " port may reset a microcontroller.",
 )
-@as_json
+@json_option
 def devices(listen_s: float | None, as_json: bool) -> None:
-    """List serial ports and cameras: their lasting names, and who holds them."""
+    """List serial ports and cameras: stable names, and the processes that hold them."""
     from agent.cli.devices import devices_command
 
     finish(devices_command(listen_s, as_json))
@@ -25,11 +26,18 @@ def devices(listen_s: float | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("source")
-@click.option("--protocol", default="auto", help="What is spoken there; auto finds out.", show_default=True)
-@click.option("--baud", type=click.IntRange(50, 4_000_000), help="Speed of the line; found out if not given.")
-@as_json
+@click.option("--protocol", default="auto", help="Protocol; auto detects it.", show_default=True)
+@click.option(
+    "--baud",
+    type=click.IntRange(50, 4_000_000),
+    help="Baud rate in bit/s. Default: that of the protocol, otherwise detected.",
+)
+@json_option
 def read(source: str, protocol: str, baud: int | None, as_json: bool) -> None:
-    """Say what a line says: a device, tcp://HOST:PORT, gpsd://HOST, a recording, or - for standard input."""
+    """Decode the data of a line and print its values; auto-detects protocol and baud rate.
+
+    SOURCE is a serial device, tcp://HOST:PORT, gpsd://HOST, a file of raw bytes, or - for standard input.
+    """
     from agent.cli.read import read_command
 
     finish(read_command(source, protocol, baud, as_json))
@@ -37,20 +45,46 @@ def read(source: str, protocol: str, baud: int | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
-@click.option("--model", default="default", show_default=True, help="A card's name, or a card file.")
-@click.option("--score", type=click.FloatRange(0, 1), help="Leave out what is less sure than this.")
-@click.option("--labels", help="Only these, with commas between.")
+@click.option("--model", default="default", show_default=True, help="Name or file of a model card.")
 @click.option(
-    "--annotate", type=click.Path(path_type=Path, file_okay=False), help="Write drawn pictures here."
+    "--score",
+    type=click.FloatRange(0, 1),
+    help="Confidence threshold, 0 to 1. Default: that of the model card; 0.01 with --coco.",
 )
-@click.option("--coco", type=click.Path(path_type=Path, dir_okay=False), help="Write COCO results here.")
 @click.option(
-    "--annotations", type=click.Path(path_type=Path, exists=True), help="COCO file that lists the images."
+    "--labels", metavar="LIST", help="Report only these labels, such as person,boat. Default: all labels."
 )
-@click.option("--tiles", default="1x1", help="Look in columns x rows too, for small things: 3x2.")
-@click.option("--overlap", default=0.2, show_default=True, type=click.FloatRange(0, 0.5), help="Of tiles.")
+@click.option(
+    "--annotate",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write pictures with boxes to this directory; people are redacted.",
+)
+@click.option(
+    "--coco",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the results in COCO format to this file.",
+)
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path, exists=True),
+    help="COCO file that lists the pictures; required with --coco.",
+)
+@click.option(
+    "--tiles",
+    default="1x1",
+    show_default=True,
+    metavar="COLUMNSxROWS",
+    help="Also run on tiles of each picture, to find small objects, such as 3x2.",
+)
+@click.option(
+    "--overlap",
+    default=0.2,
+    show_default=True,
+    type=click.FloatRange(0, 0.5),
+    help="Tile overlap, as a fraction.",
+)
 @providers_option
-@as_json
+@json_option
 def detect(
     inputs: tuple[str, ...],
     model: str,
@@ -64,30 +98,43 @@ def detect(
     providers: str,
     as_json: bool,
 ) -> None:
-    """Say what a model sees in pictures, folders of pictures, or video."""
-    from agent.cli.detect import detect_command
+    """Run the detector on pictures, directories of pictures, or video."""
+    from agent.cli.detect import DetectOptions, detect_command
 
     wanted = [label.strip() for label in labels.split(",") if label.strip()] if labels else None
-    where = (annotate, coco, annotations)
-    finish(detect_command(list(inputs), model, score, wanted, *where, as_json, tiles, overlap, providers))
+    options = DetectOptions(
+        model=model,
+        score=score,
+        labels=wanted,
+        annotate=annotate,
+        coco=coco,
+        annotations=annotations,
+        as_json=as_json,
+        tiles=tiles,
+        overlap=overlap,
+        providers=providers,
+    )
+    finish(detect_command(list(inputs), options))
 
 
 @click.command()
-@click.argument("picture", type=click.Path(path_type=Path, readable=False))
+@click.argument("picture", type=click.Path(path_type=Path, readable=False), metavar="PICTURE")
 @click.option(
     "--points",
     required=True,
     type=click.Path(path_type=Path, readable=False),
-    help="CSV with x,y (pixels),lat,lon.",
+    metavar="FILE",
+    help="CSV file of surveyed points: x,y in pixels, lat,lon in degrees.",
 )
 @click.option(
     "--annotate",
     type=click.Path(path_type=Path, readable=False),
-    help="Draw points, residuals and a grid in metres here.",
+    metavar="FILE",
+    help="Write the picture with points, residuals and a grid in metres to this file; people are redacted.",
 )
-@as_json
+@json_option
 def ground(picture: Path, points: Path, annotate: Path | None, as_json: bool) -> None:
-    """Check surveyed points against a fixed camera's picture: residuals, and metres of error."""
+    """Check surveyed points against a camera picture: residuals in pixels, errors in metres."""
     from agent.cli.ground_survey import survey_command
 
     finish(survey_command(picture, points, annotate, as_json))

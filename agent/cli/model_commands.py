@@ -1,21 +1,21 @@
-"""Declares ``models``: options only."""
+"""Options of the commands below ``models``."""
 
 from pathlib import Path
 
 import click
 
-from agent.cli.options import as_json, finish, providers_option
+from agent.cli.options import finish, json_option, providers_option
 
 
 @click.group()
 def models() -> None:
-    """Detector models: their cards, hashes and speed."""
+    """Manage detector models: list, verify, measure, download."""
 
 
 @models.command("list")
-@as_json
+@json_option
 def models_list(as_json: bool) -> None:
-    """Name the models that are here."""
+    """List the installed models."""
     from agent.cli.models import list_command
 
     finish(list_command(as_json))
@@ -24,9 +24,9 @@ def models_list(as_json: bool) -> None:
 @models.command("verify")
 @click.argument("names", nargs=-1, metavar="[MODEL]…")
 @providers_option
-@as_json
+@json_option
 def models_verify(names: tuple[str, ...], providers: str, as_json: bool) -> None:
-    """Check hashes, shapes, labels and what is seen in the test picture; all models if none is named."""
+    """Verify hash, shapes, labels and test picture of each MODEL, by default of all models."""
     from agent.cli.models import verify_command
 
     finish(verify_command(list(names), providers, as_json))
@@ -34,11 +34,17 @@ def models_verify(names: tuple[str, ...], providers: str, as_json: bool) -> None
 
 @models.command("bench")
 @click.argument("name", default="default", metavar="[MODEL]")
-@click.option("--runs", default=50, show_default=True, type=click.IntRange(5, 10_000))
+@click.option(
+    "--runs",
+    default=50,
+    show_default=True,
+    type=click.IntRange(5, 10_000),
+    help="Number of inferences to measure.",
+)
 @providers_option
-@as_json
+@json_option
 def models_bench(name: str, runs: int, providers: str, as_json: bool) -> None:
-    """Measure latency and memory on this machine."""
+    """Measure inference latency and memory on this machine."""
     from agent.cli.models import bench_command
 
     finish(bench_command(name, runs, providers, as_json))
@@ -46,13 +52,19 @@ def models_bench(name: str, runs: int, providers: str, as_json: bool) -> None:
 
 @models.command("pull")
 @click.argument("url")
-@click.option("--sha256", required=True, help="What the file must be.")
+@click.option("--sha256", required=True, metavar="HEX", help="Expected SHA-256 of the file.")
 @click.option(
-    "--to", "folder", default=".", show_default=True, type=click.Path(path_type=Path, readable=False)
+    "--to",
+    "folder",
+    default=".",
+    show_default=True,
+    type=click.Path(path_type=Path, readable=False),
+    metavar="DIRECTORY",
+    help="Directory for the file.",
 )
-@as_json
+@json_option
 def models_pull(url: str, sha256: str, folder: Path, as_json: bool) -> None:
-    """Fetch weights from URL (https or file); kept only where the hash is right."""
+    """Download weights from URL (https or file); a file with another hash is discarded."""
     from agent.cli.models import pull_command
 
     finish(pull_command(url, sha256, folder, as_json))

@@ -1,4 +1,4 @@
-"""``ringpost models``: which detectors are here, are they whole, and how fast are they on this machine?"""
+"""``ringpost models``: lists, verifies, measures and downloads detector models."""
 
 import json
 import statistics
@@ -17,11 +17,11 @@ from models.card import Card
 from models.session import Loaded, providers_in
 
 LONGEST_RUN_S = 30.0
-"""No run of a network takes so long, on whatever machine."""
+"""No inference takes longer, on any machine."""
 
 
 def list_command(as_json: bool) -> int:
-    """Prints a line for each card."""
+    """Prints one line per model card."""
     for card in models.cards_here():
         if as_json:
             print(card.model_dump_json(exclude={"labels"}))
@@ -33,7 +33,7 @@ def list_command(as_json: bool) -> int:
 
 
 def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
-    """Loads and tries each model: hash, shapes, outputs. 1 where one is not what its card says."""
+    """Loads and runs each model: hash, shapes, outputs. 1 where one differs from its card."""
     failed = 0
     try:
         asked = providers_in(providers)
@@ -58,15 +58,15 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
             click.echo(f"{card.name}: {problem}", err=True)
         else:
             size, where = f"{card.input.width}x{card.input.height}", loaded.runs_on
-            proved = "sees its test picture" if card.proof else "has no test picture"
-            print(f"{card.name}: ok: sha256 {card.sha256[:12]}…, takes {size}, {proved}, runs on {where}")
+            proved = "test picture passed" if card.proof else "no test picture"
+            print(f"{card.name}: ok: sha256 {card.sha256[:12]}…, input {size}, {proved}, runs on {where}")
             if loaded.note:
                 click.echo(f"{card.name}: {loaded.note}", err=True)
     return 1 if failed else 0
 
 
 def pull_command(url: str, sha256: str, folder: Path, as_json: bool) -> int:
-    """Fetches weights. 1 where they can't be had, or are not the ones that were asked for."""
+    """Downloads weights. 1 where the download fails or the hash differs."""
     from models.pull import pull
 
     try:
@@ -74,7 +74,7 @@ def pull_command(url: str, sha256: str, folder: Path, as_json: bool) -> int:
     except (OSError, ValueError) as error:
         click.echo(f"models: {describe_error(error)}", err=True)
         return 1
-    print(json.dumps({"file": str(path), "sha256": sha256}) if as_json else f"{path}: sha256 is right")
+    print(json.dumps({"file": str(path), "sha256": sha256}) if as_json else f"{path}: SHA-256 matches")
     return 0
 
 
@@ -98,7 +98,7 @@ print(json.dumps({"ms": took[5:], "rss_mb": rss_mb, **about}))
 
 
 def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
-    """Measures one thread on a 1280x720 picture, in a process of its own, so that a crash is a finding."""
+    """Measures one thread on a 1280x720 picture, in a separate process, so that a crash is reported."""
     try:
         card = models.find(name)
         providers_in(providers)
@@ -115,11 +115,11 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
             timeout=limit_s,
         )
     except subprocess.TimeoutExpired:
-        click.echo(f"models: {card.name}: no answer for {limit_s:g} s: it hangs", err=True)
+        click.echo(f"models: {card.name}: no result within {limit_s:g} s", err=True)
         return 1
     if done.returncode != 0:
         why = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"ended with {done.returncode}"
-        click.echo(f"models: {card.name} does not run here: {why}", err=True)
+        click.echo(f"models: {card.name} failed on this machine: {why}", err=True)
         return 1
     measured = json.loads(done.stdout.splitlines()[-1])
     cuts = statistics.quantiles(measured["ms"], n=100, method="inclusive")
@@ -139,7 +139,7 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
         times = ", ".join(f"{cut} {result[f'{cut}_ms']} ms" for cut in ("p50", "p95", "p99", "max"))
         print(f"{card.name}: {times}, {result['rss_mb']} MB, {runs} runs on {result['runs_on']}, one thread")
         if card.latency:
-            print("  its card: " + "; ".join(f"{where}: {took}" for where, took in card.latency.items()))
+            print("  on its card: " + "; ".join(f"{where}: {took}" for where, took in card.latency.items()))
     if measured["note"]:
         click.echo(f"{card.name}: {measured['note']}", err=True)
     return 0

@@ -1,4 +1,4 @@
-"""Options, argument types and the exit of every command."""
+"""Options and argument types that several commands share, and the exit of every command."""
 
 import re
 import sys
@@ -6,50 +6,55 @@ from typing import Any
 
 import click
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 providers_option = click.option(
-    "--providers", default="", help="Where to run, in order of preference: openvino,cpu."
+    "--providers",
+    default="",
+    metavar="LIST",
+    help="Inference providers in order of preference, such as openvino,cpu. Default: from the model card.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 broker_option = click.option(
     "--broker",
     required=True,
     envvar="RINGPOST_BROKER",
-    help="mqtt://HOST:PORT or mqtts://…; RINGPOST_BROKER. For mqtts:// also RINGPOST_CA, RINGPOST_CERT and"
-    " RINGPOST_KEY (files); RINGPOST_INSECURE=1 allows mqtt:// beyond this machine, RINGPOST_PROTOCOL=5 or"
-    " 3.1.1 fixes the version of MQTT.",
+    metavar="URL",
+    help="Broker URL: mqtt://HOST:PORT or mqtts://HOST:PORT. Default: RINGPOST_BROKER. For mqtts://, set the"
+    " files RINGPOST_CA, RINGPOST_CERT and RINGPOST_KEY. RINGPOST_INSECURE=1 allows mqtt:// to other"
+    " machines; RINGPOST_PROTOCOL=5 or 3.1.1 pins the MQTT version.",
 )
 root_option = click.option(
     "--root",
     default="ringpost/v1",
     show_default=True,
     type=click.Choice(["ringpost/v1", "ringpost-sim/v1"]),
-    help="ringpost-sim/v1 for simulations.",
+    help="Root of the topics; ringpost-sim/v1 for simulations.",
 )
 
 
-class Name(click.ParamType[str]):
-    """A word of which a topic or a file's name can be made, and nothing else."""
+class IdentifierType(click.ParamType[str]):
+    """An identifier that is safe as one level of a topic and as a file name."""
 
-    name = "name"
+    name = "identifier"
 
-    def __init__(self, what: str, pattern: str) -> None:
-        self._what, self._pattern = what, pattern
+    def __init__(self, description: str, pattern: str) -> None:
+        self._description, self._pattern = description, pattern
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if re.fullmatch(self._pattern, value) is None:
-            self.fail(f"{value!r} is not {self._what}", param, ctx)
+            self.fail(f"{value!r} is not {self._description}", param, ctx)
         return str(value)
 
 
-DEVICE = Name("a device: small letters, digits and -, such as bridge-07", "[a-z0-9-]{1,32}")
-ALERT = Name("an alert's id: letters, digits and -", "[A-Za-z0-9-]{1,64}")
+DEVICE = IdentifierType(
+    "a device id: up to 32 lower-case letters, digits and hyphens, such as bridge-07", "[a-z0-9-]{1,32}"
+)
+ALERT = IdentifierType("an alert id: up to 64 letters, digits and hyphens", "[A-Za-z0-9-]{1,64}")
 
 
 def finish(code: int) -> None:
-    """Ends with an exit code: 0 ok, 1 a check failed, 69 unreachable, 78 bad configuration."""
-    hanging = sys.modules.get(
-        "agent.runtime.native_calls"
-    )  # where no verb has loaded it, nothing was left behind
-    if hanging is not None:
-        hanging.end_if_hung(code)
+    """Exits with ``code``, even while a native call hangs in a thread."""
+    # Only a command that loaded this module can have left a native call behind.
+    native_calls = sys.modules.get("agent.runtime.native_calls")
+    if native_calls is not None:
+        native_calls.end_if_hung(code)
     raise SystemExit(code)

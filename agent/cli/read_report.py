@@ -1,4 +1,4 @@
-"""What ``ringpost read`` prints."""
+"""The output of ``ringpost read``: values, then statistics."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from agent.domain.message import encode
 from firmware_bridge.readings import LineState, Value
 
 
-class Reading:
-    """What is printed, and counted for the statistics."""
+class ReadReport:
+    """Prints values and counts packets for the statistics."""
 
     def __init__(self, name: str, as_json: bool) -> None:
-        self._name, self._as_json = name, as_json
+        self._source_name, self._as_json = name, as_json
         self._columns = TextTable()
         self._good: Counter[str] = Counter()
         self._bad: Counter[str] = Counter()
@@ -27,7 +27,7 @@ class Reading:
         self._state = LineState()
 
     def emit(self, value: Value) -> None:
-        """Prints a value; the state of the line is kept for later."""
+        """Prints a value; keeps a ``LineState`` for the statistics."""
         if isinstance(value, LineState):
             self._state = value
             return
@@ -35,12 +35,12 @@ class Reading:
         if not self._as_json:
             print(self._columns.line(at, value), flush=True)
             return
-        told = {key: one for key, one in asdict(value).items() if one is not None}
+        known = {key: one for key, one in asdict(value).items() if one is not None}
         with suppress(ValueError):
-            print(encode({"source": self._name, "at": at, "value": told}).decode(), flush=True)
+            print(encode({"source": self._source_name, "at": at, "value": known}).decode(), flush=True)
 
     def closed(self) -> None:
-        """The line was closed: what it said counts, and it may be opened anew."""
+        """The line was closed: adds its counts to the statistics. It may be opened again."""
         state, self._state = self._state, LineState()
         self._good += Counter(state.good)
         self._bad += Counter(state.bad)
@@ -49,25 +49,25 @@ class Reading:
         self._trouble = state.trouble or self._trouble
 
     @property
-    def heard(self) -> bool:
-        """Whether anything came."""
+    def has_data(self) -> bool:
+        """Whether any bytes arrived."""
         return bool(self._good or self._bad or self._skipped)
 
-    def doubt(self, names: Sequence[str]) -> str | None:
-        """Why nothing was understood; None where something was."""
+    def failure(self, names: Sequence[str]) -> str | None:
+        """Why no packet was decoded; None if one was."""
         if self._good:
             return None
         if self._bad:
-            return f"nothing of it can be right, though it looks like {', '.join(sorted(self._bad))}"
+            return f"looks like {', '.join(sorted(self._bad))}, but no packet is valid"
         if self._skipped:
-            return f"nothing was understood: its {self._skipped} bytes are no {', '.join(names)}"
-        return "nothing came"
+            return f"no valid packets; {self._skipped} unrecognised bytes (tried {', '.join(names)})"
+        return "no data"
 
-    def say_statistics(self) -> None:
-        """One line, beside JSON on standard error."""
-        good = ", ".join(f"{count} {name}" for name, count in sorted(self._good.items())) or "nothing"
+    def print_statistics(self) -> None:
+        """Prints one line; on standard error where values are printed as JSON."""
+        good = ", ".join(f"{count} {name}" for name, count in sorted(self._good.items())) or "none"
         bad = ", ".join(f"{count} {name}" for name, count in sorted(self._bad.items())) or "none"
         speed = f"; {self._baud} baud" if self._baud else ""
         trouble = f"; {self._trouble}" if self._trouble else ""
-        text = f"read: good: {good}; bad: {bad}; {self._skipped} bytes of no packet{speed}{trouble}"
+        text = f"read: valid: {good}; invalid: {bad}; {self._skipped} unrecognised bytes{speed}{trouble}"
         click.echo(text, err=self._as_json)

@@ -1,24 +1,24 @@
-"""Declares the commands that reach a device over the broker: options only."""
+"""Options of the commands that reach a device over the broker: ``config``, ``watch``, ``ack`` …"""
 
 from pathlib import Path
 
 import click
 
-from agent.cli.options import ALERT, DEVICE, as_json, broker_option, finish, root_option
+from agent.cli.options import ALERT, DEVICE, broker_option, finish, json_option, root_option
 
 
 @click.group()
 def config() -> None:
-    """Push configuration to a device and see what became of it."""
+    """Show or replace the configuration of a device."""
 
 
 @config.command("get")
 @click.argument("device", type=DEVICE)
 @broker_option
 @root_option
-@as_json
+@json_option
 def config_get(device: str, broker: str, root: str, as_json: bool) -> None:
-    """Show what a device reports of its configuration."""
+    """Show the configuration state that a device reports."""
     from agent.cli.config_push import get_command
 
     finish(get_command(device, broker, root, as_json))
@@ -28,13 +28,20 @@ def config_get(device: str, broker: str, root: str, as_json: bool) -> None:
 @click.argument("device", type=DEVICE)
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "--confirm-within", default="60s", show_default=True, help="Back to the old one if not reached by then."
+    "--confirm-within",
+    default="60s",
+    show_default=True,
+    metavar="DURATION",
+    help="Roll back if the device is not confirmed reachable within this time, 2s to 1h.",
 )
 @broker_option
 @root_option
-@as_json
+@json_option
 def config_push(device: str, file: Path, confirm_within: str, broker: str, root: str, as_json: bool) -> None:
-    """Push FILE to a device, and wait for what becomes of it."""
+    """Push FILE to a device and wait for the result.
+
+    The result is one of: applied, rejected with error locations, rolled back.
+    """
     from agent.cli.config_push import push_command
 
     finish(push_command(device, file, confirm_within, broker, root, as_json))
@@ -44,16 +51,28 @@ def config_push(device: str, file: Path, confirm_within: str, broker: str, root:
 @click.argument("device", type=DEVICE)
 @click.argument("alert_id", type=ALERT)
 @click.option(
-    "--to", "folder", default=".", show_default=True, type=click.Path(path_type=Path, readable=False)
+    "--to",
+    "folder",
+    default=".",
+    show_default=True,
+    type=click.Path(path_type=Path, readable=False),
+    metavar="DIRECTORY",
+    help="Directory for the pictures.",
 )
-@click.option("--pictures", default=20, show_default=True, type=click.IntRange(1, 40))
+@click.option(
+    "--pictures",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 40),
+    help="Number of pictures to fetch.",
+)
 @broker_option
 @root_option
-@as_json
+@json_option
 def fetch(
     device: str, alert_id: str, folder: Path, pictures: int, broker: str, root: str, as_json: bool
 ) -> None:
-    """Fetch what a camera saw around an alert, as pictures; people are covered in them."""
+    """Fetch camera pictures from around the time of an alert; people are redacted."""
     from agent.cli.fetch import fetch_command
 
     finish(fetch_command(device, alert_id, pictures, folder, broker, root, as_json))
@@ -61,43 +80,56 @@ def fetch(
 
 @click.command()
 @click.argument("device", type=DEVICE)
-@click.option("--role", required=True, help="Who asks, as a role: never a name.")
-@click.option("--reason", required=True, help="What for; it is logged with each picture.")
-@click.option("--for", "lasts", default="15m", show_default=True, help="60m at most; 1s ends it.")
+@click.option("--role", required=True, help="Role of the requester, never a name.")
+@click.option("--reason", required=True, help="Reason; it is logged with each picture.")
 @click.option(
-    "--key", required=True, type=click.Path(path_type=Path, readable=False), help="The device's rescue key."
+    "--for",
+    "duration",
+    default="15m",
+    show_default=True,
+    metavar="DURATION",
+    help="Duration, 60m at most; 1s ends a grant.",
 )
-@click.option("--camera", help="Only this one; all, if it is not given.")
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="File with the rescue key of the device (privacy.rescue_key).",
+)
+@click.option("--camera", help="Only this camera. Default: all cameras.")
 @broker_option
 @root_option
-@as_json
+@json_option
 def rescue(
     device: str,
     role: str,
     reason: str,
-    lasts: str,
+    duration: str,
     key: Path,
     camera: str | None,
     broker: str,
     root: str,
     as_json: bool,
 ) -> None:
-    """Have people shown in a device's pictures for a while, to rescue somebody."""
+    """Temporarily unmask people in a device's pictures, for a rescue."""
     from agent.cli.rescue import rescue_command
 
-    finish(rescue_command(device, role, reason, lasts, key, camera, broker, root, as_json))
+    finish(rescue_command(device, role, reason, duration, key, camera, broker, root, as_json))
 
 
 @click.command()
 @click.argument("device", type=DEVICE)
 @click.argument("alert_id", type=ALERT)
-@click.option("--role", default="technician", show_default=True, help="Who answers, as a role: never a name.")
+@click.option(
+    "--role", default="technician", show_default=True, help="Role of the person who answers, never a name."
+)
 @click.option("--close", "action", flag_value="close", help="End the alert now.")
-@click.option("--reject", "action", flag_value="reject", help="End it as a false alert.")
-@click.option("--reason", help="Why; with --close or --reject.")
+@click.option("--reject", "action", flag_value="reject", help="End the alert now, as a false alert.")
+@click.option("--reason", help="Reason for --close or --reject.")
 @broker_option
 @root_option
-@as_json
+@json_option
 def ack(
     device: str,
     alert_id: str,
@@ -108,7 +140,10 @@ def ack(
     root: str,
     as_json: bool,
 ) -> None:
-    """Acknowledge an alert: somebody is on it. `watch --json` and the centre show its id."""
+    """Acknowledge an alert as being handled, or end it.
+
+    `ringpost watch --json` and the centre show the ids of alerts.
+    """
     from agent.cli.ack import ack_command
 
     finish(ack_command(device, alert_id, role, action or "ack", reason, broker, root, as_json))
@@ -118,10 +153,12 @@ def ack(
 @click.argument("devices", nargs=-1, metavar="[DEVICE]…", type=DEVICE)
 @broker_option
 @root_option
-@click.option("--for", "duration", help="Stop by itself after this long, such as 30s.")
-@as_json
+@click.option(
+    "--for", "duration", metavar="DURATION", help="Stop after this time, such as 30s. Default: at Ctrl-C."
+)
+@json_option
 def watch(devices: tuple[str, ...], broker: str, root: str, duration: str | None, as_json: bool) -> None:
-    """Show devices, health and alerts live, from the broker."""
+    """Show the state, health and alerts of devices live; by default of all devices."""
     from agent.cli.watch import watch_command
 
     finish(watch_command(list(devices), broker, root, duration, as_json))

@@ -1,4 +1,4 @@
-"""``ringpost rescue``."""
+"""``ringpost rescue``: a signed, time-limited grant to send pictures without redaction."""
 
 import json
 from datetime import UTC, datetime
@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from agent.cli.broker_session import answers_on, at_broker
-from agent.cli.fetch import ANSWER_WITHIN_S, _why
+from agent.cli.broker_session import messages_on, run_with_broker
+from agent.cli.fetch import ANSWER_TIMEOUT_S, describe_result
 from agent.domain.durations import parse_duration
 from agent.domain.message import encode, new_id, stamp
 from agent.mqtt.connection import Connection
@@ -18,28 +18,28 @@ from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE
 from agent.runtime.sanitize import printable, readable
 
-LONGEST_KEY = 4096
+MAX_KEY_BYTES = 4096
 
 
 def rescue_command(
     device: str,
     role: str,
     reason: str,
-    lasts: str,
+    duration: str,
     key_file: Path,
     camera: str | None,
     url: str,
     root: str,
     as_json: bool,
 ) -> int:
-    """Has people shown for a while. 1 where the device refuses, 2 for wrong use, 69 for no answer."""
+    """Sends a grant. 1 where the device rejects it, 2 for invalid options, 69 without an answer."""
     try:
-        key = read_words(key_file, LONGEST_KEY).rstrip("\r\n")
+        key = read_words(key_file, MAX_KEY_BYTES).rstrip("\r\n")
         if len(key) < MIN_KEY_LENGTH:
-            raise ValueError(f"--key: {key_file} holds fewer than {MIN_KEY_LENGTH} characters")
-        if parse_duration(lasts) > MAX_DURATION:
-            raise ValueError(f"--for: {lasts} is longer than 60m")
-        expires = datetime.now(UTC) + parse_duration(lasts)
+            raise ValueError(f"--key: {key_file} is shorter than {MIN_KEY_LENGTH} characters")
+        if parse_duration(duration) > MAX_DURATION:
+            raise ValueError(f"--for: {duration} is longer than 60m")
+        expires = datetime.now(UTC) + parse_duration(duration)
         grant = Grant(id=new_id(), expires=expires, role=role, reason=reason, camera=camera)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
@@ -53,11 +53,11 @@ def rescue_command(
         prefix = f"{root}/{device}"
         fields = grant.model_dump(exclude_none=True) | {"signature": grant.expected_signature(device, key)}
 
-        def ask() -> None:
+        def send() -> None:
             connection.publish(f"{prefix}/command/rescue", encode(fields), 1, False)
 
-        async for _, payload in answers_on(
-            connection, [f"{prefix}/command/result"], ANSWER_WITHIN_S, ask=ask
+        async for _, payload in messages_on(
+            connection, [f"{prefix}/command/result"], ANSWER_TIMEOUT_S, send=send
         ):
             result = readable(payload) or {}
             if result.get("command_id") == grant.id:
@@ -65,12 +65,14 @@ def rescue_command(
                     click.echo(json.dumps(result))
                 elif result.get("state") == "succeeded":
                     click.echo(
-                        f"{device}: people of {camera or 'every camera'} are shown until {stamp(expires)}"
+                        f"{device}: people on {camera or 'all cameras'} are unmasked until {stamp(expires)}"
                     )
                 else:
-                    click.echo(f"rescue: {printable(result.get('state'))}: {_why(result)}", err=True)
+                    click.echo(
+                        f"rescue: {printable(result.get('state'))}: {describe_result(result)}", err=True
+                    )
                 return 0 if result.get("state") == "succeeded" else 1
-        click.echo(f"rescue: {device} does not answer; is its name right, and is it connected?", err=True)
+        click.echo(f"rescue: no answer from {device}; check its name and its connection", err=True)
         return EX_UNAVAILABLE
 
-    return at_broker(url, work)
+    return run_with_broker(url, work)

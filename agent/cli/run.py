@@ -4,13 +4,12 @@ from pathlib import Path
 
 import click
 
-from agent.cli.options import finish
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG
 
 
-def run_command(config: Path, data: Path | None, log_level: str) -> None:
-    """Runs the agent and ends with its exit code."""
+def run_command(config: Path, data: Path | None, log_level: str) -> int:
+    """Runs the agent. 0 after SIGTERM, 1 for an OSError, 75 to be restarted, 78 for a bad configuration."""
     import asyncio
 
     from agent.app import run as run_agent
@@ -27,20 +26,17 @@ def run_command(config: Path, data: Path | None, log_level: str) -> None:
     try:
         config.open("rb").close()
     except OSError as error:
-        _say_os_error(error)
-        finish(EX_CONFIG)
+        _print_error(error)
+        return EX_CONFIG
     try:
-        code = asyncio.run(run_and_end())
+        return asyncio.run(run_and_end())
     except BadConfig as error:
         click.echo(str(error), err=True)
-        finish(EX_CONFIG)
+        return EX_CONFIG
     except OSError as error:
-        _say_os_error(error)
-        finish(1)
-    else:
-        finish(code)
+        _print_error(error)
+        return 1
 
 
-def _say_os_error(error: OSError) -> None:
-    text = describe_error(error)
-    click.echo(f"ringpost run: {text}", err=True)
+def _print_error(error: OSError) -> None:
+    click.echo(f"ringpost run: {describe_error(error)}", err=True)

@@ -1,4 +1,4 @@
-"""Values as lines for people: units written out, and columns that line up."""
+"""Formats values as text lines with units and aligned columns."""
 
 from dataclasses import fields
 from datetime import datetime
@@ -20,33 +20,33 @@ UNITS: dict[str, tuple[str, int]] = {
     "_s": (" s", 1),
     "_m": (" m", 1),
 }
-"""By the end of a field's name: the unit, and how many decimals are worth reading."""
+"""Suffix of a field name: its unit, and the number of decimals."""
 BARE = frozenset({"quantity", "value", "unit", "name", "on", "text", "mode", "state", "severity", "time"})
-"""Fields that say themselves what they are."""
+"""Fields that are printed without their name."""
 
 
 class TextTable:
-    """Gives a line for each value; a column is as wide as its widest cell so far, by kind of value."""
+    """Formats one line per value. A column is as wide as its widest cell so far, per kind of value."""
 
     def __init__(self) -> None:
         self._widths: dict[tuple[str, str], int] = {}
 
     def line(self, at: datetime, value: Value) -> str:
-        """The instant, the kind, and each field that is known."""
+        """Time, kind, and all fields that have a value."""
         cells = []
         for field in fields(value):
-            place = (value.kind, field.name)
+            column = (value.kind, field.name)
             if field.name == "kind":
                 continue
             text = cell(field.name, getattr(value, field.name))
-            width = self._widths[place] = max(len(text), self._widths.get(place, 0))
+            width = self._widths[column] = max(len(text), self._widths.get(column, 0))
             if width:
                 cells.append(text.rjust(width) if field.name == "value" else text.ljust(width))
         return f"{stamp(at)[11:23]}  {value.kind.replace('_', ' '):10}  {'  '.join(cells)}".rstrip()
 
 
 def cell(name: str, value: Any) -> str:
-    """``alt_m`` 11.28 is "alt 11.3 m"; what is not known is empty."""
+    """``alt_m`` 11.28 becomes "alt 11.3 m"; a field without a value becomes an empty cell."""
     if value is None or (isinstance(value, dict | tuple) and not value):
         return ""
     if name == "on":

@@ -14,16 +14,16 @@ from agent.runtime.exit_codes import EX_INTERRUPTED, EX_USAGE
 from agent.runtime.sanitize import readable
 
 if TYPE_CHECKING:
-    from agent.cli.watch_board import Board
-from agent.cli.broker_session import _check_subscribed, _visit, at_broker
+    from agent.cli.watch_board import WatchBoard
+from agent.cli.broker_session import check_subscribed, open_session, run_with_broker
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
-"""`watch` connects again after this, doubled each time."""
+FIRST_RETRY_S, MAX_RETRY_S = 0.5, 30.0
+"""Backoff between attempts to reconnect: doubled after each failure, with jitter."""
 
 
 def watch_command(devices: Sequence[str], url: str, root: str, duration: str | None, as_json: bool) -> int:
-    """Shows each device's state, health and active alerts, live, until it is interrupted."""
-    from agent.cli.watch_board import Board
+    """Shows state, health and active alerts of each device until interrupted. 69: broker unreachable."""
+    from agent.cli.watch_board import WatchBoard
 
     try:
         limit_s = None if duration is None else parse_duration(duration).total_seconds()
@@ -38,44 +38,48 @@ def watch_command(devices: Sequence[str], url: str, root: str, duration: str | N
     ]
 
     async def work(connection: Connection) -> int:
-        with Board(as_json) as board:
+        with WatchBoard(as_json) as board:
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit_s):
-                    await _watch(connection, board, topics, url, root)
+                    await _watch_with_retries(connection, board, topics, url, root)
             return 0
 
-    code = at_broker(url, work)
+    code = run_with_broker(url, work)
     return 0 if code == EX_INTERRUPTED else code
 
 
-async def _watch(first: Connection, board: "Board", topics: Sequence[str], url: str, root: str) -> None:
-    """Shows what comes, for ever: a connection that is lost is made anew. OSError: not allowed to listen."""
-    connection, wait_s = first, FIRST_WAIT_S
+async def _watch_with_retries(
+    first: Connection, board: "WatchBoard", topics: Sequence[str], url: str, root: str
+) -> None:
+    """Shows messages for ever, with reconnects. OSError: the broker refuses the subscription."""
+    connection, wait_s = first, FIRST_RETRY_S
     loop = asyncio.get_running_loop()
     while True:
         opened_s = loop.time()
         try:
-            await _show(connection, board, topics, root)
+            await _show_messages(connection, board, topics, root)
         except ConnectionError as error:
-            trouble = str(error)
+            problem = str(error)
         finally:
             if connection is not first:
                 connection.close()
-        if loop.time() - opened_s > LONGEST_WAIT_S:
-            wait_s = FIRST_WAIT_S
+        if loop.time() - opened_s > MAX_RETRY_S:
+            wait_s = FIRST_RETRY_S
         while True:
-            board.link(f"{trouble}; trying again")
-            await _wait(board, wait_s * random.uniform(0.5, 1.0))
-            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+            board.set_link_problem(f"{problem}; retrying")
+            await _wait_and_show(board, wait_s * random.uniform(0.5, 1.0))
+            wait_s = min(wait_s * 2, MAX_RETRY_S)
             try:
-                connection = await _visit(url)
+                connection = await open_session(url)
                 break
             except OSError as error:
-                trouble = str(error)
+                problem = str(error)
 
 
-async def _show(connection: Connection, board: "Board", topics: Sequence[str], root: str) -> None:
-    """Until the connection is lost (ConnectionError). OSError where the broker refuses to show it."""
+async def _show_messages(
+    connection: Connection, board: "WatchBoard", topics: Sequence[str], root: str
+) -> None:
+    """Shows messages until the connection is lost (ConnectionError). OSError: subscription refused."""
     number = connection.subscribe(topics)
     while True:
         event = await connection.event(0.5)
@@ -83,17 +87,17 @@ async def _show(connection: Connection, board: "Board", topics: Sequence[str], r
             case ("lost", reason):
                 raise ConnectionError(f"connection lost: {reason}")
             case ("subscribed", mid, codes) if mid == number:
-                _check_subscribed(topics, codes)
-                board.link("")
+                check_subscribed(topics, codes)
+                board.set_link_problem("")
             case ("message", message):
                 device, _, topic = message.topic.removeprefix(root + "/").partition("/")
-                board.hear(device, topic, readable(message.payload) or {}, bool(message.retain))
+                board.on_message(device, topic, readable(message.payload) or {}, bool(message.retain))
                 connection.acknowledge(message)
         board.show()
 
 
-async def _wait(board: "Board", seconds: float) -> None:
-    """Ages go on meanwhile."""
+async def _wait_and_show(board: "WatchBoard", seconds: float) -> None:
+    """Waits, and refreshes the ages shown."""
     loop = asyncio.get_running_loop()
     end_s = loop.time() + seconds
     while loop.time() < end_s:

@@ -99,9 +99,9 @@ def test_a_watch_outlives_other_verbs_and_the_broker(kind: Kind) -> None:
         )
         assert json.loads(got.stdout) == reported
         broker.stop()
-        first.until(lambda: any("trying again" in line for line in first.complained))
+        first.until(lambda: any("retrying" in line for line in first.complained))
         broker.start()
-        first.until(lambda: "watch: connected again\n" in first.complained)
+        first.until(lambda: "watch: reconnected\n" in first.complained)
         say(broker, "status", {"state": "degraded", "reasons": ["a test"], "session": 2})
         first.until(lambda: "d: degraded a test\n" in first.said)
         second.until(lambda: any('"degraded"' in line for line in second.said))

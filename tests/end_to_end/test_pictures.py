@@ -156,7 +156,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         code, _, err = await ringpost(*asked, "--key", str(tmp_path / "wrong.key"), *desk)
         assert (code, "not match these fields and this device's rescue key" in err) == (1, True)
         code, out, err = await ringpost(*asked, "--key", str(tmp_path / "rescue.key"), *desk)
-        assert (code, "are shown until" in out) == (0, True), err
+        assert (code, "are unmasked until" in out) == (0, True), err
         await device.until(
             lambda: "people of every camera are shown" in str(device.last("status").get("reasons")),
             what="the flag in status",
