@@ -45,7 +45,7 @@ from agent.reporting.reporter import Reporter
 from agent.runtime.exit_codes import EX_TEMPFAIL
 from agent.runtime.health import Health, Running
 from agent.runtime.kernel_clock import read_clocks
-from agent.runtime.malloc import few_arenas
+from agent.runtime.malloc import limit_arenas
 from agent.runtime.name_resolution import resolve_names_apart
 from agent.runtime.native_calls import end_when_unsound
 from agent.runtime.process import make_private
@@ -229,7 +229,7 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
     BadConfig or OSError before anything runs. After that it keeps going whatever happens, unless so many
     native calls hang that only a new process helps (`EX_TEMPFAIL`).
     """
-    few_arenas()
+    limit_arenas()
     folder = data or folder_of(config)
     deployment = Deployment.boot(config, folder / "config")
     outbox = Outbox.open(folder, deployment.config.data.max_mb * 1_000_000)

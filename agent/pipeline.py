@@ -181,9 +181,9 @@ class Pipeline:
         }
         self.buffer.add(*self.reporter.due(at, now_s))
         if self.buffer or self.book.unsaved:
-            self.liveness.waits(now_s)
+            self.liveness.on_pending(now_s)
             self.buffer.ring()
-        self.liveness.ticked(now_s)
+        self.liveness.on_tick(now_s)
 
     async def write_loop(self) -> None:
         """Writes the buffer to the outbox whenever something is in it, alerts at once."""
@@ -201,9 +201,9 @@ class Pipeline:
         except BaseException as error:
             self.book.unsaved = True
             if isinstance(error, OSError):
-                self.liveness.wrote()  # nothing hangs: the disk refused the write with an error
+                self.liveness.on_write()  # nothing hangs: the disk refused the write with an error
             raise
-        self.liveness.wrote()
+        self.liveness.on_write()
         for message in batch:
             self.latency.kept(message.id, time.monotonic())
 

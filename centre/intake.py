@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from agent.domain.message import ROOT, encode
 from agent.mqtt.connection import Connection
-from agent.runtime.sanitize import printable, readable
+from agent.runtime.sanitize import json_object, printable
 from centre.holes import ASK_EVERY_S, Hole, HoleTracker, lost_at_device
 from centre.message_header import MessageHeader, ReceivedMessage
 from centre.message_line import HOLE
@@ -77,7 +77,7 @@ class Intake:
                 if self.pictures is not None:
                     self.pictures.add(device, topic, message.payload)
                 continue
-            body = readable(message.payload)
+            body = json_object(message.payload)
             if body is None:
                 continue
             if body.get("device", device) != device:
@@ -115,7 +115,7 @@ class Intake:
             if outcome != "refused" and message.topic in NUMBERED:
                 receipts[header.device][header.id] = None
             if message.topic == "gap" and outcome in ("new", "beside"):
-                hole = lost_at_device(header.device, readable(message.payload) or {})
+                hole = lost_at_device(header.device, json_object(message.payload) or {})
                 if hole is not None:
                     self._report_hole(hole)
         return {device: list(ids) for device, ids in receipts.items()}

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import ValidationError
 
 from agent.domain.message import stamp
-from agent.runtime.sanitize import readable
+from agent.runtime.sanitize import json_object
 from centre.message_header import MessageHeader, ReceivedMessage
 from centre.sequence_gaps import IssuedNumbers, LostNumbers, Ranges, lost_numbers, missing, ranges
 
@@ -111,7 +111,7 @@ class MessageStore:
         )
         self._db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         if message.topic == "gap":
-            self._keep_lost(header.device, lost_numbers(readable(message.payload) or {}))
+            self._keep_lost(header.device, lost_numbers(json_object(message.payload) or {}))
         return "beside" if same_id else "new"
 
     def _keep_lost(self, device: str, lost: LostNumbers | None) -> None:
@@ -152,5 +152,5 @@ def _comparable(text: str) -> dict[str, Any]:
 
     A device that could not write a message at once gives it another number later.
     """
-    body = readable(text.encode()) or {}
+    body = json_object(text.encode()) or {}
     return {key: value for key, value in body.items() if key not in ("epoch", "seq", *CHANGING)}

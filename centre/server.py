@@ -16,7 +16,7 @@ from agent.domain.message import ROOT, encode, new_id
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_either
-from agent.runtime.sanitize import readable
+from agent.runtime.sanitize import json_object
 from centre.intake import Intake, OnStored
 
 log = structlog.get_logger()
@@ -165,5 +165,5 @@ class Centre:
         """
         if message.topic != f"{self._root}/host/status" or self._connections == 1:
             return False
-        status = readable(message.payload) or {}
+        status = json_object(message.payload) or {}
         return status.get("state") == "online" and status.get("instance", self._instance) != self._instance

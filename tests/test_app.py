@@ -82,7 +82,7 @@ def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.
 
     async def scene() -> None:
         book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
-        buffer, liveness = SimpleNamespace(write=write), SimpleNamespace(wrote=lambda: None)
+        buffer, liveness = SimpleNamespace(write=write), SimpleNamespace(on_write=lambda: None)
         pipeline: Any = SimpleNamespace(buffer=buffer, book=book, liveness=liveness)
         heard = Heard()
         monkeypatch.setattr("agent.pipeline.HEARD", heard)
@@ -133,7 +133,7 @@ def test_a_write_that_fails_for_no_reason_of_the_disk_is_no_progress(error: Exce
         raise error
 
     count: list[int] = []
-    liveness = SimpleNamespace(wrote=lambda: count.append(1))
+    liveness = SimpleNamespace(on_write=lambda: count.append(1))
     book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
     pipeline: Any = SimpleNamespace(buffer=SimpleNamespace(write=write), book=book, liveness=liveness)
     with pytest.raises(type(error)):
@@ -166,7 +166,7 @@ def test_what_is_active_is_written_again_where_a_write_failed(monkeypatch: pytes
     async def scene() -> None:
         buffer: Any = Empty()
         buffer.write = write
-        liveness = SimpleNamespace(wrote=lambda: None)
+        liveness = SimpleNamespace(on_write=lambda: None)
         pipeline: Any = SimpleNamespace(buffer=buffer, book=Book(), liveness=liveness)
         monkeypatch.setattr("agent.pipeline.HEARD", Heard())
         for error in list(map(type, fails)):

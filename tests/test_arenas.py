@@ -7,10 +7,10 @@ import pytest
 
 THREADS = """
 import ctypes, sys, threading
-from agent.runtime.malloc import few_arenas
+from agent.runtime.malloc import limit_arenas
 
 if sys.argv[1] == "few":
-    few_arenas()
+    limit_arenas()
 all_there = threading.Barrier(9)
 
 def take():
@@ -45,7 +45,7 @@ def test_many_threads_share_two_arenas() -> None:
 def test_what_is_free_between_what_is_not_goes_back() -> None:
     code = """
 import ctypes
-from agent.runtime.malloc import give_back
+from agent.runtime.malloc import trim_heap
 
 def resident_mb():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
@@ -60,7 +60,7 @@ for _ in range(600):
 for one in large:
     libc.free(one)
 before = resident_mb()
-give_back()
+trim_heap()
 print(before - resident_mb())
 """
     told = subprocess.run(

@@ -71,7 +71,7 @@ def test_a_damaged_line_is_not_valid_though_it_speaks() -> None:
     heard(health, (1, FIX), (2, LineState(good={"nmea": 100}, bad={"nmea": 2})))
     assert health.reasons(3) == []
     heard(health, (7, FIX), (7, LineState(good={"nmea": 110}, bad={"nmea": 30}, skipped_bytes=512)))
-    assert health.reasons(8) == ["gnss: much of what it says is damaged"]
+    assert health.reasons(8) == ["gnss: many of its packets are damaged"]
     assert health.parts(8)[0]["skipped_bytes"] == 512
 
 
@@ -80,9 +80,7 @@ def test_a_line_at_the_wrong_speed_is_not_just_silent() -> None:
     heard(health, (5, LineState(skipped_bytes=20)))
     assert health.parts(6)[0]["valid"] is True
     heard(health, (10, LineState(skipped_bytes=500)))
-    assert health.reasons(30) == [
-        "gnss: what comes can't be read at all; is its speed or its protocol another?"
-    ]
+    assert health.reasons(30) == ["gnss: no valid packets: check baud rate and protocol"]
     heard(health, (15, LineState(skipped_bytes=500)))
     assert health.reasons(30) == ["gnss: silent"]
 
@@ -116,7 +114,7 @@ def test_a_board_that_began_anew_is_said_for_a_minute_also_over_an_unplugging() 
     heard(health, (1, FIX), (1, BoardState(boot=4)), (2, BoardState(boot=4, hears=True)))
     assert health.reasons(3) == []
     heard(health, (9, FIX), (9, BoardState(boot=5)))  # the line was opened anew: it counts from 0 again
-    assert health.reasons(10) == ["gnss: it began anew by itself (start 5)"]
+    assert health.reasons(10) == ["gnss: it restarted by itself (start 5)"]
     heard(health, (80, FIX), (80, BoardState(boot=5, restarts=1)))
     assert health.parts(80)[0]["restarts"] == 2
     heard(health, (145, FIX))
@@ -128,7 +126,7 @@ def test_what_a_board_says_of_itself_is_a_reason() -> None:
     board = BoardState(hears=False, failed=("smoke", "temperature"), refused=("siren",))
     heard(health, (1, FIX), (1, board))
     assert health.reasons(3) == [
-        "gnss: it does not answer: does the wire to it lead there?",
+        "gnss: it does not answer: check the wire to it",
         "gnss: failed: smoke, temperature",
         "gnss: it can't switch: siren",
     ]

@@ -28,6 +28,6 @@ def test_a_log_that_takes_nothing_stops_nobody(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "stderr", FullDisk())
     try:
         set_up_log()
-        structlog.get_logger().warning("part_lost", error="unplugged")
+        structlog.get_logger().warning("part_failed", error="unplugged")
     finally:
         structlog.configure(**before)

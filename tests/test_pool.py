@@ -211,7 +211,7 @@ def test_threads_begin_with_the_first_and_end_with_the_last() -> None:
 def test_a_detector_that_hangs_is_said_left_behind_and_holds_up_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(native_calls, "_left", [])
+    monkeypatch.setattr(native_calls, "_abandoned", [])
 
     async def scene() -> None:
         hung, pool = Gated(), Pool(1, patience_s=0.05)
@@ -223,7 +223,7 @@ def test_a_detector_that_hangs_is_said_left_behind_and_holds_up_nobody(
                 with pytest.raises(TimeoutError, match=r"no answer for 0\.05 s: it hangs"):
                     await all_of(bad, 1)
             assert native_calls.abandoned_threads(0.0) == 1
-            (thread,) = [thread for _, thread in native_calls._left]
+            (thread,) = [thread for _, thread in native_calls._abandoned]
             assert thread.daemon  # the process can end
             assert await all_of(well, 1) == [2]
             hung.may.release()
@@ -248,7 +248,7 @@ def test_a_camera_that_leaves_in_the_middle_of_a_look_is_no_hang() -> None:
 
 
 def test_what_is_loaded_may_hang_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_calls, "_left", [])
+    monkeypatch.setattr(native_calls, "_abandoned", [])
 
     def fails() -> None:
         raise OSError("no such file")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.runtime.process import make_private
-from agent.runtime.sanitize import PlainText, escaped, terminal
+from agent.runtime.sanitize import PlainText, escaped, raw_stream
 from tests.test_architecture import ROOT as HERE
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eabc\r\x08"
@@ -103,7 +103,7 @@ def test_plain_words_stay_and_a_terminal_can_still_be_drawn_on() -> None:
     stream = PlainText(raw)
     assert stream.write("person at 东\u3000railing\t3 °\n\x1b[1mx") == 29
     assert raw.getvalue() == "person at 东\u3000railing\t3 °\n\\u001b[1mx"
-    assert (terminal(stream), terminal(raw)) == (raw, raw)
+    assert (raw_stream(stream), raw_stream(raw)) == (raw, raw)
 
 
 def modes(folder: Path) -> dict[str, int]:

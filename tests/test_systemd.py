@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtime.systemd import STUCK_S, Liveness, notify, watchdog_s
+from agent.runtime.systemd import STUCK_AFTER_S, Liveness, notify, watchdog_s
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = ROOT / "configs/ringpost.service"
@@ -70,17 +70,17 @@ def test_how_often_systemd_wants_to_hear(
 
 def test_progress_is_a_tick_and_a_write_that_ends() -> None:
     progress = Liveness(0)
-    assert progress.stuck(STUCK_S) is None
-    assert progress.stuck(STUCK_S + 1) == "no tick for 91 s"
+    assert progress.stuck_reason(STUCK_AFTER_S) is None
+    assert progress.stuck_reason(STUCK_AFTER_S + 1) == "no tick for 91 s"
     for second in range(1000):
-        progress.ticked(second)
-    progress.waits(1000)
-    progress.ticked(1000 + STUCK_S)
-    progress.waits(1000 + STUCK_S)  # it waits since the first time
-    assert progress.stuck(1000 + STUCK_S) is None
-    assert progress.stuck(1001 + STUCK_S) == "nothing was written for 91 s"
-    progress.wrote()
-    assert progress.stuck(1001 + STUCK_S) is None
+        progress.on_tick(second)
+    progress.on_pending(1000)
+    progress.on_tick(1000 + STUCK_AFTER_S)
+    progress.on_pending(1000 + STUCK_AFTER_S)  # it waits since the first time
+    assert progress.stuck_reason(1000 + STUCK_AFTER_S) is None
+    assert progress.stuck_reason(1001 + STUCK_AFTER_S) == "nothing was written for 91 s"
+    progress.on_write()
+    assert progress.stuck_reason(1001 + STUCK_AFTER_S) is None
 
 
 @pytest.mark.skipif(

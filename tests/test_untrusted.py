@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.runtime.sanitize import printable, readable
+from agent.runtime.sanitize import json_object, printable
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,11 @@ from agent.runtime.sanitize import printable, readable
     ],
 )
 def test_what_is_no_object_of_json_is_not_read(payload: bytes) -> None:
-    assert readable(payload) is None
+    assert json_object(payload) is None
 
 
 def test_an_object_is_read() -> None:
-    assert readable(b'{"a": 1.5, "b": [1, "\\ud800"]}') == {"a": 1.5, "b": [1, "\ud800"]}
+    assert json_object(b'{"a": 1.5, "b": [1, "\\ud800"]}') == {"a": 1.5, "b": [1, "\ud800"]}
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from agent.commands.requests import Ack
 from agent.domain.message import encode
 from agent.mqtt.connection import Connection
 from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE
-from agent.runtime.sanitize import as_dict, as_list, printable, readable
+from agent.runtime.sanitize import as_dict, as_list, json_object, printable
 
 LIST_TIMEOUT_S = 3.0
 
@@ -42,7 +42,7 @@ def ack_command(
             connection.publish(f"{prefix}/alert/ack", encode(ack.model_dump(exclude_none=True)), 1, False)
 
         async for _, payload in messages_on(connection, [f"{prefix}/alerts/active"], LIST_TIMEOUT_S):
-            active = _active_alert(readable(payload) or {}, alert_id)
+            active = _active_alert(json_object(payload) or {}, alert_id)
             if active is None:
                 click.echo(f"ack: {device} has no active alert {alert_id}", err=True)
                 return 1
@@ -50,7 +50,7 @@ def ack_command(
                 return _print_alert(device, active, as_json)
             break
         async for _, payload in messages_on(connection, [f"{prefix}/alert"], ANSWER_TIMEOUT_S, send=send):
-            alert = as_dict((readable(payload) or {}).get("alert"))
+            alert = as_dict((json_object(payload) or {}).get("alert"))
             answer = as_dict(alert.get("acknowledged"))
             ours = (answer.get("role"), answer.get("action")) == (ack.role, ack.action)
             if alert.get("alert_id") == alert_id and (ours or alert.get("phase") == "end"):

@@ -16,7 +16,7 @@ from agent.mqtt.link import DOWN
 from agent.mqtt.tls import expiry
 from agent.runtime.error_text import describe_error
 from agent.runtime.kernel_clock import NEVER_BEFORE
-from agent.runtime.sanitize import printable, readable
+from agent.runtime.sanitize import json_object, printable
 
 RENEWAL_PERIOD = timedelta(days=30)
 """A certificate that expires sooner is reported."""
@@ -112,7 +112,7 @@ async def _check_session(
                         case ("message", message) if message.topic == envelope.host_status:
                             if message.retain:  # all other messages stay queued for the agent
                                 connection.acknowledge(message)
-                            centre = printable((readable(message.payload) or {}).get("state"))
+                            centre = printable((json_object(message.payload) or {}).get("state"))
         if not subscribed:
             yield EnvironmentFinding(True, f"{place}: no answer to SUBSCRIBE within {ANSWER_TIMEOUT_S:g} s")
         yield EnvironmentFinding(False, f"{place}: connected; centre: {centre or 'never seen'}")

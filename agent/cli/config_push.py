@@ -17,7 +17,7 @@ from agent.domain.yaml_loader import BadConfig, read_text
 from agent.mqtt.connection import Connection
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE
-from agent.runtime.sanitize import as_dict, as_list, printable, readable
+from agent.runtime.sanitize import as_dict, as_list, json_object, printable
 
 CONFIRM_RANGE_S = (2, 3600)
 """Allowed time for the confirmation of a push; the device rejects other values."""
@@ -96,7 +96,7 @@ async def _wait_for_report(
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             async for _, payload in messages_on(connection, [f"{prefix}/config/reported"], within_s):
-                body = readable(payload)
+                body = json_object(payload)
                 if body and matches(body):
                     return body
     return None

@@ -21,7 +21,7 @@ from agent.runtime.atomic_files import write_durably
 from agent.runtime.error_text import describe_error, error_reason
 from agent.runtime.exit_codes import EX_USAGE
 from agent.runtime.native_calls import call_within
-from agent.runtime.sanitize import terminal
+from agent.runtime.sanitize import raw_stream
 from agent.vision.detector import load_s
 from models.card import Card
 from models.detection import Detect, Detection
@@ -200,7 +200,7 @@ def _with_progress(
     from agent.vision.video_file import length
 
     total = len(files) - len(videos) + sum(map(length, videos))
-    yield from track(results, "detecting", total=total, console=Console(file=terminal(sys.stderr)))
+    yield from track(results, "detecting", total=total, console=Console(file=raw_stream(sys.stderr)))
 
 
 def _output_path(frame: InputFrame, drawn: dict[Path, Path]) -> Path:

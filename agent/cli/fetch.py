@@ -13,7 +13,7 @@ from agent.mqtt.connection import Connection
 from agent.runtime.atomic_files import write_beside
 from agent.runtime.error_text import error_reason
 from agent.runtime.exit_codes import EX_UNAVAILABLE
-from agent.runtime.sanitize import printable, readable
+from agent.runtime.sanitize import json_object, printable
 
 ANSWER_TIMEOUT_S = 20.0
 PICTURE_TIMEOUT_S = 60.0
@@ -39,7 +39,7 @@ def fetch_command(
             connection, topics, ANSWER_TIMEOUT_S, send=send, then_s=PICTURE_TIMEOUT_S
         ):
             name = topic.removeprefix(prefix + "/")
-            result = readable(payload) or {}
+            result = json_object(payload) or {}
             if name.startswith("media/"):
                 number = name.rpartition("/")[2]
                 if not re.fullmatch("[0-9]{1,4}", number):

@@ -16,7 +16,7 @@ from agent.cli.any_protocol import AnyProtocolLine, decoders_of, live_line
 from agent.cli.read_report import ReadReport
 from agent.replay.recording import Recording
 from agent.runtime.error_text import error_reason
-from agent.runtime.sanitize import terminal
+from agent.runtime.sanitize import raw_stream
 from firmware_bridge.catalogue import kinds
 from firmware_bridge.gnss.gpsd import Gpsd
 from firmware_bridge.gnss.gpsd_decoder import GpsdDecoder
@@ -118,7 +118,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(file=terminal(sys.stderr))) as progress:
+    with Progress(console=Console(file=raw_stream(sys.stderr))) as progress:
         task = progress.add_task("reading", total=size)
         for data in iter(chunks, b""):
             yield data

@@ -13,10 +13,10 @@ from agent.domain.durations import parse_duration
 from agent.domain.message import encode, new_id, stamp
 from agent.mqtt.connection import Connection
 from agent.privacy.rescue_grant import MAX_DURATION, MIN_KEY_LENGTH, Grant
-from agent.runtime.atomic_files import read_words
+from agent.runtime.atomic_files import read_utf8
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE
-from agent.runtime.sanitize import printable, readable
+from agent.runtime.sanitize import json_object, printable
 
 MAX_KEY_BYTES = 4096
 
@@ -34,7 +34,7 @@ def rescue_command(
 ) -> int:
     """Sends a grant. 1 where the device rejects it, 2 for invalid options, 69 without an answer."""
     try:
-        key = read_words(key_file, MAX_KEY_BYTES).rstrip("\r\n")
+        key = read_utf8(key_file, MAX_KEY_BYTES).rstrip("\r\n")
         if len(key) < MIN_KEY_LENGTH:
             raise ValueError(f"--key: {key_file} is shorter than {MIN_KEY_LENGTH} characters")
         if parse_duration(duration) > MAX_DURATION:
@@ -59,7 +59,7 @@ def rescue_command(
         async for _, payload in messages_on(
             connection, [f"{prefix}/command/result"], ANSWER_TIMEOUT_S, send=send
         ):
-            result = readable(payload) or {}
+            result = json_object(payload) or {}
             if result.get("command_id") == grant.id:
                 if as_json:
                     click.echo(json.dumps(result))

@@ -11,7 +11,7 @@ import click
 from agent.domain.durations import parse_duration
 from agent.mqtt.connection import Connection
 from agent.runtime.exit_codes import EX_INTERRUPTED, EX_USAGE
-from agent.runtime.sanitize import readable
+from agent.runtime.sanitize import json_object
 
 if TYPE_CHECKING:
     from agent.cli.watch_board import WatchBoard
@@ -91,7 +91,7 @@ async def _show_messages(
                 board.set_link_problem("")
             case ("message", message):
                 device, _, topic = message.topic.removeprefix(root + "/").partition("/")
-                board.on_message(device, topic, readable(message.payload) or {}, bool(message.retain))
+                board.on_message(device, topic, json_object(message.payload) or {}, bool(message.retain))
                 connection.acknowledge(message)
         board.show()
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from agent.cli.device_presence import DevicePresence, parse_instant
-from agent.runtime.sanitize import as_dict, as_list, printable, terminal
+from agent.runtime.sanitize import as_dict, as_list, printable, raw_stream
 
 CENTRE = "the centre"
 """Publishes as ``host``, only when it starts and stops, so it never counts as silent."""
@@ -42,7 +42,7 @@ class WatchBoard:
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(file=terminal(sys.stdout)), refresh_per_second=2)
+            self._live = Live(console=Console(file=raw_stream(sys.stdout)), refresh_per_second=2)
             self._live.__enter__()
         return self
 

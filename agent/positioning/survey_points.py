@@ -6,7 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 from agent.positioning.ground_plane import ControlPoint
-from agent.runtime.atomic_files import text_of
+from agent.runtime.atomic_files import decode_utf8
 from firmware_bridge.regular_files import KIB, read_regular
 
 MAX_BYTES = 256 * KIB
@@ -17,7 +17,7 @@ POOR_PX = 10.0
 
 def read_control_points(path: Path) -> list[ControlPoint]:
     """Control points from a CSV file with columns x,y (pixels), lat,lon. ValueError names file and line."""
-    rows = csv.DictReader(StringIO(text_of(path, read_regular(path, MAX_BYTES)), newline=""))
+    rows = csv.DictReader(StringIO(decode_utf8(path, read_regular(path, MAX_BYTES)), newline=""))
     points = []
     try:
         if not set(COLUMNS) <= set(rows.fieldnames or ()):

@@ -1,4 +1,4 @@
-"""What the birth message says of this device and its software."""
+"""The fields of the birth message: the device and its software."""
 
 import platform
 from importlib import metadata
@@ -9,7 +9,7 @@ from agent.vision.camera import Camera
 
 
 def birth_fields(config: Config) -> dict[str, Any]:
-    """Kind, place, duty, capabilities, software and models, and the units of what it tells."""
+    """Kind, place, duty, capabilities, software, models, and the units of all values."""
     place = config.place.model_dump(exclude_none=True)
     duty = config.duty.model_dump(exclude_none=True, mode="json") if config.duty else None
     if duty is not None:
@@ -31,6 +31,7 @@ def birth_fields(config: Config) -> dict[str, Any]:
 
 
 def software_version() -> str:
+    """The installed version of ringpost."""
     try:
         return metadata.version("ringpost")
     except metadata.PackageNotFoundError:
@@ -38,7 +39,7 @@ def software_version() -> str:
 
 
 def model_hashes(config: Config) -> dict[str, str]:
-    """The sha256 of each model that a camera names, from its card; a model without a card is left out."""
+    """The sha256 of each model that a camera uses, from its card; a model without a card is left out."""
     import models
 
     hashes = {}

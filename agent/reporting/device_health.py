@@ -14,10 +14,10 @@ from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.positioning.locator import Locator
 from agent.privacy.rescue_grant import RescueGrants
-from agent.reporting.host_monitor import HostMonitor, look
+from agent.reporting.host_monitor import HostMonitor, read_host
 from agent.reporting.reporter import Reporter
 from agent.runtime.kernel_clock import read_clocks
-from agent.runtime.malloc import give_back
+from agent.runtime.malloc import trim_heap
 
 EVERY_S = 1.0
 BACKLOG_EVERY_S = 10.0
@@ -76,13 +76,13 @@ class DeviceHealth:
         numbers: list[dict[str, Any]] = []
         while True:
             certificates = self._running().broker.certificates()
-            host = await asyncio.to_thread(look, self._outbox.folder, certificates, datetime.now(UTC))
+            host = await asyncio.to_thread(read_host, self._outbox.folder, certificates, datetime.now(UTC))
             self._host_troubles = monitor.troubles(host, *read_clocks())
             self._outbox.check_files()
             if time.monotonic() - read_s >= BACKLOG_EVERY_S:
                 backlog, read_s = await self._outbox.depth(), time.monotonic()
                 numbers = await self._outbox.highest_numbers()
-                await asyncio.to_thread(give_back)
+                await asyncio.to_thread(trim_heap)
             self._reporter.host_fields = {
                 "machine": host.fields() | {"process_tasks": len(asyncio.all_tasks())},
                 "link": self._link.fields(),

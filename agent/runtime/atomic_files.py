@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are replaced atomically, so that each is whole or absent."""
 
 import hashlib
 import os
@@ -7,18 +7,18 @@ from pathlib import Path
 
 from models.detection import Frame
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png"})
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
-def read_words(path: Path, most: int = -1) -> str:
-    """The text in a file, or its first ``most`` bytes. OSError, or ValueError where it is none."""
+def read_utf8(path: Path, max_bytes: int = -1) -> str:
+    """The text in a file, or its first ``max_bytes`` bytes. OSError, or ValueError where it is not UTF-8."""
     with path.open("rb") as file:
-        data = file.read(most)
-    return text_of(path, data)
+        data = file.read(max_bytes)
+    return decode_utf8(path, data)
 
 
-def text_of(path: Path, data: bytes) -> str:
-    """The text that ``data``, read from ``path``, is. ValueError where it is none."""
+def decode_utf8(path: Path, data: bytes) -> str:
+    """``data``, read from ``path``, as text. ValueError where it is not UTF-8."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -26,7 +26,7 @@ def text_of(path: Path, data: bytes) -> str:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Writes a file that holds the old bytes or the new ones whenever power goes. OSError if it can't."""
+    """Replaces a file atomically: after a power cut it holds the old bytes or the new. OSError on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
     try:
@@ -47,10 +47,10 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def write_beside(path: Path, data: bytes) -> Path:
-    """Writes a file and returns where: what is there already stays, another of that name goes beside it.
+    """Writes a file without replacing another; returns its path, which has a hash where the name is taken.
 
-    The folder and what is in it are for their owner only. OSError where it can't be written. One process may
-    write into a folder at a time.
+    The folder and its files are readable by their owner only. OSError on failure. One process may write into
+    a folder at a time.
     """
     path.parent.parent.mkdir(parents=True, exist_ok=True)
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -66,12 +66,12 @@ def write_beside(path: Path, data: bytes) -> Path:
 
 
 def write_picture(path: Path, picture: Frame) -> None:
-    """Writes a .jpg or .png. OSError where it can't be written, ValueError where its name ends otherwise."""
+    """Writes a .jpg or .png. OSError on failure, ValueError for another suffix."""
     import cv2
 
-    if path.suffix.lower() not in PICTURES:
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise ValueError(f"{path}: write to a .jpg or .png file")
     good, data = cv2.imencode(path.suffix, picture)
     if not good:
-        raise ValueError(f"{path}: no picture that can be written")
+        raise ValueError(f"{path}: the picture can't be encoded")
     write_durably(path, data.tobytes())

@@ -1,6 +1,6 @@
-"""Health is three questions for each part: is it running, is it speaking, is what it says valid?
+"""Health answers three questions for each part: is it running, is it sending, is its data valid? Pure.
 
-Pure: the monotonic clock comes in with each call.
+The monotonic clock comes in with each call.
 """
 
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from agent.domain.observations import CameraState, Observation, SelfReport, View
 from firmware_bridge.readings import BoardState, LineState
 
 QUIET_AFTER_S = 5.0
-"""A source is not speaking after this long, or after five of its usual intervals if that is longer."""
+"""A source counts as silent after this long, or after five of its usual intervals where that is longer."""
 STARTING_S = 15.0
-"""A source that has just been started has this long for its first word."""
+"""A source has this long after its start for its first value."""
 BAD_SHARE = 0.2
-"""What a source says is not valid when more than this share of its packets had to be thrown away."""
-RESTART_TOLD_S = 60.0
-"""A board that began anew is said to have done so this long."""
+"""The data of a source is not valid where more than this share of its packets is damaged."""
+RESTART_REPORTED_S = 60.0
+"""How long the restart of a board is reported."""
 NOISE_BYTES = 64
-"""So many bytes without a packet are no accident."""
-UNREADABLE = "what comes can't be read at all; is its speed or its protocol another?"
+"""This many bytes without a packet are more than line noise."""
+UNREADABLE = "no valid packets: check baud rate and protocol"
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What the supervisor says of a part; ``error`` is why it waits."""
+    """The state of a part by its supervisor; ``error`` is why it waits."""
 
     state: Literal["running", "waiting", "ended"]
     error: str | None = None
@@ -33,7 +33,9 @@ class Running:
 
 @dataclass(slots=True)
 class _Part:
-    began_s: float
+    """The record of one part."""
+
+    started_s: float
     running: Running
     speaks: bool
     last_s: float | None = None
@@ -43,17 +45,17 @@ class _Part:
     board: BoardState | None = None
     restarts: int = 0
     restarted_s: float | None = None
-    recent: tuple[int, int, int] = (0, 0, 0)  # good and bad packets, skipped bytes, since the state before
+    recent: tuple[int, int, int] = (0, 0, 0)  # good and bad packets, skipped bytes, since the previous state
 
 
 class Health:
-    """What is known of each part."""
+    """The health record of every part: sources, link and jobs."""
 
     def __init__(self) -> None:
         self._parts: dict[str, _Part] = {}
 
     def set_running(self, name: str, running: Running, now_s: float, *, speaks: bool = True) -> None:
-        """The supervisor's word on ``name``; only of a source that ``speaks`` silence can be said."""
+        """Takes a change of state from the supervisor; silence is reported only of a part that ``speaks``."""
         part = self._parts.get(name)
         if part is None:
             self._parts[name] = _Part(now_s, running, speaks)
@@ -62,11 +64,11 @@ class Health:
             part.interrupted |= running.state == "waiting"
 
     def forget(self, name: str) -> None:
-        """The part is no more."""
+        """Removes a part that was stopped."""
         self._parts.pop(name, None)
 
     def on_observation(self, observation: Observation) -> None:
-        """A source spoke, or told how its line or camera does."""
+        """Takes a value of a source, or the state of its line, camera or board."""
         part = self._parts.get(observation.source)
         if part is None:
             return
@@ -82,26 +84,26 @@ class Health:
                 part.recent = _since(before, value)
             part.state = value
             return
-        if part.last_s is not None and not part.interrupted:  # else the gap was an outage, and is not usual
+        if part.last_s is not None and not part.interrupted:  # else the gap was an outage
             part.interval_s += 0.1 * (observation.mono_s - part.last_s - part.interval_s)
         part.last_s, part.interrupted = observation.mono_s, False
 
     def parts(self, now_s: float) -> list[dict[str, Any]]:
-        """Each part with the three answers; ``speaking`` and ``valid`` only where they can be said."""
+        """Each part with its three answers; ``speaking`` and ``valid`` only where they are known."""
         return [self._answer(name, part, now_s) for name, part in sorted(self._parts.items())]
 
     def working(self, now_s: float) -> Iterator[str]:
-        """The sources that were heard since they began, and go on: a button speaks only when it is pressed,
-        but its board tells of itself. Also a file that has played to its end."""
+        """The sources that have sent something since their start and still work. A button sends only when
+        pressed, but its board reports its own state. A video file played to its end counts too."""
         for answer in self.parts(now_s):
             part = self._parts[answer["part"]]
-            heard = part.last_s is not None or part.board is not None or answer.get("good", 0) > 0
+            sent = part.last_s is not None or part.board is not None or answer.get("good", 0) > 0
             well = answer.get("speaking") is not False and answer.get("valid") is not False
-            if part.speaks and heard and well and answer["running"] != "waiting":
+            if part.speaks and sent and well and answer["running"] != "waiting":
                 yield answer["part"]
 
     def reasons(self, now_s: float) -> list[str]:
-        """Why the device is degraded, one line a part; empty when all is well."""
+        """Why the device is degraded, one line for each part; empty where all parts work."""
         return list(self._reasons(now_s))
 
     def _reasons(self, now_s: float) -> Iterator[str]:
@@ -110,8 +112,8 @@ class Health:
             if answer["running"] == "waiting":
                 yield f"{name}: {answer['error']}"
             elif answer.get("valid") is False:
-                heard = any(self._parts[name].recent[:2])
-                yield f"{name}: {'much of what it says is damaged' if heard else UNREADABLE}"
+                packets = any(self._parts[name].recent[:2])
+                yield f"{name}: {'many of its packets are damaged' if packets else UNREADABLE}"
             elif isinstance(state := self._parts[name].state, LineState) and state.trouble:
                 yield f"{name}: {state.trouble}"
             elif answer.get("speaking") is False:
@@ -131,7 +133,7 @@ class Health:
             age_s = now_s - part.last_s
             answer["speaking"] = age_s <= max(QUIET_AFTER_S, 5 * part.interval_s)
             answer["age_s"] = round(age_s, 1)
-        elif part.speaks and part.running.state == "running" and now_s - part.began_s > STARTING_S:
+        elif part.speaks and part.running.state == "running" and now_s - part.started_s > STARTING_S:
             answer["speaking"] = False
         good, bad, skipped = part.recent
         if isinstance(part.state, LineState):
@@ -157,7 +159,7 @@ class Health:
 
 
 def _take_board(part: _Part, board: BoardState, now_s: float) -> None:
-    """What a board says of itself; its start is counted also where the line was opened anew since."""
+    """Takes the state of a board; a restart counts even where the line was reopened meanwhile."""
     before, part.board = part.board, board
     if before is None or before.boot is None:
         return
@@ -170,10 +172,10 @@ def _board_troubles(part: _Part, now_s: float) -> Iterator[str]:
     board = part.board
     if board is None:
         return
-    if part.restarted_s is not None and now_s - part.restarted_s <= RESTART_TOLD_S:
-        yield f"it began anew by itself (start {board.boot})"
+    if part.restarted_s is not None and now_s - part.restarted_s <= RESTART_REPORTED_S:
+        yield f"it restarted by itself (start {board.boot})"
     if board.hears is False:
-        yield "it does not answer: does the wire to it lead there?"
+        yield "it does not answer: check the wire to it"
     if board.failed:
         yield f"failed: {', '.join(board.failed)}"
     if board.refused:
@@ -181,7 +183,7 @@ def _board_troubles(part: _Part, now_s: float) -> Iterator[str]:
 
 
 def _since(before: LineState | None, now: LineState) -> tuple[int, int, int]:
-    """What came between two states of a line; a line that was opened anew counts from zero."""
+    """The counts between two states of a line; a line that was reopened counts from zero."""
     good, bad, skipped = _counts(now)
     if before is not None:
         good_before, bad_before, skipped_before = _counts(before)

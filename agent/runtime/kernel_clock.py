@@ -7,15 +7,15 @@ from functools import cache
 from pathlib import Path
 
 NEVER_BEFORE = datetime(2026, 11, 1, tzinfo=UTC)
-"""No clock that says less is right: this was written later."""
+"""A clock before this instant is wrong: this software is newer."""
 NEVER_AFTER = datetime(2046, 11, 1, tzinfo=UTC)
-"""No clock that said more was right, as long as software of this age runs."""
+"""A clock after this instant is taken as wrong."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _UNSYNCED = 0x40  # STA_UNSYNC of <sys/timex.h>
-_ERROR = 5  # TIME_ERROR: the kernel itself says that the clock is not to be trusted
+_ERROR = 5  # TIME_ERROR: the kernel reports that the clock is not reliable
 
 
 class _Timex(ctypes.Structure):
@@ -34,7 +34,7 @@ class _Timex(ctypes.Structure):
 
 @cache
 def _libc() -> ctypes.CDLL:
-    """Once: each makes a class of its own, which is garbage that only Python's rarest collection finds."""
+    """Cached: each CDLL makes a class of its own, which only the oldest generation of the collector frees."""
     return ctypes.CDLL(None, use_errno=True)
 
 
@@ -44,7 +44,7 @@ def read_clocks() -> tuple[datetime, float]:
 
 
 def since_boot_s() -> float:
-    """Seconds since this boot, those asleep among them: the age of what is kept goes by this.
+    """Seconds since this boot, including suspend: the age of stored messages is measured by this clock.
 
     ``time.monotonic`` stands still while the machine is suspended, so that an alert from before two hours of
     sleep would seem seconds old, and would be given an instant two hours late.

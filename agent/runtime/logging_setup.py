@@ -1,4 +1,4 @@
-"""One line an event: for people on a terminal, JSON for the journal. An event is a fact, all else a key."""
+"""Logging: one line for each event, coloured on a terminal, JSON for the journal. Details are keys."""
 
 import logging
 import sys
@@ -7,11 +7,11 @@ from typing import Any, TextIO, cast
 
 import structlog
 
-from agent.runtime.sanitize import escaped, terminal
+from agent.runtime.sanitize import escaped, raw_stream
 
 
 class _Lines:
-    """Writes whole lines. One that a full disk or a closed pipe does not take is lost, and stops nobody."""
+    """Writes whole lines. A line that a full disk or a closed pipe refuses is lost, without an exception."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -28,7 +28,7 @@ class _Lines:
 def set_up_log(level: str = "info") -> None:
     """Logs to standard error from ``level`` up."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    stream = terminal(sys.stderr)
+    stream = raw_stream(sys.stderr)
     on_terminal = stream.isatty()
     renderer = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -39,13 +39,13 @@ def set_up_log(level: str = "info") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _harmless,
+            _escape_strings,
             renderer,
         ],
         cache_logger_on_first_use=False,
     )
 
 
-def _harmless(_logger: Any, _method: str, event: Any) -> Any:
-    """Strings in which nothing steers a terminal: what came over a wire is logged too."""
+def _escape_strings(_logger: Any, _method: str, event: Any) -> Any:
+    """Escapes control characters in values: data from outside is logged too."""
     return {key: escaped(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -1,7 +1,7 @@
-"""Native calls that hang. Nobody can end them: their thread is left behind, counted, and keeps no process.
+"""Deadlines for native calls. A call that hangs can't be ended: its thread is abandoned and counted.
 
-A camera's driver, a decoder, a network on an accelerator: whatever a thread waits in, the agent goes on
-without it. With too many of them it is ended on purpose, to be started again.
+Whatever a thread waits in (the driver of a camera, a decoder, an accelerator), the agent goes on without it.
+With too many abandoned threads the process ends with an exit code that requests a restart.
 """
 
 import asyncio
@@ -19,58 +19,58 @@ from agent.runtime.exit_codes import EX_TEMPFAIL
 
 log = structlog.get_logger()
 
-MOST_LEFT = 6
-"""With so many hanging threads a process is no longer sound: it is ended on purpose, to be started again."""
+MAX_ABANDONED = 6
+"""With this many hanging threads the process ends, to be restarted by its service manager."""
 LAST_WAIT_S = 2.0
 """A thread that comes back from OpenCV while Python is being torn down takes the whole process with it."""
 
 ENDS_WITHIN_S = 5.0
-"""After its last word a process waits so long for threads that hang, say for a name or in a driver."""
+"""How long a finished process waits for threads that hang, say in a name look-up or a driver."""
 
 T = TypeVar("T")
 
-_left: list[tuple[float, threading.Thread]] = []
+_abandoned: list[tuple[float, threading.Thread]] = []
 
 
 def abandon(thread: threading.Thread) -> None:
-    """Nobody waits for ``thread`` any more; it ends once its call comes back, if it ever does."""
+    """Counts ``thread`` as abandoned; it ends once its call returns, if it ever does."""
     if thread.is_alive():
-        _left.append((time.monotonic(), thread))
+        _abandoned.append((time.monotonic(), thread))
 
 
 def abandoned_threads(after_s: float = 10.0) -> int:
-    """How many threads were asked to end this long ago, and hang in a native call still."""
-    _left[:] = [one for one in _left if one[1].is_alive()]
-    return sum(time.monotonic() - since_s > after_s for since_s, _ in _left)
+    """The number of threads that were abandoned this long ago and still hang in a native call."""
+    _abandoned[:] = [(since_s, thread) for since_s, thread in _abandoned if thread.is_alive()]
+    return sum(time.monotonic() - since_s > after_s for since_s, _ in _abandoned)
 
 
 @atexit.register
-def _see_them_out() -> bool:
-    """Waits a moment for who was left behind; whether somebody still hangs then."""
+def _join_abandoned() -> bool:
+    """Waits `LAST_WAIT_S` for abandoned threads; returns whether one still hangs."""
     until_s = time.monotonic() + LAST_WAIT_S
-    for _, thread in _left:
+    for _, thread in _abandoned:
         thread.join(max(0.0, until_s - time.monotonic()))
-    return any(thread.is_alive() for _, thread in _left)
+    return any(thread.is_alive() for _, thread in _abandoned)
 
 
 def end_if_hung(code: int) -> None:
     """Ends this process with ``code`` where a native call hangs: Python's own end would abort it."""
-    if _see_them_out():
+    if _join_abandoned():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
 async def end_when_unsound(task: asyncio.Task[None], every_s: float = 5.0) -> None:
-    """Cancels ``task`` once `MOST_LEFT` native calls hang, and returns; else it never returns."""
-    while abandoned_threads() < MOST_LEFT:  # noqa: ASYNC110  threads that hang set no event
+    """Cancels ``task`` once `MAX_ABANDONED` native calls hang, and returns; else it never returns."""
+    while abandoned_threads() < MAX_ABANDONED:  # noqa: ASYNC110  threads that hang set no event
         await asyncio.sleep(every_s)
     log.error("restart_requested", hanging_calls=abandoned_threads(), exit_code=EX_TEMPFAIL)
     task.cancel()
 
 
 def end_within(seconds: float, code: int) -> None:
-    """Ends this process with ``code`` if it has not ended by itself by then: all is written."""
+    """Ends this process with ``code`` if it has not ended by itself by then; everything is on disk."""
 
     def end() -> None:
         time.sleep(seconds)
@@ -80,20 +80,21 @@ def end_within(seconds: float, code: int) -> None:
 
 
 def call_within(seconds: float, call: Callable[[], T], what: str) -> T:
-    """`within` for a command that has no loop."""
+    """`within` for a command without an event loop."""
     return asyncio.run(within(seconds, call, what))
 
 
 async def within(
     seconds: float, call: Callable[[], T], what: str, abandon: Callable[[threading.Thread], None] = abandon
 ) -> T:
-    """``call()`` in a thread of its own. TimeoutError where it takes longer: the thread is left behind.
+    """The result of ``call()`` on its own thread. TimeoutError after ``seconds``; the thread is abandoned.
 
-    ``abandon`` takes it where it is no native call that hangs for good, such as a name that is looked up.
+    ``what`` names the call in the error. ``abandon`` replaces the count of abandoned threads for calls that
+    end sooner or later, such as a name look-up.
     """
     loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
 
-    def tell(result: T | None, error: BaseException | None) -> None:
+    def finish(result: T | None, error: BaseException | None) -> None:
         if not done.done():
             done.set_exception(error) if error is not None else done.set_result(result)
 
@@ -104,9 +105,9 @@ async def within(
         except Exception as error:  # raised where it is waited for
             failed = error
         try:
-            loop.call_soon_threadsafe(tell, result, failed)
+            loop.call_soon_threadsafe(finish, result, failed)
         except RuntimeError:
-            return  # the loop is closed: nobody waits any more
+            return  # the loop is closed: the caller is gone
 
     thread = threading.Thread(target=run, name=what, daemon=True)
     thread.start()

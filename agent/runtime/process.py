@@ -1,26 +1,26 @@
-"""What a process sets before it does anything: private files, and three standard descriptors."""
+"""Prepares the process: private files, and three open standard descriptors."""
 
 import os
 import stat
 import sys
 from pathlib import Path
 
-from agent.runtime.sanitize import plain
+from agent.runtime.sanitize import escaping_stream
 
 PRIVATE_UMASK = 0o077
-"""What is written is for its owner only: alerts, positions, pictures, keys."""
+"""Files are for their owner only: alerts, positions, pictures, keys."""
 
 
 def prepare_process() -> None:
-    """Sets the umask, opens standard descriptors that are closed, and cleans what is printed."""
+    """Sets the umask, opens closed standard descriptors, and escapes control characters in output."""
     os.umask(PRIVATE_UMASK)
     _open_standard_descriptors()
-    sys.stdout, sys.stderr = plain(sys.stdout), plain(sys.stderr)
+    sys.stdout, sys.stderr = escaping_stream(sys.stdout), escaping_stream(sys.stderr)
 
 
 def _open_standard_descriptors() -> None:
-    """Started with one closed, the next file that is opened gets its number: what a library then prints goes
-    into a database, and Python has no stream to report to."""
+    """Where a descriptor is closed, the next opened file gets its number: the output of a library would go
+    into a database, and Python would have no stream for errors."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -33,17 +33,17 @@ def _open_standard_descriptors() -> None:
 
 
 OURS = ("alerts.db*", "telemetry*", "media*", "egress*.jsonl", "config", "evidence")
-"""What an agent keeps in its data folder."""
+"""The files and folders of an agent in its data folder."""
 
 
 def make_private(folder: Path) -> None:
-    """Takes the rights of group and others from what an agent keeps in ``folder``: one of before wrote with
-    the umask of whoever started it. The folder itself too, where nothing else is in it."""
+    """Removes the rights of group and others from the agent's files in ``folder``, which older versions wrote
+    with the umask of their caller. Also from the folder itself, where it holds nothing else."""
     inside = list(folder.iterdir())
     ours = [path for path in inside if any(path.match(name) for name in OURS)]
     for path in ours:
-        for one in (path, *path.rglob("*")):
-            _make_private(one)
+        for file in (path, *path.rglob("*")):
+            _make_private(file)
     if len(ours) == len(inside):
         _make_private(folder)
 

@@ -1,15 +1,15 @@
-"""What came from a broker may be anything: read as JSON, and shown on a terminal as one plain line. Pure."""
+"""Makes data from outside safe: parsed as a JSON object, and shown on a terminal as one plain line. Pure."""
 
 import json
 import math
 import re
 from typing import Any, TextIO, cast
 
-MOST_SHOWN = 500
-"""Characters of one word that people are shown."""
+MAX_SHOWN = 500
+"""Characters of one value that people are shown."""
 
 
-def readable(payload: bytes) -> dict[str, Any] | None:
+def json_object(payload: bytes) -> dict[str, Any] | None:
     """The JSON object in a payload; None for anything else (a picture, garbage, NaN)."""
     try:
         body = json.loads(payload, parse_constant=_number, parse_float=_number)
@@ -19,23 +19,23 @@ def readable(payload: bytes) -> dict[str, Any] | None:
 
 
 def printable(value: object) -> str:
-    """``value`` for people: nothing in it steers a terminal, breaks a line or can't be written."""
-    text = str(value)[:MOST_SHOWN]
+    """``value`` for people, without characters that control a terminal, break a line or can't be printed."""
+    text = str(value)[:MAX_SHOWN]
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""All of C0, DEL and C1 but tab and line feed, and what changes the direction or the line of a text."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""C0, DEL and C1 except tab and line feed, and characters that change the direction or the line of a text."""
 
 
 def escaped(text: str) -> str:
-    """``text`` with each character that steers a terminal as ``\\uXXXX``: in JSON that is the same string."""
-    return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """``text`` with each character that controls a terminal as ``\\uXXXX``, which JSON reads as the same."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class PlainText:
-    """A text stream that writes `escaped` text to ``raw``: for standard output and error, so that no verb
-    prints what a file, a recording or a broker would have a terminal do."""
+    """A text stream that writes `escaped` text to ``raw``: for standard output and error, so that no command
+    passes control characters of a file, a recording or a broker to the terminal."""
 
     def __init__(self, raw: TextIO) -> None:
         self.raw = raw
@@ -48,28 +48,28 @@ class PlainText:
         return getattr(self.raw, name)
 
 
-def plain(stream: TextIO) -> TextIO:
+def escaping_stream(stream: TextIO) -> TextIO:
     """``stream`` as `PlainText`."""
     return cast(TextIO, PlainText(stream))
 
 
-def terminal(stream: TextIO) -> TextIO:
-    """The stream below `plain`, for writers that clean their words themselves and draw with escapes."""
+def raw_stream(stream: TextIO) -> TextIO:
+    """The stream below `escaping_stream`, for writers that escape values themselves and draw."""
     return stream.raw if isinstance(stream, PlainText) else stream
 
 
 def as_list(value: object) -> list[Any]:
-    """A list that should be one; empty for anything else."""
+    """``value`` where it is a list; empty for anything else."""
     return value if isinstance(value, list) else []
 
 
 def as_dict(value: object) -> dict[str, Any]:
-    """A mapping that should be one; empty for anything else."""
+    """``value`` where it is a mapping; empty for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def _number(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number of JSON")
+        raise ValueError(f"{text} is not a JSON number")
     return number

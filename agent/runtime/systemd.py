@@ -1,7 +1,7 @@
-"""Talks to systemd, where it started us: ready, alive, stopping. Elsewhere it says nothing.
+"""Reports to systemd where it started the agent: ready, alive, stopping. Elsewhere it does nothing.
 
-The watchdog is fed while the agent gets on. A cable that is unplugged, a broker that is away, a disk that
-refuses are no reason to be started anew; a loop that hangs or a write that never ends is.
+The watchdog is fed as long as the agent makes progress. An unplugged cable, an unreachable broker or a full
+disk is no reason for a restart; a hanging event loop or a write that never ends is one.
 
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
@@ -16,36 +16,36 @@ import structlog
 
 log = structlog.get_logger()
 
-STUCK_S = 90.0
-"""Longer than any part waits before its next try."""
+STUCK_AFTER_S = 90.0
+"""Longer than any part waits before its next attempt."""
 
 
 class Liveness:
-    """Whether the agent gets on: its clock ticks, and what is to be kept is being written. Pure."""
+    """Whether the agent makes progress: its clock ticks, and pending messages are written. Pure."""
 
     def __init__(self, now_s: float) -> None:
         self._ticked_s = now_s
-        self._waits_s: float | None = None
+        self._pending_s: float | None = None
 
-    def ticked(self, now_s: float) -> None:
-        """Time has passed, and all that listens has heard of it."""
+    def on_tick(self, now_s: float) -> None:
+        """Every listener got the tick."""
         self._ticked_s = now_s
 
-    def waits(self, now_s: float) -> None:
-        """Something is to be written."""
-        if self._waits_s is None:
-            self._waits_s = now_s
+    def on_pending(self, now_s: float) -> None:
+        """Messages wait to be written."""
+        if self._pending_s is None:
+            self._pending_s = now_s
 
-    def wrote(self) -> None:
-        """It was written, or the disk refused it in words."""
-        self._waits_s = None
+    def on_write(self) -> None:
+        """The messages were written, or the disk refused them with an error."""
+        self._pending_s = None
 
-    def stuck(self, now_s: float) -> str | None:
+    def stuck_reason(self, now_s: float) -> str | None:
         """What hangs, or None."""
-        if now_s - self._ticked_s > STUCK_S:
+        if now_s - self._ticked_s > STUCK_AFTER_S:
             return f"no tick for {now_s - self._ticked_s:.0f} s"
-        if self._waits_s is not None and now_s - self._waits_s > STUCK_S:
-            return f"nothing was written for {now_s - self._waits_s:.0f} s"
+        if self._pending_s is not None and now_s - self._pending_s > STUCK_AFTER_S:
+            return f"nothing was written for {now_s - self._pending_s:.0f} s"
         return None
 
 
@@ -59,7 +59,7 @@ def notify(state: str) -> None:
 
 
 def watchdog_s() -> float | None:
-    """How often systemd wants to hear from us at least, where it does."""
+    """The watchdog interval of systemd in seconds, or None where it expects no signs of life."""
     meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     usec = os.environ.get("WATCHDOG_USEC", "")
     return int(usec) / 1e6 if meant and usec.isdecimal() and int(usec) else None
@@ -73,7 +73,7 @@ async def feed_watchdog(liveness: Liveness) -> None:
         await asyncio.Event().wait()
         return
     while True:
-        stuck = liveness.stuck(time.monotonic())
+        stuck = liveness.stuck_reason(time.monotonic())
         if stuck is None:
             notify("WATCHDOG=1")
         else:

@@ -13,7 +13,7 @@ from agent.domain.contracts import Emit
 from agent.domain.observations import SeenObject, Sighting
 from agent.domain.zones import zones_of
 from agent.privacy.redaction import FrameWithPeople, detects_people
-from agent.runtime.native_calls import MOST_LEFT, abandoned_threads, within
+from agent.runtime.native_calls import MAX_ABANDONED, abandoned_threads, within
 from agent.vision.camera_settings import CameraSettings
 from agent.vision.camera_stats import CameraStats
 from agent.vision.camera_url import is_file, redacted
@@ -39,7 +39,7 @@ class Camera(CameraSettings):
 
         OSError says in one line why: not there, refused, no frame in time.
         """
-        if abandoned_threads() >= MOST_LEFT:
+        if abandoned_threads() >= MAX_ABANDONED:
             raise OSError(f"{abandoned_threads()} native calls hang: no more are begun in this process")
         url = self._address()
         await probe_stream(url, self.open_timeout.total_seconds(), self.trust)

@@ -14,7 +14,7 @@ import pytest
 
 from agent.domain.observations import CameraState, Sighting
 from agent.runtime import native_calls
-from agent.runtime.native_calls import MOST_LEFT, abandoned_threads, end_when_unsound
+from agent.runtime.native_calls import MAX_ABANDONED, abandoned_threads, end_when_unsound
 from agent.vision import capture
 from agent.vision.camera import Camera
 from agent.vision.frame_reader import Drain
@@ -209,7 +209,7 @@ def test_dead_streams_hold_up_nobody() -> None:
 @pytest.fixture
 def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The path of a FIFO, in whose opening cameras hang; afterwards whoever hangs there is let go."""
-    monkeypatch.setattr(native_calls, "_left", [])
+    monkeypatch.setattr(native_calls, "_abandoned", [])
     monkeypatch.setattr(capture, "open_file", lambda path: Path(path).read_bytes())
     path = tmp_path / "camera"
     os.mkfifo(path)
@@ -241,15 +241,15 @@ def test_a_call_that_hangs_stops_nobody_and_is_counted(hung: Path) -> None:
 
 
 def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(MOST_LEFT):
+    for _ in range(MAX_ABANDONED):
         hang(hung)
     monkeypatch.setattr(
-        native_calls, "_left", [(since_s - 60, thread) for since_s, thread in native_calls._left]
+        native_calls, "_abandoned", [(since_s - 60, thread) for since_s, thread in native_calls._abandoned]
     )
-    assert abandoned_threads() == MOST_LEFT
+    assert abandoned_threads() == MAX_ABANDONED
 
     async def scene() -> None:
-        with pytest.raises(OSError, match=f"{MOST_LEFT} native calls hang"):
+        with pytest.raises(OSError, match=f"{MAX_ABANDONED} native calls hang"):
             await camera(str(hung)).run(lambda _: None)
         agent = asyncio.ensure_future(asyncio.sleep(60))
         await asyncio.wait_for(end_when_unsound(agent), 60)
@@ -262,7 +262,7 @@ def test_too_many_of_them_end_the_process_on_purpose(hung: Path, monkeypatch: py
 def test_few_of_them_do_not(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hang(hung)
     monkeypatch.setattr(
-        native_calls, "_left", [(since_s - 60, thread) for since_s, thread in native_calls._left]
+        native_calls, "_abandoned", [(since_s - 60, thread) for since_s, thread in native_calls._abandoned]
     )
 
     async def scene() -> None:
