@@ -98,7 +98,7 @@ class Agent:
         self.fallback_notifier = FallbackNotifier(
             envelope,
             self.inbound.on_message,
-            self.pipeline.book.wanted_elsewhere,
+            self.pipeline.book.needs_fallbacks,
             lambda: self.link.taken,
             self.link.past,
         )

@@ -21,7 +21,7 @@ import structlog
 
 from agent.alerts.active_list import active_fields
 from agent.alerts.alert import Alert
-from agent.alerts.latency import Latency
+from agent.alerts.latency import LatencyLedger
 from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.commands.actuators import Actuators
 from agent.config.deployment import Deployment
@@ -74,7 +74,7 @@ class Pipeline:
         self.recorder = recorder
         self.rules = RuleEngine(new_id, boot_id(), locator.with_point, self.take_picture)
         self.book = self.rules.book
-        self.latency = Latency()
+        self.latency = LatencyLedger()
         self.actuators = Actuators()
         self.buffer = WriteBuffer(outbox)
         self.liveness = Liveness(time.monotonic())
@@ -121,7 +121,7 @@ class Pipeline:
                     "listener_failed", listener=on_observation.__qualname__, source=observation.source
                 )
         at, now_s = read_clocks()
-        self.raise_alerts(self.rules.hear(observation, at, now_s), now_s)
+        self.raise_alerts(self.rules.on_observation(observation, at, now_s), now_s)
         results = self.actuators.on_observation(observation)
         if isinstance(observation.value, Tick):
             results = self.actuators.tick(at, now_s)
@@ -132,12 +132,12 @@ class Pipeline:
         """Writes alerts, and with them the full list of active alerts, into the buffer."""
         raised = list(alerts)
         for alert in raised:
-            log.info("alert_raised", phase=alert.phase, rule=alert.terms.rule, text=alert.text)
+            log.info("alert_raised", phase=alert.phase, rule=alert.policy.rule, text=alert.text)
             steps_ms = latency_steps(alert, now_s)
             message = self.messages.alert(self.locator.fields(alert, now_s), steps_ms, alert.at, now_s)
-            self.latency.found(message.id, alert.terms.rule, steps_ms, now_s)
+            self.latency.on_alert(message.id, alert.policy.rule, steps_ms, now_s)
             self.buffer.add(message)
-            if alert.concerns_others and self.fallback_notifier is not None:
+            if alert.notifies_fallbacks and self.fallback_notifier is not None:
                 self.fallback_notifier.tell(message)
         if raised:
             self.buffer.add(self.active_alerts(*read_clocks()))
@@ -145,15 +145,15 @@ class Pipeline:
     def take_picture(self, alert: Alert, now_s: float) -> list[str]:
         """Requests pictures of a new alert; an alert without a picture is raised all the same."""
         try:
-            return self.recorder.on_alert(alert.alert_id, alert.terms.rule, alert.finding, now_s)
+            return self.recorder.on_alert(alert.alert_id, alert.policy.rule, alert.finding, now_s)
         except Exception:
-            log.exception("picture_request_failed", rule=alert.terms.rule)
+            log.exception("picture_request_failed", rule=alert.policy.rule)
             return []
 
     def wanted_outputs(self, source: str) -> dict[str, float]:
         """The outputs of ``source`` that an alert or the centre wants on, with the seconds remaining."""
         now_s = time.monotonic()
-        commanded, alarms = self.actuators.wanted(source, now_s), self.book.wanted(source, now_s)
+        commanded, alarms = self.actuators.wanted(source, now_s), self.book.wanted_outputs(source, now_s)
         return {name: max(commanded.get(name, 0.0), alarms.get(name, 0.0)) for name in commanded | alarms}
 
     def active_alerts(self, at: datetime, now_s: float) -> Message:
@@ -177,7 +177,7 @@ class Pipeline:
         """Adds the reports that are due to the buffer, and wakes the writer where anything waits."""
         self.reporter.latency_fields = self.latency.fields()
         self.reporter.telemetry.alerted = {
-            alert.finding.key for alert in self.book.active() if alert.terms.crowd
+            alert.finding.key for alert in self.book.active() if alert.policy.flood_label
         }
         self.buffer.add(*self.reporter.due(at, now_s))
         if self.buffer or self.book.unsaved:
@@ -205,7 +205,7 @@ class Pipeline:
             raise
         self.liveness.on_write()
         for message in batch:
-            self.latency.kept(message.id, time.monotonic())
+            self.latency.on_stored(message.id, time.monotonic())
 
 
 async def send_picture(

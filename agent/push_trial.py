@@ -20,7 +20,7 @@ from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.config.push_policy import broker_changed
 from agent.config.trial import BrokenSourceError, TrialSteps
-from agent.domain.durations import spoken
+from agent.domain.durations import human_duration
 from agent.mqtt.dialing import answers
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
@@ -137,7 +137,7 @@ class PushTrials:
             return
         if not any([await answers(broker, self.link.past) for broker in config.broker.in_order]):
             return
-        reason = f"its broker was not reached, or gave no receipts, for {spoken(FALLBACK_AFTER_S)}"
+        reason = f"its broker was not reached, or gave no receipts, for {human_duration(FALLBACK_AFTER_S)}"
         await self.deployment.return_to_fallback(reason, TrialSteps(self.apply, self.prove, self.report))
 
     async def report(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from agent.alerts.latency import Latency
+from agent.alerts.latency import LatencyLedger
 from agent.domain.message import Lane, Message, encode, new_id
 from agent.mqtt.broker import Broker
 from agent.mqtt.envelope import Envelope
@@ -41,7 +41,7 @@ async def _measure(folder: Path, url: str, rows: int) -> dict[str, float]:
     for _ in range(rows // 1000):
         await outbox.put(*(_message("telemetry") for _ in range(1000)))
     kept_s = time.perf_counter() - began_s
-    latency, taken = Latency(), dict[str, float]()
+    latency, taken = LatencyLedger(), dict[str, float]()
     acknowledged = latency.acknowledged
 
     def note(message_id: str, sent_s: float, now_s: float) -> None:

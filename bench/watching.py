@@ -188,7 +188,7 @@ def _fifty() -> dict[str, Any]:
         tracked_s = time.perf_counter()
         at = began + timedelta(seconds=at_s)
         for source, value in (("cam", Sighting(frame=number, objects=objects)), ("clock", Tick())):
-            judges.hear(Observation(source, at, at_s, value), at, at_s)
+            judges.on_observation(Observation(source, at, at_s, value), at, at_s)
         rules_ms.append((time.perf_counter() - tracked_s) * 1000)
         track_ms.append((tracked_s - began_s) * 1000)
         there.append(len(objects))

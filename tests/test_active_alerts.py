@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.alerts.active_list import active_fields
-from agent.alerts.alert import Alert, AlertPolicy, Answer
+from agent.alerts.alert import Alert, AlertAnswer, AlertPolicy
 from agent.domain.escalation import Severity
 from agent.domain.findings import Finding
 from agent.domain.message import MAX_BODY, encode
@@ -19,7 +19,7 @@ START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 def alert(number: int, severity: Severity, *, answered: bool = False, text: str = "t") -> Alert:
     finding = Finding(key=str(number), text=text, since=START + timedelta(seconds=number))
     terms = AlertPolicy("rule", "switch", severity, True, timedelta(0))
-    answer = Answer("watch-officer", "ack", START) if answered else None
+    answer = AlertAnswer("watch-officer", "ack", START) if answered else None
     return Alert(f"a{number}", "new", terms, finding, START, acknowledged=answer)
 
 

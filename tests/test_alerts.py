@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from agent.alerts.active_alert import FOUND_AGAIN_WITHIN_S, PRESENCES
-from agent.alerts.alert import Alert, AlertPolicy, Answer
+from agent.alerts.active_alert import PRESENCES, REDISCOVERY_S
+from agent.alerts.alert import Alert, AlertAnswer, AlertPolicy
 from agent.alerts.alert_book import AlertBook
 from agent.alerts.update_policy import UPDATE_AT_LAST_S, UPDATE_EVERY_S
 from agent.domain.durations import format_duration
-from agent.domain.escalation import SELDOM, Alarm, Escalate, Escalation, Severity
+from agent.domain.escalation import MAX_REPEAT_INTERVAL, AlarmOutput, Escalation, EscalationSettings, Severity
 from agent.domain.findings import Cleared, Finding, Point
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
@@ -47,7 +47,9 @@ def play(
     """What is told, with the second at which it is told; None is a tick."""
     heard = []
     for second, fact in script:
-        alerts = book.tick(at(second), second) if fact is None else book.take(its, fact, at(second), second)
+        alerts = (
+            book.tick(at(second), second) if fact is None else book.on_finding(its, fact, at(second), second)
+        )
         heard += [(second, *one) for one in told(alerts)]
     return heard
 
@@ -55,20 +57,20 @@ def play(
 def test_an_alert_names_its_pictures_to_its_end_also_over_a_restart() -> None:
     asked: list[str] = []
 
-    def pictured(alert: Alert, _: float) -> list[str]:
+    def request_pictures(alert: Alert, _: float) -> list[str]:
         asked.append(alert.alert_id)
         return [f"media/{alert.alert_id}/1"]
 
-    first = AlertBook(lambda: "id-1", pictured=pictured)
-    (new,) = first.take(terms(), finding(), at(0), 0)
-    after = AlertBook(lambda: "id-2", pictured=pictured)
+    first = AlertBook(lambda: "id-1", request_pictures=request_pictures)
+    (new,) = first.on_finding(terms(), finding(), at(0), 0)
+    after = AlertBook(lambda: "id-2", request_pictures=request_pictures)
     list(after.restore(first.dump(), {"rail": terms()}, at(60), 1000))
-    (again,) = after.take(terms(), finding(), at(61), 1001)
-    (end,) = after.take(terms(), Cleared("rail-e"), at(62), 1002)
+    (again,) = after.on_finding(terms(), finding(), at(61), 1001)
+    (end,) = after.on_finding(terms(), Cleared("rail-e"), at(62), 1002)
     assert [one.phase for one in (new, again, end)] == ["new", "update", "end"]
     assert [one.fields()["media"] for one in (new, again, end)] == [["media/id-1/1"]] * 3
     assert asked == ["id-1"]
-    (bare,) = AlertBook(lambda: "id-3").take(terms(), finding(), at(0), 0)
+    (bare,) = AlertBook(lambda: "id-3").on_finding(terms(), finding(), at(0), 0)
     assert "media" not in bare.fields()
 
 
@@ -155,33 +157,33 @@ def test_a_contact_that_bounces_tells_its_over_once(book: AlertBook) -> None:
     """It waits for its answer; each time it was on for less than what is told."""
     its, heard = asking(), []
     for tenth in range(0, 20, 2):
-        heard += list(book.take(its, finding(), at(tenth / 10), tenth / 10))
-        heard += list(book.take(its, Cleared("rail-e"), at(tenth / 10 + 0.1), tenth / 10 + 0.1))
-    assert [(alert.phase, alert.over) for alert in heard[:2]] == [("new", False), ("update", True)]
+        heard += list(book.on_finding(its, finding(), at(tenth / 10), tenth / 10))
+        heard += list(book.on_finding(its, Cleared("rail-e"), at(tenth / 10 + 0.1), tenth / 10 + 0.1))
+    assert [(alert.phase, alert.cleared) for alert in heard[:2]] == [("new", False), ("update", True)]
     assert len(heard) <= 4
     (active,) = book.active()
-    assert active.over
+    assert active.cleared
 
 
 def test_what_changed_too_soon_to_be_told_is_told_though_nobody_says_it_again(book: AlertBook) -> None:
     """A switch and a crossing are said once: the button is pressed still, and two have crossed."""
-    list(book.take(terms(), finding(number=1), at(0), 0))
-    assert told(book.take(terms(), finding(number=2), at(0.4), 0.4)) == []
+    list(book.on_finding(terms(), finding(number=1), at(0), 0))
+    assert told(book.on_finding(terms(), finding(number=2), at(0.4), 0.4)) == []
     assert told(book.tick(at(0.8), 0.8)) == []
     (late,) = book.tick(at(1.8), 1.8)
     assert (late.phase, late.finding.count, late.at) == ("update", 2, at(1.8))
     assert [one for second in range(3, 900) for one in book.tick(at(second), second)] == []
 
-    list(book.take(asking(), finding(), at(1000), 1000))
-    list(book.take(asking(), Cleared("rail-e"), at(1010), 1010))
-    list(book.take(asking(), finding(), at(1010.2), 1010.2))
-    assert [one.over for one in book.take(asking(), Cleared("rail-e"), at(1010.4), 1010.4)] == [True]
-    assert told(book.take(asking(), finding(), at(1010.6), 1010.6)) == []
-    assert [one.over for one in book.tick(at(1012), 1012)] == [False]
+    list(book.on_finding(asking(), finding(), at(1000), 1000))
+    list(book.on_finding(asking(), Cleared("rail-e"), at(1010), 1010))
+    list(book.on_finding(asking(), finding(), at(1010.2), 1010.2))
+    assert [one.cleared for one in book.on_finding(asking(), Cleared("rail-e"), at(1010.4), 1010.4)] == [True]
+    assert told(book.on_finding(asking(), finding(), at(1010.6), 1010.6)) == []
+    assert [one.cleared for one in book.tick(at(1012), 1012)] == [False]
 
 
 def test_an_answer_is_told_once(book: AlertBook) -> None:
-    (alert,) = book.take(asking(), finding(), at(0), 0)
+    (alert,) = book.on_finding(asking(), finding(), at(0), 0)
     assert len([*book.tick(at(61), 61)]) == 1
     assert book.acknowledge(alert.alert_id, "watch-officer", "ack", at(70)) is not None
     assert [one for second in range(71, 900) for one in book.tick(at(second), second)] == []
@@ -190,7 +192,7 @@ def test_an_answer_is_told_once(book: AlertBook) -> None:
 def test_its_end_says_how_it_was_at_last_and_not_when_it_was_told(book: AlertBook) -> None:
     play(book, [(n, silent(n)) for n in range(1000)], terms())
     (active,) = book.active()
-    (end,) = book.take(terms(), Cleared("gnss"), at(1000), 1000)
+    (end,) = book.on_finding(terms(), Cleared("gnss"), at(1000), 1000)
     assert (active.text, end.text) == ("gnss silent for 999 s", "gnss silent for 999 s")
 
 
@@ -228,25 +230,25 @@ def test_over_without_an_alert_says_nothing(book: AlertBook) -> None:
 
 
 def test_a_restart_keeps_the_id_and_the_beginning(book: AlertBook) -> None:
-    list(book.take(terms(), finding(0), at(0), 0))
+    list(book.on_finding(terms(), finding(0), at(0), 0))
     after = AlertBook(lambda: "another")
     assert told(after.restore(book.dump(), {"rail": terms()}, at(60), 1000)) == []
-    (alert,) = after.take(terms(), finding(80), at(81), 1021)
+    (alert,) = after.on_finding(terms(), finding(80), at(81), 1021)
     assert (alert.alert_id, alert.phase, alert.finding.since) == ("id-1", "update", at(0))
-    assert told(after.take(terms(), Cleared("rail-e"), at(90), 1030)) == [("id-1", "end")]
+    assert told(after.on_finding(terms(), Cleared("rail-e"), at(90), 1030)) == [("id-1", "end")]
 
 
 def test_what_is_not_found_again_after_a_restart_ends_and_says_why(book: AlertBook) -> None:
-    list(book.take(terms(), finding(0), at(0), 0))
+    list(book.on_finding(terms(), finding(0), at(0), 0))
     after = AlertBook(lambda: "another")
     list(after.restore(book.dump(), {"rail": terms()}, at(60), 1000))
-    assert told(after.tick(at(100), 1000 + FOUND_AGAIN_WITHIN_S)) == []
-    (alert,) = after.tick(at(200), 1001 + FOUND_AGAIN_WITHIN_S)
+    assert told(after.tick(at(100), 1000 + REDISCOVERY_S)) == []
+    (alert,) = after.tick(at(200), 1001 + REDISCOVERY_S)
     assert (alert.alert_id, alert.phase, alert.reason) == ("id-1", "end", "not seen again after a restart")
 
 
 def test_an_alert_whose_rule_is_gone_ends_at_the_restart(book: AlertBook) -> None:
-    list(book.take(terms(), finding(0), at(0), 0))
+    list(book.on_finding(terms(), finding(0), at(0), 0))
     after = AlertBook(lambda: "another")
     (alert,) = after.restore(book.dump(), {}, at(60), 1000)
     assert (alert.phase, alert.reason) == ("end", "its rule is no longer configured")
@@ -258,11 +260,11 @@ def test_damaged_memory_is_refused(book: AlertBook) -> None:
 
 
 def test_an_acknowledgement_is_kept_with_the_alert(book: AlertBook) -> None:
-    list(book.take(terms(), finding(), at(0), 0))
+    list(book.on_finding(terms(), finding(), at(0), 0))
     alert = book.acknowledge("id-1", "dispatcher", "ack", at(3))
     assert alert is not None
     assert alert.fields()["acknowledged"] == {"role": "dispatcher", "action": "ack", "at": at(3)}
-    (later,) = book.take(terms(), finding(number=3), at(20), 20)
+    (later,) = book.on_finding(terms(), finding(number=3), at(20), 20)
     assert later.acknowledged == alert.acknowledged
     assert book.acknowledge("id-9", "dispatcher", "ack", at(3)) is None
 
@@ -272,7 +274,7 @@ ESCALATION = Escalation(
     repeat=timedelta(seconds=30),
     times=3,
     severity="critical",
-    output=Alarm(source="board", name="siren", ttl=timedelta(seconds=20)),
+    output=AlarmOutput(source="board", name="siren", ttl=timedelta(seconds=20)),
 )
 
 
@@ -290,13 +292,13 @@ def pass_time(
     told = []
     for second in range(int(start), int(end)):
         alerts = [*book.tick(at(second), second)]
-        alerts += book.take(asking(), fact, at(second), second) if fact else []
+        alerts += book.on_finding(asking(), fact, at(second), second) if fact else []
         told += [(second, alert) for alert in alerts]
     return told
 
 
 def test_what_nobody_answers_is_raised_again_louder_with_a_siren(book: AlertBook) -> None:
-    (alert,) = book.take(asking(), finding(), at(0), 0)
+    (alert,) = book.on_finding(asking(), finding(), at(0), 0)
     assert (alert.severity, alert.fields()["need_ack"]) == ("warning", True)
     raised = [(second, one) for second, one in pass_time(book, 1, 300, finding()) if one.escalation]
     first = {one.escalation: second for second, one in reversed(raised)}
@@ -311,22 +313,22 @@ def test_what_is_found_again_is_not_over_though_it_was_raised_again_before(book:
     """A push changed its rule when it had long been told seldom, and its escalation came first."""
     its = asking(escalate=replace(ESCALATION, after=timedelta(seconds=1500)))
     for second in range(1490):
-        list(book.take(its, finding(), at(second), second))
-    book.doubt_rule(its, 1490)
+        list(book.on_finding(its, finding(), at(second), second))
+    book.recheck_rule(its, 1490)
     told = [one for second in range(1490, 1505) for one in book.tick(at(second), second)]
     assert [one.escalation for one in told] == [1]
     for second in range(1505, 2000):
-        told += book.take(its, finding(), at(second), second)
+        told += book.on_finding(its, finding(), at(second), second)
         told += book.tick(at(second), second)
-    assert not any(one.over or one.phase == "end" for one in told)
+    assert not any(one.cleared or one.phase == "end" for one in told)
 
 
 def test_the_siren_is_wanted_for_its_time_each_time(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), finding(), at(0), 0))
     seen = []
     for second in range(200):
         list(book.tick(at(second), second))
-        seen.append("siren" in book.wanted("board", second))
+        seen.append("siren" in book.wanted_outputs("board", second))
     assert [second for second in range(1, 200) if seen[second] != seen[second - 1]] == [
         60,
         80,
@@ -335,51 +337,51 @@ def test_the_siren_is_wanted_for_its_time_each_time(book: AlertBook) -> None:
         120,
         140,
     ]
-    assert book.wanted("another", 60) == {}
+    assert book.wanted_outputs("another", 60) == {}
 
 
 def test_of_two_alerts_the_longer_counts(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
-    list(book.take(replace(asking(), rule="other"), finding(), at(0), 5))
+    list(book.on_finding(asking(), finding(), at(0), 0))
+    list(book.on_finding(replace(asking(), rule="other"), finding(), at(0), 5))
     for second in range(70):
         list(book.tick(at(second), second))
-    assert book.wanted("board", 70) == {"siren": 15}
+    assert book.wanted_outputs("board", 70) == {"siren": 15}
 
 
 @pytest.mark.parametrize("action", ["ack", "close", "reject"])
 def test_an_answer_ends_the_escalation_and_the_siren(book: AlertBook, action: str) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), finding(), at(0), 0))
     pass_time(book, 1, 65, finding())
-    assert book.wanted("board", 65)
+    assert book.wanted_outputs("board", 65)
     assert book.acknowledge("id-1", "dispatcher", action, at(65)) is not None
-    assert book.wanted("board", 65) == {}
+    assert book.wanted_outputs("board", 65) == {}
     assert {one.escalation for _, one in pass_time(book, 66, 400, finding())} <= {1}
 
 
 def test_after_an_ack_it_ends_with_the_fact(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), finding(), at(0), 0))
     list(book.tick(at(61), 61))
     alert = book.acknowledge("id-1", "dispatcher", "ack", at(65))
     assert alert is not None
     assert (alert.phase, alert.severity, alert.text) == ("update", "critical", "person")
-    assert told(book.take(asking(), Cleared("rail-e"), at(70), 70)) == [("id-1", "end")]
+    assert told(book.on_finding(asking(), Cleared("rail-e"), at(70), 70)) == [("id-1", "end")]
 
 
 def test_a_press_that_is_over_is_not_forgotten_before_somebody_answers(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
-    (over,) = book.take(asking(), Cleared("rail-e"), at(1), 1)
+    list(book.on_finding(asking(), finding(), at(0), 0))
+    (over,) = book.on_finding(asking(), Cleared("rail-e"), at(1), 1)
     assert (over.phase, over.fields()["over"]) == ("update", True)
-    assert told(book.take(asking(), Cleared("rail-e"), at(2), 2)) == []
+    assert told(book.on_finding(asking(), Cleared("rail-e"), at(2), 2)) == []
     assert [one.escalation for _, one in pass_time(book, 3, 200)] == [1, 2, 3]
     assert [alert.alert_id for alert in book.active()] == ["id-1"]
-    (again,) = book.take(asking(), finding(201), at(201), 201)
-    assert (again.alert_id, again.over, again.finding.since) == ("id-1", False, at(0))
-    list(book.take(asking(), Cleared("rail-e"), at(202), 202))
+    (again,) = book.on_finding(asking(), finding(201), at(201), 201)
+    assert (again.alert_id, again.cleared, again.finding.since) == ("id-1", False, at(0))
+    list(book.on_finding(asking(), Cleared("rail-e"), at(202), 202))
     ended = book.acknowledge("id-1", "dispatcher", "ack", at(210))
     assert ended is not None
     assert (ended.phase, ended.reason) == ("end", "answered by dispatcher")
     assert book.active() == []
-    assert told(book.take(asking(), finding(220), at(220), 220)) == [("id-2", "new")]
+    assert told(book.on_finding(asking(), finding(220), at(220), 220)) == [("id-2", "new")]
 
 
 @pytest.mark.parametrize(
@@ -389,25 +391,25 @@ def test_a_press_that_is_over_is_not_forgotten_before_somebody_answers(book: Ale
 def test_what_was_closed_is_not_told_again_until_it_was_over(
     book: AlertBook, action: str, reason: str | None, said: str
 ) -> None:
-    list(book.take(terms(), finding(), at(0), 0))
+    list(book.on_finding(terms(), finding(), at(0), 0))
     ended = book.acknowledge("id-1", "chief", action, at(5), reason)
     assert ended is not None
     assert (ended.phase, ended.reason) == ("end", said)
     assert book.active() == []
-    assert told(book.take(terms(), finding(number=3), at(60), 60)) == []
+    assert told(book.on_finding(terms(), finding(number=3), at(60), 60)) == []
     assert book.acknowledge("id-1", "chief", "ack", at(61)) is None
     after = AlertBook(lambda: "id-9")
     assert told(after.restore(book.dump(), {"rail": terms()}, at(70), 70)) == []
-    assert told(after.take(terms(), finding(number=4), at(71), 71)) == []
+    assert told(after.on_finding(terms(), finding(number=4), at(71), 71)) == []
     assert not after.unsaved
-    assert told(after.take(terms(), Cleared("rail-e"), at(80), 80)) == []
+    assert told(after.on_finding(terms(), Cleared("rail-e"), at(80), 80)) == []
     assert after.unsaved  # else a crash now would bring the silence back
-    assert told(after.take(terms(), finding(90), at(90), 90)) == [("id-9", "new")]
+    assert told(after.on_finding(terms(), finding(90), at(90), 90)) == [("id-9", "new")]
 
 
 def test_what_was_closed_stays_so_through_its_cool_down(book: AlertBook) -> None:
     its = terms(cool_down_s=10)
-    list(book.take(its, finding(), at(0), 0))
+    list(book.on_finding(its, finding(), at(0), 0))
     book.acknowledge("id-1", "chief", "close", at(5))
     script = [
         (6.0, Cleared("rail-e")),
@@ -421,99 +423,99 @@ def test_what_was_closed_stays_so_through_its_cool_down(book: AlertBook) -> None
 
 
 def test_a_closed_alert_whose_fact_is_not_found_again_after_a_restart_is_forgotten(book: AlertBook) -> None:
-    list(book.take(terms(), finding(), at(0), 0))
+    list(book.on_finding(terms(), finding(), at(0), 0))
     book.acknowledge("id-1", "chief", "close", at(5))
     after = AlertBook(lambda: "id-9")
     list(after.restore(book.dump(), {"rail": terms()}, at(70), 0))
-    assert told(after.tick(at(200), 1 + FOUND_AGAIN_WITHIN_S)) == []
-    assert told(after.take(terms(), finding(300), at(300), 300)) == [("id-9", "new")]
+    assert told(after.tick(at(200), 1 + REDISCOVERY_S)) == []
+    assert told(after.on_finding(terms(), finding(300), at(300), 300)) == [("id-9", "new")]
 
 
 def test_closed_alerts_go_with_their_rule(book: AlertBook) -> None:
-    list(book.take(terms(), finding(), at(0), 0))
+    list(book.on_finding(terms(), finding(), at(0), 0))
     book.acknowledge("id-1", "chief", "close", at(5))
     assert told(book.drop_rule("rail", at(6), "its rule was removed")) == []
-    assert told(book.take(terms(), finding(), at(7), 7)) == [("id-2", "new")]
+    assert told(book.on_finding(terms(), finding(), at(7), 7)) == [("id-2", "new")]
 
 
 def test_a_restart_in_the_same_boot_loses_no_second(book: AlertBook) -> None:
     first = AlertBook(lambda: "id-1", boot="a")
-    list(first.take(asking(), finding(), at(0), 1000))
+    list(first.on_finding(asking(), finding(), at(0), 1000))
     list(first.tick(at(61), 1061))
     after = AlertBook(lambda: "id-9", boot="a")
     assert told(after.restore(first.dump(), {"rail": asking()}, at(65), 1065)) == []
-    assert after.wanted("board", 1065) == {"siren": 16}
+    assert after.wanted_outputs("board", 1065) == {"siren": 16}
     assert [one.escalation for one in after.tick(at(91), 1091)] == [2]
 
 
 def test_after_a_reboot_the_time_to_answer_begins_anew() -> None:
     first = AlertBook(lambda: "id-1", boot="a")
-    list(first.take(asking(), finding(), at(0), 1000))
+    list(first.on_finding(asking(), finding(), at(0), 1000))
     list(first.tick(at(61), 1061))
     after = AlertBook(lambda: "id-9", boot="b")
     list(after.restore(first.dump(), {"rail": asking()}, at(300), 20))
-    assert after.wanted("board", 20) == {}
+    assert after.wanted_outputs("board", 20) == {}
     assert [(second, one.escalation) for second, one in pass_time(after, 21, 200)][:2] == [(50, 2), (80, 3)]
 
 
 def test_what_is_over_and_unanswered_survives_a_restart(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
-    list(book.take(asking(), Cleared("rail-e"), at(1), 1))
+    list(book.on_finding(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), Cleared("rail-e"), at(1), 1))
     after = AlertBook(lambda: "id-9")
     list(after.restore(book.dump(), {"rail": asking()}, at(60), 1000))
     pass_time(after, 1000, 1400)
     (alert,) = after.active()
-    assert (alert.alert_id, alert.over, alert.escalation) == ("id-1", True, 3)
+    assert (alert.alert_id, alert.cleared, alert.escalation) == ("id-1", True, 3)
 
 
 def test_an_answer_survives_a_restart(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), finding(), at(0), 0))
     book.acknowledge("id-1", "dispatcher", "ack", at(5))
     after = AlertBook(lambda: "id-9")
     list(after.restore(book.dump(), {"rail": asking()}, at(60), 1000))
     heard = [one for _, one in pass_time(after, 1000, 1300, finding())]
     assert {one.escalation for one in heard} == {0}
-    assert heard[0].acknowledged == Answer("dispatcher", "ack", at(5))
+    assert heard[0].acknowledged == AlertAnswer("dispatcher", "ack", at(5))
 
 
 def test_what_is_not_found_again_after_a_restart_still_waits_for_its_answer(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), finding(), at(0), 0))
     after = AlertBook(lambda: "id-9")
     list(after.restore(book.dump(), {"rail": asking()}, at(60), 1000))
-    heard = [one for _, one in pass_time(after, 1000, 1130) if one.over]
+    heard = [one for _, one in pass_time(after, 1000, 1130) if one.cleared]
     assert (heard[0].phase, heard[0].reason) == ("update", "not seen again after a restart")
 
 
 def test_an_answer_is_to_what_it_was_then_a_worse_severity_asks_again(book: AlertBook) -> None:
-    list(book.take(asking("info"), finding(), at(0), 0))
+    list(book.on_finding(asking("info"), finding(), at(0), 0))
     book.acknowledge("id-1", "dispatcher", "ack", at(5))
-    (worse,) = book.take(asking("warning"), finding(), at(20), 20)
+    (worse,) = book.on_finding(asking("warning"), finding(), at(20), 20)
     assert (worse.acknowledged, worse.severity) == (None, "warning")
     assert [second for second, one in pass_time(book, 21, 100) if one.escalation] == [80]
     book.acknowledge("id-1", "dispatcher", "ack", at(101))
-    (milder,) = book.take(asking("info"), finding(), at(120), 120)
+    (milder,) = book.on_finding(asking("info"), finding(), at(120), 120)
     assert milder.acknowledged is not None
 
 
 def test_a_rule_that_no_longer_asks_raises_nothing_again(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), finding(), at(0), 0))
     silent = replace(asking(), escalate=None)
-    list(book.take(silent, finding(), at(20), 20))
+    list(book.on_finding(silent, finding(), at(20), 20))
     assert list(book.tick(at(100), 100)) == []
-    assert told(book.take(silent, Cleared("rail-e"), at(101), 101)) == [("id-1", "end")]
+    assert told(book.on_finding(silent, Cleared("rail-e"), at(101), 101)) == [("id-1", "end")]
 
 
 @pytest.mark.parametrize("how", ["pushed", "restarted"])
 def test_what_is_over_ends_once_its_rule_no_longer_asks(book: AlertBook, how: str) -> None:
     """Else it would be active for ever: the fact is over, and nobody has to answer."""
-    list(book.take(asking("critical"), finding(), at(0), 0))
-    assert told(book.take(asking("critical"), Cleared("rail-e"), at(1), 1)) == [("id-1", "update")]
+    list(book.on_finding(asking("critical"), finding(), at(0), 0))
+    assert told(book.on_finding(asking("critical"), Cleared("rail-e"), at(1), 1)) == [("id-1", "update")]
     asks_no_more = replace(terms(), kind="switch")
     if how == "restarted":
         data, book = book.dump(), AlertBook(lambda: "id-9")
         assert list(book.restore(data, {"rail": asks_no_more}, at(2), 2)) == []
     else:
-        book.doubt_rule(asks_no_more, 2)
+        book.recheck_rule(asks_no_more, 2)
     (end,) = [alert for second in range(3, 400) for alert in book.tick(at(second), second)]
     assert (end.alert_id, end.phase, end.reason) == ("id-1", "end", "its rule no longer asks for an answer")
     assert book.active() == []
@@ -521,25 +523,25 @@ def test_what_is_over_ends_once_its_rule_no_longer_asks(book: AlertBook, how: st
 
 @pytest.mark.parametrize("how", ["pushed", "restarted"])
 def test_what_is_over_waits_for_its_answer_as_its_rule_says_now(book: AlertBook, how: str) -> None:
-    list(book.take(asking("critical"), finding(), at(0), 0))
-    list(book.take(asking("critical"), Cleared("rail-e"), at(1), 1))
-    later = asking("critical", escalate=Escalate().after(timedelta(seconds=300)))
+    list(book.on_finding(asking("critical"), finding(), at(0), 0))
+    list(book.on_finding(asking("critical"), Cleared("rail-e"), at(1), 1))
+    later = asking("critical", escalate=EscalationSettings().after(timedelta(seconds=300)))
     if how == "restarted":
         data, book = book.dump(), AlertBook(lambda: "id-9")
         list(book.restore(data, {"rail": later}, at(2), 2))
     else:
-        book.doubt_rule(later, 2)
+        book.recheck_rule(later, 2)
     raised = [second for second in range(3, 700) for alert in book.tick(at(second), second)]
     assert raised[0] == 302
-    assert [alert.over for alert in book.active()] == [True]
+    assert [alert.cleared for alert in book.active()] == [True]
 
 
 def test_the_same_answer_again_is_the_first(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), finding(), at(0), 0))
     book.acknowledge("id-1", "dispatcher", "ack", at(5))
     assert book.acknowledge("id-1", "dispatcher", "ack", at(9)) is None
     (active,) = book.active()
-    assert active.acknowledged == Answer("dispatcher", "ack", at(5))
+    assert active.acknowledged == AlertAnswer("dispatcher", "ack", at(5))
     other = book.acknowledge("id-1", "chief", "close", at(10))
     assert other is not None
     assert other.phase == "end"
@@ -547,7 +549,7 @@ def test_the_same_answer_again_is_the_first(book: AlertBook) -> None:
 
 def test_answers_that_were_given_before_are_silent_whoever_echoes_them(book: AlertBook) -> None:
     """Two centres that answer each update: today's 25 durable updates a second."""
-    list(book.take(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), finding(), at(0), 0))
     heard = []
     for tenth in range(300):
         role = "watch-officer" if tenth % 2 else "dispatcher"
@@ -558,7 +560,7 @@ def test_answers_that_were_given_before_are_silent_whoever_echoes_them(book: Ale
 
 
 def test_different_answers_are_told_at_most_once_a_second(book: AlertBook) -> None:
-    list(book.take(asking(), finding(), at(0), 0))
+    list(book.on_finding(asking(), finding(), at(0), 0))
     heard: list[Alert] = []
     for tenth in range(300):
         now_s = 10 + tenth / 10
@@ -573,11 +575,13 @@ def test_different_answers_are_told_at_most_once_a_second(book: AlertBook) -> No
 
 @pytest.mark.slow
 def test_without_times_it_is_raised_again_ever_more_seldom_until_somebody_answers(book: AlertBook) -> None:
-    its = asking(escalate=Escalate().after(timedelta(seconds=60)))
-    list(book.take(its, finding(), at(0), 0))
+    its = asking(escalate=EscalationSettings().after(timedelta(seconds=60)))
+    list(book.on_finding(its, finding(), at(0), 0))
     raised = [second for second in range(1, 86_400) for _ in book.tick(at(second), second)]
     assert raised[:8] == [60, 120, 180, 240, 300, 420, 660, 1140]
-    assert {later - before for before, later in pairwise(raised[10:])} == {SELDOM.total_seconds()}
+    assert {later - before for before, later in pairwise(raised[10:])} == {
+        MAX_REPEAT_INTERVAL.total_seconds()
+    }
     (active,) = book.active()
     assert active.text == f"person; nobody answered for {format_duration(timedelta(seconds=raised[-1]))}"
     assert book.acknowledge("id-1", "chief", "ack", at(86_400)) is not None
@@ -585,14 +589,14 @@ def test_without_times_it_is_raised_again_ever_more_seldom_until_somebody_answer
 
 
 def test_an_interval_longer_than_the_longest_stays(book: AlertBook) -> None:
-    its = asking(escalate=Escalate(repeat=timedelta(hours=2)).after(timedelta(seconds=60)))
-    list(book.take(its, finding(), at(0), 0))
+    its = asking(escalate=EscalationSettings(repeat=timedelta(hours=2)).after(timedelta(seconds=60)))
+    list(book.on_finding(its, finding(), at(0), 0))
     raised = [second for second in range(0, 100_000, 10) for _ in book.tick(at(second), second)]
     assert {later - before for before, later in pairwise(raised)} == {7200}
 
 
 def visitor(*numbers: int) -> Finding:
-    return replace(finding(number=len(numbers)), who=frozenset(numbers))
+    return replace(finding(number=len(numbers)), presences=frozenset(numbers))
 
 
 def test_six_who_come_one_after_the_other_are_each_told_though_the_first_was_answered(
@@ -603,11 +607,11 @@ def test_six_who_come_one_after_the_other_are_each_told_though_the_first_was_ans
     for number in range(1, 7):
         second = 20 * number
         for second in range(20 * number, 20 * number + 15):
-            for one in book.take(its, visitor(number), at(second), second):
+            for one in book.on_finding(its, visitor(number), at(second), second):
                 if one.phase == "new":
                     news.append(one.alert_id)
                     assert book.acknowledge(one.alert_id, "watch-officer", "ack", at(second)) is not None
-        list(book.take(its, Cleared("rail-e"), at(second + 1), second + 1))
+        list(book.on_finding(its, Cleared("rail-e"), at(second + 1), second + 1))
         list(book.tick(at(second + 2), second + 2))
     assert len(news) == len(set(news)) == 6
 
@@ -617,13 +621,13 @@ def test_one_who_comes_after_the_answer_is_new_and_the_others_are_in_the_same_al
     book: AlertBook, action: str
 ) -> None:
     its = asking("critical")
-    list(book.take(its, visitor(1), at(0), 0))
-    assert told(book.take(its, visitor(1, 2), at(2), 2)) == [("id-1", "update")]
+    list(book.on_finding(its, visitor(1), at(0), 0))
+    assert told(book.on_finding(its, visitor(1, 2), at(2), 2)) == [("id-1", "update")]
     book.acknowledge("id-1", "watch-officer", action, at(3))
-    assert {phase for n in range(4, 60) for _, phase in told(book.take(its, visitor(1), at(n), n))} <= {
+    assert {phase for n in range(4, 60) for _, phase in told(book.on_finding(its, visitor(1), at(n), n))} <= {
         "update"
     }
-    alerts = list(book.take(its, visitor(1, 2, 3), at(60), 60))
+    alerts = list(book.on_finding(its, visitor(1, 2, 3), at(60), 60))
     assert [(one.alert_id, one.phase) for one in alerts][-1] == ("id-2", "new")
     assert alerts[-1].acknowledged is None
     assert [one.phase for one in alerts[:-1]] == (["end"] if action == "ack" else [])
@@ -632,47 +636,49 @@ def test_one_who_comes_after_the_answer_is_new_and_the_others_are_in_the_same_al
 
 @pytest.mark.parametrize("its", [asking("warning"), terms()])
 def test_elsewhere_the_answer_is_for_all_who_come(book: AlertBook, its: AlertPolicy) -> None:
-    list(book.take(its, visitor(1), at(0), 0))
+    list(book.on_finding(its, visitor(1), at(0), 0))
     book.acknowledge("id-1", "watch-officer", "ack", at(3))
-    assert told(book.take(its, visitor(1, 2), at(60), 60)) == [("id-1", "update")]
+    assert told(book.on_finding(its, visitor(1, 2), at(60), 60)) == [("id-1", "update")]
 
 
 def test_who_stays_while_hundreds_pass_is_not_new_again(book: AlertBook) -> None:
     its = asking("critical")
     for number in range(1, 3 * PRESENCES):
-        list(book.take(its, visitor(1, number), at(number), number))
+        list(book.on_finding(its, visitor(1, number), at(number), number))
     book.acknowledge("id-1", "watch-officer", "ack", at(1000))
     for second in range(1000, 1060):
-        assert {phase for _, phase in told(book.take(its, visitor(1), at(second), second))} <= {"update"}
+        assert {phase for _, phase in told(book.on_finding(its, visitor(1), at(second), second))} <= {
+            "update"
+        }
 
 
 def test_after_a_restart_those_who_were_there_are_not_new(book: AlertBook) -> None:
     its = asking("critical")
-    list(book.take(its, visitor(7, 8), at(0), 0))
+    list(book.on_finding(its, visitor(7, 8), at(0), 0))
     book.acknowledge("id-1", "watch-officer", "ack", at(3))
     after = AlertBook(lambda: "id-9")
     list(after.restore(book.dump(), {"rail": its}, at(60), 1000))
     for second, numbers in ((10, (1,)), (20, (1, 2)), (30, (1, 2))):
-        alerts = told(after.take(its, visitor(*numbers), at(60 + second), 1000 + second))
+        alerts = told(after.on_finding(its, visitor(*numbers), at(60 + second), 1000 + second))
         assert {phase for _, phase in alerts} <= {"update"}
-    assert told(after.take(its, visitor(1, 2, 3), at(100), 1040))[-1] == ("id-9", "new")
+    assert told(after.on_finding(its, visitor(1, 2, 3), at(100), 1040))[-1] == ("id-9", "new")
 
 
 def test_whoever_comes_long_after_a_restart_is_new_though_one_who_was_there_is_not_seen_again(
     book: AlertBook,
 ) -> None:
     its = asking("critical")
-    list(book.take(its, visitor(7, 8), at(0), 0))
+    list(book.on_finding(its, visitor(7, 8), at(0), 0))
     book.acknowledge("id-1", "watch-officer", "ack", at(3))
     after = AlertBook(lambda: "id-9")
     list(after.restore(book.dump(), {"rail": its}, at(60), 1000))
-    list(after.take(its, visitor(1), at(61), 1001))
-    late_s = FOUND_AGAIN_WITHIN_S + 2
-    assert told(after.take(its, visitor(1, 2), at(60 + late_s), 1000 + late_s))[-1] == ("id-9", "new")
+    list(after.on_finding(its, visitor(1), at(61), 1001))
+    late_s = REDISCOVERY_S + 2
+    assert told(after.on_finding(its, visitor(1, 2), at(60 + late_s), 1000 + late_s))[-1] == ("id-9", "new")
 
 
 def test_fields_leave_out_what_is_not_known(book: AlertBook) -> None:
-    (alert,) = book.take(terms(), finding(), at(0), 0)
+    (alert,) = book.on_finding(terms(), finding(), at(0), 0)
     assert alert.fields() == {
         "alert_id": "id-1",
         "phase": "new",

@@ -78,8 +78,8 @@ steps = st.tuples(st.floats(-0.5, 4), st.integers(-1, 7200), values)
 @given(days=st.lists(steps, max_size=40))
 @settings(deadline=None, max_examples=60)
 def test_any_day(kind: str, days: list[Any]) -> None:
-    rule = TypeAdapter(Rule).validate_python({"kind": kind} | CONFIGS[kind]).settled(AROUND)
-    judge, again = rule.begin(), rule.begin()
+    rule = TypeAdapter(Rule).validate_python({"kind": kind} | CONFIGS[kind]).resolve(AROUND)
+    judge, again = rule.scheduled_evaluator(), rule.scheduled_evaluator()
     numbers = count()
     judges = RuleEngine(lambda: str(next(numbers)))
     ids: set[str] = set()
@@ -96,6 +96,6 @@ def test_any_day(kind: str, days: list[Any]) -> None:
                 assert fact.since_s is not None
                 assert fact.count is None or fact.count >= 0
                 assert fact.box is None or all(0 <= edge <= 1 for edge in fact.box)
-        for alert in judges.hear(observation, at, now_s):
+        for alert in judges.on_observation(observation, at, now_s):
             assert (alert.alert_id in ids) is (alert.phase != "new")
             ids.add(alert.alert_id)

@@ -136,7 +136,7 @@ def config(source: dict[str, Any], rule: dict[str, Any], folder: Path) -> Any:
 
 
 def fires(rule: Any, says: Callable[[int], list[Value]]) -> bool:
-    judge = rule.begin()
+    judge = rule.scheduled_evaluator()
     for t in range(1200):
         for source, value in [*(("far", one) for one in says(t)), ("clock", Tick())]:
             at = Observation(source, START + timedelta(seconds=t), 1000.0 + t, value)

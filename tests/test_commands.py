@@ -250,7 +250,7 @@ def test_what_the_world_refuses_is_said() -> None:
 def test_an_answer_to_an_alert_is_by_role_and_for_an_active_one(payload: bytes, taken: bool) -> None:
     book = AlertBook(iter(["a1"]).__next__)
     finding = Finding(key="k", text="t", since=AT)
-    (_,) = book.take(AlertPolicy("rule", "switch", "critical", True, timedelta(0)), finding, AT, 0.0)
+    (_,) = book.on_finding(AlertPolicy("rule", "switch", "critical", True, timedelta(0)), finding, AT, 0.0)
     alert = acknowledge(book, payload, AT)
     assert (alert is not None) == taken
 

@@ -73,10 +73,10 @@ def test_every_kind_is_listed_here() -> None:
 def test_the_patience_of_a_kind_is_the_sum_of_its_waits(kind: str) -> None:
     waits, seconds = PATIENCE[kind]
     rule = as_it_comes(kind)
-    assert rule.patience == timedelta(seconds=seconds)
+    assert rule.rediscovery_time == timedelta(seconds=seconds)
     for name in durations(kind):
-        before = rule.model_copy(update={name: timedelta(0)}).patience
-        longer = rule.model_copy(update={name: timedelta(hours=1)}).patience - before
+        before = rule.model_copy(update={name: timedelta(0)}).rediscovery_time
+        longer = rule.model_copy(update={name: timedelta(hours=1)}).rediscovery_time - before
         assert longer == timedelta(hours=1 if name in waits else 0), name
 
 
@@ -118,7 +118,7 @@ def test_the_sources_that_a_rule_refers_to(rule: RulePart, references: list[Sour
             ZoneEnter(camera="cam1", zone="rail"),
             CameraReference(
                 camera="cam1", zones=(Keyed("zone", "rail"),), labels=(Keyed("labels", "person"),),
-                looks_per_s=1.0, moving_key="camera_may_move",
+                inferences_per_s=1.0, moving_key="camera_may_move",
             ),
         ),
         (
@@ -126,7 +126,7 @@ def test_the_sources_that_a_rule_refers_to(rule: RulePart, references: list[Sour
             CameraReference(
                 camera="cam1", zones=(Keyed("zone", "river"),),
                 labels=(Keyed("labels", "person"), Keyed("vessels", "boat")),
-                min_score=("min_score", 0.3), looks_per_s=0.5,
+                min_score=("min_score", 0.3), inferences_per_s=0.5,
             ),
         ),
     ],

@@ -112,7 +112,7 @@ def test_an_answer_to_a_crowd_holds_while_people_come_and_go_and_not_when_it_gro
             thing(0.05 + 0.07 * (n % 13), 0.9, track=n + 1) for n in range(max(0, newest - size), newest)
         )
         seen = see(at_s, *there)
-        for alert in engine.hear(seen, seen.at, seen.mono_s):
+        for alert in engine.on_observation(seen, seen.at, seen.mono_s):
             if alert.phase == "new":
                 new.append(alert.finding.count)
                 engine.book.acknowledge(alert.alert_id, "watch-officer", "ack", seen.at)
@@ -122,7 +122,7 @@ def test_an_answer_to_a_crowd_holds_while_people_come_and_go_and_not_when_it_gro
 
 def test_an_answer_to_one_who_is_missing_is_none_to_two() -> None:
     found = [fact for _, fact in facts(CROWD | {"fewer_than": 3}, crowd(*[2] * 9, *[0] * 9))]
-    missing = [len(fact.who) for fact in found if isinstance(fact, Finding)]
+    missing = [len(fact.presences) for fact in found if isinstance(fact, Finding)]
     assert (missing[0], missing[-1]) == (1, 3)
 
 

@@ -47,19 +47,19 @@ class Engine:
         self.judges = RuleEngine(lambda: f"id-{next(numbers)}")
         self.judges.apply({"it": self.rule}, START, 0)
 
-    def hear(self, second: float, numbers: Iterable[int]) -> Iterator[Alert]:
+    def on_observation(self, second: float, numbers: Iterable[int]) -> Iterator[Alert]:
         at = START + timedelta(seconds=second)
         values = [value(self.kind, number) for number in numbers]
         for source, said in [*(("far", one) for one in values), ("clock", Tick())]:
-            yield from self.judges.hear(Observation(source, at, second, said), at, second)
+            yield from self.judges.on_observation(Observation(source, at, second, said), at, second)
 
 
 def test_every_rule_whose_keys_come_from_outside_is_tried() -> None:
-    listed = {kind for kind in get_args(get_args(Rule)[0]) if kind.crowd is not None}
+    listed = {kind for kind in get_args(get_args(Rule)[0]) if kind.flood_label is not None}
     heard = {
         kind
         for kind in get_args(get_args(Rule)[0])
-        if issubclass(kind, SourceRule) and kind.hears in ("vessel", "drone")
+        if issubclass(kind, SourceRule) and kind.value_kind in ("vessel", "drone")
     }
     assert listed == heard
     assert {kind.model_fields["kind"].default for kind in listed} == set(RULES)
@@ -75,7 +75,7 @@ def test_ten_thousand_forged_ones_leave_the_true_one_and_few_messages(kind: str,
     engine = Engine(kind)
     told: list[Alert] = []
     for second in range(10):
-        told += engine.hear(second, [7] if kind != "drone_lost" or second < 2 else [])
+        told += engine.on_observation(second, [7] if kind != "drone_lost" or second < 2 else [])
     true = told[0].alert_id
     assert [alert.phase for alert in told] == ["new"]
     engine.judges.book.acknowledge(true, "watch-officer", "ack", START)
@@ -84,14 +84,14 @@ def test_ten_thousand_forged_ones_leave_the_true_one_and_few_messages(kind: str,
         if kind.startswith("drone"):
             forged = [10 + n % 240 for n in forged]  # a system number is a byte
         heard = [7] if kind != "drone_lost" else []
-        told += engine.hear(second, [*forged, *forged, *heard])
+        told += engine.on_observation(second, [*forged, *forged, *heard])
     mine = [alert for alert in told if alert.alert_id == true]
     assert "end" not in [alert.phase for alert in mine]
     active = {alert.alert_id: alert for alert in engine.judges.book.active()}
     assert active[true].acknowledged is not None
     assert len({alert.alert_id for alert in told}) <= MOST + 1
     (rest,) = [alert for alert in active.values() if alert.finding.key == FURTHER]
-    assert f" further {engine.rule.crowd}" in rest.text
+    assert f" further {engine.rule.flood_label}" in rest.text
     assert rest.finding.count is not None
     assert 100 < rest.finding.count <= COUNTED
     flood = [alert for alert in told if alert.finding.key == FURTHER]
@@ -103,10 +103,10 @@ def test_ten_thousand_forged_ones_leave_the_true_one_and_few_messages(kind: str,
 def test_once_the_flood_is_over_its_alert_ends_and_another_beacon_is_told() -> None:
     engine = Engine("distress_beacon")
     for second in range(10):
-        list(engine.hear(second, range(1000 + 20 * second, 1020 + 20 * second)))
-    later = [alert for n in range(180) for alert in engine.hear(10 + n * WITHIN_S / 60, [1001])]
-    assert {alert.finding.key for alert in later if alert.over} >= {"1002", "1049", FURTHER}
-    new = list(engine.hear(5000, [77]))
+        list(engine.on_observation(second, range(1000 + 20 * second, 1020 + 20 * second)))
+    later = [alert for n in range(180) for alert in engine.on_observation(10 + n * WITHIN_S / 60, [1001])]
+    assert {alert.finding.key for alert in later if alert.cleared} >= {"1002", "1049", FURTHER}
+    new = list(engine.on_observation(5000, [77]))
     assert [(alert.phase, alert.finding.key) for alert in new if alert.finding.key == "77"] == [("new", "77")]
 
 
@@ -114,11 +114,11 @@ def test_once_the_flood_is_over_its_alert_ends_and_another_beacon_is_told() -> N
 def test_ids_hold_through_a_flood_and_a_restart() -> None:
     engine = Engine("distress_beacon")
     for second in range(10):
-        list(engine.hear(second, range(1000, 1200)))
+        list(engine.on_observation(second, range(1000, 1200)))
     ids = {alert.finding.key: alert.alert_id for alert in engine.judges.book.active()}
     again = Engine("distress_beacon")
     at = START + timedelta(seconds=30)
     list(again.judges.book.restore(engine.judges.book.dump(), {"it": policy_of("it", again.rule)}, at, 30))
-    told = [alert for second in range(30, 60) for alert in again.hear(second, range(1000, 1200))]
+    told = [alert for second in range(30, 60) for alert in again.on_observation(second, range(1000, 1200))]
     assert {alert.phase for alert in told} == {"update"}
     assert {alert.finding.key: alert.alert_id for alert in told} == ids

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import RuleEngine, policy_of
-from agent.domain.findings import lasts
+from agent.domain.findings import for_duration
 from agent.domain.observations import BlindZone, Observation, SeenObject, Sighting, Tick, Value, View
 from agent.domain.site import Site
 from agent.rules import Rule
@@ -184,7 +184,7 @@ def rule_of(case: Case, folder: Path) -> Any:
     line = folder / "route.geojson"
     line.write_text(json.dumps({"type": "LineString", "coordinates": [[LON - 0.1, LAT], [LON + 0.1, LAT]]}))
     rule = TypeAdapter(Rule).validate_python(case.config)
-    return rule.settled(Site(route=line, lat=LAT, lon=LON))
+    return rule.resolve(Site(route=line, lat=LAT, lon=LON))
 
 
 class Device:
@@ -211,7 +211,7 @@ class Device:
         while self.second < end:
             for source, value in [*stream(self.second, self.began), ("clock", Tick())]:
                 seen = Observation(source, self._at(), self._mono(), value)
-                yield from self.judges.hear(seen, self._at(), self._mono())
+                yield from self.judges.on_observation(seen, self._at(), self._mono())
             self.second += 1
 
     def change(self) -> list[Alert]:
@@ -244,7 +244,7 @@ def says_how_long(alert: Alert) -> None:
     truly_s = (alert.at - alert.finding.since).total_seconds()
     if alert.finding.lasted_s is not None:
         assert alert.finding.lasted_s == pytest.approx(truly_s, abs=12), alert.text
-        assert lasts(alert.finding.lasted_s) in alert.text
+        assert for_duration(alert.finding.lasted_s) in alert.text
     else:
         said = re.search(r"for \d+ (s|min|h)\b", alert.text.partition("; ")[0])
         assert said is None, f"{alert.text}: without lasted_s it can't be mended"
@@ -299,7 +299,7 @@ def test_a_rule_that_becomes_one_of_another_kind_begins_whatever_was_so(tmp_path
                 assert not list(device.judges.book.restore(kept, {"it": policy_of("it", rule)}, at, now_s))
                 assert device.judges.apply({"it": rule}, at, now_s) == []
                 assert len(device.judges.book.active()) == len(active)
-                assert bool(device.judges.book.standing("it", kind)) == (kind == device.rule.kind)
+                assert bool(device.judges.book.findings_of("it", kind)) == (kind == device.rule.kind)
         assert logs == []
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import TypeAdapter
 
-from agent.alerts.active_alert import FOUND_AGAIN_WITHIN_S
+from agent.alerts.active_alert import REDISCOVERY_S
 from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.domain.contracts import RulePart
 from agent.domain.findings import Cleared, Evaluator, Finding
@@ -43,7 +43,7 @@ def judges() -> RuleEngine:
 
 def hear(judges: RuleEngine, second: float, value: Any) -> list[tuple[str, str, str | None]]:
     at = START + timedelta(seconds=second)
-    said = judges.hear(Observation("board", at, second, value), at, second)
+    said = judges.on_observation(Observation("board", at, second, value), at, second)
     return [(alert.alert_id, alert.phase, alert.reason) for alert in said]
 
 
@@ -84,31 +84,33 @@ def test_what_a_changed_rule_finds_again_is_the_same_alert(judges: RuleEngine) -
     hear(judges, 1, ON)
     assert judges.apply({"panic": rule(severity="critical")}, START, 2) == []
     assert hear(judges, 3, ON) == [("id-1", "update", None)]
-    assert hear(judges, 4 + FOUND_AGAIN_WITHIN_S, Tick()) == []
+    assert hear(judges, 4 + REDISCOVERY_S, Tick()) == []
 
 
 def test_what_a_changed_rule_does_not_find_again_ends(judges: RuleEngine) -> None:
     judges.apply({"panic": rule()}, START, 0)
     hear(judges, 1, ON)
     judges.apply({"panic": rule(name="tamper")}, START, 2)
-    assert hear(judges, 2 + FOUND_AGAIN_WITHIN_S, Tick()) == []
+    assert hear(judges, 2 + REDISCOVERY_S, Tick()) == []
     reason = "not seen again after its rule was changed"
-    assert hear(judges, 3 + FOUND_AGAIN_WITHIN_S, Tick()) == [("id-1", "end", reason)]
+    assert hear(judges, 3 + REDISCOVERY_S, Tick()) == [("id-1", "end", reason)]
 
 
 def test_a_rule_that_needs_longer_has_longer_to_find_it_again(judges: RuleEngine) -> None:
     judges.apply({"panic": rule()}, START, 0)
     hear(judges, 1, ON)
     judges.apply({"panic": rule(hold="10m")}, START, 2)
-    assert hear(judges, 602 + FOUND_AGAIN_WITHIN_S, Tick()) == []
-    assert [phase for _, phase, _ in hear(judges, 603 + FOUND_AGAIN_WITHIN_S, Tick())] == ["end"]
+    assert hear(judges, 602 + REDISCOVERY_S, Tick()) == []
+    assert [phase for _, phase, _ in hear(judges, 603 + REDISCOVERY_S, Tick())] == ["end"]
 
 
 def test_over_with_a_reason_ends_at_once_whatever_the_cool_down(judges: RuleEngine) -> None:
     its = rule(cool_down="1m")
     judges.apply({"panic": its}, START, 0)
     hear(judges, 1, ON)
-    (ended,) = judges.book.take(policy_of("panic", its), Cleared("panic_button", "nobody can tell"), START, 2)
+    (ended,) = judges.book.on_finding(
+        policy_of("panic", its), Cleared("panic_button", "nobody can tell"), START, 2
+    )
     assert (ended.phase, ended.reason) == ("end", "nobody can tell")
 
 
@@ -116,6 +118,6 @@ def test_who_can_not_be_placed_is_told_all_the_same() -> None:
     def placed(_finding: Finding, _at_s: float) -> Finding:
         raise ArithmeticError("no place")
 
-    judges = RuleEngine(lambda: "id", placed=placed)
+    judges = RuleEngine(lambda: "id", add_place=placed)
     judges.apply({"panic": rule()}, START, 0)
     assert hear(judges, 1, ON) == [("id", "new", None)]

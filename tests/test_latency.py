@@ -5,20 +5,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.alerts.alert import Alert, AlertPolicy, Phase
-from agent.alerts.latency import REMEMBERED, UNDER_WAY, Latency
+from agent.alerts.latency import REMEMBERED, UNDER_WAY, LatencyLedger
 from agent.domain.findings import Finding
 from agent.pipeline import latency_steps
 
 
-def told(ledger: Latency, name: str, *, at_s: float, rule: str = "rail", wire_s: float = 0.02) -> None:
+def told(ledger: LatencyLedger, name: str, *, at_s: float, rule: str = "rail", wire_s: float = 0.02) -> None:
     """An alert whose finding, keeping, sending and acknowledgement are known."""
-    ledger.found(name, rule, {"frame_to_detection": 40.0, "detection_to_finding": 20_000.0}, at_s)
-    ledger.kept(name, at_s + 0.001)
+    ledger.on_alert(name, rule, {"frame_to_detection": 40.0, "detection_to_finding": 20_000.0}, at_s)
+    ledger.on_stored(name, at_s + 0.001)
     ledger.acknowledged(name, at_s + 0.003, at_s + 0.003 + wire_s)
 
 
 def test_each_step_is_there_and_the_rule_s_own_time_is_not_in_the_sum() -> None:
-    ledger = Latency()
+    ledger = LatencyLedger()
     told(ledger, "a", at_s=100.0)
     assert ledger.fields() == {
         "rail": {
@@ -37,7 +37,7 @@ def test_each_step_is_there_and_the_rule_s_own_time_is_not_in_the_sum() -> None:
 
 
 def test_percentiles_are_of_the_last_alerts_of_each_rule() -> None:
-    ledger = Latency()
+    ledger = LatencyLedger()
     for number in range(REMEMBERED):
         told(ledger, f"old-{number}", at_s=number, wire_s=9.0)
     for number in range(REMEMBERED):
@@ -53,7 +53,7 @@ def test_percentiles_are_of_the_last_alerts_of_each_rule() -> None:
 
 
 def test_a_budget_that_is_passed_is_said() -> None:
-    ledger = Latency()
+    ledger = LatencyLedger()
     told(ledger, "a", at_s=0.0, wire_s=0.5)
     assert list(ledger.troubles(1.0)) == []
     for number in range(5):
@@ -62,25 +62,25 @@ def test_a_budget_that_is_passed_is_said() -> None:
 
 
 def test_what_it_does_not_know_is_not_counted_and_what_it_remembers_is_bounded() -> None:
-    ledger = Latency()
+    ledger = LatencyLedger()
     ledger.acknowledged("from before the restart", 1.0, 2.0)
-    ledger.found("never kept", "rail", {}, 0.0)
+    ledger.on_alert("never kept", "rail", {}, 0.0)
     ledger.acknowledged("never kept", 1.0, 2.0)
     assert ledger.fields() == {}
     for number in range(UNDER_WAY + 10):
-        ledger.found(str(number), "rail", {}, 0.0)
+        ledger.on_alert(str(number), "rail", {}, 0.0)
     assert len(ledger._under_way) == UNDER_WAY
 
 
 @pytest.mark.parametrize("kept_s", [None, 109.0])
 def test_what_is_handed_out_before_it_is_known_to_be_kept_says_so(kept_s: float | None) -> None:
     """From memory while the disk hangs, or by a link that is quicker than the word that the disk has it."""
-    ledger = Latency()
-    ledger.found("a", "panic", {}, 100.0)
-    assert ledger.handed("a", 102.5) == {"finding_to_outbox": 2500.0}
+    ledger = LatencyLedger()
+    ledger.on_alert("a", "panic", {}, 100.0)
+    assert ledger.on_send("a", 102.5) == {"finding_to_outbox": 2500.0}
     if kept_s is not None:
-        ledger.kept("a", kept_s)
-    assert ledger.handed("a", 110.0) == {"finding_to_outbox": 2500.0}
+        ledger.on_stored("a", kept_s)
+    assert ledger.on_send("a", 110.0) == {"finding_to_outbox": 2500.0}
     ledger.acknowledged("a", 110.0, 110.5)
     assert ledger.fields()["panic"]["steps"] == {
         "finding_to_outbox": 2500.0,
@@ -88,7 +88,7 @@ def test_what_is_handed_out_before_it_is_known_to_be_kept_says_so(kept_s: float 
         "sent_to_acknowledged": 500.0,
     }
     assert list(ledger.troubles(5.0)) == ["alerts of panic take longer than 5 s (p95)"]
-    assert ledger.handed("unknown", 1.0) == {}
+    assert ledger.on_send("unknown", 1.0) == {}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from typing import Any
 import pytest
 import structlog
 
-from agent.alerts.latency import Latency
+from agent.alerts.latency import LatencyLedger
 from agent.domain.message import Lane, Message, encode, new_id
 from agent.mqtt.broker import Broker
 from agent.mqtt.envelope import Envelope
@@ -86,9 +86,9 @@ async def nothing(_topic: str, _payload: bytes, _answer_to: str | None, _retaine
 class Run:
     """A link under supervision, with short waits."""
 
-    def __init__(self, link: Link, outbox: Outbox, latency: Latency | None = None) -> None:
+    def __init__(self, link: Link, outbox: Outbox, latency: LatencyLedger | None = None) -> None:
         self.link = link
-        self.latency = latency or Latency()
+        self.latency = latency or LatencyLedger()
         self.outbox = outbox
         self.states: list[Running] = []
         self.task: asyncio.Task[None] | None = None
@@ -118,7 +118,7 @@ async def run(
 ) -> AsyncIterator[Run]:
     """A link with an outbox in ``folder`` that owes ``owed``, connected to ``broker``."""
     outbox = await asyncio.to_thread(Outbox.open, folder, 32_000_000)
-    latency = Latency()
+    latency = LatencyLedger()
     one = Run(Link(SPEAKER, outbox, greet, heard, latency), outbox, latency)
     try:
         if owed:
@@ -944,7 +944,7 @@ def test_a_disk_that_hangs_keeps_no_alert_from_the_broker(
             one.outbox.thread.submit(lambda: back.wait(180))
             alert = message()
             alert = replace(alert, body=encode({"id": alert.id, "latency_ms": {}}))
-            one.latency.found(alert.id, "panic", {}, time.monotonic())
+            one.latency.on_alert(alert.id, "panic", {}, time.monotonic())
             writing = asyncio.ensure_future(one.outbox.put(alert))
             try:
                 await until(lambda: ids(broker.published) == [alert.id])

@@ -52,7 +52,7 @@ class Bridge:
         config = parse(CONFIG, name="c.yaml", base=Path())
         self.locator = Locator(config.locator_settings())
         self.clock = ClockWatch()
-        self.judges = RuleEngine(lambda: "id", placed=self.locator.with_point)
+        self.judges = RuleEngine(lambda: "id", add_place=self.locator.with_point)
         self.judges.apply(config.rules, AT, 0)
         self.now_s = 0.0
         self.told: list[tuple[str, str, str]] = []
@@ -61,8 +61,8 @@ class Bridge:
         at = AT + timedelta(seconds=self.now_s)
         observation = self.locator.with_doubt(Observation(source, at, self.now_s, value))
         self.clock.on_observation(observation)
-        alerts = self.judges.hear(observation, at, self.now_s)
-        self.told += [(one.terms.rule, one.phase, one.text) for one in alerts]
+        alerts = self.judges.on_observation(observation, at, self.now_s)
+        self.told += [(one.policy.rule, one.phase, one.text) for one in alerts]
         return alerts
 
     def play(self, fixes: Iterable[Fix], state: GnssState | None = None) -> None:

@@ -12,7 +12,7 @@ from agent.config.loader import parse
 from agent.config.model import Config
 from agent.config.notes import config_notes
 from agent.domain.findings import Cleared, Finding
-from agent.domain.inference_rate import FORGOTTEN_S, InferenceRate, RequiredRate
+from agent.domain.inference_rate import STALE_AFTER_S, InferenceRate, RequiredRate
 from agent.domain.observations import CameraState, Observation
 from agent.mqtt.envelope import Envelope
 from agent.positioning.device_position import DevicePosition
@@ -65,7 +65,7 @@ def camera(per_s: float, seconds: float, start_s: float = 0.0, taken: int = 0) -
 
 def told(rule: str, observations: Iterator[Observation], fps: float = 5) -> list[tuple[float, str]]:
     """What a rule says, and when it is over, where that changes."""
-    decide, said = config(fps).rules[rule].begin(), []
+    decide, said = config(fps).rules[rule].scheduled_evaluator(), []
     for one in observations:
         for fact in decide(one):
             text = fact.text if isinstance(fact, Finding) else "over"
@@ -122,19 +122,19 @@ def test_it_is_over_once_looks_come_often_enough(rule: str) -> None:
 
 def test_between_the_limits_it_stays_as_it_was() -> None:
     """0.9 of what is needed: neither begins nor ends it, so that a camera at the edge does not flap."""
-    looks = InferenceRate("cam1", [RequiredRate("zone_dwell rail", "left", 0.5)])
+    rate = InferenceRate("cam1", [RequiredRate("zone_dwell rail", "left", 0.5)])
     for second, taken in [(0, 0), (20, 9), (40, 18), (60, 22), (80, 31), (100, 42)]:
-        looks.hear(state(second, taken))
-        short = looks.short(1000 + second)
+        rate.on_observation(state(second, taken))
+        short = rate.shortfall(1000 + second)
         assert (short is not None) == (second in (60, 80))
-    assert looks.short(1100 + FORGOTTEN_S + 1) is None
+    assert rate.shortfall(1100 + STALE_AFTER_S + 1) is None
 
 
 def test_a_camera_that_was_opened_anew_is_measured_anew() -> None:
-    looks = InferenceRate("cam1", [RequiredRate("zone_dwell rail", "left", 0.5)])
+    rate = InferenceRate("cam1", [RequiredRate("zone_dwell rail", "left", 0.5)])
     for second, taken in [(0, 500), (5, 525), (10, 3), (15, 28), (20, 53), (25, 78), (30, 103)]:
-        looks.hear(state(second, taken))
-        assert looks.short(1000 + second) is None
+        rate.on_observation(state(second, taken))
+        assert rate.shortfall(1000 + second) is None
 
 
 def test_status_says_it_whatever_rules_there_are() -> None:
@@ -164,7 +164,7 @@ def test_who_stands_is_told_or_the_rule_is_said_to_be_blind(fps: float, jitter: 
     from models.detection import Detection
 
     chance, tracker = random.Random(seed), Tracker()
-    rules = {name: RULES[name].begin() for name in ("rail", "gate", "sight")}
+    rules = {name: RULES[name].scheduled_evaluator() for name in ("rail", "gate", "sight")}
     told: dict[str, float] = {}
     second, looks, stated, seconds = 0.0, 0, 0, 60
     man = thing(0.3, 0.8)
@@ -219,11 +219,11 @@ def test_check_warns_of_more_cameras_than_a_small_board_bears() -> None:
 def test_a_restart_ends_no_silence_that_goes_on() -> None:
     """A fresh judge that was told what is active says nothing before it was measured how often looks come."""
     rule = config().rules["quiet"]
-    first = rule.begin()
+    first = rule.scheduled_evaluator()
     found = next(fact for one in camera(0.2, 60) for fact in first(one) if isinstance(fact, Finding))
-    fresh = rule.begin({found.key: found})
+    fresh = rule.scheduled_evaluator({found.key: found})
     said = [fact for one in camera(0.2, 60, start_s=60, taken=12) for fact in fresh(one)]
     assert said
     assert all(isinstance(fact, Finding) for fact in said)
-    well = rule.begin({found.key: found})
+    well = rule.scheduled_evaluator({found.key: found})
     assert any(isinstance(fact, Cleared) for one in camera(5, 60, start_s=60, taken=12) for fact in well(one))

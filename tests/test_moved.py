@@ -36,7 +36,7 @@ def judge(
     config: dict[str, Any], observations: Iterable[Observation]
 ) -> Iterator[tuple[float, Finding | None]]:
     """The second and the finding of each observation that the rule has a word on; None: it is over."""
-    rule = TypeAdapter(Rule).validate_python(config).settled(Site(lat=LAT, lon=LON))
+    rule = TypeAdapter(Rule).validate_python(config).resolve(Site(lat=LAT, lon=LON))
     decide = rule.start()
     for observation in observations:
         for fact in decide(observation):
@@ -102,7 +102,7 @@ def test_a_few_reflections_move_nothing() -> None:
 
 def test_a_post_must_have_been_surveyed() -> None:
     with pytest.raises(ValueError, match="where the post should be"):
-        TypeAdapter(Rule).validate_python(MOVED).settled(Site())
+        TypeAdapter(Rule).validate_python(MOVED).resolve(Site())
 
 
 def test_what_a_receiver_says_of_jamming_spoofing_and_its_antenna() -> None:

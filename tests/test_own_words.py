@@ -25,7 +25,7 @@ from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.durations import Duration
 from agent.domain.observations import Observation, Sighting
 from agent.domain.references import CameraReference, Channel, Keyed, SourceReference
-from agent.rules.hold_timer import lasting
+from agent.rules.hold_timer import hold_timer
 
 
 class Lingering(RulePart):
@@ -40,7 +40,7 @@ class Lingering(RulePart):
     sways: bool = False
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.linger
 
     def source_references(self) -> tuple[SourceReference, ...]:
@@ -53,7 +53,7 @@ class Lingering(RulePart):
             zones=tuple(Keyed("areas", area) for area in self.areas),
             labels=tuple(Keyed("beings", being) for being in self.beings),
             min_score=("sure", self.sure),
-            looks_per_s=2.0,
+            inferences_per_s=2.0,
             moving_key=None if self.sways else "sways",
         )
 
@@ -62,9 +62,9 @@ class Lingering(RulePart):
             yield "who only passes lingers too"
 
     def start(self) -> Evaluator:
-        held = lasting(self.linger)
+        held = hold_timer(self.linger)
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             if observation.source != self.eye or not isinstance(observation.value, Sighting):
                 return
             there = [one for one in observation.value.objects if set(one.zones) & set(self.areas)]
@@ -74,7 +74,7 @@ class Lingering(RulePart):
             elif not there:
                 yield Cleared(self.eye)
 
-        return judge
+        return evaluate
 '''
 
 SOURCE = '''
@@ -144,8 +144,8 @@ from pathlib import Path
 from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.config.loader import read
 from agent.config.notes import config_notes
-from agent.config.push_policy import weakened
-from agent.config.secret_policy import misused
+from agent.config.push_policy import policy_violations
+from agent.config.secret_policy import secret_violations
 from agent.domain.observations import Observation, SeenObject, Sighting
 
 START = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -167,11 +167,11 @@ def test_it_fires_and_ends():
         person = SeenObject(track=1, label="person", score=0.9, box=(0.4, 0.4, 0.5, 0.9), zones=("ramp",), sure=True)
         value = Sighting(frame=second, objects=(person,) if second < 50 else ())
         at = START + timedelta(seconds=second)
-        for alert in engine.hear(Observation("cam1", at, float(second), value), at, float(second)):
+        for alert in engine.on_observation(Observation("cam1", at, float(second), value), at, float(second)):
             told.append((second, alert.phase))
     assert told[0] == (30, "new")
-    assert policy_of("idler", rules["idler"]).patience == timedelta(seconds=30)
-    assert policy_of("idler", config("load: axle_2", "linger: 2m").rules["idler"]).patience == timedelta(minutes=2)
+    assert policy_of("idler", rules["idler"]).rediscovery_time == timedelta(seconds=30)
+    assert policy_of("idler", config("load: axle_2", "linger: 2m").rules["idler"]).rediscovery_time == timedelta(minutes=2)
 
 
 def test_the_camera_is_looked_at_as_often_as_it_needs():
@@ -199,9 +199,9 @@ def test_its_outputs_can_be_switched():
 def test_a_push_sends_it_to_no_service_of_this_machine_and_its_secret_nowhere_else():
     now = config("horns:", "pin: {file: /etc/pin}, horns:")
     there = config("horns: [hooter]", "pin: {file: /etc/pin}, horns: [hooter], scale: '127.0.0.1:9000'")
-    assert [path for path, _ in weakened(there, now, now)] == ["sources.bridge.scale"]
-    assert [path for path, _ in misused(there, now, Path("."))] == ["sources.bridge.pin"]
-    assert not [*weakened(now, now, now), *misused(now, now, Path("."))]
+    assert [path for path, _ in policy_violations(there, now, now)] == ["sources.bridge.scale"]
+    assert [path for path, _ in secret_violations(there, now, Path("."))] == ["sources.bridge.pin"]
+    assert not [*policy_violations(now, now, now), *secret_violations(now, now, Path("."))]
 """
 
 # What is changed in the configuration, to what, and what `ringpost check` says of it.

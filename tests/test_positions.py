@@ -40,7 +40,7 @@ def north(metres: float | None, error_m: float | None = None) -> Fix:
 
 def judge(rule: Any, observations: Iterable[Observation]) -> list[tuple[float, str]]:
     """(second, text or "over"), where the answer changes in kind."""
-    decide = rule.begin()
+    decide = rule.scheduled_evaluator()
     said: list[tuple[float, str]] = []
     told = False
     for one in observations:
@@ -66,7 +66,7 @@ def rule(**config: Any) -> Any:
         lon=LON,
         duty=parse_schedule("Mo-Fr 08:00-18:00"),
     )
-    return TypeAdapter(Rule).validate_python({"source": "gnss"} | config).settled(around)
+    return TypeAdapter(Rule).validate_python({"source": "gnss"} | config).resolve(around)
 
 
 CIRCLE = rule(kind="geofence", circle={"radius_m": 100}, hold="3s")
@@ -104,7 +104,7 @@ def test_geofence(name: str, said: list[Any], expected: list[Any]) -> None:
 
 
 def test_a_finding_says_where_the_device_is_and_since_when() -> None:
-    decide = CIRCLE.begin()
+    decide = CIRCLE.scheduled_evaluator()
     found = [fact for second in range(9) for fact in decide(at(second, north(200, 2.5)))][-1]
     assert isinstance(found, Finding)
     assert (found.since_s, found.key, found.source) == (1000, "outside", "gnss")
@@ -116,7 +116,7 @@ def test_without_a_newer_position_nothing_begins_and_what_goes_on_says_so() -> N
     ticks = [at(second, Tick(), "clock") for second in range(2, 60)]
     slow = rule(kind="geofence", circle={"radius_m": 100}, hold="10s")
     assert judge(slow, [at(0, north(0)), at(1, north(900)), *ticks]) == []
-    decide = CIRCLE.begin()
+    decide = CIRCLE.scheduled_evaluator()
     facts = [fact for one in [*(at(n - 6, north(900)) for n in range(8)), *ticks] for fact in decide(one)]
     last = facts[-1]
     assert isinstance(last, Finding)
@@ -133,7 +133,7 @@ def test_a_receiver_that_speaks_every_ten_seconds_is_not_stale_in_between() -> N
     ((second, text),) = judge(fence, fixes(200))
     assert 15 <= second <= 40
     assert text == "800 m outside its area"
-    decide = fence.begin()
+    decide = fence.scheduled_evaluator()
     facts = [fact for one in fixes(100) for fact in decide(one) if isinstance(fact, Finding)]
     assert facts[-1].text.endswith("no position for 108 s")
 
@@ -179,7 +179,7 @@ def test_a_circle_without_a_middle_needs_a_place() -> None:
         {"kind": "geofence", "source": "gnss", "circle": {"radius_m": 9}}
     )
     with pytest.raises(ValueError, match=r"give its lat and lon, or place\.lat"):
-        fence.settled(Site())
+        fence.resolve(Site())
 
 
 POST = rule(kind="on_post", hold="30s")
@@ -230,7 +230,7 @@ def test_on_post(name: str, said: list[Any], expected: list[Any]) -> None:
 )
 def test_a_post_needs_a_place_and_hours(around: Site, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        TypeAdapter(Rule).validate_python({"kind": "on_post", "source": "gnss"}).settled(around)
+        TypeAdapter(Rule).validate_python({"kind": "on_post", "source": "gnss"}).resolve(around)
 
 
 def test_off_duty_nobody_asks_for_a_position() -> None:
@@ -253,7 +253,7 @@ def route(folder: Path, tree: Any, **more: Any) -> Any:
     path = folder / "route.geojson"
     path.write_text(tree if isinstance(tree, str) else json.dumps(tree, indent=1))
     found = TypeAdapter(Rule).validate_python({"kind": "route", "source": "gnss", "hold": "3s"} | more)
-    return found.settled(Site(route=path))
+    return found.resolve(Site(route=path))
 
 
 def east(metres: float, along: float) -> Fix:
@@ -304,7 +304,7 @@ def test_what_is_no_route_is_refused_with_file_and_line(text: str, said: str, tm
 
 def test_a_route_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="which route"):
-        TypeAdapter(Rule).validate_python({"kind": "route", "source": "gnss"}).settled(Site())
+        TypeAdapter(Rule).validate_python({"kind": "route", "source": "gnss"}).resolve(Site())
     with pytest.raises(ValueError, match=r"none\.geojson: No such file"):
         read_route(tmp_path / "none.geojson")
     (tmp_path / "latin.geojson").write_bytes(b'{\n"\xe9"}')

@@ -177,7 +177,7 @@ def test_what_goes_wrong_raises_what_it_should(fault: str, protocol: Protocol, s
 @pytest.mark.slow
 def test_a_post_that_is_spoofed_away_is_moved() -> None:
     rule = Moved(source="main", window=timedelta(seconds=40), hold=timedelta(seconds=5))
-    judge = rule.settled(Site(lat=HERE[0], lon=HERE[1])).start()
+    judge = rule.resolve(Site(lat=HERE[0], lon=HERE[1])).start()
     found = [one.mono_s - 1000 for one in heard("spoof") for fact in judge(one) if isinstance(fact, Finding)]
     assert found
     assert FROM + 10 < found[0] < UNTIL

@@ -19,7 +19,7 @@ from agent.config.loader import parse, read
 from agent.config.model import Config
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick, observed
 from agent.replay.record import record
-from agent.replay.recording import LONGEST_GAP_S, Header, Recording, line_of
+from agent.replay.recording import LONGEST_GAP_S, Recording, RecordingHeader, line_of
 from agent.replay.replay import replay
 from firmware_bridge.readings import Fix, LineState, Reading, Switch
 from tests.full_disk import room_for
@@ -78,7 +78,9 @@ VALUES = [
 def write(path: Path, observations: Iterable[Observation], config: Path | None = None) -> Path:
     lines = [line_of(one) for one in observations]
     if config is not None:
-        lines.insert(0, Header(device="bridge-07", config=config, at=START).model_dump_json().encode())
+        lines.insert(
+            0, RecordingHeader(device="bridge-07", config=config, at=START).model_dump_json().encode()
+        )
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     return path
 
@@ -105,9 +107,9 @@ def judged(config: Config, observations: Iterable[Observation]) -> list[Any]:
     judges = RuleEngine(lambda: "")
     judges.apply(config.rules, START, 0)
     return [
-        (alert.phase, alert.terms.rule, alert.at, alert.finding.text, alert.finding.since)
+        (alert.phase, alert.policy.rule, alert.at, alert.finding.text, alert.finding.since)
         for one in observations
-        for alert in judges.hear(one, one.at, one.mono_s)
+        for alert in judges.on_observation(one, one.at, one.mono_s)
     ]
 
 
@@ -115,7 +117,7 @@ def test_a_replay_gives_the_alerts_that_there_were(config: Path, tmp_path: Path)
     its = read(config)
     recording = Recording(write(tmp_path / "r.jsonl", a_day(), config))
     again = [
-        (alert.phase, alert.terms.rule, alert.at, alert.finding.text, alert.finding.since)
+        (alert.phase, alert.policy.rule, alert.at, alert.finding.text, alert.finding.since)
         for alert, _ in replay(its, recording.observations())
     ]
     assert again == judged(its, a_day())
@@ -132,7 +134,7 @@ def test_what_read_prints_is_a_recording_too_and_time_passes_in_it(config: Path,
         "".join(json.dumps({k: v for k, v in one.items() if k != "mono_s"}) + "\n" for one in lines)
     )
     told = [
-        (alert.phase, alert.terms.rule) for alert, _ in replay(read(config), Recording(path).observations())
+        (alert.phase, alert.policy.rule) for alert, _ in replay(read(config), Recording(path).observations())
     ]
     assert [one for one in told if one[0] != "update"] == [
         ("new", "rail"), ("new", "quiet"), ("end", "rail"), ("end", "quiet"),

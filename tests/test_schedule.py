@@ -166,7 +166,7 @@ class Echo(RulePart):
 def play(*script: tuple[str, str | None], schedule: str = "22:00-06:00") -> list[tuple[str, str, str | None]]:
     """What is told, with its China time: (time, key, reason); a name is switched on, or off with a ``-``."""
     around = Site(timezone=CHINA)
-    judge = Echo(schedule=parse_schedule(schedule)).settled(around).begin()
+    judge = Echo(schedule=parse_schedule(schedule)).resolve(around).scheduled_evaluator()
     told = []
     for clock, name in script:
         value: Any = Tick() if name is None else Switch(name=name.strip("-"), on=name[0] != "-")
@@ -202,7 +202,7 @@ def test_what_still_is_so_when_the_hours_end_is_over_and_says_why() -> None:
 
 
 def test_a_frame_that_comes_late_does_not_open_and_close_the_hours() -> None:
-    judge = Echo(schedule=parse_schedule("22:00-06:00")).settled(Site(timezone=CHINA)).begin()
+    judge = Echo(schedule=parse_schedule("22:00-06:00")).resolve(Site(timezone=CHINA)).scheduled_evaluator()
     script: list[tuple[float, Any]] = [
         (-5.0, Switch(name="gate", on=True)), (0.1, Tick()), (-0.2, Switch(name="gate", on=True)), (1.0, Tick())
     ]  # fmt: skip
@@ -216,7 +216,7 @@ def test_a_frame_that_comes_late_does_not_open_and_close_the_hours() -> None:
 
 
 def test_a_rule_without_a_schedule_judges_always() -> None:
-    judge = Echo().settled(Site()).begin()
+    judge = Echo().resolve(Site()).scheduled_evaluator()
     facts = judge(Observation("board", local("2026-11-27 12:00"), 0.0, Switch(name="gate", on=True)))
     assert [fact.key for fact in facts] == ["gate"]
 
@@ -224,5 +224,5 @@ def test_a_rule_without_a_schedule_judges_always() -> None:
 def test_night_needs_a_place() -> None:
     rule = Echo(schedule=parse_schedule("night"))
     with pytest.raises(ValueError, match=r"set place.lat and place.lon, or write hours"):
-        rule.settled(Site())
-    assert rule.settled(Site(lat=32, lon=118)).schedule is not None
+        rule.resolve(Site())
+    assert rule.resolve(Site(lat=32, lon=118)).schedule is not None

@@ -105,12 +105,12 @@ def fix(north: float = 0.0, speed: float = 0.0, mode: Any = "3d") -> Fix:
 
 def rule(**config: Any) -> Any:
     around = Site(lat=LAT, lon=LON)
-    return TypeAdapter(Rule).validate_python({"source": "ais"} | config).settled(around)
+    return TypeAdapter(Rule).validate_python({"source": "ais"} | config).resolve(around)
 
 
 def judge(rule: Any, observations: Iterable[Observation]) -> list[tuple[float, str, str]]:
     """(second, key, text or why it is over), where what is told of a key begins or ends."""
-    decide = rule.begin()
+    decide = rule.scheduled_evaluator()
     said: list[tuple[float, str, str]] = []
     so: set[str] = set()
     for one in observations:
@@ -184,7 +184,7 @@ def test_the_point_is_the_vessels_and_the_alert_keeps_its_beginning() -> None:
     assert "comes within" not in findings[-1].text
 
 
-CLOSE_JUDGE = CLOSE.begin()
+CLOSE_JUDGE = CLOSE.scheduled_evaluator()
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_lost_own_position_begins_nothing_and_in_the_end_ends_what_was_told() 
     slow = [at(s, one) for s in range(300) for one in ([ship(0, 500 - s, 1.0)] if s % 10 == 0 else [Tick()])]
     said = [at(-1, fix(), "gnss"), *slow]
     texts: dict[float, str | None] = {}
-    decide = moving.begin()
+    decide = moving.scheduled_evaluator()
     for one in said:
         for fact in decide(one):
             texts[one.mono_s - 1000] = fact.text if isinstance(fact, Finding) else fact.reason
@@ -271,7 +271,7 @@ def test_a_lost_own_position_begins_nothing_and_in_the_end_ends_what_was_told() 
 def test_who_was_not_heard_for_a_while_is_told_with_its_age() -> None:
     findings = [
         fact
-        for decide in [rule(kind="vessel_close", within="9m").begin()]
+        for decide in [rule(kind="vessel_close", within="9m").scheduled_evaluator()]
         for one in [at(0, ship(0, 500, 1.0)), at(10, ship(0, 490, 1.0)), at(70, Tick(), "clock")]
         for fact in decide(one)
     ]
@@ -397,7 +397,7 @@ MOB = Vessel(
 
 
 def test_a_beacon_is_told_at_its_first_message_with_its_place() -> None:
-    judge_one = BEACON.begin()
+    judge_one = BEACON.scheduled_evaluator()
     text = replace(MOB, message=14, lat=None, lon=None, text="MOB ACTIVE")
     (first,) = judge_one(at(0, MOB))
     (second,) = judge_one(at(5, text))
@@ -438,7 +438,7 @@ def test_a_name_that_was_told_once_stays() -> None:
     said = [at(0, ship(0, 500)), at(10, ship(0, 450)), at(20, ship(0, 400, name=None))]
     texts = [
         fact.text
-        for decide in [CLOSE.begin()]
+        for decide in [CLOSE.scheduled_evaluator()]
         for one in said
         for fact in decide(one)
         if isinstance(fact, Finding)
@@ -468,7 +468,7 @@ ANY_VESSEL = st.builds(
 @given(st.lists(ANY_VESSEL | st.just(Tick()) | st.just(fix()), max_size=30), st.integers(0, 100))
 def test_any_traffic_raises_nothing(values: list[Any], step: int) -> None:
     for one in (CLOSE, ADRIFT, BEACON, rule(kind="vessel_close", own="ais")):
-        decide = one.begin()
+        decide = one.scheduled_evaluator()
         for number, value in enumerate(values):
             for fact in decide(at(number * step, value)):
                 if isinstance(fact, Finding) and fact.point is not None:

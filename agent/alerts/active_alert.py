@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from agent.alerts.alert import Alert, AlertPolicy, Said
+from agent.alerts.alert import Alert, AlertPolicy, AnswerContent
 from agent.alerts.update_policy import UPDATE_EVERY_S, Announced
 from agent.domain.findings import Finding
 
-FOUND_AGAIN_WITHIN_S = 120.0
-"""Rules that begin anew have this long, and their `patience`, to find again what was active."""
+REDISCOVERY_S = 120.0
+"""Rules that begin anew have this long, and their `rediscovery_time`, to find again what was active."""
 ANSWERS, PRESENCES = 20, 200
 """So many different answers to an alert, and so many who were there, are remembered."""
 
@@ -39,18 +39,18 @@ class ActiveAlert:
     behind: tuple[datetime, datetime, float] | None = None
     known: frozenset[int] = frozenset()
     spare: tuple[int, float] = (0, 0.0)
-    answers: tuple[Said, ...] = ()
+    answers: tuple[AnswerContent, ...] = ()
 
 
 def with_newcomers(entry: ActiveAlert, fact: Finding, now_s: float) -> tuple[ActiveAlert, bool]:
     """With those of whom the fact is, and whether one is among them who came since the last answer."""
     known, (spare, until_s) = entry.known, entry.spare
     if entry.doubt is not None:  # a fresh judge numbers anew: as many as there were may be the same
-        spare = max(0, len(entry.alert.finding.who) - len(fact.who))
-        known, until_s = fact.who, now_s + FOUND_AGAIN_WITHIN_S
-    new = len(fact.who - known)
+        spare = max(0, len(entry.alert.finding.presences) - len(fact.presences))
+        known, until_s = fact.presences, now_s + REDISCOVERY_S
+    new = len(fact.presences - known)
     found_again = new <= spare and now_s <= until_s
-    known = frozenset(sorted(known)[-PRESENCES:]) | fact.who  # also the first, as long as he is there
+    known = frozenset(sorted(known)[-PRESENCES:]) | fact.presences  # also the first, as long as he is there
     spare = spare - new if found_again else 0
     return replace(entry, known=known, spare=(spare, until_s)), new > 0 and not found_again
 
@@ -74,13 +74,13 @@ def continued(entry: ActiveAlert, fact: Finding) -> tuple[ActiveAlert, Finding]:
     return replace(entry, behind=behind), fact
 
 
-def found_again_s(terms: AlertPolicy) -> float:
+def rediscovery_s(policy: AlertPolicy) -> float:
     """How long a rule that begins anew has to find again what was active."""
-    return FOUND_AGAIN_WITHIN_S + terms.patience.total_seconds()
+    return REDISCOVERY_S + policy.rediscovery_time.total_seconds()
 
 
 def escalates_s(alert: Alert, now_s: float) -> float | None:
     """When it is raised again if nobody answers until then; None where it never is."""
-    escalate = alert.terms.escalate
+    escalate = alert.policy.escalate
     wait = None if escalate is None or alert.acknowledged is not None else escalate.wait(alert.escalation)
     return None if wait is None else now_s + wait.total_seconds()

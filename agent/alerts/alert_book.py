@@ -21,10 +21,10 @@ from agent.alerts.active_alert import (
     ActiveAlert,
     continued,
     escalates_s,
-    found_again_s,
+    rediscovery_s,
     with_newcomers,
 )
-from agent.alerts.alert import Alert, AlertPolicy, Answer
+from agent.alerts.alert import Alert, AlertAnswer, AlertPolicy
 from agent.alerts.saved_alerts import SAVED, SavedAlerts, on_this_clock
 from agent.alerts.update_policy import CHANGE_AFTER_S, FURTHER, Announced
 from agent.domain.escalation import SEVERITIES
@@ -43,16 +43,16 @@ ENDED_BY = {"close": "closed", "reject": "rejected"}
 
 class AlertBook:
     """All that is active, by rule and key. ``boot`` names the monotonic clock that ``now_s`` is of,
-    ``pictured`` takes pictures of a new alert and gives their topics."""
+    ``request_pictures`` takes pictures of a new alert and gives their topics."""
 
     def __init__(
         self,
         new_id: Callable[[], str],
         boot: str = "",
-        pictured: Callable[[Alert, float], Sequence[str]] = lambda *_: (),
+        request_pictures: Callable[[Alert, float], Sequence[str]] = lambda *_: (),
     ) -> None:
         self._new_id = new_id
-        self._pictured = pictured
+        self._request_pictures = request_pictures
         self._boot = boot
         self._active: dict[tuple[str, str], ActiveAlert] = {}
         self._begun: dict[str, deque[float]] = {}  # by rule: when its last alerts began
@@ -65,7 +65,7 @@ class AlertBook:
         alerts = [entry.alert for entry in self._active.values() if not entry.closed]
         return sorted(alerts, key=lambda alert: alert.finding.since)
 
-    def standing(self, rule: str, kind: str) -> dict[str, Finding]:
+    def findings_of(self, rule: str, kind: str) -> dict[str, Finding]:
         """What a rule found that is so yet, by key, whoever closed it: for a fresh judge of the rule.
 
         Without what it found while it was of another kind: those keys and memos mean nothing to this one.
@@ -73,14 +73,14 @@ class AlertBook:
         return {
             key: entry.alert.finding
             for (name, key), entry in self._active.items()
-            if name == rule and key != FURTHER and not entry.alert.over and entry.alert.terms.kind == kind
+            if name == rule and key != FURTHER and not entry.alert.cleared and entry.alert.policy.kind == kind
         }
 
-    def wanted(self, source: str, now_s: float) -> dict[str, float]:
+    def wanted_outputs(self, source: str, now_s: float) -> dict[str, float]:
         """Outputs of ``source`` that unanswered alerts want on, each with the seconds that it has left."""
         wanted: dict[str, float] = {}
         for entry in self._active.values():
-            escalate = entry.alert.terms.escalate
+            escalate = entry.alert.policy.escalate
             if entry.closed or entry.raised_s is None or escalate is None or not entry.alert.unanswered:
                 continue
             output = escalate.output
@@ -90,43 +90,45 @@ class AlertBook:
                     wanted[output.name] = left_s
         return wanted
 
-    def wanted_elsewhere(self) -> bool:
+    def needs_fallbacks(self) -> bool:
         """Whether some alert that was raised again is to be told at further brokers, and has no answer."""
-        return any(alert.concerns_others and alert.unanswered for alert in self.active())
+        return any(alert.notifies_fallbacks and alert.unanswered for alert in self.active())
 
-    def take(
-        self, terms: AlertPolicy, fact: Finding | Cleared, at: datetime, now_s: float
+    def on_finding(
+        self, policy: AlertPolicy, fact: Finding | Cleared, at: datetime, now_s: float
     ) -> Iterator[Alert]:
         """The alerts to tell for what a rule has just said."""
-        where = (terms.rule, fact.key)
+        where = (policy.rule, fact.key)
         entry = self._active.get(where)
         if isinstance(fact, Cleared):
             if entry is None:
                 yield from self._no_further(where, at)
                 return
-            if terms.cool_down and fact.reason is None:
+            if policy.cool_down and fact.reason is None:
                 if entry.over_s is None:
                     self._active[where] = replace(entry, over_s=now_s)
                 return
             yield from self._fact_over(where, at, fact.reason)
         elif entry is not None:
-            yield from self._found(where, entry, terms, fact, at, now_s)
-        elif fact.key != FURTHER and terms.crowd is not None and not self._has_room(terms.rule, now_s):
-            yield from self._one_more(terms, fact, at, now_s)
+            yield from self._found(where, entry, policy, fact, at, now_s)
+        elif (
+            fact.key != FURTHER and policy.flood_label is not None and not self._has_room(policy.rule, now_s)
+        ):
+            yield from self._one_more(policy, fact, at, now_s)
         else:
             yield from self._no_further(where, at)
-            yield self._new(where, terms, fact, at, now_s)
+            yield self._new(where, policy, fact, at, now_s)
 
     def _new(
-        self, where: tuple[str, str], terms: AlertPolicy, fact: Finding, at: datetime, now_s: float
+        self, where: tuple[str, str], policy: AlertPolicy, fact: Finding, at: datetime, now_s: float
     ) -> Alert:
-        alert = Alert(self._new_id(), "new", terms, fact, at)
-        alert = replace(alert, media=tuple(self._pictured(alert, now_s)))
+        alert = Alert(self._new_id(), "new", policy, fact, at)
+        alert = replace(alert, media=tuple(self._request_pictures(alert, now_s)))
         self._active[where] = ActiveAlert(
-            alert, now_s, due_s=escalates_s(alert, now_s), told=Announced.of(alert), known=fact.who
+            alert, now_s, due_s=escalates_s(alert, now_s), told=Announced.of(alert), known=fact.presences
         )
-        if terms.crowd is not None and fact.key != FURTHER:
-            self._begun.setdefault(terms.rule, deque(maxlen=MOST)).append(now_s)
+        if policy.flood_label is not None and fact.key != FURTHER:
+            self._begun.setdefault(policy.rule, deque(maxlen=MOST)).append(now_s)
         return alert
 
     def _has_room(self, rule: str, now_s: float) -> bool:
@@ -135,11 +137,11 @@ class AlertBook:
         if begun and len(begun) >= MOST and now_s - begun[0] < WITHIN_S:
             return False
         its = [entry for where, entry in self._active.items() if where[0] == rule and where[1] != FURTHER]
-        return sum(not entry.alert.over for entry in its) < MOST and len(its) < 4 * MOST
+        return sum(not entry.alert.cleared for entry in its) < MOST and len(its) < 4 * MOST
 
-    def _one_more(self, terms: AlertPolicy, fact: Finding, at: datetime, now_s: float) -> Iterator[Alert]:
+    def _one_more(self, policy: AlertPolicy, fact: Finding, at: datetime, now_s: float) -> Iterator[Alert]:
         """What has no alert of its own is counted in one for all of its kind."""
-        further = self._further.setdefault(terms.rule, OrderedDict())
+        further = self._further.setdefault(policy.rule, OrderedDict())
         known = fact.key in further
         further[fact.key] = now_s
         further.move_to_end(fact.key)
@@ -151,12 +153,12 @@ class AlertBook:
         since = min(fact.since, at)
         rest = Finding(
             key=FURTHER,
-            text=f"{number} further {terms.crowd}: too many at a time to tell each",
+            text=f"{number} further {policy.flood_label}: too many at a time to tell each",
             since=since,
             source=fact.source,
             count=len(further),
         )
-        yield from self.take(terms, rest, at, now_s)
+        yield from self.on_finding(policy, rest, at, now_s)
 
     def _no_further(self, where: tuple[str, str], at: datetime) -> Iterator[Alert]:
         """One of those without an alert is over, or has its own alert now."""
@@ -176,7 +178,7 @@ class AlertBook:
         self,
         where: tuple[str, str],
         entry: ActiveAlert,
-        terms: AlertPolicy,
+        policy: AlertPolicy,
         fact: Finding,
         at: datetime,
         now_s: float,
@@ -185,28 +187,28 @@ class AlertBook:
         before = entry.alert
         answered = before.acknowledged is not None
         entry, newcomers = with_newcomers(entry, fact, now_s)
-        if newcomers and answered and terms.asks_for_each:
+        if newcomers and answered and policy.asks_for_each:
             if not entry.closed:
                 yield self._end(where, at, "answered, and then somebody else came: that is a new alert")
-            yield self._new(where, terms, fact, at, now_s)
+            yield self._new(where, policy, fact, at, now_s)
             return
         if entry.closed:
             self._active[where] = replace(entry, over_s=None, doubt=None)
             return
         entry, fact = continued(entry, fact)
-        worse = SEVERITIES.index(terms.severity) > SEVERITIES.index(before.terms.severity)
+        worse = SEVERITIES.index(policy.severity) > SEVERITIES.index(before.policy.severity)
         answer = None if worse else before.acknowledged  # an answer is to what it was then
         alert = replace(
             before,
             phase="update",
-            terms=terms,
+            policy=policy,
             finding=fact,
             at=at,
-            over=False,
+            cleared=False,
             acknowledged=answer,
             reason=None,
         )
-        if terms.escalate != before.terms.escalate or answer != before.acknowledged:
+        if policy.escalate != before.policy.escalate or answer != before.acknowledged:
             entry = replace(entry, due_s=escalates_s(alert, now_s))
         if answer != before.acknowledged:
             entry = replace(entry, answers=())
@@ -227,9 +229,9 @@ class AlertBook:
             self.unsaved = True
         elif not entry.alert.unanswered:
             yield self._end(where, at, reason)
-        elif not entry.alert.over:
-            alert = replace(entry.alert, phase="update", at=at, over=True, reason=reason)
-            known = entry.told is not None and entry.told.over
+        elif not entry.alert.cleared:
+            alert = replace(entry.alert, phase="update", at=at, cleared=True, reason=reason)
+            known = entry.told is not None and entry.told.cleared
             told = Announced.of(alert)
             self._active[where] = replace(entry, alert=alert, over_s=None, doubt=None, told=told)
             if not known:  # a contact that bounces: that it was so again in between was not told either
@@ -243,12 +245,12 @@ class AlertBook:
                 further.popitem(last=False)
             yield from self._end_further(rule, at)
         for where, entry in list(self._active.items()):
-            cool_down_s = entry.alert.terms.cool_down.total_seconds()
+            cool_down_s = entry.alert.policy.cool_down.total_seconds()
             if entry.over_s is not None and now_s - entry.over_s >= cool_down_s:
                 yield from self._fact_over(where, at)
             elif entry.doubt is not None and now_s > entry.doubt[0]:
                 yield from self._fact_over(where, at, entry.doubt[1])
-            elif entry.alert.over and not entry.alert.unanswered:
+            elif entry.alert.cleared and not entry.alert.unanswered:
                 yield self._end(where, at, "its rule no longer asks for an answer")
         for where, entry in list(self._active.items()):
             if entry.due_s is not None and now_s >= entry.due_s:
@@ -266,19 +268,21 @@ class AlertBook:
                     self._active[where] = replace(entry, alert=alert, told_s=now_s, told=told, wait_s=next_s)
                     yield alert
 
-    def doubt_rule(self, terms: AlertPolicy, now_s: float) -> None:
-        """A rule begins anew, now with these terms: what it found has to be found again."""
-        self._further.pop(terms.rule, None)
-        doubt = (now_s + found_again_s(terms), "not seen again after its rule was changed")
+    def recheck_rule(self, policy: AlertPolicy, now_s: float) -> None:
+        """A rule begins anew, now with these policy: what it found has to be found again."""
+        self._further.pop(policy.rule, None)
+        doubt = (now_s + rediscovery_s(policy), "not seen again after its rule was changed")
         for where, entry in self._active.items():
-            if where[0] != terms.rule:
+            if where[0] != policy.rule:
                 continue
             alert, due_s = entry.alert, entry.due_s
-            if alert.over:  # nothing is to be found again: it only waits for its answer, as the rule says now
-                alert = replace(alert, terms=replace(terms, kind=alert.terms.kind))
-                due_s = due_s if terms.escalate == entry.alert.terms.escalate else escalates_s(alert, now_s)
+            if (
+                alert.cleared
+            ):  # nothing is to be found again: it only waits for its answer, as the rule says now
+                alert = replace(alert, policy=replace(policy, kind=alert.policy.kind))
+                due_s = due_s if policy.escalate == entry.alert.policy.escalate else escalates_s(alert, now_s)
             self._active[where] = replace(
-                entry, alert=alert, due_s=due_s, told_s=None, doubt=None if alert.over else doubt
+                entry, alert=alert, due_s=due_s, told_s=None, doubt=None if alert.cleared else doubt
             )
 
     def drop_rule(self, rule: str, at: datetime, reason: str) -> Iterator[Alert]:
@@ -300,13 +304,13 @@ class AlertBook:
         if not found or self._active[found[0]].closed:
             return None
         where, entry = found[0], self._active[found[0]]
-        answer, before = Answer(role, action, at, reason), entry.alert.acknowledged
+        answer, before = AlertAnswer(role, action, at, reason), entry.alert.acknowledged
         if before is not None and answer.said in entry.answers:
             return None  # two centres that echo what they hear would else go on for ever
         answers = (*entry.answers, answer.said)[-ANSWERS:]
         entry = replace(entry, answers=answers)
         alert = replace(entry.alert, phase="update", at=at, acknowledged=answer)
-        if action not in ENDED_BY and not alert.over:
+        if action not in ENDED_BY and not alert.cleared:
             soon = before is not None and abs((at - before.at).total_seconds()) < CHANGE_AFTER_S
             told = entry.told if soon else Announced.of(alert)
             self._active[where] = replace(entry, alert=alert, due_s=None, raised_s=None, told=told)
@@ -314,7 +318,7 @@ class AlertBook:
             return None if soon else alert  # one that comes too soon is told at a tick
         why = f"{ENDED_BY[action]} by {role}" if action in ENDED_BY else f"answered by {role}"
         ended = replace(alert, phase="end", reason=f"{why}: {reason}" if reason else why)
-        if alert.over:
+        if alert.cleared:
             del self._active[where]
         else:
             self._active[where] = replace(entry, alert=ended, due_s=None, raised_s=None, closed=True)
@@ -327,7 +331,7 @@ class AlertBook:
     def dump(self) -> bytes:
         """What is active, for `restore`."""
         self.unsaved = False
-        return SAVED.dump_json(SavedAlerts(self._boot, list(self._active.values())))
+        return SAVED.dump_json(SavedAlerts(self._boot, list(self._active.values())), by_alias=True)
 
     def restore(
         self, data: bytes, rules: Mapping[str, AlertPolicy], at: datetime, now_s: float
@@ -339,22 +343,22 @@ class AlertBook:
         kept = SAVED.validate_json(data)
         same = kept.boot == self._boot
         for entry in kept.entries:
-            alert, terms = entry.alert, rules.get(entry.alert.terms.rule)
-            if terms is not None:  # until it is found again it is what a rule of the kind before found
-                alert = replace(alert, terms=replace(terms, kind=alert.terms.kind))
+            alert, policy = entry.alert, rules.get(entry.alert.policy.rule)
+            if policy is not None:  # until it is found again it is what a rule of the kind before found
+                alert = replace(alert, policy=replace(policy, kind=alert.policy.kind))
             if not same:
                 alert = replace(alert, finding=on_this_clock(alert, at, now_s))
-            doubt = (now_s + found_again_s(alert.terms), "not seen again after a restart")
-            goes_on = same and alert.terms.escalate == entry.alert.terms.escalate
+            doubt = (now_s + rediscovery_s(alert.policy), "not seen again after a restart")
+            goes_on = same and alert.policy.escalate == entry.alert.policy.escalate
             due_s = entry.due_s if goes_on and entry.due_s is not None else escalates_s(alert, now_s)
-            self._active[alert.terms.rule, alert.finding.key] = ActiveAlert(
+            self._active[alert.policy.rule, alert.finding.key] = ActiveAlert(
                 alert,
                 told_s=None,
-                doubt=None if alert.over else doubt,
+                doubt=None if alert.cleared else doubt,
                 due_s=None if entry.closed else due_s,
                 raised_s=entry.raised_s if same else None,
                 closed=entry.closed,
                 answers=entry.answers,
             )
-            if terms is None:
-                yield from self.drop_rule(alert.terms.rule, at, "its rule is no longer configured")
+            if policy is None:
+                yield from self.drop_rule(alert.policy.rule, at, "its rule is no longer configured")

@@ -36,32 +36,32 @@ class _Rule:
     steps: dict[str, deque[float]] = field(default_factory=dict)
 
 
-class Latency:
+class LatencyLedger:
     """The ledger: one entry for each alert under way, and what each rule's last alerts took."""
 
     def __init__(self) -> None:
         self._under_way: OrderedDict[str, _Alert] = OrderedDict()
         self._rules: dict[str, _Rule] = {}
 
-    def found(self, message_id: str, rule: str, steps: Mapping[str, float], now_s: float) -> None:
+    def on_alert(self, message_id: str, rule: str, steps: Mapping[str, float], now_s: float) -> None:
         """An alert was made; ``steps`` (ms) are those before it."""
         self._under_way[message_id] = _Alert(rule, now_s, dict(steps))
         while len(self._under_way) > UNDER_WAY:
             self._under_way.popitem(last=False)
 
-    def kept(self, message_id: str, now_s: float) -> None:
+    def on_stored(self, message_id: str, now_s: float) -> None:
         """It is safe on the disk, or is handed out: whichever is heard of first."""
         alert = self._under_way.get(message_id)
         if alert is not None and alert.kept_s is None:
             alert.kept_s = now_s
             alert.steps["finding_to_outbox"] = (now_s - alert.found_s) * 1000
 
-    def handed(self, message_id: str, now_s: float) -> dict[str, float]:
+    def on_send(self, message_id: str, now_s: float) -> dict[str, float]:
         """It is about to be sent: what it can say of itself beside what was known when it was made; ms.
 
         It may be so before anybody says that it is kept: the disk hangs, or the link was the quicker.
         """
-        self.kept(message_id, now_s)
+        self.on_stored(message_id, now_s)
         alert = self._under_way.get(message_id)
         if alert is None:
             return {}

@@ -24,13 +24,13 @@ class RuleEngine:
         self,
         new_id: Callable[[], str],
         boot: str = "",
-        placed: Callable[[Finding, float], Finding] = lambda finding, _: finding,
-        pictured: Callable[[Alert, float], Sequence[str]] = lambda *_: (),
+        add_place: Callable[[Finding, float], Finding] = lambda finding, _: finding,
+        request_pictures: Callable[[Alert, float], Sequence[str]] = lambda *_: (),
     ) -> None:
-        """``placed`` gives a finding that rests on an observation of this monotonic time its place;
-        ``pictured`` takes pictures of a new alert."""
-        self.book = AlertBook(new_id, boot, pictured)
-        self._placed = placed
+        """``add_place`` gives a finding that rests on an observation of this monotonic time its place;
+        ``request_pictures`` takes pictures of a new alert."""
+        self.book = AlertBook(new_id, boot, request_pictures)
+        self._add_place = add_place
         self._judges: dict[str, tuple[RulePart, Evaluator]] = {}
 
     def apply(self, rules: Mapping[str, RulePart], at: datetime, now_s: float) -> list[Alert]:
@@ -40,7 +40,7 @@ class RuleEngine:
             if name not in rules:
                 ended += self.book.drop_rule(name, at, "its rule was removed")
             elif rules[name] != rule:
-                self.book.doubt_rule(policy_of(name, rules[name]), now_s)
+                self.book.recheck_rule(policy_of(name, rules[name]), now_s)
             else:
                 continue
             del self._judges[name]
@@ -52,12 +52,12 @@ class RuleEngine:
     def _begun(self, name: str, rule: RulePart) -> Evaluator:
         """A fresh judge. What was so before may be unreadable to it: then it begins without."""
         try:
-            return rule.begin(self.book.standing(name, rule.kind))
+            return rule.scheduled_evaluator(self.book.findings_of(name, rule.kind))
         except Exception:
             log.exception("rule_not_resumed", rule=name)
-            return rule.begin()
+            return rule.scheduled_evaluator()
 
-    def hear(self, observation: Observation, at: datetime, now_s: float) -> list[Alert]:
+    def on_observation(self, observation: Observation, at: datetime, now_s: float) -> list[Alert]:
         """What is to be told after this observation. A rule that fails is a bug of that rule alone."""
         told: list[Alert] = []
         for name, (rule, judge) in self._judges.items():
@@ -65,7 +65,7 @@ class RuleEngine:
                 for fact in judge(observation):
                     if isinstance(fact, Finding):
                         fact = self._with_place(fact, observation.mono_s)  # noqa: PLW2901  the same fact, with its place
-                    told += self.book.take(policy_of(name, rule), fact, at, now_s)
+                    told += self.book.on_finding(policy_of(name, rule), fact, at, now_s)
             except Exception:
                 log.exception("rule_failed", rule=name)
         if isinstance(observation.value, Tick):
@@ -75,7 +75,7 @@ class RuleEngine:
     def _with_place(self, finding: Finding, at_s: float) -> Finding:
         """Who can't be placed is told all the same."""
         try:
-            return self._placed(finding, at_s)
+            return self._add_place(finding, at_s)
         except Exception:
             log.exception("place_failed", key=finding.key)
             return finding
@@ -84,6 +84,6 @@ class RuleEngine:
 def policy_of(name: str, rule: RulePart) -> AlertPolicy:
     """What a rule's configuration says of its alerts."""
     return AlertPolicy(
-        name, rule.kind, rule.severity, rule.need_ack, rule.cool_down, rule.escalation(), rule.patience,
-        rule.crowd,
+        name, rule.kind, rule.severity, rule.need_ack, rule.cool_down, rule.escalation(),
+        rule.rediscovery_time, rule.flood_label,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from agent.alerts.alert import Alert, Said
+from agent.alerts.alert import Alert, AnswerContent
 from agent.domain.escalation import Severity
 from agent.domain.findings import Point
 from firmware_bridge.wgs84 import distance_m
@@ -28,7 +28,7 @@ MOVED_M = 10.0
 class Announced:
     """What of an alert is news when it changes: at once, or (all but the first) a little later."""
 
-    at_once: tuple[int | None, str | None, Severity, bool, Said | None]
+    at_once: tuple[int | None, str | None, Severity, bool, AnswerContent | None]
     words: str
     place: Point | None
     box: Box | None
@@ -40,11 +40,11 @@ class Announced:
         words = re.sub(r"[\d.]+( ?(s|min|h|d)\b)?", "", alert.text)
         count = None if finding.key == FURTHER else finding.count  # a flood changes it all the time
         said = alert.acknowledged.said if alert.acknowledged else None
-        at_once = (count, finding.zone, alert.severity, alert.over, said)
+        at_once = (count, finding.zone, alert.severity, alert.cleared, said)
         return cls(at_once, words, finding.point, finding.box)
 
     @property
-    def over(self) -> bool:
+    def cleared(self) -> bool:
         return self.at_once[3]
 
     def waits(self, before: Self | None, wait_s: float) -> tuple[float, float]:

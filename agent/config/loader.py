@@ -57,7 +57,7 @@ def parse(
     rules = {}
     for rule_name, rule in config.rules.items():
         try:
-            rules[rule_name] = rule.settled(config.site())
+            rules[rule_name] = rule.resolve(config.site())
         except ValueError as error:
             path = ("rules", rule_name)
             problems.append(Problem(line_of(tree, path), ".".join(path), str(error)))

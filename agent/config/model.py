@@ -135,7 +135,7 @@ class Config(Section):
             lon=place.lon,
             duty=duty.schedule if duty else None,
             route=duty.route if duty else None,
-            looks={camera: tuple(needs) for camera, needs in self.required_rates().items()},
+            required_rates={camera: tuple(needs) for camera, needs in self.required_rates().items()},
         )
 
     def locator_settings(self) -> LocatorSettings:
@@ -160,10 +160,11 @@ class Config(Section):
         needs: dict[str, list[RequiredRate]] = {}
         for name, rule in self.rules.items():
             ref = rule.camera_reference()
-            if ref is not None and ref.looks_per_s is not None:
+            if ref is not None and ref.inferences_per_s is not None:
                 zones: list[str | None] = [zone for _, zone in ref.zones]
                 needs.setdefault(ref.camera, []).extend(
-                    RequiredRate(f"{rule.kind} {name}", zone, ref.looks_per_s) for zone in zones or [None]
+                    RequiredRate(f"{rule.kind} {name}", zone, ref.inferences_per_s)
+                    for zone in zones or [None]
                 )
         return needs
 
@@ -173,6 +174,6 @@ class Config(Section):
         for rule in self.rules.values():
             ref = rule.camera_reference()
             camera = self.sources.get(ref.camera) if ref else None
-            if ref and ref.looks_per_s and rule.severity == "critical" and isinstance(camera, Camera):
-                gaps[camera.url] = min(1 / ref.looks_per_s, gaps.get(camera.url, math.inf))
+            if ref and ref.inferences_per_s and rule.severity == "critical" and isinstance(camera, Camera):
+                gaps[camera.url] = min(1 / ref.inferences_per_s, gaps.get(camera.url, math.inf))
         return gaps

@@ -10,13 +10,13 @@ from typing import ClassVar, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from agent.domain.durations import Duration
-from agent.domain.escalation import Escalate, Escalation, Severity
+from agent.domain.escalation import Escalation, EscalationSettings, Severity
 from agent.domain.findings import Evaluator, Finding
 from agent.domain.observations import Value
 from agent.domain.references import CameraReference, Channel, SourceReference
-from agent.domain.rule_schedule import only_while
+from agent.domain.rule_schedule import within_hours
 from agent.domain.schedule import Hours
-from agent.domain.site import Site, here
+from agent.domain.site import Site, localized
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may give a future that is done once what the value led to is safely kept."""
@@ -28,14 +28,14 @@ class RulePart(BaseModel):
     """What every rule lets a technician set, and what the agent asks of it.
 
     A kind of rule names its keys as it likes: what configuration, alerts and cards need of them it returns
-    from `source_references`, `camera_reference`, `patience` and `notes`.
+    from `source_references`, `camera_reference`, `rediscovery_time` and `notes`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
 
-    crowd: ClassVar[str | None] = None
+    flood_label: ClassVar[str | None] = None
     """What its keys name, in the plural, where they come from the outside and nothing limits their number."""
 
     schedule: Hours | None = None
@@ -45,12 +45,12 @@ class RulePart(BaseModel):
     ack_within: Duration | None = None
     """Where `need_ack` is true somebody has to answer within this (`ACK_WITHIN`, if it is not set); the alert
     does not end before, even if what it tells is over."""
-    escalate: Escalate | None = None
+    escalate: EscalationSettings | None = None
     cool_down: Duration = timedelta(0)
     """How long the fact must be over before its alert ends; if it comes back sooner, it is the same alert."""
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         """How long a fresh judge may need to find again what is so: the sum of the rule's own waits."""
         return timedelta(0)
 
@@ -82,10 +82,10 @@ class RulePart(BaseModel):
         """
         return self.start()
 
-    def begin(self, active: Mapping[str, Finding] = MappingProxyType({})) -> Evaluator:
+    def scheduled_evaluator(self, active: Mapping[str, Finding] = MappingProxyType({})) -> Evaluator:
         """`start` or `resume`, told only while the schedule is open: what the agent runs."""
         judge = self.resume(active) if active else self.start()
-        return judge if self.schedule is None else only_while(self.schedule, judge, active)
+        return judge if self.schedule is None else within_hours(self.schedule, judge, active)
 
     @model_validator(mode="after")
     def _answers_are_needed(self) -> Self:
@@ -101,19 +101,19 @@ class RulePart(BaseModel):
         """What happens to an alert that nobody answers; None where nobody has to."""
         if not self.need_ack:
             return None
-        return (self.escalate or Escalate()).after(self.ack_within or ACK_WITHIN)
+        return (self.escalate or EscalationSettings()).after(self.ack_within or ACK_WITHIN)
 
-    def settled(self, around: Site) -> Self:
+    def resolve(self, site: Site) -> Self:
         """This rule with what it takes from elsewhere. ValueError says what is missing there."""
         if self.schedule is None:
             return self
-        return self.model_copy(update={"schedule": here(self.schedule, around)})
+        return self.model_copy(update={"schedule": localized(self.schedule, site)})
 
 
 class SourceRule(RulePart):
     """A rule on what one ``source`` tells."""
 
-    hears: ClassVar[str | None] = None
+    value_kind: ClassVar[str | None] = None
     """The kind of value that its source must tell, such as ``fix``; None where any will do."""
 
     source: str
@@ -124,5 +124,5 @@ class SourceRule(RulePart):
         return None
 
     def source_references(self) -> tuple[SourceReference, ...]:
-        kinds = () if self.hears is None else (self.hears,)
+        kinds = () if self.value_kind is None else (self.value_kind,)
         return (SourceReference("source", self.source, kinds, self.channel),)

@@ -47,7 +47,7 @@ Duration = Annotated[
 """A field that takes what `parse_duration` takes and is written back as `format_duration` writes."""
 
 
-def spoken(seconds: float) -> str:
+def human_duration(seconds: float) -> str:
     """A time that something has lasted, in words for people: ``45 s``, ``12 min``, ``3 h``."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:

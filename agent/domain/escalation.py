@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from agent.domain.durations import Duration
 
 Severity: TypeAlias = Literal["info", "warning", "critical"]
-OFTEN = 5
+REPEATS_BEFORE_BACKOFF = 5
 """So many times it is raised again at the same interval; then each interval is twice the one before."""
-SELDOM = timedelta(minutes=30)
+MAX_REPEAT_INTERVAL = timedelta(minutes=30)
 """The longest interval, unless ``repeat`` is longer."""
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 """From the least to the worst."""
 
 
-class Alarm(BaseModel):
+class AlarmOutput(BaseModel):
     """An output of a sensor board, switched on for ``ttl`` each time that an alert is raised again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,7 +27,7 @@ class Alarm(BaseModel):
     ttl: Duration = timedelta(seconds=30)
 
 
-class Escalate(BaseModel):
+class EscalationSettings(BaseModel):
     """What happens while nobody answers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,10 +36,10 @@ class Escalate(BaseModel):
     """Raised again this often; as often as the first time, if it is not set."""
     times: int | None = Field(default=None, ge=1, le=1000)
     """Raised again so many times and no more, and the last one says so; if it is not set, until somebody
-    answers, after `OFTEN` times ever more seldom."""
+    answers, after `REPEATS_BEFORE_BACKOFF` times ever more seldom."""
     severity: Severity = "critical"
     """At least this severe, once it was raised again."""
-    output: Alarm | None = None
+    output: AlarmOutput | None = None
     fallbacks: bool = False
     """Told at broker.fallbacks too."""
 
@@ -58,13 +58,13 @@ class Escalate(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """`Escalate` with all that was left out: first ``after``, then every ``repeat``."""
+    """`EscalationSettings` with all that was left out: first ``after``, then every ``repeat``."""
 
     after: timedelta
     repeat: timedelta
     times: int | None
     severity: Severity
-    output: Alarm | None
+    output: AlarmOutput | None
     fallbacks: bool = False
 
     def wait(self, raised: int) -> timedelta | None:
@@ -73,11 +73,11 @@ class Escalation:
             if raised >= self.times:
                 return None
             return self.repeat if raised else self.after
-        if raised < OFTEN:
+        if raised < REPEATS_BEFORE_BACKOFF:
             return self.repeat if raised else self.after
-        doublings = min(raised - OFTEN + 1, 16)
+        doublings = min(raised - REPEATS_BEFORE_BACKOFF + 1, 16)
         longer: timedelta = self.repeat * 2**doublings
-        return min(longer, max(self.repeat, SELDOM))
+        return min(longer, max(self.repeat, MAX_REPEAT_INTERVAL))
 
     def waited(self, raised: int) -> timedelta:
         """How long nobody had answered when it was raised again for the ``raised``-th time."""

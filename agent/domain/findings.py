@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Self, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
-from agent.domain.durations import spoken
+from pydantic import Field
+
+from agent.domain.durations import human_duration
 from agent.domain.observations import Observation
 from models.detection import Box
 
@@ -42,8 +44,8 @@ class Finding:
     since_s: float | None = None
     """The monotonic instant of ``since``."""
     lasted_s: float | None = None
-    """Seconds since ``since`` where ``text`` says them, as `lasts` writes them."""
-    who: frozenset[int] = frozenset()
+    """Seconds since ``since`` where ``text`` says them, as `for_duration` writes them."""
+    presences: Annotated[frozenset[int], Field(alias="who")] = frozenset()
     """The presences that it is about, by number; a number is given once in the life of a judge."""
     memo: dict[str, Any] | None = None
     """What a fresh judge of the rule needs to go on from here (`RulePart.resume`), as JSON; never told."""
@@ -52,7 +54,7 @@ class Finding:
         """This, begun at ``since``, so much earlier than its judge knows; its text says so too."""
         text, lasted_s = self.text, self.lasted_s
         if lasted_s is not None and longer_s > 0:
-            text = text.replace(lasts(lasted_s), lasts(lasted_s + longer_s), 1)
+            text = text.replace(for_duration(lasted_s), for_duration(lasted_s + longer_s), 1)
             lasted_s += longer_s
         since_s = None if self.since_s is None else self.since_s - max(0.0, longer_s)
         return replace(self, since=since, since_s=since_s, text=text, lasted_s=lasted_s)
@@ -66,9 +68,9 @@ class Cleared:
     reason: str | None = None
 
 
-def lasts(seconds: float) -> str:
+def for_duration(seconds: float) -> str:
     """How long a fact has lasted, as it stands in the text of a `Finding`: ``for 45 s``."""
-    return f"for {spoken(seconds)}"
+    return f"for {human_duration(seconds)}"
 
 
 Evaluator: TypeAlias = Callable[[Observation], Iterable[Finding | Cleared]]

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from agent.domain.observations import CameraState, Observation
 
-OVER_S = 15.0
+MEASURED_OVER_S = 15.0
 """How often it is looked at is measured over at least so long."""
 TOO_FEW, ENOUGH = 0.85, 0.95
 """Too seldom is below this share of what a rule needs, and often enough again from the second on."""
-FORGOTTEN_S = 30.0
+STALE_AFTER_S = 30.0
 """A camera that said nothing of itself for so long is no longer slow: it is gone, which others tell."""
-NAMED = 3
+MAX_NAMED_RULES = 3
 """So many rules are named, and how many more there are."""
 
 
@@ -36,7 +36,7 @@ class RateShortfall:
 
 
 class InferenceRate:
-    """One camera's: ``hear`` its `CameraState`, and ask whether it is ``short`` of looks."""
+    """One camera's: `on_observation` its `CameraState`, and ask whether it is short of looks."""
 
     def __init__(self, camera: str, needs: Sequence[RequiredRate]) -> None:
         self.needs = tuple(needs)
@@ -50,7 +50,7 @@ class InferenceRate:
         """Whether it was measured yet how often it is looked at, where that matters to anybody."""
         return self._per_s is not None or not self.needs
 
-    def hear(self, observation: Observation) -> None:
+    def on_observation(self, observation: Observation) -> None:
         """What was taken up counts, whether the detector looked or the gate spared it."""
         state = observation.value
         if observation.source != self._camera or not isinstance(state, CameraState):
@@ -59,10 +59,12 @@ class InferenceRate:
         if self._counts and taken < self._counts[-1][2]:  # the camera was opened anew
             self._counts.clear()
         self._counts.append((observation.at, observation.mono_s, taken))
-        while len(self._counts) > 1 and observation.mono_s - self._counts[1][1] >= OVER_S:
+        while len(self._counts) > 1 and observation.mono_s - self._counts[1][1] >= MEASURED_OVER_S:
             self._counts.popleft()
         at, since_s, before = self._counts[0]
-        if observation.mono_s - since_s < OVER_S or taken == before:  # where nothing comes, that is said
+        if (
+            observation.mono_s - since_s < MEASURED_OVER_S or taken == before
+        ):  # where nothing comes, that is said
             return
         self._per_s = (taken - before) / (observation.mono_s - since_s)
         for need in self.needs:
@@ -71,15 +73,15 @@ class InferenceRate:
             elif self._per_s >= ENOUGH * need.per_s:
                 self._short.pop(need, None)
 
-    def short(self, now_s: float, zone: str | None = None) -> RateShortfall | None:
+    def shortfall(self, now_s: float, zone: str | None = None) -> RateShortfall | None:
         """What is so at ``now_s`` (monotonic); with ``zone`` only for the rules on that zone."""
-        if not self._counts or now_s - self._counts[-1][1] > FORGOTTEN_S:
+        if not self._counts or now_s - self._counts[-1][1] > STALE_AFTER_S:
             return None
         found = {need: since for need, since in self._short.items() if zone in (None, need.zone)}
         if not found:
             return None
         since, since_s = min(found.values(), key=lambda one: one[1])
         wants = [f"{need.rule} needs {need.per_s:g}" for need in found]
-        more = [f"{len(wants) - NAMED} more need it"] if len(wants) > NAMED else []
-        text = f"looked at {self._per_s:.1f} times a second; {', '.join(wants[:NAMED] + more)}"
+        more = [f"{len(wants) - MAX_NAMED_RULES} more need it"] if len(wants) > MAX_NAMED_RULES else []
+        text = f"looked at {self._per_s:.1f} times a second; {', '.join(wants[:MAX_NAMED_RULES] + more)}"
         return RateShortfall(text, since, since_s)

@@ -47,7 +47,7 @@ class CameraReference:
     """Must be labels that the camera's detector looks for, and that its model knows."""
     min_score: tuple[str, float] | None = None
     """Key and value of the lowest score that counts, where the configuration sets it."""
-    looks_per_s: float | None = None
+    inferences_per_s: float | None = None
     """How often the camera must be looked at; None: however often it is."""
     moving_key: str | None = None
     """The key that lets the rule judge while its camera moves, where that is off; None: it judges anyway."""

@@ -8,8 +8,8 @@ from agent.domain.observations import Observation
 from agent.domain.schedule import Schedule
 
 
-def only_while(schedule: Schedule, judge: Evaluator, active: Iterable[str] = ()) -> Evaluator:
-    """``judge``, heard only in the hours of ``schedule``.
+def within_hours(schedule: Schedule, evaluator: Evaluator, active: Iterable[str] = ()) -> Evaluator:
+    """``evaluator``, heard only in the hours of ``schedule``.
 
     It sees everything at all times, so that what began before the hours is told when they begin, with its
     true beginning. What still is so when they end is over then, and its end says why.
@@ -18,7 +18,7 @@ def only_while(schedule: Schedule, judge: Evaluator, active: Iterable[str] = ())
     inherited = set(active)  # told before this judge began, and not yet found again
     minute, was_open, newest_s = -1, False, -math.inf
 
-    def judge_in_hours(observation: Observation) -> Iterable[Finding | Cleared]:
+    def evaluate_in_hours(observation: Observation) -> Iterable[Finding | Cleared]:
         nonlocal minute, was_open, newest_s
         before, this_minute = was_open, int(observation.at.timestamp() // 60)
         if this_minute != minute and observation.mono_s >= newest_s:  # a frame comes later than it was taken
@@ -29,7 +29,7 @@ def only_while(schedule: Schedule, judge: Evaluator, active: Iterable[str] = ())
         if inherited and not was_open:
             yield from [Cleared(key, f"outside its hours ({schedule.text})") for key in sorted(inherited)]
             inherited.clear()
-        for fact in judge(observation):
+        for fact in evaluator(observation):
             inherited.discard(fact.key)
             if isinstance(fact, Finding):
                 so[fact.key] = fact
@@ -40,4 +40,4 @@ def only_while(schedule: Schedule, judge: Evaluator, active: Iterable[str] = ())
         if was_open and not before:
             yield from list(so.values())
 
-    return judge_in_hours
+    return evaluate_in_hours

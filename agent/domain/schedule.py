@@ -30,7 +30,7 @@ _SPAN = re.compile(r"^(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """Minutes from midnight of the day it begins on; ``end`` is past 24 h where it ends on the next day."""
 
     begin: int
@@ -38,11 +38,11 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SchedulePart:
     """What holds on some days: spans, day or night; nothing of these is ``off``."""
 
     days: frozenset[int]
-    spans: tuple[Span, ...] = ()
+    spans: tuple[TimeSpan, ...] = ()
     sun: bool | None = None
 
 
@@ -51,7 +51,7 @@ class Schedule:
     """Hours, and where they are: ``zone`` is an IANA name, ``lat`` and ``lon`` are for day and night."""
 
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[SchedulePart, ...]
     zone: str = "UTC"
     holidays: frozenset[date] = frozenset()
     lat: float | None = None
@@ -88,10 +88,10 @@ class Schedule:
         morning_of_night = not up and local.hour < 12  # it belongs to the evening before
         return any(part.sun is up for part in self._of(yesterday if morning_of_night else today))
 
-    def _spans(self, day: date) -> list[Span]:
+    def _spans(self, day: date) -> list[TimeSpan]:
         return [span for part in self._of(day) for span in part.spans]
 
-    def _of(self, day: date) -> list[Part]:
+    def _of(self, day: date) -> list[SchedulePart]:
         """The parts that hold on ``day``; ``off`` takes the others away."""
         holiday = [part for part in self.parts if PH in part.days] if day in self.holidays else []
         parts = holiday or [part for part in self.parts if day.weekday() in part.days]
@@ -116,22 +116,22 @@ def parse_schedule(value: Any) -> Schedule:
     return Schedule(value, tuple(parts))
 
 
-def _is_off(part: Part) -> bool:
+def _is_off(part: SchedulePart) -> bool:
     return not part.spans and part.sun is None
 
 
-def _part(text: str) -> Part:
+def _part(text: str) -> SchedulePart:
     if text == "24/7":
-        return Part(frozenset(range(7)), (Span(0, 24 * 60),))
+        return SchedulePart(frozenset(range(7)), (TimeSpan(0, 24 * 60),))
     first, _, rest = text.partition(" ")
     named = bool(re.match(r"^[A-Z]", first))
     days = _days(first) if named else frozenset(range(7))
     hours = rest.strip() if named else text
     if hours in ("day", "night"):
-        return Part(days, sun=hours == "day")
+        return SchedulePart(days, sun=hours == "day")
     if hours == "off" and named:
-        return Part(days)
-    return Part(days, tuple(_span(one.strip()) for one in hours.split(",")))
+        return SchedulePart(days)
+    return SchedulePart(days, tuple(_span(one.strip()) for one in hours.split(",")))
 
 
 def _days(text: str) -> frozenset[int]:
@@ -148,7 +148,7 @@ def _days(text: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def _span(text: str) -> Span:
+def _span(text: str) -> TimeSpan:
     found = _SPAN.match(text)
     if found is None:
         raise ValueError(f"{text!r} are no hours; {FORM}")
@@ -158,7 +158,7 @@ def _span(text: str) -> Span:
         raise ValueError(f"{text!r}: a day goes from 00:00 to 24:00")
     if begin == end:
         raise ValueError(f"{text!r} begins when it ends; the whole day is 00:00-24:00")
-    return Span(begin, end if end > begin else end + 24 * 60)
+    return TimeSpan(begin, end if end > begin else end + 24 * 60)
 
 
 ALWAYS = parse_schedule("24/7")

@@ -20,15 +20,15 @@ class Site:
     lon: float | None = None
     duty: Schedule | None = None
     route: Path | None = None
-    looks: Mapping[str, tuple[RequiredRate, ...]] = field(default_factory=dict)
+    required_rates: Mapping[str, tuple[RequiredRate, ...]] = field(default_factory=dict)
     """By camera: how often the rules on it need it to be looked at."""
 
 
-def here(schedule: Schedule, around: Site) -> Schedule:
+def localized(schedule: Schedule, site: Site) -> Schedule:
     """The schedule as it is read at the device's place. ValueError where it needs to know more."""
-    if schedule.needs_sun() and around.lat is None:
+    if schedule.needs_sun() and site.lat is None:
         raise ValueError(
             f"{schedule.text!r} needs to know where the sun rises: set place.lat and place.lon,"
             " or write hours such as 18:00-06:00"
         )
-    return schedule.at(around.timezone, around.holidays, around.lat, around.lon)
+    return schedule.at(site.timezone, site.holidays, site.lat, site.lon)

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from agent.alerts.latency import Latency
+from agent.alerts.latency import LatencyLedger
 from agent.domain.message import Message, encode, stamp
 from agent.mqtt.broker import Broker
 from agent.mqtt.byte_budget import Budget
@@ -56,13 +56,13 @@ class Link:
         outbox: Outbox,
         greet: Callable[[int], Sequence[Message]],
         heard: Heard,
-        latency: Latency | None = None,
+        latency: LatencyLedger | None = None,
     ) -> None:
         self._speaker = speaker
         self._outbox = outbox
         self._greet = greet
         self._heard = heard
-        self._latency = latency or Latency()
+        self._latency = latency or LatencyLedger()
         self._up = asyncio.Event()
         self._aside = Quarantine()
         self._receipts = Receipts()

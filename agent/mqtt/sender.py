@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, Field, ValidationError
 
-from agent.alerts.latency import Latency
+from agent.alerts.latency import LatencyLedger
 from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, Lane
 from agent.mqtt.broker import Broker
 from agent.mqtt.byte_budget import Budget
@@ -71,7 +71,7 @@ class ConnectionSender:
         heard: Heard,
         up: asyncio.Event,
         aside: Quarantine,
-        latency: Latency,
+        latency: LatencyLedger,
         budget: Budget,
         receipts: Receipts,
     ) -> None:
@@ -250,7 +250,7 @@ class ConnectionSender:
         body = row.body
         if row.lane != "media":
             historical = self._historical(row, now_s) and row.lane not in KEEP_LATEST
-            steps = self._latency.handed(row.id, now_s)
+            steps = self._latency.on_send(row.id, now_s)
             if row.age_s is not None:
                 steps["outbox_to_sent"] = round(row.age_s * 1000, 1)
                 if kernel_clock()[0]:

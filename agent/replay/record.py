@@ -20,7 +20,7 @@ from agent.config.model import Config
 from agent.domain.durations import parse_duration
 from agent.domain.observations import SelfReport, Tick, Value, observed
 from agent.domain.yaml_loader import BadConfig
-from agent.replay.recording import TICK_S, Header, line_of
+from agent.replay.recording import TICK_S, RecordingHeader, line_of
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
@@ -36,8 +36,8 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
     try:
         its = read(config)
         path = to or Path(f"{its.device}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
-        header = Header(device=its.device, config=config.resolve(), at=datetime.now(UTC))
-        with Lines(path, header.model_dump_json().encode()) as lines:
+        header = RecordingHeader(device=its.device, config=config.resolve(), at=datetime.now(UTC))
+        with RecordingWriter(path, header.model_dump_json().encode()) as lines:
             tally = asyncio.run(record(its, lines.write, limit_s))
     except BadConfig as error:
         click.echo(str(error), err=True)
@@ -56,7 +56,7 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
     return 1 if silent else 0
 
 
-class Lines:
+class RecordingWriter:
     """A file of whole lines that has its name only once all are in it. OSError where the disk takes no more:
     then it keeps those before, if there are any but the ``header``."""
 

@@ -25,7 +25,7 @@ LONGEST_GAP_S = 3600.0
 MAX_LINE = 1024 * 1024
 
 
-class Header(BaseModel):
+class RecordingHeader(BaseModel):
     """The first line: of which device, and by which configuration."""
 
     recording: Literal[1] = 1
@@ -63,7 +63,9 @@ class Recording:
         if not first:
             raise ValueError(f"{path}: empty, and so no recording")
         try:
-            self.header = Header.model_validate_json(first) if first.startswith(b'{"recording"') else None
+            self.header = (
+                RecordingHeader.model_validate_json(first) if first.startswith(b'{"recording"') else None
+            )
         except ValidationError as error:
             raise ValueError(f"{path}:1: no header of a recording that this version reads") from error
 

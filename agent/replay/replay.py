@@ -33,7 +33,7 @@ def replay(config: Config, observations: Iterable[Observation]) -> Iterator[tupl
     """The alerts that the rules of ``config`` make of what was observed, and what is told of each. Pure."""
     numbers = count(1)
     locator = Locator(config.locator_settings())
-    judges = RuleEngine(lambda: f"replay-{next(numbers)}", placed=locator.with_point)
+    judges = RuleEngine(lambda: f"replay-{next(numbers)}", add_place=locator.with_point)
     begun = False
     for observation in observations:
         at, now_s = observation.at, observation.mono_s
@@ -41,7 +41,7 @@ def replay(config: Config, observations: Iterable[Observation]) -> Iterator[tupl
             judges.apply(config.rules, at, now_s)
             begun = True
         judged = locator.with_doubt(in_zones_of(config, observation))
-        for alert in judges.hear(judged, at, now_s):
+        for alert in judges.on_observation(judged, at, now_s):
             yield alert, locator.fields(alert, now_s)
 
 

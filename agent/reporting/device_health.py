@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.alerts.latency import Latency
+from agent.alerts.latency import LatencyLedger
 from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.evidence.recorder import EvidenceRecorder
@@ -35,7 +35,7 @@ class DeviceHealth:
         recorder: EvidenceRecorder,
         locator: Locator,
         rescue: RescueGrants,
-        latency: Latency,
+        latency: LatencyLedger,
         deployment: Deployment,
         running: Callable[[], Config],
     ) -> None:

@@ -77,7 +77,7 @@ class Reporter:
     def on_observation(self, observation: Observation) -> None:
         """Collects an observation for telemetry, inference rates and visibility."""
         for rate in self._rates.values():
-            rate.hear(observation)
+            rate.on_observation(observation)
         for name, visibility in self._visibility.items():
             if isinstance(observation.value, Tick) or name == observation.source:
                 visibility.hear(observation)
@@ -124,7 +124,7 @@ class Reporter:
         """Why the device is degraded, one line each; empty where all is well."""
         views = [(name, visibility.reason(now_s)) for name, visibility in self._visibility.items()]
         blind = [f"{name}: {reason}" for name, reason in views if reason]
-        rates = [(name, rate.short(now_s)) for name, rate in self._rates.items()]
+        rates = [(name, rate.shortfall(now_s)) for name, rate in self._rates.items()]
         blind += [f"{name}: blind: {short.text}" for name, short in rates if short]
         lost = self._position.troubles(now_s)
         return [*self.troubles, *self._health.reasons(now_s), *lost, *blind]

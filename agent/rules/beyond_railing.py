@@ -8,14 +8,14 @@ from pydantic import Field, model_validator
 from agent.domain.escalation import Severity
 from agent.domain.observations import SeenObject
 from agent.domain.zones import Line, beside, foot_of, right_of
-from agent.rules.camera_rule import Pick, PickRule
-from agent.rules.presence import Presence, who
+from agent.rules.camera_rule import PresenceRule, Select
+from agent.rules.presence import Presence, describe
 
 MARGIN = 0.01
 """A foot must be this far beyond the line, as a share of the picture: one who leans on the railing is not."""
 
 
-class BeyondRailing(PickRule):
+class BeyondRailing(PresenceRule):
     """A finding while a person stands in ``zone``, or on the ``beyond`` side of ``line`` between its ends.
 
     Left and right are as seen along the line, from its first end to its second.
@@ -43,7 +43,7 @@ class BeyondRailing(PickRule):
     def zone_name(self) -> str | None:
         return self.zone
 
-    def here(self, thing: SeenObject) -> bool:
+    def in_area(self, thing: SeenObject) -> bool:
         if self.zone is not None and self.zone in thing.zones:
             return True
         if self.line is None:
@@ -52,8 +52,8 @@ class BeyondRailing(PickRule):
         right = right_of(self.line, foot)
         return beside(self.line, foot) and (right if self.beyond == "right" else -right) >= MARGIN
 
-    def picker(self) -> Pick:
+    def selector(self) -> Select:
         return lambda there, _: there
 
     def text(self, found: Sequence[Presence]) -> str:
-        return f"{who(found)} beyond {self.where or 'the railing'}"
+        return f"{describe(found)} beyond {self.where or 'the railing'}"

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from agent.domain.contracts import RulePart
 from agent.domain.durations import Duration
-from agent.domain.findings import Cleared, Evaluator, Finding, lasts
+from agent.domain.findings import Cleared, Evaluator, Finding, for_duration
 from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, Tick
 from agent.domain.references import CameraReference, Keyed
@@ -23,14 +23,14 @@ class Blind(RulePart):
     after: Duration = timedelta(seconds=10)
     _needs: tuple[RequiredRate, ...] = ()
 
-    def settled(self, around: Site) -> Self:
+    def resolve(self, site: Site) -> Self:
         """Also a camera that is looked at too seldom for the rules on it is blind."""
-        rule = super().settled(around).model_copy()
-        rule._needs = around.looks.get(self.camera, ())
+        rule = super().resolve(site).model_copy()
+        rule._needs = site.required_rates.get(self.camera, ())
         return rule
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.after
 
     def camera_reference(self) -> CameraReference:
@@ -39,23 +39,23 @@ class Blind(RulePart):
 
     def start(self) -> Evaluator:
         sight = VisibilityState((self.zone,) if self.zone else ())
-        looks = InferenceRate(self.camera, self._needs)
+        rate = InferenceRate(self.camera, self._needs)
         key = self.zone or self.camera
         found = False
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal found
             if observation.source != self.camera and not isinstance(observation.value, Tick):
                 return
             sight.hear(observation)
-            looks.hear(observation)
+            rate.on_observation(observation)
             now_s = observation.mono_s
             blind = {
                 zone: one
                 for zone, one in sight.blind(now_s).items()
                 if self.zone in (None, zone) and now_s - one.since_s >= self.after.total_seconds()
             }
-            short = looks.short(now_s, self.zone)
+            short = rate.shortfall(now_s, self.zone)
             if not blind and short and now_s - short.since_s >= self.after.total_seconds():
                 found = True
                 yield Finding(
@@ -73,7 +73,7 @@ class Blind(RulePart):
                 for_s = now_s - first.since_s
                 yield Finding(
                     key=key,
-                    text=f"{self.camera} can't see {', '.join(blind)}: {whys} {lasts(for_s)}",
+                    text=f"{self.camera} can't see {', '.join(blind)}: {whys} {for_duration(for_s)}",
                     lasted_s=for_s,
                     since=first.since,
                     since_s=first.since_s,
@@ -85,4 +85,4 @@ class Blind(RulePart):
                 found = False
                 yield Cleared(key)
 
-        return judge
+        return evaluate

@@ -23,13 +23,13 @@ GIVEN_UP_S = 300.0
 
 Decide: TypeAlias = Callable[[list[Presence], Observation], Finding | None]
 """What is so, from those who certainly are there at a sighting."""
-Pick: TypeAlias = Callable[[list[Presence], Observation], list[Presence]]
+Select: TypeAlias = Callable[[list[Presence], Observation], list[Presence]]
 
 
-class WatchRule(RulePart):
+class CameraRule(RulePart):
     """A rule on what one camera sees."""
 
-    looks_per_s: ClassVar[float] = 0.5
+    inferences_per_s: ClassVar[float] = 0.5
     """How often its camera must be looked at for it to see what it is about."""
 
     camera: str
@@ -69,16 +69,16 @@ class WatchRule(RulePart):
             zones=() if self.zone_name is None else (Keyed("zone", self.zone_name),),
             labels=self.labels_sought,
             min_score=("min_score", self.min_score) if "min_score" in self.model_fields_set else None,
-            looks_per_s=self.looks_per_s,
+            inferences_per_s=self.inferences_per_s,
             moving_key=None if self.camera_may_move else "camera_may_move",
         )
 
-    def waits_s(self) -> float | None:
+    def rarely_seen_after_s(self) -> float | None:
         """After how long also who is seen in few of the looks counts; None for never."""
         return None
 
-    def eye(self, fits: Callable[[SeenObject], bool] | None = None) -> OccupancyTracker:
-        """An eye on the objects that the rule is about, and that ``fits`` (where they are)."""
+    def tracker(self, fits: Callable[[SeenObject], bool] | None = None) -> OccupancyTracker:
+        """An tracker on the objects that the rule is about, and that ``fits`` (where they are)."""
 
         def all_fits(thing: SeenObject) -> bool:
             tall = thing.box[3] - thing.box[1]
@@ -93,19 +93,19 @@ class WatchRule(RulePart):
             grace_s=self.grace.total_seconds(),
             moving=self.camera_may_move,
             keeps=True,
-            patience_s=self.waits_s(),
+            patience_s=self.rarely_seen_after_s(),
         )
 
-    def watch(self, eye: OccupancyTracker, decide: Decide) -> Evaluator:
+    def evaluator(self, tracker: OccupancyTracker, decide: Decide) -> Evaluator:
         """A judge that tells what ``decide`` finds in each sighting, and that it is over when it finds none.
 
         A camera that shows nothing more ends nothing at once: somebody may have seen to that.
         """
         found: Finding | None = None
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal found
-            there = eye.look(observation)
+            there = tracker.look(observation)
             before = found
             if there is not None:
                 found = decide([presence for presence in there if presence.sure], observation)
@@ -113,30 +113,30 @@ class WatchRule(RulePart):
                     yield found
                 if before is not None and (found is None or found.key != before.key):
                     yield Cleared(before.key)
-            elif found is not None and eye.looked_s is not None and isinstance(observation.value, Tick):
-                unseen_s = observation.mono_s - eye.looked_s
+            elif found is not None and tracker.looked_s is not None and isinstance(observation.value, Tick):
+                unseen_s = observation.mono_s - tracker.looked_s
                 if unseen_s > GIVEN_UP_S:
                     yield Cleared(found.key, f"{self.camera} has shown nothing for {int(unseen_s)} s")
                     found = None
-                    eye.forget()
+                    tracker.forget()
                 elif unseen_s > UNSEEN_S:
                     yield replace(found, text=f"{found.text}; not seen for {int(unseen_s)} s")
 
-        return judge
+        return evaluate
 
 
-class PickRule(WatchRule):
+class PresenceRule(CameraRule):
     """A rule that is about some of those whom it sees: one finding, however many they are."""
 
     where: str | None = None
     """What people call the place, such as ``the east railing``."""
 
     @abstractmethod
-    def here(self, thing: SeenObject) -> bool:
+    def in_area(self, thing: SeenObject) -> bool:
         """Whether an object is where the rule looks."""
 
     @abstractmethod
-    def picker(self) -> Pick:
+    def selector(self) -> Select:
         """Fresh: those whom the rule is about, of all who certainly are there."""
 
     @abstractmethod
@@ -152,13 +152,13 @@ class PickRule(WatchRule):
         return self.where or self.zone_name or self.camera
 
     def start(self) -> Evaluator:
-        pick = self.picker()
+        pick = self.selector()
 
         def decide(there: list[Presence], observation: Observation) -> Finding | None:
             picked = pick(there, observation)
             return self._finding(picked, observation) if picked else None
 
-        return self.watch(self.eye(self.here), decide)
+        return self.evaluator(self.tracker(self.in_area), decide)
 
     def _finding(self, picked: list[Presence], observation: Observation) -> Finding:
         first = min(picked, key=lambda presence: presence.since_s)
@@ -171,15 +171,15 @@ class PickRule(WatchRule):
             zone=self.zone_name,
             label=first.seen.label,
             count=len(picked),
-            who=frozenset(presence.number for presence in picked),
+            presences=frozenset(presence.number for presence in picked),
             lasted_s=self.lasted_s(picked),
             score=max(presence.best for presence in picked),
             box=first.seen.box,
-            latency_s=delay_of(observation),
+            latency_s=detection_delay_s(observation),
         )
 
 
-class ZoneRule(PickRule):
+class ZoneRule(PresenceRule):
     """A rule about who is in a zone."""
 
     zone: str
@@ -188,10 +188,10 @@ class ZoneRule(PickRule):
     def zone_name(self) -> str:
         return self.zone
 
-    def here(self, thing: SeenObject) -> bool:
+    def in_area(self, thing: SeenObject) -> bool:
         return self.zone in thing.zones
 
 
-def delay_of(observation: Observation) -> float | None:
+def detection_delay_s(observation: Observation) -> float | None:
     """From the frame in hand to its sighting."""
     return observation.value.delay_s if isinstance(observation.value, Sighting) else None

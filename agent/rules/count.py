@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from agent.domain.durations import Duration
 from agent.domain.findings import Evaluator, Finding
 from agent.domain.observations import Observation, SeenObject
-from agent.rules.camera_rule import WatchRule, delay_of
-from agent.rules.hold_timer import lasting
+from agent.rules.camera_rule import CameraRule, detection_delay_s
+from agent.rules.hold_timer import hold_timer
 from agent.rules.presence import Presence, plural
 from models.detection import Box
 
@@ -27,7 +27,7 @@ MOST_BEYOND = 100
 """So many more, or fewer, are told apart in what an answer was to."""
 
 
-class Count(WatchRule):
+class Count(CameraRule):
     """A finding while there have been more than ``more_than``, or fewer than ``fewer_than``, for ``hold``.
 
     Counted is who is seen, as the median of the looks of a second: ``grace`` only says for how long one who
@@ -56,7 +56,7 @@ class Count(WatchRule):
         return self
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.hold
 
     @property
@@ -69,7 +69,7 @@ class Count(WatchRule):
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         crossed = next(iter(active), None)
         first_s: float | None = None
-        so = {"more": lasting(self.hold), "fewer": lasting(self.hold)}
+        so = {"more": hold_timer(self.hold), "fewer": hold_timer(self.hold)}
         seen_now = _median()
         steadily = _told()
 
@@ -110,11 +110,11 @@ class Count(WatchRule):
                 count=number,
                 score=max((one.best for one in seen), default=None),
                 box=_around(seen),
-                who=frozenset(range(min(self._beyond(number, crossed), MOST_BEYOND))),
-                latency_s=delay_of(observation),
+                presences=frozenset(range(min(self._beyond(number, crossed), MOST_BEYOND))),
+                latency_s=detection_delay_s(observation),
             )
 
-        return self.watch(self.eye(self._here), decide)
+        return self.evaluator(self.tracker(self._here), decide)
 
     def _here(self, thing: SeenObject) -> bool:
         return self.zone in thing.zones
@@ -166,7 +166,7 @@ def _told() -> Callable[[int | None, float], int | None]:
 
 
 def _around(there: Sequence[Presence]) -> Box | None:
-    """The box around all of them."""
+    """The box site all of them."""
     if not there:
         return None
     lefts, tops, rights, bottoms = zip(*(one.seen.box for one in there), strict=True)

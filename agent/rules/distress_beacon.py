@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
 from agent.domain.contracts import SourceRule
-from agent.domain.durations import Duration, spoken
+from agent.domain.durations import Duration, human_duration
 from agent.domain.escalation import Severity
 from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.observations import Observation, Tick
@@ -29,8 +29,8 @@ class DistressBeacon(SourceRule):
     Beacons that are only tested are told with ``tests``, safety messages of anybody with ``texts``.
     """
 
-    hears: ClassVar[str | None] = "vessel"
-    crowd: ClassVar[str | None] = "distress calls"
+    value_kind: ClassVar[str | None] = "vessel"
+    flood_label: ClassVar[str | None] = "distress calls"
 
     kind: Literal["distress_beacon"] = "distress_beacon"
     severity: Severity = "critical"
@@ -39,7 +39,7 @@ class DistressBeacon(SourceRule):
     texts: bool = False
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.over_after
 
     def start(self) -> Evaluator:
@@ -50,7 +50,7 @@ class DistressBeacon(SourceRule):
         points = {key: found.point for key, found in active.items() if found.point is not None}
         before = {key: (found.since, found.since_s or 0.0) for key, found in active.items()}
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             value, now_s = observation.value, observation.mono_s
             heard.update({key: (*since, now_s) for key, since in before.items()})
             before.clear()
@@ -79,9 +79,9 @@ class DistressBeacon(SourceRule):
                     if now_s - last_s > self.over_after.total_seconds():
                         del heard[key]
                         points.pop(key, None)
-                        yield Cleared(key, f"not heard for {spoken(now_s - last_s)}")
+                        yield Cleared(key, f"not heard for {human_duration(now_s - last_s)}")
 
-        return judge
+        return evaluate
 
     def _text(self, vessel: Vessel) -> str | None:
         """What to tell; None where there is nothing."""

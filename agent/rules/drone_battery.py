@@ -22,8 +22,8 @@ class DroneBattery(SourceRule):
     drone that knows neither, or is lost, decides nothing.
     """
 
-    hears: ClassVar[str | None] = "drone"
-    crowd: ClassVar[str | None] = "drones with a low battery"
+    value_kind: ClassVar[str | None] = "drone"
+    flood_label: ClassVar[str | None] = "drones with a low battery"
 
     kind: Literal["drone_battery"] = "drone_battery"
     system: int | None = Field(default=None, ge=1, le=255)
@@ -43,7 +43,7 @@ class DroneBattery(SourceRule):
         return self
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.hold
 
     def start(self) -> Evaluator:
@@ -54,7 +54,7 @@ class DroneBattery(SourceRule):
             int(key): (found.since, found.since_s or 0.0) for key, found in active.items()
         }
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             drone = observation.value
             if not isinstance(drone, Drone) or observation.source != self.source or drone.state != "live":
                 return
@@ -78,7 +78,7 @@ class DroneBattery(SourceRule):
                 low.pop(drone.system, None)
                 yield Cleared(str(drone.system))
 
-        return judge
+        return evaluate
 
     def _reason(self, drone: Drone, was_low: bool) -> str | None:
         """What is too low, "" where nothing is, None where it does not know."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
-from agent.domain.findings import Cleared, Evaluator, Finding, Point, lasts
+from agent.domain.findings import Cleared, Evaluator, Finding, Point, for_duration
 from agent.domain.observations import Observation, Tick
 from firmware_bridge.drone_readings import Drone
 
@@ -20,8 +20,8 @@ class DroneLost(SourceRule):
     another system says is no sign of life.
     """
 
-    hears: ClassVar[str | None] = "drone"
-    crowd: ClassVar[str | None] = "drones not heard"
+    value_kind: ClassVar[str | None] = "drone"
+    flood_label: ClassVar[str | None] = "drones not heard"
 
     kind: Literal["drone_lost"] = "drone_lost"
     system: int | None = Field(default=None, ge=1, le=255)
@@ -30,7 +30,7 @@ class DroneLost(SourceRule):
     on_ground: bool = False
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.after
 
     def start(self) -> Evaluator:
@@ -46,7 +46,7 @@ class DroneLost(SourceRule):
                 if last.lat is not None:
                     placed[last.system] = (last, found.since_s - found.memo["placed_s"])
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             drone, now_s = observation.value, observation.mono_s
             if isinstance(drone, Drone) and observation.source == self.source and drone.state == "live":
                 if self.system in (None, drone.system):
@@ -60,12 +60,12 @@ class DroneLost(SourceRule):
                     if quiet > self.after and (last.armed or self.on_ground):
                         yield self._finding(last, at, placed.get(system), now_s)
 
-        return judge
+        return evaluate
 
     def _finding(
         self, last: Drone, at: Observation, placed: tuple[Drone, float] | None, now_s: float
     ) -> Finding:
-        text = f"drone {last.system} not heard {lasts(now_s - at.mono_s)}"
+        text = f"drone {last.system} not heard {for_duration(now_s - at.mono_s)}"
         doing = [word for word in (last.mode, _percent(last)) if word is not None]
         text += f"; it was in {', '.join(doing)}" if doing else ""
         point = None

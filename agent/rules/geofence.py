@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.domain.geometry import LatLon, area, from_path, inside
 from agent.domain.site import Site
-from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
+from agent.rules.position_rule import LEAVES_AT, DistanceMeasure, PositionRule
 from firmware_bridge.wgs84 import Plane, distance_m
 
 
 class Circle(BaseModel):
-    """Around a position; around the device's surveyed place, if none is given."""
+    """Around a position; site the device's surveyed place, if none is given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,16 +45,16 @@ class Geofence(PositionRule):
                 raise ValueError("the polygon encloses no area")
         return self
 
-    def settled(self, around: Site) -> Self:
-        rule = super().settled(around)
+    def resolve(self, site: Site) -> Self:
+        rule = super().resolve(site)
         if rule.circle is None or rule.circle.lat is not None:
             return rule
-        if around.lat is None or around.lon is None:
+        if site.lat is None or site.lon is None:
             raise ValueError("the circle needs a middle: give its lat and lon, or place.lat and place.lon")
-        circle = rule.circle.model_copy(update={"lat": around.lat, "lon": around.lon})
+        circle = rule.circle.model_copy(update={"lat": site.lat, "lon": site.lon})
         return rule.model_copy(update={"circle": circle})
 
-    def ruler(self) -> tuple[Ruler, float]:
+    def distance_measure(self) -> tuple[DistanceMeasure, float]:
         if self.polygon is not None:
             plane = Plane(*self.polygon[0])
             corners = [plane.metres(*corner) for corner in self.polygon]
@@ -76,7 +76,7 @@ class Geofence(PositionRule):
 
         return measure, LEAVES_AT * radius_m if self.margin_m is None else self.margin_m
 
-    def wrong(self, outside: bool, _at: datetime) -> str | None:
+    def violation(self, outside: bool, _at: datetime) -> str | None:
         return self.when if outside == (self.when == "outside") else None
 
     def text(self, wrong: str, off_m: float) -> str:

@@ -10,7 +10,7 @@ Since: TypeAlias = tuple[datetime, float]
 """An instant on both clocks: UTC, and monotonic seconds."""
 
 
-def lasting(hold: timedelta) -> Callable[[bool, Observation], Since | None]:
+def hold_timer(hold: timedelta) -> Callable[[bool, Observation], Since | None]:
     """Told at each observation whether something is so, it answers since when, once that is ``hold`` ago."""
     since: Since | None = None
 
@@ -22,7 +22,7 @@ def lasting(hold: timedelta) -> Callable[[bool, Observation], Since | None]:
     return so
 
 
-def steady(
+def debounce(
     hold: timedelta, held: tuple[str, Since] | None = None
 ) -> Callable[[str | None, Observation], tuple[str, Since] | None]:
     """Told at each observation which of several things is so, or none, it answers with the steady one.

@@ -13,7 +13,7 @@ from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
-from agent.rules.hold_timer import Since, lasting
+from agent.rules.hold_timer import Since, hold_timer
 from firmware_bridge.readings import Fix, GnssState
 
 NORMAL_S = 600.0
@@ -30,7 +30,7 @@ class Interference(SourceRule):
     for ``signal_hold`` (a bridge is no jammer), is a finding of its own; ``null`` turns that off.
     """
 
-    hears: ClassVar[str | None] = "fix"
+    value_kind: ClassVar[str | None] = "fix"
 
     kind: Literal["interference"] = "interference"
     hold: Duration = timedelta(seconds=3)
@@ -38,19 +38,19 @@ class Interference(SourceRule):
     signal_hold: Duration = timedelta(seconds=30)
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.hold
 
     def start(self) -> Evaluator:
         return self.resume({})
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
-        held = {name: lasting(self.hold) for name in ("jamming", "spoofing", "antenna")}
-        fallen = lasting(self.signal_hold)
+        held = {name: hold_timer(self.hold) for name in ("jamming", "spoofing", "antenna")}
+        fallen = hold_timer(self.signal_hold)
         before = active["signal"].memo if "signal" in active else None
         usual = _Usual(before["usual_dbhz"] if before else None)
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             value = observation.value
             if observation.source != self.source:
                 return
@@ -77,7 +77,7 @@ class Interference(SourceRule):
                     found = self._finding("signal", f"all signals fell by {drop_db:.0f} dB", since)
                     yield replace(found, memo={"usual_dbhz": level})
 
-        return judge
+        return evaluate
 
     def _finding(self, key: str, text: str, since: Since) -> Finding:
         return Finding(

@@ -10,17 +10,17 @@ from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
 from agent.domain.zones import Corner, Line, crosses, foot_of, right_of
-from agent.rules.camera_rule import WatchRule, delay_of
+from agent.rules.camera_rule import CameraRule, detection_delay_s
 from agent.rules.presence import Presence
 
 MARGIN = 0.01
 """A foot this near to the line is on neither side: a box that trembles crosses nothing."""
 
 
-class LineCross(WatchRule):
+class LineCross(CameraRule):
     """A finding for ``hold`` after a crossing; left and right are as seen along ``line``, start to end."""
 
-    looks_per_s: ClassVar[float] = 1.0
+    inferences_per_s: ClassVar[float] = 1.0
 
     kind: Literal["line_cross"] = "line_cross"
     line: Line
@@ -40,29 +40,29 @@ class LineCross(WatchRule):
             yield "its line lies on the edge of the picture: nobody is seen to cross it"
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.hold
 
     def start(self) -> Evaluator:
-        eye = self.eye()
+        tracker = self.tracker()
         feet: dict[tuple[int, int], Corner] = {}  # by object and view: where it last was on either side
         crossed: dict[int, str] = {}  # by object: where it went before it was sure that it is one
         counts = {"left": 0, "right": 0}
         until: dict[str, float] = {}
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal feet, crossed
             now_s = observation.mono_s
             for side in [side for side, end_s in until.items() if now_s >= end_s]:
                 del until[side]
                 yield Cleared(side)
-            there = eye.look(observation)
+            there = tracker.look(observation)
             if there is None:
                 return
             feet_before, feet = feet, {}
             crossed = {one.number: crossed[one.number] for one in there if one.number in crossed}
             for one in there:
-                key = (one.number, eye.view)
+                key = (one.number, tracker.view)
                 before, foot = feet_before.get(key), foot_of(one.seen.box)
                 beyond = right_of(self.line, foot)
                 if abs(beyond) < MARGIN:
@@ -79,7 +79,7 @@ class LineCross(WatchRule):
                     until[side] = now_s + self.hold.total_seconds()
                     yield self._finding(one, side, counts, observation)
 
-        return judge
+        return evaluate
 
     def _finding(self, one: Presence, side: str, counts: dict[str, int], observation: Observation) -> Finding:
         return Finding(
@@ -90,8 +90,8 @@ class LineCross(WatchRule):
             source=self.camera,
             label=one.seen.label,
             count=counts[side],
-            who=frozenset({one.number}),
+            presences=frozenset({one.number}),
             score=one.best,
             box=one.seen.box,
-            latency_s=delay_of(observation),
+            latency_s=detection_delay_s(observation),
         )

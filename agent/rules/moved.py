@@ -16,8 +16,8 @@ from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.observations import Observation, Tick
 from agent.domain.site import Site
 from agent.positioning.fix_quality import accepted_fix
-from agent.rules.hold_timer import lasting
-from agent.rules.position_rule import FRESH_S, freshness, heard_before_s, lost_for, no_position
+from agent.rules.hold_timer import hold_timer
+from agent.rules.position_rule import FRESH_S, freshness, heard_before_s, no_position, position_loss
 from firmware_bridge.readings import Fix
 from firmware_bridge.wgs84 import Plane
 
@@ -37,7 +37,7 @@ class Moved(SourceRule):
     limit is told by the fixes of the last ``hold`` alone. Fixes that don't hold are not looked at.
     """
 
-    hears: ClassVar[str | None] = "fix"
+    value_kind: ClassVar[str | None] = "fix"
 
     kind: Literal["moved"] = "moved"
     further_than_m: float = Field(default=25.0, gt=0, le=100_000)
@@ -49,15 +49,15 @@ class Moved(SourceRule):
     lost_after: Duration | None = timedelta(minutes=10)
     """Without a position that holds for so long nobody can tell, and that is told too."""
 
-    def settled(self, around: Site) -> Self:
-        rule = super().settled(around)
-        lat, lon = (rule.lat, rule.lon) if rule.lat is not None else (around.lat, around.lon)
+    def resolve(self, site: Site) -> Self:
+        rule = super().resolve(site)
+        lat, lon = (rule.lat, rule.lon) if rule.lat is not None else (site.lat, site.lon)
         if lat is None or lon is None:
             raise ValueError("nobody knows where the post should be: set place.lat and place.lon")
         return rule.model_copy(update={"lat": lat, "lon": lon})
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.hold + self.window + (self.lost_after or timedelta(0))
 
     def start(self) -> Evaluator:
@@ -65,21 +65,21 @@ class Moved(SourceRule):
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         lat, lon = self.lat, self.lon
-        assert lat is not None  # noqa: S101  `settled` has seen to it
+        assert lat is not None  # noqa: S101  `resolve` has seen to it
         assert lon is not None  # noqa: S101
         post = Plane(lat, lon)
         seen: deque[tuple[float, float, float]] = deque()  # when, metres to the east and to the north
-        held = lasting(self.hold)
+        held = hold_timer(self.hold)
         window_s, hold_s = self.window.total_seconds(), self.hold.total_seconds()
         every_s = window_s / SAMPLES
-        lost = lost_for(self.source, self.lost_after)
+        lost = position_loss(self.source, self.lost_after)
         spoke, fresh_s = freshness(), FRESH_S
         found = active.get(self.source)
         away, known, inherited = False, False, found is not None
         heard_s: float | None = None
         doubt: str | None = None
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal away, known, inherited, heard_s, doubt, found, fresh_s
             now_s, heard = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
@@ -131,7 +131,7 @@ class Moved(SourceRule):
                 )
                 yield found
 
-        return judge
+        return evaluate
 
 
 def _middle(seen: list[tuple[float, float, float]]) -> tuple[float, float]:

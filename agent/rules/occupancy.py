@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from itertools import count
 
 from agent.domain.observations import Observation, SeenObject, Sighting
-from agent.rules.presence import SEEN_OVER_S, STILL_S, Look, Presence
+from agent.rules.presence import SEEN_OVER_S, STILL_S, LookWeight, Presence
 from agent.vision.track import kind_of
 from models.boxes import iou
 
@@ -25,7 +25,7 @@ SAME_PLACE = 0.3
 
 
 class OccupancyTracker:
-    """A judge's eye on one camera: ``look`` answers each of its sightings with all who are there.
+    """A judge's tracker on one camera: ``look`` answers each of its sightings with all who are there.
 
     One who is out of sight or elsewhere for up to ``grace_s`` is still there: at the edge of a zone nobody
     comes and goes with each frame. With ``keeps``, what is parked and lost by the detector is there for
@@ -104,11 +104,11 @@ class OccupancyTracker:
                 del self._hidden[track]
         return list(self._there.values())
 
-    def _worth(self, now_s: float) -> Look:
+    def _worth(self, now_s: float) -> LookWeight:
         passed_s = 0.0 if self.looked_s is None else now_s - self.looked_s
         counts_s = min(passed_s if passed_s > 0 else FRAME_S, max(FRAME_S, SLOW_SHARE * passed_s))
         counts_s = min(counts_s, self._at_most_s)
-        return Look(now_s, passed_s, counts_s, max(SEEN_OVER_S, 2 * self._grace_s), self._min_score)
+        return LookWeight(now_s, passed_s, counts_s, max(SEEN_OVER_S, 2 * self._grace_s), self._min_score)
 
     def _part(self, track: int, presence: Presence, now_s: float) -> None:
         """Who is out of sight for too long is there no more; who vanished where he stood may be hidden."""
@@ -122,7 +122,7 @@ class OccupancyTracker:
             self._hidden[track] = presence
 
     def _meet(
-        self, thing: SeenObject, numbers: Collection[int], observation: Observation, look: Look
+        self, thing: SeenObject, numbers: Collection[int], observation: Observation, look: LookWeight
     ) -> None:
         before = self._there.get(thing.track)
         if not self._fits(thing):
@@ -136,17 +136,17 @@ class OccupancyTracker:
         if before is None:
             before = Presence(next(self._numbers), thing, observation.at, now_s, now_s, first_s=now_s)
         self._there[thing.track] = before
-        before.take(thing, observation.at, now_s)
+        before.update(thing, observation.at, now_s)
 
     def _inherit(self, thing: SeenObject, numbers: Collection[int]) -> Presence | None:
         """Whom ``thing`` continues under a new track number: unseen now, same kind, same place."""
         return _nearest(self._there, thing, numbers)
 
-    def _appeared(self, thing: SeenObject, look: Look) -> Presence | None:
+    def _appeared(self, thing: SeenObject, look: LookWeight) -> Presence | None:
         """Who was hidden, and is back where he stood, or under the number that he had."""
         presence = self._hidden.pop(thing.track, None) or _nearest(self._hidden, thing, ())
         if presence is not None:
-            presence.appear(look.now_s, look.over_s)
+            presence.reappear(look.now_s, look.over_s)
         return presence
 
 

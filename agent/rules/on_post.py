@@ -7,8 +7,8 @@ from pydantic import Field
 
 from agent.domain.durations import Duration
 from agent.domain.schedule import Hours
-from agent.domain.site import Site, here
-from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
+from agent.domain.site import Site, localized
+from agent.rules.position_rule import LEAVES_AT, DistanceMeasure, PositionRule
 from firmware_bridge.wgs84 import distance_m
 
 
@@ -27,30 +27,32 @@ class OnPost(PositionRule):
     """Tell also of a presence at the post outside the hours."""
     hold: Duration = timedelta(seconds=30)
 
-    def settled(self, around: Site) -> Self:
-        rule = super().settled(around)
+    def resolve(self, site: Site) -> Self:
+        rule = super().resolve(site)
         if (rule.lat is None) != (rule.lon is None):
             raise ValueError("lat and lon go together")
-        lat, lon = (around.lat, around.lon) if rule.lat is None else (rule.lat, rule.lon)
+        lat, lon = (site.lat, site.lon) if rule.lat is None else (rule.lat, rule.lon)
         if lat is None:
             raise ValueError("the post needs a position: give lat and lon, or place.lat and place.lon")
-        hours = rule.hours or around.duty
+        hours = rule.hours or site.duty
         if hours is None:
             raise ValueError("when is the post manned? give hours, or duty.schedule")
-        where = rule.where or around.post
-        return rule.model_copy(update={"lat": lat, "lon": lon, "hours": here(hours, around), "where": where})
+        where = rule.where or site.post
+        return rule.model_copy(
+            update={"lat": lat, "lon": lon, "hours": localized(hours, site), "where": where}
+        )
 
-    def ruler(self) -> tuple[Ruler, float]:
+    def distance_measure(self) -> tuple[DistanceMeasure, float]:
         post = self.lat or 0.0, self.lon or 0.0
         return lambda lat, lon: distance_m(post, (lat, lon)) - self.radius_m, LEAVES_AT * self.radius_m
 
-    def wrong(self, outside: bool, at: datetime) -> str | None:
+    def violation(self, outside: bool, at: datetime) -> str | None:
         on_duty = self.hours is None or self.hours.open(at)
         if outside:
             return "off_post" if on_duty else None
         return "unexpected" if self.unexpected and not on_duty else None
 
-    def matters(self, at: datetime) -> bool:
+    def applies(self, at: datetime) -> bool:
         return self.unexpected or self.hours is None or self.hours.open(at)
 
     def text(self, wrong: str, off_m: float) -> str:

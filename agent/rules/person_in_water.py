@@ -9,9 +9,9 @@ from agent.domain.escalation import Severity
 from agent.domain.observations import Observation
 from agent.domain.references import Keyed
 from agent.domain.zones import foot_of
-from agent.rules.camera_rule import Pick, ZoneRule
+from agent.rules.camera_rule import Select, ZoneRule
 from agent.rules.occupancy import OccupancyTracker
-from agent.rules.presence import Presence, who
+from agent.rules.presence import Presence, describe
 
 ABOARD_S = 10.0
 """Who was on a boat that the detector then misses is taken to be on it for so long."""
@@ -34,14 +34,14 @@ class PersonInWater(ZoneRule):
     need_ack: bool = True
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.dwell
 
     @property
     def labels_sought(self) -> tuple[Keyed, ...]:
         return (*super().labels_sought, *(Keyed("vessels", label) for label in self.vessels))
 
-    def picker(self) -> Pick:
+    def selector(self) -> Select:
         boats = OccupancyTracker(
             self.camera, self.vessels, lambda _: True,
             frames=1, min_score=0, grace_s=self.grace.total_seconds(), moving=self.camera_may_move,
@@ -73,7 +73,7 @@ class PersonInWater(ZoneRule):
         return pick
 
     def text(self, found: Sequence[Presence]) -> str:
-        return f"{who(found)} in the water at {self.place()}"
+        return f"{describe(found)} in the water at {self.place()}"
 
 
 def _carries(boat: Presence, person: Presence) -> bool:

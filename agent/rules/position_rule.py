@@ -7,11 +7,11 @@ from typing import ClassVar, TypeAlias
 
 from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
-from agent.domain.findings import Cleared, Evaluator, Finding, Point, lasts
+from agent.domain.findings import Cleared, Evaluator, Finding, Point, for_duration
 from agent.domain.observations import Observation, Tick
 from agent.positioning.fix_gate import MAX_EPOCH_S
 from agent.positioning.fix_quality import NO_FIX, accepted_fix
-from agent.rules.hold_timer import Since, steady
+from agent.rules.hold_timer import Since, debounce
 from firmware_bridge.readings import Fix
 
 FRESH_S = 5.0
@@ -23,14 +23,14 @@ LEAVES_AT = 0.2
 NO_POSITION = "no_position"
 Last: TypeAlias = tuple[Point, float, float]
 """The newest position, how many metres outside it is, and its monotonic instant."""
-Ruler: TypeAlias = Callable[[float, float], float]
+DistanceMeasure: TypeAlias = Callable[[float, float], float]
 """Latitude and longitude to metres outside; 0 or less is inside."""
 
 
 class PositionRule(SourceRule):
     """A rule on where ``source``, a receiver, says that the device is, as far as that holds."""
 
-    hears: ClassVar[str | None] = "fix"
+    value_kind: ClassVar[str | None] = "fix"
 
     hold: Duration = timedelta(seconds=15)
     """How long it must be so before it is told, and be over before it has ended."""
@@ -40,41 +40,41 @@ class PositionRule(SourceRule):
     """What people call the place."""
 
     @abstractmethod
-    def ruler(self) -> tuple[Ruler, float]:
+    def distance_measure(self) -> tuple[DistanceMeasure, float]:
         """What measures, and how many metres outside one has left."""
 
     @abstractmethod
-    def wrong(self, outside: bool, at: datetime) -> str | None:
+    def violation(self, outside: bool, at: datetime) -> str | None:
         """A key for what is wrong, or None: by where the device is, and the time."""
 
     @abstractmethod
     def text(self, wrong: str, off_m: float) -> str:
         """What to tell, in words for people."""
 
-    def matters(self, _at: datetime) -> bool:
+    def applies(self, _at: datetime) -> bool:
         """Whether anybody wants to know at that time where the device is."""
         return True
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.hold + (self.lost_after or timedelta(0))
 
     def start(self) -> Evaluator:
         return self.resume({})
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
-        measure, margin_m = self.ruler()
+        measure, margin_m = self.distance_measure()
         before = next((found for key, found in active.items() if key != NO_POSITION and found.point), None)
         held_before = None if before is None else (before.key, (before.since, before.since_s or 0.0))
-        so = steady(self.hold, held_before)
+        so = debounce(self.hold, held_before)
         last: Last | None = None
         outside = bool(before and before.memo and before.memo.get("outside"))
         told = before.key if before else None
         doubt: str | None = None
-        lost = lost_for(self.source, self.lost_after)
+        lost = position_loss(self.source, self.lost_after)
         spoke, fresh_s = freshness(), FRESH_S
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal last, outside, told, doubt, fresh_s
             now_s, heard = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
@@ -88,12 +88,12 @@ class PositionRule(SourceRule):
             if last is None and before is not None and before.point is not None:
                 at_s = heard_before_s(before, observation)
                 last = (before.point, measure(before.point.lat, before.point.lon), at_s)
-            known = heard is not None or not self.matters(observation.at)
+            known = heard is not None or not self.applies(observation.at)
             yield from lost(known, last[0] if last else None, doubt, observation)
             if last is None:
                 return
             point, off_m, fix_s = last
-            wrong = self.wrong(outside, observation.at)
+            wrong = self.violation(outside, observation.at)
             stale = now_s - fix_s > fresh_s
             held = so(None if stale and wrong != told else wrong, observation)
             if told is not None and (held is None or held[0] != told):
@@ -114,7 +114,7 @@ class PositionRule(SourceRule):
                     },
                 )
 
-        return judge
+        return evaluate
 
 
 def heard_before_s(found: Finding, observation: Observation) -> float:
@@ -139,14 +139,14 @@ def freshness() -> Callable[[float], float]:
 
 def no_position(for_s: float, doubt: str | None) -> str:
     """That there is none, and why the last was not taken for one."""
-    return f"no position {lasts(for_s)}" + (f" ({doubt})" if doubt not in (None, NO_FIX) else "")
+    return f"no position {for_duration(for_s)}" + (f" ({doubt})" if doubt not in (None, NO_FIX) else "")
 
 
 Tell: TypeAlias = Callable[[bool, Point | None, str | None, Observation], Iterable[Finding | Cleared]]
 """Whether it is known where the device is, where it was last, the newest doubt; the fact, since when."""
 
 
-def lost_for(source: str, after: timedelta | None) -> Tell:
+def position_loss(source: str, after: timedelta | None) -> Tell:
     """Tells that ``source`` has had no position that holds for ``after``; never, where that is None."""
     since: Since | None = None
     told = False

@@ -70,7 +70,7 @@ class Presence:
             and self.last_s - self.stands[0] >= STILL_AFTER_S
         )
 
-    def take(self, thing: SeenObject, at: datetime, now_s: float) -> None:
+    def update(self, thing: SeenObject, at: datetime, now_s: float) -> None:
         """It is seen, here; a flicker that was doubted away begins anew."""
         seldom = self.seen_s < SEEN_SHARE * (now_s - self.first_s)
         if not self.sure and self.evidence_s <= 0 and seldom:
@@ -86,7 +86,7 @@ class Presence:
         if not self.trail or now_s - self.trail[-1][0] >= TRAIL_EVERY_S:
             self.trail.append((now_s, foot_of(thing.box)))
 
-    def appear(self, now_s: float, over_s: float) -> None:
+    def reappear(self, now_s: float, over_s: float) -> None:
         """It was hidden until now: certain anew, and the time is taken off."""
         hidden_s = now_s - self.last_s
         left_s = max(0.0, self.lasted_s() - hidden_s)
@@ -95,7 +95,7 @@ class Presence:
         self.share *= math.exp(-hidden_s / over_s)
         self.sure, self.evidence_s = False, 0.0
 
-    def weigh(self, look: "Look", need_s: float, patience_s: float | None) -> None:
+    def weigh(self, look: "LookWeight", need_s: float, patience_s: float | None) -> None:
         """One more look, with it or without: is it certain? Also who is seen in few of the looks, but so for
         ``patience_s``."""
         seen = self.last_s == look.now_s
@@ -122,7 +122,7 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LookWeight:
     """What a look is worth: when it was, how long after the one before, for how long it counts as evidence;
     over how long shares are taken, and which score is wanted."""
 
@@ -133,7 +133,7 @@ class Look:
     min_score: float
 
 
-def who(found: Sequence[Presence]) -> str:
+def describe(found: Sequence[Presence]) -> str:
     """``person``, or ``3 persons``; ``3 objects`` where they are not of one kind."""
     labels = {presence.seen.label for presence in found}
     if len(found) == 1:

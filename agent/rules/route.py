@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 from agent.domain.geometry import from_path
 from agent.domain.site import Site
 from agent.domain.yaml_loader import BadConfig, line_of, load_yaml
-from agent.rules.position_rule import LEAVES_AT, PositionRule, Ruler
+from agent.rules.position_rule import LEAVES_AT, DistanceMeasure, PositionRule
 from firmware_bridge.regular_files import read_regular
 from firmware_bridge.secret import NearPath
 from firmware_bridge.wgs84 import Metres, Plane
@@ -42,16 +42,16 @@ class Route(PositionRule):
 
     _legs: tuple[Leg, ...] = PrivateAttr(default=())
 
-    def settled(self, around: Site) -> Self:
-        rule = super().settled(around)
-        path = rule.path or around.route
+    def resolve(self, site: Site) -> Self:
+        rule = super().resolve(site)
+        path = rule.path or site.route
         if path is None:
             raise ValueError("which route? give path, or duty.route")
         rule = rule.model_copy(update={"path": path})
         rule._legs = read_route(path)
         return rule
 
-    def ruler(self) -> tuple[Ruler, float]:
+    def distance_measure(self) -> tuple[DistanceMeasure, float]:
         middle = Plane(*self._legs[0][0])
         legs: list[list[Metres]] = [[middle.metres(*one) for one in leg] for leg in self._legs]
 
@@ -61,7 +61,7 @@ class Route(PositionRule):
 
         return measure, LEAVES_AT * self.corridor_m
 
-    def wrong(self, outside: bool, _at: datetime) -> str | None:
+    def violation(self, outside: bool, _at: datetime) -> str | None:
         return "off_route" if outside else None
 
     def text(self, _wrong: str, off_m: float) -> str:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
-from agent.domain.findings import Cleared, Evaluator, Finding, lasts
+from agent.domain.findings import Cleared, Evaluator, Finding, for_duration
 from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, SelfReport, Tick
 from agent.domain.site import Site
@@ -19,14 +19,14 @@ class Silence(SourceRule):
     after: Duration = timedelta(seconds=10)
     _needs: tuple[RequiredRate, ...] = ()
 
-    def settled(self, around: Site) -> Self:
+    def resolve(self, site: Site) -> Self:
         """A camera that is looked at too seldom for the rules on it says nothing to them."""
-        rule = super().settled(around).model_copy()
-        rule._needs = around.looks.get(self.source, ())
+        rule = super().resolve(site).model_copy()
+        rule._needs = site.required_rates.get(self.source, ())
         return rule
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.after
 
     def start(self) -> Evaluator:
@@ -36,22 +36,22 @@ class Silence(SourceRule):
         """What was told is over only once it is known how often the camera is looked at."""
         after_s = self.after.total_seconds()
         last: tuple[datetime, float] | None = None
-        looks = InferenceRate(self.source, self._needs)
+        rate = InferenceRate(self.source, self._needs)
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal last
             last = last or (observation.at, observation.mono_s)
             value = observation.value
-            looks.hear(observation)
-            short = looks.short(observation.mono_s)
+            rate.on_observation(observation)
+            short = rate.shortfall(observation.mono_s)
             if observation.source == self.source and not isinstance(value, SelfReport):
                 last = (observation.at, observation.mono_s)
-                if short is None and (looks.known or not active):
+                if short is None and (rate.known or not active):
                     yield Cleared(self.source)
             elif isinstance(value, Tick) and (quiet_s := observation.mono_s - last[1]) > after_s:
                 yield Finding(
                     key=self.source,
-                    text=f"{self.source} silent {lasts(quiet_s)}",
+                    text=f"{self.source} silent {for_duration(quiet_s)}",
                     lasted_s=quiet_s,
                     since=last[0],
                     since_s=last[1],
@@ -66,4 +66,4 @@ class Silence(SourceRule):
                     source=self.source,
                 )
 
-        return judge
+        return evaluate

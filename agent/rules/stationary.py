@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from agent.domain.durations import Duration
-from agent.domain.findings import Evaluator, Finding, lasts
+from agent.domain.findings import Evaluator, Finding, for_duration
 from agent.domain.observations import Observation
-from agent.rules.camera_rule import Pick, ZoneRule
-from agent.rules.presence import Presence, moved, who
+from agent.rules.camera_rule import Select, ZoneRule
+from agent.rules.presence import Presence, describe, moved
 from models.detection import Box
 
 INITIAL_S = 10.0
@@ -32,10 +32,10 @@ class Stationary(ZoneRule):
         return self.model_copy(update={"ignore_initial": False}).start() if active else self.start()
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.after
 
-    def picker(self) -> Pick:
+    def selector(self) -> Select:
         stood: dict[int, Box] = {}
         ignored: set[int] = set()
         first_s: float | None = None
@@ -59,7 +59,7 @@ class Stationary(ZoneRule):
         return pick
 
     def text(self, found: Sequence[Presence]) -> str:
-        return f"{who(found)} standing in {self.place()} {lasts(self.lasted_s(found))}"
+        return f"{describe(found)} standing in {self.place()} {for_duration(self.lasted_s(found))}"
 
     def lasted_s(self, found: Sequence[Presence]) -> float:
         return max(one.lasted_s() for one in found)

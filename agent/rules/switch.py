@@ -9,14 +9,14 @@ from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, Tick
 from agent.domain.references import Channel
-from agent.rules.hold_timer import lasting
+from agent.rules.hold_timer import hold_timer
 from firmware_bridge.readings import Switch
 
 
 class SwitchRule(SourceRule):
     """A finding while the switch ``name`` has been ``on``, or off with ``on: false``, for ``hold``."""
 
-    hears: ClassVar[str | None] = "switch"
+    value_kind: ClassVar[str | None] = "switch"
 
     kind: Literal["switch"] = "switch"
     name: str
@@ -25,7 +25,7 @@ class SwitchRule(SourceRule):
     """How long it must be so: a contact that bounces, a door that is passed through, are no alert."""
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.hold
 
     @property
@@ -33,10 +33,10 @@ class SwitchRule(SourceRule):
         return Channel("name", "switch", self.name)
 
     def start(self) -> Evaluator:
-        held = lasting(self.hold)
+        held = hold_timer(self.hold)
         is_so = told = False
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal is_so, told
             value = observation.value
             if isinstance(value, Switch) and observation.source == self.source and value.name == self.name:
@@ -56,4 +56,4 @@ class SwitchRule(SourceRule):
             elif not is_so:
                 yield Cleared(self.name)
 
-        return judge
+        return evaluate

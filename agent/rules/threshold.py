@@ -9,11 +9,11 @@ from typing import ClassVar, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from agent.domain.contracts import SourceRule
-from agent.domain.durations import Duration, spoken
+from agent.domain.durations import Duration, human_duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
 from agent.domain.references import Channel
-from agent.rules.hold_timer import lasting
+from agent.rules.hold_timer import hold_timer
 from firmware_bridge.readings import Reading
 
 WAYS = ("above", "below", "rises", "falls")
@@ -33,7 +33,7 @@ class Threshold(SourceRule):
     that falls silent decides nothing: that is `silence`.
     """
 
-    hears: ClassVar[str | None] = "reading"
+    value_kind: ClassVar[str | None] = "reading"
 
     kind: Literal["threshold"] = "threshold"
     quantity: str
@@ -61,7 +61,7 @@ class Threshold(SourceRule):
         return self
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.hold + (self.within or timedelta(0))
 
     @property
@@ -80,9 +80,9 @@ class Threshold(SourceRule):
         crossed: dict[str, str | None] = {
             key: finding.memo["way"] for key, finding in active.items() if finding.memo is not None
         }
-        held = {(key, way): lasting(self.hold) for key, _ in checks for way in WAYS}
+        held = {(key, way): hold_timer(self.hold) for key, _ in checks for way in WAYS}
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             value = observation.value
             if observation.source != self.source or not isinstance(value, Reading):
                 return
@@ -107,7 +107,7 @@ class Threshold(SourceRule):
                         memo={"way": way},
                     )
 
-        return judge
+        return evaluate
 
     def _limits(self, reading: Reading, _now_s: float, crossed: str | None) -> tuple[str | None, str]:
         """Which limit is broken; the one that was broken before is only left by the hysteresis."""
@@ -136,7 +136,7 @@ class Threshold(SourceRule):
             else:
                 past.append((now_s, value, value))
             rise, fall = value - min(part[1] for part in past), max(part[2] for part in past) - value
-            said = f"{{:.3g}} {reading.unit} within {spoken(within_s)}, now {value:g}"
+            said = f"{{:.3g}} {reading.unit} within {human_duration(within_s)}, now {value:g}"
             if self.rises_by is not None and rise >= self.rises_by - (slack if crossed == "rises" else 0):
                 return "rises", f"rose by {said.format(rise)}"
             if self.falls_by is not None and fall >= self.falls_by - (slack if crossed == "falls" else 0):

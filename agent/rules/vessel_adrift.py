@@ -12,7 +12,7 @@ from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.observations import Observation, Tick
 from agent.positioning.closest_approach import vessel_name
 from agent.positioning.vessel_traffic import VesselTrack, VesselTraffic
-from agent.rules.hold_timer import Since, lasting
+from agent.rules.hold_timer import Since, hold_timer
 from firmware_bridge.readings import Vessel
 from firmware_bridge.wgs84 import distance_m
 
@@ -34,8 +34,8 @@ class VesselAdrift(SourceRule):
       it goes where its bow points: many forget to change what they say when they leave.
     """
 
-    hears: ClassVar[str | None] = "vessel"
-    crowd: ClassVar[str | None] = "vessels adrift"
+    value_kind: ClassVar[str | None] = "vessel"
+    flood_label: ClassVar[str | None] = "vessels adrift"
 
     kind: Literal["vessel_adrift"] = "vessel_adrift"
     least_mps: float = Field(default=0.25, ge=0, le=10)
@@ -56,7 +56,7 @@ class VesselAdrift(SourceRule):
         return self
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.hold + self.forget
 
     def start(self) -> Evaluator:
@@ -71,7 +71,7 @@ class VesselAdrift(SourceRule):
             if found.memo is not None:
                 homes[int(key)] = (found.memo["status"], found.memo["lat"], found.memo["lon"])
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             value, now_s = observation.value, observation.mono_s
             if isinstance(value, Tick):
                 for mmsi, one in list(traffic.tracks.items()):
@@ -90,7 +90,7 @@ class VesselAdrift(SourceRule):
             if track is None:
                 return
             how = self._drifts(track, homes)
-            held = holds.setdefault(value.mmsi, lasting(self.hold))
+            held = holds.setdefault(value.mmsi, hold_timer(self.hold))
             since = held(how is not None, observation)
             if how is not None and since is not None:
                 told.add(value.mmsi)
@@ -99,7 +99,7 @@ class VesselAdrift(SourceRule):
                 told.discard(value.mmsi)
                 yield Cleared(str(value.mmsi))
 
-        return judge
+        return evaluate
 
     def _passed_over(self, vessel: Vessel) -> bool:
         return bool(vessel.own) or vessel.mmsi in self.ignore or vessel.station not in STATIONS

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field
 
 from agent.domain.contracts import SourceRule
-from agent.domain.durations import Duration, spoken
+from agent.domain.durations import Duration, human_duration
 from agent.domain.findings import Cleared, Evaluator, Finding, Point
 from agent.domain.geometry import LatLon
 from agent.domain.observations import Observation, Tick
@@ -45,8 +45,8 @@ class VesselClose(SourceRule):
     lies, and is passed over; so are those in ``ignore``.
     """
 
-    hears: ClassVar[str | None] = "vessel"
-    crowd: ClassVar[str | None] = "vessels too close"
+    value_kind: ClassVar[str | None] = "vessel"
+    flood_label: ClassVar[str | None] = "vessels too close"
 
     kind: Literal["vessel_close"] = "vessel_close"
     own: str | None = None
@@ -59,18 +59,18 @@ class VesselClose(SourceRule):
     ignore: tuple[int, ...] = ()
     """MMSI numbers of our own fleet, say."""
 
-    def settled(self, around: Site) -> Self:
-        rule = super().settled(around)
+    def resolve(self, site: Site) -> Self:
+        rule = super().resolve(site)
         if rule.own is not None or rule.at is not None:
             return rule
-        if around.lat is None or around.lon is None:
+        if site.lat is None or site.lon is None:
             raise ValueError(
                 "close to what? set own to the source that says where we are, or at, or place.lat"
             )
-        return rule.model_copy(update={"at": (around.lat, around.lon)})
+        return rule.model_copy(update={"at": (site.lat, site.lon)})
 
     @property
-    def patience(self) -> timedelta:
+    def rediscovery_time(self) -> timedelta:
         return self.within + self.fresh
 
     def source_references(self) -> tuple[SourceReference, ...]:
@@ -89,7 +89,7 @@ class VesselClose(SourceRule):
         own: Kinematics | None = None if self.at is None else Kinematics(*self.at, 0.0, 0.0, 0.0)
         own_mmsi: int | None = None
 
-        def judge(observation: Observation) -> Iterable[Finding | Cleared]:
+        def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal own, own_mmsi
             value, now_s = observation.value, observation.mono_s
             if self.own is not None and observation.source == self.own:
@@ -114,7 +114,7 @@ class VesselClose(SourceRule):
                     del told[mmsi]
                     yield Cleared(str(mmsi), "it is not heard any more")
 
-        return judge
+        return evaluate
 
     def _passed_over(self, vessel: Vessel, own_mmsi: int | None) -> bool:
         return (
@@ -151,9 +151,9 @@ class VesselClose(SourceRule):
             since = told.setdefault(mmsi, (seen.at, now_s))
             text = _text(track.vessel, found)
             if own_age_s > OWN_FRESH_S:
-                text += f"; our own position is {spoken(own_age_s)} old"
+                text += f"; our own position is {human_duration(own_age_s)} old"
             if (age_s := now_s - track.motion.at_s) > VESSEL_FRESH_S:
-                text += f"; last heard {spoken(age_s)} ago"
+                text += f"; last heard {human_duration(age_s)} ago"
             yield self._finding(track.vessel, text, since)
         elif told.pop(mmsi, None) is not None:
             yield Cleared(str(mmsi))
@@ -180,7 +180,7 @@ class VesselClose(SourceRule):
 def _text(vessel: Vessel, found: Approach) -> str:
     name, now = vessel_name(vessel), f"{found.range_m:.0f} m away, bearing {found.bearing_deg:03.0f}"
     if found.range_m - found.closest_m > 0.1 * found.range_m:
-        return f"{name} comes within {found.closest_m:.0f} m in {spoken(found.seconds)}; now {now}"
+        return f"{name} comes within {found.closest_m:.0f} m in {human_duration(found.seconds)}; now {now}"
     return f"{name} is {now}"
 
 

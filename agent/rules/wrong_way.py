@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from agent.domain.zones import Line
-from agent.rules.camera_rule import Pick, ZoneRule
-from agent.rules.presence import Presence, who
+from agent.rules.camera_rule import Select, ZoneRule
+from agent.rules.presence import Presence, describe
 
 WINDOW_S = 10.0
 """What it did during this time counts: who turned round is not wrong for ever."""
@@ -18,7 +18,7 @@ WITHIN = 0.5
 class WrongWay(ZoneRule):
     """A finding while an object in the zone has moved against ``flow`` by ``least``."""
 
-    looks_per_s: ClassVar[float] = 1.0
+    inferences_per_s: ClassVar[float] = 1.0
 
     kind: Literal["wrong_way"] = "wrong_way"
     flow: Line
@@ -26,11 +26,11 @@ class WrongWay(ZoneRule):
     least: float = Field(default=0.05, gt=0, le=1)
     """How far it must have come, as a share of the picture."""
 
-    def picker(self) -> Pick:
+    def selector(self) -> Select:
         return lambda there, observation: [one for one in there if self._against(one, observation.mono_s)]
 
     def text(self, found: Sequence[Presence]) -> str:
-        return f"{who(found)} going the wrong way in {self.place()}"
+        return f"{describe(found)} going the wrong way in {self.place()}"
 
     def _against(self, presence: Presence, now_s: float) -> bool:
         way = [foot for at_s, foot in presence.trail if now_s - at_s <= WINDOW_S]

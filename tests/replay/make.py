@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick
-from agent.replay.recording import Header, line_of
+from agent.replay.recording import RecordingHeader, line_of
 from firmware_bridge.readings import Fix
 
 FOLDER = Path(__file__).parent
@@ -155,7 +155,7 @@ CASES: tuple[Callable[[], Iterator[Observation]], ...] = (
 
 def text_of(case: Callable[[], Iterator[Observation]]) -> bytes:
     """The recording of a case."""
-    header = Header(device="replay", config=Path("config.yaml"), at=NIGHT)
+    header = RecordingHeader(device="replay", config=Path("config.yaml"), at=NIGHT)
     return b"".join(line + b"\n" for line in (header.model_dump_json().encode(), *map(line_of, case())))
 
 
