@@ -6,8 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import jsonschema
 import pytest
 from click.testing import CliRunner
@@ -21,7 +23,7 @@ CONFIGS = sorted((HERE / "configs").glob("*.yaml"))
 NOWHERE = "mqtt://127.0.0.1:9"
 VERBS = [
     [], ["run"], ["check"], ["schema"], ["read"], ["devices"], ["detect"], ["models"], ["models", "list"], ["models", "verify"],
-    ["models", "bench"], ["config"], ["config", "get"], ["config", "push"], ["watch"], ["centre"], ["demo"], ["simulate"],
+    ["models", "bench"], ["config"], ["config", "get"], ["config", "push"], ["watch"], ["record"], ["replay"], ["ground"], ["models", "pull"], ["ack"], ["fetch"], ["rescue"], ["centre"], ["demo"], ["simulate"],
 ]  # fmt: skip
 HEAVY = ("cv2", "numpy", "onnxruntime", "paho", "serial", "pynmeagps", "pydantic")
 
@@ -38,6 +40,25 @@ def test_every_verb_explains_itself(verb: list[str]) -> None:
     code, said, _ = ringpost(*verb, "--help")
     assert code == 0
     assert said.startswith("Usage: ")
+
+
+def test_every_command_and_option_has_a_help_text() -> None:
+    def commands(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:
+        yield context.command_path, command
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                assert child is not None
+                yield from commands(child, click.Context(child, parent=context, info_name=name))
+
+    for path, command in commands(cli, click.Context(cli, info_name="ringpost")):
+        assert command.help, path
+        summary = command.help.partition("\n\n")[0]
+        assert summary.endswith("."), path
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{path} {option.name}"
+                assert option.help.endswith("."), f"{path} {option.name}"
 
 
 @pytest.mark.slow

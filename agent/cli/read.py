@@ -16,6 +16,7 @@ from agent.cli.any_protocol import AnyProtocolLine, decoders_of, live_line
 from agent.cli.read_report import ReadReport
 from agent.replay.recording import Recording
 from agent.runtime.error_text import error_reason
+from agent.runtime.exit_codes import EX_USAGE
 from agent.runtime.sanitize import raw_stream
 from firmware_bridge.catalogue import kinds
 from firmware_bridge.gnss.gpsd import Gpsd
@@ -38,12 +39,12 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
     if protocol not in ("auto", GPSD, *known):
         every = ", ".join(sorted((GPSD, *known)))
         click.echo(f"read: unknown protocol {protocol!r}; known: auto, {every}", err=True)
-        return 2
+        return EX_USAGE
     names = tuple(sorted(known)) if protocol == "auto" else (protocol,)
     report = ReadReport(_source_name(source), as_json)
     if not source:
         click.echo("read: SOURCE is empty; give a device, tcp://HOST:PORT, a file, or -", err=True)
-        return 2
+        return EX_USAGE
     try:
         if protocol == GPSD and "://" not in source:
             _read_gpsd(report, source)
@@ -55,7 +56,7 @@ def read_command(source: str, protocol: str, baud: int | None, as_json: bool) ->
         pass
     except ValidationError as error:
         click.echo(f"read: {error.errors()[0]['msg'].removeprefix('Value error, ')}", err=True)
-        return 2
+        return EX_USAGE
     except BrokenPipeError:  # the reader of the pipe has closed it, as `| head` does
         raise
     except OSError as error:

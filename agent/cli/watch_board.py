@@ -4,19 +4,17 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from agent.cli.device_presence import DevicePresence, parse_instant
-from agent.runtime.sanitize import as_dict, as_list, printable, raw_stream
+from agent.cli.device_presence import SEVERITIES, DevicePresence, parse_instant
+from agent.runtime.sanitize import as_dict, printable, raw_stream
 
 CENTRE = "the centre"
 """Publishes as ``host``, only when it starts and stops, so it never counts as silent."""
 SETTLED_S = 0.5
 """Retained messages arrive one by one; a later one may carry a newer time stamp than the first."""
-SEVERITIES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
-"""Most severe first, with colours."""
 STATES = {"online": "green", "degraded": "yellow", "offline": "bold red", "stopped": "dim"}
 
 
@@ -67,12 +65,8 @@ class WatchBoard:
             print(json.dumps(line | ({"retained": True} if retained else {})), flush=True)
         device = CENTRE if device == "host" else device
         known = self._devices.setdefault(device, DevicePresence(self._clock()))
-        will = topic == "status" and body.get("state") == "offline"
-        if will and known.is_older_connection(body):
-            return  # the device has connected again since
-        if not will:
-            self._update_last_seen(known, body, retained)
-        self._update(known, topic, body, will, retained)
+        if not known.update(topic, body, retained=retained, now_s=self._clock(), now=self._now()):
+            return
         if self._table or self._as_json:
             return
         if topic == "alert":
@@ -81,47 +75,6 @@ class WatchBoard:
             print(f"{device}: {printable(alert.get('phase'))} {text}", flush=True)
         else:
             self._print_state(device, known)
-
-    def _update_last_seen(self, known: DevicePresence, body: dict[str, Any], retained: bool) -> None:
-        """Records the time of a message. A live message revokes an earlier last will."""
-        clock = as_dict(body.get("clock"))
-        at = parse_instant(body.get("at"))
-        if at is not None and clock.get("source") != "unsynced" and at <= self._now() + timedelta(minutes=1):
-            known.last_stamped_at = max(at, known.last_stamped_at or at)
-        if not retained:
-            known.last_live_s = self._clock()
-            if known.will is not None:
-                known.will, known.state, known.reasons = None, "online", []
-
-    def _update(
-        self, known: DevicePresence, topic: str, body: dict[str, Any], will: bool, retained: bool
-    ) -> None:
-        if topic == "status":
-            known.state = printable(body.get("state"))
-            known.reasons = list(map(printable, as_list(body.get("reasons"))))
-            known.will = body if will else None
-        elif topic == "birth":
-            self._update_birth(known, body, retained)
-        elif topic == "health":
-            known.parts = [
-                _describe_part(one) for one in map(as_dict, as_list(body.get("parts"))) if _has_problem(one)
-            ]
-        elif topic == "position" and (where := _describe_position(body)):
-            known.position = where
-        elif topic == "alerts/active":
-            known.alerts = sorted(map(as_dict, as_list(body.get("alerts"))), key=_urgency)
-
-    def _update_birth(self, known: DevicePresence, body: dict[str, Any], retained: bool) -> None:
-        session, every_s = body.get("session"), as_dict(body.get("reporting")).get("health_every_s")
-        born_at = parse_instant(body.get("at"))
-        if retained and known.born_at is not None and (born_at is None or born_at < known.born_at):
-            return
-        known.session = session if isinstance(session, int) else None
-        known.born_at = born_at
-        if isinstance(every_s, int | float) and 1 <= every_s <= 86_400:
-            known.health_every_s = float(every_s)
-        if known.state == "?" or (known.will is not None and known.is_older_connection(known.will)):
-            known.will, known.state, known.reasons = None, "online", []
 
     def _print_state(self, device: str, known: DevicePresence) -> None:
         now_s = self._clock()
@@ -189,14 +142,6 @@ class WatchBoard:
         text.append("\n")
 
 
-def _urgency(alert: dict[str, Any]) -> tuple[int, str]:
-    """Most severe first, then the oldest."""
-    order = list(SEVERITIES)
-    severity = alert.get("severity")
-    place = order.index(severity) if isinstance(severity, str) and severity in order else len(order)
-    return place, str(alert.get("since", ""))
-
-
 def format_age(seconds: float) -> str:
     """``12 s``, ``3 min``, ``5 h``, ``2 d``."""
     seconds = max(0.0, seconds)
@@ -204,24 +149,3 @@ def format_age(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds:.0f} s"
-
-
-def _has_problem(part: dict[str, Any]) -> bool:
-    """Whether the part is not running, sends no data, or sends invalid data."""
-    return part.get("running") == "waiting" or part.get("speaking") is False or part.get("valid") is False
-
-
-def _describe_part(part: dict[str, Any]) -> str:
-    """The state of a part, in a few words."""
-    states = [printable(part.get("running"))]
-    states += ["silent"] if part.get("speaking") is False else []
-    states += ["damaged"] if part.get("valid") is False else []
-    return f"{printable(part.get('part'))}: {', '.join(states)}"
-
-
-def _describe_position(body: dict[str, Any]) -> str:
-    """Latitude, longitude and mode; empty without a position."""
-    lat, lon = body.get("lat"), body.get("lon")
-    if not isinstance(lat, int | float) or not isinstance(lon, int | float):
-        return ""
-    return f"{lat:.5f} {lon:.5f} {printable(body.get('mode', ''))}"
