@@ -34,8 +34,8 @@ def run_with_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> i
             connection.close()
 
     try:
-        if (trouble := certificate_problem(broker_settings(url))) is not None:
-            click.echo(f"broker: {trouble}", err=True)
+        if (problem := certificate_problem(broker_settings(url))) is not None:
+            click.echo(f"broker: {problem}", err=True)
             return EX_CONFIG
         return asyncio.run(session())
     except ValidationError as error:
@@ -53,10 +53,12 @@ def run_with_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> i
 
 def broker_settings(url: str) -> Broker:
     """The broker at ``url``; RINGPOST_CA, _CERT, _KEY, _PROTOCOL and _INSECURE supply the other settings."""
-    found = {name: os.environ.get(f"RINGPOST_{name.upper()}") for name in ("ca", "cert", "key", "protocol")}
-    fields: dict[str, Any] = {name: value for name, value in found.items() if value and name != "key"}
-    if found["key"]:
-        fields["key"] = {"file": found["key"]}
+    environment = {
+        name: os.environ.get(f"RINGPOST_{name.upper()}") for name in ("ca", "cert", "key", "protocol")
+    }
+    fields: dict[str, Any] = {name: value for name, value in environment.items() if value and name != "key"}
+    if environment["key"]:
+        fields["key"] = {"file": environment["key"]}
     return Broker(url=url, insecure=os.environ.get("RINGPOST_INSECURE") == "1", **fields)
 
 

@@ -28,9 +28,9 @@ FIRST_FAILURE_CODE = 0x80
 
 
 async def check_brokers(config: Config) -> list[EnvironmentFinding]:
-    found = list(_check_certificates(config.broker))
-    if any(one.wrong for one in found):
-        return found
+    findings = list(_check_certificates(config.broker))
+    if any(finding.wrong for finding in findings):
+        return findings
     places = [
         "broker.url",
         *(f"broker.fallbacks[{number}]" for number in range(len(config.broker.fallbacks))),
@@ -39,10 +39,12 @@ async def check_brokers(config: Config) -> list[EnvironmentFinding]:
         try:
             connection = await _connect(broker, f"{config.device[:14]}-{secrets.token_hex(4)}")
         except OSError as error:
-            found.append(EnvironmentFinding(True, f"{place}: {describe_error(error)}"))
+            findings.append(EnvironmentFinding(True, f"{place}: {describe_error(error)}"))
         else:
-            found += [one async for one in _check_session(place, connection, Envelope(device=config.device))]
-    return found
+            findings += [
+                finding async for finding in _check_session(place, connection, Envelope(device=config.device))
+            ]
+    return findings
 
 
 def _check_certificates(broker: Broker) -> Iterator[EnvironmentFinding]:

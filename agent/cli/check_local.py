@@ -94,11 +94,11 @@ def _secrets_of(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
         for name, field in value:
             yield from _secrets_of(field, f"{place}.{name}" if place else name)
     elif isinstance(value, dict):
-        for name, one in value.items():
-            yield from _secrets_of(one, f"{place}.{name}")
+        for name, item in value.items():
+            yield from _secrets_of(item, f"{place}.{name}")
     elif isinstance(value, list | tuple):
-        for number, one in enumerate(value):
-            yield from _secrets_of(one, f"{place}[{number}]")
+        for number, item in enumerate(value):
+            yield from _secrets_of(item, f"{place}[{number}]")
 
 
 def check_models(config: Config) -> Iterator[str]:

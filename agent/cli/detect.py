@@ -63,9 +63,9 @@ class _Job:
 
     def selected(self, detections: Sequence[Detection]) -> list[Detection]:
         return [
-            one
-            for one in detections
-            if one.score >= self.threshold and (self.labels is None or one.label in self.labels)
+            detection
+            for detection in detections
+            if detection.score >= self.threshold and (self.labels is None or detection.label in self.labels)
         ]
 
 
@@ -152,8 +152,9 @@ def _infer(
     """Each picture with its detections, in order; ``PARALLEL`` pictures run concurrently."""
     pending: deque[tuple[InputFrame, Future[tuple[Detection, ...]] | None]] = deque()
     with ThreadPoolExecutor(PARALLEL) as threads:
-        for one in frames:
-            pending.append((one, threads.submit(detect, one.frame) if one.frame is not None else None))
+        for frame in frames:
+            future = threads.submit(detect, frame.frame) if frame.frame is not None else None
+            pending.append((frame, future))
             if len(pending) > PARALLEL:
                 yield _result(*pending.popleft())
         while pending:

@@ -32,11 +32,11 @@ class InputFrame:
     error: str = ""
 
 
-def list_files(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[InputFile]:
+def list_files(inputs: Sequence[str], coco: dict[str, Any] | None) -> Iterator[InputFile]:
     """Each file of ``inputs``, directories expanded; with a COCO file, only the files that it lists."""
-    if truth is not None:
-        folders = [Path(one) if Path(one).is_dir() else Path(one).parent for one in inputs]
-        for image in truth["images"]:
+    if coco is not None:
+        folders = [Path(name) if Path(name).is_dir() else Path(name).parent for name in inputs]
+        for image in coco["images"]:
             candidates = [
                 folder / name
                 for folder in folders
@@ -45,15 +45,15 @@ def list_files(inputs: Sequence[str], truth: dict[str, Any] | None) -> Iterator[
             path = next((path for path in candidates if path.is_file()), candidates[0])
             yield InputFile(path, path.parent, image["id"])
         return
-    for one in inputs:
-        path = Path(one)
+    for name in inputs:
+        path = Path(name)
         if path.is_dir():
-            found = sorted(
+            members = sorted(
                 part for part in path.rglob("*") if part.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES
             )
-            if not found:
+            if not members:
                 raise FileNotFoundError(f"{path}: contains no pictures or videos")
-            yield from (InputFile(part, path) for part in found)
+            yield from (InputFile(part, path) for part in members)
         elif path.exists():
             yield InputFile(path, path.parent)
         else:

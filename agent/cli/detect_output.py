@@ -12,27 +12,35 @@ from agent.runtime.atomic_files import write_picture
 from models.detection import Box, Detection, Frame
 
 
-def print_objects(name: str, seen: list[Detection], as_json: bool) -> None:
+def print_objects(name: str, detections: list[Detection], as_json: bool) -> None:
     """Prints the detections of one picture."""
     if as_json:
         objects = [
-            {"label": one.label, "score": round(one.score, 4), "box": [round(edge, 5) for edge in one.box]}
-            for one in seen
+            {
+                "label": detection.label,
+                "score": round(detection.score, 4),
+                "box": [round(edge, 5) for edge in detection.box],
+            }
+            for detection in detections
         ]
         click.echo(json.dumps({"input": name, "objects": objects}))
         return
-    click.echo(f"{name}: {'no objects' if not seen else ''}")
-    for one in seen:
-        left, top, right, bottom = one.box  # fractions of the picture
-        click.echo(f"  {one.label:14} {one.score:.2f}  at {left:.3f} {top:.3f} {right:.3f} {bottom:.3f}")
+    click.echo(f"{name}: {'no objects' if not detections else ''}")
+    for detection in detections:
+        left, top, right, bottom = detection.box  # fractions of the picture
+        click.echo(
+            f"  {detection.label:14} {detection.score:.2f}  at {left:.3f} {top:.3f} {right:.3f} {bottom:.3f}"
+        )
 
 
 def read_coco(path: Path) -> dict[str, Any]:
     """File names and categories of a COCO file. ValueError where the file is invalid."""
     try:
-        truth = json.loads(path.read_bytes())
-        images = [{"file_name": str(one["file_name"]), "id": one["id"]} for one in truth["images"]]
-        categories = [{"name": str(one["name"]), "id": one["id"]} for one in truth["categories"]]
+        coco = json.loads(path.read_bytes())
+        images = [{"file_name": str(image["file_name"]), "id": image["id"]} for image in coco["images"]]
+        categories = [
+            {"name": str(category["name"]), "id": category["id"]} for category in coco["categories"]
+        ]
     except (ValueError, RecursionError) as error:
         raise ValueError(f"--annotations: {path} is not JSON") from error
     except (KeyError, TypeError) as error:
@@ -43,38 +51,38 @@ def read_coco(path: Path) -> dict[str, Any]:
 
 
 def coco_results(
-    seen: list[Detection], frame: Frame, image_id: int | None, truth: dict[str, Any]
+    detections: list[Detection], frame: Frame, image_id: int | None, coco: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """COCO results: boxes as left, top, width, height in pixels; category ids by label."""
-    numbers = {category["name"]: category["id"] for category in truth["categories"]}
+    numbers = {category["name"]: category["id"] for category in coco["categories"]}
     rows, columns = frame.shape[:2]
-    for one in seen:
-        if one.label in numbers:
-            left, top, right, bottom = one.box
+    for detection in detections:
+        if detection.label in numbers:
+            left, top, right, bottom = detection.box
             box = [left * columns, top * rows, (right - left) * columns, (bottom - top) * rows]
             yield {
                 "image_id": image_id,
-                "category_id": numbers[one.label],
+                "category_id": numbers[detection.label],
                 "bbox": [round(edge, 2) for edge in box],
-                "score": round(one.score, 5),
+                "score": round(detection.score, 5),
             }
 
 
-def draw(frame: Frame, seen: list[Detection], people: Sequence[Box], path: Path) -> None:
-    """Writes the picture with the boxes of ``seen``; ``people`` are always redacted."""
+def draw(frame: Frame, detections: list[Detection], people: Sequence[Box], path: Path) -> None:
+    """Writes the picture with the boxes of ``detections``; ``people`` are always redacted."""
     import cv2
 
     rows, columns = frame.shape[:2]
     drawn = redact(frame, people)
 
-    def corners(one: Detection) -> tuple[tuple[int, int], tuple[int, int]]:
-        left, top, right, bottom = one.box
+    def corners(detection: Detection) -> tuple[tuple[int, int], tuple[int, int]]:
+        left, top, right, bottom = detection.box
         return (int(left * columns), int(top * rows)), (int(right * columns), int(bottom * rows))
 
-    for one in seen:
-        first, second = corners(one)
+    for detection in detections:
+        first, second = corners(detection)
         cv2.rectangle(drawn, first, second, (0, 200, 255), 2)
-        text = f"{one.label} {one.score:.2f}"
+        text = f"{detection.label} {detection.score:.2f}"
         cv2.putText(
             drawn,
             text,

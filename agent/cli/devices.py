@@ -58,7 +58,9 @@ def devices(dev: Path = Path("/dev"), sys: Path = Path("/sys"), proc: Path = PRO
     """The devices present, from the kernel file systems mounted at ``dev``, ``sys`` and ``proc``."""
     for kind, (folder, names) in CLASSES.items():
         ids, paths = (_stable_names(dev / names / how) for how in ("by-id", "by-path"))
-        entries = [one for one in sorted((sys / "class" / folder).glob("*"), key=_sort_key) if _is_real(one)]
+        entries = [
+            entry for entry in sorted((sys / "class" / folder).glob("*"), key=_sort_key) if _is_real(entry)
+        ]
         serials = Counter(_identity(entry) for entry in entries)
         for entry in entries:
             path = dev / entry.name

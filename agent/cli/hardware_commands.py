@@ -101,11 +101,11 @@ def detect(
     """Run the detector on pictures, directories of pictures, or video."""
     from agent.cli.detect import DetectOptions, detect_command
 
-    wanted = [label.strip() for label in labels.split(",") if label.strip()] if labels else None
+    selected = [label.strip() for label in labels.split(",") if label.strip()] if labels else None
     options = DetectOptions(
         model=model,
         score=score,
-        labels=wanted,
+        labels=selected,
         annotate=annotate,
         coco=coco,
         annotations=annotations,

@@ -139,7 +139,10 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
         times = ", ".join(f"{cut} {result[f'{cut}_ms']} ms" for cut in ("p50", "p95", "p99", "max"))
         print(f"{card.name}: {times}, {result['rss_mb']} MB, {runs} runs on {result['runs_on']}, one thread")
         if card.latency:
-            print("  on its card: " + "; ".join(f"{where}: {took}" for where, took in card.latency.items()))
+            print(
+                "  on its card: "
+                + "; ".join(f"{machine}: {latency}" for machine, latency in card.latency.items())
+            )
     if measured["note"]:
         click.echo(f"{card.name}: {measured['note']}", err=True)
     return 0

@@ -23,7 +23,7 @@ class ReadReport:
         self._bad: Counter[str] = Counter()
         self._skipped = 0
         self._baud: int | None = None
-        self._trouble: str | None = None
+        self._problem: str | None = None
         self._state = LineState()
 
     def emit(self, value: Value) -> None:
@@ -35,7 +35,7 @@ class ReadReport:
         if not self._as_json:
             print(self._columns.line(at, value), flush=True)
             return
-        known = {key: one for key, one in asdict(value).items() if one is not None}
+        known = {name: field for name, field in asdict(value).items() if field is not None}
         with suppress(ValueError):
             print(encode({"source": self._source_name, "at": at, "value": known}).decode(), flush=True)
 
@@ -46,7 +46,7 @@ class ReadReport:
         self._bad += Counter(state.bad)
         self._skipped += state.skipped_bytes
         self._baud = state.baud or self._baud
-        self._trouble = state.trouble or self._trouble
+        self._problem = state.trouble or self._problem
 
     @property
     def has_data(self) -> bool:
@@ -68,6 +68,6 @@ class ReadReport:
         good = ", ".join(f"{count} {name}" for name, count in sorted(self._good.items())) or "none"
         bad = ", ".join(f"{count} {name}" for name, count in sorted(self._bad.items())) or "none"
         speed = f"; {self._baud} baud" if self._baud else ""
-        trouble = f"; {self._trouble}" if self._trouble else ""
-        text = f"read: valid: {good}; invalid: {bad}; {self._skipped} unrecognised bytes{speed}{trouble}"
+        problem = f"; {self._problem}" if self._problem else ""
+        text = f"read: valid: {good}; invalid: {bad}; {self._skipped} unrecognised bytes{speed}{problem}"
         click.echo(text, err=self._as_json)

@@ -89,7 +89,7 @@ class WatchBoard:
             print(f"{device}: {printed}", flush=True)
 
     def show(self) -> None:
-        """Redraws the table; without a terminal, prints devices that have become silent."""
+        """Redraws the table; without a terminal, prints each device that has become silent."""
         if self._live is not None:
             self._live.update(self.table())
         elif not self._as_json:
