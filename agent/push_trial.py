@@ -96,7 +96,7 @@ class PushTrials:
         before, broker = self.deployment.config.broker, self.running().broker
         await self.link.reached()
         if broker.delivery == "receipt" and broker_changed(before, broker):
-            self.deployment.waiting_for = "no receipt of the centre came"
+            self.deployment.waiting_for = "no receipt of the centre arrived"
             trial = self.deployment.ledger.trial or self.deployment.ledger.active
             fields = {"command_id": f"config-{trial.revision or 0}", "state": "trial"}
             message = self.reporter.messages.command_result(fields, *read_clocks())
@@ -122,13 +122,13 @@ class PushTrials:
                 break
             await asyncio.sleep(PROBE_EVERY_S)
         parts = self.health.parts(time.monotonic())
-        errors = {part["part"]: part.get("error", "gives nothing") for part in parts}
+        errors = {part["part"]: part.get("error", "sends nothing") for part in parts}
         if lost := sorted(missing & needed):
             raise BrokenSourceError(
-                f"{lost[0]}: {errors.get(lost[0], 'gives nothing')}; it worked before, and did not under it"
+                f"{lost[0]}: {errors.get(lost[0], 'sends nothing')}; it worked before the push, but not"
                 f" within {within_s:.0f} s"
             )
-        return [f"{name}: {errors.get(name, 'gives nothing')}" for name in sorted(missing)]
+        return [f"{name}: {errors.get(name, 'sends nothing')}" for name in sorted(missing)]
 
     async def try_fallback(self) -> None:
         """Rolls back to the broker before the last change of broker, where that one accepts a connection."""

@@ -166,19 +166,19 @@ def test_it_is_refused_or_it_fires(rule: str, source: str, tmp_path: Path) -> No
     elif rule in FITS[source]:
         assert fires(config(given, its, tmp_path).rules["it"], SOURCES[source].says)
     else:
-        with pytest.raises(BadConfig, match=f"far is a {source} and tells no"):
+        with pytest.raises(BadConfig, match=f"far is a {source} source and gives no"):
             config(given, its, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("source", "rule", "said"),
     [
-        ("nmea", {"kind": "threshold", "quantity": "depth_below_kiel", "below": 1}, "a nmea tells no quantity 'depth_below_kiel'; did you mean 'depth_below_keel'?"),
-        ("vedirect", {"kind": "threshold", "quantity": "voltage", "below": 1}, "a vedirect tells no quantity 'voltage'"),
-        ("vedirect", {"kind": "switch", "name": "siren"}, "a vedirect tells no switch 'siren'"),
-        ("modbus", {"kind": "switch", "name": "panic"}, "a modbus tells no switch 'panic'; known: panic_button"),
-        ("modbus", {"kind": "threshold", "quantity": "level", "below": 1}, "a modbus tells no quantity 'level'"),
-        ("mavlink", {"kind": "threshold", "quantity": "battery_pct", "below": 1}, "a mavlink tells no quantity 'battery_pct'"),
+        ("nmea", {"kind": "threshold", "quantity": "depth_below_kiel", "below": 1}, "a nmea source gives no quantity 'depth_below_kiel'; did you mean 'depth_below_keel'?"),
+        ("vedirect", {"kind": "threshold", "quantity": "voltage", "below": 1}, "a vedirect source gives no quantity 'voltage'"),
+        ("vedirect", {"kind": "switch", "name": "siren"}, "a vedirect source gives no switch 'siren'"),
+        ("modbus", {"kind": "switch", "name": "panic"}, "a modbus source gives no switch 'panic'; known: panic_button"),
+        ("modbus", {"kind": "threshold", "quantity": "level", "below": 1}, "a modbus source gives no quantity 'level'"),
+        ("mavlink", {"kind": "threshold", "quantity": "battery_pct", "below": 1}, "a mavlink source gives no quantity 'battery_pct'"),
         ("mavlink", {"kind": "drone_lost", "system": 300}, "less than or equal to 255"),
         ("mavlink", {"kind": "drone_battery", "below_pct": 0}, "no battery is below 0 %"),
         ("ais", {"kind": "vessel_adrift", "least_mps": 2}, "leaves no speed below most_mps"),
@@ -202,5 +202,5 @@ def test_all_that_an_instrument_tells_is_taken(quantity: str, tmp_path: Path) ->
 def test_what_is_spoken_on_the_line_also_counts_and_nothing_else(tmp_path: Path) -> None:
     both = {"kind": "ubx", "port": "/dev/a", "also": ["ais"]}
     config(both, {"kind": "distress_beacon"}, tmp_path)
-    with pytest.raises(BadConfig, match="far is a ubx and tells no drone"):
+    with pytest.raises(BadConfig, match="far is a ubx source and gives no drone"):
         config(both, {"kind": "drone_lost"}, tmp_path)

@@ -64,21 +64,21 @@ WRONG = [
         f"c.yaml:16: rules.dwell.kind: unknown kind 'zone_dwel'; did you mean 'zone_dwell'? known: {', '.join(KINDS)}",
     ]),
     ("one port twice", swap("  cam1:", "  ais: {kind: ais, port: /dev/ttyUSB0}\n  cam1:"), [
-        "c.yaml:8: sources.ais.port: gnss reads /dev/ttyUSB0; what else is spoken there stands in its also: [ais]",
+        "c.yaml:8: sources.ais.port: gnss reads /dev/ttyUSB0; list further protocols of that port there: also: [ais]",
     ]),
     ("no kind", swap("kind: nmea, ", ""), ["c.yaml:7: sources.gnss: kind is required"]),
     ("no such zone", swap("zone: rail", "zone: rial"), ["c.yaml:16: rules.dwell.zone: no zone 'rial' on cam1; did you mean 'rail'? known: rail"]),
     ("no such source", swap("source: gnss", "source: gns"), ["c.yaml:17: rules.quiet.source: no source 'gns'; did you mean 'gnss'? known: cam1, gnss"]),
-    ("label not watched", swap("dwell: 20s", "dwell: 20s, labels: [boat]"), ["c.yaml:16: rules.dwell.labels: cam1 does not watch for 'boat'; known: person"]),
+    ("label not watched", swap("dwell: 20s", "dwell: 20s, labels: [boat]"), ["c.yaml:16: rules.dwell.labels: cam1 does not detect 'boat'; known: person"]),
     ("a rule's label that no model has", swap("[person]}", "[person, persn]}").replace("dwell: 20s", "dwell: 20s, labels: [persn]"), [
-        f"c.yaml:12: sources.cam1.detector.labels: the model nanodet-g-416 knows no 'persn'; did you mean 'person'? known: {COCO}",
-        f"c.yaml:16: rules.dwell.labels: the model nanodet-g-416 knows no 'persn'; did you mean 'person'? known: {COCO}",
+        f"c.yaml:12: sources.cam1.detector.labels: the model nanodet-g-416 has no label 'persn'; did you mean 'person'? known: {COCO}",
+        f"c.yaml:16: rules.dwell.labels: the model nanodet-g-416 has no label 'persn'; did you mean 'person'? known: {COCO}",
     ]),
     ("a label where the camera watches for all", swap("    detector: {labels: [person]}\n", "").replace("dwell: 20s", "dwell: 20s, labels: [Boat]"), [
-        f"c.yaml:15: rules.dwell.labels: the model nanodet-g-416 knows no 'Boat'; did you mean 'boat'? known: {COCO}",
+        f"c.yaml:15: rules.dwell.labels: the model nanodet-g-416 has no label 'Boat'; did you mean 'boat'? known: {COCO}",
     ]),
     ("a vessel that no model has", swap("    detector: {labels: [person]}\n", "").replace("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: person_in_water, camera: cam1, zone: rail, vessels: [boatt]"), [
-        f"c.yaml:15: rules.dwell.vessels: the model nanodet-g-416 knows no 'boatt'; did you mean 'boat'? known: {COCO}",
+        f"c.yaml:15: rules.dwell.vessels: the model nanodet-g-416 has no label 'boatt'; did you mean 'boat'? known: {COCO}",
     ]),
     ("no such model", swap("labels: [person]", "model: yolo11n"), ["c.yaml:12: sources.cam1.detector.model: no model 'yolo11n'; known: default, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
     ("a model mistyped", swap("labels: [person]", "model: wied"), ["c.yaml:12: sources.cam1.detector.model: no model 'wied'; did you mean 'wide'? known: default, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
@@ -87,7 +87,7 @@ WRONG = [
     ("crossing zone", swap("[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]", "[[0, 0], [1, 1], [1, 0], [0, 1]]"), ["c.yaml:14: sources.cam1.zones.rail: the outline crosses itself; give its corners in order"]),
     ("corner outside", swap("[0.9, 0.9]", "[0.9, 1.9]"), ["c.yaml:14: sources.cam1.zones.rail.2.1: input should be less than or equal to 1"]),
     ("latitude", swap("lat: 32.1", "lat: 132.1"), ["c.yaml:4: place.lat: input should be less than or equal to 90"]),
-    ("half a position", swap(", lon: 118.7", ""), ["c.yaml:4: place: lat and lon go together"]),
+    ("half a position", swap(", lon: 118.7", ""), ["c.yaml:4: place: needs both lat and lon"]),
     ("plain broker", swap("127.0.0.1", "broker.example"), ["c.yaml:5: broker: mqtt:// to broker.example is not encrypted; use mqtts://, or say insecure: true aloud (RINGPOST_INSECURE=1 on the command line)"]),
     ("inline secret", swap('"mqtt://127.0.0.1:1883"', '"mqtts://h", cert: a.pem, key: geheim'), ["c.yaml:5: broker.key: a secret never stands in the configuration; write {file: …}, {credential: …} or {env: …}"]),
     ("device name", swap("bridge-07", "Bridge 07"), ["c.yaml:2: device: 'Bridge 07' does not fit; write small letters, digits and -, 32 at most, such as bridge-07"]),
@@ -100,8 +100,8 @@ WRONG = [
     ("empty", "", ["c.yaml:1: a configuration is a mapping (key: value); see configs/ for examples"]),
     ("deep", "a: " + "[" * 200 + "]" * 200, ["c.yaml:1: nested deeper than 32"]),
     ("half a line", swap("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: line_cross, camera: cam1, line: [[0.1, 0.2]]"), ["c.yaml:16: rules.dwell.line: a line has two ends: [[from the left, from the top], [from the left, from the top]]"]),
-    ("vessels not watched", swap("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: person_in_water, camera: cam1, zone: rail"), ["c.yaml:16: rules.dwell.vessels: cam1 does not watch for 'boat'; known: person"]),
-    ("wrong kind of source", swap("kind: silence, source: gnss", "kind: switch, name: panic, source: cam1"), ["c.yaml:17: rules.quiet.source: cam1 is a camera and tells no switch; there is none"]),
+    ("vessels not watched", swap("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: person_in_water, camera: cam1, zone: rail"), ["c.yaml:16: rules.dwell.vessels: cam1 does not detect 'boat'; known: person"]),
+    ("wrong kind of source", swap("kind: silence, source: gnss", "kind: switch, name: panic, source: cam1"), ["c.yaml:17: rules.quiet.source: cam1 is a camera source and gives no switch; there is none"]),
     ("hours", swap("source: gnss", "source: gnss, schedule: Mo-Fr 8-18"), ["c.yaml:17: rules.quiet.schedule: '8-18' are no hours; write days and hours such as 'Mo-Fr 22:00-06:00; Sa,Su 00:00-24:00', with day, night, PH, off or 24/7"]),
     ("zone of time", swap("lat: 32.1", "timezone: Asia/Shangai, lat: 32.1"), ["c.yaml:4: place.timezone: no time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'? Names are those of IANA, such as Asia/Shanghai"]),
     ("night nowhere", swap(", lat: 32.1, lon: 118.7", "").replace("source: gnss", "source: gnss, schedule: night"), ["c.yaml:17: rules.quiet: 'night' needs to know where the sun rises: set place.lat and place.lon, or write hours such as 18:00-06:00"]),
@@ -174,7 +174,7 @@ def test_what_a_camera_costs_and_what_its_movement_hides_is_said_aloud() -> None
         "detector: {labels: [person], tiles: 3x2}\n    motion: {camera_moves: true}",
     )
     assert list(config_notes(parse(moving, name="c.yaml", base=Path()))) == [
-        "dwell: it judges nothing while its camera moves, unless camera_may_move is true",
+        "dwell: it is suspended while its camera moves, unless camera_may_move is true",
         "sources.cam1.detector: tiles 3x2 make 7 looks of each frame (health tells detect_ms)",
     ]
     may = moving.replace("dwell: 20s", "dwell: 20s, camera_may_move: true")
@@ -184,7 +184,7 @@ def test_what_a_camera_costs_and_what_its_movement_hides_is_said_aloud() -> None
 def test_a_score_below_the_detectors_own_is_said_aloud() -> None:
     text = swap("dwell: 20s", "dwell: 20s, min_score: 0.2")
     noted = list(config_notes(parse(text, name="c.yaml", base=Path())))
-    assert noted == ["dwell: min_score 0.2 is no use: its camera tells nothing below 0.4"]
+    assert noted == ["dwell: min_score 0.2 has no effect: its camera reports nothing below 0.4"]
 
 
 def test_a_rule_knows_the_zone_and_the_holidays_of_its_schedule() -> None:
@@ -239,7 +239,7 @@ def test_what_a_rule_looks_for_unless_told_otherwise_must_be_a_label_of_the_mode
         with pytest.raises(BadConfig) as caught:
             parse(text, name="c.yaml", base=tmp_path)
         assert caught.value.lines() == [
-            "c.yaml:16: rules.dwell.labels: the model boats knows no 'person'; known: boat, ship"
+            "c.yaml:16: rules.dwell.labels: the model boats has no label 'person'; known: boat, ship"
         ]
 
 
@@ -322,9 +322,9 @@ rules:
         ("ack_within: 60s", "ack_within: 0s", "c.yaml:10: rules.panic: ack_within is at least 1s"),
         ("repeat: 30s", "repeat: 0.1s", "c.yaml:16: rules.panic.escalate.repeat: repeat is at least 1s"),
         ("{source: board,", "{source: bord,", "c.yaml:16: rules.panic.escalate.output.source: no source 'bord'; did you mean 'board'? known: board"),
-        ("{source: board,", "{source: gnss,", "c.yaml:16: rules.panic.escalate.output.source: gnss lists nothing to switch; write there, say, outputs: [siren]"),
-        ("name: siren", "name: sirene", "c.yaml:16: rules.panic.escalate.output.name: board lists no 'sirene' among its outputs; did you mean 'siren'? known: light, siren"),
-        ("{repeat: 30s,", "{repeat: 30s, fallbacks: true,", "c.yaml:16: rules.panic.escalate.fallbacks: needs broker.fallbacks: further brokers' addresses"),
+        ("{source: board,", "{source: gnss,", "c.yaml:16: rules.panic.escalate.output.source: gnss lists no outputs; add them there, such as outputs: [siren]"),
+        ("name: siren", "name: sirene", "c.yaml:16: rules.panic.escalate.output.name: board lists no output 'sirene'; did you mean 'siren'? known: light, siren"),
+        ("{repeat: 30s,", "{repeat: 30s, fallbacks: true,", "c.yaml:16: rules.panic.escalate.fallbacks: needs broker.fallbacks, the addresses of further brokers"),
         ("[siren, light]", "[siren, lamp]", "c.yaml:8: sources.board.outputs.1: input should be 'siren', 'light' or 'relay'"),
     ],
 )  # fmt: skip

@@ -190,8 +190,8 @@ def test_who_stands_is_told_or_the_rule_is_said_to_be_blind(fps: float, jitter: 
 @pytest.mark.parametrize(
     ("fps", "said"),
     [
-        (0.3, ["sources.cam1.fps: 0.3 looks a second are too few: zone_enter gate needs 1, and is told as blind"]),
-        (0.8, ["sources.cam1.fps: 0.8 looks a second are too few: zone_enter gate needs 1, and is told as blind"]),
+        (0.3, ["sources.cam1.fps: 0.3 inferences per second are too few: zone_enter gate needs 1, and will report blind"]),
+        (0.8, ["sources.cam1.fps: 0.8 inferences per second are too few: zone_enter gate needs 1, and will report blind"]),
         (1, []),
         (5, []),
     ],
@@ -212,7 +212,7 @@ def test_check_warns_of_more_cameras_than_a_small_board_bears() -> None:
     text = text.replace(one, one + "".join(cameras)) + "".join(cameras.values())
     notes = list(config_notes(parse(text, name="c.yaml", base=Path())))
     assert notes == [
-        "the rules need 7 looks a second in all; a Raspberry Pi 4 has about 5: fewer cameras or tiles, or a faster machine"
+        "the rules need 7 inferences per second in all; a Raspberry Pi 4 has about 5: fewer cameras or tiles, or a faster machine"
     ]
 
 

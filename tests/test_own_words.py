@@ -183,10 +183,10 @@ def test_the_camera_is_looked_at_as_often_as_it_needs():
 def test_notes_name_its_own_keys():
     assert not [note for note in config_notes(config()) if note.startswith("idler")]
     notes = list(config_notes(config("load: axle_2", "sure: 0.3\\n    linger: 1s")))
-    assert "idler: sure 0.3 is no use: its camera tells nothing below 0.4" in notes
+    assert "idler: sure 0.3 has no effect: its camera reports nothing below 0.4" in notes
     assert "idler: who only passes lingers too" in notes
     moving = list(config_notes(config("purpose: the yard", "purpose: the yard\\n    motion: {camera_moves: true}")))
-    assert "idler: it judges nothing while its camera moves, unless sways is true" in moving
+    assert "idler: it is suspended while its camera moves, unless sways is true" in moving
 
 
 def test_its_outputs_can_be_switched():
@@ -215,17 +215,25 @@ MISTAKES = {
     "not watched for": (
         "beings: [person]",
         "beings: [boat]",
-        "rules.idler.beings: cam1 does not watch for 'boat'",
+        "rules.idler.beings: cam1 does not detect 'boat'",
     ),
     "not known to the model": (
         "labels: [person, truck]}",
         "labels: [person, unicorn]}",
-        "the model nanodet-g-416 knows no 'unicorn'",
+        "the model nanodet-g-416 has no label 'unicorn'",
     ),
     "no such source": ("scale: bridge", "scale: brigde", "rules.idler.scale: no source 'brigde'"),
-    "another kind of source": ("scale: bridge", "scale: cam1", "cam1 is a camera and tells no reading"),
-    "no such quantity": ("axle_2", "axle_7", "rules.idler.load: a weighbridge tells no quantity 'axle_7'"),
-    "no such output": ("name: hooter", "name: siren", "bridge lists no 'siren' among its outputs"),
+    "another kind of source": (
+        "scale: bridge",
+        "scale: cam1",
+        "cam1 is a camera source and gives no reading",
+    ),
+    "no such quantity": (
+        "axle_2",
+        "axle_7",
+        "rules.idler.load: a weighbridge source gives no quantity 'axle_7'",
+    ),
+    "no such output": ("name: hooter", "name: siren", "bridge lists no output 'siren'"),
 }
 
 

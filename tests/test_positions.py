@@ -365,5 +365,5 @@ def test_a_position_is_not_asked_of_a_sensor_board(tmp_path: Path) -> None:
     with pytest.raises(BadConfig) as caught:
         parse(text, name="c.yaml", base=tmp_path)
     assert caught.value.lines() == [
-        "c.yaml:11: rules.route.source: board is a sensor_board and tells no fix; known: gnss"
+        "c.yaml:11: rules.route.source: board is a sensor_board source and gives no fix; known: gnss"
     ]

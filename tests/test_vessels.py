@@ -309,14 +309,14 @@ rules:
     for more, said in (
         ("", "close to what? set own to the source that says where we are, or at, or place.lat"),
         (", own: gns", "no source 'gns'; did you mean 'gnss'? known: ais, board, gnss"),
-        (", own: board", "board is a sensor_board and tells no fix or vessel"),
+        (", own: board", "board is a sensor_board source and gives no fix or vessel"),
         (", at: [118.0, 32.0]", "a position is [latitude, longitude], not the reverse"),
         (", distance_m: 0", "greater than 0"),
     ):
         with pytest.raises(BadConfig, match=r"c:11: rules\.close") as caught:
             parse(text % more, name="c", base=Path())
         assert said in "\n".join(caught.value.lines())
-    with pytest.raises(BadConfig, match="board is a sensor_board and tells no vessel"):
+    with pytest.raises(BadConfig, match="board is a sensor_board source and gives no vessel"):
         parse((text % ", own: gnss").replace("source: ais", "source: board"), name="c", base=Path())
 
 

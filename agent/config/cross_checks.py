@@ -18,7 +18,7 @@ def reference_errors(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     for name, source in config.sources.items():
         port = source.serial_port()
         if port is not None and (first := readers.setdefault(port.address, name)) != name:
-            also = f"what else is spoken there stands in its also: [{source.kind}]"
+            also = f"list further protocols of that port there: also: [{source.kind}]"
             yield ("sources", name, port.key), f"{first} reads {port.address}; {also}"
     for name, rule in config.rules.items():
         for key, message in (*_source_errors(config, rule), *_camera_errors(config, rule)):
@@ -28,7 +28,7 @@ def reference_errors(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         if rule.escalate and rule.escalate.fallbacks and not config.broker.fallbacks:
             yield (
                 ("rules", name, "escalate", "fallbacks"),
-                "needs broker.fallbacks: further brokers' addresses",
+                "needs broker.fallbacks, the addresses of further brokers",
             )
     for name, camera in config.cameras().items():
         follows = camera.mount.follows if camera.mount else None
@@ -36,7 +36,7 @@ def reference_errors(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
             message = f"no source {follows!r}; {alternatives(follows, config.sources)}"
             yield ("sources", name, "mount", "follows"), message
     if (config.place.lat is None) != (config.place.lon is None):
-        yield ("place",), "lat and lon go together"
+        yield ("place",), "needs both lat and lon"
     fit = [name for name, source in config.sources.items() if _gives(source, ("fix",))]
     for name in config.positioning.receivers:
         if name not in fit:
@@ -51,7 +51,7 @@ def _source_errors(config: Config, rule: RulePart) -> Iterator[tuple[str, str]]:
             yield ref.key, f"no source {ref.source!r}; {alternatives(ref.source, config.sources)}"
         elif not _gives(source, ref.kinds):
             fit = [name for name, one in config.sources.items() if _gives(one, ref.kinds)]
-            told = f"{ref.source} is a {source.kind} and tells no {' or '.join(ref.kinds)}"
+            told = f"{ref.source} is a {source.kind} source and gives no {' or '.join(ref.kinds)}"
             yield ref.key, f"{told}; {alternatives(ref.source, fit)}"
         elif ref.channel is not None and (error := _channel_error(source, ref.channel)) is not None:
             yield ref.channel.key, error
@@ -70,7 +70,7 @@ def _camera_errors(config: Config, rule: RulePart) -> Iterator[tuple[str, str]]:
     if ref.needs_coverage and not cameras[ref.camera].coverage.watch:
         yield (
             ref.key,
-            f"{ref.camera} does not watch what it can see; set coverage: {{watch: true}} there",
+            f"{ref.camera} does not check its visibility; set coverage: {{watch: true}} there",
         )
     for key, zone in ref.zones:
         if zone not in zones:
@@ -78,7 +78,7 @@ def _camera_errors(config: Config, rule: RulePart) -> Iterator[tuple[str, str]]:
     for key, label in ref.labels:
         if detector.labels is not None and label not in detector.labels:
             known = alternatives(label, detector.labels)
-            yield key, f"{ref.camera} does not watch for {label!r}; {known}"
+            yield key, f"{ref.camera} does not detect {label!r}; {known}"
 
 
 def _output_errors(config: Config, rule: RulePart) -> Iterator[tuple[str, str]]:
@@ -90,10 +90,10 @@ def _output_errors(config: Config, rule: RulePart) -> Iterator[tuple[str, str]]:
     if alarm.source not in config.sources:
         yield "source", f"no source {alarm.source!r}; {alternatives(alarm.source, known or config.sources)}"
     elif alarm.source not in known:
-        yield "source", f"{alarm.source} lists nothing to switch; write there, say, outputs: [siren]"
+        yield "source", f"{alarm.source} lists no outputs; add them there, such as outputs: [siren]"
     elif alarm.name not in known[alarm.source]:
         names = alternatives(alarm.name, known[alarm.source])
-        yield "name", f"{alarm.source} lists no {alarm.name!r} among its outputs; {names}"
+        yield "name", f"{alarm.source} lists no output {alarm.name!r}; {names}"
 
 
 def model_errors(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -118,7 +118,7 @@ def model_errors(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _unknown_label(label: str, card: Card) -> str:
-    return f"the model {card.name} knows no {label!r}; {alternatives(label, card.labels)}"
+    return f"the model {card.name} has no label {label!r}; {alternatives(label, card.labels)}"
 
 
 def _gives(source: SourcePart, kinds: tuple[str, ...]) -> bool:
@@ -134,4 +134,4 @@ def _channel_error(source: SourcePart, channel: Channel) -> str | None:
         return None
     plain = [pattern for pattern in known if re.fullmatch(r"[\w.-]+", pattern)]
     what = "quantity" if channel.kind == "reading" else "switch"
-    return f"a {source.kind} tells no {what} {channel.name!r}; {alternatives(channel.name, plain)}"
+    return f"a {source.kind} source gives no {what} {channel.name!r}; {alternatives(channel.name, plain)}"

@@ -161,7 +161,7 @@ class Deployment:
             await asyncio.to_thread(save_ledger, self._file, self.ledger)
             await steps.report()
         except OSError as error:
-            refused = {"path": "", "message": f"can't be kept on this disk: {error_reason(error)}"}
+            refused = {"path": "", "message": f"can't be stored on this disk: {error_reason(error)}"}
             result = result.model_copy(update={"state": "rejected", "errors": [refused]})
             self.ledger = self.ledger.without_trial().with_result(result)
             await steps.report()
@@ -178,12 +178,12 @@ class Deployment:
             async with limit.timeout():
                 await steps.apply(config)
                 await steps.prove()
-            self.waiting_for = "what it changed did not prove itself"
+            self.waiting_for = "changed sources were not proved"
             left_s = max(limit.left_s(), MIN_PROBE_S)
             async with limit.timeout(MIN_PROBE_S + left_s):
                 return None, await steps.probe(left_s)
         except TimeoutError:
-            return limit.superseded or f"{self.waiting_for} under it within {within_s:g} s", []
+            return limit.superseded or f"{self.waiting_for} within {within_s:g} s", []
         except BrokenSourceError as error:
             return str(error), []
         except Exception as error:  # whatever it is, the configuration in force must come back

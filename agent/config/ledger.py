@@ -108,7 +108,7 @@ def load_ledger(path: Path) -> tuple[Ledger | None, str | None]:
         with suppress(OSError):
             path.replace(aside)
         log.warning("config_ledger_damaged", error=reason, set_aside=aside.name)
-        return None, f"what was pushed is lost: {reason}"
+        return None, f"the pushed configuration is lost: {reason}"
 
 
 def save_ledger(path: Path, ledger: Ledger) -> None:

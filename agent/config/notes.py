@@ -19,11 +19,11 @@ def config_notes(config: Config) -> Iterator[str]:
         camera = config.sources.get(ref.camera) if ref else None
         if ref and isinstance(camera, Camera):
             if camera.motion.camera_moves and ref.moving_key is not None:
-                yield f"{name}: it judges nothing while its camera moves, unless {ref.moving_key} is true"
-            told = camera.detector.score
-            if ref.min_score is not None and ref.min_score[1] < told:
+                yield f"{name}: it is suspended while its camera moves, unless {ref.moving_key} is true"
+            threshold = camera.detector.score
+            if ref.min_score is not None and ref.min_score[1] < threshold:
                 key, asked = ref.min_score
-                yield f"{name}: {key} {asked:g} is no use: its camera tells nothing below {told:g}"
+                yield f"{name}: {key} {asked:g} has no effect: its camera reports nothing below {threshold:g}"
         yield from (f"{name}: {note}" for note in rule.notes())
     yield from _rate_notes(config)
     for name, source in config.cameras().items():
@@ -31,7 +31,7 @@ def config_notes(config: Config) -> Iterator[str]:
         if cost:
             yield f"sources.{name}.detector: {cost}"
         if source.shows_nobody():
-            yield f"sources.{name}: its model knows no people to cover: no picture of it leaves"
+            yield f"sources.{name}: its model detects no people to redact: no picture of it leaves"
         remark = source.ground.remark() if source.ground else None
         if remark:
             yield f"sources.{name}.{remark}"
@@ -50,13 +50,13 @@ def _rate_notes(config: Config) -> Iterator[str]:
         most = max(needs, key=lambda need: need.per_s)
         if cameras[name].fps < most.per_s:
             yield (
-                f"sources.{name}.fps: {cameras[name].fps:g} looks a second are too few:"
-                f" {most.rule} needs {most.per_s:g}, and is told as blind"
+                f"sources.{name}.fps: {cameras[name].fps:g} inferences per second are too few:"
+                f" {most.rule} needs {most.per_s:g}, and will report blind"
             )
         total_per_s += min(most.per_s, cameras[name].fps) * inferences(cameras[name].detector.tiles)
     if total_per_s > SMALL_BOARD_PER_S:
         yield (
-            f"the rules need {total_per_s:g} looks a second in all; a Raspberry Pi 4 has about"
+            f"the rules need {total_per_s:g} inferences per second in all; a Raspberry Pi 4 has about"
             f" {SMALL_BOARD_PER_S}: fewer cameras or tiles, or a faster machine"
         )
 

@@ -76,7 +76,7 @@ def _check_envelope(desired: Desired, ledger: Ledger) -> None:
         message = f"was made for revision {desired.base_revision}, but {active} is in force"
         raise _refusal("base_revision", message)
     if digest(desired.body) != desired.sha256:
-        raise _refusal("sha256", "does not fit the body: it was damaged on the way, or not made from it")
+        raise _refusal("sha256", "does not match the body: damaged in transit, or made from another text")
 
 
 def _refusal(path: str, message: str) -> BadConfig:

@@ -42,7 +42,7 @@ def choose(local: Path, folder: Path) -> Startup:
             state="rolled_back",
             revision=tried.revision,
             sha256=tried.sha256,
-            reason="the device was restarted before the new configuration had proved itself",
+            reason="the device restarted before the new configuration was proved",
         )
         log.warning("config_rolled_back", revision=tried.revision, reason=result.reason)
     kept = [] if before is None else [before.active, *before.history]

@@ -61,7 +61,7 @@ class TrialLimit:
         if end_s >= self._end_s:
             return
         self._end_s = end_s
-        self.superseded = f"revision {revision} came before it had proved itself"
+        self.superseded = f"revision {revision} arrived before it was proved"
         timeout = self._timeout
         if timeout is not None and not timeout.expired() and (timeout.when() or 0.0) > end_s:
             timeout.reschedule(end_s)

@@ -46,7 +46,7 @@ def test_a_broker_without_a_centre_is_no_proof_and_one_with_it_is(tmp_path: Path
                 moved = text.replace(device.broker.url, other.url)
                 answer = await push(device, moved, 1, 4)
                 assert answer["state"] == "rolled_back"
-                assert answer["reason"] == "no receipt of the centre came under it within 4 s"
+                assert answer["reason"] == "no receipt of the centre arrived within 4 s"
                 device.board.press("tamper")
                 await device.until(lambda: bool(device.alerts("tamper")), what="an alert after the way back")
 
