@@ -76,7 +76,7 @@ def _time(kind: str, data: bytes) -> tuple[float, int]:
     ear = LineDecoder(protocols()[kind]())
     began_s, values = time.process_time(), 0
     for at in range(0, len(data), CHUNK):
-        values += len(ear.hear(data[at : at + CHUNK]))
+        values += len(ear.feed(data[at : at + CHUNK]))
     values += len(ear.pause())
     seconds = time.process_time() - began_s
     assert values

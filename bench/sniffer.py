@@ -44,7 +44,7 @@ def figures() -> dict[str, float]:
         if protocol == "mavlink":
             ear, began_s = LineDecoder([MavlinkDecoder()]), time.process_time()
             for start in range(0, len(data), CHUNK):
-                ear.hear(data[start : start + CHUNK])
+                ear.feed(data[start : start + CHUNK])
             found["mavlink_messages_per_s"] = round(ear.good / (time.process_time() - began_s))
         if protocol != "cobs":
             end = b"\r\n" if protocol == "nmea" else b""

@@ -15,7 +15,7 @@ EmitAny: TypeAlias = "Callable[[Any], asyncio.Future[None] | None]"
 """Takes a value; may give a future that is done once what the value led to is safely kept. Which
 values those are depends on the source: `firmware_bridge.readings` of a serial line, more of a camera."""
 
-Wanted: TypeAlias = Callable[[], Mapping[str, float]]
+WantedOutputs: TypeAlias = Callable[[], Mapping[str, float]]
 """The outputs that are to be on now, each with the seconds that it is to be on yet."""
 
 
@@ -41,7 +41,7 @@ class SourcePart(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gives: ClassVar[frozenset[str] | None] = None
+    value_kinds: ClassVar[frozenset[str] | None] = None
     """The kinds of value that it can tell, so that a rule on another kind is refused; None: not told."""
 
     kind: str
@@ -51,11 +51,11 @@ class SourcePart(BaseModel):
         """The longest wait between two tries to start it; None: that of the supervisor."""
         return None
 
-    def says(self) -> frozenset[str] | None:
+    def emitted_kinds(self) -> frozenset[str] | None:
         """The kinds of value that come from it as it is configured; None: any."""
-        return self.gives
+        return self.value_kinds
 
-    def tells(self, kind: str) -> tuple[str, ...] | None:  # noqa: ARG002  a source that lists names needs it
+    def value_names(self, kind: str) -> tuple[str, ...] | None:  # noqa: ARG002  a source that lists names needs it
         """Regular expressions of the quantities (readings) or names (switches) it can tell; None: any."""
         return None
 
@@ -77,7 +77,7 @@ class SourcePart(BaseModel):
         return f"{server.host}:{server.port}" if server is not None else ""
 
     @abstractmethod
-    async def run(self, emit: EmitAny, wanted: Wanted = dict) -> None:
+    async def run(self, emit: EmitAny, wanted: WantedOutputs = dict) -> None:
         """Calls ``emit(value)`` for all that the hardware says, until it is gone.
 
         A source with outputs switches on those that are ``wanted``, and all others off. OSError where the

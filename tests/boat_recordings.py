@@ -37,7 +37,7 @@ def heard(path: Path, chunk: int = 4096) -> list[Any]:
     """Everything that NMEA 0183 says in a recording."""
     ear = LineDecoder(protocols()["nmea"]())
     data = path.read_bytes()
-    values = [value for at in range(0, len(data), chunk) for value in ear.hear(data[at : at + chunk])]
+    values = [value for at in range(0, len(data), chunk) for value in ear.feed(data[at : at + chunk])]
     return values + ear.pause()
 
 

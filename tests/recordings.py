@@ -67,7 +67,7 @@ def fixes_in(data: bytes, chunk: int = 4096) -> list[Fix]:
     ear = LineDecoder([*protocols()["nmea"](), *protocols()["ubx"]()])
     values: list[Any] = []
     for start in range(0, len(data), chunk):
-        values += ear.hear(data[start : start + chunk])
+        values += ear.feed(data[start : start + chunk])
     values += ear.pause()
     return [value for value in values if isinstance(value, Fix) and value.mode != "none"]
 

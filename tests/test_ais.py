@@ -68,7 +68,7 @@ TABLE = [
 def read(data: bytes, chunk: int = 0) -> list[Vessel]:
     ear = LineDecoder([AisDecoder()])
     size = chunk or len(data) or 1
-    told = [value for at in range(0, len(data), size) for value in ear.hear(data[at : at + size])]
+    told = [value for at in range(0, len(data), size) for value in ear.feed(data[at : at + size])]
     return [value for value in told if isinstance(value, Vessel)]
 
 
@@ -141,7 +141,7 @@ CANNOT_BE = [
 @pytest.mark.parametrize("data", [case[1] for case in CANNOT_BE], ids=[case[0] for case in CANNOT_BE])
 def test_what_cannot_be_is_counted_and_not_told(data: bytes) -> None:
     ear = LineDecoder([AisDecoder()])
-    assert ear.hear(data) == []
+    assert ear.feed(data) == []
     assert ear.state().bad == {"content": 1}
 
 
@@ -186,7 +186,7 @@ PARTS: dict[str, tuple[list[bytes], list[int], int]] = {
 def test_parts(case: str) -> None:
     given_sentences, senders, lost = PARTS[case]
     ear = LineDecoder([AisDecoder()])
-    told = [value for one in given_sentences for value in ear.hear(one)]
+    told = [value for one in given_sentences for value in ear.feed(one)]
     static = [one for one in told if isinstance(one, Vessel) and one.message == 5]
     assert [one.mmsi for one in static] == senders
     assert ear.state().lost == lost
@@ -195,14 +195,14 @@ def test_parts(case: str) -> None:
 
 def test_a_part_that_comes_after_a_long_pause_is_another_ships() -> None:
     ear = LineDecoder([AisDecoder()])
-    ear.hear(A1)
+    ear.feed(A1)
     for _ in range(2):  # a gateway that hesitates
         ear.pause()
-    assert len(ear.hear(A2)) == 1
-    ear.hear(A1)
+    assert len(ear.feed(A2)) == 1
+    ear.feed(A1)
     for _ in range(10):
         ear.pause()
-    assert ear.hear(B2) == []
+    assert ear.feed(B2) == []
 
 
 def test_a_position_carries_the_name_that_was_told_before() -> None:
@@ -244,7 +244,7 @@ def test_beacons_stand_out(
 def test_messages_that_are_not_read_are_no_fault() -> None:
     binary = b"!AIVDM,1,1,,A,83aDrt0j2d<etMutthahO@O04400,0*13\r\n"
     ear = LineDecoder([AisDecoder()])
-    assert ear.hear(binary.replace(b"*13", b"*%02X" % checksum(binary))) == []
+    assert ear.feed(binary.replace(b"*13", b"*%02X" % checksum(binary))) == []
     assert (ear.state().good, ear.state().bad) == ({"nmea": 1}, {})
 
 
@@ -395,7 +395,7 @@ def test_a_beacon_is_heard_whatever_stands_beside_its_payload(field: int, writte
     fields = sentence.partition(b"*")[0].split(b",")
     fields[field : field + 1] = [] if written is None else [written]
     ear = LineDecoder([AisDecoder()])
-    assert ear.hear(rewritten(sentence, fields)) == read(encode(beacon))
+    assert ear.feed(rewritten(sentence, fields)) == read(encode(beacon))
     assert ear.state().bad == {}
 
 
@@ -417,7 +417,7 @@ def test_a_beacon_through_a_plotter_that_adds_fields_is_heard(fields: bytes) -> 
     beacon = next(one for one in TABLE if one.distress == "sart")
     (sentence,) = sentences(beacon)
     ear = LineDecoder([AisDecoder()])
-    told = ear.hear(rewritten(sentence, [sentence.partition(b"*")[0] + fields]))
+    told = ear.feed(rewritten(sentence, [sentence.partition(b"*")[0] + fields]))
     assert [getattr(one, "distress", None) for one in told] == ["sart"]
     assert ear.state().bad == {}
 
@@ -431,6 +431,6 @@ def test_an_empty_part_takes_nothing_from_a_message_that_is_whole() -> None:
             for number, text in enumerate(order, 1)
         )
         ear = LineDecoder([AisDecoder()])
-        assert ear.hear(data) == read(sentence)
+        assert ear.feed(data) == read(sentence)
         assert (ear.state().bad, ear.state().lost) == ({}, 0)
     assert read(b"".join(b"!" + seal(f"AIVDM,2,{number},4,A,,0")[1:] for number in (1, 2))) == []

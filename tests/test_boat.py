@@ -46,7 +46,7 @@ def test_what_is_said_is_heard_and_fits_the_line(seed: int) -> None:
     for second in range(130):
         data = said_at(second, BEGAN, seed=seed, **HERE)
         assert len(data) < 3840 * 0.5  # half of 38400 baud
-        heard = ear.hear(data)
+        heard = ear.feed(data)
         readings = {one.quantity: one.value for one in heard if isinstance(one, Reading)}
         assert readings == pytest.approx(
             {one.quantity: one.value for one in instruments_at(second, seed)}, abs=1e-3
@@ -81,7 +81,7 @@ def test_the_rules_find_what_happens_on_the_river_and_nothing_else(seed: int) ->
     ear = LineDecoder(protocols()["nmea"]())
     found: dict[tuple[str, str], int] = {}
     for second in range(200):
-        for value in [*ear.hear(said_at(second, BEGAN, seed=seed, **HERE)), Tick()]:
+        for value in [*ear.feed(said_at(second, BEGAN, seed=seed, **HERE)), Tick()]:
             source = "clock" if isinstance(value, Tick) else "ais"
             for rule, judge in zip(rules, judges, strict=True):
                 for fact in judge(Observation(source, BEGAN + timedelta(seconds=second), second, value)):
@@ -99,12 +99,12 @@ def test_a_noisy_line_costs_some_messages_and_makes_up_none() -> None:
     chance = random.Random(7)
     clean, noisy = LineDecoder(protocols()["ais"]()), LineDecoder(protocols()["ais"]())
     said = [said_at(second, BEGAN, seed=1, **HERE) for second in range(300)]
-    sent = [one for data in said for one in clean.hear(data) if isinstance(one, Vessel)]
+    sent = [one for data in said for one in clean.feed(data) if isinstance(one, Vessel)]
     true = {(one.mmsi, one.lat, one.lon, one.speed_mps) for one in sent}
     told = [
         one
         for data in said
-        for one in noisy.hear(spoil(data, chance, flips=1e-3, drops=1e-3))
+        for one in noisy.feed(spoil(data, chance, flips=1e-3, drops=1e-3))
         if isinstance(one, Vessel)
     ]
     assert [one for one in told if (one.mmsi, one.lat, one.lon, one.speed_mps) not in true] == []

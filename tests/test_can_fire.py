@@ -55,7 +55,7 @@ def away(t: int) -> Fix:
 def wire(kind: str, said: Callable[[int], bytes]) -> Callable[[int], list[Value]]:
     """Through the very decoders of that kind of source."""
     ear = LineDecoder(list(protocols()[kind]()))
-    return lambda t: [*ear.hear(said(t)), *ear.pause()]
+    return lambda t: [*ear.feed(said(t)), *ear.pause()]
 
 
 def vessels() -> bytes:

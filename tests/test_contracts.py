@@ -19,7 +19,7 @@ from agent.rules.vessel_close import VesselClose
 from agent.rules.zone_enter import ZoneEnter
 from agent.vision.camera import Camera
 from firmware_bridge.catalogue import Line
-from firmware_bridge.source import EmitAny, Server, SourcePart, Wanted
+from firmware_bridge.source import EmitAny, Server, SourcePart, WantedOutputs
 
 KINDS: dict[str, type[RulePart]] = {
     kind.model_fields["kind"].default: kind for kind in get_args(get_args(Rule)[0])
@@ -158,7 +158,7 @@ SOURCES: dict[str, type[SourcePart]] = {
 @pytest.mark.parametrize("kind", SOURCES)
 def test_every_kind_of_source_is_a_source_part_and_tells_what_it_gives(kind: str) -> None:
     assert issubclass(SOURCES[kind], SourcePart)
-    assert SOURCES[kind].gives
+    assert SOURCES[kind].value_kinds
 
 
 def source(kind: str, **more: Any) -> SourcePart:
@@ -214,7 +214,7 @@ class Weighbridge(SourcePart):
         host, _, port = self.scale.rpartition(":")
         return Server("scale", host, int(port))
 
-    async def run(self, emit: EmitAny, wanted: Wanted = dict) -> None:
+    async def run(self, emit: EmitAny, wanted: WantedOutputs = dict) -> None:
         """Never here."""
 
 

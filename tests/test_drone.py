@@ -37,7 +37,7 @@ def fly(
         radio.far = clock[0] >= far_after_s
         said = radio.step(clock[0])
         heard += [
-            (tick, value) for value in ear.hear(said if chance is None else spoil(said, chance, **harm))
+            (tick, value) for value in ear.feed(said if chance is None else spoil(said, chance, **harm))
         ]
         heard += [(tick, value) for value in ear.pause()]
     return ear, heard

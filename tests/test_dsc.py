@@ -17,7 +17,7 @@ from firmware_bridge.serial.line_decoder import LineDecoder
 
 
 def read(*bodies: str) -> list[Vessel]:
-    told = LineDecoder([DscDecoder()]).hear(b"".join(map(seal, bodies)))
+    told = LineDecoder([DscDecoder()]).feed(b"".join(map(seal, bodies)))
     return [value for value in told if isinstance(value, Vessel)]
 
 

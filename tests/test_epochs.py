@@ -65,7 +65,7 @@ def hear(
         values = between(ear) if number else []
         told += [(number - 1, one) for one in values if isinstance(one, Fix)]
         for kind in order[skip if number == 0 else 0 :]:
-            values = ear.hear(sentence(kind, number, hertz))
+            values = ear.feed(sentence(kind, number, hertz))
             told += [(number, one) for one in values if isinstance(one, Fix)]
     assert ear.state().bad == {}
     return told + [(EPOCHS - 1, one) for one in ear.pause() if isinstance(one, Fix)]

@@ -144,7 +144,7 @@ def hear(path: Path, chunk: int) -> list[Value]:
         decoder = GpsdDecoder()
         return [value for piece in [*pieces, b"\n"] for value in decoder.feed(piece)]
     ear = LineDecoder(decoders_of((path.suffix[1:],)))
-    values = [value for piece in pieces for value in ear.hear(piece)] + ear.pause()
+    values = [value for piece in pieces for value in ear.feed(piece)] + ear.pause()
     assert (ear.state().bad, ear.state().lost, ear.state().skipped_bytes) == ({}, 0, 0)
     return values
 

@@ -21,7 +21,7 @@ def read(data: bytes, chunk: int = 0) -> dict[str, float]:
     """Quantities and values; a quantity is told once at most."""
     ear = LineDecoder([InstrumentDecoder()])
     size = chunk or len(data) or 1
-    told = [value for at in range(0, len(data), size) for value in ear.hear(data[at : at + size])]
+    told = [value for at in range(0, len(data), size) for value in ear.feed(data[at : at + size])]
     readings = [value for value in told if isinstance(value, Reading)]
     assert all(math.isfinite(one.value) for one in readings)
     values = {one.quantity: one.value for one in readings}
@@ -31,7 +31,7 @@ def read(data: bytes, chunk: int = 0) -> dict[str, float]:
 
 def bad(data: bytes) -> int:
     ear = LineDecoder([InstrumentDecoder()])
-    ear.hear(data)
+    ear.feed(data)
     return ear.state().bad.get("content", 0)
 
 
@@ -174,7 +174,7 @@ def test_each_quantity_that_is_made_is_read_back_with_its_unit() -> None:
     assert read(said) == pytest.approx(middle, rel=1e-5)
     units = {
         one.quantity: one.unit
-        for one in LineDecoder([InstrumentDecoder()]).hear(said)
+        for one in LineDecoder([InstrumentDecoder()]).feed(said)
         if isinstance(one, Reading)
     }
     assert units == {name: QUANTITIES[name][0] for name in middle}
@@ -197,7 +197,7 @@ def test_any_fields_with_a_good_checksum_tell_only_what_can_be(
     kind: str, fields: list[str], talker: str
 ) -> None:
     ear = LineDecoder([InstrumentDecoder()])
-    for value in ear.hear(seal(",".join([talker + kind, *fields])[:200])):
+    for value in ear.feed(seal(",".join([talker + kind, *fields])[:200])):
         assert isinstance(value, Reading)
         assert math.isfinite(value.value)
         if value.quantity in QUANTITIES:
@@ -213,5 +213,5 @@ def test_any_noise_costs_at_most_what_it_hit(noise: bytes, chunk: int) -> None:
     said = encode(Reading(quantity="depth_below_transducer", value=4.2, unit="m"))
     ear = LineDecoder([InstrumentDecoder()])
     data = noise + b"\r\n" + said + said
-    told = [value for at in range(0, len(data), chunk) for value in ear.hear(data[at : at + chunk])]
+    told = [value for at in range(0, len(data), chunk) for value in ear.feed(data[at : at + chunk])]
     assert Reading(quantity="depth_below_transducer", value=4.2, unit="m") in told

@@ -426,7 +426,7 @@ def test_a_stuck_line_takes_no_more_and_is_still_read(tmp_path: Path) -> None:
                         await asyncio.sleep(0)
                 assert bytes(taken) == b"".join(bytes([number & 0xFF]) * 700 for number in range(sent))
                 line.write(b"and again")
-                assert not line.stuck
+                assert not line.has_pending_output
 
     play(scene)
 
@@ -438,7 +438,7 @@ def test_what_waited_too_long_is_not_sent(tmp_path: Path, monkeypatch: pytest.Mo
         with Wire(tmp_path / "board") as wire:
             async with open_port(str(wire.path), 9600) as line:
                 sent = 0
-                while not line.stuck:
+                while not line.has_pending_output:
                     line.write(b"a" * 1000)
                     sent += 1000
                 line.write(b"b" * 1000)
@@ -688,7 +688,7 @@ def test_whatever_comes_in_any_pieces_raises_nothing(
     at = step = 0
     while at < len(stream):
         size = sizes[step % len(sizes)]
-        values = ear.hear(stream[at : at + size])
+        values = ear.feed(stream[at : at + size])
         if pauses[step % len(pauses)]:
             values += ear.pause()
             ear.replies()
@@ -708,8 +708,8 @@ def test_a_line_that_says_ever_new_things_is_remembered_in_bounded_memory() -> N
     def speak(packets: int) -> int:
         for number in range(packets):
             kind = ("nmea", "ais", "ubx", "cobs", "mavlink")[number % 5]
-            ear.hear(checked(kind, noise.randbytes(noise.randrange(60))))
-            ear.hear(checked(kind, noise.randbytes(28)))
+            ear.feed(checked(kind, noise.randbytes(noise.randrange(60))))
+            ear.feed(checked(kind, noise.randbytes(28)))
             if number % 50 == 0:
                 ear.pause()
                 ear.replies()

@@ -372,14 +372,14 @@ def test_a_heartbeat_that_stops_is_told_once_with_the_last_position_and_its_age(
 def test_unknown_ids_and_damaged_frames_are_no_sign_of_life() -> None:
     clock = Clock()
     ear = LineDecoder([MavlinkDecoder(clock=clock)])
-    assert len(ear.hear(drone.heartbeat())) == 1
+    assert len(ear.feed(drone.heartbeat())) == 1
     unknown = bytearray(drone.heartbeat())
     unknown[7:10] = b"\xff\xff\x0f"
     damaged = drone.heartbeat()[:-1] + b"\0"
     told: list[Any] = []
     for _ in range(8):
         clock.now_s += 1
-        told += ear.hear(bytes(unknown) + damaged) + ear.pause()
+        told += ear.feed(bytes(unknown) + damaged) + ear.pause()
     assert [one.state for one in told] == ["lost"]
 
 
@@ -409,7 +409,7 @@ def test_two_vehicles_with_one_number_are_a_trouble_and_no_mixed_report(
     decoder = MavlinkDecoder(clock=clock, lost_after_s=3600)
     ear, first, second = LineDecoder([decoder]), Sender(), Sender()
     second.codec.seq = ahead
-    told = [ear.hear(frame) for frame in of_one_number(first, second, clock, boots_ms)]
+    told = [ear.feed(frame) for frame in of_one_number(first, second, clock, boots_ms)]
     assert ear.state().trouble == "two vehicles are system 1: give each a number of its own"
     assert [value for values in told[30:] for value in values] == []
     clock.now_s += 31  # one of both was switched off
@@ -585,7 +585,7 @@ def test_without_pymavlink_there_is_no_mavlink_and_one_line_says_so(monkeypatch:
             patch.setitem(sys.modules, place, None)
         assert Sniffer().feed(drone.heartbeat()) == []
         with pytest.raises(OSError, match="not installed: pip install pymavlink"):
-            Mavlink(port="/dev/ttyUSB0").ear()
+            Mavlink(port="/dev/ttyUSB0").line_decoder()
     mavlink_ids.cache_clear()
     assert len(Sniffer().feed(drone.heartbeat())) == 1
 

@@ -72,11 +72,11 @@ class Bus:
         end_s = self.now_s + seconds
         while self.now_s < end_s:
             self.now_s += 0.01
-            asked = self.master.ask(self.now_s)
+            asked = self.master.next_request(self.now_s)
             if asked:
                 self.requests.append((self.now_s, asked))
                 for byte in self.spoil(self.answer(asked)):
-                    self.said += self.master.hear(bytes((byte,)))
+                    self.said += self.master.feed(bytes((byte,)))
             self.said += self.master.pause()
 
     def failed(self) -> tuple[str, ...]:
@@ -193,9 +193,9 @@ def test_a_late_answer_is_nobody_elses() -> None:
     bus.silent = {1}
     late = bus.framer.buildFrame(register_message.ReadHoldingRegistersResponse(dev_id=7, registers=[9]))
     bus.run(0.1)
-    assert bus.master.hear(late) == []
+    assert bus.master.feed(late) == []
     bus.run(2)
-    assert bus.master.hear(late) == []
+    assert bus.master.feed(late) == []
     assert bus.readings() == []
     assert bus.failed() == ("temperature (device 1, holding 0): no answer",)
     assert bus.master.state().bad == {"damaged": 1, "unanswered": 1}
@@ -327,6 +327,6 @@ def test_what_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None
 def test_any_bytes_raise_nothing(pieces: list[bytes]) -> None:
     master = Master((TEMPERATURE, DOOR), 1, 1)
     for number, piece in enumerate(pieces):
-        master.ask(float(number))
-        master.hear(piece)
+        master.next_request(float(number))
+        master.feed(piece)
         master.pause()

@@ -252,7 +252,7 @@ def epochs(*bodies: str, count: int = 9) -> list[bytes]:
 def test_an_epoch_is_told_with_the_sentence_that_usually_ends_it(bodies: tuple[str, ...]) -> None:
     ear = LineDecoder([NmeaDecoder()])
     told = [
-        [value.time.second for value in ear.hear(epoch) if isinstance(value, Fix) and value.time]
+        [value.time.second for value in ear.feed(epoch) if isinstance(value, Fix) and value.time]
         for epoch in epochs(*bodies)
     ]
     assert told[:3] == [[], [31], [32]]  # it does not know yet
@@ -263,14 +263,14 @@ def test_an_epoch_is_told_with_the_sentence_that_usually_ends_it(bodies: tuple[s
 def test_what_comes_after_an_epoch_was_told_leads_the_next() -> None:
     ear, told = LineDecoder([NmeaDecoder()]), []
     for epoch in epochs(GSA.replace("A,3", "A,2"), RMC, GGA):
-        told += ear.hear(epoch) + ear.pause()
+        told += ear.feed(epoch) + ear.pause()
     assert [value.mode for value in told if isinstance(value, Fix)] == ["2d"] * 9
 
 
 def test_a_sentence_more_than_usual_does_not_tell_an_epoch_twice() -> None:
     ear, told = LineDecoder([NmeaDecoder()]), []
     for epoch in [*epochs(RMC), line(GGA.replace("061231", "061239"), RMC.replace("061231", "061240"))]:
-        told += ear.hear(epoch)
+        told += ear.feed(epoch)
     times = [value.time for value in [*told, *ear.pause()] if isinstance(value, Fix)]
     assert times == [datetime(2026, 11, 28, 6, 12, second, tzinfo=UTC) for second in range(31, 41)]
 
@@ -396,7 +396,7 @@ def test_a_blind_receiver_beside_one_that_sees_changes_nothing(
     bodies = (*SEEING, *blind)
     ear, told = LineDecoder([NmeaDecoder()]), list[object]()
     for epoch in epochs(*(bodies[place] for place in order), count=20):
-        told += ear.hear(epoch) + (ear.pause() if pauses else [])
+        told += ear.feed(epoch) + (ear.pause() if pauses else [])
     modes = [value.mode for value in [*told, *ear.pause()] if isinstance(value, Fix)]
     unsure = 0 if blind is BLIND else 4  # it may take some turns to see that there are two
     assert modes[unsure:] == ["3d"] * len(modes[unsure:])

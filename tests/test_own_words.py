@@ -88,7 +88,7 @@ from firmware_bridge.source import EmitAny, Server, SourcePart, Wanted
 
 
 class Weighbridge(SourcePart):
-    gives: ClassVar[frozenset[str] | None] = frozenset({"reading"})
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"reading"})
 
     kind: Literal["weighbridge"] = "weighbridge"
     scale: str = "10.0.0.5:9000"

@@ -15,7 +15,7 @@ TTM = "RATTM,01,0.65,112.3,T,12.0,220.1,T,0.10,4.2,N,b,T,,061231.00,A"
 
 
 def read(body: str) -> list[Any]:
-    return LineDecoder([RadarDecoder()]).hear(seal(body))
+    return LineDecoder([RadarDecoder()]).feed(seal(body))
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ class Pair:
     def begin(self) -> None:
         """An agent begins (anew)."""
         self.decoder: SensorBoardDecoder | None = SensorBoardDecoder(self.outputs)
-        self.ear = Sniffer(("cobs",))
+        self.line_decoder = Sniffer(("cobs",))
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
         """Lets time pass, in steps of 50 ms; how much."""
@@ -177,7 +177,7 @@ class Pair:
             down = b""
             if self.decoder is None:
                 continue
-            for packet in self.ear.feed(up):
+            for packet in self.line_decoder.feed(up):
                 self.said += self.decoder.feed(packet.data)
             self.said += self.decoder.pause()
             asked = self.decoder.ask(self.now_s, self.wanted)

@@ -211,7 +211,7 @@ def test_the_c_of_the_page_reports_and_answers(pair: Pair, program: Path) -> Non
     assert "Reading(kind='reading', quantity='temperature', value=-12.34, unit='degC')" in said
     assert "Switch(kind='switch', name='panic_button', on=True, event=None)" in said
     assert pair.decoder is not None
-    assert (pair.decoder.bad, pair.decoder.lost, pair.ear.bad.total()) == (0, 0, 0)
+    assert (pair.decoder.bad, pair.decoder.lost, pair.line_decoder.bad.total()) == (0, 0, 0)
 
 
 def test_the_c_of_the_page_switches_and_is_off_by_itself(pair: Pair) -> None:

@@ -25,7 +25,7 @@ def test_it_is_understood_from_the_first_sentence_on(parity: str, chunk: int) ->
     data = with_parity(EPOCHS, parity)
     ear = LineDecoder([NmeaDecoder(), UbxDecoder()])
     told = [
-        value for at in range(0, len(data), chunk) for value in ear.hear(data[at : at + chunk])
+        value for at in range(0, len(data), chunk) for value in ear.feed(data[at : at + chunk])
     ] + ear.pause()
     assert [value.time.second for value in told if isinstance(value, Fix) and value.time] == list(
         range(31, 37)
@@ -35,5 +35,5 @@ def test_it_is_understood_from_the_first_sentence_on(parity: str, chunk: int) ->
 
 def test_a_line_with_eight_bits_stays_one() -> None:
     ear = LineDecoder([NmeaDecoder()])
-    told = ear.hear(encode(GOOD)) + ear.hear(with_parity(EPOCHS, "even")) + ear.pause()
+    told = ear.feed(encode(GOOD)) + ear.feed(with_parity(EPOCHS, "even")) + ear.pause()
     assert [value.mode for value in told if isinstance(value, Fix)] == ["3d"]

@@ -11,7 +11,7 @@ from firmware_bridge.gnss import ubx_decoder, ubx_encoder
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.sensors.board_frames import REPORT, encode
 from firmware_bridge.serial.framings import FRAMINGS
-from firmware_bridge.serial.sniffer import LONGEST, PATIENCE, Packet, Sniffer
+from firmware_bridge.serial.sniffer import MAX_BUFFER, MAX_IN_STEP, Packet, Sniffer
 from tests.recordings import SHARED
 
 RMC = seal("GPRMC,061231.00,A,3206.972,N,11844.424,E,0.1,87.0,281126,,,A")
@@ -132,7 +132,7 @@ CLAIMS = [
 def test_a_length_that_was_hit_delays_what_follows_and_loses_nothing(
     head: bytes, packet: bytes, claim: int
 ) -> None:
-    assert claim < PATIENCE
+    assert claim < MAX_IN_STEP
     sniffer = Sniffer()
     sniffer.feed(head)
     fed = given = 0
@@ -206,8 +206,8 @@ def test_any_bytes_in_any_pieces_raise_nothing_and_keep_little(pieces: list[byte
     sniffer = Sniffer()
     for piece in pieces:
         sniffer.feed(piece)
-        assert len(sniffer._buffer) <= LONGEST
-        assert len(sniffer._waiting) + len(sniffer._failed) <= LONGEST
+        assert len(sniffer._buffer) <= MAX_BUFFER
+        assert len(sniffer._waiting) + len(sniffer._failed) <= MAX_BUFFER
 
 
 HEADS = b"".join(framing.heads for framing in FRAMINGS.values()) + b"\x62*\0\1\2\3"

@@ -36,7 +36,7 @@ LLH = struct.pack("<I4iII", TOW_MS, 1187404000, 321162000, 20000, 12500, 2500, 4
 def hear(data: bytes, chunk: int = 0) -> list[Value]:
     ear = LineDecoder([UbxDecoder()])
     size = chunk or len(data) or 1
-    return [one for at in range(0, len(data), size) for one in ear.hear(data[at : at + size])] + ear.pause()
+    return [one for at in range(0, len(data), size) for one in ear.feed(data[at : at + size])] + ear.pause()
 
 
 def fixes(data: bytes, chunk: int = 0) -> list[Fix]:
@@ -177,7 +177,7 @@ def test_weeks_roll_over(
     )
     for decoder, data in cases:
         ear = LineDecoder([decoder])
-        (told,) = ear.hear(data) + ear.pause()
+        (told,) = ear.feed(data) + ear.pause()
         assert isinstance(told, Fix)
         assert (told.time, told.rollover_weeks, told.lat) == (time, weeks, pytest.approx(GOOD.lat))
 
@@ -220,7 +220,7 @@ def test_high_rate_fixes_are_told_at_once_and_the_same_position_once() -> None:
     ear, told = LineDecoder([UbxDecoder()]), list[Fix]()
     for step in range(1, 40):
         tow_ms = TOW_MS + 100 * step
-        values = ear.hear(high_rate(tow_ms, lat=32.1162 + step / 1e5))
+        values = ear.feed(high_rate(tow_ms, lat=32.1162 + step / 1e5))
         assert [value.time for value in values if isinstance(value, Fix)] == [
             AT + timedelta(milliseconds=100 * step)
         ]
@@ -228,7 +228,7 @@ def test_high_rate_fixes_are_told_at_once_and_the_same_position_once() -> None:
         if step % 10 == 5:  # NAV speaks of the full second before
             at = AT + timedelta(seconds=step // 10)
             lat = 32.1162 + 10 * (step // 10) / 1e5
-            late = ear.hear(ubx_encoder.encode(dataclasses.replace(GOOD, time=at, lat=lat), SKY))
+            late = ear.feed(ubx_encoder.encode(dataclasses.replace(GOOD, time=at, lat=lat), SKY))
             told += [value for value in late if isinstance(value, Fix)]
     assert sorted({fix.time for fix in told if fix.time}) == [
         AT + timedelta(milliseconds=100 * at) for at in range(40)
@@ -263,7 +263,7 @@ def test_an_epoch_in_two_protocols_is_told_once() -> None:
     told: list[Value] = []
     for second in range(10):
         fix = dataclasses.replace(GOOD, time=AT + timedelta(seconds=second))
-        told += ear.hear(gnss_encoder.encode(fix) + ubx_encoder.encode(fix))
+        told += ear.feed(gnss_encoder.encode(fix) + ubx_encoder.encode(fix))
     told += ear.pause()
     times = [value.time for value in told if isinstance(value, Fix)]
     assert times == [AT + timedelta(seconds=second) for second in range(10)]

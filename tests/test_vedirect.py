@@ -150,7 +150,7 @@ OLDER_HISTORY = {"H1": "-5523", "H2": "-1320", "H3": "0"}
 def test_a_bmv_600_which_names_itself_at_the_end(chunk: int) -> None:
     data = (encode(BMV_600) + encode(OLDER_HISTORY)) * 3
     ear = LineDecoder([VeDirectDecoder()])
-    told = [value for at in range(0, len(data), chunk) for value in ear.hear(data[at : at + chunk])]
+    told = [value for at in range(0, len(data), chunk) for value in ear.feed(data[at : at + chunk])]
     assert [value.value for value in told if isinstance(value, Reading)][:3] == [12.8, 12.5, -1.5]
     assert len(told) == 3 * 8
     assert (ear.state().good, ear.state().bad, ear.state().skipped_bytes) == ({"vedirect": 6}, {}, 0)
@@ -160,6 +160,6 @@ def test_a_bmv_600_which_names_itself_at_the_end(chunk: int) -> None:
 def test_the_rest_of_a_block_that_was_cut_is_none(first: dict[str, str]) -> None:
     newer = first | {"V": "12800", "I": "-1500", "P": "-19"} | dict(list(BMV_600.items())[3:])
     ear = LineDecoder([VeDirectDecoder()])
-    assert ear.hear(encode(newer)[encode(newer).index(b"\r\nV\t") :]) == []
+    assert ear.feed(encode(newer)[encode(newer).index(b"\r\nV\t") :]) == []
     assert ear.state().bad == {}
-    assert ear.hear(encode(newer)) != []
+    assert ear.feed(encode(newer)) != []

@@ -14,7 +14,7 @@ SILENCE_TIMEOUT_S = 5.0
 class AnyProtocolLine(SerialLine):
     """A line that is decoded by all protocols of ``names``; receive-only."""
 
-    listens_only: ClassVar[bool] = True
+    receive_only: ClassVar[bool] = True
 
     kind: Literal["anything"]
     names: tuple[str, ...]

@@ -86,7 +86,7 @@ def _read_file(report: ReadReport, source: str, names: tuple[str, ...]) -> None:
     with open(0, "rb", buffering=0) if source == "-" else Path(source).open("rb", buffering=0) as file:
         try:
             for data in _chunks(file):
-                for value in decoder.hear(data):
+                for value in decoder.feed(data):
                     report.emit(value)
             for value in decoder.pause():
                 report.emit(value)

@@ -123,13 +123,13 @@ def _unknown_label(label: str, card: Card) -> str:
 
 def _gives(source: SourcePart, kinds: tuple[str, ...]) -> bool:
     """Whether a source can give one of ``kinds``; True where it does not know, or without kinds."""
-    says = source.says()
+    says = source.emitted_kinds()
     return not kinds or says is None or any(kind in says for kind in kinds)
 
 
 def _channel_error(source: SourcePart, channel: Channel) -> str | None:
     """The error where a rule names a quantity or switch that its source can't give."""
-    known = source.tells(channel.kind)
+    known = source.value_names(channel.kind)
     if known is None or any(re.fullmatch(pattern, channel.name) for pattern in known):
         return None
     plain = [pattern for pattern in known if re.fullmatch(r"[\w.-]+", pattern)]

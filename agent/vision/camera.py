@@ -25,16 +25,16 @@ from agent.vision.preprocess import framing
 from agent.vision.stream_probe import probe_stream
 from agent.vision.tracker import Tracked, Tracker
 from agent.vision.visibility import VisibilityMonitor, VisibilitySettings
-from firmware_bridge.source import Wanted
+from firmware_bridge.source import WantedOutputs
 from models.detection import Frame
 
 
 class Camera(CameraSettings):
     """A camera: V4L2 (a number or /dev/video…), rtsp(s)://, http(s)://, udp://, rtp://, or a file."""
 
-    gives: ClassVar[frozenset[str] | None] = frozenset({"sighting", "view"})
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"sighting", "view"})
 
-    async def run(self, emit: Emit, _wanted: Wanted = dict) -> None:
+    async def run(self, emit: Emit, _wanted: WantedOutputs = dict) -> None:
         """Emits a `Sighting` for each frame let through, until the file ends or the camera is gone.
 
         OSError says in one line why: not there, refused, no frame in time.

@@ -178,7 +178,7 @@ class Ais(SerialLine):
     """An AIS receiver or transponder, at the speed that the standard sets."""
 
     kind: Literal["ais"] = "ais"
-    gives: ClassVar[frozenset[str] | None] = frozenset({"vessel"})
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"vessel"})
     baud: int | None = 38400
 
     def decoder(self) -> AisDecoder:

@@ -23,7 +23,7 @@ from firmware_bridge.serial import tcp
 from firmware_bridge.serial.line import STATE_EVERY_S, Emit
 from firmware_bridge.serial.port import open_port
 from firmware_bridge.serial.silence_timeout import SilenceTimeout
-from firmware_bridge.source import Server, SourcePart, Wanted
+from firmware_bridge.source import Server, SourcePart, WantedOutputs
 
 PORT = 2947
 
@@ -32,7 +32,7 @@ class Gpsd(SourcePart):
     """A receiver that gpsd owns on this machine, or another. ``device`` names one where it has several;
     without it one that has a fix is told."""
 
-    gives: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state"})
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state"})
 
     kind: Literal["gpsd"] = "gpsd"
     host: str = Field(default="localhost", pattern=r"^[^/\s]+$")
@@ -48,41 +48,41 @@ class Gpsd(SourcePart):
     def _as_address(cls, given: Any) -> Any:
         """``port: gpsd://host:2947``, as other lines have it, is the same as host and port."""
         if isinstance(given, dict) and isinstance(given.get("port"), str) and "://" in given["port"]:
-            host, port = tcp.split(given["port"], PORT)
+            host, port = tcp.split_address(given["port"], PORT)
             return given | {"host": host, "port": port}
         return given
 
     @property
     def longest_wait_s(self) -> float:
-        return tcp.LONGEST_WAIT_S
+        return tcp.MAX_RETRY_WAIT_S
 
     def server(self) -> Server:
         return Server("port", self.host, self.port, usual=self.port == PORT)
 
-    async def run(self, emit: Emit, _wanted: Wanted = dict) -> None:
+    async def run(self, emit: Emit, _wanted: WantedOutputs = dict) -> None:
         """Emits what gpsd says until it is gone, or silent too long (OSError)."""
         decoder = GpsdDecoder(self.device, self.not_before)
         async with open_port(
             f"tcp://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
         ) as line:
-            patience = SilenceTimeout(line.heard_s, self.silent_after_s)
-            state_s = line.heard_s
+            silence = SilenceTimeout(line.last_byte_s, self.silent_after_s)
+            state_s = line.last_byte_s
 
-            def hear(data: bytes) -> None:
+            def on_data(data: bytes) -> None:
                 if values := decoder.feed(data):
-                    patience.valid(line.heard_s)
+                    silence.on_valid(line.last_byte_s)
                     for value in values:
                         emit(value)
 
             line.write(b'?WATCH={"enable":true,"json":true};\n')
-            line.listen(hear)
+            line.listen(on_data)
             try:
                 while True:
-                    now_s = await line.gone(within_s=1.0)
+                    now_s = await line.wait_lost(within_s=1.0)
                     if now_s - state_s >= STATE_EVERY_S:
                         state_s = now_s
                         emit(self.state(decoder))
-                    if limit_s := patience.lost(now_s):
+                    if limit_s := silence.expired_s(now_s):
                         raise TimeoutError(f"gpsd on {self.host}: {_why(decoder)} for {limit_s:.0f} s")
             finally:
                 emit(self.state(decoder))

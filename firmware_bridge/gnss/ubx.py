@@ -29,7 +29,7 @@ class Ubx(SerialLine):
     ``not_before``: no time can be earlier; one that is was counted in weeks modulo 1024, and is corrected.
     """
 
-    gives: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state"})
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state"})
 
     kind: Literal["ubx"] = "ubx"
     not_before: date | None = NOT_BEFORE

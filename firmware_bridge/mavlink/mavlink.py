@@ -241,11 +241,11 @@ def _codec() -> Any:
 class Mavlink(SerialLine):
     """A telemetry radio, or an autopilot on a cable. Where there is a ``key``, only what is signed counts."""
 
-    gives: ClassVar[frozenset[str] | None] = frozenset({"drone", "status_text", "capture", "reading"})
-    named: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"drone", "status_text", "capture", "reading"})
+    names_by_kind: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "reading": ("radio_rssi", "radio_noise", "radio_remote_rssi", "radio_remote_noise")
     }
-    listens_only: ClassVar[bool] = True
+    receive_only: ClassVar[bool] = True
 
     kind: Literal["mavlink"] = "mavlink"
     baud: int = 57600
@@ -259,7 +259,7 @@ class Mavlink(SerialLine):
     def decoder(self) -> MavlinkDecoder:
         return MavlinkDecoder(None if self.key is None else key_of(self.key), self.lost_after_s, heard=HEARD)
 
-    def ear(self) -> LineDecoder:
+    def line_decoder(self) -> LineDecoder:
         if not mavlink_ids():
             raise OSError("the tables of MAVLink are not installed: pip install pymavlink")
-        return super().ear()
+        return super().line_decoder()

@@ -137,7 +137,7 @@ class Fixes:
         self._order.pause()
         return self._end()
 
-    def lull(self) -> None:
+    def on_short_pause(self) -> None:
         """The line was quiet for a moment: here an epoch may have ended."""
         self._order.pause()
 

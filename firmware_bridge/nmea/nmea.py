@@ -121,10 +121,10 @@ class NmeaDecoder:
             value for stream in self._talkers for value in self._talkers.told(stream, stream.fixes.pause())
         ]
 
-    def lull(self) -> None:
+    def on_short_pause(self) -> None:
         """The line was quiet for a moment: an epoch may have ended, and the next sentence begin another."""
         for stream in self._talkers:
-            stream.fixes.lull()
+            stream.fixes.on_short_pause()
 
     def replies(self) -> bytes:
         """Nothing: it only listens."""
@@ -137,8 +137,8 @@ class Nmea(SerialLine):
     ``not_before``: no time can be earlier; one that is was counted in weeks modulo 1024, and is corrected.
     """
 
-    gives: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state", "reading", "vessel"})
-    named: ClassVar[Mapping[str, tuple[str, ...]]] = {"reading": NAMES}
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state", "reading", "vessel"})
+    names_by_kind: ClassVar[Mapping[str, tuple[str, ...]]] = {"reading": NAMES}
 
     kind: Literal["nmea"] = "nmea"
     not_before: date | None = NOT_BEFORE

@@ -56,7 +56,7 @@ class BoardRequests:
         self._sequence = random.randrange(256)
         self._now_s = self._next_s = self._hello_s = self._answered_s = -1e9
 
-    def ask(self, now_s: float, wanted: Mapping[str, float], *, introduced: bool) -> Request | None:
+    def next_request(self, now_s: float, wanted: Mapping[str, float], *, introduced: bool) -> Request | None:
         """What is to be sent now, or None; called some ten times a second.
 
         ``wanted``: the outputs that are to be on, each with the seconds that it is to be on yet.

@@ -18,8 +18,8 @@ from firmware_bridge.serial import tcp
 from firmware_bridge.serial.line import STATE_EVERY_S, Emit
 from firmware_bridge.serial.port import open_port
 from firmware_bridge.serial.port_source import PortSource
-from firmware_bridge.serial.silence_timeout import FIRST_WORD_S
-from firmware_bridge.source import Wanted
+from firmware_bridge.serial.silence_timeout import FIRST_PACKET_S
+from firmware_bridge.source import WantedOutputs
 
 STEP_S = 0.03
 
@@ -27,7 +27,7 @@ STEP_S = 0.03
 class Modbus(PortSource):
     """Sensors and input modules on an RS-485 bus, or behind ``tcp://host:port`` of a serial server."""
 
-    gives: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
     device_wait_s: ClassVar[float] = 2.0
 
     kind: Literal["modbus"] = "modbus"
@@ -43,7 +43,7 @@ class Modbus(PortSource):
     @classmethod
     def _port_can_be(cls, port: str) -> str:
         if port.startswith("tcp://"):
-            tcp.split(port)
+            tcp.split_address(port)
         elif "://" in port:
             raise ValueError(f"{port!r} is neither a device, such as /dev/ttyUSB0, nor tcp://host:port")
         return port
@@ -54,28 +54,28 @@ class Modbus(PortSource):
             raise ValueError("list what to ask for: registers, contacts, or both")
         return self
 
-    def tells(self, kind: str) -> tuple[str, ...] | None:
+    def value_names(self, kind: str) -> tuple[str, ...] | None:
         registers = tuple(re.escape(one.quantity) for one in self.registers)
         return registers if kind == "reading" else tuple(re.escape(one.name) for one in self.contacts)
 
-    async def run(self, emit: Emit, _wanted: Wanted = dict) -> None:
+    async def run(self, emit: Emit, _wanted: WantedOutputs = dict) -> None:
         """Asks in rounds until the line is gone, or no device has answered for long (OSError)."""
         entries: tuple[Register | Contact, ...] = (*self.registers, *self.contacts)
         master = Master(entries, self.device, self.every_s)
-        patience_s = 2 * self.every_s + FIRST_WORD_S + len(entries) * TRIES * ANSWER_WITHIN_S
+        patience_s = 2 * self.every_s + FIRST_PACKET_S + len(entries) * TRIES * ANSWER_WITHIN_S
         async with open_port(self.port, self.baud, self.parity) as port:
 
             def tell(values: list[Value]) -> None:
                 for value in values:
                     emit(value)
 
-            port.listen(lambda data: tell(master.hear(data)))
-            state_s = good_s = port.heard_s
+            port.listen(lambda data: tell(master.feed(data)))
+            state_s = good_s = port.last_byte_s
             good = 0
             try:
                 while True:
-                    now_s = await port.gone(within_s=STEP_S)
-                    if asked := master.ask(now_s):
+                    now_s = await port.wait_lost(within_s=STEP_S)
+                    if asked := master.next_request(now_s):
                         port.write(asked)
                     tell(master.pause())
                     if master.good > good:

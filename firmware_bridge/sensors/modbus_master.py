@@ -152,7 +152,7 @@ class Master:
         self.bad: dict[str, int] = {}
         self.skipped_bytes = 0
 
-    def hear(self, data: bytes) -> list[Value]:
+    def feed(self, data: bytes) -> list[Value]:
         """What the answer says, once it is whole."""
         self._heard_s = self._now_s
         if self._open is None:
@@ -173,7 +173,7 @@ class Master:
         self._close(said if isinstance(said, str) else None)
         return [*([] if isinstance(said, str) else [said]), *self._changes()]
 
-    def ask(self, now_s: float) -> bytes:
+    def next_request(self, now_s: float) -> bytes:
         """The next request, when it is due."""
         self._now_s = now_s
         if self._open is not None:

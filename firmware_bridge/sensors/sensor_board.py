@@ -64,7 +64,7 @@ _ANSWERS = {(READ_ANSWER, HELLO): "hello", (READ_ANSWER, PING): "ping", (PUSH, O
 class SensorBoardDecoder:
     """Payloads in, readings and switches out; an event is told once and acknowledged each time it comes.
 
-    `ask` is what the board is to be told: outputs as they are wanted, and a ping. `BoardState` says whether
+    `next_request` is what the board is to be told: outputs as they are wanted, and a ping. `BoardState` says whether
     it answers, and what it is.
     """
 
@@ -108,9 +108,9 @@ class SensorBoardDecoder:
         self._replies.clear()
         return replies
 
-    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
+    def next_request(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
         """What is to be sent to the board now, so that its outputs become as they are ``wanted``."""
-        request = self._asking.ask(now_s, wanted, introduced=self._state.uid is not None)
+        request = self._asking.next_request(now_s, wanted, introduced=self._state.uid is not None)
         if request is None:
             return b""
         if request.what != "output":
@@ -240,7 +240,7 @@ class SensorBoard(SerialLine):
     baud: int = 115200
     outputs: tuple[OutputName, ...] = ()
 
-    gives: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
     pause_s: ClassVar[float] = 0.1
 
     def output_names(self) -> tuple[str, ...]:

@@ -95,8 +95,8 @@ def encode(fields: dict[str, str]) -> bytes:
 class VeDirect(SerialLine):
     """A device of Victron Energy on a VE.Direct cable."""
 
-    gives: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
-    named: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    value_kinds: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
+    names_by_kind: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "reading": tuple(quantity for quantity, *_ in QUANTITIES.values()),
         "switch": tuple(SWITCHES.values()),
     }

@@ -27,9 +27,9 @@ COBS_SHORTEST = 12
 """With its zero: a header of 8 bytes, a CRC of 2, and COBS's own."""
 VEDIRECT_LONGEST = 1024
 UBX_LONGEST = 4096
-MORE: Literal["more"] = "more"
+INCOMPLETE: Literal["more"] = "more"
 
-Place: TypeAlias = "tuple[int, int] | Literal['more'] | None"
+Span: TypeAlias = "tuple[int, int] | Literal['more'] | None"
 """Start and end of the packet; ``more``: its head is not whole yet; None: no packet."""
 
 
@@ -38,7 +38,7 @@ class Framing(NamedTuple):
     (no bytes) for a good packet that no decoder wants."""
 
     heads: bytes
-    look: Callable[[bytearray, int], Place]
+    look: Callable[[bytearray, int], Span]
     check: Callable[[bytes], bytes | None]
 
 
@@ -46,12 +46,12 @@ _SENTENCE = re.compile(rb"[$!][\x20-\x23\x25-\x29\x2b-\x7e]*+\*[0-9A-Fa-f]{2}")
 _CUT_SENTENCE = re.compile(rb"[$!][\x20-\x23\x25-\x29\x2b-\x7e]*+(?:\*[0-9A-Fa-f]?)?\Z")
 
 
-def look_nmea(buffer: bytearray, at: int) -> Place:
+def locate_nmea(buffer: bytearray, at: int) -> Span:
     """A sentence with its checksum; one without is no packet (a cut one would pass for whole)."""
     found = _SENTENCE.match(buffer, at, at + NMEA_LONGEST)
     if found is not None:
         return at, found.end()
-    return MORE if len(buffer) - at < NMEA_LONGEST and _CUT_SENTENCE.match(buffer, at) else None
+    return INCOMPLETE if len(buffer) - at < NMEA_LONGEST and _CUT_SENTENCE.match(buffer, at) else None
 
 
 def check_nmea(sentence: bytes) -> bytes | None:
@@ -61,13 +61,13 @@ def check_nmea(sentence: bytes) -> bytes | None:
     return sentence if folded & 0xFF == int(sentence[-2:], 16) else None
 
 
-def look_ubx(buffer: bytearray, at: int) -> Place:
+def locate_ubx(buffer: bytearray, at: int) -> Span:
     """One longer than a navigation message can be is noise."""
     head = buffer[at : at + 6]
     if len(head) > 1 and head[1] != 0x62:
         return None
     if len(head) < 6:
-        return MORE
+        return INCOMPLETE
     length = 8 + head[4] + 256 * head[5]
     return (at, at + length) if length <= UBX_LONGEST else None
 
@@ -79,13 +79,13 @@ def check_ubx(frame: bytes) -> bytes | None:
     return frame
 
 
-def look_rtcm3(buffer: bytearray, at: int) -> Place:
+def locate_rtcm3(buffer: bytearray, at: int) -> Span:
     """One whose message number is given to nobody is noise, and its long CRC is spared."""
     head = buffer[at : at + 5]
     if len(head) > 1 and head[1] > 3:
         return None
     if len(head) < 5:
-        return MORE
+        return INCOMPLETE
     number = 16 * head[3] + (head[4] >> 4)
     known = 1000 < number < 1400 or number > 4000
     return (at, at + 6 + 256 * head[1] + head[2]) if known else None
@@ -109,7 +109,7 @@ def _crc24q_table() -> tuple[int, ...]:
     return tuple(table)
 
 
-def look_mavlink(buffer: bytearray, at: int) -> Place:
+def locate_mavlink(buffer: bytearray, at: int) -> Span:
     """One whose id or flags we don't know can't be checked, and is no packet.
 
     Version 1 has no fields that we don't know, so that a length that can't be gives noise away.
@@ -117,13 +117,13 @@ def look_mavlink(buffer: bytearray, at: int) -> Place:
     known, head = mavlink_ids(), buffer[at : at + 10]
     if head[0] == 0xFE:
         if len(head) < 6:
-            return MORE
+            return INCOMPLETE
         _, longest = known.get(head[5], (b"", -1))
         return (at, at + 8 + head[1]) if head[1] <= longest else None
     if len(head) > 2 and head[2] > 1:
         return None
     if len(head) < 10:
-        return MORE
+        return INCOMPLETE
     signature = 13 if head[2] else 0
     return (at, at + 12 + head[1] + signature) if head[7] + 256 * head[8] + 65536 * head[9] in known else None
 
@@ -152,7 +152,7 @@ def mavlink_ids() -> dict[int, tuple[bytes, int]]:
     return {number: (bytes([kind.crc_extra]), kind.unpacker.size) for number, kind in known.items()}
 
 
-def look_cobs(buffer: bytearray, at: int) -> Place:
+def locate_cobs(buffer: bytearray, at: int) -> Span:
     """A frame ends at the zero ``at``, and that zero is left where it is: it may open the next.
 
     What is no COBS at all stands between zeros of any binary protocol, and is no damaged frame.
@@ -176,29 +176,29 @@ def check_cobs(frame: bytes) -> bytes | None:
     return None if binascii.crc_hqx(content, 0) else content[:-2]  # the CRC of all with its CRC is 0
 
 
-_BLOCK = (b"\r\nPID\t", b"\r\nH1\t", b"\r\nV\t")
+_BLOCK_STARTS = (b"\r\nPID\t", b"\r\nH1\t", b"\r\nV\t")
 _BMV_600 = b"\r\nBMV\t"
-_LATER = b"\r\nP\t"
+_POWER = b"\r\nP\t"
 _CHECKSUM = b"\r\nChecksum\t"
 _HEX = re.compile(rb":[0-9A-Fa-f]*\n")
 
 
-def look_vedirect(buffer: bytearray, at: int) -> Place:
+def locate_vedirect(buffer: bytearray, at: int) -> Span:
     """A block begins with the product, or with the first of the history: half a block is none.
 
     That of a BMV-600, which names itself at the end, begins with its voltage. Newer ones have the power too.
     """
     head = bytes(buffer[at : at + 6])
-    if not head.startswith(_BLOCK):
-        return MORE if any(label.startswith(head) for label in _BLOCK) else None
+    if not head.startswith(_BLOCK_STARTS):
+        return INCOMPLETE if any(label.startswith(head) for label in _BLOCK_STARTS) else None
     last = buffer.find(_CHECKSUM, at, at + VEDIRECT_LONGEST)
-    if last >= 0 and head.startswith(_BLOCK[2]):
+    if last >= 0 and head.startswith(_BLOCK_STARTS[2]):
         block = buffer[at:last]
-        if _BMV_600 not in block or _LATER in block:
+        if _BMV_600 not in block or _POWER in block:
             return None
     if last >= 0 and len(buffer) > last + len(_CHECKSUM):
         return at, last + len(_CHECKSUM) + 1
-    return MORE if len(buffer) - at < VEDIRECT_LONGEST else None
+    return INCOMPLETE if len(buffer) - at < VEDIRECT_LONGEST else None
 
 
 def check_vedirect(block: bytes) -> bytes | None:
@@ -208,10 +208,10 @@ def check_vedirect(block: bytes) -> bytes | None:
 
 
 FRAMINGS: dict[str, Framing] = {
-    "nmea": Framing(b"$!", look_nmea, check_nmea),
-    "ubx": Framing(b"\xb5", look_ubx, check_ubx),
-    "rtcm3": Framing(b"\xd3", look_rtcm3, check_rtcm3),
-    "mavlink": Framing(b"\xfd\xfe", look_mavlink, check_mavlink),
-    "cobs": Framing(b"\0", look_cobs, check_cobs),
-    "vedirect": Framing(b"\r", look_vedirect, check_vedirect),
+    "nmea": Framing(b"$!", locate_nmea, check_nmea),
+    "ubx": Framing(b"\xb5", locate_ubx, check_ubx),
+    "rtcm3": Framing(b"\xd3", locate_rtcm3, check_rtcm3),
+    "mavlink": Framing(b"\xfd\xfe", locate_mavlink, check_mavlink),
+    "cobs": Framing(b"\0", locate_cobs, check_cobs),
+    "vedirect": Framing(b"\r", locate_vedirect, check_vedirect),
 }

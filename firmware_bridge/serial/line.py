@@ -10,22 +10,22 @@ from pydantic import Field, field_validator
 
 from firmware_bridge.readings import Value
 from firmware_bridge.serial import tcp
-from firmware_bridge.serial.line_decoder import Asker, Decoder, LineDecoder, decode
+from firmware_bridge.serial.line_decoder import Decoder, LineDecoder, Requester, decode
 from firmware_bridge.serial.port import open_port
 from firmware_bridge.serial.port_source import PortSource
 from firmware_bridge.serial.rates import RateFinder
 from firmware_bridge.serial.silence_timeout import SilenceTimeout
 from firmware_bridge.serial.stream import Stream
-from firmware_bridge.source import Wanted
+from firmware_bridge.source import WantedOutputs
 
-__all__ = ["PAUSE_S", "Asker", "Decoder", "Emit", "LineDecoder", "SerialLine", "decode"]
+__all__ = ["PAUSE_S", "Requester", "Decoder", "Emit", "LineDecoder", "SerialLine", "decode"]
 
 PAUSE_S = 0.25
 """A line that is quiet this long has said what belongs together."""
-LULL_S = 0.025
+SHORT_PAUSE_S = 0.025
 """One that was quiet so long has perhaps: a USB adapter hands on what it has each 16 ms."""
 STATE_EVERY_S = 5.0
-LOOK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """`firmware_bridge.source.EmitAny` of what is spoken on lines."""
@@ -43,10 +43,10 @@ class SerialLine(PortSource):
     """
 
     pause_s: ClassVar[float] = PAUSE_S
-    named: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    names_by_kind: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """By kind of value (reading, switch): regular expressions of the quantities or names that it can tell; of
     what is not listed any may come."""
-    listens_only: ClassVar[bool] = False
+    receive_only: ClassVar[bool] = False
 
     baud: int | None = Field(default=None, ge=50, le=4_000_000)
     also: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class SerialLine(PortSource):
     def _port_can_be(cls, port: str) -> str:
         scheme, mark, rest = port.partition("://")
         if scheme == "tcp":
-            tcp.split(port)
+            tcp.split_address(port)
         elif scheme == "gpsd":
             raise ValueError(f"gpsd owns that receiver: write kind: gpsd, host: {rest.strip('/')}")
         elif mark:
@@ -88,16 +88,16 @@ class SerialLine(PortSource):
         """Fresh decoders of what this kind expects on its line."""
         return (self.decoder(),)
 
-    def says(self) -> frozenset[str] | None:
-        spoken = [self.gives, *(_KINDS[kind].gives for kind in self.also)]
+    def emitted_kinds(self) -> frozenset[str] | None:
+        spoken = [self.value_kinds, *(_KINDS[kind].value_kinds for kind in self.also)]
         listed = [gives for gives in spoken if gives is not None]
         return frozenset().union(*listed) if len(listed) == len(spoken) else None
 
-    def tells(self, kind: str) -> tuple[str, ...] | None:
+    def value_names(self, kind: str) -> tuple[str, ...] | None:
         known: list[str] = []
         for gives, names in [
-            (self.gives, self.named),
-            *((_KINDS[one].gives, _KINDS[one].named) for one in self.also),
+            (self.value_kinds, self.names_by_kind),
+            *((_KINDS[one].value_kinds, _KINDS[one].names_by_kind) for one in self.also),
         ]:
             if gives is None or kind in gives:
                 if kind not in names:
@@ -105,116 +105,116 @@ class SerialLine(PortSource):
                 known += names[kind]
         return tuple(known)
 
-    def ear(self) -> LineDecoder:
+    def line_decoder(self) -> LineDecoder:
         """Hears this kind, and those that are spoken on the line also."""
         others = [_KINDS[kind].model_construct(kind=kind, port=self.port) for kind in self.also]
         return LineDecoder([*self.decoders(), *(decoder for other in others for decoder in other.decoders())])
 
-    async def run(self, emit: Emit, wanted: Wanted = dict) -> None:
+    async def run(self, emit: Emit, wanted: WantedOutputs = dict) -> None:
         """Emits what the device says until the line is gone, or was silent too long (OSError)."""
         async with open_port(self.port, self.baud) as port:
-            talk = _LineSession(self, port, emit, wanted)
-            port.listen(talk.hear)
+            session = _LineSession(self, port, emit, wanted)
+            port.listen(session.on_data)
             try:
                 while True:
-                    talk.look(await port.gone(within_s=talk.next_look_s()))
+                    session.on_tick(await port.wait_lost(within_s=session.next_tick_s()))
             finally:
-                talk.end()
+                session.close()
 
 
 class _LineSession:
     """What is known while a line is open, from here on."""
 
-    def __init__(self, line: SerialLine, port: Stream, emit: Emit, wanted: Wanted) -> None:
+    def __init__(self, line: SerialLine, port: Stream, emit: Emit, wanted: WantedOutputs) -> None:
         self._line, self._port, self._emit, self._wanted = line, port, emit, wanted
         self._now = asyncio.get_running_loop().time
-        self._ear = line.ear()
+        self._decoder = line.line_decoder()
         self._finder = RateFinder(line.port, port.speed) if port.speed and line.baud is None else None
-        self._held: list[Value] = []  # heard before the speed was sure
+        self._unconfirmed: list[Value] = []  # heard before the speed was sure
         self._unkept: list[asyncio.Future[None]] = []
         self._answers: set[asyncio.Task[None]] = set()
-        self._opened_s = self._state_s = self._look_s = port.heard_s
-        self._patience = SilenceTimeout(port.heard_s, line.silent_after_s)
+        self._opened_s = self._state_s = self._look_s = port.last_byte_s
+        self._silence = SilenceTimeout(port.last_byte_s, line.silent_after_s)
 
-    def hear(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> None:
         """These bytes came."""
-        now_s, before = self._port.heard_s, self._ear.good
-        if self._port.lull_s >= LULL_S:
-            self._ear.lull()
-        values = self._ear.hear(data)
-        if self._ear.good > before:
-            self._patience.valid(now_s)
+        now_s, before = self._port.last_byte_s, self._decoder.good
+        if self._port.silent_s >= SHORT_PAUSE_S:
+            self._decoder.on_short_pause()
+        values = self._decoder.feed(data)
+        if self._decoder.good > before:
+            self._silence.on_valid(now_s)
         if self._finder is not None:
             values = self._find_rate(self._finder, now_s, len(data), values)
-        self._tell(values)
-        self._say()
+        self._emit_values(values)
+        self._send_replies()
 
     def _find_rate(self, finder: RateFinder, now_s: float, size: int, values: list[Value]) -> list[Value]:
         """What may be told already: nothing while the speed is not sure."""
-        self._held += values
-        finder.hear(now_s, self._ear.good, size)
+        self._unconfirmed += values
+        finder.on_data(now_s, self._decoder.good, size)
         if not finder.found:
             if finder.rate != self._port.speed:
                 self._port.set_speed(finder.rate)
             return []
-        values, self._held, self._finder = self._held, [], None
+        values, self._unconfirmed, self._finder = self._unconfirmed, [], None
         return values
 
-    def next_look_s(self) -> float:
+    def next_tick_s(self) -> float:
         """How long to wait: until the line will have been quiet for a pause, if it is quiet from now on."""
-        quiet_s = self._port.heard_s + self._line.pause_s - self._now()
+        quiet_s = self._port.last_byte_s + self._line.pause_s - self._now()
         return quiet_s if quiet_s > 0 else self._line.pause_s
 
-    def look(self, now_s: float) -> None:
+    def on_tick(self, now_s: float) -> None:
         """Time has passed. TimeoutError when the line was silent too long."""
-        if self._finder is None and now_s - self._port.heard_s >= self._line.pause_s:
-            self._tell(self._ear.pause())
-        self._say()
-        if now_s - self._look_s >= LOOK_EVERY_S:
+        if self._finder is None and now_s - self._port.last_byte_s >= self._line.pause_s:
+            self._emit_values(self._decoder.pause())
+        self._send_replies()
+        if now_s - self._look_s >= CHECK_EVERY_S:
             self._look_s = now_s
-            self._port.look()
-        self._judge_silence(now_s)  # first: the state that is told at the end covers all of what came since
+            self._port.check_identity()
+        self._check_silence(now_s)  # first: the state that is told at the end covers all of what came since
         if now_s - self._state_s >= STATE_EVERY_S:
             self._state_s = now_s
-            self._tell_state()
+            self._emit_state()
 
-    def _judge_silence(self, now_s: float) -> None:
-        finder, heard = self._finder, self._port.heard_s > self._opened_s
+    def _check_silence(self, now_s: float) -> None:
+        finder, heard = self._finder, self._port.last_byte_s > self._opened_s
         if finder is not None and heard:
             if finder.tried < len(finder.rates):
                 return
             rates = f"from {min(finder.rates)} to {max(finder.rates)} baud"
-            raise TimeoutError(f"{self._line.port}: nothing valid at any speed {rates}{self._what_comes()}")
-        if limit_s := self._patience.lost(now_s):
+            raise TimeoutError(f"{self._line.port}: nothing valid at any speed {rates}{self._unrecognised()}")
+        if limit_s := self._silence.expired_s(now_s):
             speed = f" at {self._port.speed} baud" if self._port.speed and heard else ""
-            what = self._what_comes() if self._port.heard_s > self._patience.since_s else ""
+            what = self._unrecognised() if self._port.last_byte_s > self._silence.since_s else ""
             raise TimeoutError(f"{self._line.port}: nothing valid for {limit_s:.0f} s{speed}{what}")
 
-    def _what_comes(self) -> str:
-        return f"; what comes is no {' or '.join(self._ear.sniffer.framings)}"
+    def _unrecognised(self) -> str:
+        return f"; what comes is no {' or '.join(self._decoder.sniffer.framings)}"
 
-    def _tell(self, values: list[Value]) -> None:
+    def _emit_values(self, values: list[Value]) -> None:
         for value in values:
             kept = self._emit(value)
             if kept is not None:
                 self._unkept.append(kept)
 
-    def _tell_state(self) -> None:
-        self._emit(self._ear.state(None if self._finder else self._port.speed))
+    def _emit_state(self) -> None:
+        self._emit(self._decoder.state(None if self._finder else self._port.speed))
 
-    def _say(self) -> None:
+    def _send_replies(self) -> None:
         """Answers once what was heard is kept: a press that was answered is never lost."""
-        if self._line.listens_only:
+        if self._line.receive_only:
             return
         self._unkept = [kept for kept in self._unkept if not kept.done()]
-        if replies := self._ear.replies():
+        if replies := self._decoder.replies():
             if self._unkept:
                 task = asyncio.ensure_future(self._answer(replies, list(self._unkept)))
                 self._answers.add(task)
                 task.add_done_callback(self._answers.discard)
             else:
                 self._write(replies)
-        if self._ear.asks and (asked := self._ear.ask(self._now(), self._wanted())):
+        if self._decoder.has_requests and (asked := self._decoder.next_request(self._now(), self._wanted())):
             self._write(asked)
 
     async def _answer(self, replies: bytes, unkept: "list[asyncio.Future[None]]") -> None:
@@ -225,10 +225,10 @@ class _LineSession:
         with suppress(OSError):  # a line that is gone is told by reading it; who was not answered asks again
             self._port.write(data)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """The line is closed."""
         if self._finder is None:
-            self._tell(self._ear.pause())
-        self._tell_state()
+            self._emit_values(self._decoder.pause())
+        self._emit_state()
         for task in self._answers:
             task.cancel()

@@ -28,10 +28,10 @@ class Decoder(Protocol):
 
 
 @runtime_checkable
-class Lulled(Protocol):
+class ShortPauseListener(Protocol):
     """A decoder to which a short silence says something: with it an epoch may have ended."""
 
-    def lull(self) -> None:
+    def on_short_pause(self) -> None:
         """The line was quiet for a moment, between two packets."""
 
 
@@ -44,7 +44,7 @@ class LossCounter(Protocol):
 
 
 @runtime_checkable
-class Troubled(Protocol):
+class TroubleReporter(Protocol):
     """A decoder that can say in words what is wrong with what it hears."""
 
     @property
@@ -53,15 +53,15 @@ class Troubled(Protocol):
 
 
 @runtime_checkable
-class Asker(Protocol):
+class Requester(Protocol):
     """A decoder that also asks: it switches outputs, and looks whether it is heard."""
 
-    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
+    def next_request(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
         """What is to be sent now; called after each read. ``wanted`` as in `Wanted`."""
 
 
 SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
-SETTLES = 2
+CONFIRMING_SENTENCES = 2
 """Sentences that are good without their eighth bits, and before any that is good with them."""
 
 
@@ -74,8 +74,8 @@ class LineDecoder:
             each.setdefault(type(one), one)
         self.decoders = tuple(each.values())
         self.sniffer = Sniffer(sorted({framing for one in self.decoders for framing in one.framings}))
-        self.asks = any(isinstance(one, Asker) for one in self.decoders)
-        self._lulled = [one for one in self.decoders if isinstance(one, Lulled)]
+        self.has_requests = any(isinstance(one, Requester) for one in self.decoders)
+        self._lulled = [one for one in self.decoders if isinstance(one, ShortPauseListener)]
         self._listeners = {
             framing: [one for one in self.decoders if framing in one.framings]
             for framing in self.sniffer.framings
@@ -91,7 +91,7 @@ class LineDecoder:
         """Packets with a good checksum so far."""
         return self.sniffer.good.total()
 
-    def hear(self, data: bytes) -> list[Value]:
+    def feed(self, data: bytes) -> list[Value]:
         """What the packets that are complete now say; each goes to those who know its framing."""
         packets = self.sniffer.feed(data.translate(SEVEN_BITS) if self._strips else data)
         if self._seven is not None:
@@ -110,7 +110,7 @@ class LineDecoder:
             self._seven, self._found = None, []
             return packets
         self._found += seven.feed(data.translate(SEVEN_BITS))
-        if seven.good.total() < SETTLES:
+        if seven.good.total() < CONFIRMING_SENTENCES:
             return packets
         self.sniffer, self._seven, self._strips = seven, None, True
         found, self._found = self._found, []
@@ -125,24 +125,26 @@ class LineDecoder:
             if self._once.passes(decoder, value)
         ]
 
-    def lull(self) -> None:
+    def on_short_pause(self) -> None:
         """The line was quiet for a moment; in the middle of a packet that says nothing."""
         if self.sniffer.idle:
             for one in self._lulled:
-                one.lull()
+                one.on_short_pause()
 
     def replies(self) -> bytes:
         """What is to be sent back once the values given so far are kept."""
         return b"".join(decoder.replies() for decoder in self.decoders)
 
-    def ask(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
+    def next_request(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
         """What is to be sent unasked."""
-        return b"".join(one.ask(now_s, wanted) for one in self.decoders if isinstance(one, Asker))
+        return b"".join(
+            one.next_request(now_s, wanted) for one in self.decoders if isinstance(one, Requester)
+        )
 
     def state(self, baud: int | None = None) -> LineState:
         """The counts so far."""
         content = sum(decoder.bad for decoder in self.decoders)
-        troubles = (one.trouble for one in self.decoders if isinstance(one, Troubled))
+        troubles = (one.trouble for one in self.decoders if isinstance(one, TroubleReporter))
         return LineState(
             good=dict(self.sniffer.good),
             bad=dict(self.sniffer.bad) | ({"content": content} if content else {}),

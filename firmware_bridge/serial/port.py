@@ -30,7 +30,7 @@ PTYS = range(136, 144)
 class Port(Stream):
     """An open serial device."""
 
-    lost: ClassVar[str] = "unplugged"
+    lost_reason: ClassVar[str] = "unplugged"
 
     def __init__(self, line: "Serial", path: str) -> None:
         self._line = line
@@ -41,11 +41,11 @@ class Port(Stream):
         try:
             self._line.baudrate = baud
         except (OSError, termios.error, ValueError) as error:
-            raise OSError(_reason(self.name, baud, error)) from error
-        _refine(self.fd)
+            raise OSError(_error_text(self.name, baud, error)) from error
+        _set_line_flags(self.fd)
         self.speed = baud
 
-    def look(self) -> None:
+    def check_identity(self) -> None:
         """A device that came back under another name leaves the old one open, and mute."""
         try:
             now = Path(self.name).stat()
@@ -57,7 +57,7 @@ class Port(Stream):
     def close(self) -> None:
         """What a stuck device has not taken is thrown away: the kernel would wait for it."""
         with suppress(OSError, termios.error):
-            if self.stuck:
+            if self.has_pending_output:
                 termios.tcflush(self.fd, termios.TCOFLUSH)
             fcntl.ioctl(self.fd, termios.TIOCNXCL)
         with suppress(OSError, termios.error):
@@ -72,18 +72,18 @@ async def open_port(path: str, baud: int | None = None, parity: str = "none") ->
     clear line: it is not there, no right to open it, or who else holds it.
     """
     if path.startswith("tcp://"):
-        with await tcp.connect(*tcp.split(path)) as connection:
+        with await tcp.connect(*tcp.split_address(path)) as connection:
             stream = Stream(connection.fileno(), path)
             try:
                 yield stream
             finally:
-                stream.leave()
+                stream.detach()
         return
     port = Port(await asyncio.to_thread(_open, path, baud, parity), path)
     try:
         yield port
     finally:
-        port.leave()
+        port.detach()
         await asyncio.to_thread(port.close)
 
 
@@ -94,24 +94,24 @@ def _open(path: str, baud: int | None, parity: str) -> "Serial":
     if not Path(path).exists():
         raise FileNotFoundError(errno.ENOENT, f"{path} is not there: unplugged, or named otherwise")
     device = Path(path).stat()
-    if not stat.S_ISCHR(device.st_mode) or _kind(device) not in (None, "tty"):
+    if not stat.S_ISCHR(device.st_mode) or _subsystem(device) not in (None, "tty"):
         raise OSError(errno.ENOTTY, f"{path} is no serial device")
     if not _is_pty(device) and (holders := held_by(path)):  # the far end of a pty may hold both
         raise OSError(errno.EBUSY, f"{path} is taken by {', '.join(holders)}")
     try:
-        speed = baud or _speed(path)
+        speed = baud or _current_speed(path)
         line = serial.Serial(
             path, speed, parity=parity[0].upper(), timeout=0, write_timeout=0, exclusive=True
         )
     except (OSError, termios.error, ValueError) as error:
-        raise OSError(_reason(path, baud, error)) from error
+        raise OSError(_error_text(path, baud, error)) from error
     with suppress(OSError):  # some adapters don't know it
         fcntl.ioctl(line.fileno(), termios.TIOCEXCL)
-    _refine(line.fileno())
+    _set_line_flags(line.fileno())
     return line
 
 
-def _kind(device: os.stat_result) -> str | None:
+def _subsystem(device: os.stat_result) -> str | None:
     """What the kernel calls its kind, such as tty or mem; None where it does not say."""
     about = Path(f"/sys/dev/char/{os.major(device.st_rdev)}:{os.minor(device.st_rdev)}/subsystem")
     return about.resolve().name if about.exists() else None
@@ -121,7 +121,7 @@ def _is_pty(device: os.stat_result) -> bool:
     return os.major(device.st_rdev) in PTYS
 
 
-def _refine(fd: int) -> None:
+def _set_line_flags(fd: int) -> None:
     """What pyserial leaves otherwise, each time that it sets a speed."""
     with suppress(termios.error):
         attributes = termios.tcgetattr(fd)
@@ -131,7 +131,7 @@ def _refine(fd: int) -> None:
         termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
-def _speed(path: str) -> int:
+def _current_speed(path: str) -> int:
     """The speed that the device was left at, which is likely still right."""
     import serial
 
@@ -145,19 +145,19 @@ def _speed(path: str) -> int:
         os.close(fd)
 
 
-def _group(path: str) -> str:
+def _owner_group(path: str) -> str:
     """Who may open it; dialout almost everywhere."""
     with suppress(OSError, KeyError):
         return grp.getgrgid(Path(path).stat().st_gid).gr_name
     return "dialout"
 
 
-def _reason(path: str, baud: int | None, error: Exception) -> str:
+def _error_text(path: str, baud: int | None, error: Exception) -> str:
     number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
     if number == errno.ENOTTY:
         return f"{path} is no serial device"
     if number in (errno.EACCES, errno.EPERM):
-        return f"{path}: no right to open it; add this user to the group {_group(path)}"
+        return f"{path}: no right to open it; add this user to the group {_owner_group(path)}"
     if number in (errno.EAGAIN, errno.EBUSY, errno.EWOULDBLOCK):
         holders = ", ".join(held_by(path)) or "another program"
         return f"{path} is taken by {holders}"

@@ -18,10 +18,10 @@ class PortSource(SourcePart):
 
     @property
     def longest_wait_s(self) -> float:
-        return tcp.LONGEST_WAIT_S if self.port.startswith("tcp://") else self.device_wait_s
+        return tcp.MAX_RETRY_WAIT_S if self.port.startswith("tcp://") else self.device_wait_s
 
     def serial_port(self) -> SerialPort:
         return SerialPort("port", self.port)
 
     def server(self) -> Server | None:
-        return Server("port", *tcp.split(self.port)) if self.port.startswith("tcp://") else None
+        return Server("port", *tcp.split_address(self.port)) if self.port.startswith("tcp://") else None

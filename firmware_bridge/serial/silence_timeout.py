@@ -1,8 +1,8 @@
 """How long a line may be silent before it is opened anew. Pure."""
 
-FIRST_WORD_S = 15.0
+FIRST_PACKET_S = 15.0
 """A line that was just opened has this long for its first packet."""
-LEAST_S = 5.0
+MIN_TIMEOUT_S = 5.0
 INTERVALS = 5
 
 
@@ -15,14 +15,14 @@ class SilenceTimeout:
         self._heard = False
         self.since_s = opened_s
 
-    def valid(self, now_s: float) -> None:
+    def on_valid(self, now_s: float) -> None:
         """Something valid came."""
         if self._heard:
             self._usual_s = max(now_s - self.since_s, 0.98 * self._usual_s)
         self._heard, self.since_s = True, now_s
 
-    def lost(self, now_s: float) -> float:
+    def expired_s(self, now_s: float) -> float:
         """How long was waited in vain, where that is too long; else 0."""
-        usual_s = max(LEAST_S, INTERVALS * self._usual_s) if self._heard else FIRST_WORD_S
+        usual_s = max(MIN_TIMEOUT_S, INTERVALS * self._usual_s) if self._heard else FIRST_PACKET_S
         limit_s = self._configured_s or usual_s
         return limit_s if now_s - self.since_s > limit_s else 0.0

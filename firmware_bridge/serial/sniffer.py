@@ -6,7 +6,7 @@ costs only what it hit. Which of two packets that overlap is the true one?
 * In step, where the last packet has just ended: the one that begins here; nothing inside it is looked at.
 * Out of step: the one that is complete first, so that a length that was hit delays nothing.
 
-A head in step that claims more than `PATIENCE` bytes is taken as out of step. These rules see nothing but the
+A head in step that claims more than `MAX_IN_STEP` bytes is taken as out of step. These rules see nothing but the
 order of the bytes: it does not matter how the stream was cut.
 """
 
@@ -16,11 +16,11 @@ from collections.abc import Collection
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from firmware_bridge.serial.framings import COBS_LONGEST, FRAMINGS, MORE, UBX_LONGEST, Place
+from firmware_bridge.serial.framings import COBS_LONGEST, FRAMINGS, INCOMPLETE, UBX_LONGEST, Span
 
-PATIENCE = 300
+MAX_IN_STEP = 300
 """Bytes that good packets may have to wait behind a head in step whose length was hit; MAVLink has 280."""
-LONGEST = UBX_LONGEST
+MAX_BUFFER = UBX_LONGEST
 """Bytes that are kept at most."""
 IDLE = b"\r\n\0"
 """What may stand between packets, and is not counted as skipped."""
@@ -76,34 +76,34 @@ class Sniffer:
         size = len(buffer)
         packets: list[Packet] = []
         done, at = 0, self._at  # all before `done` is accounted for
-        place: Place
+        place: Span
         while True:
-            here, place, name = size, MORE, ""
+            here, place, name = size, INCOMPLETE, ""
             if (found := search(buffer, at)) is not None:
                 here = found.start()
                 name, look = self._heads[buffer[here]]
                 place = look(buffer, here)
-            best = self._first_good(size if place == MORE else here) if self._waiting else None
-            at = here if place == MORE else here + 1
+            best = self._first_good(size if place == INCOMPLETE else here) if self._waiting else None
+            at = here if place == INCOMPLETE else here + 1
             if best is None and isinstance(place, tuple):
                 start, end = place
-                if start != here or end - start > PATIENCE or not self._follows(done, here):
+                if start != here or end - start > MAX_IN_STEP or not self._follows(done, here):
                     if start >= done:
                         heappush(self._waiting, (end, start, name))
                 elif end <= size:
-                    best = self._judge(start, end, name)
+                    best = self._checked(start, end, name)
                 else:
-                    place, at = MORE, here
+                    place, at = INCOMPLETE, here
             if best is not None:
                 start, at, packet = best
-                self._leave(done, start)
+                self._skip(done, start)
                 self._waiting.clear()
                 self._failed.clear()
                 self._in_step, done = True, at
                 self.good[packet.protocol] += 1
                 if packet.data:
                     packets.append(packet)
-            elif place == MORE:
+            elif place == INCOMPLETE:
                 break
         self._trim(done, at)
         return packets
@@ -117,18 +117,18 @@ class Sniffer:
         waiting = self._waiting
         while waiting and waiting[0][0] <= limit:
             end, start, name = heappop(waiting)
-            if (best := self._judge(start, end, name)) is not None:
+            if (best := self._checked(start, end, name)) is not None:
                 return best
         return None
 
-    def _judge(self, start: int, end: int, name: str) -> tuple[int, int, Packet] | None:
+    def _checked(self, start: int, end: int, name: str) -> tuple[int, int, Packet] | None:
         content = FRAMINGS[name].check(bytes(self._buffer[start:end]))
         if content is None:
             self._failed.append((start, name))
             return None
         return start, end, Packet(name, content)
 
-    def _leave(self, done: int, start: int) -> None:
+    def _skip(self, done: int, start: int) -> None:
         """What stands from ``done`` to ``start`` belongs to no packet."""
         if start == done:
             return
@@ -149,7 +149,7 @@ class Sniffer:
         if self._zeros_count:
             zero = self._buffer.rfind(0, max(done, at - COBS_LONGEST), at)  # may open what a later one closes
             keep = min(keep, zero) if zero >= 0 else keep
-        self._leave(done, keep)
+        self._skip(done, keep)
         self._failed = [(place - keep, name) for place, name in self._failed if place >= keep]
         self._waiting = [(end - keep, start - keep, name) for end, start, name in self._waiting]
         self._at = at - keep

@@ -1,7 +1,7 @@
 """Bytes to and from an open descriptor, on the loop: a serial device, a pty or a socket.
 
 Reading costs little however the bytes come. The first after a silence is taken at once; then the descriptor
-rests between reads, `REST_S` at most, and `BUSY_REST_S` on a line that has not been silent for some time. All
+rests between reads, `READ_EVERY_S` at most, and `BUSY_READ_EVERY_S` on a line that has not been silent for some time. All
 lines of a loop are read at the same instants.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 READ_SIZE = 4096
-REST_S, BUSY_REST_S = 0.01, 0.04
+READ_EVERY_S, BUSY_READ_EVERY_S = 0.01, 0.04
 BUSY_READS = 20
 """Reads in a row that found something."""
 QUEUE_BYTES = 4096
@@ -26,62 +26,62 @@ QUEUE_S = 3.0
 class Stream:
     """An open line. ``speed`` is in baud, None where it has none."""
 
-    lost: ClassVar[str] = "closed by the far end"
+    lost_reason: ClassVar[str] = "closed by the far end"
 
     def __init__(self, fd: int, name: str, speed: int | None = None) -> None:
         self.fd, self.name, self.speed = fd, name, speed
         self._loop = asyncio.get_running_loop()
-        self._gone: asyncio.Future[None] = self._loop.create_future()
-        self._resting: asyncio.TimerHandle | None = None
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
         self._reads = 0
-        self.heard_s = self._loop.time()
+        self.last_byte_s = self._loop.time()
         """When the last byte came, or the line was opened."""
-        self.lull_s = 0.0
+        self.silent_s = 0.0
         """How long nothing had come before that; 0 where it was there as soon as it was looked for."""
         self._queue: deque[tuple[float, bytes]] = deque()
         self._queued = 0
-        self._begun = False  # the first of the queue is the rest of a packet
+        self._partly_sent = False  # the first of the queue is the rest of a packet
 
-    def listen(self, hear: Callable[[bytes], None]) -> None:
+    def listen(self, on_data: Callable[[bytes], None]) -> None:
         """Calls ``hear`` with what comes; what that raises comes out of `gone`."""
-        self._hear = hear
+        self._on_data = on_data
         self._loop.add_reader(self.fd, self._wake)
 
-    async def gone(self, within_s: float) -> float:
+    async def wait_lost(self, within_s: float) -> float:
         """The time after ``within_s``. OSError when the line is gone: unplugged, or closed by the far end."""
-        await asyncio.wait([self._gone], timeout=within_s)
-        if self._gone.done():
-            self._gone.result()
+        await asyncio.wait([self._lost], timeout=within_s)
+        if self._lost.done():
+            self._lost.result()
         return self._loop.time()
 
     def set_speed(self, baud: int) -> None:
         """Goes on at another speed, where the line has one."""
 
-    def look(self) -> None:
+    def check_identity(self) -> None:
         """OSError where the name of the line means another one by now."""
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Nothing is read or sent any more."""
         self._loop.remove_reader(self.fd)
         self._loop.remove_writer(self.fd)
-        if self._resting is not None:
-            self._resting.cancel()
-        if not self._gone.done():
-            self._gone.cancel()
-        elif not self._gone.cancelled():
-            self._gone.exception()  # whoever left need not ask
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._lost.done():
+            self._lost.cancel()
+        elif not self._lost.cancelled():
+            self._lost.exception()  # whoever left need not ask
 
     @property
-    def stuck(self) -> bool:
+    def has_pending_output(self) -> bool:
         """Whether something waits to be sent."""
         return bool(self._queue)
 
     def _wake(self) -> None:
         self._loop.remove_reader(self.fd)
         self._reads = 0
-        self._take(woken=True)
+        self._read(woken=True)
 
-    def _take(self, woken: bool = False) -> None:
+    def _read(self, woken: bool = False) -> None:
         """Reads what is there and comes back for more; where there is nothing, the loop wakes us."""
         try:
             data = os.read(self.fd, READ_SIZE)
@@ -89,39 +89,39 @@ class Stream:
             self._loop.add_reader(self.fd, self._wake)
             return
         except OSError as error:
-            self._end(OSError(error.errno, f"{self.name}: {self.lost} ({error.strerror})"))
+            self._end(OSError(error.errno, f"{self.name}: {self.lost_reason} ({error.strerror})"))
             return
         if not data:
-            self._end(OSError(errno.EIO, f"{self.name}: {self.lost} (end of file)"))
+            self._end(OSError(errno.EIO, f"{self.name}: {self.lost_reason} (end of file)"))
             return
         now_s = self._loop.time()
-        self.lull_s, self.heard_s = now_s - self.heard_s if woken else 0.0, now_s
+        self.silent_s, self.last_byte_s = now_s - self.last_byte_s if woken else 0.0, now_s
         self._reads += 1
-        rest_s = REST_S if self._reads < BUSY_READS else BUSY_REST_S
+        every_s = READ_EVERY_S if self._reads < BUSY_READS else BUSY_READ_EVERY_S
         more = len(data) >= READ_SIZE // 2
-        self._resting = self._loop.call_at(
-            now_s if more else (math.floor(now_s / rest_s) + 1) * rest_s, self._take
+        self._timer = self._loop.call_at(
+            now_s if more else (math.floor(now_s / every_s) + 1) * every_s, self._read
         )
         try:
-            self._hear(data)
+            self._on_data(data)
         except Exception as error:
             self._end(error)
 
     def _end(self, error: Exception) -> None:
-        if not self._gone.done():
-            self._gone.set_exception(error)
-        self.leave()
+        if not self._lost.done():
+            self._lost.set_exception(error)
+        self.detach()
 
     def write(self, data: bytes) -> None:
         """Sends ``data``, whole or not at all, and never waits. OSError where the line is stuck or gone."""
         self._drop_old()
-        if not self._gone.done() and self._queued + len(data) > QUEUE_BYTES:
+        if not self._lost.done() and self._queued + len(data) > QUEUE_BYTES:
             raise OSError(errno.EAGAIN, f"{self.name} does not take what is sent: {len(data)} bytes dropped")
         self._queue.append((self._loop.time(), data))
         self._queued += len(data)
-        if len(self._queue) == 1 and not self._gone.done():
+        if len(self._queue) == 1 and not self._lost.done():
             self._send()
-        if self._gone.done():
+        if self._lost.done():
             raise OSError(errno.EIO, f"{self.name} is gone")
         if self._queue:
             self._loop.add_writer(self.fd, self._send)
@@ -136,11 +136,11 @@ class Stream:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._end(OSError(error.errno, f"{self.name}: {self.lost} ({error.strerror})"))
+                self._end(OSError(error.errno, f"{self.name}: {self.lost_reason} ({error.strerror})"))
                 return
             self._queued -= sent
-            self._begun = sent < len(data)
-            if self._begun:
+            self._partly_sent = sent < len(data)
+            if self._partly_sent:
                 self._queue[0] = (since_s, data[sent:])
                 return
             self._queue.popleft()
@@ -149,6 +149,6 @@ class Stream:
     def _drop_old(self) -> None:
         """Never the rest of what has begun: half a packet would spoil the next."""
         old_s = self._loop.time() - QUEUE_S
-        while len(self._queue) > self._begun and self._queue[self._begun][0] < old_s:
-            self._queued -= len(self._queue[self._begun][1])
-            del self._queue[self._begun]
+        while len(self._queue) > self._partly_sent and self._queue[self._partly_sent][0] < old_s:
+            self._queued -= len(self._queue[self._partly_sent][1])
+            del self._queue[self._partly_sent]

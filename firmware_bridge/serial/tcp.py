@@ -6,7 +6,7 @@ import socket
 from urllib.parse import SplitResult, urlsplit
 
 CONNECT_S = 5.0
-LONGEST_WAIT_S = 30.0
+MAX_RETRY_WAIT_S = 30.0
 """Between two tries at a server that refuses: unlike a look at a device file, each is an attempt at another
 machine."""
 OPTIONS = {
@@ -20,7 +20,7 @@ OPTIONS = {
 """A server that vanished without a word is noticed within half a minute."""
 
 
-def split(address: str, port: int | None = None) -> tuple[str, int]:
+def split_address(address: str, port: int | None = None) -> tuple[str, int]:
     """Host and port of ``scheme://host[:port]``. ValueError says what would be right."""
     try:
         parts = urlsplit(address)
