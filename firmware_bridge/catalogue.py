@@ -1,4 +1,6 @@
-"""All kinds of serial source: `Line` is what a configuration can name; importing this registers each kind."""
+"""All kinds of serial source. A configuration names one of `Line`; importing this module registers each
+kind.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Any, get_args
@@ -28,6 +30,6 @@ def kinds() -> dict[str, type[SerialLine]]:
 
 
 def protocols() -> dict[str, Callable[[], tuple[Decoder, ...]]]:
-    """Each kind's name, and what makes its decoders; times are left as recorded."""
+    """The decoder factory of each kind, by its name. Receiver times stay as recorded."""
     recorded: dict[str, Any] = {"not_before": None}
     return {name: kind.model_construct(**recorded).decoders for name, kind in kinds().items()}

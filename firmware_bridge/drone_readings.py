@@ -1,4 +1,6 @@
-"""What a drone reports over MAVLink, a part of the vocabulary of `readings`. Imports nothing of ours."""
+"""The values that a drone reports over MAVLink, a part of the vocabulary of `readings`. Imports nothing of
+ours.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -6,18 +8,18 @@ from typing import Literal, TypeAlias
 TextSeverity: TypeAlias = Literal[
     "emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"
 ]
-"""MAVLink's, the worst first."""
+"""MAVLink's severities, the most severe first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drone:
-    """A vehicle as its autopilot tells of it over MAVLink, by its ``system`` number.
+    """A vehicle as its autopilot reports it over MAVLink, by its ``system`` number.
 
-    ``state`` "lost": its heartbeat stopped; the position is then the last that was known, of
-    ``position_age_s`` before. A live one has a position only where that is fresh and its estimator, or its
-    receiver, calls it valid; ``fix`` is what the receiver itself says. ``height_m`` is above home, ``alt_m``
-    above sea. Angles are level and true north, ``gimbal_…`` too, so that yaw 90 and pitch -45 looks down
-    to the east. ``loss_pct`` are its messages of late that never came.
+    ``state`` "lost": its heartbeat stopped; the position is then the last known one, ``position_age_s``
+    old. A live vehicle has a position only where it is fresh and its estimator, or its receiver, flags it
+    valid; ``fix`` is the receiver's own report. ``height_m`` is above home, ``alt_m`` above sea. Angles
+    are level and true north, ``gimbal_…`` too, so that yaw 90 and pitch -45 looks down to the east.
+    ``loss_pct`` is the recent share of its messages that were lost.
     """
 
     kind: Literal["drone"] = "drone"
@@ -57,7 +59,7 @@ class Drone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusText:
-    """What a MAVLink component says in words, such as a failed pre-arm check."""
+    """A text message from a MAVLink component, such as a failed pre-arm check."""
 
     kind: Literal["status_text"] = "status_text"
     system: int
@@ -68,7 +70,7 @@ class StatusText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """A picture that a drone's camera took: its number, and where the camera was and looked."""
+    """A picture that a drone's camera took: its number, and the camera's position and direction."""
 
     kind: Literal["capture"] = "capture"
     system: int

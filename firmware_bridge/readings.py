@@ -1,8 +1,8 @@
-"""What hardware says on a wire, in words of its own: the vocabulary of ``firmware_bridge``.
+"""The values that hardware reports: the vocabulary of ``firmware_bridge``.
 
-A value is a fact that a checksum or the receiver's own flag vouches for. What is not known is ``None``,
-and absent in JSON; a reading that failed is no reading. Units are SI and stand in the field's name,
-positions are WGS-84 degrees. This file imports nothing of ours.
+A value is a fact that a checksum or the receiver's own validity flag confirms. An unknown field is ``None``,
+and absent in JSON; a failed reading is reported as missing, never as a value. Units are SI and part of the
+field's name, positions are WGS-84 degrees. Imports nothing of ours but `drone_readings`.
 """
 
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ from firmware_bridge.drone_readings import Capture, Drone, StatusText
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
-    """Where a GNSS receiver says that it is, one per epoch; ``mode`` "none" has no position.
+    """The position that a GNSS receiver reports, one for each epoch; ``mode`` "none" has no position.
 
-    ``time`` is the receiver's own UTC; ``rollover_weeks`` were added to it because it lay before the date
-    that the source is told no time can be (below 0: too far ahead). ``error_m`` is the receiver's own
-    horizontal estimate (1 sigma), absent where it gives none. ``satellites`` are those used, absent where
-    a fix would be one out of none; ``satellites_seen`` those above the horizon,
-    and ``cn0_dbhz`` the mean carrier to noise density of those received. ``held``: the position is not
-    measured but kept, by a timing receiver that was told where it stands.
+    ``time`` is the receiver's own UTC; ``rollover_weeks`` were added to it because it lay before the
+    configured earliest date (below 0: too far ahead). ``error_m`` is the receiver's own horizontal
+    estimate (1 sigma), absent where it reports none. ``satellites`` are those used, absent where a
+    receiver claims a fix from none; ``satellites_seen`` those above the horizon, and ``cn0_dbhz`` the mean
+    carrier to noise density of those received. ``held``: the position is not measured but kept by a timing
+    receiver that was given its location.
     """
 
     kind: Literal["fix"] = "fix"
@@ -43,14 +43,14 @@ class Fix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GnssState:
-    """What a receiver notices around it, where it can tell: each epoch in which it speaks of it."""
+    """A receiver's report on jamming, spoofing and its antenna, in each epoch that has one."""
 
     kind: Literal["gnss_state"] = "gnss_state"
     jamming: Literal["ok", "warning", "critical"] | None = None
     spoofing: Literal["none", "indicated", "affirmed"] | None = None
     antenna: Literal["ok", "short", "open"] | None = None
     jamming_pct: float | None = None
-    """How strong a continuous tone in the band is, 0 to 100."""
+    """The strength of a continuous tone in the band, 0 to 100."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """A two-state input such as ``panic_button``; ``event`` numbers a press that waits for an answer."""
+    """A two-state input such as ``panic_button``; ``event`` numbers a press that awaits an
+    acknowledgement.
+    """
 
     kind: Literal["switch"] = "switch"
     name: str
@@ -75,13 +77,13 @@ class Switch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vessel:
-    """What one AIS message says of its sender, a vessel or another station, by its ``mmsi``.
+    """The content of one AIS message about its sender, a vessel or another station, by its ``mmsi``.
 
-    ``message`` is the message's type; 0 is a call for help by radio (DSC), whose ``text`` is what happened.
-    A report of the position also carries the name, call sign and type of ship, where a message before told
-    them; one of these carries no position. ``own`` is the boat on which we are. ``distress`` is a beacon that
-    calls for help; with ``test`` it only tries whether it could. ``error_m`` is 10 where the sender calls its
-    position accurate. ``turn_deg_min`` is above 0 to starboard.
+    ``message`` is the message's type; 0 is a distress call by radio (DSC), whose ``text`` is the nature of
+    distress. A position report also carries the name, call sign and type of ship from an earlier message;
+    a static report carries no position. ``own`` marks our own boat. ``distress`` is a beacon in distress;
+    ``test`` marks a test of the beacon. ``error_m`` is 10 where the sender flags its position as accurate.
+    ``turn_deg_min`` is above 0 to starboard.
     """
 
     kind: Literal["vessel"] = "vessel"
@@ -112,10 +114,10 @@ class Vessel:
     """As sent: month, day, hour and minute UTC, such as 05-15T14:00Z."""
     mothership: int | None = None
     aid: str | None = None
-    """What an aid to navigation is, such as port_hand_mark."""
+    """The type of an aid to navigation, such as port_hand_mark."""
     virtual: bool | None = None
     off_position: bool | None = None
-    """The aid is not where it belongs."""
+    """The aid is away from its charted position."""
     time: datetime | None = None
     text: str | None = None
     """A safety message."""
@@ -123,8 +125,9 @@ class Vessel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadarTarget:
-    """What a radar tracks under a ``number``: from the boat, or where it is. In ``closest_in_s`` it will be
-    ``closest_m`` away; below 0 that is past."""
+    """A target that a radar tracks under a ``number``: relative to the boat, or as a position. It is
+    ``closest_m`` away at its closest approach, ``closest_in_s`` from now; below 0 that is past.
+    """
 
     kind: Literal["radar_target"] = "radar_target"
     number: int
@@ -143,11 +146,11 @@ class RadarTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineState:
-    """How well a serial line reads, now and then: counts since the line was opened.
+    """The quality of a serial line, sent periodically: counts since the line was opened.
 
-    ``good`` and ``bad`` count packets by protocol (bad: wrong checksum or content that cannot be), ``lost``
-    those that never came, by their numbers, ``skipped_bytes`` what belonged to no packet. ``trouble`` is what
-    else keeps it from being understood. It says how the line is, and is no sign of life.
+    ``good`` and ``bad`` count packets by protocol (bad: wrong checksum or invalid content), ``lost``
+    missing sequence numbers, ``skipped_bytes`` the bytes outside any packet. ``trouble`` describes any
+    other fault that prevents decoding. It describes the line and is no sign of life.
     """
 
     kind: Literal["line_state"] = "line_state"
@@ -161,11 +164,11 @@ class LineState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardState:
-    """What a sensor board says of itself, told where it changed. It is no sign of life.
+    """The state that a sensor board reports about itself, sent when it changes. It is no sign of life.
 
-    ``boot`` counts its starts, ``restarts`` those that were noticed since the line was opened. ``failed``
-    are sensors that it calls broken, ``refused`` outputs that it can't switch; ``hears`` is whether it
-    answers what it is asked.
+    ``boot`` counts its starts, ``restarts`` those observed since the line was opened. ``failed`` are
+    sensors that it reports broken, ``refused`` outputs that it can't switch; ``hears`` is whether it
+    answers requests.
     """
 
     kind: Literal["board_state"] = "board_state"

@@ -1,7 +1,7 @@
-"""Reads a file that a configuration names: a regular one, bounded in size and in time, whatever stands there.
+"""Reads a regular file that a configuration names, with a limit on size and time.
 
 A FIFO, a terminal or ``/dev/zero`` never ends, a sparse file fills memory, and a stale network mount hangs
-where no timeout of the kernel applies. Each is an OSError here, whose text never quotes what is in the file.
+where no timeout of the kernel applies. Each of these is an OSError here. Its text never quotes the file.
 """
 
 import os
@@ -11,18 +11,18 @@ from pathlib import Path
 
 KIB = 1024
 WITHIN_S = 5.0
-"""A disk that answers at all answers within this time."""
+"""A working disk answers within this time."""
 MOST_HANGING = 8
-"""So many reads may hang at once; then further ones are refused before they begin."""
+"""The maximum number of reads that may hang at once; further reads are refused."""
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 _hanging: list[threading.Thread] = []
 
 
 def read_regular(path: Path, most: int, within_s: float = WITHIN_S) -> bytes:
-    """All that is in the file at ``path``, ``most`` bytes at the largest.
+    """The content of the file at ``path``, at most ``most`` bytes.
 
-    OSError with ``filename`` where it is not there, is no regular file, is larger, or is not read within
+    OSError with ``filename`` where the file is missing, not regular, larger, or not read within
     ``within_s`` seconds (TimeoutError).
     """
     _hanging[:] = [thread for thread in _hanging if thread.is_alive()]
@@ -50,7 +50,7 @@ def _read_into(answer: list[bytes | OSError], path: Path, most: int) -> None:
 
 
 def _read(path: Path, most: int) -> bytes:
-    _check(path.stat(), path, most)  # before it is opened: opening alone makes a terminal of /dev/ptmx
+    _check(path.stat(), path, most)  # before opening: opening /dev/ptmx alone creates a terminal
     descriptor = os.open(path, _OPEN)
     try:
         _check(os.fstat(descriptor), path, most)
@@ -59,7 +59,7 @@ def _read(path: Path, most: int) -> bytes:
             data += more
     finally:
         os.close(descriptor)
-    if len(data) > most:  # it grew, or lies in /proc, where a size is 0
+    if len(data) > most:  # the file grew, or is in /proc, where sizes are 0
         raise _too_large(path, most)
     return data
 

@@ -1,7 +1,7 @@
-"""Paths and secrets in a configuration: relative to its file, and never a secret inline.
+"""Paths and secrets in a configuration: paths are relative to its file, and a secret is never inline.
 
-A configuration that was pushed names files only in the folder of the file at the device, or such as that one
-names itself: the validation context says so by ``only``, the paths that are named there.
+A pushed configuration may name only files in the folder of the device's own configuration file, or files that
+the device's own configuration names: the validation context lists these as ``only``.
 """
 
 import os
@@ -13,19 +13,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from firmware_bridge.regular_files import KIB, read_regular
 
 MOST_BYTES = 64 * KIB
-"""No password or key is larger."""
+"""The maximum size of a password or key."""
 
 
 def anchored(path: Path, info: ValidationInfo) -> Path:
-    """``path``, taken from the folder of the configuration (the validation context's ``base``)."""
+    """``path`` relative to the configuration's folder (the validation context's ``base``)."""
     base = (info.context or {}).get("base")
     return path if base is None else Path(base) / path
 
 
 def beside(path: Path, info: ValidationInfo) -> Path:
-    """``path``, taken from the folder of the configuration (the validation context's ``base``).
+    """``path`` relative to the configuration's folder (the validation context's ``base``).
 
-    ValueError where ``only`` is given, and the file is neither in that folder nor named there.
+    ValueError where ``only`` is given, and the file is neither in that folder nor listed in ``only``.
     """
     found, context = anchored(path, info), info.context or {}
     base, only = context.get("base", "."), context.get("only")
@@ -35,7 +35,7 @@ def beside(path: Path, info: ValidationInfo) -> Path:
 
 
 def within(path: Path, folder: Path) -> bool:
-    """Whether ``path`` lies below ``folder``, wherever symbolic links lead."""
+    """Whether ``path`` lies below ``folder`` after resolving symbolic links."""
     try:
         return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
     except (OSError, ValueError):
@@ -43,13 +43,13 @@ def within(path: Path, folder: Path) -> bool:
 
 
 NearPath = Annotated[Path, AfterValidator(beside)]
-"""A path that, where it is relative, is relative to the file that names it."""
+"""A path that is relative to the file that names it."""
 BoundPath = Annotated[Path, AfterValidator(anchored)]
-"""The same, where the agent's rules on pushes bind it more closely: a secret, the data folder."""
+"""The same for a path that the rules on pushes restrict further: a secret, the data folder."""
 
 
 CREDENTIAL = r"^[^/]*[^/.][^/]*$"
-"""A name, never a path; systemd takes any other."""
+"""A name, never a path: systemd accepts any other name."""
 
 
 class Secret(BaseModel):
@@ -66,7 +66,7 @@ class Secret(BaseModel):
     def _never_inline(cls, value: Any) -> Any:
         if not isinstance(value, dict | Secret):
             raise ValueError(
-                "a secret never stands in the configuration; write {file: …}, {credential: …} or {env: …}"
+                "a secret is never written in the configuration; write {file: …}, {credential: …} or {env: …}"
             )
         return value
 
@@ -77,20 +77,22 @@ class Secret(BaseModel):
         return self
 
     def path(self) -> Path:
-        """The file that holds it. ValueError for ``env``; OSError where systemd gave no credentials."""
+        """The file that holds the secret. ValueError for ``env``; OSError where systemd provided no
+        credentials.
+        """
         if self.file is not None:
             return self.file
         if self.credential is not None:
             folder = os.environ.get("CREDENTIALS_DIRECTORY")
             if folder is None:
                 raise FileNotFoundError(
-                    f"credential {self.credential!r}: systemd gave none; the unit lacks LoadCredential="
+                    f"credential {self.credential!r}: systemd provided none; the unit lacks LoadCredential="
                 )
             return Path(folder) / self.credential
-        raise ValueError("an environment variable is no file")
+        raise ValueError("an environment variable is not a file")
 
     def read(self) -> str:
-        """The secret itself, without a closing line end. OSError where it is not there, or is no file."""
+        """The secret, without a trailing line end. OSError where it is missing or not a regular file."""
         if self.env is not None:
             value = os.environ.get(self.env)
             if value is None:

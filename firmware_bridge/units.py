@@ -1,3 +1,3 @@
-"""Units of the wire."""
+"""Units used on the wire."""
 
 KNOT_MPS = 1852 / 3600

@@ -1,6 +1,7 @@
 """Positions on the WGS-84 ellipsoid, and the metres between them. Imports nothing of ours.
 
-It stands with the codecs because they need it first: `agent` may import `firmware_bridge`, never the reverse.
+This module is part of the hardware bridge because decoders need it: `agent` may import `firmware_bridge`,
+never the reverse.
 """
 
 import math
@@ -38,16 +39,16 @@ class Plane:
         return ((lon - self.lon + 180) % 360 - 180) * east_m, (lat - self.lat) * north_m
 
     def position(self, east: float, north: float) -> Position:
-        """The position so many metres from the plane's origin."""
+        """The position at this distance in metres from the plane's origin."""
         east_m, north_m = metres_per_degree(self.lat)
         lon = self.lon + east / east_m
         return self.lat + north / north_m, lon - 360 * round(lon / 360)
 
 
-def distance_m(one: Position, other: Position) -> float:
-    """The distance of two positions: good to 1 in 1000 over some tens of kilometres."""
-    east_m, north_m = metres_per_degree((one[0] + other[0]) / 2)
-    return math.hypot(((other[1] - one[1] + 180) % 360 - 180) * east_m, (other[0] - one[0]) * north_m)
+def distance_m(first: Position, other: Position) -> float:
+    """The distance between two positions: good to 1 in 1000 over some tens of kilometres."""
+    east_m, north_m = metres_per_degree((first[0] + other[0]) / 2)
+    return math.hypot(((other[1] - first[1] + 180) % 360 - 180) * east_m, (other[0] - first[0]) * north_m)
 
 
 def from_earth_centred(x: float, y: float, z: float) -> Position | None:

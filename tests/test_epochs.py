@@ -110,7 +110,7 @@ def pauses(ear: LineDecoder) -> list[Value]:
 
 
 def lulls(ear: LineDecoder) -> list[Value]:
-    ear.lull()
+    ear.on_short_pause()
     return []
 
 

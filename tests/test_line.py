@@ -178,7 +178,7 @@ def test_a_second_agent_is_refused_and_told_who_holds_the_port(tmp_path: Path) -
                 _, complaint = await second.communicate()
                 assert second.returncode == 1
                 (line,) = complaint.decode().splitlines()
-                assert f"{wire.path} is taken by " in line
+                assert f"{wire.path} is in use by " in line
                 assert line.endswith(f"({os.getpid()})")
             async with open_port(str(wire.path), 9600):  # and it is free again
                 pass
@@ -212,7 +212,7 @@ def test_who_came_first_without_a_lock_keeps_the_port(
             for _ in range(2):
                 with (
                     wire.path.open("rb", buffering=0),
-                    pytest.raises(OSError, match=rf"gnss is taken by .*\({os.getpid()}\)"),
+                    pytest.raises(OSError, match=rf"gnss is in use by .*\({os.getpid()}\)"),
                 ):
                     async with open_port(str(wire.path), 9600):
                         pass
@@ -223,7 +223,8 @@ def test_who_came_first_without_a_lock_keeps_the_port(
 
 
 @pytest.mark.parametrize(
-    ("path", "message"), [("/dev/nothing-here", "is not there"), ("/etc/hostname", "is no serial device")]
+    ("path", "message"),
+    [("/dev/nothing-here", "not found: unplugged"), ("/etc/hostname", "is not a serial device")],
 )
 def test_what_is_no_port_is_said(path: str, message: str) -> None:
     async def scene() -> None:
@@ -238,10 +239,10 @@ def test_what_is_no_port_is_said(path: str, message: str) -> None:
     ("wrong", "message"),
     [
         ({"port": "gpsd://localhost"}, "kind: gpsd, host: localhost"),
-        ({"port": "tcp://host"}, "no host and port, such as tcp://"),
-        ({"port": "tcp://host:70000"}, "no host and port"),
+        ({"port": "tcp://host"}, "not a host and port; write for example tcp://"),
+        ({"port": "tcp://host:70000"}, "is not a host and port"),
         ({"port": "udp://host:1"}, "neither a device"),
-        ({"port": "/dev/ttyUSB0", "also": ["ubix"]}, "no kind 'ubix'; known: .*nmea, "),
+        ({"port": "/dev/ttyUSB0", "also": ["ubix"]}, "unknown kind 'ubix'; known: .*nmea, "),
     ],
 )
 def test_a_port_that_can_not_be_is_refused_in_the_configuration(wrong: dict[str, Any], message: str) -> None:
@@ -271,7 +272,9 @@ def test_a_line_of_garbage_is_opened_anew_and_says_so(tmp_path: Path) -> None:
             task = start(Nmea(port=str(wire.path), silent_after_s=1), [])
             await until(wire.ready)
             await until(task.done, doing=lambda: wire.write(b"\x80\x81\x92" * 20), every_s=0.08)
-            with pytest.raises(TimeoutError, match=r"gnss: nothing valid for 1 s; what comes is no nmea$"):
+            with pytest.raises(
+                TimeoutError, match=r"gnss: no valid packets for 1 s; received bytes are not nmea$"
+            ):
                 await task
 
     play(scene)
@@ -335,7 +338,7 @@ class TestSpeed:
                 await until(wire.ready)
                 await until(task.done, doing=lambda: wire.write(b"\x80\x81\x92" * 300), every_s=0.02)
                 with pytest.raises(
-                    TimeoutError, match=r"any speed from 4800 to 921600 baud; what comes is no nmea$"
+                    TimeoutError, match=r"any speed from 4800 to 921600 baud; received bytes are not nmea$"
                 ):
                     await task
             assert [type(value) for value in said] == [LineState]
@@ -351,7 +354,9 @@ class TestSpeed:
             health, now = Health(), asyncio.get_running_loop().time
             reasons: list[str] = []
             with Wire(tmp_path / "gnss", 4800) as wire:
-                silent = f"gnss: {wire.path}: nothing valid for 1 s at 9600 baud; what comes is no nmea"
+                silent = (
+                    f"gnss: {wire.path}: no valid packets for 1 s at 9600 baud; received bytes are not nmea"
+                )
                 line = Nmea(port=str(wire.path), baud=9600, silent_after_s=1)
                 task = asyncio.ensure_future(
                     supervise(
@@ -393,7 +398,7 @@ class TestSpeed:
 
                 await until(task.done, doing=speak, every_s=0.03)
                 with pytest.raises(
-                    TimeoutError, match="nothing valid for 1 s at 9600 baud; what comes is no"
+                    TimeoutError, match="no valid packets for 1 s at 9600 baud; received bytes are not"
                 ):
                     await task
             assert [type(value) for value in said] == [LineState]
@@ -416,7 +421,7 @@ def test_a_stuck_line_takes_no_more_and_is_still_read(tmp_path: Path) -> None:
                         line.write(bytes([sent & 0xFF]) * 700)
                         sent += 1
                 except OSError as error:
-                    assert str(error).endswith("board does not take what is sent: 700 bytes dropped")  # noqa: PT017
+                    assert str(error).endswith("board does not accept output: 700 bytes dropped")  # noqa: PT017
                 wire.write(EPOCH)
                 await until(lambda: bytes(heard) == EPOCH)
                 taken = bytearray()
@@ -692,7 +697,7 @@ def test_whatever_comes_in_any_pieces_raises_nothing(
         if pauses[step % len(pauses)]:
             values += ear.pause()
             ear.replies()
-            ear.ask(float(step), {})
+            ear.next_request(float(step), {})
         assert all(Observation("line", AT, 0.0, value) for value in values)
         at, step = at + size, step + 1
     ear.pause()

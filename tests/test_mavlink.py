@@ -581,7 +581,7 @@ def test_without_pymavlink_there_is_no_mavlink_and_one_line_says_so(monkeypatch:
     mavlink_dialect.dialect.cache_clear()
     mavlink_ids.cache_clear()
     with monkeypatch.context() as patch:
-        for place in mavlink_dialect.PLACES:
+        for place in mavlink_dialect.MODULES:
             patch.setitem(sys.modules, place, None)
         assert Sniffer().feed(drone.heartbeat()) == []
         with pytest.raises(OSError, match="not installed: pip install pymavlink"):

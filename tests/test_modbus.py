@@ -89,7 +89,7 @@ class Bus:
 
 def test_a_request_is_what_the_manual_shows() -> None:
     """Read holding register 0 of device 1: the frame that every data sheet of a sensor prints."""
-    assert Master((TEMPERATURE,), 1, 5).ask(0) == bytes.fromhex("01 03 00 00 00 01 84 0a")
+    assert Master((TEMPERATURE,), 1, 5).next_request(0) == bytes.fromhex("01 03 00 00 00 01 84 0a")
 
 
 NUMBERS = [
@@ -313,7 +313,7 @@ def test_a_bus_on_which_nobody_answers_is_opened_anew(
     [
         ({"registers": [], "contacts": []}, "list what to ask for: registers, contacts, or both"),
         ({"port": "udp://x"}, "is neither a device"),
-        ({"port": "tcp://x"}, "is no host and port"),
+        ({"port": "tcp://x"}, "is not a host and port"),
         ({"registers": [{"quantity": "x", "unit": "m", "address": 70_000}]}, "less than or equal to 65535"),
         ({"registers": [{"quantity": "x", "unit": "m", "address": 1, "type": "int8"}]}, "int16"),
     ],

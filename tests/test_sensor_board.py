@@ -180,7 +180,7 @@ class Pair:
             for packet in self.line_decoder.feed(up):
                 self.said += self.decoder.feed(packet.data)
             self.said += self.decoder.pause()
-            asked = self.decoder.ask(self.now_s, self.wanted)
+            asked = self.decoder.next_request(self.now_s, self.wanted)
             if asked:
                 self.asked.append(asked)
             down = self.decoder.replies() + asked
@@ -389,7 +389,7 @@ def test_any_content_raises_nothing(
     except ValueError:
         return
     decoder = SensorBoardDecoder(("siren",))
-    decoder.ask(0.0, {"siren": 5.0})
+    decoder.next_request(0.0, {"siren": 5.0})
     decoder._asking._open.sequence = sequence  # type: ignore[union-attr]
     hear(frame, decoder)
     decoder.replies()

@@ -91,7 +91,7 @@ def test_what_is_thrown_away_is_counted() -> None:
 
 
 def test_an_unknown_framing_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="no framing"):
+    with pytest.raises(ValueError, match="unknown framing"):
         Sniffer(("morse",))
 
 

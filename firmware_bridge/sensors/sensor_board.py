@@ -62,10 +62,10 @@ _ANSWERS = {(READ_ANSWER, HELLO): "hello", (READ_ANSWER, PING): "ping", (PUSH, O
 
 
 class SensorBoardDecoder:
-    """Payloads in, readings and switches out; an event is told once and acknowledged each time it comes.
+    """Payloads in, readings and switches out; an event is reported once and acknowledged each time.
 
-    `next_request` is what the board is to be told: outputs as they are wanted, and a ping. `BoardState` says whether
-    it answers, and what it is.
+    `next_request` returns the requests to the board: its outputs, and a ping. `BoardState` tells the
+    board's identity, and whether it answers.
     """
 
     framings = ("cobs",)

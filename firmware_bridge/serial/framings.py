@@ -1,6 +1,6 @@
-"""How packets stand on a wire: where each framing's begin and end, and whether their checksum is good. Pure.
+"""The framings of packets on a wire: where a packet begins and ends, and whether its checksum is good. Pure.
 
-    NMEA 0183   $….*hh  or  !….*hh                                   xor of what stands between
+    NMEA 0183   $….*hh  or  !….*hh                                   xor of all bytes between
     UBX         B5 62 class id length(2) payload checksum(2)         Fletcher, from class on
     RTCM 3      D3 000000 length(10 bits) number(12 bits) … crc(3)   CRC-24Q of all before it
     MAVLink 1   FE length seq sys comp id payload crc(2)             CRC-16/MCRF4XX from length on, and the
@@ -8,7 +8,7 @@
     COBS        00 <COBS of payload and CRC-16/XMODEM> 00
     VE.Direct   CR LF label TAB value … CR LF "Checksum" TAB byte     all bytes add up to 0 (modulo 256)
 
-Each framing is two functions. ``look`` reads the head at one place of a buffer and says from where to where
+
 the packet goes; its rest need not be there. ``check`` takes a whole packet and gives what decoders get.
 """
 
@@ -24,18 +24,19 @@ from firmware_bridge.mavlink_dialect import dialect
 NMEA_LONGEST = 256
 COBS_LONGEST = 300
 COBS_SHORTEST = 12
-"""With its zero: a header of 8 bytes, a CRC of 2, and COBS's own."""
+"""With its zero: a header of 8 bytes, a CRC of 2, and one byte of COBS."""
 VEDIRECT_LONGEST = 1024
 UBX_LONGEST = 4096
 INCOMPLETE: Literal["more"] = "more"
 
 Span: TypeAlias = "tuple[int, int] | Literal['more'] | None"
-"""Start and end of the packet; ``more``: its head is not whole yet; None: no packet."""
+"""Start and end of the packet; ``more``: its head is incomplete; None: no packet."""
 
 
 class Framing(NamedTuple):
-    """``heads`` are the bytes at which to look; ``check`` gives None where the checksum is wrong, and nothing
-    (no bytes) for a good packet that no decoder wants."""
+    """``heads`` are the bytes that may begin a packet. ``check`` returns None where the checksum is wrong,
+    and empty bytes for a good packet that no decoder needs.
+    """
 
     heads: bytes
     look: Callable[[bytearray, int], Span]
@@ -47,7 +48,9 @@ _CUT_SENTENCE = re.compile(rb"[$!][\x20-\x23\x25-\x29\x2b-\x7e]*+(?:\*[0-9A-Fa-f
 
 
 def locate_nmea(buffer: bytearray, at: int) -> Span:
-    """A sentence with its checksum; one without is no packet (a cut one would pass for whole)."""
+    """A sentence with its checksum. Without a checksum a cut sentence would pass for a whole one: no
+    packet.
+    """
     found = _SENTENCE.match(buffer, at, at + NMEA_LONGEST)
     if found is not None:
         return at, found.end()
@@ -55,14 +58,15 @@ def locate_nmea(buffer: bytearray, at: int) -> Span:
 
 
 def check_nmea(sentence: bytes) -> bytes | None:
-    folded = int.from_bytes(sentence[1:-3], "little")  # at most 256 bytes; their xor falls into the lowest
+    """The sentence where its checksum is good."""
+    folded = int.from_bytes(sentence[1:-3], "little")  # at most 256 bytes; the xor of all ends in the lowest
     for bits in (1024, 512, 256, 128, 64, 32, 16, 8):
         folded ^= folded >> bits
     return sentence if folded & 0xFF == int(sentence[-2:], 16) else None
 
 
 def locate_ubx(buffer: bytearray, at: int) -> Span:
-    """One longer than a navigation message can be is noise."""
+    """A UBX frame. A frame longer than any navigation message is noise."""
     head = buffer[at : at + 6]
     if len(head) > 1 and head[1] != 0x62:
         return None
@@ -80,7 +84,7 @@ def check_ubx(frame: bytes) -> bytes | None:
 
 
 def locate_rtcm3(buffer: bytearray, at: int) -> Span:
-    """One whose message number is given to nobody is noise, and its long CRC is spared."""
+    """An RTCM 3 frame. An unassigned message number is noise, so that its long CRC is not computed."""
     head = buffer[at : at + 5]
     if len(head) > 1 and head[1] > 3:
         return None
@@ -95,7 +99,7 @@ def check_rtcm3(frame: bytes) -> bytes | None:
     crc, table = 0, _crc24q_table()
     for byte in frame:
         crc = (crc << 8) & 0xFFFFFF ^ table[crc >> 16 ^ byte]
-    return None if crc else b""  # the CRC of all with its CRC is 0
+    return None if crc else b""  # the CRC of data with its own CRC is 0
 
 
 @cache
@@ -110,9 +114,9 @@ def _crc24q_table() -> tuple[int, ...]:
 
 
 def locate_mavlink(buffer: bytearray, at: int) -> Span:
-    """One whose id or flags we don't know can't be checked, and is no packet.
+    """A MAVLink frame. An unknown id or flag makes the frame impossible to check: no packet.
 
-    Version 1 has no fields that we don't know, so that a length that can't be gives noise away.
+    Version 1 has no fields unknown to us, so that an invalid length reveals noise.
     """
     known, head = mavlink_ids(), buffer[at : at + 10]
     if head[0] == 0xFE:
@@ -141,9 +145,10 @@ def check_mavlink(frame: bytes) -> bytes | None:
 
 @cache
 def mavlink_ids() -> dict[int, tuple[bytes, int]]:
-    """Each message id's CRC_EXTRA and longest payload, of the dialect that holds most others.
+    """The CRC_EXTRA and longest payload of each message id in the dialect.
 
-    It takes 50 ms, when the first head is seen. Without the dialect no id is known: there is no MAVLink then.
+    Loading takes 50 ms, at the first head. Without the dialect no id is known, and no MAVLink frame is
+    found.
     """
     try:
         known = dialect().mavlink_map
@@ -153,9 +158,9 @@ def mavlink_ids() -> dict[int, tuple[bytes, int]]:
 
 
 def locate_cobs(buffer: bytearray, at: int) -> Span:
-    """A frame ends at the zero ``at``, and that zero is left where it is: it may open the next.
+    """A COBS frame, ended by the zero ``at``; that zero stays in the buffer: it may open the next frame.
 
-    What is no COBS at all stands between zeros of any binary protocol, and is no damaged frame.
+    Data between zeros that is not COBS belongs to some binary protocol and is no damaged frame.
     """
     from cobs import cobs
 
@@ -173,7 +178,7 @@ def check_cobs(frame: bytes) -> bytes | None:
     from cobs import cobs
 
     content = bytes(cobs.decode(frame[1:]))
-    return None if binascii.crc_hqx(content, 0) else content[:-2]  # the CRC of all with its CRC is 0
+    return None if binascii.crc_hqx(content, 0) else content[:-2]  # the CRC of data with its own CRC is 0
 
 
 _BLOCK_STARTS = (b"\r\nPID\t", b"\r\nH1\t", b"\r\nV\t")
@@ -184,9 +189,11 @@ _HEX = re.compile(rb":[0-9A-Fa-f]*\n")
 
 
 def locate_vedirect(buffer: bytearray, at: int) -> Span:
-    """A block begins with the product, or with the first of the history: half a block is none.
+    """A block, which begins with the product, or with the first value of the history: half a block is no
+    packet.
 
-    That of a BMV-600, which names itself at the end, begins with its voltage. Newer ones have the power too.
+    A block of a BMV-600, which names itself at the end, begins with its voltage. Newer monitors send the
+    power too.
     """
     head = bytes(buffer[at : at + 6])
     if not head.startswith(_BLOCK_STARTS):
@@ -202,7 +209,9 @@ def locate_vedirect(buffer: bytearray, at: int) -> Span:
 
 
 def check_vedirect(block: bytes) -> bytes | None:
-    """Messages of the HEX protocol may stand anywhere in it, and don't count."""
+    """The block where its sum is good. Messages of the HEX protocol may occur anywhere in it, and don't
+    count.
+    """
     text = _HEX.sub(b"", block[:-1])
     return text if (sum(text) + block[-1]) & 0xFF == 0 else None
 

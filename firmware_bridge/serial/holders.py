@@ -1,4 +1,4 @@
-"""Who has a device open: what a technician needs to know of a port that is taken."""
+"""Which processes have a device open, for the message about a busy port."""
 
 import os
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from pathlib import Path
 PROC = Path("/proc")
 
 _seen: dict[str, set[int]] = {}
-"""Who had a device open when all processes were looked through, which takes ten milliseconds and more."""
+"""The processes that had a device open at the last full search, which takes 10 ms and more."""
 
 
 def held_by(path: str | Path, proc: Path = PROC) -> list[str]:
-    """Those who locked the device, which everybody may read, or have it open, as ``name (pid)``."""
+    """The processes that have locked the device, or have it open, as ``name (pid)``."""
     device = os.path.realpath(path)
     pids: set[int] = set()
     with suppress(OSError, ValueError):
@@ -25,7 +25,9 @@ def held_by(path: str | Path, proc: Path = PROC) -> list[str]:
 
 
 def _has_open(folder: Path, device: str) -> bool:
-    """``folder`` is ``/proc/PID/fd``. A process of somebody else, or one that just ended, can't be seen."""
+    """``folder`` is ``/proc/PID/fd``. Other users' processes, and processes that just ended, can't be
+    read.
+    """
     with suppress(OSError), os.scandir(folder) as links:
         for link in links:
             with suppress(OSError):
@@ -35,15 +37,15 @@ def _has_open(folder: Path, device: str) -> bool:
 
 
 def _locked_by(device: str, locks: Path) -> set[int]:
-    """``1: FLOCK  ADVISORY  WRITE 4711 00:17:8 0 EOF``: everybody may read whose lock is on which file."""
-    there = os.stat(device)  # noqa: PTH116  its numbers, whatever kind of file it is
-    name = f"{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}:{there.st_ino}"
+    """``1: FLOCK  ADVISORY  WRITE 4711 00:17:8 0 EOF``: every user may read who has a lock on which file."""
+    found = os.stat(device)  # noqa: PTH116  only its device numbers
+    name = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     rows: Iterable[list[str]] = (line.split() for line in locks.read_text().splitlines())
     return {int(row[4]) for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5] == name}
 
 
 def _name(folder: Path) -> str:
-    """What the process is called; of a Python program the script or module, not the interpreter."""
+    """The process's name; for a Python program the script or module instead of the interpreter."""
     name = "a program"
     with suppress(OSError):
         name = (folder / "comm").read_text().strip()

@@ -1,4 +1,4 @@
-"""A source: a serial line, the protocols expected there, and what is said back."""
+"""A source on a serial line: its port, the protocols expected there, replies and requests."""
 
 import asyncio
 from abc import abstractmethod
@@ -18,17 +18,17 @@ from firmware_bridge.serial.silence_timeout import SilenceTimeout
 from firmware_bridge.serial.stream import Stream
 from firmware_bridge.source import WantedOutputs
 
-__all__ = ["PAUSE_S", "Requester", "Decoder", "Emit", "LineDecoder", "SerialLine", "decode"]
+__all__ = ["PAUSE_S", "Decoder", "Emit", "LineDecoder", "Requester", "SerialLine", "decode"]
 
 PAUSE_S = 0.25
-"""A line that is quiet this long has said what belongs together."""
+"""After this silence, everything that belongs together has arrived."""
 SHORT_PAUSE_S = 0.025
-"""One that was quiet so long has perhaps: a USB adapter hands on what it has each 16 ms."""
+"""After this silence an epoch may have ended: a USB adapter delivers its bytes every 16 ms."""
 STATE_EVERY_S = 5.0
 CHECK_EVERY_S = 1.0
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
-"""`firmware_bridge.source.EmitAny` of what is spoken on lines."""
+"""`firmware_bridge.source.EmitAny` for the values of serial lines."""
 
 
 _KINDS: "dict[str, type[SerialLine]]" = {}
@@ -38,21 +38,21 @@ _KINDS: "dict[str, type[SerialLine]]" = {}
 class SerialLine(PortSource):
     """A serial device, such as ``/dev/serial/by-id/…``, or ``tcp://host:port`` of a serial server.
 
-    A path is resolved at each open. Without ``baud`` the speed is found out; ``also`` names further kinds
-    that are spoken on the same line.
+    The path is resolved at each open. Without ``baud`` the rate is detected; ``also`` names further kinds
+    spoken on the same line.
     """
 
     pause_s: ClassVar[float] = PAUSE_S
     names_by_kind: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """By kind of value (reading, switch): regular expressions of the quantities or names that it can tell; of
-    what is not listed any may come."""
+    """By kind of value (reading, switch): regular expressions of the quantities or names that it can emit;
+    a kind that is not listed may have any names."""
     receive_only: ClassVar[bool] = False
 
     baud: int | None = Field(default=None, ge=50, le=4_000_000)
     also: tuple[str, ...] = ()
     silent_after_s: float | None = Field(default=None, ge=1)
-    """A line on which nothing valid came for this long is opened anew. Without: five times its usual
-    interval, 5 s at least, and 15 s for the first word."""
+    """A line without a valid packet for this long is opened again. Default: five times its usual interval,
+    5 s at least, and 15 s for the first packet."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -67,9 +67,9 @@ class SerialLine(PortSource):
         if scheme == "tcp":
             tcp.split_address(port)
         elif scheme == "gpsd":
-            raise ValueError(f"gpsd owns that receiver: write kind: gpsd, host: {rest.strip('/')}")
+            raise ValueError(f"gpsd owns that receiver; write kind: gpsd, host: {rest.strip('/')}")
         elif mark:
-            raise ValueError(f"{port!r} is neither a device, such as /dev/ttyUSB0, nor tcp://host:port")
+            raise ValueError(f"{port!r} is neither a device path, such as /dev/ttyUSB0, nor tcp://host:port")
         return port
 
     @field_validator("also")
@@ -77,41 +77,41 @@ class SerialLine(PortSource):
     def _kinds_are_known(cls, also: tuple[str, ...]) -> tuple[str, ...]:
         for kind in also:
             if kind not in _KINDS:
-                raise ValueError(f"no kind {kind!r}; known: {', '.join(sorted(_KINDS))}")
+                raise ValueError(f"unknown kind {kind!r}; known: {', '.join(sorted(_KINDS))}")
         return also
 
     @abstractmethod
     def decoder(self) -> Decoder:
-        """A fresh decoder."""
+        """A new decoder."""
 
     def decoders(self) -> tuple[Decoder, ...]:
-        """Fresh decoders of what this kind expects on its line."""
+        """New decoders of the protocols that this kind expects on its line."""
         return (self.decoder(),)
 
     def emitted_kinds(self) -> frozenset[str] | None:
-        spoken = [self.value_kinds, *(_KINDS[kind].value_kinds for kind in self.also)]
-        listed = [gives for gives in spoken if gives is not None]
-        return frozenset().union(*listed) if len(listed) == len(spoken) else None
+        every = [self.value_kinds, *(_KINDS[kind].value_kinds for kind in self.also)]
+        listed = [kinds for kinds in every if kinds is not None]
+        return frozenset().union(*listed) if len(listed) == len(every) else None
 
     def value_names(self, kind: str) -> tuple[str, ...] | None:
         known: list[str] = []
-        for gives, names in [
+        for kinds, names in [
             (self.value_kinds, self.names_by_kind),
             *((_KINDS[one].value_kinds, _KINDS[one].names_by_kind) for one in self.also),
         ]:
-            if gives is None or kind in gives:
+            if kinds is None or kind in kinds:
                 if kind not in names:
                     return None
                 known += names[kind]
         return tuple(known)
 
     def line_decoder(self) -> LineDecoder:
-        """Hears this kind, and those that are spoken on the line also."""
+        """The decoder of this kind and of the kinds in ``also``."""
         others = [_KINDS[kind].model_construct(kind=kind, port=self.port) for kind in self.also]
         return LineDecoder([*self.decoders(), *(decoder for other in others for decoder in other.decoders())])
 
     async def run(self, emit: Emit, wanted: WantedOutputs = dict) -> None:
-        """Emits what the device says until the line is gone, or was silent too long (OSError)."""
+        """Emits the device's values until the line is lost, or silent for too long (OSError)."""
         async with open_port(self.port, self.baud) as port:
             session = _LineSession(self, port, emit, wanted)
             port.listen(session.on_data)
@@ -123,21 +123,21 @@ class SerialLine(PortSource):
 
 
 class _LineSession:
-    """What is known while a line is open, from here on."""
+    """The state of a line from its opening to its end."""
 
     def __init__(self, line: SerialLine, port: Stream, emit: Emit, wanted: WantedOutputs) -> None:
         self._line, self._port, self._emit, self._wanted = line, port, emit, wanted
         self._now = asyncio.get_running_loop().time
         self._decoder = line.line_decoder()
         self._finder = RateFinder(line.port, port.speed) if port.speed and line.baud is None else None
-        self._unconfirmed: list[Value] = []  # heard before the speed was sure
-        self._unkept: list[asyncio.Future[None]] = []
+        self._unconfirmed: list[Value] = []  # decoded before the rate was confirmed
+        self._unstored: list[asyncio.Future[None]] = []
         self._answers: set[asyncio.Task[None]] = set()
         self._opened_s = self._state_s = self._look_s = port.last_byte_s
         self._silence = SilenceTimeout(port.last_byte_s, line.silent_after_s)
 
     def on_data(self, data: bytes) -> None:
-        """These bytes came."""
+        """Decodes received bytes, emits the values, and sends replies."""
         now_s, before = self._port.last_byte_s, self._decoder.good
         if self._port.silent_s >= SHORT_PAUSE_S:
             self._decoder.on_short_pause()
@@ -150,7 +150,7 @@ class _LineSession:
         self._send_replies()
 
     def _find_rate(self, finder: RateFinder, now_s: float, size: int, values: list[Value]) -> list[Value]:
-        """What may be told already: nothing while the speed is not sure."""
+        """The values that may be emitted: none until the rate is confirmed."""
         self._unconfirmed += values
         finder.on_data(now_s, self._decoder.good, size)
         if not finder.found:
@@ -161,19 +161,19 @@ class _LineSession:
         return values
 
     def next_tick_s(self) -> float:
-        """How long to wait: until the line will have been quiet for a pause, if it is quiet from now on."""
+        """The time until the line will have been silent for a pause, if it is silent from now on."""
         quiet_s = self._port.last_byte_s + self._line.pause_s - self._now()
         return quiet_s if quiet_s > 0 else self._line.pause_s
 
     def on_tick(self, now_s: float) -> None:
-        """Time has passed. TimeoutError when the line was silent too long."""
+        """Time has passed. TimeoutError when the line was silent for too long."""
         if self._finder is None and now_s - self._port.last_byte_s >= self._line.pause_s:
             self._emit_values(self._decoder.pause())
         self._send_replies()
         if now_s - self._look_s >= CHECK_EVERY_S:
             self._look_s = now_s
             self._port.check_identity()
-        self._check_silence(now_s)  # first: the state that is told at the end covers all of what came since
+        self._check_silence(now_s)  # first, so that the final state covers everything received
         if now_s - self._state_s >= STATE_EVERY_S:
             self._state_s = now_s
             self._emit_state()
@@ -184,49 +184,57 @@ class _LineSession:
             if finder.tried < len(finder.rates):
                 return
             rates = f"from {min(finder.rates)} to {max(finder.rates)} baud"
-            raise TimeoutError(f"{self._line.port}: nothing valid at any speed {rates}{self._unrecognised()}")
+            raise TimeoutError(
+                f"{self._line.port}: no valid packets at any speed {rates}{self._unrecognised()}"
+            )
         if limit_s := self._silence.expired_s(now_s):
             speed = f" at {self._port.speed} baud" if self._port.speed and heard else ""
-            what = self._unrecognised() if self._port.last_byte_s > self._silence.since_s else ""
-            raise TimeoutError(f"{self._line.port}: nothing valid for {limit_s:.0f} s{speed}{what}")
+            unrecognised = self._unrecognised() if self._port.last_byte_s > self._silence.since_s else ""
+            raise TimeoutError(
+                f"{self._line.port}: no valid packets for {limit_s:.0f} s{speed}{unrecognised}"
+            )
 
     def _unrecognised(self) -> str:
-        return f"; what comes is no {' or '.join(self._decoder.sniffer.framings)}"
+        return f"; received bytes are not {' or '.join(self._decoder.sniffer.framings)}"
 
     def _emit_values(self, values: list[Value]) -> None:
         for value in values:
-            kept = self._emit(value)
-            if kept is not None:
-                self._unkept.append(kept)
+            stored = self._emit(value)
+            if stored is not None:
+                self._unstored.append(stored)
 
     def _emit_state(self) -> None:
         self._emit(self._decoder.state(None if self._finder else self._port.speed))
 
     def _send_replies(self) -> None:
-        """Answers once what was heard is kept: a press that was answered is never lost."""
+        """Sends replies once the values are stored, so that an acknowledged press is never lost; then
+        requests.
+        """
         if self._line.receive_only:
             return
-        self._unkept = [kept for kept in self._unkept if not kept.done()]
+        self._unstored = [stored for stored in self._unstored if not stored.done()]
         if replies := self._decoder.replies():
-            if self._unkept:
-                task = asyncio.ensure_future(self._answer(replies, list(self._unkept)))
+            if self._unstored:
+                task = asyncio.ensure_future(self._answer(replies, list(self._unstored)))
                 self._answers.add(task)
                 task.add_done_callback(self._answers.discard)
             else:
                 self._write(replies)
-        if self._decoder.has_requests and (asked := self._decoder.next_request(self._now(), self._wanted())):
-            self._write(asked)
+        if self._decoder.has_requests and (
+            request := self._decoder.next_request(self._now(), self._wanted())
+        ):
+            self._write(request)
 
-    async def _answer(self, replies: bytes, unkept: "list[asyncio.Future[None]]") -> None:
-        await asyncio.wait(unkept)
+    async def _answer(self, replies: bytes, unstored: "list[asyncio.Future[None]]") -> None:
+        await asyncio.wait(unstored)
         self._write(replies)
 
     def _write(self, data: bytes) -> None:
-        with suppress(OSError):  # a line that is gone is told by reading it; who was not answered asks again
+        with suppress(OSError):  # reading detects a lost line; a device without a reply repeats
             self._port.write(data)
 
     def close(self) -> None:
-        """The line is closed."""
+        """Emits the rest when the line is closed."""
         if self._finder is None:
             self._emit_values(self._decoder.pause())
         self._emit_state()

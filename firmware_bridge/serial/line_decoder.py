@@ -1,4 +1,4 @@
-"""What is heard on a line: the sniffer, and the decoders of all that is expected there. Pure."""
+"""Decodes one line: a sniffer, and the decoders of all protocols expected there. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -9,30 +9,32 @@ from firmware_bridge.serial.sniffer import Packet, Sniffer
 
 
 class Decoder(Protocol):
-    """Checked packets of one protocol in, values out. Pure."""
+    """Packets of one protocol, with valid checksums, in; values out. Pure."""
 
     @property
     def framings(self) -> tuple[str, ...]:
-        """The framings in which it is spoken."""
+        """The framings that carry the protocol."""
 
     @property
     def bad(self) -> int:
-        """Packets with a good checksum whose content cannot be."""
+        """Packets with a good checksum but invalid content."""
 
-    def feed(self, packet: bytes) -> list[Value]: ...
+    def feed(self, packet: bytes) -> list[Value]:
+        """The values of one packet."""
+
     def pause(self) -> list[Value]:
-        """What was held back to see whether more belongs to it."""
+        """The values that were held back in case more belonged to them."""
 
     def replies(self) -> bytes:
-        """What is to be sent back once the values given so far are kept; empty for who only listens."""
+        """The bytes to send once all values so far are stored; empty for a receive-only protocol."""
 
 
 @runtime_checkable
 class ShortPauseListener(Protocol):
-    """A decoder to which a short silence says something: with it an epoch may have ended."""
+    """A decoder that uses short silences: an epoch may have ended."""
 
     def on_short_pause(self) -> None:
-        """The line was quiet for a moment, between two packets."""
+        """The line was briefly silent between two packets."""
 
 
 @runtime_checkable
@@ -45,44 +47,46 @@ class LossCounter(Protocol):
 
 @runtime_checkable
 class TroubleReporter(Protocol):
-    """A decoder that can say in words what is wrong with what it hears."""
+    """A decoder that describes a fault in its input."""
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong now."""
+        """The present fault."""
 
 
 @runtime_checkable
 class Requester(Protocol):
-    """A decoder that also asks: it switches outputs, and looks whether it is heard."""
+    """A decoder that also sends requests: it switches outputs, and checks that the device answers."""
 
     def next_request(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
-        """What is to be sent now; called after each read. ``wanted`` as in `Wanted`."""
+        """The bytes to send now; called after each read. ``wanted`` as in `WantedOutputs`."""
 
 
 SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
 CONFIRMING_SENTENCES = 2
-"""Sentences that are good without their eighth bits, and before any that is good with them."""
+"""Sentences that are good only without their eighth bits, before any that is good with them."""
 
 
 class LineDecoder:
-    """Hears several protocols on one line: bytes in, values out. Of decoders of a kind it takes the first."""
+    """Decodes several protocols on one line: bytes in, values out. Of several decoders of a type the first
+    is used.
+    """
 
     def __init__(self, decoders: Sequence[Decoder]) -> None:
         each: dict[type[Decoder], Decoder] = {}
-        for one in decoders:  # of one kind the first: it knows what was configured
+        for one in decoders:  # the first of a type has the configuration
             each.setdefault(type(one), one)
         self.decoders = tuple(each.values())
         self.sniffer = Sniffer(sorted({framing for one in self.decoders for framing in one.framings}))
         self.has_requests = any(isinstance(one, Requester) for one in self.decoders)
-        self._lulled = [one for one in self.decoders if isinstance(one, ShortPauseListener)]
+        self._pause_listeners = [one for one in self.decoders if isinstance(one, ShortPauseListener)]
         self._listeners = {
             framing: [one for one in self.decoders if framing in one.framings]
             for framing in self.sniffer.framings
         }
-        self._once = EpochDeduplicator()
+        self._deduplicator = EpochDeduplicator()
         seven = "nmea" in self.sniffer.framings
-        self._seven = Sniffer(("nmea",)) if seven else None  # until it is known how many bits a letter has
+        self._seven = Sniffer(("nmea",)) if seven else None  # until the number of bits is known
         self._found: list[Packet] = []
         self._strips = False
 
@@ -92,7 +96,9 @@ class LineDecoder:
         return self.sniffer.good.total()
 
     def feed(self, data: bytes) -> list[Value]:
-        """What the packets that are complete now say; each goes to those who know its framing."""
+        """The values of the packets that are complete now; each packet goes to the decoders of its
+        framing.
+        """
         packets = self.sniffer.feed(data.translate(SEVEN_BITS) if self._strips else data)
         if self._seven is not None:
             packets = self._count_bits(self._seven, data, packets)
@@ -101,11 +107,13 @@ class LineDecoder:
             for packet in packets
             for decoder in self._listeners[packet.protocol]
             for value in decoder.feed(packet.data)
-            if self._once.passes(decoder, value)
+            if self._deduplicator.passes(decoder, value)
         ]
 
     def _count_bits(self, seven: Sniffer, data: bytes, packets: list[Packet]) -> list[Packet]:
-        """A talker with seven bits and a parity is heard with eight, of which the last is no letter's."""
+        """Detects a talker with seven bits and parity, received with eight bits: the eighth is no part of
+        a letter.
+        """
         if self.good:
             self._seven, self._found = None, []
             return packets
@@ -117,26 +125,26 @@ class LineDecoder:
         return found
 
     def pause(self) -> list[Value]:
-        """The line is quiet: what was held back."""
+        """The line is silent: the values that were held back."""
         return [
             value
             for decoder in self.decoders
             for value in decoder.pause()
-            if self._once.passes(decoder, value)
+            if self._deduplicator.passes(decoder, value)
         ]
 
     def on_short_pause(self) -> None:
-        """The line was quiet for a moment; in the middle of a packet that says nothing."""
+        """The line was briefly silent; ignored within a packet."""
         if self.sniffer.idle:
-            for one in self._lulled:
+            for one in self._pause_listeners:
                 one.on_short_pause()
 
     def replies(self) -> bytes:
-        """What is to be sent back once the values given so far are kept."""
+        """The bytes to send once all values so far are stored."""
         return b"".join(decoder.replies() for decoder in self.decoders)
 
     def next_request(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
-        """What is to be sent unasked."""
+        """The requests that are due now."""
         return b"".join(
             one.next_request(now_s, wanted) for one in self.decoders if isinstance(one, Requester)
         )
@@ -156,6 +164,6 @@ class LineDecoder:
 
 
 def decode(decoder: Decoder, sniffer: Sniffer, data: bytes) -> list[Value]:
-    """The values in ``data``: for files and tests, where nothing is answered."""
+    """The values in ``data``: for files and tests, where nothing is sent back."""
     packets: list[Packet] = sniffer.feed(data)
     return [value for packet in packets for value in decoder.feed(packet.data)]

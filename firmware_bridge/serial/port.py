@@ -1,7 +1,7 @@
-"""A line that says when it is gone: opened anew by its path each time, held by one reader only.
+"""An open serial port that detects its loss: opened again by its path each time, by one reader only.
 
-The only file with pyserial, which opens and configures. A device is opened and closed in a thread: an
-adapter that hangs makes either wait for many seconds.
+The only file with pyserial, which opens and configures. A device is opened and closed in a thread: an adapter
+that hangs delays either by many seconds.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from serial import Serial
 
 PTYS = range(136, 144)
-"""Major numbers of pseudo-terminals, whose speed means nothing."""
+"""Major numbers of pseudo-terminals, whose speed has no meaning."""
 
 
 class Port(Stream):
@@ -46,16 +46,16 @@ class Port(Stream):
         self.speed = baud
 
     def check_identity(self) -> None:
-        """A device that came back under another name leaves the old one open, and mute."""
+        """A device that came back under another name leaves the old descriptor open and silent."""
         try:
             now = Path(self.name).stat()
         except OSError as error:
-            raise OSError(errno.ENODEV, f"{self.name}: unplugged (its name is gone)") from error
+            raise OSError(errno.ENODEV, f"{self.name}: unplugged (its path is gone)") from error
         if not os.path.samestat(now, self._opened):
-            raise OSError(errno.ENODEV, f"{self.name} is another device now")
+            raise OSError(errno.ENODEV, f"{self.name} is a different device now")
 
     def close(self) -> None:
-        """What a stuck device has not taken is thrown away: the kernel would wait for it."""
+        """Discards output that a stuck device has not accepted: the kernel would wait for it."""
         with suppress(OSError, termios.error):
             if self.has_pending_output:
                 termios.tcflush(self.fd, termios.TCOFLUSH)
@@ -88,16 +88,18 @@ async def open_port(path: str, baud: int | None = None, parity: str = "none") ->
 
 
 def _open(path: str, baud: int | None, parity: str) -> "Serial":
-    """Opened, locked and configured. Given up meanwhile, it is closed as garbage."""
+    """The port, opened, locked and configured. A port that was abandoned meanwhile is closed by garbage
+    collection.
+    """
     import serial
 
     if not Path(path).exists():
-        raise FileNotFoundError(errno.ENOENT, f"{path} is not there: unplugged, or named otherwise")
+        raise FileNotFoundError(errno.ENOENT, f"{path} not found: unplugged or renamed")
     device = Path(path).stat()
     if not stat.S_ISCHR(device.st_mode) or _subsystem(device) not in (None, "tty"):
-        raise OSError(errno.ENOTTY, f"{path} is no serial device")
-    if not _is_pty(device) and (holders := held_by(path)):  # the far end of a pty may hold both
-        raise OSError(errno.EBUSY, f"{path} is taken by {', '.join(holders)}")
+        raise OSError(errno.ENOTTY, f"{path} is not a serial device")
+    if not _is_pty(device) and (holders := held_by(path)):  # one process may hold both ends of a pty
+        raise OSError(errno.EBUSY, f"{path} is in use by {', '.join(holders)}")
     try:
         speed = baud or _current_speed(path)
         line = serial.Serial(
@@ -105,14 +107,14 @@ def _open(path: str, baud: int | None, parity: str) -> "Serial":
         )
     except (OSError, termios.error, ValueError) as error:
         raise OSError(_error_text(path, baud, error)) from error
-    with suppress(OSError):  # some adapters don't know it
+    with suppress(OSError):  # some adapters don't support it
         fcntl.ioctl(line.fileno(), termios.TIOCEXCL)
     _set_line_flags(line.fileno())
     return line
 
 
 def _subsystem(device: os.stat_result) -> str | None:
-    """What the kernel calls its kind, such as tty or mem; None where it does not say."""
+    """The kernel's subsystem of a device, such as tty or mem; None where it is unknown."""
     about = Path(f"/sys/dev/char/{os.major(device.st_rdev)}:{os.minor(device.st_rdev)}/subsystem")
     return about.resolve().name if about.exists() else None
 
@@ -122,17 +124,17 @@ def _is_pty(device: os.stat_result) -> bool:
 
 
 def _set_line_flags(fd: int) -> None:
-    """What pyserial leaves otherwise, each time that it sets a speed."""
+    """Sets the flags that pyserial resets each time it sets a speed."""
     with suppress(termios.error):
         attributes = termios.tcgetattr(fd)
-        attributes[0] &= ~termios.BRKINT  # a break, as a wrong speed makes them, must not flush
+        attributes[0] &= ~termios.BRKINT  # a break, frequent at a wrong speed, must not flush
         attributes[2] &= ~termios.HUPCL  # closing must not reset a microcontroller
-        attributes[6][termios.VMIN] = 1  # a read of nothing means that it is gone, not that nothing came
+        attributes[6][termios.VMIN] = 1  # an empty read means that the device is lost, not that it is silent
         termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
 def _current_speed(path: str) -> int:
-    """The speed that the device was left at, which is likely still right."""
+    """The speed that the device was last used with, which is likely still right."""
     import serial
 
     codes = {
@@ -146,7 +148,7 @@ def _current_speed(path: str) -> int:
 
 
 def _owner_group(path: str) -> str:
-    """Who may open it; dialout almost everywhere."""
+    """The group that may open the device; dialout almost everywhere."""
     with suppress(OSError, KeyError):
         return grp.getgrgid(Path(path).stat().st_gid).gr_name
     return "dialout"
@@ -155,12 +157,12 @@ def _owner_group(path: str) -> str:
 def _error_text(path: str, baud: int | None, error: Exception) -> str:
     number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
     if number == errno.ENOTTY:
-        return f"{path} is no serial device"
+        return f"{path} is not a serial device"
     if number in (errno.EACCES, errno.EPERM):
-        return f"{path}: no right to open it; add this user to the group {_owner_group(path)}"
+        return f"{path}: permission denied; add this user to the group {_owner_group(path)}"
     if number in (errno.EAGAIN, errno.EBUSY, errno.EWOULDBLOCK):
         holders = ", ".join(held_by(path)) or "another program"
-        return f"{path} is taken by {holders}"
+        return f"{path} is in use by {holders}"
     if isinstance(error, ValueError):
-        return f"{path}: the speed {baud} is not one that it can"
+        return f"{path}: the speed {baud} is not supported"
     return f"{path}: {os.strerror(number) if number else error}"

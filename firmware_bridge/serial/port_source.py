@@ -1,4 +1,4 @@
-"""A source on one serial line, whatever is spoken there."""
+"""A source that reads one serial line, of any protocol."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ class PortSource(SourcePart):
     """A source that opens ``port``: a device, such as ``/dev/serial/by-id/…``, or ``tcp://host:port``."""
 
     device_wait_s: ClassVar[float] = 0.4
-    """Looking whether a device is back is cheap: the supervisor waits no longer than this."""
+    """The longest wait before the next attempt: checking whether a device is back is cheap."""
 
     port: str = Field(min_length=1)
 

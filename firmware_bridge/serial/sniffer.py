@@ -1,13 +1,13 @@
 """Finds the packets in a stream of bytes: mixed protocols, noise, half a packet at the start or the end.
 
-Sans-IO and bounded. After a head that keeps no promise the search goes on one byte further, so that noise
-costs only what it hit. Which of two packets that overlap is the true one?
+Sans-IO and bounded. After a false head the search continues one byte further, so that noise costs only the
+packets that it hits. Of two packets that overlap, the sniffer accepts:
 
-* In step, where the last packet has just ended: the one that begins here; nothing inside it is looked at.
-* Out of step: the one that is complete first, so that a length that was hit delays nothing.
+* In step, where the last packet has just ended: the packet that begins here; nothing inside it is examined.
+* Out of step: the packet that is complete first, so that a corrupted length delays nothing.
 
-A head in step that claims more than `MAX_IN_STEP` bytes is taken as out of step. These rules see nothing but the
-order of the bytes: it does not matter how the stream was cut.
+A head in step that claims more than `MAX_IN_STEP` bytes counts as out of step. These rules depend only on
+the order of the bytes: it does not matter how the stream was cut.
 """
 
 import re
@@ -19,45 +19,47 @@ from typing import NamedTuple
 from firmware_bridge.serial.framings import COBS_LONGEST, FRAMINGS, INCOMPLETE, UBX_LONGEST, Span
 
 MAX_IN_STEP = 300
-"""Bytes that good packets may have to wait behind a head in step whose length was hit; MAVLink has 280."""
+"""Bytes that good packets may have to wait behind a head in step with a corrupted length; MAVLink has 280."""
 MAX_BUFFER = UBX_LONGEST
-"""Bytes that are kept at most."""
+"""The maximum size of the buffer in bytes."""
 IDLE = b"\r\n\0"
-"""What may stand between packets, and is not counted as skipped."""
+"""Bytes that may occur between packets, and do not count as skipped."""
 
 
 class Packet(NamedTuple):
-    """One packet that a checksum vouches for: an NMEA sentence without its line end, a UBX or MAVLink
-    frame, or a COBS payload."""
+    """One packet whose checksum is good: an NMEA sentence without its line end, a UBX or MAVLink frame, or
+    a COBS payload.
+    """
 
     protocol: str
     data: bytes
 
 
 class Sniffer:
-    """``feed`` it what comes; it gives the packets of the framings asked for, and counts the rest.
+    """Bytes in, packets of the given framings out; the rest is counted.
 
-    ``good`` counts packets, ``bad`` wrong checksums outside of good packets, and ``skipped_bytes`` all that
-    is neither in a good packet nor `IDLE`. RTCM 3 rides on GNSS receivers' lines: counted, never given.
+    ``good`` counts packets, ``bad`` wrong checksums outside of good packets, and ``skipped_bytes`` all
+    bytes that are neither in a good packet nor `IDLE`. RTCM 3 shares GNSS receivers' lines: it is counted,
+    never returned.
     """
 
     def __init__(self, framings: Collection[str] = tuple(FRAMINGS)) -> None:
         unknown = set(framings) - set(FRAMINGS)
         if unknown:
-            raise ValueError(f"no framing {sorted(unknown)}; known: {', '.join(sorted(FRAMINGS))}")
+            raise ValueError(f"unknown framing {sorted(unknown)}; known: {', '.join(sorted(FRAMINGS))}")
         self.framings = tuple(framings)
-        heard = set(framings) | ({"rtcm3"} if {"nmea", "ubx"} & set(framings) else set())
+        wanted = set(framings) | ({"rtcm3"} if {"nmea", "ubx"} & set(framings) else set())
         self._heads = {
             head: (name, look)
             for name, (starts, look, _) in FRAMINGS.items()
-            if name in heard
+            if name in wanted
             for head in starts
         }
         self._search = re.compile(b"[" + re.escape(bytes(self._heads)) + b"]").search
-        self._zeros_count = "cobs" in heard
+        self._zeros_count = "cobs" in wanted
         self._buffer = bytearray()
-        self._at = 0  # the search goes on here
-        self._in_step = False  # what stands before the buffer is a packet, and idle bytes
+        self._at = 0  # the search continues here
+        self._in_step = False  # a packet, and idle bytes, precede the buffer
         self._waiting: list[tuple[int, int, str]] = []  # end, start, framing: a heap
         self._failed: list[tuple[int, str]] = []  # start, framing: bad, if no good packet covers them
         self.good: Counter[str] = Counter()
@@ -66,11 +68,11 @@ class Sniffer:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing of a packet has come since the last."""
+        """Whether no byte of a packet has come since the last packet."""
         return not self._buffer.strip(IDLE)
 
     def feed(self, data: bytes) -> list[Packet]:
-        """The packets that are complete now."""
+        """Adds ``data`` and returns the packets that are complete now."""
         buffer, search = self._buffer, self._search
         buffer += data
         size = len(buffer)
@@ -113,7 +115,7 @@ class Sniffer:
         return self._in_step and (here == done or not self._buffer[done:here].strip(IDLE))
 
     def _first_good(self, limit: int) -> tuple[int, int, Packet] | None:
-        """Of those that are whole before ``limit``, the good one that was whole first."""
+        """The good packet that was complete first, of those complete before ``limit``."""
         waiting = self._waiting
         while waiting and waiting[0][0] <= limit:
             end, start, name = heappop(waiting)
@@ -129,7 +131,7 @@ class Sniffer:
         return start, end, Packet(name, content)
 
     def _skip(self, done: int, start: int) -> None:
-        """What stands from ``done`` to ``start`` belongs to no packet."""
+        """Counts the bytes from ``done`` to ``start``, which belong to no packet."""
         if start == done:
             return
         skipped = len(self._buffer[done:start].translate(None, IDLE))
@@ -140,14 +142,16 @@ class Sniffer:
                 self.bad[name] += 1
 
     def _trim(self, done: int, at: int) -> None:
-        """Lets go of what no packet can need any more."""
-        if at == done and not self._zeros_count:  # nothing is there but a packet whose rest is to come
+        """Drops the bytes that no packet can need any more."""
+        if at == done and not self._zeros_count:  # only an incomplete packet remains
             self._at = 0
             del self._buffer[:done]
             return
         keep = min([at, *(start for _, start, _ in self._waiting)])
         if self._zeros_count:
-            zero = self._buffer.rfind(0, max(done, at - COBS_LONGEST), at)  # may open what a later one closes
+            zero = self._buffer.rfind(
+                0, max(done, at - COBS_LONGEST), at
+            )  # may open a frame that a later zero closes
             keep = min(keep, zero) if zero >= 0 else keep
         self._skip(done, keep)
         self._failed = [(place - keep, name) for place, name in self._failed if place >= keep]

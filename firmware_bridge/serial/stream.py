@@ -1,8 +1,8 @@
 """Bytes to and from an open descriptor, on the loop: a serial device, a pty or a socket.
 
-Reading costs little however the bytes come. The first after a silence is taken at once; then the descriptor
-rests between reads, `READ_EVERY_S` at most, and `BUSY_READ_EVERY_S` on a line that has not been silent for some time. All
-lines of a loop are read at the same instants.
+Reading costs little CPU however the bytes arrive. The first bytes after a silence are read at once; then the
+descriptor is read every `READ_EVERY_S`, and every `BUSY_READ_EVERY_S` on a line without silences. All lines
+of a loop are read at the same instants.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from typing import ClassVar
 READ_SIZE = 4096
 READ_EVERY_S, BUSY_READ_EVERY_S = 0.01, 0.04
 BUSY_READS = 20
-"""Reads in a row that found something."""
+"""Consecutive reads that found data, after which a line counts as busy."""
 QUEUE_BYTES = 4096
-"""A stuck line keeps so much waiting; more is refused,"""
+"""The maximum output that waits on a stuck line; more is refused."""
 QUEUE_S = 3.0
-"""and what has waited this long is no longer true, and is dropped."""
+"""Output that has waited this long is stale and is dropped."""
 
 
 class Stream:
-    """An open line. ``speed`` is in baud, None where it has none."""
+    """An open line. ``speed`` is in baud, None where the line has none."""
 
     lost_reason: ClassVar[str] = "closed by the far end"
 
@@ -35,33 +35,33 @@ class Stream:
         self._timer: asyncio.TimerHandle | None = None
         self._reads = 0
         self.last_byte_s = self._loop.time()
-        """When the last byte came, or the line was opened."""
+        """When the last byte arrived, or the line was opened."""
         self.silent_s = 0.0
-        """How long nothing had come before that; 0 where it was there as soon as it was looked for."""
+        """The silence before the last read; 0 where data was available immediately."""
         self._queue: deque[tuple[float, bytes]] = deque()
         self._queued = 0
-        self._partly_sent = False  # the first of the queue is the rest of a packet
+        self._partly_sent = False  # the first item is the rest of a packet
 
     def listen(self, on_data: Callable[[bytes], None]) -> None:
-        """Calls ``hear`` with what comes; what that raises comes out of `gone`."""
+        """Calls ``on_data`` with all received bytes; its exceptions are raised by `wait_lost`."""
         self._on_data = on_data
         self._loop.add_reader(self.fd, self._wake)
 
     async def wait_lost(self, within_s: float) -> float:
-        """The time after ``within_s``. OSError when the line is gone: unplugged, or closed by the far end."""
+        """The time after ``within_s``. OSError when the line is lost: unplugged, or closed by the far end."""
         await asyncio.wait([self._lost], timeout=within_s)
         if self._lost.done():
             self._lost.result()
         return self._loop.time()
 
     def set_speed(self, baud: int) -> None:
-        """Goes on at another speed, where the line has one."""
+        """Sets another speed, where the line has one."""
 
     def check_identity(self) -> None:
-        """OSError where the name of the line means another one by now."""
+        """OSError where the name of the line refers to another device by now."""
 
     def detach(self) -> None:
-        """Nothing is read or sent any more."""
+        """Stops reading and sending."""
         self._loop.remove_reader(self.fd)
         self._loop.remove_writer(self.fd)
         if self._timer is not None:
@@ -69,11 +69,11 @@ class Stream:
         if not self._lost.done():
             self._lost.cancel()
         elif not self._lost.cancelled():
-            self._lost.exception()  # whoever left need not ask
+            self._lost.exception()  # marks the exception as retrieved
 
     @property
     def has_pending_output(self) -> bool:
-        """Whether something waits to be sent."""
+        """Whether output waits to be sent."""
         return bool(self._queue)
 
     def _wake(self) -> None:
@@ -82,7 +82,7 @@ class Stream:
         self._read(woken=True)
 
     def _read(self, woken: bool = False) -> None:
-        """Reads what is there and comes back for more; where there is nothing, the loop wakes us."""
+        """Reads the available bytes and schedules the next read; without data, the loop wakes this line."""
         try:
             data = os.read(self.fd, READ_SIZE)
         except BlockingIOError:
@@ -113,21 +113,21 @@ class Stream:
         self.detach()
 
     def write(self, data: bytes) -> None:
-        """Sends ``data``, whole or not at all, and never waits. OSError where the line is stuck or gone."""
+        """Sends ``data``, whole or not at all, and never waits. OSError where the line is stuck or lost."""
         self._drop_old()
         if not self._lost.done() and self._queued + len(data) > QUEUE_BYTES:
-            raise OSError(errno.EAGAIN, f"{self.name} does not take what is sent: {len(data)} bytes dropped")
+            raise OSError(errno.EAGAIN, f"{self.name} does not accept output: {len(data)} bytes dropped")
         self._queue.append((self._loop.time(), data))
         self._queued += len(data)
         if len(self._queue) == 1 and not self._lost.done():
             self._send()
         if self._lost.done():
-            raise OSError(errno.EIO, f"{self.name} is gone")
+            raise OSError(errno.EIO, f"{self.name} is lost")
         if self._queue:
             self._loop.add_writer(self.fd, self._send)
 
     def _send(self) -> None:
-        """As much as the line takes now."""
+        """Sends as much as the line accepts now."""
         self._drop_old()
         while self._queue:
             since_s, data = self._queue[0]
@@ -147,7 +147,7 @@ class Stream:
         self._loop.remove_writer(self.fd)
 
     def _drop_old(self) -> None:
-        """Never the rest of what has begun: half a packet would spoil the next."""
+        """Drops stale output, but never the rest of a packet: half a packet would spoil the next."""
         old_s = self._loop.time() - QUEUE_S
         while len(self._queue) > self._partly_sent and self._queue[self._partly_sent][0] < old_s:
             self._queued -= len(self._queue[self._partly_sent][1])

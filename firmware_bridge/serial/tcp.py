@@ -7,8 +7,8 @@ from urllib.parse import SplitResult, urlsplit
 
 CONNECT_S = 5.0
 MAX_RETRY_WAIT_S = 30.0
-"""Between two tries at a server that refuses: unlike a look at a device file, each is an attempt at another
-machine."""
+"""The longest wait between two attempts: unlike a check for a device file, each attempt contacts another
+host."""
 OPTIONS = {
     socket.SO_KEEPALIVE: (socket.SOL_SOCKET, 1),
     socket.TCP_KEEPIDLE: (socket.IPPROTO_TCP, 10),
@@ -17,11 +17,11 @@ OPTIONS = {
     socket.TCP_USER_TIMEOUT: (socket.IPPROTO_TCP, 25_000),
     socket.TCP_NODELAY: (socket.IPPROTO_TCP, 1),
 }
-"""A server that vanished without a word is noticed within half a minute."""
+"""A server that vanished silently is detected within half a minute."""
 
 
 def split_address(address: str, port: int | None = None) -> tuple[str, int]:
-    """Host and port of ``scheme://host[:port]``. ValueError says what would be right."""
+    """Host and port of ``scheme://host[:port]``. ValueError with a valid example."""
     try:
         parts = urlsplit(address)
         number = parts.port or port
@@ -29,21 +29,23 @@ def split_address(address: str, port: int | None = None) -> tuple[str, int]:
         parts, number = SplitResult("", "", "", "", ""), None
     if not parts.hostname or number is None or parts.path.strip("/") or parts.username:
         example = f"{address.partition('://')[0]}://192.168.1.20:{port or 4001}"
-        raise ValueError(f"{address!r} is no host and port, such as {example}")
+        raise ValueError(f"{address!r} is not a host and port; write for example {example}")
     return parts.hostname, number
 
 
 async def connect(host: str, port: int) -> socket.socket:
-    """A connected socket that does not block. OSError says in one line why there is none."""
+    """A connected, non-blocking socket. OSError with a reason in one line."""
     try:
         async with asyncio.timeout(CONNECT_S):
             return await _first(host, port)
     except TimeoutError as error:
         raise TimeoutError(f"{host}:{port} does not answer within {CONNECT_S:g} s") from error
     except socket.gaierror as error:
-        raise OSError(errno.EHOSTUNREACH, f"{host} is not known here: {error.strerror}") from error
+        raise OSError(errno.EHOSTUNREACH, f"unknown host {host}: {error.strerror}") from error
     except ConnectionRefusedError as error:
-        raise ConnectionRefusedError(error.errno, f"{host}:{port} refused: nothing listens there") from error
+        raise ConnectionRefusedError(
+            error.errno, f"{host}:{port} refused the connection: nothing listens there"
+        ) from error
     except OSError as error:
         raise OSError(error.errno, f"{host}:{port}: {error.strerror}") from error
 
