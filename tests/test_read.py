@@ -204,7 +204,7 @@ def test_a_kind_with_a_usual_speed_is_read_at_it() -> None:
     [
         ("tcp://host", 2, "is not a host and port; write for example tcp://192.168.1.20:4001"),
         ("gpsd://", 2, "is not a host and port; write for example gpsd://192.168.1.20:2947"),
-        ("ftp://host/file", 2, "neither a device, such as /dev/ttyUSB0, nor tcp://host:port"),
+        ("ftp://host/file", 2, "neither a device path, such as /dev/ttyUSB0, nor tcp://host:port"),
         ("tcp://127.0.0.1:9", 1, "127.0.0.1:9 refused the connection: nothing listens there"),
         ("gpsd://127.0.0.1:9", 1, "127.0.0.1:9 refused the connection: nothing listens there"),
     ],
