@@ -99,7 +99,7 @@ class Agent:
             envelope,
             self.inbound.on_message,
             self.pipeline.book.needs_fallbacks,
-            lambda: self.link.taken,
+            lambda: self.link.connected_url,
             self.link.past,
         )
         self.pipeline.fallback_notifier = self.fallback_notifier
@@ -160,7 +160,7 @@ class Agent:
         with suppress(OSError):
             await self.pipeline.write_buffered()
         if "link" in self.tasks:
-            self.link.last_word = self.reporter.status(*read_clocks(), state="stopped")
+            self.link.final_status = self.reporter.status(*read_clocks(), state="stopped")
             await self.end_part("link")
         log.info("agent_stopped")
 

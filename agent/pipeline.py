@@ -138,7 +138,7 @@ class Pipeline:
             self.latency.on_alert(message.id, alert.policy.rule, steps_ms, now_s)
             self.buffer.add(message)
             if alert.notifies_fallbacks and self.fallback_notifier is not None:
-                self.fallback_notifier.tell(message)
+                self.fallback_notifier.notify(message)
         if raised:
             self.buffer.add(self.active_alerts(*read_clocks()))
 

@@ -21,7 +21,7 @@ from agent.config.model import Config
 from agent.config.push_policy import broker_changed
 from agent.config.trial import BrokenSourceError, TrialSteps
 from agent.domain.durations import human_duration
-from agent.mqtt.dialing import answers
+from agent.mqtt.dialing import is_reachable
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.reporting.reporter import Reporter
@@ -72,7 +72,7 @@ class PushTrials:
                 now_s = time.monotonic()
                 await self.deployment.count_running_time(now_s - checked_s)
                 checked_s = now_s
-                if self.link.well or self.deployment.ledger.fallback is None:
+                if self.link.is_healthy or self.deployment.ledger.fallback is None:
                     working_s = now_s
                 elif now_s - working_s > FALLBACK_AFTER_S:
                     await self.try_fallback()
@@ -94,13 +94,13 @@ class PushTrials:
         An acknowledgement proves a broker only: any broker acknowledges, also one without a centre.
         """
         before, broker = self.deployment.config.broker, self.running().broker
-        await self.link.reached()
+        await self.link.acknowledged()
         if broker.delivery == "receipt" and broker_changed(before, broker):
             self.deployment.waiting_for = "no receipt of the centre arrived"
             trial = self.deployment.ledger.trial or self.deployment.ledger.active
             fields = {"command_id": f"config-{trial.revision or 0}", "state": "trial"}
             message = self.reporter.messages.command_result(fields, *read_clocks())
-            receipt = asyncio.ensure_future(self.link.receipted(message.id))
+            receipt = asyncio.ensure_future(self.link.receipt_of(message.id))
             try:
                 await self.outbox.put(message)
                 await receipt
@@ -135,7 +135,7 @@ class PushTrials:
         config = await asyncio.to_thread(self.deployment.fallback_config)
         if config is None:
             return
-        if not any([await answers(broker, self.link.past) for broker in config.broker.in_order]):
+        if not any([await is_reachable(broker, self.link.past) for broker in config.broker.in_order]):
             return
         reason = f"its broker was not reached, or gave no receipts, for {human_duration(FALLBACK_AFTER_S)}"
         await self.deployment.return_to_fallback(reason, TrialSteps(self.apply, self.prove, self.report))

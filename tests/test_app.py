@@ -251,8 +251,8 @@ def test_the_link_says_stopped_after_every_source_has_ended() -> None:
         end_part=end_part,
         pipeline=SimpleNamespace(write_buffered=write_buffered),
         reporter=SimpleNamespace(status=status),
-        link=SimpleNamespace(last_word=None),
+        link=SimpleNamespace(final_status=None),
     )
     asyncio.run(Agent.stop(agent))
     assert order == ["end board", "end elsewhere", "end cam1", "write", "stopped", "end link"]
-    assert agent.link.last_word == "the last word"
+    assert agent.link.final_status == "the last word"

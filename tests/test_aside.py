@@ -14,9 +14,9 @@ def row(number: int) -> Row:
 def test_a_broker_that_takes_no_picture_at_all_fills_no_memory() -> None:
     aside = Quarantine()
     for number in range(10 * MOST):
-        aside.too_large(row(number), 60_000, 32_000)
+        aside.record_too_large(row(number), 60_000, 32_000)
     assert aside.troubles() == {
         "media aside": f"media: {MOST} set aside, last media/a/{10 * MOST - 1}:"
         " 60000 bytes are more than the broker takes (32000)"
     }
-    assert not aside.waits(row(0), 0.0)
+    assert not aside.is_waiting(row(0), 0.0)

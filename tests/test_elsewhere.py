@@ -29,7 +29,7 @@ def test_an_answer_is_heard_and_what_is_meant_for_the_link_is_left_to_it() -> No
     async def scene() -> None:
         async with ScriptedBroker() as broker:
             elsewhere = FallbackNotifier(SPEAKER, hear, lambda: not came, lambda: FIRST)
-            elsewhere.tell(ALERT)
+            elsewhere.notify(ALERT)
             task = asyncio.ensure_future(elsewhere.run(Broker(url=broker.url)))
             await until(lambda: broker.payloads("/alert"))
             broker.send(f"{UP}/command/output", b'{"id":"siren"}', number=5)
@@ -49,7 +49,7 @@ def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Under one client id the two would take each other's session. Where the link is nowhere, all are its own."""
-    monkeypatch.setattr("agent.mqtt.fallback_notifier.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("agent.mqtt.fallback_notifier.POLL_S", 0.0)
     at: list[str | None] = [None]
     asked: list[str | None] = []
 
@@ -60,7 +60,7 @@ def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(
     async def scene() -> None:
         async with ScriptedBroker() as one, ScriptedBroker() as other:
             elsewhere = FallbackNotifier(SPEAKER, nobody_hears, lambda: True, taken)
-            elsewhere.tell(ALERT)
+            elsewhere.notify(ALERT)
             brokers = Broker(url=one.url, fallbacks=(other.url,))
             task = asyncio.ensure_future(elsewhere.run(brokers))
             await until(lambda: len(asked) > 20)
@@ -69,7 +69,7 @@ def test_it_is_no_second_link_of_the_same_name_and_goes_where_the_link_is_not(
             await until(lambda: other.payloads("/alert"))
             assert [connect.client_id for connect in other.connects] == ["d-elsewhere"]
             at[0] = other.url  # the link comes here: this one goes
-            with pytest.raises(OSError, match="the link itself is here now"):
+            with pytest.raises(OSError, match="the link itself is connected there now"):
                 await task
             task = asyncio.ensure_future(elsewhere.run(brokers))
             await until(lambda: one.connects)
@@ -90,7 +90,7 @@ def test_a_clock_behind_what_is_past_holds_it_up_no_more_than_the_link(
 
     monkeypatch.setattr(Broker, "tls", tls)
     elsewhere = FallbackNotifier(SPEAKER, nobody_hears, lambda: True, lambda: FIRST, past)
-    elsewhere.tell(ALERT)
+    elsewhere.notify(ALERT)
     with pytest.raises(OSError, match="no certificates here"):
         asyncio.run(elsewhere.run(Broker(url="mqtts://127.0.0.1:1")))
     assert asked == [past]

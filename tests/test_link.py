@@ -38,7 +38,8 @@ from agent.alerts.latency import LatencyLedger
 from agent.domain.message import Lane, Message, encode, new_id
 from agent.mqtt.broker import Broker
 from agent.mqtt.envelope import Envelope
-from agent.mqtt.link import RETAINED, Link
+from agent.mqtt.link import Link
+from agent.mqtt.topics import RETAINED
 from agent.outbox.outbox import Outbox
 from agent.runtime.health import Running
 from agent.runtime.kernel_clock import since_boot_s
@@ -318,7 +319,7 @@ def test_what_leaves_the_disk_and_what_stays(
 def test_a_retained_message_needs_nobody_who_listens(tmp_path: Path) -> None:
     async def scene() -> None:
         async with ScriptedBroker(answer=lambda _: NO_SUBSCRIBERS) as broker, run(tmp_path, broker) as one:
-            await asyncio.wait_for(one.link.reached(), 60)
+            await asyncio.wait_for(one.link.acknowledged(), 60)
             assert one.link.troubles == {}
             assert broker.topics() == ["status"]
 
@@ -373,12 +374,13 @@ def test_a_receipt_that_overtakes_the_acknowledgement_counts(tmp_path: Path) -> 
         one = message()
         async with ScriptedBroker(delay_s=0.2) as broker, run(tmp_path, broker, owed=[one]) as link:
             await until(lambda: ids(broker.published))
-            courier: Any = link.link._courier
-            assert len([row for row, *_ in courier._flying.values() if row.id == one.id]) == 1
+            sender = link.link.sender
+            assert sender is not None
+            assert [sent.row.id for sent in sender.in_flight].count(one.id) == 1
             broker.send(f"{UP}/receipt", encode({"ids": [one.id]}))
             await until(lambda: not_owed(link, "alert"))
-            await until(lambda: courier._flying == {})
-            assert len(courier._receipts) == 0
+            await until(lambda: not len(sender.in_flight))
+            assert len(link.link.receipts) == 0
 
     play(scene)
 
@@ -422,7 +424,7 @@ def test_a_short_connection_does_not_reset_the_back_off(tmp_path: Path) -> None:
 
 def test_ending_waits_no_longer_than_its_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """T12: a broker that acknowledges nothing holds up no end; then the will speaks for us."""
-    monkeypatch.setattr("agent.mqtt.link.LAST_WORD_WITHIN_S", 0.2)
+    monkeypatch.setattr("agent.mqtt.link.FINAL_STATUS_WITHIN_S", 0.2)
 
     async def scene() -> None:
         async with (
@@ -430,7 +432,7 @@ def test_ending_waits_no_longer_than_its_last_word(tmp_path: Path, monkeypatch: 
             run(tmp_path, broker, owed=[message() for _ in range(50)]) as one,
         ):
             await until(lambda: len(broker.published) > 3)
-            one.link.last_word = message("status", topic="status", retain=True)
+            one.link.final_status = message("status", topic="status", retain=True)
             await asyncio.wait_for(one.end(), 60)
             await until(lambda: broker.goodbyes == [4])
 
@@ -441,7 +443,7 @@ def test_the_last_word_is_said_and_the_will_is_not(tmp_path: Path) -> None:
     async def scene() -> None:
         async with ScriptedBroker() as broker, run(tmp_path, broker) as one:
             await until(lambda: broker.published)
-            last = one.link.last_word = message("status", topic="status", retain=True)
+            last = one.link.final_status = message("status", topic="status", retain=True)
             await one.end()
             await until(lambda: broker.goodbyes == [0])
             assert ids(broker.published, "status")[-1] == last.id
@@ -532,9 +534,9 @@ def test_poison_goes_aside_and_blocks_nothing(
 def test_what_expired_while_the_broker_did_not_take_it_is_no_trouble_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lane: Lane, limits: dict[int, int], code: int, said: str
 ) -> None:
-    monkeypatch.setattr("agent.mqtt.sender.GONE_EVERY_S", 0.0)
+    monkeypatch.setattr("agent.mqtt.sender.RECHECK_S", 0.0)
     monkeypatch.setattr("agent.mqtt.sender.REFUSED_WAIT_S", 0.02)
-    monkeypatch.setattr("agent.mqtt.sender.NOBODY_WAIT_S", 0.02)
+    monkeypatch.setattr("agent.mqtt.sender.NO_SUBSCRIBERS_WAIT_S", 0.02)
 
     async def scene() -> None:
         lasting = message(lane, size=3000, expires_after=timedelta(seconds=100))
@@ -652,7 +654,7 @@ def test_an_alert_overtakes_telemetry_on_a_slow_link(tmp_path: Path) -> None:
 
 
 def test_brokers_in_order_and_back_to_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.mqtt.link.RETURN_AFTER_S", 0.1)
+    monkeypatch.setattr("agent.mqtt.failback.FIRST_WAIT_S", 0.1)
 
     async def scene() -> None:
         first = ScriptedBroker(port=free_port())
@@ -723,7 +725,7 @@ def test_what_is_retained_under_an_old_name_is_cleared_once(tmp_path: Path) -> N
                 outbox = await asyncio.to_thread(Outbox.open, tmp_path, 32_000_000)
                 one = Run(Link(Envelope(device=device), outbox, status, nothing), outbox)
                 one.start(Broker(url=broker.url))
-                await asyncio.wait_for(one.link.reached(), 60)
+                await asyncio.wait_for(one.link.acknowledged(), 60)
                 name = Envelope(device=device).prefix.encode()
                 await until(lambda name=name, outbox=outbox: outbox.recall("prefix") == name)
                 await one.end()
@@ -909,9 +911,9 @@ def test_what_is_critical_overtakes_a_lane_that_waits_its_turn_after_a_centre_ca
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody received; the centre comes: the fleet's backlog is spread over seconds, what is critical is not."""
-    monkeypatch.setattr("agent.mqtt.sender.NOBODY_WAIT_S", 60.0)
-    monkeypatch.setattr("agent.mqtt.sender.SPREAD_S", 1000.0)
-    monkeypatch.setattr("agent.mqtt.sender.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("agent.mqtt.sender.NO_SUBSCRIBERS_WAIT_S", 60.0)
+    monkeypatch.setattr("agent.mqtt.receiver.SPREAD_S", 1000.0)
+    monkeypatch.setattr("agent.mqtt.receiver.random.uniform", lambda _low, high: high)
 
     async def scene() -> None:
         critical, info = message(rank=0), message(rank=2)
@@ -979,7 +981,7 @@ def test_a_broker_that_knows_no_version_5_is_spoken_to_in_3_1_1(tmp_path: Path) 
                 async with run(tmp_path, old_one, owed=[alert := message()], **brokers) as one:
                     await until(lambda alert=alert: alert.id in ids(old_one.published))
                     assert [connect.level for connect in old_one.connects] == [5, 4]
-                    assert one.link.taken == old_one.url
+                    assert one.link.connected_url == old_one.url
 
     play(scene)
 
@@ -998,7 +1000,7 @@ def test_who_loses_one_connection_after_the_other_asks_for_a_second_device(
             await until(lambda: "connection" in one.link.troubles)
             await until(lambda: len(broker.payloads("/status")) == 5)
             assert "the name 'd'" in one.link.troubles["connection"]
-            monkeypatch.setattr("agent.mqtt.link.SHORT_S", 0.0)  # it lasts by now
+            monkeypatch.setattr("agent.mqtt.short_connections.SHORT_S", 0.0)  # it lasts by now
             assert one.link.troubles == {}
             broker.cut()
             await until(lambda: len(broker.payloads("/status")) == 6)

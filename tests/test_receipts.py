@@ -20,7 +20,7 @@ def waiting(*rows: Row, resend_s: float = 60.0) -> Receipts:
     receipts = Receipts(lambda low, _high: low)
     receipts.connected(resend_s)
     for one in rows:
-        receipts.acknowledged(one, 0.0)
+        receipts.await_receipt(one, 0.0)
     return receipts
 
 
@@ -31,7 +31,7 @@ def sent(receipts: Receipts, until_s: int, rows: tuple[Row, ...]) -> list[tuple[
     for now_s in range(1, until_s + 1):
         for name in receipts.due(now_s, 100, FIRST):
             found.append((now_s, name))
-            receipts.acknowledged(by_id[name], now_s)
+            receipts.await_receipt(by_id[name], now_s)
     return found
 
 
@@ -49,7 +49,7 @@ def test_fifty_alerts_and_a_dead_centre_are_few_messages_an_hour() -> None:
 
 def test_what_is_new_is_not_repeated_because_another_got_its_receipt() -> None:
     receipts = waiting(row("a"), row("b"))
-    receipts.received(["a"], 1.0)
+    receipts.record(["a"], 1.0)
     assert receipts.due(59.0, 10, FIRST) == []
     assert receipts.due(60.0, 10, FIRST) == ["b"]
 
@@ -60,14 +60,14 @@ def test_a_sign_of_life_brings_back_what_is_critical_now_and_the_rest_within_sec
         receipts = Receipts(lambda _low, high: high)
         receipts.connected(60.0)
         for one in rows:
-            receipts.acknowledged(one, 0.0)
+            receipts.await_receipt(one, 0.0)
         sent(receipts, 5000, rows)
         assert receipts.due(5001.0, 10, FIRST) == []
         if sign == "online":
-            receipts.centre_said("online", 5001.0, retained=False)
+            receipts.record_host_status("online", 5001.0, retained=False)
         else:
-            receipts.received(["another"], 5001.0)
-        assert receipts.called
+            receipts.record(["another"], 5001.0)
+        assert receipts.urgent
         assert receipts.due(5001.0, 10, FIRST) == ["critical"]
         assert receipts.due(5001.0 + SPREAD_S - 0.1, 10, FIRST) == []
         assert receipts.due(5001.0 + SPREAD_S, 10, FIRST) == ["result", "info"]
@@ -75,7 +75,7 @@ def test_a_sign_of_life_brings_back_what_is_critical_now_and_the_rest_within_sec
 
 def test_a_retained_word_is_no_news() -> None:
     receipts = waiting(row("a"))
-    receipts.centre_said("online", 1.0, retained=True)
+    receipts.record_host_status("online", 1.0, retained=True)
     assert receipts.due(2.0, 10, FIRST) == []
 
 
@@ -89,10 +89,10 @@ def test_what_is_most_urgent_is_repeated_first_and_of_a_held_lane_nothing() -> N
 def test_over_a_new_connection_how_long_it_waits_is_remembered() -> None:
     one = row("a")
     receipts = waiting(one)
-    receipts.heard()
+    receipts.record_inbound()
     receipts.connected(60.0)
     assert receipts.due(1000.0, 10, FIRST) == []  # all that is owed is handed out anyway
-    receipts.acknowledged(one, 1000.0)
+    receipts.await_receipt(one, 1000.0)
     assert "the oldest for 1001 s" in str(receipts.trouble(1001.0))
 
 
@@ -100,7 +100,7 @@ def test_a_day_until_it_is_sent_again_is_no_day_without_a_word() -> None:
     """``resend_after`` may be a day, also by push: a deaf device must say so long before."""
     receipts = Receipts(lambda low, _: low)
     receipts.connected(86_400.0)
-    receipts.acknowledged(row("a"), 0.0)
+    receipts.await_receipt(row("a"), 0.0)
     assert receipts.trouble(899.0) is None
     assert "check its rights" in str(receipts.trouble(901.0))
 
@@ -110,28 +110,28 @@ def test_without_receipts_the_likely_cause_is_said() -> None:
     receipts = waiting(row("a"), row("b"))
     assert receipts.trouble(89.0) is None
     assert "check its rights" in str(receipts.trouble(91.0))
-    receipts.heard()
+    receipts.record_inbound()
     assert "has not said whether it is there" in str(receipts.trouble(91.0))
-    receipts.centre_said("online", 91.0, retained=True)
+    receipts.record_host_status("online", 91.0, retained=True)
     assert "is online, but gives no receipt" in str(receipts.trouble(91.0))
-    receipts.old_form()
+    receipts.record_malformed()
     assert "name no message ids" in str(receipts.trouble(91.0))
-    receipts.received(["a", "b"], 92.0)
+    receipts.record(["a", "b"], 92.0)
     assert receipts.trouble(1e6) is None
 
 
 def test_a_centre_that_says_it_is_offline_is_heeded_at_once_where_something_is_owed() -> None:
     receipts = waiting()
-    receipts.centre_said("offline", 0.0, retained=True)
+    receipts.record_host_status("offline", 0.0, retained=True)
     assert receipts.trouble(1.0) is None
     one = row("a")
-    receipts.acknowledged(one, 1.0)
+    receipts.await_receipt(one, 1.0)
     assert (
         receipts.trouble(1.0)
         == "the centre says that it is offline; 1 alerts and results wait for its receipt"
     )
     assert sent(receipts, 1799, (one,)) == []
-    receipts.centre_said("online", 1800.0, retained=False)
+    receipts.record_host_status("online", 1800.0, retained=False)
     assert receipts.due(1800.0, 10, FIRST) == ["a"]
 
 
@@ -148,10 +148,10 @@ def test_a_centre_that_gives_receipts_all_the_time_calls_for_no_repeat() -> None
     times = []
     for now_s in range(1, 600):
         if now_s % 10 == 0:
-            receipts.received(["another"], now_s)
+            receipts.record(["another"], now_s)
         if receipts.due(now_s, 10, FIRST):
             times.append(now_s)
-            receipts.acknowledged(one, now_s)
+            receipts.await_receipt(one, now_s)
     assert times == [60, 180, 420]
 
 
@@ -159,9 +159,9 @@ def test_a_new_connection_forgets_what_the_centre_said_on_the_last() -> None:
     """It may be another broker, with another centre."""
     one = row("a")
     receipts = waiting(one)
-    receipts.centre_said("offline", 1.0, retained=True)
+    receipts.record_host_status("offline", 1.0, retained=True)
     receipts.connected(60.0)
-    receipts.acknowledged(one, 2.0)
+    receipts.await_receipt(one, 2.0)
     assert receipts.trouble(3.0) is None
     assert receipts.due(62.0, 10, FIRST) == ["a"]
 

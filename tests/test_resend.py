@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from agent.commands.requests import Resend
 from agent.domain.message import LANES, LAST_RANK, Lane, Message, encode, new_id
-from agent.mqtt.sender import Receipt
+from agent.mqtt.receiver import Receipt
 from agent.outbox import receipt_history
 from agent.outbox.database import FullError
 from agent.outbox.lane_storage import LaneStorage

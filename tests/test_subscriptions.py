@@ -67,7 +67,7 @@ def test_it_is_asked_for_ever_more_seldom() -> None:
     instants = []
     for second in range(3000):
         before = len(asked)
-        one.look(float(second))
+        one.retry(float(second))
         if len(asked) > before:
             instants.append(second)
             assert asked[-1] == ["a/y"]

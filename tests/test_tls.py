@@ -18,10 +18,10 @@ from agent.cli.check_environment import check_environment
 from agent.config.loader import parse
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
-from agent.mqtt.dialing import answers
+from agent.mqtt.dialing import is_reachable
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.link import Link
-from agent.mqtt.tls import alert, expiry, validity
+from agent.mqtt.tls import alert_text, expiry, validity
 from agent.outbox.outbox import Outbox
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from centre.server import Centre
@@ -209,7 +209,7 @@ def test_a_port_without_tls_is_named(world: World) -> None:
         port = server.sockets[0].getsockname()[1]
         broker = world.broker(url=f"mqtts://127.0.0.1:{port}")
         line = await said(Connection(broker, "d1", None))
-        assert not await answers(broker, NEVER_BEFORE)
+        assert not await is_reachable(broker, NEVER_BEFORE)
         server.close()
         return line
 
@@ -232,7 +232,7 @@ def test_a_clock_that_was_once_far_ahead_locks_nobody_out(
     """What was remembered is outweighed by a synchronised clock and a certificate that is valid by it."""
     far = datetime(2045, 1, 1, tzinfo=UTC)
     for synchronised, said in ((False, "its certificate has expired, on"), (True, "connected")):
-        monkeypatch.setattr("agent.mqtt.connection.kernel_clock", lambda now=synchronised: (now, 1.0))
+        monkeypatch.setattr("agent.mqtt.connect_errors.kernel_clock", lambda now=synchronised: (now, 1.0))
         assert said in outcome(world.broker(), far)
     assert "its certificate has expired, on" in outcome(world.broker("expired"), far)
     assert "its certificate has expired, on" in outcome(world.broker("tomorrow"), far)
@@ -501,5 +501,7 @@ def test_the_end_of_a_certificate_is_read_as_openssl_reads_it(world: World) -> N
 
 
 def test_alerts_of_tls_in_words() -> None:
-    assert alert("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required") is not None
-    assert alert("connection reset by peer") is None
+    assert (
+        alert_text("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required") is not None
+    )
+    assert alert_text("connection reset by peer") is None

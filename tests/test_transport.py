@@ -17,7 +17,7 @@ from agent.mqtt import connect_threads
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_threads import MOST_CONNECTING
 from agent.mqtt.connection import USER_TIMEOUT_S, Connection, UnsupportedProtocolError
-from agent.mqtt.dialing import answers, open_either, open_first
+from agent.mqtt.dialing import is_reachable, open_either, open_first
 from agent.mqtt.inflight_window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
 from agent.mqtt.paho_packets import MOST_PACKET, MOST_PROPERTIES, without_long_properties
 from agent.runtime.kernel_clock import NEVER_BEFORE, certainly_past
@@ -131,16 +131,16 @@ def test_what_it_says_itself_does_not_come_back(protocol: str, options: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("for_good", "protocol", "goodbyes"),
-    [(True, "5", [0]), (True, "3.1.1", [0]), (False, "5", [4]), (False, "3.1.1", [])],
+    ("with_will", "protocol", "goodbyes"),
+    [(False, "5", [0]), (False, "3.1.1", [0]), (True, "5", [4]), (True, "3.1.1", [])],
 )
-def test_leaving_for_good_keeps_the_will_back(for_good: bool, protocol: str, goodbyes: list[int]) -> None:
+def test_leaving_for_good_keeps_the_will_back(with_will: bool, protocol: str, goodbyes: list[int]) -> None:
     """Reason 0x04 makes the broker publish the will; MQTT 3.1.1 does so where nobody says goodbye."""
 
     async def scene() -> None:
         async with ScriptedBroker() as broker:
             connection = await opened(broker, protocol=protocol)
-            connection.close(for_good=for_good)
+            connection.close(with_will=with_will)
             await until(lambda: broker._writer is None or broker._writer.is_closing())
             assert broker.goodbyes == goodbyes
 
@@ -324,7 +324,7 @@ def test_nobody_there_is_one_clear_line() -> None:
         with pytest.raises(OSError, match="no broker listens there") as caught:
             await connection.open()
         connection.close()
-        assert not await answers(gone, NEVER_BEFORE)
+        assert not await is_reachable(gone, NEVER_BEFORE)
         return str(caught.value)
 
     assert "\n" not in asyncio.run(scene())
@@ -350,7 +350,7 @@ def test_no_file_is_read_on_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyP
                     went_on.clear()
                     asyncio.get_running_loop().call_later(0.01, went_on.set)
                     if not connects:
-                        assert not await answers(broker, NEVER_BEFORE)
+                        assert not await is_reachable(broker, NEVER_BEFORE)
                         continue
                     connection = Connection(broker, "d", None)
                     with pytest.raises(OSError, match=r"^/certs/here\.pem: No such file or directory$"):
@@ -365,7 +365,7 @@ def test_a_password_that_is_no_text_is_said(tmp_path: Path) -> None:
     broker = Broker(url="mqtt://127.0.0.1:1", username="u", password={"file": tmp_path / "password"})
 
     async def scene() -> None:
-        with pytest.raises(OSError, match=r"broker\.password is no text"):
+        with pytest.raises(OSError, match=r"broker\.password is not UTF-8 text"):
             await Connection(broker, "d", None).open()
 
     asyncio.run(scene())
@@ -505,8 +505,8 @@ def test_a_packet_that_is_too_large_ends_the_connection_before_it_is_read(protoc
             broker._writer.write(oversized())
             _, reason = await heard(connection, "lost")
             assert "bytes at once" in reason
-            assert connection.too_large is not None
-            assert connection.too_large > MOST_PACKET
+            assert connection.oversized_bytes is not None
+            assert connection.oversized_bytes > MOST_PACKET
             assert len(connection._client._in_packet["packet"]) == 0
             connection.close()
 
@@ -618,7 +618,7 @@ def test_a_name_that_hangs_does_not_hold_up_the_fallback(slow_names: threading.E
             brokers = Broker(url=DEAD, insecure=True, fallbacks=(broker.url,)).in_order
             connection, taken = await open_first(brokers, "d", None, NEVER_BEFORE)
             assert taken.url == broker.url
-            assert not await answers(Broker(url=DEAD, insecure=True), NEVER_BEFORE)
+            assert not await is_reachable(Broker(url=DEAD, insecure=True), NEVER_BEFORE)
             connection.close()
 
     asyncio.run(asyncio.wait_for(scene(), 120))
@@ -649,12 +649,12 @@ def test_names_that_hang_take_no_thread_of_others_and_are_bounded(slow_names: th
 def test_after_names_have_hung_others_are_tried_again(slow_names: threading.Event) -> None:
     async def scene() -> None:
         for _ in range(MOST_CONNECTING + 1):
-            assert not await answers(Broker(url=DEAD, insecure=True), NEVER_BEFORE)
+            assert not await is_reachable(Broker(url=DEAD, insecure=True), NEVER_BEFORE)
         slow_names.set()
         for thread in list(connect_threads._connecting):
             await asyncio.to_thread(thread.join, 5)
         async with ScriptedBroker() as broker:
-            assert await answers(Broker(url=broker.url), NEVER_BEFORE)
+            assert await is_reachable(Broker(url=broker.url), NEVER_BEFORE)
 
     asyncio.run(asyncio.wait_for(scene(), 120))
 

@@ -33,7 +33,7 @@ def test_who_is_looked_for_when(
         asked.append(broker.url)
         return answering
 
-    monkeypatch.setattr("agent.push_trial.answers", answers)
+    monkeypatch.setattr("agent.push_trial.is_reachable", answers)
 
     async def apply(config: Config) -> None:
         ran.append(config.broker.url)
@@ -46,7 +46,7 @@ def test_who_is_looked_for_when(
         looks = 0
 
         @property
-        def well(self) -> bool:
+        def is_healthy(self) -> bool:
             self.looks += 1
             return well
 

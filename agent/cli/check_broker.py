@@ -12,8 +12,8 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection, UnsupportedProtocolError
 from agent.mqtt.dialing import open_either
 from agent.mqtt.envelope import Envelope
-from agent.mqtt.link import DOWN
 from agent.mqtt.tls import expiry
+from agent.mqtt.topics import DOWN
 from agent.runtime.error_text import describe_error
 from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import json_object, printable

@@ -1,4 +1,4 @@
-"""The settings of the broker."""
+"""The settings ``broker:`` of a configuration."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 class Broker(BaseModel):
-    """Where the centre's broker is, and how this device proves who it is."""
+    """The address of the centre's broker, and the credentials of this device."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +25,7 @@ class Broker(BaseModel):
 
     url: str
     fallbacks: tuple[str, ...] = ()
-    """Further brokers, tried in this order where the first is not reached; it goes back to the first."""
+    """Further brokers, tried in this order where the first is unreachable; the link fails back to it."""
     delivery: Literal["receipt", "puback"] = "receipt"
     ca: NearPath | None = None
     cert: NearPath | None = None
@@ -40,11 +40,11 @@ class Broker(BaseModel):
     )
     """An alert without the centre's receipt is sent again after this."""
     backlog_per_s: float = Field(default=50.0, gt=0, le=100_000)
-    """Telemetry from before the connection goes out at no more messages a second than this."""
+    """Telemetry from before the connection is sent at no more messages a second than this."""
     budget_kb_per_hour: int | None = Field(default=None, ge=10, le=10_000_000)
-    """What may go out in an hour; telemetry and pictures wait for it, alerts never."""
+    """Kilobytes that may be sent in an hour; telemetry and pictures wait for it, alerts never."""
     metered: bool = False
-    """The link costs by the byte: without a budget of its own, 2 MB an hour."""
+    """The link is paid by volume: without a budget of its own, 2 MB an hour."""
     protocol: Literal["5", "3.1.1"] = "5"
     insecure: bool = False
 
@@ -83,7 +83,7 @@ class Broker(BaseModel):
 
     @property
     def in_order(self) -> "list[Broker]":
-        """This one, then its fallbacks, each as a broker of its own."""
+        """The first broker, then its fallbacks, each with its own ``url``."""
         others = [self.model_copy(update={"url": url, "fallbacks": ()}) for url in self.fallbacks]
         return [self, *others]
 
@@ -94,7 +94,7 @@ class Broker(BaseModel):
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port, written in one way."""
+        """Scheme, host and port, in normal form."""
         host, port = self.address
         return f"{urlsplit(self.url).scheme}://{host}:{port}"
 
@@ -110,14 +110,15 @@ class Broker(BaseModel):
         return urlsplit(self.url).scheme == "mqtts"
 
     def certificates(self) -> dict[str, Path]:
-        """The certificates that can expire, by their keys in the configuration."""
+        """The certificate files that can expire, by their keys in the configuration."""
         named = {"broker.ca": self.ca, "broker.cert": self.cert}
         return {name: path for name, path in named.items() if path is not None}
 
     def tls(self, past: datetime) -> ssl.SSLContext:
-        """With a clock that says less than what is certainly ``past``, no certificate is too young.
+        """The TLS context. With a clock before ``past``, which is certainly past, it does not check the
+        dates of certificates.
 
-        OSError where a file can't be read.
+        OSError where a file cannot be read.
         """
         key = self.key.path() if self.key else None
         return tls_context(self.ca, self.cert, key, check_time=datetime.now(UTC) >= past)

@@ -1,17 +1,17 @@
-"""How many bytes an hour may go out on a link that costs money. Pure: the monotonic clock comes in.
+"""How many bytes an hour may be sent on a metered link: a token bucket. Pure: the monotonic clock comes in.
 
-What is saved up counts for a while, so that a quiet hour allows a burst. Alerts, results, status and position
+Unused budget counts for a while, so that a quiet hour allows a burst. Alerts, results, status and position
 are counted but never held: telemetry waits when nothing is left, pictures when half of it is gone.
 """
 
 SAVED_S = 600.0
-"""So much of the hour's budget can be saved up."""
+"""The bucket holds the budget of so many seconds."""
 METERED_BYTES_PER_HOUR = 2_000_000
-"""The budget of a link that is said to be metered and names none."""
+"""The budget of a link that is configured as metered without a budget of its own."""
 
 
 class Budget:
-    """What is left to spend; without ``bytes_per_hour`` all that one likes."""
+    """The budget that is left; unlimited without ``bytes_per_hour``."""
 
     def __init__(self, bytes_per_hour: int | None, now_s: float) -> None:
         self.bytes_per_hour = bytes_per_hour
@@ -21,7 +21,7 @@ class Budget:
         self._at_s = now_s
 
     def spend(self, size: int, now_s: float) -> None:
-        """``size`` bytes went out."""
+        """``size`` bytes were sent."""
         self._left = self._now(now_s) - size
         self._at_s = now_s
 

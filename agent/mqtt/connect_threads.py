@@ -1,4 +1,4 @@
-"""Blocking calls on the way to a broker, each in a thread of its own."""
+"""Blocking calls that open a connection, each in a thread: a resolver that hangs blocks nothing."""
 
 import threading
 from collections.abc import Callable
@@ -8,16 +8,16 @@ from agent.runtime.native_calls import within
 
 T = TypeVar("T")
 OPEN_WITHIN_S = 20.0
-"""Name, connection and TLS together: a resolver that hangs takes a minute by itself."""
+"""Host name, connection and TLS together: a resolver that hangs takes a minute by itself."""
 MOST_CONNECTING = 4
-"""So many attempts at one address may hang in threads of their own; each ends by itself within minutes."""
+"""Attempts at one address that may hang, each in a thread; each ends by itself within minutes."""
 _connecting: list[threading.Thread] = []
-"""Attempts that nobody waits for any more."""
+"""Threads of attempts that timed out."""
 
 
-async def _aside(call: Callable[[], T], what: str) -> T:
-    """``call()`` in a thread of its own, so that what hangs holds up nothing else. OSError: too many hang."""
+async def run_in_thread(call: Callable[[], T], name: str) -> T:
+    """The result of ``call()`` in a new thread. OSError after `OPEN_WITHIN_S`, or where too many hang."""
     _connecting[:] = [thread for thread in _connecting if thread.is_alive()]
-    if sum(thread.name == what for thread in _connecting) >= MOST_CONNECTING:
-        raise OSError(f"{what}: not tried: {MOST_CONNECTING} earlier attempts hang")
-    return await within(OPEN_WITHIN_S, call, what, _connecting.append)
+    if sum(thread.name == name for thread in _connecting) >= MOST_CONNECTING:
+        raise OSError(f"{name}: not tried: {MOST_CONNECTING} earlier attempts hang")
+    return await within(OPEN_WITHIN_S, call, name, _connecting.append)

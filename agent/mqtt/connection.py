@@ -1,12 +1,11 @@
-"""The MQTT connection, and nothing above it: the only file with paho.
+"""One MQTT connection, without any policy: the only file that imports paho, beside `paho_packets`.
 
-paho is used as a packet pipe (docs/decisions/0003): a fresh client for each connection, on the agent's own
-loop; it neither queues nor reconnects, and its callbacks only append.
+paho is used as a packet pipe (docs/decisions/0003): a new client for each connection, on the agent's event
+loop; it neither queues nor reconnects, and its callbacks only append events.
 """
 
 import asyncio
 import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -15,32 +14,28 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.mqtt.broker import Broker
-from agent.mqtt.connect_threads import _aside
-from agent.mqtt.paho_packets import (
-    MOST_PACKET,
-    _bounded,
-    _properties,
-    _reason_code,
-)
-from agent.mqtt.tls import alert, explain, validity
+from agent.mqtt.connect_errors import check_certificate_time, describe_connect_error
+from agent.mqtt.connect_threads import run_in_thread
+from agent.mqtt.paho_packets import MOST_PACKET, disconnect_reason, limit_packets, packet_properties
+from agent.mqtt.tls import alert_text
 from agent.runtime.error_text import describe_error
-from agent.runtime.kernel_clock import NEVER_BEFORE, kernel_clock
+from agent.runtime.kernel_clock import NEVER_BEFORE
 
 CONNECT_WITHIN_S = 10.0
 USER_TIMEOUT_S = 20.0
-"""A dead link is noticed by the kernel after this long with bytes unacknowledged (TCP_USER_TIMEOUT)."""
+"""The kernel ends a connection whose bytes stay unacknowledged for so long (TCP_USER_TIMEOUT)."""
 SESSION_EXPIRY_S = 7 * 24 * 3600
 WILL_DELAY_S = 5
-"""A connection that is back within this time was never away: the broker keeps the last will to itself."""
+"""The broker does not publish the last will of a device that reconnects within this time."""
 SESSION_TAKEN_OVER, WITH_WILL, UNSUPPORTED_PROTOCOL = 0x8E, 0x04, 0x84
 
 
 class UnsupportedProtocolError(OSError):
-    """The broker refused this version of MQTT."""
+    """The broker does not support this version of MQTT."""
 
 
 class Connection:
-    """paho behind six methods: open, publish, subscribe, acknowledge, event, close. Once, then no more."""
+    """paho behind six methods: open, publish, subscribe, acknowledge, event, close. Opened once only."""
 
     def __init__(
         self,
@@ -62,25 +57,25 @@ class Connection:
         self._error = ""
         self._closed = False
         self.died = False
-        """Whether nothing came any more, so that nobody closed the connection."""
+        """Whether the link went silent: neither end closed the connection."""
         self.receive_maximum = 65_535
-        """What the broker's CONNACK allows in flight; paho never looks at it."""
+        """What the broker's CONNACK allows in flight; paho ignores it."""
         self.largest: int | None = None
-        """The largest packet that the broker takes, in bytes, where it says so."""
-        self.too_large: int | None = None
-        """The size of the packet that was too large to be taken, and ended the connection."""
+        """The largest packet that the broker takes, in bytes; None where it names no limit."""
+        self.oversized_bytes: int | None = None
+        """The size of the packet that was larger than `MOST_PACKET`, and ended the connection."""
         self.resumed = False
         """Whether the broker had a session under this client id."""
         self._loop = asyncio.get_running_loop()
-        self._five = broker.protocol == "5"
+        self._mqtt5 = broker.protocol == "5"
         self._events: deque[tuple[Any, ...]] = deque()
         self.woken = asyncio.Event()
         self._fd: int | None = None
-        client: mqtt.Client = _bounded(mqtt.Client, self._refuse)(
+        client: mqtt.Client = limit_packets(mqtt.Client, self._refuse)(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=None if self._five else session_expiry_s == 0,
-            protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
+            clean_session=None if self._mqtt5 else session_expiry_s == 0,
+            protocol=mqtt.MQTTv5 if self._mqtt5 else mqtt.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
         )
@@ -88,37 +83,37 @@ class Connection:
         client.connect_timeout = CONNECT_WITHIN_S
         client.suppress_exceptions = False
         if will is not None:
-            delay = _properties("WILLMESSAGE", WillDelayInterval=WILL_DELAY_S) if self._five else None
+            delay = packet_properties("WILLMESSAGE", WillDelayInterval=WILL_DELAY_S) if self._mqtt5 else None
             client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)
         client.on_connect = self._on_connect
-        client.on_disconnect = lambda _c, _u, _f, code, _p: self._tell("lost", self._reason(code))
+        client.on_disconnect = lambda _c, _u, _f, code, _p: self._add_event("lost", self._reason(code))
         client.on_log = self._on_log
-        client.on_subscribe = lambda _c, _u, mid, codes, _p: self._tell("subscribed", mid, codes)
-        client.on_publish = lambda _c, _u, mid, code, _p: self._tell("published", mid, code)
-        client.on_message = lambda _c, _u, message: self._tell("message", message)
+        client.on_subscribe = lambda _c, _u, mid, codes, _p: self._add_event("subscribed", mid, codes)
+        client.on_publish = lambda _c, _u, mid, code, _p: self._add_event("published", mid, code)
+        client.on_message = lambda _c, _u, message: self._add_event("message", message)
         client.on_socket_register_write = self._wants_to_write
         client.on_socket_close = lambda _c, _u, _s: self._unwatch()  # before the number is free for others
         self._client = client
 
     async def open(self) -> None:
-        """Connects, up to the broker's yes. OSError says in one line why not."""
+        """Connects, up to the CONNACK. OSError names the reason in one line."""
         host, port = self._broker.address
         try:
-            await _aside(self._read_files, f"files for {host}:{port}")
+            await run_in_thread(self._read_files, f"files for {host}:{port}")
         except OSError as error:
             raise OSError(describe_error(error)) from error
         except ValueError as error:
-            raise OSError(f"broker.password is no text: {error}") from error
+            raise OSError(f"broker.password is not UTF-8 text: {error}") from error
         keepalive_s = max(5, int(self._broker.keepalive.total_seconds()))
         try:
-            await _aside(lambda: self._connect(host, port, keepalive_s), f"{host}:{port}")
+            await run_in_thread(lambda: self._connect(host, port, keepalive_s), f"{host}:{port}")
         except (OSError, ValueError) as error:
-            raise OSError(self._explain(error)) from error
+            raise OSError(describe_connect_error(error, self._broker)) from error
         sock: Any = self._client.socket()
         if sock is None:
             raise OSError(f"{host}:{port} closed the connection")
         if self._broker.encrypted and datetime.now(UTC) < self._past:
-            self._check_time(sock)
+            check_certificate_time(sock.getpeercert(binary_form=True) or b"", self._past, self._broker)
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(USER_TIMEOUT_S * 1000))
@@ -137,18 +132,18 @@ class Connection:
             raise OSError(f"{host}:{port} refused: {str(event[1]).lower()}")
 
     def publish(self, topic: str, body: bytes, qos: int, retain: bool, expires_s: float | None = None) -> int:
-        """Hands one message to the wire; the number by which `event` will tell of its acknowledgement."""
+        """Sends one message; the packet id with which `event` reports its acknowledgement."""
         properties = None
-        if self._five and expires_s is not None:
-            properties = _properties("PUBLISH", MessageExpiryInterval=max(1, int(expires_s)))
+        if self._mqtt5 and expires_s is not None:
+            properties = packet_properties("PUBLISH", MessageExpiryInterval=max(1, int(expires_s)))
         return self._client.publish(topic, body, qos, retain, properties).mid
 
     def subscribe(self, topics: Sequence[str]) -> int | None:
-        """QoS 1. What we publish there ourselves does not come back, where the broker speaks MQTT 5.
+        """Subscribes with QoS 1. With MQTT 5 our own messages there do not come back.
 
-        The number by which `event` will tell of its acknowledgement.
+        The result is the packet id with which `event` reports its acknowledgement.
         """
-        if self._five:
+        if self._mqtt5:
             from paho.mqtt.subscribeoptions import SubscribeOptions
 
             options = SubscribeOptions(qos=1, noLocal=True)
@@ -156,12 +151,12 @@ class Connection:
         return self._client.subscribe([(topic, 1) for topic in topics])[1]
 
     def acknowledge(self, message: Any) -> None:
-        """Tells the broker that a message down was carried out."""
+        """Tells the broker that a message down was handled."""
         self._client.ack(message.mid, message.qos)
 
     async def event(self, within_s: float) -> tuple[Any, ...] | None:
-        """What happened: ("connected" | "lost", reason), ("published", number, reason), ("message", it),
-        ("subscribed", number, reasons in the order of the topics)."""
+        """The next event, or None: ("connected" | "lost", reason), ("published", packet id, reason),
+        ("message", message of paho), ("subscribed", packet id, reasons in the order of the topics)."""
         if not self._events:
             self.woken.clear()
             with suppress(TimeoutError):
@@ -171,17 +166,17 @@ class Connection:
         return self._events.popleft() if self._events else None
 
     def pending(self) -> bool:
-        """Whether `event` would answer at once."""
+        """Whether `event` would return at once."""
         return bool(self._events)
 
-    def close(self, *, for_good: bool = True) -> None:
-        """Leaves, and forgets the client. Unless ``for_good`` the broker publishes the last will."""
+    def close(self, *, with_will: bool = False) -> None:
+        """Disconnects. ``with_will``: the broker publishes the last will."""
         self._closed = True
         with suppress(Exception):
-            if for_good:
+            if not with_will:
                 self._client.disconnect()
-            elif self._five:
-                self._client.disconnect(_reason_code(WITH_WILL))
+            elif self._mqtt5:
+                self._client.disconnect(disconnect_reason(WITH_WILL))
             self._client.loop_write()
         self._unwatch()
         self._hang_up()
@@ -199,7 +194,7 @@ class Connection:
             self._fd = None
 
     def _read_files(self) -> None:
-        """Password, authorities, certificate and key: a disk may take its time, and so may reading them."""
+        """Reads password, CA, certificate and key: blocking, and a disk may be slow."""
         broker = self._broker
         if broker.username is not None:
             password = broker.password.read() if broker.password else None
@@ -208,41 +203,31 @@ class Connection:
             self._client.tls_set_context(broker.tls(self._past))
 
     def _connect(self, host: str, port: int, keepalive_s: int) -> None:
-        if self._five:
+        if self._mqtt5:
             clean = self._session_expiry_s == 0
-            properties = _properties(
+            properties = packet_properties(
                 "CONNECT", SessionExpiryInterval=self._session_expiry_s, MaximumPacketSize=MOST_PACKET
             )
             self._client.connect(host, port, keepalive_s, clean_start=clean, properties=properties)
         else:
             self._client.connect(host, port, keepalive_s)
-        if self._closed:  # nobody waited for it: left open, it would hold the session against the next one
+        if self._closed:  # closed meanwhile: left open, it would take the session from the next connection
             self._hang_up()
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, code: Any, properties: Any) -> None:
         self.resumed = bool(flags.session_present)
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
         self.largest = getattr(properties, "MaximumPacketSize", None)
-        self._tell("connected", code)
+        self._add_event("connected", code)
 
     def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
-        if level == 0x08:  # MQTT_LOG_ERR: why a socket failed stands nowhere else
-            self._error = alert(text) or text.rpartition("] ")[2].lower()
-
-    def _check_time(self, sock: ssl.SSLSocket) -> None:
-        """The clock is behind what is certainly past: a certificate must reach beyond that, no more."""
-        since, until = validity(sock.getpeercert(binary_form=True) or b"")
-        # What was remembered may come of a clock that was set wrong. A clock that is synchronised, and a
-        # certificate that is valid by it, outweigh it: else such a device would never connect again.
-        agreed = kernel_clock()[0] and since <= datetime.now(UTC) <= until
-        if until < self._past and not agreed:
-            host, port = self._broker.address
-            raise OSError(f"{host}:{port}: its certificate has expired, on {until:%Y-%m-%d}")
+        if level == 0x08:  # MQTT_LOG_ERR: the only place with the reason why a socket failed
+            self._error = alert_text(text) or text.rpartition("] ")[2].lower()
 
     def _wants_to_write(self, *_: Any) -> None:
         self._loop.call_soon_threadsafe(self._write_soon)
 
-    def _tell(self, *event: Any) -> None:
+    def _add_event(self, *event: Any) -> None:
         self._events.append(event)
         self.woken.set()
 
@@ -251,7 +236,7 @@ class Connection:
         while sock is not None:
             try:
                 code = self._client.loop_read()
-            except MemoryError:  # it would come again with each byte
+            except MemoryError:  # it would be raised again with each byte
                 self._error = "no memory for what the broker sends"
                 self._lost(1)
                 return
@@ -264,9 +249,9 @@ class Connection:
             sock = self._client.socket()
 
     def _refuse(self, size: int) -> None:
-        """Called before a packet is read. OSError where it is too large."""
+        """Called before a packet is read. OSError where it is larger than `MOST_PACKET`."""
         if size > MOST_PACKET:
-            self.too_large = size
+            self.oversized_bytes = size
             raise OSError(f"the broker sent {size} bytes at once; {MOST_PACKET} are the most that is taken")
 
     def _write_soon(self) -> None:
@@ -289,27 +274,11 @@ class Connection:
 
         self._unwatch()
         self.died = code == mqtt.MQTT_ERR_KEEPALIVE or "timed out" in self._error
-        self._tell("lost", self._error or mqtt.error_string(code))
+        self._add_event("lost", self._error or mqtt.error_string(code))
 
     def _reason(self, code: Any) -> str:
-        """Why a connection ended; where the broker said nothing, that it closed it."""
+        """Why the connection ended; without a reason, that the broker closed it."""
         if code.value == SESSION_TAKEN_OVER:
             return f"another device connected under the name {self._client_id!r}"
         text = self._error or str(code).lower()
         return "closed by the broker" if text == "unspecified error" else text
-
-    def _explain(self, error: Exception) -> str:
-        """Why a connection failed, in one line for a technician."""
-        host, port = self._broker.address
-        where = f"{host}:{port}"
-        if isinstance(error, ssl.SSLError):
-            return f"{where}: {explain(error, host, self._broker.ca, datetime.now(UTC))}"
-        if isinstance(error, socket.gaierror):
-            return f"the name {host} is not found"
-        if isinstance(error, ConnectionRefusedError):
-            return f"{where} refused: no broker listens there"
-        if isinstance(error, TimeoutError):
-            return f"{where} does not answer"
-        if isinstance(error, OSError) and error.filename:
-            return f"{error.filename}: {error.strerror}"
-        return f"{where}: {getattr(error, 'strerror', None) or error}"

@@ -1,11 +1,11 @@
-"""Which broker to connect to, and in which version of MQTT."""
+"""Opens a connection: to the first broker that accepts it, in the version of MQTT that it supports."""
 
 import socket
 from collections.abc import Sequence
 from datetime import datetime
 
 from agent.mqtt.broker import Broker
-from agent.mqtt.connect_threads import _aside
+from agent.mqtt.connect_threads import run_in_thread
 from agent.mqtt.connection import CONNECT_WITHIN_S, SESSION_EXPIRY_S, Connection, UnsupportedProtocolError
 from agent.runtime.kernel_clock import NEVER_BEFORE
 
@@ -18,18 +18,18 @@ async def open_first(
     *,
     session_expiry_s: int = SESSION_EXPIRY_S,
 ) -> tuple[Connection, Broker]:
-    """A connection to the first of them that takes us. OSError says what each of them said.
+    """A connection to the first broker that accepts it, and the broker. OSError names the reason of each.
 
-    One that refuses MQTT 5 is spoken to in 3.1.1: the others need not speak the version of the first.
+    A broker without MQTT 5 is connected in 3.1.1: the others need not support the version of the first.
     """
     refusals = []
-    for one in brokers:
+    for broker in brokers:
         try:
-            connection = await open_either(one, client_id, will, past, session_expiry_s=session_expiry_s)
+            connection = await open_either(broker, client_id, will, past, session_expiry_s=session_expiry_s)
         except OSError as error:
             refusals.append(str(error))
         else:
-            return connection, one
+            return connection, broker
     raise OSError("; ".join(refusals) or "there is no further broker")
 
 
@@ -42,17 +42,17 @@ async def open_either(
     session_expiry_s: int = SESSION_EXPIRY_S,
     fall_back: bool = True,
 ) -> Connection:
-    """A connection with MQTT 5 or, if the broker refuses that and ``fall_back``, 3.1.1. OSError: neither."""
+    """A connection with MQTT 5 or, if the broker does not support it and ``fall_back``, 3.1.1. OSError."""
     versions = [broker]
     if fall_back and broker.protocol == "5":
         versions.append(broker.model_copy(update={"protocol": "3.1.1"}))
-    for one in versions:
-        connection = Connection(one, client_id, will, past, session_expiry_s=session_expiry_s)
+    for version in versions:
+        connection = Connection(version, client_id, will, past, session_expiry_s=session_expiry_s)
         try:
             await connection.open()
         except UnsupportedProtocolError:
             connection.close()
-            if one is versions[-1]:
+            if version is versions[-1]:
                 raise
         except BaseException:
             connection.close()
@@ -62,16 +62,16 @@ async def open_either(
     raise AssertionError("the loop returns or raises")
 
 
-async def answers(broker: Broker, past: datetime) -> bool:
-    """Whether somebody listens at the broker's address, and TLS is as it should be; no more than that."""
+async def is_reachable(broker: Broker, past: datetime) -> bool:
+    """Whether the broker's address accepts a connection, with TLS where configured; no MQTT is spoken."""
 
-    def greet() -> bool:
+    def handshake() -> bool:
         with socket.create_connection(broker.address, CONNECT_WITHIN_S) as sock:
             if broker.encrypted:
                 broker.tls(past).wrap_socket(sock, server_hostname=broker.address[0]).close()
         return True
 
     try:
-        return await _aside(greet, f"{broker.address[0]}:{broker.address[1]}")
+        return await run_in_thread(handshake, f"{broker.address[0]}:{broker.address[1]}")
     except (OSError, ValueError):
         return False

@@ -16,16 +16,16 @@ from typing import Any, Literal
 from agent.domain.message import ROOT, SIMULATED_ROOT, Lane, Message, encode, new_id, stamp
 
 RESTAMP_FROM = timedelta(seconds=5)
-"""A message may wait for the disk; only a clock that differs by more than this was set."""
+"""A message may wait for the disk: only a clock that differs by more than this was set meanwhile."""
 _AT = re.compile(rb'"at":"([^"]+)"')
 
 
 def wire(
     body: bytes, epoch: str, seq: int, *, historical: bool = False, steps: Mapping[str, float] | None = None
 ) -> bytes:
-    """The bytes that go out: ``body`` with ``epoch`` and ``seq``, and perhaps ``historical``, put in front.
+    """The bytes on the wire: ``epoch`` and ``seq``, and ``historical`` where true, in front of ``body``.
 
-    ``steps`` join ``latency_ms`` of a message that counts its latency.
+    ``steps`` are added to ``latency_ms`` of a message that measures its latency.
     """
     extra: dict[str, Any] = {"epoch": epoch, "seq": seq}
     if historical:
@@ -38,11 +38,10 @@ def wire(
 
 
 def restamp(body: bytes, age_s: float, now: datetime) -> bytes:
-    """``body`` with its instants as the clock says now that they were; the same where the two agree.
+    """``body`` with its instants corrected to the present clock; unchanged where the two agree.
 
-    ``age_s`` is how long ago it was made by `kernel_clock.since_boot_s`. A clock that was set since
-    (from 1970, by a day) would else leave wrong instants behind for ever. ``restamped_by_s`` says what was
-    added.
+    ``age_s`` is its age by `kernel_clock.since_boot_s`. A clock that was set meanwhile (from 1970, by a day)
+    would otherwise leave wrong instants for ever. ``restamped_by_s`` is the correction.
     """
     found = _AT.search(body)
     if found is None:
@@ -56,9 +55,9 @@ def restamp(body: bytes, age_s: float, now: datetime) -> bytes:
 
 
 def shortened(body: bytes, most: int) -> bytes:
-    """A ``status`` in at most ``most`` bytes where that can be: its state always, of its reasons what fits.
+    """A ``status`` in at most ``most`` bytes where possible: always its state, its reasons as they fit.
 
-    For a broker whose packets are too small for all of it: a status that can't be sent says nothing.
+    For a broker with a small packet limit: a status that cannot be sent tells the centre nothing.
     """
     if len(body) <= most:
         return body
@@ -81,7 +80,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _shift(value: Any, off: timedelta) -> None:
-    """Moves each instant that this machine's clock gave, wherever it stands in ``value``."""
+    """Moves each instant of this machine's clock in ``value``, at any depth."""
     if isinstance(value, list):
         for one in value:
             _shift(one, off)
@@ -95,7 +94,7 @@ def _shift(value: Any, off: timedelta) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Who speaks: what every envelope carries. ``clock`` is ``{"source": …, "error_ms": …}``."""
+    """The device that each message names, and the root of its topics."""
 
     device: str
     root: str = ROOT
@@ -106,7 +105,7 @@ class Envelope:
 
     @property
     def host_status(self) -> str:
-        """Where the centre says whether it is there."""
+        """The topic of the centre's own status."""
         return f"{self.root}/host/status"
 
     def message(
@@ -125,7 +124,10 @@ class Envelope:
         rank: int = 0,
         group: str = "",
     ) -> Message:
-        """A message with its envelope; fields that are None are left out."""
+        """A message with its envelope; fields that are None are left out.
+
+        ``clock`` is ``{"source": …, "error_ms": …}``.
+        """
         identity = new_id()
         body: dict[str, Any] = {
             "schema": schema,

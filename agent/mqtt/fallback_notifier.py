@@ -1,9 +1,9 @@
-"""Tells an alert that nobody answered at the fallback brokers too, and listens there for an answer.
+"""Sends unanswered alerts to the fallback brokers too, and receives acknowledgements of alerts there.
 
-The link speaks with one broker at a time. This is a second connection beside it, there only while such an
-alert waits for its answer. What it says is a copy: the outbox owes the alert to the first broker still, and
-a receiver of both knows the two by their ``id``. It is sent with QoS 1 and not kept: the next escalation says
-it again.
+The link uses one broker at a time. This is a second connection beside it, open only while such an alert waits
+for its answer. Its messages are copies: the outbox still holds the alert for the first broker, and a
+subscriber of both recognises the copy by its ``id``. They are sent with QoS 1 and not stored: the next
+escalation sends the alert again.
 """
 
 import asyncio
@@ -19,86 +19,85 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_first
 from agent.mqtt.envelope import Envelope, wire
-from agent.mqtt.sender import Heard
+from agent.mqtt.receiver import OnMessage
 from agent.runtime.kernel_clock import NEVER_BEFORE
 
 log = structlog.get_logger()
 
-KEPT = 50
+MOST_UNSENT = 50
 CLIENT_ID_SUFFIX = "-elsewhere"
-"""Behind the device's name: no device may be called so, and NATS takes no dot. Under the link's client id
-the two would take each other's session where both come to one broker. They still do where the broker goes by
-the certificate: so this one goes where the link is not, and yields where it comes."""
-LOOK_EVERY_S = 1.0
+"""Behind the device's name: no device may be called so, and NATS allows no dot. With the link's client id the
+two connections would take each other's session where both use one broker. They still do where the broker
+takes the client id from the certificate: so this connection avoids the link's broker, and yields to it."""
+POLL_S = 1.0
 ACKS = "alert/ack"
 
 
 class FallbackNotifier:
-    """``waiting``: whether some alert still has no answer. ``taken``: the address that the link is at."""
+    """``waiting``: whether an alert still has no answer. ``link_url``: the address of the link's broker."""
 
     def __init__(
         self,
-        speaker: Envelope,
-        heard: Heard,
+        envelope: Envelope,
+        on_message: OnMessage,
         waiting: Callable[[], bool],
-        taken: Callable[[], str | None],
+        link_url: Callable[[], str | None],
         past: datetime = NEVER_BEFORE,
     ) -> None:
-        self._speaker = speaker
-        self._heard = heard
+        self._envelope = envelope
+        self._on_message = on_message
         self._waiting = waiting
-        self._taken = taken
+        self._link_url = link_url
         self._past = past
-        self._told: deque[Message] = deque(maxlen=KEPT)
+        self._unsent: deque[Message] = deque(maxlen=MOST_UNSENT)
         self._filled = asyncio.Event()
 
-    def tell(self, message: Message) -> None:
-        """An alert that was raised again."""
-        self._told.append(message)
+    def notify(self, message: Message) -> None:
+        """Sends an alert that was raised again."""
+        self._unsent.append(message)
         self._filled.set()
 
     async def run(self, broker: Broker) -> None:
-        """Waits for such alerts, and tells them until they are answered. OSError where nobody is reached."""
+        """Waits for such alerts, and sends them until they are answered. OSError: no broker is reachable."""
         while True:
             await self._filled.wait()
-            await self._visit(broker)
+            await self._connect_once(broker)
             self._filled.clear()
 
-    async def _visit(self, broker: Broker) -> None:
-        while (at := self._taken()) is None:  # noqa: ASYNC110  the link chooses first, and it takes a while
-            await asyncio.sleep(LOOK_EVERY_S)
-        others = [one for one in broker.in_order if one.url != at]
-        connection, taken = await open_first(
-            others, f"{self._speaker.device}{CLIENT_ID_SUFFIX}", None, self._past
-        )
+    async def _connect_once(self, broker: Broker) -> None:
+        while (link_url := self._link_url()) is None:  # noqa: ASYNC110  the link chooses first
+            await asyncio.sleep(POLL_S)
+        others = [one for one in broker.in_order if one.url != link_url]
+        client_id = f"{self._envelope.device}{CLIENT_ID_SUFFIX}"
+        connection, connected = await open_first(others, client_id, None, self._past)
         try:
-            log.info("told_elsewhere", broker=taken.url)
-            connection.subscribe([f"{self._speaker.prefix}/{ACKS}"])
-            await self._talk(connection, taken)
+            log.info("fallback_notified", broker=connected.url)
+            connection.subscribe([f"{self._envelope.prefix}/{ACKS}"])
+            await self._send(connection, connected)
         finally:
             connection.close()
 
-    async def _talk(self, connection: Connection, here: Broker) -> None:
-        """Until all is told and answered. What was not acknowledged is told again on the next connection."""
-        epoch, numbers, acks = new_id(), itertools.count(1), f"{self._speaker.prefix}/{ACKS}"
-        flying: dict[int, Message] = {}
+    async def _send(self, connection: Connection, connected: Broker) -> None:
+        """Until all alerts are sent and answered. The next connection sends unacknowledged ones again."""
+        epoch, numbers, acks = new_id(), itertools.count(1), f"{self._envelope.prefix}/{ACKS}"
+        in_flight: dict[int, Message] = {}
         try:
-            while self._told or flying or self._waiting():
-                if self._taken() == here.url:
-                    raise OSError(f"{here.url}: the link itself is here now")
-                while self._told:
-                    message = self._told.popleft()
+            while self._unsent or in_flight or self._waiting():
+                if self._link_url() == connected.url:
+                    raise OSError(f"{connected.url}: the link itself is connected there now")
+                while self._unsent:
+                    message = self._unsent.popleft()
                     body = wire(message.body, epoch, next(numbers))
-                    topic = f"{self._speaker.prefix}/{message.topic}"
-                    flying[connection.publish(topic, body, 1, False)] = message
+                    topic = f"{self._envelope.prefix}/{message.topic}"
+                    in_flight[connection.publish(topic, body, 1, False)] = message
                 match await connection.event(1.0):
-                    case ("published", number, _):
-                        flying.pop(number, None)
+                    case ("published", packet_id, _):
+                        in_flight.pop(packet_id, None)
                     case ("message", message) if message.topic == acks:
-                        await self._heard(ACKS, message.payload, None, message.retain)
+                        await self._on_message(ACKS, message.payload, None, message.retain)
                         connection.acknowledge(message)
-                    # All else was meant for the link, when it was here once: unacknowledged, it waits for it.
+                    # Others were meant for the link, when it was here: unacknowledged, they wait for it.
                     case ("lost", reason):
                         raise OSError(f"connection lost: {reason}")
         finally:
-            self._told.extendleft(reversed(flying.values()))
+            self._unsent.extendleft(reversed(in_flight.values()))

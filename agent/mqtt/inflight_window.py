@@ -1,15 +1,15 @@
-"""How much may be in flight: little enough that an alert waits behind no more than half a second of it.
+"""How much may be in flight: so little that an alert waits at most half a second behind it.
 
-Learnt from the time that acknowledgements take. Pure: time comes in with each call.
+Adapts to the time that acknowledgements take. Pure: time comes in with each call.
 """
 
 COUNT = 64
-"""Messages in flight; paho grows slow above a hundred."""
+"""Messages in flight; paho is slow above a hundred."""
 ALERT_SLOTS = 4
-"""Further places that only alerts and results may take, whatever else is under way."""
+"""Further places for alerts and results only."""
 FIRST_BYTES, LEAST_BYTES, MOST_BYTES = 8 * 1024, 512, 256 * 1024
 QUEUE_S = 0.5
-"""How long what is in flight may wait for itself, beyond the time that an empty link takes."""
+"""The queueing delay that messages in flight may cause, beyond the time of an empty link."""
 
 
 class Window:
@@ -21,17 +21,17 @@ class Window:
         """Places for all lanes; alerts may go up to ``total``."""
         self.bytes = FIRST_BYTES
         self.usual_s: float | None = None
-        """What an acknowledgement usually takes; the newest weigh most."""
+        """The usual time to an acknowledgement: an exponential average."""
         self._fastest_s = float("inf")
         self._narrowed_s = float("-inf")
 
     def learn(self, size: int, took_s: float, now_s: float, *, full: bool) -> None:
-        """A message of ``size`` bytes was acknowledged after ``took_s``; ``full``: others had to wait."""
+        """A message of ``size`` bytes was acknowledged after ``took_s``; ``full``: others waited for room."""
         self._fastest_s = min(self._fastest_s, took_s)
         self.usual_s = took_s if self.usual_s is None else self.usual_s + 0.2 * (took_s - self.usual_s)
         queued_s = took_s - self._fastest_s
         if queued_s > QUEUE_S:
-            # Once for each filling of the link: what is under way was sent under the wider window.
+            # Once for each filling of the link: messages in flight were sent under the wider window.
             if now_s - self._narrowed_s > took_s:
                 self._narrowed_s = now_s
                 self.bytes = max(LEAST_BYTES, int(self.bytes * max(0.5, QUEUE_S / queued_s)))

@@ -1,23 +1,24 @@
-"""What the agent puts into, and takes from, paho's packets."""
+"""Limits of the packets that paho reads, and MQTT 5 properties and reasons of those that it sends."""
 
 from collections.abc import Callable
 from typing import Any
 
 MOST_PACKET = 1 << 20
-"""No larger packet is taken from a broker: receipts, answers and pushes are below 300 KB."""
+"""A larger packet from the broker ends the connection: receipts, answers and pushes are below 300 KB."""
 MOST_PROPERTIES = 1024
-"""Properties of a message down that are longer are left out unread: paho reads texts letter by letter, and
-60 KB of them hold up all else for as long as a thousand messages do."""
+"""Longer properties of a message down are dropped unread: paho reads texts letter by letter, and 60 KB of
+them block the event loop for as long as a thousand messages do."""
 MQTT_5 = 5
 
 
-def _bounded(client: type[Any], refuse: Callable[[int], None]) -> type[Any]:
-    """paho's client, but large packets are refused, and long properties left out, before they are read.
+def limit_packets(client: type[Any], refuse: Callable[[int], None]) -> type[Any]:
+    """A subclass of paho's client that calls ``refuse`` with the size of a packet, and drops long properties,
+    before it reads them.
 
-    It asks for all that is left of a packet at once: that is where its size is known.
+    The client requests the rest of a packet at once: that is where its size is known.
     """
 
-    class Bounded(client):  # type: ignore[misc]  # paho is imported where it is needed
+    class LimitedClient(client):  # type: ignore[misc]  # paho is imported where it is needed
         def _sock_recv(self, size: int) -> bytes:
             refuse(size)
             received: bytes = super()._sock_recv(size)
@@ -29,11 +30,11 @@ def _bounded(client: type[Any], refuse: Callable[[int], None]) -> type[Any]:
                 packet["packet"] = without_long_properties(packet["command"], packet["packet"])
             return super()._handle_publish()
 
-    return Bounded
+    return LimitedClient
 
 
 def without_long_properties(command: int, packet: bytes) -> bytes:
-    """A PUBLISH of MQTT 5 without its fixed header, whose properties take `MOST_PROPERTIES` bytes at most."""
+    """A PUBLISH of MQTT 5 without its fixed header; without properties longer than `MOST_PROPERTIES`."""
     at = 2 + int.from_bytes(packet[:2]) + 2 * bool(command & 0b110)  # topic; number, where there is one
     size, shift, length = 0, 0, at
     while length < min(at + 4, len(packet)):
@@ -46,7 +47,7 @@ def without_long_properties(command: int, packet: bytes) -> bytes:
     return bytes(packet[:at]) + b"\0" + bytes(packet[length + size :])
 
 
-def _properties(packet: str, **values: int) -> Any:
+def packet_properties(packet: str, **values: int) -> Any:
     """MQTT 5 properties of one packet."""
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
@@ -57,8 +58,8 @@ def _properties(packet: str, **values: int) -> Any:
     return properties
 
 
-def _reason_code(number: int) -> Any:
-    """The reason of a DISCONNECT."""
+def disconnect_reason(number: int) -> Any:
+    """The reason code of a DISCONNECT."""
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.reasoncodes import ReasonCode
 

@@ -1,9 +1,9 @@
-"""What the broker does not take: it stays on disk, waits by itself, is said, and holds up nobody.
+"""Messages that the broker does not take: each stays on disk, waits by itself, and holds up no other.
 
-Three ways to get here: the broker refuses a message (0x87, 0x97 and their kin), has nobody to give it to
-(0x10), or the connection is closed again and again while the message is under way. Such a one goes alone
-after the third time, so that its guilt is clear, and then aside. Nothing is given up: what waits here is
-tried again. Pure: the monotonic clock comes in with each call.
+A message comes here in three ways: the broker refuses it (0x87, 0x97 and similar codes), it is larger than
+the broker takes, or the connection is closed again and again while it is in flight. Such a suspect goes alone
+after the third time, so that the cause is clear, and then into quarantine. No message is given up: each one
+is retried with exponential backoff. Pure: the monotonic clock comes in with each call.
 """
 
 from collections import Counter
@@ -20,114 +20,114 @@ log = structlog.get_logger()
 
 ALONE_AFTER = 3
 """In flight at so many disconnects, a message goes alone."""
-ASIDE_AFTER = 5
-"""And at so many, it goes aside."""
-PARK_AFTER = 5
-"""Refused so often, it goes aside."""
+QUARANTINE_AFTER = 5
+"""And at so many, or refused so often, it is quarantined."""
 MOST = 500
-"""Messages that are remembered; beyond that the oldest is judged anew when its turn comes."""
+"""Suspects that are remembered; beyond that the oldest is forgotten, and judged anew when its turn comes."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 60.0, 3600.0
 
-Name: TypeAlias = tuple[str, Lane, int | str]
+SuspectKey: TypeAlias = tuple[str, Lane, int | str]
 
 
 @dataclass(slots=True)
-class _Case:
+class _Suspect:
     lane: Lane
     topic: str
-    closed: int = 0
-    refused: int = 0
+    disconnects: int = 0
+    refusals: int = 0
     wait_s: float = FIRST_WAIT_S
-    until_s: float | None = None
-    why: str = ""
+    retry_at_s: float | None = None
+    reason: str = ""
 
 
 class Quarantine:
-    """All messages under suspicion, from one connection to the next."""
+    """All suspects, from one connection to the next."""
 
     def __init__(self) -> None:
-        self._cases: dict[Name, _Case] = {}
+        self._suspects: dict[SuspectKey, _Suspect] = {}
 
-    def waits(self, row: Row, now_s: float) -> bool:
-        """Whether it is not its time yet."""
-        case = self._cases.get(_name(row))
-        return case is not None and case.until_s is not None and now_s < case.until_s
+    def is_waiting(self, row: Row, now_s: float) -> bool:
+        """Whether the message waits for its retry."""
+        suspect = self._suspects.get(_key(row))
+        return suspect is not None and suspect.retry_at_s is not None and now_s < suspect.retry_at_s
 
-    def alone(self, row: Row) -> bool:
-        """Whether it may only go while nothing else is under way."""
-        case = self._cases.get(_name(row))
-        return case is not None and case.closed >= ALONE_AFTER
+    def must_go_alone(self, row: Row) -> bool:
+        """Whether the message may be sent only while no other is in flight."""
+        suspect = self._suspects.get(_key(row))
+        return suspect is not None and suspect.disconnects >= ALONE_AFTER
 
-    def passed(self, row: Row) -> None:
-        """The broker has it: nothing is held against it."""
-        self._cases.pop(_name(row), None)
+    def clear(self, row: Row) -> None:
+        """The broker has taken the message: it is no suspect any more."""
+        self._suspects.pop(_key(row), None)
 
-    def closed_on(self, row: Row, now_s: float) -> None:
-        """The connection was closed while it was under way."""
-        case = self._case(row)
-        case.closed += 1
-        if case.closed >= ASIDE_AFTER:
-            self._set_aside(case, now_s, f"the connection was closed {case.closed} times while it was sent")
+    def record_disconnect(self, row: Row, now_s: float) -> None:
+        """The connection was closed while the message was in flight."""
+        suspect = self._suspect(row)
+        suspect.disconnects += 1
+        if suspect.disconnects >= QUARANTINE_AFTER:
+            reason = f"the connection was closed {suspect.disconnects} times while it was sent"
+            self._back_off(suspect, now_s, reason)
 
-    def refused(self, row: Row, now_s: float, reason: str) -> bool:
-        """The broker said no; True where that was once too often, and it waits by itself."""
-        case = self._case(row)
-        case.refused += 1
-        if case.refused >= PARK_AFTER:
-            self._set_aside(case, now_s, reason)
+    def record_refusal(self, row: Row, now_s: float, reason: str) -> bool:
+        """The broker refused the message; True where it is quarantined from now on."""
+        suspect = self._suspect(row)
+        suspect.refusals += 1
+        if suspect.refusals >= QUARANTINE_AFTER:
+            self._back_off(suspect, now_s, reason)
             return True
         return False
 
-    def too_large(self, row: Row, size: int, largest: int) -> None:
-        """Each connection asks anew: another broker may take more."""
-        case = self._case(row)
-        case.until_s = None
-        if not case.why:
+    def record_too_large(self, row: Row, size: int, largest: int) -> None:
+        """The message has more bytes than the broker takes. Each connection tries anew: another broker may
+        take more."""
+        suspect = self._suspect(row)
+        suspect.retry_at_s = None
+        if not suspect.reason:
             log.warning("message_too_large", lane=row.lane, topic=row.topic, size=size, largest=largest)
-        case.why = f"{size} bytes are more than the broker takes ({largest})"
+        suspect.reason = f"{size} bytes are more than the broker takes ({largest})"
 
-    def due(self, lane: Lane, now_s: float) -> bool:
-        """Whether the wait of one of ``lane`` is over just now; true once."""
-        over = [
-            case
-            for case in self._cases.values()
-            if case.lane == lane and case.until_s is not None and now_s >= case.until_s
+    def take_due(self, lane: Lane, now_s: float) -> bool:
+        """Whether the wait of a message of ``lane`` is over; true once for each wait."""
+        due = [
+            suspect
+            for suspect in self._suspects.values()
+            if suspect.lane == lane and suspect.retry_at_s is not None and now_s >= suspect.retry_at_s
         ]
-        for case in over:
-            case.until_s = None
-        return bool(over)
+        for suspect in due:
+            suspect.retry_at_s = None
+        return bool(due)
 
     def keys(self) -> list[Key]:
-        """The rows under suspicion that some store has; a status is made anew for each connection."""
-        return [(epoch, lane, seq) for epoch, lane, seq in self._cases if isinstance(seq, int)]
+        """The suspects that a store has; a status is made anew for each connection."""
+        return [(epoch, lane, seq) for epoch, lane, seq in self._suspects if isinstance(seq, int)]
 
-    def forget(self, gone: Iterable[Key]) -> None:
-        """They expired, or were dropped: nobody waits for them."""
-        for key in gone:
-            self._cases.pop(key, None)
+    def forget(self, keys: Iterable[Key]) -> None:
+        """These messages expired, or were dropped."""
+        for key in keys:
+            self._suspects.pop(key, None)
 
     def troubles(self) -> dict[str, str]:
-        """What is aside, one line a lane."""
-        aside = [case for case in self._cases.values() if case.why]
-        numbers = Counter(case.lane for case in aside)
+        """The quarantined messages, one line for each lane."""
+        quarantined = [suspect for suspect in self._suspects.values() if suspect.reason]
+        counts = Counter(suspect.lane for suspect in quarantined)
         return {
-            f"{case.lane} aside": f"{case.lane}: {numbers[case.lane]} set aside,"
-            f" last {case.topic}: {case.why}"
-            for case in aside
+            f"{suspect.lane} aside": f"{suspect.lane}: {counts[suspect.lane]} set aside,"
+            f" last {suspect.topic}: {suspect.reason}"
+            for suspect in quarantined
         }
 
-    def _case(self, row: Row) -> _Case:
-        case = self._cases.setdefault(_name(row), _Case(row.lane, row.topic))
-        while len(self._cases) > MOST:
-            del self._cases[next(iter(self._cases))]
-        return case
+    def _suspect(self, row: Row) -> _Suspect:
+        suspect = self._suspects.setdefault(_key(row), _Suspect(row.lane, row.topic))
+        while len(self._suspects) > MOST:
+            del self._suspects[next(iter(self._suspects))]
+        return suspect
 
-    def _set_aside(self, case: _Case, now_s: float, why: str) -> None:
-        case.why = why
-        case.until_s = now_s + case.wait_s
-        case.wait_s = min(case.wait_s * 2, LONGEST_WAIT_S)
+    def _back_off(self, suspect: _Suspect, now_s: float, reason: str) -> None:
+        suspect.reason = reason
+        suspect.retry_at_s = now_s + suspect.wait_s
+        suspect.wait_s = min(suspect.wait_s * 2, LONGEST_WAIT_S)
 
 
-def _name(row: Row) -> Name:
-    """A status is made anew for each connection, and is still the same one."""
+def _key(row: Row) -> SuspectKey:
+    """A status is made anew for each connection, and is still the same suspect."""
     return ("", row.lane, row.topic) if row.lane in KEEP_LATEST else row.key

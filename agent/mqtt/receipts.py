@@ -1,10 +1,11 @@
-"""What the broker has acknowledged and the centre has given no receipt for: when it is sent again, and what
-is wrong where none comes.
+"""Messages that the broker has acknowledged and that wait for the centre's receipt: retry with backoff, and
+the likely cause where no receipt comes.
 
-A message is repeated after ``resend_after``, then ever more seldom: a centre that is dead, or a device that
-may not hear it, is not helped by the same fifty alerts each minute. A sign of life (``online``, a receipt
-after silence) brings everything back at once, what is critical first; the rest is spread over some seconds,
-because a whole fleet hears the same sign. Pure: the monotonic clock comes in with each call.
+A message is sent again after ``resend_after``, then with exponential backoff: a centre that is down, or a
+device that may not read its topics, is not helped by the same fifty alerts each minute. A sign of life
+(``online``, a receipt after silence) makes all messages due at once, critical ones first; the others are
+spread over some seconds, because a whole fleet gets the same sign. Pure: the monotonic clock comes in with
+each call.
 """
 
 import random
@@ -21,8 +22,8 @@ SPREAD_S = 5.0
 TROUBLE_AFTER_S = 30.0
 TROUBLE_AFTER_RESENDS = 1.5
 TROUBLE_AT_LATEST_S = 900.0
-"""Without a receipt for so long, and so many times ``resend_after``, it is a trouble; at the latest after
-this, however seldom it is sent again."""
+"""A receipt is missing after so long, and so many times ``resend_after``; at the latest after the last of the
+three, however seldom the message is sent again."""
 
 
 @dataclass(slots=True)
@@ -32,11 +33,11 @@ class _Waiting:
     since_s: float
     due_s: float
     tries: int = 0
-    under_way: bool = False
+    in_flight: bool = False
 
 
 class Receipts:
-    """All messages that wait for their receipt, from one connection to the next."""
+    """All messages that wait for their receipt, from one connection to the next. ``uniform`` is random."""
 
     def __init__(self, uniform: Callable[[float, float], float] = random.uniform) -> None:
         self._uniform = uniform
@@ -45,98 +46,98 @@ class Receipts:
         self._receipt_s = float("-inf")
         self._next_s = float("inf")
         self.centre: str | None = None
-        """What the centre last said of itself: ``online``, ``offline``; None where it said nothing yet."""
-        self._heard = False
-        self._old_form = False
-        self.wanted: dict[str, Callable[[], None]] = {}
-        """By id, what is called once its receipt is here."""
-        self.called = False
-        """Whether a sign of life has called for what is sent again: then no budget holds it."""
+        """The last status of the centre: ``online`` or ``offline``; None where it sent none yet."""
+        self._inbound = False
+        self._malformed = False
+        self.callbacks: dict[str, Callable[[], None]] = {}
+        """By message id: the function to call once its receipt comes."""
+        self.urgent = False
+        """Whether messages are due after a sign of life: then no byte budget holds them."""
 
     def __contains__(self, message_id: str) -> bool:
         waiting = self._waiting.get(message_id)
-        return waiting is not None and not waiting.under_way
+        return waiting is not None and not waiting.in_flight
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def connected(self, resend_s: float) -> None:
-        """A new connection: all that is owed is handed out anew, and nothing is known of who listens."""
+        """A new connection: all messages are handed out anew, and nothing is known about the centre."""
         self._resend_s = resend_s
-        self.centre, self._heard, self._old_form = None, False, False
+        self.centre, self._inbound, self._malformed = None, False, False
         for waiting in self._waiting.values():
-            waiting.under_way = True
+            waiting.in_flight = True
         self._next_s = float("inf")
 
-    def acknowledged(self, row: Row, now_s: float) -> None:
-        """The broker has it: from now on the centre's receipt is waited for."""
+    def await_receipt(self, row: Row, now_s: float) -> None:
+        """The broker has acknowledged the message: it waits for the centre's receipt from now on."""
         waiting = self._waiting.get(row.id)
         if waiting is None:
             waiting = self._waiting[row.id] = _Waiting(row.lane, row.rank, now_s, now_s)
-        waiting.under_way = False
+        waiting.in_flight = False
         waiting.due_s = now_s + self._wait_s(waiting.tries)
         self._next_s = min(self._next_s, waiting.due_s)
 
-    def received(self, ids: Iterable[str], now_s: float) -> None:
-        """The centre has these."""
+    def record(self, ids: Iterable[str], now_s: float) -> None:
+        """The centre has the messages with these ids."""
         for message_id in ids:
             self._waiting.pop(message_id, None)
-            if tell := self.wanted.get(message_id):
-                tell()
+            if callback := self.callbacks.get(message_id):
+                callback()
         silent_s, self._receipt_s = now_s - self._receipt_s, now_s
         if silent_s > self._resend_s:
-            self._again(now_s, all_of_them=self.centre == "offline")
-        self.centre, self._old_form = "online", False
+            self._make_due(now_s, all_messages=self.centre == "offline")
+        self.centre, self._malformed = "online", False
 
-    def heard(self) -> None:
-        """Something came down: this device may read at least some of its topics."""
-        self._heard = True
+    def record_inbound(self) -> None:
+        """A message came down: this device may read at least some of its topics."""
+        self._inbound = True
 
-    def old_form(self) -> None:
+    def record_malformed(self) -> None:
         """A receipt came that names no messages."""
-        self._old_form = True
+        self._malformed = True
 
-    def centre_said(self, state: str, now_s: float, *, retained: bool) -> None:
-        """``online`` or ``offline``. What is retained is no news: all that is owed is on its way already."""
+    def record_host_status(self, state: str, now_s: float, *, retained: bool) -> None:
+        """``online`` or ``offline``. A retained status is no news: all messages are on their way already."""
         self.centre = state
         if state == "online" and not retained:
-            self._again(now_s, all_of_them=True)
+            self._make_due(now_s, all_messages=True)
 
-    def handed(self, message_id: str) -> None:
-        """It is under way once more."""
+    def mark_sent(self, message_id: str) -> None:
+        """The message is sent again."""
         if waiting := self._waiting.get(message_id):
-            waiting.under_way = True
+            waiting.in_flight = True
 
     def forget(self, message_ids: Iterable[str]) -> None:
-        """They are not owed any more."""
+        """These messages are not stored any more."""
         for message_id in message_ids:
             self._waiting.pop(message_id, None)
 
     def due(self, now_s: float, limit: int, lanes: Collection[Lane]) -> list[str]:
-        """Up to ``limit`` ids of ``lanes`` that are to be sent again, what is most urgent first."""
+        """Up to ``limit`` ids of ``lanes`` that are to be sent again, the most urgent first."""
         if now_s < self._next_s or limit <= 0:
             return []
         late = [
             (one.rank, one.since_s, message_id)
             for message_id, one in self._waiting.items()
-            if not one.under_way and one.due_s <= now_s and one.lane in lanes
+            if not one.in_flight and one.due_s <= now_s and one.lane in lanes
         ]
         found = [message_id for _, _, message_id in sorted(late)[:limit]]
         for message_id in found:
             one = self._waiting[message_id]
-            one.under_way, one.tries = True, one.tries + 1
+            one.in_flight, one.tries = True, one.tries + 1
         if len(late) == len(found):
-            self.called = False
-            rest = (one.due_s for one in self._waiting.values() if not one.under_way)
+            self.urgent = False
+            rest = (one.due_s for one in self._waiting.values() if not one.in_flight)
             self._next_s = min(rest, default=float("inf"))
         return found
 
     def oldest(self) -> list[str]:
-        """Some that wait longest."""
+        """The ids of up to 20 messages that wait longest."""
         return nsmallest(20, self._waiting, key=lambda one: self._waiting[one].since_s)
 
     def trouble(self, now_s: float) -> str | None:
-        """What is wrong where receipts don't come, with its likely cause."""
+        """The line for ``health`` where receipts are missing, with the likely cause."""
         if not self._waiting:
             return None
         oldest_s = now_s - min(one.since_s for one in self._waiting.values())
@@ -149,9 +150,9 @@ class Receipts:
         return f"{count} alerts and results have no receipt, the oldest for {oldest_s:.0f} s: {self._cause()}"
 
     def _cause(self) -> str:
-        if self._old_form:
+        if self._malformed:
             return "the centre's receipts name no message ids (docs/centre.md)"
-        if not self._heard:
+        if not self._inbound:
             return (
                 "nothing has come down on this connection: the broker may not let this device read its"
                 " topics (check its rights), or no centre is there"
@@ -165,13 +166,13 @@ class Receipts:
         wait_s = longest_s if self.centre == "offline" else self._resend_s * 2.0 ** min(tries, 20)
         return min(longest_s, wait_s) * self._uniform(1.0, 1.0 + JITTER)
 
-    def _again(self, now_s: float, *, all_of_them: bool) -> None:
-        """A sign of life: nobody needs to wait out a long back-off. What was sent but once has none."""
+    def _make_due(self, now_s: float, *, all_messages: bool) -> None:
+        """After a sign of life no message waits out its backoff; one that was sent only once has none."""
         later_s = now_s + self._uniform(0.0, SPREAD_S)
         for one in self._waiting.values():
-            if all_of_them or one.tries:
+            if all_messages or one.tries:
                 one.tries = 0
                 critical = one.lane == "alert" and one.rank == 0
                 one.due_s = min(one.due_s, now_s if critical else later_s)
-                self.called = True
+                self.urgent = True
         self._next_s = now_s

@@ -1,7 +1,7 @@
-"""Whether the broker lets this device hear: each subscription is acknowledged, or asked for again.
+"""The subscriptions of one connection: each is acknowledged by the broker, or requested again with backoff.
 
-Pure but for the connection: the monotonic clock comes in. A device that may not hear gets no receipt, no
-answer, no command and no push, while all that it sends goes through.
+A device that may not read its topics gets no receipt, answer, command or push, while all that it sends goes
+through. Pure but for the connection: the monotonic clock comes in.
 """
 
 from collections.abc import Sequence
@@ -15,24 +15,24 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 30.0, 600.0
 
 
 class Subscriptions:
-    """The topics of one connection; ``names`` are how they are told, in the same order."""
+    """``names`` stand for ``topics`` in texts, in the same order."""
 
     def __init__(self, connection: Connection, topics: Sequence[str], names: Sequence[str]) -> None:
         self._connection = connection
         self._names = dict(zip(topics, names, strict=True))
-        self._asked: dict[int, list[str]] = {}
+        self._requested: dict[int, list[str]] = {}
         self._refused: dict[str, str] = {}
         self._wait_s = FIRST_WAIT_S
-        self._again_s: float | None = None
+        self._retry_at_s: float | None = None
 
     def begin(self) -> None:
-        """Asks for all of them."""
-        self._ask(list(self._names))
+        """Requests all subscriptions."""
+        self._request(list(self._names))
 
-    def acknowledged(self, number: int, codes: Sequence[Any], now_s: float) -> list[str]:
-        """The broker's answer to one request; the names that are refused for the first time."""
+    def acknowledged(self, packet_id: int, codes: Sequence[Any], now_s: float) -> list[str]:
+        """The broker's SUBACK for one request; the names that are refused for the first time."""
         new = []
-        for topic, code in zip(self._asked.pop(number, ()), codes, strict=False):
+        for topic, code in zip(self._requested.pop(packet_id, ()), codes, strict=False):
             if code.value < REFUSED:
                 self._refused.pop(topic, None)
                 continue
@@ -40,28 +40,28 @@ class Subscriptions:
                 new.append(self._names[topic])
             self._refused[topic] = f"0x{code.value:02x}"
         if not self._refused:
-            self._wait_s, self._again_s = FIRST_WAIT_S, None
+            self._wait_s, self._retry_at_s = FIRST_WAIT_S, None
         else:
-            self._again_s = now_s + self._wait_s
+            self._retry_at_s = now_s + self._wait_s
             self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
         return new
 
-    def look(self, now_s: float) -> None:
-        """Asks again for what was refused, ever more seldom."""
-        if self._again_s is not None and now_s >= self._again_s:
-            self._again_s = None
-            self._ask(list(self._refused))
+    def retry(self, now_s: float) -> None:
+        """Requests refused subscriptions again, with backoff."""
+        if self._retry_at_s is not None and now_s >= self._retry_at_s:
+            self._retry_at_s = None
+            self._request(list(self._refused))
 
     @property
     def trouble(self) -> str | None:
-        """What it may not hear, in words for ``health``."""
+        """The line for ``health`` about refused subscriptions."""
         if not self._refused:
             return None
         names = ", ".join(self._names[topic] for topic in self._refused)
         codes = ", ".join(sorted(set(self._refused.values())))
         return f"the broker refuses to let it hear {names} ({codes}): may it read there?"
 
-    def _ask(self, topics: list[str]) -> None:
-        number = self._connection.subscribe(topics)
-        if number is not None:
-            self._asked[number] = topics
+    def _request(self, topics: list[str]) -> None:
+        packet_id = self._connection.subscribe(topics)
+        if packet_id is not None:
+            self._requested[packet_id] = topics

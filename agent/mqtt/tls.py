@@ -1,4 +1,4 @@
-"""TLS as the agent wants it: 1.2 or newer, the name checked, our certificate shown; each refusal in words.
+"""TLS settings of the agent: 1.2 or newer, host name checked, client certificate; each error in words.
 
 Certificate ::= SEQUENCE { SEQUENCE { [0] version, serial, algorithm, issuer, SEQUENCE { from, to }, … } … }
 """
@@ -12,9 +12,9 @@ from agent.runtime.error_text import error_reason
 from firmware_bridge.regular_files import KIB, read_regular
 
 MOST_BYTES = 1024 * KIB
-"""Of certificates and keys; a system's whole bundle of authorities has about 220 KiB."""
+"""The limit of a file of certificates or keys; a system's whole CA bundle has about 220 KiB."""
 NO_CHECK_TIME = 0x200000
-"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python has no name for."""
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL; the ssl module has no name for it."""
 
 _REFUSED = {
     9: "its certificate is not valid yet; this device's clock says {now}",
@@ -42,7 +42,7 @@ _ALERTS = {
 def tls_context(
     ca: Path | None, cert: Path | None, key: Path | None, *, check_time: bool = True
 ) -> ssl.SSLContext:
-    """``ca`` or the system's authorities. OSError names the file that is bad."""
+    """A context that trusts ``ca``, or the system's CAs. OSError names the file that cannot be used."""
     context = ssl.create_default_context() if ca is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca is not None:
@@ -55,7 +55,7 @@ def tls_context(
 
 
 def _load(paths: list[Path], load: Callable[[], None]) -> None:
-    """``load``, which reads ``paths`` without a limit, once each was found to be a file that can be read."""
+    """Calls ``load``, which reads ``paths`` without a limit, after each was read within one."""
     path = paths[0]
     try:
         for one in paths:
@@ -67,24 +67,26 @@ def _load(paths: list[Path], load: Callable[[], None]) -> None:
         raise OSError(f"{error.filename or path}: {error_reason(error)}") from error
 
 
-def explain(error: ssl.SSLError, host: str, ca: Path | None, now: datetime) -> str:
+def describe_tls_error(error: ssl.SSLError, host: str, ca: Path | None, now: datetime) -> str:
     """Why TLS failed, in one line for a technician."""
     if isinstance(error, ssl.SSLCertVerificationError):
         said = _REFUSED.get(error.verify_code, "its certificate is not accepted: " + error.verify_message)
         return said.format(
             ca=ca or "an authority that this system trusts", host=host, now=f"{now:%Y-%m-%d %H:%M} UTC"
         )
-    return alert(error.reason or str(error)) or f"no TLS: {(error.reason or str(error)).replace('_', ' ')}"
+    return (
+        alert_text(error.reason or str(error)) or f"no TLS: {(error.reason or str(error)).replace('_', ' ')}"
+    )
 
 
-def alert(text: str) -> str | None:
+def alert_text(text: str) -> str | None:
     """The broker's TLS alert that is named in ``text``, in words."""
     shout = text.upper().replace(" ", "_")
     return next((said for name, said in _ALERTS.items() if name in shout), None)
 
 
 def validity(der: bytes) -> tuple[datetime, datetime]:
-    """From when to when a certificate is valid. ValueError where it is none."""
+    """From when to when a certificate (DER) is valid. ValueError where it is none."""
     inner, _ = _enter(der, 0)
     at, _ = _enter(der, inner)
     fields: list[tuple[int, int]] = []
@@ -106,7 +108,7 @@ def validity(der: bytes) -> tuple[datetime, datetime]:
 
 
 def _enter(der: bytes, at: int) -> tuple[int, int]:
-    """Where the content of the element at ``at`` begins and ends."""
+    """The start and end of the content of the DER element at ``at``."""
     if at + 2 > len(der):
         raise ValueError("no certificate: it ends too early")
     size, begin = der[at + 1], at + 2
@@ -119,7 +121,7 @@ def _enter(der: bytes, at: int) -> tuple[int, int]:
 
 
 def expiry(path: Path) -> datetime:
-    """Until when the first certificate in a PEM file is valid. OSError, ValueError where there is none."""
+    """Until when the first certificate in a PEM file is valid. OSError; ValueError where there is none."""
     text = read_regular(path, MOST_BYTES).decode(errors="replace")
     _, _, rest = text.partition("-----BEGIN CERTIFICATE-----")
     body, end, _ = rest.partition("-----END CERTIFICATE-----")

@@ -1,0 +1,133 @@
+"""The messages that come down on one connection, in their order: each is acknowledged once it is done.
+
+Receipts and the centre's status are handled here; all else goes to the agent.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from pydantic import BaseModel, Field, ValidationError
+
+from agent.domain.message import LANES, NEED_RECEIPT, Lane
+from agent.mqtt.connection import Connection
+from agent.mqtt.envelope import Envelope
+from agent.mqtt.in_flight import InFlight
+from agent.mqtt.lane_holds import LaneHolds
+from agent.mqtt.receipts import SPREAD_S, Receipts
+from agent.outbox.outbox import Outbox
+
+log = structlog.get_logger()
+
+RECEIPT_LANES: tuple[Lane, ...] = tuple(lane for lane in LANES if lane in NEED_RECEIPT)
+
+OnMessage = Callable[[str, bytes, str | None, bool], Awaitable[None]]
+"""Takes a message down: topic below the device's, payload, response topic, and whether it was retained."""
+
+
+class Receipt(BaseModel):
+    """``receipt``: the centre holds the messages with these ids, after its own commit.
+
+    Ids and not numbers: of a store that was restored from an image, a number may name another message.
+    """
+
+    ids: list[str] = Field(max_length=500)
+
+
+class MessageReceiver:
+    """A task of one connection, from its making to `close`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        envelope: Envelope,
+        outbox: Outbox,
+        on_message: OnMessage,
+        receipts: Receipts,
+        in_flight: InFlight,
+        holds: LaneHolds,
+    ) -> None:
+        self.overtaking: set[str] = set()
+        """Ids in flight whose receipt came before the broker's acknowledgement."""
+        self._connection = connection
+        self._envelope = envelope
+        self._outbox = outbox
+        self._on_message = on_message
+        self._receipts = receipts
+        self._in_flight = in_flight
+        self._holds = holds
+        self._malformed_logged = False
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._task = asyncio.ensure_future(self._run())
+
+    def add(self, message: Any) -> None:
+        """A message of paho."""
+        self._queue.put_nowait(message)
+
+    def close(self) -> None:
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        prefix = self._envelope.prefix + "/"
+        while True:
+            message = await self._queue.get()
+            topic = ""
+            try:
+                topic = message.topic.removeprefix(prefix)
+                await self._handle(topic, message)
+            except OSError as error:
+                log.warning("message_not_taken", topic=topic, error=str(error))
+                continue  # not acknowledged: the broker sends it again
+            except Exception:
+                log.exception("message_failed", topic=topic)
+            self._connection.acknowledge(message)
+
+    async def _handle(self, topic: str, message: Any) -> None:
+        self._receipts.record_inbound()
+        response_topic = getattr(message.properties, "ResponseTopic", None) if message.properties else None
+        if topic == "receipt":
+            await self._on_receipt(message.payload)
+        elif topic == self._envelope.host_status:
+            self._on_host_status(message.payload, retained=message.retain)
+        else:
+            await self._on_message(topic, message.payload, response_topic, message.retain)
+
+    async def _on_receipt(self, payload: bytes) -> None:
+        """Deletes the messages that the centre holds."""
+        try:
+            receipt = Receipt.model_validate_json(payload)
+        except ValidationError as error:
+            self._receipts.record_malformed()
+            if not self._malformed_logged:
+                self._malformed_logged = True
+                detail = error.errors(include_url=False)[0]
+                where = ".".join(map(str, detail["loc"])) or "payload"
+                log.warning(
+                    "receipt_malformed",
+                    size=len(payload),
+                    reason=f"{where}: {detail['msg']}",
+                    right='{"ids": ["<id of a message>", …]}, at most 500 of them',
+                )
+            return
+        self.overtaking = (self.overtaking | set(receipt.ids)) & self._in_flight.ids()
+        self._receipts.record(receipt.ids, time.monotonic())
+        await self._outbox.record_receipts(receipt.ids)
+
+    def _on_host_status(self, payload: bytes, *, retained: bool) -> None:
+        """The centre is back: messages without receipt are sent again, critical ones at once.
+
+        The whole fleet gets the same message: the rest is spread over some seconds. A retained one is no
+        news: it came with the subscription, and all undelivered messages are on their way.
+        """
+        now_s = time.monotonic()
+        for state in ("online", "offline"):
+            if f'"{state}"'.encode() in payload:
+                self._receipts.record_host_status(state, now_s, retained=retained)
+                if state == "online":
+                    for lane in RECEIPT_LANES:
+                        until_s = now_s if retained else now_s + random.uniform(0.0, SPREAD_S)
+                        self._holds.shorten(lane, until_s)
+                return
