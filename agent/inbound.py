@@ -99,8 +99,8 @@ class Inbound:
             log.warning("acknowledgement_ignored", payload=payload[:200].decode(errors="replace"))
             return
         self.pipeline.raise_alerts([alert], now_s)
-        if kept := self.pipeline.buffer.kept():
-            await asyncio.wait([kept])  # the broker does not send again what was acknowledged to it
+        if written := self.pipeline.buffer.written():
+            await asyncio.wait([written])  # the broker does not send again what was acknowledged to it
 
     async def rebirth(self) -> None:
         """``command/rebirth``: sends the messages that begin a connection again."""

@@ -101,7 +101,7 @@ class Pipeline:
 
         def emit(value: Value) -> asyncio.Future[None] | None:
             self.observe(observed(source, value, *read_clocks()))
-            return self.buffer.kept()
+            return self.buffer.written()
 
         return emit
 
@@ -182,13 +182,13 @@ class Pipeline:
         self.buffer.add(*self.reporter.due(at, now_s))
         if self.buffer or self.book.unsaved:
             self.liveness.on_pending(now_s)
-            self.buffer.ring()
+            self.buffer.wake()
         self.liveness.on_tick(now_s)
 
     async def write_loop(self) -> None:
         """Writes the buffer to the outbox whenever something is in it, alerts at once."""
         while True:
-            await self.buffer.filled()
+            await self.buffer.wait()
             await self.write_buffered()
 
     async def write_buffered(self) -> None:

@@ -83,7 +83,7 @@ def test_while_it_hangs_alerts_and_status_go_out_and_nobody_is_told_they_are_saf
             inbox.add(first := message())
             writing = asyncio.ensure_future(inbox.write({}))
             await hung(outbox)
-            kept = inbox.kept()
+            kept = inbox.written()
             inbox.add(second := message(), status := message("status"), message("telemetry"))
             rows = await outbox.due(10)
             assert [row.id for row in rows] == [first.id, second.id, status.id]

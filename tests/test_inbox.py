@@ -47,12 +47,12 @@ def play(scene: Any) -> None:
 def test_what_is_written_leaves_and_whoever_waits_is_told() -> None:
     async def scene() -> None:
         box, disk = inbox()
-        assert box.kept() is None
+        assert box.written() is None
         box.add(first := message())
-        kept = box.kept()
+        kept = box.written()
         assert kept is not None
         assert not kept.done()
-        await box.filled()
+        await box.wait()
         await box.write({"active": b"[]"})
         assert (disk.taken, disk.remembered, kept.done(), bool(box)) == (
             [first.id],
@@ -70,16 +70,16 @@ def test_what_was_not_written_stays_in_order_and_who_waits_waits(error: BaseExce
         box, disk = inbox()
         disk.fails = error
         box.add(first := message())
-        early = box.kept()
+        early = box.written()
         with pytest.raises(type(error)):
             await box.write({})
         box.add(second := message())
-        late = box.kept()
+        late = box.written()
         assert early is not None
         assert late is not None
         assert not early.done()
         disk.fails = None
-        await box.filled()
+        await box.wait()
         await box.write({})
         await asyncio.sleep(0)
         assert (disk.taken, early.done(), late.done()) == ([first.id, second.id], True, True)
@@ -94,12 +94,12 @@ def test_who_asks_during_a_write_and_adds_nothing_waits_for_that_write_only() ->
         box.add(message())
         writing = asyncio.ensure_future(box.write({}))
         await asyncio.sleep(0)
-        kept = box.kept()
+        kept = box.written()
         disk.pause.set()
         await writing
         assert kept is not None
         assert kept.done()
-        assert box.kept() is None
+        assert box.written() is None
 
     play(scene)
 
@@ -112,12 +112,12 @@ def test_who_adds_during_a_write_waits_for_the_next() -> None:
         writing = asyncio.ensure_future(box.write({}))
         await asyncio.sleep(0)
         box.add(second := message())
-        kept = box.kept()
+        kept = box.written()
         disk.pause.set()
         await writing
         assert kept is not None
         assert (disk.taken, kept.done(), bool(box)) == ([first.id], False, True)
-        await box.filled()
+        await box.wait()
         await box.write({})
         assert (disk.taken, kept.done()) == ([first.id, second.id], True)
 
@@ -148,10 +148,10 @@ def test_who_gave_up_waiting_keeps_nobody_else_waiting() -> None:
         box, disk = inbox()
         disk.pause = asyncio.Event()
         box.add(first := message())
-        early = box.kept()
+        early = box.written()
         writing = asyncio.ensure_future(box.write({}))
         await asyncio.sleep(0)
-        late = box.kept()
+        late = box.written()
         assert early is not None
         assert late is not None
         early.cancel()

@@ -1,11 +1,15 @@
 """Durable storage of messages until the centre has confirmed them.
 
-    write      returns when alerts and results are safe from a power cut; telemetry is written in groups
-    read       hands rows out by lane and rank; they stay on the disk
-    delete     on the centre's receipt (alerts, results) or the broker's acknowledgement (everything else)
+    Outbox.put                returns when alerts and results are safe from a power cut; telemetry is batched
+    Outbox.due                hands rows out by lane and rank; they stay on the disk until they are delivered
+    Outbox.record_receipts    the centre's receipt: alerts and results leave, and are kept for a resend
+    Outbox.mark_delivered     the broker's acknowledgement: all other messages leave
 
-One thread owns the disk; the loop never waits for it. A disk that is full, read-only, damaged or hanging
-costs durability, not service: messages then go out from memory, and the device reports it. A loss is
-recorded before the rows are deleted, and reported to the centre as a gap. `sqlite3` is imported in one
-file.
+Read `outbox.py` first, then `lane_storage.py` (what is stored where) and `sqlite_store.py` (numbers, epochs).
+`DiskThread` alone uses the disk; the event loop never waits for one that hangs. A disk that is full,
+read-only, damaged or hanging costs durability, not delivery: messages are then sent from memory, and
+`troubles` says so.
+A loss is reported as a gap, durably, before the rows are deleted. Every failure of a store is an OSError:
+`FullError` where the disk is full, `DamagedError` where the file must be reopened, which sets it aside.
+`database.py` and `salvage.py` alone import sqlite3.
 """

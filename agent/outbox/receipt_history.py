@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from agent.domain.message import LAST_RANK, Lane
 from agent.outbox.database import Database
+from agent.outbox.number_ranges import limit_ranges, missing_ranges
+from agent.outbox.rows import ResendResult
 from agent.outbox.schema import KEPT_COLUMNS
 from agent.runtime import kernel_clock
 
@@ -76,9 +78,31 @@ class ReceiptHistory:
         finally:
             self.max_bytes = limit
 
-    def restore(self, span: tuple[Lane, int, int], size: HistorySize) -> tuple[int, HistorySize]:
-        """Moves the kept rows of (lane, first place, last place) back to the undelivered ones, in a
-        transaction; their number, and the new size."""
+    def restore(
+        self, lane: Lane, base: int, end: int, asked: Sequence[tuple[int, int]]
+    ) -> tuple[ResendResult, HistorySize]:
+        """Makes the kept rows of these ranges of numbers undelivered again, within a transaction.
+
+        The numbers are of the epoch with the places behind ``base`` up to ``end``.
+        """
+        resent = pending = 0
+        missing: list[tuple[int, int, int]] = []
+        size = self.size
+        for first, last in asked:
+            span = (lane, base + first, min(base + last, end))
+            present = self._database.rows(
+                "SELECT seq, 1 FROM owed WHERE lane = ?1 AND seq BETWEEN ?2 AND ?3 UNION ALL"
+                " SELECT seq, 0 FROM kept WHERE lane = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY 1",
+                span,
+            )
+            pending += sum(undelivered for _, undelivered in present)
+            missing += missing_ranges(first, last, [place - base for place, _ in present])
+            restored, size = self._restore_span(span, size)
+            resent += restored
+        return ResendResult(resent, pending, limit_ranges(missing)), size
+
+    def _restore_span(self, span: tuple[Lane, int, int], size: HistorySize) -> tuple[int, HistorySize]:
+        """Moves the kept rows of (lane, first place, last place); their number, and the new size."""
         (body_bytes,) = self._database.row(
             "SELECT total(length(body)) FROM kept WHERE lane = ? AND seq BETWEEN ? AND ?", span
         )

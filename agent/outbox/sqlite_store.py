@@ -14,7 +14,7 @@ from agent.domain.message import KEEP_LATEST, LAST_RANK, Lane, Message
 from agent.outbox.alert_groups import AlertGroups, chunks
 from agent.outbox.database import Database, FullError
 from agent.outbox.epochs import Epochs
-from agent.outbox.number_ranges import limit_ranges, merge_ranges, missing_ranges
+from agent.outbox.number_ranges import limit_ranges, merge_ranges
 from agent.outbox.receipt_history import ReceiptHistory, make_room
 from agent.outbox.row_reader import RowReader
 from agent.outbox.rows import Key, ResendResult, Row
@@ -247,31 +247,17 @@ class Store:
         asked = merge_ranges(ranges)
         base = self._epochs.base(lane, epoch)
         if base is None or self.history is None:
-            return ResendResult(
-                0, 0, limit_ranges([(first, last, last - first + 1) for first, last in asked])
-            )
+            missing = limit_ranges([(first, last, last - first + 1) for first, last in asked])
+            return ResendResult(0, 0, missing)
         end = self.last(lane) if epoch == self.epoch else self._epochs.end(lane, base, self.last(lane))
         if epoch == self.epoch:  # higher numbers are yet to be given
             asked = [(first, min(last, end - base)) for first, last in asked if first <= end - base]
-        resent = pending = 0
-        missing: list[tuple[int, int, int]] = []
-        count, size = dict(self._count), self.history.size
         with self.database.transaction():
-            for first, last in asked:
-                span = (lane, base + first, min(base + last, end))
-                present = self.database.rows(
-                    "SELECT seq, 1 FROM owed WHERE lane = ?1 AND seq BETWEEN ?2 AND ?3 UNION ALL"
-                    " SELECT seq, 0 FROM kept WHERE lane = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY 1",
-                    span,
-                )
-                pending += sum(undelivered for _, undelivered in present)
-                missing += missing_ranges(first, last, [place - base for place, _ in present])
-                restored, size = self.history.restore(span, size)
-                resent += restored
-                count[lane] = count.get(lane, 0) + restored
-        self._count, self.history.size = count, size
+            result, size = self.history.restore(lane, base, end, asked)
+        self._count[lane] = self._count.get(lane, 0) + result.resent
+        self.history.size = size
         self._last_of_rank[LAST_RANK] = self.last("alert")
-        return ResendResult(resent, pending, limit_ranges(missing))
+        return result
 
     def has_earlier_of_group(self, group: str, place: int) -> bool:
         """Whether an alert of ``group`` at ``place`` or before may still be undelivered."""

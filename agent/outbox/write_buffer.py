@@ -1,4 +1,4 @@
-"""What was said and is not on disk yet. It leaves only when it is: a failing write loses nothing."""
+"""Messages that are not on disk yet. They leave only once they are written: a failing write loses none."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,17 +8,17 @@ from agent.outbox.outbox import Outbox
 
 
 class WriteBuffer:
-    """Filled on the loop by whoever has something to say, written by one job."""
+    """Filled by the parts of the agent on the event loop, and written by one job."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._messages: list[Message] = []
         self._filled = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._kept: asyncio.Future[None] | None = None
+        self._written: asyncio.Future[None] | None = None
 
     def add(self, *messages: Message) -> None:
-        """They are written soon."""
+        """These messages are written soon."""
         self._messages += messages
         if messages:
             self._outbox.expect(messages)
@@ -27,55 +27,55 @@ class WriteBuffer:
     def __bool__(self) -> bool:
         return bool(self._messages)
 
-    def ring(self) -> None:
-        """Something beside messages wants to be written."""
+    def wake(self) -> None:
+        """The job shall write although no message waits, for values beside them."""
         self._filled.set()
 
-    def kept(self) -> asyncio.Future[None] | None:
-        """Done once all that is here now is on disk; None where nothing waits."""
+    def written(self) -> asyncio.Future[None] | None:
+        """Done once all present messages are on disk; None where none waits."""
         if not self._messages:
             return None
-        if self._kept is None:
-            self._kept = asyncio.get_running_loop().create_future()
-        return self._kept
+        if self._written is None:
+            self._written = asyncio.get_running_loop().create_future()
+        return self._written
 
-    async def filled(self) -> None:
+    async def wait(self) -> None:
         """Returns once there is something to write."""
         await self._filled.wait()
         self._filled.clear()
 
     async def write(self, remember: Mapping[str, bytes]) -> list[Message]:
-        """Everything that is here, in one commit with ``remember``; what that was.
+        """Writes all messages in one commit with ``remember``; the messages.
 
-        Where nothing was written, whatever the reason, all of it stays, and the job is called again.
+        Where that fails, whatever the reason, all of them stay, and the job is woken again.
         """
-        async with self._writing:  # at the end two write: what the first has, the second must not say again
+        async with self._writing:  # at the end two callers write: the second must not write the same again
             return await self._write(remember)
 
     async def _write(self, remember: Mapping[str, bytes]) -> list[Message]:
         batch = list(self._messages)
-        kept, self._kept = self._kept, None
+        written, self._written = self._written, None
         try:
             await self._outbox.put(*batch, remember=remember)
         except BaseException:
             self._filled.set()
-            self._wait_longer(kept)
+            self._wait_longer(written)
             raise
         del self._messages[: len(batch)]
-        _done(kept)
+        _done(written)
         if not self._messages:
-            _done(self._kept)
-            self._kept = None
+            _done(self._written)
+            self._written = None
         return batch
 
-    def _wait_longer(self, kept: asyncio.Future[None] | None) -> None:
-        """Whoever waits for what could not be written waits for the next try."""
-        if kept is not None and self._kept is not None:
-            self._kept.add_done_callback(lambda _: _done(kept))
-        elif kept is not None:
-            self._kept = kept
+    def _wait_longer(self, written: asyncio.Future[None] | None) -> None:
+        """Callers that wait for the failed write wait for the next one."""
+        if written is not None and self._written is not None:
+            self._written.add_done_callback(lambda _: _done(written))
+        elif written is not None:
+            self._written = written
 
 
-def _done(kept: asyncio.Future[None] | None) -> None:
-    if kept is not None and not kept.done():  # whoever waited may have given up
-        kept.set_result(None)
+def _done(written: asyncio.Future[None] | None) -> None:
+    if written is not None and not written.done():  # the caller may have stopped waiting
+        written.set_result(None)
