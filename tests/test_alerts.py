@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent.alerts.active_alert import PRESENCES, REDISCOVERY_S
+from agent.alerts.active_alert import MAX_PRESENCES, REDISCOVERY_S
 from agent.alerts.alert import Alert, AlertAnswer, AlertPolicy
 from agent.alerts.alert_book import AlertBook
-from agent.alerts.update_policy import UPDATE_AT_LAST_S, UPDATE_EVERY_S
+from agent.alerts.update_policy import MAX_INTERVAL_S, UPDATE_EVERY_S
 from agent.domain.durations import format_duration
 from agent.domain.escalation import MAX_REPEAT_INTERVAL, AlarmOutput, Escalation, EscalationSettings, Severity
 from agent.domain.findings import Cleared, Finding, Point
@@ -99,8 +99,8 @@ def silent(second: int) -> Finding:
 def test_what_goes_on_unchanged_is_told_ever_more_seldom(book: AlertBook) -> None:
     """Whatever counts the seconds is told some 150 times a day, and not 8,640 times."""
     told_at = updated(book, silent, 86_400)
-    assert told_at[:8] == [0, 10, 30, 70, 150, 310, 630, 630 + UPDATE_AT_LAST_S]
-    assert {then - before for before, then in pairwise(told_at[6:])} == {UPDATE_AT_LAST_S}
+    assert told_at[:8] == [0, 10, 30, 70, 150, 310, 630, 630 + MAX_INTERVAL_S]
+    assert {then - before for before, then in pairwise(told_at[6:])} == {MAX_INTERVAL_S}
     assert len(told_at) < 155
 
 
@@ -643,7 +643,7 @@ def test_elsewhere_the_answer_is_for_all_who_come(book: AlertBook, its: AlertPol
 
 def test_who_stays_while_hundreds_pass_is_not_new_again(book: AlertBook) -> None:
     its = asking("critical")
-    for number in range(1, 3 * PRESENCES):
+    for number in range(1, 3 * MAX_PRESENCES):
         list(book.on_finding(its, visitor(1, number), at(number), number))
     book.acknowledge("id-1", "watch-officer", "ack", at(1000))
     for second in range(1000, 1060):

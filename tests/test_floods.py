@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter
 
-from agent.alerts.alert import Alert
-from agent.alerts.alert_book import COUNTED, FURTHER, MOST, WITHIN_S
+from agent.alerts.alert import FURTHER, Alert
+from agent.alerts.alert_limit import MAX_ALERTS, MAX_COUNTED, WINDOW_S
 from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.domain.contracts import SourceRule
 from agent.domain.observations import Observation, Tick, Value
@@ -89,22 +89,22 @@ def test_ten_thousand_forged_ones_leave_the_true_one_and_few_messages(kind: str,
     assert "end" not in [alert.phase for alert in mine]
     active = {alert.alert_id: alert for alert in engine.judges.book.active()}
     assert active[true].acknowledged is not None
-    assert len({alert.alert_id for alert in told}) <= MOST + 1
+    assert len({alert.alert_id for alert in told}) <= MAX_ALERTS + 1
     (rest,) = [alert for alert in active.values() if alert.finding.key == FURTHER]
     assert f" further {engine.rule.flood_label}" in rest.text
     assert rest.finding.count is not None
-    assert 100 < rest.finding.count <= COUNTED
+    assert 100 < rest.finding.count <= MAX_COUNTED
     flood = [alert for alert in told if alert.finding.key == FURTHER]
     assert [alert.phase for alert in flood].count("new") == 1
     assert len(flood) <= 10
-    assert len([alert for alert in told if alert.phase == "new"]) <= MOST + 1
+    assert len([alert for alert in told if alert.phase == "new"]) <= MAX_ALERTS + 1
 
 
 def test_once_the_flood_is_over_its_alert_ends_and_another_beacon_is_told() -> None:
     engine = Engine("distress_beacon")
     for second in range(10):
         list(engine.on_observation(second, range(1000 + 20 * second, 1020 + 20 * second)))
-    later = [alert for n in range(180) for alert in engine.on_observation(10 + n * WITHIN_S / 60, [1001])]
+    later = [alert for n in range(180) for alert in engine.on_observation(10 + n * WINDOW_S / 60, [1001])]
     assert {alert.finding.key for alert in later if alert.cleared} >= {"1002", "1049", FURTHER}
     new = list(engine.on_observation(5000, [77]))
     assert [(alert.phase, alert.finding.key) for alert in new if alert.finding.key == "77"] == [("new", "77")]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.alerts.alert import Alert, AlertPolicy, Phase
-from agent.alerts.latency import REMEMBERED, UNDER_WAY, LatencyLedger
+from agent.alerts.latency import MAX_PENDING, SAMPLES, LatencyLedger
 from agent.domain.findings import Finding
 from agent.pipeline import latency_steps
 
@@ -38,13 +38,13 @@ def test_each_step_is_there_and_the_rule_s_own_time_is_not_in_the_sum() -> None:
 
 def test_percentiles_are_of_the_last_alerts_of_each_rule() -> None:
     ledger = LatencyLedger()
-    for number in range(REMEMBERED):
+    for number in range(SAMPLES):
         told(ledger, f"old-{number}", at_s=number, wire_s=9.0)
-    for number in range(REMEMBERED):
+    for number in range(SAMPLES):
         told(ledger, f"{number}", at_s=number, wire_s=(number + 1) / 1000)
     told(ledger, "other", at_s=0, rule="panic", wire_s=1.0)
     fields = ledger.fields()
-    assert fields["rail"]["alerts"] == REMEMBERED
+    assert fields["rail"]["alerts"] == SAMPLES
     assert fields["rail"]["p50"] == pytest.approx(43 + 100.5, abs=0.2)
     assert fields["rail"]["p95"] == pytest.approx(43 + 190.05, abs=0.2)
     assert fields["panic"]["p50"] == 1043.0
@@ -67,9 +67,9 @@ def test_what_it_does_not_know_is_not_counted_and_what_it_remembers_is_bounded()
     ledger.on_alert("never kept", "rail", {}, 0.0)
     ledger.acknowledged("never kept", 1.0, 2.0)
     assert ledger.fields() == {}
-    for number in range(UNDER_WAY + 10):
+    for number in range(MAX_PENDING + 10):
         ledger.on_alert(str(number), "rail", {}, 0.0)
-    assert len(ledger._under_way) == UNDER_WAY
+    assert len(ledger._pending) == MAX_PENDING
 
 
 @pytest.mark.parametrize("kept_s", [None, 109.0])

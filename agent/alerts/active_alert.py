@@ -1,86 +1,155 @@
-"""One active alert: its state between two findings, and how a finding goes on with it. Pure."""
+"""The state of one active alert, and how it takes the next finding of its rule. Pure.
+
+Instants with ``_s`` are on the monotonic clock. The aliases are the keys under which the state is on disk.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import Field
 
 from agent.alerts.alert import Alert, AlertPolicy, AnswerContent
 from agent.alerts.update_policy import UPDATE_EVERY_S, Announced
+from agent.domain.escalation import SEVERITIES
 from agent.domain.findings import Finding
 
 REDISCOVERY_S = 120.0
-"""Rules that begin anew have this long, and their `rediscovery_time`, to find again what was active."""
-ANSWERS, PRESENCES = 20, 200
-"""So many different answers to an alert, and so many who were there, are remembered."""
+"""After a restart a rule has this long, and its `rediscovery_time`, to find again what was active."""
+MAX_ANSWERS, MAX_PRESENCES = 20, 200
+"""How many different answers to an alert, and how many presences, are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveAlert:
-    """An alert that has not ended; ``told_s`` is None for one that has to be found again.
-
-    ``told``: what was told of it last. ``wait_s``: after how long it is told again unchanged.
-    ``doubt``: until when (monotonic) it has to be found again, and what its end says if nobody does.
-    ``due_s``: when it is raised again; ``raised_s``: when it was last. ``closed``: a person ended it, and it
-    is only kept so that the same fact is not told anew.
-
-    ``behind``: a fresh judge begins this fact at the first instant, and truly it began at the second, so many
-    seconds earlier. ``known``: those who were told of. ``spare``: so many may yet be found again until then.
-    ``answers``: all that were given, the last at the end.
-    """
+    """An alert that has not ended."""
 
     alert: Alert
-    told_s: float | None
-    over_s: float | None = None
-    doubt: tuple[float, str] | None = None
-    due_s: float | None = None
-    raised_s: float | None = None
+    announced_s: Annotated[float | None, Field(alias="told_s")]
+    """When it was last announced; None while it has to be found again."""
+    cleared_s: Annotated[float | None, Field(alias="over_s")] = None
+    """Since when its finding has cleared, while the cool-down runs."""
+    unconfirmed: Annotated[tuple[float, str] | None, Field(alias="doubt")] = None
+    """Until when the finding has to be found again, and the reason of the end if it is not."""
+    escalates_s: Annotated[float | None, Field(alias="due_s")] = None
+    """When it is raised again next."""
+    escalated_s: Annotated[float | None, Field(alias="raised_s")] = None
+    """When it was last raised again."""
     closed: bool = False
-    told: Announced | None = None
-    wait_s: float = UPDATE_EVERY_S
-    behind: tuple[datetime, datetime, float] | None = None
-    known: frozenset[int] = frozenset()
-    spare: tuple[int, float] = (0, 0.0)
+    """A person ended the alert. The entry is kept so that the same finding raises no new alert."""
+    announced: Annotated[Announced | None, Field(alias="told")] = None
+    interval_s: Annotated[float, Field(alias="wait_s")] = UPDATE_EVERY_S
+    """After how long the alert is announced again unchanged."""
+    backdated: Annotated[tuple[datetime, datetime, float] | None, Field(alias="behind")] = None
+    """The start of the finding to a restarted evaluator, its true start, and the seconds between."""
+    known_presences: Annotated[frozenset[int], Field(alias="known")] = frozenset()
+    """The presences that were announced."""
+    unmatched: Annotated[tuple[int, float], Field(alias="spare")] = (0, 0.0)
+    """How many presences of before a restart may yet be found again, and until when."""
     answers: tuple[AnswerContent, ...] = ()
+    """All answers given, the latest last."""
 
+    @classmethod
+    def begun(cls, alert: Alert, now_s: float) -> Self:
+        """The entry of a new alert, announced now."""
+        return cls(
+            alert,
+            now_s,
+            escalates_s=next_escalation_s(alert, now_s),
+            announced=Announced.of(alert),
+            known_presences=alert.finding.presences,
+        )
 
-def with_newcomers(entry: ActiveAlert, fact: Finding, now_s: float) -> tuple[ActiveAlert, bool]:
-    """With those of whom the fact is, and whether one is among them who came since the last answer."""
-    known, (spare, until_s) = entry.known, entry.spare
-    if entry.doubt is not None:  # a fresh judge numbers anew: as many as there were may be the same
-        spare = max(0, len(entry.alert.finding.presences) - len(fact.presences))
-        known, until_s = fact.presences, now_s + REDISCOVERY_S
-    new = len(fact.presences - known)
-    found_again = new <= spare and now_s <= until_s
-    known = frozenset(sorted(known)[-PRESENCES:]) | fact.presences  # also the first, as long as he is there
-    spare = spare - new if found_again else 0
-    return replace(entry, known=known, spare=(spare, until_s)), new > 0 and not found_again
+    def updated(self, policy: AlertPolicy, finding: Finding, at: datetime, now_s: float) -> Self:
+        """The entry whose finding still holds, or holds again, not yet announced."""
+        before = self.alert
+        entry, finding = self.continued(finding)
+        worse = SEVERITIES.index(policy.severity) > SEVERITIES.index(before.policy.severity)
+        answer = None if worse else before.acknowledged  # an answer was to the alert as severe as it was then
+        alert = replace(
+            before, phase="update", policy=policy, finding=finding, at=at,
+            cleared=False, acknowledged=answer, reason=None,
+        )  # fmt: skip
+        if policy.escalate != before.policy.escalate or answer != before.acknowledged:
+            entry = replace(entry, escalates_s=next_escalation_s(alert, now_s))
+        if answer != before.acknowledged:
+            entry = replace(entry, answers=())
+        return replace(entry, alert=alert, cleared_s=None, unconfirmed=None)
 
+    def announced_if_due(self, interval_s: float, now_s: float) -> Self:
+        """The entry as announced now if its alert has changed or ``interval_s`` has passed; else ``self``."""
+        announced = Announced.of(self.alert)
+        wait_s, next_s = announced.intervals(self.announced, interval_s)
+        if self.announced_s is not None and now_s - self.announced_s < wait_s:
+            return self
+        return replace(self, announced_s=now_s, announced=announced, interval_s=next_s)
 
-def continued(entry: ActiveAlert, fact: Finding) -> tuple[ActiveAlert, Finding]:
-    """The fact as one that goes on since it first began: a fresh judge can't know that, nor say for how long.
+    def escalated(self, at: datetime, now_s: float) -> Self:
+        """The entry whose alert is raised again now."""
+        alert = replace(self.alert, phase="update", at=at, escalation=self.alert.escalation + 1)
+        return replace(
+            self,
+            alert=alert,
+            announced=Announced.of(alert),
+            announced_s=now_s,
+            escalated_s=now_s,
+            escalates_s=next_escalation_s(alert, now_s),
+        )
 
-    By the monotonic clock, where it is known: the other may have been set in between.
-    """
-    before, behind = entry.alert.finding, entry.behind
-    if before.since_s is not None and fact.since_s is not None:
-        later_s = fact.since_s - before.since_s
-    else:
-        later_s = (fact.since - before.since).total_seconds()
-    if entry.doubt is not None:
-        behind = (fact.since, before.since, later_s) if later_s > 0 else None
-    if behind is not None and fact.since == behind[0]:
-        fact = fact.begun(behind[1], behind[2])
-    elif later_s > 0:
-        fact = replace(fact, since=before.since, since_s=before.since_s)
-    return replace(entry, behind=behind), fact
+    def rechecked(self, policy: AlertPolicy, now_s: float) -> Self:
+        """The entry after a restart of its rule with ``policy``: the finding has to be found again."""
+        if not self.alert.cleared:
+            unconfirmed = (now_s + rediscovery_s(policy), "not seen again after its rule was changed")
+            return replace(self, announced_s=None, unconfirmed=unconfirmed)
+        # Nothing is to be found again: it waits for its answer, as the new policy says.
+        alert = replace(self.alert, policy=replace(policy, kind=self.alert.policy.kind))
+        escalates_s = self.escalates_s
+        if policy.escalate != self.alert.policy.escalate:
+            escalates_s = next_escalation_s(alert, now_s)
+        return replace(self, alert=alert, escalates_s=escalates_s, announced_s=None, unconfirmed=None)
+
+    def with_presences(self, finding: Finding, now_s: float) -> tuple[Self, bool]:
+        """The entry with the presences of ``finding``, and whether one of them has newly arrived."""
+        known, (unmatched, until_s) = self.known_presences, self.unmatched
+        if self.unconfirmed is not None:  # a restarted evaluator numbers anew: these may be the same
+            unmatched = max(0, len(self.alert.finding.presences) - len(finding.presences))
+            known, until_s = finding.presences, now_s + REDISCOVERY_S
+        new = len(finding.presences - known)
+        found_again = new <= unmatched and now_s <= until_s
+        # Numbers only grow, so the cut drops the oldest; one that is still present is added back.
+        known = frozenset(sorted(known)[-MAX_PRESENCES:]) | finding.presences
+        unmatched = unmatched - new if found_again else 0
+        entry = replace(self, known_presences=known, unmatched=(unmatched, until_s))
+        return entry, new > 0 and not found_again
+
+    def continued(self, finding: Finding) -> tuple[Self, Finding]:
+        """The finding with the start of the alert: a restarted evaluator knows only its own start.
+
+        The difference is taken from the monotonic clock where known, as the wall clock may have been set.
+        """
+        before, backdated = self.alert.finding, self.backdated
+        if before.since_s is not None and finding.since_s is not None:
+            later_s = finding.since_s - before.since_s
+        else:
+            later_s = (finding.since - before.since).total_seconds()
+        if self.unconfirmed is not None:
+            backdated = (finding.since, before.since, later_s) if later_s > 0 else None
+        if backdated is not None and finding.since == backdated[0]:
+            finding = finding.backdated(backdated[1], backdated[2])
+        elif later_s > 0:
+            finding = replace(finding, since=before.since, since_s=before.since_s)
+        return replace(self, backdated=backdated), finding
 
 
 def rediscovery_s(policy: AlertPolicy) -> float:
-    """How long a rule that begins anew has to find again what was active."""
+    """Seconds that a restarted rule has to find again what was active."""
     return REDISCOVERY_S + policy.rediscovery_time.total_seconds()
 
 
-def escalates_s(alert: Alert, now_s: float) -> float | None:
-    """When it is raised again if nobody answers until then; None where it never is."""
-    escalate = alert.policy.escalate
-    wait = None if escalate is None or alert.acknowledged is not None else escalate.wait(alert.escalation)
+def next_escalation_s(alert: Alert, now_s: float) -> float | None:
+    """When an alert is raised again unless it is answered; None where it is not."""
+    escalation = alert.policy.escalate
+    if escalation is None or alert.acknowledged is not None:
+        return None
+    wait = escalation.wait(alert.escalation)
     return None if wait is None else now_s + wait.total_seconds()

@@ -1,4 +1,4 @@
-"""What ``alerts/active`` lists: every active alert by severity, as many as fit in one message. Pure."""
+"""The list of active alerts in ``alerts/active``: by severity, as many as fit in one message. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable

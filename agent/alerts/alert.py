@@ -1,4 +1,7 @@
-"""An alert as it stands in one of its phases, and as the message tells it."""
+"""An alert in one of its phases, and the fields of its message. Pure.
+
+Aliases are the keys under which active alerts are on disk; see `agent.alerts.saved_alerts`.
+"""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -10,14 +13,17 @@ from agent.domain.durations import format_duration
 from agent.domain.escalation import SEVERITIES, Escalation, Severity
 from agent.domain.findings import Finding
 
+FURTHER = "further"
+"""The key of the one alert for all findings of a rule beyond `agent.alerts.alert_limit.MAX_ALERTS`."""
+
 Phase = Literal["new", "update", "end"]
 AnswerContent: TypeAlias = tuple[str, str, str | None]
-"""An answer's role, action and reason."""
+"""Role, action and reason of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertPolicy:
-    """What the rule's configuration says of its alerts."""
+    """What the configuration of a rule sets for its alerts."""
 
     rule: str
     kind: str
@@ -26,19 +32,19 @@ class AlertPolicy:
     cool_down: timedelta
     escalate: Escalation | None = None
     rediscovery_time: Annotated[timedelta, Field(alias="patience")] = timedelta(0)
-    """How long the rule may need to find again what is so, beside `REDISCOVERY_S`."""
+    """How long a restarted evaluator may need to find its findings again, on top of `REDISCOVERY_S`."""
     flood_label: Annotated[str | None, Field(alias="crowd")] = None
-    """What the rule's keys name where nothing limits their number (`RulePart.flood_label`)."""
+    """What the keys of the rule name, in the plural, where nothing limits their number."""
 
     @property
-    def asks_for_each(self) -> bool:
-        """Whether an answer is only to those who were there then: one who comes after it is new."""
+    def renews_for_newcomers(self) -> bool:
+        """Whether an answer covers only the presences of that time: a later one raises a new alert."""
         return self.severity == "critical" and self.escalate is not None
 
 
 @dataclass(frozen=True, slots=True)
 class AlertAnswer:
-    """What a person said to an alert, by role and never by name."""
+    """A person's answer to an alert, by role and never by name."""
 
     role: str
     action: str
@@ -46,17 +52,17 @@ class AlertAnswer:
     reason: str | None = None
 
     @property
-    def said(self) -> AnswerContent:
-        """The answer itself, whenever it came."""
+    def content(self) -> AnswerContent:
+        """The answer without its time."""
         return self.role, self.action, self.reason
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as it stands in one of its phases.
+    """An alert in one of its phases.
 
-    ``escalation`` counts how often it was raised again because nobody answered; ``cleared`` where the fact is
-    over and only the answer is still missing.
+    ``escalation`` counts how often it was raised again without an answer. ``cleared`` is set where the
+    finding has cleared and only the answer is missing. ``media`` are the topics of its pictures.
     """
 
     alert_id: str
@@ -69,18 +75,17 @@ class Alert:
     cleared: Annotated[bool, Field(alias="over")] = False
     reason: str | None = None
     media: tuple[str, ...] = ()
-    """The topics of its pictures."""
 
     @property
     def severity(self) -> Severity:
-        """The rule's, or what it was raised to."""
-        said = self.policy.severity
+        """The severity of the rule, or the one that the alert has escalated to."""
+        own = self.policy.severity
         escalate = self.policy.escalate
-        return max(said, escalate.severity, key=SEVERITIES.index) if self.escalation and escalate else said
+        return max(own, escalate.severity, key=SEVERITIES.index) if self.escalation and escalate else own
 
     @property
     def text(self) -> str:
-        """For people; once it was raised again, also how long nobody answered."""
+        """The text for people; once escalated, with the time without an answer."""
         escalate = self.policy.escalate
         if not self.escalation or escalate is None or self.acknowledged:
             return self.finding.text
@@ -90,12 +95,12 @@ class Alert:
 
     @property
     def unanswered(self) -> bool:
-        """Whether it may not end before somebody answers."""
+        """Whether the alert may not end before it is answered."""
         return self.policy.escalate is not None and self.acknowledged is None
 
     @property
     def notifies_fallbacks(self) -> bool:
-        """Whether it is told at further brokers too: while it is unanswered, then the answer and the end."""
+        """Whether it also goes to the fallback brokers: escalated and unanswered, its answer, or its end."""
         escalate, answer = self.policy.escalate, self.acknowledged
         if escalate is None or not escalate.fallbacks or not self.escalation:
             return False
@@ -130,4 +135,5 @@ class Alert:
 
 
 def present(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}

@@ -1,28 +1,66 @@
-"""Active alerts as JSON, for a restart."""
+"""The active alerts as JSON, to be restored after a restart."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from agent.alerts.active_alert import ActiveAlert
-from agent.alerts.alert import Alert
+from agent.alerts.active_alert import ActiveAlert, next_escalation_s, rediscovery_s
+from agent.alerts.alert import Alert, AlertPolicy
 from agent.domain.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
-class SavedAlerts:
-    """What is written down: monotonic instants count for the same ``boot`` only."""
+class _SavedAlerts:
+    """Monotonic instants are valid for the same ``boot`` only."""
 
     boot: str
     entries: list[ActiveAlert]
 
 
-SAVED = TypeAdapter(SavedAlerts)
+_SAVED = TypeAdapter(_SavedAlerts)
 
 
-def on_this_clock(alert: Alert, at: datetime, now_s: float) -> Finding:
-    """The finding of an alert that was active before a reboot, with its beginning on this monotonic clock."""
+def dump(boot: str, entries: Iterable[ActiveAlert]) -> bytes:
+    """``entries`` as JSON."""
+    return _SAVED.dump_json(_SavedAlerts(boot, list(entries)), by_alias=True)
+
+
+def load(
+    data: bytes, boot: str, policies: Mapping[str, AlertPolicy], at: datetime, now_s: float
+) -> Iterator[ActiveAlert]:
+    """The entries of `dump`, each to be found again by its rule. ValueError if ``data`` is damaged.
+
+    Within the same boot an escalation keeps its time; after a reboot, or where the rule's escalation has
+    changed, the time to answer starts anew.
+    """
+    saved = _SAVED.validate_json(data)
+    same_boot = saved.boot == boot
+    for entry in saved.entries:
+        alert, policy = entry.alert, policies.get(entry.alert.policy.rule)
+        if policy is not None:  # until found again it is a finding of the kind that the rule had then
+            alert = replace(alert, policy=replace(policy, kind=alert.policy.kind))
+        if not same_boot:
+            alert = replace(alert, finding=_on_this_clock(alert, at, now_s))
+        unconfirmed = (now_s + rediscovery_s(alert.policy), "not seen again after a restart")
+        keeps_time = same_boot and alert.policy.escalate == entry.alert.policy.escalate
+        escalates_s = entry.escalates_s if keeps_time else None
+        if escalates_s is None:
+            escalates_s = next_escalation_s(alert, now_s)
+        yield ActiveAlert(
+            alert,
+            announced_s=None,
+            unconfirmed=None if alert.cleared else unconfirmed,
+            escalates_s=None if entry.closed else escalates_s,
+            escalated_s=entry.escalated_s if same_boot else None,
+            closed=entry.closed,
+            answers=entry.answers,
+        )
+
+
+def _on_this_clock(alert: Alert, at: datetime, now_s: float) -> Finding:
+    """The finding of an alert from before a reboot, with its start on the monotonic clock of this boot."""
     finding = alert.finding
     if finding.since_s is None:
         return finding

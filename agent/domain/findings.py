@@ -50,7 +50,7 @@ class Finding:
     memo: dict[str, Any] | None = None
     """What a fresh judge of the rule needs to go on from here (`RulePart.resume`), as JSON; never told."""
 
-    def begun(self, since: datetime, longer_s: float) -> Self:
+    def backdated(self, since: datetime, longer_s: float) -> Self:
         """This, begun at ``since``, so much earlier than its judge knows; its text says so too."""
         text, lasted_s = self.text, self.lasted_s
         if lasted_s is not None and longer_s > 0:
