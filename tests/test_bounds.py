@@ -76,5 +76,5 @@ def test_names_under_which_others_connect_are_no_device_names(name: str) -> None
 
 def test_a_year_is_the_most() -> None:
     assert parse_duration("366d") == timedelta(days=366)
-    with pytest.raises(ValueError, match="longer than a year; 366d is the most"):
+    with pytest.raises(ValueError, match="is too long; the maximum is 366d"):
         parse_duration("367d")

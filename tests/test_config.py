@@ -102,8 +102,8 @@ WRONG = [
     ("half a line", swap("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: line_cross, camera: cam1, line: [[0.1, 0.2]]"), ["c.yaml:16: rules.dwell.line: a line has two ends: [[from the left, from the top], [from the left, from the top]]"]),
     ("vessels not watched", swap("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: person_in_water, camera: cam1, zone: rail"), ["c.yaml:16: rules.dwell.vessels: cam1 does not detect 'boat'; known: person"]),
     ("wrong kind of source", swap("kind: silence, source: gnss", "kind: switch, name: panic, source: cam1"), ["c.yaml:17: rules.quiet.source: cam1 is a camera source and gives no switch; there is none"]),
-    ("hours", swap("source: gnss", "source: gnss, schedule: Mo-Fr 8-18"), ["c.yaml:17: rules.quiet.schedule: '8-18' are no hours; write days and hours such as 'Mo-Fr 22:00-06:00; Sa,Su 00:00-24:00', with day, night, PH, off or 24/7"]),
-    ("zone of time", swap("lat: 32.1", "timezone: Asia/Shangai, lat: 32.1"), ["c.yaml:4: place.timezone: no time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'? Names are those of IANA, such as Asia/Shanghai"]),
+    ("hours", swap("source: gnss", "source: gnss, schedule: Mo-Fr 8-18"), ["c.yaml:17: rules.quiet.schedule: '8-18' is not a time span; write days and hours such as 'Mo-Fr 22:00-06:00; Sa,Su 00:00-24:00', with day, night, PH, off or 24/7"]),
+    ("zone of time", swap("lat: 32.1", "timezone: Asia/Shangai, lat: 32.1"), ["c.yaml:4: place.timezone: no time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'? Use an IANA name such as Asia/Shanghai"]),
     ("night nowhere", swap(", lat: 32.1, lon: 118.7", "").replace("source: gnss", "source: gnss, schedule: night"), ["c.yaml:17: rules.quiet: 'night' needs to know where the sun rises: set place.lat and place.lon, or write hours such as 18:00-06:00"]),
     ("large", "a: " + "x" * 300_000, ["c.yaml:1: larger than 256 KiB"]),
 ]  # fmt: skip

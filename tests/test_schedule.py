@@ -112,16 +112,19 @@ def test_the_sun_is_somewhere_and_either_day_or_night(at_s: float, lat: float, l
 @pytest.mark.parametrize(
     ("hours", "said"),
     [
-        ("", "is no schedule; write days and hours such as"),
-        ("Mo-Fr", "'' are no hours; write days and hours such as"),
-        ("Mo-Fr 8-18", "'8-18' are no hours"),
+        ("", "is not a schedule; write days and hours such as"),
+        ("Mo-Fr", "'' is not a time span; write days and hours such as"),
+        ("Mo-Fr 8-18", "'8-18' is not a time span"),
         ("Mo-Fr 08:00-25:00", "a day goes from 00:00 to 24:00"),
         ("Mo-Fr 08:60-09:00", "a day goes from 00:00 to 24:00"),
-        ("Mo-Fr 08:00-08:00", "begins when it ends; the whole day is 00:00-24:00"),
-        ("Mon-Fri 08:00-18:00", "'Mon' is no day; did you mean 'Mo'? known: Fr, Mo, PH, Sa, Su, Th, Tu, We"),
-        ("Mo-PH 08:00-18:00", "'Mo-PH' is no range of days"),
-        ("Mo-Fr 06:00-08:00; Mo-Fr 20:00-22:00", "Mo stands in two parts"),
-        ("nights", "'nights' are no hours"),
+        ("Mo-Fr 08:00-08:00", "starts and ends at the same time; the whole day is 00:00-24:00"),
+        (
+            "Mon-Fri 08:00-18:00",
+            "'Mon' is not a day; did you mean 'Mo'? known: Fr, Mo, PH, Sa, Su, Th, Tu, We",
+        ),
+        ("Mo-PH 08:00-18:00", "'Mo-PH' is not a range of days"),
+        ("Mo-Fr 06:00-08:00; Mo-Fr 20:00-22:00", "Mo is in two parts"),
+        ("nights", "'nights' is not a time span"),
     ],
 )
 def test_what_is_no_schedule_is_refused_in_words(hours: str, said: str) -> None:

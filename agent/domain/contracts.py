@@ -1,4 +1,4 @@
-"""What a rule is: its settings, what it refers to, its judge, and what a judge says."""
+"""The contract of a rule: its settings, its references, and its evaluator; and of a source: `Emit`."""
 
 import asyncio
 from abc import abstractmethod
@@ -19,16 +19,16 @@ from agent.domain.schedule import Hours
 from agent.domain.site import Site, localized
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
-"""Takes a value; may give a future that is done once what the value led to is safely kept."""
+"""Takes a value; may return a future that is done once the consequences of the value are stored."""
 
 ACK_WITHIN = timedelta(seconds=60)
 
 
 class RulePart(BaseModel):
-    """What every rule lets a technician set, and what the agent asks of it.
+    """The settings that all rules share, and what a kind of rule has to provide.
 
-    A kind of rule names its keys as it likes: what configuration, alerts and cards need of them it returns
-    from `source_references`, `camera_reference`, `rediscovery_time` and `notes`.
+    A kind of rule names its keys freely. Configuration, alerts and cards learn about them from
+    `source_references`, `camera_reference`, `rediscovery_time` and `notes`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,59 +36,59 @@ class RulePart(BaseModel):
     kind: str
 
     flood_label: ClassVar[str | None] = None
-    """What its keys name, in the plural, where they come from the outside and nothing limits their number."""
+    """What the keys of its findings name, in the plural, where they come from outside and are unlimited."""
 
     schedule: Hours | None = None
-    """When it judges; always, if it is not set."""
+    """When the rule is in force; always, if not set."""
     severity: Severity = "warning"
     need_ack: bool = False
     ack_within: Duration | None = None
-    """Where `need_ack` is true somebody has to answer within this (`ACK_WITHIN`, if it is not set); the alert
-    does not end before, even if what it tells is over."""
+    """With `need_ack` an answer is expected within this time (`ACK_WITHIN` if not set); the alert does not
+    end without one, even if its finding has cleared."""
     escalate: EscalationSettings | None = None
     cool_down: Duration = timedelta(0)
-    """How long the fact must be over before its alert ends; if it comes back sooner, it is the same alert."""
+    """How long a finding must have cleared before its alert ends; if it returns sooner, the alert goes on."""
 
     @property
     def rediscovery_time(self) -> timedelta:
-        """How long a fresh judge may need to find again what is so: the sum of the rule's own waits."""
+        """How long a new evaluator may need to find again what holds: the sum of the rule's own waits."""
         return timedelta(0)
 
     def source_references(self) -> tuple[SourceReference, ...]:
-        """The sources that the rule listens to, cameras excepted."""
+        """The sources whose values the rule uses, except cameras."""
         return ()
 
     def camera_reference(self) -> CameraReference | None:
-        """The camera that the rule judges by; None for a rule on no camera."""
+        """The camera whose sightings or views the rule uses; None if it uses none."""
         return None
 
     def notes(self) -> Iterator[str]:
-        """What is valid in its settings, but hardly meant."""
+        """Notes on settings that are valid but probably not intended."""
         yield from ()
 
     @abstractmethod
     def start(self) -> Evaluator:
-        """A fresh judge: a pure function of what it was shown, in order. It never looks at a clock.
+        """A new evaluator: a pure function of the observations so far, in order; it reads no clock.
 
-        It yields nothing about a key until it knows: an `Cleared` from a judge that has not seen enough would
-        end an alert whose fact goes on.
+        It states nothing about a key until it knows: a `Cleared` from an evaluator that has not seen enough
+        would end an alert whose finding still holds.
         """
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:  # noqa: ARG002  rules with a memory need it
-        """A fresh judge after a restart or a change of the rule; ``active`` is what was so then, by key.
+        """A new evaluator after a restart or a change of the rule; ``active``: the findings before, by key.
 
-        A rule that remembers more than it sees again (hysteresis, a usual level, a place) takes that up here.
-        The ``since_s`` of ``active`` are of the present monotonic clock.
+        A rule with state that observations do not restore (hysteresis, a usual level, a place) takes it up
+        here. The ``since_s`` in ``active`` are on the present monotonic clock.
         """
         return self.start()
 
     def scheduled_evaluator(self, active: Mapping[str, Finding] = MappingProxyType({})) -> Evaluator:
-        """`start` or `resume`, told only while the schedule is open: what the agent runs."""
-        judge = self.resume(active) if active else self.start()
-        return judge if self.schedule is None else within_hours(self.schedule, judge, active)
+        """The evaluator that the agent runs: of `start` or `resume`, within the rule's schedule."""
+        evaluator = self.resume(active) if active else self.start()
+        return evaluator if self.schedule is None else within_hours(self.schedule, evaluator, active)
 
     @model_validator(mode="after")
-    def _answers_are_needed(self) -> Self:
+    def _ack_settings_need_ack(self) -> Self:
         if self.ack_within is not None and not self.need_ack:
             raise ValueError("ack_within needs need_ack: true")
         if self.escalate is not None and not self.need_ack:
@@ -98,29 +98,29 @@ class RulePart(BaseModel):
         return self
 
     def escalation(self) -> Escalation | None:
-        """What happens to an alert that nobody answers; None where nobody has to."""
+        """How an unanswered alert escalates; None without `need_ack`."""
         if not self.need_ack:
             return None
         return (self.escalate or EscalationSettings()).after(self.ack_within or ACK_WITHIN)
 
     def resolve(self, site: Site) -> Self:
-        """This rule with what it takes from elsewhere. ValueError says what is missing there."""
+        """The rule completed from the rest of the configuration. ValueError names what is missing there."""
         if self.schedule is None:
             return self
         return self.model_copy(update={"schedule": localized(self.schedule, site)})
 
 
 class SourceRule(RulePart):
-    """A rule on what one ``source`` tells."""
+    """A rule on the values of one ``source``."""
 
     value_kind: ClassVar[str | None] = None
-    """The kind of value that its source must tell, such as ``fix``; None where any will do."""
+    """The kind of value that its source must provide, such as ``fix``; None: any source will do."""
 
     source: str
 
     @property
     def channel(self) -> Channel | None:
-        """The one quantity or switch that the rule is about."""
+        """The quantity or switch that the rule is about, if it is about one."""
         return None
 
     def source_references(self) -> tuple[SourceReference, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-LONGEST = timedelta(days=366)
+MAX_DURATION = timedelta(days=366)
 PATTERN = r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$"
 
 
@@ -22,15 +22,15 @@ def parse_duration(value: Any) -> timedelta:
         number = float(match[1])
         if number < 1e9:
             found = timedelta(**{UNITS[match[2]]: number})
-    if found is not None and found <= LONGEST:
+    if found is not None and found <= MAX_DURATION:
         return found
     if found is not None:
-        raise ValueError(f"{value!r} is longer than a year; {format_duration(LONGEST)} is the most")
+        raise ValueError(f"{value!r} is too long; the maximum is {format_duration(MAX_DURATION)}")
     raise ValueError(f"{value!r} is not a duration; write a number and ms, s, m, h or d, such as 20s or 1.5m")
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest exact writing of a duration, such as ``90s`` or ``2m``."""
+    """The shortest exact form of a duration, such as ``90s`` or ``2m``."""
     milliseconds = round(value.total_seconds() * 1000)
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if milliseconds and milliseconds % size == 0:
@@ -44,11 +44,11 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": PATTERN}, {"type": "number", "minimum": 0}]}),
 ]
-"""A field that takes what `parse_duration` takes and is written back as `format_duration` writes."""
+"""A field that is parsed by `parse_duration` and written by `format_duration`."""
 
 
 def human_duration(seconds: float) -> str:
-    """A time that something has lasted, in words for people: ``45 s``, ``12 min``, ``3 h``."""
+    """A duration for people, rounded down: ``45 s``, ``12 min``, ``3 h``."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{int(seconds // size)} {unit}"

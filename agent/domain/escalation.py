@@ -1,4 +1,4 @@
-"""What happens to an alert that nobody answers: raised again, louder, with a siren or a light."""
+"""Escalation of an unanswered alert: raised again, more severe, with a siren or a light."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,15 +10,15 @@ from agent.domain.durations import Duration
 
 Severity: TypeAlias = Literal["info", "warning", "critical"]
 REPEATS_BEFORE_BACKOFF = 5
-"""So many times it is raised again at the same interval; then each interval is twice the one before."""
+"""An alert is raised again so often at the same interval; then each interval doubles."""
 MAX_REPEAT_INTERVAL = timedelta(minutes=30)
-"""The longest interval, unless ``repeat`` is longer."""
+"""The longest interval between repeats, unless ``repeat`` is longer."""
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
-"""From the least to the worst."""
+"""From least to most severe."""
 
 
 class AlarmOutput(BaseModel):
-    """An output of a sensor board, switched on for ``ttl`` each time that an alert is raised again."""
+    """An output of a sensor board that is switched on for ``ttl`` at each repeat of an alert."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,37 +28,37 @@ class AlarmOutput(BaseModel):
 
 
 class EscalationSettings(BaseModel):
-    """What happens while nobody answers."""
+    """How an alert escalates while it is unanswered, as configured."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     repeat: Duration | None = None
-    """Raised again this often; as often as the first time, if it is not set."""
+    """Interval of the repeats; the time to the first one, if not set."""
     times: int | None = Field(default=None, ge=1, le=1000)
-    """Raised again so many times and no more, and the last one says so; if it is not set, until somebody
-    answers, after `REPEATS_BEFORE_BACKOFF` times ever more seldom."""
+    """The number of repeats; the last one says that it is the last. If not set, the alert is repeated until
+    answered, at growing intervals after `REPEATS_BEFORE_BACKOFF`."""
     severity: Severity = "critical"
-    """At least this severe, once it was raised again."""
+    """The least severity of a repeat."""
     output: AlarmOutput | None = None
     fallbacks: bool = False
-    """Told at broker.fallbacks too."""
+    """Whether repeats also go to ``broker.fallbacks``."""
 
     @field_validator("repeat")
     @classmethod
-    def _not_all_the_time(cls, repeat: timedelta | None) -> timedelta | None:
+    def _repeat_has_a_minimum(cls, repeat: timedelta | None) -> timedelta | None:
         if repeat is not None and repeat < timedelta(seconds=1):
             raise ValueError("repeat is at least 1s")
         return repeat
 
     def after(self, wait: timedelta) -> "Escalation":
-        """This, when nobody answered for ``wait``."""
+        """The escalation that starts after ``wait`` without an answer."""
         repeat = self.repeat or wait
         return Escalation(wait, repeat, self.times, self.severity, self.output, self.fallbacks)
 
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """`EscalationSettings` with all that was left out: first ``after``, then every ``repeat``."""
+    """`EscalationSettings` with defaults filled in: first ``after``, then every ``repeat``."""
 
     after: timedelta
     repeat: timedelta
@@ -68,7 +68,7 @@ class Escalation:
     fallbacks: bool = False
 
     def wait(self, raised: int) -> timedelta | None:
-        """How long it waits for an answer when it was raised again so many times; None: it was the last."""
+        """The wait for an answer after ``raised`` repeats; None after the last one."""
         if self.times is not None:
             if raised >= self.times:
                 return None
@@ -80,5 +80,5 @@ class Escalation:
         return min(longer, max(self.repeat, MAX_REPEAT_INTERVAL))
 
     def waited(self, raised: int) -> timedelta:
-        """How long nobody had answered when it was raised again for the ``raised``-th time."""
+        """The total time without an answer at the ``raised``-th repeat."""
         return sum((self.wait(number) or timedelta(0) for number in range(raised)), timedelta(0))

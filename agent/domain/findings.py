@@ -1,4 +1,4 @@
-"""What a rule states: findings, and that one has cleared."""
+"""The statements of a rule: a finding that holds, and a finding that has cleared."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,9 +14,9 @@ from models.detection import Box
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where on the ground, WGS-84; ``how``: surveyed, gnss, ais, ground_plane, ground_ray.
+    """A place on the ground, WGS-84 degrees; ``how``: surveyed, gnss, ais, ground_plane, ground_ray.
 
-    Of the last two ``error_m`` is the radius within which it truly is, 19 times of 20.
+    For the last two ``error_m`` is the radius that contains the true place in 95 % of cases.
     """
 
     lat: float
@@ -27,7 +27,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something is so. Yielded as long as it is; ``key`` tells one occurrence from another within a rule."""
+    """A condition that holds. Stated as long as it does; ``key`` identifies it within its rule."""
 
     key: str
     text: str
@@ -40,36 +40,36 @@ class Finding:
     box: Box | None = None
     point: Point | None = None
     latency_s: float | None = None
-    """From the frame or byte in hand to the observation that this finding rests on."""
+    """Seconds from the captured frame or byte to the observation that the finding rests on."""
     since_s: float | None = None
-    """The monotonic instant of ``since``."""
+    """``since`` on the monotonic clock."""
     lasted_s: float | None = None
-    """Seconds since ``since`` where ``text`` says them, as `for_duration` writes them."""
+    """Seconds since ``since``, where ``text`` contains them as `for_duration` writes them."""
     presences: Annotated[frozenset[int], Field(alias="who")] = frozenset()
-    """The presences that it is about, by number; a number is given once in the life of a judge."""
+    """The numbers of the presences that it is about; an evaluator never uses a number twice."""
     memo: dict[str, Any] | None = None
-    """What a fresh judge of the rule needs to go on from here (`RulePart.resume`), as JSON; never told."""
+    """The state that a new evaluator of the rule needs to resume (`RulePart.resume`), as JSON; never sent."""
 
-    def backdated(self, since: datetime, longer_s: float) -> Self:
-        """This, begun at ``since``, so much earlier than its judge knows; its text says so too."""
+    def backdated(self, since: datetime, by_s: float) -> Self:
+        """The finding with start ``since``, ``by_s`` seconds earlier than its evaluator knows; text too."""
         text, lasted_s = self.text, self.lasted_s
-        if lasted_s is not None and longer_s > 0:
-            text = text.replace(for_duration(lasted_s), for_duration(lasted_s + longer_s), 1)
-            lasted_s += longer_s
-        since_s = None if self.since_s is None else self.since_s - max(0.0, longer_s)
+        if lasted_s is not None and by_s > 0:
+            text = text.replace(for_duration(lasted_s), for_duration(lasted_s + by_s), 1)
+            lasted_s += by_s
+        since_s = None if self.since_s is None else self.since_s - max(0.0, by_s)
         return replace(self, since=since, since_s=since_s, text=text, lasted_s=lasted_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What ``key`` named is no longer so; or ``reason`` says why nobody can tell, and it ends at once."""
+    """The finding ``key`` no longer holds; with ``reason`` its alert ends at once, as nobody can tell."""
 
     key: str
     reason: str | None = None
 
 
 def for_duration(seconds: float) -> str:
-    """How long a fact has lasted, as it stands in the text of a `Finding`: ``for 45 s``."""
+    """A duration as the text of a `Finding` contains it: ``for 45 s``."""
     return f"for {human_duration(seconds)}"
 
 

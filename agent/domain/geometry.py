@@ -14,7 +14,7 @@ def _lat_lon(value: object) -> object:
     if (
         isinstance(value, list | tuple)
         and len(value) == 2
-        and all(isinstance(one, int | float) for one in value)
+        and all(isinstance(number, int | float) for number in value)
     ):
         if not -90 <= value[0] <= 90:
             raise ValueError(
@@ -22,7 +22,7 @@ def _lat_lon(value: object) -> object:
             )
         return value
     raise ValueError(
-        f"{value!r} is no position; write [latitude, longitude] in degrees, such as [32.06, 118.79]"
+        f"{value!r} is not a position; write [latitude, longitude] in degrees, such as [32.06, 118.79]"
     )
 
 
@@ -34,16 +34,16 @@ LatLon = Annotated[
 
 
 def from_path(point: XY, path: Sequence[XY]) -> float:
-    """How far ``point`` is from the nearest place on a path of straight legs; inf where it has none."""
+    """Distance of ``point`` from the nearest place on a path of straight legs; inf without legs."""
     x, y = point
     best = math.inf
     for (from_x, from_y), (to_x, to_y) in pairwise(path):
-        way_x, way_y = to_x - from_x, to_y - from_y
-        length = way_x**2 + way_y**2
+        leg_x, leg_y = to_x - from_x, to_y - from_y
+        length = leg_x**2 + leg_y**2
         share = (
-            0.0 if length == 0 else max(0.0, min(1.0, ((x - from_x) * way_x + (y - from_y) * way_y) / length))
+            0.0 if length == 0 else max(0.0, min(1.0, ((x - from_x) * leg_x + (y - from_y) * leg_y) / length))
         )
-        best = min(best, (x - from_x - share * way_x) ** 2 + (y - from_y - share * way_y) ** 2)
+        best = min(best, (x - from_x - share * leg_x) ** 2 + (y - from_y - share * leg_y) ** 2)
     return math.sqrt(best)
 
 

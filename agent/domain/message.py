@@ -12,31 +12,31 @@ from typing import Any, Literal, TypeAlias
 import uuid_utils
 
 ROOT = "ringpost/v1"
-"""Each topic begins with it, but for a simulated device's."""
+"""The first levels of each topic, except of simulated devices."""
 SIMULATED_ROOT = "ringpost-sim/v1"
 MAX_BODY = 8 * 1024
-"""Bytes that a message up may take, ``media`` aside."""
+"""The largest body of a message to the centre, in bytes; ``media`` is exempt."""
 
 
 Lane: TypeAlias = Literal["alert", "result", "status", "position", "telemetry", "media"]
 LANES: tuple[Lane, ...] = ("alert", "result", "status", "position", "telemetry", "media")
-"""First to last: what goes out before what."""
+"""In the order in which they are sent."""
 
 KEEP_LATEST: frozenset[Lane] = frozenset({"status", "position"})
 """Lanes in which a newer message replaces an unsent one of the same topic."""
 
 NEED_RECEIPT: frozenset[Lane] = frozenset({"alert", "result"})
-"""Lanes that leave the disk on the centre's receipt only (with ``delivery: receipt``)."""
+"""Lanes whose messages are deleted only on a receipt of the centre (with ``delivery: receipt``)."""
 
 RANKS: Mapping[str, int] = {"critical": 0, "warning": 1, "info": 2}
-"""What goes first within the lane ``alert``; whatever has no severity ranks as critical."""
+"""The order within the lane ``alert``, by severity; a message without one ranks as critical."""
 LAST_RANK = 3
-"""What the centre has asked for again goes after everything that it never had."""
+"""Messages that the centre has requested again are sent after those that it never had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message up, before the store has numbered it. ``topic`` is below the device's."""
+    """One message to the centre, not yet numbered. ``topic`` is relative to the device's."""
 
     lane: Lane
     topic: str
@@ -47,7 +47,7 @@ class Message:
     retain: bool = False
     expires_after: timedelta | None = None
     age_s: float | None = 0.0
-    """How long ago it was made, where it was kept elsewhere before; None where nobody knows."""
+    """Its age in seconds, where it was stored elsewhere before; None if unknown."""
     rank: int = 0
     """Its place within the lane ``alert``: see `RANKS`."""
     group: str = ""
@@ -55,7 +55,7 @@ class Message:
 
 
 def new_id() -> str:
-    """A UUIDv7: sorts by time, and tells a repeat from a new message."""
+    """A UUIDv7: sorts by time, and distinguishes a repeat from a new message."""
     return str(uuid_utils.uuid7())
 
 

@@ -1,4 +1,4 @@
-"""An observation: who said what, and when. Everything that the rules know comes through here."""
+"""An observation: one value of one source, with its times. Rules see nothing else."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,10 +13,10 @@ from models.detection import Box
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenObject:
-    """One tracked object in one frame; ``zones`` are those that its foot point stands in.
+    """One tracked object in one frame; ``zones`` are those that contain its foot point.
 
-    ``label`` is what the track was taken for most. Not ``sure``: it is here because it was seen surely a
-    moment ago, and something like it is seen still, below the score that the camera wants.
+    ``label`` is the most frequent label of the track. Without ``sure`` the object is carried on from a
+    confident detection a moment ago by one below the camera's confidence threshold.
     """
 
     track: int
@@ -29,10 +29,10 @@ class SeenObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """What a camera sees in one frame, also when that is nothing.
+    """The objects in one frame of a camera, possibly none.
 
-    ``delay_s``: from the frame in hand to this sighting (waiting, inference, tracking). ``camera_moves``:
-    the camera itself turned or shook, so that its zones are elsewhere in this frame. ``frame_with_people``
+    ``delay_s``: from the captured frame to this sighting (queueing, inference, tracking). ``camera_moves``:
+    the camera itself turned or shook, so that its zones are displaced in this frame. ``frame_with_people``
     is the frame with the boxes of its people (`agent.privacy.redaction`), where pictures may be made of it;
     it is never serialised.
     """
@@ -47,12 +47,11 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraState:
-    """How a camera does, now and then. It is no sign of life.
+    """Statistics of a camera, from time to time. Not a sign of life.
 
-    Counts since it was opened: ``frames`` came, ``skipped`` were never taken up because newer ones came,
-    ``looked`` is how many the detector saw, ``lost`` packets were lost on the way, where that can be known.
-    Of late: ``fps`` came a second, ``detect_ms`` for each look. ``granted`` is what a V4L2 driver agreed to,
-    such as ``1280x720 MJPG 30 fps``.
+    Counts since it was opened: ``frames`` received, ``skipped`` in favour of newer ones, ``looked``:
+    inferences, ``lost`` packets where known. Recent: ``fps`` received, ``detect_ms`` per inference.
+    ``granted`` is the mode that a V4L2 driver has set, such as ``1280x720 MJPG 30 fps``.
     """
 
     kind: Literal["camera_state"] = "camera_state"
@@ -70,7 +69,7 @@ class CameraState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindZone:
-    """A zone that can't be seen: why, in a word such as dark, covered or frozen, and for how long now."""
+    """A zone without visibility: the reason, such as dark, covered or frozen, and for how long."""
 
     zone: str
     why: str
@@ -79,7 +78,7 @@ class BlindZone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What a camera can see now: all of its ``zones`` but those that are ``blind``."""
+    """The visibility of a camera: all of its ``zones`` can be judged except those in ``blind``."""
 
     kind: Literal["view"] = "view"
     zones: tuple[str, ...]
@@ -88,24 +87,24 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """Time passes, about once a second, so that rules need no clock."""
+    """Time passes: about once a second, so that rules need no clock."""
 
     kind: Literal["tick"] = "tick"
 
 
 SelfReport: TypeAlias = LineState | BoardState | CameraState | View
-"""What a source says of itself, now and then: it is no sign that it speaks."""
+"""Statistics of a source about itself: no evidence that it sends data."""
 
 Value = Annotated[WireValue | Sighting | CameraState | View | Tick, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """``source`` said ``value`` at ``at`` (this machine's UTC).
+    """``source`` sent ``value`` at ``at`` (UTC of this machine).
 
-    ``mono_s`` is the monotonic clock at the same instant: intervals are measured with it, so that a
-    clock that jumps ends no dwell and breaks no silence. ``doubt`` is why the fix in it is not to be taken
-    for where the device is (`agent.positioning.locator`).
+    ``mono_s`` is the monotonic clock at the same instant: intervals are measured with it, so that a step of
+    the wall clock ends no dwell and no silence. ``doubt`` is the reason why its fix is not accepted as the
+    position of the device (`agent.positioning.locator`).
     """
 
     source: str
@@ -116,6 +115,6 @@ class Observation:
 
 
 def observed(source: str, value: Any, at: datetime, now_s: float) -> Observation:
-    """What ``source`` says now, with the time at which it was so: a frame is older than its sighting."""
+    """A value received now, with the time at which it held: a frame is older than its sighting."""
     delay_s = value.delay_s if isinstance(value, Sighting) else 0.0
     return Observation(source, at - timedelta(seconds=delay_s), now_s - delay_s, value)

@@ -1,6 +1,6 @@
-"""What a rule refers to in the rest of the configuration, each reference under the rule's own key for it.
+"""References of a rule to the rest of the configuration, each with the key of the rule that holds it.
 
-`agent.domain.contracts.RulePart` returns these. `agent.config.model` checks them; its errors name that key.
+`agent.domain.contracts.RulePart` returns these. `agent.config` checks them; its errors name that key.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 
 class Keyed(NamedTuple):
-    """A name, such as a zone's or a label, and the rule's key where it stands."""
+    """A name, such as a zone or a label, and the key of the rule that holds it."""
 
     key: str
     name: str
@@ -16,7 +16,7 @@ class Keyed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One quantity (of readings) or one switch of a source."""
+    """One quantity of readings, or one switch, of a source."""
 
     key: str
     kind: Literal["reading", "switch"]
@@ -25,31 +25,31 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class SourceReference:
-    """A source that a rule listens to."""
+    """A source whose values a rule uses."""
 
     key: str
     source: str
     kinds: tuple[str, ...] = ()
-    """Kinds of value, such as ``fix``, of which the source must tell one; empty: any source will do."""
+    """Kinds of value, such as ``fix``, of which the source must provide one; empty: any source will do."""
     channel: Channel | None = None
-    """The quantity or switch that the source must be able to tell."""
+    """The quantity or switch that the source must be able to provide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraReference:
-    """The camera whose sightings or views a rule judges."""
+    """The camera whose sightings or views a rule evaluates."""
 
     key: str = "camera"
     camera: str
     zones: tuple[Keyed, ...] = ()
     """Must be zones of the camera."""
     labels: tuple[Keyed, ...] = ()
-    """Must be labels that the camera's detector looks for, and that its model knows."""
+    """Must be labels that the camera's detector is set to, and that its model knows."""
     min_score: tuple[str, float] | None = None
     """Key and value of the lowest score that counts, where the configuration sets it."""
     inferences_per_s: float | None = None
-    """How often the camera must be looked at; None: however often it is."""
+    """The inference rate that the rule needs; None: any."""
     moving_key: str | None = None
-    """The key that lets the rule judge while its camera moves, where that is off; None: it judges anyway."""
+    """The key that enables the rule while its camera moves, where that is off; None: always enabled."""
     needs_coverage: bool = False
-    """Whether the camera must watch what it can see (``coverage: {watch: true}``)."""
+    """Whether the camera must monitor its visibility (``coverage: {watch: true}``)."""

@@ -1,10 +1,10 @@
-"""When a rule judges: a small part of OpenStreetMap's ``opening_hours``, in the local time of the place.
+"""The schedule of a rule: a subset of OpenStreetMap's ``opening_hours``, in the local time of the place.
 
     Mo-Fr 22:00-06:00; Sa,Su 00:00-24:00    parts with ;  a span past midnight belongs to its first day
     Mo-Fr 08:00-12:00,13:00-17:00; PH off   spans with ,  PH are the days of ``holidays``
-    night      Mo-Fr day      24/7          day: the sun stands over the horizon at the place's lat and lon
+    night      Mo-Fr day      24/7          day: the sun is above the horizon at lat and lon of the place
 
-On a holiday only the parts that name PH hold, where there are any. Pure: each instant comes in from outside.
+On a holiday only the parts that name PH apply, if there are any. Pure: each instant is an argument.
 """
 
 import math
@@ -21,9 +21,9 @@ from agent.domain.yaml_loader import alternatives
 DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su", "PH")
 PH = 7
 NEVER_SET = 2024
-"""A clock with an earlier year was never set: rather watch too long than not at all."""
+"""A clock with an earlier year was never set: every schedule is then open, to be on the safe side."""
 SUNRISE_DEG = -0.833
-"""The sun's centre stands here when its upper edge rises: its radius, and refraction at the horizon."""
+"""Elevation of the sun's centre when its upper edge rises: its radius, and refraction at the horizon."""
 FORM = "write days and hours such as 'Mo-Fr 22:00-06:00; Sa,Su 00:00-24:00', with day, night, PH, off or 24/7"
 
 _SPAN = re.compile(r"^(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)$")
@@ -31,7 +31,7 @@ _SPAN = re.compile(r"^(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)$")
 
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
-    """Minutes from midnight of the day it begins on; ``end`` is past 24 h where it ends on the next day."""
+    """Minutes from midnight of the first day; ``end`` exceeds 24 h where the span ends on the next day."""
 
     begin: int
     end: int
@@ -39,7 +39,7 @@ class TimeSpan:
 
 @dataclass(frozen=True, slots=True)
 class SchedulePart:
-    """What holds on some days: spans, day or night; nothing of these is ``off``."""
+    """The hours of some days: spans, or daylight (``sun``: day or night); neither means ``off``."""
 
     days: frozenset[int]
     spans: tuple[TimeSpan, ...] = ()
@@ -48,7 +48,7 @@ class SchedulePart:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Hours, and where they are: ``zone`` is an IANA name, ``lat`` and ``lon`` are for day and night."""
+    """Hours at a place: ``zone`` is an IANA time zone, ``lat`` and ``lon`` (degrees) serve day and night."""
 
     text: str
     parts: tuple[SchedulePart, ...]
@@ -58,21 +58,21 @@ class Schedule:
     lon: float | None = None
 
     def needs_sun(self) -> bool:
-        """Whether it says day or night."""
+        """Whether it contains day or night."""
         return any(part.sun is not None for part in self.parts)
 
     def needs_zone(self) -> bool:
-        """Whether it matters in which time zone it is read."""
+        """Whether it depends on the time zone."""
         return any(part.spans != ALWAYS.parts[0].spans or len(part.days) < PH for part in self.parts)
 
     def at(
         self, zone: str, holidays: frozenset[date], lat: float | None = None, lon: float | None = None
     ) -> "Schedule":
-        """These hours at a place."""
+        """The same hours at a place."""
         return replace(self, zone=zone, holidays=holidays, lat=lat, lon=lon)
 
     def open(self, at: datetime) -> bool:
-        """Whether it is now, at the instant ``at`` (aware)."""
+        """Whether the instant ``at`` (aware) is within the hours."""
         if at.year < NEVER_SET:
             return True
         local = at.astimezone(ZoneInfo(self.zone))
@@ -85,32 +85,32 @@ class Schedule:
         if not self.needs_sun() or self.lat is None or self.lon is None:
             return False
         up = sun_deg(at, self.lat, self.lon) > SUNRISE_DEG
-        morning_of_night = not up and local.hour < 12  # it belongs to the evening before
-        return any(part.sun is up for part in self._of(yesterday if morning_of_night else today))
+        morning_of_night = not up and local.hour < 12  # it belongs to the day before
+        return any(part.sun is up for part in self._parts_on(yesterday if morning_of_night else today))
 
     def _spans(self, day: date) -> list[TimeSpan]:
-        return [span for part in self._of(day) for span in part.spans]
+        return [span for part in self._parts_on(day) for span in part.spans]
 
-    def _of(self, day: date) -> list[SchedulePart]:
-        """The parts that hold on ``day``; ``off`` takes the others away."""
+    def _parts_on(self, day: date) -> list[SchedulePart]:
+        """The parts that apply on ``day``; none where one of them is ``off``."""
         holiday = [part for part in self.parts if PH in part.days] if day in self.holidays else []
         parts = holiday or [part for part in self.parts if day.weekday() in part.days]
         return [] if any(not part.spans and part.sun is None for part in parts) else parts
 
 
 def parse_schedule(value: Any) -> Schedule:
-    """A schedule from its text. ValueError says what is wrong and what would be right."""
+    """A schedule from its text. ValueError names the mistake and the right form."""
     if isinstance(value, Schedule):
         return value
     if not isinstance(value, str) or not value.strip() or len(value) > 500:
-        raise ValueError(f"{value!r} is no schedule; {FORM}")
+        raise ValueError(f"{value!r} is not a schedule; {FORM}")
     parts = [_part(text.strip()) for text in value.split(";") if text.strip()]
     for index, part in enumerate(parts):
         for other in parts[index + 1 :]:
             twice = part.days & other.days
             if twice and bool(_is_off(part)) == bool(_is_off(other)):
                 raise ValueError(
-                    f"{DAYS[min(twice)]} stands in two parts of {value!r};"
+                    f"{DAYS[min(twice)]} is in two parts of {value!r};"
                     " put its hours together with a comma, such as 06:00-08:00,20:00-22:00"
                 )
     return Schedule(value, tuple(parts))
@@ -131,7 +131,7 @@ def _part(text: str) -> SchedulePart:
         return SchedulePart(days, sun=hours == "day")
     if hours == "off" and named:
         return SchedulePart(days)
-    return SchedulePart(days, tuple(_span(one.strip()) for one in hours.split(",")))
+    return SchedulePart(days, tuple(_span(span.strip()) for span in hours.split(",")))
 
 
 def _days(text: str) -> frozenset[int]:
@@ -140,10 +140,10 @@ def _days(text: str) -> frozenset[int]:
         ends = item.split("-")
         for end in ends:
             if end not in DAYS:
-                raise ValueError(f"{end!r} is no day; {alternatives(end, DAYS)}")
+                raise ValueError(f"{end!r} is not a day; {alternatives(end, DAYS)}")
         first, last = DAYS.index(ends[0]), DAYS.index(ends[-1])
         if len(ends) > 2 or (len(ends) == 2 and PH in (first, last)):
-            raise ValueError(f"{item!r} is no range of days; write Mo-Fr, or Mo,We,PH")
+            raise ValueError(f"{item!r} is not a range of days; write Mo-Fr, or Mo,We,PH")
         found |= {first} if len(ends) == 1 else {(first + n) % 7 for n in range((last - first) % 7 + 1)}
     return frozenset(found)
 
@@ -151,13 +151,13 @@ def _days(text: str) -> frozenset[int]:
 def _span(text: str) -> TimeSpan:
     found = _SPAN.match(text)
     if found is None:
-        raise ValueError(f"{text!r} are no hours; {FORM}")
+        raise ValueError(f"{text!r} is not a time span; {FORM}")
     first, first_minute, last, last_minute = map(int, found.groups())
     begin, end = first * 60 + first_minute, last * 60 + last_minute
     if first_minute > 59 or last_minute > 59 or begin >= 24 * 60 or end > 24 * 60:
         raise ValueError(f"{text!r}: a day goes from 00:00 to 24:00")
     if begin == end:
-        raise ValueError(f"{text!r} begins when it ends; the whole day is 00:00-24:00")
+        raise ValueError(f"{text!r} starts and ends at the same time; the whole day is 00:00-24:00")
     return TimeSpan(begin, end if end > begin else end + 24 * 60)
 
 
@@ -178,10 +178,10 @@ def _known_zone(name: str) -> str:
     except (KeyError, ValueError, OSError):
         zones = available_timezones()
         if not zones:
-            raise ValueError("this machine knows no time zones; install its package tzdata") from None
+            raise ValueError("no time zones on this machine; install the package tzdata") from None
         raise ValueError(
             f"no time zone {name!r}; {alternatives(name, zones).partition(' known')[0]}"
-            " Names are those of IANA, such as Asia/Shanghai"
+            " Use an IANA name such as Asia/Shanghai"
         ) from None
     return name
 
@@ -191,7 +191,7 @@ ZoneName = Annotated[str, AfterValidator(_known_zone)]
 
 
 def sun_deg(at: datetime, lat: float, lon: float) -> float:
-    """How many degrees the sun's centre stands over the horizon, without refraction, to about 0.02.
+    """Elevation of the sun's centre in degrees, without refraction, accurate to about 0.02.
 
     Source: the Astronomical Almanac's low-precision formulas, page C5, good from 1950 to 2050.
     """

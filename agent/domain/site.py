@@ -1,4 +1,4 @@
-"""What the rest of the configuration knows that a rule may need: the place of the device."""
+"""The site of the device: what a rule may take from the rest of the configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from agent.domain.schedule import Schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What the rest of the configuration knows that a rule may need; WGS-84."""
+    """Place and duty of the device, as rules use them; WGS-84 degrees."""
 
     timezone: str = "UTC"
     holidays: frozenset[date] = frozenset()
@@ -21,11 +21,11 @@ class Site:
     duty: Schedule | None = None
     route: Path | None = None
     required_rates: Mapping[str, tuple[RequiredRate, ...]] = field(default_factory=dict)
-    """By camera: how often the rules on it need it to be looked at."""
+    """By camera: the inference rates that the rules on it need."""
 
 
 def localized(schedule: Schedule, site: Site) -> Schedule:
-    """The schedule as it is read at the device's place. ValueError where it needs to know more."""
+    """The schedule in the time zone, holidays and daylight of the site. ValueError names what is missing."""
     if schedule.needs_sun() and site.lat is None:
         raise ValueError(
             f"{schedule.text!r} needs to know where the sun rises: set place.lat and place.lon,"

@@ -1,7 +1,7 @@
-"""YAML as a technician writes it, with the line of each key, and errors that say where and what.
+"""YAML 1.2 with the line of each key, and errors that name line, path and remedy.
 
-YAML 1.2; duplicate keys are errors; size and depth are bounded, and anchors refused, so that no file can
-make the agent large or slow.
+Duplicate keys are errors. Size and depth are bounded and anchors refused, so that no file can exhaust the
+memory or the time of the agent.
 """
 
 import difflib
@@ -15,20 +15,20 @@ from typing import Any
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 20_000
-"""Keys, values and list items: what ruamel.yaml takes a second or two for."""
+"""Keys, values and list items: ruamel.yaml needs a second or two for so many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: on which line, at which path, and what would be right."""
+    """One mistake: its line, its path, and what would be right."""
 
     line: int
     path: str
     message: str
 
 
-class BadConfig(ValueError):  # noqa: N818  what it is, not that it is an error
-    """A configuration that cannot be: all that is wrong with it, at once."""
+class BadConfig(ValueError):  # noqa: N818  named for the file, not for the error
+    """An invalid configuration, with all of its problems."""
 
     def __init__(self, problems: list[Problem], name: str) -> None:
         self.problems = problems
@@ -36,7 +36,7 @@ class BadConfig(ValueError):  # noqa: N818  what it is, not that it is an error
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
-        """Each problem as ``FILE:LINE: path: message``; on line 0 is what is wrong with the file itself."""
+        """Each problem as ``FILE:LINE: path: message``; without line where the file itself is the problem."""
         return [
             f"{self.name}:{f'{problem.line}:' if problem.line else ''}"
             f" {problem.path + ': ' if problem.path else ''}{problem.message}"
@@ -45,7 +45,7 @@ class BadConfig(ValueError):  # noqa: N818  what it is, not that it is an error
 
 
 def read_text(path: Path) -> str:
-    """The text of a configuration file, bounded. OSError, or BadConfig where it is no text."""
+    """The text of a configuration file, bounded. OSError; BadConfig if it is not UTF-8."""
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     try:
@@ -56,7 +56,7 @@ def read_text(path: Path) -> str:
 
 
 def load_yaml(text: str, name: str) -> Any:
-    """The mapping in ``text`` with the line of each key. Anchors are refused, and depth is bounded."""
+    """The mapping in ``text`` with the line of each key. BadConfig if it is invalid, or over the bounds."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
@@ -92,7 +92,7 @@ def load_yaml(text: str, name: str) -> Any:
 
 
 def line_of(tree: Any, path: Sequence[str | int]) -> int:
-    """The line (from 1) of the last step of ``path`` that stands in the file."""
+    """The line (from 1) of the last step of ``path`` that exists in the file."""
     line, node = 1, tree
     for step in path:
         try:
@@ -105,7 +105,7 @@ def line_of(tree: Any, path: Sequence[str | int]) -> int:
 
 
 def alternatives(word: str, known: Iterable[str]) -> str:
-    """``did you mean …?`` where one is near, and all that there are."""
+    """``did you mean …?`` where a known name is similar, and all known names."""
     names = sorted(map(str, known))
     if not names:
         return "there is none"

@@ -1,4 +1,4 @@
-"""Zones and lines in a picture, in fractions of its width and height, and who stands where. Pure."""
+"""Zones and lines in a picture, in fractions of its width and height, and positions in them. Pure."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -22,10 +22,11 @@ def _simple(corners: list[Corner]) -> list[Corner]:
 
 
 Zone = Annotated[list[Corner], Field(min_length=3, max_length=64), AfterValidator(_simple)]
-"""A polygon's corners in order, each [from the left, from the top] in 0..1."""
+"""The corners of a polygon in order, each [from the left, from the top] in 0..1."""
 
 
 SHORTEST = 0.02
+"""The least length of a line, as the sum of its fractions of width and height."""
 
 
 def _two_ends(value: Any) -> Any:
@@ -43,36 +44,36 @@ def _long_enough(line: tuple[Corner, Corner]) -> tuple[Corner, Corner]:
 
 
 Line = Annotated[tuple[Corner, Corner], BeforeValidator(_two_ends), AfterValidator(_long_enough)]
-"""From its first end to its second."""
+"""A directed line, from its first end to its second."""
 
 
 def foot_of(box: Box) -> Corner:
-    """The middle of a box's lower edge: where somebody stands."""
+    """The middle of a box's lower edge: where an object stands."""
     return (box[0] + box[2]) / 2, min(box[3], 0.9999)
 
 
 def right_of(line: tuple[Corner, Corner], point: Corner) -> float:
-    """How far ``point`` is right of the line through both ends, in shares of the picture; left is below 0."""
+    """Signed distance of ``point`` from the line through both ends, in fractions; right of it is positive."""
     (x, y), (to_x, to_y) = line
     return float(_turn(*line, point) / ((to_x - x) ** 2 + (to_y - y) ** 2) ** 0.5)
 
 
 def beside(line: tuple[Corner, Corner], point: Corner) -> bool:
-    """Whether ``point`` is beside the line, and not past one of its ends."""
+    """Whether ``point`` is beside the line and not past one of its ends."""
     (x, y), (to_x, to_y) = line
     along = (point[0] - x) * (to_x - x) + (point[1] - y) * (to_y - y)
     return 0 <= along <= (to_x - x) ** 2 + (to_y - y) ** 2
 
 
-def crosses(line: tuple[Corner, Corner], one: Corner, other: Corner) -> bool:
-    """Whether the way from one to the other leads through the line, and not past its ends."""
+def crosses(line: tuple[Corner, Corner], before: Corner, after: Corner) -> bool:
+    """Whether the way from ``before`` to ``after`` crosses the line between its ends."""
     start, end = line
-    apart = _turn(start, end, one) * _turn(start, end, other) < 0
-    return apart and _turn(one, other, start) * _turn(one, other, end) <= 0
+    apart = _turn(start, end, before) * _turn(start, end, after) < 0
+    return apart and _turn(before, after, start) * _turn(before, after, end) <= 0
 
 
 def zones_of(box: Box, zones: Mapping[str, Sequence[Corner]]) -> tuple[str, ...]:
-    """The zones in which the foot of a box (the middle of its lower edge) stands."""
+    """The zones that contain the foot of a box (the middle of its lower edge)."""
     foot = foot_of(box)
     return tuple(name for name, corners in zones.items() if inside(foot, corners))
 
@@ -83,5 +84,5 @@ def _cross(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:
 
 
 def _turn(start: Corner, end: Corner, point: Corner) -> float:
-    """Above 0 where ``point`` is to the right of the way from start to end (y points down)."""
+    """Positive where ``point`` is to the right of the way from start to end (y points down)."""
     return (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])
