@@ -1,7 +1,12 @@
-"""What the centre may ask of the device, and the state of outputs.
+"""Commands of the centre, and the state of outputs.
 
-Each command is validated, carried out at most once per id (also across a restart), and answered with a
-``command/result``. Nothing that arrives is executed as code. An output such as a siren is never simply
-switched on: it is requested for a limited time, compared with what the board reports, and expires by
-itself.
+Read `commands.py` first, then `actuators.py`.
+Owns: the models of commands (`requests`), their execution (`commands.Commands.carry_out`), the ids that make
+a repeat a duplicate (`seen_ids`), a rate limit for each command name (`rate_limit`), and the requests for
+sirens, lights and relays (`actuators.Actuators`).
+Guarantees: each id is carried out at most once, also across a restart; every command has a result on
+``command/result``; nothing that arrives is executed as code. An output is requested for a limited time,
+compared with the report of the board, and expires by itself.
+Threads: the event loop only. Time is an argument, except in `Commands.carry_out`.
+Errors: in a command OSError becomes ``failed`` and ValueError ``rejected``; none reaches the caller.
 """

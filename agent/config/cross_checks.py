@@ -50,9 +50,9 @@ def _source_errors(config: Config, rule: RulePart) -> Iterator[tuple[str, str]]:
         if source is None:
             yield ref.key, f"no source {ref.source!r}; {alternatives(ref.source, config.sources)}"
         elif not _gives(source, ref.kinds):
-            fit = [name for name, one in config.sources.items() if _gives(one, ref.kinds)]
-            told = f"{ref.source} is a {source.kind} source and gives no {' or '.join(ref.kinds)}"
-            yield ref.key, f"{told}; {alternatives(ref.source, fit)}"
+            fit = [name for name, known in config.sources.items() if _gives(known, ref.kinds)]
+            problem = f"{ref.source} is a {source.kind} source and gives no {' or '.join(ref.kinds)}"
+            yield ref.key, f"{problem}; {alternatives(ref.source, fit)}"
         elif ref.channel is not None and (error := _channel_error(source, ref.channel)) is not None:
             yield ref.channel.key, error
 
@@ -123,8 +123,8 @@ def _unknown_label(label: str, card: Card) -> str:
 
 def _gives(source: SourcePart, kinds: tuple[str, ...]) -> bool:
     """Whether a source can give one of ``kinds``; True where it does not know, or without kinds."""
-    says = source.emitted_kinds()
-    return not kinds or says is None or any(kind in says for kind in kinds)
+    given = source.emitted_kinds()
+    return not kinds or given is None or any(kind in given for kind in kinds)
 
 
 def _channel_error(source: SourcePart, channel: Channel) -> str | None:

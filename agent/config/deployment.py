@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 MIN_PROBE_S = 2.0
 MAX_BROKER_TRIAL_S = 300.0
-"""A trial of another broker lasts at most this long: alerts that are raised meanwhile may reach nobody."""
+"""A trial of another broker lasts at most this long: alerts raised meanwhile may not reach the centre."""
 NOT_REACHED = "the broker was not reached"
 
 
@@ -52,11 +52,11 @@ class Deployment:
         """The step that a trial waits for, as a reason; ``prove`` changes it as it proceeds."""
         self._limit: TrialLimit | None = None
         self.trouble = trouble
-        """Why the configuration in force is not what the local file says, or None."""
+        """Why the configuration in force differs from the local file, or None."""
 
     @classmethod
     def boot(cls, local: Path, folder: Path) -> Self:
-        """Chooses what to run, as `agent.config.startup.choose` says, and records it."""
+        """Runs `agent.config.startup.choose`, and records its choice."""
         start = choose(local, folder)
         deployment = cls(
             folder, local.resolve().parent, start.ledger, start.config, start.trouble, start.local_versions

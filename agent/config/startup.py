@@ -23,7 +23,7 @@ class Startup:
     ledger: Ledger
     config: Config
     trouble: str | None
-    """Why ``config`` is not what the local file says, or None."""
+    """Why ``config`` differs from the local file, or None."""
     local_versions: list[Version]
     """Versions of the local file, the present one first."""
 

@@ -79,7 +79,7 @@ def kernel_clock() -> tuple[bool, float | None]:
 
 
 def certainly_past(remembered: bytes | None) -> datetime:
-    """The latest instant that is known to be past: what was remembered while the clock was synchronised."""
+    """The latest instant known to be past: the one remembered while the clock was synchronised."""
     try:
         found = max(NEVER_BEFORE, datetime.fromisoformat((remembered or b"").decode()))
         return found if found < NEVER_AFTER else NEVER_BEFORE
