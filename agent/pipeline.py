@@ -108,18 +108,12 @@ class Pipeline:
     def observe(self, observation: Observation) -> None:
         """Passes one observation to every listener and to the rules."""
         observation = self.locator.with_doubt(observation)
-        for on_observation in (
-            self.health.on_observation,
-            self.clock.on_observation,
-            self.reporter.on_observation,
-            self.recorder.on_observation,
-        ):
+        for listener in (self.health, self.clock, self.reporter, self.recorder):
             try:
-                on_observation(observation)
+                listener.on_observation(observation)
             except Exception:
-                log.exception(
-                    "listener_failed", listener=on_observation.__qualname__, source=observation.source
-                )
+                name = type(listener).__name__
+                log.exception("listener_failed", listener=name, source=observation.source)
         at, now_s = read_clocks()
         self.raise_alerts(self.rules.on_observation(observation, at, now_s), now_s)
         results = self.actuators.on_observation(observation)
