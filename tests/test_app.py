@@ -123,7 +123,7 @@ def test_an_alert_whose_picture_fails_is_told_all_the_same() -> None:
         raise ZeroDivisionError("a bug")
 
     pipeline: Any = SimpleNamespace(recorder=SimpleNamespace(alerted=fail))
-    alert: Any = SimpleNamespace(alert_id="a", terms=SimpleNamespace(rule="rail"), finding=None)
+    alert: Any = SimpleNamespace(alert_id="a", policy=SimpleNamespace(rule="rail"), finding=None)
     Pipeline.take_picture(pipeline, alert, 0.0)
 
 
