@@ -4,6 +4,7 @@ It runs as a child process on 127.0.0.1, so that it can be stopped and killed fo
 the same port. What rumqttd does otherwise than mosquitto stands in docs/decisions/0004.
 """
 
+import secrets
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -124,7 +126,14 @@ def mosquitto_path() -> str | None:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody listens on just now.
+
+    Below the range for outgoing connections, so that none of them takes it before the broker listens or while
+    it is stopped. OSError where none is found.
+    """
+    for _ in range(100):
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port between 20000 and 32000 on 127.0.0.1")

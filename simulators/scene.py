@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class Stream:
     """The scene as MJPEG over HTTP on loopback; ``cut`` ends it like a pulled cable, ``restore`` mends it."""
 
     def __init__(self, scene: Scene, fps: float, port: int) -> None:
-        self._scene = scene
+        self.scene = scene
         self._fps = fps
         self._port = port
         self._server: asyncio.Server | None = None
@@ -100,6 +100,10 @@ class Stream:
     def second(self) -> float:
         """How far the scene is."""
         return time.monotonic() - self._began_s
+
+    def leave(self) -> None:
+        """The man leaves now."""
+        self.scene = replace(self.scene, leaves_s=self.second())
 
     async def restore(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
@@ -138,7 +142,7 @@ class Stream:
 
         if self.blinding != FROZEN:
             self._frozen_s = second
-        picture = self._scene.picture(self._frozen_s)
+        picture = self.scene.picture(self._frozen_s)
         if self.blinding in BLINDINGS:
             picture = BLINDINGS[self.blinding](picture)
         good, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])

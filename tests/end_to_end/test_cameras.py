@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from agent.runtime.native_calls import MAX_ABANDONED, abandoned_threads, end_whe
 from agent.vision import capture
 from agent.vision.camera import Camera
 from agent.vision.frame_reader import Drain
+from tests.waiting import LIMIT_S, until
 
 pytestmark = pytest.mark.end_to_end
 
@@ -36,10 +38,13 @@ def part(data: bytes) -> bytes:
     return b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(data), data)
 
 
-async def well(writer: asyncio.StreamWriter) -> None:
+async def well(writer: asyncio.StreamWriter, served: list[int] | None = None) -> None:
+    """Twenty frames a second; how many were written is noted in ``served``."""
     while True:
         writer.write(part(jpeg()))
         await writer.drain()
+        if served is not None:
+            served[0] += 1
         await asyncio.sleep(0.05)
 
 
@@ -100,34 +105,29 @@ def camera(url: str, **more: Any) -> Camera:
 
 
 FAILS = {
-    "dropped": (ends, "the stream ended|hangs", 5),
-    "hung": (stalls, "no frame for 1 s|stream ended", 8),
-    "corrupt": (corrupt, "no frame for 1 s|can't be decoded|stream ended", 10),
-    "never a picture": (never_a_picture, "no picture came|can.t be decoded|no frame", 10),
+    "dropped": (ends, "the stream ended|hangs"),
+    "hung": (stalls, "no frame for 1 s|stream ended"),
+    "corrupt": (corrupt, "no frame for 1 s|can't be decoded|stream ended"),
+    "never a picture": (never_a_picture, "no picture came|can.t be decoded|no frame"),
 }
 
 
-@pytest.mark.parametrize(("feed", "message", "within_s"), FAILS.values(), ids=FAILS.keys())
-def test_a_camera_that_fails_is_noticed_and_the_other_undisturbed(
-    feed: Feed, message: str, within_s: float
-) -> None:
+@pytest.mark.parametrize(("feed", "message"), FAILS.values(), ids=FAILS.keys())
+def test_a_camera_that_fails_is_noticed_and_the_other_undisturbed(feed: Feed, message: str) -> None:
+    """The other camera's own frames are the clock: never do 40 of them (2 s) go by without an observation."""
+
     async def scene() -> None:
-        async with served(feed) as bad, served(well) as good:
-            told: list[tuple[float, Any]] = []
-
-            def note(value: Any) -> None:
-                told.append((time.monotonic(), value))
-
-            other = asyncio.ensure_future(camera(good).run(note))
-            async with asyncio.timeout(60):
-                while len(told) < 3:
-                    await asyncio.sleep(0.01)
-            began_s = time.monotonic()
+        written = [0]
+        async with served(feed) as bad, served(partial(well, served=written)) as good:
+            told: list[int] = []
+            other = asyncio.ensure_future(camera(good).run(lambda _: told.append(written[0])))
+            await until(lambda: len(told) >= 3)
+            began = written[0]
             with pytest.raises(OSError, match=message):
-                await asyncio.wait_for(camera(bad).run(lambda _: None), within_s)
-            at = [began_s, *(at_s for at_s, _ in told if at_s > began_s), time.monotonic()]
+                await asyncio.wait_for(camera(bad).run(lambda _: None), 60)
+            at = [began, *(number for number in told if number > began), written[0]]
             assert len(at) > 3
-            assert max(np.diff(at)) < 2.0
+            assert max(np.diff(at)) < 40
             other.cancel()
 
     asyncio.run(asyncio.wait_for(scene(), 400))
@@ -140,9 +140,7 @@ def test_a_slow_camera_is_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
         told: list[Any] = []
         async with served(slow) as url:
             task = asyncio.ensure_future(camera(url, read_timeout="5s").run(told.append))
-            async with asyncio.timeout(60):
-                while not any(isinstance(one, CameraState) and one.trouble for one in told):
-                    await asyncio.sleep(0.05)
+            await until(lambda: any(isinstance(one, CameraState) and one.trouble for one in told))
             task.cancel()
         return told
 
@@ -165,9 +163,7 @@ def test_a_camera_recovers_by_being_run_again() -> None:
             current = next(feeds)
             told: list[Any] = []
             task = asyncio.ensure_future(camera(url).run(told.append))
-            async with asyncio.timeout(60):
-                while not any(isinstance(one, Sighting) for one in told):
-                    await asyncio.sleep(0.01)
+            await until(lambda: any(isinstance(one, Sighting) for one in told))
             task.cancel()
 
     asyncio.run(scene())
@@ -175,32 +171,31 @@ def test_a_camera_recovers_by_being_run_again() -> None:
 
 def test_dead_streams_hold_up_nobody() -> None:
     """OpenCV alone would wait for each of them in turn (docs/decisions/0008)."""
+    connected = 0
 
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connected
+        connected += 1
         await asyncio.sleep(60)
 
-    async def scene() -> float:
+    async def scene() -> None:
         server = await asyncio.start_server(mute, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         dead = [f"{scheme}://127.0.0.1:{port}/s" for scheme in ("rtsp", "http")] * 2
         async with served(well) as good:
             tasks = [
-                asyncio.ensure_future(camera(url, open_timeout="8s").run(lambda _: None)) for url in dead
+                asyncio.ensure_future(camera(url, open_timeout="30s").run(lambda _: None)) for url in dead
             ]
-            await asyncio.sleep(0.2)
+            await until(lambda: connected >= len(dead))
             told: list[Any] = []
-            began_s = time.monotonic()
             task = asyncio.ensure_future(camera(good).run(told.append))
-            async with asyncio.timeout(60):
-                while not told:
-                    await asyncio.sleep(0.01)
-            took_s = time.monotonic() - began_s
+            await until(lambda: told)
+            assert not any(one.done() for one in tasks), "the dead ones were waited for"
             for one in (*tasks, task):
                 one.cancel()
         server.close()
-        return took_s
 
-    assert asyncio.run(scene()) < 7
+    asyncio.run(scene())
 
 
 # Calls that hang for good, as a broken driver's do: a FIFO that nobody writes to is opened for ever.
@@ -233,9 +228,7 @@ def test_a_call_that_hangs_stops_nobody_and_is_counted(hung: Path) -> None:
         with pytest.raises(TimeoutError, match=r"no answer for 0\.2 s"):
             await camera(str(hung), open_timeout="100ms", read_timeout="100ms").run(lambda _: None)
 
-    began_s = time.monotonic()
-    asyncio.run(scene())
-    assert time.monotonic() - began_s < 6
+    asyncio.run(asyncio.wait_for(scene(), LIMIT_S))
     assert abandoned_threads(0.0) == 1
     assert abandoned_threads(10.0) == 0
 

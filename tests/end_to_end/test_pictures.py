@@ -65,6 +65,13 @@ async def ringpost(*arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def is_complete(evidence: Path, alert_id: str) -> bool:
+    """Whether the clip of the alert has six pictures, and the newest picture is no part of it any more."""
+    newest = max((path.name for path in (evidence / "ring").glob("*.jpg")), default="")
+    pictures = {path.name for path in (evidence / "clips" / alert_id).glob("*.jpg")}
+    return len(pictures) >= 6 and newest not in pictures
+
+
 def covered(jpeg: bytes) -> bool:
     """Whether nobody can be seen: all who are told to be there are grey, or black, and a detector finds nobody."""
     shown, label = pixels(jpeg), read_label(jpeg)
@@ -89,7 +96,7 @@ def test_an_alert_brings_its_picture_a_clip_is_fetched_and_only_a_signed_grant_s
         async with rig(tmp_path, kind, Scene(comes_s=1, leaves_s=180)) as device:
             text = device.write_config()
             more = f"""\
-evidence: {{least_free_mb: 0, before: 5s, after: 3s}}
+evidence: {{least_free_mb: 0, before: 5s, after: 12s, fps: 1}}
 privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
 """
             black = f"    blackout: {json.dumps([BLACK])}\n    zones:"
@@ -128,7 +135,8 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         assert [one["sha256"] for one in logged] == [entry["sha256"]]
         assert (logged[0]["why"], logged[0]["to"]) == ("alert rail", [device.broker.url])
 
-        await asyncio.sleep(4)  # until the clip is whole
+        evidence = tmp_path / "data" / "evidence" / "cam1"
+        await device.until(lambda: is_complete(evidence, alert_id), what="the whole clip")
         desk = ["--broker", device.broker.url]
         code, out, err = await ringpost(
             "fetch", "rig-1", alert_id, "--to", str(tmp_path / "clip"), "--pictures", "6", *desk

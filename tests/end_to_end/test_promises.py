@@ -24,7 +24,7 @@ def test_what_is_seen_and_heard_reaches_the_centre(tmp_path: Path, kind: str) ->
     """A man at the railing, a press, a receiver unplugged and back: each with its phases, position and health."""
 
     async def scene() -> None:
-        async with rig(tmp_path, kind, Scene(comes_s=1, leaves_s=25)) as device:
+        async with rig(tmp_path, kind, Scene(comes_s=1, leaves_s=600)) as device:
             device.start_agent()
             await device.until(
                 lambda: device.last("status").get("state") in ("online", "degraded"), what="status"
@@ -45,6 +45,8 @@ def test_what_is_seen_and_heard_reaches_the_centre(tmp_path: Path, kind: str) ->
             await device.until(
                 lambda: [phase for _, phase in device.alerts("rail")][:1] == ["new"], 90, "the man"
             )
+            assert device.camera is not None
+            device.camera.leave()
             await device.until(
                 lambda: [phase for _, phase in device.alerts("rail")][-1:] == ["end"], 90, "his leaving"
             )

@@ -158,7 +158,6 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
             assert device.board.on == set()
             await say(device, "command/output", id="3", source="board", output="relay")
             await device.until(lambda: states(device, "3") == ["rejected"], what="refusal")
-            await asyncio.sleep(1)
             device.board.deaf = True
             await say(device, "command/output", id="4", source="board", output="light")
             await device.until(lambda: states(device, "4") == ["accepted", "failed"], what="failure")
@@ -247,7 +246,10 @@ def test_a_press_on_a_noisy_line_arrives_once(tmp_path: Path) -> None:
                 off = device.board.press("tamper", on=False)
                 await device.until(lambda off=off: off in device.board.acknowledged, what="acknowledgement")
                 await device.until(lambda: raised(device, "tamper")[-1]["phase"] == "end", what="the end")
-            await asyncio.sleep(1)
+            assert device.end_agent() == 0
+            await device.until(
+                lambda: device.last("status").get("state") == "stopped", what="the last message"
+            )
             with sqlite3.connect(device.db) as db:
                 rows = db.execute("SELECT body FROM message WHERE topic = 'alert'").fetchall()
             phases = [json.loads(text)["alert"]["phase"] for (text,) in rows]
