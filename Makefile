@@ -26,7 +26,7 @@ test: setup ## all tests, in parallel (JOBS=4 sets how many processes)
 	$(PYTEST)
 
 test-quick: setup ## for the inner loop: without slow tests and whole devices; a minute on two cores
-	$(PYTEST) -m "not slow and not end_to_end"
+	$(PYTEST) -m "not slow and not end_to_end and not needs_shared"
 
 check: setup ## lint, format, types, architecture
 	$(BIN)/ruff check .
