@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from tests.link_rig import ids, message, run
 from tests.scripted_broker import ScriptedBroker
-from tests.test_link import ids, message, play, run, until
+from tests.waiting import play, until
 
 
 def test_telemetry_waits_for_the_byte_budget_and_an_alert_does_not(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from agent.mqtt.subscriptions import FIRST_WAIT_S, LONGEST_WAIT_S, Subscriptions
+from tests.link_rig import UP, run
 from tests.scripted_broker import NOT_AUTHORIZED, ScriptedBroker
-from tests.test_link import UP, play, run, until
+from tests.waiting import play, until
 
 
 @pytest.mark.slow

@@ -33,12 +33,7 @@ class Store:
     that is made in the file beforehand. ``history_bytes``: the limit of what is kept after its receipt."""
 
     def __init__(
-        self,
-        database: Database,
-        *,
-        with_receipts: bool,
-        reserved_bytes: int = 0,
-        history_bytes: int = 0,
+        self, database: Database, *, with_receipts: bool, reserved_bytes: int = 0, history_bytes: int = 0
     ) -> None:
         self.database = database
         self.path = database.path
