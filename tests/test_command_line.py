@@ -144,7 +144,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "an unknown model to measure": (["models", "bench", "x"], 1, "no model 'x'"),
     "no broker there": (["config", "get", "d", "--broker", NOWHERE], 69, "127.0.0.1:9 refused"),
     "no broker to watch": (["watch", "--broker", NOWHERE], 69, "127.0.0.1:9 refused"),
-    "no broker's address": (["config", "get", "d", "--broker", "here"], 2, "'here' is no broker's address"),
+    "no broker's address": (["config", "get", "d", "--broker", "here"], 2, "'here' is not a valid broker URL"),
     "no broker named": (["watch"], 2, "Missing option '--broker'"),
     "a push of no YAML": (["config", "push", "d", "bad.yaml", "--broker", NOWHERE], 78, "bad.yaml:2:"),
     "a push of nothing": (["config", "push", "d", "nope.yaml", "--broker", NOWHERE], 2, "nope.yaml"),
@@ -152,9 +152,9 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a push within no duration": (
         ["config", "push", "d", "good.yaml", "--confirm-within", "x", "--broker", NOWHERE], 2, "not a duration"
     ),
-    "a centre's broker": (["centre", "--db", "c.db", "--broker", "here"], 2, "no broker's address"),
+    "a centre's broker": (["centre", "--db", "c.db", "--broker", "here"], 2, "not a valid broker URL"),
     "a centre's database": (["centre", "--db", "/dev/null/c.db", "--broker", NOWHERE], 1, "/dev/null"),
-    "a demo's broker": (["demo", "--broker", "here"], 2, "no broker's address"),
+    "a demo's broker": (["demo", "--broker", "here"], 2, "not a valid broker URL"),
     "a demo's duration": (["demo", "--headless", "--duration", "long"], 2, "'long' is not a duration"),
     "an unknown scenario": (["simulate", "nope"], 2, "bridge_rescue"),
 }  # fmt: skip

@@ -88,7 +88,7 @@ WRONG = [
     ("corner outside", swap("[0.9, 0.9]", "[0.9, 1.9]"), ["c.yaml:14: sources.cam1.zones.rail.2.1: input should be less than or equal to 1"]),
     ("latitude", swap("lat: 32.1", "lat: 132.1"), ["c.yaml:4: place.lat: input should be less than or equal to 90"]),
     ("half a position", swap(", lon: 118.7", ""), ["c.yaml:4: place: needs both lat and lon"]),
-    ("plain broker", swap("127.0.0.1", "broker.example"), ["c.yaml:5: broker: mqtt:// to broker.example is not encrypted; use mqtts://, or say insecure: true aloud (RINGPOST_INSECURE=1 on the command line)"]),
+    ("plain broker", swap("127.0.0.1", "broker.example"), ["c.yaml:5: broker: mqtt:// to broker.example is not encrypted; use mqtts://, or set insecure: true explicitly (RINGPOST_INSECURE=1 on the command line)"]),
     ("inline secret", swap('"mqtt://127.0.0.1:1883"', '"mqtts://h", cert: a.pem, key: geheim'), ["c.yaml:5: broker.key: a secret is never written in the configuration; write {file: …}, {credential: …} or {env: …}"]),
     ("device name", swap("bridge-07", "Bridge 07"), ["c.yaml:2: device: 'Bridge 07' does not fit; write small letters, digits and -, 32 at most, such as bridge-07"]),
     ("version", swap("schema_version: 1", "schema_version: 2"), ["c.yaml:1: schema_version: input should be 1"]),

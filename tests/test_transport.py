@@ -408,12 +408,12 @@ CERTIFICATE = {"ca": Path("ca.pem"), "cert": Path("d.pem"), "key": {"file": "d.k
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"url": "http://broker"}, "is no broker's address"),
+        ({"url": "http://broker"}, "is not a valid broker URL"),
         ({"url": "mqtts://u:p@broker"}, "carries a password"),
         ({"url": "mqtts://broker:99999"}, "1 to 65535"),
         ({"url": "mqtt://broker"}, "not encrypted"),
         ({"url": "mqtts://a", "fallbacks": ["mqtt://127.0.0.1"]}, "all mqtt:// or all mqtts://"),
-        ({"url": "mqtts://a", "fallbacks": ["b"]}, "is no broker's address"),
+        ({"url": "mqtts://a", "fallbacks": ["b"]}, "is not a valid broker URL"),
         ({"url": "mqtts://a", "cert": Path("d.pem")}, "go together"),
         ({"url": "mqtts://a", "cert": Path("d.pem"), "key": {"env": "KEY"}}, "key is a file"),
         ({"url": "mqtt://127.0.0.1", **CERTIFICATE}, "need mqtts://"),

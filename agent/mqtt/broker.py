@@ -63,7 +63,7 @@ class Broker(BaseModel):
     def _check(self, address: str) -> None:
         url = urlsplit(address)
         if url.scheme not in PORTS or not url.hostname:
-            raise ValueError(f"url {address!r} is no broker's address; write mqtts://host:8883")
+            raise ValueError(f"url {address!r} is not a valid broker URL; write mqtts://host:8883")
         if url.username or url.password:
             raise ValueError("url carries a password; use username and password: {file: …}")
         try:
@@ -75,7 +75,7 @@ class Broker(BaseModel):
         loopback = url.hostname in ("localhost", "127.0.0.1", "::1")
         if url.scheme == "mqtt" and not loopback and not self.insecure:
             raise ValueError(
-                f"mqtt:// to {url.hostname} is not encrypted; use mqtts://, or say insecure: true aloud"
+                f"mqtt:// to {url.hostname} is not encrypted; use mqtts://, or set insecure: true explicitly"
                 " (RINGPOST_INSECURE=1 on the command line)"
             )
         if url.scheme != urlsplit(self.url).scheme:

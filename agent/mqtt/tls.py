@@ -19,7 +19,7 @@ NO_CHECK_TIME = 0x200000
 _REFUSED = {
     9: "its certificate is not valid yet; this device's clock says {now}",
     10: "its certificate has expired, if this device's clock is right: it says {now}",
-    18: "its certificate is signed by itself, not by {ca}",
+    18: "its certificate is self-signed, not signed by {ca}",
     19: "its certificate is not signed by {ca}",
     20: "its certificate is not signed by {ca}",
     21: "its certificate is not signed by {ca}",
