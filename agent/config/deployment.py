@@ -57,10 +57,8 @@ class Deployment:
     @classmethod
     def boot(cls, local: Path, folder: Path) -> Self:
         """Runs `agent.config.startup.choose`, and records its choice."""
-        start = choose(local, folder)
-        deployment = cls(
-            folder, local.resolve().parent, start.ledger, start.config, start.trouble, start.local_versions
-        )
+        start, base = choose(local, folder), local.resolve().parent
+        deployment = cls(folder, base, start.ledger, start.config, start.trouble, start.local_versions)
         try:
             save_ledger(deployment._file, deployment.ledger)
         except OSError as error:  # the device runs, but can't record a push
