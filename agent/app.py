@@ -52,7 +52,7 @@ from agent.runtime.process import make_private
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from agent.runtime.systemd import feed_watchdog, notify
 from agent.vision.camera import Camera
-from agent.vision.inference_pool import SHARED
+from agent.vision.inference_pool import SHARED_POOL
 from firmware_bridge.source import SourcePart
 
 log = structlog.get_logger()
@@ -191,7 +191,7 @@ class Agent:
 
     def configure_cameras(self, config: Config) -> None:
         """Gives the inference pool its priorities, and the evidence recorder its cameras."""
-        SHARED.prefer(config.longest_gaps_s())
+        SHARED_POOL.prefer(config.longest_gaps_s())
         cameras = {name: part for name, part in config.sources.items() if isinstance(part, Camera)}
         blackout = {name: camera.blackout for name, camera in cameras.items()}
         detectors = {name: camera.detector.finder for name, camera in cameras.items()}

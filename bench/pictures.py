@@ -42,11 +42,11 @@ def cost() -> dict[str, Any]:
         sizes.append(len(encode_picture(frame, [(0.4, 0.3, 0.6, 1.0)], {}, hint=hint)))
         pictures.append(time.perf_counter() - began_s)
         began_s = time.perf_counter()
-        coverage.look(frame, float(second))
+        coverage.check(frame, float(second))
         looks.append(time.perf_counter() - began_s)
         grey = np.asarray(cv2.cvtColor(cv2.resize(frame, (320, 180)), cv2.COLOR_BGR2GRAY), np.uint8)
         began_s = time.perf_counter()
-        coverage.judge(grey, 1.0)
+        coverage.reasons(grey, 1.0)
         judged.append(time.perf_counter() - began_s)
     return {
         "picture ms": round(1000 * float(np.median(pictures)), 1),

@@ -30,7 +30,7 @@ from agent.config.deployment import Deployment
 from agent.domain.message import Message
 from agent.domain.observations import Observation, Sighting
 from agent.outbox.outbox import Outbox
-from agent.vision.inference_pool import CameraSlot, Pool
+from agent.vision.inference_pool import CameraSlot, InferencePool
 from agent.vision.inference_result import InferenceResult
 from bench.keeping import subscribe
 from models.session import Session, open_session
@@ -217,7 +217,7 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
     here = threading.local()  # a frame is looked at by one thread
     runs_s = dict[int, float]()
     newest: InferenceResult | None = None
-    run, look, following = Session.run, Pool._look, CameraSlot.next
+    run, look, following = Session.run, InferencePool._infer, CameraSlot.next
     latency = agent.pipeline.latency
     make, acknowledged = agent.messages.make, latency.acknowledged
 
@@ -227,8 +227,8 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
         runs_s[getattr(here, "frame", 0)] = time.monotonic() - began_s
         return outputs
 
-    def noted_look(pool: Pool, seat: CameraSlot, looked: InferenceResult) -> None:
-        here.frame = looked.taken.number
+    def noted_look(pool: InferencePool, seat: CameraSlot, looked: InferenceResult) -> None:
+        here.frame = looked.captured.number
         look(pool, seat, looked)
 
     async def noted_next(seat: CameraSlot, within_s: float) -> InferenceResult | None:
@@ -239,7 +239,7 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
     def noted_make(schema: str, fields: Mapping[str, Any], *rest: Any, **more: Any) -> Message:
         message = make(schema, fields, *rest, **more)
         if newest is not None and fields.get("alert", {}).get("phase") == "new":
-            under_way[message.id] = newest.taken.at_s + runs_s[newest.taken.number]
+            under_way[message.id] = newest.captured.at_s + runs_s[newest.captured.number]
         return message
 
     def noted_acknowledged(message_id: str, sent_s: float, now_s: float) -> None:
@@ -248,7 +248,7 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
             found_ms.append((now_s - under_way.pop(message_id)) * 1000)
 
     stack.enter_context(patch.object(Session, "run", timed_run))
-    stack.enter_context(patch.object(Pool, "_look", noted_look))
+    stack.enter_context(patch.object(InferencePool, "_infer", noted_look))
     stack.enter_context(patch.object(CameraSlot, "next", noted_next))
     stack.enter_context(patch.object(agent.messages, "make", noted_make))
     stack.enter_context(patch.object(latency, "acknowledged", noted_acknowledged))

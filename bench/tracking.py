@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agent.vision.motion_gate import Motion, MotionGate
+from agent.vision.motion_gate import MotionGate, MotionSettings
 from agent.vision.tracker import Tracker
 from models.boxes import area, intersection, iou
 from models.detection import Box, Detection
@@ -89,7 +89,7 @@ def clip(path: Path, step: int) -> Scene:
     from agent.vision.video_file import frames
 
     detect = models.find("default").at(0.1).load()
-    gate = MotionGate(Motion(camera_moves=True))
+    gate = MotionGate(MotionSettings(camera_moves=True))
     truth: dict[int, Truth] = {}
     sizes: tuple[int, int] = (1280, 720)
     for line in path.with_suffix(".gt.txt").read_text().split():
@@ -100,7 +100,7 @@ def clip(path: Path, step: int) -> Scene:
     for number, at_s, frame in frames(str(path)):
         if number % step == 0:
             boats = [one for one in detect(frame) if one.label == "boat"]
-            moved = gate.glance(frame, at_s).egomotion
+            moved = gate.decide(frame, at_s).egomotion
             scene.frames.append((at_s, truth.get(number, {}), boats, moved))
     return scene
 

@@ -19,7 +19,7 @@ from agent.alerts.rule_engine import RuleEngine
 from agent.config.loader import parse
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.zones import zones_of
-from agent.vision.motion_gate import Motion, MotionGate
+from agent.vision.motion_gate import MotionGate, MotionSettings
 from agent.vision.tracker import Tracker
 from bench.pipeline import run_agent
 from models.boxes import iou
@@ -99,8 +99,8 @@ def _missed() -> dict[str, Any]:
     missed: list[str] = []
     for path in sorted(CLIPS.glob("*.mp4")):
         frames = _seen(path)
-        whole, _ = _tracks(frames, Motion())
-        gated, looks = _tracks(frames, Motion(gate=True))
+        whole, _ = _tracks(frames, MotionSettings())
+        gated, looks = _tracks(frames, MotionSettings(gate=True))
         looked += looks
         spared += len(frames) - looks
         for track in whole:
@@ -134,14 +134,14 @@ def _seen(path: Path, fps: float = 5.0) -> list[tuple[float, Any, tuple[Detectio
 
 
 def _tracks(
-    frames: list[tuple[float, Any, tuple[Detection, ...]]], motion: Motion
+    frames: list[tuple[float, Any, tuple[Detection, ...]]], motion: MotionSettings
 ) -> tuple[list[Track], int]:
     """What is tracked, and how many frames were looked at."""
     gate, tracker = MotionGate(motion), Tracker()
     tracks: dict[int, Track] = {}
     looks = 0
     for at_s, small, seen in frames:
-        glance = gate.glance(small, at_s)
+        glance = gate.decide(small, at_s)
         if glance.reason is None:
             continue
         looks += 1

@@ -23,8 +23,8 @@ from agent.config.loader import parse
 from agent.config.secret_policy import secret_violations
 from agent.domain.yaml_loader import BadConfig
 from agent.vision.camera import Camera
-from agent.vision.camera_url import SCHEMES, kind_of
-from agent.vision.capture import Capture, open_capture, open_file
+from agent.vision.camera_url import SCHEMES, source_kind
+from agent.vision.capture import CameraCapture, open_capture, open_file
 from tests.test_config import GOOD
 
 KEY = "5b1f" * 16
@@ -77,11 +77,11 @@ def no_picture(url: str) -> None:
 
 def test_a_key_is_not_drawn_as_a_picture(secret: Path) -> None:
     no_picture(attack(secret))
-    with pytest.raises(ValidationError, match="'concat' is no kind of camera"):
+    with pytest.raises(ValidationError, match="'concat' is not a supported camera URL"):
         Camera(url=attack(secret), purpose="a test")
     text = GOOD.replace("url: clips/a.mp4", f'url: "{attack(secret)}"')
     assert text != GOOD
-    with pytest.raises(BadConfig, match=r"sources\.cam1\.url: 'concat' is no kind of camera"):
+    with pytest.raises(BadConfig, match=r"sources\.cam1\.url: 'concat' is not a supported camera URL"):
         parse(text, name="push", base=secret.parent)
 
 
@@ -105,7 +105,7 @@ def test_no_protocol_of_this_ffmpeg_opens_a_file(secret: Path, tmp_path: Path) -
             for between in (":", "://", ":file:", ":file://", ":///..", ":127.0.0.1:"):
                 url = f"{name}{between}{target}"
                 try:
-                    opens += kind_of(url) != "stream"
+                    opens += source_kind(url) != "stream"
                 except ValueError:
                     no_picture(url)
                     with pytest.raises(ValidationError):
@@ -140,13 +140,13 @@ def test_what_is_no_camera_is_refused(url: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_a_camera_is_known(url: str, kind: str) -> None:
-    assert kind_of(url) == kind
-    assert kind_of(Camera(url=url, purpose="a test").url) == kind
+    assert source_kind(url) == kind
+    assert source_kind(Camera(url=url, purpose="a test").url) == kind
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "/dev/ptmx", "/dev/stdin", "/dev/../dev/tty"])
 def test_a_device_that_is_no_camera_is_not_opened(path: str) -> None:
-    with pytest.raises(OSError, match=r"no camera: it is not a video4linux device|is not there"):
+    with pytest.raises(OSError, match=r"is not a camera \(video4linux device\)|not found"):
         open_capture(path)
 
 
@@ -154,7 +154,7 @@ def test_a_file_is_a_regular_one(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.mp4")
     (tmp_path / "link.mp4").symlink_to("/dev/zero")
     for name in ("fifo.mp4", "link.mp4", "."):
-        with pytest.raises(OSError, match="no regular file"):
+        with pytest.raises(OSError, match="not a regular file"):
             open_capture(str(tmp_path / name))
 
 
@@ -409,6 +409,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def shape(opened: Capture) -> Any:
+def shape(opened: CameraCapture) -> Any:
     good, frame = opened.read()
     return frame.shape if good else None

@@ -24,13 +24,13 @@ from agent.domain.observations import CameraState, Sighting
 from agent.vision.camera import Camera
 from agent.vision.camera_url import Trust
 from agent.vision.capture import open_capture
-from agent.vision.frame_reader import Drain
+from agent.vision.frame_reader import FrameReader
 from agent.vision.http_auth import authorization
 from agent.vision.jpeg_stream import JpegCutter, jpeg_size
-from agent.vision.rtsp_relay import Relay
+from agent.vision.rtsp_relay import RtspRelay
 from agent.vision.stream_probe import probe_stream
-from agent.vision.udp_camera import PACKET, Continuity
-from agent.vision.v4l2_mode import Mode, granted
+from agent.vision.udp_camera import PACKET, ContinuityCounter
+from agent.vision.v4l2_mode import V4l2Mode, granted_mode
 from tests.test_camera_sources import answers, free_port, jpeg, send, shape
 from tests.waiting import until, until_true
 
@@ -252,7 +252,7 @@ def test_a_redirect_of_rtsp_is_not_followed(clip: bytes, redirect: str, said: st
 def test_ffmpeg_hanging_up_is_no_fault_of_the_camera(clip: bytes) -> None:
     """It leaves unread what it does not understand, so that its connection is reset."""
     with RtspCamera(clip, [""]) as camera:
-        relay = Relay(f"rtsp://127.0.0.1:{camera.port}/s", 60, 60, Trust())
+        relay = RtspRelay(f"rtsp://127.0.0.1:{camera.port}/s", 60, 60, Trust())
         inside = socket.create_connection(("127.0.0.1", urlsplit(relay.url).port or 0), timeout=60)
         inside.sendall(f"DESCRIBE {relay.url} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
         assert inside.recv(1) == b"R"
@@ -302,7 +302,7 @@ def test_https_is_verified(certificate: Callable[[str], Path]) -> None:
         (good, Trust(), "certificate of 127.0.0.1 refused: self.signed certificate; name the CA"),
         (good, Trust(good.parent / "none.pem"), r"ca .*none\.pem: No such file"),
         (good, Trust(Path("/dev/zero")), "ca /dev/zero: .*name a regular file"),
-        (good, Trust(Path(__file__)), r"ca .*\.py: no certificate in it"),
+        (good, Trust(Path(__file__)), r"ca .*\.py: it contains no certificate"),
         (other, Trust(other), "not valid for '127.0.0.1'"),
     ]:
         with answers(lambda handler: send(handler, jpeg(), "image/jpeg"), server_tls(path)) as (bare, asked):
@@ -431,9 +431,7 @@ def test_damage_is_told_and_not_learnt_from(clip: bytes, monkeypatch: pytest.Mon
 
     told = asyncio.run(scene(lambda number: number % 33 == 0, damaged))
     state = next(one for one in told if isinstance(one, CameraState) and "damaged" in (one.trouble or ""))
-    assert re.fullmatch(
-        r"damaged: \d+ packets lost on the way in \d+ s; use RTSP over TCP", state.trouble or ""
-    )
+    assert re.fullmatch(r"damaged: \d+ packets lost in \d+ s; use RTSP over TCP", state.trouble or "")
     assert state.lost > 0
     assert any(isinstance(one, Sighting) for one in told)
     assert learnt == []
@@ -464,8 +462,8 @@ def packet(pid: int, count: int, *, payload: bool = True, begins_anew: bool = Fa
     ],
 )  # fmt: skip
 def test_continuity(packets: list[bytes], lost: int) -> None:
-    counter = Continuity()
-    assert sum(counter.take(one) for one in packets) == lost == counter.lost
+    counter = ContinuityCounter()
+    assert sum(counter.feed(one) for one in packets) == lost == counter.lost
 
 
 # JPEG out of a stream.
@@ -538,7 +536,7 @@ def test_a_camera_that_drips_as_it_is_opened_holds_neither_a_thread_nor_the_othe
     def see(url: str) -> None:
         with suppress(OSError):
             opened = open_capture(url, 0.3, 0.3)
-            aborts = threading.Timer(0.5, opened.abort)  # as Drain does
+            aborts = threading.Timer(0.5, opened.abort)  # as FrameReader does
             aborts.start()
             opened.read()
             opened.release()
@@ -568,7 +566,7 @@ def test_a_camera_that_drips_holds_no_thread() -> None:
         open_capture(f"{url}/x", 0.3, 0.3)
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
     with answers(lambda handler: drip(handler, chunked)) as (url, _):
-        drain = Drain(f"{url}/x", lambda *_: None, lambda _: True, lambda: None, open_s=5, read_s=5)
+        drain = FrameReader(f"{url}/x", lambda *_: None, lambda _: True, lambda: None, open_s=5, read_s=5)
         with drain:
             until_true(lambda: drain.opened)
         thread = next((one for one in threading.enumerate() if one.name.startswith("camera http")), None)
@@ -584,12 +582,12 @@ def test_a_v4l2_camera_is_asked_for_what_the_file_says() -> None:
     asked = Camera(url="0", purpose="a test", width=1280, height=720, pixel_format="MJPG", camera_fps=15).mode
     assert asked.parameters() == [6, cv2.VideoWriter.fourcc(*"MJPG"), 3, 1280, 4, 720, 5, 15]
     given = {6: float(cv2.VideoWriter.fourcc(*"YUYV")), 3: 640.0, 4: 480.0, 5: 30.0}
-    said = granted(lambda key: given[key])
+    said = granted_mode(lambda key: given[key])
     assert said == "640x480 YUYV 30 fps"
-    assert asked.missed(said) == "asked for 1280x720 MJPG, the camera gives 640x480 YUYV 30 fps"
-    assert Mode(640, 480).missed(said) is None
-    assert Mode().missed(said) is None
-    assert Mode().parameters() == []
+    assert asked.refused(said) == "asked for 1280x720 MJPG, the camera gives 640x480 YUYV 30 fps"
+    assert V4l2Mode(640, 480).refused(said) is None
+    assert V4l2Mode().refused(said) is None
+    assert V4l2Mode().parameters() == []
 
 
 @pytest.mark.parametrize(

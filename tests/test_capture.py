@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from agent.vision.camera import Camera
 from agent.vision.frame_timestamps import FrameClock
-from agent.vision.preprocess import framing
+from agent.vision.preprocess import preprocessor
 from models.detection import Frame
 
 # When a frame was taken.
@@ -64,13 +64,13 @@ def marked() -> Frame:
     [(0, (60, 100), (0, 0)), (90, (100, 60), (0, -1)), (180, (60, 100), (-1, -1)), (270, (100, 60), (-1, 0))],
 )
 def test_a_turn_is_clockwise(turn: Any, shape: tuple[int, int], corner: tuple[int, int]) -> None:
-    turned = framing(turn, None, [])(marked())
+    turned = preprocessor(turn, None, [])(marked())
     assert turned.shape[:2] == shape
     assert turned[corner][0] == 255
 
 
 def test_a_crop_comes_after_the_turn_and_black_after_both() -> None:
-    seen = framing(90, (0.5, 0, 1, 0.5), [[(0, 0.5), (1, 0.5), (1, 1), (0, 1)]])(marked())
+    seen = preprocessor(90, (0.5, 0, 1, 0.5), [[(0, 0.5), (1, 0.5), (1, 1), (0, 1)]])(marked())
     assert seen.shape[:2] == (50, 30)
     assert seen[0, -1, 0] == 255
     assert not seen[25:].any()
@@ -83,7 +83,7 @@ def test_no_pixel_of_a_black_polygon_is_left(seed: int) -> None:
     noise = np.random.default_rng(seed)
     corners = [tuple(map(float, one)) for one in noise.uniform(0, 1, (3, 2))]
     frame = np.full((97, 131, 3), 200, np.uint8)
-    framing(0, None, [corners])(frame)  # type: ignore[list-item]
+    preprocessor(0, None, [corners])(frame)  # type: ignore[list-item]
     a, b, c = np.array(corners)
     for u, v in noise.dirichlet([1, 1, 1], 4000)[:, :2]:
         x, y = a * u + b * v + c * (1 - u - v)

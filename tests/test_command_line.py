@@ -209,7 +209,7 @@ def test_wrong_input_gets_one_clear_line(case: str, desk: Path, monkeypatch: pyt
 def test_a_video_of_bytes_is_named_once(desk: Path) -> None:
     pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
     (desk / "bytes.mp4").write_bytes(b"\xff\xad" * 2000)
-    assert ringpost("detect", "bytes.mp4")[::2] == (1, "detect: bytes.mp4: no video that can be read\n")
+    assert ringpost("detect", "bytes.mp4")[::2] == (1, "detect: bytes.mp4: not a readable video\n")
 
 
 def test_check_says_what_is_well_and_what_is_not_in_one_call(desk: Path) -> None:

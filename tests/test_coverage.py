@@ -18,7 +18,7 @@ from agent.domain.observations import BlindZone, Observation, Sighting, Tick, Vi
 from agent.rules import Rule
 from agent.vision.video_file import frames
 from agent.vision.visibility import CLEAR_S, HOLD_S, PICTURE, VisibilityMonitor, VisibilitySettings
-from agent.vision.visibility_state import NO_PICTURE_S, VisibilityState
+from agent.vision.visibility_state import NO_FRAME_S, VisibilityState
 from simulators.blinding import Change, blurred, covered, dimmed, foggy, noisy, turned
 from simulators.scene import Scene
 
@@ -86,7 +86,7 @@ def test_no_real_view_is_blind_and_night_falling_is_no_fault(name: str, light: C
     """20 s of day so that the view is known, then 40 s in this light; each clip in a loop."""
     coverage = VisibilityMonitor(ZONES, WATCH)
     for second, frame in enumerate(looped(name, 60)):
-        view = coverage.look(frame if second < 20 else light(frame), float(second))
+        view = coverage.check(frame if second < 20 else light(frame), float(second))
         assert not view.blind, (second, view.blind)
 
 
@@ -100,7 +100,7 @@ def test_a_fault_is_noticed_in_its_time_and_its_end_too(name: str, fault: str) -
     whys: set[str] = set()
     blind_after = []
     for second, frame in enumerate(looped(name, 60)):
-        view = coverage.look(change(frame) if 20 <= second < 48 else frame, float(second))
+        view = coverage.check(change(frame) if 20 <= second < 48 else frame, float(second))
         told = {one.zone: one for one in view.blind}
         if second < 20:
             assert not told
@@ -125,7 +125,7 @@ def test_a_frozen_picture_is_noticed_after_ten_seconds(name: str) -> None:
     frozen = clip(name)[0]
     told = []
     for second, frame in enumerate(looped(name, 60)):
-        view = coverage.look(frozen if 20 <= second < 45 else frame, float(second))
+        view = coverage.check(frozen if 20 <= second < 45 else frame, float(second))
         told.append({one.why for one in view.blind})
     assert told[:30] == [set()] * 30
     assert told[31:46] == [{"frozen"}] * 15
@@ -142,7 +142,7 @@ def test_a_camera_that_moves_is_not_turned_but_can_be_dark_or_frozen() -> None:
             frame = frame * 0
         elif second >= 30:
             frame = turned(degrees=second * 4)(frame)
-        whys.append([(one.zone, one.why) for one in coverage.look(frame, float(second)).blind])
+        whys.append([(one.zone, one.why) for one in coverage.check(frame, float(second)).blind])
     assert whys[:70] == [[]] * 70
     assert whys[-1] == [(PICTURE, "dark")]
 
@@ -154,7 +154,7 @@ def test_one_zone_can_be_blind_alone() -> None:
         picture = frame.copy()
         if second >= 20:
             picture[:, 360:] = 0  # of 640
-        view = coverage.look(picture, float(second))
+        view = coverage.check(picture, float(second))
     assert [one.zone for one in view.blind] == ["right"]
 
 
@@ -163,7 +163,7 @@ def test_it_looks_once_a_second() -> None:
     looked = [
         second / 5
         for second in range(26)
-        if coverage.due(second / 5) and coverage.look(clip("scene")[0], second / 5)
+        if coverage.due(second / 5) and coverage.check(clip("scene")[0], second / 5)
     ]
     assert looked == [0, 1, 2, 3, 4, 5]
     assert not VisibilityMonitor({}, VisibilitySettings(watch=False)).due(0)
@@ -221,13 +221,13 @@ def test_the_rule_tells_what_cannot_be_seen(
 
 def test_health_says_which_zones_are_seen_and_since_when_not() -> None:
     sight = VisibilityState(("a", "b"))
-    sight.hear(view(20, a=8))
+    sight.on_observation(view(20, a=8))
     assert sight.fields(521) == {
         "seen": ["b"],
         "blind": [{"zone": "a", "why": "dark", "since": START + timedelta(seconds=12)}],
     }
     assert sight.reason(521) == "blind in a (dark) since 2026-11-28 00:00:12Z"
-    later = 520 + NO_PICTURE_S + 1
+    later = 520 + NO_FRAME_S + 1
     assert [one["why"] for one in sight.fields(later)["blind"]] == ["no_picture"] * 2
     assert sight.reason(later) is None
 
@@ -251,6 +251,6 @@ def test_whatever_comes_is_judged(
     coverage = VisibilityMonitor(zone, WATCH)
     for second, (rows, columns, level, noise) in enumerate(sizes):
         frame = noisy(np.full((rows, columns, 3), float(level)), noise)
-        seen = coverage.look(frame, float(second))
+        seen = coverage.check(frame, float(second))
         assert seen.zones == ("tiny",)
         assert all(one.for_s >= 0 for one in seen.blind)

@@ -123,7 +123,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "gpsd": ("{kind: gpsd, port: 9}", "sources.g: localhost:9 does not answer: Connection refused"),
     "a dead camera": (
         "{kind: camera, url: 'rtsp://127.0.0.1:9/x', purpose: a test}",
-        "sources.g: rtsp://127.0.0.1:9/x: refused: nothing listens on port 9",
+        "sources.g: rtsp://127.0.0.1:9/x: connection refused: nothing listens on port 9",
     ),
     "a camera's password": (
         "{kind: camera, url: 'rtsp://127.0.0.1:9/x', purpose: a test, username: u, password: {file: nope}}",
@@ -138,7 +138,10 @@ WRONG: dict[str, tuple[str, str]] = {
         "sources.g.password: environment variable 'NOPE' is not set",
     ),
     "no V4L2 camera": ("{kind: camera, url: 63, purpose: a test}", "sources.g: /dev/video63"),
-    "no video": ("{kind: camera, url: file, purpose: a test}", "sources.g: FOLDER/file: no video"),
+    "no video": (
+        "{kind: camera, url: file, purpose: a test}",
+        "sources.g: FOLDER/file: not a readable video",
+    ),
 }
 
 

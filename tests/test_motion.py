@@ -9,18 +9,26 @@ import pytest
 from pydantic import ValidationError
 
 import models
-from agent.vision.egomotion import egomotion
-from agent.vision.motion_gate import HEIGHT, LIVE_S, STILL_EVERY_S, WIDTH, Motion, MotionGate, shrink
+from agent.vision.egomotion import estimate_egomotion
+from agent.vision.motion_gate import (
+    HEIGHT,
+    TRACK_EVERY_S,
+    TRACK_LIVE_S,
+    WIDTH,
+    MotionGate,
+    MotionSettings,
+    shrink,
+)
 from agent.vision.video_file import frames
 from models.detection import Frame
 from simulators.scene import Scene
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
-ON = Motion.model_validate({"gate": True, "heartbeat": "5s"})
+ON = MotionSettings.model_validate({"gate": True, "heartbeat": "5s"})
 
 
 def reason(gate: MotionGate, frame: Frame, now_s: float) -> str | None:
-    return gate.glance(frame, now_s).reason
+    return gate.decide(frame, now_s).reason
 
 
 def texture(seed: int = 0) -> Frame:
@@ -64,7 +72,7 @@ def test_who_stops_moving_is_not_forgotten() -> None:
     assert reasons[0] == "motion"
     assert set(reasons[-30:]) == {"track", None}
     looked = [step for step, why in enumerate(reasons) if why]
-    assert max(np.diff(looked)) / 5 < STILL_EVERY_S + 0.2
+    assert max(np.diff(looked)) / 5 < TRACK_EVERY_S + 0.2
 
 
 def test_it_closes_when_nothing_is_seen_any_more() -> None:
@@ -72,8 +80,8 @@ def test_it_closes_when_nothing_is_seen_any_more() -> None:
     view = texture()
     reason(gate, view, 0)
     gate.detected(0)
-    assert reason(gate, view, LIVE_S) == "track"
-    assert reason(gate, view, LIVE_S + 0.1) is None
+    assert reason(gate, view, TRACK_LIVE_S) == "track"
+    assert reason(gate, view, TRACK_LIVE_S + 0.1) is None
 
 
 def test_a_camera_that_moves_opens_it_each_time() -> None:
@@ -96,7 +104,7 @@ def turned(view: Frame, across: float, down: float, degrees: float = 0.0, zoom: 
 @pytest.mark.parametrize("move", [(0.05, 0, 0, 1), (-0.02, 0.08, 0, 1), (0.04, 0, 3, 1), (0, 0.01, -3, 1.05)])
 def test_how_the_camera_moved_is_measured(move: tuple[float, float, float, float]) -> None:
     view = texture()
-    found = egomotion(shrink(view), shrink(turned(view, *move)))
+    found = estimate_egomotion(shrink(view), shrink(turned(view, *move)))
     assert found is not None
     assert found.far
     rows, columns = view.shape[:2]
@@ -110,18 +118,18 @@ def test_how_the_camera_moved_is_measured(move: tuple[float, float, float, float
 
 
 def test_a_camera_that_turns_slowly_is_noticed_in_time() -> None:
-    gate = MotionGate(Motion(camera_moves=True))
+    gate = MotionGate(MotionSettings(camera_moves=True))
     view = texture()
-    gate.glance(view, 0)
-    moved = [gate.glance(turned(view, 0.001 * step, 0), step / 10).egomotion for step in range(1, 21)]
+    gate.decide(view, 0)
+    moved = [gate.decide(turned(view, 0.001 * step, 0), step / 10).egomotion for step in range(1, 21)]
     seen = sum(one.across[2] for one in moved if one is not None)
     assert seen == pytest.approx(0.02, abs=0.005)
 
 
 def test_the_light_is_not_the_camera() -> None:
     gate = MotionGate(ON)
-    gate.glance(texture() // 2, 0)
-    glance = gate.glance(texture(), 0.2)
+    gate.decide(texture() // 2, 0)
+    glance = gate.decide(texture(), 0.2)
     assert (glance.reason, glance.egomotion) == ("view_changes", None)
 
 
@@ -130,12 +138,12 @@ def test_something_big_that_passes_is_not_the_camera() -> None:
     before, now = view.copy(), view.copy()
     before[60:300, 100:400] = lorry[60:300, 100:400]
     now[60:300, 130:430] = lorry[60:300, 100:400]
-    assert egomotion(shrink(before), shrink(now)) is None
+    assert estimate_egomotion(shrink(before), shrink(now)) is None
 
 
 @pytest.mark.parametrize("picture", [np.zeros((HEIGHT, WIDTH), np.uint8), shrink(texture())])
 def test_where_nothing_moves_or_nothing_is_seen_it_is_not_guessed(picture: Any) -> None:
-    assert egomotion(picture, picture) is None
+    assert estimate_egomotion(picture, picture) is None
 
 
 @pytest.mark.needs_shared
@@ -145,9 +153,9 @@ def test_where_nothing_moves_or_nothing_is_seen_it_is_not_guessed(picture: Any) 
     [("vtest.mp4", 0, 0), ("car-detection.mp4", 0, 0), ("boats_pan_synthetic.mp4", 30, 60)],
 )
 def test_real_cameras_that_move_and_that_do_not(clip: str, least: int, most: int) -> None:
-    gate = MotionGate(Motion(camera_moves=True))
+    gate = MotionGate(MotionSettings(camera_moves=True))
     moved = [
-        gate.glance(frame, second).egomotion
+        gate.decide(frame, second).egomotion
         for number, second, frame in frames(str(CLIPS / clip))
         if number % 5 == 0
     ]
@@ -155,14 +163,14 @@ def test_real_cameras_that_move_and_that_do_not(clip: str, least: int, most: int
 
 
 def test_without_a_gate_every_frame_is_looked_at() -> None:
-    gate = MotionGate(Motion())
+    gate = MotionGate(MotionSettings())
     assert all(reason(gate, texture(), step / 5) for step in range(10))
 
 
 @pytest.mark.parametrize("heartbeat", ["0s", "2min", "-1s", "often"])
 def test_a_heartbeat_that_cannot_be_is_refused(heartbeat: str) -> None:
     with pytest.raises(ValidationError, match="heartbeat"):
-        Motion.model_validate({"gate": True, "heartbeat": heartbeat})
+        MotionSettings.model_validate({"gate": True, "heartbeat": heartbeat})
 
 
 @pytest.mark.needs_shared

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from agent.runtime import native_calls
-from agent.vision.inference_pool import CameraSlot, Pool
+from agent.vision.inference_pool import CameraSlot, InferencePool
 from agent.vision.inference_result import CapturedFrame
-from agent.vision.inference_schedule import Turns
+from agent.vision.inference_schedule import InferenceSchedule
 from agent.vision.motion_gate import MotionDecision
 from models.detection import Detection, Frame
 from tests.waiting import until
@@ -42,7 +42,9 @@ class Gated:
         return ()
 
 
-def seat(pool: Pool, detect: Callable[[Frame], Any], every_s: float = 0.0, glance: Any = None) -> CameraSlot:
+def seat(
+    pool: InferencePool, detect: Callable[[Frame], Any], every_s: float = 0.0, glance: Any = None
+) -> CameraSlot:
     return CameraSlot(pool, glance or (lambda frame, at_s: LOOK), detect, every_s)
 
 
@@ -50,23 +52,23 @@ async def all_of(one: CameraSlot, count: int) -> list[int]:
     found = []
     async with asyncio.timeout(60):
         while len(found) < count:
-            looked = await one.next(0.1)
-            if looked is not None:
-                found.append(looked.taken.number)
+            result = await one.next(0.1)
+            if result is not None:
+                found.append(result.captured.number)
     return found
 
 
 def test_the_newest_frame_replaces_the_one_before() -> None:
     async def scene() -> None:
         detect = Gated()
-        with seat(Pool(1), detect) as one:
+        with seat(InferencePool(1), detect) as one:
             one.offer(numbered(1))
             await until(lambda: detect.shown == [1])
             for number in (2, 3, 4):
                 one.offer(numbered(number))
             detect.may.release(2)
             assert await all_of(one, 2) == [1, 4]
-            assert one.taken == 2
+            assert one.accepted == 2
 
     asyncio.run(scene())
 
@@ -74,7 +76,7 @@ def test_the_newest_frame_replaces_the_one_before() -> None:
 def test_whose_frame_has_waited_longest_goes_first() -> None:
     async def scene() -> None:
         detect = Gated()
-        pool = Pool(1)
+        pool = InferencePool(1)
         with seat(pool, detect) as a, seat(pool, detect) as b, seat(pool, detect) as c:
             a.offer(numbered(1))
             await until(lambda: detect.shown == [1])
@@ -98,7 +100,7 @@ def test_two_threads_look_side_by_side_and_the_order_is_kept() -> None:
                 assert slow.wait(60)
             return ()
 
-        with seat(Pool(2), detect) as one:
+        with seat(InferencePool(2), detect) as one:
             one.offer(numbered(1), wait=True)
             await asyncio.to_thread(one.offer, numbered(2), wait=True)
             await asyncio.to_thread(one.offer, numbered(3), wait=True)
@@ -111,7 +113,7 @@ def test_two_threads_look_side_by_side_and_the_order_is_kept() -> None:
 
 def test_a_budget_holds_and_is_used() -> None:
     async def scene() -> float:
-        with seat(Pool(2), lambda frame: (), every_s=0.02) as one:
+        with seat(InferencePool(2), lambda frame: (), every_s=0.02) as one:
             began_s = time.monotonic()
             numbers = iter(range(10_000))
             stop = threading.Event()
@@ -126,7 +128,7 @@ def test_a_budget_holds_and_is_used() -> None:
             took_s = time.monotonic() - began_s
             stop.set()
             thread.join()
-            assert one.taken < 0.5 * next(numbers)
+            assert one.accepted < 0.5 * next(numbers)
             return took_s
 
     assert asyncio.run(scene()) >= 10 * 0.02
@@ -134,7 +136,7 @@ def test_a_budget_holds_and_is_used() -> None:
 
 def test_frames_long_before_their_turn_are_not_wanted() -> None:
     async def scene() -> None:
-        with seat(Pool(1), lambda frame: (), every_s=1.0) as one:
+        with seat(InferencePool(1), lambda frame: (), every_s=1.0) as one:
             assert one.wants(0.03)
             for number in (1, 2):
                 one.offer(numbered(number))
@@ -147,7 +149,7 @@ def test_frames_long_before_their_turn_are_not_wanted() -> None:
 
 def test_the_frame_nearest_to_its_turn_does_not_wait_for_it() -> None:
     async def scene() -> None:
-        with seat(Pool(1), lambda frame: (), every_s=60.0) as one:
+        with seat(InferencePool(1), lambda frame: (), every_s=60.0) as one:
             for number in (1, 2):
                 one.offer(numbered(number))
                 assert await all_of(one, 1) == [number]
@@ -165,11 +167,11 @@ def test_a_frame_that_is_spared_comes_back_unseen() -> None:
         def detect(frame: Frame) -> tuple[Detection, ...]:
             raise AssertionError("it was to be spared")
 
-        with seat(Pool(1), detect, glance=lambda frame, at_s: SPARE) as one:
+        with seat(InferencePool(1), detect, glance=lambda frame, at_s: SPARE) as one:
             one.offer(numbered(1))
-            looked = await one.next(5)
-            assert looked is not None
-            assert (looked.taken.number, looked.seen) == (1, None)
+            result = await one.next(5)
+            assert result is not None
+            assert (result.captured.number, result.detections) == (1, None)
 
     asyncio.run(scene())
 
@@ -180,7 +182,7 @@ def test_what_fails_fails_at_its_camera_alone(where: str) -> None:
         def bad(*_: object) -> Any:
             raise ValueError("broken")
 
-        pool = Pool(1)
+        pool = InferencePool(1)
         wrong = seat(pool, bad if where == "detect" else Gated(), glance=bad if where == "glance" else None)
         with wrong, seat(pool, lambda frame: ()) as right:
             wrong.offer(numbered(1))
@@ -195,7 +197,7 @@ def test_what_fails_fails_at_its_camera_alone(where: str) -> None:
 def test_threads_begin_with_the_first_and_end_with_the_last() -> None:
     async def scene() -> None:
         before = set(threading.enumerate())
-        pool = Pool(3)
+        pool = InferencePool(3)
         with seat(pool, lambda frame: ()):
             with seat(pool, lambda frame: ()):
                 assert len(set(threading.enumerate()) - before) == 3
@@ -214,7 +216,7 @@ def test_a_detector_that_hangs_is_said_left_behind_and_holds_up_nobody(
     monkeypatch.setattr(native_calls, "_abandoned", [])
 
     async def scene() -> None:
-        hung, pool = Gated(), Pool(1, patience_s=0.05)
+        hung, pool = Gated(), InferencePool(1, max_inference_s=0.05)
         with seat(pool, lambda frame: ()) as well:
             with seat(pool, hung) as bad:
                 bad.offer(numbered(1))
@@ -237,7 +239,7 @@ def test_a_detector_that_hangs_is_said_left_behind_and_holds_up_nobody(
 
 def test_a_camera_that_leaves_in_the_middle_of_a_look_is_no_hang() -> None:
     async def scene() -> None:
-        detect, pool = Gated(), Pool(1)
+        detect, pool = Gated(), InferencePool(1)
         with seat(pool, detect) as one:
             one.offer(numbered(1))
             await until(lambda: detect.shown == [1])
@@ -270,7 +272,7 @@ def test_what_is_loaded_may_hang_too(monkeypatch: pytest.MonkeyPatch) -> None:
 HANGS = """
 import asyncio, threading, sys
 from agent.runtime.native_calls import end_within
-from agent.vision.inference_pool import CameraSlot, Pool
+from agent.vision.inference_pool import CameraSlot, InferencePool
 from agent.vision.inference_result import CapturedFrame
 from agent.vision.motion_gate import MotionDecision
 
@@ -279,7 +281,7 @@ async def scene():
     def hang(frame):
         began.set()
         threading.Event().wait()
-    with CameraSlot(Pool(1), lambda frame, at_s: MotionDecision("heartbeat"), hang, 0.0) as seat:
+    with CameraSlot(InferencePool(1), lambda frame, at_s: MotionDecision("heartbeat"), hang, 0.0) as seat:
         seat.offer(CapturedFrame(1, 0.0, None))
         await asyncio.to_thread(began.wait)
     if sys.argv[1] == "aside":
@@ -300,7 +302,7 @@ def test_a_process_ends_in_its_time_with_its_code_whatever_hangs(where: str) -> 
 def test_who_waits_with_a_frame_is_let_go_when_the_camera_leaves() -> None:
     async def scene() -> None:
         detect = Gated()
-        with seat(Pool(1), detect) as one:
+        with seat(InferencePool(1), detect) as one:
             one.offer(numbered(1))
             await until(lambda: detect.shown == [1])
             one.offer(numbered(2), wait=True)
@@ -330,7 +332,7 @@ def test_a_detector_is_loaded_once_for_all_and_let_go() -> None:
             Card.loads += 1
             return lambda frame: ()
 
-    pool, card = Pool(1), Card()
+    pool, card = InferencePool(1), Card()
     first, second = pool.load(card), pool.load(card)  # type: ignore[arg-type]  # what the pool needs of one
     assert first is second
     assert Card.loads == 1
@@ -353,7 +355,7 @@ def test_a_camera_that_comes_back_finds_its_detector_and_one_that_does_not_gives
             loads += 1
             return lambda frame: ()
 
-    pool, card = Pool(1), Card()
+    pool, card = InferencePool(1), Card()
 
     async def sit() -> None:
         with seat(pool, pool.load(card)):  # type: ignore[arg-type]  # what the pool needs of one
@@ -363,7 +365,7 @@ def test_a_camera_that_comes_back_finds_its_detector_and_one_that_does_not_gives
 
     async def scene(kept_s: float) -> int:
         nonlocal loads
-        monkeypatch.setattr("agent.vision.inference_pool.KEPT_S", kept_s)
+        monkeypatch.setattr("agent.vision.inference_pool.DETECTOR_KEPT_S", kept_s)
         loads = 0
         await sit()
         await sit()
@@ -379,7 +381,7 @@ class Waits:
 
     camera: str
     since_s: float = 0.0
-    taken_s: float = 0.0
+    scheduled_s: float = 0.0
     looks: list[float] = field(default_factory=list)
 
     def ready_s(self) -> float:
@@ -388,15 +390,15 @@ class Waits:
 
 def simulated(urgent: dict[str, float], look_s: float, seconds: float = 600.0) -> dict[str, list[float]]:
     """Nine cameras of 5 frames a second and one thread to which a look takes ``look_s``: when each was taken."""
-    turns, cameras = Turns(), [Waits(f"cam{number}") for number in range(9)]
-    turns.urgent = urgent
+    turns, cameras = InferenceSchedule(), [Waits(f"cam{number}") for number in range(9)]
+    turns.max_interval_s = urgent
     now_s = 0.0
     while now_s < seconds:
         one = turns.next(cameras, now_s)
         if one.ready_s() > now_s:
             now_s = one.ready_s()
             continue
-        turns.took(cameras, one, now_s)
+        turns.start_turn(cameras, one, now_s)
         one.looks.append(now_s)
         one.since_s = now_s + 0.2
         now_s += look_s

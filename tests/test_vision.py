@@ -217,11 +217,11 @@ def camera(url: str, **more: Any) -> Camera:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nothing.mp4", "nothing.mp4 is not there"),
-        ("/dev/video99", "/dev/video99 is not there: the camera is unplugged"),
-        (__file__, "no video that can be read"),
-        ("rtsp://127.0.0.1:9/x", "x: refused: nothing listens on port 9"),
-        ("http://127.0.0.1:9/x", "x: refused: nothing listens on port 9"),
+        ("nothing.mp4", "nothing.mp4 not found"),
+        ("/dev/video99", "/dev/video99 not found: the camera is unplugged"),
+        (__file__, "not a readable video"),
+        ("rtsp://127.0.0.1:9/x", "x: connection refused: nothing listens on port 9"),
+        ("http://127.0.0.1:9/x", "x: connection refused: nothing listens on port 9"),
     ],
 )
 def test_why_there_is_no_picture_is_said(url: str, message: str) -> None:

@@ -22,7 +22,7 @@ from agent.runtime.error_text import describe_error, error_reason
 from agent.runtime.exit_codes import EX_USAGE
 from agent.runtime.native_calls import call_within
 from agent.runtime.sanitize import raw_stream
-from agent.vision.detector import load_s
+from agent.vision.detector import max_load_s
 from models.card import Card
 from models.detection import Detect, Detection
 from models.session import Loaded, providers_in
@@ -133,7 +133,7 @@ def _prepare(inputs: Sequence[str], options: DetectOptions) -> _Job:
         )
     # Redaction covers people below the threshold of the report, too.
     card = card.at(min(threshold, REDACTION_MIN_SCORE) if options.annotate else threshold)
-    loaded = call_within(load_s(card.providers), card.load, f"loading {card.name}")
+    loaded = call_within(max_load_s(card.providers), card.load, f"loading {card.name}")
     if loaded.note:
         click.echo(f"detect: {loaded.note}", err=True)
     detect = tiled(loaded, options.tiles, options.overlap)
@@ -198,9 +198,9 @@ def _with_progress(
     from rich.console import Console
     from rich.progress import track
 
-    from agent.vision.video_file import length
+    from agent.vision.video_file import frame_count
 
-    total = len(files) - len(videos) + sum(map(length, videos))
+    total = len(files) - len(videos) + sum(map(frame_count, videos))
     yield from track(results, "detecting", total=total, console=Console(file=raw_stream(sys.stderr)))
 
 

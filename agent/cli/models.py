@@ -12,7 +12,7 @@ import click
 import models
 from agent.runtime.error_text import describe_error
 from agent.runtime.native_calls import call_within
-from agent.vision.detector import load_s
+from agent.vision.detector import max_load_s
 from models.card import Card
 from models.session import Loaded, providers_in
 
@@ -46,7 +46,7 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
         loaded: Loaded | None = None
         try:
             placed = card.on(asked or card.providers)
-            loaded = call_within(load_s(placed.providers), placed.load, f"loading {card.name}")
+            loaded = call_within(max_load_s(placed.providers), placed.load, f"loading {card.name}")
         except (OSError, ValueError) as error:
             problem = describe_error(error)
             failed += 1
@@ -105,7 +105,7 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
     except (OSError, ValueError) as error:
         click.echo(f"models: {describe_error(error)}", err=True)
         return 1
-    limit_s = load_s(providers_in(providers) or card.providers) + runs * LONGEST_RUN_S
+    limit_s = max_load_s(providers_in(providers) or card.providers) + runs * LONGEST_RUN_S
     try:
         done = subprocess.run(
             [sys.executable, "-c", _BENCH, name, str(runs), providers],

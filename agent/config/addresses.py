@@ -15,7 +15,7 @@ from pydantic import BaseModel
 import models
 from agent.config.model import Config
 from agent.vision.camera import Camera
-from agent.vision.camera_url import device_of, kind_of
+from agent.vision.camera_url import device_path, source_kind
 from agent.vision.detector import DetectorSettings
 
 
@@ -42,11 +42,11 @@ def services(config: Config) -> Iterator[tuple[str, tuple[str, int | None]]]:
 
 def camera_address(url: str) -> str:
     """The address of a camera: its normalised host, its device, or its file."""
-    kind = kind_of(url)
+    kind = source_kind(url)
     if kind == "stream":
         parts = urlsplit(url)
         return normalized_host(parts.hostname or parts.netloc)
-    return os.path.realpath(device_of(url) if kind == "device" else url)
+    return os.path.realpath(device_path(url) if kind == "device" else url)
 
 
 def normalized_host(host: str) -> str:

@@ -30,7 +30,7 @@ def config_notes(config: Config) -> Iterator[str]:
         cost = source.detector.remark()
         if cost:
             yield f"sources.{name}.detector: {cost}"
-        if source.shows_nobody():
+        if not source.can_redact():
             yield f"sources.{name}: its model detects no people to redact: no picture of it leaves"
         remark = source.ground.remark() if source.ground else None
         if remark:

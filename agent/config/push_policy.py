@@ -16,7 +16,7 @@ from agent.config.addresses import camera_address, is_this_machine, same_cameras
 from agent.config.model import Config
 from agent.mqtt.broker import Broker
 from agent.vision.camera import Camera
-from agent.vision.camera_url import kind_of
+from agent.vision.camera_url import source_kind
 from models.labels import PEOPLE
 
 Tighter: TypeAlias = Callable[[Any, Any], bool]
@@ -150,7 +150,7 @@ def _camera_violations(pushed: Config, running: Config, local: Config) -> Iterat
     masked = any(camera.blackout or camera.crop for camera in known)
     for name, camera in pushed.cameras().items():
         path = f"sources.{name}"
-        if masked and kind_of(camera.url) != "file" and camera_address(camera.url) not in addresses:
+        if masked and source_kind(camera.url) != "file" and camera_address(camera.url) not in addresses:
             yield (
                 f"{path}.url",
                 f"a push can't bring a camera at a new address while others have a blackout or crop; {EDIT}",

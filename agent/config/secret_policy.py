@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.config.model import Config
 from agent.vision.camera import Camera
-from agent.vision.camera_url import below, kind_of
+from agent.vision.camera_url import is_inside, source_kind
 from firmware_bridge.secret import Secret
 
 
@@ -28,9 +28,9 @@ def secret_violations(pushed: Config, local: Config, base: Path) -> Iterator[tup
     own = {source.url for source in local.sources.values() if isinstance(source, Camera)}
     folder = local.data.video_folder
     for name, source in pushed.sources.items():
-        if not isinstance(source, Camera) or source.url in own or kind_of(source.url) != "file":
+        if not isinstance(source, Camera) or source.url in own or source_kind(source.url) != "file":
             continue
-        if folder is None or not below(Path(source.url), folder):
+        if folder is None or not is_inside(Path(source.url), folder):
             right = f"below {folder}" if folder else "once the file at the device names a data.video_folder"
             yield f"sources.{name}.url", f"a push can name a file as camera only {right}"
     key = pushed.broker.key

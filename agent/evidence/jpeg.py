@@ -63,28 +63,44 @@ def encode_picture(
     ``people`` None means that their places are unknown: the whole picture is redacted. ``blackout`` polygons
     (corners in 0..1) are always black. ValueError where no picture can be made.
     """
-    import cv2
-    import numpy as np
-
     people = without_nested(people) if people is not None else None
     boxes = [
         [_outward(box[0], -1), _outward(box[1], -1), _outward(box[2], 1), _outward(box[3], 1)]
         for box in people or ()
     ]
     comment = encode({**label, "covered": not unredacted, "people": None if people is None else boxes})
-    longer = max(frame.shape[:2])
-    if min(frame.shape[:2]) * MAX_ASPECT_RATIO < longer:
+    if min(frame.shape[:2]) * MAX_ASPECT_RATIO < max(frame.shape[:2]):
         raise ValueError(f"no picture: {frame.shape[1]} x {frame.shape[0]} pixels")
     if len(comment) > MAX_COMMENT_BYTES:
         raise ValueError(f"no picture: its label can't hold the boxes of {len(boxes)} people")
     filled: Sequence[Box] = () if unredacted else [WHOLE_PICTURE] if people is None else people
-    room = max_bytes - len(comment) - 4
+    jpeg = _small_jpeg(frame, filled, blackout, max_bytes - len(comment) - 4, hint)
+    if jpeg is None:
+        raise ValueError(f"no JPEG of {max_bytes} bytes can be made of it")
+    return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
+
+
+def _small_jpeg(
+    frame: Frame,
+    filled: Sequence[Box],
+    blackout: Sequence[Sequence[Corner]],
+    max_bytes: int,
+    hint: QualityHint | None,
+) -> bytes | None:
+    """The redacted frame at the first of `STEPS` that fits into ``max_bytes``; None where none does.
+
+    Each step redacts the resized frame, so that resizing blurs nothing into a redacted area.
+    """
+    import cv2
+    import numpy as np
+
+    longer = max(frame.shape[:2])
     # bytes of the picture at full size and quality 1, estimated from the last try
     weight: float | None = None
     for step in range(hint.first_step() if hint else 0, len(STEPS)):
         side, quality = STEPS[step]
         scale = min(1.0, side / longer)
-        if weight is not None and weight * scale**2 * quality > 1.1 * room and step < len(STEPS) - 1:
+        if weight is not None and weight * scale**2 * quality > 1.1 * max_bytes and step < len(STEPS) - 1:
             continue
         small = frame
         if scale < 1:
@@ -95,12 +111,12 @@ def encode_picture(
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
         good, data = cv2.imencode(".jpg", redacted, options)
         jpeg = data.tobytes()
-        if good and len(jpeg) <= room:
+        if good and len(jpeg) <= max_bytes:
             if hint:
                 hint.accept(step)
-            return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
+            return jpeg
         weight = len(jpeg) / (scale**2 * quality)
-    raise ValueError(f"no JPEG of {max_bytes} bytes can be made of it")
+    return None
 
 
 def _outward(edge: float, direction: int) -> float:

@@ -80,7 +80,7 @@ class Reporter:
             rate.on_observation(observation)
         for name, visibility in self._visibility.items():
             if isinstance(observation.value, Tick) or name == observation.source:
-                visibility.hear(observation)
+                visibility.on_observation(observation)
         self.telemetry.on_observation(observation)
 
     def due(self, at: datetime, now_s: float) -> list[Message]:

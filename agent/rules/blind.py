@@ -47,7 +47,7 @@ class Blind(RulePart):
             nonlocal found
             if observation.source != self.camera and not isinstance(observation.value, Tick):
                 return
-            sight.hear(observation)
+            sight.on_observation(observation)
             rate.on_observation(observation)
             now_s = observation.mono_s
             blind = {
@@ -69,7 +69,7 @@ class Blind(RulePart):
             elif blind:
                 found = True
                 first = min(blind.values(), key=lambda one: one.since_s)
-                whys = ", ".join(sorted({one.why.replace("_", " ") for one in blind.values()}))
+                whys = ", ".join(sorted({one.reason.replace("_", " ") for one in blind.values()}))
                 for_s = now_s - first.since_s
                 yield Finding(
                     key=key,

@@ -5,7 +5,7 @@ from itertools import count
 
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.rules.presence import SEEN_OVER_S, STILL_S, LookWeight, Presence
-from agent.vision.track import kind_of
+from agent.vision.track import label_group
 from models.boxes import iou
 
 FRAME_S, SLOW_SHARE, A_LOOK_S = 0.2, 0.4, 1 / 3
@@ -155,7 +155,7 @@ def _nearest(presences: dict[int, Presence], thing: SeenObject, but: Collection[
     left = {
         track: iou(presence.seen.box, thing.box)
         for track, presence in presences.items()
-        if track not in but and kind_of(presence.seen.label) == kind_of(thing.label)
+        if track not in but and label_group(presence.seen.label) == label_group(thing.label)
     }
     nearest = max(left, key=left.__getitem__, default=None)
     return presences.pop(nearest) if nearest is not None and left[nearest] > SAME_PLACE else None

@@ -1,10 +1,15 @@
-"""Cameras as sources: frames in, sightings and visibility out.
+"""Vision: cameras as sources. Frames in, `Sighting`, `View` (visibility) and `CameraState` out.
 
-    Capture (a thread for each camera) ─▶ MotionGate ─▶ Pool (inference) ─▶ Tracker ─▶ Sighting
-                                      └▶ VisibilityMonitor ─▶ CameraState: which zones are blind, and why
+    probe_stream ─▶ FrameReader (a thread per camera) ─▶ CameraSlot ─▶ InferencePool ─▶ Tracker ─▶ Sighting
+                                                                    └▶ VisibilityMonitor ─▶ View
 
-Only the newest frame counts: inference never builds up a queue. Every connection to a camera is made in
-Python and verified; OpenCV and FFmpeg get regular files, devices and loopback addresses only. A native
-call that hangs raises TimeoutError in its camera and leaves the others running. `VideoCapture` is used in
-one file.
+Read this first: ``camera.py`` (`Camera.run`), then ``inference_pool.py``.
+
+Owns: the camera configuration (`CameraSettings`, `DetectorSettings`, `MotionSettings`, `VisibilitySettings`),
+all connections to cameras (only ``capture.py`` has VideoCapture), inference, tracking and visibility.
+Guarantees: only the newest frame counts, inference never queues up. Connections to cameras are made and
+verified in Python; FFmpeg opens regular files and our relay on the loopback only. Nothing identifies anyone.
+Threads: one for each camera, an inference thread per core, one for each RTSP relay. A native call that hangs
+is abandoned, and its camera raises TimeoutError; the others continue.
+Errors: OSError with one line for a camera that delivers no frames; ValueError for a URL that is not allowed.
 """

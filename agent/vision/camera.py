@@ -1,10 +1,12 @@
-"""A camera as a source: what is seen in its newest frame is told.
+"""A camera as a source: detections in its newest frame become a `Sighting`, its visibility a `View`.
 
-knock ─▶ Drain (a thread) ─▶ framing ─▶ Seat ─▶ Pool (threads) ─▶ here, in order: tracker, zones ─▶ emit
+probe_stream ─▶ FrameReader (a thread) ─▶ preprocessor ─▶ CameraSlot ─▶ InferencePool (threads)
+    ─▶ event loop, in order of the frames: Tracker, zones ─▶ emit
 """
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -16,17 +18,17 @@ from agent.privacy.redaction import FrameWithPeople, detects_people
 from agent.runtime.native_calls import MAX_ABANDONED, abandoned_threads, within
 from agent.vision.camera_settings import CameraSettings
 from agent.vision.camera_stats import CameraStats
-from agent.vision.camera_url import is_file, redacted
-from agent.vision.frame_reader import Drain
-from agent.vision.inference_pool import SHARED, CameraSlot
+from agent.vision.camera_url import is_file, redacted_url
+from agent.vision.frame_reader import FrameReader
+from agent.vision.inference_pool import SHARED_POOL, CameraSlot
 from agent.vision.inference_result import CapturedFrame, InferenceResult
 from agent.vision.motion_gate import MotionGate
-from agent.vision.preprocess import framing
+from agent.vision.preprocess import preprocessor
 from agent.vision.stream_probe import probe_stream
-from agent.vision.tracker import Tracked, Tracker
+from agent.vision.tracker import TrackedObject, Tracker
 from agent.vision.visibility import VisibilityMonitor, VisibilitySettings
 from firmware_bridge.source import WantedOutputs
-from models.detection import Frame
+from models.detection import Detection, Frame
 
 
 class Camera(CameraSettings):
@@ -35,134 +37,141 @@ class Camera(CameraSettings):
     value_kinds: ClassVar[frozenset[str] | None] = frozenset({"sighting", "view"})
 
     async def run(self, emit: Emit, _wanted: WantedOutputs = dict) -> None:
-        """Emits a `Sighting` for each frame let through, until the file ends or the camera is gone.
+        """Emits a `Sighting` for each inferred frame, a `View` each second and a `CameraState` every 5 s.
 
-        OSError says in one line why: not there, refused, no frame in time.
+        Returns at the end of a file. OSError: one line saying why there are no frames (missing, refused, no
+        frame in time).
         """
         if abandoned_threads() >= MAX_ABANDONED:
-            raise OSError(f"{abandoned_threads()} native calls hang: no more are begun in this process")
-        url = self._address()
+            raise OSError(f"{abandoned_threads()} native calls hang: no more are started in this process")
+        url = self._url_with_login()
         await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
-        load, what = self.detector.load, f"loading {self.detector.model}"
-        detect, covers = await within(self.detector.load_s(), load, what)
+        load, doing = self.detector.load, f"loading {self.detector.model}"
+        detect, redactable = await within(self.detector.max_load_s(), load, doing)
         file = is_file(url)
         gate, tracker = MotionGate(self.motion), Tracker(self.detector.score)
-        frame_it = framing(self.rotate, self.crop, self.blackout)
+        preprocess = preprocessor(self.rotate, self.crop, self.blackout)
         every_frame = file and self.every_frame
-        seat = CameraSlot(SHARED, gate.glance, detect, 0 if every_frame else 1 / self.fps, self.url)
+        slot = CameraSlot(SHARED_POOL, gate.decide, detect, 0 if every_frame else 1 / self.fps, self.url)
 
         def take(number: int, at_s: float, frame: Frame) -> None:
-            seat.offer(CapturedFrame(number, at_s, frame_it(frame)), wait=every_frame)
+            slot.offer(CapturedFrame(number, at_s, preprocess(frame)), wait=every_frame)
 
-        drain = Drain(
-            url,
-            take,
-            seat.wants,
-            seat.wake,
-            open_s=self.open_timeout.total_seconds(),
-            read_s=self.read_timeout.total_seconds(),
-            loop=self.loop,
-            paced=not every_frame,
-            trust=self.trust,
-            mode=self.mode,
-            fps=self.fps,
+        reader = self._frame_reader(url, take, slot.wants, slot.wake, loop=self.loop, paced=not every_frame)
+        visibility = VisibilityMonitor(self.zones, self._visibility_settings())
+        stats = CameraStats(reader, slot, None if file else self.fps, self.mode)
+        with slot, reader:
+            while not (reader.ended and slot.empty()):
+                result = await self._next(slot)
+                reader.check()
+                if result is not None and visibility.due(result.captured.at_s):
+                    frame, at_s = result.captured.frame, result.captured.at_s
+                    intact = not reader.damaged(at_s)
+                    emit(await asyncio.to_thread(visibility.check, frame, at_s, learn=intact))
+                if result is not None and result.detections is not None:
+                    emit(self._sighting(result, result.detections, tracker, gate, redactable))
+                stats.count(result)
+                if stats.due():
+                    emit(stats.state())
+            reader.check()
+        emit(stats.state())
+
+    def _sighting(
+        self,
+        result: InferenceResult,
+        detections: tuple[Detection, ...],
+        tracker: Tracker,
+        gate: MotionGate,
+        redactable: bool,
+    ) -> Sighting:
+        """The tracked objects of a frame; with the frame itself where its people can be redacted."""
+        captured, moved = result.captured, result.decision.egomotion
+        tracked = tracker.track(self.detector.wanted(detections), captured.at_s, moved)
+        if tracked or tracker.has_unconfirmed:
+            gate.detected(captured.at_s)
+        return Sighting(
+            frame=captured.number,
+            objects=self._objects(tracked),
+            delay_s=round(time.monotonic() - captured.at_s, 4),
+            camera_moves=moved is not None and moved.far,
+            frame_with_people=FrameWithPeople(captured.frame, detections) if redactable else None,
         )
-        coverage = VisibilityMonitor(self.zones, self._watchfulness())
-        pulse = CameraStats(drain, seat, None if file else self.fps, self.mode)
-        with seat, drain:
-            while not (drain.ended and seat.empty()):
-                looked = await self._next(seat)
-                drain.check()
-                if looked is not None and coverage.due(looked.taken.at_s):
-                    taken = looked.taken
-                    whole = not drain.damaged(taken.at_s)
-                    emit(await asyncio.to_thread(coverage.look, taken.frame, taken.at_s, learn=whole))
-                if looked is not None and looked.seen is not None:
-                    taken = looked.taken
-                    moved = looked.glance.egomotion
-                    tracked = tracker.track(self.detector.wanted(looked.seen), taken.at_s, moved)
-                    if tracked or tracker.doubts:
-                        gate.detected(taken.at_s)
-                    objects = self._objects(tracked)
-                    look = FrameWithPeople(taken.frame, looked.seen) if covers else None
-                    delay_s = round(time.monotonic() - taken.at_s, 4)
-                    # A frame, its time, and what is tracked in it: whoever wants all three gets them here.
-                    emit(
-                        Sighting(
-                            frame=taken.number,
-                            objects=objects,
-                            delay_s=delay_s,
-                            camera_moves=moved is not None and moved.far,
-                            frame_with_people=look,
-                        )
-                    )
-                pulse.count(looked)
-                if pulse.due():
-                    emit(pulse.state())
-            drain.check()
-        emit(pulse.state())
 
     async def first_frame(self) -> tuple[int, int]:
-        """Opens the camera, decodes one frame and lets it go: width and height. OSError says why not."""
-        url, open_s = self._address(), self.open_timeout.total_seconds()
-        await probe_stream(url, open_s, self.trust)
+        """Opens the camera, decodes one frame and closes it: width and height. OSError: why there is none."""
+        url = self._url_with_login()
+        await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
         sizes: list[tuple[int, int]] = []
 
         def take(_number: int, _at_s: float, frame: Frame) -> None:
             sizes.append((frame.shape[1], frame.shape[0]))
 
-        with Drain(
-            url,
-            take,
-            lambda _: True,
-            lambda: None,
-            open_s=open_s,
-            read_s=self.read_timeout.total_seconds(),
-            trust=self.trust,
-            mode=self.mode,
-            fps=self.fps,
-        ) as drain:
+        with self._frame_reader(url, take, lambda _: True, lambda: None) as reader:
             while not sizes:
-                drain.check()
-                if drain.ended and not sizes:
-                    raise OSError(f"{redacted(self.url)}: ended before a frame came")
+                reader.check()
+                if reader.ended and not sizes:
+                    raise OSError(f"{redacted_url(self.url)}: ended before a frame came")
                 await asyncio.sleep(0.05)
         return sizes[0]
 
-    def _address(self) -> str:
-        """The URL with its login, as FFmpeg wants it; it is told nowhere."""
+    def _frame_reader(
+        self,
+        url: str,
+        take: Callable[[int, float, Frame], None],
+        wants: Callable[[float], bool],
+        on_end: Callable[[], None],
+        *,
+        loop: bool = False,
+        paced: bool = True,
+    ) -> FrameReader:
+        return FrameReader(
+            url,
+            take,
+            wants,
+            on_end,
+            open_s=self.open_timeout.total_seconds(),
+            read_s=self.read_timeout.total_seconds(),
+            loop=loop,
+            paced=paced,
+            trust=self.trust,
+            mode=self.mode,
+            fps=self.fps,
+        )
+
+    def can_redact(self) -> bool:
+        """Whether pictures may leave: False where the model is known to detect no people."""
+        try:
+            return detects_people(models.find(self.detector.model))
+        except (OSError, ValueError):
+            return True
+
+    def _url_with_login(self) -> str:
+        """The URL with its login; it is never logged or reported."""
         if self.username is None or self.password is None:
             return self.url
         login = f"{quote(self.username, safe='')}:{quote(self.password.read(), safe='')}@"
         return self.url.replace("://", f"://{login}", 1)
 
-    async def _next(self, seat: CameraSlot) -> InferenceResult | None:
+    async def _next(self, slot: CameraSlot) -> InferenceResult | None:
         try:
-            return await seat.next(0.5)
+            return await slot.next(0.5)
         except ValueError as error:
             raise OSError(f"detector {self.detector.model}: {error}") from error
 
-    def shows_nobody(self) -> bool:
-        """Whether its model is known to know no people, so that no picture may leave."""
-        try:
-            return not detects_people(models.find(self.detector.model))
-        except (OSError, ValueError):
-            return False
-
-    def _watchfulness(self) -> VisibilitySettings:
-        """What turns with its platform has no view that is the right one."""
+    def _visibility_settings(self) -> VisibilitySettings:
+        """The settings; a camera that turns with its platform has no fixed view to compare with."""
         turns = self.mount is not None and self.mount.heading_deg is None
         return self.coverage.model_copy(update={"moves": True}) if turns else self.coverage
 
-    def _objects(self, tracked: list[Tracked]) -> tuple[SeenObject, ...]:
+    def _objects(self, tracked: list[TrackedObject]) -> tuple[SeenObject, ...]:
         return tuple(
             SeenObject(
-                track=one.track,
-                label=one.label,
-                score=one.score,
-                box=one.box,
-                zones=zones_of(one.box, self.zones),
-                sure=one.sure,
+                track=seen.track,
+                label=seen.label,
+                score=seen.score,
+                box=seen.box,
+                zones=zones_of(seen.box, self.zones),
+                sure=seen.sure,
             )
-            for one in tracked
+            for seen in tracked
         )

@@ -1,4 +1,4 @@
-"""The configuration of a camera."""
+"""The configuration section of a camera source."""
 
 import re
 from datetime import timedelta
@@ -11,56 +11,56 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from agent.domain.durations import Duration
 from agent.domain.zones import Zone
 from agent.positioning.camera_mount import GroundSurvey, Mount
-from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, Trust, kind_of
+from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, Trust, source_kind
 from agent.vision.detector import DetectorSettings
-from agent.vision.motion_gate import Motion
-from agent.vision.preprocess import Crop, Turn
-from agent.vision.v4l2_mode import Mode
+from agent.vision.motion_gate import MotionSettings
+from agent.vision.preprocess import Crop, Rotation
+from agent.vision.v4l2_mode import V4l2Mode
 from agent.vision.visibility import VisibilitySettings
 from firmware_bridge.secret import NearPath, Secret
 from firmware_bridge.source import Server, SourcePart
 
 
 class CameraSettings(SourcePart):
-    """A camera: V4L2 (a number or /dev/video…), rtsp(s)://, http(s)://, udp://, rtp://, or a file."""
+    """The keys of a camera; frozen. `agent.vision.camera.Camera` runs it."""
 
     kind: Literal["camera"] = "camera"
     url: str = Field(min_length=1)
     username: str | None = None
     password: Secret | None = None
     ca: NearPath | None = None
-    """The CA that signed the camera's certificate, for rtsps and https; without it those of the system."""
+    """The CA of the camera's certificate, for rtsps and https. Default: the CAs of the system."""
     basic: bool = False
-    """Whether the password may go in clear text: as Basic, on a connection without TLS."""
+    """Whether the password may be sent in clear text: Basic authentication without TLS."""
     width: int | None = Field(default=None, ge=16, le=8192)
     height: int | None = Field(default=None, ge=16, le=8192)
-    """Of V4L2: the size that the camera is asked for; width and height go together."""
+    """V4L2: requested size in pixels; width and height go together."""
     pixel_format: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,4}$")
-    """Of V4L2: FOURCC of what it sends, such as MJPG for large pictures over USB 2, or YUYV."""
+    """V4L2: requested FOURCC, such as MJPG for large pictures over USB 2, or YUYV."""
     camera_fps: float | None = Field(default=None, ge=1, le=240)
-    """Of V4L2: how many frames a second it is asked for; ``fps`` is how many are looked at."""
+    """V4L2: requested frame rate; ``fps`` is the inference rate."""
     purpose: str = Field(min_length=3)
-    """What this camera is for, in words: no camera without a purpose."""
+    """The purpose of this camera, in words; required."""
     fps: float = Field(default=5, gt=0, le=60)
-    """How many frames a second are looked at, at most."""
-    rotate: Turn = 0
-    """Clockwise, before anything else."""
+    """Maximum inferences per second."""
+    rotate: Rotation = 0
+    """Clockwise, in degrees; the first step."""
     crop: Crop | None = None
-    """Left, top, right, bottom of what is looked at, as fractions of the turned picture."""
+    """Left, top, right, bottom of the part to use, as fractions of the rotated picture."""
     blackout: list[Zone] = Field(default_factory=list)
-    """Polygons that are made black before anything looks; like zones, in what is left of the picture."""
+    """Polygons set to black before inference; in coordinates of the cropped picture, like zones."""
     detector: DetectorSettings = DetectorSettings()
-    motion: Motion = Motion()
+    motion: MotionSettings = MotionSettings()
     zones: dict[str, Zone] = Field(default_factory=dict)
     coverage: VisibilitySettings = VisibilitySettings()
     ground: GroundSurvey | None = None
-    """Surveyed points, so that alerts say where on the ground they are: for a camera that never moves."""
+    """Surveyed points for camera geolocation, for a fixed camera."""
     mount: Mount | None = None
-    """How the camera sits on a boat, a drone or a mast, for the same."""
+    """Mount for camera geolocation, for a camera on a boat, a drone or a mast."""
     loop: bool = False
-    """A file starts again at its end."""
+    """Whether a file starts again at its end."""
     every_frame: bool = False
-    """A file waits until each of its frames was looked at, rather than play at its own speed."""
+    """Whether every frame of a file gets an inference, instead of playing at the file's frame rate."""
     open_timeout: Duration = Field(
         default="5s", validate_default=True, ge=timedelta(milliseconds=100), le=timedelta(minutes=5)
     )
@@ -71,12 +71,12 @@ class CameraSettings(SourcePart):
     @field_validator("url", mode="before")
     @classmethod
     def _beside(cls, url: Any, info: ValidationInfo) -> Any:
-        """A number is a V4L2 camera; a relative file is relative to the configuration."""
+        """A number is a V4L2 camera; a relative path is relative to the configuration file."""
         if isinstance(url, int) and not isinstance(url, bool):
             return str(url)
         if not isinstance(url, str) or not url:
             return url
-        kind = kind_of(url)
+        kind = source_kind(url)
         base = (info.context or {}).get("base")
         if kind == "file" and base is not None:
             return str(Path(base) / url)
@@ -87,13 +87,13 @@ class CameraSettings(SourcePart):
         if re.match(r"\w+://([^/@]+|[^/@:]+:(?!\d+/)[^@]*)@", self.url):
             raise ValueError("url carries a user or password; use username and password: {file: …}")
         if self.ground is not None and self.mount is not None:
-            raise ValueError("ground is for a camera that never moves, mount for any other: not both")
+            raise ValueError("ground is for a fixed camera, mount for any other: set one of them")
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
-        kind, scheme = kind_of(self.url), self.url.partition("://")[0].lower()
+        kind, scheme = source_kind(self.url), self.url.partition("://")[0].lower()
         if self.ca is not None and scheme not in ENCRYPTED:
             raise ValueError("ca is for https:// and rtsps://: other connections have no certificate")
-        if kind != "device" and self.mode != Mode():
+        if kind != "device" and self.mode != V4l2Mode():
             raise ValueError("width, height, pixel_format and camera_fps are for V4L2 cameras")
         if (self.width is None) != (self.height is None):
             raise ValueError("width and height go together")
@@ -102,17 +102,17 @@ class CameraSettings(SourcePart):
         return self
 
     @property
-    def mode(self) -> Mode:
-        """What a V4L2 camera is asked for."""
-        return Mode(self.width, self.height, self.camera_fps, self.pixel_format)
+    def mode(self) -> V4l2Mode:
+        """The requested V4L2 mode."""
+        return V4l2Mode(self.width, self.height, self.camera_fps, self.pixel_format)
 
     @property
     def trust(self) -> Trust:
-        """To which servers its password may be given."""
+        """Which servers may get the password."""
         return Trust(self.ca, self.basic)
 
     def server(self) -> Server | None:
-        if kind_of(self.url) != "stream":
+        if source_kind(self.url) != "stream":
             return None
         try:
             parts = urlsplit(self.url)
@@ -121,7 +121,7 @@ class CameraSettings(SourcePart):
             return None
 
     def secret_origin(self) -> str:
-        """All before the path as written; who vouches for the server; whether anybody may listen."""
+        """The URL up to its path, the CA, and whether the password may be sent in clear text."""
         origin = re.match(r".*?://[^/?#]*", self.url, re.DOTALL)
         if origin is None:
             return ""

@@ -1,7 +1,7 @@
-"""Where pictures may come from: an allow-list. Pure; nothing is opened here.
+"""The allow-list of camera URLs. Pure; nothing is opened here.
 
-FFmpeg reads what its name for a source says (``concat:``, ``subfile,``, playlists of ``file:``), so no text
-of a configuration becomes such a name: a camera is a V4L2 device, a file, or a stream of one of `SCHEMES`.
+FFmpeg interprets source names (``concat:``, ``subfile,``, playlists of ``file:``), so no text of a
+configuration is passed to it as a name: a camera is a V4L2 device, a file, or a stream of one of `SCHEMES`.
 """
 
 import os.path
@@ -12,21 +12,21 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "udp": 0, "rtp": 0}
-"""The schemes of streams, with the port of each; 0: the url must name one."""
+"""Stream schemes with their default ports; 0: the URL must contain one."""
 ENCRYPTED = frozenset({"rtsps", "https"})
 MAX_PIXELS = 4096 * 4096
-"""A larger picture is refused before it is decoded: its planes would take most of a small board's memory."""
-RIGHT = "write rtsp, rtsps, http, https, udp or rtp://HOST…, /dev/videoN, or the path of a file"
+"""A larger picture is refused before decoding: it would take most of a small board's memory."""
+EXPECTED = "write rtsp, rtsps, http, https, udp or rtp://HOST…, /dev/videoN, or the path of a file"
 
 Kind = Literal["device", "file", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Which servers a camera's password may be given to.
+    """Which servers may get a camera's password.
 
-    ``ca``: the file of the CA that signed the camera's certificate, None for those of the system. ``basic``:
-    whether Basic, which is the password in clear text, may be answered on a connection without TLS.
+    ``ca``: file of the CA that signed the camera's certificate, None for the CAs of the system. ``basic``:
+    whether Basic authentication (the password in clear text) is allowed without TLS.
     """
 
     ca: Path | None = None
@@ -36,8 +36,8 @@ class Trust:
 NO_TRUST = Trust()
 
 
-def kind_of(url: str) -> Kind:
-    """Whether ``url`` is a V4L2 device, a file or a stream. ValueError where it is none that is allowed."""
+def source_kind(url: str) -> Kind:
+    """The kind of a camera URL. ValueError where it is not allowed, with what would be right."""
     if re.search(r"[\x00-\x20\x7f]", url) and ("://" in url or "\x00" in url or "\n" in url):
         raise ValueError("url holds a space or a control character; write it as %20")
     if re.fullmatch(r"[0-9]{1,3}", url) or os.path.normpath(url).startswith("/dev/"):
@@ -47,41 +47,41 @@ def kind_of(url: str) -> Kind:
         return "file"
     scheme = named[1].lower() if named else ""
     if scheme not in SCHEMES or not url[len(scheme) :].startswith("://"):
-        raise ValueError(f"{scheme or url[:20]!r} is no kind of camera; {RIGHT}")
+        raise ValueError(f"{scheme or url[:20]!r} is not a supported camera URL; {EXPECTED}")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"url: {error}; {RIGHT}") from None
+        raise ValueError(f"url: {error}; {EXPECTED}") from None
     if not parts.hostname and scheme not in ("udp", "rtp"):
-        raise ValueError(f"url names no host; {RIGHT}")
+        raise ValueError(f"url names no host; {EXPECTED}")
     if not (port or SCHEMES[scheme]):
         raise ValueError(f"url names no port; write {scheme}://{parts.hostname or ''}:PORT")
     return "stream"
 
 
-def device_of(url: str) -> str:
-    """The path of the V4L2 device that ``url``, of kind "device", names."""
+def device_path(url: str) -> str:
+    """The path of the V4L2 device of a URL of kind "device"."""
     return f"/dev/video{int(url)}" if url.isdigit() else os.path.normpath(url)
 
 
-def below(file: Path, folder: Path) -> bool:
-    """Whether ``file`` lies in ``folder`` or below, links followed: what a push may name as a camera."""
+def is_inside(file: Path, folder: Path) -> bool:
+    """Whether ``file`` is in ``folder`` or below, symbolic links resolved: checks pushed camera files."""
     return file.resolve().is_relative_to(folder.resolve())
 
 
-def redacted(url: str) -> str:
-    """A URL without what may be secret in it: user, password, query."""
-    return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url))  # a password may hold what it should not
+def redacted_url(url: str) -> str:
+    """A URL without its secrets: user, password, query."""
+    return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url))  # greedy: a password may contain "@"
 
 
 def is_file(url: str) -> bool:
-    """Whether it plays and ends, rather than goes on for ever."""
-    return kind_of(url) == "file"
+    """Whether the source is a file, which ends."""
+    return source_kind(url) == "file"
 
 
-def too_large(width: int, height: int) -> str:
-    """What is said of a picture that is refused before it is decoded."""
+def too_large_text(width: int, height: int) -> str:
+    """The error text for a picture that is refused before decoding."""
     return (
         f"its pictures are {width}x{height}, larger than {MAX_PIXELS / 1e6:.0f} megapixels;"
         " set the camera to a smaller picture"

@@ -1,77 +1,83 @@
-"""Frames out of cameras, streams and files. Only file with VideoCapture.
+"""Opens cameras, streams and files with OpenCV. The only file with VideoCapture.
 
-A thread of its own drains each capture, so that a frame is never old when its turn comes; it is the one that
-opens and closes it. A native call that hangs can hold up that thread, never the agent. OpenCV
-opens one stream after the other, so `stream_probe` asks each whether it sends, first. FFmpeg itself
-opens regular files and our own relay on the loopback: each connection to a camera is made in Python.
+OpenCV opens one stream after the other, so `stream_probe` first checks that a stream sends. FFmpeg itself
+opens regular files and our own relay on the loopback only: each connection to a camera is made in Python.
 """
 
-import ctypes
 import math
 import os
-import re
 import stat
 import threading
 import time
 from contextlib import nullcontext
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from agent.runtime.error_text import error_reason
-from agent.vision.camera_url import MAX_PIXELS, NO_TRUST, Trust, device_of, kind_of, redacted, too_large
+from agent.vision.camera_url import (
+    MAX_PIXELS,
+    NO_TRUST,
+    Trust,
+    device_path,
+    redacted_url,
+    source_kind,
+    too_large_text,
+)
 from agent.vision.capture_properties import FRAME_HEIGHT, FRAME_WIDTH
-from agent.vision.http_camera import HttpBytes, HttpPictures, http_source
-from agent.vision.rtsp_relay import Relay
-from agent.vision.udp_camera import UdpBytes
-from agent.vision.v4l2_mode import Mode, granted
+from agent.vision.http_camera import HttpByteStream, HttpJpegSource, open_http_camera
+from agent.vision.opencv import load_opencv
+from agent.vision.rtsp_relay import RtspRelay
+from agent.vision.udp_camera import UdpByteStream
+from agent.vision.v4l2_mode import V4l2Mode, granted_mode
 
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 STREAM_FORMATS = "rtsp,mpegts,flv,h264,hevc,mpeg,mpegvideo,matroska"
 FILE_FORMATS = "avi,flv,h264,hevc,ivf,matroska,mov,mpeg,mpegts,mpegvideo,m4v,mjpeg,mpjpeg,ogg"
-"""Demuxers that read pictures out of one stream of bytes: none that opens further files, or draws text."""
+"""Demuxers that decode one byte stream: none that opens further files, or draws text."""
 V4L2_MAJOR = 81
-_opening = threading.Lock()
+_open_lock = threading.Lock()
 
 UNDECODABLE = "it sends, but no picture can be decoded from it"
 
 
-class Capture:
-    """An open camera or file: what a cv2.VideoCapture does, with what feeds it."""
+class CameraCapture:
+    """An open camera or file: a cv2.VideoCapture together with its byte stream or relay."""
 
     def __init__(
         self,
         capture: Any,
         *,
-        feed: UdpBytes | HttpBytes | None = None,
-        relay: Relay | None = None,
+        feed: UdpByteStream | HttpByteStream | None = None,
+        relay: RtspRelay | None = None,
         read_s: float = 5.0,
     ) -> None:
         self._capture, self._feed, self._relay, self._read_s = capture, feed, relay, read_s
         self.granted: str | None = None
-        """Of V4L2: size, pixel format and rate that the driver agreed to."""
+        """V4L2: the mode that the driver granted."""
 
     @property
     def lost(self) -> tuple[int, float]:
-        """How many packets were lost on the way so far, and when the last (monotonic seconds)."""
-        return (self._feed.lost, self._feed.lost_s) if isinstance(self._feed, UdpBytes) else (0, -math.inf)
+        """Number of lost packets so far, and time of the last loss (monotonic)."""
+        return (
+            (self._feed.lost, self._feed.lost_s) if isinstance(self._feed, UdpByteStream) else (0, -math.inf)
+        )
 
     @property
     def error(self) -> str | None:
-        """Why there are no more frames, where that is known."""
+        """Why there are no more frames, where the reason is known."""
         if self._relay is not None and self._relay.error:
             return self._relay.error
-        return self._capture.error if isinstance(self._capture, HttpPictures) else None
+        return self._capture.error if isinstance(self._capture, HttpJpegSource) else None
 
     def grab(self) -> bool:
-        """Whether a next frame came, within the read limit."""
+        """Whether the next frame came, within the read timeout."""
         if self._feed is not None:
             self._feed.until_s = time.monotonic() + self._read_s
         return bool(self._capture.grab())
 
     def retrieve(self) -> tuple[bool, Any]:
-        """The frame that was grabbed last; False where it can't be decoded."""
+        """The frame grabbed last; False where it can't be decoded."""
         good, frame = self._capture.retrieve()
         return bool(good), frame
 
@@ -80,17 +86,17 @@ class Capture:
         return self.retrieve() if self.grab() else (False, None)
 
     def get(self, key: int) -> float:
-        """A property by its number in OpenCV."""
+        """A property by its number (`agent.vision.capture_properties`)."""
         return float(self._capture.get(key))
 
     def abort(self) -> None:
-        """Ends a `grab` that waits for an HTTP camera, from another thread."""
-        for one in (self._feed, self._capture):
-            if isinstance(one, HttpBytes | HttpPictures):
-                one.abort()
+        """Ends a `grab` that waits for an HTTP camera; called from another thread."""
+        for source in (self._feed, self._capture):
+            if isinstance(source, HttpByteStream | HttpJpegSource):
+                source.abort()
 
     def release(self) -> None:
-        """Ends it. A feed is closed first, so that nothing waits in it."""
+        """Closes it; the byte stream first, so that no read blocks."""
         if self._feed is not None:
             self._feed.close()
         self._capture.release()
@@ -104,68 +110,70 @@ def open_capture(
     read_s: float = 5.0,
     *,
     trust: Trust = NO_TRUST,
-    mode: Mode | None = None,
+    mode: V4l2Mode | None = None,
     fps: float = 5.0,
-) -> Capture:
-    """An open camera. OSError in one line where there is nothing to see, or ``url`` may not be opened.
+) -> CameraCapture:
+    """Opens a camera. OSError: one line saying why it delivers nothing, or that ``url`` is not allowed.
 
-    ``fps`` is how often a camera is asked that gives one picture a request.
+    ``fps``: request rate for a camera that sends one picture per request.
     """
     try:
-        kind = kind_of(url)
+        kind = source_kind(url)
     except ValueError as error:
         raise OSError(str(error)) from None
     if kind == "file":
         return open_file(url)
     if kind == "device":
-        return _open_device(device_of(url), mode)
+        return _open_device(device_path(url), mode)
     try:
         scheme = urlsplit(url).scheme
         if scheme in ("rtsp", "rtsps"):
             return _open_rtsp(url, open_s, read_s, trust)
-        feed: UdpBytes | HttpBytes | HttpPictures
-        if scheme in ("http", "https"):
-            feed = http_source(url, open_s, read_s, trust, fps)
-        else:
-            feed = UdpBytes(url, open_s, read_s)
-        if isinstance(feed, HttpPictures):
-            return Capture(feed)
-        options = {"format_whitelist": STREAM_FORMATS, "protocol_whitelist": "none"}
-        try:
-            with feed.at_most(open_s + read_s) if isinstance(feed, HttpBytes) else nullcontext():
-                capture = _ffmpeg(feed, options)
-        except BaseException:
-            feed.close()
-            raise
-        if not capture.isOpened():
-            feed.close()
-            raise OSError(UNDECODABLE)
-        return Capture(capture, feed=feed, read_s=read_s)
+        if scheme not in ("http", "https"):
+            return _open_bytes(UdpByteStream(url, open_s, read_s), open_s, read_s)
+        source = open_http_camera(url, open_s, read_s, trust, fps)
+        if isinstance(source, HttpJpegSource):
+            return CameraCapture(source)
+        return _open_bytes(source, open_s, read_s)
     except ValueError as error:
-        raise OSError(f"{redacted(url)}: {error}") from None
+        raise OSError(f"{redacted_url(url)}: {error}") from None
     except OSError as error:
-        raise OSError(f"{redacted(url)}: {error_reason(error)}") from None
+        raise OSError(f"{redacted_url(url)}: {error_reason(error)}") from None
 
 
-def open_file(path: str) -> Capture:
-    """A video in a regular file. OSError in one line where it is none."""
+def open_file(path: str) -> CameraCapture:
+    """Opens a video file. OSError: one line saying why it can't be read."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
-            raise OSError(f"{path} is no regular file")
+            raise OSError(f"{path} is not a regular file")
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is not there") from None
+        raise FileNotFoundError(f"{path} not found") from None
     options = {"format_whitelist": FILE_FORMATS, "protocol_whitelist": "file"}
     try:
         capture = _ffmpeg(f"file:{Path(path).resolve()}", options)
     except OSError as error:
         raise OSError(f"{path}: {error}") from None
     if not capture.isOpened():
-        raise OSError(f"{redacted(path)}: no video that can be read")
-    return Capture(capture)
+        raise OSError(f"{redacted_url(path)}: not a readable video")
+    return CameraCapture(capture)
 
 
-def _open_rtsp(url: str, open_s: float, read_s: float, trust: Trust) -> Capture:
-    relay = Relay(url, open_s, read_s, trust)
+def _open_bytes(feed: UdpByteStream | HttpByteStream, open_s: float, read_s: float) -> CameraCapture:
+    options = {"format_whitelist": STREAM_FORMATS, "protocol_whitelist": "none"}
+    try:
+        with feed.at_most(open_s + read_s) if isinstance(feed, HttpByteStream) else nullcontext():
+            capture = _ffmpeg(feed, options)
+    except BaseException:
+        feed.close()
+        raise
+    if not capture.isOpened():
+        feed.close()
+        raise OSError(UNDECODABLE)
+    return CameraCapture(capture, feed=feed, read_s=read_s)
+
+
+def _open_rtsp(url: str, open_s: float, read_s: float, trust: Trust) -> CameraCapture:
+    relay = RtspRelay(url, open_s, read_s, trust)
     options = {
         "input_format": "rtsp",
         "format_whitelist": STREAM_FORMATS,
@@ -180,34 +188,32 @@ def _open_rtsp(url: str, open_s: float, read_s: float, trust: Trust) -> Capture:
     if not capture.isOpened():
         relay.close()
         raise OSError(relay.error or UNDECODABLE)
-    return Capture(capture, relay=relay)
+    return CameraCapture(capture, relay=relay)
 
 
-def _open_device(device: str, mode: Mode | None) -> Capture:
+def _open_device(device: str, mode: V4l2Mode | None) -> CameraCapture:
     try:
         status = Path(device).stat()
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{device} is not there: the camera is unplugged, or named otherwise"
-        ) from None
+        raise FileNotFoundError(f"{device} not found: the camera is unplugged, or has another name") from None
     if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) != V4L2_MAJOR:
-        raise OSError(f"{device} is no camera: it is not a video4linux device")
+        raise OSError(f"{device} is not a camera (video4linux device)")
     if not os.access(device, os.R_OK | os.W_OK):
-        raise PermissionError(f"{device}: no right to open it; add this user to its group (video)")
-    cv2 = _cv2()
-    asked = mode or Mode()
+        raise PermissionError(f"{device}: no permission to open it; add this user to its group (video)")
+    cv2 = load_opencv()
+    asked = mode or V4l2Mode()
     capture = cv2.VideoCapture(device, cv2.CAP_V4L2, asked.parameters())
     if not capture.isOpened():
         capture.release()
-        raise OSError(f"{device}: no camera that gives pictures, or another program has it")
-    opened = Capture(capture)
-    opened.granted = granted(capture.get)
+        raise OSError(f"{device}: the camera delivers no pictures, or another program uses it")
+    opened = CameraCapture(capture)
+    opened.granted = granted_mode(capture.get)
     return opened
 
 
 def _ffmpeg(source: Any, options: dict[str, str], open_s: float = 5.0, read_s: float = 5.0) -> Any:
-    """A cv2.VideoCapture by FFmpeg, with its ``options``, which it takes from the environment only."""
-    cv2 = _cv2()
+    """A cv2.VideoCapture of FFmpeg. OpenCV takes FFmpeg's ``options`` from the environment only."""
+    cv2 = load_opencv()
     limits = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
         int(open_s * 1000),
@@ -216,7 +222,7 @@ def _ffmpeg(source: Any, options: dict[str, str], open_s: float = 5.0, read_s: f
         cv2.CAP_PROP_N_THREADS,
         1,
     ]
-    with _opening:
+    with _open_lock:
         os.environ[OPTIONS] = "|".join(f"{name};{value}" for name, value in options.items())
         capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
     width, height = (
@@ -224,22 +230,5 @@ def _ffmpeg(source: Any, options: dict[str, str], open_s: float = 5.0, read_s: f
     )
     if width * height > MAX_PIXELS:
         capture.release()
-        raise OSError(too_large(width, height))
+        raise OSError(too_large_text(width, height))
     return capture
-
-
-@cache
-def _cv2() -> Any:
-    """OpenCV, quiet, in one thread, with a limit to what its FFmpeg may take for one plane of a picture."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")  # fatal only: the errors are told in our words
-    import cv2
-
-    cv2.setNumThreads(1)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it may be imported already
-    loaded = re.search(r"/\S*libavutil[^\s/]*\.so[^\s/]*$", Path("/proc/self/maps").read_text(), re.MULTILINE)
-    if loaded:
-        limit = ctypes.CDLL(loaded[0]).av_max_alloc
-        limit.argtypes, limit.restype = [ctypes.c_size_t], None
-        limit(3 * MAX_PIXELS + 1024 * 1024)
-    return cv2

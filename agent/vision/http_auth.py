@@ -1,4 +1,4 @@
-"""The answer to ``WWW-Authenticate``, as HTTP and RTSP ask it: Basic (RFC 7617), Digest (RFC 7616). Pure."""
+"""HTTP and RTSP authentication: Basic (RFC 7617) and Digest (RFC 7616). Pure."""
 
 import base64
 import hashlib
@@ -9,38 +9,38 @@ from collections.abc import Sequence
 HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 CLEAR_TEXT = (
     "it wants the password in clear text (Basic) without TLS: set the camera to Digest, or use its"
-    " encrypted address, or write basic: true in the file at the device"
+    " encrypted address, or set basic: true in the device's local configuration file"
 )
 
 
 def authorization(
     challenge: str, method: str, uri: str, user: str, password: str, count: int = 1, cnonce: str = ""
 ) -> str:
-    """The ``Authorization`` of the ``count``-th request. ValueError where none is known for it."""
+    """The ``Authorization`` header of the ``count``-th request. ValueError: unsupported scheme or hash."""
     scheme, _, rest = challenge.partition(" ")
     if scheme.lower() == "basic":
         return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
     if scheme.lower() != "digest":
-        raise ValueError(f"asks for a login of another kind ({scheme[:20]!r}); Basic and Digest are known")
+        raise ValueError(f"asks for authentication scheme {scheme[:20]!r}; Basic and Digest are supported")
     fields = _fields(rest)
     algorithm = fields.get("algorithm", "MD5").upper()
     if algorithm not in HASHES:
-        raise ValueError(f"asks for Digest with {algorithm[:20]!r}; MD5 and SHA-256 are known")
+        raise ValueError(f"asks for Digest with {algorithm[:20]!r}; MD5 and SHA-256 are supported")
 
     def digest(text: str) -> str:
         return hashlib.new(HASHES[algorithm], text.encode(), usedforsecurity=False).hexdigest()
 
     realm, nonce = fields.get("realm", ""), fields.get("nonce", "")
-    who, what = digest(f"{user}:{realm}:{password}"), digest(f"{method}:{uri}")
+    user_hash, request_hash = digest(f"{user}:{realm}:{password}"), digest(f"{method}:{uri}")
     answer = {"username": user, "realm": realm, "nonce": nonce, "uri": uri}
     more = ""
     if "auth" in [one.strip() for one in fields.get("qop", "").split(",")]:
         own = cnonce or secrets.token_hex(8)
-        answer["response"] = digest(f"{who}:{nonce}:{count:08x}:{own}:auth:{what}")
+        answer["response"] = digest(f"{user_hash}:{nonce}:{count:08x}:{own}:auth:{request_hash}")
         answer["cnonce"] = own
         more = f", qop=auth, nc={count:08x}"
     else:
-        answer["response"] = digest(f"{who}:{nonce}:{what}")
+        answer["response"] = digest(f"{user_hash}:{nonce}:{request_hash}")
     if "opaque" in fields:
         answer["opaque"] = fields["opaque"]
     if "algorithm" in fields:
@@ -55,11 +55,11 @@ def _fields(rest: str) -> dict[str, str]:
     }
 
 
-def best(offered: Sequence[str]) -> str:
-    """The challenge to answer: Digest that is known before Basic before any other; "" for none."""
+def best_challenge(offered: Sequence[str]) -> str:
+    """The challenge to answer: supported Digest before Basic before any other; "" for none."""
 
-    def rank(one: str) -> tuple[bool, bool]:
-        scheme, _, rest = one.strip().partition(" ")
+    def rank(challenge: str) -> tuple[bool, bool]:
+        scheme, _, rest = challenge.strip().partition(" ")
         digest = scheme.lower() == "digest"
         known = not digest or _fields(rest).get("algorithm", "MD5").upper() in HASHES
         return (digest and known, known)
@@ -68,8 +68,8 @@ def best(offered: Sequence[str]) -> str:
 
 
 class Login:
-    """Answers the challenges of one server. ``encrypted``: over TLS with a verified certificate; ``basic``:
-    Basic is allowed without that."""
+    """The login at one server. ``encrypted``: TLS with a verified certificate; ``basic``: Basic is allowed
+    without TLS."""
 
     def __init__(self, user: str, password: str, *, encrypted: bool, basic: bool) -> None:
         self.user = user
@@ -78,25 +78,25 @@ class Login:
         self._challenge = ""
         self._count = 0
 
-    def challenged(self, offered: Sequence[str]) -> bool:
-        """The server answered 401 and offers these: whether it is worth another request.
+    def accept_challenge(self, offered: Sequence[str]) -> bool:
+        """Takes the challenges of a response 401. True where the request should be repeated with a login.
 
-        ValueError where the login is of a kind that can't or may not be answered.
+        ValueError: the authentication scheme is not supported, or not allowed.
         """
-        challenge = best(offered)
+        challenge = best_challenge(offered)
         if not self.user or not challenge:
             return False
         stale = _fields(challenge).get("stale", "").lower() == "true"
         if self._challenge and self._count and not stale:
-            return False  # it was answered, and refused
+            return False  # the login was refused
         if challenge.lower().startswith("basic") and not self._clear:
             raise ValueError(CLEAR_TEXT)
-        authorization(challenge, "GET", "/", "", "")  # ValueError now rather than later
+        authorization(challenge, "GET", "/", "", "")  # raises ValueError for an unsupported scheme
         self._challenge, self._count = challenge, 0
         return True
 
     def header(self, method: str, uri: str) -> dict[str, str]:
-        """The ``Authorization`` header of the next request; none before there was a challenge."""
+        """The ``Authorization`` header of the next request; empty before the first challenge."""
         if not self._challenge:
             return {}
         self._count += 1

@@ -1,8 +1,7 @@
-"""A camera over HTTP(S): MJPEG in whatever wrapping, or one JPEG a GET; other video as a stream of bytes.
+"""A camera over HTTP(S): MJPEG in any container, one JPEG per GET, or other video as a byte stream.
 
-The connection is ours, so certificates are verified, no redirect leads to another server, and a password goes
-only where `http_auth` allows. JPEG is cut out of the stream by its own markers, which forgives every
-wrong boundary, and its size is read before it is decoded.
+The connection is our own: certificates are verified, no redirect to another server is followed, and the
+password is sent only where `http_auth` allows it. The size of a JPEG is checked before it is decoded.
 """
 
 import http.client
@@ -10,41 +9,41 @@ import io
 import time
 from contextlib import AbstractContextManager
 
-from agent.vision.camera_url import MAX_PIXELS, Trust, too_large
-from agent.vision.http_connection import Connection
+from agent.vision.camera_url import MAX_PIXELS, Trust, too_large_text
+from agent.vision.http_connection import HttpConnection
 from agent.vision.jpeg_stream import JpegCutter, jpeg_size
 from models.detection import Frame
 
 OTHER_VIDEO = (b"\x47", b"FLV", b"\x00\x00\x01", b"\x00\x00\x00\x01", b"\x1a\x45\xdf\xa3")
-"""How MPEG-TS, FLV, MPEG-PS, H.264/H.265 and Matroska begin."""
+"""First bytes of MPEG-TS, FLV, MPEG-PS, H.264/H.265 and Matroska."""
 
 
-class HttpPictures:
-    """MJPEG or snapshots, with the methods of cv2.VideoCapture that `agent.vision.capture.Drain` uses."""
+class HttpJpegSource:
+    """MJPEG or snapshots, with the methods of cv2.VideoCapture that `CameraCapture` uses."""
 
     def __init__(
         self,
-        connection: Connection,
-        answer: http.client.HTTPResponse,
+        connection: HttpConnection,
+        response: http.client.HTTPResponse,
         head: bytes,
         read_s: float,
         every_s: float,
     ) -> None:
-        self._connection, self._answer, self._read_s, self._every_s = connection, answer, read_s, every_s
+        self._connection, self._response, self._read_s, self._every_s = connection, response, read_s, every_s
         self._cutter = JpegCutter()
         self._cutter.feed(head)
-        self._single = answer.headers.get_content_type() in ("image/jpeg", "image/jpg", "image/pjpeg")
+        self._single = response.headers.get_content_type() in ("image/jpeg", "image/jpg", "image/pjpeg")
         self._picture = b""
         self._due_s = 0.0
         self.error: str | None = None
 
     def grab(self) -> bool:
-        """Whether the next picture came, within the read limit."""
+        """Whether the next picture came, within the read timeout."""
         until_s = time.monotonic() + self._read_s
         try:
             while (picture := self._cutter.cut()) is None:
-                data = b"" if self._answer.isclosed() else self._answer.read1(65536)
-                if not data and not self._again():
+                data = b"" if self._response.isclosed() else self._response.read1(65536)
+                if not data and not self._next_snapshot():
                     return False
                 self._cutter.feed(data)
                 if time.monotonic() > until_s:
@@ -55,13 +54,13 @@ class HttpPictures:
             return False
         size = jpeg_size(picture)
         if size is not None and size[0] * size[1] > MAX_PIXELS:
-            self.error = too_large(*size)
+            self.error = too_large_text(*size)
             return False
         self._picture = picture
         return True
 
     def retrieve(self) -> tuple[bool, Frame]:
-        """The picture that was grabbed last; False where it can't be decoded."""
+        """The picture grabbed last; False where it can't be decoded."""
         import cv2
         import numpy as np
 
@@ -71,7 +70,7 @@ class HttpPictures:
         )
 
     def get(self, _: int) -> float:
-        """No clock and no rate of its own."""
+        """0: such a camera has no clock and no frame rate."""
         return 0.0
 
     def isOpened(self) -> bool:  # noqa: N802  OpenCV's name
@@ -81,29 +80,29 @@ class HttpPictures:
         self._connection.close()
 
     def abort(self) -> None:
-        """Ends a `grab` that waits, from another thread."""
+        """Ends a blocking `grab`; called from another thread."""
         self._connection.abort()
 
-    def _again(self) -> bool:
-        """Asks for the next snapshot, once it is due; False where this is a stream, which has ended."""
+    def _next_snapshot(self) -> bool:
+        """Requests the next snapshot once it is due; False where this is a stream, which has ended."""
         if not self._single or not self._picture:
             return False
-        self._answer.read(1)  # http.client frees the connection only now
+        self._response.read(1)  # http.client releases the connection only now
         self._due_s = max(self._due_s + self._every_s, time.monotonic())
         time.sleep(max(0.0, min(self._every_s, self._due_s - time.monotonic())))
-        self._answer = self._connection.get()
+        self._response = self._connection.get()
         return True
 
 
-class HttpBytes(io.BufferedIOBase):
-    """The body of an answer, for FFmpeg to read."""
+class HttpByteStream(io.BufferedIOBase):
+    """The body of a response as a file object for FFmpeg."""
 
     def __init__(
-        self, connection: Connection, answer: http.client.HTTPResponse, head: bytes, within_s: float
+        self, connection: HttpConnection, response: http.client.HTTPResponse, head: bytes, within_s: float
     ) -> None:
-        self._connection, self._answer, self._head = connection, answer, head
+        self._connection, self._response, self._head = connection, response, head
         self.until_s = time.monotonic() + within_s
-        """Then it ends, if no frame could be made of what came."""
+        """The stream ends at this time (monotonic) unless a frame is grabbed before."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         most = size if size is not None and size > 0 else 65536
@@ -113,19 +112,19 @@ class HttpBytes(io.BufferedIOBase):
             data, self._head = self._head[:most], self._head[most:]
             return data
         try:
-            return self._answer.read1(most)
+            return self._response.read1(most)
         except (OSError, http.client.HTTPException, ValueError):
-            return b""  # the end, for FFmpeg
+            return b""  # end of file, for FFmpeg
 
     def seek(self, _offset: int, _whence: int = 0, /) -> int:
         return -1
 
     def abort(self) -> None:
-        """Ends a `read` that waits, from another thread."""
+        """Ends a blocking `read`; called from another thread."""
         self._connection.abort()
 
     def at_most(self, seconds: float) -> AbstractContextManager[None]:
-        """Ends whatever reads from it unless this ends in time."""
+        """Closes the connection unless the block ends within ``seconds``."""
         return self._connection.at_most(seconds)
 
     def close(self) -> None:
@@ -133,19 +132,21 @@ class HttpBytes(io.BufferedIOBase):
         super().close()
 
 
-def http_source(url: str, open_s: float, read_s: float, trust: Trust, fps: float) -> HttpPictures | HttpBytes:
-    """An open camera. OSError says why there is none."""
-    connection = Connection(url, open_s, trust)
+def open_http_camera(
+    url: str, open_s: float, read_s: float, trust: Trust, fps: float
+) -> HttpJpegSource | HttpByteStream:
+    """Opens a camera. OSError: one line saying why it delivers nothing."""
+    connection = HttpConnection(url, open_s, trust)
     try:
-        answer = connection.get()
+        response = connection.get()
         connection.limit(read_s)
         with connection.at_most(2 * read_s):
-            head = answer.read1(65536)
+            head = response.read1(65536)
         if not head:
             raise OSError("it answers, but no picture came")
-        if head.startswith(OTHER_VIDEO) and answer.headers.get_content_maintype() != "multipart":
-            return HttpBytes(connection, answer, head, open_s + read_s)
-        return HttpPictures(connection, answer, head, read_s, min(1 / fps, read_s / 2))
+        if head.startswith(OTHER_VIDEO) and response.headers.get_content_maintype() != "multipart":
+            return HttpByteStream(connection, response, head, open_s + read_s)
+        return HttpJpegSource(connection, response, head, read_s, min(1 / fps, read_s / 2))
     except BaseException:
         connection.close()
         raise

@@ -1,4 +1,4 @@
-"""GETs to one camera."""
+"""HTTP GET requests to one camera. No redirect to another server is followed."""
 
 import http.client
 import socket
@@ -10,15 +10,15 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from agent.vision.camera_url import ENCRYPTED, SCHEMES, Trust
 from agent.vision.http_auth import Login
-from agent.vision.jpeg_stream import LARGEST
-from agent.vision.tls import tls_context, untrusted
+from agent.vision.jpeg_stream import MAX_JPEG_BYTES
+from agent.vision.tls import tls_context, tls_error_text
 
-MOST_REDIRECTS = 3
+MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
 def same_server(url: str, location: str) -> str | None:
-    """Where a redirect leads, or None where that is another server."""
+    """The target of a redirect, or None where that is another server."""
     to = urljoin(url, location)
     try:
         before, after = urlsplit(url), urlsplit(to)
@@ -29,8 +29,8 @@ def same_server(url: str, location: str) -> str | None:
     return to if same else None
 
 
-class Connection:
-    """GETs of one url, over one connection as long as the camera keeps it."""
+class HttpConnection:
+    """GET requests of one URL, on one connection as long as the camera keeps it open."""
 
     def __init__(self, url: str, within_s: float, trust: Trust) -> None:
         parts: SplitResult = urlsplit(url)
@@ -48,49 +48,49 @@ class Connection:
             self._http = http.client.HTTPConnection(self._host, port, timeout=within_s)
 
     def get(self) -> http.client.HTTPResponse:
-        """The answer 200 to a GET. OSError says why there is none, at the latest after twice the limit."""
+        """A response with status 200. OSError: why there is none, at the latest after twice the limit."""
         with self.at_most(2 * self._within_s):
             return self._get(self._url)
 
     @contextmanager
     def at_most(self, seconds: float) -> Iterator[None]:
-        """Hangs up on the camera unless this ends in time: one byte now and then is in time for a socket."""
-        late = threading.Timer(seconds, self.abort)
-        late.daemon = True
-        late.start()
+        """Closes the connection after ``seconds``: a socket time-out alone allows a byte now and then."""
+        timer = threading.Timer(seconds, self.abort)
+        timer.daemon = True
+        timer.start()
         try:
             yield
         finally:
-            late.cancel()
+            timer.cancel()
 
     def _get(self, url: str) -> http.client.HTTPResponse:
-        for _ in range(MOST_REDIRECTS + 2):
-            answer = self._once(url)
-            if answer.status == 200:
-                return answer
+        for _ in range(MAX_REDIRECTS + 2):
+            response = self._request(url)
+            if response.status == 200:
+                return response
             with suppress(OSError, http.client.HTTPException):
-                answer.read(LARGEST)
-            if answer.status == 401 and self._login.challenged(
-                answer.headers.get_all("WWW-Authenticate", [])
+                response.read(MAX_JPEG_BYTES)
+            if response.status == 401 and self._login.accept_challenge(
+                response.headers.get_all("WWW-Authenticate", [])
             ):
                 continue
-            to = answer.headers.get("Location", "")
-            if answer.status not in REDIRECTS:
-                raise OSError(f"it answers {answer.status}")
-            led = same_server(url, to)
-            if led is None:
-                raise OSError("it redirects to another server; write that address as url, if it is right")
-            url = led
-        raise OSError("it redirects in a circle")
+            location = response.headers.get("Location", "")
+            if response.status not in REDIRECTS:
+                raise OSError(f"it answers {response.status}")
+            target = same_server(url, location)
+            if target is None:
+                raise OSError("it redirects to another server; set that address as url, if it is right")
+            url = target
+        raise OSError("it redirects in a loop")
 
     def limit(self, within_s: float) -> None:
-        """How long it may send nothing, from now on."""
+        """Sets the read timeout in seconds."""
         self._http.timeout = within_s
         if self._socket is not None:
             self._socket.settimeout(within_s)
 
     def abort(self) -> None:
-        """Ends whatever waits for the camera, from another thread."""
+        """Ends every blocking call on this connection; called from another thread."""
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -98,21 +98,24 @@ class Connection:
     def close(self) -> None:
         self._http.close()
 
-    def _once(self, url: str) -> http.client.HTTPResponse:
+    def _request(self, url: str) -> http.client.HTTPResponse:
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        for again in (True, False):
+        for may_retry in (True, False):
             try:
-                heads = {"User-Agent": "ringpost", "Accept": "*/*"} | self._login.header("GET", path)
-                self._http.request("GET", path, headers=heads)
-                self._socket = self._http.sock  # http.client forgets it where the camera will close
+                headers = {"User-Agent": "ringpost", "Accept": "*/*"} | self._login.header("GET", path)
+                self._http.request("GET", path, headers=headers)
+                self._socket = self._http.sock  # http.client drops it where the camera will close
                 return self._http.getresponse()
             except ssl.SSLError as error:
-                raise OSError(untrusted(error, self._host)) from None
-            except (http.client.HTTPException, ConnectionError) as error:  # it kept the connection no longer
+                raise OSError(tls_error_text(error, self._host)) from None
+            except (
+                http.client.HTTPException,
+                ConnectionError,
+            ) as error:  # the camera closed the kept connection
                 self._http.close()
-                if not again:
-                    raise OSError(f"no HTTP answer: {error or type(error).__name__}") from None
+                if not may_retry:
+                    raise OSError(f"no HTTP response: {error or type(error).__name__}") from None
             except ValueError as error:
                 raise OSError(str(error)) from None
         raise AssertionError

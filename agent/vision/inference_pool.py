@@ -1,10 +1,10 @@
-"""Threads, one per core, that all cameras share: whose frame has waited longest is looked at next.
+"""The inference pool: threads, one per core, shared by all cameras. The longest waiting frame goes first.
 
-Where that is not often enough for all, cameras with critical rules are looked at as often as those need.
-A camera has a seat with room for one frame, so that nothing queues: the newest replaces the one before it.
-Frames of one camera may be looked at side by side; they come out in the order in which they were taken. A
-network is loaded once, and each thread runs it alone: measured as fast as a copy for each thread, in half the
-memory, and faster than threads inside one run, which spin while they wait for each other.
+Where that is not often enough for all, cameras with critical rules keep their maximum interval
+(`InferenceSchedule`). A camera has a slot for one frame, so nothing queues up: the newest frame replaces the
+waiting one. Frames of one camera may run in parallel; results come out in the order of the frames. A network
+is loaded once, and each thread runs it alone: measured as fast as one copy per thread in half the memory, and
+faster than threads inside one run, which spin while they wait for each other.
 """
 
 import asyncio
@@ -18,44 +18,46 @@ from contextlib import suppress
 
 from agent.runtime.native_calls import abandon
 from agent.vision.inference_result import CapturedFrame, InferenceResult
-from agent.vision.inference_schedule import NEVER, Turns
+from agent.vision.inference_schedule import NEVER, InferenceSchedule
 from agent.vision.motion_gate import MotionDecision
 from models.card import Card
 from models.detection import Detect, Frame
 from models.session import Loaded
 
-KEPT_S = 600.0
-"""A camera that comes back finds its detector: loading it takes a second, and leaves memory in pieces."""
-PATIENCE_S = 30.0
-"""No look takes so long, on whatever machine: a detector that has not answered hangs."""
+DETECTOR_KEPT_S = 600.0
+"""A camera that returns within this finds its detector loaded: loading takes a second, fragments memory."""
+MAX_INFERENCE_S = 30.0
+"""No inference takes this long on any supported machine: a detector that takes longer hangs."""
 
 
 class CameraSlot:
-    """One camera's place: ``offer`` frames from its thread, ask for ``next`` on the loop.
+    """One camera in the pool: `offer` frames from the camera's thread, await `next` on the event loop.
 
-    ``glance`` is asked for each frame, one after the other; where it gives a reason, ``detect`` looks.
+    ``decide`` is called for each frame, one after the other; where it gives a reason, ``detect`` runs.
     """
 
     def __init__(
         self,
-        pool: "Pool",
-        glance: Callable[[Frame, float], MotionDecision],
+        pool: "InferencePool",
+        decide: Callable[[Frame, float], MotionDecision],
         detect: Detect,
         every_s: float,
         camera: str = "",
     ) -> None:
-        self.glance, self.detect, self.every_s = glance, detect, every_s
+        self.decide, self.detect, self.every_s = decide, detect, every_s
         self.camera = camera
-        self.taken_s = time.monotonic()
-        self.slot: CapturedFrame | None = None
-        self.since_s = self.due_s = self.early_s = 0.0
-        self.glancing = self.closed = False
-        self.out: deque[InferenceResult] = deque()
-        self.taken = 0
-        self.room = threading.Condition(pool.lock)
+        self.scheduled_s = time.monotonic()
+        self.waiting: CapturedFrame | None = None
+        self.waiting_since_s = self.due_s = self.early_s = 0.0
+        self.deciding = self.closed = False
+        self.results: deque[InferenceResult] = deque()
+        """Inferences that run or are done, in the order of their frames."""
+        self.accepted = 0
+        """Number of frames that entered an inference thread."""
+        self.space = threading.Condition(pool.lock)
         self._pool = pool
         self._loop = asyncio.get_running_loop()
-        self._fresh = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def __enter__(self) -> "CameraSlot":
         self._pool.join(self)
@@ -63,85 +65,86 @@ class CameraSlot:
 
     def __exit__(self, *_: object) -> None:
         self._pool.leave(self)
-        self._loop.call_later(KEPT_S, _let_go, self.detect)
+        self._loop.call_later(DETECTOR_KEPT_S, _release_detector, self.detect)
 
-    def offer(self, taken: CapturedFrame, *, wait: bool = False) -> None:
-        """The camera's newest frame. With ``wait`` it replaces none: it waits until that one was taken."""
+    def offer(self, captured: CapturedFrame, *, wait: bool = False) -> None:
+        """The camera's newest frame. With ``wait`` it replaces no frame: it blocks until the slot is free."""
         with self._pool.lock:
-            while wait and self.slot is not None and not self.closed:
-                self.room.wait()
-            if self.slot is None:
-                self.since_s = time.monotonic()
-            self.slot = taken
+            while wait and self.waiting is not None and not self.closed:
+                self.space.wait()
+            if self.waiting is None:
+                self.waiting_since_s = time.monotonic()
+            self.waiting = captured
             self._pool.work.notify()
 
     def wants(self, gap_s: float) -> bool:
-        """Whether a frame that comes now is nearest to its turn, where the next one comes in ``gap_s``.
+        """Whether a frame that arrives now is the nearest to the camera's turn, the next one in ``gap_s``.
 
-        It is then looked at now: it would be no better for waiting, and what it shows would be told later.
+        Such a frame runs at once: waiting would not improve it, and would delay its alerts.
         """
         self.early_s = gap_s / 2
         return time.monotonic() + self.early_s >= self.due_s
 
     async def next(self, within_s: float) -> InferenceResult | None:
-        """The next frame in order, once it was looked at; None where there is none in time, or on `wake`.
+        """The next result in order; None where there is none within ``within_s`` seconds, or on `wake`.
 
-        TimeoutError where the detector hangs: who leaves then leaves its thread behind.
+        TimeoutError where the detector hangs: leaving the slot then abandons its thread.
         """
-        self._fresh.clear()
-        if not self._is_out():
+        self._changed.clear()
+        if not self._has_result():
             with suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
-                    await self._fresh.wait()
-        if not self._is_out():
-            if self.out and time.monotonic() - self.out[0].since_s > self._pool.patience_s:
-                raise TimeoutError(f"the detector gave no answer for {self._pool.patience_s:g} s: it hangs")
+                    await self._changed.wait()
+        if not self._has_result():
+            limit_s = self._pool.max_inference_s
+            if self.results and time.monotonic() - self.results[0].started_s > limit_s:
+                raise TimeoutError(f"the detector gave no answer for {limit_s:g} s: it hangs")
             return None
         with self._pool.lock:
-            looked = self.out.popleft()
+            result = self.results.popleft()
             self._pool.work.notify()
-        if looked.error is not None:
-            raise looked.error
-        return looked
+        if result.error is not None:
+            raise result.error
+        return result
 
     def wake(self) -> None:
-        """There is news for whoever waits in `next`; called from any thread."""
+        """Makes `next` return early; may be called from any thread."""
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._fresh.set)
+            self._loop.call_soon_threadsafe(self._changed.set)
 
     def empty(self) -> bool:
-        """Whether no frame waits, is being looked at, or is still to be fetched."""
-        return self.slot is None and not self.out
+        """Whether no frame waits, no inference runs, and no result is left to fetch."""
+        return self.waiting is None and not self.results
 
     def ready_s(self) -> float:
-        """Since when its frame waits, or from when it may be taken by the camera's budget."""
-        if self.slot is None or self.glancing or self.closed or len(self.out) > self._pool.size:
+        """Since when its frame waits, or from when on it may run by the camera's frame rate."""
+        if self.waiting is None or self.deciding or self.closed or len(self.results) > self._pool.size:
             return NEVER
-        return max(self.since_s, self.due_s - self.early_s)
+        return max(self.waiting_since_s, self.due_s - self.early_s)
 
-    def _is_out(self) -> bool:
-        return bool(self.out) and self.out[0].done
+    def _has_result(self) -> bool:
+        return bool(self.results) and self.results[0].done
 
 
-class Pool:
-    """The threads. They start with the first seat, and end when the last one was left."""
+class InferencePool:
+    """The threads. They start with the first slot and end with the last one."""
 
-    def __init__(self, size: int | None = None, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, size: int | None = None, max_inference_s: float = MAX_INFERENCE_S) -> None:
         self.size = size or len(os.sched_getaffinity(0))
-        self.patience_s = patience_s
+        self.max_inference_s = max_inference_s
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
-        self._seats: list[CameraSlot] = []
-        self._turns = Turns()
+        self._slots: list[CameraSlot] = []
+        self._schedule = InferenceSchedule()
         self._threads: set[threading.Thread] = set()
         self._loading: dict[str, threading.Lock] = {}
         self._loaded: weakref.WeakValueDictionary[str, Loaded] = weakref.WeakValueDictionary()
 
     def load(self, card: Card, within_s: float = 60.0) -> Loaded:
-        """The detector of ``card``, one for all who hold it. OSError or ValueError as `Card.load`.
+        """The detector of ``card``, shared by all who hold it. OSError or ValueError as `Card.load`.
 
-        TimeoutError where somebody else has been loading it for longer than ``within_s``: it may hang, and is
-        not begun once more. Another card's detector does not wait for that.
+        TimeoutError where another thread has been loading it for ``within_s`` seconds: that may hang, and is
+        not started again. Detectors of other cards do not wait for it.
         """
         key = card.model_dump_json()
         with self.lock:
@@ -149,91 +152,91 @@ class Pool:
         if not loading.acquire(timeout=within_s):
             raise TimeoutError(f"{card.name} has been loading for more than {within_s:g} s: it hangs")
         try:
-            found = self._loaded.get(key)
-            if found is None:
-                found = self._loaded[key] = card.load()
-            return found
+            loaded = self._loaded.get(key)
+            if loaded is None:
+                loaded = self._loaded[key] = card.load()
+            return loaded
         finally:
             loading.release()
 
-    def prefer(self, urgent: Mapping[str, float]) -> None:
-        """Which cameras have critical rules, and after how many seconds at most they must be looked at."""
+    def prefer(self, max_interval_s: Mapping[str, float]) -> None:
+        """Sets the maximum time in seconds between inferences of each camera that has critical rules."""
         with self.lock:
-            self._turns.urgent = dict(urgent)
+            self._schedule.max_interval_s = dict(max_interval_s)
 
-    def join(self, seat: CameraSlot) -> None:
-        """From now on the frames of ``seat`` are looked at."""
+    def join(self, slot: CameraSlot) -> None:
+        """Adds a camera."""
         with self.lock:
-            self._seats.append(seat)
-            self._fill()
+            self._slots.append(slot)
+            self._start_threads()
 
-    def _fill(self) -> None:
-        while self._seats and len(self._threads) < self.size:
-            thread = threading.Thread(target=self._run, name="look", daemon=True)
+    def _start_threads(self) -> None:
+        while self._slots and len(self._threads) < self.size:
+            thread = threading.Thread(target=self._run, name="inference", daemon=True)
             self._threads.add(thread)
             thread.start()
 
-    def leave(self, seat: CameraSlot) -> None:
-        """Its frames are no longer looked at; what is being looked at is forgotten, with its thread: should
-        that hang, another has taken its place for those who stay."""
+    def leave(self, slot: CameraSlot) -> None:
+        """Removes a camera. Threads that still work for it are abandoned and replaced: they may hang."""
         with self.lock:
-            self._seats.remove(seat)
-            seat.closed, seat.slot = True, None
-            for looked in seat.out:
-                if not looked.done:
-                    self._threads.discard(looked.thread)
-                    abandon(looked.thread)
-            self._fill()
-            seat.room.notify_all()
+            self._slots.remove(slot)
+            slot.closed, slot.waiting = True, None
+            for result in slot.results:
+                if not result.done:
+                    self._threads.discard(result.thread)
+                    abandon(result.thread)
+            self._start_threads()
+            slot.space.notify_all()
             self.work.notify_all()
 
     def _run(self) -> None:
         while (work := self._next()) is not None:
-            self._look(*work)
+            self._infer(*work)
 
     def _next(self) -> tuple[CameraSlot, InferenceResult] | None:
-        """The frame that has waited longest, taken from its seat; None where nobody sits any more."""
+        """The next frame, taken from its slot; None when the pool is empty or this thread was replaced."""
         with self.lock:
             me = threading.current_thread()
-            while self._seats and me in self._threads:
+            while self._slots and me in self._threads:
                 now_s = time.monotonic()
-                seat = self._turns.next(self._seats, now_s)
-                ready_s = seat.ready_s()
-                if ready_s <= now_s and seat.slot is not None:
-                    looked = InferenceResult(seat.slot, threading.current_thread(), now_s)
-                    seat.slot, seat.glancing = None, True
-                    seat.taken += 1
-                    self._turns.took(self._seats, seat, now_s)
-                    seat.due_s = max(seat.due_s + seat.every_s, now_s)
-                    seat.out.append(looked)
-                    seat.room.notify()
-                    self.work.notify()  # another thread keeps watch over the others
-                    return seat, looked
+                slot = self._schedule.next(self._slots, now_s)
+                ready_s = slot.ready_s()
+                if ready_s <= now_s and slot.waiting is not None:
+                    result = InferenceResult(slot.waiting, me, now_s)
+                    slot.waiting, slot.deciding = None, True
+                    slot.accepted += 1
+                    self._schedule.start_turn(self._slots, slot, now_s)
+                    slot.due_s = max(slot.due_s + slot.every_s, now_s)
+                    slot.results.append(result)
+                    slot.space.notify()
+                    self.work.notify()  # another thread waits for the other cameras
+                    return slot, result
                 self.work.wait(None if ready_s == NEVER else ready_s - now_s)
             self._threads.discard(me)
             return None
 
-    def _look(self, seat: CameraSlot, looked: InferenceResult) -> None:
+    def _infer(self, slot: CameraSlot, result: InferenceResult) -> None:
+        """The motion decision, then the detector where there is a reason for it."""
         try:
             try:
-                looked.glance = seat.glance(looked.taken.frame, looked.taken.at_s)
+                result.decision = slot.decide(result.captured.frame, result.captured.at_s)
             finally:
                 with self.lock:
-                    seat.glancing = False
+                    slot.deciding = False
                     self.work.notify()
-            if looked.glance.reason is not None:
-                began_s = time.monotonic()
-                looked.seen = seat.detect(looked.taken.frame)
-                looked.took_s = time.monotonic() - began_s
-        except Exception as error:  # raised again where the camera waits
-            looked.error = error
-        looked.done = True
-        seat.wake()
+            if result.decision.reason is not None:
+                started_s = time.monotonic()
+                result.detections = slot.detect(result.captured.frame)
+                result.inference_s = time.monotonic() - started_s
+        except Exception as error:  # raised again in `CameraSlot.next`
+            result.error = error
+        result.done = True
+        slot.wake()
 
 
-def _let_go(_: Detect) -> None:
-    """The loop has held it until now."""
+def _release_detector(_: Detect) -> None:
+    """Drops the reference that the event loop held until now."""
 
 
-SHARED = Pool()
+SHARED_POOL = InferencePool()
 """The pool of this process."""

@@ -1,4 +1,4 @@
-"""A frame, and what becomes of it."""
+"""A captured frame, and the result of its inference."""
 
 import threading
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from agent.vision.motion_gate import MotionDecision
 from models.detection import Detection, Frame
 
-NO_GLANCE = MotionDecision(None)
+NO_DECISION = MotionDecision(None)
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedFrame:
-    """A frame in hand; ``at_s`` is the monotonic time at which it was taken, as near as the source tells."""
+    """A frame; ``at_s`` is the monotonic time at which it was taken, as near as the source allows."""
 
     number: int
     at_s: float
@@ -20,15 +20,16 @@ class CapturedFrame:
 
 @dataclass(slots=True)
 class InferenceResult:
-    """What becomes of a frame, in which thread and since when (monotonic); ``seen`` is all that the detector
-    found, None where it was spared."""
+    """The inference of one frame: its thread, its start (monotonic), and what came of it.
 
-    taken: CapturedFrame
+    ``detections`` holds all that the detector found, None where the motion gate skipped the detector.
+    """
+
+    captured: CapturedFrame
     thread: threading.Thread
-    since_s: float
-    glance: MotionDecision = NO_GLANCE
-    seen: tuple[Detection, ...] | None = None
-    took_s: float = 0.0
-    """How long the detector took."""
+    started_s: float
+    decision: MotionDecision = NO_DECISION
+    detections: tuple[Detection, ...] | None = None
+    inference_s: float = 0.0
     error: Exception | None = None
     done: bool = False

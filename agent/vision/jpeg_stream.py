@@ -1,15 +1,16 @@
-"""Whole JPEG pictures cut out of a stream of bytes."""
+"""Cuts whole JPEG pictures out of a byte stream by their own markers, whatever the MIME boundaries."""
 
 import re
 
-LARGEST = 16 * 1024 * 1024
-"""Bytes of one picture."""
-MOST_SCANS = 64
-"""Of one picture: each is a pass over all of it, in a native call that nothing ends. About 10 are usual."""
+MAX_JPEG_BYTES = 16 * 1024 * 1024
+"""Maximum size of one picture."""
+MAX_SCANS = 64
+"""Of one picture: each scan is a pass over the whole picture, in a native call that can't be interrupted.
+About 10 are usual."""
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that a JPEG declares, None where it declares none."""
+    """Width and height in a JPEG's header, None where it has none."""
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         kind = data[at + 1]
@@ -23,22 +24,23 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 class JpegCutter:
-    """Cuts whole JPEG pictures out of a stream: `feed` it bytes, `cut` the next picture."""
+    """`feed` it bytes, `cut` the next picture."""
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._at = 0
-        """How far the picture at the start of ``_data`` was walked through; 0: its start is looked for."""
+        """Offset up to which the picture at the start of ``_data`` was parsed; 0: no start found yet."""
         self._scan = False
         self._scans = 0
 
     def feed(self, data: bytes) -> None:
+        """Adds bytes. OSError where a picture exceeds `MAX_JPEG_BYTES`."""
         self._data += data
-        if len(self._data) > LARGEST:
-            raise OSError(f"a picture of more than {LARGEST >> 20} MiB")
+        if len(self._data) > MAX_JPEG_BYTES:
+            raise OSError(f"a picture of more than {MAX_JPEG_BYTES >> 20} MiB")
 
     def cut(self) -> bytes | None:
-        """The next whole picture, or None where more must come first."""
+        """The next whole picture, or None where more bytes are needed."""
         while True:
             if self._at == 0:
                 start = self._data.find(b"\xff\xd8\xff")
@@ -46,7 +48,7 @@ class JpegCutter:
                 if start < 0:
                     return None
                 self._at, self._scan, self._scans = 2, False, 0
-            done = self._walk()
+            done = self._parse()
             if done is None:
                 return None
             if done:
@@ -54,11 +56,11 @@ class JpegCutter:
                 del self._data[: self._at]
                 self._at = 0
                 return picture
-            del self._data[:2]  # damaged or cut short: the next start is looked for
+            del self._data[:2]  # damaged or truncated: search for the next start
             self._at = 0
 
-    def _walk(self) -> bool | None:
-        """To the end of the picture: True; False where it is damaged; None where more must come."""
+    def _parse(self) -> bool | None:
+        """Parses up to the end of the picture: True there, False if damaged, None if bytes are missing."""
         data = self._data
         while True:
             if self._scan:
@@ -86,5 +88,5 @@ class JpegCutter:
             self._at += 2 + length
             self._scan = kind == 0xDA
             self._scans += self._scan
-            if self._scans > MOST_SCANS:
-                raise OSError(f"a picture of more than {MOST_SCANS} scans")
+            if self._scans > MAX_SCANS:
+                raise OSError(f"a picture of more than {MAX_SCANS} scans")

@@ -1,7 +1,7 @@
-"""Spares the detector frames in which nothing can be new: motion, a live track or the heartbeat opens.
+"""The motion gate: skips inference of frames without motion, live track or heartbeat.
 
-Motion alone would drop half of the frames in which somebody stands still, so it is never the only reason. Who
-stands still is looked at again and again, only not as often.
+Motion alone would skip half of the frames in which a person stands still, so it is never the only reason:
+while nothing moves, live tracks get an inference at a lower rate.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.domain.durations import Duration
-from agent.vision.egomotion import Egomotion, egomotion
+from agent.vision.egomotion import Egomotion, estimate_egomotion
 from models.detection import Frame
 
 if TYPE_CHECKING:
@@ -19,78 +19,78 @@ if TYPE_CHECKING:
 
 Reason: TypeAlias = Literal["camera_moves", "view_changes", "motion", "track", "heartbeat", "no_gate"]
 WIDTH, HEIGHT = 320, 180
-"""Motion is looked for in a grey picture of this size."""
-CHANGED = 15
-"""Grey levels, after smoothing, from which a pixel differs: above the noise of a lit sensor."""
-LEAST_PIXELS = 12
-"""A person 40 pixels tall in 1080 lines is about 20 pixels of the small picture."""
+"""Size in pixels of the grey picture in which motion is detected."""
+PIXEL_THRESHOLD = 15
+"""Grey levels by which a pixel differs, after smoothing: above the noise of a lit sensor."""
+MIN_PIXELS = 12
+"""Changed pixels that count as motion. A person 40 pixels tall in 1080 lines has about 20 of them."""
 MAY_MOVE_SHARE, VIEW_CHANGES_SHARE = 0.1, 0.3
-"""Where more of the picture than this changes at once, the camera may have moved, or else the light."""
-LEARNING = 0.05
-"""How much of each frame goes into the background."""
+"""Above the first share of changed pixels the camera may have moved; above the second the view is new."""
+BACKGROUND_RATE = 0.05
+"""Weight of each frame in the background average."""
 ANCHOR_S = 1.0
-"""So old a picture may be against which the camera's movement is measured."""
-LIVE_S = 4.0
-"""A track is live for this long after the last detection: as long as the tracker keeps a lost one."""
-STILL_EVERY_S = 0.5
-"""While nothing moves, live tracks are looked at this often."""
+"""Maximum age of the picture from which egomotion is measured."""
+TRACK_LIVE_S = 4.0
+"""A track is live this long after its last detection: as long as the tracker keeps a lost track."""
+TRACK_EVERY_S = 0.5
+"""Interval of inferences for live tracks while nothing moves."""
 
 
-class Motion(BaseModel):
-    """Whether frames without motion, track or heartbeat are spared the detector."""
+class MotionSettings(BaseModel):
+    """The configuration section ``motion``; ``gate``: whether inference is skipped without a reason."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     gate: bool = False
     heartbeat: Duration = Field(default=timedelta(seconds=5), gt=timedelta(0), le=timedelta(minutes=1))
-    """A frame is looked at this often, whatever moves: so what slipped in unseen is found."""
+    """Longest interval between inferences, so that an object that entered unseen is found."""
     camera_moves: bool = False
-    """On a boat, a drone, a mast: the camera's own movement is measured in each frame, gate or not."""
+    """For a boat, a drone or a mast: egomotion is estimated in each frame, with or without the gate."""
 
 
 @dataclass(frozen=True, slots=True)
 class MotionDecision:
-    """A first impression of a frame: why it should be looked at, or None; how the camera moved before it."""
+    """Why a frame gets an inference, or None; and the egomotion of the camera since the frame before."""
 
     reason: Reason | None
     egomotion: Egomotion | None = None
 
 
 class MotionGate:
-    """``glance`` at each frame in order; tell it with ``detected`` when the detector saw something."""
+    """`decide` for each frame in order; `detected` after an inference that found an object to track."""
 
-    def __init__(self, motion: Motion) -> None:
+    def __init__(self, motion: MotionSettings) -> None:
         self._motion = motion
         self._background: Any = None
         self._before: Any = None
         self._anchor: Any = None
         self._anchored_s = 0.0
-        self._looked_s = self._detected_s = float("-inf")
+        self._inferred_s = self._detected_s = float("-inf")
 
-    def glance(self, frame: Frame, now_s: float) -> MotionDecision:
-        """The first impression of a frame; ``now_s`` is its monotonic time."""
+    def decide(self, frame: Frame, now_s: float) -> MotionDecision:
+        """Whether a frame gets an inference; ``now_s`` is its monotonic time."""
         if not self._motion.gate and not self._motion.camera_moves:
             return MotionDecision("no_gate")
         small = shrink(frame)
         share, pixels = self._changed(small)
         moved = self._moved(small, share, now_s)
         if moved is not None or share > VIEW_CHANGES_SHARE:
-            self._background = small.astype("float32")  # the old one says nothing about the new view
+            self._background = small.astype("float32")  # the old background is of another view
         self._before = small
         reason = self._reason(share, pixels, moved, now_s) if self._motion.gate else "no_gate"
         if reason is not None:
-            self._looked_s = now_s
+            self._inferred_s = now_s
         return MotionDecision(reason, moved)
 
     def detected(self, now_s: float) -> None:
-        """The detector saw something in the frame of ``now_s`` that is tracked, or may be once seen again."""
+        """The frame of ``now_s`` has an object that is tracked, or will be when it is detected again."""
         self._detected_s = now_s
 
     def _moved(self, small: "NDArray[Any]", share: float, now_s: float) -> Egomotion | None:
-        """How the camera moved since it last did; held against one picture until it shows, however slow."""
+        """Egomotion since the anchor picture, which stays until movement shows, however slow."""
         moved = None
         if self._anchor is not None and (self._motion.camera_moves or share > MAY_MOVE_SHARE):
-            moved = egomotion(self._anchor, small)
+            moved = estimate_egomotion(self._anchor, small)
         if moved is not None or now_s - self._anchored_s > ANCHOR_S or self._anchor is None:
             self._anchor, self._anchored_s = small, now_s
         return moved
@@ -100,17 +100,17 @@ class MotionGate:
             return "camera_moves"
         if share > VIEW_CHANGES_SHARE:
             return "view_changes"
-        if pixels >= LEAST_PIXELS:
+        if pixels >= MIN_PIXELS:
             return "motion"
-        since_s = now_s - self._looked_s
-        if now_s - self._detected_s <= LIVE_S and since_s >= STILL_EVERY_S:
+        since_s = now_s - self._inferred_s
+        if now_s - self._detected_s <= TRACK_LIVE_S and since_s >= TRACK_EVERY_S:
             return "track"
         if since_s >= self._motion.heartbeat.total_seconds():
             return "heartbeat"
         return None
 
     def _changed(self, small: "NDArray[Any]") -> tuple[float, int]:
-        """Share and number of pixels unlike the background or the frame before."""
+        """Share and number of pixels that differ from the background or from the frame before."""
         import cv2
 
         if self._background is None:
@@ -118,13 +118,13 @@ class MotionGate:
         differs = cv2.absdiff(small, cv2.convertScaleAbs(self._background))
         if self._before is not None:
             differs = cv2.max(differs, cv2.absdiff(small, self._before))
-        pixels = cv2.countNonZero(cv2.threshold(differs, CHANGED, 1, cv2.THRESH_BINARY)[1])
-        cv2.accumulateWeighted(small, self._background, LEARNING)
+        pixels = cv2.countNonZero(cv2.threshold(differs, PIXEL_THRESHOLD, 1, cv2.THRESH_BINARY)[1])
+        cv2.accumulateWeighted(small, self._background, BACKGROUND_RATE)
         return pixels / (WIDTH * HEIGHT), pixels
 
 
 def shrink(frame: Frame) -> "NDArray[Any]":
-    """The picture grey, smooth and small: uint8, `HEIGHT` x `WIDTH`."""
+    """The picture in grey, small and smoothed: uint8, `HEIGHT` x `WIDTH`."""
     import cv2
 
     picture: Any = frame

@@ -1,4 +1,4 @@
-"""What of a camera's picture the agent sees: turned, cut, and black where it must not look."""
+"""Preprocessing of each frame before anything else: rotate, crop, blackout."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
@@ -8,32 +8,34 @@ from pydantic import AfterValidator
 from agent.domain.zones import Corner
 from models.detection import Box, Frame
 
-Turn: TypeAlias = Literal[0, 90, 180, 270]
+Rotation: TypeAlias = Literal[0, 90, 180, 270]
 
 
-def _upright(box: Box) -> Box:
+def _valid_crop(box: Box) -> Box:
     left, top, right, bottom = box
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ValueError("a crop is [left, top, right, bottom] as fractions of the picture, 0..1")
+        raise ValueError("crop is [left, top, right, bottom] as fractions of the picture, 0..1")
     return box
 
 
-Crop = Annotated[Box, AfterValidator(_upright)]
+Crop = Annotated[Box, AfterValidator(_valid_crop)]
 
 
-def framing(turn: Turn, crop: Box | None, blackout: Sequence[Sequence[Corner]]) -> Callable[[Frame], Frame]:
-    """Turns clockwise, then cuts, then blackens; ``blackout`` and zones count in what is left of the picture.
+def preprocessor(
+    rotate: Rotation, crop: Box | None, blackout: Sequence[Sequence[Corner]]
+) -> Callable[[Frame], Frame]:
+    """Rotates clockwise, then crops, then blackens; ``blackout`` is in coordinates of the cropped picture.
 
-    Blackened pixels are zero in the frame itself, so that nothing behind this can see them.
+    Blackout pixels are zero in the frame itself, so that no later stage can see them.
     """
 
-    def frame_it(frame: Frame) -> Frame:
+    def preprocess(frame: Frame) -> Frame:
         import cv2
         import numpy as np
 
         picture: Any = frame
-        if turn:
-            picture = cv2.rotate(picture, _TURNS[turn])
+        if rotate:
+            picture = cv2.rotate(picture, _ROTATIONS[rotate])
         if crop is not None:
             rows, columns = picture.shape[:2]
             left, top, right, bottom = crop
@@ -50,7 +52,7 @@ def framing(turn: Turn, crop: Box | None, blackout: Sequence[Sequence[Corner]]) 
         result: Frame = picture
         return result
 
-    return frame_it
+    return preprocess
 
 
-_TURNS = {90: 0, 180: 1, 270: 2}  # cv2.ROTATE_90_CLOCKWISE, ROTATE_180, ROTATE_90_COUNTERCLOCKWISE
+_ROTATIONS = {90: 0, 180: 1, 270: 2}  # cv2.ROTATE_90_CLOCKWISE, ROTATE_180, ROTATE_90_COUNTERCLOCKWISE

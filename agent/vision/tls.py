@@ -1,4 +1,4 @@
-"""TLS to cameras: the context, and why a connection failed."""
+"""TLS to cameras: the verifying context, and error texts."""
 
 import ssl
 
@@ -9,22 +9,24 @@ from firmware_bridge.regular_files import read_regular
 
 
 def tls_context(trust: Trust) -> ssl.SSLContext:
-    """Verifies the certificate and the host name. OSError where the file of the CA can't be read."""
+    """A context that verifies certificate and host name. OSError: the file of the CA can't be read."""
     if trust.ca is None:
         return ssl.create_default_context()
     try:
         text = read_regular(trust.ca, MOST_BYTES).decode("ascii", "ignore")
         context = ssl.create_default_context(cadata=text)
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the camera's own certificate will do
+        context.verify_flags |= (
+            ssl.VERIFY_X509_PARTIAL_CHAIN
+        )  # a self-signed camera certificate may serve as the CA
         return context
     except (ssl.SSLError, ValueError):
-        raise OSError(f"ca {trust.ca}: no certificate in it") from None
+        raise OSError(f"ca {trust.ca}: it contains no certificate") from None
     except OSError as error:
         raise OSError(f"ca {trust.ca}: {error_reason(error)}") from None
 
 
-def untrusted(error: ssl.SSLError, host: str | None) -> str:
-    """Why a TLS connection to ``host`` failed, and what to do."""
+def tls_error_text(error: ssl.SSLError, host: str | None) -> str:
+    """One line: why a TLS connection to ``host`` failed, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = (error.verify_message or "not trusted").rstrip(".")
         return f"certificate of {host} refused: {reason}; name the CA that signed it as ca: FILE"

@@ -1,40 +1,43 @@
-"""One track: a Kalman filter of constant velocity."""
+"""One track: a Kalman filter of constant velocity over a box's centre and size. Pure."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from agent.vision.egomotion import Egomotion
 from models.detection import Box, Detection
 
-if TYPE_CHECKING:
-    pass
-
 VEHICLES = frozenset({"car", "truck", "bus", "van"})
-"""Detectors take these for each other; a track is what it was taken for most."""
+"""Labels that detectors confuse: one label group. A track has the label with the most votes."""
 CONFIRMED_AFTER, TENTATIVE_S = 2, 1.0
-"""A track is reported from its n-th detection on, if the second came soon: one flicker is nobody."""
-COAST_S = 2.5
-"""What is out of sight slows down with this time constant."""
-NOISE, UNSURE_NOISE, PUSH, FIRST_SPEED = 0.1, 0.2, 2.0, 3.0
-"""In sizes of the object: of a measured edge; of acceleration (a second squared); of speed at first sight."""
+"""A track is confirmed at its n-th detection; an unconfirmed one is dropped after this many seconds."""
+COAST_TIME_S = 2.5
+"""Time constant with which the predicted speed decays while the object is not detected."""
+EDGE_SIGMA, UNSURE_EDGE_SIGMA, ACCELERATION_SIGMA, INITIAL_SPEED_SIGMA = 0.1, 0.2, 2.0, 3.0
+"""Standard deviations in object sizes: of a detected edge at normal and at low confidence; of acceleration
+(per second squared); of the initial speed."""
 
 
 @dataclass(slots=True)
-class _Track:
+class ObjectTrack:
+    """The state of one tracked object; times are monotonic, coordinates fractions of the picture."""
+
     number: int
     kind: str
     seen_s: float
     sure_s: float
     state: list[float]  # centre x, y, width, height
     speed: list[float] = field(default_factory=lambda: [0.0] * 4)
-    spread: tuple[float, float, float] = (NOISE**2, 0.0, FIRST_SPEED**2)  # of place, both, speed; in sizes
+    spread: tuple[float, float, float] = (
+        EDGE_SIGMA**2,
+        0.0,
+        INITIAL_SPEED_SIGMA**2,
+    )  # (co)variance: position, both, speed
     votes: dict[str, float] = field(default_factory=dict)
     hits: int = 1
     needs: int = CONFIRMED_AFTER
     missed: int = 0
-    """Looks since its last sure detection."""
+    """Inferences since its last confident detection."""
 
     @property
     def label(self) -> str:
@@ -44,23 +47,24 @@ class _Track:
     def confirmed(self) -> bool:
         return self.hits >= self.needs
 
-    def ahead(self, now_s: float) -> list[float]:
-        """Where it should be now: centre x, y, width, height."""
-        coast_s = COAST_S * -math.expm1((self.seen_s - now_s) / COAST_S)
+    def predict(self, now_s: float) -> list[float]:
+        """The predicted centre x, y, width and height at ``now_s``."""
+        coast_s = COAST_TIME_S * -math.expm1((self.seen_s - now_s) / COAST_TIME_S)
         x, y, wide, tall = (at + speed * coast_s for at, speed in zip(self.state, self.speed, strict=True))
         return [x, y, max(wide, self.state[2] / 2), max(tall, self.state[3] / 2)]
 
-    def follow(self, detection: Detection, now_s: float, sure: bool) -> None:
-        noise = NOISE if sure else UNSURE_NOISE
+    def update(self, detection: Detection, now_s: float, sure: bool) -> None:
+        """Corrects the state by a detection; ``sure``: at normal confidence."""
+        noise = EDGE_SIGMA if sure else UNSURE_EDGE_SIGMA
         passed_s = max(now_s - self.seen_s, 1e-3)
         place, both, fast = self.spread
-        place += passed_s * (2 * both + passed_s * fast) + PUSH**2 * passed_s**4 / 4
-        both += passed_s * fast + PUSH**2 * passed_s**3 / 2
-        fast += PUSH**2 * passed_s**2
+        place += passed_s * (2 * both + passed_s * fast) + ACCELERATION_SIGMA**2 * passed_s**4 / 4
+        both += passed_s * fast + ACCELERATION_SIGMA**2 * passed_s**3 / 2
+        fast += ACCELERATION_SIGMA**2 * passed_s**2
         gain, speed_gain = place / (place + noise**2), both / (place + noise**2)
         self.spread = (place * (1 - gain), both * (1 - gain), fast - speed_gain * both)
         for index, (expected, seen) in enumerate(
-            zip(self.ahead(now_s), _centred(detection.box), strict=True)
+            zip(self.predict(now_s), centred(detection.box), strict=True)
         ):
             self.state[index] = expected + gain * (seen - expected)
             self.speed[index] += speed_gain * (seen - expected)
@@ -71,19 +75,22 @@ class _Track:
         self.votes[detection.label] = self.votes.get(detection.label, 0.0) + detection.score
 
     def move(self, egomotion: Egomotion) -> None:
-        self.state = _centred(egomotion.box(_edges(self.state)))
+        """Moves the state with the picture."""
+        self.state = centred(egomotion.box(box_of(self.state)))
 
 
-def kind_of(label: str) -> str:
-    """What a detector does not take for something of another kind."""
+def label_group(label: str) -> str:
+    """The group of labels that detectors confuse with this one."""
     return "vehicle" if label in VEHICLES else label
 
 
-def _centred(box: Box) -> list[float]:
+def centred(box: Box) -> list[float]:
+    """Centre x, y, width and height of a box."""
     left, top, right, bottom = box
     return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
 
 
-def _edges(state: Sequence[float]) -> Box:
+def box_of(state: Sequence[float]) -> Box:
+    """The box of a centre x, y, width and height."""
     x, y, wide, tall = state
     return x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2

@@ -1,9 +1,10 @@
-"""Gives detections lasting numbers: by motion and overlap, nothing of how one looks.
+"""Multi-object tracking by motion and overlap; nothing about appearance is kept.
 
-Unsure detections may continue a track, for a while, but begin none (Zhang et al., ByteTrack, 2022). Overlap
-of boxes is weighed by that of heights, which a stride leaves as they are (Yang et al., Hybrid-SORT, 2024).
-Each track moves on by a Kalman filter of constant velocity, and with the picture where the camera moves. The
-field's packages cost 430 MB and more; ``bench.tracking`` holds this against one.
+Low-confidence detections may continue a track for a while, but start none (Zhang et al., ByteTrack, 2022).
+The overlap of boxes is weighted by that of their heights, which a stride does not change (Yang et al.,
+Hybrid-SORT, 2024). Each track is predicted by a Kalman filter of constant velocity, and moves with the
+picture where the camera moves. The field's packages take 430 MB and more; ``bench.tracking`` compares with
+one of them.
 """
 
 import math
@@ -13,36 +14,37 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from agent.vision.egomotion import Egomotion
-from agent.vision.track import CONFIRMED_AFTER, TENTATIVE_S, _centred, _Track, kind_of
+from agent.vision.track import CONFIRMED_AFTER, TENTATIVE_S, ObjectTrack, centred, label_group
 from models.detection import Box, Detection
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CONTINUES = 0.1
-"""A detection with this score may continue a track."""
+MIN_SCORE = 0.1
+"""Confidence from which on a detection may continue a track."""
 OVERLAP, UNSURE_OVERLAP = 0.2, 0.4
-DOUBT = 0.5
-"""Where several compete, so much counts the overlap of an unsure detection, or with a track not confirmed."""
+"""Least overlap of a match, for detections at normal and at low confidence."""
+UNSURE_WEIGHT = 0.5
+"""Weight of a low-confidence detection, or of an unconfirmed track, among several candidates."""
 BUFFER, NEAR = 0.4, 0.1
 NEAR_S = 1.0
-"""What is small, fast or seldom looked at may match without overlap: boxes grown by `BUFFER` on each side, of
-what was seen so lately, or in the look before."""
-REACH, REACH_PER_S, REACH_AT_MOST, SAME_HEIGHT = 0.2, 0.8, 2.5, 0.6
-"""What matched nothing may still be what was seen in the look before: so many heights away, more the longer
-that is ago (people walk 0.8 heights a second), of about the same height."""
-MISSED, LONGEST_S = 1, 15.0
-"""However slow the looks are, a track survives so many without it, unless they take longer than that."""
+"""Small or fast objects, or a low inference rate: a second match with boxes grown by `BUFFER` on each side,
+for tracks detected within `NEAR_S` or in the previous inference."""
+REACH, REACH_PER_S, MAX_REACH, MIN_HEIGHT_RATIO = 0.2, 0.8, 2.5, 0.6
+"""A third match by distance, for tracks detected in the previous inference: this many heights away, more with
+time (people walk 0.8 heights a second), of about the same height."""
+MISSES_ALLOWED, MAX_UNSEEN_S = 1, 15.0
+"""At a low inference rate a track survives this many inferences without detection, for at most this long."""
 CROWDED, CROWDED_AFTER = 0.35, 5
-"""A detection that overlaps a tracked one by so much may be the same seen twice, and needs more."""
+"""A detection that overlaps a tracked one by this much may be a duplicate: it is confirmed later."""
 LOST_AFTER_S = 4.0
-"""After this long without a sure detection a track is no more: what is left may be a pole."""
+"""A track ends this long after its last confident detection: low-confidence ones may be a pole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tracked:
-    """An object in this frame; ``label`` is what its track was taken for most."""
+class TrackedObject:
+    """A confirmed object; ``label`` has the most votes of its track; ``sure``: at normal confidence."""
 
     track: int
     label: str
@@ -52,69 +54,71 @@ class Tracked:
 
 
 class Tracker:
-    """``track`` it all detections of each frame in order; ``score`` is what begins a track."""
+    """Call `track` with all detections of each frame in order; ``score``: confidence that starts a track."""
 
     def __init__(self, score: float = 0.4) -> None:
         self._score = score
-        self._tracks: list[_Track] = []
+        self._tracks: list[ObjectTrack] = []
         self._numbers = count(1)
-        self._looked_s = float("-inf")
+        self._inferred_s = float("-inf")
 
     @property
-    def doubts(self) -> bool:
-        """Whether something was seen that only another look can confirm."""
+    def has_unconfirmed(self) -> bool:
+        """Whether another inference may confirm a track."""
         return any(not track.confirmed for track in self._tracks)
 
     def track(
         self, detections: Sequence[Detection], now_s: float, egomotion: Egomotion | None = None
-    ) -> list[Tracked]:
+    ) -> list[TrackedObject]:
         """The confirmed objects of this frame; ``now_s`` is the frame's monotonic time."""
-        self._tracks = [track for track in self._tracks if _kept(track, now_s)]
-        for one in self._tracks:
-            one.missed += 1
-        before_s, self._looked_s = self._looked_s, now_s
+        self._tracks = [track for track in self._tracks if _alive(track, now_s)]
+        for track in self._tracks:
+            track.missed += 1
+        previous_s, self._inferred_s = self._inferred_s, now_s
         if egomotion is not None:
             for track in self._tracks:
                 track.move(egomotion)
         free = list(self._tracks)
-        some = [one for one in detections if one.score >= CONTINUES]
-        pairs = self._match(some, free, now_s)
-        sure = [one for one in some if one.score >= self._score]
-        free = [track for track in free if track.seen_s >= min(before_s, now_s - NEAR_S)]
+        candidates = [one for one in detections if one.score >= MIN_SCORE]
+        pairs = self._match(candidates, free, now_s)
+        sure = [one for one in candidates if one.score >= self._score]
+        free = [track for track in free if track.seen_s >= min(previous_s, now_s - NEAR_S)]
         pairs += self._match(sure, free, now_s, BUFFER)
-        pairs += _reach(sure, [track for track in free if track.seen_s >= before_s], now_s)
+        pairs += _match_by_distance(sure, [track for track in free if track.seen_s >= previous_s], now_s)
         for detection, track in pairs:
-            track.follow(detection, now_s, detection.score >= self._score)
+            track.update(detection, now_s, detection.score >= self._score)
         for detection in sure:
-            track = _Track(
-                next(self._numbers), kind_of(detection.label), now_s, now_s, _centred(detection.box)
+            track = ObjectTrack(
+                next(self._numbers), label_group(detection.label), now_s, now_s, centred(detection.box)
             )
             track.votes[detection.label] = detection.score
-            track.needs = CROWDED_AFTER if _crowds(detection, pairs) else CONFIRMED_AFTER
+            track.needs = CROWDED_AFTER if _overlaps_tracked(detection, pairs) else CONFIRMED_AFTER
             self._tracks.append(track)
         return [
-            Tracked(track.number, track.label, detection.score, detection.box, detection.score >= self._score)
+            TrackedObject(
+                track.number, track.label, detection.score, detection.box, detection.score >= self._score
+            )
             for detection, track in pairs
             if track.confirmed
         ]
 
     def _match(
-        self, detections: list[Detection], tracks: list[_Track], now_s: float, buffer: float = 0.0
-    ) -> list[tuple[Detection, _Track]]:
-        """Pairs, best first; what is matched leaves both lists."""
+        self, detections: list[Detection], tracks: list[ObjectTrack], now_s: float, buffer: float = 0.0
+    ) -> list[tuple[Detection, ObjectTrack]]:
+        """Pairs, best first; matched detections and tracks are removed from both lists."""
         import numpy as np
 
         if not detections or not tracks:
             return []
-        seen = np.array([_centred(one.box) for one in detections])
-        expected = np.array([track.ahead(now_s) for track in tracks])
+        seen = np.array([centred(one.box) for one in detections])
+        expected = np.array([track.predict(now_s) for track in tracks])
         likeness = _overlaps(seen, expected, buffer) * _overlaps(seen[:, 1::2], expected[:, 1::2], buffer)
-        kinds = np.array([kind_of(one.label) for one in detections])
+        kinds = np.array([label_group(one.label) for one in detections])
         likeness *= kinds[:, None] == np.array([track.kind for track in tracks])
         sure = np.array([[one.score >= self._score] for one in detections])
         confirmed = np.array([track.confirmed for track in tracks])
         rows, columns = np.nonzero(likeness >= (NEAR if buffer else np.where(sure, OVERLAP, UNSURE_OVERLAP)))
-        likeness *= np.where(sure, 1, DOUBT) * np.where(confirmed, 1, DOUBT)
+        likeness *= np.where(sure, 1, UNSURE_WEIGHT) * np.where(confirmed, 1, UNSURE_WEIGHT)
         order = np.argsort(-likeness[rows, columns], kind="stable")
         by_row: dict[int, int] = {}
         by_column: dict[int, int] = {}
@@ -127,40 +131,39 @@ class Tracker:
         return pairs
 
 
-def _crowds(detection: Detection, pairs: Sequence[tuple[Detection, _Track]]) -> bool:
+def _overlaps_tracked(detection: Detection, pairs: Sequence[tuple[Detection, ObjectTrack]]) -> bool:
     import numpy as np
 
-    there = [other.box for other, _ in pairs if kind_of(other.label) == kind_of(detection.label)]
-    if not there:
+    tracked = [other.box for other, _ in pairs if label_group(other.label) == label_group(detection.label)]
+    if not tracked:
         return False
-    boxes = np.array([_centred(box) for box in there])
-    return bool(_overlaps(np.array([_centred(detection.box)]), boxes, 0.0).max() >= CROWDED)
+    boxes = np.array([centred(box) for box in tracked])
+    return bool(_overlaps(np.array([centred(detection.box)]), boxes, 0.0).max() >= CROWDED)
 
 
-def _kept(track: _Track, now_s: float) -> bool:
+def _alive(track: ObjectTrack, now_s: float) -> bool:
     unseen_s = now_s - track.sure_s
     soon = unseen_s <= (LOST_AFTER_S if track.confirmed else TENTATIVE_S)
-    return soon or (track.missed <= MISSED and unseen_s <= LONGEST_S)
+    return soon or (track.missed <= MISSES_ALLOWED and unseen_s <= MAX_UNSEEN_S)
 
 
-def _reach(
-    detections: list[Detection], tracks: Sequence[_Track], now_s: float
-) -> list[tuple[Detection, _Track]]:
-    """Pairs of those left over that lie within reach, nearest first; who is matched leaves ``detections``."""
+def _match_by_distance(
+    detections: list[Detection], tracks: Sequence[ObjectTrack], now_s: float
+) -> list[tuple[Detection, ObjectTrack]]:
+    """Pairs within reach, nearest first; matched detections are removed from ``detections``."""
     near = []
     for row, detection in enumerate(detections):
-        x, y, _, tall = _centred(detection.box)
+        x, y, _, tall = centred(detection.box)
         for column, track in enumerate(tracks):
-            if kind_of(detection.label) != track.kind:
+            if label_group(detection.label) != track.kind:
                 continue
-            at_x, at_y, _, height = track.ahead(now_s)
+            at_x, at_y, _, height = track.predict(now_s)
             both = max(tall, height)
-            away = (
-                math.hypot(x - at_x, y - at_y) / both
-            )  # in shares of the picture: across it reaches farther than down
-            reach = min(REACH + REACH_PER_S * (now_s - track.seen_s), REACH_AT_MOST)
-            if away <= reach and min(tall, height) >= SAME_HEIGHT * both:
-                near.append((away, row, column))
+            # fractions of the picture: the reach is longer across than down
+            distance = math.hypot(x - at_x, y - at_y) / both
+            reach = min(REACH + REACH_PER_S * (now_s - track.seen_s), MAX_REACH)
+            if distance <= reach and min(tall, height) >= MIN_HEIGHT_RATIO * both:
+                near.append((distance, row, column))
     pairs: dict[int, int] = {}
     for _, row, column in sorted(near):
         if row not in pairs and column not in pairs.values():

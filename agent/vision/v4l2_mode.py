@@ -1,4 +1,4 @@
-"""What a V4L2 camera is asked for, and what its driver grants."""
+"""The mode (size, frame rate, pixel format) requested from a V4L2 camera, and the one its driver grants."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from agent.vision.capture_properties import FOURCC, FPS, FRAME_HEIGHT, FRAME_WID
 
 
 @dataclass(frozen=True, slots=True)
-class Mode:
-    """What a V4L2 camera is asked for; None leaves it to the driver."""
+class V4l2Mode:
+    """A requested mode; None leaves a value to the driver."""
 
     width: int | None = None
     height: int | None = None
@@ -16,23 +16,23 @@ class Mode:
     pixel_format: str | None = None
 
     def parameters(self) -> list[int]:
-        """Pairs of property and value, as OpenCV wants them: the format first, as the driver does."""
+        """Pairs of property and value for OpenCV; the format comes first, as the driver requires."""
         fourcc = self.pixel_format and int.from_bytes(self.pixel_format.ljust(4).encode(), "little")
         rate = self.fps and round(self.fps)
         wanted = ((FOURCC, fourcc), (FRAME_WIDTH, self.width), (FRAME_HEIGHT, self.height), (FPS, rate))
         return [number for key, value in wanted if value for number in (key, value)]
 
-    def missed(self, given: str | None) -> str | None:
-        """What was asked for and not granted, in words."""
+    def refused(self, granted: str | None) -> str | None:
+        """One line on a request that the driver did not grant, otherwise None."""
         size = f"{self.width}x{self.height}" if self.width else None
-        wanted = [one for one in (size, self.pixel_format) if one]
-        if given is None or all(one in given.split() for one in wanted):
+        requested = [value for value in (size, self.pixel_format) if value]
+        if granted is None or all(value in granted.split() for value in requested):
             return None
-        return f"asked for {' '.join(wanted)}, the camera gives {given}"
+        return f"asked for {' '.join(requested)}, the camera gives {granted}"
 
 
-def granted(get: Callable[[int], float]) -> str:
-    """What a V4L2 driver agreed to, such as ``1280x720 MJPG 30 fps``."""
+def granted_mode(get: Callable[[int], float]) -> str:
+    """The mode that the driver granted, such as ``1280x720 MJPG 30 fps``."""
     code = int(get(FOURCC)).to_bytes(4, "little", signed=True).decode("latin-1")
     name = "".join(letter for letter in code if letter.isalnum()) or "?"
     return f"{get(FRAME_WIDTH):.0f}x{get(FRAME_HEIGHT):.0f} {name} {get(FPS):g} fps"

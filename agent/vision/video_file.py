@@ -1,4 +1,4 @@
-"""Frames of a video file, in order."""
+"""Frames of a video file in order, for the command line and benchmarks."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,8 @@ from agent.vision.capture_properties import FPS, FRAME_COUNT
 from models.detection import Frame
 
 
-def length(path: str) -> int:
-    """How many frames a file says that it has; 0 where it does not say."""
+def frame_count(path: str) -> int:
+    """The number of frames in a file's header; 0 where it is missing."""
     try:
         capture = open_file(path)
     except OSError:
@@ -19,7 +19,7 @@ def length(path: str) -> int:
 
 
 def frames(path: str) -> Iterator[tuple[int, float, Frame]]:
-    """All frames of a file in order: number, seconds from its start, frame. OSError where it is no video."""
+    """All frames of a file in order: number, seconds from its start, frame. OSError: not a video."""
     capture = open_file(path)
     fps = capture.get(FPS) or 25.0
     try:
@@ -33,4 +33,4 @@ def frames(path: str) -> Iterator[tuple[int, float, Frame]]:
     finally:
         capture.release()
     if number == 0:
-        raise OSError(f"{path}: no frame in it")
+        raise OSError(f"{path}: it contains no frame")

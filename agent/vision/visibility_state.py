@@ -1,4 +1,4 @@
-"""Which zones of a camera are blind, and since when: for ``health``, and for the rule `blind`. Pure."""
+"""Which zones of a camera are blind, why and since when: for ``health`` and for the rule `blind`. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,59 +8,63 @@ from typing import Any
 from agent.domain.observations import Observation, View
 from agent.vision.visibility import PICTURE
 
-NO_PICTURE_S = 10.0
-"""A camera of which nothing came for so long sees nothing, whatever it saw last."""
-NO_PICTURE = "no_picture"
+NO_FRAME_S = 10.0
+"""Without a `View` for this long all zones of a camera are blind."""
+NO_FRAME_REASON = "no_picture"
 
 
 @dataclass(frozen=True, slots=True)
 class BlindPeriod:
-    """Why a zone can't be seen, and since when, by both clocks."""
+    """Why a zone is blind, and since when: by the system clock and the monotonic clock."""
 
-    why: str
+    reason: str
     since: datetime
     since_s: float
 
 
 class VisibilityState:
-    """One camera's: ``hear`` what it says, and Ticks; ask which zones are ``blind``."""
+    """The visibility of one camera: pass its observations and Ticks to `on_observation`."""
 
     def __init__(self, zones: Sequence[str] = ()) -> None:
         self.zones = tuple(zones) or (PICTURE,)
         self._last: tuple[datetime, float] | None = None
         self._blind: dict[str, BlindPeriod] = {}
 
-    def hear(self, observation: Observation) -> None:
-        """Anything begins the wait for the first picture; only a `View` ends it."""
+    def on_observation(self, observation: Observation) -> None:
+        """The first observation starts the wait for a `View`; only a `View` ends it."""
         at, now_s, view = observation.at, observation.mono_s, observation.value
         if isinstance(view, View):
             self._last = at, now_s
             self.zones = view.zones
             self._blind = {
-                one.zone: BlindPeriod(one.why, at - timedelta(seconds=one.for_s), now_s - one.for_s)
-                for one in view.blind
+                zone.zone: BlindPeriod(zone.why, at - timedelta(seconds=zone.for_s), now_s - zone.for_s)
+                for zone in view.blind
             }
         self._last = self._last or (at, now_s)
 
     def blind(self, now_s: float) -> Mapping[str, BlindPeriod]:
-        """The zones that can't be seen at ``now_s``."""
-        if self._last is not None and now_s - self._last[1] > NO_PICTURE_S:
-            return {zone: BlindPeriod(NO_PICTURE, *self._last) for zone in self.zones}
+        """The blind zones at ``now_s``."""
+        if self._last is not None and now_s - self._last[1] > NO_FRAME_S:
+            return {zone: BlindPeriod(NO_FRAME_REASON, *self._last) for zone in self.zones}
         return self._blind
 
     def fields(self, now_s: float) -> dict[str, Any]:
-        """For ``health``: which zones are seen, and which are not, why and since when."""
+        """The fields of ``health``: seen zones, and blind ones with reason and start."""
         blind = self.blind(now_s)
         return {
             "seen": [zone for zone in self.zones if zone not in blind],
-            "blind": [{"zone": zone, "why": one.why, "since": one.since} for zone, one in blind.items()],
+            "blind": [
+                {"zone": zone, "why": period.reason, "since": period.since} for zone, period in blind.items()
+            ],
         }
 
     def reason(self, now_s: float) -> str | None:
-        """One line for ``status``; None where all is seen, or where it is already said that nothing comes."""
-        blind = {zone: one for zone, one in self.blind(now_s).items() if one.why != NO_PICTURE}
+        """One line for ``status``; None where all zones are seen, or the camera is reported as silent."""
+        blind = {
+            zone: period for zone, period in self.blind(now_s).items() if period.reason != NO_FRAME_REASON
+        }
         if not blind:
             return None
-        first = min(blind.values(), key=lambda one: one.since)
-        whys = ", ".join(sorted({one.why for one in blind.values()}))
-        return f"blind in {', '.join(blind)} ({whys}) since {first.since:%Y-%m-%d %H:%M:%SZ}"
+        first = min(blind.values(), key=lambda period: period.since)
+        reasons = ", ".join(sorted({period.reason for period in blind.values()}))
+        return f"blind in {', '.join(blind)} ({reasons}) since {first.since:%Y-%m-%d %H:%M:%SZ}"

@@ -18,7 +18,7 @@ from agent.runtime import native_calls
 from agent.runtime.native_calls import MAX_ABANDONED, abandoned_threads, end_when_unsound
 from agent.vision import capture
 from agent.vision.camera import Camera
-from agent.vision.frame_reader import Drain
+from agent.vision.frame_reader import FrameReader
 from tests.waiting import LIMIT_S, until
 
 pytestmark = pytest.mark.end_to_end
@@ -146,7 +146,7 @@ def test_a_slow_camera_is_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
     states = [one for one in asyncio.run(scene()) if isinstance(one, CameraState)]
     assert str(states[-1].trouble).startswith("slow: ")
-    assert str(states[-1].trouble).endswith(" frames a second come, 20 are wanted")
+    assert str(states[-1].trouble).endswith(" frames a second arrive, 20 are configured")
 
 
 def test_a_camera_recovers_by_being_run_again() -> None:
@@ -218,7 +218,7 @@ def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def hang(path: Path) -> None:
-    drain = Drain(str(path), lambda *_: None, lambda _: True, lambda: None, open_s=0.1, read_s=0.1)
+    drain = FrameReader(str(path), lambda *_: None, lambda _: True, lambda: None, open_s=0.1, read_s=0.1)
     with drain:
         pass
 

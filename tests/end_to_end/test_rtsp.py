@@ -95,7 +95,7 @@ def test_a_login_is_given_and_its_refusal_told(login: str, tmp_path: Path) -> No
         assert look(
             f"{url}/h264", username="admin", password={"file": right}, **said
         ).frame_with_people.frame.any()
-        with pytest.raises(OSError, match="it wants a user and a password"):
+        with pytest.raises(OSError, match="user name and password required"):
             look(f"{url}/h264")
         with pytest.raises(OSError, match="user 'admin' or its password is refused") as caught:
             look(f"{url}/h264", username="admin", password={"file": wrong}, **said)
