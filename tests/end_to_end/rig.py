@@ -151,7 +151,7 @@ class Rig:
     def last(self, topic: str) -> dict[str, Any]:
         return next((body for heard, body in reversed(self.heard) if heard == topic), {})
 
-    async def until(self, check: Callable[[], bool], within_s: float = 60.0, what: str = "") -> None:
+    async def until(self, check: Callable[[], bool], within_s: float = 120.0, what: str = "") -> None:
         try:
             async with asyncio.timeout(within_s):
                 while not check():
@@ -163,7 +163,7 @@ class Rig:
                 if topic in ("alert", "status")
             ]
             raise AssertionError(
-                f"{what or 'it'} did not come in {within_s:g} s; heard {told[-8:]}\n{self.log()[-3000:]}"
+                f"{what or 'it'} did not come in {within_s:g} s; heard {told[-8:]}; {self.last('status').get('reasons')}\n{self.log()[-3000:]}"
             ) from None
 
 

@@ -43,12 +43,12 @@ def test_what_is_seen_and_heard_reaches_the_centre(tmp_path: Path, kind: str) ->
                     lambda rule=rule: [phase for _, phase in device.alerts(rule)][-1:] == ["end"], what=rule
                 )
             await device.until(
-                lambda: [phase for _, phase in device.alerts("rail")][:1] == ["new"], 90, "the man"
+                lambda: [phase for _, phase in device.alerts("rail")][:1] == ["new"], 180, "the man"
             )
             assert device.camera is not None
             device.camera.leave()
             await device.until(
-                lambda: [phase for _, phase in device.alerts("rail")][-1:] == ["end"], 90, "his leaving"
+                lambda: [phase for _, phase in device.alerts("rail")][-1:] == ["end"], 180, "his leaving"
             )
             assert device.end_agent() == 0
             await device.until(lambda: device.last("status").get("state") == "stopped", what="stopped")
@@ -112,7 +112,7 @@ def test_no_alert_is_lost_when_broker_and_agent_die(tmp_path: Path, kind: str) -
                 stored = {**device.stored("panic"), **device.stored("tamper")}
                 return len(stored) == presses and all("end" in phases for phases in stored.values())
 
-            await device.until(complete, 90, f"{presses} alerts with their ends")
+            await device.until(complete, 180, f"{presses} alerts with their ends")
             for rule in ("panic", "tamper"):
                 for alert_id, phases in device.stored(rule).items():
                     assert phases[0] == "new", (rule, alert_id, phases)
