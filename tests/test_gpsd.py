@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from firmware_bridge.gnss.gpsd import Gpsd
-from firmware_bridge.gnss.gpsd_decoder import LONGEST, SKY_LASTS, GpsdDecoder
+from firmware_bridge.gnss.gpsd_decoder import MAX_LINE, SKY_VALID_OBJECTS, GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, LineState, Value
 from tests.test_line import Server, end, fixes, states
 from tests.waiting import play, until
@@ -61,7 +61,7 @@ CASES: dict[str, tuple[tuple[dict[str, Any], ...], list[dict[str, Any]]]] = {
         (SATELLITES, DOPS, TPV, SATELLITES, DOPS, LATER),
         2 * [FIX | {"satellites": 11, "satellites_seen": 20, "hdop": 0.9, "cn0_dbhz": 40.0}],
     ),
-    "a piece of it that is long past": ((SATELLITES, *[VERSION] * SKY_LASTS, DOPS, TPV), [FIX | {"hdop": 0.9}]),
+    "a piece of it that is long past": ((SATELLITES, *[VERSION] * SKY_VALID_OBJECTS, DOPS, TPV), [FIX | {"hdop": 0.9}]),
     "a newer list beside an older count": (
         (SKY, OLD_SKY, TPV), [FIX | {"satellites": 1, "satellites_seen": 2, "hdop": 0.9}],
     ),
@@ -72,7 +72,7 @@ CASES: dict[str, tuple[tuple[dict[str, Any], ...], list[dict[str, Any]]]] = {
         (SATELLITES, TPV | {"mode": 1}), [{"mode": "none", "satellites_seen": 20, "cn0_dbhz": 40.0}],
     ),
     "another receiver's sky": ((SKY | {"device": B}, TPV), [FIX]),
-    "a sky that is long past": ((SKY, *[VERSION] * SKY_LASTS, TPV), [FIX]),
+    "a sky that is long past": ((SKY, *[VERSION] * SKY_VALID_OBJECTS, TPV), [FIX]),
     "the same epoch twice": ((TPV, TPV), [FIX]),
     "no fix": ((TPV | {"mode": 1},), [{"mode": "none"}]),
     "not even a mode": (({"class": "TPV", "device": A},), [{"mode": "none"}]),
@@ -168,8 +168,8 @@ def test_what_is_no_gpsd_is_counted_and_bounded() -> None:
     assert decoder.feed(b"HTTP/1.1 400 Bad Request\r\n\r\n[]\n7\n{}\n" + lines(TPV)) != []
     assert (decoder.good, decoder.bad) == (1, 4)
     for _ in range(10):
-        decoder.feed(b"x" * LONGEST)
-        assert len(decoder._buffer) <= LONGEST
+        decoder.feed(b"x" * MAX_LINE)
+        assert len(decoder._buffer) <= MAX_LINE
 
 
 def test_satellites_that_are_none_are_not_counted() -> None:

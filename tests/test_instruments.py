@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.nmea.instrument_sentences import TAKES
-from firmware_bridge.nmea.instruments import SAYS, InstrumentDecoder, encode
+from firmware_bridge.nmea.instrument_sentences import SENTENCES
+from firmware_bridge.nmea.instruments import ENCODED, InstrumentDecoder, encode
 from firmware_bridge.nmea.quantities import QUANTITIES
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.nmea.transducers import TRANSDUCERS
@@ -168,7 +168,7 @@ def test_what_has_no_checksum_or_a_wrong_one_says_nothing() -> None:
 def test_each_quantity_that_is_made_is_read_back_with_its_unit() -> None:
     middle = {
         name: round((least + most) / 3, 3) for name, (_, least, most) in QUANTITIES.items()
-        if any(name in names for names, _ in SAYS)
+        if any(name in names for names, _ in ENCODED)
     }  # fmt: skip
     said = encode(*(Reading(quantity=name, value=value, unit="") for name, value in middle.items()))
     assert read(said) == pytest.approx(middle, rel=1e-5)
@@ -189,7 +189,7 @@ FIELD = st.one_of(
     st.floats(allow_nan=True, allow_infinity=True).map(str), st.integers(-10**12, 10**12).map(str),
     st.sampled_from([*"TMNKFfRLAVEWCSD", "", "nan", "inf", "-", "1_0", "+5", "0x1"]), st.text("0123456789.-eE", max_size=9),
 )  # fmt: skip
-KINDS = sorted(kind.decode() for kind in TAKES)
+KINDS = sorted(kind.decode() for kind in SENTENCES)
 
 
 @given(st.sampled_from(KINDS), st.lists(FIELD, max_size=16), st.sampled_from(["II", "GP", "04", "P1"]))

@@ -84,7 +84,7 @@ from typing import ClassVar, Literal
 
 from firmware_bridge.readings import Reading
 from firmware_bridge.secret import Secret
-from firmware_bridge.source import EmitAny, Server, SourcePart, Wanted
+from firmware_bridge.source import EmitAny, Server, SourcePart, WantedOutputs
 
 
 class Weighbridge(SourcePart):
@@ -105,7 +105,7 @@ class Weighbridge(SourcePart):
         host, _, port = self.scale.rpartition(":")
         return Server("scale", host, int(port))
 
-    async def run(self, emit: EmitAny, wanted: Wanted = dict) -> None:
+    async def run(self, emit: EmitAny, wanted: WantedOutputs = dict) -> None:
         for horn, seconds in wanted().items():
             emit(Reading(quantity=horn, value=seconds, unit="s"))
 '''

@@ -7,18 +7,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
 from firmware_bridge.epoch import unroll
-from firmware_bridge.gnss.gpsd_status import _Noticed, _Receivers
+from firmware_bridge.gnss.gpsd_status import GpsdRfStatus, ReceiverSelection
 from firmware_bridge.readings import Fix, Value
 
-LONGEST = 64 * 1024
+MAX_LINE = 64 * 1024
 """More than gpsd ever says in one line."""
 
 
-SKY_LASTS = 40
+SKY_VALID_OBJECTS = 40
 """Objects for which what was said of the sky holds."""
 
 
-NOT_LIVE = frozenset({5, 8})
+INVALID_STATUS = frozenset({5, 8})
 
 
 SKY_KEYS = ("satellites", "nSat", "uSat", "hdop")
@@ -41,15 +41,15 @@ class GpsdDecoder:
         """Those that gpsd has open."""
         self._buffer = bytearray()
         self._sky: dict[str, Sky] = {}
-        self._noticed: dict[str, _Noticed] = {}
+        self._rf_status: dict[str, GpsdRfStatus] = {}
         self._told: dict[str, tuple[datetime | None, str]] = {}
-        self._receivers = _Receivers()
+        self._receivers = ReceiverSelection()
 
     def feed(self, data: bytes) -> list[Value]:
         """The values in what has come."""
         self._buffer += data
         *lines, rest = self._buffer.split(b"\n")
-        if len(rest) > LONGEST:
+        if len(rest) > MAX_LINE:
             self.skipped_bytes += len(rest)
             rest = bytearray()
         self._buffer = rest
@@ -79,7 +79,7 @@ class GpsdDecoder:
 
     def _position(self, device: str, told: Mapping[str, Any]) -> list[Value]:
         """The fix of a TPV, where it says something new, and what the receiver noticed."""
-        noticed = self._noticed.setdefault(device, _Noticed())
+        noticed = self._rf_status.setdefault(device, GpsdRfStatus())
         fix = self._fix(told, self._sky.get(device, {}))
         epoch = (fix.time, fix.mode)
         again = (
@@ -95,11 +95,11 @@ class GpsdDecoder:
         moment, mode = _time(told.get("time")), told.get("mode")
         moment, weeks = (None, None) if moment is None else unroll(moment, self._not_before)
         lat, lon = _number(told, "lat", 90), _number(told, "lon", 180)
-        sky = {key: (at, value) for key, (at, value) in heard.items() if self.good - at <= SKY_LASTS}
+        sky = {key: (at, value) for key, (at, value) in heard.items() if self.good - at <= SKY_VALID_OBJECTS}
         none = Fix(
             mode="none", time=moment, satellites_seen=_seen(sky), cn0_dbhz=_cn0(sky), rollover_weeks=weeks
         )
-        if mode not in (2, 3) or told.get("status") in NOT_LIVE:
+        if mode not in (2, 3) or told.get("status") in INVALID_STATUS:
             return none
         if lat is None or lon is None or (lat == 0 and lon == 0):
             self.bad += 1

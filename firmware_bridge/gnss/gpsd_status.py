@@ -13,15 +13,15 @@ JAM_WARNING, JAM_CRITICAL = 128, 192
 """Of 255. A TSIP receiver's two alarms come as 128 and 255; u-blox tells 5 to 50 where all is well."""
 
 
-STATE_LASTS = 10
+STATE_VALID_TPVS = 10
 """TPVs without a word of jamming or antenna after which the one told before is taken to be over."""
 
 
-RECEIVER_LASTS, RECEIVER_LASTS_S = 20, 3.0
+FIX_VALID_TPVS, FIX_VALID_S = 20, 3.0
 """TPVs of all receivers, or seconds, for which a receiver's last fix holds where others speak."""
 
 
-class _Noticed:
+class GpsdRfStatus:
     """What gpsd says of jamming and antenna: it falls silent where all is well again."""
 
     def __init__(self) -> None:
@@ -35,12 +35,12 @@ class _Noticed:
             self._jam = jam, 0
         elif self._jam is not None:
             level, since = self._jam
-            self._jam = (level, since + 1) if since < STATE_LASTS else (0, since)
+            self._jam = (level, since + 1) if since < STATE_VALID_TPVS else (0, since)
         if type(antenna) is int and antenna in ANTENNA:
             self._antenna = ANTENNA[antenna], 0
         elif self._antenna is not None:
             state, since = self._antenna
-            self._antenna = (state, since + 1) if since < STATE_LASTS else ("ok", since)
+            self._antenna = (state, since + 1) if since < STATE_VALID_TPVS else ("ok", since)
         if self._jam is None and self._antenna is None:
             return []
         return [
@@ -52,7 +52,7 @@ class _Noticed:
         ]
 
 
-class _Receivers:
+class ReceiverSelection:
     """Of several receivers one is told as long as it has a fix: a blind one refuses no fix of another."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class _Receivers:
     def passes(self, device: str, fix: Fix) -> bool:
         """Whether this fix, or that there is none, is to be told."""
         self._fixes = {
-            name: (time, since + 1) for name, (time, since) in self._fixes.items() if since < RECEIVER_LASTS
+            name: (time, since + 1) for name, (time, since) in self._fixes.items() if since < FIX_VALID_TPVS
         }
         if fix.mode == "none":
             self._fixes.pop(device, None)
@@ -77,9 +77,9 @@ class _Receivers:
         return passes
 
     def _outlived(self, time: datetime | None) -> bool:
-        """Whether the best one's last fix is older than `RECEIVER_LASTS_S` by another's clock."""
+        """Whether the best one's last fix is older than `FIX_VALID_S` by another's clock."""
         best, _ = self._fixes[self._best or ""]
-        return time is not None and best is not None and (time - best).total_seconds() > RECEIVER_LASTS_S
+        return time is not None and best is not None and (time - best).total_seconds() > FIX_VALID_S
 
 
 def _jamming(level: int) -> Literal["ok", "warning", "critical"]:

@@ -19,27 +19,29 @@ SPOOFING = (None, "none", "indicated", "affirmed")
 ANTENNA = (None, None, "ok", "short", "open")
 
 
-class Notices:
+class RfStatus:
     """Collects what is noticed in an epoch; of several bands and messages the worst."""
 
     def __init__(self) -> None:
         self._worst: dict[str, int] = {}
 
-    def notice(self, kind: tuple[int, int], payload: bytes) -> None:
+    def feed(self, kind: tuple[int, int], payload: bytes) -> None:
         """Takes a message of one of `KINDS`; one that is cut short says nothing."""
         size = len(payload)
         if kind == HW and size >= 60:
             tone = payload[45 if size < 68 else 53]
-            self.note(antenna=payload[20], jamming=payload[22] >> 2 & 3, tone=tone)
+            self.update(antenna=payload[20], jamming=payload[22] >> 2 & 3, tone=tone)
         elif kind == RF and size >= 4:
             for at in range(4, min(4 + 24 * payload[1], size - 23), 24):
-                self.note(antenna=payload[at + 2], jamming=payload[at + 1] & 3, tone=payload[at + 16])
+                self.update(antenna=payload[at + 2], jamming=payload[at + 1] & 3, tone=payload[at + 16])
         elif kind == SIG and size >= 4 and payload[0] == 2:
-            self.note(jamming=payload[1] >> 1 & 3, spoofing=payload[1] >> 4 & 7)
+            self.update(jamming=payload[1] >> 1 & 3, spoofing=payload[1] >> 4 & 7)
         elif kind == SIG and size >= 12 and payload[0] == 1:
-            self.note(jamming=payload[4] >> 1 & 3, spoofing=payload[8] >> 1 & 7)
+            self.update(jamming=payload[4] >> 1 & 3, spoofing=payload[8] >> 1 & 7)
 
-    def note(self, *, jamming: int = 0, spoofing: int = 0, antenna: int = 0, tone: int | None = None) -> None:
+    def update(
+        self, *, jamming: int = 0, spoofing: int = 0, antenna: int = 0, tone: int | None = None
+    ) -> None:
         """Each as the wire numbers it; 0 is unknown."""
         states = {"jamming": jamming, "spoofing": spoofing, "antenna": antenna}
         for name, state in states.items():

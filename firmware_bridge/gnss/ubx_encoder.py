@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from firmware_bridge.epoch import NOT_BEFORE, Satellite
 from firmware_bridge.gnss import rf_status
-from firmware_bridge.gnss.ubx_decoder import _PVT, DOP, EOE, GPS_BEGAN, LEAP_S, NAV, PVT, SAT
+from firmware_bridge.gnss.ubx_decoder import _PVT, DOP, EOE, GPS_EPOCH, LEAP_S, NAV, PVT, SAT
 from firmware_bridge.readings import Fix, GnssState
 
 
@@ -22,7 +22,7 @@ def frame(kind: int, payload: bytes, family: int = NAV) -> bytes:
 def encode(fix: Fix, sky: tuple[Satellite, ...] = (), state: GnssState | None = None) -> bytes:
     """A receiver's epoch for ``fix``: NAV-PVT, DOP, SAT and EOE; MON-RF and SEC-SIG for ``state``."""
     at = fix.time or datetime.combine(NOT_BEFORE, datetime.min.time(), UTC)
-    tow_ms = round((at - GPS_BEGAN + timedelta(seconds=LEAP_S)) / timedelta(milliseconds=1)) % 604_800_000
+    tow_ms = round((at - GPS_EPOCH + timedelta(seconds=LEAP_S)) / timedelta(milliseconds=1)) % 604_800_000
     known = fix.mode != "none" and fix.lat is not None and fix.lon is not None
     mode = {"none": 0, "2d": 2, "3d": 3}[fix.mode]
     alt_mm, error_mm = round((fix.alt_m or 0) * 1000), round((fix.error_m or 0) * 1000)

@@ -10,37 +10,37 @@ MODES: dict[int, Literal["2d", "3d"]] = {2: "2d", 3: "3d", 4: "3d", 5: "3d"}
 """gpsFix: 1 is dead reckoning alone, which is no live position; with 5, time alone, the position is held."""
 
 
-HELD = 5
+TIME_ONLY = 5
 
 
 @dataclass(slots=True)
-class _Epoch:
+class UbxEpoch:
     """What the messages of one epoch say together."""
 
     tow_ms: int
-    judged: bool = False
-    refused: bool = False
+    has_validity: bool = False
+    rejected: bool = False
     mode: Literal["2d", "3d"] | None = None
     position: Position | None = None
     time: datetime | None = None
     week: int | None = None
-    told: bool = False
+    reported: bool = False
     known: dict[str, Any] = field(default_factory=dict)
     """The other fields of `Fix`."""
 
 
-def _judge(epoch: _Epoch, mode: int, flags: int) -> None:
+def add_validity(epoch: UbxEpoch, mode: int, flags: int) -> None:
     """What one message says about the fix; a single no is enough."""
-    epoch.judged = True
+    epoch.has_validity = True
     if not flags & 1 or mode not in MODES:
-        epoch.refused = True
+        epoch.rejected = True
     elif epoch.mode != "2d":
         epoch.mode = MODES[mode]
-    if mode == HELD:
+    if mode == TIME_ONLY:
         epoch.known["held"] = True
 
 
-def _sky(epoch: _Epoch, cn0s: bytes, elevations: bytes) -> None:
+def add_satellites(epoch: UbxEpoch, cn0s: bytes, elevations: bytes) -> None:
     """Satellites above the horizon or received (an unknown elevation is below it), and their mean C/N0."""
     heard = [cn0 for cn0 in cn0s if 0 < cn0 < 100]
     seen = sum(elevation <= 90 or cn0 > 0 for cn0, elevation in zip(cn0s, elevations, strict=False))

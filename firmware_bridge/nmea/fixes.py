@@ -4,18 +4,24 @@ RMC, GGA, GLL, GNS, ZDA and GST say their time. GSA and VTG do not, and may lead
 
     GSA VTG RMC GGA  GSA VTG RMC GGA        RMC GGA GSA VTG  RMC GGA GSA VTG
 
-`_Order` learns which, from how the line begins, from pauses, and from what they repeat of RMC and GGA.
+`LeadOrder` learns which, from how the line begins, from pauses, and from what they repeat of RMC and GGA.
 """
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
 
 from firmware_bridge.epoch import EpochBoundary, unroll
-from firmware_bridge.nmea.lead_order import _Key, _Order
-from firmware_bridge.nmea.nmea_epoch import Epoch
-from firmware_bridge.nmea.position_check import ANY_SPEED_MPS, LONGEST_MS, _agreed, _in_reach, _Seen
+from firmware_bridge.nmea.lead_order import LeadOrder, OrderKey
+from firmware_bridge.nmea.nmea_epoch import NmeaEpoch
+from firmware_bridge.nmea.position_check import (
+    ASSUMED_SPEED_MPS,
+    MAX_GAP_MS,
+    TimedPosition,
+    agreed_position,
+    within_reach,
+)
 from firmware_bridge.nmea.sentence import DAY_MS, number
-from firmware_bridge.nmea.sky_view import SKY_EPOCHS, _Round
+from firmware_bridge.nmea.sky_view import SKY_EPOCHS, GsvRound
 from firmware_bridge.readings import Fix, Value
 from firmware_bridge.units import KNOT_MPS
 from firmware_bridge.wgs84 import Position
@@ -23,7 +29,7 @@ from firmware_bridge.wgs84 import Position
 _DATE = re.compile(rb"(\d\d)(\d\d)(\d\d)").fullmatch
 
 
-class Fixes:
+class FixAssembler:
     """``epoch`` is what is being heard. ``bad`` counts what cannot be.
 
     A position on which two sentences of an epoch agree stands by itself. The checksum is weak, so that one
@@ -32,36 +38,36 @@ class Fixes:
 
     def __init__(self, not_before: date | None) -> None:
         self.bad = 0
-        self.epoch = Epoch()
-        self._lead = Epoch()
+        self.epoch = NmeaEpoch()
+        self._lead = NmeaEpoch()
         self.error: tuple[int | None, float] | None = None
         """The receiver's own estimate, and the time of day that it is of."""
-        self.told_ms: int | None = None
-        self.told_kinds = 0
+        self.reported_ms: int | None = None
+        self.reported_kinds = 0
         """Time of day of the epoch that was told last, and how many sentences said its position."""
         self._not_before = not_before
         self._date: date | None = None
         self._date_ms: int | None = None
         self._epochs = 0
         self._cycle = EpochBoundary()
-        self._order = _Order()
-        self._ahead: tuple[_Key, int] | None = None  # a time that may be the next epoch's
-        self._sky: dict[bytes, _Round] = {}
-        self._last: _Seen | None = None
-        self._doubted: _Seen | None = None
+        self._order = LeadOrder()
+        self._ahead: tuple[OrderKey, int] | None = None  # a time that may be the next epoch's
+        self._sky: dict[bytes, GsvRound] = {}
+        self._last: TimedPosition | None = None
+        self._doubted: TimedPosition | None = None
 
-    def dated_as(self, other: "Fixes") -> None:
+    def copy_date(self, other: "FixAssembler") -> None:
         """Takes over the date that ``other`` has heard."""
         self._date, self._date_ms = other._date, other._date_ms
 
-    def turn(self, kind: bytes, ms: int | None) -> list[Value]:
+    def advance(self, kind: bytes, ms: int | None) -> list[Value]:
         """Begins a new epoch where ``kind`` at ``ms`` belongs to one: another time, or all over again.
 
         A GLL may lead its epoch, but some receivers send it late: one with an earlier time begins nothing.
         """
         epoch = self.epoch
         if ms is None:
-            over = epoch.ms is not None or epoch.told or kind in epoch.kinds
+            over = epoch.ms is not None or epoch.reported or kind in epoch.kinds
         elif epoch.ms is None:
             over = bool(epoch.kinds)  # GSA and the like may lead the epoch, a position may not
         else:
@@ -70,24 +76,24 @@ class Fixes:
         if over:
             values = self._end()
             self.epoch = epoch = self._lead
-            self._lead = Epoch()
+            self._lead = NmeaEpoch()
             self._epochs += 1
             if self._ahead is not None:
                 key, ahead_ms = self._ahead
                 self._order.vote(key, leads=ahead_ms == ms)
                 self._ahead = None
-        elif epoch.told and kind not in epoch.kinds and ms == epoch.ms:
+        elif epoch.reported and kind not in epoch.kinds and ms == epoch.ms:
             self._cycle.mistaken()
         if epoch.ms is None:
             epoch.ms = ms
         epoch.kinds.add(kind)
-        self._order.position(kind, same_epoch=not over)
+        self._order.on_position(kind, same_epoch=not over)
         return values
 
-    def beside(
+    def on_untimed(
         self, kind: bytes, ms: int | None = None, shows: tuple[bytes, float | None] | None = None
     ) -> list[Value]:
-        """A sentence without a position comes: `open` is the epoch that it belongs to, then.
+        """A sentence without a position comes: `untimed_epoch` is the epoch that it belongs to, then.
 
         ``shows``: which sentence with a position says the same value. Gives the fix of an epoch that is over.
         """
@@ -95,76 +101,78 @@ class Fixes:
         key = self._order.key(kind)
         if epoch.kinds:
             if ms is None:
-                leads = kind in epoch.led
+                leads = kind in epoch.leading
             else:
-                leads = epoch.ms is not None and 0 < (ms - epoch.ms) % DAY_MS <= LONGEST_MS
+                leads = epoch.ms is not None and 0 < (ms - epoch.ms) % DAY_MS <= MAX_GAP_MS
                 self._ahead = (key, ms) if leads else self._ahead
-            if not epoch.told and (leads or ms is None) and self._order.leads(key, leads):
+            if not epoch.reported and (leads or ms is None) and self._order.leads(key, leads):
                 self._cycle.leads(kind)
                 values = self._end()
             if shows is not None and shows[1] is not None:
-                self._order.claim(key, shows[0], shows[1], epoch.shown.get(shows[0]))
-        if not self.open().kinds:
-            self.open().led.append(kind)
+                self._order.note_repeat(key, shows[0], shows[1], epoch.repeatable.get(shows[0]))
+        if not self.untimed_epoch().kinds:
+            self.untimed_epoch().leading.append(kind)
         return values
 
-    def shown(self, kind: bytes, value: float | None) -> None:
+    def note_repeatable(self, kind: bytes, value: float | None) -> None:
         """Notes what a sentence without a time may repeat."""
         if value is not None:
-            self.epoch.shown[kind] = value
-            self._order.shows(kind, value)
+            self.epoch.repeatable[kind] = value
+            self._order.resolve_repeats(kind, value)
 
-    def begin_again(self) -> list[tuple[bytes, bytes, list[bytes]]]:
+    def restart_epoch(self) -> list[tuple[bytes, bytes, list[bytes]]]:
         """Forgets what the sentences with a position said in this epoch, and gives them; none once told."""
         epoch = self.epoch
-        if epoch.told:
+        if epoch.reported:
             return []
-        self.epoch = Epoch(dimension=epoch.dimension, used=epoch.used, rounds=epoch.rounds, led=epoch.led)
-        return epoch.said
+        self.epoch = NmeaEpoch(
+            dimension=epoch.dimension, listed=epoch.listed, gsa_count=epoch.gsa_count, leading=epoch.leading
+        )
+        return epoch.sentences
 
-    def open(self) -> Epoch:
+    def untimed_epoch(self) -> NmeaEpoch:
         """The epoch that sentences without a time belong to: what comes after one was told leads the next."""
-        return self._lead if self.epoch.told else self.epoch
+        return self._lead if self.epoch.reported else self.epoch
 
     def close(self, packet: object) -> list[Value]:
         """The epoch's fix where ``packet`` is what usually ends it."""
-        if self.epoch.told or not self._cycle.closes(packet) or not self.epoch.kinds:
+        if self.epoch.reported or not self._cycle.closes(packet) or not self.epoch.kinds:
             return []
-        return self._tell()
+        return self._report()
 
     def pause(self) -> list[Value]:
         """The line fell quiet, or ended: the fix of the epoch so far, once."""
-        self._order.pause()
+        self._order.on_pause()
         return self._end()
 
     def on_short_pause(self) -> None:
         """The line was quiet for a moment: here an epoch may have ended."""
-        self._order.pause()
+        self._order.on_pause()
 
     def _end(self) -> list[Value]:
-        if self.epoch.told or not self.epoch.kinds:
+        if self.epoch.reported or not self.epoch.kinds:
             return []
         self._cycle.ended()
-        return self._tell()
+        return self._report()
 
-    def place(self, position: Position | None, valid: bool) -> bool:
+    def add_position(self, position: Position | None, valid: bool) -> bool:
         """Notes a sentence's position. One that is not valid refuses the epoch; what can't be read is no word
         about the fix, and refuses nothing."""
         if valid and position is not None:
             self.epoch.positions.append(position)
             return True
-        self.epoch.refused |= not valid
+        self.epoch.rejected |= not valid
         self.bad += valid
         return False
 
-    def move(self, knots: bytes, course: bytes) -> None:
+    def set_velocity(self, knots: bytes, course: bytes) -> None:
         """Notes speed and course over ground."""
-        speed, epoch = number(knots, 0.0, 2000.0), self.open()
+        speed, epoch = number(knots, 0.0, 2000.0), self.untimed_epoch()
         if speed is not None:
             epoch.speed_mps = round(speed * KNOT_MPS, 3)
             epoch.course_deg = number(course, 0.0, 360.0)
 
-    def day(self, text: bytes, ms: int | None) -> None:
+    def set_date(self, text: bytes, ms: int | None) -> None:
         """Notes the date ``ddmmyy`` of the time ``ms``."""
         found = _DATE(text)
         if found is None:
@@ -180,7 +188,7 @@ class Fixes:
         """Notes one sentence of the sky; ``key`` is its constellation in two letters, and its signal."""
         known = self._sky.get(key)
         if known is None or first:
-            known = self._sky[key] = _Round(self._epochs, seen)
+            known = self._sky[key] = GsvRound(self._epochs, seen)
         known.heard += len(cn0s)
         known.cn0_sum += sum(cn0s)
 
@@ -208,16 +216,16 @@ class Fixes:
         day = datetime.combine(self._date, time(0), UTC)
         return unroll(day + timedelta(milliseconds=ms), self._not_before)
 
-    def _tell(self) -> list[Value]:
+    def _report(self) -> list[Value]:
         epoch = self.epoch
-        epoch.told = True
-        self.told_ms, self.told_kinds = epoch.ms, len(epoch.kinds)
+        epoch.reported = True
+        self.reported_ms, self.reported_kinds = epoch.ms, len(epoch.kinds)
         moment, weeks = self._moment(epoch.ms)
         seen, cn0 = self._sky_now()
-        if epoch.refused or not epoch.positions:
+        if epoch.rejected or not epoch.positions:
             none = Fix(mode="none", time=moment, satellites_seen=seen, cn0_dbhz=cn0, rollover_weeks=weeks)
             return [none]
-        position = self._settle(epoch)
+        position = self._checked_position(epoch)
         if position is None:
             self.bad += 1
             return []
@@ -230,7 +238,7 @@ class Fixes:
                 lon=round(position[1], 8),
                 time=moment,
                 alt_m=None if flat else epoch.alt_m,
-                satellites=epoch.used or None if epoch.satellites is None else epoch.satellites,
+                satellites=epoch.listed or None if epoch.satellites is None else epoch.satellites,
                 satellites_seen=seen,
                 hdop=epoch.hdop,
                 error_m=error[1] if error is not None and error[0] in (None, epoch.ms) else None,
@@ -241,19 +249,19 @@ class Fixes:
             )
         ]
 
-    def _settle(self, epoch: Epoch) -> Position | None:
+    def _checked_position(self, epoch: NmeaEpoch) -> Position | None:
         """The epoch's position: that on which most sentences agree, else one that is within reach."""
         found = epoch.positions
-        speed = ANY_SPEED_MPS if epoch.speed_mps is None else epoch.speed_mps
-        agreed = _agreed(found)
+        speed = ASSUMED_SPEED_MPS if epoch.speed_mps is None else epoch.speed_mps
+        agreed = agreed_position(found)
         if agreed is not None:
-            self._last, self._doubted = _Seen(agreed, epoch.ms, speed), None
+            self._last, self._doubted = TimedPosition(agreed, epoch.ms, speed), None
             return agreed
         for one in reversed(found):
-            seen = _Seen(one, epoch.ms, speed)
+            seen = TimedPosition(one, epoch.ms, speed)
             first = self._last is None and len(found) == 1
-            if first or _in_reach(seen, self._last) or _in_reach(seen, self._doubted):
+            if first or within_reach(seen, self._last) or within_reach(seen, self._doubted):
                 self._last, self._doubted = seen, None
                 return one
-        self._doubted = _Seen(found[-1], epoch.ms, speed)
+        self._doubted = TimedPosition(found[-1], epoch.ms, speed)
         return None

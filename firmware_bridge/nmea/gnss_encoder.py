@@ -4,7 +4,7 @@ import math
 from datetime import timedelta
 
 from firmware_bridge.epoch import Satellite
-from firmware_bridge.nmea.sentence import degrees, seal
+from firmware_bridge.nmea.sentence import format_position, seal
 from firmware_bridge.readings import Fix
 from firmware_bridge.units import KNOT_MPS
 
@@ -20,7 +20,7 @@ def encode(fix: Fix, sky: tuple[Satellite, ...] = (), *, leap: bool = False) -> 
         second = at.second + leap
         clock, day = f"{at:%H%M}{second:02d}.{at.microsecond // 10000:02d}", f"{at:%d%m%y}"
     known = fix.mode != "none" and fix.lat is not None and fix.lon is not None
-    where = degrees(fix.lat or 0.0, fix.lon or 0.0) if known else ",,,"
+    where = format_position(fix.lat or 0.0, fix.lon or 0.0) if known else ",,,"
     speed = "" if fix.speed_mps is None else f"{fix.speed_mps / KNOT_MPS:.3f}"
     course = "" if fix.course_deg is None else f"{fix.course_deg:.2f}"
     hdop = "" if fix.hdop is None else f"{fix.hdop:.2f}"

@@ -20,7 +20,7 @@ from firmware_bridge.readings import Reading
 Fields: TypeAlias = list[bytes]
 
 
-Told: TypeAlias = Iterator[Reading | None]
+Readings: TypeAlias = Iterator[Reading | None]
 """What a sentence says; None stands for what is there and cannot be."""
 
 
@@ -36,37 +36,37 @@ def _value(text: bytes) -> float | None:
     return number(text, -1e9, 1e9)
 
 
-def _told(quantity: str, text: bytes, factor: float = 1.0) -> Told:
+def _field(quantity: str, text: bytes, factor: float = 1.0) -> Readings:
     """What stands in a field; nothing, if it is empty."""
     if text:
         value = _value(text)
         yield None if value is None else _reading(quantity, value * factor)
 
 
-def _plain(quantity: str, letter: bytes) -> Callable[[Fields], Told]:
+def _single_value(quantity: str, letter: bytes) -> Callable[[Fields], Readings]:
     """A sentence of one value and the letter of its unit."""
 
-    def take(fields: Fields) -> Told:
+    def take(fields: Fields) -> Readings:
         if fields[2] == letter:
-            yield from _told(quantity, fields[1])
+            yield from _field(quantity, fields[1])
         elif fields[1]:
             yield None
 
     return take
 
 
-def _flagged(*quantities: str) -> Callable[[Fields], Told]:
+def _flagged(*quantities: str) -> Callable[[Fields], Readings]:
     """A sentence of values, each with an A where it is valid."""
 
-    def take(fields: Fields) -> Told:
+    def take(fields: Fields) -> Readings:
         for at, quantity in enumerate(quantities):
             if fields[2 * at + 2] == b"A":
-                yield from _told(quantity, fields[2 * at + 1])
+                yield from _field(quantity, fields[2 * at + 1])
 
     return take
 
 
-def _first(quantity: str, fields: Fields, units: dict[bytes, float], *places: int) -> Told:
+def _first_unit(quantity: str, fields: Fields, units: dict[bytes, float], *places: int) -> Readings:
     """The same quantity stands there in several units: the first that is there counts."""
     for place in places:
         if fields[place]:
@@ -74,16 +74,16 @@ def _first(quantity: str, fields: Fields, units: dict[bytes, float], *places: in
             if factor is None:
                 yield None
             else:
-                yield from _told(quantity, fields[place], factor)
+                yield from _field(quantity, fields[place], factor)
             return
 
 
-def _depth(quantity: str) -> Callable[[Fields], Told]:
-    return lambda fields: _first(quantity, fields, METRES, 3, 1, 5)
+def _depth(quantity: str) -> Callable[[Fields], Readings]:
+    return lambda fields: _first_unit(quantity, fields, METRES, 3, 1, 5)
 
 
-def _dpt(fields: Fields) -> Told:
-    yield from _told("depth_below_transducer", fields[1])
+def _dpt(fields: Fields) -> Readings:
+    yield from _field("depth_below_transducer", fields[1])
     depth, offset = _value(fields[1]), _value(fields[2])
     if fields[2] and (offset is None or abs(offset) > 100):
         yield None
@@ -91,44 +91,44 @@ def _dpt(fields: Fields) -> Told:
         yield _reading("depth_below_surface" if offset > 0 else "depth_below_keel", depth + offset)
 
 
-def _mwv(fields: Fields) -> Told:
+def _mwv(fields: Fields) -> Readings:
     if fields[5] != b"A":  # some gateways leave it out: then nobody vouches for the wind
         return
     wind = {b"R": "wind_apparent", b"T": "wind_true_rel"}.get(fields[2])
     if wind is None:
         yield None
         return
-    yield from _told(f"{wind}_angle", fields[1])
-    yield from _first(f"{wind}_speed", fields, MPS, 3)
+    yield from _field(f"{wind}_angle", fields[1])
+    yield from _first_unit(f"{wind}_speed", fields, MPS, 3)
 
 
-def _side_wind(wind: str) -> Callable[[Fields], Told]:
+def _side_wind(wind: str) -> Callable[[Fields], Readings]:
     """Degrees to port or starboard become degrees from the bow, clockwise."""
 
-    def take(fields: Fields) -> Told:
+    def take(fields: Fields) -> Readings:
         angle, side = _value(fields[1]), fields[2]
         if angle is not None and 0 <= angle <= 180 and side in (b"L", b"R"):
             yield _reading(f"{wind}_angle", angle if side == b"R" else (360 - angle) % 360)
         elif fields[1]:
             yield None
-        yield from _first(f"{wind}_speed", fields, MPS, 3, 5, 7)
+        yield from _first_unit(f"{wind}_speed", fields, MPS, 3, 5, 7)
 
     return take
 
 
-def _mwd(fields: Fields) -> Told:
-    yield from _told("wind_true_ground_direction", fields[1])
-    yield from _told("wind_true_ground_direction_magnetic", fields[3])
-    yield from _first("wind_true_ground_speed", fields, MPS, 7, 5)
+def _mwd(fields: Fields) -> Readings:
+    yield from _field("wind_true_ground_direction", fields[1])
+    yield from _field("wind_true_ground_direction_magnetic", fields[3])
+    yield from _first_unit("wind_true_ground_speed", fields, MPS, 7, 5)
 
 
-def _vhw(fields: Fields) -> Told:
-    yield from _told("heading_true", fields[1])
-    yield from _told("heading_magnetic", fields[3])
-    yield from _first("speed_through_water", fields, MPS, 5, 7)
+def _vhw(fields: Fields) -> Readings:
+    yield from _field("heading_true", fields[1])
+    yield from _field("heading_magnetic", fields[3])
+    yield from _first_unit("speed_through_water", fields, MPS, 5, 7)
 
 
-def _hdg(fields: Fields) -> Told:
+def _hdg(fields: Fields) -> Readings:
     sensor = _value(fields[1])
     if sensor is None or not 0 <= sensor <= 360:
         if fields[1]:
@@ -156,30 +156,30 @@ def _east(text: bytes, side: bytes) -> float | None:
     return -value if side == b"W" else value
 
 
-def _vtg(fields: Fields) -> Told:
+def _vtg(fields: Fields) -> Readings:
     if fields[2] == b"T" and fields[9] in (b"", b"A", b"D"):
-        yield from _told("course_over_ground_true", fields[1])
-        yield from _first("speed_over_ground", fields, MPS, 5, 7)
+        yield from _field("course_over_ground_true", fields[1])
+        yield from _first_unit("speed_over_ground", fields, MPS, 5, 7)
 
 
-def _mda(fields: Fields) -> Told:
-    yield from _first("air_pressure", fields, PASCALS, 3, 1)
-    yield from _first("air_temperature", fields, CELSIUS, 5)
-    yield from _first("water_temperature", fields, CELSIUS, 7)
-    yield from _told("relative_humidity", fields[9])
-    yield from _first("dew_point", fields, CELSIUS, 11)
-    yield from _told("wind_true_ground_direction", fields[13])
-    yield from _told("wind_true_ground_direction_magnetic", fields[15])
-    yield from _first("wind_true_ground_speed", fields, MPS, 19, 17)
+def _mda(fields: Fields) -> Readings:
+    yield from _first_unit("air_pressure", fields, PASCALS, 3, 1)
+    yield from _first_unit("air_temperature", fields, CELSIUS, 5)
+    yield from _first_unit("water_temperature", fields, CELSIUS, 7)
+    yield from _field("relative_humidity", fields[9])
+    yield from _first_unit("dew_point", fields, CELSIUS, 11)
+    yield from _field("wind_true_ground_direction", fields[13])
+    yield from _field("wind_true_ground_direction_magnetic", fields[15])
+    yield from _first_unit("wind_true_ground_speed", fields, MPS, 19, 17)
 
 
-def _vlw(fields: Fields) -> Told:
+def _vlw(fields: Fields) -> Readings:
     for at, way in ((1, "through_water"), (5, "over_ground")):
-        yield from _first(f"distance_{way}", fields, NAUTICAL_M, at)
-        yield from _first(f"trip_distance_{way}", fields, NAUTICAL_M, at + 2)
+        yield from _first_unit(f"distance_{way}", fields, NAUTICAL_M, at)
+        yield from _first_unit(f"trip_distance_{way}", fields, NAUTICAL_M, at + 2)
 
 
-def _rpm(fields: Fields) -> Told:
+def _rpm(fields: Fields) -> Readings:
     what = {b"E": "engine", b"S": "shaft"}.get(fields[1])
     if fields[5] == b"V" or not fields[3]:
         return
@@ -194,12 +194,12 @@ def _rpm(fields: Fields) -> Told:
             yield None
 
 
-TAKES: dict[bytes, Callable[[Fields], Told]] = {
+SENTENCES: dict[bytes, Callable[[Fields], Readings]] = {
     b"DBT": _depth("depth_below_transducer"), b"DBS": _depth("depth_below_surface"),
     b"DBK": _depth("depth_below_keel"), b"DPT": _dpt,
     b"MWV": _mwv, b"MWD": _mwd, b"VWR": _side_wind("wind_apparent"), b"VWT": _side_wind("wind_true_rel"),
-    b"VHW": _vhw, b"MTW": _plain("water_temperature", b"C"),
-    b"HDT": _plain("heading_true", b"T"), b"HDM": _plain("heading_magnetic", b"M"),
+    b"VHW": _vhw, b"MTW": _single_value("water_temperature", b"C"),
+    b"HDT": _single_value("heading_true", b"T"), b"HDM": _single_value("heading_magnetic", b"M"),
     b"THS": _flagged("heading_true"), b"HDG": _hdg,
     b"RSA": _flagged("rudder_angle", "rudder_angle_port"), b"ROT": _flagged("rate_of_turn"),
     b"VTG": _vtg, b"XDR": transduced, b"MDA": _mda, b"VLW": _vlw, b"RPM": _rpm,

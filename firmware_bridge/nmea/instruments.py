@@ -45,7 +45,7 @@ Any talker but vendors' ``$P…``, numbers too. What is empty is absent; what is
 or lies where it can't (`QUANTITIES`) is counted as bad and not told. Source: NMEA 0183 v4.11, and recordings.
 """
 
-from firmware_bridge.nmea.instrument_sentences import TAKES
+from firmware_bridge.nmea.instrument_sentences import SENTENCES
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Reading, Value
 from firmware_bridge.units import KNOT_MPS
@@ -67,7 +67,7 @@ class InstrumentDecoder:
     def feed(self, sentence: bytes) -> list[Value]:
         """What an instrument's sentence says; nothing for all others, which are never split."""
         kind = sentence[3:6]
-        take = TAKES.get(kind)
+        take = SENTENCES.get(kind)
         if take is None or sentence[6:7] != b"," or sentence[:1] != b"$" or sentence[1:2] == b"P":
             return []
         if kind == b"VTG" and sentence[1:3] in GNSS:
@@ -88,18 +88,18 @@ class InstrumentDecoder:
 
 def encode(*readings: Reading, talker: str = "II") -> bytes:
     """Sentences that say these readings; ValueError for a quantity that stands in none."""
-    said = {one.quantity: f"{one.value / SAID_IN.get(one.quantity, 1):.6g}" for one in readings}
+    said = {one.quantity: f"{one.value / ENCODED_FACTORS.get(one.quantity, 1):.6g}" for one in readings}
     bodies = []
-    for quantities, body in SAYS:
+    for quantities, body in ENCODED:
         if any(quantity in said for quantity in quantities):
             bodies.append(talker + body.format(*(said.pop(quantity, "") for quantity in quantities)))
     if said:
-        known = ", ".join(quantity for quantities, _ in SAYS for quantity in quantities)
+        known = ", ".join(quantity for quantities, _ in ENCODED for quantity in quantities)
         raise ValueError(f"no sentence for {', '.join(said)}; known: {known}")
     return b"".join(map(seal, bodies))
 
 
-SAYS: tuple[tuple[tuple[str, ...], str], ...] = (
+ENCODED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("depth_below_transducer",), "DBT,,f,{0},M,,F"),
     (("depth_below_surface",), "DBS,,f,{0},M,,F"),
     (("depth_below_keel",), "DBK,,f,{0},M,,F"),
@@ -117,5 +117,5 @@ SAYS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("rate_of_turn",), "ROT,{0},A"),
 )
 """Sentences that are made: the quantities that stand in each, in their order."""
-SAID_IN = {"speed_through_water": KNOT_MPS}
+ENCODED_FACTORS = {"speed_through_water": KNOT_MPS}
 """Units of sentences that are not ours."""

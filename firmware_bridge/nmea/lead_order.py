@@ -3,21 +3,21 @@
 from collections import Counter
 from typing import TypeAlias
 
-CERTAIN = 6
+MAX_VOTES = 6
 """More votes than this count no more."""
 
 
-CLAIMS = 8
+MAX_REPEATS = 8
 
 
-REPEATED = {b"RMC": 0.0051, b"GGA": 0.051}
+REPEAT_TOLERANCE = {b"RMC": 0.0051, b"GGA": 0.051}
 """What repeats a number of these sentences may have a digit more or less."""
 
 
-_Key: TypeAlias = tuple[bytes, bytes, int]
+OrderKey: TypeAlias = tuple[bytes, bytes, int]
 
 
-class _Order:
+class LeadOrder:
     """Whether a sentence without a time leads the next epoch, by the sentence of a position it comes after.
 
     A key is that sentence, its own kind, and its place among those behind it. Of evidence each piece is a
@@ -25,27 +25,27 @@ class _Order:
     """
 
     def __init__(self) -> None:
-        self._votes: Counter[_Key] = Counter()
-        self._first: dict[_Key, bool] = {}
+        self._votes: Counter[OrderKey] = Counter()
+        self._first: dict[OrderKey, bool] = {}
         self._after = b""
-        self._behind: list[_Key] = []
+        self._behind: list[OrderKey] = []
         self._parted = False  # a pause was there behind the last position
-        self._claims: list[tuple[_Key, bytes, float, float]] = []
+        self._claims: list[tuple[OrderKey, bytes, float, float]] = []
 
-    def position(self, kind: bytes, *, same_epoch: bool) -> None:
+    def on_position(self, kind: bytes, *, same_epoch: bool) -> None:
         """A sentence with a position came; in the same epoch, what stands before it has not led another."""
         if same_epoch:
             for key in self._behind:
-                self._votes[key] = -CERTAIN
+                self._votes[key] = -MAX_VOTES
         self._after, self._behind, self._parted = kind, [], False
 
-    def pause(self) -> None:
+    def on_pause(self) -> None:
         """The line was quiet: what came before belonged to the epoch before."""
         self._parted = True
         for key in self._behind:
             self.vote(key, leads=False)
 
-    def key(self, kind: bytes) -> _Key:
+    def key(self, kind: bytes) -> OrderKey:
         """A sentence without a position came."""
         key = self._after, kind, len(self._behind)
         self._behind.append(key)
@@ -53,23 +53,23 @@ class _Order:
             self.vote(key, leads=True)
         return key
 
-    def leads(self, key: _Key, likely: bool) -> bool:
+    def leads(self, key: OrderKey, likely: bool) -> bool:
         """Whether it leads the next epoch; ``likely`` at first sight."""
         votes = self._votes[key]
         return votes > 0 or (votes == 0 and self._first.setdefault(key, likely))
 
-    def vote(self, key: _Key, *, leads: bool) -> None:
-        self._votes[key] = max(-CERTAIN, min(CERTAIN, self._votes[key] + (1 if leads else -1)))
+    def vote(self, key: OrderKey, *, leads: bool) -> None:
+        self._votes[key] = max(-MAX_VOTES, min(MAX_VOTES, self._votes[key] + (1 if leads else -1)))
 
-    def claim(self, key: _Key, kind: bytes, value: float, before: float | None) -> None:
+    def note_repeat(self, key: OrderKey, kind: bytes, value: float, before: float | None) -> None:
         """It repeats ``value`` of the sentence ``kind``, which said ``before`` in the epoch before."""
-        if before is not None and len(self._claims) < CLAIMS:
+        if before is not None and len(self._claims) < MAX_REPEATS:
             self._claims.append((key, kind, value, before))
 
-    def shows(self, kind: bytes, value: float) -> None:
+    def resolve_repeats(self, kind: bytes, value: float) -> None:
         """``kind`` says ``value`` in the next epoch: which of both was repeated?"""
         for key, _, claimed, before in [claim for claim in self._claims if claim[1] == kind]:
-            was, will = (abs(claimed - one) <= REPEATED[kind] for one in (before, value))
+            was, will = (abs(claimed - one) <= REPEAT_TOLERANCE[kind] for one in (before, value))
             if was != will:
                 self.vote(key, leads=will)
         self._claims = [claim for claim in self._claims if claim[1] != kind]

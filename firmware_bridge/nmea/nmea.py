@@ -19,27 +19,27 @@ from typing import ClassVar, Literal
 from firmware_bridge.ais.ais import AisDecoder
 from firmware_bridge.ais.dsc import DscDecoder
 from firmware_bridge.epoch import NOT_BEFORE
-from firmware_bridge.nmea.fixes import Fixes
+from firmware_bridge.nmea.fixes import FixAssembler
 from firmware_bridge.nmea.gnss_sentences import (
-    VALID,
+    VALIDITY,
     Fields,
-    Take,
-    _gga,
-    _gll,
-    _gns,
-    _gsa,
-    _gst,
-    _gsv,
-    _rmc,
-    _txt,
-    _vtg,
-    _zda,
+    SentenceHandler,
+    take_gga,
+    take_gll,
+    take_gns,
+    take_gsa,
+    take_gst,
+    take_gsv,
+    take_rmc,
+    take_txt,
+    take_vtg,
+    take_zda,
 )
 from firmware_bridge.nmea.instruments import InstrumentDecoder
 from firmware_bridge.nmea.quantities import NAMES
 from firmware_bridge.nmea.radar import RadarDecoder
 from firmware_bridge.nmea.sentence import clock_ms
-from firmware_bridge.nmea.talkers import Talkers
+from firmware_bridge.nmea.talkers import ReceiverStreams
 from firmware_bridge.readings import Value
 from firmware_bridge.serial.line import SerialLine
 from firmware_bridge.serial.line_decoder import Decoder
@@ -51,15 +51,15 @@ class NmeaDecoder:
     framings = ("nmea",)
 
     def __init__(self, not_before: date | None = None) -> None:
-        self._talkers = Talkers(lambda: Fixes(not_before))
+        self._talkers = ReceiverStreams(lambda: FixAssembler(not_before))
         self._cut_short = 0
-        self._positions: dict[bytes, tuple[int, int, Take]] = {
-            b"RMC": (10, 1, _rmc), b"GGA": (10, 1, _gga), b"GNS": (10, 1, _gns), b"GLL": (7, 5, _gll),
+        self._positions: dict[bytes, tuple[int, int, SentenceHandler]] = {
+            b"RMC": (10, 1, take_rmc), b"GGA": (10, 1, take_gga), b"GNS": (10, 1, take_gns), b"GLL": (7, 5, take_gll),
         }  # fmt: skip
         """Sentences with a position: the fewest fields, which is the time, and what they mean."""
-        self._takes: dict[bytes, tuple[int, Take]] = {
-            b"GSA": (17, _gsa), b"GST": (8, _gst), b"GSV": (0, _gsv), b"VTG": (0, _vtg), b"ZDA": (0, _zda),
-            b"TXT": (0, _txt),
+        self._takes: dict[bytes, tuple[int, SentenceHandler]] = {
+            b"GSA": (17, take_gsa), b"GST": (8, take_gst), b"GSV": (0, take_gsv), b"VTG": (0, take_vtg), b"ZDA": (0, take_zda),
+            b"TXT": (0, take_txt),
         }  # fmt: skip
 
     @property
@@ -85,7 +85,7 @@ class NmeaDecoder:
             self._cut_short += 1
             return []
         stream = self._talkers.stream(fields[0][1:3])
-        return self._talkers.told(stream, take(stream.fixes, fields))
+        return self._talkers.selected(stream, take(stream.fixes, fields))
 
     def _position(self, kind: bytes, fields: Fields) -> list[Value]:
         """A sentence with a position: it shows how many receivers there are."""
@@ -97,28 +97,30 @@ class NmeaDecoder:
         epoch = self._talkers.stream(talker).fixes.epoch
         if kind == b"GNS" and not fields[2] and not fields[6] and kind in epoch.kinds and ms == epoch.ms:
             return []  # what each constellation gave to the GNS before
-        place_at, valid = VALID[kind]
+        place_at, valid = VALIDITY[kind]
         blank = not any(fields[place_at : place_at + 4])
         other = self._talkers.rival(talker, kind, ms, fields[1:7], valid(fields), blank)
-        values = self._sort(other) if other is not None and self._talkers.part(talker, other) else []
+        values = self._reassign(other) if other is not None and self._talkers.separate(talker, other) else []
         stream = self._talkers.stream(talker)
-        values += self._talkers.told(stream, take(stream.fixes, fields))
-        stream.fixes.epoch.said.append((talker, kind, fields))
+        values += self._talkers.selected(stream, take(stream.fixes, fields))
+        stream.fixes.epoch.sentences.append((talker, kind, fields))
         return values
 
-    def _sort(self, other: bytes) -> list[Value]:
+    def _reassign(self, other: bytes) -> list[Value]:
         """Two talkers turned out to be two receivers: to each what it said in this epoch."""
-        said, values = self._talkers.stream(other).fixes.begin_again(), list[Value]()
+        said, values = self._talkers.stream(other).fixes.restart_epoch(), list[Value]()
         for whose, kind, fields in said:
             stream = self._talkers.stream(whose)
-            values += self._talkers.told(stream, self._positions[kind][2](stream.fixes, fields))
-            stream.fixes.epoch.said.append((whose, kind, fields))
+            values += self._talkers.selected(stream, self._positions[kind][2](stream.fixes, fields))
+            stream.fixes.epoch.sentences.append((whose, kind, fields))
         return values
 
     def pause(self) -> list[Value]:
         """The line fell quiet, or ended: the fix of the epoch so far, once."""
         return [
-            value for stream in self._talkers for value in self._talkers.told(stream, stream.fixes.pause())
+            value
+            for stream in self._talkers
+            for value in self._talkers.selected(stream, stream.fixes.pause())
         ]
 
     def on_short_pause(self) -> None:

@@ -6,26 +6,26 @@ from firmware_bridge.wgs84 import Position
 
 
 @dataclass(slots=True)
-class Epoch:
+class NmeaEpoch:
     """What the sentences of one epoch say together."""
 
     ms: int | None = None
     """Time of day."""
     positions: list[Position] = field(default_factory=list)
-    refused: bool = False
-    told: bool = False
+    rejected: bool = False
+    reported: bool = False
     kinds: set[bytes] = field(default_factory=set)
     """Which sentences have said whether there is a fix."""
-    said: list[tuple[bytes, bytes, list[bytes]]] = field(default_factory=list)
+    sentences: list[tuple[bytes, bytes, list[bytes]]] = field(default_factory=list)
     """Those sentences: talker, kind and fields."""
-    led: list[bytes] = field(default_factory=list)
+    leading: list[bytes] = field(default_factory=list)
     """The kinds that came before the first of those."""
-    shown: dict[bytes, float] = field(default_factory=dict)
+    repeatable: dict[bytes, float] = field(default_factory=dict)
     """What a sentence without a time repeats: knots of RMC, HDOP of GGA."""
     dimension: int = 0
-    used: int = 0
+    listed: int = 0
     """Satellites listed in GSA."""
-    rounds: int = 0
+    gsa_count: int = 0
     """How many GSA there were."""
     alt_m: float | None = None
     satellites: int | None = None

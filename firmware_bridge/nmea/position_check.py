@@ -13,16 +13,16 @@ SAME_M = 0.5
 """The same position, with a digit more or less."""
 
 
-ANY_SPEED_MPS = 100.0
+ASSUMED_SPEED_MPS = 100.0
 """What a receiver may do that doesn't say how fast it is."""
 
 
-LONGEST_MS = 10_000
+MAX_GAP_MS = 10_000
 """Who was away longer must be confirmed: a time may be damaged as well."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class TimedPosition:
     """A position, when it was so, and how fast."""
 
     position: Position
@@ -30,7 +30,7 @@ class _Seen:
     speed_mps: float
 
 
-def _agreed(found: list[Position]) -> Position | None:
+def agreed_position(found: list[Position]) -> Position | None:
     """Of those positions that another confirms, the one that most repeat; of several the last."""
     best, most = None, -1
     for at in range(len(found) - 1, -1, -1):
@@ -45,13 +45,13 @@ def _agreed(found: list[Position]) -> Position | None:
     return best
 
 
-def _in_reach(now: _Seen, before: _Seen | None) -> bool:
+def within_reach(now: TimedPosition, before: TimedPosition | None) -> bool:
     """Whether a receiver that was there can be here, with room for its noise."""
     if before is None:
         return False
     apart_s = 1.0
     if now.ms is not None and before.ms is not None:
         apart_ms = (now.ms - before.ms) % DAY_MS
-        apart_s = max(1.0, min(apart_ms, DAY_MS - apart_ms, LONGEST_MS) / 1000)
+        apart_s = max(1.0, min(apart_ms, DAY_MS - apart_ms, MAX_GAP_MS) / 1000)
     reach_m = 30 + (10 + 1.5 * max(now.speed_mps, before.speed_mps)) * apart_s
     return distance_m(before.position, now.position) <= reach_m

@@ -36,7 +36,7 @@ class RadarDecoder:
             return []
         fields = [field.strip() for field in sentence.partition(b"*")[0].split(b",")]
         fields += [b""] * (16 - len(fields))
-        said = _tracked(fields) if kind == b"TTM," else _placed(fields)
+        said = _ttm_fields(fields) if kind == b"TTM," else _tll_fields(fields)
         if not fields[2] or not fields[3]:  # such as of a target that was lost
             return []
         if said is None or not fields[1].isdigit() or len(fields[1]) > 4:
@@ -53,7 +53,7 @@ class RadarDecoder:
         return b""
 
 
-def _tracked(fields: list[bytes]) -> dict[str, Any] | None:
+def _ttm_fields(fields: list[bytes]) -> dict[str, Any] | None:
     unit_m = UNITS_M.get(fields[10] or b"N")
     distance, bearing = number(fields[2], 0.0, 1000.0), number(fields[3], 0.0, 360.0)
     if unit_m is None or distance is None or bearing is None or fields[4] not in (b"T", b"R"):
@@ -72,7 +72,7 @@ def _tracked(fields: list[bytes]) -> dict[str, Any] | None:
     }
 
 
-def _placed(fields: list[bytes]) -> dict[str, Any] | None:
+def _tll_fields(fields: list[bytes]) -> dict[str, Any] | None:
     place = position(*fields[2:6])
     if place is None:
         return None

@@ -47,7 +47,7 @@ def position(lat: bytes, north: bytes, lon: bytes, east: bytes) -> tuple[float, 
     return lat_deg * _NORTH[north], lon_deg * _EAST[east]
 
 
-def degrees(lat: float, lon: float) -> str:
+def format_position(lat: float, lon: float) -> str:
     """``ddmm.mmmmm,N,dddmm.mmmmm,E``"""
     north, north_minutes = divmod(round(abs(lat) * 60, 5), 60)
     east, east_minutes = divmod(round(abs(lon) * 60, 5), 60)

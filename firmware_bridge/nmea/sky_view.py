@@ -7,7 +7,7 @@ SKY_EPOCHS = 10
 
 
 @dataclass(slots=True)
-class _Round:
+class GsvRound:
     """One round of GSV: a constellation's satellites, on one signal."""
 
     epoch: int
