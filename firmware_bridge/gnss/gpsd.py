@@ -1,4 +1,4 @@
-"""A receiver that gpsd owns: its JSON protocol, one object a line, over TCP.
+"""A receiver owned by gpsd: its JSON protocol, one object a line, over TCP.
 
     > ?WATCH={"enable":true,"json":true};
     {"class":"TPV","device":"/dev/ttyACM0","mode":3,"time":"2026-11-28T06:12:31.000Z","lat":32.1,"lon":118.7,…}
@@ -29,8 +29,9 @@ PORT = 2947
 
 
 class Gpsd(SourcePart):
-    """A receiver that gpsd owns on this machine, or another. ``device`` names one where it has several;
-    without it one that has a fix is told."""
+    """A receiver that gpsd owns on this machine, or another. ``device`` selects one of several receivers;
+    without it the source reports one that has a fix.
+    """
 
     value_kinds: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state"})
 
@@ -39,14 +40,14 @@ class Gpsd(SourcePart):
     port: int = Field(default=PORT, ge=1, le=65535)
     device: str | None = None
     not_before: date | None = NOT_BEFORE
-    """No time can be earlier; one that is was counted in weeks modulo 1024, and is corrected."""
+    """The earliest valid date; an earlier one is a week rollover (modulo 1024), and is corrected."""
     silent_after_s: float | None = Field(default=None, ge=1)
-    """Said nothing for this long, it is asked anew."""
+    """Silent for this long, gpsd is connected again."""
 
     @model_validator(mode="before")
     @classmethod
     def _as_address(cls, given: Any) -> Any:
-        """``port: gpsd://host:2947``, as other lines have it, is the same as host and port."""
+        """``port: gpsd://host:2947``, as for other lines, equals host and port."""
         if isinstance(given, dict) and isinstance(given.get("port"), str) and "://" in given["port"]:
             host, port = tcp.split_address(given["port"], PORT)
             return given | {"host": host, "port": port}
@@ -60,7 +61,7 @@ class Gpsd(SourcePart):
         return Server("port", self.host, self.port, usual=self.port == PORT)
 
     async def run(self, emit: Emit, _wanted: WantedOutputs = dict) -> None:
-        """Emits what gpsd says until it is gone, or silent too long (OSError)."""
+        """Emits gpsd's values until the connection is lost, or silent for too long (OSError)."""
         decoder = GpsdDecoder(self.device, self.not_before)
         async with open_port(
             f"tcp://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
@@ -98,4 +99,4 @@ def _why(decoder: GpsdDecoder) -> str:
     if decoder.device is not None and decoder.device not in decoder.receivers:
         known = ", ".join(sorted(decoder.receivers)) or "none"
         return f"no receiver {decoder.device} (it has {known})"
-    return "no word of a position" if decoder.receivers else "it has no receiver"
+    return "no position" if decoder.receivers else "it has no receiver"

@@ -11,11 +11,11 @@ from firmware_bridge.gnss.gpsd_status import GpsdRfStatus, ReceiverSelection
 from firmware_bridge.readings import Fix, Value
 
 MAX_LINE = 64 * 1024
-"""More than gpsd ever says in one line."""
+"""Longer than any line of gpsd."""
 
 
 SKY_VALID_OBJECTS = 40
-"""Objects for which what was said of the sky holds."""
+"""Objects for which the last SKY stays valid."""
 
 
 INVALID_STATUS = frozenset({5, 8})
@@ -25,12 +25,12 @@ SKY_KEYS = ("satellites", "nSat", "uSat", "hdop")
 
 
 Sky: TypeAlias = "dict[str, tuple[int, Any]]"
-"""What was said of the sky, each with the count of objects when it was said."""
+"""The last value of each SKY key, with the count of objects at its arrival."""
 
 
 class GpsdDecoder:
-    """What gpsd says in; out comes one `Fix` for each of its positions, and a `GnssState` where gpsd tells
-    of jamming or the antenna. ``device``: that receiver only, else one at a time. ``not_before``: see `Gpsd`.
+    """gpsd's JSON in; one `Fix` for each of its positions out, and a `GnssState` where gpsd reports
+    jamming or the antenna. ``device``: that receiver only, else one at a time. ``not_before``: see `Gpsd`.
     """
 
     def __init__(self, device: str | None = None, not_before: date | None = None) -> None:
@@ -38,7 +38,7 @@ class GpsdDecoder:
         self._not_before = not_before
         self.good = self.bad = self.skipped_bytes = 0
         self.receivers: frozenset[str] = frozenset()
-        """Those that gpsd has open."""
+        """The receivers that gpsd has open."""
         self._buffer = bytearray()
         self._sky: dict[str, Sky] = {}
         self._rf_status: dict[str, GpsdRfStatus] = {}
@@ -46,7 +46,7 @@ class GpsdDecoder:
         self._receivers = ReceiverSelection()
 
     def feed(self, data: bytes) -> list[Value]:
-        """The values in what has come."""
+        """The values in the lines that are complete now."""
         self._buffer += data
         *lines, rest = self._buffer.split(b"\n")
         if len(rest) > MAX_LINE:
@@ -78,13 +78,13 @@ class GpsdDecoder:
         return []
 
     def _position(self, device: str, told: Mapping[str, Any]) -> list[Value]:
-        """The fix of a TPV, where it says something new, and what the receiver noticed."""
+        """The fix of a TPV, where it is new, and the receiver's jamming and antenna."""
         noticed = self._rf_status.setdefault(device, GpsdRfStatus())
         fix = self._fix(told, self._sky.get(device, {}))
         epoch = (fix.time, fix.mode)
         again = (
             fix.time is not None and self._told.get(device) == epoch
-        )  # some receivers make it say one twice
+        )  # some receivers make gpsd send a TPV twice
         self._told[device] = epoch
         if again:
             return noticed.take(told) if told.keys() & {"jam", "ant"} else []
@@ -115,7 +115,7 @@ class GpsdDecoder:
             lon=lon,
             time=moment,
             alt_m=next((one for one in altitudes if one is not None), None) if mode == 3 else None,
-            satellites=_used(sky) or None,  # a fix out of none is one whose satellites are not told
+            satellites=_used(sky) or None,  # a fix from none: the number was omitted
             satellites_seen=none.satellites_seen,
             hdop=_number({key: value for key, (_, value) in sky.items()}, "hdop", 50) or None,
             error_m=error_m,
@@ -127,13 +127,13 @@ class GpsdDecoder:
 
 
 def _opened(devices: Any) -> list[str]:
-    """``activated`` is a time, or 0 (and in old versions absent) where the receiver is gone."""
+    """``activated`` is a time, or 0 (and in old versions absent) where the receiver is lost."""
     listed = [one for one in devices if isinstance(one, dict)] if isinstance(devices, list) else []
     return [str(one.get("path")) for one in listed if one.get("activated")]
 
 
 def _used(sky: Sky) -> int | None:
-    """As it is counted, or by the list; where both were said, what is newer."""
+    """The number as counted by gpsd, or by the list; where both exist, the newer."""
     return _counted(sky, "uSat", lambda listed: sum(one.get("used") is True for one in listed))
 
 

@@ -10,26 +10,26 @@ ANTENNA: dict[object, Literal["ok", "short", "open"]] = {1: "ok", 2: "open", 3: 
 
 
 JAM_WARNING, JAM_CRITICAL = 128, 192
-"""Of 255. A TSIP receiver's two alarms come as 128 and 255; u-blox tells 5 to 50 where all is well."""
+"""Of 255. A TSIP receiver's two alarms come as 128 and 255; u-blox reports 5 to 50 without jamming."""
 
 
 STATE_VALID_TPVS = 10
-"""TPVs without a word of jamming or antenna after which the one told before is taken to be over."""
+"""TPVs without jamming or antenna after which the last report counts as over."""
 
 
 FIX_VALID_TPVS, FIX_VALID_S = 20, 3.0
-"""TPVs of all receivers, or seconds, for which a receiver's last fix holds where others speak."""
+"""TPVs of all receivers, or seconds, for which a receiver's last fix is valid while others report."""
 
 
 class GpsdRfStatus:
-    """What gpsd says of jamming and antenna: it falls silent where all is well again."""
+    """Jamming and antenna as gpsd reports them: it omits both while there is no fault."""
 
     def __init__(self) -> None:
         self._jam: tuple[int, int] | None = None  # what was said, and TPVs since
         self._antenna: tuple[Literal["ok", "short", "open"], int] | None = None
 
     def take(self, told: Mapping[str, Any]) -> list[Value]:
-        """The state with this TPV; nothing where gpsd never spoke of it."""
+        """The state with this TPV; nothing where gpsd never reported it."""
         jam, antenna = told.get("jam"), told.get("ant")
         if type(jam) is int and 0 <= jam <= 255:
             self._jam = jam, 0
@@ -53,7 +53,9 @@ class GpsdRfStatus:
 
 
 class ReceiverSelection:
-    """Of several receivers one is told as long as it has a fix: a blind one refuses no fix of another."""
+    """Reports one of several receivers as long as it has a fix: a receiver without a fix rejects no fix of
+    another.
+    """
 
     def __init__(self) -> None:
         self._best: str | None = None
@@ -62,7 +64,7 @@ class ReceiverSelection:
         ] = {}  # each one's last fix: its time, and TPVs since
 
     def passes(self, device: str, fix: Fix) -> bool:
-        """Whether this fix, or that there is none, is to be told."""
+        """Whether this fix, or its absence, is to be reported."""
         self._fixes = {
             name: (time, since + 1) for name, (time, since) in self._fixes.items() if since < FIX_VALID_TPVS
         }
@@ -77,7 +79,7 @@ class ReceiverSelection:
         return passes
 
     def _outlived(self, time: datetime | None) -> bool:
-        """Whether the best one's last fix is older than `FIX_VALID_S` by another's clock."""
+        """Whether the best receiver's last fix is older than `FIX_VALID_S` by another's clock."""
         best, _ = self._fixes[self._best or ""]
         return time is not None and best is not None and (time - best).total_seconds() > FIX_VALID_S
 

@@ -1,4 +1,4 @@
-"""What a u-blox receiver notices around it: its antenna, jamming, spoofing.
+"""The state of a u-blox receiver's antenna, and its jamming and spoofing indicators.
 
     0A 09 MON-HW    antenna at 20, flags at 22 (bits 2-3 jamming), tone at 45 (u-blox 6: 53)
     0A 38 MON-RF    a block of 24 for each band: flags at 1 (bits 0-1 jamming), antenna at 2, tone at 16
@@ -20,13 +20,13 @@ ANTENNA = (None, None, "ok", "short", "open")
 
 
 class RfStatus:
-    """Collects what is noticed in an epoch; of several bands and messages the worst."""
+    """Collects the indicators of an epoch; of several bands and messages the worst."""
 
     def __init__(self) -> None:
         self._worst: dict[str, int] = {}
 
     def feed(self, kind: tuple[int, int], payload: bytes) -> None:
-        """Takes a message of one of `KINDS`; one that is cut short says nothing."""
+        """Adds a message of one of `KINDS`; a truncated message is ignored."""
         size = len(payload)
         if kind == HW and size >= 60:
             tone = payload[45 if size < 68 else 53]
@@ -42,7 +42,7 @@ class RfStatus:
     def update(
         self, *, jamming: int = 0, spoofing: int = 0, antenna: int = 0, tone: int | None = None
     ) -> None:
-        """Each as the wire numbers it; 0 is unknown."""
+        """Adds indicators as numbered on the wire; 0 is unknown."""
         states = {"jamming": jamming, "spoofing": spoofing, "antenna": antenna}
         for name, state in states.items():
             if state < len(ANTENNA if name == "antenna" else JAMMING):
@@ -51,7 +51,7 @@ class RfStatus:
             self._worst["tone"] = max(tone, self._worst.get("tone", 0))
 
     def told(self) -> list[Value]:
-        """What was noticed since it was told last, if anything."""
+        """The state since the last call, if there is any."""
         found, self._worst = self._worst, {}
         if not any(found.values()):
             return []

@@ -1,4 +1,4 @@
-"""GNSS over u-blox UBX: frames in, one `Fix` an epoch out, gated by the receiver's own validity flags.
+"""GNSS over u-blox UBX: frames in, one `Fix` for each epoch out, gated by the receiver's own validity flags.
 
     B5 62 class id length(2, little endian) payload checksum(2)
 
@@ -24,9 +24,10 @@ from firmware_bridge.serial.line_decoder import Decoder
 
 
 class Ubx(SerialLine):
-    """A u-blox receiver that speaks UBX, or NMEA, or both: an epoch is told once.
+    """A u-blox receiver that speaks UBX, or NMEA, or both: each epoch is reported once.
 
-    ``not_before``: no time can be earlier; one that is was counted in weeks modulo 1024, and is corrected.
+    ``not_before``: the earliest valid date; an earlier one is a week rollover (modulo 1024), and is
+    corrected.
     """
 
     value_kinds: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state"})

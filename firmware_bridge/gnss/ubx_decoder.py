@@ -25,18 +25,19 @@ POSLLH, STATUS, DOP, SOL, PVT, VELNED, TIMEGPS, TIMEUTC, SVINFO, SAT, EOE = (
 
 
 LEAP_S = 18
-"""GPS is ahead of UTC by this much since 2017, until the receiver says otherwise."""
+"""GPS has been ahead of UTC by this much since 2017, until the receiver reports another value."""
 
 
 GPS_EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
 
 
 REMEMBERED_HNR = 64
-"""Fixes of HNR that are remembered: NAV says the same epoch up to a second later, again or corrected."""
+"""Fixes of HNR that are remembered: NAV reports the same epoch up to a second later, repeated or
+corrected."""
 
 
 NAV_VALID_MS = 5000
-"""What NAV says of satellites and HDOP holds so long for the fixes of HNR."""
+"""NAV's satellites and HDOP stay valid this long for the fixes of HNR."""
 
 
 WEEK_MS = 604_800_000
@@ -49,7 +50,9 @@ _HNR = struct.Struct("<IH6Bi2B2x8i4I4x")
 
 
 class UbxDecoder:
-    """Checked frames in, values out. ``not_before``: see `Ubx`; without it times stay as they are."""
+    """Frames with a valid checksum in, values out. ``not_before``: see `Ubx`; without it times are
+    unchanged.
+    """
 
     framings = ("ubx",)
 
@@ -61,14 +64,14 @@ class UbxDecoder:
         self._leap_s = LEAP_S
         self._rf_status = RfStatus()
         self._hnr_reported: OrderedDict[int, tuple[float | None, float | None]] = OrderedDict()
-        self._nav_values: tuple[int, dict[str, Any]] = 0, {}  # of NAV, with its time
+        self._nav_values: tuple[int, dict[str, Any]] = 0, {}  # NAV's time, and its values for HNR
         self._messages: dict[tuple[int, int], tuple[int, Callable[[UbxEpoch, bytes], None]]] = {
             (NAV, PVT): (84, self._pvt), (NAV, POSLLH): (28, self._posllh), (NAV, SOL): (52, self._sol),
             (NAV, STATUS): (16, self._status), (NAV, DOP): (18, self._dop), (NAV, VELNED): (36, self._velned),
             (NAV, TIMEGPS): (16, self._timegps), (NAV, TIMEUTC): (20, self._timeutc),
             (NAV, SVINFO): (8, self._svinfo), (NAV, SAT): (8, self._sat), (NAV, EOE): (4, lambda *_: None),
         }  # fmt: skip
-        """By class and id: the shortest payload (newer receivers send more, never less), and its meaning."""
+        """By class and id: the shortest payload (newer receivers send more, never less), and its handler."""
 
     def feed(self, frame: bytes) -> list[Value]:
         """An epoch's fix, with the message that usually ends it, or at the latest when the next begins."""
@@ -100,14 +103,14 @@ class UbxDecoder:
         return values
 
     def pause(self) -> list[Value]:
-        """The line fell quiet, or ended: the fix of the epoch so far, once."""
+        """The line is silent, or ended: the fix of the epoch so far, once."""
         if self._epoch is None or self._epoch.reported:
             return self._rf_status.told()
         self._cycle.ended()
         return self._report(self._epoch)
 
     def replies(self) -> bytes:
-        """Nothing: it only listens."""
+        """Nothing: receive-only."""
         return b""
 
     def _report(self, epoch: UbxEpoch) -> list[Value]:
@@ -211,7 +214,7 @@ class UbxDecoder:
             self._leap_s = leap_s
 
     def _timeutc(self, epoch: UbxEpoch, payload: bytes) -> None:
-        if payload[19] & 4:  # its leap seconds are known
+        if payload[19] & 4:  # the leap seconds are known
             nano, *clock = struct.unpack_from("<iH5B", payload, 8)
             epoch.time = self._moment(clock, nano)
 
@@ -222,7 +225,7 @@ class UbxDecoder:
         add_satellites(epoch, payload[10::12], payload[11::12])
 
     def _set_position(self, epoch: UbxEpoch, lat: int, lon: int, alt_mm: int, error_mm: int) -> None:
-        """Takes a position that can be; one out of range, or 0/0, refuses the epoch."""
+        """Sets a valid position; a position out of range, or 0/0, rejects the epoch."""
         if abs(lat) > 900_000_000 or abs(lon) > 1_800_000_000 or (lat == 0 and lon == 0):
             self.bad += 1
             epoch.rejected = True
@@ -237,11 +240,11 @@ class UbxDecoder:
             epoch.known["course_deg"] = round(course_1e5 / 1e5 % 360, 2)
 
     def _moment(self, clock: list[int], nano: int) -> datetime | None:
-        """UTC to the millisecond, as NMEA of the same receiver says it."""
+        """UTC to the millisecond, as in the same receiver's NMEA."""
         year, month, day, hour, minute, second = clock
         try:
             if not 1980 <= year < 2100 or second > 60:
-                raise ValueError(f"{year} is no year of ours")
+                raise ValueError(f"the year {year} is invalid")
             start = datetime(year, month, day, hour, minute, tzinfo=UTC)
             return start + timedelta(seconds=second, milliseconds=round(nano / 1e6))
         except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""What the UBX messages of one epoch have said together: fix, position, sky. Pure."""
+"""The content of one UBX epoch so far: validity, position, satellites. Pure."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +7,8 @@ from typing import Any, Literal
 from firmware_bridge.wgs84 import Position
 
 MODES: dict[int, Literal["2d", "3d"]] = {2: "2d", 3: "3d", 4: "3d", 5: "3d"}
-"""gpsFix: 1 is dead reckoning alone, which is no live position; with 5, time alone, the position is held."""
+"""gpsFix: 1 is dead reckoning alone, which is not a live position; with 5, time only, the position is
+held."""
 
 
 TIME_ONLY = 5
@@ -15,7 +16,7 @@ TIME_ONLY = 5
 
 @dataclass(slots=True)
 class UbxEpoch:
-    """What the messages of one epoch say together."""
+    """The combined content of the messages of one epoch."""
 
     tow_ms: int
     has_validity: bool = False
@@ -30,7 +31,7 @@ class UbxEpoch:
 
 
 def add_validity(epoch: UbxEpoch, mode: int, flags: int) -> None:
-    """What one message says about the fix; a single no is enough."""
+    """Adds one message's validity; a single negative is enough to reject the epoch."""
     epoch.has_validity = True
     if not flags & 1 or mode not in MODES:
         epoch.rejected = True
@@ -41,7 +42,9 @@ def add_validity(epoch: UbxEpoch, mode: int, flags: int) -> None:
 
 
 def add_satellites(epoch: UbxEpoch, cn0s: bytes, elevations: bytes) -> None:
-    """Satellites above the horizon or received (an unknown elevation is below it), and their mean C/N0."""
+    """Adds the satellites above the horizon or received (an unknown elevation is below it), and their mean
+    C/N0.
+    """
     heard = [cn0 for cn0 in cn0s if 0 < cn0 < 100]
     seen = sum(elevation <= 90 or cn0 > 0 for cn0, elevation in zip(cn0s, elevations, strict=False))
     epoch.known["satellites_seen"] = seen

@@ -1,10 +1,10 @@
-"""The sentences of one NMEA epoch become one `Fix`: when it begins and ends, and which position holds.
+"""Assembles the sentences of one NMEA epoch into one `Fix`: its limits, and its position.
 
-RMC, GGA, GLL, GNS, ZDA and GST say their time. GSA and VTG do not, and may lead an epoch or follow it:
+RMC, GGA, GLL, GNS, ZDA and GST carry their time. GSA and VTG do not, and may lead an epoch or follow it:
 
     GSA VTG RMC GGA  GSA VTG RMC GGA        RMC GGA GSA VTG  RMC GGA GSA VTG
 
-`LeadOrder` learns which, from how the line begins, from pauses, and from what they repeat of RMC and GGA.
+`LeadOrder` learns which, from the start of the line, from pauses, and from values repeated from RMC and GGA.
 """
 
 import re
@@ -30,10 +30,10 @@ _DATE = re.compile(rb"(\d\d)(\d\d)(\d\d)").fullmatch
 
 
 class FixAssembler:
-    """``epoch`` is what is being heard. ``bad`` counts what cannot be.
+    """``epoch`` is the current one. ``bad`` counts invalid content.
 
-    A position on which two sentences of an epoch agree stands by itself. The checksum is weak, so that one
-    which stands alone must be within reach of the fix before, or be confirmed by the next epoch.
+    A position on which two sentences of an epoch agree is accepted. The checksum is weak, so that a single
+    position must be within reach of the previous fix, or be confirmed by the next epoch.
     """
 
     def __init__(self, not_before: date | None) -> None:
@@ -41,35 +41,36 @@ class FixAssembler:
         self.epoch = NmeaEpoch()
         self._lead = NmeaEpoch()
         self.error: tuple[int | None, float] | None = None
-        """The receiver's own estimate, and the time of day that it is of."""
+        """The receiver's own estimate, and the time of day that it belongs to."""
         self.reported_ms: int | None = None
         self.reported_kinds = 0
-        """Time of day of the epoch that was told last, and how many sentences said its position."""
+        """Time of day of the last reported epoch, and the number of sentences with its position."""
         self._not_before = not_before
         self._date: date | None = None
         self._date_ms: int | None = None
         self._epochs = 0
         self._cycle = EpochBoundary()
         self._order = LeadOrder()
-        self._ahead: tuple[OrderKey, int] | None = None  # a time that may be the next epoch's
+        self._ahead: tuple[OrderKey, int] | None = None  # a time that may belong to the next epoch
         self._sky: dict[bytes, GsvRound] = {}
         self._last: TimedPosition | None = None
         self._doubted: TimedPosition | None = None
 
     def copy_date(self, other: "FixAssembler") -> None:
-        """Takes over the date that ``other`` has heard."""
+        """Takes over the date that ``other`` has received."""
         self._date, self._date_ms = other._date, other._date_ms
 
     def advance(self, kind: bytes, ms: int | None) -> list[Value]:
-        """Begins a new epoch where ``kind`` at ``ms`` belongs to one: another time, or all over again.
+        """Begins a new epoch where ``kind`` at ``ms`` belongs to one: another time, or a repeated kind.
 
-        A GLL may lead its epoch, but some receivers send it late: one with an earlier time begins nothing.
+        A GLL may lead its epoch, but some receivers send it late: a GLL with an earlier time begins
+        nothing.
         """
         epoch = self.epoch
         if ms is None:
             over = epoch.ms is not None or epoch.reported or kind in epoch.kinds
         elif epoch.ms is None:
-            over = bool(epoch.kinds)  # GSA and the like may lead the epoch, a position may not
+            over = bool(epoch.kinds)  # GSA and similar sentences may lead the epoch, a position may not
         else:
             over = ms != epoch.ms and (kind != b"GLL" or 0 < (ms - epoch.ms) % DAY_MS < DAY_MS // 2)
         values: list[Value] = []
@@ -93,9 +94,9 @@ class FixAssembler:
     def on_untimed(
         self, kind: bytes, ms: int | None = None, shows: tuple[bytes, float | None] | None = None
     ) -> list[Value]:
-        """A sentence without a position comes: `untimed_epoch` is the epoch that it belongs to, then.
+        """A sentence without a time arrived; then `untimed_epoch` is the epoch that it belongs to.
 
-        ``shows``: which sentence with a position says the same value. Gives the fix of an epoch that is over.
+        ``shows``: the timed sentence that reports the same value. Returns the fix of an epoch that ended.
         """
         epoch, values = self.epoch, list[Value]()
         key = self._order.key(kind)
@@ -115,13 +116,13 @@ class FixAssembler:
         return values
 
     def note_repeatable(self, kind: bytes, value: float | None) -> None:
-        """Notes what a sentence without a time may repeat."""
+        """Notes a value that a sentence without a time may repeat."""
         if value is not None:
             self.epoch.repeatable[kind] = value
             self._order.resolve_repeats(kind, value)
 
     def restart_epoch(self) -> list[tuple[bytes, bytes, list[bytes]]]:
-        """Forgets what the sentences with a position said in this epoch, and gives them; none once told."""
+        """Drops the position sentences of this epoch and returns them; none once it is reported."""
         epoch = self.epoch
         if epoch.reported:
             return []
@@ -131,22 +132,22 @@ class FixAssembler:
         return epoch.sentences
 
     def untimed_epoch(self) -> NmeaEpoch:
-        """The epoch that sentences without a time belong to: what comes after one was told leads the next."""
+        """The epoch of a sentence without a time: after an epoch is reported, it leads the next."""
         return self._lead if self.epoch.reported else self.epoch
 
     def close(self, packet: object) -> list[Value]:
-        """The epoch's fix where ``packet`` is what usually ends it."""
+        """The epoch's fix where ``packet`` usually ends it."""
         if self.epoch.reported or not self._cycle.closes(packet) or not self.epoch.kinds:
             return []
         return self._report()
 
     def pause(self) -> list[Value]:
-        """The line fell quiet, or ended: the fix of the epoch so far, once."""
+        """The line is silent, or ended: the fix of the epoch so far, once."""
         self._order.on_pause()
         return self._end()
 
     def on_short_pause(self) -> None:
-        """The line was quiet for a moment: here an epoch may have ended."""
+        """The line was briefly silent: an epoch may have ended."""
         self._order.on_pause()
 
     def _end(self) -> list[Value]:
@@ -156,8 +157,9 @@ class FixAssembler:
         return self._report()
 
     def add_position(self, position: Position | None, valid: bool) -> bool:
-        """Notes a sentence's position. One that is not valid refuses the epoch; what can't be read is no word
-        about the fix, and refuses nothing."""
+        """Notes a sentence's position. An invalid flag rejects the epoch; a position that can't be read
+        does not.
+        """
         if valid and position is not None:
             self.epoch.positions.append(position)
             return True
@@ -185,7 +187,7 @@ class FixAssembler:
             self.bad += text != b"000000"
 
     def sky(self, key: bytes, seen: int, first: bool, cn0s: list[int]) -> None:
-        """Notes one sentence of the sky; ``key`` is its constellation in two letters, and its signal."""
+        """Notes one GSV; ``key`` is its constellation in two letters, and its signal."""
         known = self._sky.get(key)
         if known is None or first:
             known = self._sky[key] = GsvRound(self._epochs, seen)
@@ -193,7 +195,7 @@ class FixAssembler:
         known.cn0_sum += sum(cn0s)
 
     def _sky_now(self) -> tuple[int | None, float | None]:
-        """How many satellites are above the horizon, and the mean C/N0 of those received."""
+        """The number of satellites above the horizon, and the mean C/N0 of those received."""
         seen: dict[bytes, int] = {}
         heard = cn0 = 0
         for key, known in list(self._sky.items()):
@@ -206,7 +208,7 @@ class FixAssembler:
         return (sum(seen.values()) if seen else None), (round(cn0 / heard, 1) if heard else None)
 
     def _moment(self, ms: int | None) -> tuple[datetime | None, int | None]:
-        """UTC of the epoch, by the last date that was said and its time: at most half a day lies between."""
+        """UTC of the epoch, by its time and the last date: they are at most half a day apart."""
         if ms is None or self._date is None:
             return None, None
         if self._date_ms is not None:
@@ -250,18 +252,18 @@ class FixAssembler:
         ]
 
     def _checked_position(self, epoch: NmeaEpoch) -> Position | None:
-        """The epoch's position: that on which most sentences agree, else one that is within reach."""
+        """The epoch's position: the one on which most sentences agree, else one within reach."""
         found = epoch.positions
         speed = ASSUMED_SPEED_MPS if epoch.speed_mps is None else epoch.speed_mps
         agreed = agreed_position(found)
         if agreed is not None:
             self._last, self._doubted = TimedPosition(agreed, epoch.ms, speed), None
             return agreed
-        for one in reversed(found):
-            seen = TimedPosition(one, epoch.ms, speed)
+        for position in reversed(found):
+            seen = TimedPosition(position, epoch.ms, speed)
             first = self._last is None and len(found) == 1
             if first or within_reach(seen, self._last) or within_reach(seen, self._doubted):
                 self._last, self._doubted = seen, None
-                return one
+                return position
         self._doubted = TimedPosition(found[-1], epoch.ms, speed)
         return None

@@ -10,9 +10,9 @@ from firmware_bridge.units import KNOT_MPS
 
 
 def encode(fix: Fix, sky: tuple[Satellite, ...] = (), *, leap: bool = False) -> bytes:
-    """A receiver's epoch for ``fix``: RMC, GGA, GSA, and GST and GSV where there is something to say.
+    """A receiver's epoch for ``fix``: RMC, GGA, GSA, and GST and GSV where there is data.
 
-    With ``leap`` midnight is the second 60 of the day before.
+    With ``leap`` midnight is second 60 of the day before.
     """
     clock = day = ""
     if fix.time is not None:

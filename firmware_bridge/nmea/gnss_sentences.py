@@ -1,4 +1,4 @@
-"""The fields of each GNSS sentence of NMEA 0183, noted in the epoch of their receiver. Pure."""
+"""The fields of each GNSS sentence of NMEA 0183, added to the epoch of its receiver. Pure."""
 
 import math
 import re
@@ -20,7 +20,7 @@ VALID_QUALITY = frozenset({1, 2, 3, 4, 5, 9})
 
 
 INVALID_QUALITY = frozenset({0, 6, 7, 8})
-"""None, estimated, manual, simulated. What is neither says nothing about the fix."""
+"""None, estimated, manual, simulated. Any other quality says nothing about the fix."""
 
 
 INVALID_MODE = (b"N", b"E", b"M", b"S")
@@ -61,7 +61,9 @@ def _take_position_and_quality(fixes: FixAssembler, fields: Fields, valid: bool)
     if not _add_position(fixes, fields[2:6], valid):
         return
     epoch, used = fixes.epoch, int(number(fields[7], 0, 200) or 0)
-    epoch.satellites = max(used, epoch.satellites or 0) or None  # a fix out of none: some plotters don't tell
+    epoch.satellites = (
+        max(used, epoch.satellites or 0) or None
+    )  # a fix from none: some plotters omit the number
     epoch.hdop = number(fields[8], 0.0, 99.0) or None
     epoch.alt_m = number(fields[9], -1000.0, 100_000.0)
     fixes.note_repeatable(b"GGA", epoch.hdop)
@@ -70,7 +72,7 @@ def _take_position_and_quality(fixes: FixAssembler, fields: Fields, valid: bool)
 def take_gll(fixes: FixAssembler, fields: Fields) -> list[Value]:
     ms = clock_ms(fields[5])
     values = fixes.advance(b"GLL", ms)
-    if ms != fixes.epoch.ms:  # one that lags speaks of another epoch
+    if ms != fixes.epoch.ms:  # a late GLL belongs to another epoch
         return values
     _add_position(fixes, fields[1:5], _gll_valid(fields))
     return values + fixes.close(b"GLL")
@@ -81,13 +83,13 @@ def _rmc_valid(fields: Fields) -> bool:
 
 
 def _gga_valid(fields: Fields) -> bool | None:
-    """None for a quality that nobody knows."""
+    """None for an unknown quality."""
     quality = int(fields[6]) if fields[6].isdigit() and len(fields[6]) < 4 else None
     return True if quality in VALID_QUALITY else False if quality in INVALID_QUALITY else None
 
 
 def _gns_valid(fields: Fields) -> bool:
-    """GNS has a letter for each constellation where GGA has its quality."""
+    """GNS has a letter for each constellation in place of GGA's quality."""
     return any(bytes((letter,)) not in INVALID_MODE for letter in fields[6])
 
 
@@ -98,11 +100,13 @@ def _gll_valid(fields: Fields) -> bool:
 VALIDITY: dict[bytes, tuple[int, Callable[[Fields], bool | None]]] = {
     b"RMC": (3, _rmc_valid), b"GGA": (2, _gga_valid), b"GNS": (2, _gns_valid), b"GLL": (1, _gll_valid),
 }  # fmt: skip
-"""Where a sentence has its position, and whether it says that there is a fix."""
+"""The index of a sentence's position, and whether the sentence flags a fix."""
 
 
 def _add_position(fixes: FixAssembler, fields: Fields, valid: bool) -> bool:
-    """Notes the position in four fields; one of which a field is empty is not told, and not damaged."""
+    """Adds the position in four fields; a valid sentence with an empty field has no position, and is not
+    damaged.
+    """
     return (not valid or all(fields)) and fixes.add_position(position(*fields), valid)
 
 
@@ -137,7 +141,9 @@ def take_vtg(fixes: FixAssembler, fields: Fields) -> list[Value]:
 
 def take_zda(fixes: FixAssembler, fields: Fields) -> list[Value]:
     ms = clock_ms(fields[1]) if len(fields) > 1 else None
-    if len(fields) > 4:  # also for an epoch that it ends: a date holds half a day before and after its time
+    if (
+        len(fields) > 4
+    ):  # also for an epoch that it ends: a date is valid half a day before and after its time
         fixes.set_date(fields[2] + fields[3] + fields[4][2:], ms)
     values = fixes.on_untimed(b"ZDA", ms)
     return values + fixes.close(b"ZDA")
@@ -146,13 +152,13 @@ def take_zda(fixes: FixAssembler, fields: Fields) -> list[Value]:
 def take_gsv(fixes: FixAssembler, fields: Fields) -> list[Value]:
     seen = fields[3] if len(fields) > 3 else b""
     if seen.isdigit() and len(seen) < 3:
-        signal = fields[-1] if len(fields) % 4 == 1 else b""  # since 4.10 each signal is told for itself
-        cn0s = [int(one) for one in fields[7::4] if len(one) == 2 and one.isdigit() and one != b"00"]
+        signal = fields[-1] if len(fields) % 4 == 1 else b""  # since 4.10 each signal has its own GSV
+        cn0s = [int(cn0) for cn0 in fields[7::4] if len(cn0) == 2 and cn0.isdigit() and cn0 != b"00"]
         fixes.sky(fields[0][1:3] + signal, int(seen), fields[2] in (b"1", b"01"), cn0s)
     return []
 
 
 def take_txt(_: FixAssembler, fields: Fields) -> list[Value]:
-    """u-blox says ``ANTSTATUS=OPEN``, MediaTek ``ANTENNA OPEN``."""
+    """u-blox sends ``ANTSTATUS=OPEN``, MediaTek ``ANTENNA OPEN``."""
     found = _ANTENNA(fields[4]) if len(fields) > 4 else None
     return [] if found is None else [GnssState(antenna=ANTENNA[found[1]])]

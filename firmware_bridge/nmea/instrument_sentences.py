@@ -1,4 +1,4 @@
-"""The fields of each sentence of a boat instrument, as readings. Pure."""
+"""The fields of each boat instrument sentence as readings. Pure."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -21,11 +21,11 @@ Fields: TypeAlias = list[bytes]
 
 
 Readings: TypeAlias = Iterator[Reading | None]
-"""What a sentence says; None stands for what is there and cannot be."""
+"""The readings of a sentence; None stands for a value that is present but invalid."""
 
 
 def _reading(quantity: str, value: float) -> Reading | None:
-    """A reading, if its value can be."""
+    """A reading, if its value is in range."""
     unit, least, most = QUANTITIES[quantity]
     if not least <= value <= most:
         return None
@@ -37,7 +37,7 @@ def _value(text: bytes) -> float | None:
 
 
 def _field(quantity: str, text: bytes, factor: float = 1.0) -> Readings:
-    """What stands in a field; nothing, if it is empty."""
+    """The reading in a field; nothing if it is empty."""
     if text:
         value = _value(text)
         yield None if value is None else _reading(quantity, value * factor)
@@ -56,7 +56,7 @@ def _single_value(quantity: str, letter: bytes) -> Callable[[Fields], Readings]:
 
 
 def _flagged(*quantities: str) -> Callable[[Fields], Readings]:
-    """A sentence of values, each with an A where it is valid."""
+    """A sentence of values, each followed by an A where it is valid."""
 
     def take(fields: Fields) -> Readings:
         for at, quantity in enumerate(quantities):
@@ -67,7 +67,7 @@ def _flagged(*quantities: str) -> Callable[[Fields], Readings]:
 
 
 def _first_unit(quantity: str, fields: Fields, units: dict[bytes, float], *places: int) -> Readings:
-    """The same quantity stands there in several units: the first that is there counts."""
+    """The same quantity in several units: the first field that is not empty counts."""
     for place in places:
         if fields[place]:
             factor = units.get(fields[place + 1])
@@ -92,7 +92,7 @@ def _dpt(fields: Fields) -> Readings:
 
 
 def _mwv(fields: Fields) -> Readings:
-    if fields[5] != b"A":  # some gateways leave it out: then nobody vouches for the wind
+    if fields[5] != b"A":  # some gateways omit it: then nothing confirms the wind
         return
     wind = {b"R": "wind_apparent", b"T": "wind_true_rel"}.get(fields[2])
     if wind is None:
@@ -103,7 +103,7 @@ def _mwv(fields: Fields) -> Readings:
 
 
 def _side_wind(wind: str) -> Callable[[Fields], Readings]:
-    """Degrees to port or starboard become degrees from the bow, clockwise."""
+    """Degrees to port or starboard as degrees from the bow, clockwise."""
 
     def take(fields: Fields) -> Readings:
         angle, side = _value(fields[1]), fields[2]
@@ -147,7 +147,7 @@ def _hdg(fields: Fields) -> Readings:
 
 
 def _east(text: bytes, side: bytes) -> float | None:
-    """Degrees to the east; None where it is empty, ValueError where it can't be."""
+    """Degrees to the east; None where the field is empty, ValueError where it is invalid."""
     value = _value(text)
     if not text:
         return None
@@ -180,16 +180,16 @@ def _vlw(fields: Fields) -> Readings:
 
 
 def _rpm(fields: Fields) -> Readings:
-    what = {b"E": "engine", b"S": "shaft"}.get(fields[1])
+    machine = {b"E": "engine", b"S": "shaft"}.get(fields[1])
     if fields[5] == b"V" or not fields[3]:
         return
-    if what is None or not (fields[2].isdigit() and len(fields[2]) < 3):
+    if machine is None or not (fields[2].isdigit() and len(fields[2]) < 3):
         yield None
         return
     for name, text, (unit, least, most) in (("speed", fields[3], TURNS), ("pitch", fields[4], PITCH)):
         value = number(text, least, most)
         if value is not None:
-            yield Reading(quantity=f"{what}_{int(fields[2])}_{name}", value=value, unit=unit)
+            yield Reading(quantity=f"{machine}_{int(fields[2])}_{name}", value=value, unit=unit)
         elif text:
             yield None
 
@@ -204,4 +204,4 @@ SENTENCES: dict[bytes, Callable[[Fields], Readings]] = {
     b"RSA": _flagged("rudder_angle", "rudder_angle_port"), b"ROT": _flagged("rate_of_turn"),
     b"VTG": _vtg, b"XDR": transduced, b"MDA": _mda, b"VLW": _vlw, b"RPM": _rpm,
 }  # fmt: skip
-"""Each sentence that is understood."""
+"""The handler of each known sentence."""

@@ -1,4 +1,4 @@
-"""Boat instruments over NMEA 0183: sentences in, one `Reading` for each quantity that they tell.
+"""Boat instruments over NMEA 0183: sentences in, one `Reading` for each quantity out.
 
     $SDDBT,feet,f,metres,M,fathoms,F   below the transducer; DBS below the surface, DBK below the keel
     $SDDPT,metres,offset,range         offset above 0: transducer to surface, below 0: transducer to keel
@@ -12,7 +12,7 @@
     $VWVLW,miles,N,since reset,N,over ground,N,since reset,N
     $ERRPM,E,number,1/min,pitch,A                 E engine, S shaft
     $AGRSA,rudder,A,port rudder,A    $TIROT,degrees a minute,A    $IIVTG,course,T,,M,knots,N,…
-    $YXXDR,{type,value,unit,name} x n             one that is broken takes no other with it
+    $YXXDR,{type,value,unit,name} x n             a damaged group affects no other
 
     quantity                        unit      from
     depth_below_transducer          m         DBT, DPT
@@ -41,8 +41,9 @@
     engine_N_pitch, shaft_N_pitch   percent   RPM
     temperature_NAME, pressure_NAME, …        XDR, see `transducers.py`
 
-Any talker but vendors' ``$P…``, numbers too. What is empty is absent; what is no number, has another unit
-or lies where it can't (`QUANTITIES`) is counted as bad and not told. Source: NMEA 0183 v4.11, and recordings.
+Any talker but vendors' ``$P…``, numbers too. An empty field is absent; a field that is not a number, has
+another unit or is out of range (`QUANTITIES`) counts as bad and is not reported. Source: NMEA 0183 v4.11,
+and recordings.
 """
 
 from firmware_bridge.nmea.instrument_sentences import SENTENCES
@@ -57,7 +58,7 @@ ALL_FIELDS = 21
 
 
 class InstrumentDecoder:
-    """Checked sentences in, readings out. ``bad`` counts those whose content cannot be."""
+    """Sentences with a valid checksum in, readings out. ``bad`` counts sentences with invalid content."""
 
     framings = ("nmea",)
 
@@ -65,7 +66,7 @@ class InstrumentDecoder:
         self.bad = 0
 
     def feed(self, sentence: bytes) -> list[Value]:
-        """What an instrument's sentence says; nothing for all others, which are never split."""
+        """The readings of an instrument's sentence; none for other sentences, which are never split."""
         kind = sentence[3:6]
         take = SENTENCES.get(kind)
         if take is None or sentence[6:7] != b"," or sentence[:1] != b"$" or sentence[1:2] == b"P":
@@ -73,29 +74,29 @@ class InstrumentDecoder:
         if kind == b"VTG" and sentence[1:3] in GNSS:
             return []
         fields = sentence.partition(b"*")[0].split(b",")
-        told = list(take(fields + [b""] * (ALL_FIELDS - len(fields))))
-        self.bad += None in told
-        return [reading for reading in told if reading is not None]
+        readings = list(take(fields + [b""] * (ALL_FIELDS - len(fields))))
+        self.bad += None in readings
+        return [reading for reading in readings if reading is not None]
 
     def pause(self) -> list[Value]:
         """Nothing is held back."""
         return []
 
     def replies(self) -> bytes:
-        """Nothing: it only listens."""
+        """Nothing: receive-only."""
         return b""
 
 
 def encode(*readings: Reading, talker: str = "II") -> bytes:
-    """Sentences that say these readings; ValueError for a quantity that stands in none."""
-    said = {one.quantity: f"{one.value / ENCODED_FACTORS.get(one.quantity, 1):.6g}" for one in readings}
+    """The sentences that carry these readings; ValueError for a quantity that no sentence carries."""
+    texts = {one.quantity: f"{one.value / ENCODED_FACTORS.get(one.quantity, 1):.6g}" for one in readings}
     bodies = []
     for quantities, body in ENCODED:
-        if any(quantity in said for quantity in quantities):
-            bodies.append(talker + body.format(*(said.pop(quantity, "") for quantity in quantities)))
-    if said:
+        if any(quantity in texts for quantity in quantities):
+            bodies.append(talker + body.format(*(texts.pop(quantity, "") for quantity in quantities)))
+    if texts:
         known = ", ".join(quantity for quantities, _ in ENCODED for quantity in quantities)
-        raise ValueError(f"no sentence for {', '.join(said)}; known: {known}")
+        raise ValueError(f"no sentence for {', '.join(texts)}; known: {known}")
     return b"".join(map(seal, bodies))
 
 
@@ -116,6 +117,6 @@ ENCODED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("rudder_angle", "rudder_angle_port"), "RSA,{0},A,{1},A"),
     (("rate_of_turn",), "ROT,{0},A"),
 )
-"""Sentences that are made: the quantities that stand in each, in their order."""
+"""The sentences that `encode` makes: the quantities in each, in their order."""
 ENCODED_FACTORS = {"speed_through_water": KNOT_MPS}
-"""Units of sentences that are not ours."""
+"""The sentences' units that are not ours."""

@@ -1,27 +1,27 @@
-"""Whether a sentence without a time leads the next NMEA epoch, learnt from the line. Pure."""
+"""Learns whether a sentence without a time leads the next NMEA epoch. Pure."""
 
 from collections import Counter
 from typing import TypeAlias
 
 MAX_VOTES = 6
-"""More votes than this count no more."""
+"""The limit of votes for each order."""
 
 
 MAX_REPEATS = 8
 
 
 REPEAT_TOLERANCE = {b"RMC": 0.0051, b"GGA": 0.051}
-"""What repeats a number of these sentences may have a digit more or less."""
+"""The tolerance of a value repeated from these sentences, which may have a digit more or less."""
 
 
 OrderKey: TypeAlias = tuple[bytes, bytes, int]
 
 
 class LeadOrder:
-    """Whether a sentence without a time leads the next epoch, by the sentence of a position it comes after.
+    """Whether a sentence without a time leads the next epoch, by the position sentence that it follows.
 
-    A key is that sentence, its own kind, and its place among those behind it. Of evidence each piece is a
-    vote; without any, what led an epoch when it was heard first leads all of them.
+    A key is that position sentence, its own kind, and its index among those that follow. Each piece of
+    evidence is a vote; without votes, a kind that led an epoch when first received leads every epoch.
     """
 
     def __init__(self) -> None:
@@ -29,24 +29,24 @@ class LeadOrder:
         self._first: dict[OrderKey, bool] = {}
         self._after = b""
         self._behind: list[OrderKey] = []
-        self._parted = False  # a pause was there behind the last position
+        self._parted = False  # a pause followed the last position
         self._claims: list[tuple[OrderKey, bytes, float, float]] = []
 
     def on_position(self, kind: bytes, *, same_epoch: bool) -> None:
-        """A sentence with a position came; in the same epoch, what stands before it has not led another."""
+        """A position sentence arrived; within one epoch, the sentences before it have led no other."""
         if same_epoch:
             for key in self._behind:
                 self._votes[key] = -MAX_VOTES
         self._after, self._behind, self._parted = kind, [], False
 
     def on_pause(self) -> None:
-        """The line was quiet: what came before belonged to the epoch before."""
+        """The line was silent: earlier sentences belonged to the previous epoch."""
         self._parted = True
         for key in self._behind:
             self.vote(key, leads=False)
 
     def key(self, kind: bytes) -> OrderKey:
-        """A sentence without a position came."""
+        """A sentence without a time arrived: its key."""
         key = self._after, kind, len(self._behind)
         self._behind.append(key)
         if self._parted:
@@ -54,22 +54,25 @@ class LeadOrder:
         return key
 
     def leads(self, key: OrderKey, likely: bool) -> bool:
-        """Whether it leads the next epoch; ``likely`` at first sight."""
+        """Whether the sentence leads the next epoch; ``likely``: the answer without votes."""
         votes = self._votes[key]
         return votes > 0 or (votes == 0 and self._first.setdefault(key, likely))
 
     def vote(self, key: OrderKey, *, leads: bool) -> None:
+        """Counts one vote, within `MAX_VOTES`."""
         self._votes[key] = max(-MAX_VOTES, min(MAX_VOTES, self._votes[key] + (1 if leads else -1)))
 
     def note_repeat(self, key: OrderKey, kind: bytes, value: float, before: float | None) -> None:
-        """It repeats ``value`` of the sentence ``kind``, which said ``before`` in the epoch before."""
+        """The sentence repeats ``value`` of the sentence ``kind``, which was ``before`` in the previous
+        epoch.
+        """
         if before is not None and len(self._claims) < MAX_REPEATS:
             self._claims.append((key, kind, value, before))
 
     def resolve_repeats(self, kind: bytes, value: float) -> None:
-        """``kind`` says ``value`` in the next epoch: which of both was repeated?"""
+        """``kind`` has ``value`` in the next epoch: votes by which of both values was repeated."""
         for key, _, claimed, before in [claim for claim in self._claims if claim[1] == kind]:
-            was, will = (abs(claimed - one) <= REPEAT_TOLERANCE[kind] for one in (before, value))
+            was, will = (abs(claimed - other) <= REPEAT_TOLERANCE[kind] for other in (before, value))
             if was != will:
                 self.vote(key, leads=will)
         self._claims = [claim for claim in self._claims if claim[1] != kind]

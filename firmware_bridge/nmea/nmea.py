@@ -1,4 +1,4 @@
-"""GNSS over NMEA 0183: sentences in, one `Fix` an epoch out, gated by the receiver's own validity flags.
+"""GNSS over NMEA 0183: sentences in, one `Fix` for each epoch out, by the receiver's validity flags.
 
     $GPRMC,hhmmss.ss,A,ddmm.mmmm,N,dddmm.mmmm,E,knots,course,ddmmyy,,,mode*hh    A valid, V not
     $GPGGA,hhmmss.ss,ddmm.mmmm,N,dddmm.mmmm,E,quality,used,hdop,altitude,M,…*hh    quality 0: no fix
@@ -46,7 +46,9 @@ from firmware_bridge.serial.line_decoder import Decoder
 
 
 class NmeaDecoder:
-    """Checked sentences in, values out. ``not_before``: see `Nmea`; without it times stay as they are."""
+    """Sentences with a valid checksum in, values out. ``not_before``: see `Nmea`; without it times are
+    unchanged.
+    """
 
     framings = ("nmea",)
 
@@ -54,23 +56,24 @@ class NmeaDecoder:
         self._talkers = ReceiverStreams(lambda: FixAssembler(not_before))
         self._cut_short = 0
         self._positions: dict[bytes, tuple[int, int, SentenceHandler]] = {
-            b"RMC": (10, 1, take_rmc), b"GGA": (10, 1, take_gga), b"GNS": (10, 1, take_gns), b"GLL": (7, 5, take_gll),
+            b"RMC": (10, 1, take_rmc), b"GGA": (10, 1, take_gga), b"GNS": (10, 1, take_gns),
+            b"GLL": (7, 5, take_gll),
         }  # fmt: skip
-        """Sentences with a position: the fewest fields, which is the time, and what they mean."""
-        self._takes: dict[bytes, tuple[int, SentenceHandler]] = {
-            b"GSA": (17, take_gsa), b"GST": (8, take_gst), b"GSV": (0, take_gsv), b"VTG": (0, take_vtg), b"ZDA": (0, take_zda),
-            b"TXT": (0, take_txt),
+        """Position sentences: the minimum number of fields, the index of the time, and the handler."""
+        self._untimed: dict[bytes, tuple[int, SentenceHandler]] = {
+            b"GSA": (17, take_gsa), b"GST": (8, take_gst), b"GSV": (0, take_gsv), b"VTG": (0, take_vtg),
+            b"ZDA": (0, take_zda), b"TXT": (0, take_txt),
         }  # fmt: skip
 
     @property
     def bad(self) -> int:
-        """Sentences with a good checksum whose content cannot be."""
+        """Sentences with a good checksum but invalid content."""
         return self._cut_short + sum(stream.fixes.bad for stream in self._talkers)
 
     def feed(self, sentence: bytes) -> list[Value]:
         """An epoch's fix, with the sentence that usually ends it, or at the latest when the next begins."""
         kind = sentence[3:6]
-        beside = self._takes.get(kind)
+        beside = self._untimed.get(kind)
         if beside is None and kind not in self._positions:
             return []
         if sentence[6:7] != b"," or sentence[:1] != b"$" or sentence[1:2] == b"P":
@@ -88,7 +91,7 @@ class NmeaDecoder:
         return self._talkers.selected(stream, take(stream.fixes, fields))
 
     def _position(self, kind: bytes, fields: Fields) -> list[Value]:
-        """A sentence with a position: it shows how many receivers there are."""
+        """Handles a position sentence, which also shows how many receivers there are."""
         least, time_at, take = self._positions[kind]
         if len(fields) < least:
             self._cut_short += 1
@@ -96,7 +99,7 @@ class NmeaDecoder:
         talker, ms = fields[0][1:3], clock_ms(fields[time_at])
         epoch = self._talkers.stream(talker).fixes.epoch
         if kind == b"GNS" and not fields[2] and not fields[6] and kind in epoch.kinds and ms == epoch.ms:
-            return []  # what each constellation gave to the GNS before
+            return []  # one GNS for each constellation, behind the combined one
         place_at, valid = VALIDITY[kind]
         blank = not any(fields[place_at : place_at + 4])
         other = self._talkers.rival(talker, kind, ms, fields[1:7], valid(fields), blank)
@@ -107,7 +110,7 @@ class NmeaDecoder:
         return values
 
     def _reassign(self, other: bytes) -> list[Value]:
-        """Two talkers turned out to be two receivers: to each what it said in this epoch."""
+        """Two talkers turned out to be two receivers: assigns this epoch's sentences to each."""
         said, values = self._talkers.stream(other).fixes.restart_epoch(), list[Value]()
         for whose, kind, fields in said:
             stream = self._talkers.stream(whose)
@@ -116,7 +119,7 @@ class NmeaDecoder:
         return values
 
     def pause(self) -> list[Value]:
-        """The line fell quiet, or ended: the fix of the epoch so far, once."""
+        """The line is silent, or ended: the fix of the epoch so far, once."""
         return [
             value
             for stream in self._talkers
@@ -124,19 +127,20 @@ class NmeaDecoder:
         ]
 
     def on_short_pause(self) -> None:
-        """The line was quiet for a moment: an epoch may have ended, and the next sentence begin another."""
+        """The line was briefly silent: an epoch may have ended, and the next sentence begin another."""
         for stream in self._talkers:
             stream.fixes.on_short_pause()
 
     def replies(self) -> bytes:
-        """Nothing: it only listens."""
+        """Nothing: receive-only."""
         return b""
 
 
 class Nmea(SerialLine):
     """A GNSS receiver or boat instrument that speaks NMEA 0183.
 
-    ``not_before``: no time can be earlier; one that is was counted in weeks modulo 1024, and is corrected.
+    ``not_before``: the earliest valid date; an earlier one is a week rollover (modulo 1024), and is
+    corrected.
     """
 
     value_kinds: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state", "reading", "vessel"})
@@ -149,5 +153,5 @@ class Nmea(SerialLine):
         return NmeaDecoder(self.not_before)
 
     def decoders(self) -> tuple[Decoder, ...]:
-        """Whatever NMEA 0183 says: fixes, instruments, AIS, calls for help, radar."""
+        """All of NMEA 0183: fixes, instruments, AIS, distress calls, radar."""
         return (self.decoder(), InstrumentDecoder(), AisDecoder(), DscDecoder(), RadarDecoder())

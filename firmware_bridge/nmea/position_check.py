@@ -1,4 +1,4 @@
-"""Which position of an NMEA epoch is accepted: agreed by two sentences, or within reach. Pure."""
+"""Checks a position against the others of its epoch, and against the previous fix. Pure."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,24 @@ from firmware_bridge.nmea.sentence import DAY_MS
 from firmware_bridge.wgs84 import Position, distance_m
 
 AGREE_M = 50.0
-"""Positions of one epoch that lie further apart than this contradict each other."""
+"""Positions of one epoch that are further apart contradict each other."""
 
 
 SAME_M = 0.5
-"""The same position, with a digit more or less."""
+"""The tolerance for equal positions, which may have a digit more or less."""
 
 
 ASSUMED_SPEED_MPS = 100.0
-"""What a receiver may do that doesn't say how fast it is."""
+"""The assumed speed of a receiver that reports none."""
 
 
 MAX_GAP_MS = 10_000
-"""Who was away longer must be confirmed: a time may be damaged as well."""
+"""After a longer gap a position must be confirmed: the time may be damaged as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedPosition:
-    """A position, when it was so, and how fast."""
+    """A position with its time of day and speed."""
 
     position: Position
     ms: int | None
@@ -31,7 +31,7 @@ class TimedPosition:
 
 
 def agreed_position(found: list[Position]) -> Position | None:
-    """Of those positions that another confirms, the one that most repeat; of several the last."""
+    """Of the positions that another confirms, the one that most repeat; of several the last."""
     best, most = None, -1
     for at in range(len(found) - 1, -1, -1):
         apart = [
@@ -46,7 +46,7 @@ def agreed_position(found: list[Position]) -> Position | None:
 
 
 def within_reach(now: TimedPosition, before: TimedPosition | None) -> bool:
-    """Whether a receiver that was there can be here, with room for its noise."""
+    """Whether a receiver at ``before`` can be at ``now``, with room for its noise."""
     if before is None:
         return False
     apart_s = 1.0

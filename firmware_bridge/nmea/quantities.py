@@ -1,4 +1,4 @@
-"""The quantities of boat instruments: unit and plausible range of each."""
+"""The quantities of boat instruments: unit and valid range of each, and factors of the sentences' units."""
 
 from firmware_bridge.nmea.transducers import TRANSDUCERS
 from firmware_bridge.units import KNOT_MPS
@@ -41,7 +41,7 @@ NAMES = (
     r"(engine|shaft)_\d+_(speed|pitch)",
     *sorted(rf"{quantity}(_[a-z0-9_]+)?" for quantity in {quantity for quantity, *_ in TRANSDUCERS.values()}),
 )
-"""Patterns of all quantities that are told."""
+"""Patterns of all quantities that a decoder may emit."""
 
 
 TURNS, PITCH = ("1/min", -10_000.0, 10_000.0), ("percent", -100.0, 100.0)

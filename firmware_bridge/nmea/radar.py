@@ -1,4 +1,4 @@
-"""What a radar tracks, over NMEA 0183: a `RadarTarget` for each sentence.
+"""A radar's targets over NMEA 0183: one `RadarTarget` for each sentence.
 
     $RATTM,01,0.65,112.3,T,12.0,220.1,T,0.10,4.2,N,name,T,,061231.00,A
            number, distance, bearing, T true or R relative, speed, course, T or R, closest, in minutes,
@@ -22,7 +22,7 @@ STATES: dict[bytes, Literal["tracking", "acquiring", "lost"]] = {
 
 
 class RadarDecoder:
-    """Checked sentences in, targets out. ``bad`` counts those whose content cannot be."""
+    """Sentences with a valid checksum in, targets out. ``bad`` counts sentences with invalid content."""
 
     framings = ("nmea",)
 
@@ -30,26 +30,26 @@ class RadarDecoder:
         self.bad = 0
 
     def feed(self, sentence: bytes) -> list[Value]:
-        """What a radar says of a target; nothing for all other sentences."""
+        """The target of a radar's sentence; none for other sentences."""
         kind = sentence[3:7]
         if kind not in (b"TTM,", b"TLL,") or sentence[:1] != b"$":
             return []
         fields = [field.strip() for field in sentence.partition(b"*")[0].split(b",")]
         fields += [b""] * (16 - len(fields))
-        said = _ttm_fields(fields) if kind == b"TTM," else _tll_fields(fields)
-        if not fields[2] or not fields[3]:  # such as of a target that was lost
+        target = _ttm_fields(fields) if kind == b"TTM," else _tll_fields(fields)
+        if not fields[2] or not fields[3]:  # such as a lost target
             return []
-        if said is None or not fields[1].isdigit() or len(fields[1]) > 4:
+        if target is None or not fields[1].isdigit() or len(fields[1]) > 4:
             self.bad += 1
             return []
-        return [RadarTarget(number=int(fields[1]), **said)]
+        return [RadarTarget(number=int(fields[1]), **target)]
 
     def pause(self) -> list[Value]:
         """Nothing is held back."""
         return []
 
     def replies(self) -> bytes:
-        """Nothing: it only listens."""
+        """Nothing: receive-only."""
         return b""
 
 

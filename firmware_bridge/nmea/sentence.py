@@ -1,8 +1,8 @@
 """One NMEA 0183 sentence: its fields as numbers, times and degrees, and its checksum. Pure.
 
-    $GPRMC,061231.00,A,3206.97200,N,11844.42400,E,…*hh    hh: all between $ and * by exclusive or
+    $GPRMC,061231.00,A,3206.97200,N,11844.42400,E,…*hh    hh: exclusive or of all bytes between $ and *
 
-What is not whole or cannot be is None: half a number is no number.
+An incomplete or invalid field is None.
 """
 
 import re
@@ -19,7 +19,7 @@ _NUMBER = re.compile(rb"-?(?:\d{1,9}(?:\.\d*)?|\.\d+)").fullmatch
 
 
 def number(text: bytes, least: float, most: float) -> float | None:
-    """A number within its range."""
+    """The number in ``text`` if it is within the range."""
     if _NUMBER(text) is None:
         return None
     value = float(text)
@@ -27,7 +27,7 @@ def number(text: bytes, least: float, most: float) -> float | None:
 
 
 def clock_ms(text: bytes) -> int | None:
-    """Milliseconds of the day in ``hhmmss.sss``; 23:59:60 is one."""
+    """Milliseconds of the day in ``hhmmss.sss``; 23:59:60 is valid."""
     found = _CLOCK(text)
     if found is None:
         return None
@@ -36,7 +36,7 @@ def clock_ms(text: bytes) -> int | None:
 
 
 def position(lat: bytes, north: bytes, lon: bytes, east: bytes) -> tuple[float, float] | None:
-    """Latitude and longitude in ``ddmm.mm,N,dddmm.mm,E``: all digits there, in range, and not 0/0."""
+    """Latitude and longitude in ``ddmm.mm,N,dddmm.mm,E``: all digits present, in range, and not 0/0."""
     lat_found, lon_found = _LAT(lat), _LON(lon)
     if lat_found is None or lon_found is None or north not in _NORTH or east not in _EAST:
         return None

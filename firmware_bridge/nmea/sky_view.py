@@ -1,9 +1,9 @@
-"""The satellites above the horizon and their C/N0, from rounds of GSV. Pure."""
+"""One round of GSV sentences: the satellites above the horizon and their C/N0."""
 
 from dataclasses import dataclass
 
 SKY_EPOCHS = 10
-"""What was said of the sky counts so long."""
+"""The number of epochs for which GSV data stays valid."""
 
 
 @dataclass(slots=True)

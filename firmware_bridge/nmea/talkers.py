@@ -1,10 +1,10 @@
-"""Several receivers on one wire: whose a sentence is, and which of them is told. Pure.
+"""Several receivers on one wire: the receiver of each sentence, and which receiver is reported. Pure.
 
-A talker is no receiver: one that hears several systems says GP, GL, GA and GN in turn. Two talkers that say
-the same sentence of one epoch with another content are two receivers, such as those of a plotter and an AIS
-transponder behind a multiplexer; so are two of which time and again one has a fix and the other none. Each
-then has its epochs for itself, so that one that is blind does not refuse what another knows, and only one is
-told.
+A talker is not a receiver: a receiver of several systems sends as GP, GL, GA and GN in turn. Two talkers are
+two receivers where they send the same sentence of one epoch with different content, such as those of a
+plotter and an AIS transponder behind a multiplexer; also where repeatedly one has a fix and the other none.
+Each receiver then has its own epochs, so that one without a fix does not reject the fix of another, and only
+one is reported.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,20 +15,23 @@ from firmware_bridge.nmea.sentence import DAY_MS
 from firmware_bridge.readings import Fix, Value
 
 MIN_TURNS = 3
-"""So often two talkers must take turns where their times don't show that they speak of one epoch."""
+"""Two talkers must alternate this often where their times don't show that they report one epoch."""
 MIN_DENIALS = 2
-"""So often one must have no fix while the other has one, where they never say the same sentence."""
+"""One talker must lack a fix this often while the other has one, where they never send the same sentence."""
 SYSTEMS = frozenset({b"GP", b"GL", b"GA", b"GB", b"BD", b"GQ", b"QZ", b"GI", b"IR", b"GN"})
 """Talkers that one receiver of several systems uses in turn."""
 FRESH_MS = 3000
-"""A receiver holds so long after its last position, by the clock of the one that would be told instead;"""
+"""A receiver is kept for this long after its last position, by the clock of the receiver that would
+replace it."""
 FRESH_FIXES, SILENT_FIXES = 3, 20
-"""so many fixes of others, where they have no time; and it is silent after so many."""
+"""Without times it is kept for `FRESH_FIXES` fixes of others; after `SILENT_FIXES` it counts as silent."""
 
 
 @dataclass(slots=True)
 class LastSentence:
-    """Who said a kind of sentence last, of which time and what, and how often two took turns since."""
+    """The last sentence of a kind: its talker, time and content, and how often two talkers have alternated
+    since.
+    """
 
     talker: bytes
     ms: int | None
@@ -39,8 +42,9 @@ class LastSentence:
 
 @dataclass(slots=True, eq=False)
 class ReceiverStream:
-    """One receiver's sentences. ``at`` is the time of every other when this one had its last position, and
-    ``others`` counts their fixes since it said anything."""
+    """One receiver's sentences. ``at`` is the time of every other stream at this one's last position, and
+    ``others`` counts the others' fixes since this one's last sentence.
+    """
 
     fixes: FixAssembler
     ms: int | None = None
@@ -48,7 +52,7 @@ class ReceiverStream:
     others: int = 0
 
     def has_position(self, beside: "ReceiverStream") -> bool:
-        """Whether it has a position: its last fix, not long ago as ``beside`` sees it, or its next."""
+        """Whether it has a position: its last fix, recent by the clock of ``beside``, or its next."""
         if self.fixes.epoch.positions and not (self.fixes.epoch.rejected or self.fixes.epoch.reported):
             return True
         if self.at is None:
@@ -60,7 +64,7 @@ class ReceiverStream:
 
 
 class ReceiverStreams:
-    """One stream for all, until talkers contradict that; then one for each of those that do."""
+    """One stream for all talkers until they contradict that; then one for each talker that does."""
 
     def __init__(self, make: Callable[[], FixAssembler]) -> None:
         self._make = make
@@ -68,9 +72,11 @@ class ReceiverStreams:
         self._own: dict[bytes, ReceiverStream] = {}
         self._said: dict[bytes, LastSentence] = {}  # by kind of sentence
         self._last: tuple[bytes, int | None] = b"", None
-        self._seer: tuple[bytes, int] = b"", 0  # who last had a fix, and how often one was said
-        self._denials: dict[bytes, tuple[int, int]] = {}  # so often none had one, and when last
-        self._ms: dict[bytes, int | None] = {}  # what each talker said last
+        self._seer: tuple[bytes, int] = b"", 0  # the talker of the last fix, and the number of fixes
+        self._denials: dict[
+            bytes, tuple[int, int]
+        ] = {}  # the number of reports without a fix, and the last one
+        self._ms: dict[bytes, int | None] = {}  # the last time of each talker
         self._told: ReceiverStream | None = None
 
     def __iter__(self) -> Iterator[ReceiverStream]:
@@ -78,7 +84,7 @@ class ReceiverStreams:
         yield from (stream for stream in self._own.values() if stream is not self._shared)
 
     def stream(self, talker: bytes) -> ReceiverStream:
-        """Whose a sentence of ``talker`` is; who has none of his own speaks for the receiver of GN."""
+        """The stream of ``talker``; a talker without its own belongs to the receiver of GN."""
         if not self._own:
             return self._shared
         return self._own.get(talker) or self._own.get(b"GN") or self._told or self._shared
@@ -92,7 +98,7 @@ class ReceiverStreams:
         valid: bool | None,
         blank: bool,
     ) -> bytes | None:
-        """Notes who says a sentence of a position; the talker beside whom he must be another receiver."""
+        """Records a position sentence; returns the talker that must be another receiver."""
         denied = None if valid is None else self._denying_talker(talker, valid, blank)
         mixed = self._last[0] if self._interleaved(talker, kind, ms) else None
         self._last, self._ms[talker] = (talker, ms), ms
@@ -120,9 +126,9 @@ class ReceiverStreams:
         return other if rivals and not self._separate(talker, other) else None
 
     def _denying_talker(self, talker: bytes, valid: bool, blank: bool) -> bytes | None:
-        """The talker who had a fix each time between the last times that this one had none.
+        """The talker that had a fix each time between the last reports of no fix by this one.
 
-        Of the systems of one receiver RMC and GGA may judge differently, but both have the position then.
+        Of the systems of one receiver RMC and GGA may differ in validity, but both have the position then.
         """
         if valid:
             self._seer, self._denials[talker] = (talker, self._seer[1] + 1), (0, 0)
@@ -135,19 +141,19 @@ class ReceiverStreams:
         return seer if count + 1 >= MIN_DENIALS and not self._separate(talker, seer) else None
 
     def _interleaved(self, talker: bytes, kind: bytes, ms: int | None) -> bool:
-        """Whether another time was said by another talker amid an epoch of this one."""
+        """Whether another talker reported another time within an epoch of this one."""
         other, other_ms = self._last
         known = ms is not None and other_ms is not None and ms == self._ms.get(talker)
         return known and kind != b"GLL" and other not in (b"", talker) and other_ms != ms
 
     def _separate(self, talker: bytes, other: bytes) -> bool:
-        """Whether both have streams of their own; that of one system is its receiver's."""
+        """Whether both have their own streams; a talker of one system shares its receiver's stream."""
         if talker in SYSTEMS and other not in SYSTEMS and talker not in self._own:
             return bool(self._own) and self.stream(talker) is not self.stream(other)
         return talker in self._own and other in self._own
 
     def separate(self, talker: bytes, other: bytes) -> bool:
-        """Gives both a stream of their own; whether the new one's sentences are in the other's epoch yet."""
+        """Gives both their own streams; whether the new one's sentences are still in the other's epoch."""
         if talker in self._own and other in self._own:
             return False
         if not self._own:
@@ -160,7 +166,7 @@ class ReceiverStreams:
         return True
 
     def selected(self, stream: ReceiverStream, values: list[Value]) -> list[Value]:
-        """What is to be told of a stream's values: of several receivers only one's fixes."""
+        """The values to report: of several receivers the fixes of only one."""
         if not self._own:
             self._told = stream
             return values
@@ -179,7 +185,7 @@ class ReceiverStreams:
             stream.at = {other: other.ms for other in others}
             passes = best is None or best is stream or not best.has_position(stream)
             richer = best is not None and stream.fixes.reported_kinds > best.fixes.reported_kinds
-            passes = passes or richer  # such as one that says a date
+            passes = passes or richer  # such as a receiver that sends a date
         if passes:
             self._told = stream
         return passes

@@ -1,8 +1,8 @@
-"""What ``XDR`` says: transducers of all sorts in one sentence, in groups of type, value, unit and name. Pure.
+"""XDR: transducers of all kinds in one sentence, in groups of type, value, unit and name. Pure.
 
     $IIXDR,P,1.02481,B,Baro,C,19.5,C,TempAir    pressure_baro 102481 Pa, temperature_tempair 19.5 degC
 
-By hand, because libraries lose the whole sentence where one group is broken.
+Own code, because libraries lose the whole sentence where one group is damaged.
 """
 
 import re
@@ -32,7 +32,8 @@ TRANSDUCERS: dict[tuple[bytes, bytes], tuple[str, str, float, float, float, floa
 }
 
 UNITS = {kind: unit for kind, unit in reversed(TRANSDUCERS) if kind not in (b"C", b"P", b"V")} | {b"C": b"C"}
-"""What is meant where the unit is left out; of pressures that shows by itself, of volumes and levels not."""
+"""The unit that is meant where it is omitted; a pressure's unit follows from its value, that of a volume
+or level is unknown."""
 BARS = 50.0
 """A pressure below this is in bars, above 10,000 in pascals."""
 
@@ -40,9 +41,9 @@ _NOT_A_NAME = re.compile(r"[^a-z0-9]+").sub
 
 
 def transduced(fields: list[bytes]) -> Iterator[Reading | None]:
-    """Each group that is whole and known; None for one whose value cannot be.
+    """The reading of each complete and known group; None for a group with an invalid value.
 
-    What is no such group is passed over field by field, so that a broken one takes no other with it.
+    Anything else is skipped field by field, so that a damaged group affects no other.
     """
     at = 1
     while at + 2 < len(fields):
@@ -59,13 +60,13 @@ def transduced(fields: list[bytes]) -> Iterator[Reading | None]:
             value = value * factor + offset
             name = _slug(fields[at + 3]) if at + 3 < len(fields) else ""
             quantity = f"{quantity}_{name}" if name else quantity
-            told = Reading(quantity=quantity, value=round(value, 4), unit=si_unit)
-            yield told if least <= value <= most else None
+            reading = Reading(quantity=quantity, value=round(value, 4), unit=si_unit)
+            yield reading if least <= value <= most else None
         at += 4
 
 
 def _unit(kind: bytes, text: bytes) -> bytes:
-    """The unit of a transducer that leaves it out; nothing where that can't be known."""
+    """The unit of a transducer that omits it; empty where it is unknown."""
     if kind != b"P":
         return UNITS.get(kind, b"")
     value = number(text, 0.0, 1e9)
