@@ -39,7 +39,7 @@ from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
 from agent.runtime.kernel_clock import boot_id, read_clocks
 from agent.runtime.systemd import Liveness
-from firmware_bridge.mavlink.signing import HEARD
+from firmware_bridge.mavlink.signing import REPLAY_WINDOW
 
 log = structlog.get_logger()
 
@@ -84,7 +84,7 @@ class Pipeline:
     def restore(self) -> None:
         """Takes up the alerts that were active before a restart, and the timestamps of signed MAVLink."""
         try:
-            HEARD.restore(self.outbox.recall(SIGNED))
+            REPLAY_WINDOW.restore(self.outbox.recall(SIGNED))
         except ValueError as error:
             log.warning("signing_timestamps_damaged", error=str(error))
         data = self.outbox.recall(ACTIVE)
@@ -190,7 +190,7 @@ class Pipeline:
         if not self.buffer and not self.book.unsaved:
             return
         try:
-            signed = {SIGNED: timestamps} if (timestamps := HEARD.dump()) else {}
+            signed = {SIGNED: timestamps} if (timestamps := REPLAY_WINDOW.dump()) else {}
             batch = await self.buffer.write({ACTIVE: self.book.dump(), **signed})
         except BaseException as error:
             self.book.unsaved = True

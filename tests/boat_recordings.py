@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from firmware_bridge.ais.transponder import MEANINGS, STATUS
+from firmware_bridge.ais.transponder import FIELD_DECODERS, STATUS
 from firmware_bridge.catalogue import protocols
 from firmware_bridge.readings import Fix, Reading, Vessel
 from firmware_bridge.serial.line_decoder import LineDecoder
@@ -99,7 +99,7 @@ def gpsd_says(path: Path) -> list[dict[str, Any]]:
     beside = next(path.parent.glob(path.name + "*.chk*"))
     said = gzip.decompress(beside.read_bytes()) if beside.suffix == ".gz" else beside.read_bytes()
     reports = [json.loads(line) for line in said.splitlines() if line.startswith(b'{"class":"AIS"')]
-    return [_ours(one) for one in reports if one["type"] in MEANINGS and _possible(one)]
+    return [_ours(one) for one in reports if one["type"] in FIELD_DECODERS and _possible(one)]
 
 
 def we_say(path: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from agent.outbox.rows import ResendResult
 from agent.pipeline import Pipeline
 from agent.privacy.rescue_grant import Grant, Privacy, RescueGrants
 from agent.runtime.health import Health, Running
-from firmware_bridge.mavlink.signing import Heard
+from firmware_bridge.mavlink.signing import ReplayWindow
 from firmware_bridge.readings import Switch
 from firmware_bridge.secret import Secret
 
@@ -84,7 +84,7 @@ def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.
         book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
         buffer, liveness = SimpleNamespace(write=write), SimpleNamespace(on_write=lambda: None)
         pipeline: Any = SimpleNamespace(buffer=buffer, book=book, liveness=liveness)
-        heard = Heard()
+        heard = ReplayWindow()
         monkeypatch.setattr("agent.pipeline.HEARD", heard)
         await Pipeline.write_buffered(pipeline)
         heard.under(b"key")[1, 1, 1] = 7
@@ -168,7 +168,7 @@ def test_what_is_active_is_written_again_where_a_write_failed(monkeypatch: pytes
         buffer.write = write
         liveness = SimpleNamespace(on_write=lambda: None)
         pipeline: Any = SimpleNamespace(buffer=buffer, book=Book(), liveness=liveness)
-        monkeypatch.setattr("agent.pipeline.HEARD", Heard())
+        monkeypatch.setattr("agent.pipeline.HEARD", ReplayWindow())
         for error in list(map(type, fails)):
             with pytest.raises(error):
                 await Pipeline.write_buffered(pipeline)

@@ -234,7 +234,7 @@ def test_it_is_asked_found_again_and_its_state_is_told() -> None:
     [
         ((VERSION, {"class": "DEVICES", "devices": []}), None, "it has no receiver for 1 s"),
         ((VERSION, DEVICES, GONE), None, "it has no receiver for 1 s"),
-        ((VERSION, DEVICES), None, "no word of a position for 1 s"),
+        ((VERSION, DEVICES), None, "no position for 1 s"),
         ((VERSION, DEVICES, TPV), B, f"no receiver {B} \\(it has {A}\\) for 1 s"),
     ],
 )

@@ -14,7 +14,7 @@ from agent.cli.any_protocol import default_baud
 from firmware_bridge import mavlink_dialect
 from firmware_bridge.drone_readings import Capture, Drone, StatusText
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
-from firmware_bridge.mavlink.signing import Heard, key_of
+from firmware_bridge.mavlink.signing import ReplayWindow, read_key
 from firmware_bridge.readings import Reading
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial.framings import mavlink_ids
@@ -410,7 +410,7 @@ def test_two_vehicles_with_one_number_are_a_trouble_and_no_mixed_report(
     ear, first, second = LineDecoder([decoder]), Sender(), Sender()
     second.codec.seq = ahead
     told = [ear.feed(frame) for frame in of_one_number(first, second, clock, boots_ms)]
-    assert ear.state().trouble == "two vehicles are system 1: give each a number of its own"
+    assert ear.state().trouble == "two vehicles are system 1: give each its own number"
     assert [value for values in told[30:] for value in values] == []
     clock.now_s += 31  # one of both was switched off
     alone = hear([first.heartbeat(), first.fix(), first.position(boots_ms[0] + 41_000)], decoder)
@@ -518,10 +518,10 @@ def test_a_recording_of_another_component_is_no_new_stream() -> None:
 
 def test_what_was_said_before_is_not_said_again_to_a_port_that_is_opened_anew() -> None:
     """Nor to a machine that is started anew, which takes from its disk what it had heard."""
-    heard, vehicle = Heard(), Sender(key=KEY)
+    heard, vehicle = ReplayWindow(), Sender(key=KEY)
     before = [vehicle.heartbeat(), vehicle.heartbeat()]
     assert len(hear(before, MavlinkDecoder(KEY, clock=Clock(), heard=heard))) == 2
-    rebooted = Heard()
+    rebooted = ReplayWindow()
     rebooted.restore(heard.dump())
     after = vehicle.heartbeat()
     for kept in (heard, rebooted):
@@ -536,7 +536,7 @@ def test_what_was_said_before_is_not_said_again_to_a_port_that_is_opened_anew() 
 def test_a_source_opened_anew_goes_on_with_what_was_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("firmware_bridge.mavlink.mavlink.HEARD", Heard())
+    monkeypatch.setattr("firmware_bridge.mavlink.mavlink.HEARD", ReplayWindow())
     (tmp_path / "key").write_text(KEY.hex())
     source, frame = (
         Mavlink(port="/dev/ttyUSB0", key=Secret(file=tmp_path / "key")),
@@ -547,22 +547,22 @@ def test_a_source_opened_anew_goes_on_with_what_was_heard(
 
 def test_what_was_kept_and_is_damaged_is_refused() -> None:
     for kept in (None, b""):
-        Heard().restore(kept)
+        ReplayWindow().restore(kept)
     for kept in (b"{", b"[]", b'{"a": [[1, 2]]}', b"\xff"):
         with pytest.raises(ValueError, match="validation error"):
-            Heard().restore(kept)
+            ReplayWindow().restore(kept)
 
 
 def test_a_key_is_hex_digits_or_a_passphrase(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(KEY.hex() + "\n")
-    assert key_of(Secret(file=path)) == KEY
+    assert read_key(Secret(file=path)) == KEY
     path.write_text("open sesame\n")
-    assert key_of(Secret(file=path)).hex().startswith("41ef4bb0b23661e6")
+    assert read_key(Secret(file=path)).hex().startswith("41ef4bb0b23661e6")
     for content in (b"", b"\xff\xfe\x00"):
         path.write_bytes(content)
         with pytest.raises(OSError, match="64 hex digits"):
-            key_of(Secret(file=path))
+            read_key(Secret(file=path))
     path.unlink()
     with pytest.raises(OSError, match="key"):
         Mavlink(port="/dev/ttyUSB0", key=Secret(file=path)).decoders()

@@ -20,7 +20,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from firmware_bridge.readings import BoardState, LineState, Reading, Switch, Value
 from firmware_bridge.sensors.modbus import Modbus
-from firmware_bridge.sensors.modbus_master import ANSWER_WITHIN_S, TRIES, Contact, Master, Register
+from firmware_bridge.sensors.modbus_master import ANSWER_WITHIN_S, TRIES, Contact, ModbusMaster, Register
 from simulators.wire import Wire
 from tests.waiting import until
 
@@ -33,7 +33,7 @@ class Bus:
     """Slaves on a bus, by pymodbus's own server side, joined to our master; 10 ms a step."""
 
     def __init__(self, *entries: Register | Contact, every_s: float = 5.0) -> None:
-        self.master = Master(entries, device=1, every_s=every_s)
+        self.master = ModbusMaster(entries, device=1, every_s=every_s)
         self.now_s = 100.0
         self.framer = FramerRTU(DecodePDU(is_server=True))
         self.registers: dict[tuple[int, int], int] = {}
@@ -89,7 +89,7 @@ class Bus:
 
 def test_a_request_is_what_the_manual_shows() -> None:
     """Read holding register 0 of device 1: the frame that every data sheet of a sensor prints."""
-    assert Master((TEMPERATURE,), 1, 5).next_request(0) == bytes.fromhex("01 03 00 00 00 01 84 0a")
+    assert ModbusMaster((TEMPERATURE,), 1, 5).next_request(0) == bytes.fromhex("01 03 00 00 00 01 84 0a")
 
 
 NUMBERS = [
@@ -151,7 +151,7 @@ def test_a_device_that_does_not_answer_holds_up_no_other_and_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "text"), [(2, "it has no such address"), (4, "it failed"), (99, "it refuses (99)")]
+    ("code", "text"), [(2, "unknown address"), (4, "device failure"), (99, "refused with code 99")]
 )
 def test_a_refusal_is_said_in_words(code: int, text: str) -> None:
     bus = Bus(TEMPERATURE)
@@ -165,9 +165,9 @@ def test_a_refusal_is_said_in_words(code: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "number", "text"),
     [
-        (TEMPERATURE.model_copy(update={"absent": 32_767}), 32_767, "it has no value"),
-        (TEMPERATURE.model_copy(update={"most": 60}), 700, "it says 70 degC, which can't be"),
-        (TEMPERATURE.model_copy(update={"type": "float32"}), 0x7FC0, "what it says is no number"),
+        (TEMPERATURE.model_copy(update={"absent": 32_767}), 32_767, "no value available"),
+        (TEMPERATURE.model_copy(update={"most": 60}), 700, "70 degC is out of range"),
+        (TEMPERATURE.model_copy(update={"type": "float32"}), 0x7FC0, "the value is not a number"),
     ],
 )  # fmt: skip
 def test_what_is_no_reading_is_none_and_said(entry: Register, number: int, text: str) -> None:
@@ -311,7 +311,7 @@ def test_a_bus_on_which_nobody_answers_is_opened_anew(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"registers": [], "contacts": []}, "list what to ask for: registers, contacts, or both"),
+        ({"registers": [], "contacts": []}, "list the entries to read: registers, contacts, or both"),
         ({"port": "udp://x"}, "is neither a device"),
         ({"port": "tcp://x"}, "is not a host and port"),
         ({"registers": [{"quantity": "x", "unit": "m", "address": 70_000}]}, "less than or equal to 65535"),
@@ -325,7 +325,7 @@ def test_what_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None
 
 @given(st.lists(st.binary(max_size=40), max_size=5))
 def test_any_bytes_raise_nothing(pieces: list[bytes]) -> None:
-    master = Master((TEMPERATURE, DOOR), 1, 1)
+    master = ModbusMaster((TEMPERATURE, DOOR), 1, 1)
     for number, piece in enumerate(pieces):
         master.next_request(float(number))
         master.feed(piece)

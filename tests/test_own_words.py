@@ -95,7 +95,7 @@ class Weighbridge(SourcePart):
     pin: Secret | None = None
     horns: tuple[str, ...] = ()
 
-    def tells(self, kind: str) -> tuple[str, ...]:
+    def value_names(self, kind: str) -> tuple[str, ...]:
         return ("load", "axle_[1-5]")
 
     def output_names(self) -> tuple[str, ...]:

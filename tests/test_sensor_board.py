@@ -145,7 +145,7 @@ def test_a_restart_is_noticed(before: dict[str, int], after: dict[str, int], res
 
 
 def test_a_frame_that_is_too_long_is_refused() -> None:
-    with pytest.raises(ValueError, match="bytes; 256 are the most"):
+    with pytest.raises(ValueError, match="bytes; the maximum is 256"):
         encode(REPORT, {"text": "x" * 300})
 
 

@@ -11,9 +11,9 @@ part without a payload: the message counts as long as its payload is whole.
           21     aid to navigation            24     static data of class B, in two messages
           27     position over long range, to 0.1 minutes
 
-A message in parts is put together by channel and sequence number: its parts must come in order and soon, and
-a new first part forgets an old one, so that two ships are never mixed. pyais knows the fields, and
-`transponder.py` what they mean. Sans-IO. Source: ITU-R M.1371-5, IEC 61162-1, and gpsd's samples.
+A message in parts is assembled by channel and sequence number: its parts must arrive in order and soon, and
+a new first part discards an old one, so that two ships are never mixed. pyais knows the fields, and
+`transponder.py` their meaning. Sans-IO. Source: ITU-R M.1371-5, IEC 61162-1, and gpsd's samples.
 """
 
 import re
@@ -34,15 +34,15 @@ LENGTHS: dict[int, tuple[int, int]] = {
     14: (40, 1008), 18: (163, 173), 19: (312, 317), 21: (272, 384), 24: (160, 173), 27: (96, 173),
 }  # fmt: skip
 PART_B_BITS = 162
-"""Type 24 with the size needs more than with the name."""
+"""The minimum for a type 24 with the size, which is longer than one with the name."""
 REMEMBERED = 2000
-"""Senders whose static data are kept."""
+"""The number of senders whose static data are kept."""
 CARRIED = ("name", "callsign", "ship_type")
-"""What a report of a position carries of what was told before."""
+"""Earlier static data that a position report carries."""
 PENDING = 32
-"""Messages whose parts are waited for."""
-PATIENCE = 24
-"""The next part comes within so many sentences; a pause of the line counts for three."""
+"""The number of messages that may wait for parts."""
+MAX_PART_AGE = 24
+"""The next part must come within this many sentences; a pause of the line counts as three."""
 PAUSE_COUNTS = 3
 
 _SENTENCE = re.compile(
@@ -53,7 +53,7 @@ _SENTENCE = re.compile(
 
 @dataclass(slots=True)
 class _Parts:
-    """The parts of a message so far, and when the last one came."""
+    """The parts of a message so far, and the age of the last one."""
 
     total: int
     age: int
@@ -72,9 +72,9 @@ class _Parts:
 
 
 class AisDecoder:
-    """Checked sentences in, vessels out.
+    """Sentences with a valid checksum in, vessels out.
 
-    ``bad`` counts content that cannot be, ``lost`` messages of which a part never came.
+    ``bad`` counts invalid content, ``lost`` messages with a missing part.
     """
 
     framings = ("nmea",)
@@ -87,7 +87,7 @@ class AisDecoder:
         self._known: OrderedDict[int, Mapping[str, Any]] = OrderedDict()
 
     def feed(self, sentence: bytes) -> list[Value]:
-        """What the message says that this sentence completes."""
+        """The vessel of the message that this sentence completes."""
         self._age += 1
         if sentence[:1] != b"!" or sentence[3:7] not in (b"VDM,", b"VDO,"):
             return []
@@ -101,16 +101,16 @@ class AisDecoder:
         return self._read(whole, own=found[1] == b"O")
 
     def pause(self) -> list[Value]:
-        """Nothing is told; the parts that are waited for grow old."""
+        """Returns nothing; ages the messages that wait for parts."""
         self._age += PAUSE_COUNTS
         return []
 
     def replies(self) -> bytes:
-        """Nothing: it only listens."""
+        """Nothing: receive-only."""
         return b""
 
     def _assemble(self, found: re.Match[bytes]) -> _Parts | None:
-        """All parts of a message, once the last one is there."""
+        """A message, once its last part is there."""
         own, total, number, sequence, channel = found.groups()[:5]
         if total == b"1":
             return _Parts(1, self._age).add(found)
@@ -133,9 +133,9 @@ class AisDecoder:
         return None
 
     def _continues(self, parts: _Parts, total: int, place: int) -> bool:
-        """Whether a part is the next of what was begun, and not of another ship's message."""
+        """Whether a part continues the message, and not another ship's."""
         next_place = parts.came + 1
-        return (parts.total, next_place) == (total, place) and self._age - parts.age <= PATIENCE
+        return (parts.total, next_place) == (total, place) and self._age - parts.age <= MAX_PART_AGE
 
     def _read(self, whole: _Parts, own: bool) -> list[Value]:
         from pyais import decode
@@ -159,12 +159,12 @@ class AisDecoder:
         if vessel is None:
             self.bad += 1
             return []
-        return [self._with_what_is_known(vessel)]
+        return [self._with_static_data(vessel)]
 
-    def _with_what_is_known(self, vessel: Vessel) -> Vessel:
-        """Remembers what does not change, and tells it with the position; type 24 tells all of it."""
-        told = {name: one for name in STATIC if (one := getattr(vessel, name)) is not None}
-        known = {**self._known.pop(vessel.mmsi, {}), **told}
+    def _with_static_data(self, vessel: Vessel) -> Vessel:
+        """Remembers static data, and adds it to the position report; type 24 carries all of it."""
+        static = {name: value for name in STATIC if (value := getattr(vessel, name)) is not None}
+        known = {**self._known.pop(vessel.mmsi, {}), **static}
         if not known:
             return vessel
         self._known[vessel.mmsi] = known
@@ -185,12 +185,12 @@ class Ais(SerialLine):
         return AisDecoder()
 
     def decoders(self) -> tuple[Decoder, ...]:
-        """A radio that also hears calls for help tells both."""
+        """AIS and DSC: some radios report both."""
         return (self.decoder(), DscDecoder())
 
 
 def encode(vessel: Vessel, *, sequence: int = 0, channel: str = "A") -> bytes:
-    """The sentences of ``vessel``'s message; ValueError for a type that is not read."""
+    """The sentences of ``vessel``'s message; ValueError for an unsupported type."""
     from pyais.encode import encode_dict
 
     kind = "VDO" if vessel.own else "VDM"

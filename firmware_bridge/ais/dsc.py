@@ -1,10 +1,10 @@
-"""DSC over NMEA 0183: a marine VHF radio hears a vessel call for help; a `Vessel` in distress for each call.
+"""DSC over NMEA 0183: a marine VHF radio receives a distress call; a `Vessel` in distress for each call.
 
     $CDDSC,12,3380400790,12,06,00,1423108312,2019,,,S,E    format 12 distress, or a relay: category (third) 12
            format, MMSI and a digit, category, nature, how to answer, position, time, MMSI and nature relayed
     $CDDSE,1,1,A,3380400790,00,45894494                    finer: 1/10000 minutes of latitude and longitude
 
-A position is quadrant (0 NE, 1 NW, 2 SE, 3 SW), ddmm and dddmm. Other calls than for help are not told.
+A position is quadrant (0 NE, 1 NW, 2 SE, 3 SW), ddmm and dddmm. Calls other than distress are not reported.
 Source: ITU-R M.493-15, IEC 61162-1.
 """
 
@@ -23,7 +23,7 @@ NATURES = {
     9: "piracy or armed attack", 10: "person overboard", 12: "emergency position beacon",
 }  # fmt: skip
 MINUTE_M, FINE_M = 1852.0, 10.0
-"""How far off a position in whole minutes may be, and one that was told finer."""
+"""The error of a position in whole minutes, and of a refined one."""
 REMEMBERED = 50
 
 _MMSI = re.compile(rb"(\d{9})\d?").fullmatch
@@ -32,7 +32,9 @@ _CODE = re.compile(rb"1?(\d\d)|(\d)").fullmatch
 
 
 class DscDecoder:
-    """Checked sentences in, calls for help out. ``bad`` counts those whose content cannot be."""
+    """Sentences with a valid checksum in, distress calls out. ``bad`` counts sentences with invalid
+    content.
+    """
 
     framings = ("nmea",)
 
@@ -41,7 +43,7 @@ class DscDecoder:
         self._calls: OrderedDict[int, Vessel] = OrderedDict()
 
     def feed(self, sentence: bytes) -> list[Value]:
-        """A call, and once more with its finer position; nothing for all other sentences."""
+        """A call, and once more with its refined position; nothing for other sentences."""
         kind = sentence[3:7]
         if kind not in (b"DSC,", b"DSE,") or sentence[:1] != b"$":
             return []
@@ -59,14 +61,14 @@ class DscDecoder:
         fields += [b""] * (11 - len(fields))
         if DISTRESS not in (_two(fields[1]), _two(fields[3])):
             return None
-        relayed = _two(fields[1]) != DISTRESS  # who calls for help then stands further behind
-        who, nature = (fields[8] or fields[2], fields[9]) if relayed else (fields[2], fields[4])
-        mmsi = _MMSI(who)
+        relayed = _two(fields[1]) != DISTRESS  # the vessel in distress is then a later field
+        caller, nature = (fields[8] or fields[2], fields[9]) if relayed else (fields[2], fields[4])
+        mmsi = _MMSI(caller)
         if mmsi is None:
             self.bad += 1
             return None
         code = _CODE(nature)
-        said = NATURES.get(int(code[1] or code[2])) if code else None
+        text = NATURES.get(int(code[1] or code[2])) if code else None
         place = _POSITION(fields[6])
         lat = lon = None
         if place is not None:
@@ -80,7 +82,7 @@ class DscDecoder:
             mmsi=int(mmsi[1]),
             message=0,
             distress="dsc",
-            text=said,
+            text=text,
             lat=None if lat is None else round(lat, 6),
             lon=None if lon is None else round(lon, 6),
             error_m=None if lat is None else MINUTE_M,
@@ -91,10 +93,10 @@ class DscDecoder:
         call = self._calls.get(int(mmsi[1])) if mmsi else None
         if call is None or call.lat is None or call.lon is None or call.error_m != MINUTE_M:
             return None
-        for code, told in zip(fields[5::2], fields[6::2], strict=False):
-            if _two(code) == b"00" and len(told) == 8 and told.isdigit():
-                north, east = int(told[:4]) / 600_000, int(told[4:]) / 600_000
-                return replace(  # the sign of a zero is the quadrant's too
+        for code, digits in zip(fields[5::2], fields[6::2], strict=False):
+            if _two(code) == b"00" and len(digits) == 8 and digits.isdigit():
+                north, east = int(digits[:4]) / 600_000, int(digits[4:]) / 600_000
+                return replace(  # the quadrant also gives the sign of a zero
                     call,
                     lat=round(call.lat + copysign(north, call.lat), 6),
                     lon=round(call.lon + copysign(east, call.lon), 6),
@@ -107,11 +109,11 @@ class DscDecoder:
         return []
 
     def replies(self) -> bytes:
-        """Nothing: it only listens."""
+        """Nothing: receive-only."""
         return b""
 
 
 def _two(text: bytes) -> bytes:
-    """Symbols are told with or without their hundred."""
+    """Symbols come with or without their hundred."""
     found = _CODE(text)
     return (found[1] or b"0" + found[2]) if found else b""

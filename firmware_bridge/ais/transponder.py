@@ -1,8 +1,8 @@
-"""What the fields of an AIS message mean: pyais' messages to `Vessel`, and back. Pure.
+"""The meaning of AIS message fields: pyais' messages to `Vessel`, and back. Pure.
 
-What the standard calls "not available" is absent: latitude 91, longitude 181, speed 102.3 knots, course 360,
-heading 511, turn -128, status 15, type 0. A position that lies outside the world refuses the message, but
-not a beacon's position report: it calls for help without one.
+Values that the standard calls "not available" are absent: latitude 91, longitude 181, speed 102.3 knots,
+course 360, heading 511, turn -128, status 15, type 0. A position out of range rejects the message, but not a
+distress beacon's position report: a beacon also counts without a position.
 """
 
 import re
@@ -20,11 +20,11 @@ STATIONS: dict[int, Station] = {
     1: "class_a", 2: "class_a", 3: "class_a", 4: "base_station", 5: "class_a", 9: "aircraft", 11: "class_a",
     18: "class_b", 19: "class_b", 21: "aid", 24: "class_b",
 }  # fmt: skip
-"""Who sends a type of message."""
+"""The kind of sender of each message type."""
 LONG_RANGE = 27
 SPEED = 102.3
 UNKNOWN_SPEED = {9: 1023.0, LONG_RANGE: 63.0}
-"""Knots that stand for none; in most messages `SPEED`."""
+"""Knots that mean "not available"; in most messages `SPEED`."""
 STATUS = (
     "under_way_using_engine", "at_anchor", "not_under_command", "restricted_maneuverability",
     "constrained_by_draught", "moored", "aground", "fishing", "under_way_sailing", None, None,
@@ -35,7 +35,7 @@ BEACON_ACTIVE, BEACON_TEST = 14, 15
 BEACONS: dict[int, Literal["sart", "mob", "epirb"]] = {970: "sart", 972: "mob", 974: "epirb"}
 """By the first three digits of the MMSI."""
 BEACON_POSITIONS = (1, 2, 3)
-"""What a beacon tells its position by: ITU-R M.1371 has them send message 1, and 14 for text."""
+"""A beacon's position reports: ITU-R M.1371 has beacons send message 1, and 14 for text."""
 SHIP_TYPES = {
     30: "fishing", 31: "towing", 32: "towing", 33: "dredging", 34: "diving", 35: "military", 36: "sailing",
     37: "pleasure_craft", 50: "pilot", 51: "search_and_rescue", 52: "tug", 53: "port_tender",
@@ -43,29 +43,29 @@ SHIP_TYPES = {
 }  # fmt: skip
 SHIP_TENS = {2: "wing_in_ground", 4: "high_speed_craft", 6: "passenger", 7: "cargo", 8: "tanker", 9: "other"}
 STATIC = ("name", "callsign", "ship_type", "length_m", "beam_m", "mothership")
-"""What a sender does not change from one message to the next."""
+"""Fields that a sender does not change from one message to the next."""
 
 _TEST = re.compile(r"\bTEST\b").search
 
 
 def vessel_of(kind: int, message: Any, payload: bytes, own: bool) -> Vessel | None:
-    """What one message says; None where that cannot be. ``payload`` is what pyais read it from."""
+    """The vessel of one message; None where its content is invalid. ``payload`` is pyais' input."""
     mmsi = int(message.mmsi)
     if not 0 < mmsi <= 999_999_999:
         return None
     fields: Fields = {"station": STATIONS.get(kind), "own": True if own else None}
     if hasattr(message, "lat"):
         where = _position(message.lat, message.lon)
-        if where is None and not (kind in BEACON_POSITIONS and _calls_for_help(mmsi, message)):
+        if where is None and not (kind in BEACON_POSITIONS and _is_distress_beacon(mmsi, message)):
             return None
         where = where or {}
         fields |= where
         if where and message.accuracy and kind != LONG_RANGE:
             fields["error_m"] = 10.0
-    fields |= MEANINGS[kind](message)
-    if kind == 21:  # pyais strips the spaces between a long name and its extension
+    fields |= FIELD_DECODERS[kind](message)
+    if kind == 21:  # pyais drops the spaces between a long name and its extension
         fields["name"] = _text(_letters(payload, 43, 163) + _letters(payload, 272))
-    if _calls_for_help(mmsi, message):
+    if _is_distress_beacon(mmsi, message):
         fields |= {"station": "beacon", "distress": BEACONS.get(mmsi // 1_000_000, "sart")}
         status = getattr(message, "status", None)
         if _TEST(fields.get("text") or "") or (kind != 14 and status == BEACON_TEST):
@@ -73,8 +73,8 @@ def vessel_of(kind: int, message: Any, payload: bytes, own: bool) -> Vessel | No
     return Vessel(mmsi=mmsi, message=kind, **fields)
 
 
-def _calls_for_help(mmsi: int, message: Any) -> bool:
-    """Whether it is a beacon's, by its number or its status."""
+def _is_distress_beacon(mmsi: int, message: Any) -> bool:
+    """Whether the sender is a distress beacon, by its number or its status."""
     return mmsi // 1_000_000 in BEACONS or getattr(message, "status", None) == BEACON_ACTIVE
 
 
@@ -87,7 +87,7 @@ def _position(lat: float, lon: float) -> Fields | None:
 
 
 def _moving(message: Any) -> Fields:
-    """How it moves, as far as it knows; pyais gives knots."""
+    """Movement, as far as it is available; pyais gives knots."""
     known: Fields = {}
     if message.speed < UNKNOWN_SPEED.get(message.msg_type, SPEED):
         known["speed_mps"] = round(message.speed * KNOT_MPS, 3)
@@ -96,7 +96,7 @@ def _moving(message: Any) -> Fields:
     if getattr(message, "heading", 511) < 360:
         known["heading_deg"] = float(message.heading)
     turn = getattr(message, "turn", None)
-    if type(turn) is float:  # else it is one of pyais' words for what is not known
+    if type(turn) is float:  # else pyais' word for "not available"
         known["turn_deg_min"] = turn + 0.0
     if hasattr(message, "status"):
         known["status"] = STATUS[int(message.status)]
@@ -114,7 +114,7 @@ def _time(message: Any) -> Fields:
 
 
 def _static(message: Any) -> Fields:
-    """Name, type and size; what is empty or 0 was never entered."""
+    """Name, type and size; an empty field or 0 was never entered."""
     known: Fields = {
         "name": _text(getattr(message, "shipname", "")),
         "callsign": _text(getattr(message, "callsign", "")),
@@ -154,15 +154,15 @@ def _safety(message: Any) -> Fields:
     return {"text": _text(message.text)}
 
 
-MEANINGS: dict[int, Callable[[Any], Fields]] = {
+FIELD_DECODERS: dict[int, Callable[[Any], Fields]] = {
     1: _moving, 2: _moving, 3: _moving, 4: _time, 5: _voyage, 9: _moving, 11: _time, 14: _safety, 18: _moving,
     19: lambda message: _moving(message) | _static(message), 21: _aid, 24: _static, 27: _moving,
 }  # fmt: skip
-"""What each type of message says beside its sender and its position."""
+"""The fields of each message type beside its sender and its position."""
 
 
 def _text(text: str | None) -> str | None:
-    """A text ends at the first @, whatever stands behind it."""
+    """A text ends at the first @."""
     return (text or "").partition("@")[0].strip() or None
 
 
@@ -178,17 +178,17 @@ def _ship_type(number: int) -> str | None:
 
 
 def fields_of(vessel: Vessel) -> list[Fields]:
-    """The messages that say ``vessel``, as pyais takes them: two for type 24, else one."""
+    """The messages for ``vessel`` as pyais takes them: two for type 24, else one."""
     from pyais.constants import NavAid
 
     kind = vessel.message
-    if kind not in MEANINGS:
-        raise ValueError(f"no AIS message {kind} is made; known: {', '.join(map(str, MEANINGS))}")
-    here = vessel.lat is not None and vessel.lon is not None
+    if kind not in FIELD_DECODERS:
+        raise ValueError(f"AIS message {kind} is not supported; known: {', '.join(map(str, FIELD_DECODERS))}")
+    known = vessel.lat is not None and vessel.lon is not None
     unknown_speed, unknown_course = UNKNOWN_SPEED.get(kind, SPEED), 511.0 if kind == LONG_RANGE else 360.0
     fields: Fields = {
         "msg_type": kind, "mmsi": vessel.mmsi, "second": 0,
-        "lat": vessel.lat if here else 91.0, "lon": vessel.lon if here else 181.0,
+        "lat": vessel.lat if known else 91.0, "lon": vessel.lon if known else 181.0,
         "accuracy": vessel.error_m is not None,
         "speed": unknown_speed if vessel.speed_mps is None else vessel.speed_mps / KNOT_MPS,
         "course": unknown_course if vessel.course_deg is None else vessel.course_deg,
@@ -204,7 +204,7 @@ def fields_of(vessel: Vessel) -> list[Fields]:
         "aid_type": NavAid[vessel.aid.upper()] if vessel.aid else 0,
         "virtual_aid": bool(vessel.virtual), "off_position": bool(vessel.off_position),
     }  # fmt: skip
-    for name in ("speed", "course"):  # pyais cuts them off where the standard rounds
+    for name in ("speed", "course"):  # pyais truncates where the standard rounds
         fields[name] = round(fields[name], 0 if kind == LONG_RANGE or (kind, name) == (9, "speed") else 1)
         fields[name] += 0.001
     if kind in (4, 5, 11):
@@ -215,7 +215,7 @@ def fields_of(vessel: Vessel) -> list[Fields]:
 
 
 def _moment(vessel: Vessel) -> Fields:
-    """The time of a base station, or when a ship means to arrive."""
+    """The time of a base station, or a ship's estimated time of arrival."""
     at = vessel.time
     if at is not None and vessel.message != 5:
         clock = [at.year, at.month, at.day, at.hour, at.minute, at.second]

@@ -1,10 +1,10 @@
-"""MAVLink 1 and 2 from a ground station's radio: checked frames in; vehicles, texts, pictures, radio out.
+"""MAVLink 1 and 2 from a ground station's radio: frames in; vehicles, texts, pictures, radio quality out.
 
     FE length seq sys comp id payload crc          FD length incompat compat seq sys comp id(3) payload crc
     vehicle: a system whose HEARTBEAT has an autopilot, and is no ground station, tracker, gimbal or ADS-B
     51/68:   the radio itself (SiK); its RADIO_STATUS is no sign of life of any vehicle
 
-It listens only. `mavlink_dialect` knows the fields (50 ms, 14 MB, at the first frame).
+Receive-only. `mavlink_dialect` has the fields (50 ms, 14 MB, at the first frame).
 """
 
 import time
@@ -17,8 +17,8 @@ from pydantic import Field
 
 from firmware_bridge.drone_readings import Capture, StatusText, TextSeverity
 from firmware_bridge.mavlink import autopilot
-from firmware_bridge.mavlink.radio import RADIO, _radio
-from firmware_bridge.mavlink.signing import HEARD, Heard, Signatures, key_of
+from firmware_bridge.mavlink.radio import RADIO, radio_readings
+from firmware_bridge.mavlink.signing import REPLAY_WINDOW, ReplayWindow, Signatures, read_key
 from firmware_bridge.mavlink.vehicle import HELD, Vehicle
 from firmware_bridge.mavlink_dialect import dialect
 from firmware_bridge.readings import Value
@@ -34,8 +34,8 @@ SEVERITIES: tuple[TextSeverity, ...] = get_args(TextSeverity)
 
 
 @dataclass(slots=True)
-class _Link:
-    """The sequence numbers of one component; the counts are of late, ``lost`` in all is the decoder's."""
+class _SequenceCount:
+    """The sequence numbers of one component; the counts are recent, the decoder's ``lost`` is the total."""
 
     last: int
     came: int = 0
@@ -43,24 +43,25 @@ class _Link:
 
 
 @dataclass(slots=True)
-class _Text:
-    """A text whose pieces still come; they may be cut inside a letter."""
+class _PartialText:
+    """A text whose pieces still arrive; a piece may end within a letter."""
 
     number: int
     severity: TextSeverity
     said: bytes = b""
     pieces: int = 0
 
-    def told(self, source: tuple[int, int]) -> StatusText:
+    def status_text(self, source: tuple[int, int]) -> StatusText:
         text = "".join(one for one in self.said.decode("utf-8", "replace") if one.isprintable())
         return StatusText(system=source[0], component=source[1], severity=self.severity, text=text)
 
 
 class MavlinkDecoder:
-    """A `Drone` at each heartbeat and each position, ``lost`` once nothing came of it for ``lost_after_s``.
+    """Reports a `Drone` at each heartbeat and each position, ``lost`` after ``lost_after_s`` without a
+    message.
 
-    ``bad`` counts frames that are not signed with the ``key``, where there is one, or no newer than what was
-    ``heard``; ``lost`` those that never came, by the sequence numbers of all components.
+    ``bad`` counts frames that are not signed with the ``key``, where there is one, or not newer than those
+    in ``heard``; ``lost`` missing frames, by the sequence numbers of all components.
     """
 
     framings = ("mavlink",)
@@ -70,22 +71,24 @@ class MavlinkDecoder:
         key: bytes | None = None,
         lost_after_s: float = LOST_AFTER_S,
         clock: Callable[[], float] = time.monotonic,
-        heard: Heard | None = None,
+        heard: ReplayWindow | None = None,
     ) -> None:
         self.bad = self.lost = 0
-        self._signatures = Signatures(key, heard.under(key) if heard else None) if key is not None else None
+        self._signatures = (
+            Signatures(key, heard.streams_of(key) if heard else None) if key is not None else None
+        )
         self._lost_after_s, self._clock = lost_after_s, clock
-        self._links: dict[tuple[int, int], _Link] = {}
+        self._links: dict[tuple[int, int], _SequenceCount] = {}
         self._vehicles: dict[int, Vehicle] = {}
-        self._texts: dict[tuple[int, int], _Text] = {}
+        self._texts: dict[tuple[int, int], _PartialText] = {}
 
     def feed(self, frame: bytes) -> list[Value]:
-        """What a frame says; a vehicle that fell silent is told in between."""
+        """The values of a frame, and of vehicles that fell silent."""
         at = 2 if frame[0] == 0xFE else 4
         number = frame[5] if frame[0] == 0xFE else int.from_bytes(frame[7:10], "little")
-        if self._signatures is not None and number not in RADIO and not self._signatures.vouch(frame):
+        if self._signatures is not None and number not in RADIO and not self._signatures.accepts(frame):
             self.bad += 1
-            return self._fallen_silent()
+            return self._newly_lost()
         source = frame[at + 1], frame[at + 2]
         message = _codec().decode(bytearray(frame)) if number in _wanted() else None
         vehicle = self._vehicles.get(source[0])
@@ -96,38 +99,38 @@ class MavlinkDecoder:
             and message.get_type() == "HEARTBEAT"
             and not autopilot.is_vehicle(message)
         ):
-            return self._fallen_silent()  # a router that beats under the vehicle's own number
+            return self._newly_lost()  # a router's heartbeat under the vehicle's number
         self._count(frame[at], source)
         if vehicle is not None and ours:
-            vehicle.twins.number(frame[at], self._clock())
-        return ([] if message is None else self._take(message)) + self._fallen_silent()
+            vehicle.duplicates.number(frame[at], self._clock())
+        return ([] if message is None else self._take(message)) + self._newly_lost()
 
     @property
     def trouble(self) -> str | None:
         """Vehicles that can't be told apart."""
         now_s = self._clock()
-        doubled = [str(system) for system, one in self._vehicles.items() if one.twins.shows(now_s)]
+        doubled = [
+            str(system) for system, vehicle in self._vehicles.items() if vehicle.duplicates.detected(now_s)
+        ]
         return (
-            "; ".join(
-                f"two vehicles are system {system}: give each a number of its own" for system in doubled
-            )
+            "; ".join(f"two vehicles are system {system}: give each its own number" for system in doubled)
             or None
         )
 
     def pause(self) -> list[Value]:
-        """Texts that may have gone on, and vehicles that fell silent."""
-        texts: list[Value] = [text.told(source) for source, text in self._texts.items()]
+        """Texts that may be incomplete, and vehicles that fell silent."""
+        texts: list[Value] = [text.status_text(source) for source, text in self._texts.items()]
         self._texts.clear()
-        return texts + self._fallen_silent()
+        return texts + self._newly_lost()
 
     def replies(self) -> bytes:
-        """Nothing: it only listens."""
+        """Nothing: receive-only."""
         return b""
 
     def _count(self, sequence: int, source: tuple[int, int]) -> None:
-        link = self._links.setdefault(source, _Link((sequence - 1) & 0xFF))
+        link = self._links.setdefault(source, _SequenceCount((sequence - 1) & 0xFF))
         gap = (sequence - link.last - 1) & 0xFF
-        gap = gap if gap < 128 else 0  # one that came twice, or late
+        gap = gap if gap < 128 else 0  # a repeated or late frame
         link.last, link.came, link.lost = sequence, link.came + 1, link.lost + gap
         self.lost += gap
         if link.came + link.lost > 1000:
@@ -139,18 +142,20 @@ class MavlinkDecoder:
             case "STATUSTEXT":
                 return self._text(message)
             case "RADIO_STATUS" | "RADIO":
-                return _radio(message)
+                return radio_readings(message)
             case "CAMERA_FEEDBACK":
-                return [Capture(system=system, **autopilot.feedback_says(message))]
+                return [Capture(system=system, **autopilot.read_feedback(message))]
             case "CAMERA_IMAGE_CAPTURED":
                 taken = message.capture_result == 1
-                return [Capture(system=system, **autopilot.captured_says(message))] if taken else []
+                return [Capture(system=system, **autopilot.read_captured(message))] if taken else []
             case kind:
-                vehicle = self._whose(message, kind)
-                return [] if vehicle is None else self._hear(vehicle, message)
+                vehicle = self._vehicle_of(message, kind)
+                return [] if vehicle is None else self._update(vehicle, message)
 
-    def _whose(self, message: Any, kind: str) -> Vehicle | None:
-        """The vehicle that says it. Before its first heartbeat, its autopilot is taken to be component 1."""
+    def _vehicle_of(self, message: Any, kind: str) -> Vehicle | None:
+        """The vehicle that sent the message. Before its first heartbeat, its autopilot is taken to be
+        component 1.
+        """
         system, component = message.get_srcSystem(), message.get_srcComponent()
         vehicle = self._vehicles.get(system)
         if kind == "HEARTBEAT":
@@ -167,7 +172,7 @@ class MavlinkDecoder:
             return vehicle
         return None
 
-    def _hear(self, vehicle: Vehicle, message: Any) -> list[Value]:
+    def _update(self, vehicle: Vehicle, message: Any) -> list[Value]:
         now_s = self._clock()
         due = vehicle.take(message, now_s)
         if message.get_srcComponent() == vehicle.component:
@@ -175,9 +180,9 @@ class MavlinkDecoder:
             vehicle.heard_s, vehicle.lost = now_s, False
         if not due:
             return []
-        if vehicle.twins.shows(now_s):
+        if vehicle.duplicates.detected(now_s):
             vehicle.held.clear()
-            return []  # a report would mix both
+            return []  # a report would mix both vehicles
         link = self._links[(vehicle.system, vehicle.component)]
         drone = vehicle.drone(now_s, round(100 * link.lost / (link.came + link.lost), 1))
         vehicle.held.append(drone)
@@ -188,12 +193,12 @@ class MavlinkDecoder:
         vehicle.held.clear()
         return values
 
-    def _fallen_silent(self) -> list[Value]:
-        """Each vehicle of which nothing came for too long, once."""
+    def _newly_lost(self) -> list[Value]:
+        """Each vehicle without a message for too long, once."""
         now_s = self._clock()
         values: list[Value] = []
         for vehicle in self._vehicles.values():
-            if vehicle.twins.shows(now_s):
+            if vehicle.duplicates.detected(now_s):
                 continue
             if vehicle.known and not vehicle.lost and now_s - vehicle.heard_s > self._lost_after_s:
                 vehicle.lost = True
@@ -201,29 +206,29 @@ class MavlinkDecoder:
         return values
 
     def _text(self, message: Any) -> list[Value]:
-        """A text in one piece, or one of which all pieces are there; what lacks a piece says so by '…'."""
+        """A text in one piece, or with its last piece; a missing piece is marked '…'."""
         source = (message.get_srcSystem(), message.get_srcComponent())
         piece = message._text_raw.split(b"\0")[0]
         more = message.id and len(piece) == TEXT_LONGEST
         values: list[Value] = []
         held = self._texts.pop(source, None)
         if held is not None and (held.number != message.id or message.chunk_seq < held.pieces):
-            values.append(held.told(source))
+            values.append(held.status_text(source))
             held = None
-        text = held or _Text(message.id, SEVERITIES[min(message.severity, 7)])
+        text = held or _PartialText(message.id, SEVERITIES[min(message.severity, 7)])
         text.said += piece if message.chunk_seq == text.pieces else "…".encode() + piece
         text.pieces = message.chunk_seq + 1
         if not more:
-            return [*values, text.told(source)]
+            return [*values, text.status_text(source)]
         self._texts[source] = text
         return values
 
 
 @cache
 def _wanted() -> frozenset[int]:
-    """The ids of the messages that we take."""
+    """The ids of the messages that are decoded."""
     names = {
-        *autopilot.SAYS,
+        *autopilot.MESSAGE_FIELDS,
         "STATUSTEXT",
         "RADIO_STATUS",
         "RADIO",
@@ -239,7 +244,7 @@ def _codec() -> Any:
 
 
 class Mavlink(SerialLine):
-    """A telemetry radio, or an autopilot on a cable. Where there is a ``key``, only what is signed counts."""
+    """A telemetry radio, or an autopilot on a cable. With a ``key`` only signed frames count."""
 
     value_kinds: ClassVar[frozenset[str] | None] = frozenset({"drone", "status_text", "capture", "reading"})
     names_by_kind: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -253,13 +258,15 @@ class Mavlink(SerialLine):
     key: Secret | None = None
 
     def secret_origin(self) -> str:
-        """Nowhere: the key only checks what is signed."""
+        """Nowhere: the key only checks signatures."""
         return ""
 
     def decoder(self) -> MavlinkDecoder:
-        return MavlinkDecoder(None if self.key is None else key_of(self.key), self.lost_after_s, heard=HEARD)
+        return MavlinkDecoder(
+            None if self.key is None else read_key(self.key), self.lost_after_s, heard=REPLAY_WINDOW
+        )
 
     def line_decoder(self) -> LineDecoder:
         if not mavlink_ids():
-            raise OSError("the tables of MAVLink are not installed: pip install pymavlink")
+            raise OSError("the MAVLink tables are not installed: pip install pymavlink")
         return super().line_decoder()

@@ -11,13 +11,15 @@ RADIO = frozenset({109, 166})
 SIK = (51, 68)
 
 
-def _radio(message: Any) -> list[Value]:
-    """Signal and noise at both ends; SiK radios say 1/1.9 dB above -127 dBm, of others we don't know."""
+def radio_readings(message: Any) -> list[Value]:
+    """Signal and noise at both ends; SiK radios count 1/1.9 dB above -127 dBm, the unit of others is
+    unknown.
+    """
     sik = (message.get_srcSystem(), message.get_srcComponent()) == SIK
     levels = {
         "radio_rssi": message.rssi,
         "radio_noise": message.noise,
-        "radio_remote_rssi": message.remrssi,  # 0: the far end was not heard yet
+        "radio_remote_rssi": message.remrssi,  # 0: nothing received from the far end yet
         "radio_remote_noise": message.remnoise,
     }
     return [

@@ -1,10 +1,10 @@
-"""One MAVLink vehicle, put together of what its messages say. Pure: time comes in with the calls."""
+"""The state of one MAVLink vehicle, assembled from its messages. Pure: time is an argument of the calls."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from firmware_bridge.drone_readings import Drone
-from firmware_bridge.mavlink.autopilot import SAYS, Fields
+from firmware_bridge.mavlink.autopilot import MESSAGE_FIELDS, Fields
 
 FRESH_S = {
     "position": 3.0,
@@ -14,43 +14,43 @@ FRESH_S = {
     "gimbal": 3.0,
     "estimate": 10.0,
 }
-"""What is older than this says nothing about now; what is not listed holds until it is said otherwise."""
+"""Older groups are stale; a group that is not listed stays valid until it is replaced."""
 POSITIONS = ("fix_position", "position")
-"""The later one is the better."""
+"""The later group is the better."""
 POSITION_EVERY_MS = 45
-"""A vehicle on a cable may send more positions than anybody needs."""
+"""The minimum interval of positions: a vehicle on a cable may send more than needed."""
 REBOOT_MS = 1000
 HELD = 20
 FIRST_S = 5.0
-"""A vehicle that tells a position has so long to tell what its receiver or its estimator makes of it."""
+"""A vehicle with a position has this long to report its receiver's or estimator's state."""
 CLOCKS = 2
-"""So often time must have gone on where another boot had left it."""
+"""The time since boot must continue this often where another boot left off."""
 SEQUENCES = 3
-"""So often a frame must have gone on where another sender's numbers had been."""
+"""A frame must continue this often where another sender's numbers left off."""
 APART = 8
-"""Frames that only overtake each other are nearer than this."""
+"""Frames that only overtake each other are closer than this."""
 DOUBLED_S = 30.0
-"""Two vehicles of one number are told to be that for so long after the last sign of both."""
+"""Two vehicles under one number are reported for this long after the last sign of both."""
 
 
-class Twins:
-    """Whether two vehicles speak under one system number.
+class DuplicateCheck:
+    """Detects two vehicles under one system number.
 
-    Two autopilots, each with the maker's number, have two clocks since boot and two counts of frames: what
-    comes goes on now where the one was, now where the other was. A vehicle that restarts does so once.
+    Two autopilots, each with the maker's number, have two clocks since boot and two counts of frames:
+    messages continue now the one, now the other. A vehicle that restarts switches only once.
     """
 
     def __init__(self) -> None:
         self.since_s: float | None = None
-        """When that showed last."""
+        """The time of the last detection."""
         self._heard_s = 0.0
-        self._clocks: list[tuple[int, float]] = []  # boot and when it was heard, the last first
+        self._clocks: list[tuple[int, float]] = []  # boot time and time of receipt, the newest first
         self._back = 0
         self._counts: list[int] = []
         self._crossed = 0
 
     def number(self, sequence: int, now_s: float) -> None:
-        """A frame of the vehicle came."""
+        """Records a frame of the vehicle."""
         if now_s - self._heard_s > DOUBLED_S:
             self.since_s, self._clocks, self._back, self._counts, self._crossed = None, [], 0, [], 0
         self._heard_s = now_s
@@ -66,12 +66,12 @@ class Twins:
             self._crossed += 1
             if self._crossed >= SEQUENCES:
                 self.since_s = now_s
-        else:  # some were lost, or another sender begins
+        else:  # frames were lost, or another sender begins
             self._counts = [sequence, *counts[:1]]
             self._crossed = max(0, self._crossed - 1) if len(counts) > 1 else 0
 
     def clock(self, boot_ms: int, now_s: float) -> None:
-        """The vehicle told its time since boot."""
+        """Records the vehicle's time since boot."""
         for place, (before_ms, at_s) in enumerate(self._clocks):
             if (
                 abs(boot_ms - before_ms - 1000 * (now_s - at_s)) <= REBOOT_MS
@@ -86,12 +86,13 @@ class Twins:
             self._back = 0
         self._clocks = [(boot_ms, now_s), *self._clocks[:1]]
 
-    def shows(self, now_s: float) -> bool:
+    def detected(self, now_s: float) -> bool:
+        """Whether two vehicles were detected recently."""
         return self.since_s is not None and now_s - self.since_s <= DOUBLED_S
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Group:
     """``fields``, at the vehicle's time since its boot and at ours."""
 
     boot_ms: int
@@ -100,43 +101,44 @@ class _Said:
 
 
 class Vehicle:
-    """``system``'s ``component`` is its autopilot; what it says before its first heartbeat is ``held``, for
-    only that tells whether it is a vehicle at all."""
+    """``component`` of ``system`` is its autopilot; reports before its first heartbeat are ``held``,
+    because only the heartbeat shows whether it is a vehicle.
+    """
 
     def __init__(self, system: int, component: int) -> None:
         self.system, self.component = system, component
         self.known = self.lost = False
         self.heard_s = 0.0
         self.held: list[Drone] = []
-        self.twins = Twins()
+        self.duplicates = DuplicateCheck()
         self._boot_ms = 0
         self._told_ms = -POSITION_EVERY_MS
-        self._said: dict[str, _Said] = {}
-        self._blind = False  # the newest position was none
-        self._first: tuple[int, float] | None = None  # when a position was told first, by both clocks
+        self._said: dict[str, _Group] = {}
+        self._blind = False  # the newest position was invalid
+        self._first: tuple[int, float] | None = None  # the first position, by both clocks
 
     def take(self, message: Any, now_s: float) -> bool:
-        """Takes what one of the messages in `SAYS` says; true where it is one to tell of the vehicle at."""
+        """Adds one of the messages in `MESSAGE_FIELDS`; true where the vehicle must be reported now."""
         boot_ms = getattr(message, "time_boot_ms", None)
         if boot_ms is not None and message.get_srcComponent() == self.component:
-            self.twins.clock(boot_ms, now_s)
+            self.duplicates.clock(boot_ms, now_s)
             if boot_ms < self._boot_ms - REBOOT_MS:
                 self._said = {group: one for group, one in self._said.items() if group == "heartbeat"}
                 self._first = None
             self._boot_ms = boot_ms
         kind = message.get_type()
-        for group, says in SAYS[kind]:
+        for group, says in MESSAGE_FIELDS[kind]:
             fields = says(message)
             if group == "position":
                 self._blind = not fields
                 self._first = self._first or (self._boot_ms, now_s)
             if group == "estimate" and not fields:
-                self._said.pop(group, None)  # it does not say any more
+                self._said.pop(group, None)  # the estimator stopped
                 continue
             if fields or group not in POSITIONS:
                 # each battery counts by itself; the last position is kept for when the vehicle is lost
                 name = f"battery {message.id}" if group == "battery" else group
-                self._said[name] = _Said(self._boot_ms, now_s, fields)
+                self._said[name] = _Group(self._boot_ms, now_s, fields)
         if kind == "GLOBAL_POSITION_INT":
             due = not 0 <= self._boot_ms - self._told_ms < POSITION_EVERY_MS
             self._told_ms = self._boot_ms if due else self._told_ms
@@ -144,12 +146,12 @@ class Vehicle:
         return kind == "HEARTBEAT" or (kind == "GPS_RAW_INT" and not self.has("position", now_s))
 
     def has(self, group: str, now_s: float) -> bool:
-        """Whether that was said, and is fresh."""
+        """Whether the group was received, and is fresh."""
         said = self._said.get(group)
         return said is not None and self._age_s(said, now_s) <= FRESH_S.get(group, float("inf"))
 
     def drone(self, now_s: float, loss_pct: float | None = None) -> Drone:
-        """What is known of it now."""
+        """The present state."""
         fields: Fields = {}
         for group in ("heartbeat", "home", "fix", "attitude", "gimbal"):
             if self.has(group, now_s):
@@ -164,7 +166,7 @@ class Vehicle:
         return Drone(system=self.system, state=state, loss_pct=loss_pct, **fields)
 
     def _battery(self) -> Fields:
-        """The first battery's, but of several the charge of the lowest."""
+        """The first battery's values, but of several batteries the charge of the lowest."""
         packs = [one.fields for name, one in sorted(self._said.items()) if name.startswith("battery ")]
         power = [one.fields for name, one in self._said.items() if name == "power"]
         fields: Fields = {}
@@ -174,7 +176,7 @@ class Vehicle:
         return fields | ({"battery_pct": min(charges)} if charges else {})
 
     def _where(self, now_s: float) -> Fields:
-        """The position, if it is valid now; where the vehicle is lost, the last that was, with its age."""
+        """The position, if it is valid now; of a lost vehicle the last known one, with its age."""
         for group in reversed(POSITIONS):
             if self.lost and group in self._said:
                 age_s = self._age_s(self._said[group], now_s)
@@ -184,7 +186,7 @@ class Vehicle:
         return {}
 
     def _valid(self, now_s: float) -> bool:
-        """The estimator may know better than one receiver; where it says nothing, the receiver decides."""
+        """The estimator takes precedence over one receiver; without an estimator the receiver decides."""
         if self._blind:
             return False
         if self.has("estimate", now_s):
@@ -193,9 +195,9 @@ class Vehicle:
             return bool(self._said["fix"].fields["fix"] != "none")
         if "fix" in self._said or self._first is None:
             return True
-        since_ms, since_s = self._first  # one without a receiver may reckon from anywhere
+        since_ms, since_s = self._first  # without a receiver it may use dead reckoning from anywhere
         return max(now_s - since_s, (self._boot_ms - since_ms) / 1000) >= FIRST_S
 
-    def _age_s(self, said: _Said, now_s: float) -> float:
-        """By our clock and by its own: a recording runs at any speed."""
+    def _age_s(self, said: _Group, now_s: float) -> float:
+        """The age by our clock and by the vehicle's: a recording runs at any speed."""
         return max(now_s - said.heard_s, (self._boot_ms - said.boot_ms) / 1000)

@@ -15,7 +15,7 @@ HELLO, REPORT, EVENT, ACK, OUTPUT, PING = range(6)
 
 
 READ, READ_ANSWER, WRITE, PUSH = range(4)
-"""SMP operations. PUSH is SMP's answer to a write, and also what the board says unasked (commands 0 to 2)."""
+"""SMP operations. PUSH is SMP's answer to a write, and also the board's own messages (commands 0 to 2)."""
 
 
 LONGEST = 256
@@ -28,7 +28,7 @@ _VERSION_2 = 1 << 3
 
 
 class Message(NamedTuple):
-    """One frame's content."""
+    """The content of one frame."""
 
     op: int
     command: int
@@ -37,7 +37,7 @@ class Message(NamedTuple):
 
 
 def encode(command: int, content: Mapping[Any, Any], sequence: int = 0, op: int = PUSH) -> bytes:
-    """One frame on the wire, with a zero before it and one behind. ValueError where it grows too long."""
+    """One frame on the wire, with a zero before and after it. ValueError where it is too long."""
     import cbor2
     from cobs import cobs
 
@@ -45,12 +45,12 @@ def encode(command: int, content: Mapping[Any, Any], sequence: int = 0, op: int 
     message = _HEADER.pack(_VERSION_2 | op, 0, len(body), GROUP, sequence & 0xFF, command) + body
     frame = cobs.encode(message + struct.pack("!H", binascii.crc_hqx(message, 0)))
     if len(frame) > LONGEST:
-        raise ValueError(f"a frame of {len(frame)} bytes; {LONGEST} are the most")
+        raise ValueError(f"a frame of {len(frame)} bytes; the maximum is {LONGEST}")
     return bytes(b"\0" + frame + b"\0")
 
 
 def parse(payload: bytes) -> Message | None:
-    """The message in a payload whose CRC was good; None where it is not of our group or no map."""
+    """The message in a payload with a good CRC; None where it is not of our group or not a map."""
     import cbor2
 
     if len(payload) < _HEADER.size:

@@ -1,8 +1,7 @@
-"""What a sensor board is asked, one thing at a time, and whether it answers. Pure: time comes in with calls.
+"""The requests to a sensor board, one at a time, and whether the board answers. Pure: time is an argument.
 
-A request that is not answered is sent again under the same number, three times in all. An output is
-switched on for `HOLD_S` at most and refreshed while it is wanted, so that the siren of an agent that died
-falls silent by itself.
+An unanswered request is sent again under the same number, three times in all. An output is switched on for
+`HOLD_S` at most and refreshed while it is wanted, so that the siren of an agent that died falls silent.
 """
 
 import random
@@ -14,7 +13,7 @@ ANSWER_WITHIN_S = 0.2
 TRIES = 3
 AGAIN_AFTER_S = 1.0
 REFUSED_WAIT_S = 10.0
-"""A board that answered nothing is asked anew after `AGAIN_AFTER_S`, one that refused after this."""
+"""A board that did not answer gets the next request after `AGAIN_AFTER_S`; a refused output after this."""
 PING_EVERY_S = 5.0
 HOLD_S, REFRESH_S = 10.0, 3.0
 
@@ -23,7 +22,7 @@ What: TypeAlias = Literal["hello", "ping", "output"]
 
 @dataclass(slots=True)
 class Request:
-    """One thing asked. ``output`` is to be on for ``hold_s``; off where that is 0."""
+    """One request. ``output`` is switched on for ``hold_s``; off where that is 0."""
 
     what: What
     sequence: int
@@ -35,7 +34,7 @@ class Request:
 
 @dataclass(slots=True)
 class _Output:
-    """What the board said last, and how long the output stays on by what it confirmed."""
+    """The board's last report of an output, and the confirmed end of its on time."""
 
     on: bool | None = None
     asked_s: float = 0.0
@@ -44,23 +43,23 @@ class _Output:
 
 
 class BoardRequests:
-    """Makes a board's outputs what is wanted, whatever happened: a reset, a lost answer, a new agent."""
+    """Brings a board's outputs to the wanted state after any event: a reset, a lost answer, a new agent."""
 
     def __init__(self, outputs: tuple[str, ...] = ()) -> None:
         self.hears: bool | None = None
-        """Whether the board answers; None before anything was asked."""
+        """Whether the board answers; None before the first request."""
         self.refused: tuple[str, ...] = ()
-        """Outputs that the board says it can't switch."""
+        """Outputs that the board reports it can't switch."""
         self._outputs = {name: _Output() for name in outputs}
         self._open: Request | None = None
         self._sequence = random.randrange(256)
         self._now_s = self._next_s = self._hello_s = self._answered_s = -1e9
 
     def next_request(self, now_s: float, wanted: Mapping[str, float], *, introduced: bool) -> Request | None:
-        """What is to be sent now, or None; called some ten times a second.
+        """The request to send now, or None; called some ten times a second.
 
-        ``wanted``: the outputs that are to be on, each with the seconds that it is to be on yet.
-        ``introduced``: whether the board has said hello.
+        ``wanted``: the outputs that must be on, each with its remaining time in seconds. ``introduced``:
+        whether the board has sent its hello.
         """
         self._now_s = now_s
         request = self._open
@@ -84,7 +83,7 @@ class BoardRequests:
         return self._new("ping") if now_s - self._answered_s >= PING_EVERY_S else None
 
     def _is_due(self, output: _Output, left_s: float) -> bool:
-        """Whether the board must be told: it has it otherwise, or what it has runs out too soon."""
+        """Whether the board needs a request: its state differs, or its on time ends too soon."""
         if left_s <= 0 or output.on is not True:
             return output.on is True or left_s > 0
         held_s = output.until_s - self._now_s
@@ -100,7 +99,7 @@ class BoardRequests:
         return self._open
 
     def answered(self, what: str, sequence: int, code: object = 0) -> Request | None:
-        """The request that the board has answered now; None where this is no answer to what is open."""
+        """The open request that this answer completes; None where it answers no open request."""
         request = self._open
         if request is None or (request.what, request.sequence) != (what, sequence):
             return None
@@ -119,11 +118,11 @@ class BoardRequests:
         return request
 
     def is_on(self, name: str, on: bool) -> None:
-        """The board reports an output as it is."""
+        """Records an output's state from a report."""
         if name in self._outputs:
             self._outputs[name].on = on
 
     def restarted(self) -> None:
-        """The board began anew: what it was told is forgotten."""
+        """The board restarted: forgets the outputs it had been given."""
         for name in self._outputs:
             self._outputs[name] = _Output()

@@ -1,10 +1,10 @@
-"""Modbus RTU: bought sensors and input modules on an RS-485 bus. We are the master, and only read.
+"""Modbus RTU: off-the-shelf sensors and input modules on an RS-485 bus. We are the master, and only read.
 
     device(1) function(1) address(2) count(2) crc(2)       a request, after 3.5 characters of silence
-    device(1) function(1) bytes(1) data crc(2)              its answer; function + 128 and a code: refused
+    device(1) function(1) bytes(1) data crc(2)             its answer; function + 128 and a code: refused
 
-pymodbus makes the requests, reads the answers, and knows how numbers lie in registers. Which answer belongs
-to what stands nowhere in it: one request at a time. Source: Modbus over serial line 1.02, application 1.1b3.
+pymodbus makes the requests, parses the answers, and knows the layout of numbers in registers. An answer does
+not name its request: one request is open at a time. Source: Modbus over serial line 1.02, application 1.1b3.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from firmware_bridge.readings import Value
-from firmware_bridge.sensors.modbus_master import ANSWER_WITHIN_S, TRIES, Contact, Master, Register
+from firmware_bridge.sensors.modbus_master import ANSWER_WITHIN_S, TRIES, Contact, ModbusMaster, Register
 from firmware_bridge.serial import tcp
 from firmware_bridge.serial.line import STATE_EVERY_S, Emit
 from firmware_bridge.serial.port import open_port
@@ -35,7 +35,7 @@ class Modbus(PortSource):
     parity: Literal["none", "even", "odd"] = "none"
     device: int = Field(default=1, ge=1, le=247)
     every_s: float = Field(default=5.0, ge=0.2, le=3600)
-    """Each entry is asked for this often."""
+    """The interval between two requests for each entry."""
     registers: tuple[Register, ...] = Field(default=(), max_length=200)
     contacts: tuple[Contact, ...] = Field(default=(), max_length=200)
 
@@ -45,13 +45,13 @@ class Modbus(PortSource):
         if port.startswith("tcp://"):
             tcp.split_address(port)
         elif "://" in port:
-            raise ValueError(f"{port!r} is neither a device, such as /dev/ttyUSB0, nor tcp://host:port")
+            raise ValueError(f"{port!r} is neither a device path, such as /dev/ttyUSB0, nor tcp://host:port")
         return port
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
         if not self.registers and not self.contacts:
-            raise ValueError("list what to ask for: registers, contacts, or both")
+            raise ValueError("list the entries to read: registers, contacts, or both")
         return self
 
     def value_names(self, kind: str) -> tuple[str, ...] | None:
@@ -59,25 +59,25 @@ class Modbus(PortSource):
         return registers if kind == "reading" else tuple(re.escape(one.name) for one in self.contacts)
 
     async def run(self, emit: Emit, _wanted: WantedOutputs = dict) -> None:
-        """Asks in rounds until the line is gone, or no device has answered for long (OSError)."""
+        """Polls in rounds until the line is lost, or no device has answered for too long (OSError)."""
         entries: tuple[Register | Contact, ...] = (*self.registers, *self.contacts)
-        master = Master(entries, self.device, self.every_s)
+        master = ModbusMaster(entries, self.device, self.every_s)
         patience_s = 2 * self.every_s + FIRST_PACKET_S + len(entries) * TRIES * ANSWER_WITHIN_S
         async with open_port(self.port, self.baud, self.parity) as port:
 
-            def tell(values: list[Value]) -> None:
+            def emit_all(values: list[Value]) -> None:
                 for value in values:
                     emit(value)
 
-            port.listen(lambda data: tell(master.feed(data)))
+            port.listen(lambda data: emit_all(master.feed(data)))
             state_s = good_s = port.last_byte_s
             good = 0
             try:
                 while True:
                     now_s = await port.wait_lost(within_s=STEP_S)
-                    if asked := master.next_request(now_s):
-                        port.write(asked)
-                    tell(master.pause())
+                    if request := master.next_request(now_s):
+                        port.write(request)
+                    emit_all(master.pause())
                     if master.good > good:
                         good, good_s = master.good, now_s
                     if now_s - good_s > patience_s:

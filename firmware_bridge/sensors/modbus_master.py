@@ -16,7 +16,7 @@ TRIES = 2
 
 
 GAP_S = 0.02
-"""Silence before a request, so that slow devices know where it begins."""
+"""Silence before a request, so that slow devices detect its beginning."""
 
 
 LONGEST = 512
@@ -26,15 +26,15 @@ FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
 REFUSALS = {
-    1: "it knows no such table",
-    2: "it has no such address",
-    3: "it refuses so many at once",
-    4: "it failed",
-    6: "it is busy",
-    10: "its gateway finds no way",
-    11: "it does not answer its gateway",
+    1: "unsupported table",
+    2: "unknown address",
+    3: "too many registers in one request",
+    4: "device failure",
+    6: "device busy",
+    10: "no gateway path",
+    11: "no answer to the gateway",
 }
-"""Exception codes."""
+"""Texts of the exception codes."""
 
 
 class Register(BaseModel):
@@ -46,15 +46,15 @@ class Register(BaseModel):
     unit: str = Field(max_length=16)
     address: int = Field(ge=0, le=65_535)
     device: int | None = Field(default=None, ge=1, le=247)
-    """Where several share the bus; else that of the source."""
+    """Where several devices share the bus; default: the source's."""
     table: Literal["holding", "input"] = "holding"
     type: Literal["int16", "uint16", "int32", "uint32", "float32"] = "int16"
     words: Literal["big", "little"] = "big"
-    """Which of two registers comes first; within one the high byte does."""
+    """Which of two registers comes first; within a register the high byte is first."""
     scale: float = Field(default=1.0, allow_inf_nan=False)
     offset: float = Field(default=0.0, allow_inf_nan=False)
     absent: int | None = None
-    """The raw number that means that there is none, such as 32767."""
+    """The raw number for a missing value, such as 32767."""
     least: float | None = None
     most: float | None = None
 
@@ -67,21 +67,21 @@ class Register(BaseModel):
         return 2 if self.type.endswith("32") else 1
 
     def read(self, answer: Any) -> Value | str:
-        """What the registers say, or why that is no reading."""
+        """The reading in the registers, or the reason why there is none."""
         from pymodbus.client.mixin import ModbusClientMixin
 
         kind = ModbusClientMixin.DATATYPE[self.type.upper()]
         raw: Any = ModbusClientMixin.convert_from_registers(answer.registers, kind, self.words)
         value = raw * self.scale + self.offset
         if raw == self.absent:
-            return "it has no value"
+            return "no value available"
         if not math.isfinite(value):
-            return "what it says is no number"
+            return "the value is not a number"
         value = round(value, 6)
         least = -math.inf if self.least is None else self.least
         most = math.inf if self.most is None else self.most
         if not least <= value <= most:
-            return f"it says {value:g} {self.unit}, which can't be"
+            return f"{value:g} {self.unit} is out of range"
         return Reading(quantity=self.quantity, value=value, unit=self.unit)
 
 
@@ -95,7 +95,7 @@ class Contact(BaseModel):
     device: int | None = Field(default=None, ge=1, le=247)
     table: Literal["discrete", "coil"] = "discrete"
     inverted: bool = False
-    """Whether 0 means on: a contact that opens when something happens."""
+    """Whether 0 means on: a contact that opens on an event."""
 
     count: ClassVar[int] = 1
 
@@ -111,30 +111,31 @@ class _Poll:
         self.device = entry.device or device
         self.function = FUNCTIONS[entry.table]
         request, framer = _requests()[self.function], _framer()
-        asked = request(address=entry.address, count=entry.count, dev_id=self.device)
-        self.request: bytes = framer.buildFrame(asked)
+        request_pdu = request(address=entry.address, count=entry.count, dev_id=self.device)
+        self.request: bytes = framer.buildFrame(request_pdu)
         self.data_bytes = 2 * entry.count if self.function >= 3 else 1
         self.where = f"device {self.device}, {entry.table} {entry.address}"
 
-    def find(self, heard: bytes) -> Any:
-        """The answer in what was heard, or None; an echo of what we sent and noise are passed over."""
-        for at in range(len(heard) - 4):
-            if heard[at] != self.device or heard[at + 1] & 0x7F != self.function:
+    def find(self, received: bytes) -> Any:
+        """The answer in the received bytes, or None; an echo of the request and noise are skipped."""
+        for at in range(len(received) - 4):
+            if received[at] != self.device or received[at + 1] & 0x7F != self.function:
                 continue
-            refused = bool(heard[at + 1] & 0x80)
-            if not refused and heard[at + 2] != self.data_bytes:
+            refused = bool(received[at + 1] & 0x80)
+            if not refused and received[at + 2] != self.data_bytes:
                 continue
             end = at + (5 if refused else 5 + self.data_bytes)
-            frame = heard[at:end]
-            if end <= len(heard) and _framer().check_CRC(frame[:-2], int.from_bytes(frame[-2:], "big")):
+            frame = received[at:end]
+            if end <= len(received) and _framer().check_CRC(frame[:-2], int.from_bytes(frame[-2:], "big")):
                 return _framer().decoder.decode(frame[1:-2])
         return None
 
 
-class Master:
-    """Asks for one entry after the other, each round ``every_s`` apart. Pure: time comes in with each call.
+class ModbusMaster:
+    """Requests one entry after another, in rounds ``every_s`` apart. Pure: time is an argument of each
+    call.
 
-    `BoardState` names the entries that fail, and why.
+    `BoardState` names the entries that fail, and the reason.
     """
 
     def __init__(self, entries: tuple[Register | Contact, ...], device: int, every_s: float) -> None:
@@ -143,35 +144,35 @@ class Master:
         self._due: deque[_Poll] = deque()
         self._round_s = -math.inf
         self._open: _Poll | None = None
-        self._sent_s = self._now_s = self._heard_s = -math.inf
+        self._sent_s = self._now_s = self._received_s = -math.inf
         self._tries = 0
-        self._heard = bytearray()
+        self._received = bytearray()
         self._failed: dict[str, str] = {}
-        self._said = BoardState()
+        self._reported = BoardState()
         self.good = 0
         self.bad: dict[str, int] = {}
         self.skipped_bytes = 0
 
     def feed(self, data: bytes) -> list[Value]:
-        """What the answer says, once it is whole."""
-        self._heard_s = self._now_s
+        """The values of the answer, once it is complete."""
+        self._received_s = self._now_s
         if self._open is None:
             self.skipped_bytes += len(data)
             return self._changes()
-        self._heard += data
-        found = self._open.find(bytes(self._heard))
+        self._received += data
+        found = self._open.find(bytes(self._received))
         if found is None:
-            del self._heard[:-LONGEST]
+            del self._received[:-LONGEST]
             return self._changes()
         entry = self._open.entry
         self.good += 1
-        said: Value | str
+        result: Value | str
         if found.isError():
-            said = REFUSALS.get(found.exception_code, f"it refuses ({found.exception_code})")
+            result = REFUSALS.get(found.exception_code, f"refused with code {found.exception_code}")
         else:
-            said = entry.read(found)
-        self._close(said if isinstance(said, str) else None)
-        return [*([] if isinstance(said, str) else [said]), *self._changes()]
+            result = entry.read(found)
+        self._close(result if isinstance(result, str) else None)
+        return [*([] if isinstance(result, str) else [result]), *self._changes()]
 
     def next_request(self, now_s: float) -> bytes:
         """The next request, when it is due."""
@@ -179,19 +180,19 @@ class Master:
         if self._open is not None:
             if now_s - self._sent_s < ANSWER_WITHIN_S:
                 return b""
-            self._count("damaged" if self._heard else "unanswered")
+            self._count("damaged" if self._received else "unanswered")
             if self._tries < TRIES:
                 return self._send(self._open, self._tries + 1)
-            self._close("its answer is damaged" if self._heard else "no answer")
+            self._close("damaged answer" if self._received else "no answer")
         if not self._due and now_s - self._round_s >= self._every_s:
             self._round_s = now_s
             self._due.extend(self._polls)
-        if not self._due or now_s - self._heard_s < GAP_S:
+        if not self._due or now_s - self._received_s < GAP_S:
             return b""
         return self._send(self._due.popleft(), 1)
 
     def pause(self) -> list[Value]:
-        """What has become known without a word: that a device does not answer."""
+        """Changes without new data: a device that does not answer."""
         return self._changes()
 
     def state(self, baud: int | None = None) -> LineState:
@@ -201,7 +202,7 @@ class Master:
 
     def _send(self, poll: _Poll, tries: int) -> bytes:
         self._open, self._sent_s, self._tries = poll, self._now_s, tries
-        self._heard.clear()
+        self._received.clear()
         return poll.request
 
     def _close(self, trouble: str | None) -> None:
@@ -212,15 +213,15 @@ class Master:
         if trouble is not None:
             self._failed[name] = trouble
 
-    def _count(self, what: str) -> None:
-        self.bad[what] = self.bad.get(what, 0) + 1
+    def _count(self, fault: str) -> None:
+        self.bad[fault] = self.bad.get(fault, 0) + 1
 
     def _changes(self) -> list[Value]:
         failed = tuple(sorted(f"{name}: {trouble}" for name, trouble in self._failed.items()))
         state = BoardState(failed=failed)
-        if state == self._said:
+        if state == self._reported:
             return []
-        self._said = state
+        self._reported = state
         return [state]
 
 

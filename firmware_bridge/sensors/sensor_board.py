@@ -73,16 +73,16 @@ class SensorBoardDecoder:
     def __init__(self, outputs: tuple[str, ...] = ()) -> None:
         self.bad = 0
         self.lost = 0
-        """Reports that never came, by their numbers."""
-        self._asking = BoardRequests(outputs)
-        self._state = self._said_state = BoardState()
+        """Reports that never arrived, by their numbers."""
+        self._requests = BoardRequests(outputs)
+        self._state = self._reported_state = BoardState()
         self._events: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._replies = bytearray()
-        self._report: int | None = None  # the number of the last one
+        self._report: int | None = None  # the last report's number
         self._up_ms = 0
 
     def feed(self, payload: bytes) -> list[Value]:
-        """What a frame says. What cannot be is counted, not told."""
+        """The values of a frame. Invalid content is counted, not reported."""
         message = parse(payload)
         if message is None:
             self.bad += 1
@@ -99,7 +99,7 @@ class SensorBoardDecoder:
         return values + self._changes()
 
     def pause(self) -> list[Value]:
-        """What has become known without a word from the board: that it does not answer."""
+        """Changes without new data: the board does not answer."""
         return self._changes()
 
     def replies(self) -> bytes:
@@ -109,8 +109,8 @@ class SensorBoardDecoder:
         return replies
 
     def next_request(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
-        """What is to be sent to the board now, so that its outputs become as they are ``wanted``."""
-        request = self._asking.next_request(now_s, wanted, introduced=self._state.uid is not None)
+        """The bytes to send to the board now, so that its outputs become as ``wanted``."""
+        request = self._requests.next_request(now_s, wanted, introduced=self._state.uid is not None)
         if request is None:
             return b""
         if request.what != "output":
@@ -120,25 +120,25 @@ class SensorBoardDecoder:
         return encode(OUTPUT, content, request.sequence, WRITE)
 
     def _answer(self, message: Message) -> list[Value]:
-        what, content = _ANSWERS[message.op, message.command], message.content
+        kind, content = _ANSWERS[message.op, message.command], message.content
         code = content.get("rc", 0)
-        request = self._asking.answered(what, message.sequence, code)
+        request = self._requests.answered(kind, message.sequence, code)
         if request is None:
             return []
-        if what == "hello":
+        if kind == "hello":
             self._hello(content)
-        elif what == "ping":
+        elif kind == "ping":
             self._notice_restart(content)
         elif code == 0:
             return [Switch(name=request.output, on=request.hold_s > 0)]
         return []
 
     def _changes(self) -> list[Value]:
-        """The board's state, where it is another than was said last."""
-        state = replace(self._state, hears=self._asking.hears, refused=self._asking.refused)
-        if state == self._said_state:
+        """The board's state, where it has changed."""
+        state = replace(self._state, hears=self._requests.hears, refused=self._requests.refused)
+        if state == self._reported_state:
             return []
-        self._said_state = state
+        self._reported_state = state
         return [state]
 
     def _hello(self, content: dict[Any, Any]) -> None:
@@ -152,20 +152,20 @@ class SensorBoardDecoder:
         )
 
     def _notice_restart(self, content: dict[Any, Any]) -> None:
-        """A board that began anew has forgotten its outputs, and counts its reports from the start."""
+        """Detects a restart: the board has then lost its outputs, and counts its reports from the start."""
         boot, up_ms = _count(content.get("boot")), _count(content.get("up_ms"))
         if boot is None:
             return
         before = self._state.boot
-        began_anew = before != boot
+        restarted = before != boot
         if up_ms is not None:
-            began_anew |= (up_ms - self._up_ms) % (1 << 32) >= 1 << 31  # 49 days on it begins at 0 again
+            restarted |= (up_ms - self._up_ms) % (1 << 32) >= 1 << 31  # it wraps to 0 after 49 days
             self._up_ms = up_ms
-        if began_anew:
+        if restarted:
             self._report = None
-            self._asking.restarted()
-            if before is not None:  # else it only says for the first time which start this is
-                self._events.clear()  # it has forgotten them, and may count from 1 again
+            self._requests.restarted()
+            if before is not None:  # else this is its first report
+                self._events.clear()  # the board may count from 1 again
             restarts = self._state.restarts + (before is not None)
             self._state = replace(self._state, boot=boot, restarts=restarts)
 
@@ -181,7 +181,7 @@ class SensorBoardDecoder:
         values = self._values(content)
         for value in values:
             if isinstance(value, Switch):
-                self._asking.is_on(value.name, value.on)
+                self._requests.is_on(value.name, value.on)
         return values
 
     def _values(self, content: dict[Any, Any], event: int | None = None) -> list[Value]:
@@ -219,7 +219,7 @@ class SensorBoardDecoder:
 
 
 def _is_small(number: object) -> bool:
-    """Whether it is an integer of 32 bits: all that the wire has."""
+    """Whether ``number`` is an integer of 32 bits: all that the wire carries."""
     return type(number) is int and abs(number) < 1 << 31
 
 
@@ -229,12 +229,14 @@ def _count(number: object) -> int | None:
 
 
 def _text(text: object) -> str | None:
-    """A short text that can be shown, or None."""
+    """A short printable text, or None."""
     return "".join(filter(str.isprintable, text))[:64] if isinstance(text, str) else None
 
 
 class SensorBoard(SerialLine):
-    """A microcontroller with sensors, inputs, a panic button; ``outputs`` are those that may be switched."""
+    """A microcontroller with sensors, inputs and a panic button; ``outputs`` are those that may be
+    switched.
+    """
 
     kind: Literal["sensor_board"] = "sensor_board"
     baud: int = 115200

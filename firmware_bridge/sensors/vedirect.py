@@ -1,8 +1,8 @@
-"""Victron's VE.Direct, text mode: chargers, battery monitors and inverters say once a second how they do.
+"""Victron's VE.Direct, text mode: chargers, battery monitors and inverters report their state each second.
 
     CR LF PID TAB 0xA042 CR LF FW TAB 123 CR LF V TAB 12530 … CR LF Checksum TAB <one byte>
 
-Numbers are integers in mV, mA, W, and so on (`QUANTITIES`); ``---`` is not known. It only listens.
+Numbers are integers in mV, mA, W, and so on (`QUANTITIES`); ``---`` is unknown. Receive-only.
 Source: Victron Energy, VE.Direct protocol, 3.33.
 """
 
@@ -37,11 +37,11 @@ QUANTITIES: dict[str, tuple[str, str, float, float, float]] = {
 SWITCHES = {"LOAD": "load", "Alarm": "alarm", "Relay": "relay"}
 _BLOCK = re.compile(rb"(?:\r\n[A-Za-z0-9_#]{1,9}\t[ -~]{0,40})+\r\nChecksum\t")
 NOT_KNOWN = {("TTG", "-1")}
-"""What stands there while there is nothing to say: no time to go while it charges."""
+"""Values that mean unknown: no time to go while the battery charges."""
 
 
 class VeDirectDecoder:
-    """Checked blocks in, values out."""
+    """Blocks with a valid checksum in, values out."""
 
     framings = ("vedirect",)
 
@@ -49,7 +49,9 @@ class VeDirectDecoder:
         self.bad = 0
 
     def feed(self, block: bytes) -> list[Value]:
-        """What a block says. What cannot be is counted, not told; the sum of a block is a weak check."""
+        """The values of a block. Invalid content is counted, not reported; the sum of a block is a weak
+        check.
+        """
         fields = [line.partition("\t")[::2] for line in block.decode("ascii", "replace").split("\r\n")[1:]]
         if not _BLOCK.fullmatch(block) or len(dict(fields)) < len(fields):
             self.bad += 1
@@ -73,7 +75,7 @@ class VeDirectDecoder:
         return []
 
     def replies(self) -> bytes:
-        """Nothing: it only listens."""
+        """Nothing: receive-only."""
         return b""
 
 
