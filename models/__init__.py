@@ -1,4 +1,11 @@
-"""What a picture shows. `Format` lists all kinds of network that can be read; `find` gives a card."""
+"""Object detection: model cards, model formats, and the networks that they load.
+
+Entry points: `find` (a name or a path to a `Card`), `Card.load` (a card to a detector: `Frame` in,
+`Detection` tuple out), `tiles.tiled`. `Format` lists all kinds of network. A network runs only with the
+sha256 of its card, only with labels from `labels.ALLOWED`, and only after its self-test. OSError means that
+a file is missing or not regular, ValueError that a card or a network is invalid; both say what would be
+right. A detector may be called from any thread. Read this first: `card.py`.
+"""
 
 import difflib
 import functools
@@ -22,13 +29,13 @@ Format = Annotated[E2e | Nanodet | Paddle | Yolox | Yolo | Detr | Ssd, Field(dis
 
 CARDS = Path(__file__).parent / "cards"
 MOST_BYTES, MOST_DEPTH = 256 * 1024, 16
-"""Of a card's file."""
+"""The limits of a card's file."""
 
 
 def find(name: str) -> Card:
     """The card called ``name`` (or ``default``), or the card file at that path.
 
-    OSError where there is none, ValueError where the card is no card; both name what would be right.
+    OSError where there is none, ValueError where the card is invalid; both say what would be right.
     """
     if is_path(name):
         return read_card(Path(name))
@@ -43,13 +50,13 @@ def find(name: str) -> Card:
 
 
 def is_path(name: str) -> bool:
-    """Whether ``name`` is that of a card's file, and of no card that comes with ringpost."""
+    """Whether ``name`` is the path of a card's file instead of the name of a built-in card."""
     return name.endswith((".yaml", ".yml"))
 
 
 @functools.cache
 def cards_here() -> tuple[Card, ...]:
-    """The cards that come with ringpost."""
+    """The built-in cards."""
     return tuple(read_card(path) for path in sorted(CARDS.glob("*.yaml")))
 
 
@@ -68,7 +75,7 @@ def read_card(path: Path) -> Card:
 
 
 def _fields(path: Path) -> dict[str, Any]:
-    """The mapping in a card's file; its size and depth are bounded, and it has no aliases."""
+    """The mapping in a card's file; its size and depth are limited, and aliases are refused."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
     from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
@@ -76,7 +83,7 @@ def _fields(path: Path) -> dict[str, Any]:
     try:
         text = read_regular(path, MOST_BYTES).decode()
         depth = 0
-        for event in YAML(typ="safe", pure=True).parse(StringIO(text)):  # before anything recurses into it
+        for event in YAML(typ="safe", pure=True).parse(StringIO(text)):  # before any recursive parser sees it
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             if depth > MOST_DEPTH:
                 raise ValueError(f"{path}: no model's card: nested deeper than {MOST_DEPTH}")

@@ -1,4 +1,4 @@
-"""How boxes overlap."""
+"""The overlap of boxes."""
 
 from models.detection import Box
 

@@ -1,4 +1,4 @@
-"""A model's card: where it comes from, under which licence, what goes in, and how well it was seen to do."""
+"""A model's card: origin, licence, input, labels, and measured accuracy and latency."""
 
 import difflib
 import re
@@ -18,12 +18,12 @@ IDENTIFYING = re.compile(
     r"|ethnic\w*|race|gender|age.?group|arcface|facenet|osnet|lprnet|landmarks?)(?![a-z])",
     re.IGNORECASE,
 )
-"""Names of what identifies or sorts people. A network or an output of such a name is refused: there is no
-code path for it. Labels are held to a list of things instead (`models.labels`)."""
+"""Names of networks and outputs that identify or classify people. Such a network is refused: there is no
+such code. Labels are checked against a list of things instead (`models.labels`)."""
 
 
 class Input(BaseModel):
-    """The picture that the network takes."""
+    """The network's input picture."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +33,9 @@ class Input(BaseModel):
 
 
 class Card(BaseModel):
-    """What every card says; a format adds how the outputs are read (`models.Format` lists them)."""
+    """The fields of every card; a format adds how the outputs are decoded (`models.Format` lists the
+    formats).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,15 +48,15 @@ class Card(BaseModel):
     input: Input
     labels: tuple[str, ...] = Field(min_length=1)
     people: tuple[str, ...] = ()
-    """Those of its labels that mean people, where their names don't tell, such as [cyclist]."""
+    """The labels that mean people, where their names don't show it, such as [cyclist]."""
     accuracy: dict[str, Any] = Field(default_factory=dict)
     latency: dict[str, Any] = Field(default_factory=dict)
     """Measured, by machine; milliseconds on one thread."""
     proof: Proof | None = None
     providers: tuple[Provider, ...] = ("cpu",)
-    """Where it shall run, the first that this machine has."""
+    """Execution providers in order of preference: the first that this machine has is used."""
     score: float = Field(default=0.4, ge=0, le=1)
-    """What is less sure than this is left out."""
+    """The confidence threshold."""
 
     @field_validator("labels")
     @classmethod
@@ -65,46 +67,49 @@ class Card(BaseModel):
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ValueError(
                     f"the label {label[:60]!r} is not on the list of things in models/labels.py{hint}"
-                    " (ringpost runs no model that identifies or sorts people)"
+                    " (ringpost runs no model that identifies or classifies people)"
                 )
         return labels
 
     @model_validator(mode="after")
     def _people_are_labels(self) -> Self:
         if unknown := sorted(set(self.people) - set(self.labels)):
-            raise ValueError(f"people: {', '.join(unknown)} is none of its labels")
+            raise ValueError(f"people: {', '.join(unknown)} is not among its labels")
         if things := sorted(one for one in self.people if plain(one) in HARMLESS):
-            raise ValueError(f"people: {', '.join(things)} is a thing, in whose box nobody is covered")
+            raise ValueError(f"people: {', '.join(things)} is a thing, whose box is not redacted")
         return self
 
     @field_validator("name")
     @classmethod
     def _nobody_recognised(cls, name: str) -> str:
         if IDENTIFYING.search(name):
-            raise ValueError(f"{name!r} identifies or sorts people: ringpost does not run such a model")
+            raise ValueError(f"{name!r} identifies or classifies people: ringpost does not run such a model")
         return name
 
     def at(self, score: float) -> "Card":
-        """The same detector with another threshold."""
+        """The same model with another threshold."""
         return self.model_copy(update={"score": score})
 
     def on(self, providers: tuple[Provider, ...]) -> "Card":
-        """The same detector elsewhere."""
+        """The same model on other providers."""
         return self.model_copy(update={"providers": providers})
 
     def open(self) -> Session:
-        """The network. ValueError where it is damaged, another, or gives what identifies people."""
+        """The network. ValueError where it is damaged, another, or has outputs that identify people."""
         sizes = {"H": self.input.height, "W": self.input.width}
         session = open_session(self.weights, self.sha256, providers=self.providers, sizes=sizes)
         for name in session.outputs:
             if IDENTIFYING.search(name):
                 raise ValueError(
-                    f"{self.name}: the output {name!r} identifies or sorts people: ringpost does not run it"
+                    f"{self.name}: the output {name!r} identifies or classifies people:"
+                    " ringpost does not run it"
                 )
         return session
 
     def proven(self, detect: Detect, prove: Callable[[], None], session: Session) -> Loaded:
-        """``detect``, warm, once ``prove`` and the card's own proof hold. ValueError names the model."""
+        """``detect``, warmed up, once ``prove`` and the card's self-test succeed. ValueError names the
+        model.
+        """
         try:
             prove()
             if self.proof is not None:
@@ -114,5 +119,5 @@ class Card(BaseModel):
         return Loaded(detect, session)
 
     def load(self) -> Loaded:
-        """Reads the weights; each format does it in its way. OSError or ValueError says what is wrong."""
+        """Loads the weights; each format implements this. OSError or ValueError with the reason."""
         raise NotImplementedError(f"{self.name} has no format")

@@ -1,4 +1,4 @@
-"""What a picture shows, in words of its own: the vocabulary of ``models``."""
+"""The result of a detector: the vocabulary of ``models``. Imports nothing of ours."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Frame: TypeAlias = "NDArray[np.uint8]"
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One object that a detector sees in one picture; ``score`` is 0..1."""
+    """One object that a detector found in one picture; ``score`` is the confidence, 0..1."""
 
     label: str
     score: float

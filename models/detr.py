@@ -1,4 +1,4 @@
-"""Detectors that predict a set, so that nothing overlaps by mistake.
+"""Detectors that predict a set, so that no non-maximum suppression is needed.
 
 rtdetr  labels [1, Q], boxes [1, Q, 4] left, top, right, bottom, scores [1, Q]   (RT-DETR, D-FINE)
         with a second input orig_target_sizes, int64 [1, 2]: we give the input's own size. Exports disagree
@@ -29,7 +29,7 @@ class Detr(Raw):
     @model_validator(mode="after")
     def _square(self) -> Self:
         if self.variant == "rtdetr" and self.input.width != self.input.height:
-            raise ValueError("rtdetr takes a square input: exports disagree on the order of its size")
+            raise ValueError("rtdetr needs a square input: exports disagree on the order of its size")
         return self
 
     def more(self) -> "dict[str, NDArray[Any]]":

@@ -1,6 +1,6 @@
-"""End-to-end networks: a uint8 blue-green-red picture goes in, finished boxes come out.
+"""End-to-end networks: a uint8 BGR picture in, finished boxes out.
 
-image            uint8   [1, H, W, 3]   fixed, or free dimensions of these names: then the card says how large
+image            uint8   [1, H, W, 3]   fixed, or free dimensions of these names: then the card gives the size
 score_threshold  float32 [1]
 dets             float32 [K, 6]   left, top, right, bottom in input pixels, score, class
 """
@@ -24,7 +24,7 @@ class E2e(Card):
     format: Literal["e2e"] = "e2e"
 
     def load(self) -> Loaded:
-        """Loads and tries the network. OSError or ValueError says what is wrong with the file."""
+        """Loads and tests the network. OSError or ValueError with the reason."""
         import numpy as np
 
         session = self.open()
@@ -46,7 +46,7 @@ class E2e(Card):
             least = np.array([0.0], np.float32)
             outputs = session.run({"image": noise(width, height)[None], "score_threshold": least})
             if len(outputs) != 1:
-                raise ValueError(f"{len(outputs)} outputs; one is wanted: dets")
+                raise ValueError(f"{len(outputs)} outputs; expected one: dets")
             plausible(rows_of(outputs[0]), len(self.labels))
 
         return self.proven(detect, prove, session)
@@ -55,12 +55,12 @@ class E2e(Card):
 def rows_of(dets: "NDArray[np.float32]") -> "NDArray[np.float32]":
     """``dets`` themselves. ValueError where they have another shape."""
     if dets.ndim != 2 or dets.shape[1] != 6:
-        raise ValueError(f"dets of shape {dets.shape}; [K, 6] is wanted")
+        raise ValueError(f"dets of shape {dets.shape}; expected [K, 6]")
     return dets
 
 
 def decode(dets: "NDArray[np.float32]", how: Fit, labels: tuple[str, ...]) -> tuple[Detection, ...]:
-    """``dets`` as detections, best first. ValueError where they are none."""
+    """``dets`` as detections, best first. ValueError where they are invalid."""
     found = []
     for left, top, right, bottom, score, number in rows_of(dets).tolist():
         if not 0 <= score <= 1 or not 0 <= number < len(labels):

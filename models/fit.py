@@ -1,4 +1,4 @@
-"""Fits a picture into a network's input, and boxes back onto the picture. Pure."""
+"""Fits a picture into a network's input, and maps boxes back onto the picture. Pure."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a picture lies in the input: input pixel = picture pixel x scale + offset."""
+    """The position of a picture in the input: input pixel = picture pixel x scale + offset."""
 
     scale_x: float
     scale_y: float
@@ -21,7 +21,7 @@ class Fit:
     height: int
 
     def back(self, left: float, top: float, right: float, bottom: float) -> Box:
-        """A box in input pixels as fractions of the picture, cut at its edges."""
+        """A box in input pixels as fractions of the picture, clipped to its edges."""
         across, down = self.scale_x * self.width, self.scale_y * self.height
         return (
             _unit((left - self.left) / across),
@@ -42,7 +42,7 @@ def fit(
 ) -> "tuple[NDArray[Any], Fit]":
     """The picture at ``width`` x ``height``, stretched, or whole with ``pad`` around it.
 
-    A whole picture lies in the middle, or with ``corner`` at the top left.
+    A whole picture is centred, or with ``corner`` at the top left.
     """
     import cv2
     import numpy as np

@@ -1,13 +1,13 @@
-"""What a model may tell apart: things, and that somebody is a person. A card with another label is refused.
+"""The labels that a model may have: things, and people as such. A card with another label is refused.
 
-An allow-list, because no list of forbidden words is ever long enough: a label that names a person, a people,
-a trait, a feeling, a face or a licence plate is not in it. To run a model for another kind of thing, add the
+An allow-list, because no list of forbidden words is complete: a label that names a person, a people, a
+trait, a feeling, a face or a licence plate is not in it. To run a model for another kind of thing, add the
 thing here, where a review sees it.
 """
 
 PEOPLE = frozenset({"person", "people", "human", "pedestrian", "rider", "swimmer", "crew"})
-"""Somebody, whoever it is. A model that has none of them can't be relied on to find anybody, unless its card
-says in ``people`` which of its labels do mean people."""
+"""Labels for a person. A model without any of them can't be relied on to find people, unless its card
+lists in ``people`` which of its labels mean people."""
 _SOME_PEOPLE = ("cyclist", "motorcyclist", "diver", "surfer", "skier")
 
 _COCO = (
@@ -23,7 +23,7 @@ _COCO = (
 )  # fmt: skip
 _FIELD = ("van", "ship", "vessel", "buoy", "fire", "smoke")
 HARMLESS = frozenset((*_COCO, *_FIELD))
-"""COCO's things, and a few more, in whose box nobody need be covered."""
+"""COCO's things, and a few more: labels whose boxes need no redaction."""
 
 _ON_ROADS = (
     "vehicle", "ambulance", "fire engine", "police car", "taxi", "minibus", "coach", "lorry", "trailer",
@@ -52,5 +52,5 @@ ALLOWED = PEOPLE.union(_SOME_PEOPLE, THINGS)
 
 
 def plain(label: str) -> str:
-    """A label as it stands in these lists: ``Traffic_Light`` is ``traffic light``."""
+    """A label in the form of these lists: ``Traffic_Light`` is ``traffic light``."""
     return " ".join(label.lower().replace("_", " ").replace("-", " ").split())

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Nanodet(Raw):
-    """NanoDet and its kin; ``strides`` as trained."""
+    """NanoDet and its variants; ``strides`` as trained."""
 
     format: Literal["nanodet"] = "nanodet"
     strides: tuple[int, ...] = (8, 16, 32)
     bins: int = Field(default=8, ge=2, le=64)
-    """For each side; upstream's reg_max and one more: 8, and 11 for NanoDet-g."""
+    """The number of bins for each side; upstream's reg_max plus one: 8, and 11 for NanoDet-g."""
 
     def rows(self, outputs: Outputs) -> Rows:
         width, height = self.input.width, self.input.height
@@ -45,7 +45,7 @@ def decode_nanodet(
     if len(outputs) == 1:
         (joined,), offset = [one[0] for one in outputs.values()], 0.0
         if joined.ndim != 2 or len(joined) != len(cells):
-            raise ValueError(f"an output of shape {joined.shape}; [{len(cells)}, …] is wanted")
+            raise ValueError(f"an output of shape {joined.shape}; expected [{len(cells)}, …]")
         scores, sides = joined[:, :classes], joined[:, classes:]
     else:
         offset = 0.5
@@ -63,7 +63,7 @@ def decode_nanodet(
     away = (weights @ np.arange(bins, dtype=np.float32)) * cells[:, 2:]
     centre = (cells[:, :2] + offset) * cells[:, 2:]
     edges = np.concatenate([centre - away[:, :2], centre + away[:, 2:]], axis=1)
-    # cut at the input before any overlap is measured, as the upstream head does
+    # clipped to the input before any overlap is measured, as the upstream head does
     return best_class(edges.clip(0, [width, height, width, height]), scores)
 
 
@@ -75,4 +75,4 @@ def _pair(outputs: Outputs, cells: int, classes: int) -> "tuple[NDArray[Any], ND
         if here[0].shape[1] == classes:
             return here[0], here[1]
     shapes = [one.shape for one in outputs.values()]
-    raise ValueError(f"outputs {shapes}; [1, {cells}, {classes}] and [1, {cells}, 4 x bins] are wanted")
+    raise ValueError(f"outputs {shapes}; [1, {cells}, {classes}] and [1, {cells}, 4 x bins] expected")

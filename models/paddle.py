@@ -37,6 +37,6 @@ def decode_paddle(outputs: Outputs) -> Rows:
 
     boxes = next(iter(outputs.values()))
     if boxes.ndim != 2 or boxes.shape[1] != 6:
-        raise ValueError(f"a first output of shape {boxes.shape}; [M, 6] is wanted")
+        raise ValueError(f"a first output of shape {boxes.shape}; expected [M, 6]")
     real = boxes[boxes[:, 0] >= 0]
     return np.concatenate([real[:, 2:], real[:, 1:2], real[:, :1]], axis=1).astype(np.float32)

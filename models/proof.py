@@ -1,4 +1,4 @@
-"""Is a loaded network what its card says? It is run on noise, and on a picture whose content is known."""
+"""The self-test of a loaded network: it runs on noise, and on a picture whose content is known."""
 
 import math
 from pathlib import Path
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_BYTES = 32 * 1024 * 1024
-"""Of a test picture's file."""
+"""The maximum size of a test picture's file."""
 SAME_BOX, SAME_SCORE = 0.8, 0.15
-"""How far another processor, or smaller numbers, may be off."""
+"""The tolerance for another processor, or for lower precision."""
 
 
 class Expected(BaseModel):
-    """An object in the test picture, as the model saw it when its card was written."""
+    """An object in the test picture, as the model detected it when its card was written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +30,7 @@ class Expected(BaseModel):
 
 
 class Proof(BaseModel):
-    """A test picture, and all that must be seen in it."""
+    """A test picture, and the objects that must be detected in it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +38,7 @@ class Proof(BaseModel):
     sees: tuple[Expected, ...] = Field(min_length=1)
 
     def check(self, detect: Detect, least: float) -> None:
-        """ValueError where ``detect``, at the score ``least``, sees something else."""
+        """ValueError where ``detect``, at the threshold ``least``, detects something else."""
         import cv2
         import numpy as np
 
@@ -46,19 +46,19 @@ class Proof(BaseModel):
             np.frombuffer(read_regular(self.picture, MOST_BYTES) or b"-", np.uint8), cv2.IMREAD_COLOR
         )
         if frame is None:
-            raise ValueError(f"its test picture {self.picture.name} can't be read")
+            raise ValueError(f"its test picture {self.picture.name} is not readable")
         seen = detect(np.asarray(frame, np.uint8))
         for expected in self.sees:
             if expected.score - SAME_SCORE >= least and not any(_same(expected, one) for one in seen):
                 found = ", ".join(f"{one.label} {one.score:.2f}" for one in seen[:3]) or "nothing"
                 raise ValueError(
                     f"it does not see the {expected.label} of {expected.score:.2f} in its test picture, but"
-                    f" {found}: other weights, or this processor computes otherwise"
+                    f" {found}: other weights, or this processor computes differently"
                 )
 
 
 def noise(width: int, height: int) -> Frame:
-    """A picture of nothing, in which a network at its least sure sees a little of everything."""
+    """A random picture, in which a network at threshold 0 yields rows of many kinds."""
     import numpy as np
 
     blocks = np.random.default_rng(0).integers(0, 256, (height // 16 + 1, width // 16 + 1, 3), np.uint8)
@@ -76,7 +76,7 @@ def plausible(rows: "NDArray[Any]", labels: int) -> None:
     if not len(some):
         return
     if not np.isfinite(some[:, :4]).all():
-        raise ValueError("boxes that are no numbers: not this format")
+        raise ValueError("boxes are not numbers: not this format")
     if np.abs(some[:, :4]).max() <= 2:
         raise ValueError("boxes as fractions, where this format has pixels")
     if (some[:, 5] < 0).any() or (some[:, 5] >= labels).any():

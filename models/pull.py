@@ -1,4 +1,4 @@
-"""Fetches weights by URL. The file gets its name only when its sha256 is the one that was asked for."""
+"""Downloads weights by URL. The file gets its name only when its sha256 matches."""
 
 import hashlib
 import os
@@ -13,16 +13,18 @@ CHUNK = 1 << 20
 
 
 def pull(url: str, sha256: str, folder: Path, *, most_bytes: int = MOST_BYTES, timeout_s: float = 30) -> Path:
-    """The fetched file's path. ValueError for a bad URL, size or hash; OSError where it can't be reached."""
+    """The path of the downloaded file. ValueError for a bad URL, size or hash; OSError where the server
+    can't be reached.
+    """
     parts = urlsplit(url)
     name = Path(unquote(parts.path)).name
     if parts.scheme not in ("https", "file"):
-        raise ValueError(f"{url}: https:// or file:// is wanted")
+        raise ValueError(f"{url}: expected https:// or file://")
     if not name.endswith(".onnx"):
-        raise ValueError(f"{url}: the path of an .onnx file is wanted")
+        raise ValueError(f"{url}: expected the path of an .onnx file")
     if len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef"):
-        raise ValueError(f"--sha256 {sha256}: 64 hexadecimal digits are wanted")
-    opener = urllib.request.OpenerDirector()  # with no handler for http, a redirect to it goes nowhere
+        raise ValueError(f"--sha256 {sha256}: expected 64 hexadecimal digits")
+    opener = urllib.request.OpenerDirector()  # without a handler for http, a redirect to it fails
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPSHandler(),
@@ -47,7 +49,7 @@ def pull(url: str, sha256: str, folder: Path, *, most_bytes: int = MOST_BYTES, t
             file.flush()
             os.fsync(file.fileno())
         if found.hexdigest() != sha256.lower():
-            raise ValueError(f"{url}: sha256 is {found.hexdigest()}, {sha256} was asked for: not kept")
+            raise ValueError(f"{url}: sha256 is {found.hexdigest()}, expected {sha256}: not kept")
         return Path(part).rename(folder / name)
     finally:
         Path(part).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
-"""Networks that take a prepared picture and leave the rest to us: what their formats share.
+"""Networks with a prepared input and without post-processing: the parts that their formats share.
 
-A format reads the outputs into rows, float32 [K, 6]: left, top, right, bottom in input pixels, score, class.
+A format decodes the outputs into rows, float32 [K, 6]: left, top, right, bottom in input pixels, score,
+class.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ DTYPES = {
 
 
 class RawInput(Input):
-    """How the picture is prepared: (value - mean) / std, channels in the order of ``colour``."""
+    """The preparation of the picture: (value - mean) / std, channels in the order of ``colour``."""
 
     layout: Literal["nchw", "nhwc"] = "nchw"
     colour: Literal["rgb", "bgr"] = "rgb"
@@ -43,28 +44,29 @@ class RawInput(Input):
 
 
 class Raw(Card):
-    """A network without post-processing of ours inside."""
+    """A network without our post-processing inside."""
 
     input: RawInput
     iou: float = Field(default=0.6, gt=0, le=1)
-    """Of two boxes of one class that overlap more than this, the surer one stays; 1 keeps all."""
+    """Of two boxes of one class that overlap more than this, the one with the higher score is kept; 1
+    keeps all."""
 
     def rows(self, outputs: Outputs) -> Rows:
-        """What the outputs say; each format reads them in its way."""
+        """The rows in the outputs; each format implements this."""
         raise NotImplementedError(f"{self.name} has no format")
 
     def more(self) -> "dict[str, NDArray[Any]]":
-        """What the network takes beside the picture."""
+        """The network's inputs besides the picture."""
         return {}
 
     def load(self) -> Loaded:
-        """Loads and tries the network. OSError or ValueError says what is wrong with the file."""
+        """Loads and tests the network. OSError or ValueError with the reason."""
         session = self.open()
         width, height = self.input.width, self.input.height
         more = self.more()
         name, dtype = self._picture_input(session, set(more))
 
-        def look(picture: Frame, card: Raw) -> Rows:
+        def infer(picture: Frame, card: Raw) -> Rows:
             outputs = session.run({name: prepare(picture, self.input, dtype), **more})
             return card.rows(dict(zip(session.outputs, outputs, strict=True)))
 
@@ -72,12 +74,12 @@ class Raw(Card):
             small, how = fit(
                 frame, width, height, self.input.resize, pad=self.input.pad, corner=self.input.corner
             )
-            rows = look(small, self)
+            rows = infer(small, self)
             return decode(suppress(rows[rows[:, 4] >= self.score], self.iou), how, self.labels)
 
         def prove() -> None:
             everything = self.model_copy(update={"score": 0.0})
-            plausible(look(noise(width, height), everything), len(self.labels))
+            plausible(infer(noise(width, height), everything), len(self.labels))
 
         return self.proven(detect, prove, session)
 
@@ -100,7 +102,7 @@ class Raw(Card):
 
 
 def prepare(picture: Frame, how: RawInput, dtype: str) -> "NDArray[Any]":
-    """The fitted picture as the network takes it, with the batch of one in front."""
+    """The fitted picture in the network's layout, with a batch of one."""
     import numpy as np
 
     values: NDArray[Any] = picture[..., ::-1] if how.colour == "rgb" else picture
@@ -117,7 +119,7 @@ def prepare(picture: Frame, how: RawInput, dtype: str) -> "NDArray[Any]":
 
 
 def suppress(rows: Rows, iou: float) -> Rows:
-    """``rows`` best first, without those that overlap a surer one of their class by more than ``iou``."""
+    """``rows`` best first, without those that overlap a better one of their class by more than ``iou``."""
     import numpy as np
 
     rest = rows[np.argsort(-rows[:, 4], kind="stable")]
@@ -135,16 +137,16 @@ def suppress(rows: Rows, iou: float) -> Rows:
 
 
 def only(outputs: Outputs, name: str | None = None) -> "NDArray[Any]":
-    """The output ``name``, or the one there is. ValueError where there is none, or more."""
+    """The output ``name``, or the only one. ValueError where there is none, or several."""
     if name is not None and name in outputs:
         return outputs[name]
     if name is not None or len(outputs) != 1:
-        raise ValueError(f"outputs {', '.join(outputs)}; {name or 'one'} is wanted")
+        raise ValueError(f"outputs {', '.join(outputs)}; expected {name or 'one'}")
     return next(iter(outputs.values()))
 
 
 def best_class(boxes: "NDArray[Any]", scores: "NDArray[Any]") -> Rows:
-    """Rows out of boxes [N, 4] and scores [N, C], one class for each box."""
+    """Rows from boxes [N, 4] and scores [N, C], one class for each box."""
     import numpy as np
 
     number = scores.argmax(1)
@@ -161,7 +163,7 @@ def from_centre(boxes: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def grid(width: int, height: int, strides: tuple[int, ...]) -> "NDArray[np.float32]":
-    """Column, row and stride of each cell [N, 3], finest stride first, row by row; edge cells count."""
+    """Column, row and stride of each cell [N, 3], finest stride first, row by row; partial cells count."""
     import numpy as np
 
     cells = []

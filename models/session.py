@@ -1,4 +1,6 @@
-"""Runs a network: the only file with onnxruntime. A damaged or foreign file is refused before it runs."""
+"""Runs a network: the only file with onnxruntime. A damaged or foreign file is refused before it is
+loaded.
+"""
 
 import hashlib
 import os
@@ -26,16 +28,16 @@ WHEELS = {
     "cuda": "onnxruntime-gpu", "tensorrt": "onnxruntime-gpu", "openvino": "onnxruntime-openvino",
     "directml": "onnxruntime-directml", "qnn": "onnxruntime-qnn",
 }  # fmt: skip
-"""The package that has a provider, where it is not the usual one."""
+"""The package with a provider, where it is not the default one."""
 
 MOST_BYTES = 512 * 1024 * 1024
-"""Of a network's file."""
+"""The maximum size of a network's file."""
 
 
 class Session:
-    """A loaded network. ``inputs`` and ``outputs``: name, type and shape, as the file says.
+    """A loaded network. ``inputs`` and ``outputs``: name, type and shape, as in the file.
 
-    ``runs_on`` is where it really runs; ``note`` says so in a line where that is not what was asked for.
+    ``runs_on`` is the provider in use; ``note`` is one line where that is not the requested one.
     """
 
     def __init__(self, native: Any, name: str, note: str = "") -> None:
@@ -49,16 +51,18 @@ class Session:
         self.runs_on: str = _short(native.get_providers()[0])
 
     def run(self, feeds: "Mapping[str, NDArray[Any]]") -> "list[NDArray[np.float32]]":
-        """The outputs in the file's order; ValueError where it can't compute. Releases the GIL meanwhile."""
+        """The outputs in the file's order; ValueError where the network fails. Releases the GIL while it
+        runs.
+        """
         try:
             result: list[NDArray[np.float32]] = self._native.run(None, dict(feeds))
         except _errors() as error:
-            raise ValueError(f"{self._name}: it fails as it runs: {_line(error)}") from error
+            raise ValueError(f"{self._name}: inference failed: {_line(error)}") from error
         return result
 
 
 class Loaded:
-    """What a model format loads: a detector that is ready, and says where it runs (`Session`)."""
+    """A loaded detector: callable, with the provider that it runs on (`Session`)."""
 
     def __init__(self, detect: Detect, session: Session) -> None:
         self._detect = detect
@@ -77,11 +81,13 @@ def open_session(
     providers: Sequence[Provider] = ("cpu",),
     sizes: Mapping[str, int] | None = None,
 ) -> Session:
-    """Loads ``path`` after checking its sha256. OSError where it is not there, ValueError where it can't be.
+    """Loads ``path`` after checking its sha256. OSError where the file is missing, ValueError where it is
+    invalid.
 
-    One thread and no spinning as a rule: several cameras and frames run side by side instead, for less CPU.
-    ``providers`` in order of preference; what this machine lacks is passed over, and said in `Session.note`.
-    The CPU is always the last. ``sizes`` settles dimensions that the file leaves free, by their names.
+    One thread and no spinning by default: several cameras and frames run side by side instead, for less
+    CPU. ``providers`` in order of preference; a provider that this machine lacks is skipped, and named in
+    `Session.note`. The CPU is always the last. ``sizes`` sets dimensions that the file leaves free, by
+    their names.
     """
     import onnxruntime as ort
 
@@ -95,15 +101,15 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-    # Weights outside the file would be read from the working directory, whatever lies there, and unchecked.
+    # External weights would be read from the working directory without any check.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     for free, size in (sizes or {}).items():
         options.add_free_dimension_override_by_name(free, size)
-    options.log_severity_level = 4  # fatal: what goes wrong is said in our words
+    options.log_severity_level = 4  # fatal only: errors are reported in our own texts
     here = {_short(one) for one in ort.get_available_providers()}
     notes = [_missing(one) for one in providers if one not in here]
     rest = [one for one in dict.fromkeys((*providers, "cpu")) if one in here]
-    while True:  # what is built in may still lack its device or its driver
+    while True:  # a built-in provider may still lack its device or driver
         try:
             native = ort.InferenceSession(
                 data,
@@ -113,23 +119,23 @@ def open_session(
             )
         except _errors() as error:
             if rest[0] == "cpu":
-                raise ValueError(f"{path.name}: onnxruntime refuses it: {_line(error)}") from error
-            notes.append(f"{rest.pop(0)} does not start: {_line(error)}")
+                raise ValueError(f"{path.name}: onnxruntime rejects the file: {_line(error)}") from error
+            notes.append(f"{rest.pop(0)} failed to start: {_line(error)}")
             continue
         runs_on = _short(native.get_providers()[0])
         if not notes and runs_on != rest[0]:
-            notes.append(f"{rest[0]} does not start")
+            notes.append(f"{rest[0]} failed to start")
         note = f"{'; '.join(notes)}; it runs on {runs_on}" if notes else ""
         return Session(native, path.name, note)
 
 
 def providers_in(text: str) -> tuple[Provider, ...]:
-    """Providers out of ``openvino,cpu``. ValueError names the known ones."""
+    """The providers in ``openvino,cpu``. ValueError names the known ones."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     known: tuple[Provider, ...] = get_args(Provider)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"no provider {unknown[0]!r}; known: {', '.join(known)}")
+        raise ValueError(f"unknown provider {unknown[0]!r}; known: {', '.join(known)}")
     return tuple(one for name in names for one in known if one == name)
 
 
@@ -144,7 +150,7 @@ def _short(native: str) -> str:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """All that onnxruntime raises; its own errors share no class but Exception."""
+    """All exceptions of onnxruntime; its own errors share no class but Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
     own = [one for one in vars(states).values() if isinstance(one, type) and issubclass(one, Exception)]

@@ -1,8 +1,8 @@
-"""Looks at a picture in overlapping tiles, so that small things are large enough: a swimmer, a far boat.
+"""Detects in overlapping tiles of a picture, so that small objects are large enough: a swimmer, a far boat.
 
-Each tile costs as much as a picture. The whole is looked at as well: it has what is larger than a tile.
-An object that a seam cuts is seen whole in the tile beside it or in the whole picture; what is left of it in
-the first tile is dropped there, or put together where nothing saw it whole.
+Each tile costs one inference. The whole picture is examined too, for objects larger than a tile. An object
+that is cut by a seam is found whole in the neighbouring tile or in the whole picture; its part in the first
+tile is dropped, or joined with the others where no tile has it whole.
 """
 
 import re
@@ -18,9 +18,9 @@ from models.detection import Box, Detect, Detection, Frame
 Pattern = Annotated[str, StringConstraints(pattern=r"^[1-8]x[1-8]$")]
 """Columns and rows, such as ``3x2``."""
 SEAM = 0.015
-"""A box that ends this near to a seam (a share of the tile) is cut by it."""
+"""A box that ends this close to a seam (a share of the tile) is cut by it."""
 SAME, INSIDE, IN_LINE = 0.5, 0.6, 0.7
-"""Overlap of one and the same object; share of a cut box that lies in a whole one; likeness of two halves."""
+"""Overlap of the same object; share of a cut box that lies in a whole one; alignment of two halves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,15 @@ class _Seen:
 
 
 def looks(pattern: str) -> int:
-    """How many times the detector runs for one picture."""
+    """The number of inferences for one picture."""
     columns, rows = map(int, pattern.split("x"))
     return columns * rows + 1 if columns * rows > 1 else 1
 
 
 def tiled(detect: Detect, pattern: str, overlap: float = 0.2) -> Detect:
-    """``detect`` for each tile and for the whole; ``overlap`` is what neighbours share."""
+    """``detect`` for each tile and for the whole; ``overlap`` is the shared fraction of neighbours."""
     if not re.fullmatch(r"[1-8]x[1-8]", pattern) or not 0 <= overlap <= 0.5:
-        raise ValueError(
-            f"tiles {pattern!r} with an overlap of {overlap}: 1x1 to 8x8 and 0 to 0.5 are wanted"
-        )
+        raise ValueError(f"tiles {pattern!r} with an overlap of {overlap}: expected 1x1 to 8x8 and 0 to 0.5")
     columns, rows = map(int, pattern.split("x"))
     if columns * rows == 1:
         return detect
@@ -50,27 +48,29 @@ def tiled(detect: Detect, pattern: str, overlap: float = 0.2) -> Detect:
         for left, right in _spans(columns, overlap)
     ]
 
-    def look(frame: Frame) -> tuple[Detection, ...]:
+    def detect_all(frame: Frame) -> tuple[Detection, ...]:
         seen = [_Seen(one, cut=False) for one in detect(frame)]
         for tile in tiles:
             seen += [_placed(one, tile) for one in detect(_part(frame, tile))]
         return merge(seen)
 
-    return look
+    return detect_all
 
 
 def turned(detect: Detect, turn: int) -> Detect:
-    """``detect`` on the picture turned clockwise by ``turn`` quarters; boxes lie as in the picture itself."""
+    """``detect`` on the picture rotated clockwise by ``turn`` quarters; boxes refer to the original
+    picture.
+    """
     if turn % 4 == 0:
         return detect
 
-    def look(frame: Frame) -> tuple[Detection, ...]:
+    def detect_all(frame: Frame) -> tuple[Detection, ...]:
         import numpy as np
 
         seen = detect(np.ascontiguousarray(np.rot90(frame, -turn)))
         return tuple(Detection(one.label, one.score, _turned_back(one.box, turn)) for one in seen)
 
-    return look
+    return detect_all
 
 
 def _turned_back(box: Box, turn: int) -> Box:
@@ -111,7 +111,7 @@ def _part(frame: Frame, tile: Box) -> Frame:
 
 
 def _placed(detection: Detection, tile: Box) -> _Seen:
-    """A detection in a tile as one in the picture, and whether a seam cuts it."""
+    """A detection in a tile as a detection in the picture, and whether a seam cuts it."""
     left, top, right, bottom = detection.box
     wide, tall = tile[2] - tile[0], tile[3] - tile[1]
     cut = (
@@ -133,7 +133,7 @@ def _covers(kept: _Seen, one: _Seen) -> bool:
 
 
 def _halves(one: Detection, other: Detection) -> bool:
-    """Whether two cut boxes are parts of one object: they meet, and lie in one line."""
+    """Whether two cut boxes are parts of one object: they touch, and are aligned."""
     if one.label != other.label or intersection(one.box, other.box) <= 0:
         return False
     return any(

@@ -22,7 +22,7 @@ class Yolo(Raw):
     format: Literal["yolo"] = "yolo"
     variant: Variant
     output: str | None = None
-    """Its name, where there are others."""
+    """The output's name, where there are several."""
 
     def rows(self, outputs: Outputs) -> Rows:
         return decode_yolo(only(outputs, self.output), self.variant, len(self.labels))

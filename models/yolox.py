@@ -41,7 +41,7 @@ def decode_yolox(
 
     cells = grid(width, height, strides)
     if output.shape != (1, len(cells), 5 + classes):
-        raise ValueError(f"an output of shape {output.shape}; [1, {len(cells)}, {5 + classes}] is wanted")
+        raise ValueError(f"an output of shape {output.shape}; expected [1, {len(cells)}, {5 + classes}]")
     values = output[0].astype(np.float32)
     scores = values[:, 4:5] * values[:, 5:]
     sure = scores.max(1) >= least

@@ -1,4 +1,6 @@
-"""What blinds a camera: frames in, frames out. ``frozen`` is the stream's own matter: it repeats a frame."""
+"""Faults that blind a camera: frames in, frames out. The stream itself implements ``frozen``: it repeats a
+frame.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ FROZEN = "frozen"
 
 
 def noisy(picture: "NDArray[Any]", sigma: float) -> Frame:
-    """With the noise of a sensor, in grey levels; the same picture gets the same noise."""
+    """The picture with sensor noise, in grey levels; the same picture gets the same noise."""
     import numpy as np
 
     seed = int(np.abs(picture[::7, ::7]).sum())
@@ -22,7 +24,7 @@ def noisy(picture: "NDArray[Any]", sigma: float) -> Frame:
 
 
 def dimmed(gamma: float, noise: float = 0) -> Change:
-    """Night falls: no blinding, as long as something can be seen."""
+    """Nightfall: no blinding, as long as something is visible."""
     import numpy as np
 
     table = (255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
@@ -30,7 +32,7 @@ def dimmed(gamma: float, noise: float = 0) -> Change:
 
 
 def turned(degrees: float = 0, aside: float = 0) -> Change:
-    """Knocked out of its place: rolled, or turned aside by a share of the picture."""
+    """The camera moved: rolled, or turned aside by a share of the picture."""
 
     def change(frame: Frame) -> Frame:
         import cv2
@@ -54,7 +56,7 @@ def blurred(frame: Frame) -> Frame:
 
 
 def covered(frame: Frame) -> Frame:
-    """A hand before the lens: no detail, a soft shade, the noise of the sensor."""
+    """A hand before the lens: no detail, a soft shade, sensor noise."""
     import numpy as np
 
     rows, columns = frame.shape[:2]
@@ -63,7 +65,7 @@ def covered(frame: Frame) -> Frame:
 
 
 def foggy(left: float, noise: float = 0) -> Change:
-    """``left`` is how much of the contrast the fog leaves."""
+    """Fog; ``left`` is the share of the contrast that remains."""
     return lambda frame: noisy(frame * left + 200 * (1 - left), noise)
 
 
@@ -75,4 +77,4 @@ BLINDINGS: dict[str, Change] = {
     "fog": foggy(0.15, noise=2),
     "turned": turned(aside=0.3),
 }
-"""By the word in which the agent tells it."""
+"""By the reason that the agent reports."""

@@ -1,4 +1,4 @@
-"""A sensor board's firmware, as ``docs/sensor_board.md`` has it. Pure: bytes and time in, bytes out."""
+"""A sensor board's firmware, as specified in ``docs/sensor_board.md``. Pure: bytes and time in, bytes out."""
 
 import binascii
 from collections.abc import Mapping
@@ -25,16 +25,16 @@ from simulators.world import board_at
 REPORT_EVERY_S = 1.0
 FIRST_REPEAT_S, LONGEST_REPEAT_S = 0.1, 3.2
 SAFE_AFTER_S = 30.0
-"""Without a word from the agent this long, all outputs are off."""
+"""Without a message from the agent for this long, all outputs are switched off."""
 REMEMBERS_S = 2.0
-"""How long the last answer is given again to the same request."""
+"""The last answer is repeated for the same request for this long."""
 OK, INVALID, UNKNOWN, UNSUPPORTED = 0, 3, 5, 8
 """Return codes, as MCUmgr has them."""
 _KEYS = {name: key for key, name in INPUTS.items()}
 
 
 class Firmware:
-    """One life of a board, from reset on. ``step`` is its main loop, once round."""
+    """One run of a board, from reset on. ``step`` is one round of its main loop."""
 
     def __init__(self, now_s: float, *, seed: int = 0, boot: int = 1) -> None:
         self._began_s = self._heard_s = self._report_s = now_s
@@ -42,7 +42,7 @@ class Firmware:
         self._sniffer = Sniffer(("cobs",))
         self.inputs: dict[int, int | None] = dict.fromkeys(INPUTS, 0)
         self.measured: dict[int, int | None] = {}
-        """Measurements put in place of the simulated ones; None is a sensor that failed."""
+        """Measurements that replace the simulated ones; None is a failed sensor."""
         self._until_s: dict[int, float] = {}
         self._events: dict[int, dict[Any, int]] = {}
         self._event = self._reports = self._pushes = 0
@@ -53,7 +53,7 @@ class Firmware:
         self.repeats = 0
 
     def press(self, name: str, on: bool = True) -> int:
-        """Moves a switch; the number of the event that tells of it."""
+        """Moves a switch; returns the number of its event."""
         key = _KEYS[name]
         self.inputs[key] = int(on)
         self._event += 1
@@ -66,7 +66,7 @@ class Firmware:
         return {OUTPUTS[key] for key, until_s in self._until_s.items() if now_s < until_s}
 
     def step(self, now_s: float, received: bytes = b"") -> bytes:
-        """What it says now, having received these bytes."""
+        """The bytes to send now, after receiving ``received``."""
         said = bytearray()
         if not self._greeted:
             self._greeted = True
@@ -86,7 +86,7 @@ class Firmware:
         return bytes(said)
 
     def _take(self, payload: bytes, now_s: float) -> bytes:
-        """Carries out one frame from the agent; its answer."""
+        """Executes one frame from the agent; returns its answer."""
         message = board_frames.parse(payload)
         if message is None or message.op not in (READ, WRITE):
             return b""

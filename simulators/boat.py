@@ -1,7 +1,7 @@
-"""A boat that keeps its station on a river: what its instruments measure, and who it hears over AIS.
+"""A boat that keeps its position on a river: its instruments' measurements, and its AIS traffic.
 
-Around it are ships that pass, one that comes straight at it, moored ones of which one is torn loose, a boat
-of class B, a buoy, a shore station, and from a while on a man-overboard beacon. Pure: of a seed and a second.
+Around it are passing ships, one on a collision course, moored ones of which one breaks loose, a boat of
+class B, a buoy, a shore station, and later a man-overboard beacon. Pure: of a seed and a second.
 """
 
 import math
@@ -16,7 +16,7 @@ from firmware_bridge.readings import Reading, Vessel
 from firmware_bridge.wgs84 import Plane
 
 COLLIDES_S, TORN_LOOSE_S, OVERBOARD_S = 150, 0, 30
-"""When the ship that comes straight at us is there, when one is torn loose, and when the beacon begins."""
+"""The time of collision, the time at which a ship breaks loose, and the start of the beacon."""
 STATIC_EVERY_S = 360
 TEXT_EVERY_S = 60
 OWN_MMSI, COLLIDER, DRIFTER, BEACON = 413900001, 413000100, 413000300, 972413001
@@ -25,7 +25,7 @@ NAMES = ("CHANG HE", "JIN LING", "XIN HUA", "SU ZHOU HAO", "HAI FENG", "WU CHANG
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who is heard: what it says of itself, where it is at second 0, in metres from us, and how it moves."""
+    """An AIS sender: its static data, its position at second 0 in metres from us, and its movement."""
 
     says: Vessel
     east_m: float
@@ -37,7 +37,7 @@ class Sender:
     moves_from_s: int = 0
 
     def heard(self, second: int, began: datetime, lat: float, lon: float) -> Iterator[Vessel]:
-        """What it says in this second."""
+        """Its messages in this second."""
         since_s = second - self.first_s
         if since_s < 0:
             return
@@ -50,7 +50,7 @@ class Sender:
             yield replace(self.says, message=14, status=None, text=f"{self.says.distress.upper()} ACTIVE")
 
     def at(self, second: float, began: datetime, lat: float, lon: float) -> Vessel:
-        """Its report of where it is."""
+        """Its position report."""
         moves_s = max(0.0, second - self.moves_from_s)
         course = math.radians(self.course_deg)
         east = self.east_m + self.speed_mps * moves_s * math.sin(course)
@@ -73,7 +73,7 @@ class Sender:
 
 
 def senders(seed: int = 0) -> tuple[Sender, ...]:
-    """Everybody around, by a seed."""
+    """All senders around, by a seed."""
     chance = random.Random(seed)
     names = iter(chance.sample(NAMES, len(NAMES)))
     beacon = Vessel(mmsi=BEACON, message=1, station="beacon", distress="mob", status="beacon_active")
@@ -105,7 +105,7 @@ def senders(seed: int = 0) -> tuple[Sender, ...]:
 def _passing(
     ship: Vessel, aside_m: float, when_s: float, speed_mps: float, course_deg: float, first_s: int = 0
 ) -> Sender:
-    """A ship that passes so far to one side at that second, and goes where its bow points."""
+    """A ship that passes at this distance to one side at that second, heading where its bow points."""
     course = math.radians(course_deg)
     back_m = speed_mps * when_s
     east = aside_m * math.cos(course) - back_m * math.sin(course)
@@ -128,13 +128,13 @@ def _ship(
 
 
 def traffic_at(second: int, began: datetime, *, lat: float, lon: float, seed: int = 0) -> list[Vessel]:
-    """What is heard over AIS in this second; our own transponder is heard as well."""
+    """The AIS messages received in this second; our own transponder is included."""
     own = Sender(Vessel(mmsi=OWN_MMSI, message=18, station="class_b", own=True), 0, 0, every_s=5)
     return [one for sender in (own, *senders(seed)) for one in sender.heard(second, began, lat, lon)]
 
 
 def instruments_at(second: float, seed: int = 0, *, bottom: bool = True) -> list[Reading]:
-    """What the instruments measure; without a ``bottom`` the sounder finds none, and says nothing."""
+    """The instruments' measurements; without a ``bottom`` the sounder reports no depth."""
     noise = random.Random(seed * 1_000_003 + int(second))
     heading = (40 + 5 * math.sin(second / 20)) % 360
     wind = 5 + math.sin(second / 50) + noise.gauss(0, 0.3)
@@ -162,7 +162,7 @@ def instruments_at(second: float, seed: int = 0, *, bottom: bool = True) -> list
 def said_at(
     second: int, began: datetime, *, lat: float, lon: float, seed: int = 0, bottom: bool = True
 ) -> bytes:
-    """What comes down the boat's line in this second: instruments, then AIS."""
+    """The bytes of the boat's line in this second: instruments, then AIS."""
     heard = traffic_at(second, began, lat=lat, lon=lon, seed=seed)
     spoken = [ais.encode(one, sequence=number, channel="AB"[number % 2]) for number, one in enumerate(heard)]
     return instruments.encode(*instruments_at(second, seed, bottom=bottom)) + b"".join(spoken)

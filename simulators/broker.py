@@ -1,7 +1,7 @@
 """A real broker for demo and tests: mosquitto where it is installed, else rumqttd from the wheel iotcore.
 
-It runs as a child process on 127.0.0.1, so that it can be stopped and killed for real, and started again on
-the same port. What rumqttd does otherwise than mosquitto stands in docs/decisions/0004.
+It runs as a child process on 127.0.0.1, so that tests can stop and kill it, and start it again on the same
+port. docs/decisions/0004 lists where rumqttd differs from mosquitto.
 """
 
 import secrets
@@ -66,7 +66,7 @@ class LocalBroker:
         return f"mqtt://127.0.0.1:{self.port}"
 
     def start(self, within_s: float = 10.0) -> None:
-        """Returns once it listens. OSError where it does not."""
+        """Starts the broker and waits until it listens. OSError where it does not."""
         self._process = subprocess.Popen(
             self._command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -82,7 +82,7 @@ class LocalBroker:
         raise TimeoutError(f"{self.kind} does not listen on port {self.port} after {within_s:g} s")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Ends it; ``signal.SIGKILL`` as a power cut would."""
+        """Ends the broker; ``signal.SIGKILL`` as a power cut would."""
         if self._process is None:
             return
         self._process.send_signal(how)
@@ -113,7 +113,7 @@ class LocalBroker:
             persistence = "true" if self._persistent else "false"
             text = _MOSQUITTO.format(port=self.port, persistence=persistence, folder=folder)
             config.write_text(text + self.more)
-            folder.chmod(0o777)  # mosquitto started by root gives up its rights
+            folder.chmod(0o777)  # mosquitto started by root drops its privileges
             return [path, "-c", str(config)]
         config = folder / "rumqttd.toml"
         config.write_text(_RUMQTTD.format(port=self.port))
@@ -121,7 +121,7 @@ class LocalBroker:
 
 
 def mosquitto_path() -> str | None:
-    """Where mosquitto is; Debian keeps it in a folder that users do not search."""
+    """The path of mosquitto; Debian installs it outside the users' PATH."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 

@@ -1,4 +1,4 @@
-"""Hardware at the far end of a wire, in real time: a GNSS receiver, a boat, a sensor board, a drone radio."""
+"""Hardware on a wire, in real time: a GNSS receiver, a boat, a sensor board, a drone radio."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from simulators.wire import Wire
 
 
 class Receiver:
-    """A GNSS receiver on a wire: says where it is ``hz`` times a second, as long as it is plugged in."""
+    """A GNSS receiver on a wire: sends its epoch ``hz`` times a second, as long as it is plugged in."""
 
     def __init__(
         self,
@@ -36,9 +36,9 @@ class Receiver:
         self.said = 0
 
     def fail(self, fault: str) -> None:
-        """Something goes wrong from now on: one of `simulators.receiver.FAULTS`."""
+        """Starts a fault: one of `simulators.receiver.FAULTS`."""
         if fault not in FAULTS:
-            raise ValueError(f"no fault {fault!r}; known: {', '.join(FAULTS)}")
+            raise ValueError(f"unknown fault {fault!r}; known: {', '.join(FAULTS)}")
         second = time.monotonic() - self._began_s
         self._fault = fault, second, self._good(second)
 
@@ -67,7 +67,7 @@ class Receiver:
 class Board:
     """A sensor board on a wire: its firmware, run in real time.
 
-    ``deaf``: the wire to it leads nowhere. ``trouble``: what the line does to what is said, both ways.
+    ``deaf``: the board receives nothing. ``trouble``: the line's fault, in both directions.
     """
 
     def __init__(self, wire: Wire, *, seed: int = 0, boot: int = 1) -> None:
@@ -79,7 +79,7 @@ class Board:
 
     @property
     def acknowledged(self) -> set[int]:
-        """The events of this life that were acknowledged."""
+        """The acknowledged events since the last reset."""
         return self.firmware.acknowledged
 
     @property
@@ -92,11 +92,11 @@ class Board:
         return self.firmware.on(time.monotonic())
 
     def press(self, name: str, on: bool = True) -> int:
-        """Moves a switch; the number of the event that tells of it."""
+        """Moves a switch; returns the number of its event."""
         return self.firmware.press(name, on)
 
     def reset(self) -> None:
-        """It begins anew: outputs off, and what was not acknowledged is forgotten."""
+        """Restarts the board: outputs off, and unacknowledged events lost."""
         self.firmware = Firmware(time.monotonic(), seed=self._seed, boot=self.firmware.boot + 1)
 
     async def run(self) -> None:
@@ -110,7 +110,7 @@ class Board:
 class Boat:
     """A boat's line in real time: instruments and AIS, and its receiver where ``gnss`` is set.
 
-    ``bottom``: the sounder finds one. ``trouble``: what the line does to what is said.
+    ``bottom``: the sounder finds one. ``trouble``: the line's fault.
     """
 
     def __init__(self, wire: Wire, *, lat: float, lon: float, seed: int = 0, gnss: bool = False) -> None:
@@ -134,9 +134,9 @@ class Boat:
 
 
 class DroneRadio:
-    """The radio of a ground station on a wire, and the mission of the drone that it hears.
+    """The radio of a ground station on a wire, and the mission of its drone.
 
-    ``trouble``: what the line does to what is said.
+    ``trouble``: the line's fault.
     """
 
     def __init__(self, wire: Wire, radio: Radio) -> None:

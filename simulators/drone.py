@@ -1,7 +1,7 @@
-"""A drone on a mission, and the radio on the ground that hears it: MAVLink 1 and 2.
+"""A drone on a mission, and the radio on the ground that receives it: MAVLink 1 and 2.
 
-It waits, takes off, flies a square, turns back when its battery is low, lands and disarms. What it says is a
-pure function of the seed and the second; `spoil` it on the way for what the air does to bytes.
+It waits, takes off, flies a square, returns when its battery is low, lands and disarms. Its messages are a
+pure function of the seed and the second; `spoil` them for transmission errors.
 """
 
 import math
@@ -23,7 +23,7 @@ GROUND, RADIO, GIMBAL, CAMERA = (255, 190), (51, 68), 154, 100
 
 
 def flight_at(second: float, *, lat: float, lon: float, system: int = 1) -> Drone:
-    """What is true of the drone whose home is at ``lat``, ``lon``."""
+    """The true state of the drone whose home is at ``lat``, ``lon``."""
     up_s = HEIGHT_M / CLIMB_MPS
     back_s = math.dist((0, 0), _square(LOW_S)) / CRUISE_MPS
     landed_s = LOW_S + back_s + up_s
@@ -76,8 +76,11 @@ def _square(second: float) -> tuple[float, float]:
 
 
 class Radio:
-    """``step`` gives what the radio on the ground says up to a second. ``loss`` of the drone's messages don't
-    arrive; ``key`` signs them; with ``far`` set the drone is out of reach, and only the radio speaks."""
+    """``step`` returns the ground radio's output up to a second.
+
+    ``loss`` of the drone's messages don't arrive; ``key`` signs them; with ``far`` set the drone is out of
+    reach, and only the radio sends.
+    """
 
     def __init__(
         self,
@@ -96,7 +99,7 @@ class Radio:
         self._tick = 0
         self.far = False
         self.sent = 0
-        """Messages of the drone that were put on the line."""
+        """The drone's messages that were put on the line."""
 
     def step(self, second: float) -> bytes:
         said = bytearray()
@@ -107,7 +110,7 @@ class Radio:
         return bytes(said)
 
     def _frames(self, tick: int) -> Iterator[bytes]:
-        """What is said in a tenth of a second."""
+        """The frames of a tenth of a second."""
         second = tick / 10
         drone = flight_at(second, lat=self._lat, lon=self._lon, system=self._system)
         if not self.far:

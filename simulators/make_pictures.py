@@ -3,7 +3,7 @@
     python -m simulators.make_pictures camera.png simulators/pictures
 
 ``camera.png`` is in the wheel of scikit-image 0.26 (skimage/data/camera.png): a photograph by Lav Varshney,
-CC0. The man's face is blurred here: a demo has no need of it. Run once; nobody needs scikit-image to run.
+CC0. The man's face is blurred: the demo does not need it. Run once; scikit-image is not needed at run time.
 """
 
 import sys
@@ -48,7 +48,7 @@ def cut_out(photograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def field(photograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The field and the houses behind it, from the part of the photograph in which nobody stands."""
+    """The field and the houses behind it, from the part of the photograph without a person."""
     part = photograph[:, 412:512]
     wide = np.hstack([part, part[:, ::-1]] * 4)[:, :WIDTH]
     return np.asarray(cv2.resize(wide[60:500], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
@@ -60,7 +60,7 @@ def main() -> None:
         raise SystemExit("usage: python -m simulators.make_pictures camera.png FOLDER")
     photograph = cv2.imread(sys.argv[1])
     if photograph is None:
-        raise SystemExit(f"{sys.argv[1]}: no picture")
+        raise SystemExit(f"{sys.argv[1]}: not a picture")
     folder = Path(sys.argv[2])
     cv2.imwrite(str(folder / "man.png"), cut_out(np.asarray(photograph, np.uint8)))
     cv2.imwrite(

@@ -1,4 +1,4 @@
-"""A GNSS receiver as a function of time: fix, sky, what it notices, and what can go wrong with it. Pure."""
+"""A GNSS receiver as a function of time: fix, sky, RF status, and its faults. Pure."""
 
 import math
 import random
@@ -18,15 +18,15 @@ Protocol: TypeAlias = Literal["nmea", "ubx"]
 FIRST = {"GP": 1, "GL": 65, "GA": 1, "GB": 1}
 JUMP_M = 2000.0
 PULL_MPS = 5.0
-"""How fast a spoofer pulls a receiver away."""
+"""The speed at which a spoofer moves the position."""
 JAM_DB = 16
 JAMMED_S = 20.0
-"""A jammed receiver holds a poor fix so long."""
+"""A jammed receiver keeps a poor fix for this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What a receiver says at once. ``leap``: its time is read as 23:59:60."""
+    """The content of one epoch. ``leap``: its time is sent as 23:59:60."""
 
     fix: Fix
     sky: tuple[Satellite, ...]
@@ -34,7 +34,7 @@ class Epoch:
     leap: bool = False
 
     def said(self, protocol: Protocol) -> bytes:
-        """On the wire."""
+        """The epoch on the wire."""
         if protocol == "ubx":
             return ubx_encoder.encode(self.fix, self.sky, self.state)
         return gnss_encoder.encode(self.fix, self.sky, leap=self.leap)
@@ -43,7 +43,7 @@ class Epoch:
 def epoch_at(
     began: datetime, second: float, *, lat: float, lon: float, seed: int = 0, speed_mps: float = 0.0
 ) -> Epoch:
-    """What a good receiver under an open sky says."""
+    """The epoch of a good receiver under an open sky."""
     sky = sky_at(second, seed)
     fix = receiver_at(began, second, lat=lat, lon=lon, seed=seed, speed_mps=speed_mps)
     used = sum(one.used for one in sky)
@@ -78,20 +78,20 @@ def sky_at(second: float, seed: int = 0) -> tuple[Satellite, ...]:
 
 
 def _no_fix(epoch: Epoch) -> Epoch:
-    """It lost the satellites; its clock goes on."""
+    """The receiver lost the satellites; its clock continues."""
     sky = tuple(replace(one, used=False) for one in epoch.sky)
     return replace(epoch, fix=Fix(mode="none", time=epoch.fix.time), sky=sky)
 
 
 def _moved(epoch: Epoch, north_m: float) -> Epoch:
-    assert epoch.fix.lat is not None  # noqa: S101  only what has a position is moved
+    assert epoch.fix.lat is not None  # noqa: S101  only a fix with a position is moved
     return replace(
         epoch, fix=replace(epoch.fix, lat=epoch.fix.lat + north_m / metres_per_degree(epoch.fix.lat)[1])
     )
 
 
 def _jam(epoch: Epoch, since_s: float, _: Epoch) -> Epoch:
-    """Signals drown in noise: first the fix gets poor, then it is lost."""
+    """Signals drown in noise: first the fix degrades, then it is lost."""
     weak = tuple(
         replace(one, cn0_dbhz=max(10, one.cn0_dbhz - JAM_DB), used=False)
         for one in epoch.sky
@@ -104,7 +104,7 @@ def _jam(epoch: Epoch, since_s: float, _: Epoch) -> Epoch:
 
 
 def _spoof(epoch: Epoch, since_s: float, _: Epoch) -> Epoch:
-    """Pulled away slowly, by signals that are stronger than real ones and all alike."""
+    """The position moves slowly, by signals that are stronger than real ones and all equal."""
     alike = tuple(replace(one, cn0_dbhz=47) for one in epoch.sky)
     state = replace(epoch.state, spoofing="indicated")
     return replace(_moved(epoch, PULL_MPS * since_s), sky=alike, state=state)
@@ -137,7 +137,8 @@ FAULTS: dict[str, Callable[[Epoch, float, Epoch], Epoch | None]] = {
     "date_back": lambda now, *_: _timed(now, -timedelta(days=1)),
     "leap_second": lambda now, *_: _leap(now),
 }
-"""What goes wrong: from an epoch, for how long it has been so, and the first such epoch, to what is said.
+"""Each fault: from an epoch, the seconds since the fault began, and the first faulty epoch, to the epoch
+sent.
 
-``cold`` has lost its time as well. ``frozen`` repeats itself, time and all; ``stuck`` only its position.
-"""
+``cold`` has lost its time as well. ``frozen`` repeats the epoch with its time; ``stuck`` only the
+position."""

@@ -1,7 +1,4 @@
-"""A scenario: a timeline, its faults, and what must and must never be heard from the broker. Played for real.
-
-The agent is the real one, on ptys, a real stream and a real broker; only the far ends are simulated.
-"""
+"""A scenario: a timeline with faults, and the expected and forbidden messages at the broker."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,13 +25,14 @@ class SceneTimes(Part):
 
 
 class Step(Part):
-    """At a time, something happens, and after ``for`` it is undone."""
+    """An event at a time, undone after ``for``."""
 
     at: Duration
     unplug: Literal["gnss", "board", "radio", "ais", "camera"] | None = None
     garble: Literal["gnss", "board", "radio", "ais"] | None = None
     by: str = "noise"
-    """One of `simulators.trouble.LINE_FAULTS`, or ``mute``: open, but dead, as after a reset of the bus."""
+    """One of `simulators.trouble.LINE_FAULTS`, or ``mute``: open without data, as after a reset of the
+    bus."""
     press: str | None = None
     out_of_reach: Literal["drone"] | None = None
     receiver: str | None = None
@@ -47,9 +45,9 @@ class Step(Part):
         if sum(thing is not None for thing in things) != 1:
             raise ValueError("a step does one thing: unplug, garble, press, out_of_reach or receiver")
         if self.by not in (*LINE_FAULTS, "mute"):
-            raise ValueError(f"no line is garbled by {self.by!r}; known: {', '.join(LINE_FAULTS)}, mute")
+            raise ValueError(f"unknown line fault {self.by!r}; known: {', '.join(LINE_FAULTS)}, mute")
         if self.receiver is not None and self.receiver not in FAULTS:
-            raise ValueError(f"no receiver fails by {self.receiver!r}; known: {', '.join(FAULTS)}")
+            raise ValueError(f"unknown receiver fault {self.receiver!r}; known: {', '.join(FAULTS)}")
         return self
 
 
@@ -68,7 +66,7 @@ class Never(Part):
 
 
 class Start(Part):
-    """Where a boat is at first; a post is at its place."""
+    """A boat's first position; a post is at its configured place."""
 
     lat: float
     lon: float
@@ -89,26 +87,26 @@ class Scenario(Part):
     config: dict[str, Any]
 
     def starts(self) -> Start:
-        """Where the device is at first. ValueError where nobody says it."""
+        """The device's first position. ValueError where neither the scenario nor its place gives one."""
         place = self.config["place"]
         if self.start is None and "lat" not in place:
-            raise ValueError(f"{self.name}: its place has no lat and lon, so that it needs a start")
+            raise ValueError(f"{self.name}: its place has no lat and lon; add a start")
         return self.start or Start(lat=place["lat"], lon=place["lon"])
 
     def speaks(self, source: str) -> str | None:
-        """The kind of a source, as the agent is told."""
+        """The kind of a source in the configuration."""
         kind: str | None = self.config.get("sources", {}).get(source, {}).get("kind")
         return kind
 
 
 @dataclass
 class Heard:
-    """What came from the broker, and when."""
+    """The messages from the broker, with their times."""
 
     messages: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
 
     def phases(self, rule: str) -> list[tuple[float, str]]:
-        """(second, phase) of the alerts of a rule, in the order in which they came."""
+        """(second, phase) of a rule's alerts, in order of arrival."""
         return [
             (second, body["alert"]["phase"])
             for second, topic, body in self.messages
@@ -117,14 +115,14 @@ class Heard:
 
 
 def find_scenario(name: str) -> Scenario:
-    """By name, or by the path of a file. OSError or ValueError in one line."""
+    """A scenario by its name, or by the path of a file. OSError or ValueError in one line."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     path = Path(name) if name.endswith((".yaml", ".yml")) else SCENARIOS / f"{name}.yaml"
     if not path.exists():
         known = ", ".join(sorted(one.stem for one in SCENARIOS.glob("*.yaml")))
-        raise FileNotFoundError(f"no scenario {name!r}; known: {known}, or the path of a file")
+        raise FileNotFoundError(f"unknown scenario {name!r}; known: {known}, or the path of a file")
     try:
         return Scenario.model_validate(YAML(typ="safe").load(path.read_text()))
     except ValidationError as error:
@@ -136,7 +134,7 @@ def find_scenario(name: str) -> Scenario:
 
 
 def missed(scenario: Scenario, heard: Heard) -> list[str]:
-    """What was expected and did not come, and what came and never should; empty when all is well."""
+    """The unmet expectations and the forbidden alerts; empty when the scenario passed."""
     wrong = []
     for wanted in scenario.expect:
         limit_s = (wanted.within or scenario.duration).total_seconds() + 5
@@ -154,6 +152,6 @@ def missed(scenario: Scenario, heard: Heard) -> list[str]:
         if lacking:
             wrong.append(f"{wanted.rule}: {', '.join(lacking)} did not come within {limit_s:g} s")
     wrong += [
-        f"{never.rule}: was raised, and never should" for never in scenario.never if heard.phases(never.rule)
+        f"{never.rule}: raised, but must never be" for never in scenario.never if heard.phases(never.rule)
     ]
     return wrong

@@ -26,7 +26,7 @@ READY_WITHIN_S = 15.0
 async def play(
     scenario: Scenario, broker_url: str, folder: Path, say: Callable[[str, str, dict[str, Any]], None]
 ) -> Heard:
-    """Plays it once, in real time; ``say`` hears each message as it comes back from the broker."""
+    """Plays the scenario once, in real time; calls ``say`` with each message that returns from the broker."""
     heard = Heard()
     began_s = time.monotonic()
 
@@ -134,7 +134,7 @@ async def _timeline(
 
 
 def _write_config(scenario: Scenario, folder: Path, broker_url: str, camera_url: str) -> Path:
-    """The agent's configuration as a file, with the names of this run put in."""
+    """The agent's configuration as a file, with this run's folder, broker and camera filled in."""
     from ruamel.yaml import YAML
 
     def fill(value: Any) -> Any:

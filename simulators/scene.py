@@ -1,6 +1,6 @@
 """A camera's picture: the photograph of a man walking over a photographed field, served as a real stream.
 
-What is in the picture is a pure function of the second; whether somebody is seen in it is up to the detector.
+The picture is a pure function of the second; whether a person is found in it is up to the detector.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Scene:
     seed: int = 0
 
     def where(self, second: float) -> float | None:
-        """The left edge of the man as a share of the width, or None where he is out of the picture."""
+        """The left edge of the man as a share of the width, or None where he is outside the picture."""
         arrived_s, gone_s = self.comes_s + WALK_S, self.leaves_s + WALK_S
         if not self.comes_s <= second <= gone_s:
             return None
@@ -80,7 +80,9 @@ class Scene:
 
 
 class Stream:
-    """The scene as MJPEG over HTTP on loopback; ``cut`` ends it like a pulled cable, ``restore`` mends it."""
+    """The scene as MJPEG over HTTP on loopback; ``cut`` ends it like a pulled cable, ``restore`` starts it
+    again.
+    """
 
     def __init__(self, scene: Scene, fps: float, port: int) -> None:
         self.scene = scene
@@ -91,14 +93,14 @@ class Stream:
         self._clients: set[asyncio.StreamWriter] = set()
         self._frozen_s = 0.0
         self.blinding: str | None = None
-        """One of `BLINDINGS`, or `FROZEN`: what ails the camera just now."""
+        """One of `BLINDINGS`, or `FROZEN`: the camera's present fault."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}/camera.mjpg"
 
     def second(self) -> float:
-        """How far the scene is."""
+        """The present second of the scene."""
         return time.monotonic() - self._began_s
 
     def leave(self) -> None:
@@ -147,7 +149,7 @@ class Stream:
             picture = BLINDINGS[self.blinding](picture)
         good, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
         if not good:
-            raise OSError("the picture could not be packed")
+            raise OSError("the picture could not be encoded")
         return bytes(data)
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong between a device and the world, on purpose: noise on a line, a link that is cut."""
+"""Deliberate faults between a device and its peers: noise on a line, a broken network link."""
 
 import asyncio
 import random
@@ -11,13 +11,15 @@ CHUNK = 4096
 STALE_BYTES = 1500
 
 Trouble: TypeAlias = Callable[[bytes], bytes]
-"""What a line makes of what is said on it."""
+"""A fault of a line: the bytes sent to the bytes received."""
 
 
 def spoil(
     data: bytes, chance: random.Random, *, flips: float = 0, drops: float = 0, noise: float = 0
 ) -> bytes:
-    """A noisy line. Of each byte the chance that a bit flips, that it is lost, that noise comes before it."""
+    """A noisy line. The probabilities, for each byte, that a bit flips, that it is lost, and that noise
+    precedes it.
+    """
     said = bytearray()
     for byte in data:
         if chance.random() < noise:
@@ -28,10 +30,10 @@ def spoil(
 
 
 def misread(data: bytes, said_baud: int, heard_baud: int) -> bytes:
-    """What a UART that listens at another speed makes of ``data`` (8N1, byte on byte).
+    """The bytes that a UART at another speed reads from ``data`` (8N1, without gaps).
 
-    It waits for a falling edge and samples the middle of each of its own bits; where its stop bit is low, the
-    kernel gives a zero (no PARMRK), and the line must go high before the next byte.
+    It waits for a falling edge and samples the middle of each of its own bits; where its stop bit is low,
+    the kernel gives a zero (no PARMRK), and the line must go high before the next byte.
     """
     levels = [1]
     for byte in data:
@@ -56,7 +58,7 @@ def misread(data: bytes, said_baud: int, heard_baud: int) -> bytes:
 
 
 class _Held:
-    """Keeps what is said until it is ``size`` bytes, and then says it all at once."""
+    """Collects ``size`` bytes, and then delivers them all at once."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -71,7 +73,7 @@ class _Held:
 
 
 class _Split:
-    """Cuts what is said anywhere: its end comes with the next."""
+    """Cuts the data anywhere: the rest comes with the next data."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -93,19 +95,19 @@ LINE_FAULTS: dict[str, Callable[[random.Random], Trouble]] = {
     "stale": lambda _: _Held(STALE_BYTES),
     "silent": lambda _: lambda _data: b"",
 }
-"""What a line does by itself, with a chance that is all its own. Unplugging is the `Wire`'s."""
+"""The faults of a line, each with its own randomness. `Wire` implements unplugging."""
 
 
 class Hop:
-    """One hop of the way to a broker: ``async with Hop(port) as hop``; the device connects to ``hop.url``.
+    """One network hop to a broker: ``async with Hop(port) as hop``; the device connects to ``hop.url``.
 
-    Whole at first. `cut` ends what is connected and refuses what comes; `hole` swallows without a word, as a
-    tunnel does; `slow` lets through so many bytes a second. `heal` undoes all.
+    Intact at first. `cut` resets connections and refuses new ones; `hole` drops all data silently, as a
+    tunnel does; `slow` limits the bytes a second. `heal` undoes all.
     """
 
     def __init__(self, port: int) -> None:
         self.far = port
-        """Where it leads: a port on this machine."""
+        """The target: a port on this machine."""
         self._refuses = False
         self._swallows: frozenset[str] = frozenset()
         self._bytes_per_s: float | None = None
@@ -136,14 +138,14 @@ class Hop:
         self._open.clear()
 
     def hole(self, *ways: Literal["up", "down"]) -> None:
-        """Nothing arrives any more, and nobody is told: both ways, or one (a link half open)."""
+        """Drops all data silently: both ways, or one (a half-open link)."""
         self._swallows = frozenset(ways or ("up", "down"))
 
     def slow(self, bytes_per_s: float) -> None:
         self._bytes_per_s = bytes_per_s
 
     def heal(self) -> None:
-        """As new. What was swallowed is gone, so connections that lost something are reset."""
+        """Restores the hop. Dropped data is lost, so connections that lost data are reset."""
         if self._swallows:
             self.cut()
         self._refuses, self._swallows = False, frozenset()

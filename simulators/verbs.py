@@ -18,7 +18,7 @@ from centre.cli import refuse_bad_broker
 @click.option("--broker", help="URL of a running broker. Default: start one.")
 @click.option("--headless", is_flag=True, help="Do not pause for the reader; for CI.")
 def demo(duration: str | None, broker: str | None, headless: bool) -> None:
-    """Run the whole system on this machine; needs no hardware and no installed broker."""
+    """Show the whole system on this machine: no hardware, no broker to install."""
     if broker:
         refuse_bad_broker(broker)
     click.echo(
@@ -64,7 +64,7 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
         return EX_USAGE
     shown: dict[str, int] = {}
 
-    def say(device: str, topic: str, body: dict[str, Any]) -> None:
+    def show(device: str, topic: str, body: dict[str, Any]) -> None:
         if as_json:
             click.echo(json.dumps({"device": device, "topic": topic, "message": body}))
             return
@@ -79,8 +79,8 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
             if local is not None:
                 local.start()
             url = broker_url or (local.url if local else "")
-            heard = asyncio.run(play(scenario, url, Path(folder), say))
-        except BrokenPipeError:  # whoever listened has gone, as `| head` does
+            received = asyncio.run(play(scenario, url, Path(folder), show))
+        except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
             raise
         except (OSError, ValueError) as error:
             click.echo(f"simulate: {error}", err=True)
@@ -90,12 +90,12 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
         finally:
             if local is not None:
                 local.stop()
-    wrong = missed(scenario, heard)
+    failures = missed(scenario, received)
     counts = ", ".join(f"{count} {topic}" for topic, count in sorted(shown.items()))
     if not as_json:
-        click.echo(f"\n{len(heard.messages)} messages came back: {counts}")
-    for one in wrong:
-        click.echo(f"MISSED {one}", err=True)
-    if not wrong and not as_json:
+        click.echo(f"\n{len(received.messages)} messages came back: {counts}")
+    for failure in failures:
+        click.echo(f"MISSED {failure}", err=True)
+    if not failures and not as_json:
         click.echo(f"{scenario.name}: all {len(scenario.expect) + len(scenario.never)} expectations were met")
-    return 1 if wrong else 0
+    return 1 if failures else 0

@@ -1,4 +1,6 @@
-"""The far end of a serial line: a pty with a stable name, which can be unplugged and plugged in again."""
+"""The hardware side of a serial line: a pty with a stable name, which can be unplugged and plugged in
+again.
+"""
 
 import os
 import pty
@@ -17,10 +19,10 @@ _SPEEDS = {
 
 
 class Wire:
-    """``path`` is a symlink to the pty, as udev makes one for hardware; it is gone while unplugged.
+    """``path`` is a symlink to the pty, as udev makes one for hardware; it is removed while unplugged.
 
-    With ``baud`` the far end speaks at that speed: who listens at another hears what a UART would make of it.
-    ``trouble`` is what the line does to what is said, such as one of `simulators.trouble.LINE_FAULTS`.
+    With ``baud`` the hardware side sends at that speed: a listener at another speed gets what a UART would
+    read. ``trouble`` is the line's fault, such as one of `simulators.trouble.LINE_FAULTS`.
     """
 
     def __init__(self, path: Path, baud: int | None = None) -> None:
@@ -49,26 +51,28 @@ class Wire:
         self._master = master
 
     def unplug(self) -> None:
-        """The device vanishes: its reader gets an error, its name is gone."""
+        """The device vanishes: its reader gets an error, its path is removed."""
         if self._master is not None:
             self.path.unlink(missing_ok=True)
             os.close(self._master)
             self._master = None
 
     def go_mute(self) -> None:
-        """As after a USB reset in the kernel: the name is gone, and its reader gets no error, and no byte."""
+        """As after a USB reset in the kernel: the path is removed, and the reader gets neither error nor
+        bytes.
+        """
         if self._master is not None:
             self.path.unlink(missing_ok=True)
             self._mute.append(self._master)
             self._master = None
 
     def listener_baud(self) -> int:
-        """The speed that whoever has the line open has set."""
+        """The speed that the process with the open line has set."""
         assert self._master is not None  # noqa: S101  asked of a plugged wire only
         return _SPEEDS[termios.tcgetattr(self._master)[4]]
 
     def heard(self) -> bool:
-        """Whether somebody has the line open."""
+        """Whether a process has the line open."""
         if self._master is None:
             return False
         poll = select.poll()
@@ -76,10 +80,10 @@ class Wire:
         return not any(events & select.POLLHUP for _, events in poll.poll(0))
 
     def ready(self) -> bool:
-        """Whether a port of ours is open and configured, so that all that is written from now on is read.
+        """Whether our port is open and configured, so that everything written from now on is read.
 
-        `heard` is true earlier, while opening the port still drops what came. The port clears HUPCL as its
-        last step; it is set again here while nobody has the line open.
+        `heard` is true earlier, while opening the port still drops received bytes. The port clears HUPCL
+        as its last step; it is set again here while no process has the line open.
         """
         if self._master is None:
             return False
@@ -91,7 +95,7 @@ class Wire:
         return not attributes[2] & termios.HUPCL
 
     def write(self, data: bytes) -> int:
-        """Says ``data``; what nobody takes is lost, as on a real line. How many bytes went."""
+        """Sends ``data``; unread data is lost, as on a real line. Returns the number of bytes sent."""
         if self._master is None or not self.heard():
             return 0
         data = self.trouble(data)
@@ -102,7 +106,7 @@ class Wire:
         return 0
 
     def read(self) -> bytes:
-        """What the other side said since the last time."""
+        """The bytes received since the last call."""
         if self._master is None:
             return b""
         with suppress(BlockingIOError, OSError):

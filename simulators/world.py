@@ -1,4 +1,4 @@
-"""What is true at second *t*: pure functions of a seed."""
+"""The simulated truth at second *t*: pure functions of a seed."""
 
 import math
 import random
@@ -11,7 +11,9 @@ from firmware_bridge.wgs84 import Plane
 def receiver_at(
     began: datetime, second: float, *, lat: float, lon: float, seed: int = 0, speed_mps: float = 0.0
 ) -> Fix:
-    """What a good receiver says: on a circle at ``speed_mps``, or standing; it wanders by some metres."""
+    """The fix of a good receiver: on a circle at ``speed_mps``, or stationary; with an error of some
+    metres.
+    """
     noise = random.Random(seed * 1_000_003 + int(second * 10))
     radius_m = 400.0
     angle = speed_mps * second / radius_m
@@ -33,7 +35,7 @@ def receiver_at(
 
 
 def _wander_m(second: float, seed: int) -> float:
-    """How far a receiver's idea drifts along one axis: slowly, as its errors do, 1.5 m RMS."""
+    """The slow drift of a receiver's error along one axis, 1.5 m RMS."""
     phases = random.Random(seed)
     return sum(
         1.2 * math.sin(2 * math.pi * (second / (period_s * phases.uniform(0.8, 1.2)) + phases.random()))
@@ -42,7 +44,7 @@ def _wander_m(second: float, seed: int) -> float:
 
 
 def board_at(second: float, seed: int = 0) -> dict[int, int]:
-    """What a sensor board measures: temperature, humidity, supply, in the wire's integers."""
+    """The measurements of a sensor board: temperature, humidity, supply, in the wire's integers."""
     noise = random.Random(seed * 1_000_003 + int(second))
     return {
         0: 1850 + int(150 * math.sin(second / 600)) + noise.randrange(-8, 9),

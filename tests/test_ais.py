@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.ais.ais import PATIENCE, PENDING, REMEMBERED, AisDecoder, encode
+from firmware_bridge.ais.ais import MAX_PART_AGE, PENDING, REMEMBERED, AisDecoder, encode
 from firmware_bridge.nmea.sentence import seal
 from firmware_bridge.readings import Vessel
 from firmware_bridge.serial.line_decoder import LineDecoder
@@ -174,8 +174,8 @@ PARTS: dict[str, tuple[list[bytes], list[int], int]] = {
     "the first part alone": ([A1], [], 0),
     "the second lost, then another ship": ([A1, B1, B2], [413000002], 1),
     "the second first": ([A2, A1], [], 1),
-    "part one of one, part two of another, much later": ([A1, *[POSITION] * PATIENCE, B2], [], 2),
-    "just in time": ([A1, *[POSITION] * (PATIENCE - 1), A2], [413000001], 0),
+    "part one of one, part two of another, much later": ([A1, *[POSITION] * MAX_PART_AGE, B2], [], 2),
+    "just in time": ([A1, *[POSITION] * (MAX_PART_AGE - 1), A2], [413000001], 0),
     "twice the second": ([A1, A2, A2], [413000001], 1),
     "other channel": ([A1, ON_B2], [], 1),
     "own and received": ([A1, sentences(replace(OTHER, own=True))[1]], [], 1),

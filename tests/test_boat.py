@@ -112,4 +112,4 @@ def test_a_noisy_line_costs_some_messages_and_makes_up_none() -> None:
 
 
 def test_the_scenario_is_one() -> None:
-    assert find_scenario("river_traffic").speaks("ais") == "nmea"
+    assert find_scenario("river_traffic").source_kind("ais") == "nmea"

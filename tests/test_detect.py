@@ -87,7 +87,7 @@ def test_tiles_and_their_cost(pictures: Path) -> None:
     ("arguments", "message"),
     [
         (["text.png", "--tiles", "9x1"], "1x1 to 8x8"),
-        (["text.png", "--providers", "gpu"], "no provider 'gpu'"),
+        (["text.png", "--providers", "gpu"], "unknown provider 'gpu'"),
         (["text.png", "--coco", "o.json", "--annotations", "text.png"], "detect: "),
         (["nowhere.png"], "nowhere.png: not found"),
         (["."], "no pictures or videos"),

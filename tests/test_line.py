@@ -731,7 +731,7 @@ def test_a_line_that_says_ever_new_things_is_remembered_in_bounded_memory() -> N
 
 def test_a_scenario_can_garble_a_line() -> None:
     assert {step.by for step in find_scenario("bad_lines").timeline if step.garble} <= {*LINE_FAULTS, "mute"}
-    with pytest.raises(ValidationError, match=r"no line is garbled by 'rust'; known: bits_flip, .*mute"):
+    with pytest.raises(ValidationError, match=r"unknown line fault 'rust'; known: bits_flip, .*mute"):
         Step.model_validate({"at": "1s", "garble": "gnss", "by": "rust", "for": "1s"})
 
 

@@ -150,7 +150,7 @@ def test_no_pictures_where_nobody_says_that_the_model_finds_people(
 
 def test_people_of_a_card_are_labels_of_it() -> None:
     card = models.find("default")
-    with pytest.raises(ValueError, match="people: rider is none of its labels"):
+    with pytest.raises(ValueError, match="people: rider is not among its labels"):
         card.model_validate(card.model_dump() | {"people": ["rider"]})
 
 

@@ -206,14 +206,17 @@ def test_on_a_wire(protocol: Protocol, tmp_path: Path) -> None:
 
 
 def test_a_fault_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
-    with Wire(tmp_path / "gnss") as wire, pytest.raises(ValueError, match="no fault 'rain'; known: silence"):
+    with (
+        Wire(tmp_path / "gnss") as wire,
+        pytest.raises(ValueError, match="unknown fault 'rain'; known: silence"),
+    ):
         Receiver(wire, lat=0, lon=0).fail("rain")
 
 
 @pytest.mark.parametrize(
     ("step", "error"),
     [
-        ({"receiver": "rain"}, "no receiver fails by 'rain'; known: silence"),
+        ({"receiver": "rain"}, "unknown receiver fault 'rain'; known: silence"),
         ({"receiver": "jam", "press": "panic_button"}, "a step does one thing"),
     ],
 )

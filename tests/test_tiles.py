@@ -109,7 +109,7 @@ def test_the_cost_is_told(pattern: str, count: int) -> None:
 
 @pytest.mark.parametrize(("pattern", "shared"), [("0x1", 0.2), ("9x9", 0.2), ("2", 0.2), ("2x2", 0.6)])
 def test_what_is_no_pattern_is_refused(pattern: str, shared: float) -> None:
-    with pytest.raises(ValueError, match="are wanted"):
+    with pytest.raises(ValueError, match="expected 1x1 to 8x8"):
         tiled(detect, pattern, shared)
 
 
