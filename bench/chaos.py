@@ -34,7 +34,7 @@ from bench.chaos_faults import FAKED, FAULTS, possible
 from bench.chaos_world import HERE, SETTLED_WITHIN_S, World
 from simulators.broker import LocalBroker, free_port
 from simulators.devices import Board
-from simulators.trouble import Hop
+from simulators.network_hop import NetworkHop
 from simulators.wire import Wire
 
 TRIALS_OF_A_WORLD = 4
@@ -72,8 +72,8 @@ async def play(fault: str, first: int, count: int, seed: int, done: Callable[[Tr
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringpost-chaos-")))
         broker = stack.enter_context(LocalBroker())
-        hop = await stack.enter_async_context(Hop(broker.port))
-        tls = await stack.enter_async_context(Hop(free_port()))
+        hop = await stack.enter_async_context(NetworkHop(broker.port))
+        tls = await stack.enter_async_context(NetworkHop(free_port()))
         board = Board(stack.enter_context(Wire(folder / "board")))
         world = World(folder, broker, hop, tls, board)
         stack.push_async_callback(world.end)

@@ -16,7 +16,7 @@ from typing import Any
 
 from simulators.broker import LocalBroker
 from simulators.devices import Board
-from simulators.trouble import Hop
+from simulators.network_hop import NetworkHop
 
 HERE = Path(__file__).resolve().parents[1]
 SWITCHES = ("panic_button", "tamper", "smoke", "barrier")
@@ -44,7 +44,9 @@ RULE = "  {name}: {{kind: switch, source: board, name: {name}, severity: critica
 class World:
     """Everything around one agent; what it was shown, and what it must have told."""
 
-    def __init__(self, folder: Path, broker: LocalBroker, hop: Hop, tls: Hop, board: Board) -> None:
+    def __init__(
+        self, folder: Path, broker: LocalBroker, hop: NetworkHop, tls: NetworkHop, board: Board
+    ) -> None:
         self.folder = folder
         self.broker = broker
         self.hop = hop

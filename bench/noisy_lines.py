@@ -23,8 +23,8 @@ from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.readings import Fix, LineState, Value
 from firmware_bridge.serial.line import SerialLine
 from firmware_bridge.serial.sniffer import Sniffer
+from simulators.line_faults import corrupt
 from simulators.receiver import epoch_at
-from simulators.trouble import spoil
 from simulators.wire import Wire
 
 BYTES_PER_S = 11_520
@@ -113,7 +113,7 @@ async def speak(
             fix, packets = next(source)
             said.append(fix)
             for packet in packets:
-                hurt = spoil(packet, chance, **damage)
+                hurt = corrupt(packet, chance, **damage)
                 whole += packet.rstrip() in hurt
                 waiting += hurt
         written = wire.write(waiting[:due])  # what a slow machine has no room for waits

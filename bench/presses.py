@@ -17,7 +17,7 @@ from typing import Any
 from firmware_bridge.readings import Switch
 from firmware_bridge.sensors.sensor_board import SensorBoard
 from simulators.devices import Board
-from simulators.trouble import spoil
+from simulators.line_faults import corrupt
 from simulators.wire import Wire
 
 PRESSES = 100
@@ -37,7 +37,7 @@ async def campaign(presses: int = PRESSES, seed: int = 1) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder, Wire(Path(folder) / "board") as wire:
         board = Board(wire)
-        board.trouble = lambda data: spoil(data, chance, flips=RATE, drops=RATE, noise=RATE)
+        board.line_fault = lambda data: corrupt(data, chance, flips=RATE, drops=RATE, noise=RATE)
         source = SensorBoard(port=str(wire.path))
         tasks = [asyncio.ensure_future(job) for job in (board.run(), source.run(emit))]
         while not wire.ready():

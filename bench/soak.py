@@ -23,8 +23,8 @@ from typing import Any
 import psutil
 
 from simulators.broker import mosquitto_path
+from simulators.network_hop import NetworkHop
 from simulators.scene import Scene
-from simulators.trouble import Hop
 from tests.end_to_end.rig import Rig, rig
 
 SAMPLE_S = 10.0
@@ -37,50 +37,50 @@ class Passing(Scene):
         return 0.35 if int(second / 10) % 2 else None
 
 
-async def cut(device: Rig, hop: Hop) -> None:
+async def cut(device: Rig, hop: NetworkHop) -> None:
     hop.cut()
     await asyncio.sleep(3)
     hop.heal()
 
 
-async def swallow(device: Rig, hop: Hop) -> None:
+async def swallow(device: Rig, hop: NetworkHop) -> None:
     hop.hole()
     await asyncio.sleep(12)
     hop.heal()
 
 
-async def slow(device: Rig, hop: Hop) -> None:
+async def slow(device: Rig, hop: NetworkHop) -> None:
     hop.slow(2000)
     await asyncio.sleep(10)
     hop.heal()
 
 
-async def stop_broker(device: Rig, hop: Hop) -> None:
+async def stop_broker(device: Rig, hop: NetworkHop) -> None:
     await asyncio.to_thread(device.broker.stop)
     await asyncio.sleep(4)
     await asyncio.to_thread(device.broker.start)
 
 
-async def unplug_receiver(device: Rig, hop: Hop) -> None:
+async def unplug_receiver(device: Rig, hop: NetworkHop) -> None:
     device.gnss.unplug()
     await asyncio.sleep(4)
     device.gnss.plug()
 
 
-async def unplug_board(device: Rig, hop: Hop) -> None:
+async def unplug_board(device: Rig, hop: NetworkHop) -> None:
     device.line.unplug()
     await asyncio.sleep(4)
     device.line.plug()
 
 
-async def end_stream(device: Rig, hop: Hop) -> None:
+async def end_stream(device: Rig, hop: NetworkHop) -> None:
     assert device.camera is not None
     await device.camera.cut()
     await asyncio.sleep(4)
     await device.camera.restore()
 
 
-FAULTS: tuple[Callable[[Rig, Hop], Awaitable[None]], ...] = (
+FAULTS: tuple[Callable[[Rig, NetworkHop], Awaitable[None]], ...] = (
     cut, swallow, slow, stop_broker, unplug_receiver, unplug_board, end_stream,
 )  # fmt: skip
 
@@ -92,7 +92,7 @@ def figures(minutes: float = 30, seed: int = 1) -> dict[str, Any]:
 
 async def _soak(folder: Path, seconds: float, rng: random.Random) -> dict[str, Any]:
     kind = "mosquitto" if mosquitto_path() else "rumqttd"
-    async with rig(folder, kind, Passing()) as device, Hop(device.broker.port) as hop:
+    async with rig(folder, kind, Passing()) as device, NetworkHop(device.broker.port) as hop:
         text = device.write_config()
         device.write_config(text.replace(device.broker.url, hop.url))
         device.start_agent()
@@ -135,7 +135,7 @@ def _own_mb(pid: int) -> float:
     return int(rollup.partition("Private_Dirty:")[2].split()[0]) / 1000
 
 
-async def _trouble(device: Rig, hop: Hop, rng: random.Random, counted: Counter[str]) -> None:
+async def _trouble(device: Rig, hop: NetworkHop, rng: random.Random, counted: Counter[str]) -> None:
     """One fault after the other, and a press after each, for ever."""
     while True:
         await rng.choice(FAULTS)(device, hop)

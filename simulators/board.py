@@ -20,7 +20,7 @@ from firmware_bridge.sensors.board_frames import (
 )
 from firmware_bridge.sensors.sensor_board import INPUTS, OUTPUTS
 from firmware_bridge.serial.sniffer import Sniffer
-from simulators.world import board_at
+from simulators.world import measurements_at
 
 REPORT_EVERY_S = 1.0
 FIRST_REPEAT_S, LONGEST_REPEAT_S = 0.1, 3.2
@@ -136,7 +136,7 @@ class Firmware:
     def _report(self, now_s: float) -> bytes:
         self._reports += 1
         head: dict[Any, Any] = {"seq": self._reports, "up_ms": self._up_ms(now_s), "boot": self.boot}
-        measured = board_at(now_s - self._began_s, self._seed) | self.measured
+        measured = measurements_at(now_s - self._began_s, self._seed) | self.measured
         outputs = {key: int(OUTPUTS[key] in self.on(now_s)) for key in OUTPUTS}
         return self._push(REPORT, head | measured | self.inputs | outputs)
 

@@ -159,7 +159,7 @@ def instruments_at(second: float, seed: int = 0, *, bottom: bool = True) -> list
     ]
 
 
-def said_at(
+def bytes_at(
     second: int, began: datetime, *, lat: float, lon: float, seed: int = 0, bottom: bool = True
 ) -> bytes:
     """The bytes of the boat's line in this second: instruments, then AIS."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from simulators.board import Firmware
-from simulators.boat import said_at
+from simulators.boat import bytes_at
 from simulators.drone import Radio
 from simulators.receiver import FAULTS, Epoch, Protocol, epoch_at
 from simulators.wire import Wire
@@ -67,7 +67,7 @@ class Receiver:
 class Board:
     """A sensor board on a wire: its firmware, run in real time.
 
-    ``deaf``: the board receives nothing. ``trouble``: the line's fault, in both directions.
+    ``deaf``: the board receives nothing. ``line_fault``: the line's fault, in both directions.
     """
 
     def __init__(self, wire: Wire, *, seed: int = 0, boot: int = 1) -> None:
@@ -75,7 +75,7 @@ class Board:
         self._seed = seed
         self.firmware = Firmware(time.monotonic(), seed=seed, boot=boot)
         self.deaf = False
-        self.trouble: Callable[[bytes], bytes] = bytes
+        self.line_fault: Callable[[bytes], bytes] = bytes
 
     @property
     def acknowledged(self) -> set[int]:
@@ -101,16 +101,16 @@ class Board:
 
     async def run(self) -> None:
         while True:
-            received = self.trouble(self._wire.read())
+            received = self.line_fault(self._wire.read())
             if said := self.firmware.step(time.monotonic(), b"" if self.deaf else received):
-                self._wire.write(self.trouble(said))
+                self._wire.write(self.line_fault(said))
             await asyncio.sleep(0.02)
 
 
 class Boat:
     """A boat's line in real time: instruments and AIS, and its receiver where ``gnss`` is set.
 
-    ``bottom``: the sounder finds one. ``trouble``: the line's fault.
+    ``bottom``: the sounder finds one. ``line_fault``: the line's fault.
     """
 
     def __init__(self, wire: Wire, *, lat: float, lon: float, seed: int = 0, gnss: bool = False) -> None:
@@ -118,17 +118,17 @@ class Boat:
         self._lat, self._lon, self._seed, self._gnss = lat, lon, seed, gnss
         self._began = datetime.now(UTC)
         self.bottom = True
-        self.trouble: Callable[[bytes], bytes] = bytes
+        self.line_fault: Callable[[bytes], bytes] = bytes
 
     async def run(self) -> None:
         began_s = time.monotonic()
         second = 0
         where = {"lat": self._lat, "lon": self._lon}
         while True:
-            said = said_at(second, self._began, seed=self._seed, bottom=self.bottom, **where)
+            said = bytes_at(second, self._began, seed=self._seed, bottom=self.bottom, **where)
             if self._gnss:
                 said = epoch_at(self._began, second, seed=self._seed, **where).said("nmea") + said
-            self._wire.write(self.trouble(said))
+            self._wire.write(self.line_fault(said))
             second += 1
             await asyncio.sleep(max(0, began_s + second - time.monotonic()))
 
@@ -136,17 +136,17 @@ class Boat:
 class DroneRadio:
     """The radio of a ground station on a wire, and the mission of its drone.
 
-    ``trouble``: the line's fault.
+    ``line_fault``: the line's fault.
     """
 
     def __init__(self, wire: Wire, radio: Radio) -> None:
         self._wire = wire
         self.radio = radio
-        self.trouble: Callable[[bytes], bytes] = bytes
+        self.line_fault: Callable[[bytes], bytes] = bytes
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         while True:
-            self._wire.write(self.trouble(self.radio.step(loop.time() - began_s)))
+            self._wire.write(self.line_fault(self.radio.step(loop.time() - began_s)))
             await asyncio.sleep(0.05)

@@ -12,7 +12,7 @@ from firmware_bridge.gnss import ubx_encoder
 from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.readings import Fix, GnssState
 from firmware_bridge.wgs84 import metres_per_degree
-from simulators.world import receiver_at
+from simulators.world import fix_at
 
 Protocol: TypeAlias = Literal["nmea", "ubx"]
 FIRST = {"GP": 1, "GL": 65, "GA": 1, "GB": 1}
@@ -45,7 +45,7 @@ def epoch_at(
 ) -> Epoch:
     """The epoch of a good receiver under an open sky."""
     sky = sky_at(second, seed)
-    fix = receiver_at(began, second, lat=lat, lon=lon, seed=seed, speed_mps=speed_mps)
+    fix = fix_at(began, second, lat=lat, lon=lon, seed=seed, speed_mps=speed_mps)
     used = sum(one.used for one in sky)
     return Epoch(
         replace(fix, satellites=used),

@@ -7,31 +7,31 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.domain.durations import Duration
+from simulators.line_faults import LINE_FAULTS
 from simulators.receiver import FAULTS
-from simulators.trouble import LINE_FAULTS
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 
 
-class Part(BaseModel):
+class FrozenModel(BaseModel):
     """Frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class SceneTimes(Part):
+class SceneTimes(FrozenModel):
     comes: Duration
     leaves: Duration
 
 
-class Step(Part):
+class Step(FrozenModel):
     """An event at a time, undone after ``for``."""
 
     at: Duration
     unplug: Literal["gnss", "board", "radio", "ais", "camera"] | None = None
     garble: Literal["gnss", "board", "radio", "ais"] | None = None
     by: str = "noise"
-    """One of `simulators.trouble.LINE_FAULTS`, or ``mute``: open without data, as after a reset of the
+    """One of `simulators.line_faults.LINE_FAULTS`, or ``mute``: open without data, as after a reset of the
     bus."""
     press: str | None = None
     out_of_reach: Literal["drone"] | None = None
@@ -51,7 +51,7 @@ class Step(Part):
         return self
 
 
-class Expectation(Part):
+class Expectation(FrozenModel):
     """An alert's phases in order, or at least one message of a topic ``having`` these fields."""
 
     rule: str | None = None
@@ -61,11 +61,11 @@ class Expectation(Part):
     within: Duration | None = None
 
 
-class Never(Part):
+class Never(FrozenModel):
     rule: str
 
 
-class Start(Part):
+class Start(FrozenModel):
     """A boat's first position; a post is at its configured place."""
 
     lat: float
@@ -73,7 +73,7 @@ class Start(Part):
     speed_mps: float = 0.0
 
 
-class Scenario(Part):
+class Scenario(FrozenModel):
     """One file of ``simulators/scenarios``."""
 
     name: str
@@ -86,21 +86,21 @@ class Scenario(Part):
     never: tuple[Never, ...] = ()
     config: dict[str, Any]
 
-    def starts(self) -> Start:
+    def start_position(self) -> Start:
         """The device's first position. ValueError where neither the scenario nor its place gives one."""
         place = self.config["place"]
         if self.start is None and "lat" not in place:
             raise ValueError(f"{self.name}: its place has no lat and lon; add a start")
         return self.start or Start(lat=place["lat"], lon=place["lon"])
 
-    def speaks(self, source: str) -> str | None:
+    def source_kind(self, source: str) -> str | None:
         """The kind of a source in the configuration."""
         kind: str | None = self.config.get("sources", {}).get(source, {}).get("kind")
         return kind
 
 
 @dataclass
-class Heard:
+class ReceivedMessages:
     """The messages from the broker, with their times."""
 
     messages: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
@@ -133,7 +133,7 @@ def find_scenario(name: str) -> Scenario:
         raise ValueError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
 
 
-def missed(scenario: Scenario, heard: Heard) -> list[str]:
+def unmet_expectations(scenario: Scenario, heard: ReceivedMessages) -> list[str]:
     """The unmet expectations and the forbidden alerts; empty when the scenario passed."""
     wrong = []
     for wanted in scenario.expect:

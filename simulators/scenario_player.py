@@ -15,9 +15,9 @@ from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.devices import Board, Boat, DroneRadio, Receiver
 from simulators.drone import Radio
-from simulators.scenario import Heard, Scenario, Step
+from simulators.line_faults import LINE_FAULTS
+from simulators.scenario import ReceivedMessages, Scenario, Step
 from simulators.scene import Scene, stream
-from simulators.trouble import LINE_FAULTS
 from simulators.wire import Wire
 
 READY_WITHIN_S = 15.0
@@ -25,9 +25,9 @@ READY_WITHIN_S = 15.0
 
 async def play(
     scenario: Scenario, broker_url: str, folder: Path, say: Callable[[str, str, dict[str, Any]], None]
-) -> Heard:
+) -> ReceivedMessages:
     """Plays the scenario once, in real time; calls ``say`` with each message that returns from the broker."""
-    heard = Heard()
+    heard = ReceivedMessages()
     began_s = time.monotonic()
 
     def take(device: str, topic: str, body: dict[str, Any]) -> None:
@@ -41,12 +41,12 @@ async def play(
         times = scenario.scene
         scene = Scene(times.comes.total_seconds(), times.leaves.total_seconds(), scenario.seed)
         camera = await stack.enter_async_context(stream(scene))
-        start = scenario.starts()
+        start = scenario.start_position()
         spare = stack.enter_context(Wire(folder / "spare"))
         receivers = [
             Receiver(
                 wire, lat=start.lat, lon=start.lon, seed=scenario.seed + number, speed_mps=start.speed_mps,
-                protocol="ubx" if scenario.speaks(name) == "ubx" else "nmea",
+                protocol="ubx" if scenario.source_kind(name) == "ubx" else "nmea",
             )
             for number, (name, wire) in enumerate({"gnss": gnss, "spare": spare}.items())
         ]  # fmt: skip
@@ -63,7 +63,7 @@ async def play(
             *(receiver.run() for receiver in receivers),
             board.run(),
             drone.run(),
-            *([boat.run()] if scenario.speaks("ais") else []),
+            *([boat.run()] if scenario.source_kind("ais") else []),
             _timeline(
                 scenario,
                 {"gnss": gnss, "board": line, "radio": air, "ais": river},
@@ -114,7 +114,7 @@ async def _timeline(
         elif step.garble is not None and step.by == "mute":
             wires[step.garble].go_mute()
         elif step.garble is not None:
-            wires[step.garble].trouble = LINE_FAULTS[step.by](random.Random(scenario.seed))
+            wires[step.garble].line_fault = LINE_FAULTS[step.by](random.Random(scenario.seed))
         await asyncio.sleep(step.lasts.total_seconds())
         drone.radio.far &= step.out_of_reach is None
         if step.receiver is not None:
@@ -128,7 +128,7 @@ async def _timeline(
         elif step.garble is not None and step.by == "mute":
             wires[step.garble].plug()
         elif step.garble is not None:
-            wires[step.garble].trouble = bytes
+            wires[step.garble].line_fault = bytes
 
     await asyncio.gather(*(carry_out(step) for step in scenario.timeline))
 

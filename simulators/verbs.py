@@ -49,7 +49,7 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
     from agent.runtime.logging_setup import set_up_log
     from centre.message_line import line
     from simulators.broker import LocalBroker
-    from simulators.scenario import find_scenario, missed
+    from simulators.scenario import find_scenario, unmet_expectations
     from simulators.scenario_player import play
 
     set_up_log("error")
@@ -90,7 +90,7 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
         finally:
             if local is not None:
                 local.stop()
-    failures = missed(scenario, received)
+    failures = unmet_expectations(scenario, received)
     counts = ", ".join(f"{count} {topic}" for topic, count in sorted(shown.items()))
     if not as_json:
         click.echo(f"\n{len(received.messages)} messages came back: {counts}")

@@ -10,7 +10,7 @@ import tty
 from contextlib import suppress
 from pathlib import Path
 
-from simulators.trouble import Trouble, misread
+from simulators.line_faults import LineFault, misread
 
 _SPEEDS = {
     getattr(termios, f"B{rate}"): rate
@@ -22,13 +22,13 @@ class Wire:
     """``path`` is a symlink to the pty, as udev makes one for hardware; it is removed while unplugged.
 
     With ``baud`` the hardware side sends at that speed: a listener at another speed gets what a UART would
-    read. ``trouble`` is the line's fault, such as one of `simulators.trouble.LINE_FAULTS`.
+    read. ``line_fault`` is the line's fault, such as one of `simulators.line_faults.LINE_FAULTS`.
     """
 
     def __init__(self, path: Path, baud: int | None = None) -> None:
         self.path = path
         self.baud = baud
-        self.trouble: Trouble = bytes
+        self.line_fault: LineFault = bytes
         self._master: int | None = None
         self._mute: list[int] = []
         self.plug()
@@ -66,7 +66,7 @@ class Wire:
             self._mute.append(self._master)
             self._master = None
 
-    def listener_baud(self) -> int:
+    def reader_baud(self) -> int:
         """The speed that the process with the open line has set."""
         assert self._master is not None  # noqa: S101  asked of a plugged wire only
         return _SPEEDS[termios.tcgetattr(self._master)[4]]
@@ -98,8 +98,8 @@ class Wire:
         """Sends ``data``; unread data is lost, as on a real line. Returns the number of bytes sent."""
         if self._master is None or not self.heard():
             return 0
-        data = self.trouble(data)
-        if self.baud is not None and (listening := self.listener_baud()) != self.baud:
+        data = self.line_fault(data)
+        if self.baud is not None and (listening := self.reader_baud()) != self.baud:
             data = misread(data, self.baud, listening)
         with suppress(BlockingIOError, OSError):
             return os.write(self._master, data)

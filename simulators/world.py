@@ -8,7 +8,7 @@ from firmware_bridge.readings import Fix
 from firmware_bridge.wgs84 import Plane
 
 
-def receiver_at(
+def fix_at(
     began: datetime, second: float, *, lat: float, lon: float, seed: int = 0, speed_mps: float = 0.0
 ) -> Fix:
     """The fix of a good receiver: on a circle at ``speed_mps``, or stationary; with an error of some
@@ -43,7 +43,7 @@ def _wander_m(second: float, seed: int) -> float:
     )
 
 
-def board_at(second: float, seed: int = 0) -> dict[int, int]:
+def measurements_at(second: float, seed: int = 0) -> dict[int, int]:
     """The measurements of a sensor board: temperature, humidity, supply, in the wire's integers."""
     noise = random.Random(seed * 1_000_003 + int(second))
     return {

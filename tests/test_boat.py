@@ -19,13 +19,13 @@ from simulators.boat import (
     DRIFTER,
     OVERBOARD_S,
     OWN_MMSI,
+    bytes_at,
     instruments_at,
-    said_at,
     senders,
     traffic_at,
 )
+from simulators.line_faults import corrupt
 from simulators.scenario import find_scenario
-from simulators.trouble import spoil
 
 BEGAN = datetime(2026, 11, 28, 6, tzinfo=UTC)
 HERE = {"lat": 32.095, "lon": 118.73}
@@ -34,7 +34,7 @@ SEEDS = [0, 1, 2, 3]
 
 def test_the_same_seed_is_the_same_river() -> None:
     one, other, another = (
-        b"".join(said_at(s, BEGAN, seed=seed, **HERE) for s in range(20)) for seed in (1, 1, 2)
+        b"".join(bytes_at(s, BEGAN, seed=seed, **HERE) for s in range(20)) for seed in (1, 1, 2)
     )
     assert one == other != another
 
@@ -44,7 +44,7 @@ def test_the_same_seed_is_the_same_river() -> None:
 def test_what_is_said_is_heard_and_fits_the_line(seed: int) -> None:
     ear = LineDecoder(protocols()["nmea"]())
     for second in range(130):
-        data = said_at(second, BEGAN, seed=seed, **HERE)
+        data = bytes_at(second, BEGAN, seed=seed, **HERE)
         assert len(data) < 3840 * 0.5  # half of 38400 baud
         heard = ear.feed(data)
         readings = {one.quantity: one.value for one in heard if isinstance(one, Reading)}
@@ -65,8 +65,8 @@ def test_what_is_said_is_heard_and_fits_the_line(seed: int) -> None:
 
 
 def test_without_a_bottom_the_sounder_says_nothing() -> None:
-    assert b"DBT" in said_at(5, BEGAN, **HERE)
-    assert b"DBT" not in said_at(5, BEGAN, bottom=False, **HERE)
+    assert b"DBT" in bytes_at(5, BEGAN, **HERE)
+    assert b"DBT" not in bytes_at(5, BEGAN, bottom=False, **HERE)
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_the_rules_find_what_happens_on_the_river_and_nothing_else(seed: int) ->
     ear = LineDecoder(protocols()["nmea"]())
     found: dict[tuple[str, str], int] = {}
     for second in range(200):
-        for value in [*ear.feed(said_at(second, BEGAN, seed=seed, **HERE)), Tick()]:
+        for value in [*ear.feed(bytes_at(second, BEGAN, seed=seed, **HERE)), Tick()]:
             source = "clock" if isinstance(value, Tick) else "ais"
             for rule, judge in zip(rules, judges, strict=True):
                 for fact in judge(Observation(source, BEGAN + timedelta(seconds=second), second, value)):
@@ -98,13 +98,13 @@ def test_the_rules_find_what_happens_on_the_river_and_nothing_else(seed: int) ->
 def test_a_noisy_line_costs_some_messages_and_makes_up_none() -> None:
     chance = random.Random(7)
     clean, noisy = LineDecoder(protocols()["ais"]()), LineDecoder(protocols()["ais"]())
-    said = [said_at(second, BEGAN, seed=1, **HERE) for second in range(300)]
+    said = [bytes_at(second, BEGAN, seed=1, **HERE) for second in range(300)]
     sent = [one for data in said for one in clean.feed(data) if isinstance(one, Vessel)]
     true = {(one.mmsi, one.lat, one.lon, one.speed_mps) for one in sent}
     told = [
         one
         for data in said
-        for one in noisy.feed(spoil(data, chance, flips=1e-3, drops=1e-3))
+        for one in noisy.feed(corrupt(data, chance, flips=1e-3, drops=1e-3))
         if isinstance(one, Vessel)
     ]
     assert [one for one in told if (one.mmsi, one.lat, one.lon, one.speed_mps) not in true] == []

@@ -17,7 +17,7 @@ from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.readings import LineState, Reading
 from firmware_bridge.serial.line_decoder import LineDecoder
 from simulators.drone import LOW_S, TAKES_OFF_S, Radio, flight_at
-from simulators.trouble import spoil
+from simulators.line_faults import corrupt
 from simulators.wire import Wire
 from tests.waiting import play, until
 
@@ -37,7 +37,7 @@ def fly(
         radio.far = clock[0] >= far_after_s
         said = radio.step(clock[0])
         heard += [
-            (tick, value) for value in ear.feed(said if chance is None else spoil(said, chance, **harm))
+            (tick, value) for value in ear.feed(said if chance is None else corrupt(said, chance, **harm))
         ]
         heard += [(tick, value) for value in ear.pause()]
     return ear, heard

@@ -43,8 +43,8 @@ from firmware_bridge.serial.line import SerialLine
 from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.port import open_port
 from simulators.devices import Board
+from simulators.line_faults import LINE_FAULTS
 from simulators.scenario import Step, find_scenario
-from simulators.trouble import LINE_FAULTS
 from simulators.wire import Wire
 from tests.test_architecture import ROOT
 from tests.waiting import play, until
@@ -298,11 +298,11 @@ class TestSpeed:
                     speeds = set[int]()
 
                     def speak(speeds: set[int] = speeds) -> None:
-                        speeds.add(wire.listener_baud())
+                        speeds.add(wire.reader_baud())
                         wire.write(EPOCHS)
 
                     await until(lambda task=task: fixes(said) or task.done(), doing=speak, every_s=0.03)
-                    assert wire.listener_baud() == baud
+                    assert wire.reader_baud() == baud
                     assert {fix.lat for fix in fixes(said)} == {32.1}
                     await end(task)
                     assert states(said)[-1].baud == baud
@@ -393,7 +393,7 @@ class TestSpeed:
                 await until(wire.ready)
 
                 def speak() -> None:
-                    assert wire.listener_baud() == 9600
+                    assert wire.reader_baud() == 9600
                     wire.write(EPOCHS)
 
                 await until(task.done, doing=speak, every_s=0.03)
@@ -624,9 +624,9 @@ def test_a_bad_line_says_nothing_false_and_is_heard_again_afterwards(tmp_path: P
 
             await until(wire.ready)
             await speak(5)
-            wire.trouble = LINE_FAULTS[fault](random.Random(1))
+            wire.line_fault = LINE_FAULTS[fault](random.Random(1))
             await speak(60)
-            wire.trouble = bytes
+            wire.line_fault = bytes
             while not fixes(said) or fixes(said)[-1].time not in {fix.time for fix in truth[66:]}:
                 await speak(1)
             await end(task)

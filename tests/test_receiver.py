@@ -24,7 +24,7 @@ from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.wgs84 import distance_m
 from simulators.devices import Receiver
 from simulators.receiver import FAULTS, JUMP_M, Protocol, epoch_at, sky_at
-from simulators.scenario import Heard, Step, find_scenario, missed
+from simulators.scenario import ReceivedMessages, Step, find_scenario, unmet_expectations
 from simulators.wire import Wire
 from tests.plausible import can_be
 from tests.test_whereabouts import CONFIG
@@ -228,12 +228,12 @@ def test_a_scenario_says_what_it_does_not_know(step: dict[str, str], error: str)
 def test_a_message_is_expected_with_its_fields() -> None:
     scenario = find_scenario("boat_jammed")
     spare = {"source": "spare", "switched_from": "gnss", "trust": "good"}
-    heard = Heard([(20.0, "position", spare)])
-    wrong = missed(scenario, heard)
+    heard = ReceivedMessages([(20.0, "position", spare)])
+    wrong = unmet_expectations(scenario, heard)
     assert len(wrong) == 4
     assert not any("spare'" in one and "switched_from': 'gnss" in one for one in wrong)
-    assert scenario.starts().speed_mps == 6
-    assert find_scenario("bridge_rescue").starts().lat == 32.1162
+    assert scenario.start_position().speed_mps == 6
+    assert find_scenario("bridge_rescue").start_position().lat == 32.1162
 
 
 @pytest.mark.parametrize("spoofing", ["indicated", "affirmed"])

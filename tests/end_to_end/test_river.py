@@ -12,7 +12,7 @@ from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.readings import Fix, LineState, Reading, Vessel
 from simulators.boat import COLLIDER, instruments_at
 from simulators.devices import Boat
-from simulators.trouble import spoil
+from simulators.line_faults import corrupt
 from simulators.wire import Wire
 from tests.waiting import until
 
@@ -38,7 +38,7 @@ def is_complete(heard: list[Any], noise: float) -> bool:
 async def listen(folder: Path, noise: float, heard: list[Any]) -> None:
     with Wire(folder / "boat") as wire:
         boat = Boat(wire, lat=32.095, lon=118.73, seed=2, gnss=True)
-        boat.trouble = partial(spoil, chance=random.Random(1), flips=noise, drops=noise)
+        boat.line_fault = partial(corrupt, chance=random.Random(1), flips=noise, drops=noise)
         line = Nmea(port=str(wire.path), baud=38400)
         tasks = [asyncio.ensure_future(line.run(heard.append))]
         await until(wire.ready)

@@ -17,7 +17,7 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from simulators.board import Firmware
 from simulators.broker import LocalBroker
-from simulators.trouble import spoil
+from simulators.line_faults import corrupt
 from tests.end_to_end.rig import BROKER, BROKERS, Rig, rig
 
 pytestmark = pytest.mark.end_to_end
@@ -231,7 +231,7 @@ def test_a_press_on_a_noisy_line_arrives_once(tmp_path: Path) -> None:
 
     async def scene() -> None:
         async with rig(tmp_path, BROKER) as device:
-            device.board.trouble = lambda data: spoil(data, chance, flips=1e-3, drops=1e-3, noise=1e-3)
+            device.board.line_fault = lambda data: corrupt(data, chance, flips=1e-3, drops=1e-3, noise=1e-3)
             await begin(device)
             for number in range(10):
                 device.board.press("tamper")
