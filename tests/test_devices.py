@@ -176,7 +176,7 @@ def test_what_is_spoken_is_heard_on_free_ports_only(tmp_path: Path) -> None:
     assert spoken.heard.startswith("nmea (")
     assert mute.heard == "no data in 1 s"
     assert held.heard is None
-    assert "is not there" in str(gone.heard)
+    assert "not found: unplugged" in str(gone.heard)
 
 
 def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
