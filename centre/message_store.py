@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,8 @@ class MessageStore:
     """
 
     def __init__(self, path: Path) -> None:
+        # A cancelled write goes on in its thread: no other statement, and no close, may run beside it.
+        self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -73,14 +76,17 @@ class MessageStore:
     def keep(self, messages: Sequence[ReceivedMessage]) -> list[Outcome]:
         """Stores all messages in one commit; gives the outcome of each."""
         now = stamp(datetime.now(UTC))
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            kept = [self._keep(message, now) for message in messages]
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise OSError(f"the database refused the messages: {error}") from error
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                kept = [self._keep(message, now) for message in messages]
+                self._db.execute("COMMIT")
+            except sqlite3.ProgrammingError as error:  # closed meanwhile
+                raise OSError(f"the database is closed: {error}") from error
+            except sqlite3.Error as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise OSError(f"the database refused the messages: {error}") from error
         return kept
 
     def _keep(self, message: ReceivedMessage, now: str) -> Outcome:
@@ -122,22 +128,25 @@ class MessageStore:
     def missing(self, device: str, issued: IssuedNumbers, first: int) -> Ranges:
         """Numbers from ``first`` up to the highest issued that are neither stored nor declared lost."""
         try:
-            rows = self._db.execute(
-                "SELECT seq, topic FROM message WHERE device = ? AND epoch = ? AND seq BETWEEN ? AND ?"
-                " ORDER BY seq",
-                (device, issued.epoch, first, issued.last),
-            )
-            stored = ranges(number for number, topic in rows if NUMBERED.get(topic) == issued.lane)
-            lost = self._db.execute(
-                "SELECT first, last FROM lost WHERE device = ? AND epoch = ? AND lane = ?",
-                (device, issued.epoch, issued.lane),
-            ).fetchall()
+            with self._lock:
+                rows = self._db.execute(
+                    "SELECT seq, topic FROM message WHERE device = ? AND epoch = ? AND seq BETWEEN ? AND ?"
+                    " ORDER BY seq",
+                    (device, issued.epoch, first, issued.last),
+                )
+                stored = ranges(number for number, topic in rows if NUMBERED.get(topic) == issued.lane)
+                lost = self._db.execute(
+                    "SELECT first, last FROM lost WHERE device = ? AND epoch = ? AND lane = ?",
+                    (device, issued.epoch, issued.lane),
+                ).fetchall()
         except sqlite3.Error as error:
             raise OSError(f"the database can't be read: {error}") from error
         return missing(first, issued.last, [*stored, *lost])
 
     def close(self) -> None:
-        self._db.close()
+        """Waits for a write that is under way."""
+        with self._lock:
+            self._db.close()
 
 
 def _same(header: MessageHeader, text: str) -> bool:

@@ -6,6 +6,8 @@ import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from agent.domain.message import encode
 from agent.mqtt.broker import Broker
+from centre.message_header import MessageHeader, ReceivedMessage
 from centre.message_line import HOLE, line
 from centre.message_store import MOST_COPIES, MessageStore
 from centre.picture_store import MOST, PictureStore
@@ -492,3 +495,29 @@ def test_a_line_for_people_stands_whatever_is_in_it(topic: str, body: dict[str, 
     assert told.split()[1:3] == ["d1", topic]
     assert told.isprintable()
     told.encode()
+
+
+def test_a_write_that_goes_on_in_its_thread_is_waited_for(tmp_path: Path) -> None:
+    """A cancelled write is still under way when the next begins, or the store is closed."""
+    store = MessageStore(tmp_path / "c.db")
+    header = {
+        "schema": "alert/1",
+        "device": "d1",
+        "session": 1,
+        "epoch": "e",
+        "at": "2026-01-01T00:00:00.000Z",
+    }
+
+    def messages(first: int) -> list[ReceivedMessage]:
+        bodies = [encode({**header, "id": f"i{first + n}", "seq": first + n + 1}) for n in range(200)]
+        return [ReceivedMessage("alert", MessageHeader.model_validate_json(body), body) for body in bodies]
+
+    batches = [messages(200 * number) for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        writes = [threads.submit(store.keep, batch) for batch in batches]
+        for write in writes[:4]:
+            write.result()
+        store.close()
+        for write in writes:
+            with suppress(OSError):  # it began after the end
+                assert write.result() == ["new"] * 200
