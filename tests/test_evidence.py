@@ -481,6 +481,26 @@ def test_the_clip_of_a_camera_that_is_no_more_is_looked_through_by_the_default(t
     assert (abs(inside(pixels(message.body), (0.45, 0.45, 0.55, 0.9)).astype(int) - FILL) <= 2).mean() > 0.95
 
 
+def test_a_blackout_outlives_its_camera(tmp_path: Path) -> None:
+    """A push may remove the camera while a frame of it waits to leave, or is being recorded."""
+    desk = Desk(tmp_path)
+    recorded: list[bytes] = []
+
+    async def run() -> None:
+        desk.see(0, (1, NEAR))
+        desk.alert(0.1)
+        camera = desk.recorder._cameras["cam1"]
+        desk.recorder.configure(Evidence(least_free_mb=0), {}, {}, {"cam1": desk.load})
+        await desk.work()
+        assert camera.waiting is not None
+        recorded.append(desk.recorder._release.encode(camera.waiting, camera.quality_hint))
+
+    played(run)
+    ((message, _),) = desk.sent
+    assert corner_of(pixels(message.body)).max() == 0
+    assert corner_of(pixels(recorded[0])).max() == 0
+
+
 def test_a_clip_is_fetched_in_numbered_pieces_spread_over_it_one_clip_at_a_time(tmp_path: Path) -> None:
     desk = Desk(tmp_path, {"before": "10s", "after": "5s"})
     finished: list[Mapping[str, Any]] = []

@@ -81,7 +81,8 @@ class PictureRelease:
         self._troubles = troubles
         self._config = Evidence()
         self._recipients: Mapping[str, Any] = {}
-        self._blackout: Mapping[str, Sequence[Sequence[Corner]]] = {}
+        self._blackout: dict[str, Sequence[Sequence[Corner]]] = {}
+        """By camera, also of cameras that are no longer configured: their last frames may still be used."""
         self._detectors: Mapping[str, Callable[[], Detect]] = {}
         self._no_redaction_until_s: dict[str, float] = {}
         """By camera: until when no redaction pass starts (monotonic)."""
@@ -94,8 +95,8 @@ class PictureRelease:
         detectors: Mapping[str, Callable[[], Detect]],
     ) -> None:
         """New settings; see `EvidenceRecorder.configure`."""
-        self._config, self._recipients = config, recipients
-        self._blackout, self._detectors = blackout, detectors
+        self._config, self._recipients, self._detectors = config, recipients, detectors
+        self._blackout = {**self._blackout, **blackout}  # replaced, not changed: a thread may read it
         self._no_redaction_until_s.clear()
 
     async def release(self, request: PictureRequest, number: int, source: PictureSource) -> None:
