@@ -23,9 +23,6 @@ log = structlog.get_logger()
 
 CLIENT_ID = "ringpost-centre"
 BATCH = 200
-MOST_IDS = 500
-"""Ids in one receipt."""
-DOWN = ("receipt", "alert/ack", "config/desired", "command/")
 TAKEN_OVER_WAIT_S = 60.0
 SHORT_S, SHORT_ONES = 10.0, 3
 REFUSED = 0x80
