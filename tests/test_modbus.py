@@ -288,7 +288,7 @@ def test_a_bus_on_a_serial_line_that_is_unplugged(tmp_path: Path) -> None:
             assert isinstance(said[-1], LineState)
             assert said[-1].good["modbus"] >= 4
             wire.unplug()
-            with pytest.raises(OSError, match="is not there"):
+            with pytest.raises(OSError, match="not found: unplugged"):
                 await hear(str(wire.path), lambda said: False)
             task.cancel()
 
@@ -298,7 +298,7 @@ def test_a_bus_on_a_serial_line_that_is_unplugged(tmp_path: Path) -> None:
 def test_a_bus_on_which_nobody_answers_is_opened_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("firmware_bridge.sensors.modbus.FIRST_WORD_S", 0.2)
+    monkeypatch.setattr("firmware_bridge.sensors.modbus.FIRST_PACKET_S", 0.2)
 
     async def scene() -> None:
         silence = pytest.raises(TimeoutError, match=r"no device has answered for \d+ s")
