@@ -540,7 +540,7 @@ def test_a_serial_server_is_read_and_found_again(tmp_path: Path) -> None:
     ("address", "message"),
     [
         ("tcp://127.0.0.1:9", "127.0.0.1:9 refused"),
-        ("tcp://nowhere.invalid:4001", "nowhere.invalid is not known"),
+        ("tcp://nowhere.invalid:4001", "unknown host nowhere.invalid"),
     ],
 )
 def test_a_serial_server_that_is_not_there_is_said(address: str, message: str) -> None:
