@@ -158,8 +158,8 @@ def test_the_number_in_a_street_is_that_of_the_people_in_it() -> None:
     ("limits", "said"),
     [
         ({}, "needs more_than, fewer_than, or both"),
-        ({"more_than": 2, "hysteresis": 3}, "it would never be over"),
-        ({"more_than": 3, "fewer_than": 3, "hysteresis": 1}, "leave no number that is fine"),
+        ({"more_than": 2, "hysteresis": 3}, "it would never clear"),
+        ({"more_than": 3, "fewer_than": 3, "hysteresis": 1}, "leave no normal number"),
         ({"fewer_than": 0}, "greater than or equal to 1"),
     ],
 )

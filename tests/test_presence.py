@@ -13,7 +13,7 @@ from agent.domain.findings import Cleared, Finding
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.rules import Rule
 from agent.rules.camera_rule import GIVEN_UP_S
-from agent.rules.presence import STILL_S, plural
+from agent.rules.presence import PARKED_S, plural
 from agent.vision.tracker import Tracker
 from models.detection import Detection
 from tests.sightings import facts, judge, see, thing, tick
@@ -303,7 +303,7 @@ def test_a_parked_car_that_is_lost_for_long_or_drives_off_in_sight_is_gone() -> 
     rule = ENTER | {"labels": ["car"]}
     lost = judge(rule, looked(5, 200, lambda s: [CAR] if s < 30 else []))
     assert [text for _, text in lost] == ["car in left", "over"]
-    assert lost[1][0] == pytest.approx(30 + STILL_S, abs=1)
+    assert lost[1][0] == pytest.approx(30 + PARKED_S, abs=1)
     away = judge(
         rule,
         looked(5, 60, lambda s: [thing(min(0.3 + max(0, s - 30) * 0.1, 0.9), 0.8, label="car")]),

@@ -55,11 +55,11 @@ def test_other_sources_and_quantities_say_nothing() -> None:
     ("wrong", "message"),
     [
         ({"below": None}, "needs above, below, rises_by or falls_by"),
-        ({"above": 2.5}, "leave no value that is fine"),
+        ({"above": 2.5}, "leave no normal value"),
         ({"below": float("nan")}, "finite"),
         ({"rises_by": 1.0}, "rises_by and falls_by go with within"),
         ({"within": "1m"}, "rises_by and falls_by go with within"),
-        ({"rises_by": 0.5, "within": "1m"}, "a change would never be over"),
+        ({"rises_by": 0.5, "within": "1m"}, "a change would never clear"),
         ({"hysteresis": -1}, "greater than or equal to 0"),
     ],
 )

@@ -1,4 +1,15 @@
-"""The rules, one file each; `Rule` lists all kinds that a configuration can name."""
+"""The rules: one file for each kind, named as its ``kind``; `Rule` lists all kinds of a configuration.
+
+A rule is its settings (a frozen Pydantic model) and an evaluator: observations in, `Finding` or `Cleared`
+out. Evaluators are pure and read no clock, so that `ringpost replay` and the tests run the same code as the
+device. An exception in one rule stops no other rule (`agent.alerts.rule_engine`).
+
+Four modules are shared parts and not kinds: `camera_rule` (rules on pictures), with `occupancy` and
+`presence` (the objects in an area), `position_rule` (rules on the position of the device), and `hold_timer`
+(hold time and debouncing).
+
+Read `switch.py` first; a new kind is one file, one test and one line here (CONTRIBUTING.md, "A rule").
+"""
 
 from typing import Annotated
 

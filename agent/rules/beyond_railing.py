@@ -1,4 +1,4 @@
-"""Somebody is on the wrong side of a railing: of a bridge, a quay, a platform. Told at once."""
+"""A person is on the wrong side of a railing, of a bridge, quay or platform. Raised at once."""
 
 from collections.abc import Sequence
 from typing import Literal, Self
@@ -12,7 +12,7 @@ from agent.rules.camera_rule import PresenceRule, Select
 from agent.rules.presence import Presence, describe
 
 MARGIN = 0.01
-"""A foot must be this far beyond the line, as a share of the picture: one who leans on the railing is not."""
+"""A foot point must be this far beyond the line, as a fraction of the picture: leaning is not beyond."""
 
 
 class BeyondRailing(PresenceRule):
@@ -43,17 +43,17 @@ class BeyondRailing(PresenceRule):
     def zone_name(self) -> str | None:
         return self.zone
 
-    def in_area(self, thing: SeenObject) -> bool:
-        if self.zone is not None and self.zone in thing.zones:
+    def in_area(self, seen: SeenObject) -> bool:
+        if self.zone is not None and self.zone in seen.zones:
             return True
         if self.line is None:
             return False
-        foot = foot_of(thing.box)
+        foot = foot_of(seen.box)
         right = right_of(self.line, foot)
         return beside(self.line, foot) and (right if self.beyond == "right" else -right) >= MARGIN
 
     def selector(self) -> Select:
-        return lambda there, _: there
+        return lambda present, _: present
 
-    def text(self, found: Sequence[Presence]) -> str:
-        return f"{describe(found)} beyond {self.where or 'the railing'}"
+    def text(self, presences: Sequence[Presence]) -> str:
+        return f"{describe(presences)} beyond {self.where or 'the railing'}"

@@ -1,4 +1,4 @@
-"""A camera, or one zone of it, can't be seen: dark, covered, turned, frozen, no picture, too few looks."""
+"""A camera or one of its zones has no visibility: dark, covered, turned, frozen, no picture, too slow."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -24,7 +24,7 @@ class Blind(RulePart):
     _needs: tuple[RequiredRate, ...] = ()
 
     def resolve(self, site: Site) -> Self:
-        """Also a camera that is looked at too seldom for the rules on it is blind."""
+        """A camera with too few inferences for the rules on it is blind as well."""
         rule = super().resolve(site).model_copy()
         rule._needs = site.required_rates.get(self.camera, ())
         return rule
@@ -38,7 +38,7 @@ class Blind(RulePart):
         return CameraReference(camera=self.camera, zones=zones, needs_coverage=True)
 
     def start(self) -> Evaluator:
-        sight = VisibilityState((self.zone,) if self.zone else ())
+        visibility = VisibilityState((self.zone,) if self.zone else ())
         rate = InferenceRate(self.camera, self._needs)
         key = self.zone or self.camera
         found = False
@@ -47,13 +47,13 @@ class Blind(RulePart):
             nonlocal found
             if observation.source != self.camera and not isinstance(observation.value, Tick):
                 return
-            sight.on_observation(observation)
+            visibility.on_observation(observation)
             rate.on_observation(observation)
             now_s = observation.mono_s
             blind = {
-                zone: one
-                for zone, one in sight.blind(now_s).items()
-                if self.zone in (None, zone) and now_s - one.since_s >= self.after.total_seconds()
+                zone: period
+                for zone, period in visibility.blind(now_s).items()
+                if self.zone in (None, zone) and now_s - period.since_s >= self.after.total_seconds()
             }
             short = rate.shortfall(now_s, self.zone)
             if not blind and short and now_s - short.since_s >= self.after.total_seconds():
@@ -68,13 +68,13 @@ class Blind(RulePart):
                 )
             elif blind:
                 found = True
-                first = min(blind.values(), key=lambda one: one.since_s)
-                whys = ", ".join(sorted({one.reason.replace("_", " ") for one in blind.values()}))
-                for_s = now_s - first.since_s
+                first = min(blind.values(), key=lambda period: period.since_s)
+                reasons = ", ".join(sorted({period.reason.replace("_", " ") for period in blind.values()}))
+                lasted_s = now_s - first.since_s
                 yield Finding(
                     key=key,
-                    text=f"{self.camera} can't see {', '.join(blind)}: {whys} {for_duration(for_s)}",
-                    lasted_s=for_s,
+                    text=f"{self.camera} can't see {', '.join(blind)}: {reasons} {for_duration(lasted_s)}",
+                    lasted_s=lasted_s,
                     since=first.since,
                     since_s=first.since_s,
                     source=self.camera,

@@ -1,4 +1,8 @@
-"""What a technician can set for every rule on pictures, and how such a rule speaks."""
+"""The common part of rules on pictures: their settings, and their findings.
+
+`CameraRule` evaluates the presences of one camera; `PresenceRule` states one finding for those that it
+selects; `ZoneRule` does so in one zone.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -17,50 +21,51 @@ from agent.rules.occupancy import OccupancyTracker
 from agent.rules.presence import Presence
 
 UNSEEN_S = 10.0
-"""Without a picture for so long, what was found is told as not seen any more."""
+"""Without a sighting for so long, the text of a finding says that it is not seen."""
 GIVEN_UP_S = 300.0
-"""And after so long nobody knows: it ends, and says why. That the camera is blind is told by other rules."""
+"""After so long the finding is cleared with that reason. Other rules report that the camera is blind."""
 
 Decide: TypeAlias = Callable[[list[Presence], Observation], Finding | None]
-"""What is so, from those who certainly are there at a sighting."""
+"""The finding at a sighting, from the presences that are certain; None where nothing is found."""
 Select: TypeAlias = Callable[[list[Presence], Observation], list[Presence]]
+"""The presences that a rule is about, of all that are certain at a sighting."""
 
 
 class CameraRule(RulePart):
-    """A rule on what one camera sees."""
+    """A rule on the sightings of one camera."""
 
     inferences_per_s: ClassVar[float] = 0.5
-    """How often its camera must be looked at for it to see what it is about."""
+    """The inference rate that the rule needs from its camera."""
 
     camera: str
     labels: tuple[str, ...] = Field(default=("person",), min_length=1)
     min_score: float = Field(default=0.4, ge=0, le=1)
-    """How sure the detector must be of an object, over its last frames and not in one."""
+    """The confidence threshold, as the median over the latest frames of an object."""
     min_size: float = Field(default=0.0, ge=0, le=1)
     max_size: float = Field(default=1.0, gt=0, le=1)
-    """How tall it must, and may, be: a share of the picture's height."""
+    """Least and greatest height of an object, as a share of the picture's height."""
     frames: int = Field(default=5, ge=1, le=100)
-    """For how much longer it must be seen than missed, in fifths of a second: frames at 5 frames a second."""
+    """For how much longer it must be detected than missed, in fifths of a second (frames at 5 per second)."""
     grace: Duration = timedelta(seconds=3)
-    """How long somebody may be out of sight, or elsewhere, and still be there."""
+    """How long an object may be undetected, or outside, and still count as present."""
     cool_down: Duration = timedelta(seconds=10)
     camera_may_move: bool = False
     """Evaluate also while the camera itself moves, as it always does on a boat or a drone."""
 
     @model_validator(mode="after")
-    def _sizes(self) -> Self:
+    def _has_a_size_range(self) -> Self:
         if self.min_size >= self.max_size:
             raise ValueError(f"min_size {self.min_size:g} leaves nothing below max_size {self.max_size:g}")
         return self
 
     @property
     def zone_name(self) -> str | None:
-        """The zone, where the rule has one."""
+        """The zone of the rule, if it has one."""
         return None
 
     @property
     def labels_sought(self) -> tuple[Keyed, ...]:
-        """The labels that it judges by, each with its key."""
+        """The labels that the rule uses, each with its key."""
         return tuple(Keyed("labels", label) for label in self.labels)
 
     def camera_reference(self) -> CameraReference:
@@ -74,20 +79,20 @@ class CameraRule(RulePart):
         )
 
     def rarely_seen_after_s(self) -> float | None:
-        """After how long also who is seen in few of the looks counts; None for never."""
+        """After how long a rarely detected presence counts as well; None: never."""
         return None
 
     def tracker(self, fits: Callable[[SeenObject], bool] | None = None) -> OccupancyTracker:
-        """An tracker on the objects that the rule is about, and that ``fits`` (where they are)."""
+        """A tracker of the objects that the rule is about; ``fits`` selects them by place."""
 
-        def all_fits(thing: SeenObject) -> bool:
-            tall = thing.box[3] - thing.box[1]
-            return self.min_size <= tall <= self.max_size and (fits is None or fits(thing))
+        def fits_all(seen: SeenObject) -> bool:
+            height = seen.box[3] - seen.box[1]
+            return self.min_size <= height <= self.max_size and (fits is None or fits(seen))
 
         return OccupancyTracker(
             self.camera,
             self.labels,
-            all_fits,
+            fits_all,
             frames=self.frames,
             min_score=self.min_score,
             grace_s=self.grace.total_seconds(),
@@ -97,18 +102,18 @@ class CameraRule(RulePart):
         )
 
     def evaluator(self, tracker: OccupancyTracker, decide: Decide) -> Evaluator:
-        """A judge that tells what ``decide`` finds in each sighting, and that it is over when it finds none.
+        """An evaluator that states what ``decide`` finds at each sighting, and `Cleared` when it finds none.
 
-        A camera that shows nothing more ends nothing at once: somebody may have seen to that.
+        A camera without sightings does not clear at once: it may have been covered on purpose.
         """
         found: Finding | None = None
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal found
-            there = tracker.look(observation)
+            present = tracker.on_sighting(observation)
             before = found
-            if there is not None:
-                found = decide([presence for presence in there if presence.sure], observation)
+            if present is not None:
+                found = decide([presence for presence in present if presence.sure], observation)
                 if found is not None:
                     yield found
                 if before is not None and (found is None or found.key != before.key):
@@ -126,61 +131,61 @@ class CameraRule(RulePart):
 
 
 class PresenceRule(CameraRule):
-    """A rule that is about some of those whom it sees: one finding, however many they are."""
+    """A rule about some of the presences: one finding, however many there are."""
 
     where: str | None = None
-    """What people call the place, such as ``the east railing``."""
+    """The name of the place for people, such as ``the east railing``."""
 
     @abstractmethod
-    def in_area(self, thing: SeenObject) -> bool:
-        """Whether an object is where the rule looks."""
+    def in_area(self, seen: SeenObject) -> bool:
+        """Whether an object is in the area of the rule."""
 
     @abstractmethod
     def selector(self) -> Select:
-        """Fresh: those whom the rule is about, of all who certainly are there."""
+        """A new function that selects the presences that the rule is about."""
 
     @abstractmethod
-    def text(self, found: Sequence[Presence]) -> str:
-        """What to tell of those who were picked, in words for people."""
+    def text(self, presences: Sequence[Presence]) -> str:
+        """The text of the finding for the selected presences."""
 
-    def lasted_s(self, _found: Sequence[Presence]) -> float | None:
-        """The duration that stands in `text`, if one does."""
+    def lasted_s(self, _presences: Sequence[Presence]) -> float | None:
+        """The duration in `text`, if it contains one, in seconds."""
         return None
 
     def place(self) -> str:
-        """Where it is, in words for people."""
+        """The name of the place for people."""
         return self.where or self.zone_name or self.camera
 
     def start(self) -> Evaluator:
-        pick = self.selector()
+        select = self.selector()
 
-        def decide(there: list[Presence], observation: Observation) -> Finding | None:
-            picked = pick(there, observation)
-            return self._finding(picked, observation) if picked else None
+        def decide(present: list[Presence], observation: Observation) -> Finding | None:
+            selected = select(present, observation)
+            return self._finding(selected, observation) if selected else None
 
         return self.evaluator(self.tracker(self.in_area), decide)
 
-    def _finding(self, picked: list[Presence], observation: Observation) -> Finding:
-        first = min(picked, key=lambda presence: presence.since_s)
+    def _finding(self, selected: list[Presence], observation: Observation) -> Finding:
+        first = min(selected, key=lambda presence: presence.since_s)
         return Finding(
             key=self.zone_name or self.camera,
-            text=self.text(picked),
+            text=self.text(selected),
             since=first.since,
             since_s=first.since_s,
             source=self.camera,
             zone=self.zone_name,
             label=first.seen.label,
-            count=len(picked),
-            presences=frozenset(presence.number for presence in picked),
-            lasted_s=self.lasted_s(picked),
-            score=max(presence.best for presence in picked),
+            count=len(selected),
+            presences=frozenset(presence.number for presence in selected),
+            lasted_s=self.lasted_s(selected),
+            score=max(presence.best for presence in selected),
             box=first.seen.box,
             latency_s=detection_delay_s(observation),
         )
 
 
 class ZoneRule(PresenceRule):
-    """A rule about who is in a zone."""
+    """A rule about the presences in a zone."""
 
     zone: str
 
@@ -188,10 +193,10 @@ class ZoneRule(PresenceRule):
     def zone_name(self) -> str:
         return self.zone
 
-    def in_area(self, thing: SeenObject) -> bool:
-        return self.zone in thing.zones
+    def in_area(self, seen: SeenObject) -> bool:
+        return self.zone in seen.zones
 
 
 def detection_delay_s(observation: Observation) -> float | None:
-    """From the frame in hand to its sighting."""
+    """Seconds from the captured frame to its sighting, if the observation is one."""
     return observation.value.delay_s if isinstance(observation.value, Sighting) else None

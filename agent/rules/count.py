@@ -1,4 +1,4 @@
-"""There are too many in a zone, or too few: a crowd, an unmanned gate."""
+"""Too many or too few objects in a zone: a crowd, an unmanned gate."""
 
 import statistics
 from collections import deque
@@ -17,28 +17,27 @@ from agent.rules.presence import Presence, plural
 from models.detection import Box
 
 RECENT_S, OVER_S, LEAST_LOOKS = 0.45, 1.0, 3
-"""How many there are is the median, over the second and so many looks at least, of those who were seen within
-the first: who is missed in a look is counted, who has left is not."""
-NEWS, SETTLED_S = 2, 3.0
-"""Another number is told where it differs by so many, or has been above or below the one told for so long."""
-SETTLES_S = 10.0
-"""After a restart it takes so long until all who are there are certain."""
+"""The number is the median, over the second time and at least so many inferences, of the presences detected
+within the first: one missed in an inference still counts, one that has left does not."""
+MIN_CHANGE, SETTLED_S = 2, 3.0
+"""A number replaces the reported one if it differs by so many, or stays above or below it for so long."""
+STARTUP_S = 10.0
+"""After a restart it takes so long until all presences are certain."""
 MOST_BEYOND = 100
-"""So many more, or fewer, are told apart in what an answer was to."""
+"""An answer covers a deviation from the limit up to this number."""
 
 
 class Count(CameraRule):
     """A finding while there have been more than ``more_than``, or fewer than ``fewer_than``, for ``hold``.
 
-    Counted is who is seen, as the median of the looks of a second: ``grace`` only says for how long one who
-    is out of sight is taken to be the same.
-    It is over once the number is back by ``hysteresis``, so that one who comes and goes is one alert.
+    The number is the median of the detected objects over a second; ``grace`` only decides for how long an
+    undetected object keeps its identity. The finding clears once the number is back by ``hysteresis``.
     """
 
     kind: Literal["count"] = "count"
     zone: str
     where: str | None = None
-    """What people call the zone; its name, if not set."""
+    """The name of the zone for people; its key, if not set."""
     more_than: int | None = Field(default=None, ge=0)
     fewer_than: int | None = Field(default=None, ge=1)
     hysteresis: int = Field(default=0, ge=0)
@@ -49,10 +48,10 @@ class Count(CameraRule):
         if self.more_than is None and self.fewer_than is None:
             raise ValueError("a count needs more_than, fewer_than, or both")
         if self.more_than is not None and self.hysteresis > self.more_than:
-            raise ValueError(f"with hysteresis {self.hysteresis} it would never be over: lower it")
+            raise ValueError(f"with hysteresis {self.hysteresis} it would never clear: lower it")
         low = -1 if self.fewer_than is None else self.fewer_than + self.hysteresis
         if self.more_than is not None and low > self.more_than - self.hysteresis:
-            raise ValueError("more_than and fewer_than leave no number that is fine")
+            raise ValueError("more_than and fewer_than leave no normal number")
         return self
 
     @property
@@ -69,12 +68,12 @@ class Count(CameraRule):
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         crossed = next(iter(active), None)
         first_s: float | None = None
-        so = {"more": hold_timer(self.hold), "fewer": hold_timer(self.hold)}
+        holds = {"more": hold_timer(self.hold), "fewer": hold_timer(self.hold)}
         seen_now = _median()
-        steadily = _told()
+        reported = _reported_number()
 
-        def broken(number: int) -> str | None:
-            """Which limit is broken; the one that was broken before is only left by the hysteresis."""
+        def violated(number: int) -> str | None:
+            """The limit that is violated; one violated before clears by the hysteresis only."""
             slack = self.hysteresis
             if self.more_than is not None and number > self.more_than - (slack if crossed == "more" else 0):
                 return "more"
@@ -84,21 +83,21 @@ class Count(CameraRule):
                 return "fewer"
             return None
 
-        def decide(there: list[Presence], observation: Observation) -> Finding | None:
+        def decide(present: list[Presence], observation: Observation) -> Finding | None:
             nonlocal crossed, first_s
             first_s = observation.mono_s if first_s is None else first_s
-            seen = [one for one in there if observation.mono_s - one.last_s <= RECENT_S]
+            seen = [presence for presence in present if observation.mono_s - presence.last_s <= RECENT_S]
             number = seen_now(len(seen), observation.mono_s)
-            limit = broken(number)
-            if limit is None and active and observation.mono_s - first_s < SETTLES_S:
-                return None  # a fresh judge is not yet sure of anybody
+            limit = violated(number)
+            if limit is None and active and observation.mono_s - first_s < STARTUP_S:
+                return None  # a new evaluator is not yet certain of any presence
             crossed = limit
-            since = {limit: held(crossed == limit, observation) for limit, held in so.items()}
+            since = {limit: held(crossed == limit, observation) for limit, held in holds.items()}
             begun = since[crossed] if crossed else None
             if crossed is None or begun is None:
-                steadily(None, observation.mono_s)
+                reported(None, observation.mono_s)
                 return None
-            number = steadily(number, observation.mono_s) or 0
+            number = reported(number, observation.mono_s) or 0
             return Finding(
                 key=crossed,
                 text=self._text(number, crossed),
@@ -108,66 +107,68 @@ class Count(CameraRule):
                 zone=self.zone,
                 label=self.labels[0],
                 count=number,
-                score=max((one.best for one in seen), default=None),
-                box=_around(seen),
+                score=max((presence.best for presence in seen), default=None),
+                box=_enclosing_box(seen),
                 presences=frozenset(range(min(self._beyond(number, crossed), MOST_BEYOND))),
                 latency_s=detection_delay_s(observation),
             )
 
-        return self.evaluator(self.tracker(self._here), decide)
+        return self.evaluator(self.tracker(self._in_zone), decide)
 
-    def _here(self, thing: SeenObject) -> bool:
-        return self.zone in thing.zones
+    def _in_zone(self, seen: SeenObject) -> bool:
+        return self.zone in seen.zones
 
     def _beyond(self, number: int, crossed: str) -> int:
-        """How many there are, or are missing. Those are numbered, and no people: an answer is to a crowd of
-        that size, whoever comes and goes in it, and one who makes it worse is new."""
+        """How many there are, or are missing: the presences of the finding are these numbers, not people.
+
+        So an answer covers a crowd of that size, and a larger one raises a new alert.
+        """
         return number if crossed == "more" else (self.fewer_than or 0) + self.hysteresis - number
 
     def _text(self, number: int, crossed: str) -> str:
         limit = self.more_than if crossed == "more" else self.fewer_than
-        what = self.labels[0] if len(self.labels) == 1 else "object"
-        named = what if number == 1 else plural(what)
+        label = self.labels[0] if len(self.labels) == 1 else "object"
+        named = label if number == 1 else plural(label)
         return f"{number} {named} at {self.where or self.zone}, {crossed} than {limit}"
 
 
 def _median() -> Callable[[int, float], int]:
-    """Told the number of each look and its monotonic time, it answers with the median of late."""
+    """A function of the number at an inference and its monotonic time: the recent median."""
     looks: deque[tuple[float, int]] = deque()
 
     def median(number: int, now_s: float) -> int:
         looks.append((now_s, number))
         while len(looks) > LEAST_LOOKS and now_s - looks[0][0] > OVER_S:
             looks.popleft()
-        return statistics.median_low([one for _, one in looks])
+        return statistics.median_low([past for _, past in looks])
 
     return median
 
 
-def _told() -> Callable[[int | None, float], int | None]:
-    """Told the number at each look, None where none is wanted, it answers with the one to tell."""
-    told: int | None = None
+def _reported_number() -> Callable[[int | None, float], int | None]:
+    """A function of the number (None: no finding) and the monotonic time: the number to report."""
+    reported: int | None = None
     differs: tuple[bool, float] | None = None  # above, since when
 
     def steady(number: int | None, now_s: float) -> int | None:
-        nonlocal told, differs
-        if number is None or told is None or abs(number - told) >= NEWS:
-            told, differs = number, None
-        elif number == told:
+        nonlocal reported, differs
+        if number is None or reported is None or abs(number - reported) >= MIN_CHANGE:
+            reported, differs = number, None
+        elif number == reported:
             differs = None
         else:
-            if differs is None or differs[0] != (number > told):
-                differs = number > told, now_s
+            if differs is None or differs[0] != (number > reported):
+                differs = number > reported, now_s
             if now_s - differs[1] >= SETTLED_S:
-                told, differs = number, None
-        return told
+                reported, differs = number, None
+        return reported
 
     return steady
 
 
-def _around(there: Sequence[Presence]) -> Box | None:
+def _enclosing_box(presences: Sequence[Presence]) -> Box | None:
     """The box site all of them."""
-    if not there:
+    if not presences:
         return None
-    lefts, tops, rights, bottoms = zip(*(one.seen.box for one in there), strict=True)
+    lefts, tops, rights, bottoms = zip(*(presence.seen.box for presence in presences), strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)

@@ -1,4 +1,4 @@
-"""A flying drone's battery runs low."""
+"""The battery of a drone in the air is low."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -18,8 +18,8 @@ from firmware_bridge.wgs84 import distance_m
 class DroneBattery(SourceRule):
     """A finding while a battery has been under ``below_pct``, or under ``below_v``, for ``hold``.
 
-    It is over once it is back by the hysteresis, or the drone is disarmed; ``on_ground`` judges those too. A
-    drone that knows neither, or is lost, decides nothing.
+    It clears once the value is back by the hysteresis, or the drone is disarmed; ``on_ground`` includes
+    disarmed drones. A drone that reports neither value, or is lost, changes nothing.
     """
 
     value_kind: ClassVar[str | None] = "drone"
@@ -27,12 +27,12 @@ class DroneBattery(SourceRule):
 
     kind: Literal["drone_battery"] = "drone_battery"
     system: int | None = Field(default=None, ge=1, le=255)
-    """The drone's MAVLink system number; each that is heard, if it is not set."""
+    """The drone's MAVLink system number; all drones received, if not set."""
     below_pct: float = Field(default=25, ge=0, le=100)
     hysteresis_pct: float = Field(default=5, ge=0, le=100)
     below_v: float | None = Field(default=None, gt=0, le=1000)
     hysteresis_v: float = Field(default=0.4, ge=0, le=100)
-    """A battery that is loaded less recovers by itself: that is no new charge."""
+    """The voltage of a battery rises when its load falls, without being charged."""
     hold: Duration = timedelta(seconds=5)
     on_ground: bool = False
 
@@ -67,7 +67,7 @@ class DroneBattery(SourceRule):
                 if observation.mono_s - since_s >= self.hold.total_seconds():
                     yield Finding(
                         key=str(drone.system),
-                        text=f"drone {drone.system}: battery {reason}{_whereabouts(drone)}",
+                        text=f"drone {drone.system}: battery {reason}{_mode_and_distance(drone)}",
                         since=since,
                         since_s=since_s,
                         source=self.source,
@@ -81,7 +81,7 @@ class DroneBattery(SourceRule):
         return evaluate
 
     def _reason(self, drone: Drone, was_low: bool) -> str | None:
-        """What is too low, "" where nothing is, None where it does not know."""
+        """Which value is too low; "" where none is, None where the drone reports none."""
         limit_pct = self.below_pct + (self.hysteresis_pct if was_low else 0)
         if drone.battery_pct is not None and drone.battery_pct < limit_pct:
             return f"{drone.battery_pct} %, below {self.below_pct:g} %"
@@ -92,8 +92,8 @@ class DroneBattery(SourceRule):
         return "" if known else None
 
 
-def _whereabouts(drone: Drone) -> str:
-    """Its mode and how far from home it is, as far as known."""
+def _mode_and_distance(drone: Drone) -> str:
+    """The mode and the distance from home, as far as known."""
     mode = "" if drone.mode is None else f"; {drone.mode}"
     if drone.lat is None or drone.lon is None or drone.home_lat is None or drone.home_lon is None:
         return mode

@@ -1,4 +1,4 @@
-"""A drone in the air is not heard any more: where it was last, and how long ago."""
+"""The link to a drone in the air is lost: its last position, and how long ago."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -14,10 +14,10 @@ from firmware_bridge.drone_readings import Drone
 
 
 class DroneLost(SourceRule):
-    """A finding while nothing came of a drone for ``after`` that was armed when it was last heard.
+    """A finding while a drone that was armed in its last message has been silent for ``after``.
 
-    One that landed and was switched off is not lost, unless ``on_ground`` says so. What the radio itself or
-    another system says is no sign of life.
+    A drone that landed and was switched off is not lost, unless ``on_ground`` is set. Messages of the radio
+    itself or of another system are no sign of life.
     """
 
     value_kind: ClassVar[str | None] = "drone"
@@ -25,7 +25,7 @@ class DroneLost(SourceRule):
 
     kind: Literal["drone_lost"] = "drone_lost"
     system: int | None = Field(default=None, ge=1, le=255)
-    """The drone's MAVLink system number; each that is heard, if it is not set."""
+    """The drone's MAVLink system number; all drones received, if not set."""
     after: Duration = timedelta(seconds=10)
     on_ground: bool = False
 
@@ -37,12 +37,12 @@ class DroneLost(SourceRule):
         return self.resume({})
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
-        heard: dict[int, tuple[Drone, Observation]] = {}
+        last_heard: dict[int, tuple[Drone, Observation]] = {}
         placed: dict[int, tuple[Drone, float]] = {}
         for key, found in active.items():
             if found.memo is not None and found.since_s is not None and self.system in (None, int(key)):
                 last = Drone(system=int(key), **found.memo["drone"])
-                heard[last.system] = (last, Observation(self.source, found.since, found.since_s, last))
+                last_heard[last.system] = (last, Observation(self.source, found.since, found.since_s, last))
                 if last.lat is not None:
                     placed[last.system] = (last, found.since_s - found.memo["placed_s"])
 
@@ -50,12 +50,12 @@ class DroneLost(SourceRule):
             drone, now_s = observation.value, observation.mono_s
             if isinstance(drone, Drone) and observation.source == self.source and drone.state == "live":
                 if self.system in (None, drone.system):
-                    heard[drone.system] = (drone, observation)
+                    last_heard[drone.system] = (drone, observation)
                     if drone.lat is not None:
                         placed[drone.system] = (drone, now_s)
                     yield Cleared(str(drone.system))
             elif isinstance(drone, Tick):
-                for system, (last, at) in heard.items():
+                for system, (last, at) in last_heard.items():
                     quiet = timedelta(seconds=now_s - at.mono_s)
                     if quiet > self.after and (last.armed or self.on_ground):
                         yield self._finding(last, at, placed.get(system), now_s)
@@ -88,14 +88,14 @@ class DroneLost(SourceRule):
 
 
 def point_of(drone: Drone) -> Point | None:
-    """Where it is, or was."""
+    """The position of a drone as a point; None where it is unknown."""
     if drone.lat is None or drone.lon is None:
         return None
     return Point(drone.lat, drone.lon, drone.error_m, "gnss")
 
 
 def _known(last: Drone, placed: tuple[Drone, float] | None) -> dict[str, Any]:
-    """What is to be told of a drone that is lost, as fields."""
+    """The fields of a lost drone that its text needs."""
     known: dict[str, Any] = {
         "vehicle": last.vehicle, "mode": last.mode, "armed": last.armed, "battery_pct": last.battery_pct,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The device itself is where it should not be: outside its area, or inside a forbidden one."""
+"""The device is where it should not be: outside its area, or inside a forbidden one."""
 
 import math
 from datetime import datetime
@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.domain.geometry import LatLon, area, from_path, inside
 from agent.domain.site import Site
-from agent.rules.position_rule import LEAVES_AT, DistanceMeasure, PositionRule
+from agent.rules.position_rule import EXIT_MARGIN, DistanceMeasure, PositionRule
 from firmware_bridge.wgs84 import Plane, distance_m
 
 
 class Circle(BaseModel):
-    """Around a position; site the device's surveyed place, if none is given."""
+    """A circle around a position; around the surveyed place of the device, if none is given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class Geofence(PositionRule):
     """Corners in order, each [latitude, longitude]."""
     when: Literal["outside", "inside"] = "outside"
     margin_m: float | None = Field(default=None, ge=0)
-    """How far outside one has left; a fifth of the radius, if not set."""
+    """The device has left when it is so far outside; a fifth of the radius, if not set."""
 
     @model_validator(mode="after")
     def _one_shape(self) -> Self:
@@ -74,12 +74,12 @@ class Geofence(PositionRule):
             def measure(lat: float, lon: float) -> float:
                 return distance_m(middle, (lat, lon)) - radius_m
 
-        return measure, LEAVES_AT * radius_m if self.margin_m is None else self.margin_m
+        return measure, EXIT_MARGIN * radius_m if self.margin_m is None else self.margin_m
 
     def violation(self, outside: bool, _at: datetime) -> str | None:
         return self.when if outside == (self.when == "outside") else None
 
-    def text(self, wrong: str, off_m: float) -> str:
-        if wrong == "inside":
+    def text(self, violation: str, off_m: float) -> str:
+        if violation == "inside":
             return f"inside {self.where or 'a closed area'}"
         return f"{off_m:.0f} m outside {self.where or 'its area'}"

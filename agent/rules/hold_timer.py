@@ -1,4 +1,4 @@
-"""Since when something is so without a break: what every rule with a hold time shares. Pure."""
+"""Hold time and debouncing: since when a condition has held without a break. Pure."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,35 +11,34 @@ Since: TypeAlias = tuple[datetime, float]
 
 
 def hold_timer(hold: timedelta) -> Callable[[bool, Observation], Since | None]:
-    """Told at each observation whether something is so, it answers since when, once that is ``hold`` ago."""
+    """A function of a condition and an observation: since when the condition holds, once for ``hold``."""
     since: Since | None = None
 
-    def so(is_so: bool, observation: Observation) -> Since | None:
+    def since_when(holds: bool, observation: Observation) -> Since | None:
         nonlocal since
-        since = (since or (observation.at, observation.mono_s)) if is_so else None
+        since = (since or (observation.at, observation.mono_s)) if holds else None
         return since if since and observation.mono_s - since[1] >= hold.total_seconds() else None
 
-    return so
+    return since_when
 
 
 def debounce(
     hold: timedelta, held: tuple[str, Since] | None = None
 ) -> Callable[[str | None, Observation], tuple[str, Since] | None]:
-    """Told at each observation which of several things is so, or none, it answers with the steady one.
+    """A function of the present state (None: none) and an observation: the debounced state, and since when.
 
-    One thing, or none, follows another only once it has been so for ``hold``. ``held`` is what is steady
-    from the beginning.
+    A state, or none, replaces another only once it has lasted for ``hold``. ``held`` is the initial state.
     """
     begun: tuple[str | None, Since] | None = None
 
-    def so(what: str | None, observation: Observation) -> tuple[str, Since] | None:
+    def debounced(state: str | None, observation: Observation) -> tuple[str, Since] | None:
         nonlocal held, begun
-        if begun is None or begun[0] != what:
-            begun = (what, (observation.at, observation.mono_s))
-        if held is not None and held[0] == what:
+        if begun is None or begun[0] != state:
+            begun = (state, (observation.at, observation.mono_s))
+        if held is not None and held[0] == state:
             return held
         if observation.mono_s - begun[1][1] >= hold.total_seconds():
-            held = None if what is None else (what, begun[1])
+            held = None if state is None else (state, begun[1])
         return held
 
-    return so
+    return debounced

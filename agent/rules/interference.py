@@ -1,4 +1,4 @@
-"""Somebody jams or deceives a GNSS receiver, or its antenna is broken: as it says, or as its signals show."""
+"""Interference at a GNSS receiver: jamming, spoofing, an antenna fault, or a drop of all signals."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -16,18 +16,18 @@ from agent.domain.observations import Observation
 from agent.rules.hold_timer import Since, hold_timer
 from firmware_bridge.readings import Fix, GnssState
 
-NORMAL_S = 600.0
-"""What signals are usually like is the median of so long."""
-LEAST = 60
-"""So many fixes must have told of their signals before a usual level is known."""
-WELL = ("ok", "none")
+BASELINE_S = 600.0
+"""The usual signal level is the median over this time."""
+MIN_SAMPLES = 60
+"""So many fixes with a signal level are needed before the usual level is known."""
+NORMAL_STATES = ("ok", "none")
 
 
 class Interference(SourceRule):
-    """Findings while a receiver tells of jamming, spoofing, or an antenna that is shorted or open.
+    """Findings while a receiver reports jamming, spoofing, or an antenna that is shorted or open.
 
-    Many receivers tell nothing of the kind. For them a fall of all signals together by ``signal_drop_db``,
-    for ``signal_hold`` (a bridge is no jammer), is a finding of its own; ``null`` turns that off.
+    Many receivers report none of these. For them a drop of all signals by ``signal_drop_db`` for
+    ``signal_hold`` (longer than under a bridge) is a finding of its own; ``null`` disables it.
     """
 
     value_kind: ClassVar[str | None] = "fix"
@@ -48,7 +48,7 @@ class Interference(SourceRule):
         held = {name: hold_timer(self.hold) for name in ("jamming", "spoofing", "antenna")}
         fallen = hold_timer(self.signal_hold)
         before = active["signal"].memo if "signal" in active else None
-        usual = _Usual(before["usual_dbhz"] if before else None)
+        baseline = _SignalBaseline(before["usual_dbhz"] if before else None)
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             value = observation.value
@@ -56,18 +56,18 @@ class Interference(SourceRule):
                 return
             if isinstance(value, GnssState):
                 states = {"jamming": value.jamming, "spoofing": value.spoofing, "antenna": value.antenna}
-                for name, lasts in held.items():
+                for name, timer in held.items():
                     state = states[name]
                     if state is None:
                         continue
-                    since = lasts(state not in WELL, observation)
-                    if state in WELL:
+                    since = timer(state not in NORMAL_STATES, observation)
+                    if state in NORMAL_STATES:
                         yield Cleared(name)
                     elif since is not None:
                         yield self._finding(name, f"{name} {state}", since)
             elif isinstance(value, Fix) and value.cn0_dbhz is not None and self.signal_drop_db is not None:
-                level = usual.level
-                drop_db = usual.hear(value.cn0_dbhz, self.signal_drop_db, observation.mono_s)
+                level = baseline.level
+                drop_db = baseline.drop_db(value.cn0_dbhz, self.signal_drop_db, observation.mono_s)
                 if drop_db is None or level is None:
                     return
                 since = fallen(drop_db >= self.signal_drop_db, observation)
@@ -85,24 +85,24 @@ class Interference(SourceRule):
         )
 
 
-class _Usual:
-    """What signals are usually like; what lies far under that does not become usual."""
+class _SignalBaseline:
+    """The usual signal level; levels far below it do not enter it."""
 
     def __init__(self, level: float | None) -> None:
-        """``level`` where a judge before knew it."""
+        """``level``: the usual level of the evaluator before, if known."""
         self._levels: deque[tuple[float, float]] = deque()
         self._before = level
 
     @property
     def level(self) -> float | None:
-        """The usual level in dBHz; None until enough was heard."""
-        if len(self._levels) >= LEAST:
-            return median(one for _, one in self._levels)
+        """The usual level in dBHz; None until there are enough samples."""
+        if len(self._levels) >= MIN_SAMPLES:
+            return median(level for _, level in self._levels)
         return self._before
 
-    def hear(self, level: float, limit: float, now_s: float) -> float | None:
-        """How far a level lies under the usual one; None where that is not known yet."""
-        while self._levels and now_s - self._levels[0][0] > NORMAL_S and len(self._levels) > LEAST:
+    def drop_db(self, level: float, limit: float, now_s: float) -> float | None:
+        """How far ``level`` is below the usual one, in dB; None while that is unknown."""
+        while self._levels and now_s - self._levels[0][0] > BASELINE_S and len(self._levels) > MIN_SAMPLES:
             self._levels.popleft()
         usual = self.level
         fall = None if usual is None else usual - level

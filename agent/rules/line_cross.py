@@ -1,4 +1,4 @@
-"""Somebody or something crosses a line in the picture; both directions are counted."""
+"""A person or object crosses a line in the picture; both directions are counted."""
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -14,7 +14,7 @@ from agent.rules.camera_rule import CameraRule, detection_delay_s
 from agent.rules.presence import Presence
 
 MARGIN = 0.01
-"""A foot this near to the line is on neither side: a box that trembles crosses nothing."""
+"""A foot point this near to the line is on neither side, so that a jittering box crosses nothing."""
 
 
 class LineCross(CameraRule):
@@ -25,7 +25,7 @@ class LineCross(CameraRule):
     kind: Literal["line_cross"] = "line_cross"
     line: Line
     to: Literal["left", "right", "both"] = "both"
-    """Only crossings to this side are told; those to the other are counted all the same."""
+    """Only crossings to this side are reported; those to the other side are counted as well."""
     frames: int = Field(default=2, ge=1, le=100)
     hold: Duration = timedelta(seconds=5)
     cool_down: Duration = timedelta(0)
@@ -45,8 +45,8 @@ class LineCross(CameraRule):
 
     def start(self) -> Evaluator:
         tracker = self.tracker()
-        feet: dict[tuple[int, int], Corner] = {}  # by object and view: where it last was on either side
-        crossed: dict[int, str] = {}  # by object: where it went before it was sure that it is one
+        feet: dict[tuple[int, int], Corner] = {}  # by presence and view: its last foot point off the line
+        crossed: dict[int, str] = {}  # by presence: the side it crossed to while uncertain
         counts = {"left": 0, "right": 0}
         until: dict[str, float] = {}
 
@@ -56,42 +56,47 @@ class LineCross(CameraRule):
             for side in [side for side, end_s in until.items() if now_s >= end_s]:
                 del until[side]
                 yield Cleared(side)
-            there = tracker.look(observation)
-            if there is None:
+            present = tracker.on_sighting(observation)
+            if present is None:
                 return
             feet_before, feet = feet, {}
-            crossed = {one.number: crossed[one.number] for one in there if one.number in crossed}
-            for one in there:
-                key = (one.number, tracker.view)
-                before, foot = feet_before.get(key), foot_of(one.seen.box)
+            crossed = {
+                number: crossed[number] for number in (one.number for one in present) if number in crossed
+            }
+            for presence in present:
+                key = (presence.number, tracker.view)
+                before, foot = feet_before.get(key), foot_of(presence.seen.box)
                 beyond = right_of(self.line, foot)
                 if abs(beyond) < MARGIN:
                     foot = before or foot
                 elif before is not None and crosses(self.line, before, foot):
-                    crossed[one.number] = "right" if beyond > 0 else "left"
+                    crossed[presence.number] = "right" if beyond > 0 else "left"
                 if before is not None or abs(beyond) >= MARGIN:
                     feet[key] = foot
-                if not one.sure or one.number not in crossed:
+                if not presence.sure or presence.number not in crossed:
                     continue
-                side = crossed.pop(one.number)
+                side = crossed.pop(presence.number)
                 counts[side] += 1
                 if self.to in ("both", side):
                     until[side] = now_s + self.hold.total_seconds()
-                    yield self._finding(one, side, counts, observation)
+                    yield self._finding(presence, side, counts, observation)
 
         return evaluate
 
-    def _finding(self, one: Presence, side: str, counts: dict[str, int], observation: Observation) -> Finding:
+    def _finding(
+        self, presence: Presence, side: str, counts: dict[str, int], observation: Observation
+    ) -> Finding:
+        label = presence.seen.label
         return Finding(
             key=side,
-            text=f"{one.seen.label} crossed to the {side} (left {counts['left']}, right {counts['right']})",
+            text=f"{label} crossed to the {side} (left {counts['left']}, right {counts['right']})",
             since=observation.at,
             since_s=observation.mono_s,
             source=self.camera,
-            label=one.seen.label,
+            label=label,
             count=counts[side],
-            presences=frozenset({one.number}),
-            score=one.best,
-            box=one.seen.box,
+            presences=frozenset({presence.number}),
+            score=presence.best,
+            box=presence.seen.box,
             latency_s=detection_delay_s(observation),
         )

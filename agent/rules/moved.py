@@ -1,4 +1,4 @@
-"""A fixed post is no longer where it was surveyed: carried off, washed away, or its receiver led astray."""
+"""A fixed post is not where it was surveyed: carried off, washed away, or its receiver is spoofed."""
 
 import math
 from collections import deque
@@ -17,24 +17,24 @@ from agent.domain.observations import Observation, Tick
 from agent.domain.site import Site
 from agent.positioning.fix_quality import accepted_fix
 from agent.rules.hold_timer import hold_timer
-from agent.rules.position_rule import FRESH_S, freshness, heard_before_s, no_position, position_loss
+from agent.rules.position_rule import FRESH_S, freshness_timer, heard_before_s, no_position, position_loss
 from firmware_bridge.readings import Fix
 from firmware_bridge.wgs84 import Plane
 
-FAR = 10
-"""Who is this many limits away is told without waiting for the window."""
-BACK = 0.8
-"""It is over once the distance is back below this share of the limit."""
+FAR_FACTOR = 10
+"""At this multiple of the limit the finding does not wait for the window."""
+CLEAR_SHARE = 0.8
+"""The finding clears once the distance is below this share of the limit."""
 SAMPLES = 120
-"""So many fixes of a window are looked at."""
+"""So many fixes of a window are used."""
 
 
 class Moved(SourceRule):
-    """A finding while the median of a post's fixes lies too far from where it was surveyed for ``hold``.
+    """A finding while the median of a post's fixes has been too far from its surveyed place for ``hold``.
 
-    Too far is ``further_than_m``, or three times the fixes' own scatter where that is more. The median over
-    ``window`` is not impressed by reflections that come and go; whoever is carried off by ten times the
-    limit is told by the fixes of the last ``hold`` alone. Fixes that don't hold are not looked at.
+    Too far is ``further_than_m``, or three times the scatter of the fixes if that is more. The median over
+    ``window`` suppresses passing multipath errors; at ten times the limit the fixes of the last ``hold``
+    suffice. Only accepted fixes are used.
     """
 
     value_kind: ClassVar[str | None] = "fix"
@@ -45,15 +45,15 @@ class Moved(SourceRule):
     window: Duration = timedelta(minutes=10)
     lat: float | None = Field(default=None, ge=-90, le=90)
     lon: float | None = Field(default=None, ge=-180, le=180)
-    """Where it should be: as surveyed in ``place``, if not set."""
+    """The place where it should be; as surveyed in ``place``, if not set."""
     lost_after: Duration | None = timedelta(minutes=10)
-    """Without a position that holds for so long nobody can tell, and that is told too."""
+    """Without an accepted fix for so long the missing position is a finding of its own."""
 
     def resolve(self, site: Site) -> Self:
         rule = super().resolve(site)
         lat, lon = (rule.lat, rule.lon) if rule.lat is not None else (site.lat, site.lon)
         if lat is None or lon is None:
-            raise ValueError("nobody knows where the post should be: set place.lat and place.lon")
+            raise ValueError("the place where the post should be is unknown: set place.lat and place.lon")
         return rule.model_copy(update={"lat": lat, "lon": lon})
 
     @property
@@ -65,15 +65,15 @@ class Moved(SourceRule):
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         lat, lon = self.lat, self.lon
-        assert lat is not None  # noqa: S101  `resolve` has seen to it
+        assert lat is not None  # noqa: S101  `resolve` has set it
         assert lon is not None  # noqa: S101
         post = Plane(lat, lon)
-        seen: deque[tuple[float, float, float]] = deque()  # when, metres to the east and to the north
+        seen: deque[tuple[float, float, float]] = deque()  # time, metres to the east and to the north
         held = hold_timer(self.hold)
         window_s, hold_s = self.window.total_seconds(), self.hold.total_seconds()
         every_s = window_s / SAMPLES
         lost = position_loss(self.source, self.lost_after)
-        spoke, fresh_s = freshness(), FRESH_S
+        on_fix, fresh_s = freshness_timer(), FRESH_S
         found = active.get(self.source)
         away, known, inherited = False, False, found is not None
         heard_s: float | None = None
@@ -81,13 +81,13 @@ class Moved(SourceRule):
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             nonlocal away, known, inherited, heard_s, doubt, found, fresh_s
-            now_s, heard = observation.mono_s, None
+            now_s, accepted = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
-                heard, doubt, fresh_s = accepted_fix(observation), observation.doubt, spoke(now_s)
+                accepted, doubt, fresh_s = accepted_fix(observation), observation.doubt, on_fix(now_s)
             elif not isinstance(observation.value, Tick):
                 return
-            yield from lost(heard is not None, found.point if found else None, doubt, observation)
-            if heard is None:
+            yield from lost(accepted is not None, found.point if found else None, doubt, observation)
+            if accepted is None:
                 if found is not None:
                     heard_s = heard_before_s(found, observation) if heard_s is None else heard_s
                     if now_s - heard_s > fresh_s:
@@ -97,16 +97,16 @@ class Moved(SourceRule):
             heard_s = now_s
             if seen and now_s - seen[-1][0] < every_s:
                 return
-            seen.append((now_s, *post.metres(*heard.position)))
+            seen.append((now_s, *post.metres(*accepted.position)))
             while now_s - seen[0][0] > window_s:
                 seen.popleft()
-            recent = [one for one in seen if now_s - one[0] <= hold_s]
+            recent = [sample for sample in seen if now_s - sample[0] <= hold_s]
             limit_m = max(self.further_than_m, 3 * _scatter(list(seen)))
             off_m, recent_m = math.hypot(*_middle(list(seen))), math.hypot(*_middle(recent))
             known = known or now_s - seen[0][0] >= window_s / 2
             was = away or inherited
-            away = (known or was) and off_m > limit_m * (BACK if was else 1)
-            away = away or recent_m > FAR * self.further_than_m
+            away = (known or was) and off_m > limit_m * (CLEAR_SHARE if was else 1)
+            away = away or recent_m > FAR_FACTOR * self.further_than_m
             since = held(away, observation)
             if not away:
                 if known or (found is not None and not inherited):
@@ -135,11 +135,14 @@ class Moved(SourceRule):
 
 
 def _middle(seen: list[tuple[float, float, float]]) -> tuple[float, float]:
-    return median(one[1] for one in seen), median(one[2] for one in seen)
+    return median(sample[1] for sample in seen), median(sample[2] for sample in seen)
 
 
 def _scatter(seen: list[tuple[float, float, float]]) -> float:
-    """One sigma of how far the fixes lie from their middle, by the median, which outliers don't move."""
+    """The scatter of the fixes around their median, as one sigma, robust against outliers."""
     east, north = _middle(seen)
-    spread = (median(abs(one[1] - east) for one in seen), median(abs(one[2] - north) for one in seen))
+    spread = (
+        median(abs(sample[1] - east) for sample in seen),
+        median(abs(sample[2] - north) for sample in seen),
+    )
     return 1.4826 * math.hypot(*spread)

@@ -1,4 +1,4 @@
-"""The device, and so its crew, is not at its post during duty; or is there when nobody should be."""
+"""The device, and so its crew, is not at its post during duty hours, or is there outside them."""
 
 from datetime import datetime, timedelta
 from typing import Literal, Self
@@ -8,14 +8,14 @@ from pydantic import Field
 from agent.domain.durations import Duration
 from agent.domain.schedule import Hours
 from agent.domain.site import Site, localized
-from agent.rules.position_rule import LEAVES_AT, DistanceMeasure, PositionRule
+from agent.rules.position_rule import EXIT_MARGIN, DistanceMeasure, PositionRule
 from firmware_bridge.wgs84 import distance_m
 
 
 class OnPost(PositionRule):
     """A finding while the device is farther than ``radius_m`` from its post during ``hours``.
 
-    The post is the surveyed place, and the hours are those of ``duty``, where they are not given here.
+    Where not set here, the post is the surveyed place, and the hours are those of ``duty``.
     """
 
     kind: Literal["on_post"] = "on_post"
@@ -24,7 +24,7 @@ class OnPost(PositionRule):
     radius_m: float = Field(default=100, gt=0, le=100_000)
     hours: Hours | None = None
     unexpected: bool = False
-    """Tell also of a presence at the post outside the hours."""
+    """Whether a presence at the post outside the hours is a finding as well."""
     hold: Duration = timedelta(seconds=30)
 
     def resolve(self, site: Site) -> Self:
@@ -44,7 +44,7 @@ class OnPost(PositionRule):
 
     def distance_measure(self) -> tuple[DistanceMeasure, float]:
         post = self.lat or 0.0, self.lon or 0.0
-        return lambda lat, lon: distance_m(post, (lat, lon)) - self.radius_m, LEAVES_AT * self.radius_m
+        return lambda lat, lon: distance_m(post, (lat, lon)) - self.radius_m, EXIT_MARGIN * self.radius_m
 
     def violation(self, outside: bool, at: datetime) -> str | None:
         on_duty = self.hours is None or self.hours.open(at)
@@ -55,8 +55,8 @@ class OnPost(PositionRule):
     def applies(self, at: datetime) -> bool:
         return self.unexpected or self.hours is None or self.hours.open(at)
 
-    def text(self, wrong: str, off_m: float) -> str:
+    def text(self, violation: str, off_m: float) -> str:
         post = self.where or "its post"
-        if wrong == "off_post":
+        if violation == "off_post":
             return f"off post: {off_m + self.radius_m:.0f} m from {post} during duty"
         return f"at {post} outside the duty hours"

@@ -1,4 +1,4 @@
-"""Somebody is in the water, and in no boat."""
+"""A person is in the water and not in a boat."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,21 +14,21 @@ from agent.rules.occupancy import OccupancyTracker
 from agent.rules.presence import Presence, describe
 
 ABOARD_S = 10.0
-"""Who was on a boat that the detector then misses is taken to be on it for so long."""
-HULL = 0.05
-"""A boat's box is this much larger than it was found, as a share of its own width and height."""
+"""A person seen on a boat that is then undetected is taken to be on it for so long."""
+HULL_MARGIN = 0.05
+"""The box of a boat is enlarged by this share of its width and height on each side."""
 
 
 class PersonInWater(ZoneRule):
-    """A finding while somebody's foot point has been in ``zone``, the water, but in no boat, for ``dwell``.
+    """A finding while a person's foot point has been in ``zone``, the water, and in no boat, for ``dwell``.
 
-    Boats are the hard part: detectors miss many. So one is remembered for ``grace``, and who was seen on one
-    stays on it for 10 s, unless it is seen and he is not on it.
+    Detectors miss many boats. So a boat is remembered for ``grace``, and a person seen on one counts as
+    aboard for 10 s, unless the boat is detected without the person on it.
     """
 
     kind: Literal["person_in_water"] = "person_in_water"
     vessels: tuple[str, ...] = ("boat",)
-    """What carries people."""
+    """The labels of objects that carry people."""
     dwell: Duration = timedelta(seconds=1)
     severity: Severity = "critical"
     need_ack: bool = True
@@ -46,38 +46,38 @@ class PersonInWater(ZoneRule):
             self.camera, self.vessels, lambda _: True,
             frames=1, min_score=0, grace_s=self.grace.total_seconds(), moving=self.camera_may_move,
         )  # fmt: skip
-        aboard: dict[int, tuple[int, float]] = {}  # person: boat, when last seen on it
+        aboard: dict[int, tuple[int, float]] = {}  # by person: the boat, and when last seen on it
 
-        def pick(there: list[Presence], observation: Observation) -> list[Presence]:
+        def select(present: list[Presence], observation: Observation) -> list[Presence]:
             now_s = observation.mono_s
-            near = boats.look(observation) or []
-            seen = {boat.number for boat in near if boat.last_s == now_s}
-            for person in there:
+            near = boats.on_sighting(observation) or []
+            detected = {boat.number for boat in near if boat.last_s == now_s}
+            for person in present:
                 boat = next((boat.number for boat in near if _carries(boat, person)), None)
                 if boat is not None:
                     aboard[person.number] = (boat, now_s)
                 elif person.number in aboard:
-                    his, last_s = aboard[person.number]
-                    if his in seen or now_s - last_s > ABOARD_S:
+                    boat_number, last_s = aboard[person.number]
+                    if boat_number in detected or now_s - last_s > ABOARD_S:
                         del aboard[person.number]
                 if person.number in aboard:
                     person.since, person.since_s = observation.at, now_s
-            for gone in aboard.keys() - {person.number for person in there}:
+            for gone in aboard.keys() - {person.number for person in present}:
                 del aboard[gone]
             return [
-                one
-                for one in there
-                if one.number not in aboard and one.lasted_s() >= self.dwell.total_seconds()
+                person
+                for person in present
+                if person.number not in aboard and person.lasted_s() >= self.dwell.total_seconds()
             ]
 
-        return pick
+        return select
 
-    def text(self, found: Sequence[Presence]) -> str:
-        return f"{describe(found)} in the water at {self.place()}"
+    def text(self, presences: Sequence[Presence]) -> str:
+        return f"{describe(presences)} in the water at {self.place()}"
 
 
 def _carries(boat: Presence, person: Presence) -> bool:
     left, top, right, bottom = boat.seen.box
-    wide, tall = HULL * (right - left), HULL * (bottom - top)
+    wide, tall = HULL_MARGIN * (right - left), HULL_MARGIN * (bottom - top)
     x, y = foot_of(person.seen.box)
     return left - wide <= x <= right + wide and top - tall <= y <= bottom + tall

@@ -1,4 +1,4 @@
-"""What the rules on the device's own position share: hysteresis in space and in time."""
+"""The common part of rules on the device's position: hysteresis in space and time, and loss of position."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -15,44 +15,44 @@ from agent.rules.hold_timer import Since, debounce
 from firmware_bridge.readings import Fix
 
 FRESH_S = 5.0
-"""A position older than this, or than two intervals of its receiver, begins nothing, and what goes on without
-a newer one says so."""
-LEAVES_AT = 0.2
-"""Who came in at a radius has left at 1.2 of it: at the edge nobody comes and goes with the noise."""
+"""A position older than this, or than two intervals of its receiver, starts no finding; the text of an active
+one then says how long there has been no position."""
+EXIT_MARGIN = 0.2
+"""A device that entered at a radius has left at 1.2 of it, so that noise at the edge changes nothing."""
 
 NO_POSITION = "no_position"
 Last: TypeAlias = tuple[Point, float, float]
-"""The newest position, how many metres outside it is, and its monotonic instant."""
+"""The newest position, its metres outside, and its monotonic time."""
 DistanceMeasure: TypeAlias = Callable[[float, float], float]
-"""Latitude and longitude to metres outside; 0 or less is inside."""
+"""From latitude and longitude to metres outside; 0 or less is inside."""
 
 
 class PositionRule(SourceRule):
-    """A rule on where ``source``, a receiver, says that the device is, as far as that holds."""
+    """A rule on the accepted fixes of ``source``, a receiver."""
 
     value_kind: ClassVar[str | None] = "fix"
 
     hold: Duration = timedelta(seconds=15)
-    """How long it must be so before it is told, and be over before it has ended."""
+    """How long a violation must last before it is a finding, and be over before it clears."""
     lost_after: Duration | None = timedelta(minutes=2)
-    """Without a position that holds for so long nobody can tell where it is, and that is told too."""
+    """Without an accepted fix for so long the missing position is a finding of its own."""
     where: str | None = None
-    """What people call the place."""
+    """The name of the place for people."""
 
     @abstractmethod
     def distance_measure(self) -> tuple[DistanceMeasure, float]:
-        """What measures, and how many metres outside one has left."""
+        """The distance measure, and the metres outside at which the device has left."""
 
     @abstractmethod
     def violation(self, outside: bool, at: datetime) -> str | None:
-        """A key for what is wrong, or None: by where the device is, and the time."""
+        """The key of the violation at a time, from whether the device is outside; None: no violation."""
 
     @abstractmethod
-    def text(self, wrong: str, off_m: float) -> str:
-        """What to tell, in words for people."""
+    def text(self, violation: str, off_m: float) -> str:
+        """The text of the finding."""
 
     def applies(self, _at: datetime) -> bool:
-        """Whether anybody wants to know at that time where the device is."""
+        """Whether the position of the device matters at that time."""
         return True
 
     @property
@@ -66,39 +66,39 @@ class PositionRule(SourceRule):
         measure, margin_m = self.distance_measure()
         before = next((found for key, found in active.items() if key != NO_POSITION and found.point), None)
         held_before = None if before is None else (before.key, (before.since, before.since_s or 0.0))
-        so = debounce(self.hold, held_before)
+        debounced = debounce(self.hold, held_before)
         last: Last | None = None
         outside = bool(before and before.memo and before.memo.get("outside"))
-        told = before.key if before else None
+        reported = before.key if before else None
         doubt: str | None = None
         lost = position_loss(self.source, self.lost_after)
-        spoke, fresh_s = freshness(), FRESH_S
+        on_fix, fresh_s = freshness_timer(), FRESH_S
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
-            nonlocal last, outside, told, doubt, fresh_s
-            now_s, heard = observation.mono_s, None
+            nonlocal last, outside, reported, doubt, fresh_s
+            now_s, accepted = observation.mono_s, None
             if isinstance(observation.value, Fix) and observation.source == self.source:
-                heard, doubt, fresh_s = accepted_fix(observation), observation.doubt, spoke(now_s)
-                if heard is not None:
-                    off_m = measure(*heard.position)
-                    outside = off_m - (heard.error_m or 0) > margin_m or (outside and off_m > 0)
-                    last = (Point(*heard.position, heard.error_m, "gnss"), off_m, now_s)
+                accepted, doubt, fresh_s = accepted_fix(observation), observation.doubt, on_fix(now_s)
+                if accepted is not None:
+                    off_m = measure(*accepted.position)
+                    outside = off_m - (accepted.error_m or 0) > margin_m or (outside and off_m > 0)
+                    last = (Point(*accepted.position, accepted.error_m, "gnss"), off_m, now_s)
             elif not isinstance(observation.value, Tick):
                 return
             if last is None and before is not None and before.point is not None:
                 at_s = heard_before_s(before, observation)
                 last = (before.point, measure(before.point.lat, before.point.lon), at_s)
-            known = heard is not None or not self.applies(observation.at)
+            known = accepted is not None or not self.applies(observation.at)
             yield from lost(known, last[0] if last else None, doubt, observation)
             if last is None:
                 return
             point, off_m, fix_s = last
-            wrong = self.violation(outside, observation.at)
+            violation = self.violation(outside, observation.at)
             stale = now_s - fix_s > fresh_s
-            held = so(None if stale and wrong != told else wrong, observation)
-            if told is not None and (held is None or held[0] != told):
-                yield Cleared(told)
-            told = held[0] if held else None
+            held = debounced(None if stale and violation != reported else violation, observation)
+            if reported is not None and (held is None or held[0] != reported):
+                yield Cleared(reported)
+            reported = held[0] if held else None
             if held is not None:
                 text = self.text(held[0], off_m)
                 yield Finding(
@@ -118,51 +118,53 @@ class PositionRule(SourceRule):
 
 
 def heard_before_s(found: Finding, observation: Observation) -> float:
-    """The monotonic instant of the last position that a judge before had, by the ``heard`` of its memo."""
+    """The monotonic time of the last position before a restart, by ``heard`` in the memo of the finding."""
     heard = found.memo.get("heard") if found.memo else None
     age_s = (observation.at - datetime.fromisoformat(heard)).total_seconds() if heard else 0.0
     return observation.mono_s - max(0.0, age_s)
 
 
-def freshness() -> Callable[[float], float]:
-    """Told when a receiver speaks, it answers for how many seconds from then on what it said is fresh."""
+def freshness_timer() -> Callable[[float], float]:
+    """A function of the time of a fix: for how many seconds from then on the position is fresh."""
     before_s: float | None = None
 
-    def spoke(now_s: float) -> float:
+    def on_fix(now_s: float) -> float:
         nonlocal before_s
         interval_s = 0.0 if before_s is None else min(now_s - before_s, MAX_EPOCH_S)
         before_s = now_s
         return max(FRESH_S, 2 * interval_s)
 
-    return spoke
+    return on_fix
 
 
 def no_position(for_s: float, doubt: str | None) -> str:
-    """That there is none, and why the last was not taken for one."""
+    """The text for a missing position, with the reason why the last fix was not accepted."""
     return f"no position {for_duration(for_s)}" + (f" ({doubt})" if doubt not in (None, NO_FIX) else "")
 
 
-Tell: TypeAlias = Callable[[bool, Point | None, str | None, Observation], Iterable[Finding | Cleared]]
-"""Whether it is known where the device is, where it was last, the newest doubt; the fact, since when."""
+LossEvaluator: TypeAlias = Callable[
+    [bool, Point | None, str | None, Observation], Iterable[Finding | Cleared]
+]
+"""From whether the position is known, the last position, the latest doubt, and the observation."""
 
 
-def position_loss(source: str, after: timedelta | None) -> Tell:
-    """Tells that ``source`` has had no position that holds for ``after``; never, where that is None."""
+def position_loss(source: str, after: timedelta | None) -> LossEvaluator:
+    """A finding while ``source`` has had no accepted fix for ``after``; never, where that is None."""
     since: Since | None = None
-    told = False
+    reported = False
 
-    def tell(
+    def evaluate_loss(
         known: bool, last: Point | None, doubt: str | None, observation: Observation
     ) -> Iterable[Finding | Cleared]:
-        nonlocal since, told
+        nonlocal since, reported
         since = since or (observation.at, observation.mono_s)
         if known:
             since = (observation.at, observation.mono_s)
-            if told:
-                told = False
+            if reported:
+                reported = False
                 yield Cleared(NO_POSITION)
         elif after is not None and observation.mono_s - since[1] >= after.total_seconds():
-            told = True
+            reported = True
             yield Finding(
                 key=NO_POSITION,
                 text=f"{source} has {no_position(observation.mono_s - since[1], doubt)}",
@@ -173,4 +175,4 @@ def position_loss(source: str, after: timedelta | None) -> Tell:
                 point=last,
             )
 
-    return tell
+    return evaluate_loss

@@ -1,4 +1,4 @@
-"""One object that is in view or was a moment ago, and how certain it is. Pure."""
+"""One object that is or was in view, and how certain its presence is. Pure."""
 
 import math
 from collections import deque
@@ -10,30 +10,32 @@ from agent.domain.observations import SeenObject
 from agent.domain.zones import Corner, foot_of
 from models.detection import Box
 
-SCORES, SCORES_EVERY_S, SCORES_S, LEAST_SCORES = 15, 0.15, 10.0, 5
-"""How sure one is of an object is the median of this many scores, that far apart, none older than this as
-long as some are left: one sure frame convinces nobody."""
+MAX_SCORES, SCORE_INTERVAL_S, SCORE_MAX_AGE_S, MIN_SCORES = 15, 0.15, 10.0, 5
+"""The confidence of a presence is the median of up to so many scores, at least so far apart, not older than
+this while enough are left (the last number): a single confident frame is not enough."""
 DOUBTED_BELOW = 0.8
-"""Who was sure enough is so until the median falls below this share of ``min_score``."""
+"""A certain presence becomes uncertain when the median falls below this share of ``min_score``."""
 SEEN_SHARE, SEEN_OVER_S, FIRST_SHARE = 0.3, 6.0, 0.6
-"""Who is seen in fewer than this share of the sightings, over so long or twice the grace, is not certain."""
-PATIENT_LOOKS, LOST_SHARE = 60, 0.15
-"""Who is seen in few of the looks is certain where that share held over so many, until of late it is below
-the second."""
-STILL_S, STILL_AFTER_S, MOVED = 60.0, 10.0, 0.5
-"""A thing, not a living one, that stood still for the second (its middle within this share of its longer
-side) is parked: lost by the detector for up to the first it is still there, unless it drove off in sight."""
-LIVING = frozenset(
+"""A presence detected in less than this share of the sightings, over this time or twice the grace, is
+uncertain. A new presence starts with the third number as its share."""
+RARELY_SEEN_LOOKS, LOST_SHARE = 60, 0.15
+"""A rarely detected presence is certain once `SEEN_SHARE` has held over so many inferences, until its recent
+share falls below the second number."""
+PARKED_S, PARKED_AFTER_S, MOVED = 60.0, 10.0, 0.5
+"""An inanimate object that has not moved for the second time (its centre within this share of its longer
+side) is parked: it stays present while undetected for up to the first, unless it was seen to leave."""
+ANIMATE_LABELS = frozenset(
     {"person", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"}
 )
-TRAIL_EVERY_S, TRAIL = 0.15, 80
+TRAIL_INTERVAL_S, MAX_TRAIL = 0.15, 80
 
 
 @dataclass(slots=True)
 class Presence:
-    """One object, whatever numbers its track had. Both clocks say since when it is here.
+    """One object, across changes of its track number, with its arrival on both clocks.
 
-    ``sure``: seen often and sure enough to be told. ``trail``: where its foot was, (monotonic, corner).
+    ``sure``: detected often and confidently enough to be reported. ``trail``: its foot points, each with its
+    monotonic time.
     """
 
     number: int
@@ -43,51 +45,51 @@ class Presence:
     last_s: float
     best: float = 0.0
     sure: bool = False
-    trail: deque[tuple[float, Corner]] = field(default_factory=lambda: deque(maxlen=TRAIL))
-    scores: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=SCORES))
+    trail: deque[tuple[float, Corner]] = field(default_factory=lambda: deque(maxlen=MAX_TRAIL))
+    scores: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MAX_SCORES))
     evidence_s: float = 0.0
-    """For how much longer it was seen than missed."""
+    """Seconds for which it was detected, minus those for which it was missed."""
     share: float = FIRST_SHARE
     first_s: float = 0.0
     seen_s: float = 0.0
     looks: int = 0
-    """Since the first it was seen for the second, in so many looks, with it or without."""
+    """Since ``first_s`` it was detected for ``seen_s`` seconds, over so many inferences in all."""
     missed: int = 0
     elsewhere: bool = False
-    """It was seen to leave."""
+    """It was seen outside the area of the rule."""
     stands: tuple[float, Box] | None = None
-    """Since when (monotonic) it has not moved from where."""
+    """Since when (monotonic) it has not moved, and its box."""
 
     def lasted_s(self) -> float:
-        """How long it was here until its last sighting, less the times for which it was hidden."""
+        """Seconds from its arrival to its last detection, without the time for which it was hidden."""
         return self.last_s - self.since_s
 
     def parked(self) -> bool:
-        """Whether it is a thing that has stood still for long enough to be known."""
+        """Whether it is an inanimate object that has stood still for `PARKED_AFTER_S`."""
         return (
-            self.seen.label not in LIVING
+            self.seen.label not in ANIMATE_LABELS
             and self.stands is not None
-            and self.last_s - self.stands[0] >= STILL_AFTER_S
+            and self.last_s - self.stands[0] >= PARKED_AFTER_S
         )
 
-    def update(self, thing: SeenObject, at: datetime, now_s: float) -> None:
-        """It is seen, here; a flicker that was doubted away begins anew."""
+    def update(self, seen: SeenObject, at: datetime, now_s: float) -> None:
+        """Takes a detection in the area; a presence that had lost all evidence starts anew."""
         seldom = self.seen_s < SEEN_SHARE * (now_s - self.first_s)
         if not self.sure and self.evidence_s <= 0 and seldom:
             self.since, self.since_s, self.first_s, self.seen_s, self.looks = at, now_s, now_s, 0.0, 0
-        self.seen, self.last_s, self.elsewhere, self.missed = thing, now_s, False, 0
-        self.best = max(self.best, thing.score)
-        if thing.sure and (not self.scores or now_s - self.scores[-1][0] >= SCORES_EVERY_S):
-            self.scores.append((now_s, thing.score))
-        while len(self.scores) > LEAST_SCORES and now_s - self.scores[0][0] > SCORES_S:
+        self.seen, self.last_s, self.elsewhere, self.missed = seen, now_s, False, 0
+        self.best = max(self.best, seen.score)
+        if seen.sure and (not self.scores or now_s - self.scores[-1][0] >= SCORE_INTERVAL_S):
+            self.scores.append((now_s, seen.score))
+        while len(self.scores) > MIN_SCORES and now_s - self.scores[0][0] > SCORE_MAX_AGE_S:
             self.scores.popleft()
-        if self.stands is None or moved(self.stands[1], thing.box):
-            self.stands = now_s, thing.box
-        if not self.trail or now_s - self.trail[-1][0] >= TRAIL_EVERY_S:
-            self.trail.append((now_s, foot_of(thing.box)))
+        if self.stands is None or moved(self.stands[1], seen.box):
+            self.stands = now_s, seen.box
+        if not self.trail or now_s - self.trail[-1][0] >= TRAIL_INTERVAL_S:
+            self.trail.append((now_s, foot_of(seen.box)))
 
     def reappear(self, now_s: float, over_s: float) -> None:
-        """It was hidden until now: certain anew, and the time is taken off."""
+        """Takes a detection after it was hidden: it has to become certain again, and the time is deducted."""
         hidden_s = now_s - self.last_s
         left_s = max(0.0, self.lasted_s() - hidden_s)
         self.since += timedelta(seconds=now_s - left_s - self.since_s)
@@ -96,14 +98,16 @@ class Presence:
         self.sure, self.evidence_s = False, 0.0
 
     def weigh(self, look: "LookWeight", need_s: float, patience_s: float | None) -> None:
-        """One more look, with it or without: is it certain? Also who is seen in few of the looks, but so for
-        ``patience_s``."""
+        """Updates the certainty by one inference, with or without a detection of it.
+
+        ``patience_s``: after so long a rarely detected presence counts as certain as well; None: never.
+        """
         seen = self.last_s == look.now_s
         self.evidence_s = max(0.0, self.evidence_s + (look.counts_s if seen else -look.counts_s))
         self.seen_s += look.passed_s if seen else 0.0
         self.missed += not seen
         self.looks += 1
-        over_s = STILL_S if self.parked() and not self.elsewhere else look.over_s
+        over_s = PARKED_S if self.parked() and not self.elsewhere else look.over_s
         self.share += (1 - math.exp(-look.passed_s / over_s)) * (seen - self.share)
         scores = sorted(score for _, score in self.scores)
         score = scores[len(scores) // 2] if scores else 0.0
@@ -111,7 +115,7 @@ class Presence:
         often = (
             patience_s is not None
             and lasted_s >= patience_s
-            and self.looks >= PATIENT_LOOKS
+            and self.looks >= RARELY_SEEN_LOOKS
             and self.seen_s >= SEEN_SHARE * lasted_s
         )
         least = LOST_SHARE if often else SEEN_SHARE
@@ -123,8 +127,8 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class LookWeight:
-    """What a look is worth: when it was, how long after the one before, for how long it counts as evidence;
-    over how long shares are taken, and which score is wanted."""
+    """The weight of one inference: its time, the time since the one before, the evidence that it counts for,
+    the time constant of shares, and the required score."""
 
     now_s: float
     passed_s: float
@@ -133,24 +137,24 @@ class LookWeight:
     min_score: float
 
 
-def describe(found: Sequence[Presence]) -> str:
-    """``person``, or ``3 persons``; ``3 objects`` where they are not of one kind."""
-    labels = {presence.seen.label for presence in found}
-    if len(found) == 1:
+def describe(presences: Sequence[Presence]) -> str:
+    """``person``, ``3 people``, or ``3 objects`` where their labels differ."""
+    labels = {presence.seen.label for presence in presences}
+    if len(presences) == 1:
         return labels.pop()
-    return f"{len(found)} {plural(labels.pop()) if len(labels) == 1 else 'objects'}"
+    return f"{len(presences)} {plural(labels.pop()) if len(labels) == 1 else 'objects'}"
 
 
 def plural(label: str) -> str:
-    """English, as the labels are."""
+    """The English plural of a label."""
     if label == "person":
         return "people"
     return label + ("es" if label.endswith(("s", "x", "ch", "sh")) else "s")
 
 
-def moved(one: Box, other: Box) -> bool:
-    """Whether what stood in the one box stands elsewhere in the other."""
-    across = (one[0] + one[2] - other[0] - other[2]) / 2
-    down = (one[1] + one[3] - other[1] - other[3]) / 2
-    side = max(one[2] - one[0], one[3] - one[1])
+def moved(before: Box, after: Box) -> bool:
+    """Whether an object has moved between two boxes, by more than `MOVED` of its longer side."""
+    across = (before[0] + before[2] - after[0] - after[2]) / 2
+    down = (before[1] + before[3] - after[1] - after[3]) / 2
+    side = max(before[2] - before[0], before[3] - before[1])
     return bool((across**2 + down**2) ** 0.5 > MOVED * side)

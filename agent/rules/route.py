@@ -1,4 +1,4 @@
-"""The device leaves its route."""
+"""The device is off its route."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 from agent.domain.geometry import from_path
 from agent.domain.site import Site
 from agent.domain.yaml_loader import BadConfig, line_of, load_yaml
-from agent.rules.position_rule import LEAVES_AT, DistanceMeasure, PositionRule
+from agent.rules.position_rule import EXIT_MARGIN, DistanceMeasure, PositionRule
 from firmware_bridge.regular_files import read_regular
 from firmware_bridge.secret import NearPath
 from firmware_bridge.wgs84 import Metres, Plane
@@ -32,13 +32,13 @@ Steps: TypeAlias = tuple[str | int, ...]
 class Route(PositionRule):
     """A finding while the device is farther than ``corridor_m`` from its route, the lines in a GeoJSON file.
 
-    The file is that of ``duty.route``, if no ``path`` is given; it is read when the configuration is.
+    Without ``path`` the file is that of ``duty.route``; it is read with the configuration.
     """
 
     kind: Literal["route"] = "route"
     path: NearPath | None = None
     corridor_m: float = Field(default=100, gt=0, le=100_000)
-    """How far it may be to each side."""
+    """The allowed distance to each side."""
 
     _legs: tuple[Leg, ...] = PrivateAttr(default=())
 
@@ -53,23 +53,23 @@ class Route(PositionRule):
 
     def distance_measure(self) -> tuple[DistanceMeasure, float]:
         middle = Plane(*self._legs[0][0])
-        legs: list[list[Metres]] = [[middle.metres(*one) for one in leg] for leg in self._legs]
+        legs: list[list[Metres]] = [[middle.metres(*position) for position in leg] for leg in self._legs]
 
         def measure(lat: float, lon: float) -> float:
             point = middle.metres(lat, lon)
             return min(from_path(point, leg) for leg in legs) - self.corridor_m
 
-        return measure, LEAVES_AT * self.corridor_m
+        return measure, EXIT_MARGIN * self.corridor_m
 
     def violation(self, outside: bool, _at: datetime) -> str | None:
         return "off_route" if outside else None
 
-    def text(self, _wrong: str, off_m: float) -> str:
+    def text(self, _violation: str, off_m: float) -> str:
         return f"{off_m + self.corridor_m:.0f} m off {self.where or 'the route'}"
 
 
 def read_route(path: Path) -> tuple[Leg, ...]:
-    """The lines of a GeoJSON file. ValueError says what is wrong as ``FILE:LINE: message``."""
+    """The lines of a GeoJSON file. ValueError with ``FILE:LINE: message`` if it is invalid."""
     try:
         data = read_regular(path, MAX_BYTES)
     except OSError as error:
@@ -95,7 +95,7 @@ def read_route(path: Path) -> tuple[Leg, ...]:
 
 
 def _lines(node: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
-    """The coordinates of each line in a GeoJSON object, with the way to it; a text where it is none."""
+    """The coordinates of each line in a GeoJSON object, with its path; an error text where it is invalid."""
     if not isinstance(node, dict):
         yield steps, "no GeoJSON object"
         return
@@ -136,7 +136,7 @@ def _problem(line: Any) -> str | None:
 
 
 def _line(text: str, steps: Steps) -> int:
-    """The line on which ``steps`` lead to something; JSON is YAML too, and that reader keeps lines."""
+    """The line number of the path ``steps``; JSON is YAML too, and the YAML reader keeps lines."""
     try:
         return line_of(load_yaml(text, ""), steps)
     except BadConfig:

@@ -1,4 +1,4 @@
-"""A source that should speak says nothing. Silence is reported, never papered over with the last value."""
+"""A source sends nothing. Silence is reported, never hidden behind the last value."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -13,14 +13,14 @@ from agent.domain.site import Site
 
 
 class Silence(SourceRule):
-    """A finding while ``source`` has said nothing for ``after``; it begins to count when the rule starts."""
+    """A finding while ``source`` has sent nothing for ``after``; the time starts with the rule."""
 
     kind: Literal["silence"] = "silence"
     after: Duration = timedelta(seconds=10)
     _needs: tuple[RequiredRate, ...] = ()
 
     def resolve(self, site: Site) -> Self:
-        """A camera that is looked at too seldom for the rules on it says nothing to them."""
+        """A camera with too few inferences for the rules on it counts as silent."""
         rule = super().resolve(site).model_copy()
         rule._needs = site.required_rates.get(self.source, ())
         return rule
@@ -33,7 +33,7 @@ class Silence(SourceRule):
         return self.resume({})
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
-        """What was told is over only once it is known how often the camera is looked at."""
+        """An active finding clears only once the inference rate of the camera is known."""
         after_s = self.after.total_seconds()
         last: tuple[datetime, float] | None = None
         rate = InferenceRate(self.source, self._needs)

@@ -1,4 +1,4 @@
-"""A vehicle or a boat stays where it is: parked where nobody may, or left behind."""
+"""A vehicle, boat or bag does not move: parked illegally, or left behind."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -14,21 +14,21 @@ from agent.rules.presence import Presence, describe, moved
 from models.detection import Box
 
 INITIAL_S = 10.0
-"""Who is there within this time of the first sighting was there from the start."""
+"""An object that appears within this time of the first sighting was there from the start."""
 
 
 class Stationary(ZoneRule):
-    """A finding while an object in the zone has not moved for ``after``; what passes in front may hide it."""
+    """A finding while an object in the zone has not moved for ``after``, even if hidden by passers-by."""
 
     kind: Literal["stationary"] = "stationary"
     labels: tuple[str, ...] = Field(min_length=1)
     after: Duration = timedelta(minutes=2)
     grace: Duration = timedelta(seconds=30)
     ignore_initial: bool = False
-    """What stood there when the agent started is not told until it has moved."""
+    """Whether objects that were there when the agent started are ignored until they have moved."""
 
     def resume(self, active: Mapping[str, Finding]) -> Evaluator:
-        """What was told before may be there from the start: it is told all the same."""
+        """An object with an active finding may be there from the start: it is not ignored."""
         return self.model_copy(update={"ignore_initial": False}).start() if active else self.start()
 
     @property
@@ -41,25 +41,29 @@ class Stationary(ZoneRule):
         first_s: float | None = None
         after_s = self.after.total_seconds()
 
-        def pick(there: list[Presence], observation: Observation) -> list[Presence]:
+        def select(present: list[Presence], observation: Observation) -> list[Presence]:
             nonlocal first_s, stood
             first_s = observation.mono_s if first_s is None else first_s
             before, stood = stood, {}
-            for one in there:
-                anchor = before.get(one.number)
-                if anchor is None and self.ignore_initial and one.since_s - first_s <= INITIAL_S:
-                    ignored.add(one.number)
-                if anchor is not None and moved(anchor, one.seen.box):
-                    ignored.discard(one.number)
-                    one.since, one.since_s, anchor = observation.at, observation.mono_s, None
-                stood[one.number] = anchor or one.seen.box
+            for presence in present:
+                anchor = before.get(presence.number)
+                if anchor is None and self.ignore_initial and presence.since_s - first_s <= INITIAL_S:
+                    ignored.add(presence.number)
+                if anchor is not None and moved(anchor, presence.seen.box):
+                    ignored.discard(presence.number)
+                    presence.since, presence.since_s, anchor = observation.at, observation.mono_s, None
+                stood[presence.number] = anchor or presence.seen.box
             ignored.intersection_update(stood)
-            return [one for one in there if one.lasted_s() >= after_s and one.number not in ignored]
+            return [
+                presence
+                for presence in present
+                if presence.lasted_s() >= after_s and presence.number not in ignored
+            ]
 
-        return pick
+        return select
 
-    def text(self, found: Sequence[Presence]) -> str:
-        return f"{describe(found)} standing in {self.place()} {for_duration(self.lasted_s(found))}"
+    def text(self, presences: Sequence[Presence]) -> str:
+        return f"{describe(presences)} standing in {self.place()} {for_duration(self.lasted_s(presences))}"
 
-    def lasted_s(self, found: Sequence[Presence]) -> float:
-        return max(one.lasted_s() for one in found)
+    def lasted_s(self, presences: Sequence[Presence]) -> float:
+        return max(presence.lasted_s() for presence in presences)

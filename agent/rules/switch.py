@@ -22,7 +22,7 @@ class SwitchRule(SourceRule):
     name: str
     on: bool = True
     hold: Duration = timedelta(0)
-    """How long it must be so: a contact that bounces, a door that is passed through, are no alert."""
+    """How long the state must last: a bouncing contact, or a door that is passed through, is no finding."""
 
     @property
     def rediscovery_time(self) -> timedelta:
@@ -34,17 +34,17 @@ class SwitchRule(SourceRule):
 
     def start(self) -> Evaluator:
         held = hold_timer(self.hold)
-        is_so = told = False
+        matches = reported = False
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
-            nonlocal is_so, told
+            nonlocal matches, reported
             value = observation.value
             if isinstance(value, Switch) and observation.source == self.source and value.name == self.name:
-                is_so = value.on == self.on
-            elif not isinstance(value, Tick) or not is_so or told:
+                matches = value.on == self.on
+            elif not isinstance(value, Tick) or not matches or reported:
                 return
-            since = held(is_so, observation)
-            told = since is not None
+            since = held(matches, observation)
+            reported = since is not None
             if since is not None:
                 yield Finding(
                     key=self.name,
@@ -53,7 +53,7 @@ class SwitchRule(SourceRule):
                     since_s=since[1],
                     source=self.source,
                 )
-            elif not is_so:
+            elif not matches:
                 yield Cleared(self.name)
 
         return evaluate

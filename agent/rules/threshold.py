@@ -1,4 +1,4 @@
-"""A measured quantity is too high or too low, or changes too fast: shallow water, a river that rises."""
+"""A measured quantity is too high, too low, or changes too fast: shallow water, a rising river."""
 
 import math
 from collections import deque
@@ -16,21 +16,21 @@ from agent.domain.references import Channel
 from agent.rules.hold_timer import hold_timer
 from firmware_bridge.readings import Reading
 
-WAYS = ("above", "below", "rises", "falls")
+VIOLATIONS = ("above", "below", "rises", "falls")
 Check: TypeAlias = Callable[[Reading, float, str | None], tuple[str | None, str]]
-"""A reading, its monotonic instant and what was wrong before, to what is wrong now (None: nothing, `UNKNOWN`:
-too little was heard to say) and in which words."""
+"""From a reading, its monotonic time and the violation before, to the violation now (None: none, `UNKNOWN`:
+too few readings yet) and its text."""
 UNKNOWN = "unknown"
-PARTS = 60
-"""So many parts of ``within`` are remembered, each with its lowest and highest value."""
+BUCKETS = 60
+"""``within`` is divided into so many buckets, each with its lowest and highest value."""
 
 
 class Threshold(SourceRule):
     """A finding while ``quantity`` of ``source`` has been over ``above`` or under ``below`` for ``hold``.
 
-    Or while it has risen or fallen by so much ``within`` a time. Limits are in the reading's own unit. It is
-    over once the value is back by ``hysteresis``, so that one that hovers at the limit is one alert. A source
-    that falls silent decides nothing: that is `silence`.
+    Or while it has risen or fallen by so much ``within`` a time. Limits are in the unit of the reading. The
+    finding clears once the value is back by ``hysteresis``. A silent source changes nothing: that is the rule
+    `silence`.
     """
 
     value_kind: ClassVar[str | None] = "reading"
@@ -53,11 +53,11 @@ class Threshold(SourceRule):
         if bool(changes) != (self.within is not None):
             raise ValueError("rises_by and falls_by go with within, such as rises_by: 0.5, within: 10m")
         if any(change <= self.hysteresis for change in changes):
-            raise ValueError(f"with hysteresis {self.hysteresis:g} a change would never be over: lower it")
+            raise ValueError(f"with hysteresis {self.hysteresis:g} a change would never clear: lower it")
         low = self.below + self.hysteresis if self.below is not None else -math.inf
         high = self.above - self.hysteresis if self.above is not None else math.inf
         if low > high:
-            raise ValueError("below and above leave no value that is fine: widen them, or lower hysteresis")
+            raise ValueError("below and above leave no normal value: widen them, or lower hysteresis")
         return self
 
     @property
@@ -80,7 +80,7 @@ class Threshold(SourceRule):
         crossed: dict[str, str | None] = {
             key: finding.memo["way"] for key, finding in active.items() if finding.memo is not None
         }
-        held = {(key, way): hold_timer(self.hold) for key, _ in checks for way in WAYS}
+        held = {(key, way): hold_timer(self.hold) for key, _ in checks for way in VIOLATIONS}
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
             value = observation.value
@@ -89,39 +89,39 @@ class Threshold(SourceRule):
             if value.quantity != self.quantity:
                 return
             for key, check in checks:
-                way, said = check(value, observation.mono_s, crossed.get(key))
-                if way == UNKNOWN:
+                violation, text = check(value, observation.mono_s, crossed.get(key))
+                if violation == UNKNOWN:
                     continue
-                crossed[key] = way
-                begun = [held[key, one](one == way, observation) for one in WAYS]
-                since = next((one for one in begun if one is not None), None)
-                if way is None:
+                crossed[key] = violation
+                starts = [held[key, name](name == violation, observation) for name in VIOLATIONS]
+                since = next((start for start in starts if start is not None), None)
+                if violation is None:
                     yield Cleared(key)
                 elif since is not None:
                     yield Finding(
                         key=key,
-                        text=f"{self.quantity.replace('_', ' ')} {said}",
+                        text=f"{self.quantity.replace('_', ' ')} {text}",
                         since=since[0],
                         since_s=since[1],
                         source=self.source,
-                        memo={"way": way},
+                        memo={"way": violation},
                     )
 
         return evaluate
 
     def _limits(self, reading: Reading, _now_s: float, crossed: str | None) -> tuple[str | None, str]:
-        """Which limit is broken; the one that was broken before is only left by the hysteresis."""
+        """The limit that is violated; one violated before clears by the hysteresis only."""
         value, slack = reading.value, self.hysteresis
-        said = f"{value:g} {reading.unit}"
+        measured = f"{value:g} {reading.unit}"
         if self.above is not None and value > self.above - (slack if crossed == "above" else 0):
-            return "above", f"{said}, above {self.above:g}"
+            return "above", f"{measured}, above {self.above:g}"
         if self.below is not None and value < self.below + (slack if crossed == "below" else 0):
-            return "below", f"{said}, below {self.below:g}"
+            return "below", f"{measured}, below {self.below:g}"
         return None, ""
 
     def _changes(self, within_s: float) -> Check:
-        """What it rose or fell by, from its lowest and highest value within the time."""
-        past: deque[tuple[float, float, float]] = deque()  # begin of a part, lowest, highest
+        """The check of rise and fall, from the lowest and highest value within the time."""
+        past: deque[tuple[float, float, float]] = deque()  # start of a bucket, lowest, highest
         first_s: float | None = None
 
         def check(reading: Reading, now_s: float, crossed: str | None) -> tuple[str | None, str]:
@@ -130,17 +130,17 @@ class Threshold(SourceRule):
             value, slack = reading.value, self.hysteresis
             while past and now_s - past[0][0] > within_s:
                 past.popleft()
-            if past and now_s - past[-1][0] < within_s / PARTS:
+            if past and now_s - past[-1][0] < within_s / BUCKETS:
                 begin, low, high = past.pop()
                 past.append((begin, min(low, value), max(high, value)))
             else:
                 past.append((now_s, value, value))
-            rise, fall = value - min(part[1] for part in past), max(part[2] for part in past) - value
-            said = f"{{:.3g}} {reading.unit} within {human_duration(within_s)}, now {value:g}"
+            rise, fall = value - min(bucket[1] for bucket in past), max(bucket[2] for bucket in past) - value
+            change = f"{{:.3g}} {reading.unit} within {human_duration(within_s)}, now {value:g}"
             if self.rises_by is not None and rise >= self.rises_by - (slack if crossed == "rises" else 0):
-                return "rises", f"rose by {said.format(rise)}"
+                return "rises", f"rose by {change.format(rise)}"
             if self.falls_by is not None and fall >= self.falls_by - (slack if crossed == "falls" else 0):
-                return "falls", f"fell by {said.format(fall)}"
+                return "falls", f"fell by {change.format(fall)}"
             return (UNKNOWN if now_s - first_s < within_s else None), ""
 
         return check

@@ -1,4 +1,4 @@
-"""Somebody or something stays in a zone for longer than it should."""
+"""A person or object stays in a zone for too long."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ from agent.domain.findings import for_duration
 from agent.rules.camera_rule import Select, ZoneRule
 from agent.rules.presence import Presence, describe
 
-PATIENCE_S = 15.0
+MIN_RARELY_SEEN_S = 15.0
 
 
 class ZoneDwell(ZoneRule):
@@ -19,8 +19,8 @@ class ZoneDwell(ZoneRule):
     dwell: Duration = timedelta(seconds=20)
 
     def rarely_seen_after_s(self) -> float:
-        """Who stays for so long is told though the detector sees him in three of ten looks only."""
-        return max(self.dwell.total_seconds(), PATIENCE_S)
+        """After this time a presence counts even if it is detected in only three of ten inferences."""
+        return max(self.dwell.total_seconds(), MIN_RARELY_SEEN_S)
 
     @property
     def rediscovery_time(self) -> timedelta:
@@ -28,10 +28,10 @@ class ZoneDwell(ZoneRule):
 
     def selector(self) -> Select:
         dwell_s = self.dwell.total_seconds()
-        return lambda there, _: [one for one in there if one.lasted_s() >= dwell_s]
+        return lambda present, _: [presence for presence in present if presence.lasted_s() >= dwell_s]
 
-    def text(self, found: Sequence[Presence]) -> str:
-        return f"{describe(found)} at {self.place()} {for_duration(self.lasted_s(found))}"
+    def text(self, presences: Sequence[Presence]) -> str:
+        return f"{describe(presences)} at {self.place()} {for_duration(self.lasted_s(presences))}"
 
-    def lasted_s(self, found: Sequence[Presence]) -> float:
-        return max(one.lasted_s() for one in found)
+    def lasted_s(self, presences: Sequence[Presence]) -> float:
+        return max(presence.lasted_s() for presence in presences)

@@ -1,4 +1,4 @@
-"""Somebody or something comes into a zone."""
+"""A person or object enters a zone."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -15,7 +15,7 @@ class ZoneEnter(ZoneRule):
     kind: Literal["zone_enter"] = "zone_enter"
 
     def selector(self) -> Select:
-        return lambda there, _: there
+        return lambda present, _: present
 
-    def text(self, found: Sequence[Presence]) -> str:
-        return f"{describe(found)} in {self.place()}"
+    def text(self, presences: Sequence[Presence]) -> str:
+        return f"{describe(presences)} in {self.place()}"
