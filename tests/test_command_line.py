@@ -100,7 +100,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a recording by no configuration": (["record", "nope.yaml"], 78, "nope.yaml: No such file"),
     "a model of no card": (["models", "verify", "good.yaml"], 1, "good.yaml: no model's card: it has no format"),
     "a model that is a folder": (["detect", "empty", "--model", "folder.yaml"], 1, "folder.yaml: Is a directory"),
-    "a recording of nothing": (["replay", "empty", "--config", "good.yaml"], 1, "replay: empty: empty, and so no recording"),
+    "a recording of nothing": (["replay", "empty", "--config", "good.yaml"], 1, "replay: empty: the file is empty"),
     "a recording to nowhere": (["record", "good.yaml", "--to", "nope/r.jsonl"], 1, "record: nope/r.jsonl: No such file"),
     "a line without a name": (["read", ""], 2, "SOURCE is empty"),
     "a card of bytes": (["models", "verify", "bytes.yaml"], 1, "bytes.yaml: no model's card: not UTF-8"),

@@ -237,7 +237,7 @@ def test_compare_with_what_it_printed_before(config: Path, tmp_path: Path) -> No
         ('{"source": "a", "at": "2026-11-28T06:00:00Z", "value": {"kind": "fx"}}', "r.jsonl:1: value: Input tag 'fx'"),
         ('{"source": "a", "at": "2026-11-28T06:00:00", "value": {"kind": "tick"}}', "r.jsonl:1: at: Input should have timezone info"),
         ('{"source": "a", "value": {"kind": "tick"}}', "r.jsonl:1: at: Field required"),
-        ('{"recording": 2, "device": "x"}', "r.jsonl:1: no header of a recording that this version reads"),
+        ('{"recording": 2, "device": "x"}', "r.jsonl:1: not a recording header that this version can read"),
     ],
 )  # fmt: skip
 def test_what_is_no_recording_gets_one_line(text: str, said: str, config: Path, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_which_configuration_must_be_known(config: Path, tmp_path: Path) -> None
     headless = write(tmp_path / "r.jsonl", a_day())
     assert "give --config CONFIG" in run("replay", headless).stderr
     gone = write(tmp_path / "g.jsonl", a_day(), tmp_path / "gone.yaml")
-    assert "gone.yaml, by which it was made, is not here" in run("replay", gone).stderr
+    assert "gone.yaml, its configuration, does not exist" in run("replay", gone).stderr
     assert run("replay", tmp_path / "none.jsonl").exit_code == 1
     gone_config = run("replay", headless, "--config", tmp_path / "none.yaml")
     assert (gone_config.exit_code, gone_config.stderr) == (
@@ -302,13 +302,13 @@ def test_record_overwrites_nothing_and_says_what_was_silent(tmp_path: Path) -> N
     config.write_text(CONFIG.replace("PORT", str(tmp_path / "nowhere")))
     said = run("record", config, "--for", "100ms", "--to", tmp_path / "r.jsonl")
     assert said.exit_code == 1
-    assert "record: nothing came of gnss, cam1" in said.stderr
+    assert "record: nothing received from gnss, cam1" in said.stderr
     header = Recording(tmp_path / "r.jsonl").header
     assert header is not None
     assert header.config == config
     assert (tmp_path / "r.jsonl").stat().st_mode & 0o777 == 0o600
     again = run("record", config, "--for", "100ms", "--to", tmp_path / "r.jsonl")
-    assert "is already there; name another with --to" in again.stderr
+    assert "already exists; give another name with --to" in again.stderr
     assert run("record", config, "--for", "soon").exit_code == 2
     assert run("record", tmp_path / "none.yaml").exit_code == 78
     assert list(tmp_path.glob("*.new")) == []

@@ -1,10 +1,10 @@
-"""A recording: what was observed, one JSON object a line, as `ringpost read --json` writes it too.
+"""A recording: observations as JSON lines, as `ringpost read --json` writes them too.
 
     {"recording": 1, "device": "bridge-07", "config": "/etc/ringpost/bridge.yaml", "at": "…"}     first line
     {"source": "cam1", "at": "…", "mono_s": 1042.25, "value": {"kind": "sighting", …}}            each other
 
-Pictures are never in it. Without a first line there are no ticks in it either, and without ``mono_s`` it is
-taken from ``at``.
+It contains no pictures. Without the header line there are no ticks in it either, and reading adds them;
+without ``mono_s`` the monotonic time is taken from ``at``.
 """
 
 import math
@@ -21,12 +21,12 @@ from agent.domain.observations import Observation, Tick, Value
 
 TICK_S = 1.0
 LONGEST_GAP_S = 3600.0
-"""Of a longer gap only the last hour is let pass second by second."""
+"""In a longer gap only the last hour gets its ticks."""
 MAX_LINE = 1024 * 1024
 
 
 class RecordingHeader(BaseModel):
-    """The first line: of which device, and by which configuration."""
+    """The first line: the device, its configuration, and the time."""
 
     recording: Literal[1] = 1
     device: str
@@ -35,61 +35,61 @@ class RecordingHeader(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
+class _RecordedObservation:
     source: str = Field(max_length=64)
     at: AwareDatetime
     value: Value
     mono_s: float | None = None
 
 
-_LINE = TypeAdapter(_Line)
+_LINE = TypeAdapter(_RecordedObservation)
 _VALUE: TypeAdapter[Any] = TypeAdapter(Value)
 
 
 def line_of(observation: Observation) -> bytes:
-    """One observation as a line, without its end."""
+    """One observation as a line, without the newline."""
     value = _VALUE.dump_python(observation.value, mode="json", exclude_none=True)
     fields = {"source": observation.source, "at": observation.at, "mono_s": round(observation.mono_s, 4)}
     return encode(fields | {"value": value})
 
 
 class Recording:
-    """A recording in a file; ``header`` is None where it has none. OSError or ValueError in one line."""
+    """A recording in a file; ``header`` is None where it has none. OSError, or ValueError with its line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with path.open("rb") as file:
             first = file.readline(MAX_LINE)
         if not first:
-            raise ValueError(f"{path}: empty, and so no recording")
+            raise ValueError(f"{path}: the file is empty")
         try:
             self.header = (
                 RecordingHeader.model_validate_json(first) if first.startswith(b'{"recording"') else None
             )
         except ValidationError as error:
-            raise ValueError(f"{path}:1: no header of a recording that this version reads") from error
+            raise ValueError(f"{path}:1: not a recording header that this version can read") from error
 
     def observations(self) -> Iterator[Observation]:
-        """All in order. Where it has no header, time is let pass once a second, as the agent does."""
+        """All observations in order; without a header with a tick each second, as the agent has."""
         began: datetime | None = None
         tick_s = math.inf
         with self.path.open("rb") as file:
             for number, text in enumerate(file, 1):
                 if not text.strip() or (number == 1 and self.header is not None):
                     continue
-                said = self._parse(number, text)
-                began = began or said.at
-                now_s = (said.at - began).total_seconds() if said.mono_s is None else said.mono_s
+                parsed = self._parse(number, text)
+                began = began or parsed.at
+                now_s = (parsed.at - began).total_seconds() if parsed.mono_s is None else parsed.mono_s
                 if self.header is None:
                     tick_s = max(min(tick_s, now_s), now_s - LONGEST_GAP_S)
                     while tick_s < now_s:
                         yield Observation(
-                            "clock", said.at - timedelta(seconds=now_s - tick_s), tick_s, Tick()
+                            "clock", parsed.at - timedelta(seconds=now_s - tick_s), tick_s, Tick()
                         )
                         tick_s += TICK_S
-                yield Observation(said.source, said.at, now_s, said.value)
+                yield Observation(parsed.source, parsed.at, now_s, parsed.value)
 
-    def _parse(self, number: int, text: bytes) -> _Line:
+    def _parse(self, number: int, text: bytes) -> _RecordedObservation:
         try:
             return _LINE.validate_json(text)
         except ValidationError as error:

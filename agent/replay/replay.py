@@ -1,7 +1,6 @@
-"""``ringpost replay``: a recording through the present rules.
+"""``ringpost replay``: runs a recording through the rules of a configuration.
 
-It runs the agent's own `Locator` and `RuleEngine` at the recording's time of day: the same alerts, at any
-speed.
+It runs the `Locator` and `RuleEngine` of the agent with the recorded times: the same alerts, at any speed.
 """
 
 import json
@@ -30,39 +29,42 @@ from agent.vision.camera import Camera
 
 
 def replay(config: Config, observations: Iterable[Observation]) -> Iterator[tuple[Alert, dict[str, Any]]]:
-    """The alerts that the rules of ``config`` make of what was observed, and what is told of each. Pure."""
+    """The alerts that the rules of ``config`` raise from observations, each with its message fields. Pure."""
     numbers = count(1)
     locator = Locator(config.locator_settings())
-    judges = RuleEngine(lambda: f"replay-{next(numbers)}", add_place=locator.with_point)
-    begun = False
+    engine = RuleEngine(lambda: f"replay-{next(numbers)}", add_place=locator.with_point)
+    started = False
     for observation in observations:
         at, now_s = observation.at, observation.mono_s
-        if not begun:
-            judges.apply(config.rules, at, now_s)
-            begun = True
-        judged = locator.with_doubt(in_zones_of(config, observation))
-        for alert in judges.on_observation(judged, at, now_s):
+        if not started:
+            engine.apply(config.rules, at, now_s)
+            started = True
+        located = locator.with_doubt(in_zones_of(config, observation))
+        for alert in engine.on_observation(located, at, now_s):
             yield alert, locator.fields(alert, now_s)
 
 
 def in_zones_of(config: Config, observation: Observation) -> Observation:
-    """A sighting with the zones in which its objects stand today; anything else as it is."""
+    """A sighting with its objects in the zones of ``config``; any other observation unchanged."""
     camera, sighting = config.sources.get(observation.source), observation.value
     if not isinstance(camera, Camera) or not isinstance(sighting, Sighting):
         return observation
-    objects = tuple(replace(one, zones=zones_of(one.box, camera.zones)) for one in sighting.objects)
+    objects = tuple(replace(seen, zones=zones_of(seen.box, camera.zones)) for seen in sighting.objects)
     return replace(observation, value=replace(sighting, objects=objects))
 
 
 def replay_command(recording: Path, config: Path | None, compare: Path | None, as_json: bool) -> int:
-    """Prints each alert, or with ``compare`` what differs. 0; 1 where something does; 78 for a bad CONFIG."""
+    """Prints each alert, or with ``compare`` the differences.
+
+    Exit code 0; 1 with differences or an unreadable file; 78 for an invalid CONFIG.
+    """
     try:
-        its = Recording(recording)
-        rules = read(_config_of(its, config))
+        played = Recording(recording)
+        rules = read(_config_of(played, config))
         if compare is not None:
-            return _compare(_told(rules, its), _reference(compare, its), as_json)
+            return _compare(_messages(rules, played), _reference(compare, played), as_json)
         alerts = 0
-        for message in _told(rules, its):
+        for message in _messages(rules, played):
             alerts += message["alert"]["phase"] == "new"
             click.echo(encode(message).decode() if as_json else line(message))
     except BadConfig as error:
@@ -76,31 +78,31 @@ def replay_command(recording: Path, config: Path | None, compare: Path | None, a
 
 
 def _config_of(recording: Recording, given: Path | None) -> Path:
-    """CONFIG, or ``config.yaml`` beside the recording, or the one that it was made by, as it is today."""
+    """CONFIG, or ``config.yaml`` beside the recording, or the configuration named in its header."""
     if given is not None:
         return given
     beside = recording.path.with_name("config.yaml")
     if beside.exists():
         return beside
     if recording.header is None:
-        raise ValueError(f"{recording.path} does not say by which configuration; give --config CONFIG")
+        raise ValueError(f"{recording.path} names no configuration; give --config CONFIG")
     if not recording.header.config.exists():
         raise ValueError(
-            f"{recording.header.config}, by which it was made, is not here; give --config CONFIG"
+            f"{recording.header.config}, its configuration, does not exist; give --config CONFIG"
         )
     return recording.header.config
 
 
-def _told(config: Config, recording: Recording) -> Iterator[dict[str, Any]]:
-    """What would be told, as `--json` prints it."""
+def _messages(config: Config, recording: Recording) -> Iterator[dict[str, Any]]:
+    """The alert messages, as `--json` prints them."""
     for alert, fields in replay(config, recording.observations()):
         yield json.loads(encode({"at": alert.at, "alert": fields}))
 
 
 def _reference(path: Path, recording: Recording) -> list[dict[str, Any]]:
-    """What another configuration makes of the recording, or what an earlier `replay --json` printed."""
+    """The alert messages of another configuration, or of the output of an earlier `replay --json`."""
     if path.suffix in (".yaml", ".yml"):
-        return list(_told(read(path), recording))
+        return list(_messages(read(path), recording))
     found = []
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
@@ -108,13 +110,13 @@ def _reference(path: Path, recording: Recording) -> list[dict[str, Any]]:
                 message = json.loads(text)
                 line(message)
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}:{number}: no line of `ringpost replay --json`") from error
+                raise ValueError(f"{path}:{number}: not a line of `ringpost replay --json`") from error
             found.append(message)
     return found
 
 
 def line(message: dict[str, Any]) -> str:
-    """One alert for people: UTC, phase, severity, rule, text, and why it ended."""
+    """One alert for people: UTC, phase, severity, rule, text, and the reason of its end."""
     alert = message["alert"]
     reason = f" ({alert['reason']})" if "reason" in alert else ""
     return (
@@ -123,7 +125,7 @@ def line(message: dict[str, Any]) -> str:
 
 
 def _compare(now: Iterable[dict[str, Any]], before: Iterable[dict[str, Any]], as_json: bool) -> int:
-    """Prints which alerts only one of both has (- before, + now), and how many each rule has. 1 if any."""
+    """Prints the alerts of one side only (- before, + now), and the number by rule. 1 if any, else 0."""
     sides = {"-": _keyed(before), "+": _keyed(now)}
     only = [
         (message["at"], sign, message)
@@ -131,7 +133,7 @@ def _compare(now: Iterable[dict[str, Any]], before: Iterable[dict[str, Any]], as
         for key, message in sides[sign].items()
         if key not in sides[other]
     ]
-    for _, sign, message in sorted(only, key=lambda one: one[:2]):
+    for _, sign, message in sorted(only, key=lambda entry: entry[:2]):
         side = {"only": "before" if sign == "-" else "now"}
         click.echo(encode(side | message).decode() if as_json else f"{sign} {line(message)}")
     counts = {sign: Counter(_new(side.values())) for sign, side in sides.items()}
@@ -145,7 +147,7 @@ def _compare(now: Iterable[dict[str, Any]], before: Iterable[dict[str, Any]], as
 
 
 def _keyed(messages: Iterable[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
-    """Beginnings and ends by all that they say, but for their numbers, which others before them shift."""
+    """New and end messages by their content without the alert id, which depends on the alerts before."""
     return {
         encode(message | {"alert": message["alert"] | {"alert_id": ""}}): message
         for message in messages
