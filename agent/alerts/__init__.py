@@ -2,11 +2,14 @@
 
     observation ─▶ RuleEngine ─▶ each rule: Finding or Cleared ─▶ AlertBook ─▶ Alert in a phase
 
-A finding is identified by rule and key; while it holds, its alert keeps one id: ``new``, ``update``,
-``end``. The `AlertBook` decides what is worth an update, when nobody has answered in time, and when a
-finding has really cleared. It is pure: time is an argument, alerts are return values, nothing here stores
-or sends.
+A finding is identified by rule and key; while it holds, its alert keeps one id: ``new``, ``update``, ``end``.
+`AlertBook` decides which changes are sent (`update_policy`), when an unanswered alert escalates, and when a
+finding has cleared for long enough. Floods of keys from outside are limited (`alert_limit`).
 
-An exception in a rule is logged and reported; the other rules still get the observation. After a restart
-the active alerts are restored before any rule runs, so that a finding that still holds keeps its id.
+All of it is pure and runs on the event loop: time is an argument, alerts are return values; nothing here
+stores or sends. `AlertBook.dump` is stored in the same commit as the alerts. After a restart `restore` comes
+before any rule runs, so that a finding that still holds keeps its id. ValueError: the stored state
+is damaged. An exception in a rule is logged; the other rules still get the observation.
+
+Read `alert_book.py` first.
 """

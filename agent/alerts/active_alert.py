@@ -84,6 +84,16 @@ class ActiveAlert:
             return self
         return replace(self, announced_s=now_s, announced=announced, interval_s=next_s)
 
+    def wanted_output(self, source: str, now_s: float) -> tuple[str, float]:
+        """The output of ``source`` that the escalation wants on, and the seconds remaining; 0 for none."""
+        escalation = self.alert.policy.escalate
+        if self.closed or self.escalated_s is None or escalation is None or not self.alert.unanswered:
+            return "", 0.0
+        output = escalation.output
+        if output is None or output.source != source:
+            return "", 0.0
+        return output.name, self.escalated_s + output.ttl.total_seconds() - now_s
+
     def escalated(self, at: datetime, now_s: float) -> Self:
         """The entry whose alert is raised again now."""
         alert = replace(self.alert, phase="update", at=at, escalation=self.alert.escalation + 1)

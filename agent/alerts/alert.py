@@ -17,6 +17,8 @@ FURTHER = "further"
 """The key of the one alert for all findings of a rule beyond `agent.alerts.alert_limit.MAX_ALERTS`."""
 
 Phase = Literal["new", "update", "end"]
+ENDED_BY = {"close": "closed", "reject": "rejected"}
+"""Answers that end an alert, and the word for it in the reason of the end."""
 AnswerContent: TypeAlias = tuple[str, str, str | None]
 """Role, action and reason of an answer."""
 
@@ -55,6 +57,17 @@ class AlertAnswer:
     def content(self) -> AnswerContent:
         """The answer without its time."""
         return self.role, self.action, self.reason
+
+    @property
+    def ends(self) -> bool:
+        """Whether the answer ends its alert even if the finding still holds."""
+        return self.action in ENDED_BY
+
+    @property
+    def end_reason(self) -> str:
+        """The reason of an end that follows from this answer."""
+        reason = f"{ENDED_BY.get(self.action, 'answered')} by {self.role}"
+        return f"{reason}: {self.reason}" if self.reason else reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,6 @@ from agent.alerts.alert_limit import AlertLimit
 from agent.alerts.update_policy import CHANGE_AFTER_S, Announced
 from agent.domain.findings import Cleared, Finding
 
-ENDED_BY = {"close": "closed", "reject": "rejected"}
-"""Answers that end an alert, and the word for it in the reason of the end."""
-
 
 class AlertBook:
     """All active alerts, by rule and key.
@@ -67,14 +64,9 @@ class AlertBook:
         """Outputs of ``source`` that unanswered alerts want on, with the seconds remaining."""
         wanted: dict[str, float] = {}
         for entry in self._active.values():
-            escalate = entry.alert.policy.escalate
-            if entry.closed or entry.escalated_s is None or escalate is None or not entry.alert.unanswered:
-                continue
-            output = escalate.output
-            if output is not None and output.source == source:
-                remaining_s = entry.escalated_s + output.ttl.total_seconds() - now_s
-                if remaining_s > wanted.get(output.name, 0.0):
-                    wanted[output.name] = remaining_s
+            name, remaining_s = entry.wanted_output(source, now_s)
+            if remaining_s > wanted.get(name, 0.0):
+                wanted[name] = remaining_s
         return wanted
 
     def needs_fallbacks(self) -> bool:
@@ -228,7 +220,7 @@ class AlertBook:
             return None  # two centres that echo each other's answers would otherwise never stop
         entry = replace(entry, answers=(*entry.answers, answer.content)[-MAX_ANSWERS:])
         alert = replace(entry.alert, phase="update", at=at, acknowledged=answer)
-        if action not in ENDED_BY and not alert.cleared:
+        if not answer.ends and not alert.cleared:
             soon = before is not None and abs((at - before.at).total_seconds()) < CHANGE_AFTER_S
             announced = entry.announced if soon else Announced.of(alert)
             self._active[where] = replace(
@@ -236,8 +228,7 @@ class AlertBook:
             )
             self.unsaved = True
             return None if soon else alert
-        ended_by = f"{ENDED_BY[action]} by {role}" if action in ENDED_BY else f"answered by {role}"
-        ended = replace(alert, phase="end", reason=f"{ended_by}: {reason}" if reason else ended_by)
+        ended = replace(alert, phase="end", reason=answer.end_reason)
         if alert.cleared:
             del self._active[where]
         else:
