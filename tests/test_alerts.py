@@ -11,6 +11,7 @@ import pytest
 from agent.alerts.active_alert import MAX_PRESENCES, REDISCOVERY_S
 from agent.alerts.alert import Alert, AlertAnswer, AlertPolicy
 from agent.alerts.alert_book import AlertBook
+from agent.alerts.saved_alerts import _SAVED
 from agent.alerts.update_policy import MAX_INTERVAL_S, UPDATE_EVERY_S
 from agent.domain.durations import format_duration
 from agent.domain.escalation import MAX_REPEAT_INTERVAL, AlarmOutput, Escalation, EscalationSettings, Severity
@@ -691,3 +692,26 @@ def test_fields_leave_out_what_is_not_known(book: AlertBook) -> None:
         "count": 1,
         "since": at(0),
     }
+
+
+SAVED = (
+    b'{"boot":"a","entries":[{"alert":{"alert_id":"id-1","phase":"new","terms":{"rule":"rail","kind":"zone_dwell",'
+    b'"severity":"critical","need_ack":true,"cool_down":"PT10S","escalate":null,"patience":"PT20S",'
+    b'"crowd":"people"},"finding":{"key":"rail-e","text":"person at rail for 20 s","since":"2026-11-27T18:00:00Z",'
+    b'"source":"cam1","zone":"rail","label":"person","count":1,"score":0.7,"box":[0.35,0.5,0.45,0.8],"point":null,'
+    b'"latency_s":0.05,"since_s":100.0,"lasted_s":20.0,"who":[1],"memo":null},"at":"2026-11-27T18:00:20Z",'
+    b'"acknowledged":{"role":"dispatcher","action":"ack","at":"2026-11-27T18:00:25Z","reason":null},'
+    b'"escalation":0,"over":true,"reason":null,"media":[]},"told_s":120.0,"over_s":null,"doubt":null,"due_s":null,'
+    b'"raised_s":null,"closed":false,"told":{"at_once":[1,"rail","critical",true,null],"words":"person at rail for ",'
+    b'"place":null,"box":[0.35,0.5,0.45,0.8]},"wait_s":10.0,"behind":null,"known":[1],"spare":[0,0.0],'
+    b'"answers":[["dispatcher","ack",null]]}]}'
+)
+"""Active alerts as they are on the disks of devices: every version reads and writes these keys."""
+
+
+def test_the_keys_of_saved_alerts_stay() -> None:
+    (entry,) = _SAVED.validate_json(SAVED).entries
+    assert _SAVED.dump_json(_SAVED.validate_json(SAVED), by_alias=True) == SAVED
+    assert (entry.announced_s, entry.known_presences, entry.alert.cleared) == (120.0, {1}, True)
+    assert entry.alert.policy.rediscovery_time == timedelta(seconds=20)
+    assert (entry.alert.policy.flood_label, entry.alert.finding.presences) == ("people", {1})
