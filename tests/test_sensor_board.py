@@ -390,7 +390,7 @@ def test_any_content_raises_nothing(
         return
     decoder = SensorBoardDecoder(("siren",))
     decoder.next_request(0.0, {"siren": 5.0})
-    decoder._asking._open.sequence = sequence  # type: ignore[union-attr]
+    decoder._requests._open.sequence = sequence  # type: ignore[union-attr]
     hear(frame, decoder)
     decoder.replies()
     Firmware(0).step(1, frame)
