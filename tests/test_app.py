@@ -85,9 +85,9 @@ def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.
         buffer, liveness = SimpleNamespace(write=write), SimpleNamespace(on_write=lambda: None)
         pipeline: Any = SimpleNamespace(buffer=buffer, book=book, liveness=liveness)
         heard = ReplayWindow()
-        monkeypatch.setattr("agent.pipeline.HEARD", heard)
+        monkeypatch.setattr("agent.pipeline.REPLAY_WINDOW", heard)
         await Pipeline.write_buffered(pipeline)
-        heard.under(b"key")[1, 1, 1] = 7
+        heard.streams_of(b"key")[1, 1, 1] = 7
         await Pipeline.write_buffered(pipeline)
         assert written == [{"alerts/active": b"[]"}, {"alerts/active": b"[]", "signed": heard.dump()}]
 
@@ -105,7 +105,7 @@ def test_an_answer_is_acknowledged_to_the_broker_once_it_is_kept(
         monkeypatch.setattr("agent.inbound.acknowledge", lambda *_: "the alert")
         pipeline: Any = SimpleNamespace(
             book=None, raise_alerts=lambda alerts, _: told.extend(alerts),
-            buffer=SimpleNamespace(kept=lambda: kept),
+            buffer=SimpleNamespace(written=lambda: kept),
         )  # fmt: skip
         inbound: Any = SimpleNamespace(pipeline=pipeline)
         inbound._acknowledge = partial(Inbound._acknowledge, inbound)
@@ -119,12 +119,15 @@ def test_an_answer_is_acknowledged_to_the_broker_once_it_is_kept(
 
 
 def test_an_alert_whose_picture_fails_is_told_all_the_same() -> None:
-    def fail(*_: Any) -> None:
+    asked: list[Any] = []
+
+    def fail(alert_id: str, *_: Any) -> None:
+        asked.append(alert_id)
         raise ZeroDivisionError("a bug")
 
-    pipeline: Any = SimpleNamespace(recorder=SimpleNamespace(alerted=fail))
+    pipeline: Any = SimpleNamespace(recorder=SimpleNamespace(on_alert=fail))
     alert: Any = SimpleNamespace(alert_id="a", policy=SimpleNamespace(rule="rail"), finding=None)
-    Pipeline.take_picture(pipeline, alert, 0.0)
+    assert (Pipeline.take_picture(pipeline, alert, 0.0), asked) == ([], ["a"])
 
 
 @pytest.mark.parametrize(("error", "fed"), [(OSError(28, "full"), 1), (RuntimeError("a bug"), 0)])
@@ -168,7 +171,7 @@ def test_what_is_active_is_written_again_where_a_write_failed(monkeypatch: pytes
         buffer.write = write
         liveness = SimpleNamespace(on_write=lambda: None)
         pipeline: Any = SimpleNamespace(buffer=buffer, book=Book(), liveness=liveness)
-        monkeypatch.setattr("agent.pipeline.HEARD", ReplayWindow())
+        monkeypatch.setattr("agent.pipeline.REPLAY_WINDOW", ReplayWindow())
         for error in list(map(type, fails)):
             with pytest.raises(error):
                 await Pipeline.write_buffered(pipeline)

@@ -536,7 +536,7 @@ def test_what_was_said_before_is_not_said_again_to_a_port_that_is_opened_anew() 
 def test_a_source_opened_anew_goes_on_with_what_was_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("firmware_bridge.mavlink.mavlink.HEARD", ReplayWindow())
+    monkeypatch.setattr("firmware_bridge.mavlink.mavlink.REPLAY_WINDOW", ReplayWindow())
     (tmp_path / "key").write_text(KEY.hex())
     source, frame = (
         Mavlink(port="/dev/ttyUSB0", key=Secret(file=tmp_path / "key")),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.vision.visibility import LEARN_LOOKS
+from agent.vision.visibility import LEARN_FRAMES
 from simulators.scene import Scene
 from tests.end_to_end.rig import BROKERS, Rig, rig
 
@@ -25,7 +25,7 @@ def test_a_blinded_camera_says_so_and_says_when_it_sees_again(tmp_path: Path, ki
             assert coverage(device) == {"seen": ["rail"], "blind": []}
             assert device.camera is not None
             # At two frames a second, every second frame at most is a look at the view: ten make it known.
-            await device.until(lambda: frames(device) >= 2 * LEARN_LOOKS + 4, what="a view that is known")
+            await device.until(lambda: frames(device) >= 2 * LEARN_FRAMES + 4, what="a view that is known")
             for number, how in enumerate(("covered", "frozen"), 1):
                 device.camera.blinding = how
                 await device.until(lambda how=how: why(device) == how, what=f"blind: {how}")
