@@ -56,7 +56,7 @@ def _rule(text: str) -> Iterator[None]:
 async def _measure(folder: Path) -> dict[str, Any]:
     async with rig(folder, "mosquitto" if mosquitto_path() else "rumqttd", Blinking()) as device:
         frames_ms = list[float]()
-        hear = device.centre._heard
+        hear = device.centre.intake._on_stored
 
         def note(name: str, topic: str, body: dict[str, Any]) -> None:
             alert = body.get("alert", {})
@@ -66,7 +66,7 @@ async def _measure(folder: Path) -> dict[str, Any]:
             if hear is not None:
                 hear(name, topic, body)
 
-        device.centre._heard = note
+        device.centre.intake._on_stored = note
         device.start_agent()
         await device.until(lambda: bool(device.alerts("rail")), 30, "the first man")
         assert device.agent is not None
