@@ -1,5 +1,6 @@
 """The three recipes of CONTRIBUTING.md, taken from the page and carried out in a copy of the project."""
 
+import ast
 import os
 import re
 import shutil
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.test_architecture import PACKAGES, layer, package
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +21,12 @@ FILES: dict[str, str] = dict(BLOCK.findall(PAGE))
 
 # each recipe: its file, the list, the union in it, and the kind's class
 RECIPES = {
-    "a sensor": ("firmware_bridge/water_gauge.py", "firmware_bridge/catalogue.py", "Line", "WaterGauge"),
+    "a sensor": (
+        "firmware_bridge/sensors/water_gauge.py",
+        "firmware_bridge/catalogue.py",
+        "Line",
+        "WaterGauge",
+    ),
     "a rule": ("agent/rules/too_fast.py", "agent/rules/__init__.py", "Rule", "TooFast"),
     "a model format": ("models/unit_boxes.py", "models/__init__.py", "Format", "UnitBoxes"),
 }
@@ -39,9 +47,9 @@ def its_test(path: str) -> str:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The project's packages, to be changed."""
-    for package in ("agent", "firmware_bridge", "models"):
+    for name in ("agent", "firmware_bridge", "models"):
         ignore = shutil.ignore_patterns("__pycache__", "*.onnx")
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignore)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
     (tmp_path / "tests").mkdir()
     return tmp_path
 
@@ -107,3 +115,15 @@ def test_the_page_says_how_large_each_recipe_is(recipe: str) -> None:
     sizes = [len(FILES[name].splitlines()) for name in (path, its_test(path))]
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| {recipe} "))
     assert [int(number) for number in re.findall(r"(\d+) lines \|", row)] == sizes
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_recipe_keeps_the_layers(recipe: str) -> None:
+    """`tests/test_architecture.py` holds for the new file where the page puts it."""
+    path = RECIPES[recipe][0]
+    module = path.removesuffix(".py").replace("/", ".")
+    imported = [
+        str(node.module) for node in ast.walk(ast.parse(FILES[path])) if isinstance(node, ast.ImportFrom)
+    ]
+    ours = [one for one in imported if one.split(".")[0] in PACKAGES and package(one) != package(module)]
+    assert [one for one in ours if layer(one) <= layer(module)] == []

@@ -33,7 +33,7 @@ class OccupancyTracker:
     """The presences in an area of one camera: `on_sighting` returns them for each sighting.
 
     An object that is undetected or outside for up to ``grace_s`` stays present, so that noise at the edge of
-    a zone changes noseen. With ``keeps``, a parked object stays for `PARKED_S` while undetected. A presence
+    a zone changes nothing. With ``keeps``, a parked object stays for `PARKED_S` while undetected. A presence
     whose track gets a new number in the same place keeps its time. Sightings from a moving camera are
     ignored unless ``moving`` is set: the position of its zones is unknown then. Track numbers are valid until
     the camera is reopened. ``fits`` selects the objects in the area.

@@ -8,8 +8,8 @@
     COBS        00 <COBS of payload and CRC-16/XMODEM> 00
     VE.Direct   CR LF label TAB value … CR LF "Checksum" TAB byte     all bytes add up to 0 (modulo 256)
 
-
-the packet goes; its rest need not be there. ``check`` takes a whole packet and gives what decoders get.
+Each framing is two functions. ``look`` reads the head at one place of a buffer and gives where the packet
+begins and ends; it need not be complete. ``check`` takes a whole packet and gives its content for decoders.
 """
 
 import binascii
