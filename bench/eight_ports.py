@@ -30,7 +30,7 @@ BEGAN = datetime(2026, 11, 28, tzinfo=UTC)
 def epochs(count: int) -> list[bytes]:
     """What a receiver of four constellations says, as often as the line can carry it."""
     return [
-        epoch_at(BEGAN + timedelta(milliseconds=100 * n), 0, lat=32.1, lon=118.7).said("nmea")
+        epoch_at(BEGAN + timedelta(milliseconds=100 * n), 0, lat=32.1, lon=118.7).encode("nmea")
         for n in range(count)
     ]
 

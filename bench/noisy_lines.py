@@ -104,7 +104,7 @@ async def speak(
     while more or waiting:
         now_s = loop.time()
         more = now_s < began_s + seconds or len(said) < least
-        if not wire.heard():
+        if not wire.is_open():
             raise OSError(f"{wire.path} is no longer read")
         due = min(
             int((now_s - began_s) * bytes_per_s) - sent, ROOM

@@ -30,8 +30,8 @@ def streams() -> Iterator[tuple[str, str, bytes]]:
         epoch_at(BEGAN + timedelta(seconds=second), 0, lat=32.1, lon=118.7, seed=second % 20)
         for second in range(1000)
     ]
-    yield "nmea", "nmea", b"".join(epoch.said("nmea") for epoch in epochs)
-    yield "ubx", "ubx", b"".join(epoch.said("ubx") for epoch in epochs)
+    yield "nmea", "nmea", b"".join(epoch.encode("nmea") for epoch in epochs)
+    yield "ubx", "ubx", b"".join(epoch.encode("ubx") for epoch in epochs)
     depths = (Reading(quantity="depth_below_transducer", value=one / 10, unit="m") for one in range(3000))
     yield "instruments", "nmea", b"".join(instruments.encode(depth) for depth in depths)
     ships = (

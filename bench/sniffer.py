@@ -25,8 +25,8 @@ def streams() -> dict[str, bytes]:
     epochs = [epoch_at(datetime(2026, 11, 28, tzinfo=UTC), second, **PLACE, seed=1) for second in range(300)]
     report = {"up_ms": 1, "boot": 1, 0: 2150, 2: 12600, 7: 0}
     return {
-        "nmea": b"".join(epoch.said("nmea") for epoch in epochs),
-        "ubx": b"".join(epoch.said("ubx") for epoch in epochs),
+        "nmea": b"".join(epoch.encode("nmea") for epoch in epochs),
+        "ubx": b"".join(epoch.encode("ubx") for epoch in epochs),
         "mavlink": Radio(**PLACE).step(300),
         "cobs": b"".join(board_frames.encode(REPORT, report | {"seq": n}, n, PUSH) for n in range(2000)),
     }

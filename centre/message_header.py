@@ -21,11 +21,11 @@ class MessageHeader(BaseModel):
 
     def is_same(self, other: "MessageHeader") -> bool:
         """Whether both head one message; its corrected time may differ."""
-        mine, theirs = (
+        own_key, other_key = (
             (one.kind, one.device, one.session, one.epoch, one.seq, one.id) for one in (self, other)
         )
         corrected = self.restamped_by_s is not None or other.restamped_by_s is not None
-        return mine == theirs and (corrected or self.at == other.at)
+        return own_key == other_key and (corrected or self.at == other.at)
 
 
 @dataclass(frozen=True, slots=True)

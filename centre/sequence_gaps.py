@@ -51,14 +51,14 @@ def issued_numbers(health: dict[str, Any]) -> list[IssuedNumbers]:
 
 def lost_numbers(gap: dict[str, Any]) -> LostNumbers | None:
     """The numbers that a ``gap`` message names; None where it names none."""
-    told = as_dict(gap.get("gap"))
+    body = as_dict(gap.get("gap"))
     try:
         return LostNumbers(
-            lane=told.get("lane", ""),
+            lane=body.get("lane", ""),
             epoch=gap.get("of_epoch", ""),
-            first=told.get("first", 0),
-            last=told.get("last", told.get("first", 0)),
-            why=str(told.get("why", ""))[:200],
+            first=body.get("first", 0),
+            last=body.get("last", body.get("first", 0)),
+            why=str(body.get("why", ""))[:200],
         )
     except ValidationError:
         return None

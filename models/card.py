@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.detection import Detect
-from models.labels import ALLOWED, HARMLESS, plain
+from models.labels import ALLOWED, UNREDACTED_LABELS, plain
 from models.proof import Proof
 from models.session import Loaded, Provider, Session, open_session
 
@@ -75,7 +75,7 @@ class Card(BaseModel):
     def _people_are_labels(self) -> Self:
         if unknown := sorted(set(self.people) - set(self.labels)):
             raise ValueError(f"people: {', '.join(unknown)} is not among its labels")
-        if things := sorted(one for one in self.people if plain(one) in HARMLESS):
+        if things := sorted(one for one in self.people if plain(one) in UNREDACTED_LABELS):
             raise ValueError(f"people: {', '.join(things)} is a thing, whose box is not redacted")
         return self
 

@@ -22,7 +22,7 @@ _COCO = (
     "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
 _FIELD = ("van", "ship", "vessel", "buoy", "fire", "smoke")
-HARMLESS = frozenset((*_COCO, *_FIELD))
+UNREDACTED_LABELS = frozenset((*_COCO, *_FIELD))
 """COCO's things, and a few more: labels whose boxes need no redaction."""
 
 _ON_ROADS = (
@@ -38,16 +38,16 @@ _ON_WATER = (
     "life saving appliances", "driftwood", "debris", "iceberg", "pier", "bridge",
 )  # fmt: skip
 _IN_AIR = ("aeroplane", "aircraft", "helicopter", "drone", "uav", "balloon", "parachute")
-_ELSEWHERE = (
+_OTHER = (
     "bag", "box", "parcel", "luggage", "helmet", "hard hat", "barrier", "cone", "traffic cone",
     "traffic sign", "fence", "door", "gate", "ladder", "tree", "flame", "flood", "water", "ice", "landslide",
     "rock", "boulder", "animal", "deer", "goat", "pig", "wild boar", "monkey", "camel", "fox", "wolf", "seal",
     "dolphin", "whale", "shark", "sofa", "pottedplant", "diningtable", "tvmonitor", "table", "lamp",
     "background", "object", "thing", "other",
 )  # fmt: skip
-THINGS = HARMLESS.union(_ON_ROADS, _ON_WATER, _IN_AIR, _ELSEWHERE)
+OBJECT_LABELS = UNREDACTED_LABELS.union(_ON_ROADS, _ON_WATER, _IN_AIR, _OTHER)
 
-ALLOWED = PEOPLE.union(_SOME_PEOPLE, THINGS)
+ALLOWED = PEOPLE.union(_SOME_PEOPLE, OBJECT_LABELS)
 """All labels that a card may have, as `plain` writes them."""
 
 

@@ -24,12 +24,12 @@ SAME, INSIDE, IN_LINE = 0.5, 0.6, 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _TileDetection:
     detection: Detection
     cut: bool
 
 
-def looks(pattern: str) -> int:
+def inference_count(pattern: str) -> int:
     """The number of inferences for one picture."""
     columns, rows = map(int, pattern.split("x"))
     return columns * rows + 1 if columns * rows > 1 else 1
@@ -49,15 +49,15 @@ def tiled(detect: Detect, pattern: str, overlap: float = 0.2) -> Detect:
     ]
 
     def detect_all(frame: Frame) -> tuple[Detection, ...]:
-        seen = [_Seen(one, cut=False) for one in detect(frame)]
+        seen = [_TileDetection(one, cut=False) for one in detect(frame)]
         for tile in tiles:
-            seen += [_placed(one, tile) for one in detect(_part(frame, tile))]
+            seen += [_in_picture(one, tile) for one in detect(_part(frame, tile))]
         return merge(seen)
 
     return detect_all
 
 
-def turned(detect: Detect, turn: int) -> Detect:
+def rotated(detect: Detect, turn: int) -> Detect:
     """``detect`` on the picture rotated clockwise by ``turn`` quarters; boxes refer to the original
     picture.
     """
@@ -68,21 +68,21 @@ def turned(detect: Detect, turn: int) -> Detect:
         import numpy as np
 
         seen = detect(np.ascontiguousarray(np.rot90(frame, -turn)))
-        return tuple(Detection(one.label, one.score, _turned_back(one.box, turn)) for one in seen)
+        return tuple(Detection(one.label, one.score, _rotated_back(one.box, turn)) for one in seen)
 
     return detect_all
 
 
-def _turned_back(box: Box, turn: int) -> Box:
+def _rotated_back(box: Box, turn: int) -> Box:
     left, top, right, bottom = box
     for _ in range(turn % 4):
         left, top, right, bottom = top, 1 - right, bottom, 1 - left
     return left, top, right, bottom
 
 
-def merge(seen: Sequence[_Seen]) -> tuple[Detection, ...]:
+def merge(seen: Sequence[_TileDetection]) -> tuple[Detection, ...]:
     """Each object once, best first."""
-    kept: list[_Seen] = []
+    kept: list[_TileDetection] = []
     for one in sorted(seen, key=lambda one: (one.cut, -one.detection.score)):
         if not any(_covers(other, one) for other in kept):
             kept.append(one)
@@ -95,7 +95,7 @@ def merge(seen: Sequence[_Seen]) -> tuple[Detection, ...]:
             whole.append(first)
         else:
             halves.remove(other)
-            halves.insert(0, _together(first, other))
+            halves.insert(0, _joined(first, other))
     return tuple(sorted(whole, key=lambda one: -one.score))
 
 
@@ -110,7 +110,7 @@ def _part(frame: Frame, tile: Box) -> Frame:
     return frame[round(top * rows) : round(bottom * rows), round(left * columns) : round(right * columns)]
 
 
-def _placed(detection: Detection, tile: Box) -> _Seen:
+def _in_picture(detection: Detection, tile: Box) -> _TileDetection:
     """A detection in a tile as a detection in the picture, and whether a seam cuts it."""
     left, top, right, bottom = detection.box
     wide, tall = tile[2] - tile[0], tile[3] - tile[1]
@@ -121,10 +121,10 @@ def _placed(detection: Detection, tile: Box) -> _Seen:
         or (bottom > 1 - SEAM and tile[3] < 1 - 1e-6)
     )
     box = (tile[0] + left * wide, tile[1] + top * tall, tile[0] + right * wide, tile[1] + bottom * tall)
-    return _Seen(Detection(detection.label, detection.score, box), cut)
+    return _TileDetection(Detection(detection.label, detection.score, box), cut)
 
 
-def _covers(kept: _Seen, one: _Seen) -> bool:
+def _covers(kept: _TileDetection, one: _TileDetection) -> bool:
     if kept.detection.label != one.detection.label:
         return False
     both = intersection(kept.detection.box, one.detection.box)
@@ -143,7 +143,7 @@ def _halves(one: Detection, other: Detection) -> bool:
     )
 
 
-def _together(one: Detection, other: Detection) -> Detection:
+def _joined(one: Detection, other: Detection) -> Detection:
     firsts, lasts = (
         [pick(one.box[edge], other.box[edge]) for edge in edges]
         for pick, edges in ((min, (0, 1)), (max, (2, 3)))

@@ -37,7 +37,7 @@ class Firmware:
     """One run of a board, from reset on. ``step`` is one round of its main loop."""
 
     def __init__(self, now_s: float, *, seed: int = 0, boot: int = 1) -> None:
-        self._began_s = self._heard_s = self._report_s = now_s
+        self._began_s = self._received_s = self._report_s = now_s
         self._seed, self.boot = seed, boot
         self._sniffer = Sniffer(("cobs",))
         self.inputs: dict[int, int | None] = dict.fromkeys(INPUTS, 0)
@@ -48,7 +48,7 @@ class Firmware:
         self._event = self._reports = self._pushes = 0
         self._repeat_s, self._wait_s = now_s, FIRST_REPEAT_S
         self._answered: tuple[int, bytes, float] = (0, b"", -1e9)
-        self._greeted = False
+        self._hello_sent = False
         self.acknowledged: set[int] = set()
         self.repeats = 0
 
@@ -67,30 +67,30 @@ class Firmware:
 
     def step(self, now_s: float, received: bytes = b"") -> bytes:
         """The bytes to send now, after receiving ``received``."""
-        said = bytearray()
-        if not self._greeted:
-            self._greeted = True
-            said += self._push(HELLO, self._hello(now_s))
+        output = bytearray()
+        if not self._hello_sent:
+            self._hello_sent = True
+            output += self._push(HELLO, self._hello(now_s))
         for packet in self._sniffer.feed(received):
-            said += self._take(packet.data, now_s)
-        if now_s - self._heard_s >= SAFE_AFTER_S:
+            output += self._take(packet.data, now_s)
+        if now_s - self._received_s >= SAFE_AFTER_S:
             self._until_s.clear()
         if now_s >= self._report_s:
             self._report_s = now_s + REPORT_EVERY_S
-            said += self._report(now_s)
+            output += self._report(now_s)
         if self._events and now_s >= self._repeat_s:
             self._repeat_s, self._wait_s = now_s + self._wait_s, min(self._wait_s * 2, LONGEST_REPEAT_S)
             for event in self._events.values():
                 self.repeats += 1
-                said += self._push(EVENT, event)
-        return bytes(said)
+                output += self._push(EVENT, event)
+        return bytes(output)
 
     def _take(self, payload: bytes, now_s: float) -> bytes:
         """Executes one frame from the agent; returns its answer."""
         message = board_frames.parse(payload)
         if message is None or message.op not in (READ, WRITE):
             return b""
-        self._heard_s = now_s
+        self._received_s = now_s
         op, command, content, sequence = message
         if (op, command) == (WRITE, ACK):
             number = content.get("id")

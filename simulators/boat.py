@@ -27,7 +27,7 @@ NAMES = ("CHANG HE", "JIN LING", "XIN HUA", "SU ZHOU HAO", "HAI FENG", "WU CHANG
 class Sender:
     """An AIS sender: its static data, its position at second 0 in metres from us, and its movement."""
 
-    says: Vessel
+    report: Vessel
     east_m: float
     north_m: float
     speed_mps: float = 0.0
@@ -36,18 +36,22 @@ class Sender:
     first_s: int = 0
     moves_from_s: int = 0
 
-    def heard(self, second: int, began: datetime, lat: float, lon: float) -> Iterator[Vessel]:
+    def messages(self, second: int, began: datetime, lat: float, lon: float) -> Iterator[Vessel]:
         """Its messages in this second."""
         since_s = second - self.first_s
         if since_s < 0:
             return
         if since_s % self.every_s == 0:
             yield self.at(second, began, lat, lon)
-        if self.says.name and self.says.station in ("class_a", "class_b") and since_s % STATIC_EVERY_S == 1:
-            kind = 5 if self.says.station == "class_a" else 24
-            yield replace(self.says, message=kind, status=None)
-        if self.says.distress and since_s % TEXT_EVERY_S == 2:
-            yield replace(self.says, message=14, status=None, text=f"{self.says.distress.upper()} ACTIVE")
+        if (
+            self.report.name
+            and self.report.station in ("class_a", "class_b")
+            and since_s % STATIC_EVERY_S == 1
+        ):
+            kind = 5 if self.report.station == "class_a" else 24
+            yield replace(self.report, message=kind, status=None)
+        if self.report.distress and since_s % TEXT_EVERY_S == 2:
+            yield replace(self.report, message=14, status=None, text=f"{self.report.distress.upper()} ACTIVE")
 
     def at(self, second: float, began: datetime, lat: float, lon: float) -> Vessel:
         """Its position report."""
@@ -55,21 +59,21 @@ class Sender:
         course = math.radians(self.course_deg)
         east = self.east_m + self.speed_mps * moves_s * math.sin(course)
         north = self.north_m + self.speed_mps * moves_s * math.cos(course)
-        its_lat, its_lon = Plane(lat, lon).position(east, north)
-        says = replace(
-            self.says,
-            lat=its_lat,
-            lon=its_lon,
-            name=self.says.name if self.says.station == "aid" else None,
+        vessel_lat, vessel_lon = Plane(lat, lon).position(east, north)
+        report = replace(
+            self.report,
+            lat=vessel_lat,
+            lon=vessel_lon,
+            name=self.report.name if self.report.station == "aid" else None,
             callsign=None,
             ship_type=None,
         )
-        if says.station == "base_station":
-            return replace(says, time=began.replace(microsecond=0) + timedelta(seconds=int(second)))
-        if says.station == "aid":
-            return says
+        if report.station == "base_station":
+            return replace(report, time=began.replace(microsecond=0) + timedelta(seconds=int(second)))
+        if report.station == "aid":
+            return report
         moving = self.speed_mps if moves_s or not self.moves_from_s else 0.0
-        return replace(says, speed_mps=moving, course_deg=self.course_deg)
+        return replace(report, speed_mps=moving, course_deg=self.course_deg)
 
 
 def senders(seed: int = 0) -> tuple[Sender, ...]:
@@ -130,7 +134,7 @@ def _ship(
 def traffic_at(second: int, began: datetime, *, lat: float, lon: float, seed: int = 0) -> list[Vessel]:
     """The AIS messages received in this second; our own transponder is included."""
     own = Sender(Vessel(mmsi=OWN_MMSI, message=18, station="class_b", own=True), 0, 0, every_s=5)
-    return [one for sender in (own, *senders(seed)) for one in sender.heard(second, began, lat, lon)]
+    return [one for sender in (own, *senders(seed)) for one in sender.messages(second, began, lat, lon)]
 
 
 def instruments_at(second: float, seed: int = 0, *, bottom: bool = True) -> list[Reading]:
@@ -163,6 +167,8 @@ def bytes_at(
     second: int, began: datetime, *, lat: float, lon: float, seed: int = 0, bottom: bool = True
 ) -> bytes:
     """The bytes of the boat's line in this second: instruments, then AIS."""
-    heard = traffic_at(second, began, lat=lat, lon=lon, seed=seed)
-    spoken = [ais.encode(one, sequence=number, channel="AB"[number % 2]) for number, one in enumerate(heard)]
-    return instruments.encode(*instruments_at(second, seed, bottom=bottom)) + b"".join(spoken)
+    vessels = traffic_at(second, began, lat=lat, lon=lon, seed=seed)
+    messages = [
+        ais.encode(one, sequence=number, channel="AB"[number % 2]) for number, one in enumerate(vessels)
+    ]
+    return instruments.encode(*instruments_at(second, seed, bottom=bottom)) + b"".join(messages)

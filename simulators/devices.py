@@ -33,7 +33,7 @@ class Receiver:
         self._began = datetime.now(UTC)
         self._began_s = time.monotonic()
         self._fault: tuple[str, float, Epoch] | None = None
-        self.said = 0
+        self.epochs_sent = 0
 
     def fail(self, fault: str) -> None:
         """Starts a fault: one of `simulators.receiver.FAULTS`."""
@@ -54,7 +54,7 @@ class Receiver:
                 fault, since_s, first = self._fault
                 epoch = FAULTS[fault](epoch, second - since_s, first)
             if epoch is not None:
-                self.said += self._wire.write(epoch.said(self._protocol)) > 0
+                self.epochs_sent += self._wire.write(epoch.encode(self._protocol)) > 0
             next_s += self._every_s
             await asyncio.sleep(max(0, next_s - time.monotonic()))
 
@@ -102,8 +102,8 @@ class Board:
     async def run(self) -> None:
         while True:
             received = self.line_fault(self._wire.read())
-            if said := self.firmware.step(time.monotonic(), b"" if self.deaf else received):
-                self._wire.write(self.line_fault(said))
+            if data := self.firmware.step(time.monotonic(), b"" if self.deaf else received):
+                self._wire.write(self.line_fault(data))
             await asyncio.sleep(0.02)
 
 
@@ -125,10 +125,10 @@ class Boat:
         second = 0
         where = {"lat": self._lat, "lon": self._lon}
         while True:
-            said = bytes_at(second, self._began, seed=self._seed, bottom=self.bottom, **where)
+            data = bytes_at(second, self._began, seed=self._seed, bottom=self.bottom, **where)
             if self._gnss:
-                said = epoch_at(self._began, second, seed=self._seed, **where).said("nmea") + said
-            self._wire.write(self.line_fault(said))
+                data = epoch_at(self._began, second, seed=self._seed, **where).encode("nmea") + data
+            self._wire.write(self.line_fault(data))
             second += 1
             await asyncio.sleep(max(0, began_s + second - time.monotonic()))
 

@@ -45,13 +45,13 @@ def flight_at(second: float, *, lat: float, lon: float, system: int = 1) -> Dron
         mode = "AUTO"
     else:
         mode = "RTL" if second < LOW_S + back_s else "LAND"
-    its_lat, its_lon = Plane(lat, lon).position(east, north)
+    drone_lat, drone_lon = Plane(lat, lon).position(east, north)
     return Drone(
         system=system,
         mode=mode,
         armed=TAKES_OFF_S <= second < landed_s,
-        lat=its_lat,
-        lon=its_lon,
+        lat=drone_lat,
+        lon=drone_lon,
         alt_m=SEA_M + height_m,
         height_m=height_m,
         speed_mps=CRUISE_MPS if moves else 0.0,
@@ -102,12 +102,12 @@ class Radio:
         """The drone's messages that were put on the line."""
 
     def step(self, second: float) -> bytes:
-        said = bytearray()
+        frames = bytearray()
         while self._tick <= second * 10:
             for frame in self._frames(self._tick):
-                said += frame
+                frames += frame
             self._tick += 1
-        return bytes(said)
+        return bytes(frames)
 
     def _frames(self, tick: int) -> Iterator[bytes]:
         """The frames of a tenth of a second."""

@@ -17,16 +17,16 @@ def corrupt(
     """A noisy line. The probabilities, for each byte, that a bit flips, that it is lost, and that noise
     precedes it.
     """
-    said = bytearray()
+    corrupted = bytearray()
     for byte in data:
         if chance.random() < noise:
-            said += chance.randbytes(chance.randint(1, 20))
+            corrupted += chance.randbytes(chance.randint(1, 20))
         if chance.random() >= drops:
-            said.append(byte ^ (1 << chance.randrange(8)) if chance.random() < flips else byte)
-    return bytes(said)
+            corrupted.append(byte ^ (1 << chance.randrange(8)) if chance.random() < flips else byte)
+    return bytes(corrupted)
 
 
-def misread(data: bytes, said_baud: int, heard_baud: int) -> bytes:
+def misread(data: bytes, sender_baud: int, reader_baud: int) -> bytes:
     """The bytes that a UART at another speed reads from ``data`` (8N1, without gaps).
 
     It waits for a falling edge and samples the middle of each of its own bits; where its stop bit is low,
@@ -35,8 +35,8 @@ def misread(data: bytes, said_baud: int, heard_baud: int) -> bytes:
     levels = [1]
     for byte in data:
         levels += [0, *(byte >> place & 1 for place in range(8)), 1]
-    step = said_baud / heard_baud
-    heard = bytearray()
+    step = sender_baud / reader_baud
+    received = bytearray()
     at, end = 0.0, len(levels)
 
     def level(when: float) -> int:
@@ -48,10 +48,10 @@ def misread(data: bytes, said_baud: int, heard_baud: int) -> bytes:
             continue
         byte = sum(level(at + (1.5 + place) * step) << place for place in range(8))
         at += 9.5 * step
-        heard.append(byte if level(at) else 0)
+        received.append(byte if level(at) else 0)
         while at < end and not level(at):
             at = int(at) + 1.0
-    return bytes(heard)
+    return bytes(received)
 
 
 class _Batched:
@@ -65,8 +65,8 @@ class _Batched:
         self._kept += data
         if len(self._kept) < self._size:
             return b""
-        said, self._kept = self._kept, b""
-        return said
+        batch, self._kept = self._kept, b""
+        return batch
 
 
 class _Split:
@@ -87,7 +87,7 @@ LINE_FAULTS: dict[str, Callable[[random.Random], LineFault]] = {
     "bits_flip": lambda chance: partial(corrupt, chance=chance, flips=0.01),
     "bytes_drop": lambda chance: partial(corrupt, chance=chance, drops=0.01),
     "noise": lambda chance: partial(corrupt, chance=chance, noise=0.01),
-    "wrong_speed": lambda _: partial(misread, said_baud=9600, heard_baud=4800),
+    "wrong_speed": lambda _: partial(misread, sender_baud=9600, reader_baud=4800),
     "split": _Split,
     "stale": lambda _: _Batched(STALE_BYTES),
     "silent": lambda _: lambda _data: b"",

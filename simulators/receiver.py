@@ -33,7 +33,7 @@ class Epoch:
     state: GnssState
     leap: bool = False
 
-    def said(self, protocol: Protocol) -> bytes:
+    def encode(self, protocol: Protocol) -> bytes:
         """The epoch on the wire."""
         if protocol == "ubx":
             return ubx_encoder.encode(self.fix, self.sky, self.state)

@@ -133,7 +133,7 @@ def find_scenario(name: str) -> Scenario:
         raise ValueError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
 
 
-def unmet_expectations(scenario: Scenario, heard: ReceivedMessages) -> list[str]:
+def unmet_expectations(scenario: Scenario, received: ReceivedMessages) -> list[str]:
     """The unmet expectations and the forbidden alerts; empty when the scenario passed."""
     wrong = []
     for wanted in scenario.expect:
@@ -141,17 +141,17 @@ def unmet_expectations(scenario: Scenario, heard: ReceivedMessages) -> list[str]
         if wanted.rule is None:
             if not any(
                 topic == wanted.topic and wanted.having.items() <= body.items() and second <= limit_s
-                for second, topic, body in heard.messages
+                for second, topic, body in received.messages
             ):
                 wrong.append(
                     f"no message on {wanted.topic} within {limit_s:g} s {wanted.having or ''}".strip()
                 )
             continue
-        rest = iter(phase for second, phase in heard.phases(wanted.rule) if second <= limit_s)
+        rest = iter(phase for second, phase in received.phases(wanted.rule) if second <= limit_s)
         lacking = [phase for phase in wanted.phases if phase not in rest]
         if lacking:
             wrong.append(f"{wanted.rule}: {', '.join(lacking)} did not come within {limit_s:g} s")
     wrong += [
-        f"{never.rule}: raised, but must never be" for never in scenario.never if heard.phases(never.rule)
+        f"{never.rule}: raised, but must never be" for never in scenario.never if received.phases(never.rule)
     ]
     return wrong

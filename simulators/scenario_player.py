@@ -24,16 +24,16 @@ READY_WITHIN_S = 15.0
 
 
 async def play(
-    scenario: Scenario, broker_url: str, folder: Path, say: Callable[[str, str, dict[str, Any]], None]
+    scenario: Scenario, broker_url: str, folder: Path, on_message: Callable[[str, str, dict[str, Any]], None]
 ) -> ReceivedMessages:
-    """Plays the scenario once, in real time; calls ``say`` with each message that returns from the broker."""
-    heard = ReceivedMessages()
+    """Plays the scenario once, in real time; calls ``on_message`` for each message received."""
+    received = ReceivedMessages()
     began_s = time.monotonic()
 
     def take(device: str, topic: str, body: dict[str, Any]) -> None:
         if device == scenario.config["device"]:
-            heard.messages.append((time.monotonic() - began_s, topic, body))
-            say(device, topic, body)
+            received.messages.append((time.monotonic() - began_s, topic, body))
+            on_message(device, topic, body)
 
     async with AsyncExitStack() as stack:
         gnss = stack.enter_context(Wire(folder / "gnss"))
@@ -89,7 +89,7 @@ async def play(
         await asyncio.gather(*tasks, return_exceptions=True)
         if not agent.cancelled() and (error := agent.exception()) is not None:
             raise error
-    return heard
+    return received
 
 
 async def _timeline(

@@ -79,7 +79,7 @@ class Scene:
         return field, man[:, :, :3].astype(np.float32), man[:, :, 3:].astype(np.float32) / 255
 
 
-class Stream:
+class VideoStream:
     """The scene as MJPEG over HTTP on loopback; ``cut`` ends it like a pulled cable, ``restore`` starts it
     again.
     """
@@ -154,9 +154,9 @@ class Stream:
 
 
 @asynccontextmanager
-async def stream(scene: Scene, fps: float = 10.0, port: int = 0) -> AsyncIterator[Stream]:
+async def stream(scene: Scene, fps: float = 10.0, port: int = 0) -> AsyncIterator[VideoStream]:
     """The scene's stream while the block runs."""
-    server = Stream(scene, fps, port)
+    server = VideoStream(scene, fps, port)
     await server.restore()
     try:
         yield server

@@ -71,7 +71,7 @@ class Wire:
         assert self._master is not None  # noqa: S101  asked of a plugged wire only
         return _SPEEDS[termios.tcgetattr(self._master)[4]]
 
-    def heard(self) -> bool:
+    def is_open(self) -> bool:
         """Whether a process has the line open."""
         if self._master is None:
             return False
@@ -82,13 +82,13 @@ class Wire:
     def ready(self) -> bool:
         """Whether our port is open and configured, so that everything written from now on is read.
 
-        `heard` is true earlier, while opening the port still drops received bytes. The port clears HUPCL
+        `is_open` is true earlier, while opening the port still drops received bytes. The port clears HUPCL
         as its last step; it is set again here while no process has the line open.
         """
         if self._master is None:
             return False
         attributes = termios.tcgetattr(self._master)
-        if not self.heard():
+        if not self.is_open():
             attributes[2] |= termios.HUPCL
             termios.tcsetattr(self._master, termios.TCSANOW, attributes)
             return False
@@ -96,7 +96,7 @@ class Wire:
 
     def write(self, data: bytes) -> int:
         """Sends ``data``; unread data is lost, as on a real line. Returns the number of bytes sent."""
-        if self._master is None or not self.heard():
+        if self._master is None or not self.is_open():
             return 0
         data = self.line_fault(data)
         if self.baud is not None and (listening := self.reader_baud()) != self.baud:

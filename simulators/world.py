@@ -19,11 +19,11 @@ def fix_at(
     angle = speed_mps * second / radius_m
     north_m = radius_m * math.sin(angle) + _wander_m(second, 2 * seed) + noise.gauss(0, 0.3)
     east_m = radius_m * (1 - math.cos(angle)) + _wander_m(second, 2 * seed + 1) + noise.gauss(0, 0.3)
-    its_lat, its_lon = Plane(lat, lon).position(east_m, north_m)
+    fix_lat, fix_lon = Plane(lat, lon).position(east_m, north_m)
     return Fix(
         mode="3d",
-        lat=its_lat,
-        lon=its_lon,
+        lat=fix_lat,
+        lon=fix_lon,
         time=began + timedelta(seconds=round(second, 2)),
         alt_m=12.0 + noise.gauss(0, 1),
         satellites=10 + noise.randrange(3),

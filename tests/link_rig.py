@@ -76,14 +76,14 @@ async def run(
     broker: ScriptedBroker | None,
     *,
     heard: Callable[[str, bytes, str | None], Any] = nothing,
-    greet: Callable[[int], Sequence[Message]] = status,
+    birth_messages: Callable[[int], Sequence[Message]] = status,
     owed: Sequence[Message] = (),
     **fields: Any,
 ) -> AsyncIterator[Run]:
     """A link with an outbox in ``folder`` that owes ``owed``, connected to ``broker``."""
     outbox = await asyncio.to_thread(Outbox.open, folder, 32_000_000)
     latency = LatencyLedger()
-    one = Run(Link(SPEAKER, outbox, greet, heard, latency), outbox, latency)
+    one = Run(Link(SPEAKER, outbox, birth_messages, heard, latency), outbox, latency)
     try:
         if owed:
             await outbox.put(*owed)

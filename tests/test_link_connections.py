@@ -153,11 +153,11 @@ def test_sessions_rise_and_the_will_bears_the_same_number(tmp_path: Path) -> Non
     async def scene() -> None:
         greeted: list[int] = []
 
-        def greet(session: int) -> list[Message]:
+        def birth_messages(session: int) -> list[Message]:
             greeted.append(session)
             return status(session)
 
-        async with ScriptedBroker() as broker, run(tmp_path, broker, greet=greet):
+        async with ScriptedBroker() as broker, run(tmp_path, broker, birth_messages=birth_messages):
             for number in range(1, 4):
                 await until(lambda number=number: len(broker.published) == number)
                 broker.cut()

@@ -203,7 +203,7 @@ def test_a_status_that_is_too_large_is_shortened_and_says_why(tmp_path: Path) ->
         f"cam{number}: no picture for 120 s, and it may be that nobody is seen" for number in range(30)
     ]
 
-    def greet(session: int) -> list[Message]:
+    def birth_messages(session: int) -> list[Message]:
         fields = {"state": "degraded", "reasons": reasons, "config": {"sha256": "0" * 64}}
         clock, at = {"source": "ntp"}, datetime.now(UTC)
         return [
@@ -224,7 +224,7 @@ def test_a_status_that_is_too_large_is_shortened_and_says_why(tmp_path: Path) ->
         for most in (500, 300):
             async with (
                 ScriptedBroker(limits={MAXIMUM_PACKET_SIZE: most}) as broker,
-                run(tmp_path / str(most), broker, greet=greet, owed=[large]) as link,
+                run(tmp_path / str(most), broker, birth_messages=birth_messages, owed=[large]) as link,
             ):
                 await until(lambda broker=broker: broker.payloads("/status"))
                 said = json.loads(broker.payloads("/status")[0])

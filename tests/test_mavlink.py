@@ -520,14 +520,14 @@ def test_what_was_said_before_is_not_said_again_to_a_port_that_is_opened_anew() 
     """Nor to a machine that is started anew, which takes from its disk what it had heard."""
     heard, vehicle = ReplayWindow(), Sender(key=KEY)
     before = [vehicle.heartbeat(), vehicle.heartbeat()]
-    assert len(hear(before, MavlinkDecoder(KEY, clock=Clock(), heard=heard))) == 2
+    assert len(hear(before, MavlinkDecoder(KEY, clock=Clock(), replay_window=heard))) == 2
     rebooted = ReplayWindow()
     rebooted.restore(heard.dump())
     after = vehicle.heartbeat()
     for kept in (heard, rebooted):
-        decoder = MavlinkDecoder(KEY, clock=Clock(), heard=kept)
+        decoder = MavlinkDecoder(KEY, clock=Clock(), replay_window=kept)
         assert (len(hear([*before, after], decoder)), decoder.bad) == (1, 2)
-    other = MavlinkDecoder(bytes(32), clock=Clock(), heard=heard)
+    other = MavlinkDecoder(bytes(32), clock=Clock(), replay_window=heard)
     assert len(hear([Sender(key=bytes(32)).heartbeat()], other)) == 1  # another key begins anew
     assert len(heard.dump()) < 150
     assert KEY.hex().encode() not in heard.dump()

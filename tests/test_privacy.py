@@ -28,7 +28,7 @@ from agent.vision.camera import Camera
 from agent.vision.detector import DetectorSettings
 from bench.covering import measure
 from models.detection import Box, Detect, Detection, Frame
-from models.tiles import turned
+from models.tiles import rotated
 from simulators.scene import Scene
 from tests.test_models import network, put
 
@@ -292,7 +292,7 @@ def test_the_man_in_the_photograph_is_covered_whichever_way_the_camera_hangs(tur
     part = shown[int(top * rows) : int(bottom * rows), int(left * columns) : int(right * columns)]
     assert (part == FILL).all()
     assert [
-        one for one in turned(detect, 4 - turn)(covered) if one.label == "person" and one.score >= 0.4
+        one for one in rotated(detect, 4 - turn)(covered) if one.label == "person" and one.score >= 0.4
     ] == []
 
 

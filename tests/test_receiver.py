@@ -45,7 +45,7 @@ def heard(
     for second in range(until):
         epoch = epoch_at(BEGAN, second, lat=HERE[0], lon=HERE[1], speed_mps=speed_mps)
         said = FAULTS[fault](epoch, second - FROM, first) if FROM <= second < UNTIL else epoch
-        values: list[Value] = ear.feed(said.said(protocol)) if said is not None else []
+        values: list[Value] = ear.feed(said.encode(protocol)) if said is not None else []
         values += ear.pause()
         for value in values:
             yield Observation(
@@ -79,7 +79,7 @@ def test_what_is_said_is_what_is_so() -> None:
     epoch = epoch_at(BEGAN, 7, lat=32.1, lon=118.7, speed_mps=5)
     for protocol in ("nmea", "ubx"):
         ear = LineDecoder([NmeaDecoder(), UbxDecoder()])
-        told = ear.feed(epoch.said(protocol)) + ear.pause()  # type: ignore[arg-type]  # both are
+        told = ear.feed(epoch.encode(protocol)) + ear.pause()  # type: ignore[arg-type]  # both are
         fix = told[0]
         assert isinstance(fix, Fix)
         assert (fix.time, fix.satellites, fix.satellites_seen) == (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.damaged_frames import campaign
 from firmware_bridge.readings import BoardState, Reading, Switch, Value
 from firmware_bridge.sensors.board_frames import ACK, EVENT, HELLO, OUTPUT, READ, REPORT, WRITE, encode, parse
-from firmware_bridge.sensors.board_requests import AGAIN_AFTER_S, ANSWER_WITHIN_S, HOLD_S, REFUSED_WAIT_S
+from firmware_bridge.sensors.board_requests import ANSWER_WITHIN_S, HOLD_S, REFUSED_WAIT_S, RETRY_AFTER_S
 from firmware_bridge.sensors.sensor_board import SensorBoardDecoder
 from firmware_bridge.serial.sniffer import Sniffer
 from simulators.board import OK, REMEMBERS_S, SAFE_AFTER_S, UNKNOWN, Firmware
@@ -253,7 +253,7 @@ def test_an_unanswered_request_is_sent_three_times_and_then_said() -> None:
     pair.run(3 * ANSWER_WITHIN_S + 0.2)
     assert (len(pair.asked), len(set(pair.asked))) == (3, 1)
     assert pair.state().hears is False
-    pair.run(AGAIN_AFTER_S)
+    pair.run(RETRY_AFTER_S)
     assert len(set(pair.asked)) == 2
     pair.to_board = bytes
     assert pair.run(5, lambda: bool(pair.on())) < 2
@@ -283,7 +283,7 @@ def test_without_a_word_from_the_agent_outputs_are_off() -> None:
 def test_a_quiet_agent_pings() -> None:
     pair = Pair()
     pair.run(120)
-    assert pair.now_s - pair.board._heard_s < 6
+    assert pair.now_s - pair.board._received_s < 6
     assert pair.state().hears is True
     assert pair.state().uid == "sim-0"
 

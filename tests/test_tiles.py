@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.boxes import iou
 from models.detection import Box, Detection, Frame
-from models.tiles import looks, tiled, turned
+from models.tiles import inference_count, rotated, tiled
 
 PIXELS = 32
 """The detector below sees what is at least this share (1/32) of its picture wide and tall."""
@@ -104,7 +104,7 @@ def test_the_cost_is_told(pattern: str, count: int) -> None:
 
     look: Callable[[Frame], tuple[Detection, ...]] = tiled(counting, pattern)
     look(picture())
-    assert looks(pattern) == count == ran
+    assert inference_count(pattern) == count == ran
 
 
 @pytest.mark.parametrize(("pattern", "shared"), [("0x1", 0.2), ("9x9", 0.2), ("2", 0.2), ("2x2", 0.6)])
@@ -119,5 +119,5 @@ def test_a_turned_picture_has_its_boxes_where_they_are(edges: tuple[int, int, in
     left, top, wide, tall = edges
     frame = np.zeros((60, 90, 3), np.uint8)
     frame[top : top + tall + 4, left : left + wide + 4] = 255
-    (upright,), (found,) = detect(frame), turned(detect, turn)(frame)
+    (upright,), (found,) = detect(frame), rotated(detect, turn)(frame)
     assert found.box == pytest.approx(upright.box)

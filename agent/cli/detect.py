@@ -26,7 +26,7 @@ from agent.vision.detector import max_load_s
 from models.card import Card
 from models.detection import Detect, Detection
 from models.session import Loaded, providers_in
-from models.tiles import looks, tiled
+from models.tiles import inference_count, tiled
 
 COCO_THRESHOLD = 0.01
 """The COCO metric needs detections of low confidence as well."""
@@ -112,7 +112,8 @@ def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
         )
     if count > 1:
         each_ms = (time.monotonic() - began_s) * 1000 / count
-        per_picture = f", {looks(options.tiles)} inferences each" if looks(options.tiles) > 1 else ""
+        inferences = inference_count(options.tiles)
+        per_picture = f", {inferences} inferences each" if inferences > 1 else ""
         text = f"{count} pictures, {each_ms:.0f} ms each, {PARALLEL} in parallel{per_picture}"
         click.echo(f"detect: {text}", err=True)
     return 1 if failed else 0

@@ -6,7 +6,7 @@ from agent.config.model import Config
 from agent.domain.contracts import RulePart
 from agent.domain.schedule import Schedule
 from agent.vision.camera import Camera
-from models.tiles import looks as inferences
+from models.tiles import inference_count as inferences
 
 SMALL_BOARD_PER_S = 5
 """Inferences per second of the default model on a Raspberry Pi 4, the smallest board that it is for."""

@@ -68,8 +68,8 @@ def shortened(body: bytes, most: int) -> bytes:
         for count in range(len(reasons), -1, -1):
             left_out = [f"and {len(reasons) - count} more"] if count < len(reasons) else []
             for width in (160, 80, 40):
-                told = [_cut(reason, width) for reason in reasons[:count]] + left_out
-                short = encode({**kept, "reasons": told, "shortened": True})
+                shown = [_cut(reason, width) for reason in reasons[:count]] + left_out
+                short = encode({**kept, "reasons": shown, "shortened": True})
                 if len(short) <= most:
                     return short
     return encode({key: fields[key] for key in ("schema", "device", "session", "state") if key in fields})

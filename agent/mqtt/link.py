@@ -40,14 +40,14 @@ PREFIX = "prefix"
 
 
 class Link:
-    """Between the outbox and the broker. ``greet`` makes the first messages of a connection from its session
-    number; ``on_message`` takes each message down."""
+    """Between the outbox and the broker. ``birth_messages`` makes the first messages of a connection from the
+    number of its session; ``on_message`` takes each message down."""
 
     def __init__(
         self,
         envelope: Envelope,
         outbox: Outbox,
-        greet: Callable[[int], Sequence[Message]],
+        birth_messages: Callable[[int], Sequence[Message]],
         on_message: OnMessage,
         latency: LatencyLedger | None = None,
     ) -> None:
@@ -62,7 +62,7 @@ class Link:
         self.receipts = Receipts()
         self._envelope = envelope
         self._outbox = outbox
-        self._greet = greet
+        self._birth_messages = birth_messages
         self._on_message = on_message
         self._latency = latency or LatencyLedger()
         self._acknowledged = asyncio.Event()
@@ -213,7 +213,7 @@ class Link:
             for topic in RETAINED:  # messages under the name that this device had before
                 connection.publish(f"{self._prefix}/{topic}", b"", 1, True)
         self._outbox.rewind()
-        await self._outbox.put_within(*self._greet(session), remember=self._remembered_clock())
+        await self._outbox.put_within(*self._birth_messages(session), remember=self._remembered_clock())
         await sender.run()
 
     async def _remember_prefix(self) -> None:

@@ -13,8 +13,8 @@ from agent.domain.zones import Corner
 from models.boxes import area
 from models.card import Card
 from models.detection import Box, Detect, Detection, Frame
-from models.labels import HARMLESS, PEOPLE, plain
-from models.tiles import tiled, turned
+from models.labels import PEOPLE, UNREDACTED_LABELS, plain
+from models.tiles import rotated, tiled
 
 REDACTION_MIN_SCORE = 0.1
 """Detections from this confidence on are redacted, however much of the picture that covers."""
@@ -71,16 +71,16 @@ def find_people(frame: Frame, detect: Detect) -> tuple[Box, ...]:
     the picture: a large person has high confidence in the right orientation, so large boxes with low
     confidence in the other orientations are ignored.
     """
-    by_turn = [[one for one in turned(detect, turn)(frame) if _may_be_a_person(one)] for turn in range(4)]
+    by_turn = [[one for one in rotated(detect, turn)(frame) if _may_be_a_person(one)] for turn in range(4)]
     upright = max(range(4), key=lambda turn: sum(one.score**2 for one in by_turn[turn]))
-    tiles = turned(tiled(detect, TILES), upright)(frame)
+    tiles = rotated(tiled(detect, TILES), upright)(frame)
     others = [one for turn in range(4) if turn != upright for one in by_turn[turn]]
     sideways = [one for one in others if one.score >= CONFIDENT_SCORE or area(one.box) < LARGE_BOX_AREA]
     return person_boxes((*by_turn[upright], *tiles, *sideways))
 
 
 def _may_be_a_person(seen: Detection) -> bool:
-    return plain(seen.label) not in HARMLESS
+    return plain(seen.label) not in UNREDACTED_LABELS
 
 
 def redact(frame: Frame, people: Iterable[Box], blackout: Sequence[Sequence[Corner]] = ()) -> Frame:

@@ -13,7 +13,7 @@ from firmware_bridge.secret import beside
 from models.card import Card
 from models.detection import Detect, Detection
 from models.session import Loaded, Provider
-from models.tiles import Pattern, looks, tiled
+from models.tiles import Pattern, inference_count, tiled
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ class DetectorSettings(BaseModel):
             "detector_loaded",
             model=card.name,
             runs_on=loaded.runs_on,
-            inferences_per_frame=looks(self.tiles),
+            inferences_per_frame=inference_count(self.tiles),
         )
         return tiled(loaded, self.tiles, self.overlap), detects_people(card)
 
@@ -95,6 +95,7 @@ class DetectorSettings(BaseModel):
 
     def remark(self) -> str | None:
         """A note on the cost of tiles, for ``ringpost check``."""
-        if looks(self.tiles) == 1:
+        count = inference_count(self.tiles)
+        if count == 1:
             return None
-        return f"tiles {self.tiles} cost {looks(self.tiles)} inferences per frame (see detect_ms in health)"
+        return f"tiles {self.tiles} cost {count} inferences per frame (see detect_ms in health)"

@@ -64,7 +64,7 @@ class CameraSlot:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.leave(self)
+        self._pool.remove(self)
         self._loop.call_later(DETECTOR_KEPT_S, _release_detector, self.detect)
 
     def offer(self, captured: CapturedFrame, *, wait: bool = False) -> None:
@@ -176,7 +176,7 @@ class InferencePool:
             self._threads.add(thread)
             thread.start()
 
-    def leave(self, slot: CameraSlot) -> None:
+    def remove(self, slot: CameraSlot) -> None:
         """Removes a camera. Threads that still work for it are abandoned and replaced: they may hang."""
         with self.lock:
             self._slots.remove(slot)

@@ -42,7 +42,7 @@ class GpsdDecoder:
         self._buffer = bytearray()
         self._sky: dict[str, Sky] = {}
         self._rf_status: dict[str, GpsdRfStatus] = {}
-        self._told: dict[str, tuple[datetime | None, str]] = {}
+        self._epochs: dict[str, tuple[datetime | None, str]] = {}
         self._receivers = ReceiverSelection()
 
     def feed(self, data: bytes) -> list[Value]:
@@ -57,58 +57,62 @@ class GpsdDecoder:
 
     def _take(self, line: bytearray) -> list[Value]:
         try:
-            told = json.loads(line)
-            kind = told["class"]
+            message = json.loads(line)
+            kind = message["class"]
         except (ValueError, KeyError, TypeError, RecursionError):
             self.bad += 1
             self.skipped_bytes += len(line)
             return []
         self.good += 1
-        device = str(told.get("device"))
+        device = str(message.get("device"))
         if kind == "DEVICES":
-            self.receivers = frozenset(_opened(told.get("devices")))
+            self.receivers = frozenset(_opened(message.get("devices")))
         elif kind == "DEVICE":
-            self.receivers -= {str(told.get("path"))}
-            self.receivers |= frozenset(_opened([told]))
+            self.receivers -= {str(message.get("path"))}
+            self.receivers |= frozenset(_opened([message]))
         elif self.device in (None, device) and kind == "SKY":
             known = self._sky.setdefault(device, {})
-            known.update({key: (self.good, told[key]) for key in SKY_KEYS if key in told})
+            known.update({key: (self.good, message[key]) for key in SKY_KEYS if key in message})
         elif self.device in (None, device) and kind == "TPV":
-            return self._position(device, told)
+            return self._position(device, message)
         return []
 
-    def _position(self, device: str, told: Mapping[str, Any]) -> list[Value]:
+    def _position(self, device: str, message: Mapping[str, Any]) -> list[Value]:
         """The fix of a TPV, where it is new, and the receiver's jamming and antenna."""
         noticed = self._rf_status.setdefault(device, GpsdRfStatus())
-        fix = self._fix(told, self._sky.get(device, {}))
+        fix = self._fix(message, self._sky.get(device, {}))
         epoch = (fix.time, fix.mode)
-        again = (
-            fix.time is not None and self._told.get(device) == epoch
+        repeated = (
+            fix.time is not None and self._epochs.get(device) == epoch
         )  # some receivers make gpsd send a TPV twice
-        self._told[device] = epoch
-        if again:
-            return noticed.take(told) if told.keys() & {"jam", "ant"} else []
+        self._epochs[device] = epoch
+        if repeated:
+            return noticed.take(message) if message.keys() & {"jam", "ant"} else []
         passes = self._receivers.passes(device, fix)
-        return [*([fix] if passes else []), *noticed.take(told)]
+        return [*([fix] if passes else []), *noticed.take(message)]
 
-    def _fix(self, told: Mapping[str, Any], heard: Sky) -> Fix:
-        moment, mode = _time(told.get("time")), told.get("mode")
+    def _fix(self, message: Mapping[str, Any], known: Sky) -> Fix:
+        moment, mode = _time(message.get("time")), message.get("mode")
         moment, weeks = (None, None) if moment is None else unroll(moment, self._not_before)
-        lat, lon = _number(told, "lat", 90), _number(told, "lon", 180)
-        sky = {key: (at, value) for key, (at, value) in heard.items() if self.good - at <= SKY_VALID_OBJECTS}
+        lat, lon = _number(message, "lat", 90), _number(message, "lon", 180)
+        sky = {key: (at, value) for key, (at, value) in known.items() if self.good - at <= SKY_VALID_OBJECTS}
         none = Fix(
-            mode="none", time=moment, satellites_seen=_seen(sky), cn0_dbhz=_cn0(sky), rollover_weeks=weeks
+            mode="none",
+            time=moment,
+            satellites_seen=_satellites_seen(sky),
+            cn0_dbhz=_cn0(sky),
+            rollover_weeks=weeks,
         )
-        if mode not in (2, 3) or told.get("status") in INVALID_STATUS:
+        if mode not in (2, 3) or message.get("status") in INVALID_STATUS:
             return none
         if lat is None or lon is None or (lat == 0 and lon == 0):
             self.bad += 1
             return none
-        east, north = _number(told, "epx"), _number(told, "epy")
-        error_m = _number(told, "eph")
+        east, north = _number(message, "epx"), _number(message, "epy")
+        error_m = _number(message, "eph")
         if error_m is None and east is not None and north is not None:
             error_m = round(math.hypot(east, north), 2)
-        altitudes = (_number(told, key) for key in ("altMSL", "alt"))
+        altitudes = (_number(message, key) for key in ("altMSL", "alt"))
         return Fix(
             mode="3d" if mode == 3 else "2d",
             lat=lat,
@@ -119,8 +123,8 @@ class GpsdDecoder:
             satellites_seen=none.satellites_seen,
             hdop=_number({key: value for key, (_, value) in sky.items()}, "hdop", 50) or None,
             error_m=error_m,
-            speed_mps=_number(told, "speed"),
-            course_deg=_number(told, "track"),
+            speed_mps=_number(message, "speed"),
+            course_deg=_number(message, "track"),
             cn0_dbhz=none.cn0_dbhz,
             rollover_weeks=weeks,
         )
@@ -137,30 +141,30 @@ def _used(sky: Sky) -> int | None:
     return _counted(sky, "uSat", lambda listed: sum(one.get("used") is True for one in listed))
 
 
-def _seen(sky: Sky) -> int | None:
+def _satellites_seen(sky: Sky) -> int | None:
     return _counted(sky, "nSat", len)
 
 
 def _counted(sky: Sky, key: str, count: Callable[[list[Mapping[str, Any]]], int]) -> int | None:
-    said_at, said = sky.get(key, (-1, None))
+    count_at, counted = sky.get(key, (-1, None))
     listed_at, listed = sky.get("satellites", (-1, None))
-    if type(said) is int and said_at >= listed_at:
-        return said
+    if type(counted) is int and count_at >= listed_at:
+        return counted
     if isinstance(listed, list):
         return count([one for one in listed if isinstance(one, dict)])
-    return said if type(said) is int else None
+    return counted if type(counted) is int else None
 
 
 def _cn0(sky: Sky) -> float | None:
     """The mean carrier to noise density of the satellites that are received."""
     _, listed = sky.get("satellites", (0, None))
     satellites = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    heard = [cn0 for one in satellites if (cn0 := _number(one, "ss", 100)) is not None and cn0 > 0]
-    return round(sum(heard) / len(heard), 1) if heard else None
+    levels = [cn0 for one in satellites if (cn0 := _number(one, "ss", 100)) is not None and cn0 > 0]
+    return round(sum(levels) / len(levels), 1) if levels else None
 
 
-def _number(told: Mapping[str, Any], key: str, limit: float = 1e6) -> float | None:
-    value = told.get(key)
+def _number(message: Mapping[str, Any], key: str, limit: float = 1e6) -> float | None:
+    value = message.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= limit:
         return None
     return float(value)

@@ -25,12 +25,12 @@ class GpsdRfStatus:
     """Jamming and antenna as gpsd reports them: it omits both while there is no fault."""
 
     def __init__(self) -> None:
-        self._jam: tuple[int, int] | None = None  # what was said, and TPVs since
+        self._jam: tuple[int, int] | None = None  # the last level reported, and the TPVs since
         self._antenna: tuple[Literal["ok", "short", "open"], int] | None = None
 
-    def take(self, told: Mapping[str, Any]) -> list[Value]:
+    def take(self, tpv: Mapping[str, Any]) -> list[Value]:
         """The state with this TPV; nothing where gpsd never reported it."""
-        jam, antenna = told.get("jam"), told.get("ant")
+        jam, antenna = tpv.get("jam"), tpv.get("ant")
         if type(jam) is int and 0 <= jam <= 255:
             self._jam = jam, 0
         elif self._jam is not None:

@@ -50,7 +50,7 @@ class RfStatus:
         if tone is not None:
             self._worst["tone"] = max(tone, self._worst.get("tone", 0))
 
-    def told(self) -> list[Value]:
+    def take_state(self) -> list[Value]:
         """The state since the last call, if there is any."""
         found, self._worst = self._worst, {}
         if not any(found.values()):

@@ -105,7 +105,7 @@ class UbxDecoder:
     def pause(self) -> list[Value]:
         """The line is silent, or ended: the fix of the epoch so far, once."""
         if self._epoch is None or self._epoch.reported:
-            return self._rf_status.told()
+            return self._rf_status.take_state()
         self._cycle.ended()
         return self._report(self._epoch)
 
@@ -116,12 +116,12 @@ class UbxDecoder:
     def _report(self, epoch: UbxEpoch) -> list[Value]:
         epoch.reported = True
         if not epoch.has_validity:
-            return self._rf_status.told()
+            return self._rf_status.take_state()
         names = ("satellites", "satellites_seen", "cn0_dbhz", "hdop")
         self._nav_values = epoch.tow_ms, {name: epoch.known[name] for name in names if name in epoch.known}
         fix = self._fix(epoch)
         again = self._hnr_reported.get(epoch.tow_ms) == (fix.lat, fix.lon)
-        return [*([] if again else [fix]), *self._rf_status.told()]
+        return [*([] if again else [fix]), *self._rf_status.take_state()]
 
     def _fix(self, epoch: UbxEpoch) -> Fix:
         moment, weeks = epoch.time or self._gps_time(epoch), None

@@ -45,7 +45,7 @@ def add_satellites(epoch: UbxEpoch, cn0s: bytes, elevations: bytes) -> None:
     """Adds the satellites above the horizon or received (an unknown elevation is below it), and their mean
     C/N0.
     """
-    heard = [cn0 for cn0 in cn0s if 0 < cn0 < 100]
+    levels = [cn0 for cn0 in cn0s if 0 < cn0 < 100]
     seen = sum(elevation <= 90 or cn0 > 0 for cn0, elevation in zip(cn0s, elevations, strict=False))
     epoch.known["satellites_seen"] = seen
-    epoch.known["cn0_dbhz"] = round(sum(heard) / len(heard), 1) if heard else None
+    epoch.known["cn0_dbhz"] = round(sum(levels) / len(levels), 1) if levels else None

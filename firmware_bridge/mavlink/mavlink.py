@@ -48,11 +48,11 @@ class _PartialText:
 
     number: int
     severity: TextSeverity
-    said: bytes = b""
+    received: bytes = b""
     pieces: int = 0
 
     def status_text(self, source: tuple[int, int]) -> StatusText:
-        text = "".join(one for one in self.said.decode("utf-8", "replace") if one.isprintable())
+        text = "".join(one for one in self.received.decode("utf-8", "replace") if one.isprintable())
         return StatusText(system=source[0], component=source[1], severity=self.severity, text=text)
 
 
@@ -61,7 +61,7 @@ class MavlinkDecoder:
     message.
 
     ``bad`` counts frames that are not signed with the ``key``, where there is one, or not newer than those
-    in ``heard``; ``lost`` missing frames, by the sequence numbers of all components.
+    in ``replay_window``; ``lost`` missing frames, by the sequence numbers of all components.
     """
 
     framings = ("mavlink",)
@@ -71,11 +71,13 @@ class MavlinkDecoder:
         key: bytes | None = None,
         lost_after_s: float = LOST_AFTER_S,
         clock: Callable[[], float] = time.monotonic,
-        heard: ReplayWindow | None = None,
+        replay_window: ReplayWindow | None = None,
     ) -> None:
         self.bad = self.lost = 0
         self._signatures = (
-            Signatures(key, heard.streams_of(key) if heard else None) if key is not None else None
+            Signatures(key, replay_window.streams_of(key) if replay_window else None)
+            if key is not None
+            else None
         )
         self._lost_after_s, self._clock = lost_after_s, clock
         self._links: dict[tuple[int, int], _SequenceCount] = {}
@@ -107,7 +109,7 @@ class MavlinkDecoder:
 
     @property
     def trouble(self) -> str | None:
-        """Vehicles that can't be told apart."""
+        """Vehicles that can't be distinguished."""
         now_s = self._clock()
         doubled = [
             str(system) for system, vehicle in self._vehicles.items() if vehicle.duplicates.detected(now_s)
@@ -177,7 +179,7 @@ class MavlinkDecoder:
         due = vehicle.take(message, now_s)
         if message.get_srcComponent() == vehicle.component:
             due |= vehicle.lost
-            vehicle.heard_s, vehicle.lost = now_s, False
+            vehicle.received_s, vehicle.lost = now_s, False
         if not due:
             return []
         if vehicle.duplicates.detected(now_s):
@@ -200,7 +202,7 @@ class MavlinkDecoder:
         for vehicle in self._vehicles.values():
             if vehicle.duplicates.detected(now_s):
                 continue
-            if vehicle.known and not vehicle.lost and now_s - vehicle.heard_s > self._lost_after_s:
+            if vehicle.known and not vehicle.lost and now_s - vehicle.received_s > self._lost_after_s:
                 vehicle.lost = True
                 values.append(vehicle.drone(now_s))
         return values
@@ -216,7 +218,7 @@ class MavlinkDecoder:
             values.append(held.status_text(source))
             held = None
         text = held or _PartialText(message.id, SEVERITIES[min(message.severity, 7)])
-        text.said += piece if message.chunk_seq == text.pieces else "…".encode() + piece
+        text.received += piece if message.chunk_seq == text.pieces else "…".encode() + piece
         text.pieces = message.chunk_seq + 1
         if not more:
             return [*values, text.status_text(source)]
@@ -263,7 +265,7 @@ class Mavlink(SerialLine):
 
     def decoder(self) -> MavlinkDecoder:
         return MavlinkDecoder(
-            None if self.key is None else read_key(self.key), self.lost_after_s, heard=REPLAY_WINDOW
+            None if self.key is None else read_key(self.key), self.lost_after_s, replay_window=REPLAY_WINDOW
         )
 
     def line_decoder(self) -> LineDecoder:

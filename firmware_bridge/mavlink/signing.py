@@ -61,9 +61,9 @@ class ReplayWindow:
         next frame.
         """
         for key, streams in (_KEPT.validate_json(data) if data else {}).items():
-            heard = self._streams.setdefault(key, {})
+            last_stamps = self._streams.setdefault(key, {})
             for *stream, stamp in streams:
-                heard[stream[0], stream[1], stream[2]] = stamp
+                last_stamps[stream[0], stream[1], stream[2]] = stamp
 
 
 REPLAY_WINDOW = ReplayWindow()

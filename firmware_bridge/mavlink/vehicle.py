@@ -43,7 +43,7 @@ class DuplicateCheck:
     def __init__(self) -> None:
         self.since_s: float | None = None
         """The time of the last detection."""
-        self._heard_s = 0.0
+        self._received_s = 0.0
         self._clocks: list[tuple[int, float]] = []  # boot time and time of receipt, the newest first
         self._back = 0
         self._counts: list[int] = []
@@ -51,9 +51,9 @@ class DuplicateCheck:
 
     def number(self, sequence: int, now_s: float) -> None:
         """Records a frame of the vehicle."""
-        if now_s - self._heard_s > DOUBLED_S:
+        if now_s - self._received_s > DOUBLED_S:
             self.since_s, self._clocks, self._back, self._counts, self._crossed = None, [], 0, [], 0
-        self._heard_s = now_s
+        self._received_s = now_s
         counts = self._counts
         if counts and (sequence - counts[0]) & 0xFF in (0, 1):
             counts[0] = sequence
@@ -96,7 +96,7 @@ class _Group:
     """``fields``, at the vehicle's time since its boot and at ours."""
 
     boot_ms: int
-    heard_s: float
+    received_s: float
     fields: Fields
 
 
@@ -108,12 +108,12 @@ class Vehicle:
     def __init__(self, system: int, component: int) -> None:
         self.system, self.component = system, component
         self.known = self.lost = False
-        self.heard_s = 0.0
+        self.received_s = 0.0
         self.held: list[Drone] = []
         self.duplicates = DuplicateCheck()
         self._boot_ms = 0
-        self._told_ms = -POSITION_EVERY_MS
-        self._said: dict[str, _Group] = {}
+        self._reported_ms = -POSITION_EVERY_MS
+        self._groups: dict[str, _Group] = {}
         self._blind = False  # the newest position was invalid
         self._first: tuple[int, float] | None = None  # the first position, by both clocks
 
@@ -123,39 +123,39 @@ class Vehicle:
         if boot_ms is not None and message.get_srcComponent() == self.component:
             self.duplicates.clock(boot_ms, now_s)
             if boot_ms < self._boot_ms - REBOOT_MS:
-                self._said = {group: one for group, one in self._said.items() if group == "heartbeat"}
+                self._groups = {group: one for group, one in self._groups.items() if group == "heartbeat"}
                 self._first = None
             self._boot_ms = boot_ms
         kind = message.get_type()
-        for group, says in MESSAGE_FIELDS[kind]:
-            fields = says(message)
+        for group, extract in MESSAGE_FIELDS[kind]:
+            fields = extract(message)
             if group == "position":
                 self._blind = not fields
                 self._first = self._first or (self._boot_ms, now_s)
             if group == "estimate" and not fields:
-                self._said.pop(group, None)  # the estimator stopped
+                self._groups.pop(group, None)  # the estimator stopped
                 continue
             if fields or group not in POSITIONS:
                 # each battery counts by itself; the last position is kept for when the vehicle is lost
                 name = f"battery {message.id}" if group == "battery" else group
-                self._said[name] = _Group(self._boot_ms, now_s, fields)
+                self._groups[name] = _Group(self._boot_ms, now_s, fields)
         if kind == "GLOBAL_POSITION_INT":
-            due = not 0 <= self._boot_ms - self._told_ms < POSITION_EVERY_MS
-            self._told_ms = self._boot_ms if due else self._told_ms
+            due = not 0 <= self._boot_ms - self._reported_ms < POSITION_EVERY_MS
+            self._reported_ms = self._boot_ms if due else self._reported_ms
             return due
         return kind == "HEARTBEAT" or (kind == "GPS_RAW_INT" and not self.has("position", now_s))
 
     def has(self, group: str, now_s: float) -> bool:
         """Whether the group was received, and is fresh."""
-        said = self._said.get(group)
-        return said is not None and self._age_s(said, now_s) <= FRESH_S.get(group, float("inf"))
+        state = self._groups.get(group)
+        return state is not None and self._age_s(state, now_s) <= FRESH_S.get(group, float("inf"))
 
     def drone(self, now_s: float, loss_pct: float | None = None) -> Drone:
         """The present state."""
         fields: Fields = {}
         for group in ("heartbeat", "home", "fix", "attitude", "gimbal"):
             if self.has(group, now_s):
-                fields |= self._said[group].fields
+                fields |= self._groups[group].fields
         fields |= self._battery() | self._where(now_s)
         if fields.pop("of_vehicle", False):
             if "yaw_deg" in fields:
@@ -167,8 +167,8 @@ class Vehicle:
 
     def _battery(self) -> Fields:
         """The first battery's values, but of several batteries the charge of the lowest."""
-        packs = [one.fields for name, one in sorted(self._said.items()) if name.startswith("battery ")]
-        power = [one.fields for name, one in self._said.items() if name == "power"]
+        packs = [one.fields for name, one in sorted(self._groups.items()) if name.startswith("battery ")]
+        power = [one.fields for name, one in self._groups.items() if name == "power"]
         fields: Fields = {}
         for one in reversed(power + packs[:1]):
             fields |= one
@@ -178,11 +178,11 @@ class Vehicle:
     def _where(self, now_s: float) -> Fields:
         """The position, if it is valid now; of a lost vehicle the last known one, with its age."""
         for group in reversed(POSITIONS):
-            if self.lost and group in self._said:
-                age_s = self._age_s(self._said[group], now_s)
-                return self._said[group].fields | {"position_age_s": round(age_s, 1)}
+            if self.lost and group in self._groups:
+                age_s = self._age_s(self._groups[group], now_s)
+                return self._groups[group].fields | {"position_age_s": round(age_s, 1)}
             if self.has(group, now_s) and (group != "position" or self._valid(now_s)):
-                return self._said[group].fields
+                return self._groups[group].fields
         return {}
 
     def _valid(self, now_s: float) -> bool:
@@ -190,14 +190,14 @@ class Vehicle:
         if self._blind:
             return False
         if self.has("estimate", now_s):
-            return bool(self._said["estimate"].fields["absolute"])
+            return bool(self._groups["estimate"].fields["absolute"])
         if self.has("fix", now_s):
-            return bool(self._said["fix"].fields["fix"] != "none")
-        if "fix" in self._said or self._first is None:
+            return bool(self._groups["fix"].fields["fix"] != "none")
+        if "fix" in self._groups or self._first is None:
             return True
         since_ms, since_s = self._first  # without a receiver it may use dead reckoning from anywhere
         return max(now_s - since_s, (self._boot_ms - since_ms) / 1000) >= FIRST_S
 
-    def _age_s(self, said: _Group, now_s: float) -> float:
+    def _age_s(self, group: _Group, now_s: float) -> float:
         """The age by our clock and by the vehicle's: a recording runs at any speed."""
-        return max(now_s - said.heard_s, (self._boot_ms - said.boot_ms) / 1000)
+        return max(now_s - group.received_s, (self._boot_ms - group.boot_ms) / 1000)

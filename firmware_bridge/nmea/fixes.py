@@ -191,21 +191,21 @@ class FixAssembler:
         known = self._sky.get(key)
         if known is None or first:
             known = self._sky[key] = GsvRound(self._epochs, seen)
-        known.heard += len(cn0s)
+        known.received += len(cn0s)
         known.cn0_sum += sum(cn0s)
 
     def _sky_now(self) -> tuple[int | None, float | None]:
         """The number of satellites above the horizon, and the mean C/N0 of those received."""
         seen: dict[bytes, int] = {}
-        heard = cn0 = 0
+        received = cn0 = 0
         for key, known in list(self._sky.items()):
             if self._epochs - known.epoch > SKY_EPOCHS:
                 del self._sky[key]
                 continue
             seen[key[:2]] = max(seen.get(key[:2], 0), known.seen)
-            heard += known.heard
+            received += known.received
             cn0 += known.cn0_sum
-        return (sum(seen.values()) if seen else None), (round(cn0 / heard, 1) if heard else None)
+        return (sum(seen.values()) if seen else None), (round(cn0 / received, 1) if received else None)
 
     def _moment(self, ms: int | None) -> tuple[datetime | None, int | None]:
         """UTC of the epoch, by its time and the last date: they are at most half a day apart."""

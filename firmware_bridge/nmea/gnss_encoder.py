@@ -43,10 +43,10 @@ def encode(fix: Fix, sky: tuple[Satellite, ...] = (), *, leap: bool = False) -> 
 
 
 def _sky(talker: str, seen: list[Satellite]) -> list[str]:
-    told = [
+    satellites = [
         f"{one.number:02d},{one.elevation_deg:02d},{one.azimuth_deg:03d},"
         + ("" if one.cn0_dbhz is None else f"{one.cn0_dbhz:02d}")
         for one in seen
     ]
-    parts = [",".join(told[start : start + 4]) for start in range(0, len(told), 4)]
+    parts = [",".join(satellites[start : start + 4]) for start in range(0, len(satellites), 4)]
     return [f"{talker}GSV,{len(parts)},{at + 1},{len(seen):02d},{part}" for at, part in enumerate(parts)]

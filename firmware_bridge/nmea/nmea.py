@@ -111,11 +111,11 @@ class NmeaDecoder:
 
     def _reassign(self, other: bytes) -> list[Value]:
         """Two talkers turned out to be two receivers: assigns this epoch's sentences to each."""
-        said, values = self._talkers.stream(other).fixes.restart_epoch(), list[Value]()
-        for whose, kind, fields in said:
-            stream = self._talkers.stream(whose)
+        sentences, values = self._talkers.stream(other).fixes.restart_epoch(), list[Value]()
+        for talker, kind, fields in sentences:
+            stream = self._talkers.stream(talker)
             values += self._talkers.selected(stream, self._positions[kind][2](stream.fixes, fields))
-            stream.fixes.epoch.sentences.append((whose, kind, fields))
+            stream.fixes.epoch.sentences.append((talker, kind, fields))
         return values
 
     def pause(self) -> list[Value]:

@@ -12,5 +12,5 @@ class GsvRound:
 
     epoch: int
     seen: int
-    heard: int = 0
+    received: int = 0
     cn0_sum: int = 0

@@ -70,14 +70,14 @@ class ReceiverStreams:
         self._make = make
         self._shared = ReceiverStream(make())
         self._own: dict[bytes, ReceiverStream] = {}
-        self._said: dict[bytes, LastSentence] = {}  # by kind of sentence
+        self._last_by_kind: dict[bytes, LastSentence] = {}  # by kind of sentence
         self._last: tuple[bytes, int | None] = b"", None
         self._seer: tuple[bytes, int] = b"", 0  # the talker of the last fix, and the number of fixes
         self._denials: dict[
             bytes, tuple[int, int]
         ] = {}  # the number of reports without a fix, and the last one
         self._ms: dict[bytes, int | None] = {}  # the last time of each talker
-        self._told: ReceiverStream | None = None
+        self._reported: ReceiverStream | None = None
 
     def __iter__(self) -> Iterator[ReceiverStream]:
         yield self._shared
@@ -87,7 +87,7 @@ class ReceiverStreams:
         """The stream of ``talker``; a talker without its own belongs to the receiver of GN."""
         if not self._own:
             return self._shared
-        return self._own.get(talker) or self._own.get(b"GN") or self._told or self._shared
+        return self._own.get(talker) or self._own.get(b"GN") or self._reported or self._shared
 
     def rival(
         self,
@@ -102,27 +102,27 @@ class ReceiverStreams:
         denied = None if valid is None else self._denying_talker(talker, valid, blank)
         mixed = self._last[0] if self._interleaved(talker, kind, ms) else None
         self._last, self._ms[talker] = (talker, ms), ms
-        said = self._said.get(kind)
-        if mixed is not None and said is not None and said.talker == talker:
-            said.ms, said.content, said.turns = ms, content, 0
+        last = self._last_by_kind.get(kind)
+        if mixed is not None and last is not None and last.talker == talker:
+            last.ms, last.content, last.turns = ms, content, 0
         if mixed is not None and not self._separate(talker, mixed):
             return mixed
         if denied is not None:
             return denied
-        if said is None:
-            self._said[kind] = LastSentence(talker, ms, content)
+        if last is None:
+            self._last_by_kind[kind] = LastSentence(talker, ms, content)
             return None
-        other = said.talker
+        other = last.talker
         if other == talker:
-            said.ms, said.content, said.turns = ms, content, 0
+            last.ms, last.content, last.turns = ms, content, 0
             return None
-        if content == said.content and ms is not None:
+        if content == last.content and ms is not None:
             return None
-        said.turns = said.turns + 1 if said.before == talker else 1
-        rivals = said.turns >= MIN_TURNS - (ms is None or said.ms is None) or (
-            ms is not None and ms == said.ms
+        last.turns = last.turns + 1 if last.before == talker else 1
+        rivals = last.turns >= MIN_TURNS - (ms is None or last.ms is None) or (
+            ms is not None and ms == last.ms
         )
-        said.talker, said.ms, said.content, said.before = talker, ms, content, other
+        last.talker, last.ms, last.content, last.before = talker, ms, content, other
         return other if rivals and not self._separate(talker, other) else None
 
     def _denying_talker(self, talker: bytes, valid: bool, blank: bool) -> bytes | None:
@@ -168,12 +168,12 @@ class ReceiverStreams:
     def selected(self, stream: ReceiverStream, values: list[Value]) -> list[Value]:
         """The values to report: of several receivers the fixes of only one."""
         if not self._own:
-            self._told = stream
+            self._reported = stream
             return values
         return [value for value in values if not isinstance(value, Fix) or self._passes(stream, value)]
 
     def _passes(self, stream: ReceiverStream, fix: Fix) -> bool:
-        others, best = [other for other in self if other is not stream], self._told
+        others, best = [other for other in self if other is not stream], self._reported
         stream.ms, stream.others = stream.fixes.reported_ms, 0
         for other in others:
             other.others += 1
@@ -187,5 +187,5 @@ class ReceiverStreams:
             richer = best is not None and stream.fixes.reported_kinds > best.fixes.reported_kinds
             passes = passes or richer  # such as a receiver that sends a date
         if passes:
-            self._told = stream
+            self._reported = stream
         return passes

@@ -27,7 +27,7 @@ _HEADER = struct.Struct("!BBHHBB")
 _VERSION_2 = 1 << 3
 
 
-class Message(NamedTuple):
+class BoardMessage(NamedTuple):
     """The content of one frame."""
 
     op: int
@@ -49,7 +49,7 @@ def encode(command: int, content: Mapping[Any, Any], sequence: int = 0, op: int 
     return bytes(b"\0" + frame + b"\0")
 
 
-def parse(payload: bytes) -> Message | None:
+def parse(payload: bytes) -> BoardMessage | None:
     """The message in a payload with a good CRC; None where it is not of our group or not a map."""
     import cbor2
 
@@ -63,4 +63,4 @@ def parse(payload: bytes) -> Message | None:
         content = cbor2.loads(body)
     except (cbor2.CBORError, ValueError, RecursionError, OverflowError):
         return None
-    return Message(op & 3, command, content, sequence) if isinstance(content, dict) else None
+    return BoardMessage(op & 3, command, content, sequence) if isinstance(content, dict) else None

@@ -11,20 +11,20 @@ from typing import Literal, TypeAlias
 
 ANSWER_WITHIN_S = 0.2
 TRIES = 3
-AGAIN_AFTER_S = 1.0
+RETRY_AFTER_S = 1.0
 REFUSED_WAIT_S = 10.0
-"""A board that did not answer gets the next request after `AGAIN_AFTER_S`; a refused output after this."""
+"""A board that did not answer gets the next request after `RETRY_AFTER_S`; a refused output after this."""
 PING_EVERY_S = 5.0
 HOLD_S, REFRESH_S = 10.0, 3.0
 
-What: TypeAlias = Literal["hello", "ping", "output"]
+RequestKind: TypeAlias = Literal["hello", "ping", "output"]
 
 
 @dataclass(slots=True)
 class Request:
     """One request. ``output`` is switched on for ``hold_s``; off where that is 0."""
 
-    what: What
+    kind: RequestKind
     sequence: int
     output: str = ""
     hold_s: float = 0.0
@@ -46,7 +46,7 @@ class BoardRequests:
     """Brings a board's outputs to the wanted state after any event: a reset, a lost answer, a new agent."""
 
     def __init__(self, outputs: tuple[str, ...] = ()) -> None:
-        self.hears: bool | None = None
+        self.answering: bool | None = None
         """Whether the board answers; None before the first request."""
         self.refused: tuple[str, ...] = ()
         """Outputs that the board reports it can't switch."""
@@ -69,8 +69,8 @@ class BoardRequests:
             if request.tries < TRIES:
                 request.tries, request.sent_s = request.tries + 1, now_s
                 return request
-            self._open, self.hears = None, False
-            self._next_s = now_s + AGAIN_AFTER_S
+            self._open, self.answering = None, False
+            self._next_s = now_s + RETRY_AFTER_S
         if now_s < self._next_s:
             return None
         for name, output in self._outputs.items():
@@ -92,19 +92,19 @@ class BoardRequests:
         )
 
     def _new(
-        self, what: Literal["hello", "ping", "output"], output: str = "", hold_s: float = 0.0
+        self, kind: Literal["hello", "ping", "output"], output: str = "", hold_s: float = 0.0
     ) -> Request:
         self._sequence = (self._sequence + 1) & 0xFF
-        self._open = Request(what, self._sequence, output, hold_s, self._now_s)
+        self._open = Request(kind, self._sequence, output, hold_s, self._now_s)
         return self._open
 
-    def answered(self, what: str, sequence: int, code: object = 0) -> Request | None:
+    def answered(self, kind: str, sequence: int, code: object = 0) -> Request | None:
         """The open request that this answer completes; None where it answers no open request."""
         request = self._open
-        if request is None or (request.what, request.sequence) != (what, sequence):
+        if request is None or (request.kind, request.sequence) != (kind, sequence):
             return None
-        self._open, self.hears, self._answered_s = None, True, self._now_s
-        if request.what != "output":
+        self._open, self.answering, self._answered_s = None, True, self._now_s
+        if request.kind != "output":
             return request
         output = self._outputs[request.output]
         refused = set(self.refused) - {request.output}

@@ -34,7 +34,7 @@ from firmware_bridge.sensors.board_frames import (
     READ_ANSWER,
     REPORT,
     WRITE,
-    Message,
+    BoardMessage,
     encode,
     parse,
 )
@@ -113,13 +113,13 @@ class SensorBoardDecoder:
         request = self._requests.next_request(now_s, wanted, introduced=self._state.uid is not None)
         if request is None:
             return b""
-        if request.what != "output":
-            return encode(HELLO if request.what == "hello" else PING, {}, request.sequence, READ)
+        if request.kind != "output":
+            return encode(HELLO if request.kind == "hello" else PING, {}, request.sequence, READ)
         on, ttl_ms = int(request.hold_s > 0), round(request.hold_s * 1000)
         content = {"out": _OUTPUT_KEYS[request.output], "on": on, "ttl_ms": ttl_ms}
         return encode(OUTPUT, content, request.sequence, WRITE)
 
-    def _answer(self, message: Message) -> list[Value]:
+    def _answer(self, message: BoardMessage) -> list[Value]:
         kind, content = _ANSWERS[message.op, message.command], message.content
         code = content.get("rc", 0)
         request = self._requests.answered(kind, message.sequence, code)
@@ -135,7 +135,7 @@ class SensorBoardDecoder:
 
     def _changes(self) -> list[Value]:
         """The board's state, where it has changed."""
-        state = replace(self._state, hears=self._requests.hears, refused=self._requests.refused)
+        state = replace(self._state, hears=self._requests.answering, refused=self._requests.refused)
         if state == self._reported_state:
             return []
         self._reported_state = state

@@ -20,7 +20,7 @@ from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.broker import Kind, LocalBroker, mosquitto_path
 from simulators.devices import Board, Receiver
-from simulators.scene import Scene, Stream, stream
+from simulators.scene import Scene, VideoStream, stream
 from simulators.wire import Wire
 
 BROKER: Kind = "mosquitto" if mosquitto_path() else "rumqttd"
@@ -82,7 +82,7 @@ class Rig:
         self.gnss: Wire
         self.line: Wire
         self.board: Board
-        self.camera: Stream | None = None
+        self.camera: VideoStream | None = None
         self.centre: Centre
         self.serving: asyncio.Task[None]
 
