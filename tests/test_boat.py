@@ -55,7 +55,7 @@ def test_what_is_said_is_heard_and_fits_the_line(seed: int) -> None:
         wanted = traffic_at(second, BEGAN, seed=seed, **HERE)
         assert {(one.mmsi, one.message) for one in vessels} == {(one.mmsi, one.message) for one in wanted}
     assert (ear.state().bad, ear.state().lost, ear.state().skipped_bytes) == ({}, 0, 0)
-    assert {one.says.station for one in senders(seed)} >= {
+    assert {one.report.station for one in senders(seed)} >= {
         "class_a",
         "class_b",
         "aid",
