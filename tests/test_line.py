@@ -627,8 +627,11 @@ def test_a_bad_line_says_nothing_false_and_is_heard_again_afterwards(tmp_path: P
             wire.line_fault = LINE_FAULTS[fault](random.Random(1))
             await speak(60)
             wire.line_fault = bytes
-            while not fixes(said) or fixes(said)[-1].time not in {fix.time for fix in truth[66:]}:
-                await speak(1)
+
+            def heard_again() -> bool:
+                return bool(fixes(said)) and fixes(said)[-1].time in {fix.time for fix in truth[66:]}
+
+            await until(heard_again, doing=say, every_s=0.02)
             await end(task)
         places = {fix.lat: fix.time for fix in truth}
         for fix in fixes(said):
