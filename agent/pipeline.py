@@ -8,7 +8,8 @@ Entry points: `Pipeline.emitter` for each source, `Pipeline.observe`, and `Pipel
 Guarantees: a listener or a rule that fails keeps no other from the observation; an alert and the list of
 active alerts are written in one commit; after a failed write the same content is written again.
 Threads: the event loop only, except `Pipeline.gap`, which the outbox calls on its disk thread.
-Errors: `write_loop` raises OSError where the disk refuses a write; the supervisor calls it again.
+Errors: where the disk refuses a write the outbox holds the messages in memory and reports it; an OSError of
+`write_loop` makes the supervisor call it again.
 """
 
 import asyncio

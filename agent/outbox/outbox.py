@@ -118,7 +118,10 @@ class Outbox:
         return number
 
     async def put(self, *messages: Message, remember: Mapping[str, bytes] | None = None) -> None:
-        """Takes messages; on return alerts, results and ``remember`` are safe from a power cut."""
+        """Takes messages; on return alerts, results and ``remember`` are safe from a power cut.
+
+        Where the disk refuses writes they are in memory only, and `troubles` says so.
+        """
         self._unwritten += messages
         self._memory.expect(messages)
         self._remember |= remember or {}

@@ -207,8 +207,9 @@ class _LineSession:
         self._emit(self._decoder.state(None if self._finder else self._port.speed))
 
     def _send_replies(self) -> None:
-        """Sends replies once the values are stored, so that an acknowledged press is never lost; then
-        requests.
+        """Sends replies once the values are stored, so that no crash loses an acknowledged press; then requests.
+
+        On a disk that refuses writes, stored means held in memory: the agent reports that trouble.
         """
         if self._line.receive_only:
             return
