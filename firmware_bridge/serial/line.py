@@ -207,7 +207,7 @@ class _LineSession:
         self._emit(self._decoder.state(None if self._finder else self._port.speed))
 
     def _send_replies(self) -> None:
-        """Sends replies once the values are stored, so that no crash loses an acknowledged press; then requests.
+        """Sends replies once the values are stored, so that no crash loses an acknowledged press.
 
         On a disk that refuses writes, stored means held in memory: the agent reports that trouble.
         """
