@@ -1,6 +1,6 @@
 """mAP of a model on labelled pictures, by pycocotools: ``python -m bench.accuracy PICTURES [MODEL] [16:9]``.
 
-With 16:9 each picture is first given grey edges to that shape, as if it were cut out of a camera's.
+With 16:9 each picture is first padded with grey to that shape, as if it were cut from a camera frame.
 """
 
 import contextlib

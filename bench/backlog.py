@@ -1,4 +1,4 @@
-"""A long outage: a million telemetry rows are owed, the link comes back, and then there is an alert.
+"""A long outage: the backlog is a million telemetry rows, the link returns, and then an alert is raised.
 
 python -m bench.backlog [ROWS]
 """
@@ -24,7 +24,7 @@ PACE_PER_S, DRAIN_S, ALERTS = 500, 30, 20
 
 
 def figures(rows: int = 1_000_000) -> dict[str, float]:
-    """Seconds from an alert to its acknowledgement, the pace of the backlog, memory before and after."""
+    """Seconds from an alert to its acknowledgement, rows drained a second, memory before and after."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name, LocalBroker() as broker:
         return asyncio.run(_measure(Path(name), broker.url, rows))
 

@@ -5,12 +5,12 @@
     TRIALS=560 WORLDS=8 make chaos                        more side by side
 
 A world is the real agent, a real broker, the reference centre, each in a process of its own, and a sensor
-board on a pty whose switches are pressed all the while. A trial does one thing to it at a random moment, and
+board on a pty whose switches are pressed all the time. A trial injects one fault at a random moment, and
 then waits until the centre has every alert. Each press that the agent has acknowledged to the board must be
-in the centre's database: exactly one alert, from its beginning to its end. Where nobody killed the broker or
-damaged the disk, every number of telemetry must be there too, or be told in a gap.
+in the centre's database: exactly one alert, from its start to its end. Unless the broker was killed or the
+disk damaged, every telemetry number must be there too, or be reported in a gap.
 
-Finished trials are written to build/chaos-SEED.json; a campaign that was interrupted goes on from there.
+Finished trials are written to build/chaos-SEED.json; an interrupted campaign continues from there.
 """
 
 import asyncio
@@ -39,17 +39,17 @@ from simulators.wire import Wire
 
 TRIALS_OF_A_WORLD = 4
 WORLDS_AT_ONCE = int(os.environ.get("WORLDS", "3"))
-"""Each is some processes that wait most of the time."""
+"""Worlds that run in parallel. Each consists of a few processes that are mostly idle."""
 TELEMETRY_MAY_GO = {
     "broker killed", "broker stopped", "all three killed", "disk damaged", "image restored", "card cloned",
     "centre restored", "deaf ACL", "certificate expired", "broker forgets", "50000 at 56 kbit/s",
 }  # fmt: skip
-"""Telemetry leaves the disk on the broker's word; what the broker then loses, nobody can tell."""
+"""Telemetry is deleted on the PUBACK of the broker: messages that the broker then loses are not detected."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one."""
+    """The result of one trial."""
 
     fault: str
     number: int
@@ -95,9 +95,9 @@ async def play(fault: str, first: int, count: int, seed: int, done: Callable[[Tr
             async with asyncio.timeout(SETTLED_WITHIN_S):
                 await pressing
                 await world.pressed()
-            whole = await world.settled()
+            whole = await world.delivered()
             missing = world.missing().total()
-            late = 0 if whole else min(missing, await asyncio.to_thread(world.owed))
+            late = 0 if whole else min(missing, await asyncio.to_thread(world.undelivered))
             last = number == first + count - 1
             if last:
                 await asyncio.sleep(1.5)  # telemetry under way
@@ -120,7 +120,7 @@ async def campaign(
     finished: dict[tuple[str, int], Trial],
     record: Callable[[], None],
 ) -> None:
-    """Those of ``trials`` that are not finished yet; each world's trials belong together."""
+    """Runs the unfinished ones of ``trials``; the trials of one world stay together."""
     of_fault: Counter[str] = Counter()
     worlds: list[tuple[str, int, int]] = []
     left = trials
@@ -187,7 +187,7 @@ def table(trials: list[Trial]) -> Table:
 
 
 def main() -> int:
-    """1 where anything was lost, late, doubled or unexplained."""
+    """Exit code 1 if anything was lost, late, duplicated or unexplained."""
     trials, seed = int(os.environ.get("TRIALS", "100")), int(os.environ.get("SEED", "1"))
     path = HERE / "build" / f"chaos-{seed}.json"
     path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What `bench.chaos` does to a world, one function a fault."""
+"""The faults that `bench.chaos` injects, one function each."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ async def centre_killed(world: World, rng: random.Random) -> None:
 
 
 async def broker_killed(world: World, rng: random.Random) -> None:
-    """And with it every message and session it had."""
+    """All messages and sessions of the broker are lost with it."""
     await asyncio.to_thread(world.broker.stop, signal.SIGKILL)
     await asyncio.sleep(rng.uniform(0, 1.5))
     await asyncio.to_thread(world.broker.start)
@@ -81,26 +81,26 @@ async def link_slow(world: World, rng: random.Random) -> None:
 
 
 async def disk_full(world: World, rng: random.Random) -> None:
-    """No file of the agent's may grow (RLIMIT_FSIZE); what is in memory meanwhile goes out all the same."""
+    """No file of the agent can grow (RLIMIT_FSIZE); messages held in memory are sent nevertheless."""
     agent = psutil.Process(world.agent.pid)
     before = agent.rlimit(psutil.RLIMIT_FSIZE)
     agent.rlimit(psutil.RLIMIT_FSIZE, (rng.choice((0, 4096, 65536)), before[1]))
     await world.press(rng, 2)
-    await world.settled()
+    await world.delivered()
     agent.rlimit(psutil.RLIMIT_FSIZE, before)
 
 
 async def write_fails(world: World, rng: random.Random) -> None:
-    """The n-th write, or flush, of the running agent: n = 1, 2, 3 …"""
+    """The n-th write, or fsync, of the running agent fails: n = 1, 2, 3 …"""
     world.writes += 1
     call, error = rng.choice((("pwrite64", "EIO"), ("pwrite64", "ENOSPC"), ("fdatasync", "EIO")))
     async with injected(world, f"{call}:error={error}:when={world.writes}"):
         await world.press(rng, 2)
-        await world.settled()
+        await world.delivered()
 
 
 async def killed_at_write(world: World, rng: random.Random) -> None:
-    """kill -9 in the n-th write, or flush."""
+    """kill -9 during the n-th write, or fsync."""
     world.writes += 1
     call = rng.choice(("pwrite64", "fdatasync"))
     async with injected(world, f"{call}:signal=SIGKILL:when={world.writes}"):
@@ -114,9 +114,9 @@ async def killed_at_write(world: World, rng: random.Random) -> None:
 
 
 async def disk_damaged(world: World, rng: random.Random) -> None:
-    """The agent dies with all told, and its store is overwritten in places before it starts again.
+    """The agent is killed after all is delivered, and parts of its store are overwritten before it restarts.
 
-    What stood only on a disk that is destroyed is gone, so no finger is on a switch meanwhile.
+    Data that is only on a destroyed disk is lost, so no switch is pressed meanwhile.
     """
     await world.rest()
     await world.kill("agent")
@@ -128,11 +128,11 @@ async def disk_damaged(world: World, rng: random.Random) -> None:
                     file.seek(rng.choice((0, rng.randrange(path.stat().st_size))))
                     file.write(rng.randbytes(rng.choice((1, 100, 4096))))
     world.start("agent")
-    world.go_on()
+    world.resume()
 
 
 async def disk_read_only(world: World, rng: random.Random) -> None:
-    """The data directory can only be read when the agent starts, and again written after its next start."""
+    """The data directory is read-only when the agent starts, and writable again after the next start."""
     await world.rest()
     await world.kill("agent")
     data = str(world.folder / "data")
@@ -140,7 +140,7 @@ async def disk_read_only(world: World, rng: random.Random) -> None:
         await asyncio.to_thread(subprocess.run, ["mount", *command], check=True)
     try:
         world.start("agent")
-        world.go_on()
+        world.resume()
         await world.press(rng, 2)
         await world.rest()
         await world.kill("agent")
@@ -148,11 +148,11 @@ async def disk_read_only(world: World, rng: random.Random) -> None:
         await world.kill("agent")
         await asyncio.to_thread(subprocess.run, ["umount", data], check=True)
     world.start("agent")
-    world.go_on()
+    world.resume()
 
 
 async def clock_jumps(world: World, rng: random.Random) -> None:
-    """The wall clock of the running agent is a day ahead, then a day behind, then right."""
+    """The wall clock of the running agent is a day ahead, then a day behind, then correct."""
     for offset in rng.sample(("+1d", "-1d"), 2):
         world.set_clock(offset)
         await world.press(rng, 2)
@@ -161,9 +161,9 @@ async def clock_jumps(world: World, rng: random.Random) -> None:
 
 
 async def image_restored(world: World, rng: random.Random) -> None:
-    """The card is written back from an image, and receipts of what came since wait in the broker's session.
+    """The card is restored from an image; receipts of later messages wait in the broker's session.
 
-    What the disk takes after that is in no receipt yet, and the centre is away.
+    Messages stored after that have no receipt yet, and the centre is stopped.
     """
     await world.rest()
     await world.kill("agent")
@@ -171,7 +171,7 @@ async def image_restored(world: World, rng: random.Random) -> None:
     shutil.rmtree(image, ignore_errors=True)
     shutil.copytree(world.folder / "data", image)
     world.start("agent")
-    world.go_on()
+    world.resume()
     await world.press(rng, 3)
     await world.rest()
     await world.kill("agent")
@@ -180,7 +180,7 @@ async def image_restored(world: World, rng: random.Random) -> None:
     await world.kill("centre")
     await receipts(world, [{"ids": world.ids()[-500:]}, *OLD_RECEIPTS])
     world.start("agent")
-    world.go_on()
+    world.resume()
     await world.press(rng, 3)
     await asyncio.sleep(rng.uniform(0.5, 2))
     await broker_killed(world, rng)
@@ -204,7 +204,7 @@ async def receipts(world: World, bodies: list[dict[str, object]]) -> None:
 
 
 async def card_cloned(world: World, rng: random.Random) -> None:
-    """A second box with a copy of the card, under the same name, for a while."""
+    """A second device with a copy of the card runs under the same name for a while."""
     await world.rest()
     await world.kill("agent")
     clone = world.folder / "clone-data"
@@ -213,7 +213,7 @@ async def card_cloned(world: World, rng: random.Random) -> None:
     world.configure(name="clone")
     world.start("agent")
     world.start("clone")
-    world.go_on()
+    world.resume()
     await world.press(rng, 4)
     await asyncio.sleep(rng.uniform(3, 6))
     await world.press(rng, 2)
@@ -221,14 +221,14 @@ async def card_cloned(world: World, rng: random.Random) -> None:
 
 
 async def centre_restored(world: World, rng: random.Random) -> None:
-    """The centre comes back with the database of before: what it had given receipts for since is gone."""
+    """The centre is restored from an older database: messages with a later receipt are missing there."""
     await world.rest()
     await world.kill("centre")
     database = world.folder / "centre.db"
     for path in world.folder.glob("centre.db*"):
         shutil.copy(path, world.folder / f"backup-{path.name}")
     world.start("centre")
-    world.go_on()
+    world.resume()
     await world.press(rng, 4)
     await world.rest()
     await world.kill("centre")
@@ -239,11 +239,11 @@ async def centre_restored(world: World, rng: random.Random) -> None:
     if not database.exists():
         raise FileNotFoundError(database)
     world.start("centre")
-    world.go_on()
+    world.resume()
 
 
 async def deaf_acl(world: World, rng: random.Random) -> None:
-    """The broker's rights let the device say everything and hear nothing; a SUBACK does not tell.
+    """The ACL of the broker lets the device publish everything and read nothing; a SUBACK does not show it.
 
     The centre has all rights: mosquitto ends the connection of one whose receipts it denies.
     """
@@ -266,7 +266,7 @@ async def deaf_acl(world: World, rng: random.Random) -> None:
 
 
 async def disk_hangs(world: World, rng: random.Random) -> None:
-    """A flush of the running agent takes 20 s: what comes meanwhile goes out all the same, and is said."""
+    """An fsync of the running agent takes 20 s: new messages are sent all the same, with a report."""
     async with injected(world, "fdatasync:delay_enter=20000000:when=1"):
         await world.expect_press(rng, 10)
         await world.expect("the disk hangs", lambda: any("disk" in one for one in world.reasons()), 15)
@@ -274,7 +274,7 @@ async def disk_hangs(world: World, rng: random.Random) -> None:
 
 
 async def suspended(world: World, rng: random.Random) -> None:
-    """The whole agent stands still, and goes on: 10 minutes in the first trial of all."""
+    """The whole agent is suspended and resumed: for 10 minutes in the first trial."""
     long = world.writes == 1 and not (world.folder / "slept").exists()
     (world.folder / "slept").touch()
     world.agent.send_signal(signal.SIGSTOP)
@@ -284,7 +284,7 @@ async def suspended(world: World, rng: random.Random) -> None:
 
 
 async def clock_at_1970(world: World, rng: random.Random) -> None:
-    """A box without a battery for its clock: 1970 at its start, and right some seconds later."""
+    """A device without a clock battery: 1970 at its start, and correct some seconds later."""
     await world.kill("agent")
     world.set_clock(f"-{time.time() - 60:.0f}")
     world.start("agent")
@@ -294,7 +294,7 @@ async def clock_at_1970(world: World, rng: random.Random) -> None:
 
 
 async def certificate_expired(world: World, rng: random.Random) -> None:
-    """The broker's, or the device's, and both renewed: with mutual TLS."""
+    """The certificate of the broker or of the device expires, then both are renewed; with mutual TLS."""
     certs = world.folder / "certs"
     if not certs.exists():
         certs.mkdir(mode=0o755)
@@ -313,7 +313,7 @@ async def certificate_expired(world: World, rng: random.Random) -> None:
         world.configure({"url": world.tls.url.replace("mqtt:", "mqtts:"), **paths})
         world.start("agent")
         await world.press(rng, 1)
-        await world.settled()
+        await world.delivered()
     who = rng.choice(("broker", "device"))
     await asyncio.to_thread(certificate, certs, who, "2020-01-01")
     seen = world.log_of("agent").count("expired")
@@ -325,7 +325,7 @@ async def certificate_expired(world: World, rng: random.Random) -> None:
 
 
 def certificates(folder: Path, when: str) -> None:
-    """An authority, and certificates for ``broker`` and ``device``."""
+    """Makes an authority, and certificates for ``broker`` and ``device``."""
     authority = ["-x509", "-days", "3650", "-subj", "/CN=chaos", "-keyout", "ca.key", "-out", "ca.pem"]
     _openssl(folder, "2020-01-01", "req", "-newkey", "rsa:2048", "-nodes", *authority)
     for name in ("broker", "device"):
@@ -350,14 +350,14 @@ def _openssl(folder: Path, when: str, *words: str) -> None:
 
 
 async def link_half_open(world: World, rng: random.Random) -> None:
-    """What goes one way is swallowed without a word, what goes the other way arrives."""
+    """Data in one direction is dropped silently, data in the other direction arrives."""
     world.hop.hole(rng.choice(("up", "down")))
     await asyncio.sleep(rng.uniform(1, 25))
     world.hop.heal()
 
 
 async def dns_hangs(world: World, rng: random.Random) -> None:
-    """The first broker's name is never resolved, nor refused: the second broker has the alerts in time."""
+    """The look-up of the first broker's name never ends: the second broker gets the alerts in time."""
     if "agent" not in world.ways:
         silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         server = f"127.77.{rng.randrange(256)}.{rng.randrange(1, 255)}"
@@ -381,7 +381,7 @@ async def dns_hangs(world: World, rng: random.Random) -> None:
 
 
 async def broker_forgets(world: World, rng: random.Random) -> None:
-    """A broker without persistence is killed again and again while much is on its way."""
+    """A broker without persistence is killed repeatedly while many messages are in flight."""
     for _ in range(rng.randint(2, 4)):
         pressing = asyncio.ensure_future(world.press(rng, 3))
         await asyncio.sleep(rng.uniform(0, 0.4))
@@ -390,12 +390,12 @@ async def broker_forgets(world: World, rng: random.Random) -> None:
 
 
 async def burst(world: World, rng: random.Random) -> None:
-    """2,000 alert messages as fast as a board can say them."""
+    """2,000 alert messages as fast as a board can send them."""
     await asyncio.gather(*(world.press_one(name, 250, rng) for name in SWITCHES))
 
 
 async def backlog_at_56k(world: World, rng: random.Random) -> None:
-    """50,000 alerts of low severity are owed, the link has 56 kbit/s, and the panic button is pressed."""
+    """With a backlog of 50,000 minor alerts on a link of 56 kbit/s, the panic button is pressed."""
     if not (world.folder / "owed").exists():
         (world.folder / "owed").touch()
         await world.rest()
@@ -403,7 +403,7 @@ async def backlog_at_56k(world: World, rng: random.Random) -> None:
         await asyncio.to_thread(asyncio.run, owe(world.folder / "data", 50_000))
         world.hop.slow(7000)
         world.start("agent")
-        world.go_on()
+        world.resume()
         await asyncio.sleep(10)
     world.hop.slow(7000)
     await world.expect_press(rng, 20)
@@ -433,9 +433,9 @@ def old_alert(number: int) -> Message:
 
 
 @asynccontextmanager
-async def injected(world: World, what: str) -> AsyncIterator[None]:
-    """strace sits on the agent and does ``what`` to it."""
-    command = ["strace", "-f", "-q", "-e", "trace=pwrite64,fdatasync", "-e", f"inject={what}"]
+async def injected(world: World, fault: str) -> AsyncIterator[None]:
+    """strace injects ``fault`` into the system calls of the agent."""
+    command = ["strace", "-f", "-q", "-e", "trace=pwrite64,fdatasync", "-e", f"inject={fault}"]
     tracer = await asyncio.create_subprocess_exec(
         *command, "-p", str(world.agent.pid), "-o", "/dev/null", stderr=subprocess.DEVNULL
     )
@@ -485,7 +485,7 @@ MOUNTED = ("disk read-only", "DNS hangs")
 
 
 def possible(fault: str) -> bool:
-    """Whether this machine has what the fault needs."""
+    """Whether this machine has the tools that the fault needs."""
     if fault in TRACED:
         return shutil.which("strace") is not None
     if fault in MOUNTED:

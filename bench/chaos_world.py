@@ -1,4 +1,4 @@
-"""What is around one agent in `bench.chaos`: a real broker, the reference centre, a sensor board on a pty."""
+"""The environment of an agent in `bench.chaos`: a real broker, the reference centre, a board on a pty."""
 
 import asyncio
 import json
@@ -20,10 +20,10 @@ from simulators.network_hop import NetworkHop
 
 HERE = Path(__file__).resolve().parents[1]
 SWITCHES = ("panic_button", "tamper", "smoke", "barrier")
-SETTLED_WITHIN_S = 150.0
-"""A centre that was restored asks for what it misses once a minute."""
-TOLD_WITHIN_S = 60.0
-"""A device whose state is wrong says so within this long."""
+DELIVERED_WITHIN_S = 150.0
+"""A restored centre requests missing messages once a minute."""
+REPORTED_WITHIN_S = 60.0
+"""A device reports a fault of its state within this time."""
 DEVICE = "chaos-1"
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
@@ -42,7 +42,7 @@ RULE = "  {name}: {{kind: switch, source: board, name: {name}, severity: critica
 
 
 class World:
-    """Everything around one agent; what it was shown, and what it must have told."""
+    """The environment of one agent, the presses it received, and the alerts it must have reported."""
 
     def __init__(
         self, folder: Path, broker: LocalBroker, hop: NetworkHop, tls: NetworkHop, board: Board
@@ -55,22 +55,22 @@ class World:
         self.writes = 0
         self.tls = tls
         self.keep: list[Any] = []
-        """What has to stay open as long as the world."""
+        """Objects that stay open as long as the world."""
         self.untold: list[str] = []
-        """What the device, or the centre, should have said in time and did not."""
+        """Reports of the device or the centre that did not come in time."""
         self.late_s: list[float] = []
-        """How long alerts took in the faults that have a limit for it."""
+        """Latencies of alerts, for faults with a limit on them."""
         self.ways: dict[str, list[str]] = {}
-        """What a process is started through: ``{"agent": ["unshare", …]}``."""
+        """The command prefix of a process: ``{"agent": ["unshare", …]}``."""
         self._pressing: set[asyncio.Future[None]] = set()
         self._held: set[str] = set()
-        self._resting = asyncio.Event()  # cleared: nobody begins to press
+        self._resting = asyncio.Event()  # cleared: no new presses
         self._resting.set()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.configure()
 
     def configure(self, broker: dict[str, Any] | None = None, name: str = "agent") -> None:
-        """The configuration file of the next start; ``broker`` beside the usual keys."""
+        """Writes the configuration file of the next start; ``broker`` has more keys of its section."""
         section = {"url": self.hop.url, "resend_after": "3s"} | (broker or {})
         port = self.folder / ("board" if name == "agent" else f"{name}-board")
         text = CONFIG.format(broker=json.dumps(section), port=port)
@@ -82,7 +82,7 @@ class World:
         return self._processes["agent"]
 
     def start(self, name: str) -> None:
-        """``agent``, ``centre``, or ``clone``: another agent with a copy of the first one's data."""
+        """Starts ``agent``, ``centre``, or ``clone``: another agent with a copy of the first one's data."""
         if name == "centre":
             verb = ["centre", "--db", str(self.folder / "centre.db"), "--broker", self.broker.url]
         else:
@@ -98,12 +98,12 @@ class World:
             )
 
     def set_clock(self, offset: str) -> None:
-        """The agent's wall clock, from now on; its monotonic clock is left alone."""
+        """Offsets the agent's wall clock from now on; its monotonic clock stays correct."""
         (self.folder / "clock.new").write_text(offset + "\n")
         (self.folder / "clock.new").replace(self.folder / "clock")
 
     def _faked(self) -> dict[str, str]:
-        """What preloads libfaketime, in a world whose clock was ever set."""
+        """The environment that preloads libfaketime, once the clock was set."""
         if not (self.folder / "clock").exists():
             return {}
         return {
@@ -125,7 +125,7 @@ class World:
         self.start(name)
 
     async def press(self, rng: random.Random, times: int) -> None:
-        """Presses and releases; the agent has acknowledged each, and answers for it from then on."""
+        """Presses and releases switches; returns once the agent has acknowledged each."""
         for _ in range(times):
             await self._resting.wait()
             while not (free := [name for name in SWITCHES if name not in self._held]):
@@ -141,7 +141,7 @@ class World:
             self._held.discard(name)
 
     async def press_one(self, name: str, times: int, rng: random.Random) -> None:
-        """One switch, again and again."""
+        """Presses one switch repeatedly."""
         while name in self._held:
             await asyncio.sleep(0.01)
         self._held.add(name)
@@ -154,18 +154,18 @@ class World:
         self._held.discard(name)
 
     async def rest(self) -> None:
-        """Returns once nothing is pressed, and the centre has all."""
+        """Returns once no switch is pressed, and the centre has all alerts."""
         while self._held:
             await asyncio.sleep(0.01)
         self._resting.clear()
-        await self.settled()
+        await self.delivered()
         await asyncio.sleep(0.5)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._resting.set()
 
-    def told(self) -> dict[str, dict[str, set[str]]]:
-        """Rule, alert id, phases: what the centre's database has."""
+    def alerts(self) -> dict[str, dict[str, set[str]]]:
+        """The phases in the centre's database, by rule and alert id."""
         found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for (text,) in self._rows("SELECT body FROM message WHERE topic = 'alert'"):
             alert = json.loads(text)["alert"]
@@ -173,33 +173,35 @@ class World:
                 found[alert["rule"]][alert["alert_id"]].add(alert["phase"])
         return found
 
-    def begun(self) -> int:
-        """How many alerts the centre has heard the beginning of."""
-        return sum("new" in phases for alerts in self.told().values() for phases in alerts.values())
+    def started(self) -> int:
+        """The number of alerts whose start the centre has."""
+        return sum("new" in phases for alerts in self.alerts().values() for phases in alerts.values())
 
     def ids(self) -> list[str]:
-        """Of all messages that the centre has."""
+        """The ids of all messages at the centre."""
         return [identity for (identity,) in self._rows("SELECT id FROM message")]
 
     def reasons(self) -> list[str]:
-        """What the device said last of what is wrong with it, as far as the centre has heard."""
+        """The reasons in the newest status of the device at the centre."""
         rows = self._rows("SELECT body FROM message WHERE topic = 'status' ORDER BY received_at DESC LIMIT 1")
         return list(json.loads(rows[0][0]).get("reasons", [])) if rows else []
 
-    async def expect(self, what: str, said: Callable[[], bool], within_s: float = TOLD_WITHIN_S) -> None:
-        """Notes ``what`` as untold unless it is said in time."""
+    async def expect(
+        self, report: str, reported: Callable[[], bool], within_s: float = REPORTED_WITHIN_S
+    ) -> None:
+        """Records ``report`` as missing unless ``reported`` becomes true in time."""
         deadline = time.monotonic() + within_s
-        while not said():
+        while not reported():
             if time.monotonic() > deadline:
-                self.untold.append(f"{what}: {self.reasons()}")
+                self.untold.append(f"{report}: {self.reasons()}")
                 return
             await asyncio.sleep(0.2)
 
     async def expect_press(self, rng: random.Random, within_s: float) -> None:
-        """A press, acknowledged or not, is at the centre within so many seconds."""
-        before, began_s = self.begun(), time.monotonic()
+        """Expects that a press, acknowledged or not, is at the centre within ``within_s``."""
+        before, began_s = self.started(), time.monotonic()
         pressing = asyncio.ensure_future(self.press(rng, 1))
-        await self.expect(f"an alert within {within_s:g} s", lambda: self.begun() > before, within_s)
+        await self.expect(f"an alert within {within_s:g} s", lambda: self.started() > before, within_s)
         self.late_s.append(round(time.monotonic() - began_s, 1))
         self._pressing.add(pressing)
         pressing.add_done_callback(self._pressing.discard)
@@ -213,37 +215,37 @@ class World:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def missing(self) -> Counter[str]:
-        """By rule, how many presses have no alert from its beginning to its end at the centre."""
-        told = self.told()
+        """The number of presses, by rule, without a complete alert (start and end) at the centre."""
+        alerts = self.alerts()
         whole = {
-            rule: sum({"new", "end"} <= phases for phases in alerts.values()) for rule, alerts in told.items()
+            rule: sum({"new", "end"} <= phases for phases in by_id.values()) for rule, by_id in alerts.items()
         }
         return (
             Counter({name: count - whole.get(name, 0) for name, count in self.cycles.items()}) - Counter()
         )  # positive ones only
 
     def doubled(self) -> int:
-        """How many more ids there are than presses."""
-        return sum(max(0, len(alerts) - self.cycles[rule]) for rule, alerts in self.told().items())
+        """The number of alert ids in excess of presses."""
+        return sum(max(0, len(alerts) - self.cycles[rule]) for rule, alerts in self.alerts().items())
 
-    def owed(self) -> int:
-        """How many alerts the device's disk still holds."""
+    def undelivered(self) -> int:
+        """The number of undelivered alerts on the device's disk."""
         with sqlite3.connect(self.folder / "data" / "alerts.db") as db:
             return int(db.execute("SELECT count(*) FROM owed WHERE lane = 'alert'").fetchone()[0])
 
     def unexplained(self) -> int:
-        """Numbers of telemetry that neither came nor were told in a gap."""
-        came: dict[str, set[int]] = defaultdict(set)
-        told: dict[str, set[int]] = defaultdict(set)
+        """The count of telemetry numbers that neither arrived nor were reported in a gap."""
+        arrived: dict[str, set[int]] = defaultdict(set)
+        lost: dict[str, set[int]] = defaultdict(set)
         for epoch, seq in self._rows("SELECT epoch, seq FROM message WHERE topic LIKE 'telemetry/%'"):
-            came[epoch].add(seq)
+            arrived[epoch].add(seq)
         for (text,) in self._rows("SELECT body FROM message WHERE topic = 'gap'"):
             body = json.loads(text)
             gap = body["gap"]
             if gap["lane"] == "telemetry" and gap.get("last") is not None:
-                told[str(body["of_epoch"])] |= set(range(gap["first"], gap["last"] + 1))
+                lost[str(body["of_epoch"])] |= set(range(gap["first"], gap["last"] + 1))
         return sum(
-            len(set(range(1, max(numbers) + 1)) - numbers - told[epoch]) for epoch, numbers in came.items()
+            len(set(range(1, max(numbers) + 1)) - numbers - lost[epoch]) for epoch, numbers in arrived.items()
         )
 
     def _rows(self, query: str) -> list[Any]:
@@ -252,12 +254,12 @@ class World:
         with sqlite3.connect(self.folder / "centre.db", timeout=10) as db:
             try:
                 return db.execute(query).fetchall()
-            except sqlite3.OperationalError:  # it was killed before it had made its table
+            except sqlite3.OperationalError:  # the centre was killed before it created its table
                 return []
 
-    async def settled(self) -> bool:
-        """Whether the centre has everything in time."""
-        deadline = time.monotonic() + SETTLED_WITHIN_S
+    async def delivered(self) -> bool:
+        """Whether the centre has all alerts in time."""
+        deadline = time.monotonic() + DELIVERED_WITHIN_S
         while self.missing():
             if time.monotonic() > deadline:
                 return False

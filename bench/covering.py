@@ -1,9 +1,10 @@
 """How many labelled people are covered in pictures: ``python -m bench.covering PICTURES [MODEL]``.
 
-PICTURES is a folder with ``instances.json`` (COCO). Each picture is turned, as by a camera that hangs or is
-configured so, and goes the ways of pictures here: as it is kept (one look), as it leaves at once (all looks),
-and as it leaves later, out of the recording (all looks at what was kept). A head is the upper seventh of a
-person's box, over the middle two fifths of its width; bare where not half of it is covered.
+PICTURES is a folder with ``instances.json`` (COCO). Each picture is rotated, as by the mounting or
+configuration of a camera, and takes each path of a picture: as stored (one inference), as exported at once
+(all inferences), and as exported later from the recording (all inferences on the stored picture). A head is
+the upper seventh of a person's box, over the middle two fifths of its width; it is bare if less than half of
+it is covered.
 """
 
 import json
@@ -49,7 +50,7 @@ def _part(grey: Any, box: Box) -> Any:
 
 
 def _people(way: str, frame: Frame, detect: Detect) -> list[Box]:
-    """Whom the picture covers that goes this way."""
+    """The boxes redacted in the picture on this path."""
     if way == "leaves":
         return [*person_boxes(detect(frame)), *find_people(frame, detect)]
     kept = list(person_boxes(detect(frame)))
@@ -102,7 +103,7 @@ def measure(pictures: Path, model: str, turn: int, way: str) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the table. 0 also where there are no pictures, which it says."""
+    """Prints the table. Exit code 0, with a message, if there are no pictures."""
     pictures, model = Path(arguments[0]), arguments[1] if len(arguments) > 1 else "default"
     if not (pictures / "instances.json").is_file():
         print(f"not measured: {pictures}/instances.json is not here")

@@ -1,7 +1,7 @@
-"""How many damaged sensor-board frames are believed: 100,000 of them, hurt in five ways, read as one stream.
+"""How many damaged sensor-board frames are accepted: 100,000 frames, damaged in five ways, in one stream.
 
-``python -m bench.damaged_frames [FRAMES]`` prints one line; 1 where a single value was believed that was
-not said.
+``python -m bench.damaged_frames [FRAMES]`` prints one line; exit code 1 if a value was accepted that was
+not sent.
 """
 
 import json
@@ -17,7 +17,7 @@ Hurt = Callable[[bytes, random.Random], bytes]
 
 
 def flips(share: float) -> Hurt:
-    """Of each bit the probability that it flips."""
+    """Flips each bit with the probability ``share``."""
 
     def hurt(frame: bytes, chance: random.Random) -> bytes:
         said = bytearray(frame)
@@ -31,19 +31,19 @@ def flips(share: float) -> Hurt:
 
 
 def drops(frame: bytes, chance: random.Random) -> bytes:
-    """A few bytes lost."""
+    """Drops a few bytes."""
     return bytes(byte for byte in frame if chance.random() >= 0.02)
 
 
 def burst(frame: bytes, chance: random.Random) -> bytes:
-    """A stretch of noise over the frame, zeros among it as often as on a line that hums."""
+    """Overwrites a stretch of the frame with noise, with as many zeros as on a line with hum."""
     at, size = chance.randrange(len(frame)), chance.randint(1, 24)
     noise = bytes(0 if chance.random() < 0.1 else chance.randrange(256) for _ in range(size))
     return frame[:at] + noise + frame[at + size * chance.randrange(2) :]
 
 
 def edits(frame: bytes, chance: random.Random) -> bytes:
-    """One to four bytes flipped, lost or put in."""
+    """Flips, drops or inserts one to four bytes."""
     said = bytearray(frame)
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(said))
@@ -67,7 +67,7 @@ WAYS: dict[str, Hurt] = {
 
 
 def campaign(frames: int, seed: int = 1) -> dict[str, int]:
-    """Sends until ``frames`` were damaged, in equal shares; counts what was believed, and what is wrong."""
+    """Sends until ``frames`` were damaged, in equal shares; counts accepted and wrong values."""
     chance = random.Random(seed)
     found = dict.fromkeys(("frames", "damaged", "believed", "wrong"), 0)
     for hurt in WAYS.values():
@@ -95,7 +95,7 @@ def campaign(frames: int, seed: int = 1) -> dict[str, int]:
 
 
 def main() -> int:
-    """Prints one line; 1 where something wrong was believed."""
+    """Prints one line; exit code 1 if a wrong value was accepted."""
     found = campaign(int(sys.argv[1]) if sys.argv[1:] else 100_000)
     print(json.dumps(found))
     return 1 if found["wrong"] else 0

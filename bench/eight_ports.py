@@ -1,7 +1,7 @@
-"""Eight ports full of NMEA at 115200 baud, through real ptys: what reading them costs, and how late a fix is.
+"""Eight ports saturated with NMEA at 115200 baud, through real ptys: CPU time of reading, and delay of a fix.
 
-A process of its own is the hardware: it writes 64 bytes at a time at the line's pace. This one reads as the
-agent does; its CPU time is what counts.
+A child process is the hardware: it writes 64 bytes at a time at the speed of the line. This process reads as
+the agent does; its CPU time is measured.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ BEGAN = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 def epochs(count: int) -> list[bytes]:
-    """What a receiver of four constellations says, as often as the line can carry it."""
+    """Epochs of a receiver of four constellations, at the highest rate that the line can carry."""
     return [
         epoch_at(BEGAN + timedelta(milliseconds=100 * n), 0, lat=32.1, lon=118.7).encode("nmea")
         for n in range(count)
@@ -36,7 +36,7 @@ def epochs(count: int) -> list[bytes]:
 
 
 def hardware(folder: Path) -> None:
-    """Says it all on each port; prints when the last byte was written that an epoch's fix is made of."""
+    """Sends all epochs on each port; prints when the last byte of each epoch's fix was written."""
     said = epochs(int(SECONDS * BYTES_PER_S / len(epochs(1)[0])) + 1)
     wires = [Wire(folder / f"port{number}") for number in range(PORTS)]
     while not all(wire.ready() for wire in wires):

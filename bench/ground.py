@@ -1,7 +1,7 @@
-"""How well the ground is told: a synthetic world, cameras not quite what they say, boxes that tremble.
+"""Accuracy of the geolocation: a synthetic world, cameras with calibration errors, boxes with jitter.
 
-Off: metres between the point told and where the person truly stands. Inside: the share of points that are
-nearer to the truth than the radius told with them (95 % is promised). Without: the share without a point.
+Off: metres between the reported point and the true position of the person. Inside: the share of points that
+are nearer to the truth than their reported radius (95 % is promised). Without: the share without a point.
 """
 
 import json
@@ -28,10 +28,12 @@ EAST_M, NORTH_M = metres_per_degree(LAT)
 COLUMNS, ROWS, FOV = 1920, 1080, 60.0
 PERSON_M = 1.7
 Off = tuple[float, float, float] | None
-"""Metres off, radius told, metres from the camera; None where no point was told."""
+"""Metres off, reported radius, metres from the camera; None if no point was reported."""
 
 
-def seen(height_m: float, angles: Angles, east: float, north: float, up: float = 0.0) -> tuple[float, float]:
+def projected(
+    height_m: float, angles: Angles, east: float, north: float, up: float = 0.0
+) -> tuple[float, float]:
     """The pixel, in 0..1, of a place near a camera ``height_m`` above the origin; the inverse of `locate`."""
     yaw, pitch, roll = (math.radians(one) for one in (angles.yaw_deg, angles.pitch_deg, angles.roll_deg))
     ahead, right, down = (
@@ -54,8 +56,11 @@ def seen(height_m: float, angles: Angles, east: float, north: float, up: float =
 def person(
     random: np.random.Generator, height_m: float, angles: Angles, east: float, north: float
 ) -> Box | None:
-    """The box that a detector draws around a person there; None where he is not whole in the picture."""
-    (x, foot), (_, head) = seen(height_m, angles, east, north), seen(height_m, angles, east, north, PERSON_M)
+    """The box that a detector draws around a person there; None if the person is partly outside."""
+    (x, foot), (_, head) = (
+        projected(height_m, angles, east, north),
+        projected(height_m, angles, east, north, PERSON_M),
+    )
     tall = foot - head
     wide = tall * ROWS / COLUMNS / 2.5
     if not (0.02 < head < foot < 0.98 and 0.02 < x < 0.98 and tall > 0.015):
@@ -64,7 +69,7 @@ def person(
     return x - wide / 2, foot - tall, x + wide / 2, foot
 
 
-def told(where: CameraGeolocator, box: Box, at: tuple[float, float]) -> Off:
+def measured(where: CameraGeolocator, box: Box, at: tuple[float, float]) -> Off:
     finding = Finding(key="k", text="t", since=NOW, source="cam", box=box)
     point: Point | None = where.with_point(finding, 0).point
     if point is None or point.error_m is None:
@@ -74,7 +79,7 @@ def told(where: CameraGeolocator, box: Box, at: tuple[float, float]) -> Off:
 
 
 def fixed(marks: int, tries: int = 40) -> Iterator[Off]:
-    """A camera 12 m up that looks 20 degrees down; its points are clicked 2 pixels and surveyed 5 cm off."""
+    """A camera 12 m up, pitched 20 degrees down; its points have errors of 2 pixels and 5 cm (1 sigma)."""
     random = np.random.default_rng(marks)
     angles = Angles(yaw_deg=30, pitch_deg=-20)
     for _ in range(tries):
@@ -85,7 +90,7 @@ def fixed(marks: int, tries: int = 40) -> Iterator[Off]:
             if len(points) < 4:
                 ahead, aside = corners[len(points)]
             east, north = _around(30, ahead, aside * ahead)
-            x, y = seen(12, angles, east, north)
+            x, y = projected(12, angles, east, north)
             if 0 < x < 1 and 0 < y < 1:
                 points.append(
                     {
@@ -104,7 +109,7 @@ def fixed(marks: int, tries: int = 40) -> Iterator[Off]:
             at = _around(30, ahead, random.uniform(-0.4, 0.4) * ahead)
             box = person(random, 12, angles, *at)
             if box is not None:
-                yield told(where, box, at)
+                yield measured(where, box, at)
 
 
 def _around(yaw_deg: float, ahead: float, right: float) -> tuple[float, float]:
@@ -119,7 +124,7 @@ def moving(
     reach: tuple[float, float],
     tries: int = 1500,
 ) -> Iterator[Off]:
-    """A camera whose true height, angles and place differ from what is told by ``sigma``."""
+    """A camera whose true height, angles and place differ from the configured ones by ``sigma``."""
     random = np.random.default_rng(3)
     for _ in range(tries):
         really = {name: value + random.normal(0, sigma[name]) for name, value in truth.items()}
@@ -156,7 +161,7 @@ def moving(
             where.on_observation(
                 Observation("gyro", NOW, 0, Reading(quantity="heading_true", value=truth["yaw"], unit="deg"))
             )
-        yield told(where, box, at)
+        yield measured(where, box, at)
 
 
 def measure() -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Keeping and telling: durable alerts beside a bare fsync, and messages drained beside bare paho.
+"""Storing and sending: durable alerts against a bare fsync, and messages drained against bare paho.
 
-Everything on the disk of this machine and loopback; the limits are measured in the same run.
+On the disk of this machine and loopback; the limits are measured in the same run.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ def _percentiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _fsyncs(path: Path) -> list[float]:
-    """Appending 4 KiB and fsync, in ms: what durability costs here at least."""
+    """Append of 4 KiB and fsync, in ms: the lower limit for a durable write on this machine."""
     took = []
     with path.open("ab", buffering=0) as file:
         for _ in range(ALERTS):
@@ -92,7 +92,7 @@ async def _put(folder: Path) -> tuple[list[float], float, float]:
 
 
 def _written_bytes() -> int:
-    """What this process has had written to the disk."""
+    """The bytes that this process has written to the disk."""
     lines = Path("/proc/self/io").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("write_bytes:")))
 
@@ -121,7 +121,7 @@ async def _drain(folder: Path, url: str) -> float:
 
 
 async def subscribe(url: str) -> None:
-    """Somebody listens, so that the broker has somebody to give it to."""
+    """A subscriber, so that the broker has a receiver for each message."""
     from agent.mqtt.connection import Connection
 
     connection = Connection(Broker(url=url), "bench-watcher", None)

@@ -1,7 +1,7 @@
 """Makes bench/clip_1080p.mp4 anew out of the demo's photographs: ``python -m bench.make_clip``. Needs ffmpeg.
 
 150 frames 1920 x 1080 at 30 a second, H.264 high profile without B frames, a key frame every 2 s, as cameras
-send it; about 2 Mbit/s. OpenCV's wheel has no encoder for H.264, so the clip stands in the repository.
+send them; about 2 Mbit/s. OpenCV's wheel has no encoder for H.264, so the clip is in the repository.
 """
 
 import subprocess

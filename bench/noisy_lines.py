@@ -1,9 +1,10 @@
-"""What is left of fixes on a noisy line: receivers at full line rate, through ptys, into real sources.
+"""Fixes received over a noisy line: receivers at full line rate, through ptys, into real sources.
 
-``python -m bench.noisy_lines [SECONDS]`` prints a table, the worst of it as JSON. Each line carries epochs
-back to back and is hurt on the way. ``recall`` is the share of epochs whose fix was told: NMEA says each
-position twice, UBX once, in 100 bytes. ``kept`` is the share of the packets that arrived whole. ``false``
-counts fixes that were never said: another place, or another time. 1 where one was told, or too little kept.
+``python -m bench.noisy_lines [SECONDS]`` prints a table, and its worst row as JSON. Each line carries epochs
+back to back and damages them. ``recall`` is the share of epochs whose fix was reported: NMEA sends each
+position twice, UBX once, in 100 bytes. ``kept`` is the share of the intact packets that were decoded.
+``false`` counts fixes that were never sent: another place, or another time. Exit code 1 if there is one, or
+too few are kept.
 """
 
 import asyncio
@@ -30,9 +31,9 @@ from simulators.wire import Wire
 BYTES_PER_S = 11_520
 STEP_S = 0.01
 ROOM = 4096
-"""Bytes that a pty takes at once."""
+"""Bytes that a pty buffers."""
 RECALL, KEPT = 0.97, 0.98
-"""The least; recall of NMEA only, as a fix of UBX can't be told from half of it."""
+"""The minimum; recall applies to NMEA only, as a fix of UBX can't be decoded from half of it."""
 NEAR_DEG = 1e-6
 BEGAN = datetime(2026, 11, 28, tzinfo=UTC)
 DAMAGE: dict[str, dict[str, float]] = {
@@ -42,18 +43,18 @@ DAMAGE: dict[str, dict[str, float]] = {
     "noise": {"noise": 1e-3},
     "all three": {"flips": 1e-3, "drops": 1e-3, "noise": 1e-3},
 }
-"""For each byte the probability of each."""
+"""Probabilities for each byte."""
 SOURCES: dict[str, type[SerialLine]] = {"nmea": Nmea, "ubx": Ubx}
 
 
 @dataclass(frozen=True)
 class Row:
-    """How one line was read."""
+    """The result of one line."""
 
     line: str
     damage: str
-    said: int
-    told: int
+    sent: int
+    reported: int
     false: int
     whole: int
     good: int
@@ -61,7 +62,7 @@ class Row:
 
     @property
     def recall(self) -> float:
-        return self.told / self.said
+        return self.reported / self.sent
 
     @property
     def kept(self) -> float:
@@ -73,7 +74,7 @@ class Row:
 
 
 def epochs(protocol: str, seed: int) -> Iterator[tuple[Fix, list[bytes]]]:
-    """What a receiver that moves says, second by second, in packets."""
+    """The packets of a moving receiver, for each second."""
     second = 0
     while True:
         epoch = epoch_at(BEGAN, second, lat=32.1, lon=118.7, seed=seed, speed_mps=8.0)
@@ -94,7 +95,7 @@ async def speak(
     bytes_per_s: int,
     least: int,
 ) -> tuple[list[Fix], int]:
-    """Writes hurt epochs, ``least`` of them; the fixes that were said, and how many packets stayed whole."""
+    """Writes at least ``least`` damaged epochs; returns the fixes sent, and the number of intact packets."""
     loop, chance = asyncio.get_running_loop(), random.Random(seed)
     said: list[Fix] = []
     whole, waiting = 0, b""
@@ -168,7 +169,7 @@ def _near(fix: Fix, other: Fix) -> bool:
 
 
 async def measured(seconds: float) -> list[Row]:
-    """All lines at once, on one loop."""
+    """All lines in parallel, on one loop."""
     cases = [(protocol, name) for protocol in SOURCES for name in DAMAGE]
     with tempfile.TemporaryDirectory() as name:
         return list(
@@ -183,11 +184,11 @@ def main(seconds: float) -> int:
     print("line  damage       epochs    told  recall  false   whole    good     bad    kept")
     for row in rows:
         print(
-            f"{row.line:5} {row.damage:10} {row.said:8} {row.told:7} {row.recall:7.4f} {row.false:6}"
+            f"{row.line:5} {row.damage:10} {row.sent:8} {row.reported:7} {row.recall:7.4f} {row.false:6}"
             f" {row.whole:7} {row.good:7} {row.bad:7} {row.kept:7.4f}{'' if row.fine else '  <--'}"
         )
     worst = {
-        "epochs": sum(row.said for row in rows),
+        "epochs": sum(row.sent for row in rows),
         "false_fixes": sum(row.false for row in rows),
         "nmea_recall": round(min(row.recall for row in rows if row.line == "nmea"), 4),
         "whole_packets_kept": round(min(row.kept for row in rows), 4),

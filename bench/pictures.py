@@ -1,6 +1,6 @@
-"""How many people are covered in pictures, what a picture takes, and what it takes to know what can be seen.
+"""The share of people redacted in pictures, and the cost of a picture and of a visibility check.
 
-Needs the labelled pictures of ``../shared`` for the first part, and says so where they are not there.
+The first part needs the labelled pictures of ``../shared``, and reports if they are missing.
 """
 
 import json
@@ -21,14 +21,14 @@ PICTURES = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / 
 
 
 def covered() -> dict[str, Any]:
-    """Of labelled people, upright: how many are covered in what is kept, and in what leaves."""
+    """The share of labelled people, upright, redacted in stored and in exported pictures."""
     kept, leaves = (measure(PICTURES, "default", 0, way) for way in ("kept", "leaves"))
     asked = ("people", "to nine tenths", "less than half", "covered for nothing")
     return {f"{key}, kept and as it leaves": (kept[key], leaves[key]) for key in asked}
 
 
 def cost() -> dict[str, Any]:
-    """Milliseconds and bytes of one picture of 1080 lines, and of one look at what can be seen."""
+    """Milliseconds and bytes of one picture of 1080 lines, and milliseconds of one visibility check."""
     frames: list[Frame] = [
         np.asarray(cv2.resize(Scene(0, 60).picture(step / 5), (1920, 1080)), np.uint8) for step in range(30)
     ]

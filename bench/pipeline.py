@@ -1,11 +1,11 @@
-"""The camera's way, from the file to the outbox, beside bare onnxruntime with the same model.
+"""The pipeline of a camera, from the file to the outbox, against bare onnxruntime with the same model.
 
 Clip: 1920 x 1080, 30 frames a second, H.264, 2 Mbit/s (`clip_1080p.mp4`, made by `bench.make_clip` of the
-demo's photographs). Gate off; tracker, zone rule, alert book and outbox on. Runs of both take turns, since
-what else runs on a machine changes; a session whose threads wait for each other suffers most from that, so
-the best of each is held against the other too. The CPU limit is what was left for us, over our CPU a frame.
-With a broker, what an alert takes from the frame that convinces its rule to the broker's acknowledgement,
-but for the network's own run: a rule's dwell is over with that frame, so it is in no figure.
+demo's photographs). Gate off; tracker, zone rule, alert book and outbox on. Runs of both alternate, since
+the other load of a machine changes; a session whose threads wait for each other suffers most from it, so
+the best runs of each are compared too. The CPU limit is the CPU time that we had, over our CPU a frame.
+With a broker: the latency of an alert from the frame that satisfies its rule to the PUBACK of the broker,
+without inference. The dwell of the rule ends with that frame, so no figure includes it.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ CLIP = Path(__file__).parent / "clip_1080p.mp4"
 CORES = len(os.sched_getaffinity(0))
 ROUNDS, RUN_S, BARE_S, WARM_S = 3, 8.0, 4.0, 2.0
 ALERTS, ALERT_FPS, STRIPS, GIVE_UP_S = 120, 10, 10, 300.0
-"""The man of the clip walks through so many strips, each a zone with a rule, again with each loop."""
+"""The number of strips, each a zone with a rule, that the man of the clip crosses in each loop."""
 
 CONFIG = """\
 schema_version: 1
@@ -63,19 +63,19 @@ ENTER = "  enter{0}: {{kind: zone_enter, camera: cam1, zone: strip{0}, frames: 1
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took: frames a second, CPU ms a frame, and the most frames that this CPU time allows."""
+    """One run: frames a second, CPU ms a frame, and the most frames that this CPU time allows."""
 
     fps: float
     cpu_ms: float
     limit_fps: float
     cpu_share: float
-    """Of one core."""
+    """As a share of one core."""
     memory_mb: float
     delays_ms: tuple[float, ...] = ()
 
 
 class Meter:
-    """CPU time of this process, and what the machine had left for it."""
+    """CPU time of this process, and the CPU time that other processes left for it."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
@@ -137,7 +137,7 @@ def figures() -> dict[str, Any]:
 
 
 def _bare(threads: int) -> Run:
-    """Inferences of one session and nothing else."""
+    """Inferences of one session alone."""
     import numpy as np
 
     card = models.find("default")
@@ -189,7 +189,7 @@ def _agent(folder: Path, text: str) -> tuple[Agent, Outbox]:
 
 
 async def alerts(folder: Path) -> list[float]:
-    """Of each new alert: ms from the frame's time to the broker's acknowledgement, less that frame's run."""
+    """For each new alert: ms from its frame to the PUBACK of the broker, less the inference of that frame."""
     folder.mkdir()
     edges = [(number, round(0.05 * number, 2), round(0.05 * number + 0.05, 2)) for number in range(STRIPS)]
     zones = ", ".join(STRIP.format(*one) for one in edges)
@@ -212,7 +212,7 @@ async def alerts(folder: Path) -> list[float]:
 
 
 def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
-    """Fills the list that it gives, as alerts are acknowledged; until ``stack`` ends."""
+    """A list that is filled as alerts are acknowledged, until ``stack`` ends."""
     found_ms, under_way = list[float](), dict[str, float]()
     here = threading.local()  # a frame is looked at by one thread
     runs_s = dict[int, float]()
@@ -227,13 +227,13 @@ def _watch_alerts(agent: Agent, stack: ExitStack) -> list[float]:
         runs_s[getattr(here, "frame", 0)] = time.monotonic() - began_s
         return outputs
 
-    def noted_look(pool: InferencePool, seat: CameraSlot, looked: InferenceResult) -> None:
+    def noted_look(pool: InferencePool, slot: CameraSlot, looked: InferenceResult) -> None:
         here.frame = looked.captured.number
-        look(pool, seat, looked)
+        look(pool, slot, looked)
 
-    async def noted_next(seat: CameraSlot, within_s: float) -> InferenceResult | None:
+    async def noted_next(slot: CameraSlot, within_s: float) -> InferenceResult | None:
         nonlocal newest
-        newest = await following(seat, within_s)
+        newest = await following(slot, within_s)
         return newest
 
     def noted_make(schema: str, fields: Mapping[str, Any], *rest: Any, **more: Any) -> Message:

@@ -1,12 +1,12 @@
-"""Power cuts: disk states that a trace of the real outbox's writes and fsyncs allows, each opened again.
+"""Power cuts: disk states that are possible after a trace of the outbox's writes and fsyncs, each reopened.
 
     python -m bench.power_cuts [STATES] [SEED] [STEPS]
 
-A child puts, hands out and settles messages under strace. A power cut at a moment keeps all that was fsynced
-before, and of what was written since any part: whole, not at all, or some sectors of 512 bytes. Directory
-changes are kept in order up to a point, as a journalling file system does. In each state every alert that was
-acknowledged to its source must still be owed, or be among those that the centre has; no number may be given
-to a second message; and the store must take new alerts.
+A child stores, sends and completes messages under strace. A power cut keeps all data fsynced before it, and
+any part of later writes: whole, nothing, or some sectors of 512 bytes. Directory changes are kept in order up
+to a point, as by a journalling file system. In each state every alert that was acknowledged to its source
+must still be stored, or be among those that the centre has; no number may be used for a second message; and
+the store must accept new alerts.
 """
 
 import asyncio
@@ -46,8 +46,8 @@ def main(states: int = 200, seed: int = 1, steps: int = 120) -> int:
             state = Path(name) / f"state-{number}"
             state.mkdir()
             rebuild(events[:at], state, chance)
-            said = [event[1] for event in events[:at] if event[0] == "mark"]
-            missing, twice, broken = asyncio.run(judge(state, said))
+            reports = [event[1] for event in events[:at] if event[0] == "mark"]
+            missing, twice, broken = asyncio.run(verify(state, reports))
             lost, doubled, refused = lost + len(missing), doubled + len(twice), refused + broken
             for one in (*missing, *twice):
                 print(f"state {number} (after event {at}): {one}", file=sys.stderr)
@@ -62,13 +62,13 @@ def main(states: int = 200, seed: int = 1, steps: int = 120) -> int:
 
 
 async def child(folder: Path, seed: int, steps: int) -> None:
-    """A device's life in short; each promise is printed once it is given."""
+    """A short device life; each acknowledgement is printed as soon as it is given."""
     from agent.outbox.outbox import Outbox
 
     chance = random.Random(seed)
     outbox = Outbox.open(folder)
 
-    def say(*words: object) -> None:
+    def report(*words: object) -> None:
         sys.stdout.write(" ".join(map(str, words)) + "\n")
         sys.stdout.flush()
 
@@ -79,28 +79,28 @@ async def child(folder: Path, seed: int, steps: int) -> None:
             case "alert":
                 message = _message("alert")
                 await outbox.put(message)
-                say("kept", message.id)
+                report("kept", message.id)
             case "alerts":
                 messages = [_message("alert") for _ in range(chance.randint(2, 5))]
                 await asyncio.gather(*(outbox.put(message) for message in messages))
-                say(*("kept", *(message.id for message in messages)))
+                report(*("kept", *(message.id for message in messages)))
             case "telemetry":
                 await outbox.put(*(_message("telemetry", 900) for _ in range(chance.randint(1, 60))))
             case "hand out":
                 rows = await outbox.due(20)
                 for row in rows:
-                    say("handed", row.epoch, row.lane, row.seq, row.id)
+                    report("handed", row.epoch, row.lane, row.seq, row.id)
                 outbox.mark_delivered([row for row in rows if row.lane not in ("alert", "result")])
                 if chance.random() < 0.3:
                     outbox.rewind()
             case "receipt":
                 rows = [row for row in await outbox.due(5, ["alert"]) if chance.random() < 0.8]
                 for row in rows:
-                    say("handed", row.epoch, row.lane, row.seq, row.id)
-                    say("received", row.id)
+                    report("handed", row.epoch, row.lane, row.seq, row.id)
+                    report("received", row.id)
                     await outbox.record_receipts([row.id])
             case "session":
-                say("session", await outbox.next_session())
+                report("session", await outbox.next_session())
     outbox.close()
 
 
@@ -172,7 +172,7 @@ class _File:
     named: bool = False
 
     def after(self, chance: random.Random | None) -> bytearray:
-        """All that is pending carried out, or with ``chance`` any part of it."""
+        """The content after all pending changes, or with ``chance`` after any part of them."""
         content = bytearray(self.durable)
         for kind, _, place, data in self.pending:
             if kind == "truncate":
@@ -190,39 +190,39 @@ class _File:
 
 
 def rebuild(events: list[Event], state: Path, chance: random.Random) -> None:
-    """Writes into ``state`` what the disk may hold after a power cut behind ``events``."""
+    """Writes a possible state of the disk after ``events`` and a power cut into the folder ``state``."""
     files: dict[str, _File] = {}
-    gone: dict[str, _File] = {}  # unlinked since the journal was last written
+    unlinked: dict[str, _File] = {}  # since the journal was last written
     for event in events:
         kind, name, _, _ = event
         if kind == "sync":
-            gone.clear()
+            unlinked.clear()
             if name:  # else the folder itself
                 file = files.setdefault(name, _File())
                 file.durable, file.pending, file.named = file.after(None), [], True
         elif kind == "unlink":
             if name in files:
-                gone[name] = files.pop(name)
+                unlinked[name] = files.pop(name)
         elif kind != "mark":
             files.setdefault(name, _File()).pending.append(event)
     if chance.random() < 0.5:
-        files = gone | files
+        files = unlinked | files
     for name, file in files.items():
         if not file.named and chance.random() < 0.3:
-            continue  # not even its name has reached the disk
+            continue  # its name has not reached the disk either
         (state / name).parent.mkdir(parents=True, exist_ok=True)
         (state / name).write_bytes(file.after(chance))
 
 
-async def judge(state: Path, said: list[str]) -> tuple[list[str], list[str], int]:
-    """(what is lost, what is doubled, whether nothing is taken any more)."""
+async def verify(state: Path, reports: list[str]) -> tuple[list[str], list[str], int]:
+    """(lost alerts, duplicates, 1 if the store refuses new alerts)."""
     import agent.runtime.kernel_clock
     from agent.outbox.outbox import Outbox
 
-    kept = {identity for words in said if words.startswith("kept") for identity in words.split()[1:]}
-    received = {words.split()[1] for words in said if words.startswith("received")}
-    handed = {tuple(words.split()[1:4]): words.split()[4] for words in said if words.startswith("handed")}
-    session = max((int(words.split()[1]) for words in said if words.startswith("session")), default=0)
+    kept = {identity for words in reports if words.startswith("kept") for identity in words.split()[1:]}
+    received = {words.split()[1] for words in reports if words.startswith("received")}
+    handed = {tuple(words.split()[1:4]): words.split()[4] for words in reports if words.startswith("handed")}
+    session = max((int(words.split()[1]) for words in reports if words.startswith("session")), default=0)
     agent.runtime.kernel_clock.boot_id = lambda: "after the power cut"  # type: ignore[assignment]
     outbox = Outbox.open(state)
     new = [_message(lane) for lane in ("alert", "telemetry", "alert")]
@@ -230,17 +230,19 @@ async def judge(state: Path, said: list[str]) -> tuple[list[str], list[str], int
     rows = []
     while found := await outbox.due(500, LANES):
         rows += found
-    owed = [row.id for row in rows]
-    missing = [f"alert {identity} is lost" for identity in sorted(kept - received - set(owed))]
+    stored = [row.id for row in rows]
+    missing = [f"alert {identity} is lost" for identity in sorted(kept - received - set(stored))]
     twice = [
         f"{row.epoch} {row.lane} {row.seq} was {handed[key]}, now {row.id}"
         for row in rows
         if (key := (row.epoch, row.lane, str(row.seq))) in handed and handed[key] != row.id
     ]
-    twice += [f"alert {identity} is owed twice" for identity in {one for one in owed if owed.count(one) > 1}]
+    twice += [
+        f"alert {identity} is stored twice" for identity in {one for one in stored if stored.count(one) > 1}
+    ]
     if outbox.session < session:
         twice.append(f"session {outbox.session} after {session}")
-    refused = int(not {message.id for message in new} <= set(owed))
+    refused = int(not {message.id for message in new} <= set(stored))
     outbox.close()
     return missing, twice, refused
 

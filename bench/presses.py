@@ -1,7 +1,7 @@
-"""How soon a press on a noisy line is heard, and whether once: board and agent's source on a pty.
+"""The delay of a press on a noisy line, and whether it is received once: board and agent's source on a pty.
 
-Of each byte, both ways, one in a thousand is hit, one lost, and before one stands noise. ``python -m
-bench.presses`` prints one line; 1 where a press came twice or not at all.
+In both directions, of a thousand bytes one is damaged, one is lost, and one is preceded by noise. ``python -m
+bench.presses`` prints one line; exit code 1 if a press was received twice or not at all.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ RATE = 1e-3
 
 
 async def campaign(presses: int = PRESSES, seed: int = 1) -> dict[str, Any]:
-    """Presses one after the other; milliseconds until each was heard, and until the board knew it."""
+    """Presses in sequence; milliseconds until each was received, and acknowledged to the board."""
     chance = random.Random(seed)
     heard: Counter[int] = Counter()
-    heard_s: dict[int, float] = {}
+    received_s: dict[int, float] = {}
 
     def emit(value: object) -> None:
         if isinstance(value, Switch) and value.event is not None:
             heard[value.event] += 1
-            heard_s.setdefault(value.event, time.monotonic())
+            received_s.setdefault(value.event, time.monotonic())
 
     with tempfile.TemporaryDirectory() as folder, Wire(Path(folder) / "board") as wire:
         board = Board(wire)
@@ -50,7 +50,7 @@ async def campaign(presses: int = PRESSES, seed: int = 1) -> dict[str, Any]:
             while event not in board.acknowledged:
                 await asyncio.sleep(0.002)
             known_ms.append((time.monotonic() - pressed_s) * 1000)
-            took_ms.append((heard_s[event] - pressed_s) * 1000)
+            took_ms.append((received_s[event] - pressed_s) * 1000)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""How long a packet takes on lines that rest between packets, as most do: from its last byte to its value.
+"""The latency of a packet on lines with pauses between packets: from its last byte to its value.
 
-A child process speaks on two ptys: a board's report twenty times and a receiver's epoch of three sentences
-five times a second, in pieces of 16 bytes at 115200 baud. Here the real sources hear them.
+A child process writes on two ptys: a board's report twenty times and a receiver's epoch of three sentences
+five times a second, in pieces of 16 bytes at 115200 baud. The real sources read them here.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ BEGAN = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 def figures() -> dict[str, float]:
-    """Milliseconds."""
+    """Latencies in milliseconds."""
     with tempfile.TemporaryDirectory() as name:
-        return asyncio.run(_hear(Path(name)))
+        return asyncio.run(_measure(Path(name)))
 
 
-async def _hear(folder: Path) -> dict[str, float]:
+async def _measure(folder: Path) -> dict[str, float]:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.quiet_lines", str(folder)),
         cwd=Path(__file__).parent.parent,
@@ -47,46 +47,46 @@ async def _hear(folder: Path) -> dict[str, float]:
     )
     assert child.stdout is not None
     await child.stdout.readline()
-    told: dict[str, dict[int, float]] = {"report": {}, "epoch": {}}
+    received: dict[str, dict[int, float]] = {"report": {}, "epoch": {}}
     lines: dict[str, SerialLine] = {
         "report": SensorBoard(port=f"{folder}/report"),
         "epoch": Nmea(port=f"{folder}/epoch"),
     }
-    tasks = [asyncio.ensure_future(line.run(_take(told[name]))) for name, line in lines.items()]
-    spoken = json.loads(await child.stdout.readline())
+    tasks = [asyncio.ensure_future(line.run(_take(received[name]))) for name, line in lines.items()]
+    sent = json.loads(await child.stdout.readline())
     await asyncio.sleep(0.5)
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
     await child.wait()
-    return _delays("report", told, spoken) | _delays("epoch", told, spoken)
+    return _delays("report", received, sent) | _delays("epoch", received, sent)
 
 
-def _take(told: dict[int, float]) -> Callable[[Value], None]:
-    """Notes when which number was told."""
+def _take(received: dict[int, float]) -> Callable[[Value], None]:
+    """Records the time of receipt of each number."""
 
     def take(value: Value) -> None:
         if isinstance(value, Reading):
-            told.setdefault(round(value.value * 100), time.monotonic())
+            received.setdefault(round(value.value * 100), time.monotonic())
         elif isinstance(value, Fix) and value.time is not None:
-            told.setdefault(round((value.time - BEGAN).total_seconds()), time.monotonic())
+            received.setdefault(round((value.time - BEGAN).total_seconds()), time.monotonic())
 
     return take
 
 
 def _delays(
-    name: str, told: dict[str, dict[int, float]], spoken: dict[str, dict[str, float]]
+    name: str, received: dict[str, dict[int, float]], sent: dict[str, dict[str, float]]
 ) -> dict[str, float]:
-    wanted = list(spoken[name].items())[SETTLED:]
-    delays_ms = sorted(1000 * (told[name][int(number)] - at_s) for number, at_s in wanted)
+    wanted = list(sent[name].items())[SETTLED:]
+    delays_ms = sorted(1000 * (received[name][int(number)] - at_s) for number, at_s in wanted)
     return {
         f"{name}_p50_ms": round(statistics.median(delays_ms), 2),
         f"{name}_p99_ms": round(delays_ms[int(0.99 * len(delays_ms))], 2),
     }
 
 
-def _speak(folder: Path) -> None:
-    """The child; prints when the last byte of each packet was written."""
+def _send(folder: Path) -> None:
+    """The child process; prints when the last byte of each packet was written."""
     wires = {"report": Wire(folder / "report"), "epoch": Wire(folder / "epoch")}
     print("ready", flush=True)
     while not all(wire.ready() for wire in wires.values()):
@@ -110,6 +110,6 @@ def _speak(folder: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        _speak(Path(sys.argv[1]))
+        _send(Path(sys.argv[1]))
     else:
         print(json.dumps(figures()))

@@ -1,7 +1,7 @@
-"""Every real recording, and how we read it: ``python -m bench.recordings [FOLDER] [KIND…]``.
+"""How completely all real recordings are decoded: ``python -m bench.recordings [FOLDER] [KIND…]``.
 
-FOLDER holds ``nmea/``, ``ubx/``, ``boat/``, … as the data set beside the repository does. Each kind is one
-function here; a row that is not ``fine`` makes the exit code 1.
+FOLDER has ``nmea/``, ``ubx/``, ``boat/``, … as in the data set. Each kind is one function here; the exit code
+is 1 if a row is not ``fine``.
 """
 
 import sys
@@ -16,7 +16,7 @@ from tests.mavlink_recordings import mavlink_recordings, mavlink_score
 
 @dataclass(frozen=True)
 class Row:
-    """``found`` of what was ``expected`` in a recording, and ``wrong`` that should not have been told."""
+    """Of one recording: values ``expected``, ``found`` of them, and ``wrong`` ones that were not expected."""
 
     recording: str
     expected: int
@@ -24,7 +24,7 @@ class Row:
     wrong: int = 0
     note: str = ""
     least: float = 1.0
-    """The share of what is expected that must be found."""
+    """The share of the expected values that must be found."""
 
     @property
     def fine(self) -> bool:
@@ -32,7 +32,7 @@ class Row:
 
 
 def gnss(folder: Path) -> Iterator[Row]:
-    """Fixes: each that gpsd tells, and none that the receiver did not declare valid, or told twice."""
+    """Fixes: each that gpsd reports, none that the receiver did not declare valid, and none twice."""
     for path in recordings.gnss_recordings(folder):
         told = recordings.score(path)
         twice = f", {told.twice} twice" if told.twice else ""
@@ -42,7 +42,7 @@ def gnss(folder: Path) -> Iterator[Row]:
 
 
 def ais(folder: Path) -> Iterator[Row]:
-    """AIS position reports that gpsd and pyais agree on, and those told beyond them."""
+    """AIS position reports that gpsd and pyais agree on, and those reported beyond them."""
     for path in ais_recordings(folder):
         told = ais_score(path)
         yield Row(told.name, told.expected, told.found, told.false, f"{told.reported} told")

@@ -1,6 +1,6 @@
-"""A whole device, as the end-to-end tests run it: from a frame or a press to the centre, and what it costs.
+"""A whole device, as in the end-to-end tests: latency from a frame or a press to the centre, CPU and memory.
 
-The agent in a process of its own, ptys, an MJPEG stream at 10 frames a second, a real broker, the centre.
+The agent in its own process, ptys, an MJPEG stream at 10 frames a second, a real broker, the centre.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ RULE = (
 
 
 class Blinking(Scene):
-    """The man is there for two seconds, and gone for two."""
+    """The man is present for two seconds, and absent for two."""
 
     def where(self, second: float) -> float | None:
         return 0.35 if int(second / 2) % 2 else None

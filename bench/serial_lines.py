@@ -1,4 +1,4 @@
-"""How fast the serial codecs are on one core: bytes in as a line gives them, values out, nothing else."""
+"""Speed of the serial codecs on one core: bytes as from a line in, values out."""
 
 import json
 import time

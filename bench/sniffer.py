@@ -1,4 +1,4 @@
-"""What finding packets costs, and how many a noisy line loses; and MAVLink down to its values."""
+"""The cost of finding packets, the share lost on a noisy line, and MAVLink down to its values."""
 
 import json
 import random
@@ -15,13 +15,13 @@ from simulators.drone import Radio
 from simulators.receiver import epoch_at
 
 CHUNK = 64
-"""Bytes that a read of a real line gives at once."""
+"""Bytes that one read of a real line returns."""
 HARM = 1e-3
 PLACE = {"lat": 32.1, "lon": 118.7}
 
 
 def streams() -> dict[str, bytes]:
-    """A clean line of each protocol, as our simulated hardware says it."""
+    """The bytes of a clean line of each protocol, from our simulated hardware."""
     epochs = [epoch_at(datetime(2026, 11, 28, tzinfo=UTC), second, **PLACE, seed=1) for second in range(300)]
     report = {"up_ms": 1, "boot": 1, 0: 2150, 2: 12600, 7: 0}
     return {
@@ -33,11 +33,11 @@ def streams() -> dict[str, bytes]:
 
 
 def figures() -> dict[str, float]:
-    """Microseconds a packet, messages a second on one core, and the share of whole packets that are given."""
+    """Microseconds a packet, messages a second on one core, and the share of intact packets found."""
     found: dict[str, float] = {}
     for protocol, data in streams().items():
         began_s = time.process_time()
-        packets = heard(protocol, data)
+        packets = packets_of(protocol, data)
         found[f"sniff_{protocol}_us_a_packet"] = round(
             (time.process_time() - began_s) / len(packets) * 1e6, 1
         )
@@ -55,14 +55,14 @@ def figures() -> dict[str, float]:
     return found
 
 
-def heard(protocol: str, data: bytes) -> list[bytes]:
+def packets_of(protocol: str, data: bytes) -> list[bytes]:
     sniffer = Sniffer((protocol,))
     pieces = (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
     return [packet.data for piece in pieces for packet in sniffer.feed(piece)]
 
 
 def recall(protocol: str, packets: list[bytes], harm: str) -> float:
-    """Of the packets that the line left whole, the share that is given."""
+    """The share of the intact packets that is found."""
     chance = random.Random(f"{protocol} {harm}")
     line, whole = bytearray(), Counter[bytes]()
     for packet in packets:
@@ -77,7 +77,7 @@ def recall(protocol: str, packets: list[bytes], harm: str) -> float:
                 spoilt[place:place] = chance.randbytes(chance.randrange(1, 60))
         line += spoilt
         whole[packet.rstrip(b"\r\n") if protocol == "nmea" else packet] += not hits
-    return (whole & Counter(heard(protocol, bytes(line)))).total() / whole.total()
+    return (whole & Counter(packets_of(protocol, bytes(line)))).total() / whole.total()
 
 
 if __name__ == "__main__":

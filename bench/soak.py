@@ -2,9 +2,9 @@
 
     python -m bench.soak [MINUTES] [SEED]
 
-The whole device of the end-to-end tests (camera, detector, receiver, sensor board) in a process of its own.
-All the while the link is cut, swallows and grows slow, the broker is stopped, the receiver and the board are
-unplugged, the camera's stream ends, and switches are pressed. The first fifth of the run is for warming up.
+The whole device of the end-to-end tests (camera, detector, receiver, sensor board) in its own process.
+Meanwhile the link is cut, drops data and becomes slow, the broker is stopped, the receiver and the board are
+unplugged, the camera's stream ends, and switches are pressed. The first fifth of the run is the warm-up.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ SAMPLE_S = 10.0
 
 
 class Passing(Scene):
-    """Somebody is there for ten seconds of each twenty."""
+    """The man is present for ten seconds of each twenty."""
 
     def where(self, second: float) -> float | None:
         return 0.35 if int(second / 10) % 2 else None
@@ -130,13 +130,13 @@ async def _soak(folder: Path, seconds: float, rng: random.Random) -> dict[str, A
 
 
 def _own_mb(pid: int) -> float:
-    """What it wrote itself. Pages of libraries come and go with who else has them open: no growth."""
+    """Private memory only. Shared library pages vary with other processes: that is no growth."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return int(rollup.partition("Private_Dirty:")[2].split()[0]) / 1000
 
 
 async def _trouble(device: Rig, hop: NetworkHop, rng: random.Random, counted: Counter[str]) -> None:
-    """One fault after the other, and a press after each, for ever."""
+    """Endless sequence of faults, each followed by a press."""
     while True:
         await rng.choice(FAULTS)(device, hop)
         counted["faults"] += 1

@@ -1,10 +1,10 @@
-"""How well numbers last: our tracker, and a reference on the same detections if there is one.
+"""Stability of track numbers: our tracker, and a reference on the same detections if one is given.
 
     python -m bench.tracking [PYTHON]
 
-PYTHON is one that has the package ``trackers`` (Apache-2.0, 660 MB installed; never a dependency). Scenes
-with exact tracks: people who cross, hide each other and are missed now and then, at several rates; and the
-boat clips of ../shared, seen by the default detector. Switches and breaks as CLEAR MOT counts them.
+PYTHON is an interpreter with the package ``trackers`` (Apache-2.0, 660 MB installed; never a dependency).
+Scenes with exact tracks: people who cross, occlude each other and are sometimes not detected, at several
+rates; and the boat clips of ../shared with the default detector. Switches and breaks: as in CLEAR MOT.
 """
 
 import json
@@ -27,7 +27,7 @@ Truth: TypeAlias = dict[int, Box]
 
 @dataclass
 class Scene:
-    """Frames in order: monotonic time, what is there, what a detector says, how the camera moved."""
+    """Frames in order: monotonic time, true boxes, detections, egomotion of the camera."""
 
     name: str
     fps: float
@@ -36,7 +36,7 @@ class Scene:
 
 
 def people(seed: int, fps: float, count: int = 8, seconds: float = 40.0, pan: float = 0.0) -> Scene:
-    """People who walk through each other's way in a picture 16:9; ``pan``: picture widths a second."""
+    """People who cross each other's path in a 16:9 picture; ``pan``: picture widths a second."""
     from agent.vision.egomotion import Egomotion
 
     chance = random.Random(seed)
@@ -93,9 +93,9 @@ def clip(path: Path, step: int) -> Scene:
     truth: dict[int, Truth] = {}
     sizes: tuple[int, int] = (1280, 720)
     for line in path.with_suffix(".gt.txt").read_text().split():
-        number, who, left, top, wide, tall = (float(one) for one in line.split(",")[:6])
+        number, target, left, top, wide, tall = (float(one) for one in line.split(",")[:6])
         box = (left / sizes[0], top / sizes[1], (left + wide) / sizes[0], (top + tall) / sizes[1])
-        truth.setdefault(int(number) - 1, {})[int(who)] = box
+        truth.setdefault(int(number) - 1, {})[int(target)] = box
     scene = Scene(f"{path.stem}, {25 / step:g} fps", 25 / step)
     for number, at_s, frame in frames(str(path)):
         if number % step == 0:
@@ -106,7 +106,7 @@ def clip(path: Path, step: int) -> Scene:
 
 
 def ours(scene: Scene, egomotion: bool = True) -> list[dict[int, Box]]:
-    """Number and box of what our tracker tells, frame by frame."""
+    """Track number and box from our tracker, for each frame."""
     tracker = Tracker(scene.score)
     return [
         {one.track: one.box for one in tracker.track(seen, 1000 + at_s, moved if egomotion else None)}
@@ -141,7 +141,7 @@ KINDS: dict[str, tuple[str, dict[str, float]]] = {
     "OC-SORT, our score": ("OCSORTTracker", {"high_conf_det_threshold": 0.4}),
     "SORT": ("SORTTracker", {}),
 }
-"""The package's trackers as they come, and with the score from which ours begins a track."""
+"""The package's trackers with defaults, and with the score at which ours starts a track."""
 
 
 def reference(
@@ -189,32 +189,32 @@ def reference(
     return run
 
 
-def count(scene: Scene, told: Iterable[dict[int, Box]]) -> dict[str, float]:
-    """Switches, breaks, share of the truth that was tracked, and what was told that is not there."""
+def count(scene: Scene, tracks: Iterable[dict[int, Box]]) -> dict[str, float]:
+    """Switches, breaks, share of the truth that was tracked (recall), and false boxes."""
     last: dict[int, int] = {}
     tracked: dict[int, bool] = {}
     switches = breaks = hit = false = 0
-    for (_, truth, _, _), boxes in zip(scene.frames, told, strict=True):
+    for (_, truth, _, _), boxes in zip(scene.frames, tracks, strict=True):
         pairs = sorted(
             (
-                (-(1.0 if last.get(who) == number else 0.0) - overlap, who, number)
-                for who, box in truth.items()
+                (-(1.0 if last.get(target) == number else 0.0) - overlap, target, number)
+                for target, box in truth.items()
                 for number, other in boxes.items()
                 if (overlap := iou(box, other)) >= 0.5
             ),
         )
         matched: dict[int, int] = {}
-        for _, who, number in pairs:
-            if who not in matched and number not in matched.values():
-                matched[who] = number
-        for who in truth:
-            if who in matched:
-                switches += who in last and last[who] != matched[who]
-                breaks += who in tracked and not tracked[who]
-                last[who] = matched[who]
-                tracked[who] = True
-            elif who in tracked:
-                tracked[who] = False
+        for _, target, number in pairs:
+            if target not in matched and number not in matched.values():
+                matched[target] = number
+        for target in truth:
+            if target in matched:
+                switches += target in last and last[target] != matched[target]
+                breaks += target in tracked and not tracked[target]
+                last[target] = matched[target]
+                tracked[target] = True
+            elif target in tracked:
+                tracked[target] = False
         hit += len(matched)
         false += len(boxes) - len(matched)
     whole = sum(len(truth) for _, truth, _, _ in scene.frames)
@@ -222,7 +222,7 @@ def count(scene: Scene, told: Iterable[dict[int, Box]]) -> dict[str, float]:
 
 
 def scenes() -> list[Scene]:
-    """All that there are here."""
+    """All scenes that are available."""
     made = [people(seed, fps) for fps in (2.0, 5.0, 10.0, 25.0) for seed in range(4)]
     made += [people(seed, 5.0, pan=0.08) for seed in range(4)]
     made += [people(seed, 10.0, count=30) for seed in range(2)]
@@ -232,12 +232,12 @@ def scenes() -> list[Scene]:
 def main(python: str | None) -> dict[str, Any]:
     """Sums by scene name and tracker."""
     todo = scenes()
-    told = {"ours": [ours(scene) for scene in todo]}
-    told["ours, camera not followed"] = [ours(scene, egomotion=False) for scene in todo]
+    tracks = {"ours": [ours(scene) for scene in todo]}
+    tracks["ours, camera not followed"] = [ours(scene, egomotion=False) for scene in todo]
     for name, (kind, settings) in KINDS.items() if python else ():
-        told[name] = reference(str(python), kind, settings)(todo)
+        tracks[name] = reference(str(python), kind, settings)(todo)
     table: dict[str, Any] = {}
-    for kind, runs in told.items():
+    for kind, runs in tracks.items():
         for scene, run in zip(todo, runs, strict=True):
             row = table.setdefault(scene.name, {}).setdefault(kind, {})
             for key, value in count(scene, run).items():

@@ -1,7 +1,7 @@
-"""What the motion gate spares and what it misses; what tracker and rules cost with 50 objects in the picture.
+"""Savings and misses of the motion gate; cost of tracker and rules with 50 objects in the picture.
 
-Spared: CPU of the whole agent on a scene in which nobody is, gate on beside gate off. Missed: each track of a
-second or more that is found in the clips of ../shared with every frame looked at, and not with the gate.
+Saved: CPU of the whole agent on an empty scene, gate on against gate off. Missed: each track of a second or
+more that is found in the clips of ../shared with inference on every frame, and not with the gate.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Track:
 
 
 def figures() -> dict[str, Any]:
-    """All of them."""
+    """All figures of this part."""
     return {**_idle(), **_missed(), **_fifty()}
 
 
@@ -118,7 +118,7 @@ def _missed() -> dict[str, Any]:
 
 
 def _seen(path: Path, fps: float = 5.0) -> list[tuple[float, Any, tuple[Detection, ...]]]:
-    """Frames at about ``fps``: time, small picture for the gate, what is in it."""
+    """Frames at about ``fps``: time, small picture for the gate, detections."""
     import cv2
 
     import models
@@ -136,7 +136,7 @@ def _seen(path: Path, fps: float = 5.0) -> list[tuple[float, Any, tuple[Detectio
 def _tracks(
     frames: list[tuple[float, Any, tuple[Detection, ...]]], motion: MotionSettings
 ) -> tuple[list[Track], int]:
-    """What is tracked, and how many frames were looked at."""
+    """The tracks, and the number of frames with an inference."""
     gate, tracker = MotionGate(motion), Tracker()
     tracks: dict[int, Track] = {}
     looks = 0
@@ -154,7 +154,7 @@ def _tracks(
 
 
 def _same(track: Track, other: Track) -> bool:
-    """Whether both are one object: close in time, and about the same box then."""
+    """Whether both are the same object: close in time, with a similar box then."""
     return any(
         abs(at_s - other_s) <= EVENT_S and iou(box, other_box) >= 0.3
         for at_s, box in track.boxes.items()
@@ -200,7 +200,7 @@ def _fifty() -> dict[str, Any]:
 
 
 def _crowd(at_s: float) -> list[Detection]:
-    """Fifty people who walk to and fro, a detector's jitter on each."""
+    """Fifty people who walk to and fro, with the jitter of a detector."""
     chance = random.Random(int(at_s * 1000))
     found = []
     for number in range(50):

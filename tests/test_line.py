@@ -596,7 +596,7 @@ def test_a_noisy_line_gives_no_false_fix_and_loses_no_packet_that_is_whole(tmp_p
         for row in await asyncio.gather(
             *(measure(tmp_path, *case, seed, 1, 30_000, least=40) for seed, case in enumerate(cases))
         ):
-            assert row.said > 30
+            assert row.sent > 30
             assert row.false == 0
             assert row.kept >= KEPT
             assert row.recall > (0.9 if row.line == "nmea" else 0.5)

