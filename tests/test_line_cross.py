@@ -118,4 +118,6 @@ rules:
   over: {{kind: line_cross, camera: cam1, line: {line}}}
 """
     notes = list(config_notes(parse(text, name="c.yaml", base=Path())))
-    assert notes == on_edge * ["over: its line lies on the edge of the picture: nobody is seen to cross it"]
+    assert notes == on_edge * [
+        "over: its line lies on the edge of the picture: no crossing is detected there"
+    ]

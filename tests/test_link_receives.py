@@ -119,7 +119,7 @@ def test_a_packet_that_is_too_large_ends_receipts_once_and_not_for_ever(
             async with run(tmp_path, broker, protocol=protocol, owed=[message()]) as one:
                 await until(lambda: one.link.troubles)
                 assert one.link.troubles == {
-                    "config": f"pushes are not heard: the broker sent {broker_bytes(protocol)} bytes at once"
+                    "config": f"pushes are not received: the broker sent {broker_bytes(protocol)} bytes at once"
                 }
                 assert [connect.clean_start for connect in broker.connects] == [False, True]
                 await until(lambda: len(broker.subscribed) > 5)
@@ -152,7 +152,7 @@ def test_what_is_too_large_on_another_topic_ends_the_connection_twice_at_most(
             async with run(tmp_path, broker, protocol="3.1.1", owed=[message()]) as one:
                 await until(lambda: len(broker.connects) == 3 and one.link.troubles)
                 await until(lambda: broker.subscribed[-2:] == [f"{UP}/receipt", SPEAKER.host_status])
-                assert "pushes, commands and answers are not heard" in one.link.troubles["config"]
+                assert "pushes, commands and answers are not received" in one.link.troubles["config"]
                 await one.outbox.put(another := message())
                 await until(lambda: another.id in ids(broker.published))
                 assert len(broker.connects) == 3
@@ -195,7 +195,7 @@ def test_a_receipt_of_the_old_form_deletes_nothing_and_is_logged_once(
     ("comes", "cause"),
     [
         ([], "check its rights"),
-        ([("command/ping", b"{}")], "has not said whether it is there"),
+        ([("command/ping", b"{}")], "its status is unknown"),
         ([(None, b'{"state":"online"}')], "is online, but gives no receipt"),
         ([("receipt", b'{"received":[[1,9]]}')], "name no message ids"),
         ([(None, b'{"state":"offline"}')], "the centre says that it is offline"),

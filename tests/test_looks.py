@@ -81,14 +81,14 @@ RAIL, GATE = "zone_dwell rail needs 0.5", "zone_enter gate needs 1"
 @pytest.mark.parametrize(
     ("rule", "per_s", "text"),
     [
-        ("sight", 0.2, f"cam1 is looked at 0.2 times a second; {RAIL}, {GATE}"),
-        ("sight", 0.6, f"cam1 is looked at 0.6 times a second; {GATE}"),
+        ("sight", 0.2, f"cam1 is analysed 0.2 times a second; {RAIL}, {GATE}"),
+        ("sight", 0.6, f"cam1 is analysed 0.6 times a second; {GATE}"),
         ("sight", 1.0, None),
         ("sight", 5.0, None),
-        ("left-sight", 0.2, f"cam1 is looked at 0.2 times a second; {RAIL}"),
+        ("left-sight", 0.2, f"cam1 is analysed 0.2 times a second; {RAIL}"),
         ("left-sight", 0.6, None),
-        ("quiet", 0.2, f"cam1 looked at 0.2 times a second; {RAIL}, {GATE}"),
-        ("quiet", 0.6, f"cam1 looked at 0.6 times a second; {GATE}"),
+        ("quiet", 0.2, f"cam1 analysed 0.2 times a second; {RAIL}, {GATE}"),
+        ("quiet", 0.6, f"cam1 analysed 0.6 times a second; {GATE}"),
         ("quiet", 1.0, None),
     ],
 )
@@ -147,7 +147,7 @@ def test_status_says_it_whatever_rules_there_are() -> None:
     )
     for one in camera(0.2, 40):
         reporter.on_observation(one)
-    assert reporter.reasons(1040) == [f"cam1: blind: looked at 0.2 times a second; {RAIL}, {GATE}"]
+    assert reporter.reasons(1040) == [f"cam1: blind: analysed 0.2 times a second; {RAIL}, {GATE}"]
 
 
 RULES = config().rules

@@ -111,7 +111,7 @@ def test_without_receipts_the_likely_cause_is_said() -> None:
     assert receipts.trouble(89.0) is None
     assert "check its rights" in str(receipts.trouble(91.0))
     receipts.record_inbound()
-    assert "has not said whether it is there" in str(receipts.trouble(91.0))
+    assert "its status is unknown" in str(receipts.trouble(91.0))
     receipts.record_host_status("online", 91.0, retained=True)
     assert "is online, but gives no receipt" in str(receipts.trouble(91.0))
     receipts.record_malformed()

@@ -25,7 +25,7 @@ def test_a_refused_subscription_is_a_trouble(tmp_path: Path, protocol: str, code
         async with ScriptedBroker(grant=grant) as broker, run(tmp_path, broker, protocol=protocol) as one:
             await until(lambda: one.link.troubles)
             assert one.link.troubles == {
-                "subscriptions": f"the broker refuses to let it hear {refused} (0x{code:02x}): may it read there?"
+                "subscriptions": f"the broker refused the subscription to {refused} (0x{code:02x}): check its read rights"
             }
 
     play(scene)

@@ -307,7 +307,7 @@ rules:
     parse(text % ", own: ais", name="c", base=Path())
     parse(text % ", at: [32.0, 118.0]", name="c", base=Path())
     for more, said in (
-        ("", "close to what? set own to the source that says where we are, or at, or place.lat"),
+        ("", "no reference position: set own to the source of our position, or at, or place.lat"),
         (", own: gns", "no source 'gns'; did you mean 'gnss'? known: ais, board, gnss"),
         (", own: board", "board is a sensor_board source and gives no fix or vessel"),
         (", at: [118.0, 32.0]", "a position is [latitude, longitude], not the reverse"),

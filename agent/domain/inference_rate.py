@@ -83,5 +83,5 @@ class InferenceRate:
         since, since_s = min(found.values(), key=lambda one: one[1])
         wants = [f"{need.rule} needs {need.per_s:g}" for need in found]
         more = [f"{len(wants) - MAX_NAMED_RULES} more need it"] if len(wants) > MAX_NAMED_RULES else []
-        text = f"looked at {self._per_s:.1f} times a second; {', '.join(wants[:MAX_NAMED_RULES] + more)}"
+        text = f"analysed {self._per_s:.1f} times a second; {', '.join(wants[:MAX_NAMED_RULES] + more)}"
         return RateShortfall(text, since, since_s)

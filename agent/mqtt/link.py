@@ -89,7 +89,7 @@ class Link:
             found["connection"] = self._short_connections.trouble(self._envelope.device, now_s)
             if self._reduction:
                 found["config"] = (
-                    f"{LEFT_OUT_TEXTS[self._reduction]} not heard:"
+                    f"{LEFT_OUT_TEXTS[self._reduction]} not received:"
                     f" the broker sent {self._oversized_bytes} bytes at once"
                 )
         texts = {name: text for name, text in found.items() if text is not None}

@@ -159,7 +159,7 @@ class Receipts:
             )
         if self.centre == "online":
             return "the centre is online, but gives no receipt for them"
-        return "the centre gives no receipt, and has not said whether it is there"
+        return "the centre gives no receipt, and its status is unknown"
 
     def _wait_s(self, tries: int) -> float:
         longest_s = max(LONGEST_WAIT_S, self._resend_s)

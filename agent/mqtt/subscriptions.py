@@ -59,7 +59,7 @@ class Subscriptions:
             return None
         names = ", ".join(self._names[topic] for topic in self._refused)
         codes = ", ".join(sorted(set(self._refused.values())))
-        return f"the broker refuses to let it hear {names} ({codes}): may it read there?"
+        return f"the broker refused the subscription to {names} ({codes}): check its read rights"
 
     def _request(self, topics: list[str]) -> None:
         packet_id = self._connection.subscribe(topics)

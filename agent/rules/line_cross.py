@@ -37,7 +37,7 @@ class LineCross(CameraRule):
             for axis in (0, 1)
         )
         if on_edge:
-            yield "its line lies on the edge of the picture: nobody is seen to cross it"
+            yield "its line lies on the edge of the picture: no crossing is detected there"
 
     @property
     def rediscovery_time(self) -> timedelta:

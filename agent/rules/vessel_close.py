@@ -65,7 +65,7 @@ class VesselClose(SourceRule):
             return rule
         if site.lat is None or site.lon is None:
             raise ValueError(
-                "close to what? set own to the source that says where we are, or at, or place.lat"
+                "no reference position: set own to the source of our position, or at, or place.lat"
             )
         return rule.model_copy(update={"at": (site.lat, site.lon)})
 

@@ -1,4 +1,4 @@
-"""The sensor board's wire: what our microcontrollers say and are asked. ``docs/sensor_board.md`` has it all.
+"""The sensor board's wire: the messages of our microcontrollers, as specified in ``docs/sensor_board.md``.
 
     00 | COBS( header(8) | CBOR map | CRC-16/XMODEM, big-endian ) | 00
 

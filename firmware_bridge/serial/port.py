@@ -69,7 +69,7 @@ async def open_port(path: str, baud: int | None = None, parity: str = "none") ->
     """The line at ``path``, a device or a symlink to one, or ``tcp://host:port``; closed on leaving.
 
     ``baud`` None leaves the speed that the device has; ``parity`` is none, even or odd. OSError with one
-    clear line: it is not there, no right to open it, or who else holds it.
+    clear line: not found, no right to open it, or the process that holds it.
     """
     if path.startswith("tcp://"):
         with await tcp.connect(*tcp.split_address(path)) as connection:
