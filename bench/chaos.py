@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.chaos_faults import FAKED, FAULTS, possible
-from bench.chaos_world import HERE, SETTLED_WITHIN_S, World
+from bench.chaos_world import DELIVERED_WITHIN_S, HERE, World
 from simulators.broker import LocalBroker, free_port
 from simulators.devices import Board
 from simulators.network_hop import NetworkHop
@@ -92,7 +92,7 @@ async def play(fault: str, first: int, count: int, seed: int, done: Callable[[Tr
             await asyncio.sleep(rng.uniform(0, 0.8))
             world.untold, world.late_s = [], []
             await FAULTS[fault](world, rng)
-            async with asyncio.timeout(SETTLED_WITHIN_S):
+            async with asyncio.timeout(DELIVERED_WITHIN_S):
                 await pressing
                 await world.pressed()
             whole = await world.delivered()
