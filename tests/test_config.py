@@ -175,7 +175,7 @@ def test_what_a_camera_costs_and_what_its_movement_hides_is_said_aloud() -> None
     )
     assert list(config_notes(parse(moving, name="c.yaml", base=Path()))) == [
         "dwell: it is suspended while its camera moves, unless camera_may_move is true",
-        "sources.cam1.detector: tiles 3x2 make 7 looks of each frame (health tells detect_ms)",
+        "sources.cam1.detector: tiles 3x2 cost 7 inferences per frame (see detect_ms in health)",
     ]
     may = moving.replace("dwell: 20s", "dwell: 20s, camera_may_move: true")
     assert len(list(config_notes(parse(may, name="c.yaml", base=Path())))) == 1

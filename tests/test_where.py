@@ -250,7 +250,7 @@ def with_camera(text: str) -> str:
          "the point 101, 1 lies outside picture [100, 100]"),
         ("    mount: {fov_deg: 60, height: 3}", "unknown key; did you mean 'height_m'?"),
         ("    mount: {fov_deg: 60, follows: gns}", "no source 'gns'; did you mean 'gnss'?"),
-        ("    mount: {fov_deg: 60}\n    ground: {picture: [1920, 1080], points: p.csv}", "not both"),
+        ("    mount: {fov_deg: 60}\n    ground: {picture: [1920, 1080], points: p.csv}", "set one of them"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_configuration_is_named(text: str, message: str) -> None:
