@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.message import KEEP_LATEST, LANES, new_id
+from agent.domain.message import LANES, LATEST_LANES, new_id
 from agent.outbox.lane_storage import LaneStorage
 from tests.outbox_rig import copied, gaps, handed_out_again, ids, message, put
 
@@ -20,10 +20,12 @@ def storage(tmp_path: Path) -> Iterator[LaneStorage]:
 
 
 def test_lanes_go_out_in_their_order_and_each_from_its_oldest(storage: LaneStorage) -> None:
-    given = [message(lane) for lane in reversed(LANES) for _ in range(2) if lane not in KEEP_LATEST]
+    given = [message(lane) for lane in reversed(LANES) for _ in range(2) if lane not in LATEST_LANES]
     put(storage, *given)
     rows = storage.due(100, LANES)
-    assert [row.lane for row in rows] == [lane for lane in LANES for _ in range(2) if lane not in KEEP_LATEST]
+    assert [row.lane for row in rows] == [
+        lane for lane in LANES for _ in range(2) if lane not in LATEST_LANES
+    ]
     for lane in LANES:
         assert ids([row for row in rows if row.lane == lane]) == [one.id for one in given if one.lane == lane]
         assert [row.seq for row in rows if row.lane == lane] in ([], [1, 2])

@@ -22,11 +22,14 @@ Lane: TypeAlias = Literal["alert", "result", "status", "position", "telemetry", 
 LANES: tuple[Lane, ...] = ("alert", "result", "status", "position", "telemetry", "media")
 """In the order in which they are sent."""
 
-KEEP_LATEST: frozenset[Lane] = frozenset({"status", "position"})
+LATEST_LANES: tuple[Lane, ...] = ("status", "position")
 """Lanes in which a newer message replaces an unsent one of the same topic."""
 
-NEED_RECEIPT: frozenset[Lane] = frozenset({"alert", "result"})
+RECEIPT_LANES: tuple[Lane, ...] = ("alert", "result")
 """Lanes whose messages are deleted only on a receipt of the centre (with ``delivery: receipt``)."""
+
+BULK_LANES: tuple[Lane, ...] = ("telemetry", "media")
+"""Lanes whose messages are written in batches."""
 
 RANKS: Mapping[str, int] = {"critical": 0, "warning": 1, "info": 2}
 """The order within the lane ``alert``, by severity; a message without one ranks as critical."""

@@ -5,7 +5,7 @@ from collections import deque
 from datetime import UTC, datetime
 
 from agent.alerts.latency import LatencyLedger
-from agent.domain.message import KEEP_LATEST, LAST_RANK
+from agent.domain.message import LAST_RANK, LATEST_LANES
 from agent.mqtt.byte_budget import Budget
 from agent.mqtt.connection import Connection
 from agent.mqtt.envelope import Envelope, restamp, shortened, wire
@@ -79,7 +79,7 @@ class Publisher:
     def _encode(self, row: Row, now_s: float) -> bytes:
         """The body with epoch, number and latency, and with instants that a clock set since makes right."""
         body = row.body
-        historical = self.is_historical(row, now_s) and row.lane not in KEEP_LATEST
+        historical = self.is_historical(row, now_s) and row.lane not in LATEST_LANES
         steps = self._latency.on_send(row.id, now_s)
         if row.age_s is not None:
             steps["outbox_to_sent"] = round(row.age_s * 1000, 1)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import structlog
 
-from agent.domain.message import KEEP_LATEST, Lane
+from agent.domain.message import LATEST_LANES, Lane
 from agent.outbox.rows import Key, Row
 
 log = structlog.get_logger()
@@ -130,4 +130,4 @@ class Quarantine:
 
 def _key(row: Row) -> SuspectKey:
     """A status is made anew for each connection, and is still the same suspect."""
-    return ("", row.lane, row.topic) if row.lane in KEEP_LATEST else row.key
+    return ("", row.lane, row.topic) if row.lane in LATEST_LANES else row.key

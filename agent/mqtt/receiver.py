@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, Field, ValidationError
 
-from agent.domain.message import LANES, NEED_RECEIPT, Lane
+from agent.domain.message import RECEIPT_LANES
 from agent.mqtt.connection import Connection
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.in_flight import InFlight
@@ -22,7 +22,6 @@ from agent.outbox.outbox import Outbox
 
 log = structlog.get_logger()
 
-RECEIPT_LANES: tuple[Lane, ...] = tuple(lane for lane in LANES if lane in NEED_RECEIPT)
 
 OnMessage = Callable[[str, bytes, str | None, bool], Awaitable[None]]
 """Takes a message down: topic below the device's, payload, response topic, and whether it was retained."""

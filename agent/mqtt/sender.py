@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from agent.alerts.latency import LatencyLedger
-from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, Lane
+from agent.domain.message import BULK_LANES, LANES, LAST_RANK, LATEST_LANES, RECEIPT_LANES, Lane
 from agent.mqtt.backlog_pacer import BacklogPacer
 from agent.mqtt.broker import Broker
 from agent.mqtt.byte_budget import Budget
@@ -24,7 +24,7 @@ from agent.mqtt.lane_holds import LaneHolds
 from agent.mqtt.publisher import Publisher
 from agent.mqtt.quarantine import Quarantine
 from agent.mqtt.receipts import Receipts
-from agent.mqtt.receiver import RECEIPT_LANES, MessageReceiver, OnMessage
+from agent.mqtt.receiver import MessageReceiver, OnMessage
 from agent.mqtt.subscriptions import Subscriptions
 from agent.outbox.outbox import Outbox
 from agent.outbox.rows import Row
@@ -40,8 +40,6 @@ RECHECK_S = 10.0
 """How often it is checked whether messages that the broker did not take are still to be sent."""
 
 SUCCESS, NO_SUBSCRIBERS = 0x00, 0x10
-LATEST_LANES: tuple[Lane, ...] = tuple(lane for lane in LANES if lane in KEEP_LATEST)
-BULK_LANES: tuple[Lane, ...] = tuple(lane for lane in LANES if lane not in (*RECEIPT_LANES, *LATEST_LANES))
 
 
 class ConnectionSender:
@@ -218,7 +216,7 @@ class ConnectionSender:
             self._quarantine.clear(row)
             self._latency.acknowledged(row.id, sent.sent_s, now_s)
             self.holds.passed(row.lane)
-            if row.lane in NEED_RECEIPT and self._broker.delivery == "receipt":
+            if row.lane in RECEIPT_LANES and self._broker.delivery == "receipt":
                 if row.id not in self._receiver.overtaking:
                     self._receipts.await_receipt(row, now_s)
             else:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.domain.message import LANES, NEED_RECEIPT, Lane, Message
+from agent.domain.message import RECEIPT_LANES, Message
 from agent.outbox.alert_queue import AlertQueue
 from agent.outbox.database import DamagedError
 from agent.outbox.disk_faults import DiskFaults
@@ -26,7 +26,6 @@ RESERVED_BYTES = 4 * 1024 * 1024
 LEAST_HISTORY_BYTES, MOST_HISTORY_BYTES = 1_000_000, 16_000_000
 HISTORY_PART = 64
 """The history of messages with a receipt has this part of the room for telemetry and pictures."""
-RECEIPT_LANES: tuple[Lane, ...] = tuple(lane for lane in LANES if lane in NEED_RECEIPT)
 
 
 class AlertStorage:

@@ -6,7 +6,7 @@ image, each life has numbers of its own. A store without receipts has one epoch,
 
 from collections.abc import Mapping
 
-from agent.domain.message import NEED_RECEIPT, Lane
+from agent.domain.message import RECEIPT_LANES, Lane
 from agent.outbox.database import Database
 
 
@@ -25,7 +25,7 @@ class Epochs:
 
         ``previous``: the epoch of a file of an older agent, which has but one.
         """
-        for lane in NEED_RECEIPT:
+        for lane in RECEIPT_LANES:
             found = self._database.rows(
                 "SELECT base, epoch FROM epochs WHERE lane = ? ORDER BY base", (lane,)
             )
@@ -60,7 +60,7 @@ class Epochs:
     def highest_numbers(self, last_places: Mapping[str, int]) -> list[tuple[Lane, str, int]]:
         """(lane, epoch, highest number given) of each epoch with messages."""
         found: list[tuple[Lane, str, int]] = []
-        for lane in sorted(NEED_RECEIPT & self._begun.keys()):
+        for lane in sorted(RECEIPT_LANES & self._begun.keys()):
             begun = self._begun[lane]
             ends = [base for base, _ in begun[1:]] + [last_places.get(lane, 0)]
             found += [

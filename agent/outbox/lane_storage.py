@@ -16,14 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from agent.domain.message import KEEP_LATEST, LANES, LAST_RANK, NEED_RECEIPT, Lane, Message
+from agent.domain.message import BULK_LANES, LANES, LAST_RANK, LATEST_LANES, RECEIPT_LANES, Lane, Message
 from agent.outbox.alert_storage import AlertStorage
 from agent.outbox.bulk_storage import BulkStorage
 from agent.outbox.disk_faults import DiskFaults
 from agent.outbox.losses import NOT_KEPT, Loss, losses_of
 from agent.outbox.opening import memory_store
 from agent.outbox.rows import Key, ResendResult, Row
-from agent.outbox.segmented_log import BULK_LANES, SegmentedLog
+from agent.outbox.segmented_log import SegmentedLog
 from agent.outbox.sqlite_store import Store
 
 DISK_STORES: tuple[str, ...] = ("alerts", *BULK_LANES)
@@ -66,9 +66,9 @@ class LaneStorage:
 
     def epoch(self, lane: Lane) -> str:
         """The epoch of the numbers that ``lane`` is given now."""
-        if lane in NEED_RECEIPT:
+        if lane in RECEIPT_LANES:
             return self.alerts.store.epoch
-        return self.latest.epoch if lane in KEEP_LATEST else self.bulk[lane].log.epoch
+        return self.latest.epoch if lane in LATEST_LANES else self.bulk[lane].log.epoch
 
     def due(self, limit: int, lanes: Sequence[Lane], most_rank: int = LAST_RANK) -> list[Row]:
         """The next rows that were not handed out since `rewind`; expired rows are dropped, and reported.
@@ -85,9 +85,9 @@ class LaneStorage:
     def _read(self, lane: Lane, limit: int, most_rank: int) -> list[Row]:
         if lane == "alert":
             return self.alerts.due(limit, most_rank)
-        if lane in KEEP_LATEST:
+        if lane in LATEST_LANES:
             rows = self.latest.due(lane, self._handed_out.get((self.latest.epoch, lane), 0), limit)
-        elif lane in NEED_RECEIPT:
+        elif lane in RECEIPT_LANES:
             rows = self.alerts.due_results(self._handed_out, limit)
         else:
             rows = self.bulk[lane].due(self._handed_out, limit)
@@ -121,7 +121,7 @@ class LaneStorage:
         self._handed_out = {key: place for key, place in self._handed_out.items() if key[1] not in again}
         if "alert" in again:
             self.alerts.rewind()
-        if again >= KEEP_LATEST:
+        if again.issuperset(LATEST_LANES):
             self.latest.close()
             self.latest = memory_store()
 
@@ -177,8 +177,8 @@ class LaneStorage:
     ) -> None:
         """Stores messages in one commit for each store; ``delivered`` rows are deleted."""
         self.losses.report()
-        durable = [message for message in messages if message.lane in NEED_RECEIPT]
-        latest = [message for message in messages if message.lane in KEEP_LATEST]
+        durable = [message for message in messages if message.lane in RECEIPT_LANES]
+        latest = [message for message in messages if message.lane in LATEST_LANES]
         if durable or remember:
             self.alerts.put(durable, remember)
         if latest:
@@ -219,8 +219,8 @@ class LaneStorage:
             storage.log.delete_empty()
 
     def _stores(self, lane: Lane) -> Sequence[Store | SegmentedLog]:
-        if lane in KEEP_LATEST:
+        if lane in LATEST_LANES:
             return (self.latest,)
-        if lane in NEED_RECEIPT:
+        if lane in RECEIPT_LANES:
             return self.alerts.stores
         return (self.bulk[lane].log, self.bulk[lane].memory)

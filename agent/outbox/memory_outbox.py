@@ -6,10 +6,9 @@ They get numbers of an epoch of their own, and keep their id: what the disk hand
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from agent.domain.message import KEEP_LATEST, Lane, Message
+from agent.domain.message import BULK_LANES, LATEST_LANES, Lane, Message
 from agent.outbox.opening import memory_store
 from agent.outbox.rows import Row
-from agent.outbox.segmented_log import BULK_LANES
 from agent.runtime.kernel_clock import since_boot_s
 
 
@@ -41,14 +40,14 @@ class MemoryOutbox:
     def due(self, limit: int, lanes: Sequence[Lane], most_rank: int) -> list[Row]:
         """The next messages that were not handed out since `rewind`, in the order of lanes and ranks."""
         done = self._handed_out | self._delivered | self._with_receipt
-        newest = {one.topic: one.id for one, _ in self._unwritten.values() if one.lane in KEEP_LATEST}
+        newest = {one.topic: one.id for one, _ in self._unwritten.values() if one.lane in LATEST_LANES}
         ranks: dict[str, int] = {}
         found: list[tuple[int, int, int, str]] = []
         for number, (identity, (message, _)) in reversed(list(enumerate(self._unwritten.items()))):
             rank = message.rank
             if message.group:  # an earlier phase goes no later than what follows it
                 rank = ranks[message.group] = min(rank, ranks.get(message.group, rank))
-            replaced = message.lane in KEEP_LATEST and newest[message.topic] != identity
+            replaced = message.lane in LATEST_LANES and newest[message.topic] != identity
             if message.lane in lanes and identity not in done and not replaced and rank <= most_rank:
                 found.append((lanes.index(message.lane), rank, number, identity))
         chosen = [identity for *_, identity in sorted(found)[:limit]]
@@ -64,8 +63,8 @@ class MemoryOutbox:
         again = frozenset(lanes)
         lane_of = {identity: message.lane for identity, (message, _) in self._unwritten.items()}
         self._handed_out -= {identity for identity, lane in lane_of.items() if lane in again}
-        if again >= KEEP_LATEST:
-            for identity in [identity for identity, lane in lane_of.items() if lane in KEEP_LATEST]:
+        if again.issuperset(LATEST_LANES):
+            for identity in [identity for identity, lane in lane_of.items() if lane in LATEST_LANES]:
                 del self._unwritten[identity]
 
     def mark_delivered(self, row: Row) -> bool:

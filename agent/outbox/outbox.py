@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from agent.domain.message import LANES, LAST_RANK, Lane, Message
+from agent.domain.message import BULK_LANES, LANES, LAST_RANK, Lane, Message
 from agent.outbox.disk_thread import DiskThread
 from agent.outbox.lane_storage import LaneStorage
 from agent.outbox.memory_outbox import MemoryOutbox
 from agent.outbox.rows import Key, ResendResult, Row
-from agent.outbox.segmented_log import BULK_LANES
 
 BATCH_S = 0.25
 BATCH_ROWS = 200

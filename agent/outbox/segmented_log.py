@@ -24,7 +24,6 @@ from agent.outbox.sqlite_store import Store
 
 log = structlog.get_logger()
 
-BULK_LANES: tuple[Lane, ...] = ("telemetry", "media")
 DOWNSAMPLED: frozenset[Lane] = frozenset({"telemetry"})
 MOST_DOWNSAMPLED = 256
 """Telemetry of which only one in so many rows is left is not downsampled further, but dropped."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from agent.domain.message import KEEP_LATEST, LAST_RANK, Lane, Message
+from agent.domain.message import LAST_RANK, LATEST_LANES, Lane, Message
 from agent.outbox.alert_groups import AlertGroups, chunks
 from agent.outbox.database import Database, FullError
 from agent.outbox.epochs import Epochs
@@ -126,7 +126,7 @@ class Store:
         expires_s = None if message.expires_after is None else now_s + message.expires_after.total_seconds()
         boot, made_s = (self.boot, now_s - message.age_s) if message.age_s is not None else ("", now_s)
         content = (message.id, message.topic, message.body, message.qos, int(message.retain), expires_s)
-        if lane in KEEP_LATEST:
+        if lane in LATEST_LANES:
             # A message that was never handed out is replaced, and keeps its number: no gap.
             replaced = self.database.execute(
                 "UPDATE owed SET id = ?, topic = ?, body = ?, qos = ?, retain = ?, expires_s = ?, boot = ?,"
@@ -154,7 +154,7 @@ class Store:
             f"SELECT {COLUMNS} FROM owed WHERE {where} ORDER BY seq LIMIT ?",  # noqa: S608  ours
             (*values, limit),
         )
-        if found and lane in KEEP_LATEST:
+        if found and lane in LATEST_LANES:
             self.database.execute(
                 "UPDATE owed SET handed = 1 WHERE lane = ? AND seq > ? AND seq <= ?",
                 (lane, after, found[-1][1]),
