@@ -53,6 +53,25 @@ def test_a_damaged_alert_store_is_set_aside_and_what_can_be_read_goes_out(tmp_pa
     second.close()
 
 
+def test_no_number_is_given_twice_after_a_damaged_file_was_copied(tmp_path: Path) -> None:
+    first = LaneStorage(tmp_path, 32_000_000)
+    put(first, *(message(body=b"x" * 900) for _ in range(300)))
+    epoch = first.epoch("alert")
+    first.close()
+    damage(tmp_path / "alerts.db", 0)
+    second = LaneStorage(tmp_path, 32_000_000)
+    assert (tmp_path / "alerts.db.corrupt-1").exists()
+    copied = second.due(1000, ["alert"])
+    put(second, message())
+    (new,) = second.due(10, ["alert"])
+    assert copied
+    assert {row.epoch for row in copied} == {second.epoch("alert")} != {epoch}
+    assert new.key not in {row.key for row in copied}
+    (highest,) = [one["last"] for one in second.highest_numbers() if one["lane"] == "alert"]
+    assert highest == new.seq == len(copied) + 1
+    second.close()
+
+
 @pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough" * 100, bytes(8192)])
 def test_a_file_that_is_no_store_is_no_reason_not_to_start(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "alerts.db").write_bytes(content)

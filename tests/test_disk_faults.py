@@ -362,3 +362,21 @@ def test_on_a_read_only_disk_it_starts_and_what_is_owed_and_what_comes_goes_out(
     again = LaneStorage(tmp_path, 32_000_000)
     assert {before.id, alert.id, after.id} <= set(ids(again.due(10, LANES)))
     again.close()
+
+
+def test_after_a_read_only_disk_each_message_is_owed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = LaneStorage(tmp_path, 32_000_000)
+    put(storage, before := message())
+    storage.close()
+    with monkeypatch.context() as broken:
+        read_only(broken)
+        storage = LaneStorage(tmp_path, 32_000_000)
+        put(storage, alert := message())
+        assert len({row.key for row in handed_out_again(storage)}) == 2  # no number is given twice
+    storage.faults.retry_now()
+    put(storage, after := message())
+    owed = [row.id for row in handed_out_again(storage) if row.lane == "alert"]
+    assert sorted(owed) == sorted([before.id, alert.id, after.id])
+    storage.close()

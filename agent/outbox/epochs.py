@@ -34,8 +34,10 @@ class Epochs:
             if not begun and previous:
                 begun = [(0, previous)]
             ends = [base for base, _ in begun[1:]] + [last]
+            # Rows of no epoch come from a damaged file: their numbers are those of the new one.
+            base = last if begun else 0
             begun = [one for one, end in zip(begun, ends, strict=False) if self._has_rows(lane, one[0], end)]
-            self._begun[lane] = [*begun, (last, self.current)]
+            self._begun[lane] = [*begun, (base, self.current)]
             self._database.execute("DELETE FROM epochs WHERE lane = ?", (lane,))
             rows = [(lane, base, epoch) for base, epoch in self._begun[lane]]
             self._database.execute_many("INSERT INTO epochs VALUES (?, ?, ?)", rows)
