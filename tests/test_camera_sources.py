@@ -259,7 +259,7 @@ def test_a_redirect_on_the_same_server_is_followed() -> None:
             send(handler, jpeg(), "image/jpeg")
 
     with answers(respond) as (url, asked):
-        opened = open_capture(f"{url}/x")
+        opened = open_capture(f"{url}/x", 60, 60)
         assert shape(opened)
         opened.release()
     assert [path for path, _, _ in asked] == ["/x", "/y?z=1"]
@@ -267,7 +267,7 @@ def test_a_redirect_on_the_same_server_is_followed() -> None:
 
 def test_one_picture_a_request_is_asked_for_again_on_the_same_connection() -> None:
     with answers(lambda handler: send(handler, jpeg(), "image/jpeg")) as (url, asked):
-        opened = open_capture(f"{url}/capture", fps=50)
+        opened = open_capture(f"{url}/capture", 60, 60, fps=50)
         assert [shape(opened) for _ in range(5)] == [(48, 64, 3)] * 5
         opened.release()
     assert 4 <= len(asked) <= 6
@@ -289,7 +289,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded() -> None:
     body = b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + declared(16000, 12000) + b"\r\n"
     head = "multipart/x-mixed-replace; boundary=frame"
     with answers(lambda handler: send(handler, body * 3, head)) as (url, _):
-        opened = open_capture(f"{url}/x")
+        opened = open_capture(f"{url}/x", 60, 60)
         assert not opened.grab()
         assert opened.error == (
             "its pictures are 16000x12000, larger than 17 megapixels; set the camera to a smaller picture"

@@ -123,7 +123,7 @@ class RtspCamera:
 
     def _serve(self, connection: socket.socket, ask: str, number: int) -> None:
         with suppress(OSError, ValueError):
-            connection.settimeout(10)
+            connection.settimeout(60)
             if self.tls is not None:
                 connection = server_tls(self.tls).wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as lines:
@@ -197,7 +197,7 @@ def test_a_camera_is_logged_into_and_seen(clip: bytes, ask: str) -> None:
     with RtspCamera(clip, [ask]) as camera:
         url = f"rtsp://{LOGIN}127.0.0.1:{camera.port}/s"
         asyncio.run(probe_stream(url, 60))
-        opened = open_capture(url)
+        opened = open_capture(url, 60, 60)
         assert shape(opened) == (240, 320, 3)
         opened.release()
     if "qop" in ask:
@@ -213,7 +213,7 @@ def test_a_password_is_never_basic_in_clear_text(clip: bytes, first: str) -> Non
         with pytest.raises(
             OSError, match=r"password in clear text \(Basic\) without TLS: set the camera to Digest"
         ):
-            open_capture(url, 3, 3)
+            open_capture(url, 30, 30)
         with pytest.raises(OSError, match="password in clear text"):
             asyncio.run(probe_stream(url, 60))
     assert not [head for head in camera.heard if "Authorization: Basic" in head]
@@ -222,7 +222,7 @@ def test_a_password_is_never_basic_in_clear_text(clip: bytes, first: str) -> Non
 def test_basic_is_given_where_the_file_says_so(clip: bytes) -> None:
     with RtspCamera(clip, ['Basic realm="r"']) as camera:
         url = f"rtsp://{LOGIN}127.0.0.1:{camera.port}/s"
-        opened = open_capture(url, trust=Trust(basic=True))
+        opened = open_capture(url, 60, 60, trust=Trust(basic=True))
         assert shape(opened) == (240, 320, 3)
         opened.release()
 
@@ -270,7 +270,7 @@ def test_rtsps_is_verified(clip: bytes, certificate: Callable[[str], Path], ask:
     with RtspCamera(clip, [ask], tls=good) as camera:
         url = f"rtsps://{LOGIN}127.0.0.1:{camera.port}/s"
         asyncio.run(probe_stream(url, 60, Trust(good)))
-        opened = open_capture(url, trust=Trust(good))
+        opened = open_capture(url, 60, 60, trust=Trust(good))
         assert shape(opened) == (240, 320, 3)
         opened.release()
     with RtspCamera(clip, [ask], tls=good) as unknown:
@@ -289,7 +289,7 @@ def refused(url: str, trust: Trust, message: str) -> None:
     with pytest.raises(OSError, match=message) as caught:
         asyncio.run(probe_stream(url, 60, trust))
     with pytest.raises(OSError, match=message):
-        open_capture(url, 3, 3, trust=trust)
+        open_capture(url, 30, 30, trust=trust)
     assert "\n" not in str(caught.value)
     assert SECRET not in str(caught.value)
 
@@ -312,7 +312,7 @@ def test_https_is_verified(certificate: Callable[[str], Path]) -> None:
                 assert asked == []
             else:
                 asyncio.run(probe_stream(url, 60, trust))
-                opened = open_capture(url, trust=trust)
+                opened = open_capture(url, 60, 60, trust=trust)
                 assert shape(opened) == (48, 64, 3)
                 opened.release()
 
@@ -336,7 +336,7 @@ def test_http_logs_in_by_digest_only(kind: str) -> None:
             with pytest.raises(OSError, match="password in clear text"):
                 open_capture(f"{url}/x")
         else:
-            opened = open_capture(f"{url}/x", fps=50)
+            opened = open_capture(f"{url}/x", 60, 60, fps=50)
             assert [shape(opened) for _ in range(3)] == [(48, 64, 3)] * 3
             opened.release()
             assert counts[:3] == ["00000001", "00000002", "00000003"]
@@ -393,7 +393,7 @@ def sent(clip: bytes, port: int, drop: Callable[[int], bool], loops: int = 200) 
 def test_what_is_lost_on_the_way_is_counted(clip: bytes) -> None:
     port = free_port()
     with sent(clip, port, lambda number: number % 33 == 0):
-        opened = open_capture(f"udp://127.0.0.1:{port}")
+        opened = open_capture(f"udp://127.0.0.1:{port}", 60, 60)
         shapes = [shape(opened) for _ in range(20)]
         lost, at_s = opened.lost
         opened.release()
