@@ -128,10 +128,12 @@ class ScriptedBroker:
         if self._writer is not None:
             self._writer.close()
 
-    def send(self, topic: str, payload: bytes, number: int = 1) -> None:
+    def send(self, topic: str, payload: bytes, number: int = 1, *, retained: bool = False) -> None:
         """A message down, QoS 1."""
         properties = b"\0" if self._level == 5 else b""
-        self.send_raw(PUBLISH, _text(topic) + struct.pack("!H", number) + properties + payload, flags=2)
+        self.send_raw(
+            PUBLISH, _text(topic) + struct.pack("!H", number) + properties + payload, flags=2 | retained
+        )
 
     def send_raw(self, kind: int, rest: bytes, flags: int = 0) -> None:
         """Any packet, whether it can be or not."""

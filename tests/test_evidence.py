@@ -190,6 +190,19 @@ def test_without_a_fresh_frame_no_picture_is_promised(
     assert desk.sent == []
 
 
+def test_a_flood_of_alerts_holds_a_bounded_number_of_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alert beyond it promises no picture, until one of the others has left."""
+    monkeypatch.setattr("agent.evidence.recorder.MAX_REQUESTS", 2)
+    desk = Desk(tmp_path)
+    desk.see(0, (1, NEAR))
+    assert [bool(desk.alert(0.1, alert_id=f"a{number}")) for number in range(3)] == [True, True, False]
+    played(desk.work)
+    assert len(desk.sent) == 2
+    assert desk.alert(0.2, alert_id="a4") == ["media/a4/1"]
+
+
 def test_without_a_detection_pass_there_is_no_picture(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
 

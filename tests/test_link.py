@@ -267,3 +267,23 @@ def test_a_disk_that_hangs_keeps_no_alert_from_the_broker(
             assert ids(broker.published) == [alert.id] * 2
 
     play(scene)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_only_a_right_clock_corrects_the_instants_of_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: bool
+) -> None:
+    monkeypatch.setattr("agent.mqtt.publisher.kernel_clock", lambda: (right, None))
+
+    async def scene() -> None:
+        alert = message()
+        alert = replace(alert, body=encode({"id": alert.id, "at": "1970-01-01T00:00:40.000Z"}))
+        async with ScriptedBroker() as broker, run(tmp_path, broker, owed=[alert]):
+            await until(lambda: ids(broker.published) == [alert.id])
+            sent = next(one for one in broker.published if one.topic == f"{UP}/alert")
+            assert (b"1970-01-01T00:00:40" in sent.payload, b"restamped_by_s" in sent.payload) == (
+                not right,
+                right,
+            )
+
+    play(scene)

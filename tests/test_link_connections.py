@@ -10,7 +10,7 @@ import pytest
 from agent.domain.message import Message, encode
 from agent.mqtt.broker import Broker
 from agent.mqtt.envelope import Envelope
-from agent.mqtt.link import Link
+from agent.mqtt.link import CLOCK, Link
 from agent.mqtt.topics import RETAINED
 from agent.outbox.outbox import Outbox
 from agent.runtime.supervisor import supervise
@@ -53,6 +53,33 @@ def test_a_short_connection_does_not_reset_the_back_off(tmp_path: Path) -> None:
 
     play(scene)
     assert min(waits[6:]) > 8 * max(waits[:2])
+
+
+def test_a_lost_connection_proves_its_broker_no_longer(tmp_path: Path) -> None:
+    """Else a push would be proved by the broker before it."""
+
+    async def scene() -> None:
+        async with run(tmp_path, None) as one:
+            async with ScriptedBroker() as broker:
+                one.start(Broker(url=broker.url))
+                await asyncio.wait_for(one.link.acknowledged(), 60)
+            await until(lambda: one.link.connected_url is None)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(one.link.acknowledged(), 0.05)
+
+    play(scene)
+
+
+def test_without_tls_no_time_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No certificate was valid at it: a clock that is set wrong would be kept as the earliest right time."""
+    monkeypatch.setattr("agent.mqtt.link.kernel_clock", lambda: (True, None))
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker, run(tmp_path, broker) as one:
+            await asyncio.wait_for(one.link.acknowledged(), 60)
+            assert one.outbox.recall(CLOCK) is None
+
+    play(scene)
 
 
 def test_ending_waits_no_longer_than_its_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

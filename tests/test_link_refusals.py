@@ -74,6 +74,35 @@ def test_a_retained_message_needs_nobody_who_listens(tmp_path: Path) -> None:
     play(scene)
 
 
+def test_a_broker_that_refuses_what_it_gets_is_not_proved(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker(answer=lambda _: NOT_AUTHORIZED) as broker, run(tmp_path, broker) as one:
+            await until(lambda: one.link.troubles)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(one.link.acknowledged(), 0.05)
+
+    play(scene)
+
+
+def test_what_waits_for_its_receipt_is_not_sent_again_beside_a_refused_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.mqtt.sender.REFUSED_WAIT_S", 0.02)
+
+    async def scene() -> None:
+        good, bad = message(), message()
+        codes = {bad.id: NOT_AUTHORIZED}
+        async with (
+            ScriptedBroker(answer=lambda p: codes.get(json.loads(p.payload)["id"], SUCCESS)) as broker,
+            run(tmp_path, broker, owed=[good, bad]) as one,
+        ):
+            await until(lambda: "alert aside" in one.link.troubles)
+            sent = ids(broker.published)
+            assert (sent.count(good.id), sent.count(bad.id)) == (1, 5)
+
+    play(scene)
+
+
 def test_a_refused_message_is_parked_and_its_lane_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,5 +290,27 @@ def test_what_is_critical_overtakes_a_lane_that_waits_its_turn_after_a_centre_ca
             await link.outbox.put(message("result"))
             await until(lambda: ids(broker.published, "command/result"))
             assert ids(broker.published)[before:] == [critical.id]
+
+    play(scene)
+
+
+def test_a_retained_online_ends_the_wait_of_a_lane_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came with the subscription, to this device alone: no fleet is to be spread."""
+    monkeypatch.setattr("agent.mqtt.sender.NO_SUBSCRIBERS_WAIT_S", 1000.0)
+    monkeypatch.setattr("agent.mqtt.receiver.random.uniform", lambda _low, _high: 1000.0)
+
+    async def scene() -> None:
+        info = message(rank=2)
+        codes = {info.id: NO_SUBSCRIBERS}
+        async with (
+            ScriptedBroker(answer=lambda p: codes.get(json.loads(p.payload)["id"], SUCCESS)) as broker,
+            run(tmp_path, broker, owed=[info]) as link,
+        ):
+            await until(lambda: "nobody receives it" in link.link.troubles.get("alert", ""))
+            codes.clear()
+            broker.send(SPEAKER.host_status, b'{"state":"online"}', retained=True)
+            await until(lambda: ids(broker.published) == [info.id, info.id])
 
     play(scene)

@@ -207,6 +207,16 @@ def test_what_it_asks_for_again_goes_behind_all_that_it_never_had(storage: LaneS
     assert ids(storage.due(10, ["alert"])) == fresh + given
 
 
+@pytest.mark.parametrize("lane", ["alert", "result"])
+def test_what_it_asks_for_twice_on_one_connection_it_gets_twice(storage: LaneStorage, lane: Lane) -> None:
+    given = put(storage, 3, lane)
+    for _ in range(2):
+        storage.due(10, [lane])
+        storage.alerts.record_receipts(given)
+        storage.resend(lane, storage.epoch(lane), [(1, 3)])
+        assert ids(storage.due(10, [lane])) == given
+
+
 def test_over_a_restart_the_history_stays_under_its_numbers(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     epochs = []

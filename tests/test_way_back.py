@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.config.loader import digest
+from agent.config.loader import digest, parse
 from agent.config.model import Config
 from agent.push_trial import PushTrials
 from tests.test_deployment import LOCAL, MOVED, Device
@@ -74,3 +74,46 @@ def test_who_is_looked_for_when(
     answer = device.deployment.reported()
     assert answer["state"] == ("rolled_back" if gone_back else "applied")
     assert answer["active"]["sha256"] == digest(LOCAL if gone_back else MOVED)
+
+
+@pytest.mark.parametrize(
+    ("text", "needs_receipt"),
+    [(MOVED, True), (MOVED.replace('1884"', '1884", delivery: puback'), False), (LOCAL, False)],
+    ids=["another broker", "another broker without receipts", "the same broker"],
+)
+def test_another_broker_is_proved_by_a_receipt_of_the_centre(
+    tmp_path: Path, text: str, needs_receipt: bool
+) -> None:
+    """Any broker acknowledges, also one without a centre."""
+    device = Device(tmp_path)
+    config = parse(text, name="", base=tmp_path)
+    received = asyncio.Event()
+    sent: list[Any] = []
+
+    async def acknowledged() -> None:
+        pass
+
+    async def receipt_of(message_id: str) -> None:
+        assert message_id == "m1"
+        await received.wait()
+
+    async def put(message: Any) -> None:
+        sent.append(message)
+
+    messages = SimpleNamespace(command_result=lambda *_: SimpleNamespace(id="m1"))
+    trials: Any = SimpleNamespace(
+        deployment=device.deployment, running=lambda: config, outbox=SimpleNamespace(put=put),
+        link=SimpleNamespace(acknowledged=acknowledged, receipt_of=receipt_of),
+        reporter=SimpleNamespace(messages=messages),
+    )  # fmt: skip
+
+    async def scene() -> None:
+        proof = asyncio.ensure_future(PushTrials.prove(trials))
+        if needs_receipt:
+            await until(lambda: sent)
+            assert not proof.done()
+            received.set()
+        await asyncio.wait_for(proof, 60)
+
+    asyncio.run(scene())
+    assert len(sent) == needs_receipt
