@@ -1,6 +1,7 @@
 """Checks a pushed configuration before it is tried: revision, hash, content, and what a push may change."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ async def check_push(
     start at ``base``. Runs on a thread: a large push takes seconds, and a hanging disk any time.
     """
     try:
-        check = lambda: _check(desired, ledger, running, local, base)  # noqa: E731
+        check = partial(_check, desired, ledger, running, local, base)
         return await within(CHECK_WITHIN_S, check, "a push")
     except TimeoutError as error:
         message = f"took longer than {CHECK_WITHIN_S:g} s to read and check"

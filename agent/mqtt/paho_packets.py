@@ -52,7 +52,7 @@ def packet_properties(packet: str, **values: int) -> Any:
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
-    properties: Any = Properties(getattr(PacketTypes, packet))  # type: ignore[no-untyped-call]
+    properties: Any = Properties(getattr(PacketTypes, packet))  # type: ignore[no-untyped-call]  # paho has no types here
     for name, value in values.items():
         setattr(properties, name, value)
     return properties

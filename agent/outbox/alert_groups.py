@@ -39,6 +39,7 @@ class AlertGroups:
         for group, rank, place in added:
             if worst.get(group, rank) > rank:
                 values = (group, rank, place, LAST_RANK)
+                # The condition is ours; values are bound.
                 where = "lane = 'alert' AND grp = ?1 AND rank > ?2 AND seq < ?3 AND rank < ?4"
                 (first,) = self._database.row(f"SELECT min(seq) FROM owed WHERE {where}", values)  # noqa: S608
                 self._database.execute(f"UPDATE owed SET rank = ?2 WHERE {where}", values)  # noqa: S608

@@ -120,10 +120,10 @@ class OccupancyTracker:
         unseen_s = now_s - presence.last_s
         if unseen_s <= self._grace_s or (presence.missed <= MAX_MISSED and unseen_s <= MAX_MISSED_S):
             return
-        if self._keeps and presence.parked() and not presence.elsewhere and unseen_s <= PARKED_S:
+        if self._keeps and presence.parked() and not presence.left_area and unseen_s <= PARKED_S:
             return
         del self._present[track]
-        if not presence.elsewhere:
+        if not presence.left_area:
             self._hidden[track] = presence
 
     def _on_detection(
@@ -132,7 +132,7 @@ class OccupancyTracker:
         before = self._present.get(seen.track)
         if not self._fits(seen):
             if before is not None:
-                before.elsewhere = True
+                before.left_area = True
             self._hidden.pop(seen.track, None)
             return
         now_s = observation.mono_s

@@ -55,7 +55,7 @@ class Presence:
     looks: int = 0
     """Since ``first_s`` it was detected for ``seen_s`` seconds, over so many inferences in all."""
     missed: int = 0
-    elsewhere: bool = False
+    left_area: bool = False
     """It was seen outside the area of the rule."""
     stands: tuple[float, Box] | None = None
     """Since when (monotonic) it has not moved, and its box."""
@@ -77,7 +77,7 @@ class Presence:
         seldom = self.seen_s < SEEN_SHARE * (now_s - self.first_s)
         if not self.sure and self.evidence_s <= 0 and seldom:
             self.since, self.since_s, self.first_s, self.seen_s, self.looks = at, now_s, now_s, 0.0, 0
-        self.seen, self.last_s, self.elsewhere, self.missed = seen, now_s, False, 0
+        self.seen, self.last_s, self.left_area, self.missed = seen, now_s, False, 0
         self.best = max(self.best, seen.score)
         if seen.sure and (not self.scores or now_s - self.scores[-1][0] >= SCORE_INTERVAL_S):
             self.scores.append((now_s, seen.score))
@@ -107,7 +107,7 @@ class Presence:
         self.seen_s += look.passed_s if seen else 0.0
         self.missed += not seen
         self.looks += 1
-        over_s = PARKED_S if self.parked() and not self.elsewhere else look.over_s
+        over_s = PARKED_S if self.parked() and not self.left_area else look.over_s
         self.share += (1 - math.exp(-look.passed_s / over_s)) * (seen - self.share)
         scores = sorted(score for _, score in self.scores)
         score = scores[len(scores) // 2] if scores else 0.0
