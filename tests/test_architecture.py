@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("agent.cli",),
     ("agent.app",),
     ("agent.inbound", "agent.push_trial"),
+    ("agent.control",),
     ("agent.pipeline",),
     ("agent.replay", "agent.reporting"),
     ("agent.config",),
