@@ -16,9 +16,9 @@ from typing import Any
 
 import structlog
 
-from agent.commands.commands import KEY as COMMANDS
 from agent.commands.commands import Commands, State, acknowledge
 from agent.commands.requests import Command, Fetch, OutputCommand, Resend
+from agent.commands.results import MAX_WAITING, WITHOUT_EFFECT, bounded
 from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.outbox.outbox import Outbox
@@ -54,10 +54,12 @@ class Inbound:
         self.running = running
         self.spawn = spawn
         self.pushes: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_PUSHES)
+        self._ignored_ack = b""
         self.commands = Commands(
             self.send_result,
             rebirth=self.rebirth,
             output=self.switch_output,
+            answers_below=pipeline.messages.prefix + "/",
             more={
                 "fetch": (Fetch, self.fetch),
                 "rescue": (Grant, self.take_grant),
@@ -68,10 +70,8 @@ class Inbound:
     def restore(self) -> None:
         """Takes up the grants and the ids of commands from before a restart."""
         self.rescue.restore(self.outbox.recall(RESCUE), time.monotonic())
-        try:
-            self.commands.restore(self.outbox.recall(COMMANDS))
-        except ValueError as error:
-            log.warning("commands_damaged", error=str(error))
+        for key in self.commands.restore(self.outbox.recall):
+            log.warning("commands_damaged", key=key)
 
     async def on_message(self, topic: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
         """Acts on one message; ``topic`` is below the device's."""
@@ -96,6 +96,9 @@ class Inbound:
         at, now_s = read_clocks()
         alert = acknowledge(self.pipeline.book, payload, at)
         if alert is None:
+            if payload == self._ignored_ack:
+                return  # a centre that repeats it in a loop fills no log
+            self._ignored_ack = payload
             log.warning("acknowledgement_ignored", payload=payload[:200].decode(errors="replace"))
             return
         self.pipeline.raise_alerts([alert], now_s)
@@ -156,5 +159,8 @@ class Inbound:
         self, result: Mapping[str, Any], remember: Mapping[str, bytes] = MappingProxyType({})
     ) -> None:
         """Writes the result of a command, in one commit with ``remember``."""
-        message = self.pipeline.messages.command_result(result, *read_clocks())
+        if result.get("state") in WITHOUT_EFFECT and self.outbox.known_depth["result"] >= MAX_WAITING:
+            log.warning("result_dropped", command=result.get("command"), reason=f"{MAX_WAITING} wait")
+            return
+        message = self.pipeline.messages.command_result(bounded(result), *read_clocks())
         await self.outbox.put(message, remember=remember)

@@ -18,6 +18,7 @@ from agent.alerts.alert import Alert
 from agent.alerts.alert_book import AlertBook
 from agent.commands.rate_limit import BURST, PER_SECOND, RateLimiter
 from agent.commands.requests import Ack, Command, CommandId, OutputCommand
+from agent.commands.results import is_own_topic
 from agent.commands.seen_ids import SeenIds
 
 log = structlog.get_logger()
@@ -27,11 +28,9 @@ NO_EFFECT = frozenset({"ping", "rebirth"})
 MAX_BYTES = 16 * 1024
 """Size of a command; a larger one is rejected without being parsed."""
 MAX_RESPONSE_TOPIC = 256
-"""Characters of a response topic; a longer one is left out of the result."""
+"""Characters of a response topic; a longer one, or one that is not the device's, is left out."""
 RESULT = "result"
 """``command/result`` is the topic of results: what arrives there is one, and gets none."""
-KEY = "commands"
-"""Where the outbox remembers the ids of carried-out commands."""
 
 State: TypeAlias = Literal["accepted", "succeeded"]
 Run: TypeAlias = Callable[[Command, Mapping[str, Any]], Awaitable[State]]
@@ -49,10 +48,15 @@ class Commands:
         *,
         rebirth: Callable[[], Awaitable[None]],
         output: Callable[[OutputCommand, Mapping[str, Any]], None],
+        answers_below: str,
         more: Mapping[str, tuple[type[Command], Run]] = MappingProxyType({}),
     ) -> None:
-        """``output`` takes a command and the first fields of its results; ValueError where it can't."""
+        """``output`` takes a command and the first fields of its results; ValueError where it can't.
+
+        ``answers_below``: the prefix of the device's topics. No response topic elsewhere is repeated.
+        """
         self._send_result = send_result
+        self._answers_below = answers_below
 
         async def run_rebirth(_: Command, __: Mapping[str, Any]) -> State:
             await rebirth()
@@ -72,13 +76,9 @@ class Commands:
         self._ids = SeenIds()
         self._limiter = RateLimiter()
 
-    def dump(self) -> bytes:
-        """The ids of carried-out commands, for `restore`."""
-        return self._ids.dump()
-
-    def restore(self, data: bytes | None) -> None:
-        """Takes over a dump. ValueError where it is damaged; then no command counts as a repeat."""
-        self._ids.restore(data)
+    def restore(self, recall: Callable[[str], bytes | None]) -> list[str]:
+        """Takes over the remembered ids; returns the keys of damaged ones, which count as no repeat."""
+        return self._ids.restore(self._known, recall)
 
     async def carry_out(
         self, name: str, payload: bytes, answer_to: str | None, *, retained: bool = False
@@ -98,7 +98,9 @@ class Commands:
         admitted = self._limiter.admit(name if known else "", time.monotonic())
         if admitted == "dropped":
             return
-        if answer_to is not None and len(answer_to) > MAX_RESPONSE_TOPIC:
+        if answer_to is not None and (
+            len(answer_to) > MAX_RESPONSE_TOPIC or not is_own_topic(answer_to, self._answers_below)
+        ):
             answer_to = None
         result: dict[str, Any] = {"command": name[:64], "answer_to": answer_to}
         if admitted == "first_dropped":
@@ -139,8 +141,7 @@ class Commands:
             return {"state": "rejected", "reason": str(error)}, {}
         if name in NO_EFFECT:
             return {"state": state}, {}
-        self._ids.add_effect(name, command.id)
-        return {"state": state}, {KEY: self._ids.dump()}
+        return {"state": state}, self._ids.add_effect(name, command.id)
 
 
 def acknowledge(book: AlertBook, payload: bytes, at: datetime) -> Alert | None:

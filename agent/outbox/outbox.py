@@ -90,6 +90,11 @@ class Outbox:
         return faults if hangs is None else {**faults, "hangs": hangs}
 
     @property
+    def known_depth(self) -> Mapping[Lane, int]:
+        """The number of undelivered rows of each lane when `depth` was last called."""
+        return self._depth
+
+    @property
     def hangs(self) -> bool:
         """Whether the disk hangs."""
         return self.thread.hangs

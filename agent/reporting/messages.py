@@ -18,6 +18,11 @@ class MessageFactory:
         self.session = 0
         """The number of the present connection."""
 
+    @property
+    def prefix(self) -> str:
+        """The topic of this device, above all its topics."""
+        return self._envelope.prefix
+
     def make(
         self,
         schema: str,
