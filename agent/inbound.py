@@ -21,6 +21,7 @@ from agent.commands.requests import Command, Fetch, OutputCommand, Resend
 from agent.commands.results import MAX_WAITING, WITHOUT_EFFECT, bounded
 from agent.config.deployment import Deployment
 from agent.config.model import Config
+from agent.config.push import Push, anyone
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 from agent.privacy.rescue_grant import Grant, RescueGrants
@@ -53,7 +54,7 @@ class Inbound:
         self.rescue = rescue
         self.running = running
         self.spawn = spawn
-        self.pushes: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_PUSHES)
+        self.pushes: asyncio.Queue[Push] = asyncio.Queue(MAX_WAITING_PUSHES)
         self._ignored_ack = b""
         self.commands = Commands(
             self.send_result,
@@ -90,7 +91,7 @@ class Inbound:
         if self.pushes.full():
             self.pushes.get_nowait()
             log.warning("push_dropped", reason=f"{MAX_WAITING_PUSHES} newer ones wait")
-        self.pushes.put_nowait(payload)
+        self.pushes.put_nowait(Push(payload, self.running().device, anyone))
 
     async def _acknowledge(self, payload: bytes) -> None:
         at, now_s = read_clocks()

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from agent.config.deployment import Deployment
 from agent.config.model import Config
+from agent.config.push import Push
 from agent.config.push_policy import broker_changed
 from agent.config.trial import BrokenSourceError, TrialSteps
 from agent.domain.durations import human_duration
@@ -46,7 +47,7 @@ class PushTrials:
         link: Link,
         health: Health,
         reporter: Reporter,
-        pushes: asyncio.Queue[bytes],
+        pushes: asyncio.Queue[Push],
         apply: Callable[[Config], Awaitable[None]],
         running: Callable[[], Config],
     ) -> None:
@@ -67,7 +68,7 @@ class PushTrials:
         while True:
             try:
                 async with asyncio.timeout(FALLBACK_CHECK_EVERY_S):
-                    payload = await self.pushes.get()
+                    push = await self.pushes.get()
             except TimeoutError:
                 now_s = time.monotonic()
                 await self.deployment.count_running_time(now_s - checked_s)
@@ -86,7 +87,14 @@ class PushTrials:
                 if name in works_now or worked.get(name) == source  # also just after a rollback
             }
             probe = partial(self.probe, before, frozenset(worked))
-            await self.deployment.handle(payload, TrialSteps(self.apply, self.prove, self.report, probe))
+            await self.deployment.handle(
+                push.payload,
+                TrialSteps(self.apply, self.prove, self.report, probe),
+                target=push.target,
+                key_ids=push.key_ids,
+                counters=push.counters,
+                authorize=push.authorize,
+            )
 
     async def prove(self) -> None:
         """Returns once the centre is reached under the trial; for another broker, once its receipt is here.

@@ -682,3 +682,22 @@ def test_an_answer_is_short_whatever_was_pushed(device: Device, sha256: str, bod
     answer = device.handle(json.dumps(payload).encode())
     assert answer["state"] == "rejected"
     assert len(json.dumps(answer)) < 8000
+
+
+def test_the_ledger_remembers_signers_and_counters_and_no_order_is_carried_out_twice(device: Device) -> None:
+    def ordered(body: str, revision: int, counter: int) -> str:
+        payload = {"revision": revision, "sha256": digest(body), "body": body, "confirm_within_s": 2}
+        steps = TrialSteps(_nothing, _nothing, _nothing)
+        push = device.deployment.handle(
+            json.dumps(payload).encode(), steps, key_ids=("k1",), counters={"k1 push bridge-07": counter}
+        )
+        asyncio.run(push)
+        return str(device.deployment.reported()["state"])
+
+    assert ordered(BETTER, 1, 7) == "applied"
+    assert ordered("a: [", 2, 9) == "rejected"
+    assert device.reboot().ledger.counters == {"k1 push bridge-07": 9}
+    assert device.deployment.ledger.active.key_ids == ("k1",)
+    assert ordered(LOCAL, 3, 9) == "rejected"  # a replay: the result of the order stands
+    assert device.severity() == "critical"
+    assert ordered(LOCAL, 3, 10) == "applied"

@@ -5,8 +5,10 @@ new broker is not reached any more, or gives no receipts, the old one is tried a
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import structlog
@@ -15,6 +17,7 @@ from pydantic import ValidationError
 from agent.config.ledger import FILE, Ledger, PushResult, Version, save_ledger
 from agent.config.loader import parse
 from agent.config.model import Config
+from agent.config.push import Authorize, Push, anyone
 from agent.config.push_check import Desired, check_push, rejection
 from agent.config.push_policy import broker_changed
 from agent.config.startup import choose
@@ -70,11 +73,24 @@ class Deployment:
         fields = self.ledger.fields()
         return fields | {"trouble": self.trouble} if self.trouble else fields
 
-    async def handle(self, payload: bytes, steps: TrialSteps) -> None:
+    async def handle(
+        self,
+        payload: bytes,
+        steps: TrialSteps,
+        *,
+        target: str = "",
+        key_ids: tuple[str, ...] = (),
+        counters: Mapping[str, int] = MappingProxyType({}),
+        authorize: Authorize = anyone,
+    ) -> None:
         """Carries out one push to its end: applied, rejected or rolled back; each change is reported.
 
-        A push that has a result already is not carried out again.
+        A push that has a result already is not carried out again. `Push` explains the arguments.
         """
+        push = Push(payload, target or self.config.device, authorize, key_ids, counters)
+        if self.ledger.is_used(push.counters):
+            return  # delivered twice while it waited
+        self.ledger = self.ledger.with_counters(push.counters)
         try:
             desired = Desired.model_validate_json(payload)
         except ValidationError as error:
@@ -93,7 +109,7 @@ class Deployment:
             log.warning("config_rejected", revision=desired.revision, errors=error.lines()[:3])
             await self._settle(rejection(desired, error), steps)
             return
-        await self._try(desired, config, steps)
+        await self._try(push, desired, config, steps)
 
     def on_newer_push(self, payload: bytes) -> None:
         """A newer push waits: a trial that is not proved yet ends soon, whatever time it was given."""
@@ -120,7 +136,7 @@ class Deployment:
                 return parse(version.text, name="", base=self._base, ran_before=True)
         return self.config
 
-    async def _try(self, desired: Desired, config: Config, steps: TrialSteps) -> None:
+    async def _try(self, push: Push, desired: Desired, config: Config, steps: TrialSteps) -> None:
         """Runs ``config`` on trial; keeps it, or returns to the configuration in force."""
         before, before_config = self.ledger.active, self.config
         result = PushResult(state="pending", revision=desired.revision, sha256=desired.sha256)
@@ -130,6 +146,7 @@ class Deployment:
             source="push",
             revision=desired.revision,
             local_sha256=before.local_sha256,
+            key_ids=push.key_ids,
         )
         if not await self._begin_trial(version, result, steps):
             return

@@ -3,6 +3,7 @@
 One file, written by fsync and rename, so there is no half state after a power cut.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -33,6 +34,8 @@ class Version(BaseModel):
     source: Literal["local", "push"]
     revision: int | None = None
     local_sha256: str | None = None
+    key_ids: tuple[str, ...] = ()
+    """The keys that signed the push."""
 
 
 class PushResult(BaseModel):
@@ -60,6 +63,8 @@ class Ledger(BaseModel):
     fallback: Version | None = None
     """The configuration in force before the last change of broker."""
     fallback_left_s: float = 0.0
+    counters: dict[str, int] = Field(default_factory=dict)
+    """By scope of each key: the highest counter of its pushes."""
 
     def fields(self) -> dict[str, Any]:
         """For ``config/reported``: the result of the last push, and the configuration in force."""
@@ -71,6 +76,15 @@ class Ledger(BaseModel):
     def active_fields(self) -> dict[str, Any]:
         """Revision (where pushed), sha256 and source of the configuration in force, for ``status``."""
         return self.active.model_dump(include={"revision", "sha256", "source"}, exclude_none=True)
+
+    def is_used(self, counters: Mapping[str, int]) -> bool:
+        """Whether a push with these counters was carried out before."""
+        return any(value <= self.counters.get(scope, -1) for scope, value in counters.items())
+
+    def with_counters(self, counters: Mapping[str, int]) -> Self:
+        """The counters of a push; none is ever lowered."""
+        raised = {scope: max(value, self.counters.get(scope, 0)) for scope, value in counters.items()}
+        return self.model_copy(update={"counters": self.counters | raised})
 
     def with_result(self, result: PushResult) -> Self:
         return self.model_copy(update={"answer": result})
