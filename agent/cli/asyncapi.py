@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.commands.requests import Ack, Command, Fetch, OutputCommand, Resend
+from agent.commands.requests import Ack, Command, Fetch, OutputCommand, Resend, Snapshot
 from agent.config.push_check import Desired
 from agent.domain.message import ROOT
 from agent.privacy.rescue_grant import Grant
@@ -24,7 +24,7 @@ TOPICS: dict[str, tuple[str, int, bool, str]] = {
     "receipt": ("down", 1, False, "application-level acknowledgement: ids that the centre has committed"),
     "alert/ack": ("down", 1, False, "a person's answer to an alert, with role"),
     "config/desired": ("down", 1, True, "a configuration to run, with revision and sha256"),
-    "command/{name}": ("down", 1, False, "ping, rebirth, output, fetch (clip), rescue (unmask), resend"),
+    "command/{name}": ("down", 1, False, "ping, output, fetch (clip), snapshot …; see docs/centre.md"),
 }  # fmt: skip
 
 PICTURES = frozenset({"media/{alert_id}/{n}"})
@@ -80,7 +80,10 @@ def asyncapi() -> dict[str, Any]:
         "alert/ack": Ack.model_json_schema(),
         "config/desired": Desired.model_json_schema(),
         "command/{name}": {
-            "anyOf": [model.model_json_schema() for model in (Command, OutputCommand, Fetch, Resend, Grant)]
+            "anyOf": [
+                model.model_json_schema()
+                for model in (Command, OutputCommand, Fetch, Resend, Grant, Snapshot)
+            ]
         },
     }
     channels, operations = {}, {}

@@ -1,8 +1,8 @@
 """The messages of the centre to the device, as models. Unknown fields are ignored."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 
 class CommandId(BaseModel):
@@ -31,6 +31,17 @@ class Fetch(Command):
 
     alert_id: str = Field(min_length=1, max_length=64)
     pictures: int = Field(default=20, ge=1, le=40)
+
+
+PictureId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+"""The id of a command that sends pictures: it is a level of their topic."""
+
+
+class Snapshot(Command):
+    """``command/snapshot``: requests the newest frame of a camera, redacted, on ``media/<id>/1``."""
+
+    id: PictureId
+    camera: str = Field(min_length=1, max_length=64)
 
 
 class Resend(Command):

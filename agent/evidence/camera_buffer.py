@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent.domain.findings import Finding
-from agent.domain.observations import SeenObject
+from agent.domain.observations import SeenObject, View
 from agent.evidence.jpeg import QualityHint
 from agent.privacy.redaction import FrameWithPeople
 from models.detection import Box, Frame
@@ -45,6 +45,7 @@ class CameraBuffer:
 
     newest: EvidenceFrame | None = None
     waiting: EvidenceFrame | None = None
+    view: View | None = None
     recorded_s: float = float("-inf")
     quality_hint: QualityHint = field(default_factory=QualityHint)
     _recent_people: deque[tuple[float, tuple[Box, ...]]] = field(default_factory=deque)

@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.domain.findings import Finding
 from agent.domain.message import Message
-from agent.domain.observations import Observation, Sighting
+from agent.domain.observations import Observation, Sighting, View
 from agent.domain.zones import Corner
 from agent.evidence.camera_buffer import CameraBuffer, EvidenceFrame
 from agent.evidence.clip_store import ClipStore
@@ -29,6 +29,7 @@ MAX_FRAME_AGE_S = 10.0
 MAX_REQUESTS = 50
 """Requested frames wait in memory: beyond this an alert brings no picture."""
 MAX_FETCH = 40
+MAX_COMMAND_PICTURES = 2
 FETCH_EVERY_S = 0.25
 PRUNE_EVERY_S = 10.0
 
@@ -74,8 +75,10 @@ class EvidenceRecorder:
         self._cameras = {camera: self._cameras.get(camera) or CameraBuffer() for camera in blackout}
 
     def on_observation(self, observation: Observation) -> None:
-        """Takes the frame of a `Sighting`; ignores any other observation."""
+        """Takes the frame of a `Sighting`, and the visibility; ignores any other observation."""
         sighting, camera = observation.value, self._cameras.get(observation.source)
+        if camera is not None and isinstance(sighting, View):
+            camera.view = sighting
         if camera is None or not isinstance(sighting, Sighting):
             return
         frame = sighting.frame_with_people
@@ -121,7 +124,7 @@ class EvidenceRecorder:
         ``done`` is called with how many were sent and withheld, how many are kept here, and whether the clip
         was complete. ValueError: there is no such clip, or another one is on its way.
         """
-        if any(request.done for request in self._requests):
+        if any(request.done and not request.by_command for request in self._requests):
             raise ValueError("another clip is on its way: one at a time")
         clip = await asyncio.to_thread(self._clips.clip, alert_id)
         if clip is None:
@@ -132,6 +135,29 @@ class EvidenceRecorder:
         pictures: deque[tuple[int, PictureSource]] = deque(chosen)
         complete = not self._clips.is_growing(alert_id)
         request = PictureRequest(alert_id, camera, "fetch", pictures, done, len(numbered), complete)
+        self._requests.append(request)
+        self._work.set()
+
+    def newest(self, camera: str) -> tuple[EvidenceFrame | None, View | None]:
+        """The newest frame of a camera, and its visibility; None where there is none yet."""
+        buffer = self._cameras.get(camera) or CameraBuffer()
+        return buffer.newest, buffer.view
+
+    def send_frame(
+        self,
+        command_id: str,
+        reason: str,
+        frame: EvidenceFrame,
+        done: Callable[[PictureRequest], Awaitable[None]],
+    ) -> None:
+        """Requests ``frame`` as picture 1 of a command; pictures of alerts go first.
+
+        ``done`` is called with the finished request. ValueError where too many wait.
+        """
+        if sum(request.by_command for request in self._requests) >= MAX_COMMAND_PICTURES:
+            raise ValueError(f"{MAX_COMMAND_PICTURES} pictures of commands wait: try again in a few seconds")
+        request = PictureRequest(command_id, frame.camera, reason, deque([(1, frame)]), by_command=True)
+        request.done = lambda _: done(request)
         self._requests.append(request)
         self._work.set()
 
@@ -152,7 +178,8 @@ class EvidenceRecorder:
     async def step(self) -> bool:
         """Releases one picture, or else records one frame. False where there is nothing to do."""
         now_s = asyncio.get_running_loop().time()
-        request = next((one for one in self._requests if one.due_s <= now_s), None)
+        due = [one for one in self._requests if one.due_s <= now_s]
+        request = min(due, key=lambda one: one.by_command, default=None)
         if request is not None:
             await self._release_next(request, now_s)
             return True

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -43,7 +43,10 @@ PictureSource: TypeAlias = EvidenceFrame | Path | bytes
 
 @dataclass(slots=True)
 class PictureRequest:
-    """Pictures to release, and the reason; ``done`` is called with how many were sent and withheld."""
+    """Pictures to release, and the reason; ``done`` is called with how many were sent and withheld.
+
+    ``alert_id`` is the id of a command where ``by_command``.
+    """
 
     alert_id: str
     camera: str
@@ -55,6 +58,9 @@ class PictureRequest:
     sent: int = 0
     withheld: int = 0
     due_s: float = 0.0
+    by_command: bool = False
+    picture: Mapping[str, Any] = field(default_factory=dict)
+    """Of the last picture sent: its topic and bytes, and how many people were redacted and shown in it."""
 
 
 def set_trouble(troubles: dict[str, str], topic: str, text: str) -> None:
@@ -117,6 +123,13 @@ class PictureRelease:
         message = Message(lane="media", topic=entry["topic"], id=new_id(), body=jpeg, expires_after=EXPIRES)
         await self._send(message, entry)
         request.sent += 1
+        request.picture = {
+            "media": entry["topic"],
+            "bytes": entry["bytes"],
+            "people_redacted": entry["covered"],
+            "people_shown": entry["shown"],
+            "fully_redacted": people is None and entry["flag"] is None,
+        }
 
     def encode(self, frame: EvidenceFrame, hint: QualityHint) -> bytes:
         """The picture of a frame for the ring buffer, redacted unless there is a grant. Blocking."""
@@ -163,7 +176,8 @@ class PictureRelease:
         """A picture and its egress log entry, which is on disk on return. Blocking."""
         grant = self._active_grant(request.camera)
         passes = 0 if people is None else REDACTION_PASSES
-        label = {"alert_id": request.alert_id, "n": number, "why": request.reason, "looks": passes}
+        owner = "command_id" if request.by_command else "alert_id"
+        label = {owner: request.alert_id, "n": number, "why": request.reason, "looks": passes}
         if isinstance(source, EvidenceFrame):
             jpeg = self._encode(source, people, label, grant)
         else:
