@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("agent.privacy",),
     ("agent.mqtt", "agent.positioning", "agent.commands"),
     ("agent.alerts", "agent.outbox"),
+    ("agent.audit",),
     ("agent.trust",),
     ("agent.runtime",),
     ("agent.domain",),

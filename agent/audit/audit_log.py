@@ -1,0 +1,253 @@
+"""The audit log of one device or centre, with a thread of its own.
+
+Entries that come together are written together: one wait for the disk each time. Where the disk refuses,
+entries wait in memory (`MAX_HELD`), and a `gap` entry says afterwards how many waited and how many were lost.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from agent.audit.chain_files import ChainFiles
+from agent.audit.entry import ANCHORS, Draft, Entry, encodable
+from agent.audit.entry_limit import LIMITED, EntryLimit
+from agent.domain.message import stamp
+from agent.runtime.error_text import describe_error
+from agent.runtime.kernel_clock import boot_id
+
+log = structlog.get_logger()
+
+FOLDER = "audit"
+"""The log's folder in the data folder."""
+CHECKPOINT_ENTRIES, CHECKPOINT_S = 100, 3600.0
+"""A checkpoint follows after so many entries, or so long after the first entry since the last one."""
+MAX_HELD = 1000
+"""Entries that wait in memory while the disk refuses; beyond that the oldest is lost and counted."""
+GROUP = 64
+"""Entries in one write."""
+RETRY_S = 5.0
+"""A disk that refused is tried again after this."""
+WRITTEN_WITHIN_S = 2.0
+"""How long `AuditLog.written` waits for a disk."""
+CLOSED_WITHIN_S = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    draft: Draft
+    done: "Future[Entry] | None" = None
+    """Of `append_durably`: such an entry does not wait in memory."""
+
+
+class AuditLog:
+    """``on_anchor`` is called on the log's thread with each entry that goes to the centre."""
+
+    def __init__(self, files: ChainFiles, on_anchor: Callable[[Entry], None] | None = None) -> None:
+        self._files = files
+        self._on_anchor = on_anchor
+        self._boot = boot_id()[:8]
+        self._limit = EntryLimit()
+        self._condition = threading.Condition()
+        self._waiting: deque[_Waiting] = deque()
+        self._appended = self._settled = 0
+        """Entries that were queued, and entries that are on disk, refused or lost."""
+        self._barriers: list[tuple[int, Future[bool]]] = []
+        """Of `written`: the number of entries that must be settled, and whom to tell."""
+        self._closing = False
+        self._since_anchor, self._due_s = 0, float("inf")
+        self._refused: tuple[str, str] | None = None
+        """Since when the disk refuses, and why."""
+        self._lost = 0
+        self._retry_s = 0.0
+        self._damage: str | None = None
+        """What was found wrong when the log was opened."""
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._thread.start()
+
+    def append(self, kind: str, *, who: Sequence[str] = (), **fields: Any) -> None:
+        """Queues an entry about key ids ``who``; returns at once, and never raises."""
+        at, now_s = datetime.now(UTC), time.monotonic()
+        with self._condition:
+            if who or kind not in LIMITED or self._limit.admit(kind, fields, stamp(at), now_s):
+                self._queue(_Waiting(self._draft(kind, who, fields)))
+
+    def append_durably(self, kind: str, *, who: Sequence[str] = (), **fields: Any) -> str:
+        """Writes an entry; on disk on return. The hash of its line. Blocking. OSError where that fails."""
+        done: Future[Entry] = Future()
+        with self._condition:
+            if self._closing:
+                raise OSError("the audit log is closed")
+            self._queue(_Waiting(self._draft(kind, who, fields), done))
+        return done.result().hash
+
+    async def written(self) -> bool:
+        """Whether all that was appended before is on disk; waits for a disk that works.
+
+        False after `WRITTEN_WITHIN_S`, or where the disk refuses: the entries wait in memory.
+        """
+        settled: Future[bool] = Future()
+        with self._condition:
+            if self._refused is not None or self._settled >= self._appended:
+                return self._refused is None
+            self._barriers.append((self._appended, settled))
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(settled), WRITTEN_WITHIN_S)
+        except TimeoutError:
+            return False
+
+    @property
+    def trouble(self) -> str | None:
+        """The line for ``status``: entries are not written, or the log was found damaged."""
+        if self._refused is not None:
+            return f"audit log: entries wait in memory: {self._refused[1]}"
+        return self._damage
+
+    def close(self) -> None:
+        """Writes what waits, and ends the thread. Blocking."""
+        with self._condition:
+            self._closing = True
+            for kind, fields in self._limit.summaries(time.monotonic(), at_once=True):
+                self._queue(_Waiting(self._draft(kind, (), fields)))
+            self._condition.notify()
+        self._thread.join(CLOSED_WITHIN_S)
+
+    def _draft(self, kind: str, who: Sequence[str], fields: dict[str, Any]) -> Draft:
+        at, now_s = stamp(datetime.now(UTC)), round(time.monotonic(), 3)
+        return Draft(kind, at, self._boot, now_s, tuple(who), encodable(fields))
+
+    def _queue(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
+        self._appended += 1
+        if len(self._waiting) > MAX_HELD:
+            oldest = next((one for one in self._waiting if one.done is None), None)
+            if oldest is not None:
+                self._waiting.remove(oldest)
+                self._settled += 1
+                self._lost += 1
+        self._condition.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(self._has_work, timeout=1.0)
+                now_s = time.monotonic()
+                for kind, fields in self._limit.summaries(now_s):
+                    self._queue(_Waiting(self._draft(kind, (), fields)))
+                if not self._waiting and now_s >= self._due_s:
+                    self._queue(_Waiting(self._draft("checkpoint", (), {})))
+                group = [self._waiting[number] for number in range(min(GROUP, len(self._waiting)))]
+                closing = self._closing
+            if group and (self._refused is None or closing or self._must_try(group)):
+                self._write(group)
+            if closing and (not self._waiting or self._refused is not None):
+                self._fail_waiting()
+                self._files.close()
+                return
+
+    def _has_work(self) -> bool:
+        if self._refused is not None:
+            return self._closing or self._must_try(self._waiting)
+        return bool(self._waiting) or self._closing
+
+    def _must_try(self, waiting: Sequence[_Waiting] | deque[_Waiting]) -> bool:
+        """Whether a disk that refused is tried again: now and then, and for each entry that is waited for."""
+        return bool(waiting) and (
+            time.monotonic() >= self._retry_s or any(one.done is not None for one in waiting)
+        )
+
+    def _write(self, group: list[_Waiting]) -> None:
+        if self._refused is not None and all(one.done is None for one in group):
+            group += [one for one in list(self._waiting)[len(group) :] if one.done is not None][:GROUP]
+        try:
+            if not self._files.is_open:
+                self._files.open()
+                if trouble := self._files.found.get("trouble"):
+                    self._damage = f"audit log: {trouble}"
+                    log.error("audit_log_damaged", found=trouble)
+            entries = self._files.commit(self._drafts(group))
+        except OSError as error:
+            self._on_refusal(group, error)
+            return
+        except Exception as error:  # whatever it is, the log goes on
+            log.exception("audit_failed")
+            self._on_refusal(group, OSError(str(error)))
+            return
+        if self._refused is not None:
+            self._refused, self._lost = None, 0
+            log.info("audit_log_recovered")
+        by_draft = iter(entry for entry in entries if entry.kind not in ("gap", "rotated"))
+        self._settle(group)
+        for one in group:
+            entry = next(by_draft)
+            if one.done is not None:
+                one.done.set_result(entry)
+        self._after_write(entries)
+
+    def _drafts(self, group: Sequence[_Waiting]) -> list[Draft]:
+        """The group's drafts: after a gap that entry first, and `start` with what was found on the disk."""
+        drafts = []
+        for draft in (one.draft for one in group):
+            found = self._files.found if draft.kind == "start" else {}
+            drafts.append(
+                Draft(draft.kind, draft.at, draft.boot, draft.mono, draft.who, {**draft.fields, **found})
+                if found
+                else draft
+            )
+        if self._refused is not None:
+            since, reason = self._refused
+            held = len(self._waiting)
+            fields = {"since": since, "reason": reason, "held": held, "lost": self._lost}
+            drafts.insert(0, self._draft("gap", (), fields))
+        return drafts
+
+    def _after_write(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.kind in ANCHORS:
+                self._since_anchor, self._due_s = 0, float("inf")
+                if self._on_anchor is not None:
+                    self._on_anchor(entry)
+            else:
+                self._since_anchor += 1
+                self._due_s = min(self._due_s, time.monotonic() + CHECKPOINT_S)
+        if self._since_anchor >= CHECKPOINT_ENTRIES:
+            self._since_anchor, self._due_s = 0, float("inf")
+            with self._condition:
+                self._queue(_Waiting(self._draft("checkpoint", (), {})))
+
+    def _on_refusal(self, group: Sequence[_Waiting], error: OSError) -> None:
+        reason = describe_error(error)
+        if self._refused is None:
+            self._refused = stamp(datetime.now(UTC)), reason
+            log.error("audit_log_not_written", error=reason)
+        self._retry_s = time.monotonic() + RETRY_S
+        self._fail([one for one in group if one.done is not None], error)
+
+    def _fail_waiting(self) -> None:
+        self._fail([one for one in self._waiting if one.done is not None], OSError("the audit log is closed"))
+
+    def _fail(self, durable: Sequence[_Waiting], error: OSError) -> None:
+        self._settle(durable)
+        for one in durable:
+            if one.done is not None:
+                one.done.set_exception(error)
+
+    def _settle(self, group: Sequence[_Waiting]) -> None:
+        """These entries wait no more; tells those who wait for them."""
+        with self._condition:
+            for one in group:
+                self._waiting.remove(one)
+            self._settled += len(group)
+            refused = self._refused is not None
+            due = [one for one in self._barriers if refused or one[0] <= self._settled]
+            self._barriers = [one for one in self._barriers if one not in due]
+        for _, settled in due:
+            if not settled.done():  # whoever waited may have given up
+                settled.set_result(not refused)

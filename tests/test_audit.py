@@ -1,0 +1,153 @@
+"""The audit log: entries in order, on disk, within bounds, and never in the way of anything."""
+
+import asyncio
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.audit.audit_log import MAX_HELD, AuditLog
+from agent.audit.chain_files import ChainFiles, segments
+from agent.audit.disk import Disk
+from agent.audit.entry import ANCHORS, Entry, parse
+from agent.audit.entry_limit import BURST
+
+
+def entries(folder: Path) -> list[Entry]:
+    return [parse(line) for path in segments(folder) for line in path.read_bytes().splitlines()]
+
+
+def kinds(folder: Path) -> list[str]:
+    return [entry.kind for entry in entries(folder)]
+
+
+class FullDisk(Disk):
+    full = False
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return super().write(descriptor, data)
+
+
+def test_each_entry_names_the_one_before_and_is_signed_with_the_key_that_it_names(tmp_path: Path) -> None:
+    for _ in range(3):
+        audit = AuditLog(ChainFiles(tmp_path))
+        audit.append("start")
+        for number in range(5):
+            audit.append("push", who=["a1b2"], revision=number)
+        audit.append("stop")
+        audit.close()
+    found = entries(tmp_path)
+    assert [entry.n for entry in found] == list(range(1, 22))
+    for earlier, entry in pairwise(found):
+        assert entry.before == earlier.hash
+        assert entry.signed_by(earlier.next)
+    assert [(entry.fields.get("unclean"), entry.fields.get("last")) for entry in found if entry.kind == "start"] == [
+        (None, None), (False, 7), (False, 14),
+    ]  # fmt: skip
+    assert {(one.stat().st_mode & 0o777) for one in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_stop_that_was_not_clean_is_named_at_the_next_start(tmp_path: Path) -> None:
+    audit = AuditLog(ChainFiles(tmp_path))
+    audit.append("start")
+    audit.close()
+    audit = AuditLog(ChainFiles(tmp_path))
+    audit.append("start", version="1")
+    audit.close()
+    fields = entries(tmp_path)[-1].fields
+    assert (fields["version"], fields["unclean"], fields["last"]) == ("1", True, 1)
+
+
+def test_the_disk_is_bounded_and_says_what_was_removed(tmp_path: Path) -> None:
+    audit = AuditLog(ChainFiles(tmp_path, segment_bytes=3000, most_segments=3))
+    for number in range(200):
+        audit.append_durably("picture", number=number)
+    audit.close()
+    assert len(segments(tmp_path)) == 3
+    found = entries(tmp_path)
+    removals = {entry.fields["until"]: entry.fields for entry in found if entry.kind == "rotated"}
+    assert removals[found[0].n - 1]["hash"] == found[0].before
+    assert found[0].signed_by(removals[found[0].n - 1]["key"])
+
+
+def test_after_a_hundred_entries_a_checkpoint_goes_to_the_centre(tmp_path: Path) -> None:
+    anchors: list[Entry] = []
+    audit = AuditLog(ChainFiles(tmp_path), anchors.append)
+    audit.append("start")
+    for number in range(250):
+        audit.append_durably("picture", number=number)
+    audit.append("stop")
+    audit.close()
+    assert [entry.kind for entry in anchors] == ["start", "checkpoint", "checkpoint", "stop"]
+    assert [entry for entry in entries(tmp_path) if entry.kind in ANCHORS] == anchors
+    since = [tuple(entry.fields["since"] or ()) for entry in anchors]
+    assert since == [(), *((entry.n, entry.hash) for entry in anchors[:-1])]
+
+
+def test_a_full_disk_keeps_entries_in_memory_and_a_gap_says_so(tmp_path: Path) -> None:
+    disk = FullDisk()
+    audit = AuditLog(ChainFiles(tmp_path, disk=disk))
+    audit.append_durably("picture", number=0)
+    disk.full = True
+    with pytest.raises(OSError, match="No space"):
+        audit.append_durably("picture", number=1)
+    for number in range(MAX_HELD + 7):
+        audit.append("push", who=["a1"], revision=number)
+    assert asyncio.run(audit.written()) is False
+    assert "No space" in str(audit.trouble)
+    disk.full = False
+    audit.append_durably("picture", number=2)
+    audit.close()
+    assert audit.trouble is None
+    found = entries(tmp_path)
+    assert [entry.kind for entry in found].count("push") == MAX_HELD - 1
+    (gap,) = [entry for entry in found if entry.kind == "gap"]
+    assert gap.fields["lost"] == 8
+    assert sorted(entry.fields["number"] for entry in found if entry.kind == "picture") == [0, 2]
+
+
+def test_a_flood_of_forged_orders_is_counted_and_not_listed(tmp_path: Path) -> None:
+    audit = AuditLog(ChainFiles(tmp_path))
+    for number in range(5000):
+        audit.append("refused", reason=f"no valid signature {number}")
+    audit.append("ack", who=["a1"], alert_id="x")
+    audit.close()
+    found = entries(tmp_path)
+    assert [entry.kind for entry in found].count("refused") == BURST + 1
+    (summary,) = [entry for entry in found if "unlisted" in entry.fields]
+    assert summary.fields["unlisted"] == 5000 - BURST
+    assert summary.fields["last"] == {"reason": "no valid signature 4999"}
+    assert [entry.who for entry in found if entry.kind == "ack"] == [("a1",)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"x": float("nan")},
+        {"x": object()},
+        {"x": "\ud800"},
+        {"x": "y" * 10**6},
+        {"x": ["y" * 400] * 99},
+        {"x": 1},
+    ],
+)
+def test_no_field_keeps_an_entry_out(tmp_path: Path, fields: dict[str, Any]) -> None:
+    audit = AuditLog(ChainFiles(tmp_path))
+    audit.append("push", who=["a1"], **fields)
+    audit.close()
+    (entry,) = entries(tmp_path)
+    assert len(entry.line) < 6000
+    assert json.loads(entry.line)["kind"] == "push"
+
+
+def test_only_one_process_writes_a_log(tmp_path: Path) -> None:
+    first, second = ChainFiles(tmp_path), ChainFiles(tmp_path)
+    first.open()
+    with pytest.raises(OSError, match="another process writes this audit log"):
+        second.open()
+    first.close()
+    second.open()
