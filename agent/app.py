@@ -24,6 +24,7 @@ from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.config.notes import config_notes
 from agent.config.startup import folder_of
+from agent.control.control import Control
 from agent.domain.message import ROOT
 from agent.domain.observations import Observation, Tick
 from agent.evidence.recorder import EvidenceRecorder
@@ -107,10 +108,15 @@ class Agent:
             deployment, outbox, self.link, self.health, self.reporter, self.inbound.pushes, self.apply,
             lambda: self.config,
         )  # fmt: skip
+        self.control = Control(
+            pipeline=self.pipeline, link=self.link, outbox=outbox, running=lambda: self.config,
+            send_result=self.inbound.send_result, spawn=self.spawn,
+        )  # fmt: skip
+        self.inbound.commands.add(self.control.commands())
         self.device_health = DeviceHealth(
             reporter=self.reporter, outbox=outbox, link=self.link, recorder=self.recorder,
             locator=self.locator, rescue=rescue, latency=self.pipeline.latency, deployment=deployment,
-            running=lambda: self.config,
+            running=lambda: self.config, more_troubles=self.control.troubles, more_fields=self.control.fields,
         )  # fmt: skip
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -124,6 +130,7 @@ class Agent:
         self.reporter.config_fields = self.deployment.ledger.active_fields()
         self.pipeline.restore()
         self.inbound.restore()
+        self.control.restore()
         async with asyncio.TaskGroup() as group:
             self.group = group
             await self.apply(self.deployment.config)
@@ -134,6 +141,7 @@ class Agent:
                 ("evidence", self.recorder.run),
                 ("machine", self.device_health.monitor_host),
                 ("watchdog", partial(feed_watchdog, self.pipeline.liveness)),
+                *self.control.jobs(),
             )  # these names stand in ``health``
             for name, job in jobs:
                 group.create_task(supervise(name, job, self.status_callback(name, speaks=False)))

@@ -11,7 +11,7 @@ Pure: the monotonic time is an argument.
 
 import statistics
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,8 @@ class LatencyLedger:
     def __init__(self) -> None:
         self._pending: OrderedDict[str, _PendingAlert] = OrderedDict()
         self._rules: dict[str, _RuleLatency] = {}
+        self.acknowledgements: dict[str, Callable[[float], None]] = {}
+        """By message id: called with the instant (monotonic) at which the broker acknowledges it."""
 
     def on_alert(self, message_id: str, rule: str, steps: Mapping[str, float], now_s: float) -> None:
         """An alert was raised; ``steps`` are the earlier ones, in ms."""
@@ -68,6 +70,8 @@ class LatencyLedger:
 
     def acknowledged(self, message_id: str, sent_s: float, now_s: float) -> None:
         """The broker has the alert. One from before a restart is unknown here and not counted."""
+        if callback := self.acknowledgements.get(message_id):
+            callback(now_s)
         alert = self._pending.pop(message_id, None)
         if alert is None or alert.stored_s is None:
             return

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.commands.requests import Ack, Command, Fetch, OutputCommand, Resend, Snapshot
+from agent.commands.requests import Ack, Command, DrillRequest, Fetch, OutputCommand, Resend, Snapshot
 from agent.config.push_check import Desired
 from agent.domain.message import ROOT
 from agent.privacy.rescue_grant import Grant
@@ -15,7 +15,7 @@ TOPICS: dict[str, tuple[str, int, bool, str]] = {
     "health": ("up", 1, True, "per part: running, sending data, data valid; host, link, outbox backlog"),
     "position": ("up", 0, True, "the latest position with mode, age and stale_after_s"),
     "telemetry/{source}": ("up", 1, False, "batched readings, with expiry"),
-    "alert": ("up", 1, False, "new, update, end of one alert, by alert_id; escalation and over: see docs"),
+    "alert": ("up", 1, False, "new, update, end of one alert, by alert_id; phase drill: no alert, see docs"),
     "alerts/active": ("up", 1, True, "the full list of active alerts, for late subscribers"),
     "media/{alert_id}/{n}": ("up", 1, False, "a JPEG of an alert, people redacted, metadata as JPEG comment"),
     "gap": ("up", 1, False, "dropped messages: lane, sequence range, count, reason"),
@@ -82,7 +82,7 @@ def asyncapi() -> dict[str, Any]:
         "command/{name}": {
             "anyOf": [
                 model.model_json_schema()
-                for model in (Command, OutputCommand, Fetch, Resend, Grant, Snapshot)
+                for model in (Command, OutputCommand, Fetch, Resend, Grant, Snapshot, DrillRequest)
             ]
         },
     }

@@ -76,6 +76,10 @@ class Commands:
         self._ids = SeenIds()
         self._limiter = RateLimiter()
 
+    def add(self, more: Mapping[str, tuple[type[Command], Run]]) -> None:
+        """Further commands, before `restore`."""
+        self._known |= more
+
     def restore(self, recall: Callable[[str], bytes | None]) -> list[str]:
         """Takes over the remembered ids; returns the keys of damaged ones, which count as no repeat."""
         return self._ids.restore(self._known, recall)

@@ -52,6 +52,14 @@ class Resend(Command):
     ranges: list[tuple[int, int]] = Field(min_length=1, max_length=500)
 
 
+class DrillRequest(Command):
+    """``command/drill``: proves a rule or a camera from the detector to the centre; by default what is most
+    severe."""
+
+    rule: str | None = Field(default=None, min_length=1, max_length=64)
+    camera: str | None = Field(default=None, min_length=1, max_length=64)
+
+
 class Ack(BaseModel):
     """``alert/ack``: a person's acknowledgement, by role and never by name."""
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from agent.domain.drill_settings import DrillSettings
 from agent.domain.durations import Duration
 from agent.domain.inference_rate import RequiredRate
 from agent.domain.schedule import Hours, ZoneName
@@ -105,6 +106,7 @@ class Config(Section):
     evidence: Evidence = Evidence()
     privacy: Privacy = Privacy()
     positioning: Positioning = Positioning()
+    drill: DrillSettings = DrillSettings()
     sources: dict[Name, Source] = Field(default_factory=dict, max_length=64)
     rules: dict[Name, Rule] = Field(default_factory=dict, max_length=256)
 

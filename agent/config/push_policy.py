@@ -70,6 +70,9 @@ POLICY: dict[str, str | tuple[Tighter, str]] = {
     "Config.evidence": PARTS,
     "Config.privacy": LOCAL,
     "Config.sources": PARTS,
+    "Config.drill": PARTS,
+    **_free("DrillSettings", "every at within"),
+    "DrillSettings.clip": LOCAL,
     # The connection to the centre: a change is proved by the centre's receipt, and never gives up TLS.
     **_free("Broker", "fallbacks keepalive resend_after backlog_per_s budget_kb_per_hour metered protocol"),
     "Broker.url": (_encrypted, "can't go from mqtts:// to mqtt:// by push"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,8 +38,11 @@ class DeviceHealth:
         latency: LatencyLedger,
         deployment: Deployment,
         running: Callable[[], Config],
+        more_troubles: Callable[[], Sequence[str]] = tuple,
+        more_fields: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        """``running`` gives the configuration that runs, also one on trial."""
+        """``running`` gives the configuration that runs, also one on trial; ``more_troubles`` and
+        ``more_fields`` give those of parts above this layer."""
         self._reporter = reporter
         self._outbox = outbox
         self._link = link
@@ -49,6 +52,8 @@ class DeviceHealth:
         self._latency = latency
         self._deployment = deployment
         self._running = running
+        self._more_troubles = more_troubles
+        self._more_fields = more_fields
         self._host_troubles: list[str] = []
 
     def update(self) -> None:
@@ -68,6 +73,7 @@ class DeviceHealth:
             *self._rescue.status_texts(*read_clocks()),
             *self._latency.troubles(config.reporting.alert_budget.total_seconds()),
             *([f"config: {self._deployment.trouble}"] if self._deployment.trouble else []),
+            *self._more_troubles(),
         ]
 
     async def monitor_host(self) -> None:
@@ -88,5 +94,6 @@ class DeviceHealth:
                 "link": self._link.fields(),
                 "owed": {lane: count for lane, count in backlog.items() if count},
                 "numbers": numbers,
+                **self._more_fields(),
             }
             await asyncio.sleep(EVERY_S)

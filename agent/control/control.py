@@ -1,0 +1,49 @@
+"""The commands of this package, and what they add to health, jobs and the start."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from agent.commands.commands import Run
+from agent.commands.requests import Command, DrillRequest
+from agent.config.model import Config
+from agent.control.drill import Drill
+from agent.mqtt.link import Link
+from agent.outbox.outbox import Outbox
+from agent.pipeline import Pipeline
+
+
+class Control:
+    """One part for each command, or group of commands."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        link: Link,
+        outbox: Outbox,
+        running: Callable[[], Config],
+        send_result: Callable[[Mapping[str, Any]], Awaitable[None]],
+        spawn: Callable[[Any], object],
+    ) -> None:
+        """``running`` gives the configuration that runs, also one on trial; ``spawn`` starts a task."""
+        self.drill = Drill(pipeline, link, outbox, running, send_result, spawn)
+
+    def commands(self) -> dict[str, tuple[type[Command], Run]]:
+        """The model and the handler of each command, by its name."""
+        return {"drill": (DrillRequest, self.drill.command)}
+
+    def restore(self) -> None:
+        """Takes up what was remembered before a restart."""
+        self.drill.restore()
+
+    def jobs(self) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
+        """Jobs by their names in ``health``; each runs until it is cancelled."""
+        return (("drill", self.drill.run_schedule),)
+
+    def troubles(self) -> list[str]:
+        """Reasons for ``degraded``."""
+        return self.drill.troubles()
+
+    def fields(self) -> dict[str, Any]:
+        """Fields of ``health``."""
+        return self.drill.fields()
