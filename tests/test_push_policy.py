@@ -15,6 +15,7 @@ from agent.config.push_policy import (
     policy_rows,
     policy_violations,
 )
+from agent.domain.drill_settings import DrillSettings
 from agent.evidence.settings import Evidence
 from agent.mqtt.broker import Broker
 from agent.vision.camera import Camera
@@ -167,7 +168,7 @@ def test_without_masks_a_camera_at_a_new_address_may_be_pushed() -> None:
     assert list(policy_violations(config(pushed), config(plain), config(plain))) == []
 
 
-@pytest.mark.parametrize("part", [Config, Broker, Data, Evidence, Camera, DetectorSettings])
+@pytest.mark.parametrize("part", [Config, Broker, Data, DrillSettings, Evidence, Camera, DetectorSettings])
 def test_each_field_has_a_row(part: type[Config]) -> None:
     """Whoever adds a field says here whether a push may change it; until then it can't."""
     assert [row for row in policy_rows(part) if row not in POLICY] == []
@@ -176,7 +177,7 @@ def test_each_field_has_a_row(part: type[Config]) -> None:
 def test_the_table_has_no_dead_rows() -> None:
     rows = {
         row
-        for part in (Config, Broker, Data, Evidence, Camera, DetectorSettings)
+        for part in (Config, Broker, Data, DrillSettings, Evidence, Camera, DetectorSettings)
         for row in policy_rows(part)
     }
     assert set(POLICY) <= rows

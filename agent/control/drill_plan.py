@@ -15,6 +15,7 @@ from agent.domain.contracts import RulePart
 from agent.domain.escalation import SEVERITIES
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.domain.yaml_loader import alternatives
+from agent.rules.camera_rule import CameraRule
 from agent.rules.count import Count
 from agent.rules.switch import SwitchRule
 from agent.rules.threshold import Threshold
@@ -132,7 +133,7 @@ def _values(
     if plan.camera_name is not None:
         there_and_back = [*seen, *seen[-2:0:-1]]
         tracked = tracker.track(there_and_back[number % len(there_and_back)], now_s)
-        zone = getattr(rule, "zone", OWN)
+        zone = (rule.zone_name if isinstance(rule, CameraRule) else None) or OWN
         yield (
             plan.camera_name,
             Sighting(
