@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from agent.config.model import Config
 from agent.config.startup import folder_of
 from agent.config.trial import BrokenSourceError, TrialSteps
 from agent.domain.yaml_loader import BadConfig
+from agent.trust.changes import Change
+from agent.trust.refusal import OrderRefused
 from tests.waiting import until
 
 LOCAL = """\
@@ -573,10 +576,30 @@ def test_an_edit_at_the_device_ends_the_way_back(device: Device) -> None:
 
 
 def test_a_push_weakens_nothing(device: Device) -> None:
-    """The table of `agent.config.push_policy` is held, whoever pushes."""
-    answer = device.push(LOCAL.replace("broker: {", "broker: {delivery: puback, "), 1)
-    assert (answer["state"], answer["errors"][0]["path"]) == ("rejected", "broker.delivery")
+    """The limits of `agent.config.policy_table` are held, whoever pushes."""
+    answer = device.push(LOCAL.replace("broker: {", "broker: {insecure: true, "), 1)
+    assert (answer["state"], answer["errors"][0]["path"]) == ("rejected", "broker.insecure")
     assert "edit the file at the device" in answer["errors"][0]["message"]
+
+
+def test_a_push_whose_signatures_do_not_suffice_is_refused_with_the_path(device: Device) -> None:
+    asked: list[Change] = []
+
+    def authorize(changes: Sequence[Change]) -> None:
+        asked.extend(changes)
+        raise OrderRefused(changes[0].path, "needs two signatures")
+
+    payload = {"revision": 1, "sha256": digest(BETTER), "body": BETTER}
+    push = device.deployment.handle(
+        json.dumps(payload).encode(), TrialSteps(_nothing, _nothing, _nothing), authorize=authorize
+    )
+    asyncio.run(push)
+    answer = device.deployment.reported()
+    assert asked == [Change("rules.panic.severity", "free")]
+    assert (answer["state"], answer["errors"]) == (
+        "rejected",
+        [{"path": "rules.panic.severity", "message": "needs two signatures", "line": 1}],
+    )
 
 
 def test_a_push_opens_no_file_elsewhere(device: Device, tmp_path: Path) -> None:

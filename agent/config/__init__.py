@@ -3,7 +3,8 @@
 Read `model.py` first, then `deployment.py`.
 Owns: the sections of the file (`model.Config`), reading and checking (`loader.parse`, `cross_checks`,
 `notes`), the choice at the start (`startup.choose`), the course of a push (`deployment.Deployment.handle`),
-what a push may change (`push_policy`, `secret_policy`), the ledger of versions on disk (`ledger.Ledger`).
+what no push may change (`push_policy`, `secret_policy`), the signatures that the other changes need
+(`policy_table`, `push_changes`), the ledger of versions on disk (`ledger.Ledger`).
 Guarantees: a pushed configuration is in force only after a proved trial; a trial that does not prove itself,
 or that a restart interrupts, is rolled back; a push weakens neither redaction nor the connection.
 Threads: the event loop; `check_push` and writes of the ledger run on worker threads.

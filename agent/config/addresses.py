@@ -1,22 +1,20 @@
-"""Hosts, addresses and files that a configuration names, written in one way so that they can be compared."""
+"""Addresses and files that a configuration names, written in one way so that they can be compared."""
 
-import ipaddress
 import os.path
-import re
-import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
 import models
+from agent.config.hosts import is_this_machine, normalized_host
 from agent.config.model import Config
 from agent.vision.camera import Camera
 from agent.vision.camera_url import device_path, source_kind
 from agent.vision.detector import DetectorSettings
+from firmware_bridge.source import SourcePart
 
 
 def same_cameras(name: str, camera: Camera, config: Config) -> list[Camera]:
@@ -32,12 +30,25 @@ def same_cameras(name: str, camera: Camera, config: Config) -> list[Camera]:
     return near if own is None else [own, *near]
 
 
-def services(config: Config) -> Iterator[tuple[str, tuple[str, int | None]]]:
-    """(path, (host, port)) of each service that a source connects to, except gpsd at its usual port."""
+Address: TypeAlias = tuple[str, int | None]
+"""A normalised host, and a port where one is given."""
+
+
+def services(config: Config) -> Iterator[tuple[str, Address]]:
+    """(path, address) of each service that a source connects to, except gpsd at its usual port here."""
     for name, source in config.sources.items():
-        server = source.server()
-        if server is not None and not server.usual:
-            yield f"sources.{name}.{server.key}", (normalized_host(server.host), server.port)
+        address, server = service(source), source.server()
+        if address is not None and server is not None:
+            yield f"sources.{name}.{server.key}", address
+
+
+def service(source: SourcePart) -> Address | None:
+    """The service that a source connects to; None without one, and for gpsd at its usual port here."""
+    server = source.server()
+    if server is None:
+        return None
+    host = normalized_host(server.host)
+    return None if server.usual and is_this_machine(host) else (host, server.port)
 
 
 def camera_address(url: str) -> str:
@@ -47,36 +58,6 @@ def camera_address(url: str) -> str:
         parts = urlsplit(url)
         return normalized_host(parts.hostname or parts.netloc)
     return os.path.realpath(device_path(url) if kind == "device" else url)
-
-
-def normalized_host(host: str) -> str:
-    """A host name or address in its one normal form: 0x7f.1 and ::ffff:127.0.0.1 are 127.0.0.1.
-
-    A name with non-ASCII letters is taken as IDNA encodes it: ⓛocalhost is localhost.
-    """
-    if not host.isascii():
-        with suppress(UnicodeError):
-            host = host.encode("idna").decode()
-    host = host.lower().rstrip(".")
-    if re.fullmatch(r"[0-9a-fx.]+", host):
-        with suppress(OSError):
-            return socket.inet_ntoa(socket.inet_aton(host))
-    with suppress(ValueError):
-        address = ipaddress.ip_address(host.partition("%")[0])
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return str(mapped or address)
-    return host
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether a host is this machine, or the metadata service of its cloud."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
 def named_files(config: BaseModel) -> Iterator[Path]:

@@ -104,7 +104,9 @@ class Deployment:
         if self._has_result(desired):
             return
         try:
-            config = await check_push(desired, self.ledger, self.config, self._local_config, self._base)
+            config = await check_push(
+                desired, self.ledger, self.config, self._local_config, self._base, push.authorize
+            )
         except BadConfig as error:
             log.warning("config_rejected", revision=desired.revision, errors=error.lines()[:3])
             await self._settle(rejection(desired, error), steps)

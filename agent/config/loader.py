@@ -63,7 +63,7 @@ def parse(
             problems.append(Problem(line_of(tree, path), ".".join(path), str(error)))
     if problems:
         raise BadConfig(sorted(problems, key=lambda problem: problem.line), name)
-    return config.model_copy(update={"rules": rules})
+    return config.with_rules(rules)
 
 
 def _problem(detail: ErrorDetails, tree: Any) -> Problem:

@@ -4,10 +4,11 @@ import math
 import re
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, field_validator
 
+from agent.config.allow import Allow
 from agent.domain.drill_settings import DrillSettings
 from agent.domain.durations import Duration
 from agent.domain.inference_rate import RequiredRate
@@ -109,6 +110,11 @@ class Config(Section):
     drill: DrillSettings = DrillSettings()
     sources: dict[Name, Source] = Field(default_factory=dict, max_length=64)
     rules: dict[Name, Rule] = Field(default_factory=dict, max_length=256)
+    guarded_rules: tuple[Name, ...] = Field(default=(), max_length=256)
+    """Rules whose change takes as many signatures as the roles document demands; no push changes the list."""
+    allow: Allow = Allow()
+    """What a push may name; no push changes it."""
+    _rules_as_written: dict[str, Rule] | None = PrivateAttr(default=None)
 
     @field_validator("device")
     @classmethod
@@ -116,6 +122,17 @@ class Config(Section):
         if RESERVED.fullmatch(device):
             raise ValueError(f"{device!r} is reserved; choose a name such as bridge-07")
         return device
+
+    @property
+    def rules_as_written(self) -> dict[str, Rule]:
+        """The rules before they take place, duty and holidays from the rest of the configuration."""
+        return self.rules if self._rules_as_written is None else self._rules_as_written
+
+    def with_rules(self, resolved: dict[str, Rule]) -> Self:
+        """The configuration with its rules completed from the rest of it."""
+        copy = self.model_copy(update={"rules": resolved})
+        copy._rules_as_written = self.rules
+        return copy
 
     def outputs(self) -> dict[str, list[str]]:
         """The names of the outputs that may be switched, by source."""

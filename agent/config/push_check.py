@@ -1,6 +1,6 @@
 """Checks a pushed configuration before it is tried: revision, hash, content, and what a push may change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,13 @@ from agent.config.addresses import named_files
 from agent.config.ledger import MAX_REVISION_STEP, Ledger, PushResult
 from agent.config.loader import digest, parse
 from agent.config.model import Config
+from agent.config.push_changes import changes
 from agent.config.push_policy import policy_violations
 from agent.config.secret_policy import secret_violations
 from agent.domain.yaml_loader import BadConfig, Problem
 from agent.runtime.native_calls import within
+from agent.trust.changes import Change
+from agent.trust.refusal import OrderRefused
 
 CHECK_WITHIN_S = 10.0
 """A push is answered within this time, whatever it contains."""
@@ -33,16 +36,26 @@ class Desired(BaseModel):
 
 
 async def check_push(
-    desired: Desired, ledger: Ledger, running: Config, local: Callable[[], Config], base: Path
+    desired: Desired,
+    ledger: Ledger,
+    running: Config,
+    local: Callable[[], Config],
+    base: Path,
+    authorize: Callable[[Sequence[Change]], None],
 ) -> Config:
     """The pushed configuration; BadConfig lists every error.
 
     ``running`` is the configuration in force, ``local`` gives the one of the file at the device, whose paths
-    start at ``base``. Runs on a thread: a large push takes seconds, and a hanging disk any time.
+    start at ``base``. ``authorize`` raises OrderRefused where the signatures of the push do not suffice for
+    its changes. Runs on a thread: a large push takes seconds, and a hanging disk any time.
     """
     try:
         check = partial(_check, desired, ledger, running, local, base)
-        return await within(CHECK_WITHIN_S, check, "a push")
+        config, changed = await within(CHECK_WITHIN_S, check, "a push")
+        authorize(changed)
+        return config
+    except OrderRefused as error:
+        raise _refusal(error.path, error.reason) from error
     except TimeoutError as error:
         message = f"took longer than {CHECK_WITHIN_S:g} s to read and check"
         raise BadConfig([Problem(1, "", message)], "push") from error
@@ -50,7 +63,7 @@ async def check_push(
 
 def _check(
     desired: Desired, ledger: Ledger, running: Config, local_config: Callable[[], Config], base: Path
-) -> Config:
+) -> tuple[Config, list[Change]]:
     _check_envelope(desired, ledger)
     local = local_config()
     allowed = frozenset((*named_files(running), *named_files(local)))
@@ -62,7 +75,7 @@ def _check(
     errors += [Problem(1, *error) for error in policy_violations(config, running, local)]
     if errors:
         raise BadConfig(errors, "push")
-    return config
+    return config, changes(config, running, local)
 
 
 def _check_envelope(desired: Desired, ledger: Ledger) -> None:
