@@ -315,7 +315,7 @@ def test_what_is_found_again_is_not_over_though_it_was_raised_again_before(book:
     its = asking(escalate=replace(ESCALATION, after=timedelta(seconds=1500)))
     for second in range(1490):
         list(book.on_finding(its, finding(), at(second), second))
-    book.recheck_rule(its, 1490)
+    assert list(book.recheck_rule(its, "its rule was changed", at(1490), 1490)) == []
     told = [one for second in range(1490, 1505) for one in book.tick(at(second), second)]
     assert [one.escalation for one in told] == [1]
     for second in range(1505, 2000):
@@ -516,7 +516,7 @@ def test_what_is_over_ends_once_its_rule_no_longer_asks(book: AlertBook, how: st
         data, book = book.dump(), AlertBook(lambda: "id-9")
         assert list(book.restore(data, {"rail": asks_no_more}, at(2), 2)) == []
     else:
-        book.recheck_rule(asks_no_more, 2)
+        list(book.recheck_rule(asks_no_more, "its rule was changed", at(2), 2))
     (end,) = [alert for second in range(3, 400) for alert in book.tick(at(second), second)]
     assert (end.alert_id, end.phase, end.reason) == ("id-1", "end", "its rule no longer asks for an answer")
     assert book.active() == []
@@ -531,9 +531,9 @@ def test_what_is_over_waits_for_its_answer_as_its_rule_says_now(book: AlertBook,
         data, book = book.dump(), AlertBook(lambda: "id-9")
         list(book.restore(data, {"rail": later}, at(2), 2))
     else:
-        book.recheck_rule(later, 2)
+        list(book.recheck_rule(later, "its rule was changed", at(2), 2))
     raised = [second for second in range(3, 700) for alert in book.tick(at(second), second)]
-    assert raised[0] == 302
+    assert raised[0] == 300, "the time without an answer goes on"
     assert [alert.cleared for alert in book.active()] == [True]
 
 

@@ -14,7 +14,7 @@ from agent.domain.contracts import RulePart
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, Tick
 from agent.rules import Rule
-from firmware_bridge.readings import Switch
+from firmware_bridge.readings import Reading, Switch
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 PANIC = {"kind": "switch", "source": "board", "name": "panic_button"}
@@ -82,9 +82,55 @@ def test_an_alert_of_a_rule_that_was_removed_ends(judges: RuleEngine) -> None:
 def test_what_a_changed_rule_finds_again_is_the_same_alert(judges: RuleEngine) -> None:
     judges.apply({"panic": rule()}, START, 0)
     hear(judges, 1, ON)
-    assert judges.apply({"panic": rule(severity="critical")}, START, 2) == []
-    assert hear(judges, 3, ON) == [("id-1", "update", None)]
+    (graver,) = judges.apply({"panic": rule(severity="critical")}, START, 2)
+    assert (graver.alert_id, graver.phase, graver.severity) == ("id-1", "update", "critical")
+    assert judges.apply({"panic": rule(severity="critical", hold="1s")}, START, 3) == []
+    assert hear(judges, 4, Tick()) == []
     assert hear(judges, 4 + REDISCOVERY_S, Tick()) == []
+    assert hear(judges, 5 + REDISCOVERY_S, OFF) == [("id-1", "end", None)]
+
+
+def test_a_rule_that_differs_in_what_becomes_of_its_alerts_keeps_its_evaluator(judges: RuleEngine) -> None:
+    judges.apply({"panic": rule(hold="20s")}, START, 0)
+    hear(judges, 1, ON)
+    before = judges._evaluators["panic"][1]
+    judges.apply({"panic": rule(hold="20s", need_ack=True, severity="info", cool_down="5s")}, START, 20)
+    assert judges._evaluators["panic"][1] is before
+    assert hear(judges, 21, Tick()) == [("id-1", "new", None)]
+
+
+def test_hold_times_go_on_across_a_change(judges: RuleEngine) -> None:
+    judges.apply({"panic": rule(hold="20s"), "other": rule(name="tamper")}, START, 0)
+    hear(judges, 1, ON)
+    other = judges._evaluators["other"][1]
+    assert judges.apply({"panic": rule(hold="30s"), "other": rule(name="tamper")}, START, 15) == []
+    assert judges._evaluators["other"][1] is other
+    assert hear(judges, 30, Tick()) == []
+    assert hear(judges, 31, Tick()) == [("id-1", "new", None)]
+
+
+def test_what_holds_for_long_enough_under_the_changed_rule_is_an_alert_at_once(judges: RuleEngine) -> None:
+    judges.apply({"panic": rule(hold="60s")}, START, 0)
+    hear(judges, 1, ON)
+    hear(judges, 30, Tick())
+    (alert,) = judges.apply({"panic": rule(hold="10s")}, START + timedelta(seconds=30), 30)
+    assert (alert.phase, alert.finding.since) == ("new", START + timedelta(seconds=1))
+
+
+def test_what_is_over_under_the_changed_rule_ends_and_says_what_was_changed(judges: RuleEngine) -> None:
+    level = {"kind": "threshold", "source": "board", "quantity": "depth"}
+    rules = [TypeAdapter(Rule).validate_python(level | {"above": limit}) for limit in (5, 7)]
+    judges.apply({"deep": rules[0]}, START, 0)
+    assert hear(judges, 1, Reading(quantity="depth", value=6, unit="m")) == [("id-1", "new", None)]
+    (end,) = judges.apply({"deep": rules[1]}, START, 2)
+    assert (end.phase, end.reason) == ("end", "not seen again after its rule was changed (above)")
+
+
+def test_a_rule_that_was_renamed_ends_its_alert_and_says_so(judges: RuleEngine) -> None:
+    judges.apply({"panic": rule()}, START, 0)
+    hear(judges, 1, ON)
+    (end,) = judges.apply({"alarm": rule()}, START, 2)
+    assert (end.phase, end.reason) == ("end", "its rule was renamed to alarm")
 
 
 def test_what_a_changed_rule_does_not_find_again_ends(judges: RuleEngine) -> None:
@@ -92,14 +138,14 @@ def test_what_a_changed_rule_does_not_find_again_ends(judges: RuleEngine) -> Non
     hear(judges, 1, ON)
     judges.apply({"panic": rule(name="tamper")}, START, 2)
     assert hear(judges, 2 + REDISCOVERY_S, Tick()) == []
-    reason = "not seen again after its rule was changed"
+    reason = "not seen again after its rule was changed (name)"
     assert hear(judges, 3 + REDISCOVERY_S, Tick()) == [("id-1", "end", reason)]
 
 
 def test_a_rule_that_needs_longer_has_longer_to_find_it_again(judges: RuleEngine) -> None:
     judges.apply({"panic": rule()}, START, 0)
     hear(judges, 1, ON)
-    judges.apply({"panic": rule(hold="10m")}, START, 2)
+    judges.apply({"panic": rule(name="tamper", hold="10m")}, START, 2)
     assert hear(judges, 602 + REDISCOVERY_S, Tick()) == []
     assert [phase for _, phase, _ in hear(judges, 603 + REDISCOVERY_S, Tick())] == ["end"]
 

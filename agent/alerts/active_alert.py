@@ -16,6 +16,7 @@ from agent.domain.findings import Finding
 
 REDISCOVERY_S = 120.0
 """After a restart a rule has this long, and its `rediscovery_time`, to find again what was active."""
+RESTARTED = "not seen again after a restart"
 MAX_ANSWERS, MAX_PRESENCES = 20, 200
 """How many different answers to an alert, and how many presences, are remembered."""
 
@@ -62,19 +63,29 @@ class ActiveAlert:
 
     def updated(self, policy: AlertPolicy, finding: Finding, at: datetime, now_s: float) -> Self:
         """The entry whose finding still holds, or holds again, not yet announced."""
+        entry, finding = self.with_policy(policy, now_s).continued(finding)
+        alert = replace(entry.alert, phase="update", finding=finding, at=at, cleared=False, reason=None)
+        return replace(entry, alert=alert, cleared_s=None, unconfirmed=None)
+
+    def with_policy(self, policy: AlertPolicy, now_s: float) -> Self:
+        """The entry under another policy of its rule. The time without an answer goes on."""
         before = self.alert
-        entry, finding = self.continued(finding)
         worse = SEVERITIES.index(policy.severity) > SEVERITIES.index(before.policy.severity)
         answer = None if worse else before.acknowledged  # an answer was to the alert as severe as it was then
-        alert = replace(
-            before, phase="update", policy=policy, finding=finding, at=at,
-            cleared=False, acknowledged=answer, reason=None,
-        )  # fmt: skip
-        if policy.escalate != before.policy.escalate or answer != before.acknowledged:
-            entry = replace(entry, escalates_s=next_escalation_s(alert, now_s))
-        if answer != before.acknowledged:
-            entry = replace(entry, answers=())
-        return replace(entry, alert=alert, cleared_s=None, unconfirmed=None)
+        alert = replace(before, policy=policy, acknowledged=answer)
+        entry = replace(self, alert=alert)
+        if not self.closed and (policy.escalate != before.policy.escalate or answer != before.acknowledged):
+            entry = replace(entry, escalates_s=self.rescheduled_s(alert, now_s))
+        return entry if answer == before.acknowledged else replace(entry, answers=())
+
+    def rescheduled_s(self, alert: Alert, now_s: float) -> float | None:
+        """When ``alert``, this one under another policy, is raised again: the time waited so far counts."""
+        due_s, before = next_escalation_s(alert, now_s), self.alert.policy.escalate
+        wait = None if before is None else before.wait(self.alert.escalation)
+        if due_s is None or wait is None or self.escalates_s is None:
+            return due_s
+        waited_s = now_s - (self.escalates_s - wait.total_seconds())
+        return max(now_s, due_s - max(0.0, waited_s))
 
     def announced_if_due(self, interval_s: float, now_s: float) -> Self:
         """The entry as announced now if its alert has changed or ``interval_s`` has passed; else ``self``."""
@@ -106,17 +117,22 @@ class ActiveAlert:
             escalates_s=next_escalation_s(alert, now_s),
         )
 
-    def rechecked(self, policy: AlertPolicy, now_s: float) -> Self:
-        """The entry after a restart of its rule with ``policy``: the finding has to be found again."""
-        if not self.alert.cleared:
-            unconfirmed = (now_s + rediscovery_s(policy), "not seen again after its rule was changed")
-            return replace(self, announced_s=None, unconfirmed=unconfirmed)
-        # Nothing is to be found again: it waits for its answer, as the new policy says.
-        alert = replace(self.alert, policy=replace(policy, kind=self.alert.policy.kind))
-        escalates_s = self.escalates_s
-        if policy.escalate != self.alert.policy.escalate:
-            escalates_s = next_escalation_s(alert, now_s)
-        return replace(self, alert=alert, escalates_s=escalates_s, announced_s=None, unconfirmed=None)
+    def rechecked(self, change: str, now_s: float) -> Self:
+        """The entry after its rule was changed: the finding has to be found again.
+
+        One that has cleared waits for its answer only.
+        """
+        if self.alert.cleared:
+            return replace(self, unconfirmed=None)
+        until_s = now_s + rediscovery_s(self.alert.policy)
+        return replace(self, unconfirmed=(until_s, f"not seen again after {change}"))
+
+    @property
+    def reason_of_change(self) -> str | None:
+        """The reason of an end that comes before the finding was found again under changed settings."""
+        if self.unconfirmed is None or self.unconfirmed[1] == RESTARTED:
+            return None
+        return self.unconfirmed[1]
 
     def with_presences(self, finding: Finding, now_s: float) -> tuple[Self, bool]:
         """The entry with the presences of ``finding``, and whether one of them has newly arrived."""
@@ -143,7 +159,7 @@ class ActiveAlert:
         else:
             later_s = (finding.since - before.since).total_seconds()
         if self.unconfirmed is not None:
-            backdated = (finding.since, before.since, later_s) if later_s > 0 else None
+            backdated = (finding.since, before.since, later_s) if later_s else None
         if backdated is not None and finding.since == backdated[0]:
             finding = finding.backdated(backdated[1], backdated[2])
         elif later_s > 0:

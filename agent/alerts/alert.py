@@ -106,6 +106,12 @@ class Alert:
         last = ", and it is not raised again" if escalate.wait(self.escalation) is None else ""
         return f"{self.finding.text}; nobody answered for {waited}{last}"
 
+    def told_alike(self, other: "Alert") -> bool:
+        """Whether ``other`` asks the same of people: severity and answer."""
+        return (self.severity, self.policy.need_ack, self.acknowledged) == (
+            other.severity, other.policy.need_ack, other.acknowledged,
+        )  # fmt: skip
+
     @property
     def unanswered(self) -> bool:
         """Whether the alert may not end before it is answered."""
@@ -145,6 +151,11 @@ class Alert:
             "media": list(self.media) or None,
         }
         return present(fields)
+
+
+def kind_changed(before: str, kind: str) -> str:
+    """The reason of the end where a rule has become one of another kind."""
+    return f"its rule was changed from {before} to {kind}"
 
 
 def present(fields: dict[str, Any]) -> dict[str, Any]:

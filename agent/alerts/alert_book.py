@@ -17,7 +17,7 @@ from datetime import datetime
 
 from agent.alerts import saved_alerts
 from agent.alerts.active_alert import MAX_ANSWERS, ActiveAlert
-from agent.alerts.alert import FURTHER, Alert, AlertAnswer, AlertPolicy
+from agent.alerts.alert import FURTHER, Alert, AlertAnswer, AlertPolicy, kind_changed
 from agent.alerts.alert_limit import AlertLimit
 from agent.alerts.update_policy import CHANGE_AFTER_S, Announced
 from agent.domain.findings import Cleared, Finding
@@ -49,15 +49,12 @@ class AlertBook:
         alerts = [entry.alert for entry in self._active.values() if not entry.closed]
         return sorted(alerts, key=lambda alert: alert.finding.since)
 
-    def findings_of(self, rule: str, kind: str) -> dict[str, Finding]:
-        """The findings of a rule that still hold, by key, closed ones included: to restart its evaluator.
-
-        Findings from when the rule was of another kind are left out: their keys and memos mean nothing to it.
-        """
+    def findings_of(self, rule: str) -> dict[str, Finding]:
+        """The findings of a rule that still hold, by key, closed ones included: to restart its evaluator."""
         return {
             key: entry.alert.finding
             for (name, key), entry in self._active.items()
-            if name == rule and key != FURTHER and not entry.alert.cleared and entry.alert.policy.kind == kind
+            if name == rule and key != FURTHER and not entry.alert.cleared
         }
 
     def wanted_outputs(self, source: str, now_s: float) -> dict[str, float]:
@@ -82,11 +79,13 @@ class AlertBook:
         if isinstance(stated, Cleared):
             if entry is None:
                 yield from self._uncount(where, at)
-            elif policy.cool_down and stated.reason is None:
+                return
+            reason = stated.reason or entry.reason_of_change
+            if policy.cool_down and reason is None:
                 if entry.cleared_s is None:
                     self._active[where] = replace(entry, cleared_s=now_s)
-            else:
-                yield from self._on_cleared(where, at, stated.reason)
+            elif entry.cleared_s is None or stated.reason is not None:
+                yield from self._on_cleared(where, at, reason)
         elif entry is not None:
             yield from self._on_holding(where, entry, policy, stated, at, now_s)
         elif stated.key != FURTHER and policy.flood_label and not self._has_room(policy.rule, now_s):
@@ -187,12 +186,30 @@ class AlertBook:
                     self._active[where] = replace(due, alert=alert)
                     yield alert
 
-    def recheck_rule(self, policy: AlertPolicy, now_s: float) -> None:
-        """A rule restarts, now with ``policy``: its findings have to be found again."""
+    def change_policy(self, policy: AlertPolicy, at: datetime, now_s: float) -> Iterator[Alert]:
+        """The policy of a rule may have changed, its findings go on; yields what is to be told of it now."""
+        for where, entry in list(self._active.items()):
+            if where[0] == policy.rule and entry.alert.policy != policy:
+                changed = self._active[where] = entry.with_policy(policy, now_s)
+                self.unsaved = True
+                if changed.closed or entry.alert.told_alike(changed.alert):
+                    continue
+                alert = replace(changed.alert, phase="update", at=at)
+                self._active[where] = replace(
+                    changed, alert=alert, announced=Announced.of(alert), announced_s=now_s
+                )
+                yield alert
+
+    def recheck_rule(self, policy: AlertPolicy, change: str, at: datetime, now_s: float) -> Iterator[Alert]:
+        """The evaluator of a rule is replaced, now with ``policy``: its findings have to be found again.
+
+        ``change`` is the reason of the end of those that are not. Yields what `change_policy` yields.
+        """
         self._limit.forget_further(policy.rule)
+        yield from self.change_policy(policy, at, now_s)
         for where, entry in self._active.items():
             if where[0] == policy.rule:
-                self._active[where] = entry.rechecked(policy, now_s)
+                self._active[where] = entry.rechecked(change, now_s)
 
     def drop_rule(self, rule: str, at: datetime, reason: str) -> Iterator[Alert]:
         """Ends all alerts of a removed rule with ``reason``, answered or not."""
@@ -251,5 +268,8 @@ class AlertBook:
         for entry in list(saved_alerts.load(data, self._boot, policies, at, now_s)):
             rule = entry.alert.policy.rule
             self._active[rule, entry.alert.finding.key] = entry
-            if rule not in policies:
+            before, policy = entry.alert.policy, policies.get(rule)
+            if policy is None:
                 yield from self.drop_rule(rule, at, "its rule is no longer configured")
+            elif policy.kind != before.kind:
+                yield from self.drop_rule(rule, at, kind_changed(before.kind, policy.kind))

@@ -4,15 +4,16 @@ Pure: the agent and `ringpost replay` run this same class, one with the time of 
 of a recording.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import structlog
 
-from agent.alerts.alert import Alert, AlertPolicy
+from agent.alerts.alert import Alert, AlertPolicy, kind_changed
 from agent.alerts.alert_book import AlertBook
+from agent.alerts.observation_history import ObservationHistory
 from agent.domain.contracts import RulePart
-from agent.domain.findings import Evaluator, Finding
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, Tick
 
 log = structlog.get_logger()
@@ -35,27 +36,55 @@ class RuleEngine:
         self.book = AlertBook(new_id, boot, request_pictures)
         self._add_place = add_place
         self._evaluators: dict[str, tuple[RulePart, Evaluator]] = {}
+        self._history = ObservationHistory()
 
     def apply(self, rules: Mapping[str, RulePart], at: datetime, now_s: float) -> list[Alert]:
-        """Starts new and changed rules, keeps the others; returns the ends of alerts of removed rules."""
-        ended: list[Alert] = []
-        for name, (rule, _) in list(self._evaluators.items()):
-            if name not in rules:
-                ended += self.book.drop_rule(name, at, "its rule was removed")
-            elif rules[name] != rule:
-                self.book.recheck_rule(policy_of(name, rules[name]), now_s)
+        """Starts new rules, changes changed ones in place, and leaves the others alone.
+
+        Returns the ends of alerts of removed rules, and what a changed rule finds at once. A rule that
+        becomes one of another kind is removed, and a new one starts.
+        """
+        raised: list[Alert] = []
+        for name, (before, evaluate) in list(self._evaluators.items()):
+            rule = rules.get(name)
+            if rule is None or rule.kind != before.kind:
+                del self._evaluators[name]
+                raised += self.book.drop_rule(name, at, _end_reason(before, rule, rules))
+            elif rule.evaluates_as(before):
+                self._evaluators[name] = (rule, evaluate)
+                raised += self.book.change_policy(policy_of(name, rule), at, now_s)
             else:
-                continue
-            del self._evaluators[name]
+                raised += self._change(name, before, rule, at, now_s)
         for name, rule in rules.items():
             if name not in self._evaluators:
                 self._evaluators[name] = (rule, self._start(name, rule))
-        return ended
+        self._history.keep_for(rules.values())
+        return raised
+
+    def _change(
+        self, name: str, before: RulePart, rule: RulePart, at: datetime, now_s: float
+    ) -> Iterator[Alert]:
+        """Replaces the evaluator of a changed rule. The new one gets the recent observations, so that hold
+        times go on, and states what holds under the new settings."""
+        policy, keys = policy_of(name, rule), ", ".join(rule.changes_from(before))
+        change = f"its rule was changed ({keys})" if keys else "its rule was changed"
+        yield from self.book.recheck_rule(policy, change, at, now_s)
+        evaluate = self._start(name, rule)
+        self._evaluators[name] = (rule, evaluate)
+        latest: dict[str, tuple[Finding | Cleared, float]] = {}
+        try:
+            for observation in self._history.of(rule):
+                for stated in evaluate(observation):
+                    latest[stated.key] = (stated, observation.mono_s)
+        except Exception:
+            log.exception("rule_catch_up_failed", rule=name)
+        for stated, stated_s in latest.values():
+            yield from self._take(policy, stated, stated_s, at, now_s)
 
     def _start(self, name: str, rule: RulePart) -> Evaluator:
         """A new evaluator; without the active findings where it cannot take them up."""
         try:
-            return rule.scheduled_evaluator(self.book.findings_of(name, rule.kind))
+            return rule.scheduled_evaluator(self.book.findings_of(name))
         except Exception:
             log.exception("rule_resume_failed", rule=name)
             return rule.scheduled_evaluator()
@@ -63,17 +92,24 @@ class RuleEngine:
     def on_observation(self, observation: Observation, at: datetime, now_s: float) -> list[Alert]:
         """The alerts to send after an observation. An exception in one rule stops no other rule."""
         alerts: list[Alert] = []
+        self._history.add(observation)
         for name, (rule, evaluate) in self._evaluators.items():
             try:
                 for stated in evaluate(observation):
-                    if isinstance(stated, Finding):
-                        stated = self._with_place(stated, observation.mono_s)  # noqa: PLW2901  adds its place
-                    alerts += self.book.on_finding(policy_of(name, rule), stated, at, now_s)
+                    alerts += self._take(policy_of(name, rule), stated, observation.mono_s, at, now_s)
             except Exception:
                 log.exception("rule_failed", rule=name)
         if isinstance(observation.value, Tick):
             alerts += self.book.tick(at, now_s)
         return alerts
+
+    def _take(
+        self, policy: AlertPolicy, stated: Finding | Cleared, stated_s: float, at: datetime, now_s: float
+    ) -> Iterator[Alert]:
+        """Passes a statement that rests on an observation of ``stated_s`` to the alert book."""
+        if isinstance(stated, Finding):
+            stated = self._with_place(stated, stated_s)
+        return self.book.on_finding(policy, stated, at, now_s)
 
     def _with_place(self, finding: Finding, at_s: float) -> Finding:
         """The finding with its place; without, if that fails: the alert is sent all the same."""
@@ -82,6 +118,14 @@ class RuleEngine:
         except Exception:
             log.exception("place_failed", key=finding.key)
             return finding
+
+
+def _end_reason(before: RulePart, rule: RulePart | None, rules: Mapping[str, RulePart]) -> str:
+    """Why the alerts of a rule end that is removed, renamed, or now of another kind."""
+    if rule is not None:
+        return kind_changed(before.kind, rule.kind)
+    renamed = next((name for name, other in rules.items() if other == before), None)
+    return "its rule was removed" if renamed is None else f"its rule was renamed to {renamed}"
 
 
 def policy_of(name: str, rule: RulePart) -> AlertPolicy:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from agent.alerts.active_alert import ActiveAlert, next_escalation_s, rediscovery_s
+from agent.alerts.active_alert import RESTARTED, ActiveAlert, next_escalation_s, rediscovery_s
 from agent.alerts.alert import Alert, AlertPolicy
 from agent.domain.findings import Finding
 
@@ -32,22 +32,18 @@ def load(
 ) -> Iterator[ActiveAlert]:
     """The entries of `dump`, each to be found again by its rule. ValueError if ``data`` is damaged.
 
-    Within the same boot an escalation keeps its time; after a reboot, or where the rule's escalation has
-    changed, the time to answer starts anew.
+    Within the same boot the time without an answer goes on; after a reboot it starts anew.
     """
     saved = _SAVED.validate_json(data)
     same_boot = saved.boot == boot
     for entry in saved.entries:
         alert, policy = entry.alert, policies.get(entry.alert.policy.rule)
-        if policy is not None:  # until found again it is a finding of the kind that the rule had then
-            alert = replace(alert, policy=replace(policy, kind=alert.policy.kind))
+        if policy is not None and policy.kind == alert.policy.kind:
+            alert = replace(alert, policy=policy)
         if not same_boot:
             alert = replace(alert, finding=_on_this_clock(alert, at, now_s))
-        unconfirmed = (now_s + rediscovery_s(alert.policy), "not seen again after a restart")
-        keeps_time = same_boot and alert.policy.escalate == entry.alert.policy.escalate
-        escalates_s = entry.escalates_s if keeps_time else None
-        if escalates_s is None:
-            escalates_s = next_escalation_s(alert, now_s)
+        unconfirmed = (now_s + rediscovery_s(alert.policy), RESTARTED)
+        escalates_s = entry.rescheduled_s(alert, now_s) if same_boot else next_escalation_s(alert, now_s)
         yield ActiveAlert(
             alert,
             announced_s=None,

@@ -22,6 +22,8 @@ Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may return a future that is done once the consequences of the value are stored."""
 
 ACK_WITHIN = timedelta(seconds=60)
+POLICY_KEYS = ("severity", "need_ack", "ack_within", "escalate", "cool_down")
+"""The keys of a rule that its evaluator does not use: `agent.alerts.alert.AlertPolicy` is made of them."""
 
 
 class RulePart(BaseModel):
@@ -54,6 +56,11 @@ class RulePart(BaseModel):
         """How long a new evaluator may need to find again what holds: the sum of the rule's own waits."""
         return timedelta(0)
 
+    @property
+    def look_back(self) -> timedelta:
+        """How far back observations matter to the rule: a changed rule gets them again."""
+        return self.rediscovery_time
+
     def source_references(self) -> tuple[SourceReference, ...]:
         """The sources whose values the rule uses, except cameras."""
         return ()
@@ -61,6 +68,23 @@ class RulePart(BaseModel):
     def camera_reference(self) -> CameraReference | None:
         """The camera whose sightings or views the rule uses; None if it uses none."""
         return None
+
+    def sources(self) -> frozenset[str]:
+        """The names of all sources that the rule uses, its camera among them."""
+        camera = self.camera_reference()
+        named = {reference.source for reference in self.source_references()}
+        return frozenset(named if camera is None else {*named, camera.camera})
+
+    def changes_from(self, before: "RulePart") -> tuple[str, ...]:
+        """The keys whose values differ from those of the same rule ``before``."""
+        return tuple(
+            key for key in type(self).model_fields if getattr(self, key) != getattr(before, key, None)
+        )
+
+    def evaluates_as(self, before: "RulePart") -> bool:
+        """Whether it finds the same as ``before``, and differs in what becomes of an alert at most."""
+        policy = {key: getattr(self, key) for key in POLICY_KEYS}
+        return before.model_copy(update=policy) == self
 
     def notes(self) -> Iterator[str]:
         """Notes on settings that are valid but probably not intended."""

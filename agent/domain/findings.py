@@ -51,12 +51,16 @@ class Finding:
     """The state that a new evaluator of the rule needs to resume (`RulePart.resume`), as JSON; never sent."""
 
     def backdated(self, since: datetime, by_s: float) -> Self:
-        """The finding with start ``since``, ``by_s`` seconds earlier than its evaluator knows; text too."""
+        """The finding with start ``since``, ``by_s`` seconds earlier than its evaluator knows; text too.
+
+        Negative where the evaluator, changed meanwhile, finds that it began before the alert did.
+        """
         text, lasted_s = self.text, self.lasted_s
-        if lasted_s is not None and by_s > 0:
+        if lasted_s is not None:
+            by_s = max(by_s, -lasted_s)
             text = text.replace(for_duration(lasted_s), for_duration(lasted_s + by_s), 1)
             lasted_s += by_s
-        since_s = None if self.since_s is None else self.since_s - max(0.0, by_s)
+        since_s = None if self.since_s is None else self.since_s - by_s
         return replace(self, since=since, since_s=since_s, text=text, lasted_s=lasted_s)
 
 

@@ -41,6 +41,10 @@ class Interference(SourceRule):
     def rediscovery_time(self) -> timedelta:
         return self.hold
 
+    @property
+    def look_back(self) -> timedelta:
+        return timedelta(seconds=BASELINE_S) + self.signal_hold
+
     def start(self) -> Evaluator:
         return self.resume({})
 

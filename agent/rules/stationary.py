@@ -35,6 +35,10 @@ class Stationary(ZoneRule):
     def rediscovery_time(self) -> timedelta:
         return self.after
 
+    @property
+    def look_back(self) -> timedelta:
+        return self.after + self.grace
+
     def selector(self) -> Select:
         stood: dict[int, Box] = {}
         ignored: set[int] = set()

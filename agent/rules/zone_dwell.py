@@ -26,6 +26,10 @@ class ZoneDwell(ZoneRule):
     def rediscovery_time(self) -> timedelta:
         return self.dwell
 
+    @property
+    def look_back(self) -> timedelta:
+        return self.dwell + self.grace
+
     def selector(self) -> Select:
         dwell_s = self.dwell.total_seconds()
         return lambda present, _: [presence for presence in present if presence.lasted_s() >= dwell_s]
