@@ -98,7 +98,8 @@ class ActiveAlert:
     def wanted_output(self, source: str, now_s: float) -> tuple[str, float]:
         """The output of ``source`` that the escalation wants on, and the seconds remaining; 0 for none."""
         escalation = self.alert.policy.escalate
-        if self.closed or self.escalated_s is None or escalation is None or not self.alert.unanswered:
+        silent = self.closed or self.alert.silence is not None
+        if silent or self.escalated_s is None or escalation is None or not self.alert.unanswered:
             return "", 0.0
         output = escalation.output
         if output is None or output.source != source:
@@ -107,7 +108,8 @@ class ActiveAlert:
 
     def escalated(self, at: datetime, now_s: float) -> Self:
         """The entry whose alert is raised again now."""
-        alert = replace(self.alert, phase="update", at=at, escalation=self.alert.escalation + 1)
+        raised = self.alert.escalation + 1
+        alert = replace(self.alert, phase="update", at=at, escalation=raised, silence=None)
         return replace(
             self,
             alert=alert,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from agent.alerts.silence import Silence
 from agent.domain.durations import format_duration
 from agent.domain.escalation import SEVERITIES, Escalation, Severity
 from agent.domain.findings import Finding
@@ -88,6 +89,7 @@ class Alert:
     cleared: Annotated[bool, Field(alias="over")] = False
     reason: str | None = None
     media: tuple[str, ...] = ()
+    silence: Silence | None = None
 
     @property
     def severity(self) -> Severity:
@@ -147,6 +149,7 @@ class Alert:
             "acknowledged": None if self.acknowledged is None else present(asdict(self.acknowledged)),
             "escalation": self.escalation or None,
             "over": self.cleared or None,
+            "silenced": None if self.silence is None else self.silence.fields(),
             "reason": self.reason,
             "media": list(self.media) or None,
         }

@@ -19,6 +19,7 @@ from agent.alerts import saved_alerts
 from agent.alerts.active_alert import MAX_ANSWERS, ActiveAlert
 from agent.alerts.alert import FURTHER, Alert, AlertAnswer, AlertPolicy, kind_changed
 from agent.alerts.alert_limit import AlertLimit
+from agent.alerts.silencing import ends_silence, postponed, silenced, unsilenced
 from agent.alerts.update_policy import CHANGE_AFTER_S, Announced
 from agent.domain.findings import Cleared, Finding
 
@@ -141,7 +142,8 @@ class AlertBook:
             self._active[where] = replace(entry, cleared_s=None, unconfirmed=None)
             return
         entry = entry.updated(policy, finding, at, now_s)
-        due = self._active[where] = entry.announced_if_due(entry.interval_s, now_s)
+        interval_s = entry.interval_s if entry.alert.silence is None else math.inf
+        due = self._active[where] = entry.announced_if_due(interval_s, now_s)
         if due is not entry:
             yield due.alert
 
@@ -176,7 +178,14 @@ class AlertBook:
             elif entry.alert.cleared and not entry.alert.unanswered:
                 yield self._end(where, at, "its rule no longer asks for an answer")
         for where, entry in list(self._active.items()):
+            if ends_silence(entry, now_s) and not entry.closed:
+                ended = self._active[where] = unsilenced(entry, at, now_s)
+                yield ended.alert
+        for where, entry in list(self._active.items()):
             if entry.escalates_s is not None and now_s >= entry.escalates_s:
+                if (later := postponed(entry)) is not None:
+                    self._active[where] = later
+                    continue
                 escalated = self._active[where] = entry.escalated(at, now_s)
                 yield escalated.alert
             elif entry.announced_s is not None and not entry.closed:
@@ -251,6 +260,15 @@ class AlertBook:
         else:
             self._active[where] = replace(entry, alert=ended, escalates_s=None, escalated_s=None, closed=True)
         return ended
+
+    def silence(self, alert_id: str, for_s: float, reason: str, at: datetime, now_s: float) -> Alert | None:
+        """Silences an active alert, with 0 ends its silence; the alert to be sent, None: no such alert."""
+        for where, entry in self._active.items():
+            if entry.alert.alert_id == alert_id and not entry.closed:
+                quiet = silenced(entry, for_s, reason, at, now_s) if for_s else unsilenced(entry, at, now_s)
+                self._active[where] = quiet
+                return quiet.alert
+        return None
 
     def _end(self, where: tuple[str, str], at: datetime, reason: str | None = None) -> Alert:
         entry = self._active.pop(where)

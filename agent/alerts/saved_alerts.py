@@ -41,7 +41,8 @@ def load(
         if policy is not None and policy.kind == alert.policy.kind:
             alert = replace(alert, policy=policy)
         if not same_boot:
-            alert = replace(alert, finding=_on_this_clock(alert, at, now_s))
+            silence = alert.silence.on_clock(at, now_s) if alert.silence else None
+            alert = replace(alert, finding=_on_this_clock(alert, at, now_s), silence=silence)
         unconfirmed = (now_s + rediscovery_s(alert.policy), RESTARTED)
         escalates_s = entry.rescheduled_s(alert, now_s) if same_boot else next_escalation_s(alert, now_s)
         yield ActiveAlert(

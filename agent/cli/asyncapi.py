@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from agent.commands.requests import Ack, Command, DrillRequest, Fetch, OutputCommand, Resend, Snapshot
+from agent.commands.requests import (
+    Ack,
+    Command,
+    DrillRequest,
+    Fetch,
+    OutputCommand,
+    Resend,
+    SilenceAlert,
+    Snapshot,
+)
 from agent.config.push_check import Desired
 from agent.domain.message import ROOT
 from agent.privacy.rescue_grant import Grant
@@ -59,6 +68,8 @@ ENVELOPE: dict[str, Any] = {
     },
 }
 
+COMMANDS = (Command, OutputCommand, Fetch, Resend, Grant, Snapshot, DrillRequest, SilenceAlert)
+
 RECEIPT: dict[str, Any] = {
     "type": "object",
     "required": ["ids"],
@@ -82,7 +93,16 @@ def asyncapi() -> dict[str, Any]:
         "command/{name}": {
             "anyOf": [
                 model.model_json_schema()
-                for model in (Command, OutputCommand, Fetch, Resend, Grant, Snapshot, DrillRequest)
+                for model in (
+                    Command,
+                    OutputCommand,
+                    Fetch,
+                    Resend,
+                    Grant,
+                    Snapshot,
+                    DrillRequest,
+                    SilenceAlert,
+                )
             ]
         },
     }

@@ -52,6 +52,14 @@ class Resend(Command):
     ranges: list[tuple[int, int]] = Field(min_length=1, max_length=500)
 
 
+class SilenceAlert(Command):
+    """``command/silence_alert``: the repeats and outputs of an alert are quiet for ``for_s``; 0 ends that."""
+
+    alert_id: str = Field(min_length=1, max_length=64)
+    for_s: float = Field(ge=0, le=4 * 3600)
+    reason: str = Field(min_length=1, max_length=200)
+
+
 class DrillRequest(Command):
     """``command/drill``: proves a rule or a camera from the detector to the centre; by default what is most
     severe."""

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from agent.commands.commands import Run
-from agent.commands.requests import Command, DrillRequest
+from agent.commands.requests import Command, DrillRequest, SilenceAlert
 from agent.config.model import Config
 from agent.control.drill import Drill
+from agent.control.silence import AlertSilencer
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
@@ -27,10 +28,14 @@ class Control:
     ) -> None:
         """``running`` gives the configuration that runs, also one on trial; ``spawn`` starts a task."""
         self.drill = Drill(pipeline, link, outbox, running, send_result, spawn)
+        self._silencer = AlertSilencer(pipeline)
 
     def commands(self) -> dict[str, tuple[type[Command], Run]]:
         """The model and the handler of each command, by its name."""
-        return {"drill": (DrillRequest, self.drill.command)}
+        return {
+            "drill": (DrillRequest, self.drill.command),
+            "silence_alert": (SilenceAlert, self._silencer.command),
+        }
 
     def restore(self) -> None:
         """Takes up what was remembered before a restart."""
