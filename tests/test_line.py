@@ -37,7 +37,7 @@ from firmware_bridge.sensors.board_frames import REPORT
 from firmware_bridge.sensors.modbus import Modbus
 from firmware_bridge.sensors.modbus_master import Register
 from firmware_bridge.sensors.sensor_board import SensorBoard
-from firmware_bridge.serial import port, stream
+from firmware_bridge.serial import devices, stream
 from firmware_bridge.serial.framings import mavlink_ids
 from firmware_bridge.serial.line import SerialLine
 from firmware_bridge.serial.line_decoder import LineDecoder
@@ -205,7 +205,7 @@ def test_who_came_first_without_a_lock_keeps_the_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two readers of one device would each get half of it. A pty may be held open by its own far end."""
-    monkeypatch.setattr(port, "PTYS", ())
+    monkeypatch.setattr(devices, "PTYS", ())
 
     async def scene() -> None:
         with Wire(tmp_path / "gnss") as wire:
@@ -285,7 +285,7 @@ class TestSpeed:
 
     @pytest.fixture(autouse=True)
     def ptys_have_a_speed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(port, "PTYS", ())
+        monkeypatch.setattr(devices, "PTYS", ())
 
     @pytest.mark.parametrize("baud", [4800, 38400, 115200])
     def test_it_is_found_out_and_tried_first_the_next_time(self, tmp_path: Path, baud: int) -> None:

@@ -7,13 +7,11 @@ rows; `agent.config.push_changes` finds which signatures the other changes need.
 from collections.abc import Iterator
 from datetime import timedelta
 
-from agent.config.addresses import same_cameras, services
-from agent.config.hosts import is_this_machine
+from agent.config.address_limits import EDIT, address_violations
+from agent.config.addresses import same_cameras
 from agent.config.model import Config
 from agent.config.policy_table import Field, fields
 from agent.mqtt.broker import Broker
-
-EDIT = "edit the file at the device"
 
 
 def policy_violations(pushed: Config, running: Config, local: Config) -> Iterator[tuple[str, str]]:
@@ -25,7 +23,7 @@ def policy_violations(pushed: Config, running: Config, local: Config) -> Iterato
         if before or own:
             for field in fields(camera, before, own, f"sources.{name}"):
                 yield from _violations(field)
-    yield from _address_violations(pushed, running, local)
+    yield from address_violations(pushed, running, local)
     longest = max(local.evidence.keep_most, running.evidence.keep_most, timedelta(0))
     kept = {"keep_least": pushed.evidence.keep_least, "keep_most": pushed.evidence.keep_most}
     for key, kept_for in kept.items():
@@ -41,14 +39,6 @@ def _violations(field: Field) -> Iterator[tuple[str, str]]:
         known = (field.running, field.local)
         if not any(values and all(field.new == value for value in values) for values in known):
             yield field.path, f"can't be changed by push; {EDIT}"
-
-
-def _address_violations(pushed: Config, running: Config, local: Config) -> Iterator[tuple[str, str]]:
-    """New services on this machine itself: only the local file may name them."""
-    known = {address for config in (running, local) for _, address in services(config)}
-    for path, (host, port) in services(pushed):
-        if (host, port) not in known and is_this_machine(host):
-            yield path, f"a push can't name {host}, a service of this machine; {EDIT}"
 
 
 CONNECTION_FIELDS = {

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from agent.domain.durations import Duration
 from agent.domain.zones import Zone
 from agent.positioning.camera_mount import GroundSurvey, Mount
-from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, Trust, source_kind
+from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, SCHEMES, Trust, source_kind
 from agent.vision.detector import DetectorSettings
 from agent.vision.motion_gate import MotionSettings
 from agent.vision.preprocess import Crop, Rotation
@@ -116,7 +116,7 @@ class CameraSettings(SourcePart):
             return None
         try:
             parts = urlsplit(self.url)
-            return Server("url", parts.hostname or parts.netloc, parts.port)
+            return Server("url", parts.hostname or parts.netloc, parts.port or SCHEMES.get(parts.scheme))
         except ValueError:
             return None
 

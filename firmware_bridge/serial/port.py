@@ -9,7 +9,6 @@ import errno
 import fcntl
 import grp
 import os
-import stat
 import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,14 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from firmware_bridge.serial import tcp
+from firmware_bridge.serial.devices import is_pty, is_serial
 from firmware_bridge.serial.holders import held_by
 from firmware_bridge.serial.stream import Stream
 
 if TYPE_CHECKING:
     from serial import Serial
-
-PTYS = range(136, 144)
-"""Major numbers of pseudo-terminals, whose speed has no meaning."""
 
 
 class Port(Stream):
@@ -35,7 +32,7 @@ class Port(Stream):
     def __init__(self, line: "Serial", path: str) -> None:
         self._line = line
         self._opened = os.fstat(line.fileno())
-        super().__init__(line.fileno(), path, None if _is_pty(self._opened) else line.baudrate)
+        super().__init__(line.fileno(), path, None if is_pty(self._opened) else line.baudrate)
 
     def set_speed(self, baud: int) -> None:
         try:
@@ -96,9 +93,9 @@ def _open(path: str, baud: int | None, parity: str) -> "Serial":
     if not Path(path).exists():
         raise FileNotFoundError(errno.ENOENT, f"{path} not found: unplugged or renamed")
     device = Path(path).stat()
-    if not stat.S_ISCHR(device.st_mode) or _subsystem(device) not in (None, "tty"):
+    if not is_serial(device):
         raise OSError(errno.ENOTTY, f"{path} is not a serial device")
-    if not _is_pty(device) and (holders := held_by(path)):  # one process may hold both ends of a pty
+    if not is_pty(device) and (holders := held_by(path)):  # one process may hold both ends of a pty
         raise OSError(errno.EBUSY, f"{path} is in use by {', '.join(holders)}")
     try:
         speed = baud or _current_speed(path)
@@ -111,16 +108,6 @@ def _open(path: str, baud: int | None, parity: str) -> "Serial":
         fcntl.ioctl(line.fileno(), termios.TIOCEXCL)
     _set_line_flags(line.fileno())
     return line
-
-
-def _subsystem(device: os.stat_result) -> str | None:
-    """The kernel's subsystem of a device, such as tty or mem; None where it is unknown."""
-    about = Path(f"/sys/dev/char/{os.major(device.st_rdev)}:{os.minor(device.st_rdev)}/subsystem")
-    return about.resolve().name if about.exists() else None
-
-
-def _is_pty(device: os.stat_result) -> bool:
-    return os.major(device.st_rdev) in PTYS
 
 
 def _set_line_flags(fd: int) -> None:
