@@ -38,6 +38,7 @@ from agent.pipeline import Pipeline, send_picture
 from agent.positioning.locator import Locator
 from agent.privacy.rescue_grant import RescueGrants
 from agent.push_trial import PushTrials
+from agent.replay.history_recorder import HistoryRecorder
 from agent.reporting.birth import birth_fields
 from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.device_health import DeviceHealth
@@ -91,6 +92,7 @@ class Agent:
         self.pipeline = Pipeline(
             deployment=deployment, outbox=outbox, messages=self.messages, health=self.health, clock=clock,
             locator=self.locator, reporter=self.reporter, recorder=self.recorder,
+            history=HistoryRecorder(folder / "history"),
         )  # fmt: skip
         self.inbound = Inbound(deployment, outbox, self.pipeline, rescue, lambda: self.config, self.spawn)
         self.link = Link(
@@ -139,6 +141,7 @@ class Agent:
                 ("ticker", self.tick),
                 ("deployment", self.push_trials.run),
                 ("evidence", self.recorder.run),
+                ("history", self.pipeline.history.run),
                 ("machine", self.device_health.monitor_host),
                 ("watchdog", partial(feed_watchdog, self.pipeline.liveness)),
                 *self.control.jobs(),
@@ -205,6 +208,7 @@ class Agent:
         detectors = {name: camera.detector.finder for name, camera in cameras.items()}
         recipients = {"to": [broker.url for broker in config.broker.in_order]}
         self.recorder.configure(config.evidence, blackout, recipients, detectors)
+        self.pipeline.history.configure(config.history.hours, config.history_bytes())
 
     def start_part(self, name: str, part: SourcePart | Broker) -> None:
         """Starts a source, the link or the fallback notifier under supervision."""
@@ -240,7 +244,7 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
     limit_arenas()
     folder = data or folder_of(config)
     deployment = Deployment.boot(config, folder / "config")
-    outbox = Outbox.open(folder, deployment.config.data.max_mb * 1_000_000)
+    outbox = Outbox.open(folder, deployment.config.outbox_bytes())
     make_private(folder)
     try:
         task = asyncio.ensure_future(Agent(deployment, outbox, folder, root).run())

@@ -17,12 +17,11 @@ from typing import Any
 import structlog
 
 from agent.commands.commands import Commands, State, acknowledge
-from agent.commands.requests import Command, Fetch, OutputCommand, Resend, Snapshot
+from agent.commands.requests import Command, Fetch, OutputCommand, Resend
 from agent.commands.results import MAX_WAITING, WITHOUT_EFFECT, bounded
 from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.config.push import Push, anyone
-from agent.control.snapshot import Snapshots
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 from agent.privacy.rescue_grant import Grant, RescueGrants
@@ -66,7 +65,6 @@ class Inbound:
                 "fetch": (Fetch, self.fetch),
                 "rescue": (Grant, self.take_grant),
                 "resend": (Resend, self.resend),
-                "snapshot": (Snapshot, Snapshots(pipeline.recorder, running, self.send_result).carry_out),
             },
         )
 

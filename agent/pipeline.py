@@ -34,6 +34,7 @@ from agent.mqtt.fallback_notifier import FallbackNotifier
 from agent.outbox.outbox import Outbox
 from agent.outbox.write_buffer import WriteBuffer
 from agent.positioning.locator import Locator
+from agent.replay.history_recorder import HistoryRecorder
 from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
@@ -64,6 +65,7 @@ class Pipeline:
         locator: Locator,
         reporter: Reporter,
         recorder: EvidenceRecorder,
+        history: HistoryRecorder,
     ) -> None:
         self.deployment = deployment
         self.outbox = outbox
@@ -73,6 +75,7 @@ class Pipeline:
         self.locator = locator
         self.reporter = reporter
         self.recorder = recorder
+        self.history = history
         self.rules = RuleEngine(new_id, boot_id(), locator.with_point, self.take_picture)
         self.book = self.rules.book
         self.latency = LatencyLedger()
@@ -109,7 +112,7 @@ class Pipeline:
     def observe(self, observation: Observation) -> None:
         """Passes one observation to every listener and to the rules."""
         observation = self.locator.with_doubt(observation)
-        for listener in (self.health, self.clock, self.reporter, self.recorder):
+        for listener in (self.health, self.clock, self.reporter, self.recorder, self.history):
             try:
                 listener.on_observation(observation)
             except Exception:
@@ -136,6 +139,7 @@ class Pipeline:
                 self.fallback_notifier.notify(message)
         if raised:
             self.buffer.add(self.active_alerts(*read_clocks()))
+            self.history.on_alerts(raised, now_s)
 
     def take_picture(self, alert: Alert, now_s: float) -> list[str]:
         """Requests pictures of a new alert; an alert without a picture is raised all the same."""

@@ -62,7 +62,7 @@ def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
 
     broken = SimpleNamespace(on_observation=fail)
     well = SimpleNamespace(on_observation=lambda _: [])
-    parts = dict.fromkeys(("health", "clock", "reporter", "recorder"), broken)
+    parts = dict.fromkeys(("health", "clock", "reporter", "recorder", "history"), broken)
     rules, locator = SimpleNamespace(on_observation=judge), SimpleNamespace(with_doubt=lambda one: one)
     pipeline: Any = SimpleNamespace(
         **parts, locator=locator, rules=rules, actuators=well, raise_alerts=lambda *_: None

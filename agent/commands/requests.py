@@ -1,8 +1,8 @@
 """The messages of the centre to the device, as models. Unknown fields are ignored."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, model_validator
 
 
 class CommandId(BaseModel):
@@ -42,6 +42,26 @@ class Snapshot(Command):
 
     id: PictureId
     camera: str = Field(min_length=1, max_length=64)
+
+
+class WhatIf(Command):
+    """``command/what_if``: what proposed zones of ``camera`` and rules would have reported in the last hours.
+
+    ``zones`` and ``rules`` are merge patches (RFC 7396): null removes one, others stay as they are.
+    """
+
+    camera: str | None = Field(default=None, max_length=64)
+    zones: dict[str, Any] = Field(default_factory=dict)
+    rules: dict[str, Any] = Field(default_factory=dict)
+    hours: float = Field(default=24, gt=0, le=168)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.zones and not self.rules:
+            raise ValueError("give zones or rules, or both")
+        if self.zones and self.camera is None:
+            raise ValueError("zones are those of a camera: give camera too")
+        return self
 
 
 class Resend(Command):

@@ -68,6 +68,11 @@ class Deployment:
             deployment._note_unsaved(error)
         return deployment
 
+    @property
+    def base(self) -> Path:
+        """The folder at which relative paths of the configuration start."""
+        return self._base
+
     def reported(self) -> dict[str, Any]:
         """The fields of ``config/reported``: the result of the last push, and the configuration in force."""
         fields = self.ledger.fields()

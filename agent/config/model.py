@@ -91,6 +91,14 @@ class Reporting(Section):
     """``health`` names the rules whose alerts take longer (p95, without the hold time of the rule)."""
 
 
+class History(Section):
+    """What the rules saw, kept for `what_if`: no pictures. Within ``data.max_mb``."""
+
+    hours: float = Field(default=24, ge=0, le=168)
+    """0: nothing is kept."""
+    max_mb: int = Field(default=32, ge=1, le=1024)
+
+
 class Config(Section):
     """One device: its place, its sources, its rules, and where it reports."""
 
@@ -103,6 +111,7 @@ class Config(Section):
     """The days that PH stands for in schedules."""
     broker: Broker
     data: Data = Data()
+    history: History = History()
     reporting: Reporting = Reporting()
     evidence: Evidence = Evidence()
     privacy: Privacy = Privacy()
@@ -142,6 +151,14 @@ class Config(Section):
     def cameras(self) -> dict[str, Camera]:
         """The sources that are cameras, by name."""
         return {name: source for name, source in self.sources.items() if isinstance(source, Camera)}
+
+    def history_bytes(self) -> int:
+        """The size of the history: at most an eighth of ``data.max_mb``, of which it is a part."""
+        return min(self.history.max_mb * 1_000_000, self.data.max_mb * 1_000_000 // 8)
+
+    def outbox_bytes(self) -> int:
+        """The size of the outbox: the rest of ``data.max_mb``."""
+        return self.data.max_mb * 1_000_000 - self.history_bytes() * (self.history.hours > 0)
 
     def site(self) -> Site:
         """The part of the configuration that rules may use."""

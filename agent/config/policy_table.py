@@ -103,6 +103,7 @@ POLICY: dict[str, Row] = {
     "Data.video_folder": LOCAL,
     "Config.evidence": PARTS,
     "Config.privacy": LOCAL,
+    "Config.history": LOCAL,
     "Config.allow": LOCAL,
     "Config.guarded_rules": LOCAL,
     "Config.sources": PARTS,

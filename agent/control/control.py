@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from agent.commands.commands import Run
-from agent.commands.requests import Command, DrillRequest, SilenceAlert
+from agent.commands.requests import Command, DrillRequest, SilenceAlert, Snapshot, WhatIf
 from agent.config.model import Config
 from agent.control.drill import Drill
 from agent.control.silence import AlertSilencer
+from agent.control.snapshot import Snapshots
+from agent.control.what_if import WhatIfs
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
@@ -27,14 +29,26 @@ class Control:
         spawn: Callable[[Any], object],
     ) -> None:
         """``running`` gives the configuration that runs, also one on trial; ``spawn`` starts a task."""
+        deployment = pipeline.deployment
         self.drill = Drill(pipeline, link, outbox, running, send_result, spawn)
         self._silencer = AlertSilencer(pipeline)
+        self.snapshots = Snapshots(pipeline.recorder, running, send_result)
+        self.what_ifs = WhatIfs(
+            pipeline.history,
+            running,
+            lambda: deployment.ledger.active.text,
+            deployment.base,
+            send_result,
+            spawn,
+        )
 
     def commands(self) -> dict[str, tuple[type[Command], Run]]:
         """The model and the handler of each command, by its name."""
         return {
             "drill": (DrillRequest, self.drill.command),
             "silence_alert": (SilenceAlert, self._silencer.command),
+            "snapshot": (Snapshot, self.snapshots.carry_out),
+            "what_if": (WhatIf, self.what_ifs.carry_out),
         }
 
     def restore(self) -> None:

@@ -18,7 +18,7 @@ from agent.alerts.rule_engine import RuleEngine
 from agent.config.loader import read
 from agent.config.model import Config
 from agent.domain.message import encode
-from agent.domain.observations import Observation, Sighting
+from agent.domain.observations import Observation, Sighting, View
 from agent.domain.yaml_loader import BadConfig
 from agent.domain.zones import zones_of
 from agent.positioning.locator import Locator
@@ -26,31 +26,55 @@ from agent.replay.recording import Recording
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG
 from agent.vision.camera import Camera
+from agent.vision.visibility import PICTURE
+
+
+class Replayer:
+    """The rules of one configuration on observations that are passed to it in order. Pure."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._locator = Locator(config.locator_settings())
+        numbers = count(1)
+        self._engine = RuleEngine(lambda: f"replay-{next(numbers)}", add_place=self._locator.with_point)
+        self._started = False
+
+    def feed(self, observation: Observation) -> Iterator[tuple[Alert, dict[str, Any]]]:
+        """The alerts that the rules raise after an observation, each with its message fields."""
+        at, now_s = observation.at, observation.mono_s
+        if not self._started:
+            self._engine.apply(self._config.rules, at, now_s)
+            self._started = True
+        located = self._locator.with_doubt(in_zones_of(self._config, observation))
+        for alert in self._engine.on_observation(located, at, now_s):
+            yield alert, self._locator.fields(alert, now_s)
 
 
 def replay(config: Config, observations: Iterable[Observation]) -> Iterator[tuple[Alert, dict[str, Any]]]:
     """The alerts that the rules of ``config`` raise from observations, each with its message fields. Pure."""
-    numbers = count(1)
-    locator = Locator(config.locator_settings())
-    engine = RuleEngine(lambda: f"replay-{next(numbers)}", add_place=locator.with_point)
-    started = False
+    replayer = Replayer(config)
     for observation in observations:
-        at, now_s = observation.at, observation.mono_s
-        if not started:
-            engine.apply(config.rules, at, now_s)
-            started = True
-        located = locator.with_doubt(in_zones_of(config, observation))
-        for alert in engine.on_observation(located, at, now_s):
-            yield alert, locator.fields(alert, now_s)
+        yield from replayer.feed(observation)
 
 
 def in_zones_of(config: Config, observation: Observation) -> Observation:
-    """A sighting with its objects in the zones of ``config``; any other observation unchanged."""
-    camera, sighting = config.sources.get(observation.source), observation.value
-    if not isinstance(camera, Camera) or not isinstance(sighting, Sighting):
+    """A sighting or a view in the zones of ``config``; any other observation unchanged.
+
+    A zone that the camera did not watch then is taken for blind where all zones that it watched were.
+    """
+    camera, value = config.sources.get(observation.source), observation.value
+    if not isinstance(camera, Camera):
         return observation
-    objects = tuple(replace(seen, zones=zones_of(seen.box, camera.zones)) for seen in sighting.objects)
-    return replace(observation, value=replace(sighting, objects=objects))
+    if isinstance(value, Sighting):
+        objects = tuple(replace(seen, zones=zones_of(seen.box, camera.zones)) for seen in value.objects)
+        return replace(observation, value=replace(value, objects=objects))
+    if isinstance(value, View) and (zones := tuple(camera.zones) or (PICTURE,)) != value.zones:
+        blind = {zone.zone: zone for zone in value.blind}
+        other = value.blind[0] if value.blind and len(blind) == len(value.zones) else None
+        states = ((zone, blind.get(zone) or (None if zone in value.zones else other)) for zone in zones)
+        found = tuple(replace(state, zone=zone) for zone, state in states if state is not None)
+        return replace(observation, value=View(zones=zones, blind=found))
+    return observation
 
 
 def replay_command(recording: Path, config: Path | None, compare: Path | None, as_json: bool) -> int:
