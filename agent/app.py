@@ -46,13 +46,16 @@ from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
 from agent.runtime.exit_codes import EX_TEMPFAIL
 from agent.runtime.health import Health, Running
-from agent.runtime.kernel_clock import read_clocks
+from agent.runtime.kernel_clock import kernel_clock, read_clocks
 from agent.runtime.malloc import limit_arenas
 from agent.runtime.name_resolution import resolve_names_apart
 from agent.runtime.native_calls import end_when_unsound
 from agent.runtime.process import make_private
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from agent.runtime.systemd import feed_watchdog, notify
+from agent.trust.device_key import load_or_make
+from agent.trust.roles import Roles
+from agent.trust.trust import Trust
 from agent.vision.camera import Camera
 from agent.vision.inference_pool import SHARED_POOL
 from firmware_bridge.source import SourcePart
@@ -74,13 +77,20 @@ class Agent:
         self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
         self.deployment = deployment
         self.outbox = outbox
+        self.trust = Trust(
+            config.device,
+            lambda: self.config.all_groups(),  # noqa: PLW0108  the configuration changes
+            clock_trusted=lambda: kernel_clock()[0],
+        )
+        self.trust.load(config.roles, folder / "config")
+        self.device_key = load_or_make(folder)
         envelope = Envelope(device=config.device, root=root)
         self.health = Health()
         clock = ClockWatch()
         self.messages = MessageFactory(envelope, clock)
         self.locator = Locator(config.locator_settings())
         self.reporter = Reporter(
-            config, self.messages, self.health, self.locator.device_position, birth_fields(config)
+            config, self.messages, self.health, self.locator.device_position, self.birth_fields(config)
         )
         rescue = RescueGrants(config.device)
         self.recorder = EvidenceRecorder(
@@ -94,10 +104,14 @@ class Agent:
             locator=self.locator, reporter=self.reporter, recorder=self.recorder,
             history=HistoryRecorder(folder / "history"),
         )  # fmt: skip
-        self.inbound = Inbound(deployment, outbox, self.pipeline, rescue, lambda: self.config, self.spawn)
+        self.inbound = Inbound(
+            deployment, outbox, self.pipeline, rescue, lambda: self.config, self.spawn, self.trust
+        )
         self.link = Link(
             envelope, outbox, self.pipeline.birth_messages, self.inbound.on_message, self.pipeline.latency
         )
+        self.inbound.gate.on_roles = self.announce_roles
+        self.link.receipts.open_payload = self.trust.open_receipt
         self.fallback_notifier = FallbackNotifier(
             envelope,
             self.inbound.on_message,
@@ -118,7 +132,7 @@ class Agent:
         self.device_health = DeviceHealth(
             reporter=self.reporter, outbox=outbox, link=self.link, recorder=self.recorder,
             locator=self.locator, rescue=rescue, latency=self.pipeline.latency, deployment=deployment,
-            running=lambda: self.config, more_troubles=self.control.troubles, more_fields=self.control.fields,
+            running=lambda: self.config, more_troubles=self.more_troubles, more_fields=self.control.fields,
         )  # fmt: skip
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -188,7 +202,7 @@ class Agent:
         self.pipeline.raise_alerts(self.pipeline.rules.apply(config.rules, at, now_s), now_s)
         self.config = config
         self.locator.configure(config.locator_settings())
-        self.reporter.configure(config, birth_fields(config))
+        self.reporter.configure(config, self.birth_fields(config))
         self.pipeline.latency.keep_rules(frozenset(config.rules))
         self.configure_cameras(config)
         for name, part in wanted.items():
@@ -199,6 +213,24 @@ class Agent:
         log.info(
             "config_running", device=config.device, sources=list(config.sources), rules=list(config.rules)
         )
+
+    def more_troubles(self) -> list[str]:
+        """The troubles of commands under way, and of the roles document."""
+        return [*self.control.troubles(), *([self.trust.trouble] if self.trust.trouble else [])]
+
+    def birth_fields(self, config: Config) -> dict[str, Any]:
+        """The fields of ``birth``: those of the configuration, the device's key, the version of the roles."""
+        roles = self.trust.roles
+        return {
+            **birth_fields(config),
+            "device_key": self.device_key.public.hex(),
+            "roles_version": roles.version if roles else None,
+        }
+
+    def announce_roles(self, _: Roles) -> None:
+        """A newer roles document is in force: ``birth`` says so."""
+        self.reporter.configure(self.config, self.birth_fields(self.config))
+        self.spawn(self.inbound.rebirth())
 
     def configure_cameras(self, config: Config) -> None:
         """Gives the inference pool its priorities, and the evidence recorder its cameras."""

@@ -1,7 +1,7 @@
 """What the centre sends: pushed configurations, acknowledgements of alerts, commands.
 
 Owns: the commands and the results they lead to, the queue of pushes, the grants that show people in pictures.
-Entry point: `Inbound.on_message`, called for each message of any broker.
+Entry point: `Inbound.on_message`, called for each message of any broker; `agent.control.order_gate` opens it.
 Guarantees: `on_message` returns once what the message led to is on disk; only then does the link acknowledge
 it to the broker. Nothing that arrives is executed: a command is one of a fixed table.
 Threads: the event loop only.
@@ -10,7 +10,7 @@ Errors: OSError where the disk refuses a write; the message stays unacknowledged
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -21,16 +21,20 @@ from agent.commands.requests import Command, Fetch, OutputCommand, Resend
 from agent.commands.results import MAX_WAITING, WITHOUT_EFFECT, bounded
 from agent.config.deployment import Deployment
 from agent.config.model import Config
-from agent.config.push import Push, anyone
+from agent.config.push import Push
+from agent.control.order_gate import OrderGate
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 from agent.privacy.rescue_grant import Grant, RescueGrants
 from agent.runtime.kernel_clock import read_clocks
+from agent.runtime.sanitize import json_object
+from agent.trust.challenges import VALID_S
+from agent.trust.trust import Trust
 
 log = structlog.get_logger()
 
 MAX_WAITING_PUSHES = 8
-"""Pushes that wait for the end of a trial; one more drops the oldest of them without an answer."""
+"""Pushes that wait for the end of a trial; one more drops the oldest of them."""
 RESCUE = "rescue"
 """Where the outbox remembers the grants."""
 
@@ -46,6 +50,7 @@ class Inbound:
         rescue: RescueGrants,
         running: Callable[[], Config],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
+        trust: Trust,
     ) -> None:
         """``running`` gives the configuration that runs, also one on trial; ``spawn`` starts a task."""
         self.deployment = deployment
@@ -65,33 +70,44 @@ class Inbound:
                 "fetch": (Fetch, self.fetch),
                 "rescue": (Grant, self.take_grant),
                 "resend": (Resend, self.resend),
+                "challenge": (Command, self.challenge),
             },
         )
+        self.trust = trust
+        self.gate = OrderGate(
+            trust,
+            self.commands,
+            take_push=self._queue_push,
+            acknowledge=self._acknowledge,
+            refuse_push=self._refuse_push,
+        )
+        self.on_message = self.gate.on_message
+        """Acts on one message that came down."""
+        pipeline.order_counters = trust.remembered
 
     def restore(self) -> None:
-        """Takes up the grants and the ids of commands from before a restart."""
+        """Takes up the grants, the ids of commands and the counters from before a restart."""
+        self.trust.restore(self.outbox.recall, self.deployment.ledger.counters)
         self.rescue.restore(self.outbox.recall(RESCUE), time.monotonic())
         for key in self.commands.restore(self.outbox.recall):
             log.warning("commands_damaged", key=key)
 
-    async def on_message(self, topic: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
-        """Acts on one message; ``topic`` is below the device's."""
-        if topic == "config/desired":
-            if payload:
-                self._queue_push(payload)
-        elif topic == "alert/ack":
-            await self._acknowledge(payload)
-        elif topic.startswith("command/"):
-            await self.commands.carry_out(
-                topic.removeprefix("command/"), payload, answer_to, retained=retained
-            )
-
-    def _queue_push(self, payload: bytes) -> None:
-        self.deployment.on_newer_push(payload)
+    async def _queue_push(self, push: Push) -> None:
+        self.deployment.on_newer_push(push.payload)
         if self.pushes.full():
-            self.pushes.get_nowait()
-            log.warning("push_dropped", reason=f"{MAX_WAITING_PUSHES} newer ones wait")
-        self.pushes.put_nowait(Push(payload, self.running().device, anyone))
+            dropped = self.pushes.get_nowait()
+            reason = f"{MAX_WAITING_PUSHES} newer pushes wait for the end of a trial"
+            log.warning("push_dropped", reason=reason)
+            await self._refuse_push(json_object(dropped.payload) or {}, [{"path": "", "message": reason}])
+        self.pushes.put_nowait(push)
+
+    async def _refuse_push(self, body: Mapping[str, Any], errors: Sequence[Mapping[str, str]]) -> None:
+        """Answers a push that changes nothing, not even what is remembered of the last push."""
+        named = {key: body[key] for key in ("revision", "sha256") if isinstance(body.get(key), int | str)}
+        fields = {**self.deployment.reported(), "revision": None, "sha256": None, **named}
+        fields |= {"state": "rejected", "errors": list(errors), "reason": None}
+        at, now_s = read_clocks()
+        await self.outbox.put(self.pipeline.messages.config_reported(fields, at, now_s))
 
     async def _acknowledge(self, payload: bytes) -> None:
         at, now_s = read_clocks()
@@ -105,6 +121,10 @@ class Inbound:
         self.pipeline.raise_alerts([alert], now_s)
         if written := self.pipeline.buffer.written():
             await asyncio.wait([written])  # the broker does not send again what was acknowledged to it
+
+    async def challenge(self, _: Command, __: Mapping[str, Any]) -> Mapping[str, Any]:
+        """``command/challenge``: a nonce for an order that switches or uncovers something."""
+        return {"nonce": self.trust.challenges.issue(time.monotonic()), "valid_s": VALID_S}
 
     async def rebirth(self) -> None:
         """``command/rebirth``: sends the messages that begin a connection again."""
@@ -159,9 +179,9 @@ class Inbound:
     async def send_result(
         self, result: Mapping[str, Any], remember: Mapping[str, bytes] = MappingProxyType({})
     ) -> None:
-        """Writes the result of a command, in one commit with ``remember``."""
+        """Writes the result of a command, in one commit with ``remember`` and the counters."""
         if result.get("state") in WITHOUT_EFFECT and self.outbox.known_depth["result"] >= MAX_WAITING:
             log.warning("result_dropped", command=result.get("command"), reason=f"{MAX_WAITING} wait")
             return
         message = self.pipeline.messages.command_result(bounded(result), *read_clocks())
-        await self.outbox.put(message, remember=remember)
+        await self.outbox.put(message, remember={**remember, **self.trust.remembered()})

@@ -14,7 +14,7 @@ Errors: where the disk refuses a write the outbox holds the messages in memory a
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -82,6 +82,8 @@ class Pipeline:
         self.actuators = Actuators()
         self.buffer = WriteBuffer(outbox)
         self.liveness = Liveness(time.monotonic())
+        self.order_counters: Callable[[], Mapping[str, bytes]] = dict
+        """What to remember of orders, in one commit with the alerts that they change."""
         self.fallback_notifier: FallbackNotifier | None = None
         """Sends an unanswered alert to the fallback brokers; set once the link exists."""
 
@@ -196,7 +198,7 @@ class Pipeline:
             return
         try:
             signed = {SIGNED: timestamps} if (timestamps := REPLAY_WINDOW.dump()) else {}
-            batch = await self.buffer.write({ACTIVE: self.book.dump(), **signed})
+            batch = await self.buffer.write({ACTIVE: self.book.dump(), **signed, **self.order_counters()})
         except BaseException as error:
             self.book.unsaved = True
             if isinstance(error, OSError):

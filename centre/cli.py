@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from agent.cli.options import broker_option, root_option
+from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 
 
@@ -27,15 +28,22 @@ from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory for pictures. Default: pictures are not saved.",
 )
+@click.option(
+    "--key",
+    envvar="RINGPOST_CENTRE_KEY",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Key of the role 'centre', made with 'ringpost keys new': it signs the receipts. Without it, devices"
+    " whose roles name a centre take no receipt. Default: RINGPOST_CENTRE_KEY.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every message, one JSON object per line.")
-def centre(db: Path, broker: str, root: str, pictures: Path | None, as_json: bool) -> None:
+def centre(db: Path, broker: str, root: str, pictures: Path | None, key: Path | None, as_json: bool) -> None:
     """Run the reference central server: stores messages and sends receipts (acknowledgements)."""
     from agent.runtime.logging_setup import set_up_log
 
     set_up_log("warning")
     refuse_bad_broker(broker)
     try:
-        raise SystemExit(centre_command(db, broker, root, pictures, as_json))
+        raise SystemExit(centre_command(db, broker, root, pictures, as_json, key))
     except OSError as error:
         click.echo(f"centre: {error}", err=True)
         raise SystemExit(1) from None
@@ -54,12 +62,15 @@ def refuse_bad_broker(url: str) -> None:
         raise SystemExit(EX_USAGE) from None
 
 
-def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json: bool) -> int:
+def centre_command(
+    db: Path, url: str, root: str, pictures: Path | None, as_json: bool, key: Path | None = None
+) -> int:
     """``ringpost centre``: runs until it is interrupted, and prints messages.
 
     OSError where ``db`` can't be opened. Returns 78 where a certificate or a key can't be read.
     """
     from agent.cli.broker_session import allows_mqtt_311, broker_settings, certificate_problem
+    from agent.cli.signing import load_key
     from agent.runtime.supervisor import supervise
     from centre.message_line import HOLE, line
     from centre.server import Centre
@@ -69,6 +80,12 @@ def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json
         click.echo(f"centre: {trouble}", err=True)
         return EX_CONFIG
 
+    try:
+        signing_key = None if key is None else load_key(key)
+    except (OSError, ValueError) as error:
+        click.echo(f"centre: --key: {describe_error(error)}", err=True)
+        return EX_CONFIG
+
     def show(device: str, topic: str, body: dict[str, Any]) -> None:
         if as_json:
             click.echo(json.dumps({"device": device, "topic": topic, "message": body}))
@@ -76,7 +93,7 @@ def centre_command(db: Path, url: str, root: str, pictures: Path | None, as_json
             click.echo(line(device, topic, body))
 
     async def serve() -> None:
-        centre = Centre(db, broker, root, show, pictures, fall_back=allows_mqtt_311())
+        centre = Centre(db, broker, root, show, pictures, fall_back=allows_mqtt_311(), key=signing_key)
         task = asyncio.ensure_future(supervise("centre", centre.run, lambda _: None, longest_wait_s=5.0))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from agent.domain.message import ROOT, encode
 from agent.mqtt.connection import Connection
 from agent.runtime.sanitize import json_object, printable
+from agent.trust.order import sign_order
+from agent.trust.signing_key import SigningKey
 from centre.holes import ASK_EVERY_S, Hole, HoleTracker, lost_at_device
 from centre.message_header import MessageHeader, ReceivedMessage
 from centre.message_line import HOLE
@@ -41,12 +43,15 @@ class Intake:
         on_stored: OnStored | None = None,
         pictures: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
+        key: SigningKey | None = None,
     ) -> None:
+        """``key`` signs the receipts; without one a device whose roles name a centre takes none of them."""
         self.pictures = PictureStore(pictures) if pictures is not None else None
         self._store = MessageStore(db)
         self._holes = HoleTracker(self._store, clock)
         self._root = root
         self._on_stored = on_stored
+        self._key = key
 
     def close(self) -> None:
         self._store.close()
@@ -59,13 +64,18 @@ class Intake:
         outcomes = await asyncio.to_thread(self._store.keep, messages) if messages else []
         for device, ids in self._receipts(zip(messages, outcomes, strict=True)).items():
             for first in range(0, len(ids), MOST_IDS):
-                receipt = encode({"ids": ids[first : first + MOST_IDS]})
+                receipt = self._receipt(device, ids[first : first + MOST_IDS])
                 connection.publish(f"{self._root}/{device}/receipt", receipt, 1, False)
         for message in batch:
             connection.acknowledge(message)
         if self._on_stored:
             for device, topic, body, _ in readable_ones:
                 self._on_stored(device, topic, body)
+
+    def _receipt(self, device: str, ids: list[str]) -> bytes:
+        if self._key is None:
+            return encode({"ids": ids})
+        return sign_order("receipt", device, {"ids": ids}, [self._key])
 
     def _readable(self, batch: Sequence[Any]) -> Iterator[tuple[str, str, dict[str, Any], bytes]]:
         """Device, topic, body and payload of each JSON object; pictures go to their store."""

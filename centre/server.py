@@ -17,6 +17,7 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_either
 from agent.runtime.sanitize import json_object
+from agent.trust.signing_key import SigningKey
 from centre.intake import Intake, OnStored
 
 log = structlog.get_logger()
@@ -49,10 +50,14 @@ class Centre:
         pictures: Path | None = None,
         *,
         fall_back: bool = True,
+        key: SigningKey | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``fall_back``: to MQTT 3.1.1, where the broker refuses 5. OSError where ``db`` can't be opened."""
-        self.intake = Intake(db, root, on_stored, pictures, clock)
+        """``fall_back``: to MQTT 3.1.1, where the broker refuses 5. ``key`` signs the receipts.
+
+        OSError where ``db`` can't be opened.
+        """
+        self.intake = Intake(db, root, on_stored, pictures, clock, key)
         self._broker = broker
         self._root = root
         self._fall_back = fall_back

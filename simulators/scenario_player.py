@@ -12,6 +12,8 @@ from agent.app import run as run_agent
 from agent.domain.message import SIMULATED_ROOT
 from agent.mqtt.broker import Broker
 from agent.runtime.supervisor import supervise
+from agent.trust.roles import sign_roles, small_team_roles
+from agent.trust.signing_key import SigningKey
 from centre.server import Centre
 from simulators.devices import Board, Boat, DroneRadio, Receiver
 from simulators.drone import Radio
@@ -55,7 +57,8 @@ async def play(
         drone = DroneRadio(air, Radio(lat=start.lat, lon=start.lon, seed=scenario.seed, loss=0.05))
         river = stack.enter_context(Wire(folder / "ais"))
         boat = Boat(river, lat=start.lat, lon=start.lon, seed=scenario.seed)
-        centre = Centre(folder / "centre.db", Broker(url=broker_url), SIMULATED_ROOT, take)
+        centre_key = _write_roles(folder)
+        centre = Centre(folder / "centre.db", Broker(url=broker_url), SIMULATED_ROOT, take, key=centre_key)
         stack.callback(centre.close)
         config = _write_config(scenario, folder, broker_url, camera.url)
         jobs = [
@@ -133,6 +136,14 @@ async def _timeline(
     await asyncio.gather(*(carry_out(step) for step in scenario.timeline))
 
 
+def _write_roles(folder: Path) -> SigningKey:
+    """Writes a roles document for this run, and returns the key that signs the receipts."""
+    root, centre = SigningKey.generate(), SigningKey.generate()
+    root.save(folder / "root.pem")
+    (folder / "roles.json").write_bytes(sign_roles(small_team_roles(root, centre), [root]))
+    return centre
+
+
 def _write_config(scenario: Scenario, folder: Path, broker_url: str, camera_url: str) -> Path:
     """The agent's configuration as a file, with this run's folder, broker and camera filled in."""
     from ruamel.yaml import YAML
@@ -148,6 +159,7 @@ def _write_config(scenario: Scenario, folder: Path, broker_url: str, camera_url:
         return value
 
     path = folder / "config.yaml"
+    config = {**fill(scenario.config), "roles": "roles.json"}
     with path.open("w") as file:
-        YAML(typ="safe").dump(fill(scenario.config), file)
+        YAML(typ="safe").dump(config, file)
     return path

@@ -12,6 +12,7 @@ import pytest
 
 from agent.app import Agent
 from agent.commands.requests import Resend
+from agent.control.order_gate import OrderGate
 from agent.domain.observations import Observation
 from agent.inbound import Inbound
 from agent.outbox.rows import ResendResult
@@ -21,6 +22,7 @@ from agent.runtime.health import Health, Running
 from firmware_bridge.mavlink.signing import ReplayWindow
 from firmware_bridge.readings import Switch
 from firmware_bridge.secret import Secret
+from tests.signing import signed, trust_of
 
 
 def test_a_part_that_will_not_end_does_not_swallow_the_time_limit_of_a_push() -> None:
@@ -83,7 +85,7 @@ def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.
     async def scene() -> None:
         book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
         buffer, liveness = SimpleNamespace(write=write), SimpleNamespace(on_write=lambda: None)
-        pipeline: Any = SimpleNamespace(buffer=buffer, book=book, liveness=liveness)
+        pipeline: Any = SimpleNamespace(order_counters=dict, buffer=buffer, book=book, liveness=liveness)
         heard = ReplayWindow()
         monkeypatch.setattr("agent.pipeline.REPLAY_WINDOW", heard)
         await Pipeline.write_buffered(pipeline)
@@ -108,8 +110,14 @@ def test_an_answer_is_acknowledged_to_the_broker_once_it_is_kept(
             buffer=SimpleNamespace(written=lambda: kept),
         )  # fmt: skip
         inbound: Any = SimpleNamespace(pipeline=pipeline)
-        inbound._acknowledge = partial(Inbound._acknowledge, inbound)
-        heard = asyncio.ensure_future(Inbound.on_message(inbound, "alert/ack", b"{}", None, False))
+        commands: Any = None
+        refuse: Any = None
+        gate = OrderGate(
+            trust_of("d"), commands, take_push=refuse, acknowledge=partial(Inbound._acknowledge, inbound),
+            refuse_push=refuse,
+        )  # fmt: skip
+        ack = signed("ack", "d", {"alert_id": "a", "role": "officer"})
+        heard = asyncio.ensure_future(gate.on_message("alert/ack", ack, None, False))
         await asyncio.sleep(0)
         assert (told, heard.done()) == (["the alert"], False)
         kept.set_result(None)
@@ -138,7 +146,9 @@ def test_a_write_that_fails_for_no_reason_of_the_disk_is_no_progress(error: Exce
     count: list[int] = []
     liveness = SimpleNamespace(on_write=lambda: count.append(1))
     book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
-    pipeline: Any = SimpleNamespace(buffer=SimpleNamespace(write=write), book=book, liveness=liveness)
+    pipeline: Any = SimpleNamespace(
+        order_counters=dict, buffer=SimpleNamespace(write=write), book=book, liveness=liveness
+    )
     with pytest.raises(type(error)):
         asyncio.run(Pipeline.write_buffered(pipeline))
     assert (len(count), book.unsaved) == (fed, True)
@@ -170,7 +180,7 @@ def test_what_is_active_is_written_again_where_a_write_failed(monkeypatch: pytes
         buffer: Any = Empty()
         buffer.write = write
         liveness = SimpleNamespace(on_write=lambda: None)
-        pipeline: Any = SimpleNamespace(buffer=buffer, book=Book(), liveness=liveness)
+        pipeline: Any = SimpleNamespace(order_counters=dict, buffer=buffer, book=Book(), liveness=liveness)
         monkeypatch.setattr("agent.pipeline.REPLAY_WINDOW", ReplayWindow())
         for error in list(map(type, fails)):
             with pytest.raises(error):

@@ -237,7 +237,7 @@ def test_commands_belong_to_roles(name: str, key: str, allowed: bool) -> None:
 @pytest.mark.parametrize("name", sorted(NEEDS_NONCE))
 def test_orders_that_switch_or_uncover_need_a_fresh_nonce(name: str) -> None:
     now_s = 0.0
-    ours = trust(small_team_roles(ALICE), monotonic=lambda: now_s)
+    ours = trust(small_team_roles(ALICE, KEYS["centre"]), monotonic=lambda: now_s)
 
     def order(counter: int, nonce: str | None) -> None:
         envelope = sign_order(
@@ -359,7 +359,7 @@ def test_a_newer_document_needs_the_old_root_and_the_new_one() -> None:
 @pytest.mark.parametrize("version", [1, 2])
 def test_an_older_document_never_comes_back(version: int) -> None:
     with pytest.raises(OrderRefused, match="is not newer than 2"):
-        open_roles(sign_roles(team(version=version), [KEYS["root"]]), team(version=2))
+        open_roles(sign_roles(team(version=version, guarded_signatures=3), [KEYS["root"]]), team(version=2))
 
 
 def test_a_document_is_consistent() -> None:
@@ -407,7 +407,7 @@ def test_a_missing_document_is_said(tmp_path: Path) -> None:
 
 
 def test_one_key_of_a_small_team_holds_all_roles() -> None:
-    roles = small_team_roles(ALICE)
+    roles = small_team_roles(ALICE, KEYS["centre"])
     ours = trust(roles)
     assert set(roles.roles_of(ALICE.key_id, DEVICE, [])) == set(ROLE_NAMES)
     ours.require_paths(ours.open("push", push(ALICE)), [Change("sources.cam.rotate", "picture")])

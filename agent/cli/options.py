@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -28,6 +29,18 @@ root_option = click.option(
     show_default=True,
     type=click.Choice(["ringpost/v1", "ringpost-sim/v1"]),
     help="Root of the topics; ringpost-sim/v1 for simulations.",
+)
+
+
+key_option = click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    envvar="RINGPOST_KEY",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Key that signs the order, made with 'ringpost keys init' or 'keys new'; repeat it for several"
+    " signatures. Default: RINGPOST_KEY, else ~/.config/ringpost/key.pem.",
 )
 
 

@@ -5,7 +5,7 @@ after a restart too.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -23,7 +23,7 @@ from agent.commands.seen_ids import SeenIds
 
 log = structlog.get_logger()
 
-NO_EFFECT = frozenset({"ping", "rebirth"})
+NO_EFFECT = frozenset({"ping", "rebirth", "challenge"})
 """Commands that may be repeated after a restart."""
 MAX_BYTES = 16 * 1024
 """Size of a command; a larger one is rejected without being parsed."""
@@ -33,8 +33,9 @@ RESULT = "result"
 """``command/result`` is the topic of results: what arrives there is one, and gets none."""
 
 State: TypeAlias = Literal["accepted", "succeeded"]
-Run: TypeAlias = Callable[[Command, Mapping[str, Any]], Awaitable[State]]
-"""Carries out a command, given the first fields of its results. OSError: failed, ValueError: rejected."""
+Run: TypeAlias = Callable[[Command, Mapping[str, Any]], Awaitable[State | Mapping[str, Any]]]
+"""Carries out a command, given the first fields of its results; returns its state, or the further fields of
+its success. OSError: failed, ValueError: rejected."""
 SendResult: TypeAlias = Callable[[dict[str, Any], Mapping[str, bytes]], Awaitable[None]]
 """Takes a result, and what to remember in the same commit."""
 
@@ -85,13 +86,20 @@ class Commands:
         return self._ids.restore(self._known, recall)
 
     async def carry_out(
-        self, name: str, payload: bytes, answer_to: str | None, *, retained: bool = False
+        self,
+        name: str,
+        payload: bytes,
+        answer_to: str | None,
+        *,
+        retained: bool = False,
+        key_ids: Sequence[str] = (),
     ) -> None:
         """Sends a result for every command: accepted, succeeded, failed, rejected, expired or duplicate. An
         accepted command gets a second result once it is done.
 
         A retained command is neither carried out nor answered: the broker would repeat it on each connection.
-        Of commands over the rate limit only the first gets a result.
+        Of commands over the rate limit only the first gets a result. ``key_ids``: the keys that signed it; a
+        flood of unsigned commands leaves signed ones alone.
         """
         if name == RESULT:
             return
@@ -99,14 +107,13 @@ class Commands:
             log.warning("command_ignored", command=name[:64], reason="retained; publish commands unretained")
             return
         known = name in self._known
-        admitted = self._limiter.admit(name if known else "", time.monotonic())
+        bucket = (name if known else "") + (" signed" if key_ids else "")
+        result = self._first_fields(name, answer_to)
+        if key_ids:
+            result["keys"] = list(key_ids)
+        admitted = self._limiter.admit(bucket, time.monotonic())
         if admitted == "dropped":
             return
-        if answer_to is not None and (
-            len(answer_to) > MAX_RESPONSE_TOPIC or not is_own_topic(answer_to, self._answers_below)
-        ):
-            answer_to = None
-        result: dict[str, Any] = {"command": name[:64], "answer_to": answer_to}
         if admitted == "first_dropped":
             log.warning("commands_dropped", command=name[:64], dropped=self._limiter.dropped)
             reason = f"more than {BURST:g} at once and {PER_SECOND:g} a second; later ones get no answer"
@@ -114,6 +121,32 @@ class Commands:
             return
         fields, remember = await self._outcome(name, payload, result)
         await self._send_result(result | fields, remember)
+
+    async def refuse(self, name: str, command_id: object, reason: str, answer_to: str | None) -> None:
+        """Sends the result of a command whose signature, role, counter or nonce does not suffice.
+
+        Of a flood of them only the first gets a result.
+        """
+        admitted = self._limiter.admit("refused", time.monotonic())
+        if admitted == "dropped":
+            return
+        result = self._first_fields(name, answer_to) | {"state": "rejected", "reason": reason[:500]}
+        if isinstance(command_id, str) and 0 < len(command_id) <= 64:
+            result["command_id"] = command_id
+        await self._send_result(result, {})
+
+    async def report(self, name: str, command_id: str, fields: Mapping[str, Any]) -> None:
+        """Sends the result of an order that succeeded and that is no command."""
+        done = {"command_id": command_id, "state": "succeeded", **fields}
+        await self._send_result(self._first_fields(name, None) | done, {})
+
+    def _first_fields(self, name: str, answer_to: str | None) -> dict[str, Any]:
+        """The first fields of a result, without a response topic that is too long or not the device's."""
+        if answer_to is not None and (
+            len(answer_to) > MAX_RESPONSE_TOPIC or not is_own_topic(answer_to, self._answers_below)
+        ):
+            answer_to = None
+        return {"command": name[:64], "answer_to": answer_to}
 
     async def _outcome(
         self, name: str, payload: bytes, result: dict[str, Any]
@@ -138,14 +171,15 @@ class Commands:
             known = ", ".join(sorted(self._known))
             return {"state": "rejected", "reason": f"no command {name[:64]!r}; known: {known}"}, {}
         try:
-            state = await run(command, result)
+            outcome = await run(command, result)
         except OSError as error:
             return {"state": "failed", "reason": str(error)}, {}
         except ValueError as error:
             return {"state": "rejected", "reason": str(error)}, {}
+        fields = {"state": outcome} if isinstance(outcome, str) else {"state": "succeeded", **outcome}
         if name in NO_EFFECT:
-            return {"state": state}, {}
-        return {"state": state}, self._ids.add_effect(name, command.id)
+            return fields, {}
+        return fields, self._ids.add_effect(name, command.id)
 
 
 def acknowledge(book: AlertBook, payload: bytes, at: datetime) -> Alert | None:

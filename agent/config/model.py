@@ -109,6 +109,10 @@ class Config(Section):
     duty: Duty | None = None
     holidays: tuple[date, ...] = Field(default=(), max_length=1000)
     """The days that PH stands for in schedules."""
+    groups: tuple[Name, ...] = Field(default=(), max_length=16)
+    """Groups of devices that this one belongs to, beside those of its kind, ring and domain."""
+    roles: NearPath | None = None
+    """The roles document: which keys may order what. Without it the device takes no order."""
     broker: Broker
     data: Data = Data()
     history: History = History()
@@ -142,6 +146,12 @@ class Config(Section):
         copy = self.model_copy(update={"rules": resolved})
         copy._rules_as_written = self.rules
         return copy
+
+    def all_groups(self) -> tuple[str, ...]:
+        """The groups that a push may be sent to and that hold this device, the most general first."""
+        place = self.place
+        general = ("all", f"domain.{place.domain}", f"ring.{place.ring}", f"kind.{self.kind}")
+        return (*general, *(f"group.{name}" for name in self.groups))
 
     def outputs(self) -> dict[str, list[str]]:
         """The names of the outputs that may be switched, by source."""

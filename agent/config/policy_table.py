@@ -91,6 +91,8 @@ def _free(part: str, fields: str) -> dict[str, Row]:
 POLICY: dict[str, Row] = {
     **_free("Config", "schema_version duty holidays reporting positioning"),
     "Config.device": LOCAL,
+    "Config.groups": LOCAL,
+    "Config.roles": LOCAL,
     "Config.kind": GUARDED,  # kind, ring and domain decide which groups, and so whose orders, count here
     "Config.place": PARTS,
     **_free("Place", "site post lat lon timezone"),

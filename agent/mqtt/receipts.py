@@ -4,8 +4,8 @@ the likely cause where no receipt comes.
 A message is sent again after ``resend_after``, then with exponential backoff: a centre that is down, or a
 device that may not read its topics, is not helped by the same fifty alerts each minute. A sign of life
 (``online``, a receipt after silence) makes all messages due at once, critical ones first; the others are
-spread over some seconds, because a whole fleet gets the same sign. Pure: the monotonic clock comes in with
-each call.
+spread over some seconds, because a whole fleet gets the same sign. The monotonic clock comes in with each
+call.
 """
 
 import random
@@ -13,8 +13,12 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
 
+import structlog
+
 from agent.domain.message import Lane
 from agent.outbox.rows import Row
+
+log = structlog.get_logger()
 
 LONGEST_WAIT_S = 1800.0
 JITTER = 0.25
@@ -49,8 +53,13 @@ class Receipts:
         """The last status of the centre: ``online`` or ``offline``; None where it sent none yet."""
         self._inbound = False
         self._malformed = False
+        self._refused: str | None = None
         self.callbacks: dict[str, Callable[[], None]] = {}
         """By message id: the function to call once its receipt comes."""
+        self.open_payload: Callable[[bytes], bytes] = lambda payload: payload
+        """Returns the receipt in a payload; `OrderRefused` where the centre did not sign it."""
+        self.unknown = 0
+        """Ids in receipts that were never handed out, or have their receipt already."""
         self.urgent = False
         """Whether messages are due after a sign of life: then no byte budget holds them."""
 
@@ -68,6 +77,13 @@ class Receipts:
         for waiting in self._waiting.values():
             waiting.in_flight = True
         self._next_s = float("inf")
+
+    def handed_out(self, ids: Iterable[str], in_flight: Collection[str]) -> list[str]:
+        """Those of ``ids`` that a receipt may be about: no centre holds a message that was not sent to it."""
+        ids = list(ids)
+        known = [one for one in ids if one in self._waiting or one in in_flight]
+        self.unknown += len(ids) - len(known)
+        return known
 
     def await_receipt(self, row: Row, now_s: float) -> None:
         """The broker has acknowledged the message: it waits for the centre's receipt from now on."""
@@ -87,7 +103,7 @@ class Receipts:
         silent_s, self._receipt_s = now_s - self._receipt_s, now_s
         if silent_s > self._resend_s:
             self._make_due(now_s, all_messages=self.centre == "offline")
-        self.centre, self._malformed = "online", False
+        self.centre, self._malformed, self._refused = "online", False, None
 
     def record_inbound(self) -> None:
         """A message came down: this device may read at least some of its topics."""
@@ -96,6 +112,12 @@ class Receipts:
     def record_malformed(self) -> None:
         """A receipt came that names no messages."""
         self._malformed = True
+
+    def record_refused(self, reason: str) -> None:
+        """A receipt came that the centre did not sign; only the first of its kind is logged."""
+        if self._refused != reason:
+            log.warning("receipt_refused", reason=reason)
+        self._refused = reason
 
     def record_host_status(self, state: str, now_s: float, *, retained: bool) -> None:
         """``online`` or ``offline``. A retained status is no news: all messages are on their way already."""
@@ -150,6 +172,8 @@ class Receipts:
         return f"{count} alerts and results have no receipt, the oldest for {oldest_s:.0f} s: {self._cause()}"
 
     def _cause(self) -> str:
+        if self._refused:
+            return f"its receipts are refused: {self._refused}"
         if self._malformed:
             return "the centre's receipts name no message ids (docs/centre.md)"
         if not self._inbound:

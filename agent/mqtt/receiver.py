@@ -18,13 +18,16 @@ from agent.mqtt.envelope import Envelope
 from agent.mqtt.in_flight import InFlight
 from agent.mqtt.lane_holds import LaneHolds
 from agent.mqtt.receipts import SPREAD_S, Receipts
+from agent.mqtt.topics import GROUPS
 from agent.outbox.outbox import Outbox
+from agent.trust.refusal import OrderRefused
 
 log = structlog.get_logger()
 
 
 OnMessage = Callable[[str, bytes, str | None, bool], Awaitable[None]]
-"""Takes a message down: topic below the device's, payload, response topic, and whether it was retained."""
+"""Takes a message down: topic below the device's (or ``groups/<name>/…``), payload, response topic, and
+whether it was retained."""
 
 
 class Receipt(BaseModel):
@@ -76,6 +79,8 @@ class MessageReceiver:
             topic = ""
             try:
                 topic = message.topic.removeprefix(prefix)
+                if topic.startswith(f"{self._envelope.root}/{GROUPS}/"):
+                    topic = topic.removeprefix(f"{self._envelope.root}/")
                 await self._handle(topic, message)
             except OSError as error:
                 log.warning("message_not_taken", topic=topic, error=str(error))
@@ -97,7 +102,10 @@ class MessageReceiver:
     async def _on_receipt(self, payload: bytes) -> None:
         """Deletes the messages that the centre holds."""
         try:
-            receipt = Receipt.model_validate_json(payload)
+            receipt = Receipt.model_validate_json(self._receipts.open_payload(payload))
+        except OrderRefused as refusal:
+            self._receipts.record_refused(str(refusal))
+            return
         except ValidationError as error:
             self._receipts.record_malformed()
             if not self._malformed_logged:
@@ -111,9 +119,11 @@ class MessageReceiver:
                     right='{"ids": ["<id of a message>", …]}, at most 500 of them',
                 )
             return
-        self.overtaking = (self.overtaking | set(receipt.ids)) & self._in_flight.ids()
-        self._receipts.record(receipt.ids, time.monotonic())
-        await self._outbox.record_receipts(receipt.ids)
+        in_flight = self._in_flight.ids()
+        ids = self._receipts.handed_out(receipt.ids, in_flight)
+        self.overtaking = (self.overtaking | set(ids)) & in_flight
+        self._receipts.record(ids, time.monotonic())
+        await self._outbox.record_receipts(ids)
 
     def _on_host_status(self, payload: bytes, *, retained: bool) -> None:
         """The centre is back: messages without receipt are sent again, critical ones at once.

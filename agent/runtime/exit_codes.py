@@ -11,6 +11,8 @@ EX_UNAVAILABLE = os.EX_UNAVAILABLE
 """69: the agent, the device or the broker does not answer."""
 EX_TEMPFAIL = os.EX_TEMPFAIL
 """75: ended on purpose; a service manager starts it again."""
+EX_NOPERM = os.EX_NOPERM
+"""77: the signatures, or the roles of their keys, do not suffice."""
 EX_CONFIG = os.EX_CONFIG
 """78: a configuration, or a file that it names, is wrong."""
 EX_INTERRUPTED = 130

@@ -47,6 +47,9 @@ class Counters:
         for name, value in before.items():
             self._highest[name] = value
 
+    def __bool__(self) -> bool:
+        return bool(self._highest)
+
     def dump(self) -> bytes:
         return json.dumps(self._highest).encode()
 

@@ -6,6 +6,7 @@ The signed payload is ``{"device": NAME or "group": NAME, "counters": {key id: N
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, get_args
@@ -13,6 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from agent.domain.message import encode
+from agent.runtime.sanitize import as_dict, json_object
 from agent.trust.counters import MAX_COUNTER
 from agent.trust.dsse import Signed, parse
 from agent.trust.signing_key import SigningKey
@@ -81,6 +83,16 @@ class Payload(BaseModel):
     @property
     def target(self) -> str:
         return self.device if self.device is not None else f"{GROUP}{self.group}"
+
+
+def peek_body(data: bytes) -> dict[str, Any]:
+    """The body of an envelope whose signatures nobody has looked at; empty where there is none.
+
+    Good for the id in the answer to an order that is refused, and for nothing that has an effect.
+    """
+    with suppress(ValueError):
+        return as_dict((json_object(parse(data).payload) or {}).get("body"))
+    return {}
 
 
 def digest_of(payload: bytes) -> str:

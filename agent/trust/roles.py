@@ -150,7 +150,7 @@ def open_roles(data: bytes, current: Roles | None = None) -> Roles:
         where = ".".join(map(str, detail["loc"])) or "document"
         raise OrderRefused("roles", f"{where}: {detail['msg'].removeprefix('Value error, ')}"[:300]) from None
     roles.check_root_signatures(signed, "new")
-    if current is not None and roles.version <= current.version:
+    if current is not None and roles != current and roles.version <= current.version:
         raise OrderRefused(
             "version",
             f"{roles.version} is not newer than {current.version}; the next is {current.version + 1}",
@@ -189,14 +189,23 @@ def default_role(name: RoleName, keys: Iterable[str]) -> Role:
     return Role(keys=tuple(keys), paths=paths, commands=commands)
 
 
-def small_team_roles(key: SigningKey) -> Roles:
-    """One key with all roles, for a small team; a guarded change needs this one signature only."""
+def small_team_roles(key: SigningKey, centre: SigningKey) -> Roles:
+    """One key with all roles, for a small team, and one that the centre signs its receipts with.
+
+    A guarded change needs this one signature only.
+    """
     return Roles(
         version=1,
         root=Root(threshold=1, keys=(key.key_id,)),
-        keys={key.key_id: KeyEntry(public=key.public.hex(), note="root")},
+        keys={
+            key.key_id: KeyEntry(public=key.public.hex(), note="root"),
+            centre.key_id: KeyEntry(public=centre.public.hex(), note="centre"),
+        },
         guarded_signatures=1,
-        roles={name: default_role(name, [key.key_id]) for name in ROLE_NAMES},
+        roles={
+            name: default_role(name, [key.key_id, *([centre.key_id] if name == "centre" else [])])
+            for name in ROLE_NAMES
+        },
     )
 
 

@@ -5,26 +5,30 @@ refused, with the way to get one.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 from pydantic import ValidationError
 
+from agent.domain.message import encode
 from agent.runtime.atomic_files import write_durably
 from agent.runtime.error_text import describe_error, error_reason
 from agent.trust.challenges import Challenges
 from agent.trust.changes import Change
 from agent.trust.counters import Counters, scope
-from agent.trust.dsse import MAX_BYTES, Signed, parse
-from agent.trust.order import KINDS, Kind, Order, Payload, Signer, digest_of, payload_type
+from agent.trust.dsse import MAX_BYTES, Signed, is_envelope, parse
+from agent.trust.order import KINDS, Kind, Order, Payload, Signer, digest_of, payload_type, peek_body
 from agent.trust.refusal import OrderRefused
 from agent.trust.roles import Role, Roles, open_roles
 from firmware_bridge.regular_files import read_regular
 
 log = structlog.get_logger()
 
+KEY = "counters"
+"""Where the outbox remembers counters, before the kind of order."""
+IN_OUTBOX: tuple[Kind, ...] = ("command", "ack")
 FILE = "roles.json"
 """The roles document that arrived last, in the folder of the configuration ledger."""
 NEEDS_NONCE = frozenset({"output", "rescue", "rescue_mode", "restart_part", "rotate_certificate"})
@@ -89,10 +93,26 @@ class Trust:
         if self.roles is None:
             raise OrderRefused("roles", NO_ROLES)
         roles = open_roles(data, self.roles)
+        if roles == self.roles:
+            raise OrderRepeated("version", "is in force already")
         if self._folder is not None:
             write_durably(self._folder / FILE, data)
         self.roles, self.trouble = roles, None
         return roles
+
+    def remembered(self) -> dict[str, bytes]:
+        """Counters of commands and acknowledgements, for the outbox; those of pushes are in the ledger."""
+        kept = {f"{KEY}/{kind}": self.counters[kind] for kind in IN_OUTBOX}
+        return {key: counters.dump() for key, counters in kept.items() if counters}
+
+    def restore(self, recall: Callable[[str], bytes | None], pushes: Mapping[str, int]) -> None:
+        """Takes up the counters of before a restart."""
+        self.counters["push"].raise_to(pushes)
+        for kind in IN_OUTBOX:
+            try:
+                self.counters[kind].restore(recall(f"{KEY}/{kind}"))
+            except ValueError as error:
+                log.warning("counters_damaged", kind=kind, error=str(error))
 
     @property
     def groups(self) -> frozenset[str]:
@@ -149,6 +169,18 @@ class Trust:
         if order.expires is not None and self._clock_trusted() and order.expires < datetime.now(UTC):
             raise OrderRefused("expires", "the order has expired")
         return order
+
+    def open_receipt(self, data: bytes) -> bytes:
+        """The receipt in ``data``, as JSON. `OrderRefused` where the roles name a centre that did not sign.
+
+        A device whose roles name no centre takes every receipt, as the broker delivers it.
+        """
+        if self.signs_receipts:
+            order = self.open("receipt", data)
+            if not order.has_role("centre"):
+                raise OrderRefused("signature", f"{_who(order)} may not give receipts")
+            return encode(order.body)
+        return encode(peek_body(data)) if is_envelope(data) else data
 
     def put_back(self, order: Order) -> None:
         """The effect of an order could not be stored: it counts when the broker delivers it again."""

@@ -14,14 +14,16 @@ from typing import Any
 
 import pytest
 
-from agent.domain.message import ROOT
+from agent.domain.message import ROOT, encode, new_id
 from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
 from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.broker import Kind, LocalBroker, mosquitto_path
 from simulators.devices import Board, Receiver
 from simulators.scene import Scene, VideoStream, stream
 from simulators.wire import Wire
+from tests.signing import CENTRE_KEY, signed, signed_command, write_keys
 
 BROKER: Kind = "mosquitto" if mosquitto_path() else "rumqttd"
 NEEDS_MOSQUITTO = pytest.mark.skipif(
@@ -77,6 +79,7 @@ class Rig:
         self.db = folder / "centre.db"
         self.log_file = folder / "agent.log"
         self.config = folder / "agent.yaml"
+        self.key_file = folder / "root.pem"
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.agent: subprocess.Popen[bytes] | None = None
         self.gnss: Wire
@@ -94,8 +97,44 @@ class Rig:
             camera=camera,
             camera_rule=CAMERA_RULE if camera else "",
         )
+        if "roles:" not in text:
+            text = text.replace("schema_version: 1\n", "schema_version: 1\nroles: roles.json\n", 1)
+        self.key_file = write_keys(self.folder)
         self.config.write_text(text)
         return text
+
+    async def order(self, topic: str, *, nonce: bool = False, retain: bool = False, **body: Any) -> None:
+        """Publishes a signed order of a person with all roles; ``nonce``: with a nonce of this session."""
+        kind, _, name = topic.partition("/")
+        given = await self.challenge() if nonce else None
+        if kind == "command":
+            payload = signed_command("rig-1", name, body, given)
+        else:
+            payload = signed("ack" if kind == "alert" else "push", "rig-1", body, given)
+        await self.publish(topic, payload, retain=retain)
+
+    async def challenge(self) -> str:
+        """A nonce of the device."""
+        command_id = new_id()
+
+        def answers() -> list[str]:
+            return [
+                body["nonce"]
+                for topic, body in self.heard
+                if topic == "command/result" and body.get("command_id") == command_id
+            ]
+
+        await self.publish("command/challenge", encode({"id": command_id}))
+        await self.until(lambda: bool(answers()), what="a nonce")
+        return answers()[0]
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publishes below the device's topics, at the broker where it is."""
+        connection = Connection(Broker(url=self.broker.url), f"desk-{new_id()[-6:]}", None)
+        await connection.open()
+        connection.publish(f"{ROOT}/rig-1/{topic}", payload, 1, retain)
+        await connection.event(2)
+        connection.close()
 
     def start_agent(self) -> None:
         log = self.log_file.open("ab")
@@ -117,6 +156,7 @@ class Rig:
             Broker(url=self.broker.url),
             ROOT,
             lambda _, topic, body: self.heard.append((topic, body)),
+            key=CENTRE_KEY,
         )
         job = supervise("centre", self.centre.run, lambda _: None, longest_wait_s=0.5)
         self.serving = asyncio.ensure_future(job)

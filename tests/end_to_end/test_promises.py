@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.message import ROOT
 from simulators.scene import Scene
 from tests.end_to_end.rig import BROKERS, Rig, rig
 
@@ -142,6 +141,8 @@ def test_a_push_takes_effect_or_is_refused_or_comes_back_by_itself(tmp_path: Pat
             str(file),
             "--broker",
             device.broker.url,
+            "--key",
+            str(device.key_file),
         ]
         done = await asyncio.to_thread(
             subprocess.run,
@@ -195,15 +196,7 @@ def test_a_push_takes_effect_or_is_refused_or_comes_back_by_itself(tmp_path: Pat
     async def raw_push(device: Rig, text: str, revision: int) -> None:
         """What a careless centre would send: not checked before."""
         from agent.config.loader import digest
-        from agent.domain.message import encode
-        from agent.mqtt.broker import Broker
-        from agent.mqtt.connection import Connection
 
-        connection = Connection(Broker(url=device.broker.url), "careless", None)
-        await connection.open()
-        body = {"revision": revision, "sha256": digest(text), "body": text}
-        connection.publish(f"{ROOT}/rig-1/config/desired", encode(body), 1, True)
-        await connection.event(2)
-        connection.close()
+        await device.order("config/desired", retain=True, revision=revision, sha256=digest(text), body=text)
 
     asyncio.run(asyncio.wait_for(scene(), 400))

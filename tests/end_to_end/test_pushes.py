@@ -7,25 +7,21 @@ from typing import Any
 import pytest
 
 from agent.config.loader import digest
-from agent.domain.message import ROOT, encode
+from agent.domain.message import ROOT
 from agent.mqtt.broker import Broker
-from agent.mqtt.connection import Connection
 from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.broker import LocalBroker
 from tests.end_to_end.rig import BROKER, BROKERS, Rig, rig
+from tests.signing import CENTRE_KEY
 
 pytestmark = pytest.mark.end_to_end
 
 
 async def push(device: Rig, text: str, revision: int, within_s: float) -> dict[str, Any]:
     """The answer at its end. The push goes to the broker where the device is."""
-    connection = Connection(Broker(url=device.broker.url), "office", None)
-    await connection.open()
     body = {"revision": revision, "sha256": digest(text), "body": text, "confirm_within_s": within_s}
-    connection.publish(f"{ROOT}/rig-1/config/desired", encode(body), 1, True)
-    await connection.event(2)
-    connection.close()
+    await device.order("config/desired", retain=True, **body)
 
     def answered() -> bool:
         answer = device.last("config/reported")
@@ -52,7 +48,7 @@ def test_a_broker_without_a_centre_is_no_proof_and_one_with_it_is(tmp_path: Path
 
                 centre = Centre(
                     tmp_path / "other.db", Broker(url=other.url), ROOT,
-                    lambda _, topic, body: device.heard.append((topic, body)),
+                    lambda _, topic, body: device.heard.append((topic, body)), key=CENTRE_KEY,
                 )  # fmt: skip
                 running = asyncio.ensure_future(
                     supervise("centre", centre.run, lambda _: None, longest_wait_s=0.5)

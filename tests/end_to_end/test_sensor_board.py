@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from agent.domain.message import ROOT, encode
+from agent.domain.message import ROOT
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from simulators.board import Firmware
 from simulators.broker import LocalBroker
 from simulators.line_faults import corrupt
 from tests.end_to_end.rig import BROKER, BROKERS, Rig, rig
+from tests.signing import signed
 
 pytestmark = pytest.mark.end_to_end
 
@@ -41,15 +42,6 @@ rules:
     escalate: {{repeat: 3s, times: 100, output: {{source: board, name: siren, ttl: 20s}}}}
   tamper: {{kind: switch, source: board, name: tamper, severity: critical}}
 """
-
-
-async def say(device: Rig, topic: str, **body: Any) -> None:
-    """What a person at the centre says."""
-    connection = Connection(Broker(url=device.broker.url), "desk", None)
-    await connection.open()
-    connection.publish(f"{ROOT}/rig-1/{topic}", encode(body), 1, False)
-    await connection.event(2)
-    connection.close()
 
 
 def raised(device: Rig, rule: str = "panic") -> list[dict[str, Any]]:
@@ -101,7 +93,7 @@ def test_what_nobody_answers_sounds_the_siren_until_somebody_does(
             await device.until(
                 lambda: device.board.on == {"siren"}, what="the siren again: nobody has answered"
             )
-            await say(device, "alert/ack", alert_id=again["alert_id"], role="watch-officer")
+            await device.order("alert/ack", alert_id=again["alert_id"], role="watch-officer")
             await device.until(lambda: not device.board.on, what="silence after the answer")
             await device.until(lambda: raised(device)[-1]["phase"] == "end", what="the end")
             assert raised(device)[-1]["acknowledged"]["role"] == "watch-officer"
@@ -120,7 +112,9 @@ def test_a_closed_alert_is_not_told_again_while_the_button_is_stuck_also_over_a_
             device.board.press("panic_button")
             await device.until(lambda: bool(raised(device)), what="the press")
             alert_id = raised(device)[0]["alert_id"]
-            await say(device, "alert/ack", alert_id=alert_id, role="chief", action="reject", reason="a drill")
+            await device.order(
+                "alert/ack", alert_id=alert_id, role="chief", action="reject", reason="a drill"
+            )
             await device.until(lambda: raised(device)[-1]["phase"] == "end", what="the end")
             assert raised(device)[-1]["reason"] == "rejected by chief: a drill"
             device.end_agent(signal.SIGKILL)
@@ -150,16 +144,16 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
     async def scene() -> None:
         async with rig(tmp_path, BROKER) as device:
             await begin(device)
-            await say(device, "command/output", id="1", source="board", output="light", ttl_s=60)
+            await device.order("command/output", nonce=True, id="1", source="board", output="light", ttl_s=60)
             await device.until(lambda: states(device, "1") == ["accepted", "succeeded"], what="light on")
             assert device.board.on == {"light"}
-            await say(device, "command/output", id="2", source="board", output="light", on=False)
+            await device.order("command/output", nonce=True, id="2", source="board", output="light", on=False)
             await device.until(lambda: states(device, "2") == ["accepted", "succeeded"], what="light off")
             assert device.board.on == set()
-            await say(device, "command/output", id="3", source="board", output="relay")
+            await device.order("command/output", nonce=True, id="3", source="board", output="relay")
             await device.until(lambda: states(device, "3") == ["rejected"], what="refusal")
             device.board.deaf = True
-            await say(device, "command/output", id="4", source="board", output="light")
+            await device.order("command/output", nonce=True, id="4", source="board", output="light")
             await device.until(lambda: states(device, "4") == ["accepted", "failed"], what="failure")
             await device.until(lambda: "does not answer" in str(device.last("status")), what="the reason")
             health = device.last("health")
@@ -168,7 +162,9 @@ def test_the_centre_switches_a_light_and_is_told_what_became_of_it(tmp_path: Pat
             assert health["link"]["acknowledged_ms"] > 0
             (board,) = [part for part in health["parts"] if part["part"] == "board"]
             assert (board["hears"], board["firmware"], board["boot"]) == (False, "sim 2", 1)
-            results = [body for topic, body in device.heard if topic == "command/result"]
+            results = [
+                body for topic, body in device.heard if topic == "command/result" and "nonce" not in body
+            ]
             assert len(results) == 7  # and none to a result: the subscription brings our own back
 
     asyncio.run(asyncio.wait_for(scene(), 400))
@@ -206,7 +202,7 @@ def test_what_nobody_answers_is_told_at_the_fallback_and_answered_there(tmp_path
                     what="the same message at the first broker",
                 )
                 answer = {"alert_id": first["alert"]["alert_id"], "role": "second-desk"}
-                there.publish(f"{ROOT}/rig-1/alert/ack", encode(answer), 1, False)
+                there.publish(f"{ROOT}/rig-1/alert/ack", signed("ack", "rig-1", answer), 1, False)
                 await device.until(
                     lambda: raised(device)[-1].get("acknowledged", {}).get("role") == "second-desk",
                     what="answer",

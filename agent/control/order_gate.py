@@ -1,0 +1,145 @@
+"""The gate for everything that arrives: it opens signed orders, and answers those that it refuses.
+
+Behind it nothing looks at a signature again. An order that the broker delivers twice is taken once, and an
+order whose effect could not be stored counts when it is delivered again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+
+from agent.commands.commands import RESULT, Commands
+from agent.config.push import Push
+from agent.domain.message import encode
+from agent.mqtt.topics import GROUPS, PUSHES, ROLES
+from agent.trust.dsse import is_envelope
+from agent.trust.order import Order, peek_body
+from agent.trust.refusal import OrderRefused
+from agent.trust.roles import Roles
+from agent.trust.trust import OrderRepeated, Trust
+
+log = structlog.get_logger()
+
+UNSIGNED = frozenset({"ping", "rebirth", "resend", "challenge"})
+"""Commands that neither change nor show anything: they need no signature."""
+ACKS = "alert/ack"
+
+
+class OrderGate:
+    """Opens orders, and hands them on.
+
+    ``take_push`` gets each push whose signature counts; ``acknowledge`` the body of each acknowledgement, and
+    says whether it had an effect; ``refuse_push`` the errors of each push that is refused here.
+    """
+
+    def __init__(
+        self,
+        trust: Trust,
+        commands: Commands,
+        *,
+        take_push: Callable[[Push], Awaitable[None]],
+        acknowledge: Callable[[bytes], Awaitable[None]],
+        refuse_push: Callable[[Mapping[str, Any], Sequence[Mapping[str, str]]], Awaitable[None]],
+    ) -> None:
+        self.trust = trust
+        self._commands = commands
+        self._take_push = take_push
+        self._acknowledge = acknowledge
+        self._refuse_push = refuse_push
+        self.on_roles: Callable[[Roles], None] = lambda _: None
+        """Called once a newer roles document is in force."""
+
+    async def on_message(self, topic: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
+        """Acts on one message; ``topic`` is below the device's, or ``groups/<name>/config/desired``."""
+        group = None
+        if topic.startswith(f"{GROUPS}/"):
+            _, group, topic = topic.split("/", 2)
+        if topic == PUSHES:
+            if payload:
+                await self._on_push(payload, group)
+        elif group is not None:
+            return
+        elif topic == ROLES:
+            if payload:
+                await self._on_roles_document(payload)
+        elif topic == ACKS:
+            await self._on_ack(payload)
+        elif topic.startswith("command/"):
+            await self._on_command(topic.removeprefix("command/"), payload, answer_to, retained)
+
+    async def _on_push(self, payload: bytes, group: str | None) -> None:
+        try:
+            order = self.trust.open("push", payload, group=group)
+        except OrderRepeated:
+            return  # a retained push comes again at each connection
+        except OrderRefused as refusal:
+            log.warning("push_refused", path=refusal.path, reason=refusal.reason)
+            await self._refuse_push(peek_body(payload), [{"path": refusal.path, "message": refusal.reason}])
+            return
+        push = Push(
+            payload=encode(order.body),
+            target=order.target,
+            authorize=partial(self.trust.require_paths, order),
+            key_ids=order.key_ids,
+            counters=order.counters,
+        )
+        await self._take_push(push)
+
+    async def _on_ack(self, payload: bytes) -> None:
+        try:
+            order = self.trust.open("ack", payload)
+            self.trust.require_command(order, str(order.body.get("action", "ack")))
+        except OrderRepeated:
+            return
+        except OrderRefused as refusal:
+            log.warning("acknowledgement_refused", path=refusal.path, reason=refusal.reason)
+            body = peek_body(payload)
+            command_id = body.get("id") or body.get("alert_id")
+            await self._commands.refuse("ack", command_id, str(refusal), None)
+            return
+        await self._effect(order, self._acknowledge(encode(order.body)))
+
+    async def _on_command(self, name: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
+        if name == RESULT or retained or (name in UNSIGNED and not is_envelope(payload)):
+            await self._commands.carry_out(name, payload, answer_to, retained=retained)
+            return
+        try:
+            order = self.trust.open("command", payload)
+            if order.body.get("command") != name:
+                signed_for = str(order.body.get("command"))[:64]
+                raise OrderRefused("command", f"was signed for command {signed_for!r}, not for {name!r}")
+            self.trust.require_command(order, name)
+        except OrderRepeated:
+            await self._commands.refuse(name, peek_body(payload).get("id"), "was taken before", answer_to)
+            return
+        except OrderRefused as refusal:
+            log.warning("command_refused", command=name[:64], path=refusal.path, reason=refusal.reason)
+            reason = f"{refusal.path}: {refusal.reason}"
+            await self._commands.refuse(name, peek_body(payload).get("id"), reason, answer_to)
+            return
+        carry_out = self._commands.carry_out(name, encode(order.body), answer_to, key_ids=order.key_ids)
+        await self._effect(order, carry_out)
+
+    async def _on_roles_document(self, payload: bytes) -> None:
+        try:
+            roles = await asyncio.to_thread(self.trust.replace_roles, payload)
+        except OrderRepeated:
+            return
+        except OrderRefused as refusal:
+            log.warning("roles_refused", path=refusal.path, reason=refusal.reason)
+            await self._commands.refuse("roles", "roles", f"{refusal.path}: {refusal.reason}", None)
+            return
+        log.info("roles_in_force", version=roles.version)
+        self.on_roles(roles)
+        await self._commands.report("roles", f"roles-{roles.version}", {"version": roles.version})
+
+    async def _effect(self, order: Order, effect: Awaitable[None]) -> None:
+        """Awaits the effect of an order; where it can't be stored, the order counts again."""
+        try:
+            await effect
+        except BaseException:
+            self.trust.put_back(order)
+            raise
