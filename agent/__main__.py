@@ -8,6 +8,7 @@ from agent.cli.agent_commands import check, record, replay, run, schema
 from agent.cli.command_group import CommandGroup
 from agent.cli.hardware_commands import detect, devices, ground, read
 from agent.cli.key_commands import keys
+from agent.cli.local_commands import doctor
 from agent.cli.model_commands import models
 from agent.cli.remote_commands import ack, config, fetch, rescue, watch
 from agent.runtime.error_text import error_reason
@@ -25,7 +26,7 @@ def cli() -> None:
     """
 
 
-AGENT = (run, check, schema, record, replay)
+AGENT = (run, check, doctor, schema, record, replay)
 HARDWARE = (devices, read, detect, ground, models)
 REMOTE = (config, watch, ack, fetch, rescue, keys)
 for command in (*AGENT, *HARDWARE, *REMOTE):

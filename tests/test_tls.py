@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli.check_environment import check_environment
+from agent.cli.checks.environment import check_environment
 from agent.config.loader import parse
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
@@ -419,11 +419,13 @@ def looked(world: World, folder: Path, **files: Any) -> tuple[list[str], list[st
     found = check_environment(
         parse(DEVICE.format(folder=folder, **right | files), name="a.yaml", base=folder)
     )
-    return [one.text for one in found if one.wrong], [one.text for one in found if not one.wrong]
+    wrong = [one for one in found if one.state == "failed" or "expires in" in one.text]
+    return [one.line for one in wrong], [one.line for one in found if one not in wrong]
 
 
 def test_check_says_what_is_wrong_with_certificates_and_brokers(world: World, tmp_path: Path) -> None:
     """It said "ok" to each of these but the last."""
+    shutil.copytree(world.certs, tmp_path / "soon")
     certificate(tmp_path / "soon", "device", "d1", days=7)
     table: list[tuple[dict[str, Any], str]] = [
         ({"ca": tmp_path / "no.pem"}, f"broker: {tmp_path}/no.pem: No such file or directory"),

@@ -14,7 +14,8 @@ from agent.runtime.exit_codes import EX_CONFIG
 
 
 def check_command(files: list[Path], env: bool, as_json: bool) -> int:
-    """Prints all errors of each file, or one line with "ok". 0; 1 for findings of ``env``; 78 for errors."""
+    """Prints all errors of each file, or one line with "ok". 0; 78 for errors in a file or, with ``env``, at
+    this device; 69 where only a broker or the centre failed."""
     code = 0
     for file in files:
         problems: list[Problem] = []
@@ -30,12 +31,13 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
             lines = []
             notes = [*config_notes(config), *secret_notes(config)]
             if env:
-                from agent.cli.check_environment import check_environment
+                from agent.cli.checks.environment import check_environment
+                from agent.cli.checks.finding import exit_code
 
-                findings = check_environment(config)
-                warnings = [finding.text for finding in findings if finding.wrong]
-                facts = [finding.text for finding in findings if not finding.wrong]
-            code = code or (1 if warnings else 0)
+                findings = check_environment(config, file)
+                warnings = [finding.line for finding in findings if finding.state in ("failed", "warning")]
+                facts = [finding.line for finding in findings if finding.is_fact]
+                code = max(code, exit_code(findings))
         if as_json:
             errors = [
                 {"line": problem.line, "path": problem.path, "message": problem.message}

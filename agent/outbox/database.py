@@ -89,6 +89,19 @@ class Database:
                 raise
 
     @classmethod
+    def open_read_only(cls, path: Path) -> Self:
+        """Opens the file of a running agent, or a copy of a file, for reading; it never blocks a writer."""
+        with as_os_error(path):
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5
+            )
+            try:
+                return cls(connection, path, durable=False)
+            except (sqlite3.Error, OSError):
+                connection.close()
+                raise
+
+    @classmethod
     def in_memory(cls) -> Self:
         """A database that ends with the process, and that no disk can fail."""
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)

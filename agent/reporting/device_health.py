@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.positioning.locator import Locator
 from agent.privacy.rescue_grant import RescueGrants
+from agent.reporting.health_file import write_health
 from agent.reporting.host_monitor import HostMonitor, read_host
 from agent.reporting.reporter import Reporter
 from agent.runtime.kernel_clock import read_clocks
@@ -55,6 +57,7 @@ class DeviceHealth:
         self._more_troubles = more_troubles
         self._more_fields = more_fields
         self._host_troubles: list[str] = []
+        self._written = b""
 
     def update(self) -> None:
         """Gives the reporter the present troubles, and whether bytes are short."""
@@ -89,6 +92,7 @@ class DeviceHealth:
                 backlog, read_s = await self._outbox.depth(), time.monotonic()
                 numbers = await self._outbox.highest_numbers()
                 await asyncio.to_thread(trim_heap)
+                await self._write_health()
             self._reporter.host_fields = {
                 "machine": host.fields() | {"process_tasks": len(asyncio.all_tasks())},
                 "link": self._link.fields(),
@@ -97,3 +101,11 @@ class DeviceHealth:
                 **self._more_fields(),
             }
             await asyncio.sleep(EVERY_S)
+
+    async def _write_health(self) -> None:
+        """Writes the last report for ``ringpost doctor``; a disk that fails is reported elsewhere."""
+        body = self._reporter.last_health
+        if body is not self._written:
+            self._written = body
+            with suppress(OSError):
+                await asyncio.to_thread(write_health, self._outbox.folder, body)

@@ -51,6 +51,8 @@ class Reporter:
         self._position_key: tuple[Any, ...] = ()
         self._announced: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
+        self.last_health = b""
+        """The body of the last ``health``."""
         self._visibility: dict[str, VisibilityState] = {}
         self._rates: dict[str, InferenceRate] = {}
         self.configure(config, birth)
@@ -156,7 +158,9 @@ class Reporter:
             fields["receivers"] = receivers
         if self.latency_fields:
             fields["alert_latency_ms"] = self.latency_fields
-        return self.messages.make("health/1", fields, "status", "health", at, now_s, retain=True)
+        message = self.messages.make("health/1", fields, "status", "health", at, now_s, retain=True)
+        self.last_health = message.body
+        return message
 
     def position(self, at: datetime, now_s: float) -> Message | None:
         """``position``: the device's position, its age and its quality; None where it is unknown."""

@@ -16,6 +16,7 @@ from agent.domain.observations import SeenObject, Sighting
 from agent.domain.zones import zones_of
 from agent.privacy.redaction import FrameWithPeople, detects_people
 from agent.runtime.native_calls import MAX_ABANDONED, abandoned_threads, within
+from agent.vision.camera_probe import CameraProbe
 from agent.vision.camera_settings import CameraSettings
 from agent.vision.camera_stats import CameraStats
 from agent.vision.camera_url import is_file, redacted_url
@@ -99,20 +100,32 @@ class Camera(CameraSettings):
 
     async def first_frame(self) -> tuple[int, int]:
         """Opens the camera, decodes one frame and closes it: width and height. OSError: why there is none."""
-        url = self._url_with_login()
+        found = await self.probe(0.0)
+        return found.width, found.height
+
+    async def probe(self, count_s: float) -> CameraProbe:
+        """Opens the camera, counts frames for ``count_s`` and closes it. OSError: why there is no frame."""
+        url, began_s = self._url_with_login(), time.monotonic()
         await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
         sizes: list[tuple[int, int]] = []
 
         def take(_number: int, _at_s: float, frame: Frame) -> None:
             sizes.append((frame.shape[1], frame.shape[0]))
 
-        with self._frame_reader(url, take, lambda _: True, lambda: None) as reader:
+        def wants(_: float) -> bool:
+            return not sizes
+
+        with self._frame_reader(url, take, wants, lambda: None) as reader:
             while not sizes:
                 reader.check()
                 if reader.ended and not sizes:
                     raise OSError(f"{redacted_url(self.url)}: ended before a frame came")
                 await asyncio.sleep(0.05)
-        return sizes[0]
+            first_s, first_frames = time.monotonic(), reader.frames
+            await asyncio.sleep(count_s)
+            span_s = time.monotonic() - first_s
+            fps = (reader.frames - first_frames) / span_s if count_s else None
+        return CameraProbe(*sizes[0], reader.format, first_s - began_s, fps)
 
     def _frame_reader(
         self,

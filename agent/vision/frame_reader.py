@@ -11,9 +11,9 @@ from collections.abc import Callable
 from agent.runtime.native_calls import abandon
 from agent.vision.camera_url import NO_TRUST, Trust, redacted_url, source_kind
 from agent.vision.capture import CameraCapture, open_capture
-from agent.vision.capture_properties import FPS, POS_MSEC
+from agent.vision.capture_properties import FOURCC, FPS, POS_MSEC
 from agent.vision.frame_timestamps import FrameClock
-from agent.vision.v4l2_mode import V4l2Mode
+from agent.vision.v4l2_mode import V4l2Mode, format_name
 from models.detection import Frame
 
 DAMAGE_S = 3.0
@@ -54,6 +54,8 @@ class FrameReader:
         self.opened = self.ended = False
         self.frames = self.width = self.height = 0
         self.granted: str | None = None
+        self.format = "?"
+        """The FOURCC of the stream, such as MJPG or h264; "?" where it is unknown."""
         self.lost = 0
         """Lost packets, where they can be counted; the last at ``lost_s`` (monotonic)."""
         self.lost_s = -math.inf
@@ -107,6 +109,7 @@ class FrameReader:
         self._capture = capture
         self.opened, self.last_read_s = True, time.monotonic()
         self.granted = capture.granted
+        self.format = format_name(capture.get(FOURCC))
         every_s = 0.0 if live or not self._paced else 1 / (capture.get(FPS) or 25.0)
         clock = FrameClock(driver=source_kind(self._url) == "device")
         due_s = decoded_s = time.monotonic()

@@ -33,6 +33,10 @@ class V4l2Mode:
 
 def granted_mode(get: Callable[[int], float]) -> str:
     """The mode that the driver granted, such as ``1280x720 MJPG 30 fps``."""
-    code = int(get(FOURCC)).to_bytes(4, "little", signed=True).decode("latin-1")
-    name = "".join(letter for letter in code if letter.isalnum()) or "?"
-    return f"{get(FRAME_WIDTH):.0f}x{get(FRAME_HEIGHT):.0f} {name} {get(FPS):g} fps"
+    return f"{get(FRAME_WIDTH):.0f}x{get(FRAME_HEIGHT):.0f} {format_name(get(FOURCC))} {get(FPS):g} fps"
+
+
+def format_name(fourcc: float) -> str:
+    """The letters of a FOURCC, such as MJPG or h264; "?" where it has none."""
+    code = (int(fourcc) & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1")
+    return "".join(letter for letter in code if letter.isascii() and letter.isalnum()) or "?"
