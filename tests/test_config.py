@@ -91,7 +91,7 @@ WRONG = [
     ("plain broker", swap("127.0.0.1", "broker.example"), ["c.yaml:5: broker: mqtt:// to broker.example is not encrypted; use mqtts://, or set insecure: true explicitly (RINGPOST_INSECURE=1 on the command line)"]),
     ("inline secret", swap('"mqtt://127.0.0.1:1883"', '"mqtts://h", cert: a.pem, key: geheim'), ["c.yaml:5: broker.key: a secret is never written in the configuration; write {file: …}, {credential: …} or {env: …}"]),
     ("device name", swap("bridge-07", "Bridge 07"), ["c.yaml:2: device: 'Bridge 07' does not fit; write small letters, digits and -, 32 at most, such as bridge-07"]),
-    ("version", swap("schema_version: 1", "schema_version: 2"), ["c.yaml:1: schema_version: input should be 1"]),
+    ("version", swap("schema_version: 1", "schema_version: 2"), ["c.yaml:1: schema_version: is 2, but this software reads up to 1: update the software first"]),
     ("duplicate key", GOOD + "rules: {}\n", ['c.yaml:18: found duplicate key "rules"']),
     ("tab", swap("  gnss:", "\tgnss:"), ["c.yaml:7: found character '\\t' that cannot start any token"]),
     ("open bracket", swap("[person]", "[person"), ["c.yaml:12: expected ',' or ']', but got '}'"]),

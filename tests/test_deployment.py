@@ -163,9 +163,14 @@ def test_a_device_whose_card_is_gone_starts_with_what_it_ran_and_says_so(
     assert device.reboot().reported()["active"]["revision"] == 1
     assert "sources.cam1.detector.model: " in device.deployment.reported()["trouble"]
     device.local.write_text(SEES.replace("severity: warning", "severity: info"))
-    assert device.reboot().reported()["active"]["revision"] == 1  # what is new there can't run
+    answer = device.reboot().reported()  # the rest of an edited file runs
+    assert (answer["state"], answer["active"]["source"], device.severity()) == ("degraded", "local", "info")
+    assert [fault.partition(":")[0] for fault in answer["faults"]] == [
+        "sources.cam1.detector.model", "rules.there.camera",
+    ]  # fmt: skip
     (tmp_path / "mine.yaml").write_text(CARD)
     assert device.reboot().reported()["active"]["source"] == "local"
+    assert "faults" not in device.deployment.reported()
     assert "trouble" not in device.deployment.reported()
 
 

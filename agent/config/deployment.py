@@ -1,27 +1,31 @@
 """Carries out a pushed configuration: check, record the trial, apply, prove, then keep it or roll it back.
 
-After a change of broker the configuration before stays available for a week of running time: where the
-new broker is not reached any more, or gives no receipts, the old one is tried again, and kept once proved.
+The trial is on disk before it begins, so a restart at any step returns to the configuration in force. One
+push is carried out at a time. With ``confirm: manual`` it is kept only once somebody confirms it.
 """
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Self
 
 import structlog
-from pydantic import ValidationError
 
-from agent.config.ledger import FILE, Ledger, PushResult, Version, save_ledger
-from agent.config.loader import parse
+from agent.config.broker_fallback import BrokerFallback
+from agent.config.ledger import PushResult, Version, group_of, save_ledger
 from agent.config.model import Config
 from agent.config.push import Authorize, Push, anyone
-from agent.config.push_check import Desired, check_push, rejection
+from agent.config.push_check import (
+    Desired,
+    check_push,
+    check_version,
+    parse_desired,
+    rejection,
+    result_of,
+)
 from agent.config.push_policy import broker_changed
-from agent.config.startup import choose
 from agent.config.trial import BrokenSourceError, TrialLimit, TrialSteps
+from agent.domain.message import stamp
 from agent.domain.yaml_loader import BadConfig
 from agent.runtime.error_text import error_reason
 
@@ -33,50 +37,14 @@ MAX_BROKER_TRIAL_S = 300.0
 NOT_REACHED = "the broker was not reached"
 
 
-class Deployment:
-    """The configuration of this device, now and before."""
+class Deployment(BrokerFallback):
+    """The configuration of this device, now and before; made by `boot`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        base: Path,
-        ledger: Ledger,
-        config: Config,
-        trouble: str | None,
-        local_versions: list[Version],
-    ) -> None:
-        self._file = folder / FILE
-        self._base = base
-        self._local_versions = local_versions
-        self.ledger = ledger
-        self.config = config
-        """The configuration in force."""
-        self.waiting_for = NOT_REACHED
-        """The step that a trial waits for, as a reason; ``prove`` changes it as it proceeds."""
-        self._limit: TrialLimit | None = None
-        self.trouble = trouble
-        """Why the configuration in force differs from the local file, or None."""
-
-    @classmethod
-    def boot(cls, local: Path, folder: Path) -> Self:
-        """Runs `agent.config.startup.choose`, and records its choice."""
-        start, base = choose(local, folder), local.resolve().parent
-        deployment = cls(folder, base, start.ledger, start.config, start.trouble, start.local_versions)
-        try:
-            save_ledger(deployment._file, deployment.ledger)
-        except OSError as error:  # the device runs, but can't record a push
-            deployment._note_unsaved(error)
-        return deployment
-
-    @property
-    def base(self) -> Path:
-        """The folder at which relative paths of the configuration start."""
-        return self._base
-
-    def reported(self) -> dict[str, Any]:
-        """The fields of ``config/reported``: the result of the last push, and the configuration in force."""
-        fields = self.ledger.fields()
-        return fields | {"trouble": self.trouble} if self.trouble else fields
+    waiting_for = NOT_REACHED
+    """The step that a trial waits for, as a reason; ``prove`` changes it as it proceeds."""
+    _limit: TrialLimit | None = None
+    _confirmation: asyncio.Future[None] | None = None
+    _kept: asyncio.Future[bool] | None = None
 
     async def handle(
         self,
@@ -88,96 +56,144 @@ class Deployment:
         counters: Mapping[str, int] = MappingProxyType({}),
         authorize: Authorize = anyone,
     ) -> None:
-        """Carries out one push to its end: applied, rejected or rolled back; each change is reported.
-
-        A push that has a result already is not carried out again. `Push` explains the arguments.
+        """Carries out one push to its end: applied, validated, rejected or rolled back; each change is
+        reported. A push that has a result already is not carried out again. `Push` explains the arguments.
         """
         push = Push(payload, target or self.config.device, authorize, key_ids, counters)
         if self.ledger.is_used(push.counters):
             return  # delivered twice while it waited
         self.ledger = self.ledger.with_counters(push.counters)
-        try:
-            desired = Desired.model_validate_json(payload)
-        except ValidationError as error:
-            malformed = [
-                {"path": ".".join(map(str, detail["loc"])), "message": detail["msg"]}
-                for detail in error.errors(include_url=False)
-            ]
-            log.warning("config_malformed", size=len(payload), errors=malformed[:3])
-            await self._settle(PushResult(state="rejected", errors=malformed), steps)
+        desired = parse_desired(payload)
+        if not isinstance(desired, Desired):
+            log.warning("config_malformed", size=len(payload), errors=desired[:3])
+            group = group_of(push.target)
+            result = PushResult(state="rejected", target=group, errors=desired, key_ids=key_ids)
+            await self._settle(result, steps)
             return
-        if self._has_result(desired):
+        if self._has_result(push, desired):
             return
         try:
-            config = await check_push(
-                desired, self.ledger, self.config, self._local_config, self._base, push.authorize
-            )
+            checked = await check_push(push, desired, self.ledger, self.config, self._local, self._base)
         except BadConfig as error:
             log.warning("config_rejected", revision=desired.revision, errors=error.lines()[:3])
-            await self._settle(rejection(desired, error), steps)
+            await self._settle(rejection(push, desired, error), steps)
             return
-        await self._try(push, desired, config, steps)
+        result = result_of(push, desired, "pending", at=stamp(datetime.now(UTC)))
+        if desired.validate_only:
+            await self._settle(result.model_copy(update={"state": "validated"}), steps)
+            return
+        confirm_s = desired.confirm_within_s if desired.confirm == "manual" else None
+        version = checked.version.model_copy(update={"at": result.at})
+        await self._try(version, checked.config, result, desired.confirm_within_s, confirm_s, steps)
 
-    def on_newer_push(self, payload: bytes) -> None:
-        """A newer push waits: a trial that is not proved yet ends soon, whatever time it was given."""
+    async def roll_back(
+        self,
+        to_revision: int | None,
+        steps: TrialSteps,
+        *,
+        target: str | None = None,
+        key_ids: tuple[str, ...] = (),
+        authorize: Authorize = anyone,
+        within_s: float = 60.0,
+    ) -> PushResult:
+        """Returns to an earlier version by a trial like that of a push; None: the one before. Its result."""
+        found, at = self.ledger.find(to_revision, target), stamp(datetime.now(UTC))
+        result = PushResult(state="rejected", revision=to_revision, target=target, key_ids=key_ids, at=at)
+        if found is None:
+            wanted = "an earlier revision" if to_revision is None else f"revision {to_revision}"
+            return result.model_copy(update={"reason": f"{wanted} is not kept; see config_history"})
+        try:
+            config = await check_version(found, authorize, self.config, self._local, self._base)
+        except BadConfig as error:
+            return result.model_copy(update={"reason": error.lines()[0][:500]})
+        local_sha256 = self.ledger.active.local_sha256
+        version = found.model_copy(update={"key_ids": key_ids, "at": at, "local_sha256": local_sha256})
+        update = {"state": "pending", "revision": found.revision, "target": found.target}
+        result = result.model_copy(update={**update, "sha256": found.sha256})
+        return await self._try(version, config, result, within_s, None, steps)
+
+    def on_newer_push(self, payload: bytes, target: str = "") -> None:
+        """A newer push waits: a trial that is not kept yet ends soon, whatever time it was given."""
         on_trial = self.ledger.trial
         if self._limit is None or on_trial is None or on_trial.revision is None:
             return
-        with suppress(ValidationError):
-            revision = Desired.model_validate_json(payload).revision
-            if revision > on_trial.revision:
-                self._limit.supersede(revision)
-
-    def _has_result(self, desired: Desired) -> bool:
-        """The broker sends the retained push again at each connection; that is no new push."""
-        pushed = (desired.revision, desired.sha256)
-        return any(
-            known is not None and (known.revision, known.sha256) == pushed
-            for known in (self.ledger.active, self.ledger.answer)
-        )
-
-    def _local_config(self) -> Config:
-        """The local file as it was at the start; where it was broken, its last valid version."""
-        for version in self._local_versions:
-            with suppress(BadConfig):
-                return parse(version.text, name="", base=self._base, ran_before=True)
-        return self.config
-
-    async def _try(self, push: Push, desired: Desired, config: Config, steps: TrialSteps) -> None:
-        """Runs ``config`` on trial; keeps it, or returns to the configuration in force."""
-        before, before_config = self.ledger.active, self.config
-        result = PushResult(state="pending", revision=desired.revision, sha256=desired.sha256)
-        version = Version(
-            text=desired.body,
-            sha256=desired.sha256,
-            source="push",
-            revision=desired.revision,
-            local_sha256=before.local_sha256,
-            key_ids=push.key_ids,
-        )
-        if not await self._begin_trial(version, result, steps):
+        desired = parse_desired(payload)
+        if not isinstance(desired, Desired) or desired.validate_only:
             return
+        if group_of(target) == on_trial.target and desired.revision > on_trial.revision:
+            self._limit.supersede(desired.revision)
+
+    async def confirm(self, revision: int) -> None:
+        """Keeps the revision that waits for its confirmation. ValueError where none does, OSError where it
+        can't be stored: then it is kept until the next start only.
+        """
+        trial, confirmation, kept = self.ledger.trial, self._confirmation, self._kept
+        waiting = None if trial is None or confirmation is None else trial.revision
+        if waiting is None or confirmation is None or kept is None:
+            raise ValueError("no revision waits for a confirmation")
+        if waiting != revision:
+            raise ValueError(f"revision {revision} does not wait for a confirmation; {waiting} does")
+        if not confirmation.done():
+            confirmation.set_result(None)
+        if not await asyncio.shield(kept):
+            raise OSError(self.trouble or "it was not kept")
+
+    def _has_result(self, push: Push, desired: Desired) -> bool:
+        """The broker sends a retained push again at each connection; that is no new push."""
+        pushed, group = (desired.revision, desired.identity()), group_of(push.target)
+        if self.ledger.answered.get(group or "device") == pushed:
+            return True
+        return any(
+            known is not None and (known.revision, known.sha256, known.target) == (*pushed, group)
+            for known in (self.ledger.active, self.ledger.answer)
+            if not (isinstance(known, PushResult) and known.state == "validated")
+        )
+
+    async def _try(
+        self,
+        version: Version,
+        config: Config,
+        result: PushResult,
+        within_s: float,
+        confirm_s: float | None,
+        steps: TrialSteps,
+    ) -> PushResult:
+        """Runs ``config`` on trial; keeps it, or returns to the configuration in force. The result."""
+        before, before_config = self.ledger.active, self.config
+        refused = await self._begin_trial(version, result, steps)
+        if refused is not None:
+            return refused
         moved = broker_changed(before_config.broker, config.broker)
-        within_s = min(desired.confirm_within_s, MAX_BROKER_TRIAL_S) if moved else desired.confirm_within_s
-        reason, warnings = await self._prove_trial(config, within_s, steps)
+        proof_s = min(within_s, MAX_BROKER_TRIAL_S) if moved else within_s
+        reason, warnings = await self._prove_trial(config, proof_s, steps)
+        result = result.model_copy(update={"warnings": warnings})
+        if reason is None and confirm_s is not None:
+            await self._settle(result.model_copy(update={"state": "unconfirmed"}), steps)
+            reason = await self._wait_for_confirmation(confirm_s)
         if reason is None:
-            self.config, self.trouble = config, None
+            self.config, self.trouble, self.faults = config, None, ()
             self.ledger = self.ledger.with_active(version)
             if moved:
                 self.ledger = self.ledger.with_fallback(before)
-            log.info("config_applied", revision=desired.revision, warnings=warnings)
-            result = result.model_copy(update={"state": "applied", "warnings": warnings})
-            await self._settle(result, steps)
-            return
-        log.warning("config_rolled_back", revision=desired.revision, reason=reason)
-        result = result.model_copy(update={"state": "rolled_back", "reason": reason})
+            log.info("config_applied", revision=version.revision, target=version.target, warnings=warnings)
+            result = result.model_copy(update={"state": "applied"})
+            self.ledger = self.ledger.with_result(result)
+            self._end_waiting(kept=await self._save_if_possible())
+            await steps.report()
+            return result
+        log.warning("config_rolled_back", revision=version.revision, reason=reason)
+        result = result.model_copy(update={"state": "rolled_back", "reason": reason, "warnings": []})
         self.ledger = self.ledger.without_trial().with_result(result)
         await self._save_if_possible()
+        self._end_waiting(kept=False)
         await steps.apply(before_config)
         await steps.report()
+        return result
 
-    async def _begin_trial(self, version: Version, result: PushResult, steps: TrialSteps) -> bool:
-        """Whether the trial is on disk: it begins only where its end can be recorded too."""
+    async def _begin_trial(
+        self, version: Version, result: PushResult, steps: TrialSteps
+    ) -> PushResult | None:
+        """None once the trial is on disk: it begins only where its end can be recorded too."""
         self.ledger = self.ledger.with_trial(version).with_result(result)
         try:
             await asyncio.to_thread(save_ledger, self._file, self.ledger)
@@ -187,8 +203,8 @@ class Deployment:
             result = result.model_copy(update={"state": "rejected", "errors": [refused]})
             self.ledger = self.ledger.without_trial().with_result(result)
             await steps.report()
-            return False
-        return True
+            return result
+        return None
 
     async def _prove_trial(
         self, config: Config, within_s: float, steps: TrialSteps
@@ -214,60 +230,22 @@ class Deployment:
         finally:
             self._limit = None
 
-    def fallback_config(self) -> Config | None:
-        """The configuration in force before the last change of broker, while it is kept as a fallback."""
-        version = self.ledger.fallback
-        if version is None:
-            return None
-        with suppress(BadConfig):
-            return parse(version.text, name="", base=self._base, ran_before=True)
+    async def _wait_for_confirmation(self, within_s: float) -> str | None:
+        """None once it is confirmed; else why the trial ends."""
+        loop = asyncio.get_running_loop()
+        self._confirmation, self._kept = loop.create_future(), loop.create_future()
+        limit = self._limit = TrialLimit(within_s)
+        try:
+            async with limit.timeout():
+                await self._confirmation
+        except TimeoutError:
+            return limit.superseded or f"it was not confirmed within {within_s:g} s"
+        finally:
+            self._limit = self._confirmation = None
         return None
 
-    async def count_running_time(self, seconds: float) -> None:
-        """Counts down the time of the fallback, by no clock that can be set."""
-        if self.ledger.fallback is None:
-            return
-        before_s = self.ledger.fallback_left_s
-        left_s = before_s - seconds
-        self.ledger = self.ledger.with_fallback(self.ledger.fallback if left_s > 0 else None, left_s)
-        if left_s <= 0 or int(left_s // 3600) != int(before_s // 3600):
-            await self._save_if_possible()
-
-    async def return_to_fallback(self, reason: str, steps: TrialSteps, within_s: float = 60.0) -> bool:
-        """Tries the fallback, and keeps it where it is proved; else the configuration in force runs on."""
-        version, config = self.ledger.fallback, self.fallback_config()
-        if version is None or config is None:
-            return False
-        before, before_config = self.ledger.active, self.config
-        try:
-            async with asyncio.timeout(within_s):
-                await steps.apply(config)
-                await steps.prove()
-        except Exception as error:  # whatever it is, the configuration in force must come back
-            log.warning("fallback_failed", error=f"{type(error).__name__}: {error}")
-            await steps.apply(before_config)
-            return False
-        self.config, self.trouble = config, None
-        self.ledger = self.ledger.with_active(version).with_fallback(None)
-        log.warning("config_rolled_back", revision=before.revision, reason=reason)
-        result = PushResult(
-            state="rolled_back", revision=before.revision, sha256=before.sha256, reason=reason
-        )
-        await self._settle(result, steps)
-        return True
-
-    async def _settle(self, result: PushResult, steps: TrialSteps) -> None:
-        self.ledger = self.ledger.with_result(result)
-        await self._save_if_possible()
-        await steps.report()
-
-    async def _save_if_possible(self) -> None:
-        """A ledger that can't be saved holds until the next start, which returns to the saved one."""
-        try:
-            await asyncio.to_thread(save_ledger, self._file, self.ledger)
-        except OSError as error:
-            self._note_unsaved(error)
-
-    def _note_unsaved(self, error: OSError) -> None:
-        self.trouble = f"{FILE} can't be written: {error_reason(error)}"
-        log.error("config_ledger_not_saved", error=str(error))
+    def _end_waiting(self, *, kept: bool) -> None:
+        """Tells the one who confirms whether the configuration is kept."""
+        if self._kept is not None and not self._kept.done():
+            self._kept.set_result(kept)
+        self._kept = None

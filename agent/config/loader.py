@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agent.config.cross_checks import model_errors, reference_errors
+from agent.config.migrations import migrate
 from agent.config.model import PATTERNS, Config
 from agent.domain.yaml_loader import (
     MAX_BYTES,
@@ -44,9 +45,23 @@ def parse(
     A configuration that ``ran_before`` is accepted without the cards of its models: they may be gone by now.
     With ``only``, as for a push, it may name files below ``base`` or in ``only``; no other file is opened.
     """
+    tree = load(text, name)
+    return validated(tree, name=name, base=base, ran_before=ran_before, only=only)
+
+
+def load(text: str, name: str) -> Any:
+    """The tree in ``text`` with the line of each key, in the present schema version. BadConfig."""
     if len(text) > MAX_BYTES:
         raise BadConfig([Problem(1, "", f"larger than {MAX_BYTES // 1024} KiB")], name)
     tree = load_yaml(text, name)
+    migrate(tree, name)
+    return tree
+
+
+def validated(
+    tree: Any, *, name: str, base: Path, ran_before: bool = False, only: frozenset[Path] | None = None
+) -> Config:
+    """The configuration in a tree of `load`; see `parse`."""
     try:
         config = Config.model_validate(tree, context={"base": base, "only": only})
     except ValidationError as error:

@@ -8,7 +8,6 @@ from agent.trust.changes import Change
 
 Authorize: TypeAlias = Callable[[Sequence[Change]], None]
 """Raises `agent.trust.refusal.OrderRefused` where the signatures of a push do not suffice for a change."""
-GROUP = "group:"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from agent.runtime.malloc import trim_heap
 
 EVERY_S = 1.0
 BACKLOG_EVERY_S = 10.0
+MOST_FAULTS = 5
+"""Wrong parts of the configuration that the status names; ``config/reported`` has more of them."""
 
 
 class DeviceHealth:
@@ -77,6 +79,7 @@ class DeviceHealth:
             *self._latency.troubles(config.reporting.alert_budget.total_seconds()),
             *([f"config: {self._deployment.trouble}"] if self._deployment.trouble else []),
             *self._more_troubles(),
+            *(f"config: {fault}" for fault in self._deployment.faults[:MOST_FAULTS]),
         ]
 
     async def monitor_host(self) -> None:
