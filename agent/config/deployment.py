@@ -168,8 +168,7 @@ class Deployment(BrokerFallback):
         reason, warnings = await self._prove_trial(config, proof_s, steps)
         result = result.model_copy(update={"warnings": warnings})
         if reason is None and confirm_s is not None:
-            await self._settle(result.model_copy(update={"state": "unconfirmed"}), steps)
-            reason = await self._wait_for_confirmation(confirm_s)
+            reason = await self._wait_for_confirmation(result, confirm_s, steps)
         if reason is None:
             self.config, self.trouble, self.faults = config, None, ()
             self.ledger = self.ledger.with_active(version)
@@ -230,12 +229,15 @@ class Deployment(BrokerFallback):
         finally:
             self._limit = None
 
-    async def _wait_for_confirmation(self, within_s: float) -> str | None:
+    async def _wait_for_confirmation(
+        self, result: PushResult, within_s: float, steps: TrialSteps
+    ) -> str | None:
         """None once it is confirmed; else why the trial ends."""
         loop = asyncio.get_running_loop()
         self._confirmation, self._kept = loop.create_future(), loop.create_future()
         limit = self._limit = TrialLimit(within_s)
         try:
+            await self._settle(result.model_copy(update={"state": "unconfirmed"}), steps)
             async with limit.timeout():
                 await self._confirmation
         except TimeoutError:

@@ -9,7 +9,7 @@ import structlog
 
 from agent.config.layers import in_force, tree_of
 from agent.config.ledger import FILE, PushResult, save_ledger
-from agent.config.loader import digest, parse
+from agent.config.loader import digest, folder_beside, parse
 from agent.config.merge_patch import changed_paths
 from agent.config.partial import parse_in_part
 from agent.config.push_check import Local
@@ -30,7 +30,7 @@ class KeptConfiguration:
     def __init__(self, local: Path, folder: Path, start: Startup) -> None:
         self._file = folder / FILE
         self._local_file = local
-        self._base = local.resolve().parent
+        self._base = folder_beside(local)
         self._drift: list[str] = []
         self._drift_of: str | None = start.ledger.active.local_sha256
         self.ledger = start.ledger
@@ -132,7 +132,7 @@ class KeptConfiguration:
         await steps.report()
 
     async def _save_if_possible(self) -> bool:
-        """Whether it was saved; else the ledger holds until the next start, which returns to the saved one."""
+        """Whether it was saved; else it holds until the next start, which returns to the saved one."""
         try:
             await asyncio.to_thread(save_ledger, self._file, self.ledger)
         except OSError as error:

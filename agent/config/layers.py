@@ -10,13 +10,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.config.merge_patch import Tree, changed_paths, combined, difference, merged, plain, same
+from agent.config.merge_patch import Tree, combined, difference, merged, plain, same
 from agent.config.migrations import migrate
 from agent.domain.yaml_loader import BadConfig, Problem, load_yaml
 from agent.trust.order import GROUP
 
 DEVICE = "device"
 """The layer of this device alone, in `Layers`; the others have the target of their group."""
+LINE_BREAKS = frozenset("\x85\u2028\u2029\ufeff")
 MEMBERSHIP = ("device", "schema_version", "kind", "place.ring", "place.domain", "groups")
 """What a group's push may not change: which groups the device is in."""
 
@@ -44,12 +45,17 @@ def text_of(tree: Tree) -> str:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    yaml, stream = YAML(), StringIO()
-    yaml.width = 110
-    try:
+    def dump(*, allow_unicode: bool) -> str:
+        yaml, stream = YAML(), StringIO()
+        yaml.width, yaml.allow_unicode = 110, allow_unicode
         yaml.dump(tree, stream)
-        text = stream.getvalue()
+        return stream.getvalue()
+
+    try:
+        text = dump(allow_unicode=True)
         text.encode()
+        if LINE_BREAKS.intersection(text):  # YAML folds them
+            text = dump(allow_unicode=False)
     except (YAMLError, ValueError) as error:
         raise BadConfig([Problem(1, "", "has a value that can't be written as YAML")], "push") from error
     return text
@@ -103,19 +109,18 @@ def with_device_patch(
 
 def group_patch_errors(patch: Tree) -> list[str]:
     """The paths by which a group's patch would change the groups of the device."""
-    touched = set(changed_paths({}, _marked(patch)))
-    return [path for path in MEMBERSHIP if any(_covers(path, one) or _covers(one, path) for one in touched)]
+    return [path for path in MEMBERSHIP if _touches(patch, path.split("."))]
 
 
-def _marked(patch: Any) -> Any:
-    """A patch with its nulls as values, so that a removed part counts as touched."""
-    if isinstance(patch, Mapping):
-        return {key: _marked(value) for key, value in patch.items()}
-    return "null" if patch is None else patch
-
-
-def _covers(one: str, other: str) -> bool:
-    return one == other or other.startswith(f"{one}.")
+def _touches(patch: Any, path: Sequence[str]) -> bool:
+    """Whether a patch sets or removes the value at ``path``, or a part that holds it."""
+    for step in path:
+        if not isinstance(patch, Mapping):
+            return True
+        if step not in patch:
+            return False
+        patch = patch[step]
+    return True
 
 
 def in_force(targets: Sequence[str], layers: Mapping[str, Layer]) -> list[dict[str, Any]]:

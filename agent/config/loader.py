@@ -34,7 +34,15 @@ def read(path: Path) -> Config:
         text = read_text(path)
     except OSError as error:
         raise BadConfig([Problem(0, "", error_reason(error))], str(path)) from error
-    return parse(text, name=str(path), base=path.resolve().parent)
+    return parse(text, name=str(path), base=folder_beside(path))
+
+
+def folder_beside(path: Path) -> Path:
+    """The folder of a configuration file, links followed: where its relative paths begin."""
+    try:
+        return path.resolve().parent
+    except (OSError, RuntimeError):  # a loop of links
+        return path.absolute().parent
 
 
 def parse(

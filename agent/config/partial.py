@@ -23,6 +23,7 @@ def parse_in_part(text: str, *, name: str, base: Path, earlier: Sequence[str]) -
     """
     tree, good = load(text, name), list[Any]()
     faults: dict[tuple[str, str], str] = {}
+    reasons: dict[tuple[str, str], str] = {}
     used: dict[tuple[str, str], int] = {}
     while True:
         try:
@@ -42,8 +43,8 @@ def parse_in_part(text: str, *, name: str, base: Path, earlier: Sequence[str]) -
                 else:
                     tree[section][key] = instead
                 outcome = "is left out" if instead is None else "runs as before"
-                first = faults.get(part, f"{problem.path}: {problem.message}; ").rsplit("; ", 1)[0]
-                faults[part] = f"{first}; {section}.{key} {outcome}"
+                reasons.setdefault(part, f"{problem.path}: {problem.message}")
+                faults[part] = f"{section}.{key} {outcome}: {reasons[part]}"
 
 
 def _loaded(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 import os.path
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ import structlog
 from agent.config.cross_checks import model_errors
 from agent.config.layers import tree_of
 from agent.config.ledger import FILE, MAX_REVISION_STEP, Ledger, PushResult, Version, load_ledger
-from agent.config.loader import digest, parse, read
+from agent.config.loader import digest, folder_beside, parse, read
 from agent.config.merge_patch import changed_paths
 from agent.config.model import Config, Data
 from agent.config.partial import parse_in_part
@@ -119,7 +120,7 @@ def _first_valid(candidates: list[Version], kept: list[Version], local: Path) ->
     A ``kept`` version ran before: it is accepted without its model's card, and then that is the reason given.
     """
     refusal: BadConfig | None = None
-    base = local.resolve().parent
+    base = folder_beside(local)
     earlier = [version.text for version in kept]
     for version in candidates:
         name = str(local) if version.source == "local" else f"revision {version.revision}"
@@ -149,10 +150,14 @@ def folder_of(local: Path) -> Path:
         folder: Path = read(local).data.directory
         return folder
     except BadConfig:
+        with suppress(BadConfig, OSError):
+            text = read_text(local)
+            found, _ = parse_in_part(text, name=str(local), base=folder_beside(local), earlier=())
+            return found.data.directory
         readable = os.path.isfile(local)  # noqa: PTH113  False too where access is denied
         text = local.read_bytes()[:MAX_BYTES].decode(errors="replace") if readable else ""
         named = re.findall(r"\bdirectory:\s*[\"']?([^\s\"',}#]+)", text) or [Data().directory]
-        for folder in (local.resolve().parent / name for name in named):
+        for folder in (folder_beside(local) / name for name in named):
             if os.path.isfile(folder / "config" / FILE):  # noqa: PTH113  as above
                 return folder
         raise
