@@ -7,12 +7,16 @@ import pytest
 import structlog
 
 from agent.domain.message import encode
+from agent.mqtt.topics import DOWN
 from agent.outbox.outbox import Outbox
+from agent.trust.order import sign_order
+from agent.trust.signing_key import SigningKey
 from tests.link_rig import SPEAKER, UP, ids, message, not_owed, run
 from tests.scripted_broker import (
     PUBLISH,
     ScriptedBroker,
 )
+from tests.signing import CENTRE_KEY, ROOT_KEY, trust_of
 from tests.waiting import play, until
 
 
@@ -122,9 +126,9 @@ def test_a_packet_that_is_too_large_ends_receipts_once_and_not_for_ever(
                     "config": f"pushes are not received: the broker sent {broker_bytes(protocol)} bytes at once"
                 }
                 assert [connect.clean_start for connect in broker.connects] == [False, True]
-                await until(lambda: len(broker.subscribed) > 5)
-                assert f"{UP}/receipt" in broker.subscribed[5:]
-                assert f"{UP}/config/desired" not in broker.subscribed[5:]
+                await until(lambda: len(broker.subscribed) > len(DOWN) + 1)
+                assert f"{UP}/receipt" in broker.subscribed[len(DOWN) + 1 :]
+                assert f"{UP}/config/desired" not in broker.subscribed[len(DOWN) + 1 :]
                 await until(lambda: len(ids(broker.published)) >= 1)
 
     play(scene)
@@ -220,5 +224,37 @@ def test_a_device_without_receipts_says_so_and_the_likely_cause(
             await until(lambda: cause in link.link.troubles.get("receipts", ""))
             broker.send(f"{UP}/receipt", encode({"ids": [one.id]}), number=9)
             await until(lambda: "receipts" not in link.link.troubles)
+
+    play(scene)
+
+
+def test_a_forged_or_over_broad_receipt_deletes_nothing(tmp_path: Path) -> None:
+    """The broker may write what it likes to the device's topics; only the centre's key counts."""
+
+    async def scene() -> None:
+        one, other = message(), message()
+        async with ScriptedBroker() as broker, run(tmp_path, broker, owed=[one]) as link:
+            link.link.receipts.open_payload = trust_of(SPEAKER.device).open_receipt
+            await until(lambda: ids(broker.published))
+            stranger = SigningKey.generate()
+            body = {"ids": [one.id]}
+            for number, forged in enumerate(
+                (
+                    encode(body),
+                    sign_order("receipt", SPEAKER.device, body, [stranger]),
+                    sign_order("receipt", SPEAKER.device, body, [ROOT_KEY, stranger])[:-3],
+                    sign_order("receipt", "another", body, [CENTRE_KEY]),
+                    sign_order("receipt", SPEAKER.device, {"ids": [other.id]}, [CENTRE_KEY]),
+                ),
+                1,
+            ):
+                broker.send(f"{UP}/receipt", forged, number=number)
+            await until(lambda: link.link.receipts.unknown == 1)
+            await link.outbox.put(other)
+            await until(lambda: len(ids(broker.published)) == 2)
+            assert await link.owed("alert") == 2
+            both = {"ids": [one.id, other.id]}
+            broker.send(f"{UP}/receipt", sign_order("receipt", SPEAKER.device, both, [CENTRE_KEY]), number=9)
+            await until(lambda: not_owed(link, "alert"))
 
     play(scene)

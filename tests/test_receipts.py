@@ -174,3 +174,19 @@ def test_what_waits_for_its_receipt_is_not_handed_out_beside_until_it_is_due_or_
     assert "b" in receipts
     receipts.connected(60.0)
     assert "b" not in receipts
+
+
+def test_a_receipt_is_honoured_for_what_was_handed_out_and_for_nothing_else() -> None:
+    receipts = waiting(row("a"), row("b"))
+    assert receipts.handed_out(["a", "later", "c", "a"], {"c"}) == ["a", "c", "a"]
+    assert receipts.unknown == 1
+    receipts.record(["a"], 1.0)
+    assert receipts.handed_out(["a"], ()) == []
+
+
+def test_receipts_that_the_centre_did_not_sign_are_named_as_the_cause() -> None:
+    receipts = waiting(row("a"))
+    receipts.record_refused("key 1 may not give receipts")
+    assert "its receipts are refused: key 1 may not give receipts" in str(receipts.trouble(10_000.0))
+    receipts.record([], 10_001.0)
+    assert "refused" not in str(receipts.trouble(20_000.0))
