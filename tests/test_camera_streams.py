@@ -273,7 +273,17 @@ def test_rtsps_is_verified(clip: bytes, certificate: Callable[[str], Path], ask:
         opened = open_capture(url, 60, 60, trust=Trust(good))
         assert shape(opened) == (240, 320, 3)
         opened.release()
+        pinned = Trust(fingerprint=fingerprint(good))
+        asyncio.run(probe_stream(url, 60, pinned))
+        opened = open_capture(url, 60, 60, trust=pinned)
+        assert shape(opened) == (240, 320, 3)
+        opened.release()
     with RtspCamera(clip, [ask], tls=good) as unknown:
+        refused(
+            f"rtsps://{LOGIN}127.0.0.1:{unknown.port}/s",
+            Trust(fingerprint=fingerprint(other)),
+            f"refused: its fingerprint is {fingerprint(good)}; if that is the camera's, set it",
+        )
         for trust in (Trust(), Trust(other)):
             refused(
                 f"rtsps://{LOGIN}127.0.0.1:{unknown.port}/s",
@@ -283,6 +293,13 @@ def test_rtsps_is_verified(clip: bytes, certificate: Callable[[str], Path], ask:
     with RtspCamera(clip, [ask], tls=other) as stranger:
         refused(f"rtsps://{LOGIN}127.0.0.1:{stranger.port}/s", Trust(other), "not valid for '127.0.0.1'")
     assert unknown.heard == stranger.heard == []
+
+
+def fingerprint(certificate: Path) -> str:
+    """Of the certificate in a file that holds its key too."""
+    found = re.search("-----BEGIN CERT.*-----END CERTIFICATE-----", certificate.read_text(), re.DOTALL)
+    assert found is not None
+    return f"sha256:{hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0])).hexdigest()}"
 
 
 def refused(url: str, trust: Trust, message: str) -> None:
@@ -304,6 +321,8 @@ def test_https_is_verified(certificate: Callable[[str], Path]) -> None:
         (good, Trust(Path("/dev/zero")), "ca /dev/zero: .*name a regular file"),
         (good, Trust(Path(__file__)), r"ca .*\.py: it contains no certificate"),
         (other, Trust(other), "not valid for '127.0.0.1'"),
+        (other, Trust(fingerprint=fingerprint(other)), ""),
+        (good, Trust(fingerprint=fingerprint(other)), f"its fingerprint is {fingerprint(good)};"),
     ]:
         with answers(lambda handler: send(handler, jpeg(), "image/jpeg"), server_tls(path)) as (bare, asked):
             url = bare.replace("://", f"://{LOGIN}")
@@ -595,7 +614,18 @@ def test_a_v4l2_camera_is_asked_for_what_the_file_says() -> None:
     [
         ({"url": "rtsp://h/x", "width": 640, "height": 480}, "are for V4L2 cameras"),
         ({"url": "0", "width": 640}, "width and height go together"),
-        ({"url": "0", "width": 8192, "height": 8192}, "larger than 17 megapixels"),
+        ({"url": "0", "width": 8192, "height": 8192}, r"larger than max_pixels \(16777216\)"),
+        (
+            {"url": "0", "width": 640, "height": 480, "max_pixels": 100_000},
+            r"larger than max_pixels \(100000\)",
+        ),
+        ({"url": "0", "max_pixels": 20_000_000}, "less than or equal to 16777216"),
+        (
+            {"url": "rtsp://h/x", "fingerprint": f"sha256:{'a' * 64}"},
+            "fingerprint is for https:// and rtsps://",
+        ),
+        ({"url": "rtsps://h/x", "fingerprint": f"sha256:{'a' * 64}", "ca": "x.pem"}, "exclude each other"),
+        ({"url": "rtsps://h/x", "fingerprint": "sha1:abcd"}, "pattern"),
         ({"url": "0", "pixel_format": "mjpeg"}, "pattern"),
         ({"url": "rtsp://h/x", "ca": "x.pem"}, "ca is for https:// and rtsps://"),
     ],
@@ -603,3 +633,11 @@ def test_a_v4l2_camera_is_asked_for_what_the_file_says() -> None:
 def test_what_a_camera_can_not_be_asked_for(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Camera.model_validate({"purpose": "a test"} | fields)
+
+
+def test_a_fingerprint_is_taken_as_openssl_prints_it() -> None:
+    camera = Camera(
+        url="rtsps://h/x", purpose="a test", fingerprint="sha256 Fingerprint=" + ":".join(["AB"] * 32)
+    )
+    assert camera.trust.fingerprint == "sha256:" + "ab" * 32
+    assert camera.secret_origin() == f"rtsps://h under {camera.trust.fingerprint}"

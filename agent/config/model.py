@@ -22,6 +22,7 @@ from agent.positioning.locator import LocatorSettings
 from agent.privacy.rescue_grant import Privacy
 from agent.rules import Rule
 from agent.vision.camera import Camera
+from agent.vision.camera_url import FINGERPRINT_PATTERN
 from firmware_bridge.catalogue import Line
 from firmware_bridge.secret import CREDENTIAL, BoundPath, NearPath
 
@@ -30,6 +31,7 @@ DeviceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]{0,31}$": "small letters, digits, - and _, 32 at most, such as cam1",
     r"^[a-z0-9-]{1,32}$": "small letters, digits and -, 32 at most, such as bridge-07",
+    FINGERPRINT_PATTERN: "sha256: and the 64 hexadecimal digits of the certificate's hash",
     CREDENTIAL: "the name that the unit's LoadCredential= gives, such as mqtt-key",
 }
 Source = Annotated[Line | Camera, Field(discriminator="kind")]

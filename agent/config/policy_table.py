@@ -137,6 +137,8 @@ POLICY: dict[str, Row] = {
     **_free("Camera", "loop every_frame open_timeout read_timeout width height pixel_format camera_fps"),
     "Camera.url": Row("free", limit=_verified, message="can't give up TLS by push"),
     "Camera.ca": GUARDED,
+    "Camera.fingerprint": GUARDED,
+    "Camera.max_pixels": Row("guarded", tighter=_at_most),
     "Camera.basic": Row("guarded", tighter=_at_most, limit=_at_most, message="can't be set by push"),
     "Camera.rotate": PICTURE,
     "Camera.crop": PICTURE,

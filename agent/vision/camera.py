@@ -46,7 +46,7 @@ class Camera(CameraSettings):
         if abandoned_threads() >= MAX_ABANDONED:
             raise OSError(f"{abandoned_threads()} native calls hang: no more are started in this process")
         url = self._url_with_login()
-        await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
+        await probe_stream(url, self.open_timeout.total_seconds(), self.trust, self.max_pixels)
         load, doing = self.detector.load, f"loading {self.detector.model}"
         detect, redactable = await within(self.detector.max_load_s(), load, doing)
         file = is_file(url)
@@ -106,7 +106,7 @@ class Camera(CameraSettings):
     async def probe(self, count_s: float) -> CameraProbe:
         """Opens the camera, counts frames for ``count_s`` and closes it. OSError: why there is no frame."""
         url, began_s = self._url_with_login(), time.monotonic()
-        await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
+        await probe_stream(url, self.open_timeout.total_seconds(), self.trust, self.max_pixels)
         sizes: list[tuple[int, int]] = []
 
         def take(_number: int, _at_s: float, frame: Frame) -> None:
@@ -149,6 +149,7 @@ class Camera(CameraSettings):
             trust=self.trust,
             mode=self.mode,
             fps=self.fps,
+            max_pixels=self.max_pixels,
         )
 
     def can_redact(self) -> bool:

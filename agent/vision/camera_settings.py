@@ -3,15 +3,29 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from agent.domain.durations import Duration
 from agent.domain.zones import Zone
 from agent.positioning.camera_mount import GroundSurvey, Mount
-from agent.vision.camera_url import ENCRYPTED, MAX_PIXELS, SCHEMES, Trust, source_kind
+from agent.vision.camera_url import (
+    ENCRYPTED,
+    FINGERPRINT_PATTERN,
+    MAX_PIXELS,
+    SCHEMES,
+    Trust,
+    source_kind,
+)
 from agent.vision.detector import DetectorSettings
 from agent.vision.motion_gate import MotionSettings
 from agent.vision.preprocess import Crop, Rotation
@@ -19,6 +33,19 @@ from agent.vision.v4l2_mode import V4l2Mode
 from agent.vision.visibility import VisibilitySettings
 from firmware_bridge.secret import NearPath, Secret
 from firmware_bridge.source import Server, SourcePart
+
+
+def _normal_fingerprint(value: Any) -> Any:
+    """``sha256 Fingerprint=AB:CD:…`` as OpenSSL prints it equals ``sha256:abcd…``."""
+    if not isinstance(value, str):
+        return value
+    kind, _, digits = value.lower().replace(" fingerprint=", ":").partition(":")
+    return f"{kind}:{digits.replace(':', '')}"
+
+
+Fingerprint = Annotated[
+    str, BeforeValidator(_normal_fingerprint), StringConstraints(pattern=FINGERPRINT_PATTERN)
+]
 
 
 class CameraSettings(SourcePart):
@@ -30,6 +57,10 @@ class CameraSettings(SourcePart):
     password: Secret | None = None
     ca: NearPath | None = None
     """The CA of the camera's certificate, for rtsps and https. Default: the CAs of the system."""
+    fingerprint: Fingerprint | None = None
+    """The only certificate that is trusted, in place of a CA: ``sha256:…`` of a self-signed camera."""
+    max_pixels: int = Field(default=MAX_PIXELS, ge=64 * 48, le=MAX_PIXELS)
+    """A larger picture is refused before it is decoded."""
     basic: bool = False
     """Whether the password may be sent in clear text: Basic authentication without TLS."""
     width: int | None = Field(default=None, ge=16, le=8192)
@@ -91,14 +122,17 @@ class CameraSettings(SourcePart):
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
         kind, scheme = source_kind(self.url), self.url.partition("://")[0].lower()
-        if self.ca is not None and scheme not in ENCRYPTED:
-            raise ValueError("ca is for https:// and rtsps://: other connections have no certificate")
+        for key in ("ca", "fingerprint"):
+            if getattr(self, key) is not None and scheme not in ENCRYPTED:
+                raise ValueError(f"{key} is for https:// and rtsps://: other connections have no certificate")
+        if self.fingerprint is not None and self.ca is not None:
+            raise ValueError("ca and fingerprint exclude each other: a fingerprint names the certificate")
         if kind != "device" and self.mode != V4l2Mode():
             raise ValueError("width, height, pixel_format and camera_fps are for V4L2 cameras")
         if (self.width is None) != (self.height is None):
             raise ValueError("width and height go together")
-        if self.width and self.height and self.width * self.height > MAX_PIXELS:
-            raise ValueError(f"width x height is larger than {MAX_PIXELS / 1e6:.0f} megapixels")
+        if self.width and self.height and self.width * self.height > self.max_pixels:
+            raise ValueError(f"width x height is larger than max_pixels ({self.max_pixels})")
         return self
 
     @property
@@ -109,7 +143,7 @@ class CameraSettings(SourcePart):
     @property
     def trust(self) -> Trust:
         """Which servers may get the password."""
-        return Trust(self.ca, self.basic)
+        return Trust(self.ca, self.basic, self.fingerprint)
 
     def server(self) -> Server | None:
         if source_kind(self.url) != "stream":
@@ -121,8 +155,9 @@ class CameraSettings(SourcePart):
             return None
 
     def secret_origin(self) -> str:
-        """The URL up to its path, the CA, and whether the password may be sent in clear text."""
+        """The URL up to its path, CA or fingerprint, and whether the password may be sent in clear text."""
         origin = re.match(r".*?://[^/?#]*", self.url, re.DOTALL)
         if origin is None:
             return ""
-        return origin[0] + (f" under {self.ca}" if self.ca else "") + (" in clear text" if self.basic else "")
+        trusted = self.ca or self.fingerprint
+        return origin[0] + (f" under {trusted}" if trusted else "") + (" in clear text" if self.basic else "")

@@ -15,7 +15,8 @@ SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "udp": 0, "rtp":
 """Stream schemes with their default ports; 0: the URL must contain one."""
 ENCRYPTED = frozenset({"rtsps", "https"})
 MAX_PIXELS = 4096 * 4096
-"""A larger picture is refused before decoding: it would take most of a small board's memory."""
+"""The upper limit of ``max_pixels``: a larger picture would take most of a small board's memory."""
+FINGERPRINT_PATTERN = r"^sha256:[0-9a-f]{64}$"
 EXPECTED = "write rtsp, rtsps, http, https, udp or rtp://HOST…, /dev/videoN, or the path of a file"
 
 Kind = Literal["device", "file", "stream"]
@@ -31,6 +32,8 @@ class Trust:
 
     ca: Path | None = None
     basic: bool = False
+    fingerprint: str | None = None
+    """``sha256:`` and the hash of the only certificate that is trusted, in place of a CA."""
 
 
 NO_TRUST = Trust()
@@ -80,9 +83,7 @@ def is_file(url: str) -> bool:
     return source_kind(url) == "file"
 
 
-def too_large_text(width: int, height: int) -> str:
+def too_large_text(width: int, height: int, max_pixels: int = MAX_PIXELS) -> str:
     """The error text for a picture that is refused before decoding."""
-    return (
-        f"its pictures are {width}x{height}, larger than {MAX_PIXELS / 1e6:.0f} megapixels;"
-        " set the camera to a smaller picture"
-    )
+    limit = f"{max_pixels / 1e6:.0f} megapixels" if max_pixels == MAX_PIXELS else f"max_pixels ({max_pixels})"
+    return f"its pictures are {width}x{height}, larger than {limit}; set the camera to a smaller picture"

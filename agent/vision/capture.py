@@ -51,7 +51,9 @@ class CameraCapture:
         feed: UdpByteStream | HttpByteStream | None = None,
         relay: RtspRelay | None = None,
         read_s: float = 5.0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self._max_pixels, self._error = max_pixels, ""
         self._capture, self._feed, self._relay, self._read_s = capture, feed, relay, read_s
         self.granted: str | None = None
         """V4L2: the mode that the driver granted."""
@@ -66,6 +68,8 @@ class CameraCapture:
     @property
     def error(self) -> str | None:
         """Why there are no more frames, where the reason is known."""
+        if self._error:
+            return self._error
         if self._relay is not None and self._relay.error:
             return self._relay.error
         return self._capture.error if isinstance(self._capture, HttpJpegSource) else None
@@ -79,6 +83,9 @@ class CameraCapture:
     def retrieve(self) -> tuple[bool, Any]:
         """The frame grabbed last; False where it can't be decoded."""
         good, frame = self._capture.retrieve()
+        if good and frame.shape[0] * frame.shape[1] > self._max_pixels:  # the stream changed its size
+            self._error = too_large_text(frame.shape[1], frame.shape[0], self._max_pixels)
+            return False, None
         return bool(good), frame
 
     def read(self) -> tuple[bool, Any]:
@@ -112,36 +119,36 @@ def open_capture(
     trust: Trust = NO_TRUST,
     mode: V4l2Mode | None = None,
     fps: float = 5.0,
+    max_pixels: int = MAX_PIXELS,
 ) -> CameraCapture:
     """Opens a camera. OSError: one line saying why it delivers nothing, or that ``url`` is not allowed.
 
-    ``fps``: request rate for a camera that sends one picture per request.
-    """
+    ``fps``: request rate for a camera that sends one picture per request."""
     try:
         kind = source_kind(url)
     except ValueError as error:
         raise OSError(str(error)) from None
     if kind == "file":
-        return open_file(url)
+        return open_file(url, max_pixels)
     if kind == "device":
-        return _open_device(device_path(url), mode)
+        return _open_device(device_path(url), mode, max_pixels)
     try:
         scheme = urlsplit(url).scheme
         if scheme in ("rtsp", "rtsps"):
-            return _open_rtsp(url, open_s, read_s, trust)
+            return _open_rtsp(url, open_s, read_s, trust, max_pixels)
         if scheme not in ("http", "https"):
-            return _open_bytes(UdpByteStream(url, open_s, read_s), open_s, read_s)
-        source = open_http_camera(url, open_s, read_s, trust, fps)
+            return _open_bytes(UdpByteStream(url, open_s, read_s), open_s, read_s, max_pixels)
+        source = open_http_camera(url, open_s, read_s, trust, fps, max_pixels)
         if isinstance(source, HttpJpegSource):
-            return CameraCapture(source)
-        return _open_bytes(source, open_s, read_s)
+            return CameraCapture(source, max_pixels=max_pixels)
+        return _open_bytes(source, open_s, read_s, max_pixels)
     except ValueError as error:
         raise OSError(f"{redacted_url(url)}: {error}") from None
     except OSError as error:
         raise OSError(f"{redacted_url(url)}: {error_reason(error)}") from None
 
 
-def open_file(path: str) -> CameraCapture:
+def open_file(path: str, max_pixels: int = MAX_PIXELS) -> CameraCapture:
     """Opens a video file. OSError: one line saying why it can't be read."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
@@ -150,29 +157,31 @@ def open_file(path: str) -> CameraCapture:
         raise FileNotFoundError(f"{path} not found") from None
     options = {"format_whitelist": FILE_FORMATS, "protocol_whitelist": "file"}
     try:
-        capture = _ffmpeg(f"file:{Path(path).resolve()}", options)
+        capture = _ffmpeg(f"file:{Path(path).resolve()}", options, max_pixels)
     except OSError as error:
         raise OSError(f"{path}: {error}") from None
     if not capture.isOpened():
         raise OSError(f"{redacted_url(path)}: not a readable video")
-    return CameraCapture(capture)
+    return CameraCapture(capture, max_pixels=max_pixels)
 
 
-def _open_bytes(feed: UdpByteStream | HttpByteStream, open_s: float, read_s: float) -> CameraCapture:
+def _open_bytes(
+    feed: UdpByteStream | HttpByteStream, open_s: float, read_s: float, max_pixels: int
+) -> CameraCapture:
     options = {"format_whitelist": STREAM_FORMATS, "protocol_whitelist": "none"}
     try:
         with feed.at_most(open_s + read_s) if isinstance(feed, HttpByteStream) else nullcontext():
-            capture = _ffmpeg(feed, options)
+            capture = _ffmpeg(feed, options, max_pixels)
     except BaseException:
         feed.close()
         raise
     if not capture.isOpened():
         feed.close()
         raise OSError(UNDECODABLE)
-    return CameraCapture(capture, feed=feed, read_s=read_s)
+    return CameraCapture(capture, feed=feed, read_s=read_s, max_pixels=max_pixels)
 
 
-def _open_rtsp(url: str, open_s: float, read_s: float, trust: Trust) -> CameraCapture:
+def _open_rtsp(url: str, open_s: float, read_s: float, trust: Trust, max_pixels: int) -> CameraCapture:
     relay = RtspRelay(url, open_s, read_s, trust)
     options = {
         "input_format": "rtsp",
@@ -181,17 +190,17 @@ def _open_rtsp(url: str, open_s: float, read_s: float, trust: Trust) -> CameraCa
         "rtsp_transport": "tcp",
     }
     try:
-        capture = _ffmpeg(relay.url, options, open_s, read_s)
+        capture = _ffmpeg(relay.url, options, max_pixels, open_s, read_s)
     except BaseException:
         relay.close()
         raise
     if not capture.isOpened():
         relay.close()
         raise OSError(relay.error or UNDECODABLE)
-    return CameraCapture(capture, relay=relay)
+    return CameraCapture(capture, relay=relay, max_pixels=max_pixels)
 
 
-def _open_device(device: str, mode: V4l2Mode | None) -> CameraCapture:
+def _open_device(device: str, mode: V4l2Mode | None, max_pixels: int) -> CameraCapture:
     try:
         status = Path(device).stat()
     except FileNotFoundError:
@@ -206,12 +215,15 @@ def _open_device(device: str, mode: V4l2Mode | None) -> CameraCapture:
     if not capture.isOpened():
         capture.release()
         raise OSError(f"{device}: the camera delivers no pictures, or another program uses it")
-    opened = CameraCapture(capture)
+    _check_size(capture, max_pixels)
+    opened = CameraCapture(capture, max_pixels=max_pixels)
     opened.granted = granted_mode(capture.get)
     return opened
 
 
-def _ffmpeg(source: Any, options: dict[str, str], open_s: float = 5.0, read_s: float = 5.0) -> Any:
+def _ffmpeg(
+    source: Any, options: dict[str, str], max_pixels: int, open_s: float = 5.0, read_s: float = 5.0
+) -> Any:
     """A cv2.VideoCapture of FFmpeg. OpenCV takes FFmpeg's ``options`` from the environment only."""
     cv2 = load_opencv()
     limits = [
@@ -225,10 +237,14 @@ def _ffmpeg(source: Any, options: dict[str, str], open_s: float = 5.0, read_s: f
     with _open_lock:
         os.environ[OPTIONS] = "|".join(f"{name};{value}" for name, value in options.items())
         capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
-    width, height = (
-        (int(capture.get(key)) for key in (FRAME_WIDTH, FRAME_HEIGHT)) if capture.isOpened() else (0, 0)
-    )
-    if width * height > MAX_PIXELS:
-        capture.release()
-        raise OSError(too_large_text(width, height))
+    if capture.isOpened():
+        _check_size(capture, max_pixels)
     return capture
+
+
+def _check_size(capture: Any, max_pixels: int) -> None:
+    """OSError, and the capture is closed, where its pictures are larger than ``max_pixels``."""
+    width, height = (int(capture.get(key)) for key in (FRAME_WIDTH, FRAME_HEIGHT))
+    if width * height > max_pixels:
+        capture.release()
+        raise OSError(too_large_text(width, height, max_pixels))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from agent.runtime.native_calls import abandon
-from agent.vision.camera_url import NO_TRUST, Trust, redacted_url, source_kind
+from agent.vision.camera_url import MAX_PIXELS, NO_TRUST, Trust, redacted_url, source_kind
 from agent.vision.capture import CameraCapture, open_capture
 from agent.vision.capture_properties import FOURCC, FPS, POS_MSEC
 from agent.vision.frame_timestamps import FrameClock
@@ -42,11 +42,12 @@ class FrameReader:
         trust: Trust = NO_TRUST,
         mode: V4l2Mode | None = None,
         fps: float = 5.0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._url, self._take, self._wants, self._on_end = url, take, wants, on_end
         self._open_s, self._read_s = open_s, read_s
         self._loop, self._paced = loop, paced
-        self._trust, self._mode, self._fps = trust, mode, fps
+        self._trust, self._mode, self._fps, self._max_pixels = trust, mode, fps, max_pixels
         self._stopped = threading.Event()
         self._capture: CameraCapture | None = None
         self._thread = threading.Thread(target=self._run, name=f"camera {redacted_url(url)}", daemon=True)
@@ -104,7 +105,13 @@ class FrameReader:
     def _play(self) -> None:
         live = source_kind(self._url) != "file"
         capture = open_capture(
-            self._url, self._open_s, self._read_s, trust=self._trust, mode=self._mode, fps=self._fps
+            self._url,
+            self._open_s,
+            self._read_s,
+            trust=self._trust,
+            mode=self._mode,
+            fps=self._fps,
+            max_pixels=self._max_pixels,
         )
         self._capture = capture
         self.opened, self.last_read_s = True, time.monotonic()
@@ -137,6 +144,8 @@ class FrameReader:
                         decoded_s = self.last_read_s
                         self.height, self.width = frame.shape[:2]
                         self._take(self.frames, at_s, frame)
+                    elif capture.error:
+                        raise OSError(f"{redacted_url(self._url)}: {capture.error}")
                     elif self.last_read_s - decoded_s > self._read_s:
                         raise OSError(f"{redacted_url(self._url)}: its data can't be decoded")
                 due_s += every_s

@@ -28,7 +28,9 @@ class HttpJpegSource:
         head: bytes,
         read_s: float,
         every_s: float,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self._max_pixels = max_pixels
         self._connection, self._response, self._read_s, self._every_s = connection, response, read_s, every_s
         self._cutter = JpegCutter()
         self._cutter.feed(head)
@@ -53,8 +55,8 @@ class HttpJpegSource:
                 self.error = str(error) or None
             return False
         size = jpeg_size(picture)
-        if size is not None and size[0] * size[1] > MAX_PIXELS:
-            self.error = too_large_text(*size)
+        if size is not None and size[0] * size[1] > self._max_pixels:
+            self.error = too_large_text(*size, self._max_pixels)
             return False
         self._picture = picture
         return True
@@ -133,7 +135,7 @@ class HttpByteStream(io.BufferedIOBase):
 
 
 def open_http_camera(
-    url: str, open_s: float, read_s: float, trust: Trust, fps: float
+    url: str, open_s: float, read_s: float, trust: Trust, fps: float, max_pixels: int = MAX_PIXELS
 ) -> HttpJpegSource | HttpByteStream:
     """Opens a camera. OSError: one line saying why it delivers nothing."""
     connection = HttpConnection(url, open_s, trust)
@@ -146,7 +148,7 @@ def open_http_camera(
             raise OSError("it answers, but no picture came")
         if head.startswith(OTHER_VIDEO) and response.headers.get_content_maintype() != "multipart":
             return HttpByteStream(connection, response, head, open_s + read_s)
-        return HttpJpegSource(connection, response, head, read_s, min(1 / fps, read_s / 2))
+        return HttpJpegSource(connection, response, head, read_s, min(1 / fps, read_s / 2), max_pixels)
     except BaseException:
         connection.close()
         raise

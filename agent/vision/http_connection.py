@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from agent.vision.camera_url import ENCRYPTED, SCHEMES, Trust
 from agent.vision.http_auth import Login
 from agent.vision.jpeg_stream import MAX_JPEG_BYTES
-from agent.vision.tls import tls_context, tls_error_text
+from agent.vision.tls import check_fingerprint, tls_context, tls_error_text
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -29,6 +29,22 @@ def same_server(url: str, location: str) -> str | None:
     return to if same else None
 
 
+class _VerifiedConnection(http.client.HTTPSConnection):
+    """HTTPS to a server whose certificate is trusted; ValueError where it has another fingerprint."""
+
+    def __init__(self, host: str, port: int, within_s: float, trust: Trust) -> None:
+        super().__init__(host, port, timeout=within_s, context=tls_context(trust))
+        self._trust = trust
+
+    def connect(self) -> None:
+        super().connect()
+        try:
+            check_fingerprint(self.sock, self._trust, self.host)
+        except ValueError:
+            self.close()
+            raise
+
+
 class HttpConnection:
     """GET requests of one URL, on one connection as long as the camera keeps it open."""
 
@@ -41,9 +57,7 @@ class HttpConnection:
         self._within_s = within_s
         self._socket: socket.socket | None = None
         if parts.scheme in ENCRYPTED:
-            self._http: http.client.HTTPConnection = http.client.HTTPSConnection(
-                self._host, port, timeout=within_s, context=tls_context(trust)
-            )
+            self._http: http.client.HTTPConnection = _VerifiedConnection(self._host, port, within_s, trust)
         else:
             self._http = http.client.HTTPConnection(self._host, port, timeout=within_s)
 

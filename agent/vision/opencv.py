@@ -15,6 +15,7 @@ def load_opencv() -> Any:
     """OpenCV: quiet, single-threaded, with a limit on the memory of one picture plane in its FFmpeg."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")  # fatal only: this package reports the errors
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))  # read as cv2 is imported
     import cv2
 
     cv2.setNumThreads(1)

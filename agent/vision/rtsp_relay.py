@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from agent.vision.camera_url import ENCRYPTED, SCHEMES, Trust
 from agent.vision.http_auth import Login
-from agent.vision.tls import tls_context, tls_error_text
+from agent.vision.tls import check_fingerprint, tls_context, tls_error_text
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """Maximum size of one request or response."""
@@ -34,7 +34,7 @@ class RtspRelay:
         user, password = (unquote(one or "") for one in (self._parts.username, self._parts.password))
         encrypted = self._parts.scheme in ENCRYPTED
         self._login = Login(user, password, encrypted=encrypted, basic=trust.basic)
-        self._tls = tls_context(trust) if encrypted else None
+        self._tls, self._trust = tls_context(trust) if encrypted else None, trust
         self._open_s, self._read_s = open_s, read_s
         self._closed = threading.Event()
         self.error: str | None = None
@@ -85,7 +85,8 @@ class RtspRelay:
         camera = socket.create_connection((host, port), timeout=self._open_s)
         camera.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
-            camera = self._tls.wrap_socket(camera, server_hostname=host)
+            camera = verified = self._tls.wrap_socket(camera, server_hostname=host)
+            check_fingerprint(verified, self._trust, host)
         camera.settimeout(self._read_s)
         return camera
 

@@ -14,15 +14,22 @@ from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from agent.runtime.error_text import error_reason
-from agent.vision.camera_url import ENCRYPTED, NO_TRUST, SCHEMES, Trust, redacted_url, source_kind
+from agent.vision.camera_url import (
+    ENCRYPTED,
+    MAX_PIXELS,
+    NO_TRUST,
+    SCHEMES,
+    Trust,
+    redacted_url,
+    source_kind,
+    too_large_text,
+)
 from agent.vision.http_auth import Login
 from agent.vision.http_connection import REDIRECTS, same_server
-from agent.vision.tls import tls_context, tls_error_text
+from agent.vision.session_description import announced_video
+from agent.vision.tls import check_fingerprint, tls_context, tls_error_text
 from agent.vision.udp_camera import bind_udp
 
-CODECS = frozenset({"H264", "H265", "JPEG", "MP4V-ES", "MPV", "MP2T", "VP8", "VP9", "AV1", "H263-1998"})
-"""RTP payload names (RFC 3551 and later) that OpenCV's FFmpeg decodes."""
-STATIC_PAYLOADS = {"26": "JPEG", "32": "MPV", "33": "MP2T"}
 MAX_MESSAGE_BYTES = 64 * 1024
 REFUSAL_TEXTS = {
     403: "denies access (403)",
@@ -34,23 +41,26 @@ REFUSAL_TEXTS = {
 }
 
 
-async def probe_stream(url: str, within_s: float, trust: Trust = NO_TRUST) -> None:
+async def probe_stream(
+    url: str, within_s: float, trust: Trust = NO_TRUST, max_pixels: int = MAX_PIXELS
+) -> None:
     """Returns once the stream has sent data. OSError: one line saying why it does not.
 
-    ``trust``: which servers may get the password.
+    ``trust``: which servers may get the password. A stream whose announced pictures are larger than
+    ``max_pixels`` is refused.
     """
     try:
         if source_kind(url) == "stream":
-            await _probe(url, within_s, trust)
+            await _probe(url, within_s, trust, max_pixels)
     except ValueError as error:
         raise OSError(f"{redacted_url(url)}: {error}") from None
 
 
-async def _probe(url: str, within_s: float, trust: Trust) -> None:
+async def _probe(url: str, within_s: float, trust: Trust, max_pixels: int) -> None:
     """`probe_stream` for a stream. ValueError: the URL or the response is wrong."""
     shown, parts = redacted_url(url), urlsplit(url)
     port = parts.port or SCHEMES[parts.scheme]
-    client = _RtspClient(parts, trust)
+    client = _RtspClient(parts, trust, max_pixels)
     try:
         async with asyncio.timeout(within_s):
             await client.connect(port)
@@ -82,12 +92,12 @@ async def _await_datagram(host: str, port: int) -> None:
 class _RtspClient:
     """One probe; ``missing`` names what has not come if time runs out now. ValueError: a bad response."""
 
-    def __init__(self, parts: SplitResult, trust: Trust) -> None:
+    def __init__(self, parts: SplitResult, trust: Trust, max_pixels: int) -> None:
         self.missing = "no data came" if parts.scheme in ("udp", "rtp") else "no answer"
-        self._parts = parts
+        self._parts, self._max_pixels = parts, max_pixels
         self._user, password = (unquote(one or "") for one in (parts.username, parts.password))
         encrypted = parts.scheme in ENCRYPTED
-        self._tls = tls_context(trust) if encrypted else None
+        self._tls, self._trust = tls_context(trust) if encrypted else None, trust
         self._login = Login(self._user, password, encrypted=encrypted, basic=trust.basic)
         self._count = 0
 
@@ -103,6 +113,8 @@ class _RtspClient:
                 host, port, limit=MAX_MESSAGE_BYTES, ssl=self._tls
             )
             try:
+                if self._tls is not None:
+                    check_fingerprint(self._writer.get_extra_info("ssl_object"), self._trust, host)
                 if await probe(host, port):
                     break
             finally:
@@ -138,10 +150,11 @@ class _RtspClient:
             more = {"Accept": "application/sdp"}
             status, headers, body = await self._request("DESCRIBE", url, "RTSP/1.0", more)
         self._check_status(status)
+        video = announced_video(body.decode(errors="replace"))
+        if video.size is not None and video.size[0] * video.size[1] > self._max_pixels:
+            raise ValueError(too_large_text(*video.size, self._max_pixels))
         base = dict(headers).get("content-base", url + "/")
-        track = urljoin(
-            base if base.endswith("/") else base + "/", _video_control(body.decode(errors="replace"))
-        )
+        track = urljoin(base if base.endswith("/") else base + "/", video.control)
         self.missing = "it answers, but no picture came"
         transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
         status, headers, _ = await self._request("SETUP", track, "RTSP/1.0", transport)
@@ -218,17 +231,3 @@ class _RtspClient:
 
 def _challenges(headers: list[tuple[str, str]]) -> list[str]:
     return [value for name, value in headers if name == "www-authenticate"]
-
-
-def _video_control(sdp: str) -> str:
-    """The control URL of the video in a session description. ValueError: no video that can be decoded."""
-    medium = re.search(r"^m=video \d+ \S+ (\d+)[^\r\n]*(.*?)(?=^m=|\Z)", sdp, re.MULTILINE | re.DOTALL)
-    if medium is None:
-        raise ValueError("no video in this stream")
-    number, lines = medium[1], medium[2]
-    named = re.search(rf"^a=rtpmap:{number} ([^/\s]+)", lines, re.MULTILINE)
-    codec = named[1].upper() if named else STATIC_PAYLOADS.get(number, f"payload {number}")
-    if codec not in CODECS:
-        raise ValueError(f"sends {codec}, which can't be decoded here; set the camera to H.264")
-    control = re.search(r"^a=control:(\S+)", lines, re.MULTILINE)
-    return control[1] if control else ""
