@@ -118,6 +118,7 @@ class Agent:
             self.pipeline.book.needs_fallbacks,
             lambda: self.link.connected_url,
             self.link.past,
+            lambda broker: self.link.pairs(broker),  # noqa: PLW0108  they are set later
         )
         self.pipeline.fallback_notifier = self.fallback_notifier
         self.push_trials = PushTrials(
@@ -125,14 +126,15 @@ class Agent:
             lambda: self.config,
         )  # fmt: skip
         self.control = Control(
-            pipeline=self.pipeline, link=self.link, outbox=outbox, running=lambda: self.config,
+            folder, pipeline=self.pipeline, link=self.link, outbox=outbox, running=lambda: self.config,
             send_result=self.inbound.send_result, spawn=self.spawn,
         )  # fmt: skip
         self.inbound.commands.add(self.control.commands())
         self.device_health = DeviceHealth(
             reporter=self.reporter, outbox=outbox, link=self.link, recorder=self.recorder,
             locator=self.locator, rescue=rescue, latency=self.pipeline.latency, deployment=deployment,
-            running=lambda: self.config, more_troubles=self.more_troubles, more_fields=self.control.fields,
+            more_troubles=self.more_troubles, more_fields=self.control.fields,
+            certificates=self.control.certificates.in_use,
         )  # fmt: skip
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

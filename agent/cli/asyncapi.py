@@ -9,6 +9,7 @@ from agent.commands.requests import (
     Fetch,
     OutputCommand,
     Resend,
+    RotateCertificate,
     SilenceAlert,
     Snapshot,
 )
@@ -68,7 +69,17 @@ ENVELOPE: dict[str, Any] = {
     },
 }
 
-COMMANDS = (Command, OutputCommand, Fetch, Resend, Grant, Snapshot, DrillRequest, SilenceAlert)
+COMMANDS = (
+    Command,
+    OutputCommand,
+    Fetch,
+    Resend,
+    Grant,
+    Snapshot,
+    DrillRequest,
+    RotateCertificate,
+    SilenceAlert,
+)
 
 RECEIPT: dict[str, Any] = {
     "type": "object",

@@ -72,6 +72,19 @@ class Resend(Command):
     ranges: list[tuple[int, int]] = Field(min_length=1, max_length=500)
 
 
+class RotateCertificate(Command):
+    """``command/rotate_certificate``: asks for a request (CSR), or installs the certificate, in PEM."""
+
+    step: Literal["request", "install"]
+    certificate: str | None = Field(default=None, max_length=8 * 1024)
+
+    @model_validator(mode="after")
+    def _install_needs_it(self) -> Self:
+        if (self.step == "install") != (self.certificate is not None):
+            raise ValueError('certificate goes with step "install"')
+        return self
+
+
 class SilenceAlert(Command):
     """``command/silence_alert``: the repeats and outputs of an alert are quiet for ``for_s``; 0 ends that."""
 

@@ -1,11 +1,14 @@
 """The commands of this package, and what they add to health, jobs and the start."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from agent.commands.commands import Run
-from agent.commands.requests import Command, DrillRequest, SilenceAlert, Snapshot, WhatIf
+from agent.commands.requests import Command, DrillRequest, RotateCertificate, SilenceAlert, Snapshot, WhatIf
 from agent.config.model import Config
+from agent.control.certificate_store import CertificateStore
+from agent.control.certificates import Certificates
 from agent.control.drill import Drill
 from agent.control.silence import AlertSilencer
 from agent.control.snapshot import Snapshots
@@ -20,6 +23,7 @@ class Control:
 
     def __init__(
         self,
+        folder: Path,
         *,
         pipeline: Pipeline,
         link: Link,
@@ -28,7 +32,8 @@ class Control:
         send_result: Callable[[Mapping[str, Any]], Awaitable[None]],
         spawn: Callable[[Any], object],
     ) -> None:
-        """``running`` gives the configuration that runs, also one on trial; ``spawn`` starts a task."""
+        """``folder`` is the data folder; ``running`` gives the configuration that runs, also one on trial;
+        ``spawn`` starts a task."""
         deployment = pipeline.deployment
         self.drill = Drill(pipeline, link, outbox, running, send_result, spawn)
         self._silencer = AlertSilencer(pipeline)
@@ -41,11 +46,15 @@ class Control:
             send_result,
             spawn,
         )
+        pairs = CertificateStore(folder)
+        self.certificates = Certificates(pairs, pipeline, link, outbox, running, send_result, spawn)
+        link.pairs = pairs.pairs
 
     def commands(self) -> dict[str, tuple[type[Command], Run]]:
         """The model and the handler of each command, by its name."""
         return {
             "drill": (DrillRequest, self.drill.command),
+            "rotate_certificate": (RotateCertificate, self.certificates.command),
             "silence_alert": (SilenceAlert, self._silencer.command),
             "snapshot": (Snapshot, self.snapshots.carry_out),
             "what_if": (WhatIf, self.what_ifs.carry_out),
@@ -54,14 +63,15 @@ class Control:
     def restore(self) -> None:
         """Takes up what was remembered before a restart."""
         self.drill.restore()
+        self.certificates.restore()
 
     def jobs(self) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
         """Jobs by their names in ``health``; each runs until it is cancelled."""
-        return (("drill", self.drill.run_schedule),)
+        return ("drill", self.drill.run_schedule), ("certificates", self.certificates.report_cut_off)
 
     def troubles(self) -> list[str]:
         """Reasons for ``degraded``."""
-        return self.drill.troubles()
+        return [*self.drill.troubles(), *self.certificates.troubles()]
 
     def fields(self) -> dict[str, Any]:
         """Fields of ``health``."""

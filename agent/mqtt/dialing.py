@@ -17,12 +17,14 @@ async def open_first(
     past: datetime,
     *,
     session_expiry_s: int = SESSION_EXPIRY_S,
+    refusals: list[str] | None = None,
 ) -> tuple[Connection, Broker]:
-    """A connection to the first broker that accepts it, and the broker. OSError names the reason of each.
+    """A connection to the first broker that accepts it, and the broker. OSError names the reason of each,
+    ``refusals`` gets them.
 
     A broker without MQTT 5 is connected in 3.1.1: the others need not support the version of the first.
     """
-    refusals = []
+    refusals = [] if refusals is None else refusals
     for broker in brokers:
         try:
             connection = await open_either(broker, client_id, will, past, session_expiry_s=session_expiry_s)

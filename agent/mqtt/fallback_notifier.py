@@ -9,7 +9,7 @@ escalation sends the alert again.
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -43,12 +43,15 @@ class FallbackNotifier:
         waiting: Callable[[], bool],
         link_url: Callable[[], str | None],
         past: datetime = NEVER_BEFORE,
+        pairs: Callable[[Broker], Sequence[Broker]] = lambda broker: broker.in_order,
     ) -> None:
+        """``pairs``: as `Link.pairs`."""
         self._envelope = envelope
         self._on_message = on_message
         self._waiting = waiting
         self._link_url = link_url
         self._past = past
+        self._pairs = pairs
         self._unsent: deque[Message] = deque(maxlen=MOST_UNSENT)
         self._filled = asyncio.Event()
 
@@ -67,7 +70,7 @@ class FallbackNotifier:
     async def _connect_once(self, broker: Broker) -> None:
         while (link_url := self._link_url()) is None:  # noqa: ASYNC110  the link chooses first
             await asyncio.sleep(POLL_S)
-        others = [one for one in broker.in_order if one.url != link_url]
+        others = [one for one in self._pairs(broker) if one.url != link_url]
         client_id = f"{self._envelope.device}{CLIENT_ID_SUFFIX}"
         connection, connected = await open_first(others, client_id, None, self._past)
         try:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -55,6 +56,12 @@ class Link:
         """An instant before which no clock is right."""
         self.connected_url: str | None = None
         """The address of the broker that it is connected to."""
+        self.connected_cert: Path | None = None
+        """The client certificate of the present connection."""
+        self.refusals: list[str] = []
+        """Why brokers before the present one refused the connection."""
+        self.pairs: Callable[[Broker], Sequence[Broker]] = lambda broker: broker.in_order
+        """Brokers to try in their order, each with the certificate and key to try it with."""
         self.final_status: Message | None = None
         """Sent before the connection is closed on purpose."""
         self.sender: ConnectionSender | None = None
@@ -69,6 +76,7 @@ class Link:
         self._quarantine = Quarantine()
         self._budget = Budget(None, 0.0)
         self._failback = Failback()
+        self._renew = asyncio.Event()
         self._short_connections = ShortConnections()
         self._reduction = 0
         """The level of `topics.LEFT_OUT`."""
@@ -108,6 +116,15 @@ class Link:
         """Returns once the broker has acknowledged a message on the present connection."""
         await self._acknowledged.wait()
 
+    def renew(self) -> None:
+        """Connects again, with the `pairs` of now."""
+        self._renew.set()
+
+    @property
+    def renewing(self) -> bool:
+        """Whether the present connection, if any, is about to end by `renew`."""
+        return self._renew.is_set()
+
     @property
     def is_healthy(self) -> bool:
         """Whether a broker is connected, and receipts come where some are due."""
@@ -137,6 +154,7 @@ class Link:
     async def _connect_once(self, broker: Broker) -> None:
         """One connection; returns only where another one would be better."""
         session = await self._outbox.next_session()
+        self._renew.clear()
         connection, connected = await self._open(broker, session)
         sender = self.sender = ConnectionSender(
             connection,
@@ -154,11 +172,14 @@ class Link:
         sending = asyncio.ensure_future(self._send(connection, sender, session))
         leaving = asyncio.ensure_future(self._until_better(broker, connected))
         naming = asyncio.ensure_future(self._remember_prefix())
+        renewing = asyncio.ensure_future(self._renew.wait())
         try:
             self.connected_url, self._encrypted = connected.url, connected.encrypted
+            self.connected_cert = connected.cert
             self._short_connections.began(time.monotonic())
             log.info("link_up", broker=connected.url, session=session)
-            done, _ = await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+            ends = [sending, leaving, renewing]
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 await task
         except OSError:
@@ -172,10 +193,11 @@ class Link:
         finally:
             leaving.cancel()
             naming.cancel()
+            renewing.cancel()
             await _cancelled(sending)
             self._reduce_subscriptions(connection.oversized_bytes)
             self._acknowledged.clear()
-            self.connected_url = None
+            self.connected_url = self.connected_cert = None
             sender.close()
             connection.close(with_will=not final_status_sent)
 
@@ -198,8 +220,14 @@ class Link:
         }
         will = f"{self._envelope.prefix}/status", encode(status)
         expiry_s = 0 if self._reduction else SESSION_EXPIRY_S
+        self.refusals = []
         return await open_first(
-            broker.in_order, self._envelope.device, will, self.past, session_expiry_s=expiry_s
+            self.pairs(broker),
+            self._envelope.device,
+            will,
+            self.past,
+            session_expiry_s=expiry_s,
+            refusals=self.refusals,
         )
 
     async def _send(self, connection: Connection, sender: ConnectionSender, session: int) -> None:

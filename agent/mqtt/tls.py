@@ -120,13 +120,17 @@ def _enter(der: bytes, at: int) -> tuple[int, int]:
     return begin, begin + size
 
 
-def expiry(path: Path) -> datetime:
-    """Until when the first certificate in a PEM file is valid. OSError; ValueError where there is none."""
+def validity_of(path: Path) -> tuple[datetime, datetime]:
+    """From when to when the first certificate in a PEM file is valid. OSError; ValueError: there is none."""
     text = read_regular(path, MOST_BYTES).decode(errors="replace")
     _, _, rest = text.partition("-----BEGIN CERTIFICATE-----")
     body, end, _ = rest.partition("-----END CERTIFICATE-----")
     if not end:
         raise ValueError(f"{path}: no certificate in it")
-    return validity(ssl.PEM_cert_to_DER_cert(f"-----BEGIN CERTIFICATE-----{body}-----END CERTIFICATE-----"))[
-        1
-    ]
+    pem = f"-----BEGIN CERTIFICATE-----{body}-----END CERTIFICATE-----"
+    return validity(ssl.PEM_cert_to_DER_cert(pem))
+
+
+def expiry(path: Path) -> datetime:
+    """Until when the first certificate in a PEM file is valid. OSError; ValueError where there is none."""
+    return validity_of(path)[1]

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from agent.alerts.latency import LatencyLedger
 from agent.config.deployment import Deployment
-from agent.config.model import Config
 from agent.evidence.recorder import EvidenceRecorder
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
@@ -41,12 +41,12 @@ class DeviceHealth:
         rescue: RescueGrants,
         latency: LatencyLedger,
         deployment: Deployment,
-        running: Callable[[], Config],
+        certificates: Callable[[], Mapping[str, Path]],
         more_troubles: Callable[[], Sequence[str]] = tuple,
         more_fields: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        """``running`` gives the configuration that runs, also one on trial; ``more_troubles`` and
-        ``more_fields`` give those of parts above this layer."""
+        """``certificates`` gives the files of those in use, by their keys in the configuration;
+        ``more_troubles`` and ``more_fields`` those of parts above this layer."""
         self._reporter = reporter
         self._outbox = outbox
         self._link = link
@@ -55,7 +55,7 @@ class DeviceHealth:
         self._rescue = rescue
         self._latency = latency
         self._deployment = deployment
-        self._running = running
+        self._certificates = certificates
         self._more_troubles = more_troubles
         self._more_fields = more_fields
         self._host_troubles: list[str] = []
@@ -87,7 +87,7 @@ class DeviceHealth:
         monitor, backlog, read_s = HostMonitor(), {}, float("-inf")
         numbers: list[dict[str, Any]] = []
         while True:
-            certificates = self._running().broker.certificates()
+            certificates = self._certificates()
             host = await asyncio.to_thread(read_host, self._outbox.folder, certificates, datetime.now(UTC))
             self._host_troubles = monitor.troubles(host, *read_clocks())
             self._outbox.check_files()

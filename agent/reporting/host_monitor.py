@@ -24,7 +24,7 @@ THROTTLED = (
 """The lowest bits of the throttling state of a Raspberry Pi; higher bits report the same since the start."""
 REPORTED_S = 60.0
 """A slowdown that comes and goes with load is reported this long after it was last seen."""
-EXPIRES_SOON_DAYS = 14
+EXPIRES_SOON_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent.app import Agent
-from agent.commands.requests import DrillRequest
+from agent.commands.requests import DrillRequest, RotateCertificate
 from agent.config.deployment import Deployment
 from agent.mqtt.broker import Broker
 from agent.outbox.outbox import Outbox
@@ -88,6 +89,23 @@ class Whole:
             if topic == "command/result" and body["command_id"] == command_id
         ]
 
+    async def rotate(self, agent: Agent, command_id: str, step: str, **more: str) -> dict[str, Any]:
+        """The last result of the command."""
+        wanted = RotateCertificate.model_validate({"id": command_id, "step": step, **more})
+        first = {"command": "rotate_certificate", "command_id": command_id}
+        assert await agent.control.certificates.command(wanted, first) == "accepted"
+        await until(lambda: any(one["state"] in ("succeeded", "failed") for one in self.results(command_id)))
+        return self.results(command_id)[-1]
+
+    def signed(self, csr: str, authority: str = "ca") -> str:
+        """A certificate of the shipped authority, as an office makes it; valid for 20 days."""
+        request, made = self.folder / "device.csr", self.folder / "device.pem"
+        request.write_text(csr)
+        command = ["openssl", "x509", "-req", "-in", request, "-out", made, "-days", "20", "-CAcreateserial"]
+        command += ["-CA", self.certs / f"{authority}.pem", "-CAkey", self.certs / f"{authority}.key"]
+        subprocess.run(command, check=True, capture_output=True)
+        return made.read_text()
+
     async def ends(self, command_id: str) -> Mapping[str, Any]:
         await until(lambda: len(self.results(command_id)) >= 1)
         return self.results(command_id)[-1]
@@ -151,4 +169,83 @@ def test_a_centre_that_is_gone_makes_the_drill_fail_until_it_is_back(tmp_path: P
             assert (await agent.control.drill.run(plan)).reason is None
             assert not [line for line in agent.device_health.troubles() if line.startswith("drill")]
 
+    asyncio.run(asyncio.wait_for(scene(), 400))
+
+
+def test_a_certificate_is_rotated_and_survives_restarts(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with whole(tmp_path) as world:
+            async with world.running() as agent:
+                asked = await world.rotate(agent, "r1", "request")
+                made = await world.rotate(agent, "i1", "install", certificate=world.signed(asked["csr"]))
+                assert made["state"] == "succeeded", made
+                new = tmp_path / "data/identity/tls-1/cert.pem"
+                assert agent.link.connected_cert == new
+                await until(
+                    lambda: any(
+                        "broker.cert: expires in 19 days" in line for line in agent.device_health.troubles()
+                    )
+                )
+            (tmp_path / "certs/d1.key").rename(tmp_path / "certs/away")  # the one of the file is not needed
+            async with world.running() as agent:
+                assert agent.link.connected_cert == new
+            (tmp_path / "certs/away").rename(tmp_path / "certs/d1.key")
+            shutil.rmtree(new.parent)  # and it is the fallback
+            async with world.running() as agent:
+                assert agent.link.connected_cert == tmp_path / "certs/d1.pem"
+                assert any("tls-1/cert.pem is of no use" in one for one in agent.device_health.troubles())
+
+    asyncio.run(asyncio.wait_for(scene(), 400))
+
+
+def test_a_certificate_that_the_broker_refuses_is_not_kept(tmp_path: Path) -> None:
+    """Its authority is known to the device, and not to the broker."""
+
+    async def scene() -> None:
+        async with whole(tmp_path) as world:
+            both = tmp_path / "certs/both.pem"
+            both.write_text(
+                (tmp_path / "certs/ca.pem").read_text() + (tmp_path / "certs/desk-ca.pem").read_text()
+            )
+            world.config.write_text(world.config.read_text().replace("certs/ca.pem", "certs/both.pem"))
+            async with world.running() as agent:
+                asked = await world.rotate(agent, "r1", "request")
+                foreign = world.signed(asked["csr"], "desk-ca")
+                result = await world.rotate(agent, "i1", "install", certificate=foreign)
+                assert result["state"] == "failed"
+                assert result["reason"].startswith("the broker did not take it: 127.0.0.1:")
+                assert agent.link.connected_cert == tmp_path / "certs/d1.pem"
+                good = world.signed(asked["csr"])  # for the same key
+                assert (await world.rotate(agent, "i2", "install", certificate=good))["state"] == "succeeded"
+
+    asyncio.run(asyncio.wait_for(scene(), 400))
+
+
+def test_without_a_receipt_and_after_a_power_cut_the_certificate_before_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with whole(tmp_path) as world:
+            async with world.running() as agent:
+                asked = await world.rotate(agent, "r1", "request")
+                receipts = agent.link.receipts.record
+                agent.link.receipts.record = lambda *_: None  # type: ignore[method-assign]  # they are lost
+                wanted = RotateCertificate(id="i1", step="install", certificate=world.signed(asked["csr"]))
+                await agent.control.certificates.command(wanted, {"command": "x", "command_id": "i1"})
+                trial = tmp_path / "data/identity/tls-1/cert.pem"
+                await until(lambda: agent.link.connected_cert == trial)
+                shutil.copytree(tmp_path / "data", tmp_path / "cut")  # as the disk is at a power cut
+                await until(lambda: bool(world.results("i1")[1:]))  # "trial", then the end
+                assert world.results("i1")[-1]["reason"] == "no receipt of the centre arrived within 5 s"
+                await until(lambda: agent.link.connected_cert == tmp_path / "certs/d1.pem")
+                agent.link.receipts.record = receipts  # type: ignore[method-assign]
+            world.heard.clear()
+            shutil.rmtree(tmp_path / "data")
+            (tmp_path / "cut").rename(tmp_path / "data")
+            async with world.running() as agent:
+                assert agent.link.connected_cert == tmp_path / "certs/d1.pem"
+                await until(lambda: any(one["state"] == "failed" for one in world.results("i1")))
+                assert "restarted during the trial" in world.results("i1")[-1]["reason"]
+
+    monkeypatch.setattr("agent.control.certificates.TRIAL_S", 5.0)
     asyncio.run(asyncio.wait_for(scene(), 400))
