@@ -6,11 +6,13 @@ import click
 
 from agent.cli.agent_commands import check, record, replay, run, schema
 from agent.cli.command_group import CommandGroup
+from agent.cli.config_commands import config
+from agent.cli.device_commands import command
 from agent.cli.hardware_commands import detect, devices, ground, read
 from agent.cli.key_commands import keys
 from agent.cli.local_commands import doctor
 from agent.cli.model_commands import models
-from agent.cli.remote_commands import ack, config, fetch, rescue, watch
+from agent.cli.remote_commands import ack, close, fetch, reject, rescue, watch
 from agent.runtime.error_text import error_reason
 
 
@@ -21,16 +23,16 @@ from agent.runtime.error_text import error_reason
 def cli() -> None:
     """On-device (edge) agent for public-safety equipment: reads sensors, detects, reports over MQTT.
 
-    Exit codes: 0 success, 1 failure, 2 usage error, 69 device or broker unreachable, 75 temporary failure
-    (restart requested), 77 signature or role insufficient, 78 configuration error.
+    Exit codes: 0 success, 1 failure or refused by the device, 2 usage error, 69 device or broker unreachable,
+    75 temporary failure (restart requested), 77 signature or role does not suffice, 78 configuration error.
     """
 
 
 AGENT = (run, check, doctor, schema, record, replay)
 HARDWARE = (devices, read, detect, ground, models)
-REMOTE = (config, watch, ack, fetch, rescue, keys)
-for command in (*AGENT, *HARDWARE, *REMOTE):
-    cli.add_command(command)
+REMOTE = (config, command, watch, ack, close, reject, fetch, rescue, keys)
+for verb in (*AGENT, *HARDWARE, *REMOTE):
+    cli.add_command(verb)
 
 
 def main() -> None:

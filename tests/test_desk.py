@@ -1,5 +1,6 @@
 """The desk's verbs against a device that says anything, or nothing: the right answer, the right exit code."""
 
+import asyncio
 import json
 import os
 from collections import deque
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from agent.__main__ import cli
 from agent.config.loader import digest
+from tests.desk_keys import body_of, key_file
 
 GOOD = (
     "schema_version: 1\ndevice: d\nkind: watch_point\n"
@@ -28,6 +30,7 @@ class Line:
     def __init__(self, retained: dict[str, Any], answer: Answer) -> None:
         self.retained, self.answer = retained, answer
         self.said: deque[tuple[str, Any]] = deque()
+        self.published = 0
 
     async def visit(self, *_: object) -> "Line":
         return self
@@ -36,13 +39,22 @@ class Line:
         self.said += [(topic, body) for topic, body in self.retained.items() if f"{PREFIX}/{topic}" in topics]
         return 1
 
-    def publish(self, topic: str, payload: bytes, *_: object) -> None:
-        self.said += self.answer(topic.removeprefix(PREFIX + "/"), json.loads(payload))
+    def publish(self, topic: str, payload: bytes, *_: object) -> int:
+        self.published += 1
+        self.said.append(("", self.published))
+        self.said += self.answer(topic.removeprefix(PREFIX + "/"), body_of(payload))
+        return self.published
 
-    async def event(self, _: float) -> tuple[str, Any]:
-        if not self.said:
+    async def event(self, _within_s: float) -> tuple[Any, ...]:
+        for _ in range(50):  # whoever waits for a message has its turn
+            await asyncio.sleep(0)
+            if self.said:
+                break
+        else:
             return "lost", "that was all"
         topic, body = self.said.popleft()
+        if not topic:
+            return "published", body, SimpleNamespace(value=0)
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
         return "message", SimpleNamespace(topic=f"{PREFIX}/{topic}", payload=payload)
 
@@ -51,6 +63,11 @@ class Line:
 
     def close(self) -> None:
         pass
+
+
+@pytest.fixture(autouse=True)
+def _key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGPOST_SIGNING_KEY", str(key_file(tmp_path_factory.mktemp("key"))))
 
 
 def nothing(*_: object) -> Sequence[tuple[str, Any]]:
@@ -216,7 +233,10 @@ def test_what_is_wrong_here_is_said_at_once(
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("verb", ["config get", "config push", "watch", "fetch", "ack", "rescue", "centre"])
+@pytest.mark.parametrize(
+    "verb",
+    ["config get", "config push", "command ping", "watch", "fetch", "ack", "close", "rescue", "centre"],
+)
 def test_help_names_what_the_environment_may_say(verb: str) -> None:
     said = " ".join(CliRunner().invoke(cli, [*verb.split(), "--help"]).stdout.split())
     for name in ("BROKER", "CA", "CERT", "KEY", "INSECURE", "PROTOCOL"):
@@ -225,14 +245,14 @@ def test_help_names_what_the_environment_may_say(verb: str) -> None:
 
 def test_a_refused_subscription_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     class Deaf(Line):
-        async def event(self, _: float) -> tuple[Any, ...]:
+        async def event(self, _within_s: float) -> tuple[Any, ...]:
             return "subscribed", 1, [SimpleNamespace(value=0x87)]
 
     monkeypatch.setattr("tests.test_desk.Line", Deaf)
     code, _, complained = desk(monkeypatch, ["config", "get", "d"], {})
     assert (code, complained) == (
         69,
-        "broker: not allowed to subscribe to ringpost/v1/d/config/reported: see the broker's ACL\n",
+        "broker: not allowed to subscribe to ringpost/v1/d/birth: see the broker's ACL\n",
     )
 
 
@@ -240,7 +260,7 @@ def test_a_push_to_a_name_that_nobody_has_says_so(good: Path, monkeypatch: pytes
     async def silence(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("agent.cli.config_push._wait_for_report", silence)
+    monkeypatch.setattr("agent.cli.fleet_link.FleetLink.until", silence)
     code, _, complained = desk(monkeypatch, ["config", "push", "d", str(good)], {})
     assert code == 69
     assert "no report from d on ringpost/v1; check the device name" in complained
@@ -299,7 +319,7 @@ def test_a_picture_that_can_not_be_kept_is_not_a_brokers_fault(
 
 
 def test_what_a_push_brought_and_gives_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    from agent.cli.config_push import _print_report
+    from agent.cli.config_report import print_report
 
     reported = {
         "state": "applied",
@@ -307,7 +327,7 @@ def test_what_a_push_brought_and_gives_nothing_is_said(capsys: pytest.CaptureFix
         "active": {"revision": 3},
         "warnings": ["cam2: refused\x1b[2J"],
     }
-    _print_report("d1", reported, as_json=False)
+    print_report("d1", reported, as_json=False)
     assert capsys.readouterr().out.splitlines()[1] == "  warning: cam2: refused\N{REPLACEMENT CHARACTER}[2J"
-    _print_report("d1", reported | {"warnings": "none"}, as_json=False)
+    print_report("d1", reported | {"warnings": "none"}, as_json=False)
     assert "warning" not in capsys.readouterr().out

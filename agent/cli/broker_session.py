@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import click
@@ -21,10 +21,7 @@ FIRST_FAILURE_CODE = 0x80
 
 
 def run_with_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
-    """Runs ``work`` on a connection of its own and returns its exit code.
-
-    2: invalid URL or environment; 69: broker unreachable; 78: unusable certificate; 130: interrupted.
-    """
+    """Runs ``work`` on a connection of its own and returns its exit code, as `run_at_broker`."""
 
     async def session() -> int:
         connection = await open_session(url)
@@ -33,6 +30,14 @@ def run_with_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> i
         finally:
             connection.close()
 
+    return run_at_broker(url, session)
+
+
+def run_at_broker(url: str, session: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Runs ``session``, which opens its connections itself, and returns its exit code.
+
+    2: invalid URL or environment; 69: broker unreachable; 78: unusable certificate; 130: interrupted.
+    """
     try:
         if (problem := certificate_problem(broker_settings(url))) is not None:
             click.echo(f"broker: {problem}", err=True)
@@ -100,7 +105,7 @@ async def messages_on(
     send: Callable[[], object] = lambda: None,
     then_s: float | None = None,
 ) -> AsyncIterator[tuple[str, bytes]]:
-    """Subscribes to ``topics`` (exact, or ending in ``/+``), calls ``send``, yields topic and payload.
+    """Subscribes to ``topics`` (``+`` stands for one level), calls ``send``, yields topic and payload.
 
     Ends after ``within_s`` without a message; after the first message, ``then_s`` applies instead.
     OSError: the connection is lost, or the broker refuses the subscription or a publication.
@@ -119,16 +124,17 @@ async def messages_on(
                 raise OSError(f"refused: {str(code).lower()}: the broker's ACL does not allow it")
             case ("message", message):
                 connection.acknowledge(message)
-                if any(_topic_matches(message.topic, topic) for topic in topics):
+                if any(topic_matches(message.topic, topic) for topic in topics):
                     last_s, within_s = loop.time(), then_s or within_s
                     yield message.topic, message.payload
 
 
-def _topic_matches(topic: str, topic_filter: str) -> bool:
-    if not topic_filter.endswith("/+"):
-        return topic == topic_filter
-    head, _, tail = topic.rpartition("/")
-    return head == topic_filter[:-2] and bool(tail)
+def topic_matches(topic: str, topic_filter: str) -> bool:
+    """Whether a topic fits a filter, in which ``+`` stands for any one level."""
+    levels, wanted = topic.split("/"), topic_filter.split("/")
+    return len(levels) == len(wanted) and all(
+        want in ("+", level) and level for level, want in zip(levels, wanted, strict=True)
+    )
 
 
 def check_subscribed(topics: Sequence[str], codes: Sequence[Any]) -> None:

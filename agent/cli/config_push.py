@@ -1,122 +1,141 @@
-"""``ringpost config get`` and ``ringpost config push``."""
+"""``ringpost config push``: to one device, or staged over many of them (docs/decisions/0053)."""
 
-import asyncio
-import json
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from agent.cli.broker_session import messages_on, run_with_broker
-from agent.config.loader import digest, parse
+from agent.cli.broker_session import run_at_broker
+from agent.cli.device_selection import Selection
+from agent.cli.fleet_link import fleet_link
+from agent.cli.orders import OrderSigner, load_signer, local_exit_code
+from agent.cli.push_session import PushSession
+from agent.cli.pushed_change import PushedChange
+from agent.cli.rollout_plan import RolloutState, load_rollout, plan_waves
 from agent.domain.durations import parse_duration
-from agent.domain.message import encode
-from agent.domain.yaml_loader import BadConfig, read_text
-from agent.mqtt.connection import Connection
+from agent.domain.yaml_loader import BadConfig
 from agent.runtime.error_text import describe_error
-from agent.runtime.exit_codes import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE
-from agent.runtime.sanitize import as_dict, as_list, json_object, printable
+from agent.runtime.exit_codes import EX_CONFIG
 
 CONFIRM_RANGE_S = (2, 3600)
 """Allowed time for the confirmation of a push; the device rejects other values."""
-ANSWER_TIMEOUT_S = 10.0
-FINAL_STATES = frozenset({"applied", "rejected", "rolled_back"})
+
+HEALTHY_WITHIN = "30s"
+"""In a roll-out each device must report within this time that it is well."""
 
 
-def get_command(device: str, url: str, root: str, as_json: bool) -> int:
-    """Prints the configuration state that the device reports. 69 where no report arrives."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushOptions:
+    """The options of ``config push``, as on the command line."""
 
-    async def work(connection: Connection) -> int:
-        report = await _wait_for_report(connection, f"{root}/{device}")
-        if report is None:
-            click.echo(f"config: no report from {device} on {root}; check the device name", err=True)
-            return EX_UNAVAILABLE
-        _print_report(device, report, as_json)
-        return 0
+    devices: tuple[str, ...] = ()
+    group: str | None = None
+    everything: bool = False
+    file: Path | None = None
+    patch: str | None = None
+    confirm_within: str = "60s"
+    confirm: str = "auto"
+    waves: str | None = None
+    canary: int | None = None
+    pause: str = "30s"
+    healthy_within: str | None = None
+    skip_offline: bool = False
+    skip_failed: bool = False
+    state: Path | None = None
+    resume: Path | None = None
+    dry_run: bool = False
+    keys: tuple[Path, ...] = ()
+    prepare: Path | None = None
+    signed: Path | None = None
 
-    return run_with_broker(url, work)
+    @property
+    def to_one(self) -> bool:
+        """Whether this is a push to one device, without waves."""
+        return len(self.devices) == 1 and self.waves is None and self.canary is None
 
 
-def push_command(device: str, file: Path, confirm_within: str, url: str, root: str, as_json: bool) -> int:
-    """Validates and pushes ``file``, waits for the result. 1 where it was not applied, 69: no answer."""
+def push_command(options: PushOptions, url: str, root: str, as_json: bool) -> int:
+    """Pushes a file or a patch and waits for the results.
+
+    1: refused, rolled back or not healthy; 2: wrong use; 69: no answer; 77: not permitted; 78: wrong file.
+    """
     try:
-        within_s = parse_duration(confirm_within).total_seconds()
-        if not CONFIRM_RANGE_S[0] <= within_s <= CONFIRM_RANGE_S[1]:
-            raise ValueError(f"--confirm-within: {confirm_within} is not between 2s and 1h")
-        text = read_text(file)
-        parse(text, name=str(file), base=file.resolve().parent)
+        selection, state, file = _plan(options, root)
+        change = PushedChange(state.name, state.text, state.patch)
+        signer = load_signer(options.keys)
     except BadConfig as error:
         click.echo(str(error), err=True)
         return EX_CONFIG
     except (OSError, ValueError) as error:
         click.echo(f"config: {describe_error(error)}", err=True)
-        return EX_USAGE
+        return local_exit_code(error)
+    return run_at_broker(url, lambda: _session(options, selection, state, change, signer, file, url, as_json))
 
-    async def work(connection: Connection) -> int:
-        prefix = f"{root}/{device}"
-        before = await _wait_for_report(connection, prefix)
-        if before is None:
-            click.echo(f"config: no report from {device} on {root}; check the device name", err=True)
-        highest = (before or {}).get("highest_revision")
-        revision = 1 + (highest if isinstance(highest, int) and 0 <= highest < 2**52 else 0)
-        sha256 = digest(text)
-        push = {"revision": revision, "sha256": sha256, "confirm_within_s": within_s, "body": text}
-        connection.publish(f"{prefix}/config/desired", encode(push), 1, True)
-        click.echo(f"revision {revision} sent to {device}", err=True)
-        limit_s = within_s + 2 * ANSWER_TIMEOUT_S
-        answer = await _wait_for_report(
-            connection,
-            prefix,
-            limit_s,
-            lambda body: (
-                (body.get("revision"), body.get("sha256")) == (revision, sha256)
-                and str(body.get("state")) in FINAL_STATES
-            ),
-        )
-        if answer is None:
-            click.echo(
-                f"config: no answer within {limit_s:g} s; {device} receives it when it reconnects", err=True
+
+async def _session(
+    options: PushOptions,
+    selection: Selection,
+    state: RolloutState,
+    change: PushedChange,
+    signer: OrderSigner,
+    file: Path,
+    url: str,
+    as_json: bool,
+) -> int:
+    def note(line: str) -> None:
+        click.echo(f"config: {line}", err=True)
+
+    filters = selection.filters(state.root)
+    async with fleet_link(url, state.root, filters, reconnects=not options.to_one, note=note) as link:
+        session = PushSession(state, change, link, signer, as_json)
+        if options.resume is None:
+            code = await session.choose(
+                selection, canary=options.canary, skip_offline=options.skip_offline, to_one=options.to_one
             )
-            return EX_UNAVAILABLE
-        _print_report(device, answer, as_json)
-        return 0 if answer["state"] == "applied" else 1
-
-    return run_with_broker(url, work)
-
-
-async def _wait_for_report(
-    connection: Connection,
-    prefix: str,
-    within_s: float = ANSWER_TIMEOUT_S / 2,
-    matches: Callable[[dict[str, Any]], bool] = lambda _: True,
-) -> dict[str, Any] | None:
-    """The first ``config/reported`` of the device that ``matches``; None after ``within_s``."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            async for _, payload in messages_on(connection, [f"{prefix}/config/reported"], within_s):
-                body = json_object(payload)
-                if body and matches(body):
-                    return body
-    return None
+            if code is not None:
+                return code
+        else:
+            await session.take_up(skip_failed=options.skip_failed)
+        if options.dry_run:
+            return await session.dry_run()
+        if options.prepare is not None:
+            return session.prepare(options.prepare)
+        if options.to_one:
+            return await session.push_to_one()
+        return await session.roll_out(file)
 
 
-def _print_report(device: str, report: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(report))
-        return
-    active = as_dict(report.get("active"))
-    source = f"revision {active['revision']}" if "revision" in active else f"the {active.get('source')} file"
-    pushed = f"revision {report['revision']} " if "revision" in report else ""
-    state = f"{pushed}{report.get('state', '')}; active: {source}"
-    click.echo(printable(f"{device}: {state}, sha256 {str(active.get('sha256', ''))[:12]}…"))
-    for error in map(as_dict, as_list(report.get("errors"))):
-        line = f"line {error['line']}: " if "line" in error else ""
-        path = f"{error['path']}: " if error.get("path") else ""
-        click.echo("  " + printable(f"{line}{path}{error.get('message')}"))
-    for warning in as_list(report.get("warnings")):
-        click.echo("  warning: " + printable(warning))
-    for key in ("reason", "trouble"):
-        if key in report:
-            click.echo("  " + printable(report[key]))
+def _plan(options: PushOptions, root: str) -> tuple[Selection, RolloutState, Path]:
+    """Selection, plan and file of the plan. BadConfig, OSError, ValueError."""
+    if options.resume is not None:
+        state = load_rollout(options.resume)
+        return Selection(tuple(state.devices)), state, options.resume
+    selection = Selection.from_options(options.devices, options.group, options.everything)
+    within_s = parse_duration(options.confirm_within).total_seconds()
+    if not CONFIRM_RANGE_S[0] <= within_s <= CONFIRM_RANGE_S[1]:
+        raise ValueError(f"--confirm-within: {options.confirm_within} is not between 2s and 1h")
+    if (options.file is None) == (options.patch is None):
+        raise ValueError("name a FILE with the whole configuration, or --patch: one of them")
+    if options.file is not None:
+        change = PushedChange.whole(options.file)
+    else:
+        change = PushedChange.from_patch(options.patch or "")
+    if change.patch is None and len(selection.devices) != 1:
+        raise ValueError(f"{options.file} is the configuration of one device; for several use --patch")
+    healthy_within = options.healthy_within or ("0s" if options.to_one else HEALTHY_WITHIN)
+    plan_waves([], options.waves or "100%", options.canary)  # says what is wrong with them before anything
+    state = RolloutState(
+        root=root,
+        name=change.name,
+        text=change.text,
+        patch=None if change.patch is None else dict(change.patch),
+        waves=options.waves or "",
+        pause_s=parse_duration(options.pause).total_seconds(),
+        confirm_within_s=within_s,
+        healthy_within_s=parse_duration(healthy_within).total_seconds(),
+        confirm="manual" if options.confirm == "manual" else "auto",
+        devices={},
+    )
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    return selection, state, options.state or Path(f"rollout-{stamp}-{change.sha256[:8]}.json")

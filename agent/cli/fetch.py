@@ -2,28 +2,42 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from agent.cli.broker_session import messages_on, run_with_broker
-from agent.domain.message import encode, new_id
+from agent.cli.command_request import ANSWER_TIMEOUT_S, FINAL_STATES, PICTURE_TIMEOUT_S, exit_code
+from agent.cli.orders import load_signer, local_exit_code
+from agent.domain.message import new_id
 from agent.mqtt.connection import Connection
 from agent.runtime.atomic_files import write_beside
-from agent.runtime.error_text import error_reason
+from agent.runtime.error_text import describe_error, error_reason
 from agent.runtime.exit_codes import EX_UNAVAILABLE
 from agent.runtime.sanitize import json_object, printable
 
-ANSWER_TIMEOUT_S = 20.0
-PICTURE_TIMEOUT_S = 60.0
-FINAL_STATES = frozenset({"succeeded", "failed", "rejected", "expired", "duplicate"})
-
 
 def fetch_command(
-    device: str, alert_id: str, pictures: int, folder: Path, url: str, root: str, as_json: bool
+    device: str,
+    alert_id: str,
+    pictures: int,
+    folder: Path,
+    keys: Sequence[Path],
+    url: str,
+    root: str,
+    as_json: bool,
 ) -> int:
-    """Saves the pictures of an alert to ``folder``. 1 where some are missing, 69 without an answer."""
+    """Saves the pictures of an alert to ``folder``.
+
+    1 where some are missing, 69 without an answer, 77: not permitted.
+    """
+    try:
+        signer = load_signer(keys)
+    except (OSError, ValueError) as error:
+        click.echo(f"fetch: {describe_error(error)}", err=True)
+        return local_exit_code(error)
 
     async def work(connection: Connection) -> int:
         prefix = f"{root}/{device}"
@@ -31,7 +45,8 @@ def fetch_command(
         topics = [f"{prefix}/command/result", f"{prefix}/media/{alert_id}/+"]
 
         def send() -> None:
-            connection.publish(f"{prefix}/command/fetch", encode(command), 1, False)
+            order = signer.command(device, "fetch", command)
+            connection.publish(f"{prefix}/command/fetch", order, 1, False)
 
         expected: int | None = None
         saved: set[str] = set()
@@ -57,7 +72,7 @@ def fetch_command(
                 state = printable(result.get("state"))
                 if state in FINAL_STATES - {"succeeded"}:
                     click.echo(f"fetch: {state}: {describe_result(result)}", err=True)
-                    return 1
+                    return exit_code(result)
                 sent = result.get("sent")
                 expected = sent if state == "succeeded" and isinstance(sent, int) else expected
             if expected is not None and len(saved) >= expected:

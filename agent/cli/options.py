@@ -30,18 +30,24 @@ root_option = click.option(
     type=click.Choice(["ringpost/v1", "ringpost-sim/v1"]),
     help="Root of the topics; ringpost-sim/v1 for simulations.",
 )
-
-
 key_option = click.option(
     "--key",
+    "--signing-key",
     "keys",
     multiple=True,
-    envvar="RINGPOST_KEY",
-    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="RINGPOST_SIGNING_KEY",
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help="Key that signs the order, made with 'ringpost keys init' or 'keys new'; repeat it for several"
-    " signatures. Default: RINGPOST_KEY, else ~/.config/ringpost/key.pem.",
+    " signatures. Default: RINGPOST_SIGNING_KEY, else ~/.config/ringpost/key.pem.",
 )
+group_option = click.option(
+    "--group",
+    metavar="GROUP",
+    help="All devices of a group: kind.KIND, ring.RING, domain.DOMAIN or group.NAME, such as"
+    " kind.patrol_boat.",
+)
+all_option = click.option("--all", "everything", is_flag=True, help="All devices that report to the broker.")
 
 
 class IdentifierType(click.ParamType[str]):

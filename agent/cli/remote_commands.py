@@ -1,50 +1,10 @@
-"""Options of the commands that reach a device over the broker: ``config``, ``watch``, ``ack`` …"""
+"""Options of the commands that reach a device over the broker: ``watch``, ``ack``, ``fetch`` …"""
 
 from pathlib import Path
 
 import click
 
-from agent.cli.options import ALERT, DEVICE, broker_option, finish, json_option, root_option
-
-
-@click.group()
-def config() -> None:
-    """Show or replace the configuration of a device."""
-
-
-@config.command("get")
-@click.argument("device", type=DEVICE)
-@broker_option
-@root_option
-@json_option
-def config_get(device: str, broker: str, root: str, as_json: bool) -> None:
-    """Show the configuration state that a device reports."""
-    from agent.cli.config_push import get_command
-
-    finish(get_command(device, broker, root, as_json))
-
-
-@config.command("push")
-@click.argument("device", type=DEVICE)
-@click.argument("file", type=click.Path(path_type=Path, readable=False))
-@click.option(
-    "--confirm-within",
-    default="60s",
-    show_default=True,
-    metavar="DURATION",
-    help="Roll back if the device is not confirmed reachable within this time, 2s to 1h.",
-)
-@broker_option
-@root_option
-@json_option
-def config_push(device: str, file: Path, confirm_within: str, broker: str, root: str, as_json: bool) -> None:
-    """Push FILE to a device and wait for the result.
-
-    The result is one of: applied, rejected with error locations, rolled back.
-    """
-    from agent.cli.config_push import push_command
-
-    finish(push_command(device, file, confirm_within, broker, root, as_json))
+from agent.cli.options import ALERT, DEVICE, broker_option, finish, json_option, key_option, root_option
 
 
 @click.command()
@@ -66,16 +26,24 @@ def config_push(device: str, file: Path, confirm_within: str, broker: str, root:
     type=click.IntRange(1, 40),
     help="Number of pictures to fetch.",
 )
+@key_option
 @broker_option
 @root_option
 @json_option
 def fetch(
-    device: str, alert_id: str, folder: Path, pictures: int, broker: str, root: str, as_json: bool
+    device: str,
+    alert_id: str,
+    folder: Path,
+    pictures: int,
+    keys: tuple[Path, ...],
+    broker: str,
+    root: str,
+    as_json: bool,
 ) -> None:
     """Fetch camera pictures from around the time of an alert; people are redacted."""
     from agent.cli.fetch import fetch_command
 
-    finish(fetch_command(device, alert_id, pictures, folder, broker, root, as_json))
+    finish(fetch_command(device, alert_id, pictures, folder, keys, broker, root, as_json))
 
 
 @click.command()
@@ -98,6 +66,15 @@ def fetch(
     help="File with the rescue key of the device (privacy.rescue_key).",
 )
 @click.option("--camera", help="Only this camera. Default: all cameras.")
+@click.option(
+    "--signing-key",
+    "keys",
+    multiple=True,
+    envvar="RINGPOST_SIGNING_KEY",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="File of a key that signs, as --key of the other commands.",
+)
 @broker_option
 @root_option
 @json_option
@@ -108,6 +85,7 @@ def rescue(
     duration: str,
     key: Path,
     camera: str | None,
+    keys: tuple[Path, ...],
     broker: str,
     root: str,
     as_json: bool,
@@ -115,18 +93,22 @@ def rescue(
     """Temporarily unmask people in a device's pictures, for a rescue."""
     from agent.cli.rescue import rescue_command
 
-    finish(rescue_command(device, role, reason, duration, key, camera, broker, root, as_json))
+    finish(rescue_command(device, role, reason, duration, key, camera, keys, broker, root, as_json))
+
+
+role_option = click.option(
+    "--role", default="technician", show_default=True, help="Role of the person who answers, never a name."
+)
 
 
 @click.command()
 @click.argument("device", type=DEVICE)
 @click.argument("alert_id", type=ALERT)
-@click.option(
-    "--role", default="technician", show_default=True, help="Role of the person who answers, never a name."
-)
-@click.option("--close", "action", flag_value="close", help="End the alert now.")
-@click.option("--reject", "action", flag_value="reject", help="End the alert now, as a false alert.")
+@role_option
+@click.option("--close", "action", flag_value="close", help="End the alert now: as ringpost close.")
+@click.option("--reject", "action", flag_value="reject", help="End it as a false alert: as ringpost reject.")
 @click.option("--reason", help="Reason for --close or --reject.")
+@key_option
 @broker_option
 @root_option
 @json_option
@@ -136,17 +118,51 @@ def ack(
     role: str,
     action: str | None,
     reason: str | None,
+    keys: tuple[Path, ...],
     broker: str,
     root: str,
     as_json: bool,
 ) -> None:
-    """Acknowledge an alert as being handled, or end it.
+    """Acknowledge an alert as being handled.
 
     `ringpost watch --json` and the centre show the ids of alerts.
     """
     from agent.cli.ack import ack_command
 
-    finish(ack_command(device, alert_id, role, action or "ack", reason, broker, root, as_json))
+    finish(ack_command(device, alert_id, role, action or "ack", reason, keys, broker, root, as_json))
+
+
+def _ending(name: str, summary: str) -> click.Command:
+    """A verb that ends an alert."""
+
+    @click.command(name, help=summary)
+    @click.argument("device", type=DEVICE)
+    @click.argument("alert_id", type=ALERT)
+    @role_option
+    @click.option("--reason", help="Reason, up to 200 characters.")
+    @key_option
+    @broker_option
+    @root_option
+    @json_option
+    def verb(
+        device: str,
+        alert_id: str,
+        role: str,
+        reason: str | None,
+        keys: tuple[Path, ...],
+        broker: str,
+        root: str,
+        as_json: bool,
+    ) -> None:
+        from agent.cli.ack import ack_command
+
+        finish(ack_command(device, alert_id, role, name, reason, keys, broker, root, as_json))
+
+    return verb
+
+
+close = _ending("close", "End an alert now: it was handled.")
+reject = _ending("reject", "End an alert now: it was a false alert.")
 
 
 @click.command()

@@ -1,22 +1,24 @@
 """``ringpost rescue``: a signed, time-limited grant to send pictures without redaction."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from pydantic import ValidationError
 
-from agent.cli.broker_session import messages_on, run_with_broker
-from agent.cli.fetch import ANSWER_TIMEOUT_S, describe_result
+from agent.cli.broker_session import run_at_broker
+from agent.cli.command_request import TOPICS, NoAnswerError, describe, exit_code, final_result
+from agent.cli.device_selection import Selection
+from agent.cli.fleet_link import fleet_link
+from agent.cli.orders import load_signer, local_exit_code
 from agent.domain.durations import parse_duration
-from agent.domain.message import encode, new_id, stamp
-from agent.mqtt.connection import Connection
+from agent.domain.message import new_id, stamp
 from agent.privacy.rescue_grant import MAX_DURATION, MIN_KEY_LENGTH, Grant
 from agent.runtime.atomic_files import read_utf8
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_UNAVAILABLE, EX_USAGE
-from agent.runtime.sanitize import json_object, printable
 
 MAX_KEY_BYTES = 4096
 
@@ -28,11 +30,13 @@ def rescue_command(
     duration: str,
     key_file: Path,
     camera: str | None,
+    signing_keys: Sequence[Path],
     url: str,
     root: str,
     as_json: bool,
 ) -> int:
-    """Sends a grant. 1 where the device rejects it, 2 for invalid options, 69 without an answer."""
+    """Sends a grant. 1 where the device rejects it, 2 for invalid options, 69 without an answer,
+    77: not permitted."""
     try:
         key = read_utf8(key_file, MAX_KEY_BYTES).rstrip("\r\n")
         if len(key) < MIN_KEY_LENGTH:
@@ -40,6 +44,7 @@ def rescue_command(
         if parse_duration(duration) > MAX_DURATION:
             raise ValueError(f"--for: {duration} is longer than 60m")
         expires = datetime.now(UTC) + parse_duration(duration)
+        signer = load_signer(signing_keys)
         grant = Grant(id=new_id(), expires=expires, role=role, reason=reason, camera=camera)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
@@ -47,32 +52,23 @@ def rescue_command(
         return EX_USAGE
     except (OSError, ValueError) as error:
         click.echo(f"rescue: {describe_error(error)}", err=True)
-        return EX_USAGE
+        return local_exit_code(error)
 
-    async def work(connection: Connection) -> int:
-        prefix = f"{root}/{device}"
-        fields = grant.model_dump(exclude_none=True) | {"signature": grant.expected_signature(device, key)}
+    fields = grant.model_dump(exclude_none=True) | {"signature": grant.expected_signature(device, key)}
 
-        def send() -> None:
-            connection.publish(f"{prefix}/command/rescue", encode(fields), 1, False)
+    async def session() -> int:
+        async with fleet_link(url, root, Selection((device,)).filters(root, TOPICS)) as link:
+            try:
+                result = await final_result(link, signer, device, "rescue", fields)
+            except NoAnswerError as error:
+                click.echo(f"rescue: {error}", err=True)
+                return EX_UNAVAILABLE
+        if as_json:
+            click.echo(json.dumps(result))
+        elif result.get("state") == "succeeded":
+            click.echo(f"{device}: people on {camera or 'all cameras'} are unmasked until {stamp(expires)}")
+        else:
+            click.echo(f"rescue: {describe(result)}", err=True)
+        return exit_code(result)
 
-        async for _, payload in messages_on(
-            connection, [f"{prefix}/command/result"], ANSWER_TIMEOUT_S, send=send
-        ):
-            result = json_object(payload) or {}
-            if result.get("command_id") == grant.id:
-                if as_json:
-                    click.echo(json.dumps(result))
-                elif result.get("state") == "succeeded":
-                    click.echo(
-                        f"{device}: people on {camera or 'all cameras'} are unmasked until {stamp(expires)}"
-                    )
-                else:
-                    click.echo(
-                        f"rescue: {printable(result.get('state'))}: {describe_result(result)}", err=True
-                    )
-                return 0 if result.get("state") == "succeeded" else 1
-        click.echo(f"rescue: no answer from {device}; check its name and its connection", err=True)
-        return EX_UNAVAILABLE
-
-    return run_with_broker(url, work)
+    return run_at_broker(url, session)

@@ -1,0 +1,204 @@
+"""One push or roll-out at the broker: which devices, what is sent, and what is said at the end."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.cli.config_report import print_report
+from agent.cli.device_selection import Selection
+from agent.cli.fleet_link import FleetLink
+from agent.cli.orders import OrderSigner, is_push_not_permitted
+from agent.cli.pushed_change import PushedChange
+from agent.cli.rollout import (
+    ANSWER_MARGIN_S,
+    Rollout,
+    active_revision,
+    desired_fields,
+    highest_revision,
+)
+from agent.cli.rollout_board import WORDS, RolloutBoard, who_has_what
+from agent.cli.rollout_plan import DEFAULT_WAVES, FAILED, RolloutState, list_names, plan_waves, summary_json
+from agent.runtime.error_text import describe_error
+from agent.runtime.exit_codes import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
+
+REPORT_TIMEOUT_S = 5.0
+UNREACHABLE = ("offline", "stopped")
+
+
+class PushSession:
+    """The steps of ``config push`` once the broker is reached."""
+
+    def __init__(
+        self, state: RolloutState, change: PushedChange, link: FleetLink, signer: OrderSigner, as_json: bool
+    ) -> None:
+        self.state, self.change, self.link, self.signer, self.as_json = state, change, link, signer, as_json
+
+    async def choose(
+        self, selection: Selection, *, canary: int | None, skip_offline: bool, to_one: bool
+    ) -> int | None:
+        """Plans the waves over the selected devices; an exit code where nothing should be sent.
+
+        One device may be offline: it gets the push when it connects. A roll-out does not begin with devices
+        that can't answer.
+        """
+        if to_one:
+            name = selection.devices[0]
+            if not await self.link.until(lambda: self.link.report(name, "config/reported"), REPORT_TIMEOUT_S):
+                self._say(f"no report from {name} on {self.link.root}; check the device name")
+            self._plan([name], None)
+            return None
+        await self.link.settle()
+        names = selection.among(self.link.reports)
+        if not names:
+            self._say(f"no device of {selection.group} reports on {self.link.root}")
+            return EX_UNAVAILABLE
+        silent = [name for name in names if not self._reachable(name)]
+        if silent and (not skip_offline or len(silent) == len(names)):
+            self._say(
+                f"nothing was sent: offline or without report: {list_names(silent)}; leave them out with"
+                " --skip-offline, or wait"
+            )
+            return EX_UNAVAILABLE
+        for name in silent:
+            self._say(f"{name} is offline or without report: skipped")
+        self._plan([name for name in names if name not in silent], canary)
+        return None
+
+    async def take_up(self, *, skip_failed: bool) -> None:
+        """Takes up a roll-out that stopped: failed devices are left out, or get a new revision."""
+        await self.link.settle()
+        failed = self.state.with_step(*FAILED)
+        newest = 1 + max(
+            (highest_revision(self.link.report(name, "config/reported")) for name in self.state.devices),
+            default=0,
+        )
+        for name in failed:
+            device = self.state.devices[name]
+            device.step, device.detail = ("skipped", device.detail) if skip_failed else ("waiting", "")
+            if not skip_failed:
+                report = self.link.report(name, "config/reported")
+                device.revision, device.base_revision = newest, active_revision(report)
+
+    def _reachable(self, name: str) -> bool:
+        state = str(self.link.report(name, "status").get("state"))
+        return bool(self.link.report(name, "config/reported")) and state not in UNREACHABLE
+
+    def _plan(self, names: Sequence[str], canary: int | None) -> None:
+        """Fills in the devices: waves, and one revision for all of them."""
+        self.state.waves = self.state.waves or (DEFAULT_WAVES if len(names) > 1 else "100%")
+        self.state.devices = plan_waves(names, self.state.waves, canary)
+        reports = {name: self.link.report(name, "config/reported") for name in names}
+        revision = 1 + max((highest_revision(report) for report in reports.values()), default=0)
+        for name, report in reports.items():
+            self.state.devices[name].base_revision = active_revision(report)
+            self.state.devices[name].revision = revision
+
+    async def push_to_one(self) -> int:
+        """A push to the only device; prints its report."""
+        ((name, progress),) = self.state.devices.items()
+
+        def on_change(_: str, __: object) -> None:
+            if progress.step == "sent":
+                click.echo(f"revision {progress.revision} sent to {name}", err=True)
+
+        rollout = Rollout(
+            self.state, self.change, self.link, self.signer, on_change=on_change, confirms=False
+        )
+        await rollout.run()
+        if (report := rollout.report_of(name)) is not None:
+            print_report(name, report, self.as_json, self.change)
+        elif progress.detail:
+            self._say(progress.detail if progress.step == "no_answer" else f"{name}: {progress.detail}")
+        if progress.step == "unhealthy":
+            self._say(f"{name} is not healthy: {progress.detail}")
+        if report is not None and report.get("state") == "unconfirmed":
+            self._say(f"it goes back by itself unless confirmed: ringpost config confirm {name}")
+        return _exit_code(rollout)
+
+    async def roll_out(self, file: Path) -> int:
+        """Carries out the plan, and says at the end who has what and how to go on."""
+        try:
+            self.state.save(file)
+        except OSError as error:
+            self._say(f"{describe_error(error)}; --state names another file")
+            return EX_USAGE
+        self._say(f"the state of this roll-out is in {file}")
+        with RolloutBoard(self.state, self.as_json) as board:
+            self.link.note = board.note
+            rollout = Rollout(
+                self.state, self.change, self.link, self.signer, file=file, on_change=board.on_change
+            )
+            await rollout.run(board.on_wave)
+        for line in [summary_json(self.state)] if self.as_json else who_has_what(self.state):
+            click.echo(line)
+        if failed := rollout.failed():
+            device = self.state.devices[failed[0]]
+            self._say(
+                f"stopped: {failed[0]}: {WORDS[device.step]}: {device.detail}\n"
+                f"  try again:           ringpost config push --resume {file}\n"
+                f"  go on without it:    ringpost config push --resume {file} --skip-failed\n"
+                f"  take it all back:    ringpost config rollback --rollout {file}"
+            )
+        return _exit_code(rollout)
+
+    async def dry_run(self) -> int:
+        """Has each device check the push without trying it. 1 where one refuses, 69 where one is silent."""
+        codes = await asyncio.gather(*map(self._validate, self.state.devices))
+        if len(codes) > 1 and not self.as_json:
+            click.echo(f"{codes.count(0)} of {len(codes)} devices would take it")
+        return next((code for code in (EX_NOPERM, 1, EX_UNAVAILABLE) if code in codes), 0)
+
+    async def _validate(self, name: str) -> int:
+        desired = desired_fields(self.state, self.change, name) | {"validate_only": True}
+        key = (desired["revision"], desired["sha256"])
+        order = self.signer.push(name, desired)
+        await self.link.publish(f"{self.link.root}/{name}/config/desired", order)
+
+        def answer() -> dict[str, Any] | None:
+            report = self.link.report(name, "config/reported")
+            ours = (report.get("revision"), report.get("sha256")) == key
+            return report if ours and str(report.get("state")) in ("validated", "rejected") else None
+
+        report = await self.link.until(answer, ANSWER_MARGIN_S)
+        if report is None:
+            self._say(f"no answer from {name} within {ANSWER_MARGIN_S:g} s")
+            return EX_UNAVAILABLE
+        print_report(name, report, self.as_json, self.change)
+        if report["state"] == "validated":
+            return 0
+        return EX_NOPERM if is_push_not_permitted(report) else 1
+
+    def prepare(self, file: Path) -> int:
+        """Writes the signed push to ``file`` instead of sending it."""
+        if len(self.state.devices) != 1:
+            self._say("--prepare is for one device")
+            return EX_USAGE
+        name = next(iter(self.state.devices))
+        desired = desired_fields(self.state, self.change, name)
+        try:
+            file.write_bytes(self.signer.push(name, desired) + b"\n")
+        except OSError as error:
+            self._say(describe_error(error))
+            return EX_USAGE
+        self._say(
+            f"not sent; for a further signature: ringpost keys sign {file} --key FILE; then:"
+            f" ringpost config push {name} --signed {file}"
+        )
+        return 0
+
+    def _say(self, line: str) -> None:
+        click.echo(f"config: {line}", err=True)
+
+
+def _exit_code(rollout: Rollout) -> int:
+    """0 where all went well; 77, 69 or 1 by what failed."""
+    failed = rollout.failed()
+    if not failed:
+        return 0
+    if rollout.not_permitted:
+        return EX_NOPERM
+    steps = {rollout.state.devices[name].step for name in failed}
+    return EX_UNAVAILABLE if steps == {"no_answer"} else 1
