@@ -112,6 +112,7 @@ class Agent:
         )
         self.inbound.gate.on_roles = self.announce_roles
         self.link.receipts.open_payload = self.trust.open_receipt
+        self.link.groups = lambda: self.config.all_groups()  # noqa: PLW0108  the configuration changes
         self.fallback_notifier = FallbackNotifier(
             envelope,
             self.inbound.on_message,
@@ -197,8 +198,9 @@ class Agent:
         wanted: dict[str, SourcePart | Broker] = {**config.sources, "link": config.broker}
         if any(rule.escalate and rule.escalate.fallbacks for rule in config.rules.values()):
             wanted["elsewhere"] = config.broker
+        regrouped = config.all_groups() != self.config.all_groups()
         for name, (part, _) in list(self.tasks.items()):
-            if wanted.get(name) != part:
+            if wanted.get(name) != part or (name == "link" and regrouped):
                 await self.end_part(name)
         at, now_s = read_clocks()
         self.pipeline.raise_alerts(self.pipeline.rules.apply(config.rules, at, now_s), now_s)

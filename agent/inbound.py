@@ -17,11 +17,22 @@ from typing import Any
 import structlog
 
 from agent.commands.commands import Commands, State, acknowledge
-from agent.commands.requests import Command, Fetch, OutputCommand, Resend
+from agent.commands.rate_limit import RateLimiter
+from agent.commands.requests import (
+    Command,
+    ConfigConfirm,
+    ConfigGet,
+    ConfigRollback,
+    Fetch,
+    OutputCommand,
+    Resend,
+)
 from agent.commands.results import MAX_WAITING, WITHOUT_EFFECT, bounded
 from agent.config.deployment import Deployment
+from agent.config.ledger import PushResult
 from agent.config.model import Config
-from agent.config.push import Push
+from agent.config.push import Push, Rollback
+from agent.control.config_commands import ConfigCommands
 from agent.control.order_gate import OrderGate
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
@@ -59,8 +70,10 @@ class Inbound:
         self.rescue = rescue
         self.running = running
         self.spawn = spawn
-        self.pushes: asyncio.Queue[Push] = asyncio.Queue(MAX_WAITING_PUSHES)
+        self.pushes: asyncio.Queue[Push | Rollback] = asyncio.Queue(MAX_WAITING_PUSHES)
         self._ignored_ack = b""
+        self._refusals = RateLimiter()
+        configuration = ConfigCommands(deployment, self.pushes, lambda: self.gate, self.send_result)
         self.commands = Commands(
             self.send_result,
             rebirth=self.rebirth,
@@ -71,6 +84,10 @@ class Inbound:
                 "rescue": (Grant, self.take_grant),
                 "resend": (Resend, self.resend),
                 "challenge": (Command, self.challenge),
+                "config_confirm": (ConfigConfirm, configuration.confirm),
+                "config_get": (ConfigGet, configuration.get),
+                "config_history": (Command, configuration.history),
+                "config_rollback": (ConfigRollback, configuration.roll_back),
             },
         )
         self.trust = trust
@@ -93,16 +110,24 @@ class Inbound:
             log.warning("commands_damaged", key=key)
 
     async def _queue_push(self, push: Push) -> None:
-        self.deployment.on_newer_push(push.payload)
+        self.deployment.on_newer_push(push.payload, push.target)
         if self.pushes.full():
             dropped = self.pushes.get_nowait()
             reason = f"{MAX_WAITING_PUSHES} newer pushes wait for the end of a trial"
             log.warning("push_dropped", reason=reason)
-            await self._refuse_push(json_object(dropped.payload) or {}, [{"path": "", "message": reason}])
+            if isinstance(dropped, Rollback):
+                await dropped.done(PushResult(state="rejected", reason=reason))
+            else:
+                await self._refuse_push(json_object(dropped.payload) or {}, [{"path": "", "message": reason}])
         self.pushes.put_nowait(push)
 
     async def _refuse_push(self, body: Mapping[str, Any], errors: Sequence[Mapping[str, str]]) -> None:
-        """Answers a push that changes nothing, not even what is remembered of the last push."""
+        """Answers a push that changes nothing, not even what is remembered of the last push.
+
+        Of a flood only the first are answered.
+        """
+        if self._refusals.admit("push", time.monotonic()) != "admitted":
+            return
         named = {key: body[key] for key in ("revision", "sha256") if isinstance(body.get(key), int | str)}
         fields = {**self.deployment.reported(), "revision": None, "sha256": None, **named}
         fields |= {"state": "rejected", "errors": list(errors), "reason": None}

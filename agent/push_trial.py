@@ -1,9 +1,8 @@
 """Carries out pushed configurations, one after the other, and proves each before it is kept.
 
-Owns: the proof of a trial (the centre is reached, changed sources still work) and the return to the broker
-from before the last change of broker.
-Entry point: `PushTrials.run`, a job. `agent.config.deployment` decides and remembers; this module asks the
-link and the health record.
+Owns: the queue's order, the return to the broker that worked before, the look at the local file.
+Entry point: `PushTrials.run`, a job. `agent.config.deployment` decides and remembers, and
+`agent.control.trial_proof` asks whether a trial works.
 Guarantees: a configuration under which the centre is not reached is rolled back.
 Threads: the event loop only.
 Errors: none beyond those that the supervisor handles.
@@ -16,11 +15,13 @@ from functools import partial
 
 from pydantic import BaseModel
 
+from agent.commands.rate_limit import PER_SECOND, RateLimiter
+from agent.config.broker_fallback import NOT_WORKING
 from agent.config.deployment import Deployment
 from agent.config.model import Config
-from agent.config.push import Push
-from agent.config.push_policy import broker_changed
-from agent.config.trial import BrokenSourceError, TrialSteps
+from agent.config.push import Push, Rollback
+from agent.config.trial import TrialSteps
+from agent.control.trial_proof import TrialProof
 from agent.domain.durations import human_duration
 from agent.mqtt.dialing import is_reachable
 from agent.mqtt.link import Link
@@ -29,12 +30,11 @@ from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
 from agent.runtime.kernel_clock import read_clocks
 
-PROBE_EVERY_S = 0.2
-NEW_SOURCE_WITHIN_S = 15.0
-"""A new source has this long for its first value; without one the push is applied with a warning."""
 FALLBACK_CHECK_EVERY_S = 10.0
 FALLBACK_AFTER_S = 900.0
-"""A pushed broker that does not work for this long makes the agent try the broker before it."""
+"""A broker that does not work for this long makes the agent try the one before it."""
+LOCAL_RETRY_S = 3600.0
+"""The broker of the local file is tried again this often, where the one before the edit is used."""
 
 
 class PushTrials:
@@ -47,7 +47,7 @@ class PushTrials:
         link: Link,
         health: Health,
         reporter: Reporter,
-        pushes: asyncio.Queue[Push],
+        pushes: asyncio.Queue[Push | Rollback],
         apply: Callable[[Config], Awaitable[None]],
         running: Callable[[], Config],
     ) -> None:
@@ -59,94 +59,95 @@ class PushTrials:
         self.reporter = reporter
         self.pushes = pushes
         self.apply = apply
-        self.running = running
+        self.proof = TrialProof(deployment, outbox, link, health, reporter, running)
+        self._worked: dict[str, BaseModel] = {}
+        self._working_s = self._checked_s = self._retried_s = time.monotonic()
+        self._known_to_work: object = None
+        self._limiter = RateLimiter()
 
     async def run(self) -> None:
         """Carries out pushes; between them it watches whether the present broker still works."""
-        working_s = checked_s = time.monotonic()
-        worked: dict[str, BaseModel] = {}
+        self._working_s = self._checked_s = self._retried_s = time.monotonic()
         while True:
             try:
                 async with asyncio.timeout(FALLBACK_CHECK_EVERY_S):
-                    push = await self.pushes.get()
+                    order = await self.pushes.get()
             except TimeoutError:
-                now_s = time.monotonic()
-                await self.deployment.count_running_time(now_s - checked_s)
-                checked_s = now_s
-                if self.link.is_healthy or self.deployment.ledger.fallback is None:
-                    working_s = now_s
-                elif now_s - working_s > FALLBACK_AFTER_S:
-                    await self.try_fallback()
-                    working_s = time.monotonic()
-                continue
-            before = self.deployment.config
-            works_now = set(self.health.working(time.monotonic()))
-            worked = {
-                name: source
-                for name, source in before.sources.items()
-                if name in works_now or worked.get(name) == source  # also just after a rollback
-            }
-            probe = partial(self.probe, before, frozenset(worked))
-            await self.deployment.handle(
-                push.payload,
-                TrialSteps(self.apply, self.prove, self.report, probe),
-                target=push.target,
-                key_ids=push.key_ids,
-                counters=push.counters,
-                authorize=push.authorize,
+                await self._watch()
+            else:
+                await self._carry_out(order)
+
+    async def _carry_out(self, order: Push | Rollback) -> None:
+        """One push or rollback to its end; a flood of them is slowed down, and the queue drops the oldest."""
+        while self._limiter.admit("push", time.monotonic()) != "admitted":  # noqa: ASYNC110
+            await asyncio.sleep(1 / PER_SECOND)
+        before = self.deployment.config
+        works_now = set(self.health.working(time.monotonic()))
+        self._worked = {
+            name: source
+            for name, source in before.sources.items()
+            if name in works_now or self._worked.get(name) == source  # also just after a rollback
+        }
+        steps = self._steps(partial(self.proof.probe, before, frozenset(self._worked)))
+        if isinstance(order, Rollback):
+            result = await self.deployment.roll_back(
+                order.to_revision,
+                steps,
+                target=order.target,
+                key_ids=order.key_ids,
+                authorize=order.authorize,
             )
+            await order.done(result)
+            return
+        await self.deployment.handle(
+            order.payload,
+            steps,
+            target=order.target,
+            key_ids=order.key_ids,
+            counters=order.counters,
+            authorize=order.authorize,
+        )
 
-    async def prove(self) -> None:
-        """Returns once the centre is reached under the trial; for another broker, once its receipt is here.
+    def _steps(self, probe: Callable[[float], Awaitable[list[str]]] | None = None) -> TrialSteps:
+        if probe is None:
+            return TrialSteps(self.apply, self.proof.prove, self.report)
+        return TrialSteps(self.apply, self.proof.prove, self.report, probe)
 
-        An acknowledgement proves a broker only: any broker acknowledges, also one without a centre.
-        """
-        before, broker = self.deployment.config.broker, self.running().broker
-        await self.link.acknowledged()
-        if broker.delivery == "receipt" and broker_changed(before, broker):
-            self.deployment.waiting_for = "no receipt of the centre arrived"
-            trial = self.deployment.ledger.trial or self.deployment.ledger.active
-            fields = {"command_id": f"config-{trial.revision or 0}", "state": "trial"}
-            message = self.reporter.messages.command_result(fields, *read_clocks())
-            receipt = asyncio.ensure_future(self.link.receipt_of(message.id))
-            try:
-                await self.outbox.put(message)
-                await receipt
-            finally:
-                receipt.cancel()
-
-    async def probe(self, before: Config, working: frozenset[str], within_s: float) -> list[str]:
-        """Waits for a value of each changed source; returns the new sources without one.
-
-        BrokenSourceError where a changed source of ``working`` gives no value within ``within_s``.
-        """
-        sources = self.running().sources
-        changed = {name for name, source in sources.items() if before.sources.get(name) != source}
-        needed = changed & working
-        began_s = time.monotonic()
-        while missing := changed - set(self.health.working(time.monotonic())):
-            waited_s = time.monotonic() - began_s
-            if waited_s > within_s or (waited_s > NEW_SOURCE_WITHIN_S and not missing & needed):
-                break
-            await asyncio.sleep(PROBE_EVERY_S)
-        parts = self.health.parts(time.monotonic())
-        errors = {part["part"]: part.get("error", "sends nothing") for part in parts}
-        if lost := sorted(missing & needed):
-            raise BrokenSourceError(
-                f"{lost[0]}: {errors.get(lost[0], 'sends nothing')}; it worked before the push, but not"
-                f" within {within_s:.0f} s"
-            )
-        return [f"{name}: {errors.get(name, 'sends nothing')}" for name in sorted(missing)]
+    async def _watch(self) -> None:
+        """Between two pushes: the broker in force, the time of its fallback, an edit of the local file."""
+        now_s = time.monotonic()
+        await self.deployment.count_running_time(now_s - self._checked_s)
+        self._checked_s = now_s
+        if self.link.is_healthy:
+            self._working_s = now_s
+            if self.link.centre_reached and self._known_to_work is not self.deployment.config:
+                await self.deployment.note_working()
+                self._known_to_work = self.deployment.config
+        elif now_s - self._working_s > FALLBACK_AFTER_S:
+            await self.try_fallback()
+            self._working_s = time.monotonic()
+        if self.deployment.is_overlaid() and now_s - self._retried_s > LOCAL_RETRY_S:
+            await self.try_local()
+            self._retried_s = time.monotonic()
+        if await self.deployment.check_drift():
+            await self.report()
 
     async def try_fallback(self) -> None:
-        """Rolls back to the broker before the last change of broker, where that one accepts a connection."""
+        """Returns to the broker that worked before, where that one accepts a connection."""
         config = await asyncio.to_thread(self.deployment.fallback_config)
-        if config is None:
-            return
-        if not any([await is_reachable(broker, self.link.past) for broker in config.broker.in_order]):
-            return
-        reason = f"its broker was not reached, or gave no receipts, for {human_duration(FALLBACK_AFTER_S)}"
-        await self.deployment.return_to_fallback(reason, TrialSteps(self.apply, self.prove, self.report))
+        if config is not None and await self._is_reachable(config):
+            reason = NOT_WORKING.format(human_duration(FALLBACK_AFTER_S))
+            await self.deployment.return_to_fallback(reason, self._steps())
+
+    async def try_local(self) -> None:
+        """Returns to the broker of the local file, where that one accepts a connection by now."""
+        config = await asyncio.to_thread(self.deployment.local_config)
+        if config is not None and await self._is_reachable(config):
+            await self.deployment.return_to_local(self._steps())
+
+    async def _is_reachable(self, config: Config) -> bool:
+        """Whether any of its brokers accepts a connection."""
+        return any([await is_reachable(broker, self.link.past) for broker in config.broker.in_order])
 
     async def report(self) -> None:
         """Sends ``config/reported`` and ``status`` after a change of configuration."""

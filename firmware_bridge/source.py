@@ -48,6 +48,8 @@ class SourcePart(BaseModel):
     kind."""
 
     kind: str
+    required: bool = False
+    """A push that changes or adds the source is rolled back where the source gives no value under it."""
 
     @property
     def longest_wait_s(self) -> float | None:

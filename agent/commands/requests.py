@@ -101,6 +101,27 @@ class DrillRequest(Command):
     camera: str | None = Field(default=None, min_length=1, max_length=64)
 
 
+class ConfigConfirm(Command):
+    """``command/config_confirm``: keeps the revision that waits for a confirmation."""
+
+    revision: int = Field(ge=1, lt=2**53)
+
+
+class ConfigRollback(Command):
+    """``command/config_rollback``: returns to an earlier configuration, without ``to_revision`` to the one
+    before; 0 is the local file. ``target``: the group that it was pushed to."""
+
+    to_revision: int | None = Field(default=None, ge=0, lt=2**53)
+    target: str | None = Field(default=None, max_length=80)
+
+
+class ConfigGet(Command):
+    """``command/config_get``: the text of the configuration in force, or of an earlier one."""
+
+    revision: int | None = Field(default=None, ge=0, lt=2**53)
+    target: str | None = Field(default=None, max_length=80)
+
+
 class Ack(BaseModel):
     """``alert/ack``: a person's acknowledgement, by role and never by name."""
 

@@ -20,6 +20,9 @@ from agent.domain.yaml_loader import BadConfig
 
 log = structlog.get_logger()
 
+NOT_WORKING = "its broker was not reached, or gave no receipts, for {}"
+"""Why the device goes back; the time it waited is filled in."""
+
 
 class BrokerFallback(KeptConfiguration):
     """The brokers from before the one in force."""

@@ -198,8 +198,9 @@ class Deployment(BrokerFallback):
             await asyncio.to_thread(save_ledger, self._file, self.ledger)
             await steps.report()
         except OSError as error:
-            refused = {"path": "", "message": f"can't be stored on this disk: {error_reason(error)}"}
-            result = result.model_copy(update={"state": "rejected", "errors": [refused]})
+            reason = f"can't be stored on this disk: {error_reason(error)}"
+            errors = [{"path": "", "message": reason}]
+            result = result.model_copy(update={"state": "rejected", "errors": errors})
             self.ledger = self.ledger.without_trial().with_result(result)
             await steps.report()
             return result

@@ -133,7 +133,7 @@ POLICY: dict[str, Row] = {
     "Evidence.max_mb": Row("picture", tighter=_at_least),
     "Evidence.least_free_mb": Row("picture", tighter=_at_most),
     # What pictures show. Zones and detection settings are free; for the address see `push_changes`.
-    **_free("Camera", "kind username password purpose fps motion zones coverage ground mount"),
+    **_free("Camera", "required kind username password purpose fps motion zones coverage ground mount"),
     **_free("Camera", "loop every_frame open_timeout read_timeout width height pixel_format camera_fps"),
     "Camera.url": Row("free", limit=_verified, message="can't give up TLS by push"),
     "Camera.ca": GUARDED,

@@ -6,13 +6,14 @@ order whose effect could not be stored counts when it is delivered again.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
 import structlog
 
 from agent.commands.commands import RESULT, Commands
-from agent.config.push import Push
+from agent.config.push import Authorize, Push
 from agent.domain.message import encode
 from agent.mqtt.topics import GROUPS, PUSHES, ROLES
 from agent.trust.dsse import is_envelope
@@ -26,6 +27,8 @@ log = structlog.get_logger()
 UNSIGNED = frozenset({"ping", "rebirth", "resend", "challenge"})
 """Commands that neither change nor show anything: they need no signature."""
 ACKS = "alert/ack"
+PRESENT: ContextVar[Order] = ContextVar("order")
+"""The order of the command that a task carries out."""
 
 
 class OrderGate:
@@ -121,7 +124,16 @@ class OrderGate:
             await self._commands.refuse(name, peek_body(payload).get("id"), reason, answer_to)
             return
         carry_out = self._commands.carry_out(name, encode(order.body), answer_to, key_ids=order.key_ids)
-        await self._effect(order, carry_out)
+        present = PRESENT.set(order)
+        try:
+            await self._effect(order, carry_out)
+        finally:
+            PRESENT.reset(present)
+
+    def present_signers(self) -> tuple[Authorize, tuple[str, ...]]:
+        """Which changes the signers of the command under way may make, and their keys."""
+        order = PRESENT.get()
+        return partial(self.trust.require_paths, order), order.key_ids
 
     async def _on_roles_document(self, payload: bytes) -> None:
         try:

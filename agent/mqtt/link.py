@@ -27,7 +27,7 @@ from agent.mqtt.receiver import OnMessage
 from agent.mqtt.sender import ConnectionSender
 from agent.mqtt.short_connections import ShortConnections
 from agent.mqtt.subscriptions import Subscriptions
-from agent.mqtt.topics import DOWN, LEFT_OUT, LEFT_OUT_TEXTS, RETAINED
+from agent.mqtt.topics import DOWN, GROUPS, LEFT_OUT, LEFT_OUT_TEXTS, PUSHES, RETAINED
 from agent.outbox.outbox import Outbox
 from agent.runtime.kernel_clock import certainly_past, kernel_clock
 
@@ -67,6 +67,8 @@ class Link:
         self.sender: ConnectionSender | None = None
         """The sender of the last connection."""
         self.receipts = Receipts()
+        self.groups: Callable[[], Sequence[str]] = tuple
+        """The groups whose pushes this device takes."""
         self._envelope = envelope
         self._outbox = outbox
         self._birth_messages = birth_messages
@@ -129,6 +131,11 @@ class Link:
     def is_healthy(self) -> bool:
         """Whether a broker is connected, and receipts come where some are due."""
         return self.connected_url is not None and self.receipts.trouble(time.monotonic()) is None
+
+    @property
+    def centre_reached(self) -> bool:
+        """Whether a sign of life of the centre came on the present connection."""
+        return self.is_healthy and self.receipts.centre == "online"
 
     @property
     def saving(self) -> bool:
@@ -234,6 +241,10 @@ class Link:
         host_status = self._envelope.host_status
         names = [*(name for name in DOWN if name not in LEFT_OUT[self._reduction]), host_status]
         topics = [*(f"{self._envelope.prefix}/{name}" for name in names[:-1]), host_status]
+        if PUSHES in names:
+            shared = [f"{GROUPS}/{group}/{PUSHES}" for group in self.groups()]
+            names += shared
+            topics += [f"{self._envelope.root}/{name}" for name in shared]
         sender.subscriptions = Subscriptions(connection, topics, names)
         sender.subscriptions.begin()
         if self._prefix not in ("", self._envelope.prefix):

@@ -102,6 +102,12 @@ class Health:
             if part.speaks and sent and well and answer["running"] != "waiting":
                 yield answer["part"]
 
+    def frame_size(self, name: str) -> tuple[int, int] | None:
+        """Width and height of the frames of a camera; None where none is known yet."""
+        part = self._parts.get(name)
+        state = part.state if part is not None else None
+        return (state.width, state.height) if isinstance(state, CameraState) and state.frames else None
+
     def reasons(self, now_s: float) -> list[str]:
         """Why the device is degraded, one line for each part; empty where all parts work."""
         return list(self._reasons(now_s))
