@@ -9,7 +9,7 @@ successor is a hash of it, and the old one is erased: who takes the device can't
 written before. `start`, `checkpoint` and `stop` are also signed with the device key, and go to the centre,
 which countersigns them: a cut tail, a deleted log and an older copy show there.
 
-Read `entry.py` first, then `chain_files.py` (order of writes, recovery), and `audit_log.py`.
+Read `entry.py` first, then `chain_files.py` (order of writes, recovery), `audit_log.py` and `verify.py`.
 Threads: one, which alone uses the files. Errors: where the disk refuses, entries wait in memory, `trouble`
 says so, and a `gap` entry follows.
 """

@@ -183,10 +183,8 @@ class AuditLog:
         if self._refused is not None:
             self._refused, self._lost = None, 0
             log.info("audit_log_recovered")
-        by_draft = iter(entry for entry in entries if entry.kind not in ("gap", "rotated"))
         self._settle(group)
-        for one in group:
-            entry = next(by_draft)
+        for one, entry in zip(group, entries[-len(group) :], strict=True):
             if one.done is not None:
                 one.done.set_result(entry)
         self._after_write(entries)

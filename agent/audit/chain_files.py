@@ -28,6 +28,8 @@ SEGMENT_BYTES, SEGMENTS = 512_000, 16
 """The size at which a new file begins, and the number of files that are kept."""
 
 KEY, LOCK = "key", "lock"
+GROUP_LAG = 200
+"""Entries by which the key may be behind without a remark: the last commit before a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class ChainFiles:
         self._path: Path | None = None
         self._size = 0
         self._unfinished = False
+        self._is_new = False
+        """Whether no entry names the next key, so that the next entry must name its own."""
         self._lock: int | None = None
 
     @property
@@ -119,6 +123,7 @@ class ChainFiles:
             self.close()
             raise
         self._state, self.found = state, found
+        self._is_new = state.n == 1 or "trouble" in found
 
     def close(self) -> None:
         self._state = None
@@ -127,7 +132,10 @@ class ChainFiles:
             self._lock = None
 
     def commit(self, drafts: Sequence[Draft]) -> list[Entry]:
-        """Writes entries, on disk on return. OSError where the disk refuses: none is written then."""
+        """Writes entries, on disk on return. OSError where the disk refuses: none is written then.
+
+        The entries of ``drafts`` are the last of the result; others may be written before them.
+        """
         state, lines, entries = self.state, bytearray(), list[Entry]()
         removed: list[Path] = []
         path, size = self._path, self._size
@@ -135,6 +143,8 @@ class ChainFiles:
             path, size = self.folder / f"{state.n:010d}.jsonl", 0
             removed = self._too_many()
             drafts = [*self._removal(removed, drafts), *drafts]
+        if self._is_new and drafts[0].kind not in ANCHORS:
+            drafts = [replace(drafts[0], kind="checkpoint", who=(), fields={}), *drafts]
         for draft in drafts:
             entry = parse(seal(self._anchored(draft, state), state.n, state.seed, state.before))
             entries.append(entry)
@@ -144,7 +154,7 @@ class ChainFiles:
             self._disk.cut(path, size)
         self._unfinished = True
         self._disk.append(path, bytes(lines))
-        self._unfinished = False
+        self._unfinished = self._is_new = False
         self._path, self._size, self._state = path, size + len(lines), state
         with suppress(OSError):  # the next commit replaces it; a start derives the key from the older one
             self._disk.replace(self.folder / KEY, _encode_state(state))
