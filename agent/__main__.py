@@ -5,6 +5,7 @@ import sys
 import click
 
 from agent.cli.agent_commands import check, record, replay, run, schema
+from agent.cli.audit_commands import audit
 from agent.cli.command_group import CommandGroup
 from agent.cli.config_commands import config
 from agent.cli.device_commands import command
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-AGENT = (run, check, doctor, schema, record, replay)
+AGENT = (run, check, doctor, schema, record, replay, audit)
 HARDWARE = (devices, read, detect, ground, models)
 REMOTE = (config, command, watch, ack, close, reject, fetch, rescue, keys)
 for verb in (*AGENT, *HARDWARE, *REMOTE):

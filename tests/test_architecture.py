@@ -20,7 +20,12 @@ PACKAGES = ("agent", "centre", "firmware_bridge", "models", "simulators")
 BORDERS = {
     "serial": {"firmware_bridge/serial/port.py"},
     "paho": {"agent/mqtt/connection.py", "agent/mqtt/paho_packets.py"},
-    "sqlite3": {"agent/outbox/database.py", "agent/outbox/salvage.py", "centre/message_store.py"},
+    "sqlite3": {
+        "agent/audit/checkpoint_store.py",
+        "agent/outbox/database.py",
+        "agent/outbox/salvage.py",
+        "centre/message_store.py",
+    },
     "onnxruntime": {"models/session.py"},
     "iotcore": {"simulators/broker.py"},
 }

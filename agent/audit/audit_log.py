@@ -8,7 +8,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +40,12 @@ WRITTEN_WITHIN_S = 2.0
 CLOSED_WITHIN_S = 5.0
 
 
+def make_draft(kind: str, who: Sequence[str], fields: Mapping[str, Any]) -> Draft:
+    """An entry of this instant."""
+    at, now_s = stamp(datetime.now(UTC)), round(time.monotonic(), 3)
+    return Draft(kind, at, boot_id()[:8], now_s, tuple(who), encodable(fields))
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     draft: Draft
@@ -53,7 +59,6 @@ class AuditLog:
     def __init__(self, files: ChainFiles, on_anchor: Callable[[Entry], None] | None = None) -> None:
         self._files = files
         self._on_anchor = on_anchor
-        self._boot = boot_id()[:8]
         self._limit = EntryLimit()
         self._condition = threading.Condition()
         self._waiting: deque[_Waiting] = deque()
@@ -77,7 +82,7 @@ class AuditLog:
         at, now_s = datetime.now(UTC), time.monotonic()
         with self._condition:
             if who or kind not in LIMITED or self._limit.admit(kind, fields, stamp(at), now_s):
-                self._queue(_Waiting(self._draft(kind, who, fields)))
+                self._queue(_Waiting(make_draft(kind, who, fields)))
 
     def append_durably(self, kind: str, *, who: Sequence[str] = (), **fields: Any) -> str:
         """Writes an entry; on disk on return. The hash of its line. Blocking. OSError where that fails."""
@@ -85,7 +90,7 @@ class AuditLog:
         with self._condition:
             if self._closing:
                 raise OSError("the audit log is closed")
-            self._queue(_Waiting(self._draft(kind, who, fields), done))
+            self._queue(_Waiting(make_draft(kind, who, fields), done))
         return done.result().hash
 
     async def written(self) -> bool:
@@ -115,13 +120,9 @@ class AuditLog:
         with self._condition:
             self._closing = True
             for kind, fields in self._limit.summaries(time.monotonic(), at_once=True):
-                self._queue(_Waiting(self._draft(kind, (), fields)))
+                self._queue(_Waiting(make_draft(kind, (), fields)))
             self._condition.notify()
         self._thread.join(CLOSED_WITHIN_S)
-
-    def _draft(self, kind: str, who: Sequence[str], fields: dict[str, Any]) -> Draft:
-        at, now_s = stamp(datetime.now(UTC)), round(time.monotonic(), 3)
-        return Draft(kind, at, self._boot, now_s, tuple(who), encodable(fields))
 
     def _queue(self, waiting: _Waiting) -> None:
         self._waiting.append(waiting)
@@ -140,9 +141,9 @@ class AuditLog:
                 self._condition.wait_for(self._has_work, timeout=1.0)
                 now_s = time.monotonic()
                 for kind, fields in self._limit.summaries(now_s):
-                    self._queue(_Waiting(self._draft(kind, (), fields)))
+                    self._queue(_Waiting(make_draft(kind, (), fields)))
                 if not self._waiting and now_s >= self._due_s:
-                    self._queue(_Waiting(self._draft("checkpoint", (), {})))
+                    self._queue(_Waiting(make_draft("checkpoint", (), {})))
                 group = [self._waiting[number] for number in range(min(GROUP, len(self._waiting)))]
                 closing = self._closing
             if group and (self._refused is None or closing or self._must_try(group)):
@@ -203,7 +204,7 @@ class AuditLog:
             since, reason = self._refused
             held = len(self._waiting)
             fields = {"since": since, "reason": reason, "held": held, "lost": self._lost}
-            drafts.insert(0, self._draft("gap", (), fields))
+            drafts.insert(0, make_draft("gap", (), fields))
         return drafts
 
     def _after_write(self, entries: Sequence[Entry]) -> None:
@@ -218,7 +219,7 @@ class AuditLog:
         if self._since_anchor >= CHECKPOINT_ENTRIES:
             self._since_anchor, self._due_s = 0, float("inf")
             with self._condition:
-                self._queue(_Waiting(self._draft("checkpoint", (), {})))
+                self._queue(_Waiting(make_draft("checkpoint", (), {})))
 
     def _on_refusal(self, group: Sequence[_Waiting], error: OSError) -> None:
         reason = describe_error(error)

@@ -32,6 +32,10 @@ GROUP_LAG = 200
 """Entries by which the key may be behind without a remark: the last commit before a crash."""
 
 
+class LogInUseError(OSError):
+    """Another process has the log open."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChainState:
     """What the next entry needs. ``anchor``: number and hash of the newest entry that goes to the centre."""
@@ -153,7 +157,7 @@ class ChainFiles:
         if self._unfinished:
             self._disk.cut(path, size)
         self._unfinished = True
-        self._disk.append(path, bytes(lines))
+        self._disk.append(path, bytes(lines), is_new=path != self._path)
         self._unfinished = self._is_new = False
         self._path, self._size, self._state = path, size + len(lines), state
         with suppress(OSError):  # the next commit replaces it; a start derives the key from the older one
@@ -212,6 +216,10 @@ class ChainFiles:
             found["unfinished_bytes"] = torn
             self._disk.cut(self._path, end)
             self._size = end
+        if (
+            self._path is not None
+        ):  # the process may have ended before the disk had them; the key moves on now
+            self._disk.settle(self._path)
         self._finish_removal(known, files)
         return state, found
 
@@ -280,5 +288,5 @@ def _lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise OSError(error.errno, "another process writes this audit log", str(path.parent)) from error
+        raise LogInUseError(error.errno, "another process writes this audit log", str(path.parent)) from error
     return descriptor

@@ -10,9 +10,8 @@ class Disk:
     def make_folder(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def append(self, path: Path, data: bytes) -> None:
-        """Adds ``data`` to a file; a new file is for its owner only."""
-        is_new = not path.exists()
+    def append(self, path: Path, data: bytes, *, is_new: bool = False) -> None:
+        """Adds ``data`` to a file, for its owner only. ``is_new``: its name may not be on the disk yet."""
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._write_all(descriptor, data)
@@ -44,6 +43,15 @@ class Disk:
             self.sync(descriptor)
         finally:
             os.close(descriptor)
+
+    def settle(self, path: Path) -> None:
+        """Makes durable what another process wrote to a file."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.sync_folder(path.parent)
 
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)

@@ -1,0 +1,38 @@
+"""The access log of a centre: who looked at which picture, in an audit log beside the database.
+
+Several processes may write it, one after the other: each opens it for one entry.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.audit.audit_log import make_draft
+from agent.audit.chain_files import ChainFiles, LogInUseError
+from agent.audit.entry import Entry
+
+WAIT_S = 10.0
+"""How long another process may have the log open."""
+
+
+def access_log_folder(db: Path) -> Path:
+    """The folder of the access log of a centre's database."""
+    return db.with_name(f"{db.name}-audit")
+
+
+def log_access(folder: Path, kind: str, *, who: Sequence[str] = (), **fields: Any) -> Entry:
+    """Writes one entry, on disk on return. Blocking. OSError where it can't be written."""
+    files, until_s = ChainFiles(folder), time.monotonic() + WAIT_S
+    while True:
+        try:
+            files.open()
+            break
+        except LogInUseError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.02)
+    try:
+        return files.commit([make_draft(kind, who, fields)])[-1]
+    finally:
+        files.close()
