@@ -118,7 +118,9 @@ class Inbound:
             if isinstance(dropped, Rollback):
                 await dropped.done(PushResult(state="rejected", reason=reason))
             else:
-                await self._refuse_push(json_object(dropped.payload) or {}, [{"path": "", "message": reason}])
+                await self._refuse_push(
+                    json_object(dropped.payload) or {}, [{"path": "push", "message": reason}]
+                )
         self.pushes.put_nowait(push)
 
     async def _refuse_push(self, body: Mapping[str, Any], errors: Sequence[Mapping[str, str]]) -> None:

@@ -184,7 +184,7 @@ def test_a_device_whose_card_is_gone_starts_with_what_it_ran_and_says_so(
 
 REJECTED = [
     ("typo", LOCAL.replace("severity", "severty"), {}, "rules.panic.severty", "unknown key; did you mean 'severity'?"),
-    ("no yaml", "a: [", {}, "", "expected the node content"),
+    ("no yaml", "a: [", {}, "body", "expected the node content"),
     ("another device", LOCAL.replace("bridge-07", "bridge-08"), {}, "device", "is 'bridge-08', but this device is 'bridge-07'"),
     ("another data folder", LOCAL + "data: {directory: /elsewhere}\n", {}, "data.directory", "can't be changed by push"),
     ("who may show people", LOCAL + "privacy: {rescue_key: {file: /etc/os-release}}\n", {}, "privacy", "can't be changed by push"),

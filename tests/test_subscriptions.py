@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agent.mqtt.subscriptions import FIRST_WAIT_S, LONGEST_WAIT_S, Subscriptions
+from agent.mqtt.topics import DOWN
 from tests.link_rig import UP, run
 from tests.scripted_broker import NOT_AUTHORIZED, ScriptedBroker
 from tests.waiting import play, until
@@ -44,7 +45,7 @@ def test_it_is_asked_for_again_and_then_no_trouble(tmp_path: Path, monkeypatch: 
             await until(lambda: one.link.troubles)
             allowed = True
             await until(lambda: not one.link.troubles)
-            again = broker.subscribed[5:]
+            again = broker.subscribed[len(DOWN) + 1 :]
             assert set(again) == {f"{UP}/receipt"}  # only what was refused
 
     play(scene)

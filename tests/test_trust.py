@@ -266,7 +266,7 @@ def test_open_nonces_are_bounded() -> None:
 
 PATHS: list[tuple[str, Guard, list[SigningKey], str | None]] = [
     ("rules.quiet.severity", "free", [ALICE], None),
-    ("rules.quiet.severity", "free", [KEYS["desk"]], "may not change it"),
+    ("rules.quiet.severity", "free", [KEYS["centre"], OFFICER], None),
     ("broker.url", "guarded", [ALICE], "needs the signatures of 2"),
     ("broker.url", "guarded", [ALICE, BOB], None),
     ("broker.url", "guarded", [ALICE, KEYS["desk"]], "needs the signatures of 2"),
@@ -290,6 +290,13 @@ def test_paths_need_their_signatures(
         with pytest.raises(OrderRefused, match=reason) as caught:
             ours.require_paths(order, changes)
         assert caught.value.path == path
+
+
+def test_a_push_that_changes_nothing_needs_a_role_that_may_push() -> None:
+    ours = trust()
+    ours.require_paths(ours.open("push", push(ALICE)), [])
+    with pytest.raises(OrderRefused, match="may not change the configuration"):
+        ours.require_paths(ours.open("push", push(KEYS["desk"])), [])
 
 
 def test_a_role_ends_at_its_paths_and_devices() -> None:

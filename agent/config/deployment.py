@@ -199,7 +199,7 @@ class Deployment(BrokerFallback):
             await steps.report()
         except OSError as error:
             reason = f"can't be stored on this disk: {error_reason(error)}"
-            errors = [{"path": "", "message": reason}]
+            errors = [{"path": "push", "message": reason}]
             result = result.model_copy(update={"state": "rejected", "errors": errors})
             self.ledger = self.ledger.without_trial().with_result(result)
             await steps.report()

@@ -74,7 +74,7 @@ class Desired(BaseModel):
 def parse_desired(payload: bytes) -> Desired | list[dict[str, Any]]:
     """The push in a payload, or its errors as paths and messages."""
     if len(payload) > MAX_PAYLOAD:
-        return [{"path": "", "message": f"a push has at most {MAX_PAYLOAD // 1024} KiB"}]
+        return [{"path": "push", "message": f"a push has at most {MAX_PAYLOAD // 1024} KiB"}]
     try:
         return Desired.model_validate_json(payload)
     except ValidationError as error:
@@ -222,9 +222,10 @@ def _refusal(path: str, message: str) -> BadConfig:
 
 def rejection(push: Push, desired: Desired, error: BadConfig) -> PushResult:
     """The result of a push that was refused: the first 20 errors, each cut to a readable length."""
+    whole = "body" if desired.patch is None else "patch"
     errors: list[dict[str, Any]] = [
         {
-            "path": _cut(problem.path, MAX_PATH),
+            "path": _cut(problem.path, MAX_PATH) or whole,
             "message": _cut(problem.message, MAX_MESSAGE),
             "line": problem.line,
         }

@@ -204,6 +204,8 @@ class Trust:
         by_key = {
             signer.key_id: roles.roles_of(signer.key_id, self.device, self.groups) for signer in order.signers
         }
+        if not any(role.paths for held in by_key.values() for role in held.values()):
+            raise OrderRefused("signature", f"{_who(order)} may not change the configuration")
         for change in changes:
             able = {
                 key_id
