@@ -209,6 +209,7 @@ class Inbound:
         """Writes the result of a command, in one commit with ``remember`` and the counters."""
         if result.get("state") in WITHOUT_EFFECT and self.outbox.known_depth["result"] >= MAX_WAITING:
             log.warning("result_dropped", command=result.get("command"), reason=f"{MAX_WAITING} wait")
+            await self.outbox.put(remember={**remember, **self.trust.remembered()})
             return
         message = self.pipeline.messages.command_result(bounded(result), *read_clocks())
         await self.outbox.put(message, remember={**remember, **self.trust.remembered()})

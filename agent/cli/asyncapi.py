@@ -8,6 +8,7 @@ from agent.commands.requests import (
     DrillRequest,
     Fetch,
     OutputCommand,
+    RescueModeRequest,
     Resend,
     RotateCertificate,
     SilenceAlert,
@@ -77,6 +78,7 @@ COMMANDS = (
     Grant,
     Snapshot,
     DrillRequest,
+    RescueModeRequest,
     RotateCertificate,
     SilenceAlert,
 )

@@ -72,6 +72,14 @@ class Resend(Command):
     ranges: list[tuple[int, int]] = Field(min_length=1, max_length=500)
 
 
+class RescueModeRequest(Command):
+    """``command/rescue_mode``: more frames, positions and snapshots for ``for_s``; 0 ends it."""
+
+    id: PictureId
+    for_s: float = Field(ge=0, le=4 * 3600)
+    reason: str = Field(min_length=1, max_length=200)
+
+
 class RotateCertificate(Command):
     """``command/rotate_certificate``: asks for a request (CSR), or installs the certificate, in PEM."""
 

@@ -5,11 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from agent.commands.commands import Run
-from agent.commands.requests import Command, DrillRequest, RotateCertificate, SilenceAlert, Snapshot, WhatIf
+from agent.commands.requests import (
+    Command,
+    DrillRequest,
+    RescueModeRequest,
+    RotateCertificate,
+    SilenceAlert,
+    Snapshot,
+    WhatIf,
+)
 from agent.config.model import Config
 from agent.control.certificate_store import CertificateStore
 from agent.control.certificates import Certificates
 from agent.control.drill import Drill
+from agent.control.rescue_mode import RescueMode
 from agent.control.silence import AlertSilencer
 from agent.control.snapshot import Snapshots
 from agent.control.what_if import WhatIfs
@@ -37,6 +46,7 @@ class Control:
         deployment = pipeline.deployment
         self.drill = Drill(pipeline, link, outbox, running, send_result, spawn)
         self._silencer = AlertSilencer(pipeline)
+        self.rescue_mode = RescueMode(pipeline, link, outbox, running)
         self.snapshots = Snapshots(pipeline.recorder, running, send_result)
         self.what_ifs = WhatIfs(
             pipeline.history,
@@ -54,6 +64,7 @@ class Control:
         """The model and the handler of each command, by its name."""
         return {
             "drill": (DrillRequest, self.drill.command),
+            "rescue_mode": (RescueModeRequest, self.rescue_mode.command),
             "rotate_certificate": (RotateCertificate, self.certificates.command),
             "silence_alert": (SilenceAlert, self._silencer.command),
             "snapshot": (Snapshot, self.snapshots.carry_out),
@@ -64,10 +75,15 @@ class Control:
         """Takes up what was remembered before a restart."""
         self.drill.restore()
         self.certificates.restore()
+        self.rescue_mode.restore()
 
     def jobs(self) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
         """Jobs by their names in ``health``; each runs until it is cancelled."""
-        return ("drill", self.drill.run_schedule), ("certificates", self.certificates.report_cut_off)
+        return (
+            ("drill", self.drill.run_schedule),
+            ("certificates", self.certificates.report_cut_off),
+            ("rescue_mode", self.rescue_mode.run),
+        )
 
     def troubles(self) -> list[str]:
         """Reasons for ``degraded``."""

@@ -149,14 +149,15 @@ class EvidenceRecorder:
         reason: str,
         frame: EvidenceFrame,
         done: Callable[[PictureRequest], Awaitable[None]],
+        number: int = 1,
     ) -> None:
-        """Requests ``frame`` as picture 1 of a command; pictures of alerts go first.
+        """Requests ``frame`` as picture ``number`` of a command; pictures of alerts go first.
 
         ``done`` is called with the finished request. ValueError where too many wait.
         """
         if sum(request.by_command for request in self._requests) >= MAX_COMMAND_PICTURES:
             raise ValueError(f"{MAX_COMMAND_PICTURES} pictures of commands wait: try again in a few seconds")
-        request = PictureRequest(command_id, frame.camera, reason, deque([(1, frame)]), by_command=True)
+        request = PictureRequest(command_id, frame.camera, reason, deque([(number, frame)]), by_command=True)
         request.done = lambda _: done(request)
         self._requests.append(request)
         self._work.set()

@@ -77,6 +77,7 @@ class Link:
         self._acknowledged = asyncio.Event()
         self._quarantine = Quarantine()
         self._budget = Budget(None, 0.0)
+        self._pictures_first = False
         self._failback = Failback()
         self._renew = asyncio.Event()
         self._short_connections = ShortConnections()
@@ -132,6 +133,10 @@ class Link:
         """Whether a broker is connected, and receipts come where some are due."""
         return self.connected_url is not None and self.receipts.trouble(time.monotonic()) is None
 
+    def put_pictures_first(self, first: bool) -> None:
+        """Whether pictures go before telemetry, also where the byte budget is short."""
+        self._pictures_first = self._budget.pictures_first = first
+
     @property
     def centre_reached(self) -> bool:
         """Whether a sign of life of the centre came on the present connection."""
@@ -139,8 +144,9 @@ class Link:
 
     @property
     def saving(self) -> bool:
-        """Whether telemetry waits for the byte budget: less of it should be made."""
-        return self.sender is not None and "telemetry" in self.sender.over_budget
+        """Whether less telemetry should be made: it waits for the byte budget, or for pictures."""
+        waits = self.sender is not None and "telemetry" in self.sender.over_budget
+        return waits or self._pictures_first
 
     async def receipt_of(self, message_id: str) -> None:
         """Returns once the centre's receipt for this message is here."""
@@ -155,6 +161,7 @@ class Link:
         """Connects, greets, and sends until the connection is lost (OSError) or the task cancelled."""
         if self._budget.bytes_per_hour != broker.bytes_per_hour:
             self._budget = Budget(broker.bytes_per_hour, time.monotonic())
+            self._budget.pictures_first = self._pictures_first
         while True:
             await self._connect_once(broker)
 

@@ -139,6 +139,8 @@ class ConnectionSender:
         await self._send([lane for lane in ready if lane in LATEST_LANES], window.count)
         # While a suspect waits to go alone no bulk is sent: a backlog would keep it waiting to its end.
         bulk = [] if self._publisher.waiting_alone else [lane for lane in ready if lane in BULK_LANES]
+        if self._budget.pictures_first:
+            bulk.reverse()
         await self._send_bulk([lane for lane in bulk if self._is_affordable(lane, now_s)], now_s)
         if not self.in_flight and self._publisher.waiting_alone:
             self._publisher.publish(self._publisher.waiting_alone.popleft(), now_s)
@@ -163,7 +165,7 @@ class ConnectionSender:
     async def _resend(self, lanes: Sequence[Lane], now_s: float) -> None:
         """Messages whose receipt is late, after all new ones, and within the byte budget."""
         room = min(self.in_flight.room(), self.in_flight.window.total - len(self.in_flight))
-        if room <= 0 or not (self._receipts.urgent or self._budget.allows_telemetry(now_s)):
+        if room <= 0 or not (self._receipts.urgent or self._budget.allows_resends(now_s)):
             return
         if ids := self._receipts.due(now_s, room, lanes):
             rows = await self._outbox.by_id(ids)

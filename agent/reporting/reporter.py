@@ -4,8 +4,8 @@ Observations and time go in, messages come out; `agent.pipeline` puts them into 
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from agent.config.model import Config
@@ -45,6 +45,10 @@ class Reporter:
         """Host, link and backlog, for ``health``."""
         self.troubles: Sequence[str] = ()
         """Reasons for ``degraded`` that no source reports itself: outbox, link, host, configuration."""
+        self.position_every: timedelta | None = None
+        """A shorter interval of the position than the configured one, for a while."""
+        self.mode_fields: Callable[[], Mapping[str, Any]] = dict
+        """The mode that the device is in for a while, for ``status``."""
         self._position = position
         self.telemetry = Telemetry(messages, config.reporting)
         self._position_sent_s: float | None = None
@@ -99,7 +103,8 @@ class Reporter:
             or now_s - self._health_s >= intervals.health_every.total_seconds()
         ):
             messages.append(self.health(at, now_s))
-        key, every_s = self._position.change_key(now_s), intervals.position_every.total_seconds()
+        every = min(intervals.position_every, self.position_every or intervals.position_every)
+        key, every_s = self._position.change_key(now_s), every.total_seconds()
         sent_s = self._position_sent_s
         if sent_s is None or key != self._position_key or now_s - sent_s >= every_s:
             position = self.position(at, now_s)
@@ -138,6 +143,7 @@ class Reporter:
             "state": state or self._announced[0],
             "reasons": self.reasons(now_s),
             "config": self.config_fields,
+            **self.mode_fields(),
         }
         return self.messages.make("status/1", fields, "status", "status", at, now_s, retain=True)
 

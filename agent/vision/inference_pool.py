@@ -132,6 +132,8 @@ class InferencePool:
     def __init__(self, size: int | None = None, max_inference_s: float = MAX_INFERENCE_S) -> None:
         self.size = size or len(os.sched_getaffinity(0))
         self.max_inference_s = max_inference_s
+        self.speed_up = 1.0
+        """How many times the inferences of its configuration a camera gets, for a while."""
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
         self._slots: list[CameraSlot] = []
@@ -206,7 +208,7 @@ class InferencePool:
                     slot.waiting, slot.deciding = None, True
                     slot.accepted += 1
                     self._schedule.start_turn(self._slots, slot, now_s)
-                    slot.due_s = max(slot.due_s + slot.every_s, now_s)
+                    slot.due_s = max(slot.due_s + slot.every_s / self.speed_up, now_s)
                     slot.results.append(result)
                     slot.space.notify()
                     self.work.notify()  # another thread waits for the other cameras
