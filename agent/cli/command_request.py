@@ -122,10 +122,20 @@ async def final_result(
     *,
     within_s: float = ANSWER_TIMEOUT_S,
 ) -> dict[str, Any]:
-    """The final result of a command. `NoAnswerError` where none comes; OSError as `FleetLink`."""
+    """The final result of a command, with the whole ``text`` where it came in parts.
+
+    `NoAnswerError` where none comes; OSError as `FleetLink`.
+    """
+    parts: dict[int, str] = {}
     async for answer in answers(link, signer, device, name, fields, within_s=within_s):
-        if isinstance(answer, dict) and str(answer.get("state")) in FINAL_STATES:
-            return answer
+        if not isinstance(answer, dict):
+            continue
+        if isinstance(answer.get("part"), int) and isinstance(answer.get("text"), str):
+            parts[answer["part"]] = answer["text"]
+        if str(answer.get("state")) in FINAL_STATES:
+            if parts and len(parts) != answer.get("parts"):
+                raise NoAnswerError(f"{device} sent {len(parts)} of {answer.get('parts')} parts; ask again")
+            return {**answer, "text": "".join(parts[part] for part in sorted(parts))} if parts else answer
     raise NoAnswerError(f"no answer from {device}; check its name and its connection")
 
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 from agent.config.ledger import Ledger, PushResult, Version
+from agent.domain.message import encode
 
 NAMED = {"revision", "target", "sha256", "at", "key_ids"}
-MOST = 24
-"""Entries of one answer, so that it fits a message."""
+MAX_BYTES = 6000
+"""The entries of one answer, as JSON: it has to fit a message."""
 
 
 def history_entries(ledger: Ledger) -> list[dict[str, Any]]:
@@ -16,7 +17,10 @@ def history_entries(ledger: Ledger) -> list[dict[str, Any]]:
     revision, target, at, key_ids and reason.
     """
     kept = [_version(ledger.active, "in_force"), *(_version(one, "kept") for one in ledger.history)]
-    return [*kept, *map(_result, ledger.results)][:MOST]
+    entries = [*kept, *map(_result, ledger.results)]
+    while len(encode(entries)) > MAX_BYTES:
+        entries.pop()
+    return entries
 
 
 def _version(version: Version, state: str) -> dict[str, Any]:

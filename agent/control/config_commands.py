@@ -1,19 +1,21 @@
 """The commands about configurations: confirm one on trial, roll back, list the kept ones, show one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from agent.commands.commands import State
 from agent.commands.requests import Command, ConfigConfirm, ConfigGet, ConfigRollback
+from agent.commands.results import MAX_RESULT
 from agent.config.deployment import Deployment
 from agent.config.history import history_entries
 from agent.config.ledger import PushResult, Version
 from agent.config.push import Push, Rollback
 from agent.control.order_gate import OrderGate
+from agent.domain.message import encode
 
-PART_CHARACTERS = 1500
-"""Characters of a configuration in one result; JSON may need four bytes for each."""
+PART_BYTES = MAX_RESULT - 1024
+"""The text of a configuration in one result, as JSON has it; the other fields need the rest."""
 
 
 class ConfigCommands:
@@ -72,7 +74,7 @@ class ConfigCommands:
             version = ledger.find(wanted.revision, wanted.target)
         if version is None:
             raise ValueError(f"revision {wanted.revision} is not kept; see config_history")
-        parts = _parts(version.text)
+        parts = text_parts(version.text)
         fields = {"revision": version.revision, "target": version.target, "sha256": version.sha256}
         for number, text in enumerate(parts[:-1], 1):
             part = {**fields, "text": text, "part": number, "parts": len(parts)}
@@ -80,5 +82,14 @@ class ConfigCommands:
         return {**fields, "text": parts[-1], "part": len(parts), "parts": len(parts)}
 
 
-def _parts(text: str) -> Sequence[str]:
-    return [text[at : at + PART_CHARACTERS] for at in range(0, max(1, len(text)), PART_CHARACTERS)]
+def text_parts(text: str) -> list[str]:
+    """The text in parts, each of at most `PART_BYTES` as JSON."""
+    parts: list[str] = []
+    rest = text
+    while rest or not parts:
+        count = len(rest)
+        while len(encode(rest[:count])) > PART_BYTES:
+            count = count * 3 // 4
+        parts.append(rest[:count])
+        rest = rest[count:]
+    return parts

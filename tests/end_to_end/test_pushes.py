@@ -80,9 +80,11 @@ def test_what_worked_is_not_taken_away_and_what_is_new_is_warned_of(tmp_path: Pa
                 return parts.get("board", {}).get("good", 0) > 0
 
             await device.until(board_told, 90, "the board")
-            for revision, port in enumerate(("/dev/null", "/dev/zero", f"{tmp_path}/not-there"), 1):
-                answer = await push(device, text.replace(f'"{tmp_path}/board"', port), revision, 4)
-                assert answer["state"] == "rolled_back", (port, answer)
+            board, gnss = f'"{tmp_path}/board"', f'"{tmp_path}/gnss"'
+            swapped = text.replace(board, "?").replace(gnss, board).replace("?", gnss)
+            for revision, moved in enumerate((swapped, text.replace(board, "/dev/ttyUSB97")), 1):
+                answer = await push(device, moved, revision, 4)
+                assert answer["state"] == "rolled_back", answer
                 assert answer["reason"].startswith("board: "), answer
                 assert "it worked before" in answer["reason"]
             device.board.press("panic_button")
