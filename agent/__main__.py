@@ -11,7 +11,7 @@ from agent.cli.config_commands import config
 from agent.cli.device_commands import command
 from agent.cli.hardware_commands import detect, devices, ground, read
 from agent.cli.key_commands import keys
-from agent.cli.local_commands import doctor
+from agent.cli.local_commands import doctor, init
 from agent.cli.model_commands import models
 from agent.cli.remote_commands import ack, close, fetch, reject, rescue, watch
 from agent.runtime.error_text import error_reason
@@ -29,7 +29,7 @@ def cli() -> None:
     """
 
 
-AGENT = (run, check, doctor, schema, record, replay, audit)
+AGENT = (init, run, check, doctor, schema, record, replay, audit)
 HARDWARE = (devices, read, detect, ground, models)
 REMOTE = (config, command, watch, ack, close, reject, fetch, rescue, keys)
 for verb in (*AGENT, *HARDWARE, *REMOTE):

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from agent.__main__ import cli
 from agent.cli.checks.environment import check_environment
 from agent.config.loader import parse
 from agent.mqtt.broker import Broker
@@ -507,3 +509,61 @@ def test_alerts_of_tls_in_words() -> None:
         alert_text("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required") is not None
     )
     assert alert_text("connection reset by peer") is None
+
+
+def test_doctor_and_check_tell_local_from_central(world: World, tmp_path: Path) -> None:
+    """Beside the broker of the recipe; 78: mend it here, 69: call the control room."""
+    file = tmp_path / "a.yaml"
+
+    def run(verb: str, *options: str, **files: Any) -> tuple[int, str]:
+        right = {"ca": world.certs / "ca.pem", "cert": world.certs / "d1.pem", "key": world.certs / "d1.key"}
+        url = f"mqtts://127.0.0.1:{world.ports[files.pop('kind', 'right')]}"
+        file.write_text(DEVICE.format(folder=tmp_path, **{"url": url} | right | files))
+        done = CliRunner().invoke(cli, [verb, str(file), *options])
+        return done.exit_code, " ".join(done.output.split())
+
+    table: list[tuple[dict[str, Any], int, str]] = [
+        ({}, 0, "connected; centre: "),
+        ({"key": world.certs / "d2.key"}, 78, "d1.pem and the key do not match"),
+        ({"ca": tmp_path / "no.pem"}, 78, "no.pem: No such file or directory"),
+        ({"kind": "expired"}, 69, "its certificate has expired"),
+        ({"kind": "desk"}, 69, "does not know who signed this device's certificate"),
+        ({"url": "mqtts://127.0.0.1:9"}, 69, "127.0.0.1:9 refused"),
+        ({"kind": "expired", "key": world.certs / "d2.key"}, 78, "do not match"),
+    ]
+    for files, expected, words in table:
+        code, said = run("check", "--env", **files)
+        assert (code, words in said) == (expected, True), said
+    code, said = run("doctor", "--json")
+    assert code == 0, said
+    for words in ("TLSv1.3, the broker's certificate is valid for 36", "logged in with MQTT 5",
+                  "a message to ringpost/v1/d1/telemetry/doctor acknowledged in"):  # fmt: skip
+        assert words in said
+    code, said = run("doctor", "--json", cert=world.certs / "d2.pem", key=world.certs / "d2.key")
+    assert code == 1
+    assert "the certificate is for d2, this device is d1" in said
+    assert "not allowed to publish to ringpost/v1/d1/telemetry/doctor" in said
+
+
+def test_doctor_leaves_the_session_of_a_running_agent_alone(world: World, tmp_path: Path) -> None:
+    """A login under the same certificate would end the agent's connection."""
+    url = f"mqtts://127.0.0.1:{world.ports['right']}"
+    files = {"ca": world.certs / "ca.pem", "cert": world.certs / "d2.pem", "key": world.certs / "d2.key"}
+    file = tmp_path / "a.yaml"
+    file.write_text(DEVICE.format(folder=tmp_path, url=url, **files).replace("device: d1", "device: d2"))
+
+    async def scene() -> str:
+        agent = Client(world, "d2")
+        await agent.connection.open()
+        outbox = Outbox.open(tmp_path / "none")
+        try:
+            done = await asyncio.to_thread(CliRunner().invoke, cli, ["doctor", str(file), "--json"])
+            assert await agent.publish("ringpost/v1/d2/gap") != REFUSED  # still connected
+        finally:
+            outbox.close()
+            agent.connection.close()
+        return done.output
+
+    said = asyncio.run(asyncio.wait_for(scene(), 120))
+    assert "TLSv1.3" in said
+    assert "no login: it would take the session of the running agent" in said

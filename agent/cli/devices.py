@@ -36,6 +36,11 @@ class Device:
     held_by: tuple[str, ...] = ()
     note: str | None = None
     heard: str | None = None
+    protocols: tuple[str, ...] = ()
+    """Framings with valid packets, the most frequent first: nmea, ubx, mavlink, cobs, vedirect."""
+    values: tuple[str, ...] = ()
+    """Kinds of value that were decoded, such as fix, vessel, reading."""
+    baud: int | None = None
 
 
 def devices_command(listen_s: float | None, as_json: bool) -> int:
@@ -155,11 +160,14 @@ async def listen(found: list[Device], seconds: float) -> list[Device]:
 async def _listen_on(device: Device, seconds: float) -> Device:
     if device.kind != "serial" or device.held_by or device.note == CONSOLE:
         return device
-    state = LineState()
+    state, values = LineState(), set[str]()
 
     def emit(value: Value) -> None:
         nonlocal state
-        state = value if isinstance(value, LineState) else state
+        if isinstance(value, LineState):
+            state = value
+        else:
+            values.add(value.kind)
 
     try:
         async with asyncio.timeout(seconds):
@@ -170,7 +178,10 @@ async def _listen_on(device: Device, seconds: float) -> Device:
         return replace(device, heard=error_reason(error))
     good = ", ".join(f"{name} ({count} packets)" for name, count in sorted(state.good.items()))
     if good:
-        return replace(device, heard=f"{good}{f' at {state.baud} baud' if state.baud else ''}")
+        heard = f"{good}{f' at {state.baud} baud' if state.baud else ''}"
+        protocols = tuple(sorted(state.good, key=state.good.__getitem__, reverse=True))
+        kinds_found = tuple(sorted(values))
+        return replace(device, heard=heard, protocols=protocols, values=kinds_found, baud=state.baud)
     received = f"{state.skipped_bytes} unrecognised bytes" if state.skipped_bytes else "no data"
     return replace(device, heard=f"{received} in {seconds:g} s")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli.options import finish, json_option
+from agent.cli.options import DEVICE, finish, json_option
 
 FILE = click.Path(path_type=Path, readable=False)
 
@@ -33,3 +33,41 @@ def doctor(config: Path | None, data: Path | None, bundle: Path | None, as_json:
     from agent.cli.doctor import doctor_command
 
     finish(doctor_command(config, data, as_json, bundle))
+
+
+@click.command()
+@click.option(
+    "--kind",
+    type=click.Choice(
+        ["checkpoint_camera", "patrol_boat", "drone_ground_station", "metro_post", "watch_point"]
+    ),
+    help="Kind of device. Default: by what is plugged in.",
+)
+@click.option("--device", type=DEVICE, help="Name of the device. Default: the name of this machine.")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    default="device.yaml",
+    show_default=True,
+    metavar="FILE",
+    help="File to write.",
+)
+@click.option("--force", is_flag=True, help="Replace FILE where it exists.")
+@click.option(
+    "--listen",
+    "listen_s",
+    type=click.FloatRange(0.5, 60),
+    default=6.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time to listen on each free serial port. Opening a port may reset a microcontroller.",
+)
+def init(kind: str | None, device: str | None, output: Path, force: bool, listen_s: float) -> None:
+    """Write a commented configuration from what is plugged in: serial ports, GNSS receivers, cameras.
+
+    It asks only at a terminal, and ends with the next commands.
+    """
+    from agent.cli.init import init_command
+
+    finish(init_command(kind, device, output, force, listen_s))
