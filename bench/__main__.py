@@ -32,6 +32,7 @@ PARTS = {
     "rescue": "a whole device",
     "backlog": "after a long outage",
     "ground": "places on the ground",
+    "signatures": "signed orders",
     "pictures": "pictures and what can be seen",
 }
 
