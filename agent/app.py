@@ -9,7 +9,6 @@ cameras have threads for frames.
 
 import asyncio
 import signal
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import BaseModel
 
 from agent.config.deployment import Deployment
 from agent.config.model import Config
@@ -45,13 +43,14 @@ from agent.reporting.device_health import DeviceHealth
 from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
 from agent.runtime.exit_codes import EX_TEMPFAIL
-from agent.runtime.health import Health, Running
+from agent.runtime.health import Health
 from agent.runtime.kernel_clock import kernel_clock, read_clocks
 from agent.runtime.malloc import limit_arenas
 from agent.runtime.name_resolution import resolve_names_apart
 from agent.runtime.native_calls import end_when_unsound
 from agent.runtime.process import make_private
-from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
+from agent.runtime.running_parts import RunningParts
+from agent.runtime.supervisor import supervise
 from agent.runtime.systemd import feed_watchdog, notify
 from agent.trust.device_key import load_or_make
 from agent.trust.roles import Roles
@@ -74,7 +73,6 @@ class Agent:
         config = deployment.config
         self.config = config
         """The configuration that runs, also one on trial; ``deployment.config`` is the one in force."""
-        self.tasks: dict[str, tuple[BaseModel, asyncio.Task[None]]] = {}
         self.deployment = deployment
         self.outbox = outbox
         self.trust = Trust(
@@ -86,6 +84,7 @@ class Agent:
         self.device_key = load_or_make(folder)
         envelope = Envelope(device=config.device, root=root)
         self.health = Health()
+        self.parts = RunningParts(self.health)
         clock = ClockWatch()
         self.messages = MessageFactory(envelope, clock)
         self.locator = Locator(config.locator_settings())
@@ -164,7 +163,7 @@ class Agent:
                 *self.control.jobs(),
             )  # these names stand in ``health``
             for name, job in jobs:
-                group.create_task(supervise(name, job, self.status_callback(name, speaks=False)))
+                group.create_task(supervise(name, job, self.parts.status_callback(name, speaks=False)))
             try:
                 await asyncio.Event().wait()
             finally:
@@ -182,26 +181,24 @@ class Agent:
     async def stop(self) -> None:
         """Ends the sources first, so that nothing is sent after ``stopped``; then the link."""
         notify("STOPPING=1")
-        for name in list(self.tasks):
+        for name in list(self.parts.tasks):
             if name != "link":
-                await self.end_part(name)
+                await self.parts.end(name)
         with suppress(OSError):
             await self.pipeline.write_buffered()
-        if "link" in self.tasks:
+        if "link" in self.parts.tasks:
             self.link.final_status = self.reporter.status(*read_clocks(), state="stopped")
-            await self.end_part("link")
+            await self.parts.end("link")
         log.info("agent_stopped")
 
     async def apply(self, config: Config) -> None:
         """Runs ``config``, at the start and at each change: ends parts that it does not name any more, starts
-        new and changed ones, and leaves the others alone."""
+        new ones and those that need a restart under their changed settings, and leaves the others alone."""
         wanted: dict[str, SourcePart | Broker] = {**config.sources, "link": config.broker}
         if any(rule.escalate and rule.escalate.fallbacks for rule in config.rules.values()):
             wanted["elsewhere"] = config.broker
         regrouped = config.all_groups() != self.config.all_groups()
-        for name, (part, _) in list(self.tasks.items()):
-            if wanted.get(name) != part or (name == "link" and regrouped):
-                await self.end_part(name)
+        await self.parts.end_others(wanted, restart={"link"} if regrouped else ())
         at, now_s = read_clocks()
         self.pipeline.raise_alerts(self.pipeline.rules.apply(config.rules, at, now_s), now_s)
         self.config = config
@@ -209,9 +206,8 @@ class Agent:
         self.reporter.configure(config, self.birth_fields(config))
         self.pipeline.latency.keep_rules(frozenset(config.rules))
         self.configure_cameras(config)
-        for name, part in wanted.items():
-            if name not in self.tasks:
-                self.start_part(name, part)
+        for name in self.parts.adopt(wanted):
+            self.start_part(name, wanted[name])
         for note in config_notes(config):
             log.warning("config_note", note=note)
         log.info(
@@ -249,26 +245,17 @@ class Agent:
     def start_part(self, name: str, part: SourcePart | Broker) -> None:
         """Starts a source, the link or the fallback notifier under supervision."""
         if isinstance(part, SourcePart):
-            run = partial(part.run, self.pipeline.emitter(name), partial(self.pipeline.wanted_outputs, name))
+            run = partial(self.run_source, name)
         else:
             run = partial(self.link.run if name == "link" else self.fallback_notifier.run, part)
-        longest_wait_s = part.longest_wait_s or LONGEST_WAIT_S
-        on_change = self.status_callback(name, speaks=name not in ("link", "elsewhere"))
-        task = self.group.create_task(supervise(name, run, on_change, longest_wait_s=longest_wait_s))
-        self.tasks[name] = (part, task)
+        speaks = name not in ("link", "elsewhere")
+        self.parts.start(name, part, run, self.spawn, speaks=speaks, longest_wait_s=part.longest_wait_s)
 
-    async def end_part(self, name: str) -> None:
-        """Cancels a part, and waits until it has ended."""
-        _, task = self.tasks.pop(name)
-        task.cancel()
-        try:
-            await asyncio.wait([task])  # a cancellation of ours is not taken for the part's
-        finally:
-            self.health.forget(name)
-
-    def status_callback(self, name: str, *, speaks: bool) -> Callable[[Running], None]:
-        """The function that the supervisor calls with each change of state of the part ``name``."""
-        return lambda running: self.health.set_running(name, running, time.monotonic(), speaks=speaks)
+    async def run_source(self, name: str) -> None:
+        """Runs a source with its present settings, until it fails."""
+        latest = self.parts.latest(name)
+        wanted = partial(self.pipeline.wanted_outputs, name)
+        await latest().run(self.pipeline.emitter(name), wanted, latest)
 
 
 async def run(config: Path, data: Path | None, root: str = ROOT) -> int:

@@ -19,6 +19,10 @@ WantedOutputs: TypeAlias = Callable[[], Mapping[str, float]]
 """The outputs that must be on now, each with its remaining time in seconds."""
 
 
+Latest: TypeAlias = Callable[[], "SourcePart"]
+"""The present settings of a running source, which may have changed since it was started."""
+
+
 class SerialPort(NamedTuple):
     """A line that only one source may read: its configuration key, and a device path or
     ``tcp://host:port``.
@@ -47,9 +51,19 @@ class SourcePart(BaseModel):
     """The kinds of value that the source can emit, so that a rule on another kind is refused; None: any
     kind."""
 
+    live_keys: ClassVar[frozenset[str]] = frozenset({"required"})
+    """The keys that a running source takes over without a restart."""
+
     kind: str
     required: bool = False
     """A push that changes or adds the source is rolled back where the source gives no value under it."""
+
+    def goes_on_as(self, changed: "SourcePart") -> bool:
+        """Whether a running source takes over the settings ``changed`` without a restart."""
+        if type(changed) is not type(self):
+            return False
+        live = self.live_keys & type(self).model_fields.keys()
+        return self.model_copy(update={key: getattr(changed, key) for key in live}) == changed
 
     @property
     def longest_wait_s(self) -> float | None:
@@ -84,10 +98,11 @@ class SourcePart(BaseModel):
         return f"{server.host}:{server.port}" if server is not None else ""
 
     @abstractmethod
-    async def run(self, emit: EmitAny, wanted: WantedOutputs = dict) -> None:
+    async def run(self, emit: EmitAny, wanted: WantedOutputs = dict, latest: Latest | None = None) -> None:
         """Calls ``emit(value)`` for every value from the hardware, until the hardware is lost.
 
-        A source with outputs switches on the ``wanted`` ones, and all others off. OSError where the
+        A source with outputs switches on the ``wanted`` ones, and all others off. It takes changes of its
+        settings, as far as `goes_on_as` allows them, from ``latest``. OSError where the
         hardware fails (unplugged, refused, silent too long): the supervisor starts the source again. All
         state of a run is local, so that nothing survives a restart.
         """

@@ -19,6 +19,7 @@ from agent.outbox.rows import ResendResult
 from agent.pipeline import Pipeline
 from agent.privacy.rescue_grant import Grant, Privacy, RescueGrants
 from agent.runtime.health import Health, Running
+from agent.runtime.running_parts import RunningParts
 from firmware_bridge.mavlink.signing import ReplayWindow
 from firmware_bridge.readings import Switch
 from firmware_bridge.secret import Secret
@@ -41,11 +42,12 @@ def test_a_part_that_will_not_end_does_not_swallow_the_time_limit_of_a_push() ->
         health.set_running("board", Running("running"), 0)
         task = asyncio.ensure_future(hangs())
         await asyncio.sleep(0)
-        agent: Any = SimpleNamespace(tasks={"board": (None, task)}, health=health)
+        parts = RunningParts(health)
+        parts.tasks["board"] = task
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await Agent.end_part(agent, "board")
-        assert (agent.tasks, health.parts(1), task.done()) == ({}, [], False)
+                await parts.end("board")
+        assert (parts.tasks, health.parts(1), task.done()) == ({}, [], False)
         released.set()
         await asyncio.wait([task])
 
@@ -249,7 +251,7 @@ def test_the_link_says_stopped_after_every_source_has_ended() -> None:
 
     async def end_part(name: str) -> None:
         order.append(f"end {name}")
-        del agent.tasks[name]
+        del agent.parts.tasks[name]
 
     async def write_buffered() -> None:
         order.append("write")
@@ -260,8 +262,7 @@ def test_the_link_says_stopped_after_every_source_has_ended() -> None:
         return "the last word"
 
     agent: Any = SimpleNamespace(
-        tasks=dict.fromkeys(("link", "board", "elsewhere", "cam1")),
-        end_part=end_part,
+        parts=SimpleNamespace(tasks=dict.fromkeys(("link", "board", "elsewhere", "cam1")), end=end_part),
         pipeline=SimpleNamespace(write_buffered=write_buffered),
         reporter=SimpleNamespace(status=status),
         link=SimpleNamespace(final_status=None),

@@ -63,6 +63,13 @@ class Health:
             part.running = running
             part.interrupted |= running.state == "waiting"
 
+    def renew(self, name: str, now_s: float) -> None:
+        """A part goes on under changed settings: what it sent under those before is no proof of these."""
+        part = self._parts.get(name)
+        if part is not None:
+            part.started_s, part.last_s, part.interrupted = now_s, None, True
+            part.state, part.board, part.recent = None, None, (0, 0, 0)
+
     def forget(self, name: str) -> None:
         """Removes a part that was stopped."""
         self._parts.pop(name, None)

@@ -1,7 +1,7 @@
 """A camera as a source: detections in its newest frame become a `Sighting`, its visibility a `View`.
 
-probe_stream ─▶ FrameReader (a thread) ─▶ preprocessor ─▶ CameraSlot ─▶ InferencePool (threads)
-    ─▶ event loop, in order of the frames: Tracker, zones ─▶ emit
+probe_stream ─▶ FrameReader (a thread) ─▶ CameraSession ─▶ emit
+                                              └─▶ InferencePool (threads) ─▶ in order of the frames
 """
 
 import asyncio
@@ -12,90 +12,74 @@ from urllib.parse import quote
 
 import models
 from agent.domain.contracts import Emit
-from agent.domain.observations import SeenObject, Sighting
-from agent.domain.zones import zones_of
-from agent.privacy.redaction import FrameWithPeople, detects_people
+from agent.privacy.redaction import detects_people
 from agent.runtime.native_calls import MAX_ABANDONED, abandoned_threads, within
 from agent.vision.camera_probe import CameraProbe
+from agent.vision.camera_session import CameraSession
 from agent.vision.camera_settings import CameraSettings
 from agent.vision.camera_stats import CameraStats
 from agent.vision.camera_url import is_file, redacted_url
 from agent.vision.frame_reader import FrameReader
-from agent.vision.inference_pool import SHARED_POOL, CameraSlot
-from agent.vision.inference_result import CapturedFrame, InferenceResult
-from agent.vision.motion_gate import MotionGate
-from agent.vision.preprocess import preprocessor
+from agent.vision.inference_pool import CameraSlot
+from agent.vision.inference_result import InferenceResult
 from agent.vision.stream_probe import probe_stream
-from agent.vision.tracker import TrackedObject, Tracker
-from agent.vision.visibility import VisibilityMonitor, VisibilitySettings
-from firmware_bridge.source import WantedOutputs
-from models.detection import Detection, Frame
+from firmware_bridge.source import Latest, SourcePart, WantedOutputs
+from models.detection import Frame
 
 
 class Camera(CameraSettings):
     """A camera: V4L2 (a number or /dev/video…), rtsp(s)://, http(s)://, udp://, rtp://, or a file."""
 
     value_kinds: ClassVar[frozenset[str] | None] = frozenset({"sighting", "view"})
+    live_keys: ClassVar[frozenset[str]] = SourcePart.live_keys | {
+        "purpose", "fps", "blackout", "detector", "motion", "zones", "coverage", "ground", "mount",
+    }  # fmt: skip
 
-    async def run(self, emit: Emit, _wanted: WantedOutputs = dict) -> None:
+    async def run(self, emit: Emit, _wanted: WantedOutputs = dict, latest: Latest | None = None) -> None:
         """Emits a `Sighting` for each inferred frame, a `View` each second and a `CameraState` every 5 s.
 
         Returns at the end of a file. OSError: one line saying why there are no frames (missing, refused, no
         frame in time).
         """
+        latest = latest or (lambda: self)
         if abandoned_threads() >= MAX_ABANDONED:
             raise OSError(f"{abandoned_threads()} native calls hang: no more are started in this process")
         url = self._url_with_login()
         await probe_stream(url, self.open_timeout.total_seconds(), self.trust, self.max_pixels)
         load, doing = self.detector.load, f"loading {self.detector.model}"
         detect, redactable = await within(self.detector.max_load_s(), load, doing)
-        file = is_file(url)
-        gate, tracker = MotionGate(self.motion), Tracker(self.detector.score)
-        preprocess = preprocessor(self.rotate, self.crop, self.blackout)
-        every_frame = file and self.every_frame
-        slot = CameraSlot(SHARED_POOL, gate.decide, detect, 0 if every_frame else 1 / self.fps, self.url)
-
-        def take(number: int, at_s: float, frame: Frame) -> None:
-            slot.offer(CapturedFrame(number, at_s, preprocess(frame)), wait=every_frame)
-
-        reader = self._frame_reader(url, take, slot.wants, slot.wake, loop=self.loop, paced=not every_frame)
-        visibility = VisibilityMonitor(self.zones, self._visibility_settings())
-        stats = CameraStats(reader, slot, None if file else self.fps, self.mode)
+        session, paced = CameraSession(self, detect, redactable), not (is_file(url) and self.every_frame)
+        slot = session.slot
+        reader = self._frame_reader(url, session.take, slot.wants, slot.wake, loop=self.loop, paced=paced)
+        stats = CameraStats(reader, slot, session.expected_fps, self.mode)
         with slot, reader:
             while not (reader.ended and slot.empty()):
                 result = await self._next(slot)
                 reader.check()
-                if result is not None and visibility.due(result.captured.at_s):
-                    frame, at_s = result.captured.frame, result.captured.at_s
-                    intact = not reader.damaged(at_s)
-                    emit(await asyncio.to_thread(visibility.check, frame, at_s, learn=intact))
-                if result is not None and result.detections is not None:
-                    emit(self._sighting(result, result.detections, tracker, gate, redactable))
+                session.adopt(latest())
+                if result is not None:
+                    if view := await session.view(result, intact=not reader.damaged(result.captured.at_s)):
+                        emit(view)
+                    session.adopt(latest())  # right before the picture leaves this module
+                    if result.detections is not None and session.is_current(result):
+                        emit(session.sighting(result, result.detections))
                 stats.count(result)
+                stats.wanted_fps = session.expected_fps
                 if stats.due():
                     emit(stats.state())
             reader.check()
         emit(stats.state())
 
-    def _sighting(
-        self,
-        result: InferenceResult,
-        detections: tuple[Detection, ...],
-        tracker: Tracker,
-        gate: MotionGate,
-        redactable: bool,
-    ) -> Sighting:
-        """The tracked objects of a frame; with the frame itself where its people can be redacted."""
-        captured, moved = result.captured, result.decision.egomotion
-        tracked = tracker.track(self.detector.wanted(detections), captured.at_s, moved)
-        if tracked or tracker.has_unconfirmed:
-            gate.detected(captured.at_s)
-        return Sighting(
-            frame=captured.number,
-            objects=self._objects(tracked),
-            delay_s=round(time.monotonic() - captured.at_s, 4),
-            camera_moves=moved is not None and moved.far,
-            frame_with_people=FrameWithPeople(captured.frame, detections) if redactable else None,
+    def goes_on_as(self, changed: SourcePart) -> bool:
+        """Whether its capture and its detector stay as they are under the settings ``changed``.
+
+        A camera that is asked for each picture is asked at the rate with which it was opened.
+        """
+        return (
+            isinstance(changed, Camera)
+            and super().goes_on_as(changed)
+            and self.detector.loads_as(changed.detector)
+            and (self.fps == changed.fps or not self.url.lower().startswith("http"))
         )
 
     async def first_frame(self) -> tuple[int, int]:
@@ -171,21 +155,3 @@ class Camera(CameraSettings):
             return await slot.next(0.5)
         except ValueError as error:
             raise OSError(f"detector {self.detector.model}: {error}") from error
-
-    def _visibility_settings(self) -> VisibilitySettings:
-        """The settings; a camera that turns with its platform has no fixed view to compare with."""
-        turns = self.mount is not None and self.mount.heading_deg is None
-        return self.coverage.model_copy(update={"moves": True}) if turns else self.coverage
-
-    def _objects(self, tracked: list[TrackedObject]) -> tuple[SeenObject, ...]:
-        return tuple(
-            SeenObject(
-                track=seen.track,
-                label=seen.label,
-                score=seen.score,
-                box=seen.box,
-                zones=zones_of(seen.box, self.zones),
-                sure=seen.sure,
-            )
-            for seen in tracked
-        )

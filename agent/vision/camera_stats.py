@@ -24,7 +24,7 @@ class CameraStats:
     def __init__(
         self, reader: FrameReader, slot: CameraSlot, wanted_fps: float | None, mode: V4l2Mode | None = None
     ) -> None:
-        self._reader, self._slot, self._wanted_fps = reader, slot, wanted_fps
+        self._reader, self._slot, self.wanted_fps = reader, slot, wanted_fps
         self._mode = mode or V4l2Mode()
         self._lost = 0
         self._losses: deque[tuple[int, float]] = deque(maxlen=6)
@@ -78,10 +78,10 @@ class CameraStats:
             return f"damaged: {lost} packets lost in {in_s:.0f} s; use RTSP over TCP"
         if missed := self._mode.refused(self._reader.granted):
             return missed
-        if self._wanted_fps is None or span_s < 0.9 * STATE_EVERY_S:
+        if self.wanted_fps is None or span_s < 0.9 * STATE_EVERY_S:
             return None
-        if arrived_fps < SLOW * self._wanted_fps:
-            return f"slow: {arrived_fps:.1f} frames a second arrive, {self._wanted_fps:g} are configured"
-        if accepted_fps < SLOW * min(arrived_fps, self._wanted_fps):
-            return f"late: this machine processes {accepted_fps:.1f} of {self._wanted_fps:g} frames a second"
+        if arrived_fps < SLOW * self.wanted_fps:
+            return f"slow: {arrived_fps:.1f} frames a second arrive, {self.wanted_fps:g} are configured"
+        if accepted_fps < SLOW * min(arrived_fps, self.wanted_fps):
+            return f"late: this machine processes {accepted_fps:.1f} of {self.wanted_fps:g} frames a second"
         return None

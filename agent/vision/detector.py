@@ -49,6 +49,10 @@ class DetectorSettings(BaseModel):
         """A card file is relative to the configuration file, as all paths."""
         return str(beside(Path(model), info)) if models.is_path(model) else model
 
+    def loads_as(self, other: "DetectorSettings") -> bool:
+        """Whether the loaded detector is the same: labels and threshold select from what it finds."""
+        return self.model_copy(update={"labels": other.labels, "score": other.score}) == other
+
     def card(self) -> Card:
         """The card of the model. OSError: not found; ValueError: not a valid card."""
         return models.find(self.model)

@@ -77,6 +77,13 @@ class CameraSlot:
             self.waiting = captured
             self._pool.work.notify()
 
+    def set_interval(self, every_s: float) -> None:
+        """Sets the least time between two inferences."""
+        with self._pool.lock:
+            self.every_s = every_s
+            self.due_s = min(self.due_s, time.monotonic() + every_s)
+            self._pool.work.notify()
+
     def wants(self, gap_s: float) -> bool:
         """Whether a frame that arrives now is the nearest to the camera's turn, the next one in ``gap_s``.
 

@@ -16,6 +16,8 @@ class CapturedFrame:
     number: int
     at_s: float
     frame: Frame
+    generation: int = 0
+    """Counts changes of the blackout during a run of the camera."""
 
 
 @dataclass(slots=True)

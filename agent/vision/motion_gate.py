@@ -59,8 +59,8 @@ class MotionDecision:
 class MotionGate:
     """`decide` for each frame in order; `detected` after an inference that found an object to track."""
 
-    def __init__(self, motion: MotionSettings) -> None:
-        self._motion = motion
+    def __init__(self, settings: MotionSettings) -> None:
+        self.settings = settings
         self._background: Any = None
         self._before: Any = None
         self._anchor: Any = None
@@ -69,7 +69,7 @@ class MotionGate:
 
     def decide(self, frame: Frame, now_s: float) -> MotionDecision:
         """Whether a frame gets an inference; ``now_s`` is its monotonic time."""
-        if not self._motion.gate and not self._motion.camera_moves:
+        if not self.settings.gate and not self.settings.camera_moves:
             return MotionDecision("no_gate")
         small = shrink(frame)
         share, pixels = self._changed(small)
@@ -77,7 +77,7 @@ class MotionGate:
         if moved is not None or share > VIEW_CHANGES_SHARE:
             self._background = small.astype("float32")  # the old background is of another view
         self._before = small
-        reason = self._reason(share, pixels, moved, now_s) if self._motion.gate else "no_gate"
+        reason = self._reason(share, pixels, moved, now_s) if self.settings.gate else "no_gate"
         if reason is not None:
             self._inferred_s = now_s
         return MotionDecision(reason, moved)
@@ -89,7 +89,7 @@ class MotionGate:
     def _moved(self, small: "NDArray[Any]", share: float, now_s: float) -> Egomotion | None:
         """Egomotion since the anchor picture, which stays until movement shows, however slow."""
         moved = None
-        if self._anchor is not None and (self._motion.camera_moves or share > MAY_MOVE_SHARE):
+        if self._anchor is not None and (self.settings.camera_moves or share > MAY_MOVE_SHARE):
             moved = estimate_egomotion(self._anchor, small)
         if moved is not None or now_s - self._anchored_s > ANCHOR_S or self._anchor is None:
             self._anchor, self._anchored_s = small, now_s
@@ -105,7 +105,7 @@ class MotionGate:
         since_s = now_s - self._inferred_s
         if now_s - self._detected_s <= TRACK_LIVE_S and since_s >= TRACK_EVERY_S:
             return "track"
-        if since_s >= self._motion.heartbeat.total_seconds():
+        if since_s >= self.settings.heartbeat.total_seconds():
             return "heartbeat"
         return None
 

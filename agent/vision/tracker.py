@@ -57,7 +57,7 @@ class Tracker:
     """Call `track` with all detections of each frame in order; ``score``: confidence that starts a track."""
 
     def __init__(self, score: float = 0.4) -> None:
-        self._score = score
+        self.score = score
         self._tracks: list[ObjectTrack] = []
         self._numbers = count(1)
         self._inferred_s = float("-inf")
@@ -81,12 +81,12 @@ class Tracker:
         free = list(self._tracks)
         candidates = [one for one in detections if one.score >= MIN_SCORE]
         pairs = self._match(candidates, free, now_s)
-        sure = [one for one in candidates if one.score >= self._score]
+        sure = [one for one in candidates if one.score >= self.score]
         free = [track for track in free if track.seen_s >= min(previous_s, now_s - NEAR_S)]
         pairs += self._match(sure, free, now_s, BUFFER)
         pairs += _match_by_distance(sure, [track for track in free if track.seen_s >= previous_s], now_s)
         for detection, track in pairs:
-            track.update(detection, now_s, detection.score >= self._score)
+            track.update(detection, now_s, detection.score >= self.score)
         for detection in sure:
             track = ObjectTrack(
                 next(self._numbers), label_group(detection.label), now_s, now_s, centred(detection.box)
@@ -96,7 +96,7 @@ class Tracker:
             self._tracks.append(track)
         return [
             TrackedObject(
-                track.number, track.label, detection.score, detection.box, detection.score >= self._score
+                track.number, track.label, detection.score, detection.box, detection.score >= self.score
             )
             for detection, track in pairs
             if track.confirmed
@@ -115,7 +115,7 @@ class Tracker:
         likeness = _overlaps(seen, expected, buffer) * _overlaps(seen[:, 1::2], expected[:, 1::2], buffer)
         kinds = np.array([label_group(one.label) for one in detections])
         likeness *= kinds[:, None] == np.array([track.kind for track in tracks])
-        sure = np.array([[one.score >= self._score] for one in detections])
+        sure = np.array([[one.score >= self.score] for one in detections])
         confirmed = np.array([track.confirmed for track in tracks])
         rows, columns = np.nonzero(likeness >= (NEAR if buffer else np.where(sure, OVERLAP, UNSURE_OVERLAP)))
         likeness *= np.where(sure, 1, UNSURE_WEIGHT) * np.where(confirmed, 1, UNSURE_WEIGHT)

@@ -65,9 +65,8 @@ class VisibilityMonitor:
     """Call `check` with a frame about once a second; it gives the blind zones with their reasons."""
 
     def __init__(self, zones: Mapping[str, Sequence[Corner]], settings: VisibilitySettings) -> None:
-        corners = dict(zones) or {PICTURE: [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]}
-        self._zones = {name: _ZoneHysteresis() for name in corners}
-        self._corners = list(corners.values())
+        self._corners = _corners(zones)
+        self._zones = {name: _ZoneHysteresis() for name in self._corners}
         self._settings = settings
         self._checked_s: float | None = None
         self._changed_s = 0.0
@@ -75,7 +74,33 @@ class VisibilityMonitor:
         self._learning: list[NDArray[Any]] = []
         self._areas: list[ViewArea] = []
         """The whole picture first, then each zone."""
+        self._new_areas: list[ViewArea] = []
+        """Those of zones that were added since the view was learnt."""
         self._average: Any = None
+
+    def change(self, zones: Mapping[str, Sequence[Corner]], settings: VisibilitySettings) -> None:
+        """Other zones or settings. The learnt view and the state of unchanged zones stay."""
+        before, self._corners = self._corners, _corners(zones)
+        if settings.moves != self._settings.moves:
+            self._average, self._areas, self._learning, self._new_areas = None, [], [], []
+        self._settings = settings
+        if self._corners == before:
+            return
+        kept = [name for name, corners in self._corners.items() if before.get(name) == corners]
+        self._zones = {
+            name: self._zones[name] if name in kept else _ZoneHysteresis() for name in self._corners
+        }
+        if not self._areas:
+            return
+        known = dict(zip(before, self._areas[1:], strict=True))
+        masks = dict(zip(self._corners, zone_masks(list(self._corners.values()))[1:], strict=True))
+        areas = {name: known[name] if name in kept else ViewArea(masks[name]) for name in self._corners}
+        self._areas = [self._areas[0], *areas.values()]
+        if self._average is not None:
+            self._new_areas = [area for area in self._areas if area in self._new_areas] + [
+                area for name, area in areas.items() if name not in kept
+            ]
+            self._learning = []
 
     def due(self, now_s: float) -> bool:
         """Whether the next check is due."""
@@ -121,7 +146,7 @@ class VisibilityMonitor:
     ) -> "list[BlindReason | None]":
         """Why each zone is blind by this grey picture alone, or None; without hold time."""
         if not self._areas:
-            self._areas = [ViewArea(mask) for mask in zone_masks(self._corners)]
+            self._areas = [ViewArea(mask) for mask in zone_masks(list(self._corners.values()))]
         reasons = [area.check_brightness(grey) for area in self._areas]
         if reasons[0] is None and self._areas[0].span < FLAT_LEVELS:
             reasons[0] = "flat"
@@ -140,28 +165,45 @@ class VisibilityMonitor:
                 )
             if learn and not any(reasons):
                 self._follow(grey, passed_s)
+                if self._new_areas:
+                    self._learn_new(grey)
         return [reason or reasons[0] for reason in reasons[1:]]
 
     def _learn(self, grey: "NDArray[Any]") -> None:
         """Learns the view from the first good frames, if they agree on its edges."""
+        average = self._learn_areas(grey, self._areas)
+        if average is not None and self._areas[0].known:
+            self._average = average
+
+    def _learn_new(self, grey: "NDArray[Any]") -> None:
+        """Learns the areas of added zones from good frames; the view stays as it was learnt."""
+        if self._learn_areas(grey, self._new_areas) is not None:
+            self._new_areas = []
+
+    def _learn_areas(self, grey: "NDArray[Any]", areas: Sequence[ViewArea]) -> "NDArray[Any] | None":
+        """Takes one more good frame to learn ``areas`` from; their average once there are enough."""
         import numpy as np
 
         self._learning.append(grey)
         if len(self._learning) < LEARN_FRAMES:
-            return
-        average = np.median(np.stack(self._learning), axis=0).astype(np.float32)
+            return None
+        average: NDArray[Any] = np.median(np.stack(self._learning), axis=0).astype(np.float32)
         samples = [(one, fine_detail(one), coarse_gradient(one)) for one in self._learning]
         self._learning = []
-        for area in self._areas:
+        for area in areas:
             area.learn(average, samples)
-        if self._areas[0].known:
-            self._average = average
+        return average
 
     def _follow(self, grey: "NDArray[Any]", passed_s: float) -> None:
         """Follows the slow change of daylight."""
         self._average += min(1.0, passed_s / AVERAGE_S) * (grey - self._average)
         for area in self._areas:
             area.follow(self._average, passed_s)
+
+
+def _corners(zones: Mapping[str, Sequence[Corner]]) -> dict[str, Sequence[Corner]]:
+    """The corners of each zone; of the whole picture where there are none."""
+    return dict(zones) or {PICTURE: [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]}
 
 
 @dataclass(slots=True)

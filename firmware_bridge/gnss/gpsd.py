@@ -23,7 +23,7 @@ from firmware_bridge.serial import tcp
 from firmware_bridge.serial.line import STATE_EVERY_S, Emit
 from firmware_bridge.serial.port import open_port
 from firmware_bridge.serial.silence_timeout import SilenceTimeout
-from firmware_bridge.source import Server, SourcePart, WantedOutputs
+from firmware_bridge.source import Latest, Server, SourcePart, WantedOutputs
 
 PORT = 2947
 
@@ -34,6 +34,8 @@ class Gpsd(SourcePart):
     """
 
     value_kinds: ClassVar[frozenset[str] | None] = frozenset({"fix", "gnss_state"})
+
+    live_keys: ClassVar[frozenset[str]] = SourcePart.live_keys | {"silent_after_s"}
 
     kind: Literal["gpsd"] = "gpsd"
     host: str = Field(default="localhost", pattern=r"^[^/\s]+$")
@@ -60,9 +62,9 @@ class Gpsd(SourcePart):
     def server(self) -> Server:
         return Server("port", self.host, self.port, usual=self.port == PORT)
 
-    async def run(self, emit: Emit, _wanted: WantedOutputs = dict) -> None:
+    async def run(self, emit: Emit, _wanted: WantedOutputs = dict, latest: Latest | None = None) -> None:
         """Emits gpsd's values until the connection is lost, or silent for too long (OSError)."""
-        decoder = GpsdDecoder(self.device, self.not_before)
+        decoder, latest = GpsdDecoder(self.device, self.not_before), latest or (lambda: self)
         async with open_port(
             f"tcp://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
         ) as line:
@@ -83,6 +85,8 @@ class Gpsd(SourcePart):
                     if now_s - state_s >= STATE_EVERY_S:
                         state_s = now_s
                         emit(self.state(decoder))
+                    if isinstance(settings := latest(), Gpsd):
+                        silence.configured_s = settings.silent_after_s
                     if limit_s := silence.expired_s(now_s):
                         raise TimeoutError(f"gpsd on {self.host}: {_why(decoder)} for {limit_s:.0f} s")
             finally:

@@ -19,7 +19,7 @@ from firmware_bridge.serial.line import STATE_EVERY_S, Emit
 from firmware_bridge.serial.port import open_port
 from firmware_bridge.serial.port_source import PortSource
 from firmware_bridge.serial.silence_timeout import FIRST_PACKET_S
-from firmware_bridge.source import WantedOutputs
+from firmware_bridge.source import Latest, SourcePart, WantedOutputs
 
 STEP_S = 0.03
 
@@ -29,6 +29,10 @@ class Modbus(PortSource):
 
     value_kinds: ClassVar[frozenset[str] | None] = frozenset({"reading", "switch"})
     device_wait_s: ClassVar[float] = 2.0
+
+    live_keys: ClassVar[frozenset[str]] = SourcePart.live_keys | {
+        "device", "every_s", "registers", "contacts",
+    }  # fmt: skip
 
     kind: Literal["modbus"] = "modbus"
     baud: int = Field(default=9600, ge=50, le=4_000_000)
@@ -58,29 +62,50 @@ class Modbus(PortSource):
         registers = tuple(re.escape(one.quantity) for one in self.registers)
         return registers if kind == "reading" else tuple(re.escape(one.name) for one in self.contacts)
 
-    async def run(self, emit: Emit, _wanted: WantedOutputs = dict) -> None:
+    def _master(self) -> ModbusMaster:
+        return ModbusMaster((*self.registers, *self.contacts), self.device, self.every_s)
+
+    def _patience_s(self) -> float:
+        """How long no device may answer."""
+        entries = len(self.registers) + len(self.contacts)
+        return 2 * self.every_s + FIRST_PACKET_S + entries * TRIES * ANSWER_WITHIN_S
+
+    async def run(self, emit: Emit, _wanted: WantedOutputs = dict, latest: Latest | None = None) -> None:
         """Polls in rounds until the line is lost, or no device has answered for too long (OSError)."""
-        entries: tuple[Register | Contact, ...] = (*self.registers, *self.contacts)
-        master = ModbusMaster(entries, self.device, self.every_s)
-        patience_s = 2 * self.every_s + FIRST_PACKET_S + len(entries) * TRIES * ANSWER_WITHIN_S
+        bus, master = self, self._master()
         async with open_port(self.port, self.baud, self.parity) as port:
 
             def emit_all(values: list[Value]) -> None:
                 for value in values:
                     emit(value)
 
-            port.listen(lambda data: emit_all(master.feed(data)))
+            def adopt() -> bool:
+                """Takes over changed settings with a new master; the port stays open."""
+                nonlocal bus, master
+                changed = latest() if latest else bus
+                if changed is bus or not isinstance(changed, Modbus):
+                    return False
+                bus, master = changed, changed._master()
+                return True
+
+            def on_data(data: bytes) -> None:
+                adopt()
+                emit_all(master.feed(data))
+
+            port.listen(on_data)
             state_s = good_s = port.last_byte_s
             good = 0
             try:
                 while True:
                     now_s = await port.wait_lost(within_s=STEP_S)
+                    if adopt() or master.good < good:
+                        good, good_s = 0, now_s
                     if request := master.next_request(now_s):
                         port.write(request)
                     emit_all(master.pause())
                     if master.good > good:
                         good, good_s = master.good, now_s
-                    if now_s - good_s > patience_s:
+                    if now_s - good_s > (patience_s := bus._patience_s()):
                         raise TimeoutError(f"{self.port}: no device has answered for {patience_s:.0f} s")
                     if now_s - state_s >= STATE_EVERY_S:
                         state_s = now_s

@@ -16,7 +16,7 @@ from firmware_bridge.serial.port_source import PortSource
 from firmware_bridge.serial.rates import RateFinder
 from firmware_bridge.serial.silence_timeout import SilenceTimeout
 from firmware_bridge.serial.stream import Stream
-from firmware_bridge.source import WantedOutputs
+from firmware_bridge.source import Latest, SourcePart, WantedOutputs
 
 __all__ = ["PAUSE_S", "Decoder", "Emit", "LineDecoder", "Requester", "SerialLine", "decode"]
 
@@ -26,6 +26,8 @@ SHORT_PAUSE_S = 0.025
 """After this silence an epoch may have ended: a USB adapter delivers its bytes every 16 ms."""
 STATE_EVERY_S = 5.0
 CHECK_EVERY_S = 1.0
+PORT_KEYS = frozenset({"kind", "port", "baud"})
+"""The keys under which a port is opened; the others are those of its decoders."""
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """`firmware_bridge.source.EmitAny` for the values of serial lines."""
@@ -57,6 +59,7 @@ class SerialLine(PortSource):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
+        cls.live_keys = frozenset(cls.model_fields) - PORT_KEYS
         if isinstance(kind := cls.model_fields["kind"].default, str):
             _KINDS[kind] = cls
 
@@ -110,10 +113,10 @@ class SerialLine(PortSource):
         others = [_KINDS[kind].model_construct(kind=kind, port=self.port) for kind in self.also]
         return LineDecoder([*self.decoders(), *(decoder for other in others for decoder in other.decoders())])
 
-    async def run(self, emit: Emit, wanted: WantedOutputs = dict) -> None:
+    async def run(self, emit: Emit, wanted: WantedOutputs = dict, latest: Latest | None = None) -> None:
         """Emits the device's values until the line is lost, or silent for too long (OSError)."""
         async with open_port(self.port, self.baud) as port:
-            session = _LineSession(self, port, emit, wanted)
+            session = _LineSession(self, port, emit, wanted, latest or (lambda: self))
             port.listen(session.on_data)
             try:
                 while True:
@@ -125,8 +128,11 @@ class SerialLine(PortSource):
 class _LineSession:
     """The state of a line from its opening to its end."""
 
-    def __init__(self, line: SerialLine, port: Stream, emit: Emit, wanted: WantedOutputs) -> None:
+    def __init__(
+        self, line: SerialLine, port: Stream, emit: Emit, wanted: WantedOutputs, latest: Latest
+    ) -> None:
         self._line, self._port, self._emit, self._wanted = line, port, emit, wanted
+        self._latest = latest
         self._now = asyncio.get_running_loop().time
         self._decoder = line.line_decoder()
         self._finder = RateFinder(line.port, port.speed) if port.speed and line.baud is None else None
@@ -138,6 +144,10 @@ class _LineSession:
 
     def on_data(self, data: bytes) -> None:
         """Decodes received bytes, emits the values, and sends replies."""
+        try:
+            self._adopt(self._latest())
+        except OSError:
+            return  # `on_tick` raises it
         now_s, before = self._port.last_byte_s, self._decoder.good
         if self._port.silent_s >= SHORT_PAUSE_S:
             self._decoder.on_short_pause()
@@ -165,8 +175,22 @@ class _LineSession:
         quiet_s = self._port.last_byte_s + self._line.pause_s - self._now()
         return quiet_s if quiet_s > 0 else self._line.pause_s
 
+    def _adopt(self, line: SourcePart) -> None:
+        """Takes over changed settings with new decoders, once the rate is found; the port stays open.
+
+        OSError where a setting names what can't be read, such as a key.
+        """
+        if line is self._line or self._finder is not None or not isinstance(line, SerialLine):
+            return
+        if self._line.model_copy(update={"silent_after_s": line.silent_after_s}) != line:
+            decoder = line.line_decoder()
+            self._emit_values(self._decoder.pause())
+            self._decoder = decoder
+        self._line, self._silence.configured_s = line, line.silent_after_s
+
     def on_tick(self, now_s: float) -> None:
         """Time has passed. TimeoutError when the line was silent for too long."""
+        self._adopt(self._latest())
         if self._finder is None and now_s - self._port.last_byte_s >= self._line.pause_s:
             self._emit_values(self._decoder.pause())
         self._send_replies()

@@ -12,7 +12,7 @@ class SilenceTimeout:
     """
 
     def __init__(self, opened_s: float, configured_s: float | None) -> None:
-        self._configured_s = configured_s
+        self.configured_s = configured_s
         self._usual_s = 0.0
         self._any_valid = False
         self.since_s = opened_s
@@ -26,5 +26,5 @@ class SilenceTimeout:
     def expired_s(self, now_s: float) -> float:
         """The time limit where it is exceeded; else 0."""
         usual_s = max(MIN_TIMEOUT_S, INTERVALS * self._usual_s) if self._any_valid else FIRST_PACKET_S
-        limit_s = self._configured_s or usual_s
+        limit_s = self.configured_s or usual_s
         return limit_s if now_s - self.since_s > limit_s else 0.0
