@@ -126,8 +126,8 @@ class Agent:
             lambda: self.config,
         )  # fmt: skip
         self.control = Control(
-            folder, pipeline=self.pipeline, link=self.link, outbox=outbox, running=lambda: self.config,
-            send_result=self.inbound.send_result, spawn=self.spawn,
+            folder, self.parts, self.start_part, pipeline=self.pipeline, link=self.link, outbox=outbox,
+            running=lambda: self.config, send_result=self.inbound.send_result, spawn=self.spawn,
         )  # fmt: skip
         self.inbound.commands.add(self.control.commands())
         self.device_health = DeviceHealth(

@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from agent.cli.checks.agent_state import versions
 from agent.cli.checks.configuration import LoadedConfig
 from agent.cli.checks.target import HEALTH_MAX_BYTES, Target
 from agent.cli.devices import devices
-from agent.cli.secret_filter import SecretFilter, without_comments
+from agent.cli.secret_references import filter_of, without_comments
 from agent.reporting.health_file import FILE as HEALTH_FILE
 from agent.runtime.atomic_files import write_durably
+from agent.runtime.versions import versions
 from firmware_bridge.regular_files import read_regular
 
 LOG_LINES = 500
@@ -37,7 +37,7 @@ def write_bundle(
     path: Path, loaded: LoadedConfig, target: Target, results: Sequence[dict[str, object]]
 ) -> None:
     """Writes the zip, for its owner only. Each text passes the filter of secrets. OSError on failure."""
-    secrets = SecretFilter.of(loaded)
+    secrets = filter_of(loaded)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, text in _texts(loaded, target, results):

@@ -80,6 +80,12 @@ class RescueModeRequest(Command):
     reason: str = Field(min_length=1, max_length=200)
 
 
+class RestartPart(Command):
+    """``command/restart_part``: ends a source or the link, and starts it again."""
+
+    part: str = Field(min_length=1, max_length=64)
+
+
 class RotateCertificate(Command):
     """``command/rotate_certificate``: asks for a request (CSR), or installs the certificate, in PEM."""
 

@@ -1,14 +1,17 @@
 """The commands of this package, and what they add to health, jobs and the start."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from agent.commands.commands import Run
 from agent.commands.requests import (
     Command,
     DrillRequest,
     RescueModeRequest,
+    RestartPart,
     RotateCertificate,
     SilenceAlert,
     Snapshot,
@@ -17,14 +20,31 @@ from agent.commands.requests import (
 from agent.config.model import Config
 from agent.control.certificate_store import CertificateStore
 from agent.control.certificates import Certificates
+from agent.control.diagnostics import Diagnostics
 from agent.control.drill import Drill
 from agent.control.rescue_mode import RescueMode
+from agent.control.restart import PartRestarts
 from agent.control.silence import AlertSilencer
 from agent.control.snapshot import Snapshots
 from agent.control.what_if import WhatIfs
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
+from agent.runtime.running_parts import RunningParts
+
+log = structlog.get_logger()
+
+
+def guarded(spawn: Callable[[Any], object]) -> Callable[[Coroutine[Any, Any, None]], object]:
+    """``spawn`` for work whose failure ends nothing but itself."""
+
+    async def run(work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("command_crashed")
+
+    return lambda work: spawn(run(work))
 
 
 class Control:
@@ -33,6 +53,8 @@ class Control:
     def __init__(
         self,
         folder: Path,
+        parts: RunningParts,
+        start_part: Callable[[str, Any], None],
         *,
         pipeline: Pipeline,
         link: Link,
@@ -41,9 +63,9 @@ class Control:
         send_result: Callable[[Mapping[str, Any]], Awaitable[None]],
         spawn: Callable[[Any], object],
     ) -> None:
-        """``folder`` is the data folder; ``running`` gives the configuration that runs, also one on trial;
-        ``spawn`` starts a task."""
-        deployment = pipeline.deployment
+        """``folder`` is the data folder; ``parts`` are the supervised parts, which ``start_part`` starts;
+        ``running`` gives the configuration that runs, also one on trial; ``spawn`` starts a task."""
+        deployment, spawn = pipeline.deployment, guarded(spawn)
         self.drill = Drill(pipeline, link, outbox, running, send_result, spawn)
         self._silencer = AlertSilencer(pipeline)
         self.rescue_mode = RescueMode(pipeline, link, outbox, running)
@@ -59,12 +81,16 @@ class Control:
         pairs = CertificateStore(folder)
         self.certificates = Certificates(pairs, pipeline, link, outbox, running, send_result, spawn)
         link.pairs = pairs.pairs
+        self._restarts = PartRestarts(parts, start_part, deployment, running, send_result, spawn)
+        self._diagnostics = Diagnostics(deployment, outbox, pipeline.reporter, running, send_result, spawn)
 
     def commands(self) -> dict[str, tuple[type[Command], Run]]:
         """The model and the handler of each command, by its name."""
         return {
+            "diagnostics": (Command, self._diagnostics.command),
             "drill": (DrillRequest, self.drill.command),
             "rescue_mode": (RescueModeRequest, self.rescue_mode.command),
+            "restart_part": (RestartPart, self._restarts.command),
             "rotate_certificate": (RotateCertificate, self.certificates.command),
             "silence_alert": (SilenceAlert, self._silencer.command),
             "snapshot": (Snapshot, self.snapshots.carry_out),

@@ -141,7 +141,6 @@ class Drill:
                 config.drill, config.place.timezone, last=last, failed=failed, started=started_at, now=now
             )
             if due is not None and now >= due and not self._busy:
-                self._busy = True
                 await self.run(self._plan(None, None))
 
     def _plan(self, rule: str | None, camera: str | None) -> DrillPlan:

@@ -1,23 +1,15 @@
 """The running agent: its process, its state and what it says of itself; and the versions in use."""
 
-import importlib.metadata
-import platform
-import ssl
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.cli.checks.queue import describe_age
 from agent.cli.checks.target import HEALTH_FRESH_S, Target
 from agent.runtime.sanitize import as_dict, as_list
+from agent.runtime.versions import versions
 
 LOG = "journalctl -u ringpost -n 50"
 MOST_REASONS = 8
-PACKAGES = (
-    "cryptography", "paho-mqtt", "pydantic", "pyserial", "numpy", "opencv-python-headless", "onnxruntime",
-    "pyais", "pymodbus",
-)  # fmt: skip
 
 
 def check_agent(target: Target) -> Iterator[Finding]:
@@ -67,16 +59,3 @@ def check_versions(target: Target) -> Iterator[Finding]:
         if kind in kinds and package not in found:
             extra = "vision" if kind == "camera" else "radio"
             yield failed(f"{package} is missing: sources of kind {kind}", f"pip install 'ringpost[{extra}]'")
-
-
-def versions() -> dict[str, str]:
-    """By name; packages that are not installed are absent."""
-    found = {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-    }
-    for name in ("ringpost", *PACKAGES):
-        with suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    found["OpenSSL"] = ssl.OPENSSL_VERSION.split()[1] if len(ssl.OPENSSL_VERSION.split()) > 1 else "?"
-    return found | {"executable": sys.executable}

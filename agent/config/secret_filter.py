@@ -3,19 +3,15 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from agent.cli.checks.configuration import LoadedConfig
-from agent.cli.checks.secrets import secrets_of
 from firmware_bridge.secret import Secret
 
 BLANK = "[removed]"
-MAX_REFERENCES = 256
 LEAST_LENGTH = 4
 """A shorter secret is removed where it stands under its key; elsewhere it would remove half of the text."""
 
@@ -30,8 +26,6 @@ _BLOCK = re.compile(
 )
 """A block of YAML under such a key."""
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
-_COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*$")
-_REFERENCE = re.compile(r"\b(file|env)[\"']?\s*:\s*[\"']?([^\s\"',}]+)")
 _LOGIN = re.compile(r"(\w+://)[^/\s\"'@]*(?:@[^/\s\"'@]*)*@")
 _QUERY = re.compile(r"(\w+://[^\s\"'?]*)\?[^\s\"',}]*")
 
@@ -43,16 +37,12 @@ class SecretFilter:
     known: tuple[str, ...]
 
     @classmethod
-    def of(cls, loaded: LoadedConfig) -> Self:
-        """The secrets that the configurations name, and those of the environment."""
-        found: set[str] = set()
-        named = [secret for config in (loaded.local, loaded.in_force) for _, secret in secrets_of(config, "")]
-        for text in (loaded.text, loaded.ledger.active.text if loaded.ledger else ""):
-            named += _references(text, loaded.file.resolve().parent)  # of a configuration that is not valid
-        for secret in named:
+    def of(cls, secrets: Iterable[Secret]) -> Self:
+        """Those of ``secrets`` that can be read, and those of the environment."""
+        found = {value for name, value in os.environ.items() if _ENVIRONMENT.search(name)}
+        for secret in secrets:
             with suppress(OSError, ValueError):
                 found.add(secret.read())
-        found |= {value for name, value in os.environ.items() if _ENVIRONMENT.search(name)}
         return cls(tuple(sorted(_spellings(found), key=len, reverse=True)))
 
     def clean(self, text: str) -> str:
@@ -65,18 +55,6 @@ class SecretFilter:
         text = _QUERY.sub(rf"\1?{BLANK}", text)
         text = _BLOCK.sub(rf"\1\2{BLANK}\n", text)
         return _KEYED.sub(_blank, text)
-
-
-def without_comments(yaml: str) -> str:
-    """A configuration without its comments: they may hold anything, such as an old password."""
-    return _COMMENT.sub("", yaml)
-
-
-def _references(text: str, base: Path) -> Iterator[Secret]:
-    """Each ``file: …`` and ``env: …`` in a text, whatever it stands in."""
-    for kind, name in _REFERENCE.findall(text)[:MAX_REFERENCES]:
-        with suppress(ValueError):
-            yield Secret.model_validate({kind: base / name if kind == "file" else name})
 
 
 def _blank(found: re.Match[str]) -> str:
