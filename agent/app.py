@@ -128,6 +128,7 @@ class Agent:
         self.control = Control(
             folder, self.parts, self.start_part, pipeline=self.pipeline, link=self.link, outbox=outbox,
             running=lambda: self.config, send_result=self.inbound.send_result, spawn=self.spawn,
+            trust=self.inbound.trust,
         )  # fmt: skip
         self.inbound.commands.add(self.control.commands())
         self.device_health = DeviceHealth(

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from agent.cli.any_protocol import decoders_of
 from agent.cli.read import read_command
+from agent.control.any_protocol import decoders_of
 from firmware_bridge.gnss.gpsd_decoder import GpsdDecoder
 from firmware_bridge.readings import Fix, GnssState, RadarTarget, Reading, Value, Vessel
 from firmware_bridge.serial.line_decoder import LineDecoder

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cli.any_protocol import default_baud
+from agent.control.any_protocol import default_baud
 from firmware_bridge import mavlink_dialect
 from firmware_bridge.drone_readings import Capture, Drone, StatusText
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder

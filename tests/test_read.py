@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from agent.cli.any_protocol import live_line
 from agent.cli.text_table import TextTable, cell
+from agent.control.any_protocol import live_line
 from firmware_bridge.catalogue import kinds
 from firmware_bridge.drone_readings import Drone
 from firmware_bridge.readings import BoardState, Reading, Switch, Value

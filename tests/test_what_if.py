@@ -28,7 +28,7 @@ from agent.replay.history_runs import stretches
 from agent.replay.history_store import HistoryStore
 from agent.replay.recording import Recording
 from agent.replay.replay import in_zones_of, replay
-from agent.replay.what_if import MAX_BYTES, what_if
+from agent.replay.what_if import MAX_BYTES, affected, what_if
 from firmware_bridge.readings import Fix, LineState, Reading, Switch
 from tests.replay.make import film, thing
 
@@ -98,14 +98,14 @@ def test_proposed_rules_are_compared_with_the_present_ones(tmp_path: Path) -> No
     proposed = parse(proposal(text, wanted, FOLDER / case, present), name="", base=FOLDER / case)
     recorded(observations_of(case), tmp_path)
     result = what_if(present, proposed, kept(tmp_path), [], 60)
-    assert (result["now"], result["missed_total"]) == (2, 1)
+    assert (result["now"], result["missed_total"], result["unchanged_rules"]) == (1, 1, 1)
     missed = result["missed"][0]
     assert (missed["rule"], missed["text"][:17]) == ("stays", "person at rail fo")
     assert missed["at"].startswith("2026-11-27T18:03:")
     counts = {row["rule"]: (row["now"], row["proposed"]) for row in result["rules"]}
-    assert (counts["rail"], counts["stays"]) == ((1, 1), (1, 0))
+    assert ("rail" in counts, counts["stays"]) == (False, (1, 0))
     assert counts["any"][1] >= 1
-    assert result["summary"].startswith(f"{result['proposed']} instead of 2 alerts; 1 missed")
+    assert result["summary"].startswith(f"{result['proposed']} instead of 1 alerts; 1 missed")
     assert result["covered"]["hours"] == pytest.approx(211 / 3600, abs=0.01)
     assert len(encode(result)) < MAX_BYTES + 1000
 
@@ -119,7 +119,7 @@ def test_a_zone_moved_away_misses_what_was_in_it(tmp_path: Path) -> None:
     recorded(observations_of(case), tmp_path)
     result = what_if(present, proposed, kept(tmp_path), [], 60)
     counts = {row["rule"]: (row["now"], row["proposed"]) for row in result["rules"]}
-    assert counts["out"][0] == counts["out"][1] == 6
+    assert counts["out"] == (6, 6)
     assert counts["stops"][0] > 0
     assert counts["stops"][1] == 0
     assert {one["rule"] for one in result["missed"]} >= {"stops"}
@@ -166,7 +166,8 @@ def test_what_takes_too_long_says_what_it_left_out(tmp_path: Path) -> None:
     config = read(FOLDER / case / "config.yaml")
     recorded(observations_of(case), tmp_path)
     seconds = iter(range(1000))
-    result = what_if(config, config, kept(tmp_path), [], 0.5, lambda: float(next(seconds)))
+    nothing = config.model_copy(update={"rules": {}})
+    result = what_if(config, nothing, kept(tmp_path), [], 0.5, lambda: float(next(seconds)))
     assert "what came later is not covered" in result["incomplete"]
     assert result["covered"]["hours"] < 211 / 3600
 
@@ -176,7 +177,36 @@ def test_a_flood_of_alerts_ends_the_comparison(tmp_path: Path, monkeypatch: pyte
     case = "six_people_one_by_one"
     config = read(FOLDER / case / "config.yaml")
     recorded(observations_of(case), tmp_path)
-    assert "incomplete" in what_if(config, config, kept(tmp_path), [], 60)
+    nothing = config.model_copy(update={"rules": {}})
+    assert "incomplete" in what_if(config, nothing, kept(tmp_path), [], 60)
+
+
+def test_other_cameras_are_left_out(tmp_path: Path) -> None:
+    recorder = HistoryRecorder(tmp_path)
+    recorder.configure(24, 1_000_000)
+    for camera in ("cam1", "cam2"):
+        for value in (Sighting(frame=1, objects=()), View(zones=("rail",))):
+            recorder.on_observation(Observation(camera, START, 100.0, value))
+    recorder.on_observation(Observation("board", START, 100.0, Switch(name="panic", on=True)))
+    asyncio.run(recorder.flush())
+    (block,) = recorder.store.blocks(0, frozenset({"cam1"}))
+    assert [source for source, _, _ in block.rows] == ["cam1", "cam1", "board"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rules"),
+    [
+        ({"rules": {"stops": {"dwell": "20s"}}}, {"stops"}),
+        ({"rules": {"stops": None}}, {"stops"}),
+        ({"rules": {"stops": {"dwell": "10s"}}}, set()),
+        ({"camera": "cam1", "zones": {"more": [[0, 0], [1, 0], [1, 1]]}}, {"out", "stops", "two"}),
+    ],
+)
+def test_only_what_may_report_otherwise_is_replayed(wanted: dict[str, Any], rules: set[str]) -> None:
+    base = FOLDER / "six_people_one_by_one"
+    present = read(base / "config.yaml")
+    text = proposal(LOCAL, WhatIf.model_validate({"id": "1", **wanted}), base, present)
+    assert affected(present, parse(text, name="", base=base)) == (rules, {"cam1"} if rules else set())
 
 
 def test_a_restart_begins_anew_and_a_silence_does_not(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from agent.commands.requests import (
     DrillRequest,
     Fetch,
     OutputCommand,
+    Probe,
     RescueModeRequest,
     Resend,
     RotateCertificate,
     SilenceAlert,
     Snapshot,
+    WhatIf,
 )
 from agent.config.push_check import Desired
 from agent.domain.message import ROOT
@@ -113,6 +115,8 @@ def asyncapi() -> dict[str, Any]:
                     Resend,
                     Grant,
                     Snapshot,
+                    Probe,
+                    WhatIf,
                     DrillRequest,
                     SilenceAlert,
                 )

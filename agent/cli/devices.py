@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from agent.cli.any_protocol import live_line
+from agent.control.any_protocol import live_line
 from agent.domain.message import encode
 from agent.runtime.error_text import error_reason
 from firmware_bridge.catalogue import kinds

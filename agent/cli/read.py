@@ -12,8 +12,8 @@ from typing import IO
 import click
 from pydantic import ValidationError
 
-from agent.cli.any_protocol import AnyProtocolLine, decoders_of, live_line
 from agent.cli.read_report import ReadReport
+from agent.control.any_protocol import AnyProtocolLine, decoders_of, live_line
 from agent.replay.recording import Recording
 from agent.runtime.error_text import error_reason
 from agent.runtime.exit_codes import EX_USAGE

@@ -44,6 +44,28 @@ class Snapshot(Command):
     camera: str = Field(min_length=1, max_length=64)
 
 
+class Probe(Command):
+    """``command/probe``: what a camera, a port, a broker or a model is; nothing in force is changed.
+
+    ``credentials``: the name of a camera in the file at the device, whose login is used for ``camera_url``.
+    """
+
+    id: PictureId
+    camera_url: str | None = Field(default=None, min_length=1, max_length=500)
+    port: str | None = Field(default=None, min_length=1, max_length=200)
+    broker: str | None = Field(default=None, min_length=1, max_length=500)
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    credentials: str | None = Field(default=None, max_length=64)
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if sum(one is not None for one in (self.camera_url, self.port, self.broker, self.model)) != 1:
+            raise ValueError("give one of camera_url, port, broker and model")
+        if self.credentials is not None and self.camera_url is None:
+            raise ValueError("credentials are those of a camera: give camera_url")
+        return self
+
+
 class WhatIf(Command):
     """``command/what_if``: what proposed zones of ``camera`` and rules would have reported in the last hours.
 

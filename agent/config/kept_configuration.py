@@ -11,6 +11,7 @@ from agent.config.layers import in_force, tree_of
 from agent.config.ledger import FILE, PushResult, save_ledger
 from agent.config.loader import digest, folder_beside, parse
 from agent.config.merge_patch import changed_paths
+from agent.config.model import Config
 from agent.config.partial import parse_in_part
 from agent.config.push_check import Local
 from agent.config.startup import SHOWN_PATHS, Startup, choose
@@ -106,6 +107,10 @@ class KeptConfiguration:
             self._drift_of = None
             return [f"(not valid: {error.problems[0].message})"]
         return drift
+
+    def local_file_config(self) -> Config:
+        """The configuration of the file at the device."""
+        return self._local().config
 
     def _local_text(self) -> str:
         """The local file as it was at the start; where it was broken, its last valid version."""

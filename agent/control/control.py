@@ -10,6 +10,7 @@ from agent.commands.commands import Run
 from agent.commands.requests import (
     Command,
     DrillRequest,
+    Probe,
     RescueModeRequest,
     RestartPart,
     RotateCertificate,
@@ -22,6 +23,7 @@ from agent.control.certificate_store import CertificateStore
 from agent.control.certificates import Certificates
 from agent.control.diagnostics import Diagnostics
 from agent.control.drill import Drill
+from agent.control.probe import Probes
 from agent.control.rescue_mode import RescueMode
 from agent.control.restart import PartRestarts
 from agent.control.silence import AlertSilencer
@@ -31,6 +33,7 @@ from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 from agent.runtime.running_parts import RunningParts
+from agent.trust.trust import Trust
 
 log = structlog.get_logger()
 
@@ -62,6 +65,7 @@ class Control:
         running: Callable[[], Config],
         send_result: Callable[[Mapping[str, Any]], Awaitable[None]],
         spawn: Callable[[Any], object],
+        trust: Trust,
     ) -> None:
         """``folder`` is the data folder; ``parts`` are the supervised parts, which ``start_part`` starts;
         ``running`` gives the configuration that runs, also one on trial; ``spawn`` starts a task."""
@@ -70,6 +74,7 @@ class Control:
         self._silencer = AlertSilencer(pipeline)
         self.rescue_mode = RescueMode(pipeline, link, outbox, running)
         self.snapshots = Snapshots(pipeline.recorder, running, send_result)
+        self.probes = Probes(pipeline, link, running, send_result, spawn, trust.roles_of_keys)
         self.what_ifs = WhatIfs(
             pipeline.history,
             running,
@@ -93,6 +98,7 @@ class Control:
             "restart_part": (RestartPart, self._restarts.command),
             "rotate_certificate": (RotateCertificate, self.certificates.command),
             "silence_alert": (SilenceAlert, self._silencer.command),
+            "probe": (Probe, self.probes.carry_out),
             "snapshot": (Snapshot, self.snapshots.carry_out),
             "what_if": (WhatIf, self.what_ifs.carry_out),
         }

@@ -1,18 +1,14 @@
 """The process of ``what_if``: a request as JSON on standard input, the comparison as JSON on standard output.
 
 ``python -m agent.control.what_if_process``. A process of its own: hours of observations take minutes, and
-must not take them from the cameras and the alerts. It has a low priority and a limit of its own.
+must not take them from the cameras and the alerts.
 """
 
-import logging
-import os
-import signal
-import sys
+import json
 import time
 from pathlib import Path
 from typing import Any
 
-import structlog
 from pydantic import BaseModel
 
 from agent.config.loader import parse
@@ -20,11 +16,12 @@ from agent.domain.message import encode
 from agent.replay.history_block import RaisedAlert
 from agent.replay.history_runs import stretches
 from agent.replay.history_store import HistoryStore
-from agent.replay.what_if import what_if
+from agent.replay.what_if import affected, what_if
+from agent.runtime.child_process import answer, begin
 
-NICENESS = 15
-STARTING_S = 30
-"""Seconds for the start of the process and for what follows the comparison."""
+COMPARE_S = 240.0
+MAX_S = COMPARE_S + 30.0
+"""Seconds for the whole process, its start included."""
 
 
 class Comparison(BaseModel):
@@ -35,7 +32,7 @@ class Comparison(BaseModel):
     base: Path
     history: Path
     hours: float
-    within_s: float
+    within_s: float = COMPARE_S
 
 
 def compared(request: Comparison) -> dict[str, Any]:
@@ -45,21 +42,20 @@ def compared(request: Comparison) -> dict[str, Any]:
         for name, text in (("present", request.present), ("proposed", request.proposed))
     )
     raised: list[RaisedAlert] = []
-    blocks = HistoryStore(request.history).blocks(time.time() - request.hours * 3600)
+    rules, cameras = affected(present, proposed)
+    if not rules:
+        raise ValueError("the proposal changes no rule")
+    blocks = HistoryStore(request.history).blocks(time.time() - request.hours * 3600, cameras)
     return what_if(present, proposed, stretches(blocks, raised), raised, request.within_s)
 
 
 def main() -> None:
-    """Reads the request, and prints the comparison or an error."""
-    os.nice(NICENESS)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    """Reads the request, and answers with the comparison or an error."""
+    request = begin(MAX_S)
     try:
-        request = Comparison.model_validate_json(sys.stdin.buffer.read())
-        signal.alarm(int(request.within_s) + STARTING_S)  # whoever started it may be gone
-        answer = compared(request)
+        answer(json.loads(encode(compared(Comparison.model_validate_json(request)))))
     except (OSError, ValueError) as error:
-        answer = {"error": str(error)[:500]}
-    sys.stdout.buffer.write(encode(answer))
+        answer({"error": str(error)[:500]})
 
 
 if __name__ == "__main__":

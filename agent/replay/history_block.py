@@ -6,7 +6,7 @@ block costs its own seconds only. No picture is in it; of a sighting the boxes, 
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -21,6 +21,8 @@ HEADER = struct.Struct(">2sII")
 MARK = b"RH"
 MAX_CONTENT = 16 * 1024 * 1024
 """Bytes of a decompressed block; a larger one is damaged."""
+OF_CAMERAS = frozenset({"view", "camera_state"})
+"""Kinds of values that cameras give beside sightings."""
 BOX_STEPS = 10_000
 """Edges are stored in ten-thousandths of the picture, confidences in thousandths."""
 
@@ -86,8 +88,11 @@ def _object(seen: SeenObject, names: dict[str, int]) -> list[Any]:
     return [seen.track, names.setdefault(seen.label, len(names)), round(seen.score * 1000), *edges, seen.sure]
 
 
-def decode_blocks(data: bytes) -> Iterator[Block]:
-    """The blocks in the bytes of a segment, up to the first torn or damaged one."""
+def decode_blocks(data: bytes, cameras: Collection[str] | None = None) -> Iterator[Block]:
+    """The blocks in the bytes of a segment, up to the first torn or damaged one.
+
+    With ``cameras`` what other cameras saw is left out.
+    """
     at = 0
     while at + HEADER.size <= len(data):
         mark, size, crc = HEADER.unpack_from(data, at)
@@ -95,12 +100,12 @@ def decode_blocks(data: bytes) -> Iterator[Block]:
         at += HEADER.size + size
         if mark != MARK or len(body) < size or zlib.crc32(body) != crc:
             return
-        block = _decode(body)
+        block = _decode(body, cameras)
         if block is not None:
             yield block
 
 
-def _decode(body: bytes) -> Block | None:
+def _decode(body: bytes, cameras: Collection[str] | None) -> Block | None:
     """The content of a block; None where another version of ringpost wrote it."""
     import cbor2
 
@@ -110,14 +115,14 @@ def _decode(body: bytes) -> Block | None:
         if version != VERSION:
             return None
         block = Block(run, datetime.fromtimestamp(at, UTC), mono_s, alerts=_ALERTS.validate_python(alerts))
-        block.rows = list(_rows(rows, names, mono_s))
-    except (zlib.error, cbor2.CBORError, ValidationError, ValueError, TypeError, IndexError):
+        block.rows = list(_rows(rows, names, mono_s, cameras))
+    except (zlib.error, cbor2.CBORError, ValidationError, ValueError, TypeError, LookupError):
         return None
     return block
 
 
 def _rows(
-    rows: list[list[Any]], names: list[str], mono_s: float
+    rows: list[list[Any]], names: list[str], mono_s: float, cameras: Collection[str] | None
 ) -> Iterator[tuple[str, float, Frame | Value]]:
     ms = 0
     frames: dict[str, int] = {}
@@ -125,10 +130,14 @@ def _rows(
         ms += step_ms
         source = names[place]
         if isinstance(rest[0], dict):
+            if cameras is not None and rest[0]["kind"] in OF_CAMERAS and source not in cameras:
+                continue
             yield source, mono_s + ms / 1000, _VALUE.validate_python(rest[0])
             continue
         number, delay_ms, moves, *objects = rest
         frames[source] = number = frames.get(source, 0) + number
+        if cameras is not None and source not in cameras:
+            continue
         seen = tuple(
             SeenObject(
                 track=track,

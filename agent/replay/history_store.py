@@ -7,7 +7,7 @@ way to everything else: where the disk gets full it deletes itself.
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from agent.replay.history_block import Block, decode_blocks
@@ -75,8 +75,11 @@ class HistoryStore:
         for path in self.segments():
             path.unlink(missing_ok=True)
 
-    def blocks(self, since_s: float) -> Iterator[Block]:
-        """The blocks that begin after ``since_s`` (system clock), in the order of writing."""
+    def blocks(self, since_s: float, cameras: Collection[str] | None = None) -> Iterator[Block]:
+        """The blocks that begin after ``since_s`` (system clock), in the order of writing.
+
+        With ``cameras`` what other cameras saw is left out.
+        """
         for path in self.segments():
             try:
                 if path.stat().st_mtime < since_s:
@@ -84,7 +87,7 @@ class HistoryStore:
                 data = path.read_bytes()
             except FileNotFoundError:  # deleted meanwhile
                 continue
-            for block in decode_blocks(data):
+            for block in decode_blocks(data, cameras):
                 if block.at.timestamp() >= since_s:
                     yield block
 

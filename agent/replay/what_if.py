@@ -81,6 +81,29 @@ class Side:
                 del self.active[alert.alert_id]
 
 
+def affected(present: Config, proposed: Config) -> tuple[frozenset[str], frozenset[str]]:
+    """The rules that the proposal may make report otherwise, and the sources that they use."""
+    moved = {
+        name
+        for name, camera in proposed.cameras().items()
+        if name not in present.cameras() or present.cameras()[name].zones != camera.zones
+    }
+    rules, sources = set[str](), set[str]()
+    for name in present.rules.keys() | proposed.rules.keys():
+        before, after = present.rules.get(name), proposed.rules.get(name)
+        versions = [rule for rule in (before, after) if rule is not None]
+        cameras = {ref.camera for rule in versions if (ref := rule.camera_reference()) is not None}
+        if before != after or cameras & moved:
+            rules.add(name)
+            sources |= cameras.union(*({ref.source for ref in rule.source_references()} for rule in versions))
+    return frozenset(rules), frozenset(sources)
+
+
+def _only(config: Config, names: frozenset[str]) -> Config:
+    rules = {name: rule for name, rule in config.rules.items() if name in names}
+    return config.model_copy(update={"rules": rules})
+
+
 def what_if(
     present: Config,
     proposed: Config,
@@ -89,8 +112,12 @@ def what_if(
     within_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """The comparison as fields of a result; what takes longer than ``within_s`` seconds is left out."""
-    sides = Side(present), Side(proposed)
+    """The comparison as fields of a result; what takes longer than ``within_s`` seconds is left out.
+
+    Rules that report the same under both are not replayed.
+    """
+    rules, _ = affected(present, proposed)
+    sides = Side(_only(present, rules)), Side(_only(proposed, rules))
     ends_s = clock() + within_s
     spans: list[tuple[datetime, datetime]] = []
     number, in_time = 0, True
@@ -112,6 +139,7 @@ def what_if(
         if not in_time:
             break
     fields: dict[str, Any] = {"observations": number, "restarts": max(0, len(spans) - 1)}
+    fields["unchanged_rules"] = len(present.rules.keys() - rules)
     if not in_time:
         limits = f"{within_s:.0f} s or {MAX_EPISODES} alerts"
         fields["incomplete"] = f"stopped after {limits}: what came later is not covered"

@@ -118,6 +118,14 @@ class Trust:
     def groups(self) -> frozenset[str]:
         return frozenset(self._groups())
 
+    def roles_of_keys(self, key_ids: Iterable[str]) -> frozenset[str]:
+        """The names of the roles that these keys have on this device, together."""
+        roles = self.roles
+        if roles is None:
+            return frozenset()
+        groups = self.groups
+        return frozenset(name for key_id in key_ids for name in roles.roles_of(key_id, self.device, groups))
+
     @property
     def signs_receipts(self) -> bool:
         """Whether receipts must be signed: the roles name a key of the centre."""

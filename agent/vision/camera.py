@@ -136,6 +136,12 @@ class Camera(CameraSettings):
             max_pixels=self.max_pixels,
         )
 
+    async def url_once_it_sends(self) -> str:
+        """The URL with its login, once its stream has sent data. OSError: why it does not."""
+        url = self._url_with_login()
+        await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
+        return url
+
     def can_redact(self) -> bool:
         """Whether pictures may leave: False where the model is known to detect no people."""
         try:
