@@ -16,7 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.__main__ import cli
+from agent.audit.audit_log import AuditLog
+from agent.audit.chain_files import ChainFiles
 from agent.cli.checks import agent_state, clock, host, queue, trust
+from agent.cli.checks.broker import check_brokers
+from agent.cli.checks.certificates import check_certificates
 from agent.cli.checks.child import run_child
 from agent.cli.checks.configuration import check_configuration, load
 from agent.cli.checks.disk import check_disk
@@ -25,7 +29,7 @@ from agent.cli.checks.fixes import check_fixes
 from agent.cli.checks.ports import check_ports
 from agent.cli.checks.runner import Check, run_checks
 from agent.cli.checks.secrets import check_permissions, check_secrets
-from agent.cli.checks.target import Machine, Target
+from agent.cli.checks.target import Machine, Target, use_credentials_of_unit
 from agent.cli.doctor import WIDTH, doctor_command
 from agent.config.ledger import FILE as LEDGER
 from agent.config.ledger import Ledger, PushResult, Version
@@ -33,12 +37,13 @@ from agent.config.loader import digest, parse
 from agent.config.model import Config
 from agent.domain.message import Message
 from agent.outbox.outbox import Outbox
+from agent.trust.device_key import load_or_make
 from agent.trust.roles import sign_roles, small_team_roles
 from agent.trust.signing_key import SigningKey
 from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.readings import Fix
 from simulators.wire import Wire
-from tests.scripted_broker import ScriptedBroker
+from tests.scripted_broker import SILENT, ScriptedBroker
 from tests.test_environment import scripted
 
 BASE = """\
@@ -403,7 +408,7 @@ def test_drift_and_the_last_push_are_told(tmp_path: Path) -> None:
     ledger_in(tmp_path, Ledger(active=pushed, answer=reason))
     site, _, force, differs, rolled = told()
     assert site == "t"
-    assert force.startswith("ok: in force: revision 7, pushed")
+    assert force.startswith("ok: in force: pushed, device revision 7")
     assert differs == "ok: the push differs from the file in place.site"
     assert rolled.startswith(
         "warning: the last push, revision 8, was rolled back: the broker was not reached"
@@ -423,7 +428,7 @@ def test_the_roles_document(tmp_path: Path) -> None:
     (line,) = lines(trust.check_roles(target_of(tmp_path)))
     assert line.startswith("warning: no roles document: the device takes no push")
     key = SigningKey.generate()
-    roles = small_team_roles(key)
+    roles = small_team_roles(key, SigningKey.generate())
     (tmp_path / "data/config").mkdir()
     (tmp_path / "data/config/roles.json").write_bytes(sign_roles(roles, [key]))
     first, *rest = lines(trust.check_roles(target_of(tmp_path)))
@@ -431,6 +436,74 @@ def test_the_roles_document(tmp_path: Path) -> None:
     assert any(line.startswith(f"ok: configurer: {key.key_id[:8]} (root); devices *") for line in rest)
     (tmp_path / "data/config/roles.json").write_bytes(sign_roles(roles, [SigningKey.generate()]))
     assert lines(trust.check_roles(target_of(tmp_path)))[0].startswith("failed: roles: ")
+
+
+def test_the_audit_log_is_verified(tmp_path: Path) -> None:
+    target = target_of(tmp_path)
+    (line,) = lines(trust.check_audit(target))
+    assert line.startswith(f"skipped: {tmp_path}/data/audit does not exist")
+    key = load_or_make(tmp_path / "data")
+    log = AuditLog(ChainFiles(tmp_path / "data/audit", device_key=key.public.hex(), sign=key.sign))
+    for number in range(3):
+        log.append_durably("push", who=["0" * 16], revision=number)
+    log.close()
+    (line,) = lines(trust.check_audit(target))
+    assert line.endswith(" are intact")
+    (file,) = (tmp_path / "data/audit").glob("*.jsonl")
+    data = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(data[:-1]))
+    assert any(
+        line.startswith("failed: ") and "missing at the end" in line
+        for line in lines(trust.check_audit(target))
+    )
+    file.write_text("".join(data[:1] + data[2:]))
+    assert all(line.startswith("failed: ") for line in lines(trust.check_audit(target)))
+
+
+def test_an_agent_whose_data_are_closed_to_us_is_noticed(
+    agent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else doctor would log in to the broker, and take the agent's session."""
+    real = os.open
+
+    def refuse(path: Any, *arguments: Any, **more: Any) -> int:
+        if str(path).startswith(str(agent / "data")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr("os.open", refuse)
+    target = target_of(agent)
+    assert target.agent is not None
+    assert target.agent.endswith(f"({os.getpid()})")
+
+
+def test_a_key_that_only_the_service_has_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    text = text_of(tmp_path).replace(
+        'mqtt://127.0.0.1:9"', 'mqtts://127.0.0.1:9", cert: c.pem, key: {credential: k}'
+    )
+    (tmp_path / "c.pem").write_text("")
+    target = Target(file=tmp_path, config=parse(text, name="", base=tmp_path), folder=tmp_path)
+    assert target.config is not None
+    first, *_ = lines(check_certificates(target.config))
+    assert first.startswith("skipped: broker.key: only the service has its key")
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials/k").write_text("no key")
+    use_credentials_of_unit(tmp_path / "credentials")
+    first, *_ = lines(check_certificates(target.config))
+    assert first.startswith("failed: broker: ")
+
+
+def test_a_broker_that_never_answers_costs_no_more_than_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.cli.checks.broker.WITHIN_S", 0.5)
+    with scripted(ScriptedBroker(admit=lambda _: SILENT)) as broker:
+        (finding,) = asyncio.run(check_brokers(config_of(tmp_path, port=broker.port)))
+    assert (finding.state, finding.central) == ("failed", True)
+    assert finding.text == "127.0.0.1 does not answer within 0.5 s"
 
 
 def test_a_check_that_hangs_or_raises_is_a_finding_and_the_others_go_on(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_where_all_is_well_there_are_facts_only(tmp_path: Path) -> None:
         "ringpost/v1/d/receipt",
         "ringpost/v1/d/alert/ack",
         "ringpost/v1/d/config/desired",
+        "ringpost/v1/d/roles/desired",
         "ringpost/v1/d/command/+",
         "ringpost/v1/host/status",
     ]

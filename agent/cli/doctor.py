@@ -16,7 +16,7 @@ from agent.cli.checks.configuration import LoadedConfig, load
 from agent.cli.checks.doctor_checks import doctor_checks
 from agent.cli.checks.finding import WORST_FIRST, Finding, State
 from agent.cli.checks.runner import CheckResult, run_checks
-from agent.cli.checks.target import Target
+from agent.cli.checks.target import Target, use_credentials_of_unit
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_INTERRUPTED
 from agent.runtime.logging_setup import set_up_log
@@ -32,6 +32,7 @@ def doctor_command(file: Path | None, data: Path | None, as_json: bool, bundle: 
     """Runs all checks. 0: nothing failed; 1: something failed; 78: a wrong configuration; 130: Ctrl-C."""
     set_up_log("error")
     file = file or USUAL_FILE
+    use_credentials_of_unit()
     loaded = load(file, data)
     target = Target(file=file, config=loaded.in_force, folder=loaded.folder)
     results: list[CheckResult] = []

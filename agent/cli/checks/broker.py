@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from agent.cli.checks.certificates import ONLY_THE_SERVICE, lacks_credential, reachable
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.config.model import Config
 from agent.mqtt.broker import Broker
@@ -27,6 +28,7 @@ ANSWER_TIMEOUT_S = 5.0
 CENTRE_TIMEOUT_S = 1.0
 """Enough: the centre's retained status arrives with the SUBACK."""
 SESSION_EXPIRY_S = 60
+WITHIN_S = 20.0
 FIRST_FAILURE_CODE = 0x80
 NO_SUBSCRIBERS = 0x10
 RENEW_DAYS = 30
@@ -36,27 +38,40 @@ BODY = b"ringpost doctor"
 ACL = "correct the broker's ACL"
 
 
-async def check_brokers(config: Config, *, log_in: bool = True) -> list[Finding]:
+async def check_brokers(config: Config, *, agent_runs: bool = False) -> list[Finding]:
     """Each broker, the first one and its fallbacks, concurrently.
 
-    Without ``log_in`` no session is opened: where the certificate's name is the client id, it would be that
-    of the running agent, which would lose its connection.
+    While the agent runs no session is opened: where the certificate's name is the client id, it would be that
+    of the agent, which would lose its connection.
     """
     fallbacks = (f"broker.fallbacks[{number}]" for number in range(len(config.broker.fallbacks)))
     jobs = (
-        _check_broker(config, place, broker, log_in=log_in)
+        _check_in_time(config, place, broker, agent_runs=agent_runs)
         for place, broker in zip(("broker.url", *fallbacks), config.broker.in_order, strict=True)
     )
     return [finding for findings in await asyncio.gather(*jobs) for finding in findings]
 
 
-async def _check_broker(config: Config, place: str, broker: Broker, *, log_in: bool) -> list[Finding]:
-    findings = [finding async for finding in _reach(place, broker, read_alert=not log_in)]
+async def _check_in_time(config: Config, place: str, broker: Broker, *, agent_runs: bool) -> list[Finding]:
+    """One that hangs does not hide the findings of the others."""
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            return await _check_broker(config, place, broker, agent_runs=agent_runs)
+    except TimeoutError:
+        text = f"{broker.address[0]} does not answer within {WITHIN_S:g} s"
+        return [failed(text, "is the network up? ping it", place, central=True)]
+
+
+async def _check_broker(config: Config, place: str, broker: Broker, *, agent_runs: bool) -> list[Finding]:
+    alone = agent_runs and not lacks_credential(broker)
+    findings = [finding async for finding in _reach(place, reachable(broker), read_alert=alone)]
     if any(finding.state == "failed" for finding in findings):
         return findings
-    if not log_in:
+    if agent_runs:
         text = "no login: it would take the session of the running agent"
         return [*findings, skipped(text, "see the check of the agent", place)]
+    if lacks_credential(broker):
+        return [*findings, skipped(f"no login: {ONLY_THE_SERVICE}", place=place)]
     try:
         connection, protocol = await _connect(broker, f"{config.device[:14]}-{secrets.token_hex(4)}")
     except OSError as error:

@@ -1,13 +1,15 @@
 """The files of TLS: readable, a matching pair, a valid chain, the right device, and the days left."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.checks.finding import Finding, failed, ok, warning
+from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.config.model import Config
+from agent.mqtt.broker import Broker
 from agent.mqtt.tls import MOST_BYTES, expiry
 from agent.runtime.error_text import describe_error
 from agent.runtime.kernel_clock import NEVER_BEFORE
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 RENEWAL_PERIOD = timedelta(days=30)
 """A certificate that expires sooner is reported."""
-RENEW = "renew it: ringpost command rotate-certificate, or certificates.sh device NAME"
+RENEW = {
+    "broker.cert": "renew it: ringpost command DEVICE rotate_certificate, or certificates.sh device NAME"
+}
+ONLY_THE_SERVICE = "only the service has its key, a credential of systemd"
 
 
 def check_certificates(config: Config) -> Iterator[Finding]:
@@ -27,8 +32,10 @@ def check_certificates(config: Config) -> Iterator[Finding]:
     if not broker.encrypted:
         yield ok("mqtt:// is not encrypted", "broker.url")
         return
+    if lacks_credential(broker):
+        yield skipped(ONLY_THE_SERVICE, "start the service, then: sudo ringpost doctor", "broker.key")
     try:
-        broker.tls(NEVER_BEFORE)
+        reachable(broker).tls(NEVER_BEFORE)
     except (OSError, ValueError) as error:
         text, remedy = describe_error(error), "write the file, or correct its path"
         if "KEY_VALUES_MISMATCH" in text:
@@ -44,6 +51,16 @@ def check_certificates(config: Config) -> Iterator[Finding]:
         yield from _check_chain(config, broker.cert)
 
 
+def lacks_credential(broker: Broker) -> bool:
+    """Whether the key is a credential of systemd that this process was not given."""
+    return bool(broker.key and broker.key.credential) and "CREDENTIALS_DIRECTORY" not in os.environ
+
+
+def reachable(broker: Broker) -> Broker:
+    """``broker`` without its certificate where `lacks_credential`: name, TCP and TLS can still be checked."""
+    return broker.model_copy(update={"cert": None, "key": None}) if lacks_credential(broker) else broker
+
+
 def _check_expiry(place: str, path: Path) -> Finding:
     now = datetime.now(UTC)
     try:
@@ -52,9 +69,11 @@ def _check_expiry(place: str, path: Path) -> Finding:
         return failed(describe_error(error), "write a certificate in PEM form into it", place)
     days = (until - now).days
     if until < now:
-        return failed(f"{path} expired on {until:%Y-%m-%d}", "renew it", place)
+        return failed(f"{path} expired on {until:%Y-%m-%d}", RENEW.get(place, "renew it"), place)
     if until < now + RENEWAL_PERIOD:
-        return warning(f"{path} expires in {days} days, on {until:%Y-%m-%d}", "renew it", place)
+        return warning(
+            f"{path} expires in {days} days, on {until:%Y-%m-%d}", RENEW.get(place, "renew it"), place
+        )
     return ok(f"valid for {days} days, until {until:%Y-%m-%d}", place)
 
 

@@ -19,6 +19,8 @@ from firmware_bridge.regular_files import read_regular
 
 LEDGER_MAX_BYTES = 8 * 1024 * 1024
 MOST_PROBLEMS = 10
+MOST_PATHS = 8
+DRIFT = "keep the edit, or push again: ringpost config drift DEVICE"
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ def _parse_again(ledger: Ledger, file: Path) -> Config | None:
 def check_configuration(target: Target, loaded: LoadedConfig) -> Iterator[Finding]:
     """Errors with their lines, notes, and what differs from the file at the device."""
     for problem in loaded.problems:
-        yield failed(problem, f"edit it, then: ringpost check {target.file}")
+        remedy = f"edit it, then: ringpost check {target.file}"
+        if "Permission denied" in problem:
+            remedy = f"sudo -u ringpost ringpost doctor {target.file}"
+        yield failed(problem, remedy)
     if loaded.local is not None:
         config = loaded.local
         count = f"{len(config.sources)} sources, {len(config.rules)} rules"
@@ -101,12 +106,16 @@ def _check_drift(target: Target, loaded: LoadedConfig, ledger: Ledger) -> Iterat
         restart = "sudo systemctl restart ringpost"
         yield warning(f"the file was edited since the agent's start: {paths}", f"to run it: {restart}")
     elif active.source == "push":
-        yield ok(f"in force: revision {active.revision}, pushed; the file at the device was not edited since")
+        layers = ", ".join(f"{name} revision {layer.revision}" for name, layer in active.all_layers().items())
+        yield ok(f"in force: pushed, {layers or 'without layers'}; the file was not edited since")
         paths = ", ".join(_changed(loaded.text, active.text, target.file))
         if paths and loaded.local is not None:
             yield ok(f"the push differs from the file in {paths}")
     else:
         yield ok("in force: this file")
+    if ledger.drift:
+        paths = ", ".join(ledger.drift[:MOST_PATHS])
+        yield warning(f"drift: an edit of the file replaced what had been pushed: {paths}", DRIFT)
     if ledger.trial is not None:
         yield warning(f"revision {ledger.trial.revision} is on trial", "wait for its result")
     if answer is not None and answer.state in ("rejected", "rolled_back"):
@@ -126,7 +135,7 @@ def _changed(before: str, after: str, file: Path) -> list[str]:
         except (ValueError, OSError, RecursionError):
             return []
         trees.append(json.loads(config.model_dump_json()))
-    return sorted(_differences(trees[0], trees[1], ()))[:8]
+    return sorted(_differences(trees[0], trees[1], ()))[:MOST_PATHS]
 
 
 def _differences(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[str]:

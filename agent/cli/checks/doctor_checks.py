@@ -35,7 +35,7 @@ def doctor_checks(loaded: LoadedConfig) -> tuple[Check, ...]:
         Check("secrets", check_secrets),
         Check("permissions", check_permissions, needs_config=False),
         Check("roles", check_roles),
-        Check("audit", check_audit, needs_config=False),
+        Check("audit", check_audit, 20.0, needs_config=False),
         Check("disk", check_disk, needs_config=False),
         Check("queue", check_queue, needs_config=False),
         Check("temperature", check_host, needs_config=False),
@@ -63,5 +63,5 @@ async def _servers(target: Target) -> AsyncIterator[Finding]:
 
 async def _brokers(target: Target) -> AsyncIterator[Finding]:
     assert target.config is not None  # noqa: S101  the runner skips it otherwise
-    for finding in await check_brokers(target.config, log_in=target.agent is None):
+    for finding in await check_brokers(target.config, agent_runs=target.agent is not None):
         yield finding

@@ -17,12 +17,13 @@ from agent.cli.checks.models import check_model_files
 from agent.cli.checks.ports import check_ports
 from agent.cli.checks.secrets import check_secrets
 from agent.cli.checks.servers import check_servers
-from agent.cli.checks.target import Target
+from agent.cli.checks.target import Target, use_credentials_of_unit
 from agent.config.model import Config
 
 
 def check_environment(config: Config, file: Path = Path("FILE")) -> list[Finding]:
     """All findings. Blocks until cameras and brokers have answered or timed out."""
+    use_credentials_of_unit()
     target = Target(file=file, config=config, folder=config.data.directory)
     certificates = list(check_certificates(config))
     findings = [
@@ -34,15 +35,15 @@ def check_environment(config: Config, file: Path = Path("FILE")) -> list[Finding
     ]
     if target.agent is not None:
         findings.append(ok(f"the agent is running: {target.agent}"))
-    log_in = not any(finding.state == "failed" for finding in certificates)
-    return findings + asyncio.run(_check_network(target, config, with_brokers=log_in))
+    usable = not any(finding.state == "failed" for finding in certificates)
+    return findings + asyncio.run(_check_network(target, config, with_brokers=usable))
 
 
 async def _check_network(target: Target, config: Config, *, with_brokers: bool) -> list[Finding]:
     """Checks servers, cameras and brokers concurrently."""
     jobs = [_all(check_servers(config)), _all(check_cameras(target))]
     if with_brokers:
-        jobs.append(check_brokers(config, log_in=target.agent is None))
+        jobs.append(check_brokers(config, agent_runs=target.agent is not None))
     return [finding for findings in await asyncio.gather(*jobs) for finding in findings]
 
 

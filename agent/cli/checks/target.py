@@ -17,6 +17,7 @@ from agent.runtime.sanitize import as_dict, as_list, json_object
 from firmware_bridge.regular_files import read_regular
 from firmware_bridge.serial.holders import held_by
 
+UNIT_CREDENTIALS = Path("/run/credentials/ringpost.service")
 HEALTH_MAX_BYTES = 64 * 1024
 HEALTH_FRESH_S = 180.0
 """The health file of a running agent that is older than this is stale."""
@@ -100,11 +101,16 @@ class Target:
 
 
 def agent_is_running(folder: Path) -> bool:
-    """Whether an agent holds the lock of the data directory. A shared lock is tried, and released at once."""
+    """Whether an agent holds the lock of the data directory. A shared lock is tried, and released at once.
+
+    Of a directory that this user may not open, the kernel's list of locks tells.
+    """
     import fcntl
 
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return bool(held_by(folder))
     except OSError:
         return False
     try:
@@ -114,6 +120,12 @@ def agent_is_running(folder: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def use_credentials_of_unit(folder: Path = UNIT_CREDENTIALS) -> None:
+    """Reads credentials where systemd put them for the running service, if this user may."""
+    if "CREDENTIALS_DIRECTORY" not in os.environ and os.access(folder, os.R_OK | os.X_OK):
+        os.environ["CREDENTIALS_DIRECTORY"] = str(folder)
 
 
 def user_name(uid: int) -> str:

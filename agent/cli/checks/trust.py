@@ -1,17 +1,24 @@
 """Who may reconfigure this device (``roles``), and whether its audit log is whole."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.audit.audit_log import FOLDER as AUDIT_FOLDER
+from agent.audit.countersigned import read_countersigned
+from agent.audit.verify import verify_folder
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.cli.checks.target import Target, user_name
 from agent.runtime.error_text import describe_error
+from agent.trust.device_key import FILE as DEVICE_KEY
 from agent.trust.dsse import MAX_BYTES
 from agent.trust.refusal import OrderRefused
 from agent.trust.roles import ROLE_NAMES, Roles, open_roles
+from agent.trust.signing_key import SigningKey
 from agent.trust.trust import FILE as ROLES_FILE
 from firmware_bridge.regular_files import read_regular
 
+MOST_PROBLEMS = 5
 MAKE = "ringpost keys init, then roles: roles.json in the configuration"
 
 
@@ -63,6 +70,36 @@ def _describe(target: Target, roles: Roles, path: Path) -> Iterator[Finding]:
         yield warning("no key may push a configuration", "ringpost keys: add a configurer")
 
 
-def check_audit(_target: Target) -> Iterator[Finding]:
-    """Whether the audit log is whole."""
-    yield skipped("this version has no audit log")
+def check_audit(target: Target) -> Iterator[Finding]:
+    """The chain of the audit log, its end, and what the centre has countersigned of it."""
+    folder = target.folder / AUDIT_FOLDER
+    owner = f"sudo -u {user_name(target.agent_uid)} ringpost doctor {target.file}"
+    if not folder.is_dir():
+        if target.folder.is_dir() and not os.access(target.folder, os.R_OK | os.X_OK):
+            yield skipped(f"{target.folder}: Permission denied", owner)
+        else:
+            yield skipped(f"{folder} does not exist: no agent ran here yet")
+        return
+    try:
+        device_key = SigningKey.load(target.folder / DEVICE_KEY).public.hex()
+    except (OSError, ValueError):
+        device_key = None
+    try:
+        seen = [one.witness for one in read_countersigned(folder)]
+        report = verify_folder(folder, device_key=device_key, witnesses=seen)
+    except PermissionError as error:
+        yield skipped(describe_error(error), owner)
+        return
+    except (OSError, ValueError) as error:
+        yield failed(describe_error(error), f"ringpost audit verify --data {target.folder}")
+        return
+    for problem in report.problems[:MOST_PROBLEMS]:
+        remedy = f"tell whoever answers for the device; ringpost audit verify --data {target.folder}"
+        yield failed(str(problem), remedy)
+    if report.intact:
+        until = f", countersigned up to entry {max(one.n for one in seen)}" if seen else ""
+        yield ok(f"entries {report.first} to {report.last} are intact{until}")
+    if device_key is None and report.entries:
+        yield warning(
+            f"{target.folder / DEVICE_KEY} can't be read: the device's signatures are not checked", owner
+        )
