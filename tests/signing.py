@@ -1,6 +1,5 @@
 """Keys and signed orders for tests: one key has all roles, another one signs the centre's receipts."""
 
-import itertools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from agent.trust.trust import Trust
 
 ROOT_KEY, CENTRE_KEY = SigningKey.generate(), SigningKey.generate()
 ROLES: Roles = small_team_roles(ROOT_KEY, CENTRE_KEY)
-_counter = itertools.count(time.time_ns() // 1_000_000)
+_last = 0
 
 
 def write_keys(folder: Path) -> Path:
@@ -25,9 +24,16 @@ def write_keys(folder: Path) -> Path:
     return folder / "root.pem"
 
 
+def next_counter() -> int:
+    """Above the last one, and above those that a command line used before now."""
+    global _last  # noqa: PLW0603
+    _last = max(_last + 1, time.time_ns() // 1_000_000)
+    return _last
+
+
 def signed(kind: Kind, target: str, body: Mapping[str, Any], nonce: str | None = None) -> bytes:
     """An order under the key with all roles."""
-    return sign_order(kind, target, body, [ROOT_KEY], counters={ROOT_KEY.key_id: next(_counter)}, nonce=nonce)
+    return sign_order(kind, target, body, [ROOT_KEY], counters={ROOT_KEY.key_id: next_counter()}, nonce=nonce)
 
 
 def signed_command(device: str, name: str, body: Mapping[str, Any], nonce: str | None = None) -> bytes:
