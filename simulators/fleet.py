@@ -1,7 +1,8 @@
 """Light stand-ins for devices, many in one process: real pushes, no hardware.
 
-Each has its own connection, its own configuration file and ledger, and answers pushes with the agent's own
-`Deployment`. ``python -m simulators.fleet --broker URL --count 200 --folder DIR``.
+Each has its own connection, its own configuration file and ledger, and takes orders through the
+agent's own `OrderGate` and `Deployment`.
+``python -m simulators.fleet --broker URL --roles roles.json --count 200 --folder DIR``.
 """
 
 import argparse
@@ -9,19 +10,23 @@ import asyncio
 import contextlib
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from agent.commands.commands import Commands
 from agent.config.deployment import Deployment
 from agent.config.model import Config
+from agent.config.push import Push
 from agent.config.trial import BrokenSourceError, TrialSteps
+from agent.control.order_gate import OrderGate
 from agent.domain.message import ROOT, encode
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.reporting.birth import birth_fields
 from agent.runtime.logging_setup import set_up_log
+from agent.trust.trust import Trust
 
 CONFIG = """\
 schema_version: 1
@@ -48,6 +53,7 @@ class StandIn:
     name: str
     url: str
     folder: Path
+    roles: Path
     fault: Fault | None = None
     prove_s: float = 0.05
     """How long the proof of a push takes."""
@@ -55,7 +61,7 @@ class StandIn:
     def __post_init__(self) -> None:
         self._connection: Connection | None = None
         self.connected = asyncio.Event()
-        self._payloads: asyncio.Queue[bytes] = asyncio.Queue()
+        self._pushes: asyncio.Queue[Push] = asyncio.Queue()
         self._reasons: list[str] = []
         own = self.folder / self.name
         own.mkdir(parents=True, exist_ok=True)
@@ -65,6 +71,17 @@ class StandIn:
             local.write_text(CONFIG.format(name=self.name, url=self.url, ring=ring))
         self.deployment = Deployment.boot(local, own / "config")
         self.running: Config = self.deployment.config
+        self.trust = Trust(self.name, lambda: self.running.all_groups())  # noqa: PLW0108  the configuration changes
+        self.trust.load(self.roles, own / "config")
+        self.trust.restore(lambda _: None, self.deployment.ledger.counters)
+        commands = Commands(self._send_result, rebirth=self._report, output=_no_output, answers_below=ROOT)
+        self._gate = OrderGate(
+            self.trust,
+            commands,
+            take_push=self._pushes.put,
+            acknowledge=_no_alert,
+            refuse_push=self._refuse_push,
+        )
 
     async def run(self) -> None:
         """Reports, takes pushes, and connects again for ever."""
@@ -76,10 +93,10 @@ class StandIn:
                 try:
                     await connection.open()
                     self._connection = connection
-                    self.connected.set()
-                    connection.subscribe([self._topic("config/desired")])
-                    await self._report()
+                    connection.subscribe([self._topic("config/desired"), self._topic("command/+")])
                     self._publish("birth", birth_fields(self.running))
+                    await self._report()
+                    self.connected.set()
                     await self._take_messages(connection)
                 except OSError:
                     await asyncio.sleep(1.0)
@@ -97,13 +114,20 @@ class StandIn:
                     raise OSError(reason)
                 case ("message", message):
                     connection.acknowledge(message)
-                    if message.payload and self.fault != "mute":
-                        self._payloads.put_nowait(message.payload)
+                    below = message.topic.removeprefix(self._topic(""))
+                    if self.fault != "mute":
+                        await self._gate.on_message(below, message.payload, None, bool(message.retain))
 
     async def _take_pushes(self) -> None:
-        steps = TrialSteps(self._apply, self._prove, self._report, self._probe)
         while True:
-            await self.deployment.handle(await self._payloads.get(), steps)
+            push = await self._pushes.get()
+            await self.deployment.handle(
+                push.payload, self._steps(), target=push.target, key_ids=push.key_ids,
+                counters=push.counters, authorize=push.authorize,
+            )  # fmt: skip
+
+    def _steps(self) -> TrialSteps:
+        return TrialSteps(self._apply, self._prove, self._report, self._probe)
 
     async def _apply(self, config: Config) -> None:
         self.running = config
@@ -125,12 +149,28 @@ class StandIn:
         config = self.deployment.ledger.active_fields()
         self._publish("status", {"state": state, "reasons": self._reasons, "config": config})
 
-    def _publish(self, topic: str, fields: Mapping[str, Any]) -> None:
+    async def _refuse_push(self, body: Mapping[str, Any], errors: Sequence[Mapping[str, str]]) -> None:
+        named = {key: body[key] for key in ("revision", "sha256") if key in body}
+        refused = {"state": "rejected", "errors": list(errors)}
+        self._publish("config/reported", {**self.deployment.reported(), **named, **refused})
+
+    async def _send_result(self, result: Mapping[str, Any], _remember: Mapping[str, bytes]) -> None:
+        self._publish("command/result", result, retain=False)
+
+    def _publish(self, topic: str, fields: Mapping[str, Any], *, retain: bool = True) -> None:
         if self._connection is not None:
-            self._connection.publish(self._topic(topic), encode({"device": self.name, **fields}), 1, True)
+            self._connection.publish(self._topic(topic), encode({"device": self.name, **fields}), 1, retain)
 
     def _topic(self, below: str) -> str:
         return f"{ROOT}/{self.name}/{below}"
+
+
+def _no_output(*_: object) -> None:
+    raise ValueError("a stand-in has no outputs")
+
+
+async def _no_alert(_: bytes) -> None:
+    """A stand-in has no alerts."""
 
 
 def names(count: int) -> list[str]:
@@ -138,13 +178,13 @@ def names(count: int) -> list[str]:
     return [f"boat-{number:03}" for number in range(1, count + 1)]
 
 
-async def run_fleet(url: str, folder: Path, count: int, faults: Mapping[str, Fault]) -> None:
+async def run_fleet(url: str, folder: Path, roles: Path, count: int, faults: Mapping[str, Fault]) -> None:
     """Runs ``count`` stand-ins until it is cancelled; prints a line once all are there."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    devices = [StandIn(name, url, folder, faults.get(name)) for name in names(count)]
+    devices = [StandIn(name, url, folder, roles, faults.get(name)) for name in names(count)]
     tasks = [asyncio.ensure_future(device.run()) for device in devices]
     for device in devices:
         await device.connected.wait()
@@ -160,13 +200,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=main.__doc__)
     options.add_argument("--broker", required=True)
     options.add_argument("--folder", type=Path, required=True)
+    options.add_argument("--roles", type=Path, required=True)
     options.add_argument("--count", type=int, default=200)
     options.add_argument("--fault", action="append", default=[], metavar="DEVICE=FAULT")
     given = options.parse_args()
     set_up_log("error")
     faults: dict[str, Any] = dict(fault.split("=", 1) for fault in given.fault)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run_fleet(given.broker, given.folder, given.count, faults))
+        asyncio.run(run_fleet(given.broker, given.folder, given.roles, given.count, faults))
 
 
 if __name__ == "__main__":

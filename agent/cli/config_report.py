@@ -47,7 +47,8 @@ def _error_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def layer_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The layers in force and what of the local file was edited since, where the device says so."""
     for layer in map(as_dict, as_list(report.get("layers"))):
-        yield printable(f"layer {layer.get('target')}: revision {layer.get('revision')}")
+        if layer.get("target") != "device":  # that revision is named above
+            yield printable(f"layer {layer.get('target')}: revision {layer.get('revision')}")
     if paths := drift_paths(report):
         yield printable(f"local file edited since: {', '.join(paths)}")
 

@@ -17,6 +17,7 @@ def birth_fields(config: Config) -> dict[str, Any]:
     return {
         "kind": config.kind,
         **place,
+        "groups": list(config.groups),
         "duty": duty,
         "capabilities": {
             "sources": {name: source.kind for name, source in config.sources.items()},
