@@ -1,8 +1,8 @@
 """A staged roll-out over many devices: one canary fails, so it stops there; then kill -9 in the middle.
 
-Light stand-ins for devices with the agent's own checks of pushes and signatures, a real broker, and the command
-line in processes of its own. ``python -m bench.rollout [DEVICES]``; fails loudly where anything is not as it
-should be.
+Light stand-ins for devices with the agent's own checks of pushes and signatures, a real broker, and the
+command line in processes of its own. ``python -m bench.rollout [DEVICES]`` fails loudly where anything is not
+as it should be.
 """
 
 import json

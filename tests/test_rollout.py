@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from agent.__main__ import cli
 from agent.cli.device_selection import Selection, groups_of
 from agent.cli.pushed_change import PushedChange
-from agent.cli.restarts import changed_paths, restarts
+from agent.cli.restarts import restarts
 from agent.cli.rollout_plan import load_rollout, plan_waves
+from agent.config.merge_patch import changed_paths
 from agent.mqtt.connection import Connection
 from tests.desk_keys import body_of, key_file
 
@@ -425,8 +426,8 @@ def test_what_would_restart() -> None:
     }
     new = {"broker": {"url": "b", "keepalive": 5}, "sources": {"cam1": {"fps": 5}}, "rules": {}}
     paths = list(changed_paths(old, new))
-    assert paths == [("broker", "url"), ("sources", "cam1", "fps"), ("rules", "quiet")]
-    assert [line.split(":")[0] for line in restarts(paths)] == ["link", "source cam1", "rule quiet"]
+    assert paths == ["broker.url", "rules.quiet.after", "sources.cam1.fps"]
+    assert [line.split(":")[0] for line in restarts(paths)] == ["link", "rule quiet", "source cam1"]
 
 
 def test_the_double_has_the_methods_of_a_connection() -> None:

@@ -8,6 +8,7 @@ import click
 
 from agent.cli.options import (
     DEVICE,
+    IdentifierType,
     all_option,
     broker_option,
     finish,
@@ -153,6 +154,12 @@ def config_diff(
 @click.option("--skip-failed", is_flag=True, help="With --resume, leave out the devices that failed.")
 @click.option("--dry-run", is_flag=True, help="Have the devices check the push; nothing is changed.")
 @click.option("--prepare", type=FILE, help="Write the signed push to this file, and do not send it.")
+@click.option(
+    "--cosigner",
+    multiple=True,
+    type=IdentifierType("a key id: 16 hex digits, as ringpost keys show prints it", "[0-9a-f]{16}"),
+    help="With --prepare: the id of a key that will sign too; may be repeated.",
+)
 @click.option("--signed", type=FILE, help="Send the push of this file, signed by others.")
 @key_option
 @at_broker

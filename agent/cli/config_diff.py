@@ -14,8 +14,9 @@ from agent.cli.config_text import RefusedError, configuration_text, mask_secrets
 from agent.cli.device_selection import Selection
 from agent.cli.fleet_link import FleetLink, fleet_link
 from agent.cli.orders import load_signer, local_exit_code
-from agent.cli.pushed_change import PushedChange, plain
-from agent.cli.restarts import changed_paths, restarts
+from agent.cli.pushed_change import PushedChange
+from agent.cli.restarts import permissions, restarts
+from agent.config.merge_patch import changed_paths, plain
 from agent.domain.yaml_loader import BadConfig, load_yaml, read_text
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_UNAVAILABLE
@@ -106,11 +107,10 @@ def print_difference(device: str, present: str, wanted: str, name: str, as_json:
         click.echo(str(error), err=True)
         return EX_CONFIG
     paths = list(changed_paths(old, new))
-    effects = restarts(paths)
+    effects = [*restarts(paths), *permissions(present, wanted)]
     lines = list(difference(present, wanted, device, name))
     if as_json:
-        changed = [".".join(path) for path in paths]
-        click.echo(json.dumps({"device": device, "changed": changed, "restarts": effects, "diff": lines}))
+        click.echo(json.dumps({"device": device, "changed": paths, "effects": effects, "diff": lines}))
     elif not paths:
         click.echo(f"{device}: nothing would change")
     else:

@@ -87,7 +87,8 @@ def take_back_command(file: Path, keys: Sequence[Path], url: str, as_json: bool)
             for name, device in state.devices.items():
                 active = link.report(name, "config/reported").get("active")
                 if isinstance(active, dict) and active.get("revision") == device.revision:
-                    wanted[name] = {"to_revision": device.base_revision}
+                    # Without a revision of its own before: whatever was in force, such as layers of groups.
+                    wanted[name] = {"to_revision": device.base_revision} if device.base_revision else {}
             click.echo(f"config: {len(wanted)} of {len(state.devices)} devices have this roll-out", err=True)
             return await send_to_all(link, signer, "config_rollback", wanted, as_json)
 

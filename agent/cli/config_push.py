@@ -9,10 +9,11 @@ import click
 from agent.cli.broker_session import run_at_broker
 from agent.cli.device_selection import Selection
 from agent.cli.fleet_link import fleet_link
-from agent.cli.orders import OrderSigner, load_signer, local_exit_code
+from agent.cli.orders import OrderSigner, Presigned, load_signer, local_exit_code
 from agent.cli.push_session import PushSession
 from agent.cli.pushed_change import PushedChange
 from agent.cli.rollout_plan import RolloutState, load_rollout, plan_waves
+from agent.cli.signed_push import read_signed_push
 from agent.domain.durations import parse_duration
 from agent.domain.yaml_loader import BadConfig
 from agent.runtime.error_text import describe_error
@@ -47,12 +48,15 @@ class PushOptions:
     dry_run: bool = False
     keys: tuple[Path, ...] = ()
     prepare: Path | None = None
+    cosigner: tuple[str, ...] = ()
     signed: Path | None = None
 
     @property
     def to_one(self) -> bool:
         """Whether this is a push to one device, without waves."""
-        return len(self.devices) == 1 and self.waves is None and self.canary is None
+        if self.signed is not None:
+            return True
+        return self.resume is None and len(self.devices) == 1 and self.waves is None and self.canary is None
 
 
 def push_command(options: PushOptions, url: str, root: str, as_json: bool) -> int:
@@ -61,9 +65,14 @@ def push_command(options: PushOptions, url: str, root: str, as_json: bool) -> in
     1: refused, rolled back or not healthy; 2: wrong use; 69: no answer; 77: not permitted; 78: wrong file.
     """
     try:
-        selection, state, file = _plan(options, root)
+        signer: OrderSigner
+        if options.signed is not None:
+            state, envelope = read_signed_push(options.signed, options.devices, root)
+            selection, file, signer = Selection(tuple(state.devices)), options.signed, Presigned(envelope)
+        else:
+            selection, state, file = _plan(options, root)
+            signer = load_signer(options.keys)
         change = PushedChange(state.name, state.text, state.patch)
-        signer = load_signer(options.keys)
     except BadConfig as error:
         click.echo(str(error), err=True)
         return EX_CONFIG
@@ -89,18 +98,18 @@ async def _session(
     filters = selection.filters(state.root)
     async with fleet_link(url, state.root, filters, reconnects=not options.to_one, note=note) as link:
         session = PushSession(state, change, link, signer, as_json)
-        if options.resume is None:
+        if options.resume is None and options.signed is None:
             code = await session.choose(
                 selection, canary=options.canary, skip_offline=options.skip_offline, to_one=options.to_one
             )
             if code is not None:
                 return code
-        else:
+        elif options.resume is not None:
             await session.take_up(skip_failed=options.skip_failed)
         if options.dry_run:
             return await session.dry_run()
         if options.prepare is not None:
-            return session.prepare(options.prepare)
+            return session.prepare(options.prepare, options.cosigner)
         if options.to_one:
             return await session.push_to_one()
         return await session.roll_out(file)

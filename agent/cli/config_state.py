@@ -11,6 +11,7 @@ from agent.cli.broker_session import run_at_broker
 from agent.cli.command_request import TOPICS as RESULTS
 from agent.cli.command_request import NoAnswerError, describe, exit_code, final_result
 from agent.cli.config_report import drift_paths, print_report
+from agent.cli.config_text import RefusedError, configuration_text
 from agent.cli.device_selection import Selection
 from agent.cli.fleet_link import FleetLink, fleet_link
 from agent.cli.orders import load_signer, local_exit_code
@@ -88,12 +89,26 @@ def text_command(
     device: str, revision: int | None, keys: Sequence[Path], url: str, root: str, as_json: bool
 ) -> int:
     """Prints the text of a configuration, as the device has it; secrets are never in it."""
+    try:
+        signer = load_signer(keys)
+    except (OSError, ValueError) as error:
+        click.echo(f"config: {describe_error(error)}", err=True)
+        return local_exit_code(error)
 
-    def show(result: Mapping[str, Any]) -> None:
-        click.echo(json.dumps(result) if as_json else str(result.get("text", "")), nl=as_json)
+    async def session() -> int:
+        async with fleet_link(url, root, Selection((device,)).filters(root, RESULTS)) as link:
+            try:
+                text = await configuration_text(link, signer, device, revision)
+            except NoAnswerError as error:
+                click.echo(f"config: {error}", err=True)
+                return EX_UNAVAILABLE
+            except RefusedError as error:
+                click.echo(f"config: {device}: {error}", err=True)
+                return error.exit_code
+        click.echo(json.dumps({"device": device, "text": text}) if as_json else text, nl=as_json)
+        return 0
 
-    fields = {} if revision is None else {"revision": revision}
-    return command_for_all([device], "config_get", fields, show, keys, url, root)
+    return run_at_broker(url, session)
 
 
 def history_command(device: str, keys: Sequence[Path], url: str, root: str, as_json: bool) -> int:

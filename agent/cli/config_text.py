@@ -2,7 +2,14 @@
 
 import re
 
-from agent.cli.command_request import describe, exit_code, final_result
+from agent.cli.command_request import (
+    FINAL_STATES,
+    NoAnswerError,
+    Picture,
+    answers,
+    describe,
+    exit_code,
+)
 from agent.cli.fleet_link import FleetLink
 from agent.cli.orders import OrderSigner
 
@@ -26,11 +33,21 @@ class RefusedError(Exception):
 async def configuration_text(link: FleetLink, signer: OrderSigner, device: str, revision: int | None) -> str:
     """The text of a revision, or of the configuration in force. RefusedError, NoAnswerError, OSError."""
     fields = {} if revision is None else {"revision": revision}
-    result = await final_result(link, signer, device, "config_get", fields)
-    text = result.get("text")
-    if result.get("state") != "succeeded" or not isinstance(text, str):
-        raise RefusedError(describe(result), exit_code(result) or 1)
-    return text
+    parts: dict[int, str] = {}
+    async for answer in answers(link, signer, device, "config_get", fields):
+        if isinstance(answer, Picture):
+            continue
+        number, text = answer.get("part", 1), answer.get("text")
+        if isinstance(number, int) and isinstance(text, str):
+            parts[number] = text
+        if str(answer.get("state")) not in FINAL_STATES:
+            continue
+        if answer["state"] != "succeeded":
+            raise RefusedError(describe(answer), exit_code(answer))
+        if sorted(parts) != list(range(1, 1 + int(number if isinstance(number, int) else 0))):
+            raise NoAnswerError(f"a part of the text of {device} is missing; try again")
+        return "".join(parts[number] for number in sorted(parts))
+    raise NoAnswerError(f"no answer from {device}; check its name and its connection")
 
 
 def mask_secrets(old: str, new: str) -> tuple[str, str]:

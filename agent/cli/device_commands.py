@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAMED = re.compile(r"``command/([a-z_]+)``: (.*)", re.DOTALL)
 PLAIN = {
     "challenge": "Ask for a nonce, which orders that switch or uncover something sign.",
+    "config_history": "List the configurations that the device keeps.",
     "ping": "Ask for a sign of life.",
     "rebirth": "Ask for birth, status and health again.",
 }

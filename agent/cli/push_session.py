@@ -21,6 +21,9 @@ from agent.cli.rollout import (
 )
 from agent.cli.rollout_board import WORDS, RolloutBoard, who_has_what
 from agent.cli.rollout_plan import DEFAULT_WAVES, FAILED, RolloutState, list_names, plan_waves, summary_json
+from agent.cli.signed_push import prepared_push
+from agent.cli.signing import DeskSigner
+from agent.runtime.atomic_files import write_durably
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
 
@@ -171,22 +174,22 @@ class PushSession:
             return 0
         return EX_NOPERM if is_push_not_permitted(report) else 1
 
-    def prepare(self, file: Path) -> int:
-        """Writes the signed push to ``file`` instead of sending it."""
-        if len(self.state.devices) != 1:
+    def prepare(self, file: Path, cosigners: Sequence[str]) -> int:
+        """Writes the push, signed so far, to ``file`` instead of sending it."""
+        if len(self.state.devices) != 1 or not isinstance(self.signer, DeskSigner):
             self._say("--prepare is for one device")
             return EX_USAGE
         name = next(iter(self.state.devices))
         desired = desired_fields(self.state, self.change, name)
         try:
-            file.write_bytes(self.signer.push(name, desired) + b"\n")
+            write_durably(file, prepared_push(self.signer, name, desired, cosigners))
         except OSError as error:
             self._say(describe_error(error))
             return EX_USAGE
-        self._say(
-            f"not sent; for a further signature: ringpost keys sign {file} --key FILE; then:"
-            f" ringpost config push {name} --signed {file}"
-        )
+        self._say(f"revision {desired['revision']} for {name} was not sent; it is in {file}")
+        if cosigners:
+            self._say(f"add each signature with: ringpost keys sign {file} --key FILE")
+        self._say(f"send it with: ringpost config push {name} --signed {file}")
         return 0
 
     def _say(self, line: str) -> None:

@@ -1,13 +1,12 @@
 """What a technician pushes: a whole file or a merge patch, and where the device's errors are in it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from agent.config.loader import digest, parse
+from agent.config.merge_patch import patch_digest, plain
 from agent.domain.yaml_loader import BadConfig, Problem, line_of, load_yaml, read_text
 from agent.runtime.sanitize import as_dict, as_list, printable
 
@@ -43,7 +42,7 @@ class PushedChange:
     @property
     def sha256(self) -> str:
         """The hash that goes with the push, and by which its result is recognised."""
-        return digest(self.text) if self.patch is None else digest(canonical(self.patch))
+        return digest(self.text) if self.patch is None else patch_digest(self.patch)
 
     def fields(self) -> dict[str, Any]:
         """The part of ``config/desired`` that says what is wanted."""
@@ -77,24 +76,3 @@ class PushedChange:
 def _begins(tree: Any, steps: list[int | str]) -> bool:
     """Whether the first step of a path is in the file."""
     return isinstance(tree, dict) and steps[0] in tree
-
-
-def canonical(patch: Mapping[str, Any]) -> str:
-    """A merge patch as the text that is hashed: JSON with sorted keys, without spaces."""
-    return json.dumps(patch, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def plain(value: Any) -> Any:
-    """A value of YAML as JSON has it: dates become texts."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, date):
-        return value.isoformat()
-    for kind in (int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return str(value)

@@ -1,46 +1,43 @@
-"""Which parts of the agent a change of configuration restarts, by the paths that differ."""
+"""What a change of configuration restarts on a device, and which signatures it needs."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from agent.config.push_policy import CONNECTION_FIELDS
+from agent.config.loader import parse
+from agent.config.push_changes import changes
+from agent.config.push_policy import CONNECTION_FIELDS, policy_violations
+from agent.domain.yaml_loader import BadConfig
 
-ABSENT = object()
-
-
-def changed_paths(old: Any, new: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The deepest paths of mappings at which two trees differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in dict.fromkeys((*old, *new)):
-            before, after = old.get(key, ABSENT), new.get(key, ABSENT)
-            if before is ABSENT or after is ABSENT:
-                yield (*path, str(key))
-            else:
-                yield from changed_paths(before, after, (*path, str(key)))
-    elif old != new:
-        yield path
+GUARDS = {"guarded": "needs several signatures", "picture": "needs a privacy officer among its signers"}
 
 
-def restarts(paths: Iterable[tuple[str, ...]]) -> list[str]:
-    """What restarts, one line for each part; everything else goes on running."""
+def restarts(paths: Iterable[str]) -> list[str]:
+    """What restarts for changes at dotted paths, one line for each part; the rest goes on running."""
     lines: dict[str, None] = {}
     for path in paths:
-        match path:
-            case ("broker", field, *_) if field in CONNECTION_FIELDS:
-                lines["link: connects anew, and the centre's receipt has to prove it"] = None
-            case ("broker", *_):
+        match path.split("."):
+            case ["broker", field, *_] if field in CONNECTION_FIELDS:
+                lines["link: connects anew, and a receipt of the centre has to prove it"] = None
+            case ["broker", *_]:
                 lines["link: connects anew"] = None
-            case ("sources", name, *rest):
-                if rest and rest[0] in FREE_CAMERA_FIELDS:
-                    lines[f"source {name}: takes {rest[0]} over without a restart"] = None
-                else:
-                    lines[f"source {name}: restarts"] = None
-            case ("rules", name, *_):
+            case ["sources", name, *_]:
+                lines[f"source {name}: restarts"] = None
+            case ["rules", name, *_]:
                 lines[f"rule {name}: restarts; an active alert goes on"] = None
-            case ("device" | "data", *_):
-                lines[f"{path[0]}: can't be changed by push"] = None
     return list(lines)
 
 
-FREE_CAMERA_FIELDS: frozenset[str] = frozenset()
-"""Fields of a camera that a running camera takes over."""
+def permissions(present: str, wanted: str) -> Iterator[str]:
+    """What a push of ``wanted`` over ``present`` may not do, and what takes more than one signature.
+
+    Nothing where a text can't be read here: it may name files that only the device has.
+    """
+    try:
+        old, new = (parse(text, name="", base=Path.cwd(), ran_before=True) for text in (present, wanted))
+    except (BadConfig, OSError):
+        return
+    for path, message in policy_violations(new, old, old):
+        yield f"{path}: {message}"
+    for change in changes(new, old, old):
+        if change.guard != "free":
+            yield f"{change.path}: {GUARDS[change.guard]}"
