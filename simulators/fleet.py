@@ -13,13 +13,16 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from agent.commands.commands import Commands
+from agent.commands.requests import Command, ConfigConfirm, ConfigGet, ConfigRollback
 from agent.config.deployment import Deployment
 from agent.config.model import Config
-from agent.config.push import Push
+from agent.config.push import Push, Rollback
 from agent.config.trial import BrokenSourceError, TrialSteps
+from agent.control.config_commands import ConfigCommands
 from agent.control.order_gate import OrderGate
 from agent.domain.message import ROOT, encode
 from agent.mqtt.broker import Broker
@@ -61,7 +64,7 @@ class StandIn:
     def __post_init__(self) -> None:
         self._connection: Connection | None = None
         self.connected = asyncio.Event()
-        self._pushes: asyncio.Queue[Push] = asyncio.Queue()
+        self._pushes: asyncio.Queue[Push | Rollback] = asyncio.Queue()
         self._reasons: list[str] = []
         own = self.folder / self.name
         own.mkdir(parents=True, exist_ok=True)
@@ -74,7 +77,19 @@ class StandIn:
         self.trust = Trust(self.name, lambda: self.running.all_groups())  # noqa: PLW0108  the configuration changes
         self.trust.load(self.roles, own / "config")
         self.trust.restore(lambda _: None, self.deployment.ledger.counters)
-        commands = Commands(self._send_result, rebirth=self._report, output=_no_output, answers_below=ROOT)
+        configuration = ConfigCommands(self.deployment, self._pushes, lambda: self._gate, self._send_result)
+        commands = Commands(
+            self._send_result,
+            rebirth=self._report,
+            output=_no_output,
+            answers_below=ROOT,
+            more={
+                "config_confirm": (ConfigConfirm, configuration.confirm),
+                "config_get": (ConfigGet, configuration.get),
+                "config_history": (Command, configuration.history),
+                "config_rollback": (ConfigRollback, configuration.roll_back),
+            },
+        )
         self._gate = OrderGate(
             self.trust,
             commands,
@@ -120,11 +135,17 @@ class StandIn:
 
     async def _take_pushes(self) -> None:
         while True:
-            push = await self._pushes.get()
-            await self.deployment.handle(
-                push.payload, self._steps(), target=push.target, key_ids=push.key_ids,
-                counters=push.counters, authorize=push.authorize,
-            )  # fmt: skip
+            order = await self._pushes.get()
+            whose: dict[str, Any] = {"key_ids": order.key_ids, "authorize": order.authorize}
+            if isinstance(order, Rollback):
+                result = await self.deployment.roll_back(
+                    order.to_revision, self._steps(), target=order.target, **whose
+                )
+                await order.done(result)
+            else:
+                await self.deployment.handle(
+                    order.payload, self._steps(), target=order.target, counters=order.counters, **whose
+                )
 
     def _steps(self) -> TrialSteps:
         return TrialSteps(self._apply, self._prove, self._report, self._probe)
@@ -154,7 +175,9 @@ class StandIn:
         refused = {"state": "rejected", "errors": list(errors)}
         self._publish("config/reported", {**self.deployment.reported(), **named, **refused})
 
-    async def _send_result(self, result: Mapping[str, Any], _remember: Mapping[str, bytes]) -> None:
+    async def _send_result(
+        self, result: Mapping[str, Any], _remember: Mapping[str, bytes] = MappingProxyType({})
+    ) -> None:
         self._publish("command/result", result, retain=False)
 
     def _publish(self, topic: str, fields: Mapping[str, Any], *, retain: bool = True) -> None:

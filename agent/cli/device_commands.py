@@ -1,7 +1,7 @@
 """``ringpost command``: one verb for each command of a device, made from the models of the commands.
 
-A model in `agent.commands.requests` whose docstring begins with ``command/<name>`` is a verb without further
-code; its fields are the options.
+A model in `agent.commands.requests` whose docstring begins with ``command/<name>``, or an entry of its
+``WITHOUT_FIELDS``, is a verb without further code; the fields are the options.
 """
 
 import json
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from agent.commands.requests import Command
 
 NAMED = re.compile(r"``command/([a-z_]+)``: (.*)", re.DOTALL)
-PLAIN = {
-    "challenge": "Ask for a nonce, which orders that switch or uncover something sign.",
-    "config_history": "List the configurations that the device keeps.",
-    "ping": "Ask for a sign of life.",
-    "rebirth": "Ask for birth, status and health again.",
-}
-"""Commands without fields, so without a model of their own."""
 COMMON_FIELDS = ("id", "expires")
 SHARED = frozenset({"to", "wait", "key", "broker", "root", "json"})
 """Options of every verb: the option of a field with such a name begins with the name of its command."""
@@ -40,7 +33,7 @@ def command_models() -> Mapping[str, tuple[type["Command"], str]]:
     from agent.commands import requests
 
     found: dict[str, tuple[type[Command], str]] = {
-        name: (requests.Command, text) for name, text in PLAIN.items()
+        name: (requests.Command, text) for name, text in requests.WITHOUT_FIELDS.items()
     }
     for model in vars(requests).values():
         if not isinstance(model, type) or not issubclass(model, requests.Command):
@@ -170,7 +163,7 @@ class JsonType(FromFile):
         try:
             return json.loads(text)
         except ValueError:
-            from agent.cli.pushed_change import plain
+            from agent.config.merge_patch import plain
             from agent.domain.yaml_loader import BadConfig, load_yaml
 
             try:

@@ -1,5 +1,6 @@
 """The messages of the centre to the device, as models. Unknown fields are ignored."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, model_validator
@@ -15,6 +16,16 @@ class Command(CommandId):
     """``command/<name>``: the fields that every command has."""
 
     expires: AwareDatetime | None = None
+
+
+WITHOUT_FIELDS: Mapping[str, str] = {
+    "challenge": "Ask for a nonce, which orders that switch or uncover something sign.",
+    "config_history": "List the configurations that the device keeps.",
+    "diagnostics": "Ask for what helps to find a fault.",
+    "ping": "Ask for a sign of life.",
+    "rebirth": "Ask for birth, status and health again.",
+}
+"""Commands that have no further fields, and what each is for; the desk makes a verb of each."""
 
 
 class OutputCommand(Command):
