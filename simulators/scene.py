@@ -92,6 +92,8 @@ class VideoStream:
         self._began_s = time.monotonic()
         self._clients: set[asyncio.StreamWriter] = set()
         self._frozen_s = 0.0
+        self.connections = 0
+        """How often it was opened."""
         self.blinding: str | None = None
         """One of `BLINDINGS`, or `FROZEN`: the camera's present fault."""
 
@@ -120,6 +122,7 @@ class VideoStream:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
+        self.connections += 1
         with suppress(OSError, asyncio.CancelledError):  # the client left, or the demo ends
             await reader.readuntil(b"\r\n\r\n")
             writer.write(

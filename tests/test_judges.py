@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from agent.alerts.active_alert import REDISCOVERY_S
+from agent.alerts.observation_history import MAX_REPLAYED
 from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.domain.contracts import RulePart
 from agent.domain.findings import Cleared, Evaluator, Finding
@@ -107,6 +108,26 @@ def test_hold_times_go_on_across_a_change(judges: RuleEngine) -> None:
     assert judges._evaluators["other"][1] is other
     assert hear(judges, 30, Tick()) == []
     assert hear(judges, 31, Tick()) == [("id-1", "new", None)]
+
+
+def test_what_many_changed_rules_hear_again_is_bounded(judges: RuleEngine) -> None:
+    """And so is the time for which nothing else is heard."""
+    rules = {f"r{number}": rule(hold="20s", name=f"n{number}") for number in range(200)}
+    judges.apply(rules, START, 0)
+    for second in range(60):
+        hear(judges, second, Tick())
+    changed = {name: one.model_copy(update={"on": False}) for name, one in rules.items()}
+    assert len(judges._history.of(changed["r0"], 200)) == MAX_REPLAYED // 200
+    assert judges.apply(changed, START, 60) == []
+
+
+def test_the_last_word_of_a_source_that_is_gone_is_not_news(judges: RuleEngine) -> None:
+    level = {"kind": "threshold", "source": "board", "quantity": "depth"}
+    rules = [TypeAdapter(Rule).validate_python(level | {"above": limit}) for limit in (5, 3)]
+    judges.apply({"deep": rules[0]}, START, 0)
+    hear(judges, 1, Reading(quantity="depth", value=4, unit="m"))
+    hear(judges, 3600, Tick())
+    assert judges.apply({"deep": rules[1]}, START, 3600) == []
 
 
 def test_what_holds_for_long_enough_under_the_changed_rule_is_an_alert_at_once(judges: RuleEngine) -> None:

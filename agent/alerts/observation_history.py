@@ -16,6 +16,8 @@ MARGIN = timedelta(seconds=60)
 MAX_AGE = timedelta(minutes=15)
 MAX_OBSERVATIONS = 1500
 """At most so old, and so many of one source: this bounds memory and the time that a change takes."""
+MAX_REPLAYED = 6000
+"""So many observations are evaluated again for all rules that change at once: under a second for most."""
 TICKS = ""
 """The key of ticks, which every rule gets; no source has this name."""
 
@@ -34,9 +36,8 @@ class ObservationHistory:
         """Keeps from now on what ``rules`` use, and drops the rest."""
         ages: dict[str, float] = {}
         for rule in rules:
-            age_s = min(rule.look_back + MARGIN, MAX_AGE).total_seconds()
             for source in (*rule.sources(), TICKS):
-                ages[source] = max(age_s, ages.get(source, 0.0))
+                ages[source] = max(_age_s(rule), ages.get(source, 0.0))
         self._max_age_s = ages
         self._kept = {source: self._kept.get(source) or deque(maxlen=MAX_OBSERVATIONS) for source in ages}
 
@@ -54,8 +55,21 @@ class ObservationHistory:
         while observation.mono_s - kept[0][1].mono_s > self._max_age_s[source]:
             kept.popleft()
 
-    def of(self, rule: RulePart) -> list[Observation]:
-        """The observations that ``rule`` uses, in the order in which they came."""
+    def of(self, rule: RulePart, changed: int = 1) -> list[Observation]:
+        """The observations that ``rule`` uses, in the order in which they came.
+
+        Of ``changed`` rules at once each gets its share of `MAX_REPLAYED` at most, the latest ones. None is
+        older than they are kept, so that the last word of a source that is gone is not news.
+        """
         kept: Mapping[str, Iterable[Numbered]] = self._kept
-        streams = [kept.get(source, ()) for source in {*rule.sources(), TICKS}]
-        return [observation for _, observation in merge(*streams, key=itemgetter(0))]
+        sources = {*rule.sources(), TICKS}
+        newest_s = max((kept[-1][1].mono_s for kept in self._kept.values() if kept), default=0.0)
+        observations = merge(*(kept.get(source, ()) for source in sources), key=itemgetter(0))
+        oldest_s = newest_s - _age_s(rule)
+        recent = [observation for _, observation in observations if observation.mono_s >= oldest_s]
+        return recent[-(MAX_REPLAYED // changed) :]
+
+
+def _age_s(rule: RulePart) -> float:
+    """How long the observations of ``rule`` are kept, in seconds."""
+    return min(rule.look_back + MARGIN, MAX_AGE).total_seconds()

@@ -45,6 +45,7 @@ class RuleEngine:
         becomes one of another kind is removed, and a new one starts.
         """
         raised: list[Alert] = []
+        changed = sum(name in rules and rules[name] != rule for name, (rule, _) in self._evaluators.items())
         for name, (before, evaluate) in list(self._evaluators.items()):
             rule = rules.get(name)
             if rule is None or rule.kind != before.kind:
@@ -54,7 +55,7 @@ class RuleEngine:
                 self._evaluators[name] = (rule, evaluate)
                 raised += self.book.change_policy(policy_of(name, rule), at, now_s)
             else:
-                raised += self._change(name, before, rule, at, now_s)
+                raised += self._change(name, before, rule, at, now_s, changed)
         for name, rule in rules.items():
             if name not in self._evaluators:
                 self._evaluators[name] = (rule, self._start(name, rule))
@@ -62,7 +63,7 @@ class RuleEngine:
         return raised
 
     def _change(
-        self, name: str, before: RulePart, rule: RulePart, at: datetime, now_s: float
+        self, name: str, before: RulePart, rule: RulePart, at: datetime, now_s: float, changed: int
     ) -> Iterator[Alert]:
         """Replaces the evaluator of a changed rule. The new one gets the recent observations, so that hold
         times go on, and states what holds under the new settings."""
@@ -73,7 +74,7 @@ class RuleEngine:
         self._evaluators[name] = (rule, evaluate)
         latest: dict[str, tuple[Finding | Cleared, float]] = {}
         try:
-            for observation in self._history.of(rule):
+            for observation in self._history.of(rule, changed):
                 for stated in evaluate(observation):
                     latest[stated.key] = (stated, observation.mono_s)
         except Exception:
