@@ -123,11 +123,14 @@ class Device:
         if self.hangs:
             await asyncio.Event().wait()
 
+    async def settled(self) -> None:
+        """As a link."""
+
     def restarts(self) -> PartRestarts:
         self.tasks = {"cam1": None, "link": None}
         parts: Any = self
         return PartRestarts(
-            parts, self.start_part, self.deployment, lambda: self.config, self.send, self.spawn
+            parts, self.start_part, parts, self.deployment, lambda: self.config, self.send, self.spawn
         )
 
     def start_part(self, name: str, part: Any) -> None:

@@ -134,6 +134,7 @@ class Certificates:
 
     async def _try(self, path: Path, result: dict[str, Any], until: datetime) -> None:
         """The trial of the certificate at ``path``: it is kept, or the one before is used again."""
+        await self._link.settled()
         self._link.renew()
         reason = f"no receipt of the centre arrived within {TRIAL_S:g} s"
         try:

@@ -86,7 +86,7 @@ class Control:
         pairs = CertificateStore(folder)
         self.certificates = Certificates(pairs, pipeline, link, outbox, running, send_result, spawn)
         link.pairs = pairs.pairs
-        self._restarts = PartRestarts(parts, start_part, deployment, running, send_result, spawn)
+        self._restarts = PartRestarts(parts, start_part, link, deployment, running, send_result, spawn)
         self._diagnostics = Diagnostics(deployment, outbox, pipeline.reporter, running, send_result, spawn)
 
     def commands(self) -> dict[str, tuple[type[Command], Run]]:

@@ -11,6 +11,7 @@ from agent.commands.requests import Command, RestartPart
 from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.domain.yaml_loader import alternatives
+from agent.mqtt.link import Link
 from agent.runtime.running_parts import RunningParts
 
 log = structlog.get_logger()
@@ -28,6 +29,7 @@ class PartRestarts:
         self,
         parts: RunningParts,
         start: Callable[[str, Any], None],
+        link: Link,
         deployment: Deployment,
         running: Callable[[], Config],
         send_result: Callable[[Mapping[str, Any]], Awaitable[None]],
@@ -36,6 +38,7 @@ class PartRestarts:
         """``start`` starts a part with its settings; ``running`` gives the configuration that runs."""
         self._parts = parts
         self._start = start
+        self._link = link
         self._running = running
         self._deployment = deployment
         self._send_result = send_result
@@ -52,6 +55,8 @@ class PartRestarts:
         return "accepted"
 
     async def _restart(self, name: str, result: Mapping[str, Any]) -> None:
+        if name == "link":
+            await self._link.settled()
         if name not in self._parts.tasks:
             await self._send_result({**result, "state": "failed", "reason": f"{name} has ended meanwhile"})
             return

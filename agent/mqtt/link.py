@@ -34,6 +34,7 @@ from agent.runtime.kernel_clock import certainly_past, kernel_clock
 log = structlog.get_logger()
 
 FINAL_STATUS_WITHIN_S = 3.0
+SETTLE_WITHIN_S = 10.0
 REDUCED_S = 3600.0
 """A connection with fewer subscriptions lasts this long; see `topics.LEFT_OUT`."""
 CLOCK = "clock"
@@ -118,6 +119,15 @@ class Link:
     async def acknowledged(self) -> None:
         """Returns once the broker has acknowledged a message on the present connection."""
         await self._acknowledged.wait()
+
+    async def settled(self) -> None:
+        """Returns once the message that is being handled is acknowledged to the broker, or after
+        `SETTLE_WITHIN_S`: else the broker would send it again on the next connection."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_WITHIN_S):
+                while self.sender is not None and self.sender.handling:  # noqa: ASYNC110  seldom
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)  # until its bytes have left
 
     def renew(self) -> None:
         """Connects again, with the `pairs` of now."""

@@ -62,6 +62,8 @@ class MessageReceiver:
         self._in_flight = in_flight
         self._holds = holds
         self._malformed_logged = False
+        self.handling = False
+        """Whether a message is not acknowledged to the broker yet."""
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.ensure_future(self._run())
 
@@ -71,11 +73,14 @@ class MessageReceiver:
 
     def close(self) -> None:
         self._task.cancel()
+        self.handling = False
 
     async def _run(self) -> None:
         prefix = self._envelope.prefix + "/"
         while True:
+            self.handling = False
             message = await self._queue.get()
+            self.handling = True
             topic = ""
             try:
                 topic = message.topic.removeprefix(prefix)

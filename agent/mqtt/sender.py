@@ -117,6 +117,11 @@ class ConnectionSender:
             if closed or overtaken or (passed_s > 0 and self._quarantine.must_go_alone(sent.row)):
                 self._quarantine.record_disconnect(sent.row, time.monotonic())
 
+    @property
+    def handling(self) -> bool:
+        """Whether a message that came down is not acknowledged to the broker yet."""
+        return self._receiver.handling
+
     def close(self) -> None:
         self._receiver.close()
 
