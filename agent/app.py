@@ -22,6 +22,7 @@ from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.config.notes import config_notes
 from agent.config.startup import folder_of
+from agent.control.audit_hooks import attach_audit, recipients
 from agent.control.control import Control
 from agent.domain.message import ROOT
 from agent.domain.observations import Observation, Tick
@@ -37,7 +38,8 @@ from agent.positioning.locator import Locator
 from agent.privacy.rescue_grant import RescueGrants
 from agent.push_trial import PushTrials
 from agent.replay.history_recorder import HistoryRecorder
-from agent.reporting.birth import birth_fields
+from agent.reporting.audit_sender import AuditSender
+from agent.reporting.birth import birth_fields, software_version
 from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.device_health import DeviceHealth
 from agent.reporting.messages import MessageFactory
@@ -87,17 +89,16 @@ class Agent:
         self.parts = RunningParts(self.health)
         clock = ClockWatch()
         self.messages = MessageFactory(envelope, clock)
+        self.audit = AuditSender(folder, self.device_key, outbox, self.messages)
         self.locator = Locator(config.locator_settings())
         self.reporter = Reporter(
             config, self.messages, self.health, self.locator.device_position, self.birth_fields(config)
         )
         rescue = RescueGrants(config.device)
         self.recorder = EvidenceRecorder(
-            config.device,
-            folder,
-            lambda camera: rescue.active(camera, *read_clocks()),
-            partial(send_picture, outbox, self.messages),
-        )
+            config.device, folder, lambda camera: rescue.active(camera, *read_clocks()),
+            partial(send_picture, outbox, self.messages), self.audit.log,
+        )  # fmt: skip
         self.pipeline = Pipeline(
             deployment=deployment, outbox=outbox, messages=self.messages, health=self.health, clock=clock,
             locator=self.locator, reporter=self.reporter, recorder=self.recorder,
@@ -113,13 +114,10 @@ class Agent:
         self.link.receipts.open_payload = self.trust.open_receipt
         self.link.groups = lambda: self.config.all_groups()  # noqa: PLW0108  the configuration changes
         self.fallback_notifier = FallbackNotifier(
-            envelope,
-            self.inbound.on_message,
-            self.pipeline.book.needs_fallbacks,
-            lambda: self.link.connected_url,
-            self.link.past,
+            envelope, self.inbound.on_message, self.pipeline.book.needs_fallbacks,
+            lambda: self.link.connected_url, self.link.past,
             lambda broker: self.link.pairs(broker),  # noqa: PLW0108  they are set later
-        )
+        )  # fmt: skip
         self.pipeline.fallback_notifier = self.fallback_notifier
         self.push_trials = PushTrials(
             deployment, outbox, self.link, self.health, self.reporter, self.inbound.pushes, self.apply,
@@ -131,6 +129,8 @@ class Agent:
             trust=self.inbound.trust,
         )  # fmt: skip
         self.inbound.commands.add(self.control.commands())
+        attach_audit(self.audit, self.link, self.fallback_notifier, self.inbound.gate, self.control.drill)
+        self.push_trials.audit = self.audit.log
         self.device_health = DeviceHealth(
             reporter=self.reporter, outbox=outbox, link=self.link, recorder=self.recorder,
             locator=self.locator, rescue=rescue, latency=self.pipeline.latency, deployment=deployment,
@@ -145,6 +145,7 @@ class Agent:
     async def run(self) -> None:
         """Runs until cancelled; then sends ``stopped`` and leaves nothing unwritten."""
         self.messages.session = self.outbox.session
+        self.audit.start(software=software_version(), config=self.deployment.ledger.active.sha256)
         self.outbox.set_gap_factory(self.pipeline.gap)
         self.reporter.config_fields = self.deployment.ledger.active_fields()
         self.pipeline.restore()
@@ -175,6 +176,7 @@ class Agent:
         while True:
             at, now_s = read_clocks()
             self.pipeline.observe(Observation("clock", at, now_s, Tick()))
+            self.audit.tick()
             self.device_health.update()
             self.pipeline.report_due(at, now_s)
             await asyncio.sleep(TICK_S)
@@ -187,6 +189,7 @@ class Agent:
                 await self.parts.end(name)
         with suppress(OSError):
             await self.pipeline.write_buffered()
+        await self.audit.stop()
         if "link" in self.parts.tasks:
             self.link.final_status = self.reporter.status(*read_clocks(), state="stopped")
             await self.parts.end("link")
@@ -216,8 +219,8 @@ class Agent:
         )
 
     def more_troubles(self) -> list[str]:
-        """The troubles of commands under way, and of the roles document."""
-        return [*self.control.troubles(), *([self.trust.trouble] if self.trust.trouble else [])]
+        """The troubles of commands under way, of the roles document and of the audit log."""
+        return [*self.control.troubles(), *filter(None, (self.trust.trouble, self.audit.log.trouble))]
 
     def birth_fields(self, config: Config) -> dict[str, Any]:
         """The fields of ``birth``: those of the configuration, the device's key, the version of the roles."""
@@ -239,8 +242,7 @@ class Agent:
         cameras = {name: part for name, part in config.sources.items() if isinstance(part, Camera)}
         blackout = {name: camera.blackout for name, camera in cameras.items()}
         detectors = {name: camera.detector.finder for name, camera in cameras.items()}
-        recipients = {"to": [broker.url for broker in config.broker.in_order]}
-        self.recorder.configure(config.evidence, blackout, recipients, detectors)
+        self.recorder.configure(config.evidence, blackout, recipients(self.link, config.broker), detectors)
         self.pipeline.history.configure(config.history.hours, config.history_bytes())
 
     def start_part(self, name: str, part: SourcePart | Broker) -> None:

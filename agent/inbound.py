@@ -189,7 +189,7 @@ class Inbound:
         self.spawn(carry_out())
         return "accepted"
 
-    async def take_grant(self, command: Command, _: Mapping[str, Any]) -> State:
+    async def take_grant(self, command: Command, result: Mapping[str, Any]) -> State:
         """``command/rescue``: shows people in pictures for a limited time; on disk before it is answered."""
         grant = Grant.model_validate(command.model_dump())
         self.rescue.accept(grant, self.deployment.config.privacy.rescue_key, *read_clocks())
@@ -198,6 +198,9 @@ class Inbound:
         except BaseException:
             self.rescue.withdraw(grant, time.monotonic())  # a grant answered as failed shows nobody
             raise
+        fields = {"id": grant.id, "role": grant.role, "reason": grant.reason, "camera": grant.camera}
+        self.gate.audit.append("grant", who=result.get("keys", ()), until=grant.expires, **fields)
+        await self.gate.audit.written()
         log.warning(
             "redaction_lifted", role=grant.role, reason=grant.reason, camera=grant.camera, id=grant.id
         )

@@ -15,6 +15,7 @@ from functools import partial
 
 from pydantic import BaseModel
 
+from agent.audit.silent import Audit, SilentAudit
 from agent.commands.rate_limit import PER_SECOND, RateLimiter
 from agent.config.broker_fallback import NOT_WORKING
 from agent.config.deployment import Deployment
@@ -59,6 +60,7 @@ class PushTrials:
         self.reporter = reporter
         self.pushes = pushes
         self.apply = apply
+        self.audit: Audit = SilentAudit()
         self.proof = TrialProof(deployment, outbox, link, health, reporter, running)
         self._worked: dict[str, BaseModel] = {}
         self._working_s = self._checked_s = self._retried_s = time.monotonic()
@@ -153,5 +155,10 @@ class PushTrials:
         """Sends ``config/reported`` and ``status`` after a change of configuration."""
         self.reporter.config_fields = self.deployment.ledger.active_fields()
         at, now_s = read_clocks()
-        reported = self.reporter.messages.config_reported(self.deployment.reported(), at, now_s)
+        fields = self.deployment.reported()
+        shown = {
+            key: fields.get(key) for key in ("state", "revision", "sha256", "reason", "errors", "target")
+        }
+        self.audit.append("push", who=fields.get("key_ids", ()), **shown)
+        reported = self.reporter.messages.config_reported(fields, at, now_s)
         await self.outbox.put(reported, self.reporter.status(at, now_s))

@@ -9,19 +9,26 @@ from typing import Any
 
 import click
 
-from agent.cli.options import broker_option, root_option
+from agent.cli.options import root_option
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 
+MIN_ROLE, MIN_REASON = 2, 5
+"""Characters of a role and of a reason, as for a rescue grant."""
 
-@click.command()
+
+@click.group(invoke_without_command=True)
 @click.option(
     "--db",
-    required=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help="SQLite database for the messages.",
 )
-@broker_option
+@click.option(
+    "--broker",
+    envvar="RINGPOST_BROKER",
+    metavar="URL",
+    help="Broker URL, as for the other commands; required. Default: RINGPOST_BROKER.",
+)
 @root_option
 @click.option(
     "--pictures",
@@ -36,8 +43,21 @@ from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
     " whose roles name a centre take no receipt. Default: RINGPOST_CENTRE_KEY.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print every message, one JSON object per line.")
-def centre(db: Path, broker: str, root: str, pictures: Path | None, key: Path | None, as_json: bool) -> None:
+@click.pass_context
+def centre(
+    context: click.Context,
+    db: Path | None,
+    broker: str | None,
+    root: str,
+    pictures: Path | None,
+    key: Path | None,
+    as_json: bool,
+) -> None:
     """Run the reference central server: stores messages and sends receipts (acknowledgements)."""
+    if context.invoked_subcommand is not None:
+        return
+    if db is None or broker is None:
+        raise click.UsageError(f"Missing option '{'--db' if db is None else '--broker'}'.")
     from agent.runtime.logging_setup import set_up_log
 
     set_up_log("warning")
@@ -47,6 +67,36 @@ def centre(db: Path, broker: str, root: str, pictures: Path | None, key: Path | 
     except OSError as error:
         click.echo(f"centre: {error}", err=True)
         raise SystemExit(1) from None
+
+
+@centre.command()
+@click.argument("name", metavar="DEVICE/ALERT-N.jpg")
+@click.option(
+    "--db", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Database of the centre."
+)
+@click.option(
+    "--pictures", required=True, type=click.Path(path_type=Path, file_okay=False), help="Its pictures."
+)
+@click.option("--role", required=True, metavar="ROLE", help="Role of the person who looks, never a name.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the picture is looked at.")
+@click.option(
+    "-o", "--to", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write."
+)
+def picture(name: str, db: Path, pictures: Path, role: str, reason: str, to: Path) -> None:
+    """Copy a picture out of the centre, and log who looked at it and why.
+
+    The entry is on disk before the picture is written: see audit list --db.
+    """
+    from centre.picture_access import copy_picture
+
+    if len(role.strip()) < MIN_ROLE or len(reason.strip()) < MIN_REASON:
+        raise click.UsageError(f"give a role of {MIN_ROLE} and a reason of {MIN_REASON} characters or more")
+    try:
+        digest = copy_picture(db, pictures, name, role.strip(), reason.strip(), to)
+    except (OSError, ValueError) as error:
+        click.echo(f"centre picture: {describe_error(error)}", err=True)
+        raise SystemExit(1) from None
+    click.echo(f"{to}: written; entry {digest[:16]} of the access log")
 
 
 def refuse_bad_broker(url: str) -> None:
@@ -72,6 +122,7 @@ def centre_command(
     from agent.cli.broker_session import allows_mqtt_311, broker_settings, certificate_problem
     from agent.cli.signing import load_key
     from agent.runtime.supervisor import supervise
+    from centre.audit_intake import AUDIT
     from centre.message_line import HOLE, line
     from centre.server import Centre
 
@@ -89,7 +140,7 @@ def centre_command(
     def show(device: str, topic: str, body: dict[str, Any]) -> None:
         if as_json:
             click.echo(json.dumps({"device": device, "topic": topic, "message": body}))
-        elif topic in ("alert", "status", HOLE):
+        elif topic in ("alert", "status", HOLE, AUDIT):
             click.echo(line(device, topic, body))
 
     async def serve() -> None:

@@ -10,11 +10,13 @@ from typing import Any, TypeAlias
 import structlog
 from pydantic import ValidationError
 
+from agent.audit.checkpoint_store import Checkpoint
 from agent.domain.message import ROOT, encode
 from agent.mqtt.connection import Connection
 from agent.runtime.sanitize import json_object, printable
 from agent.trust.order import sign_order
 from agent.trust.signing_key import SigningKey
+from centre.audit_intake import AUDIT, CheckpointIntake, Judged
 from centre.holes import ASK_EVERY_S, Hole, HoleTracker, lost_at_device
 from centre.message_header import MessageHeader, ReceivedMessage
 from centre.message_line import HOLE
@@ -48,6 +50,7 @@ class Intake:
         """``key`` signs the receipts; without one a device whose roles name a centre takes none of them."""
         self.pictures = PictureStore(pictures) if pictures is not None else None
         self._store = MessageStore(db)
+        self._checkpoints = CheckpointIntake(db)
         self._holes = HoleTracker(self._store, clock)
         self._root = root
         self._on_stored = on_stored
@@ -55,6 +58,7 @@ class Intake:
 
     def close(self) -> None:
         self._store.close()
+        self._checkpoints.close()
 
     async def store_batch(self, connection: Connection, batch: Sequence[Any]) -> None:
         """Commits the messages of ``batch`` and acknowledges all; none on OSError."""
@@ -62,20 +66,26 @@ class Intake:
         parsed = (self._parse(*one) for one in readable_ones)
         messages = [message for message in parsed if message is not None]
         outcomes = await asyncio.to_thread(self._store.keep, messages) if messages else []
+        judged = await asyncio.to_thread(self._checkpoints.keep, messages) if messages else Judged()
         for device, ids in self._receipts(zip(messages, outcomes, strict=True)).items():
             for first in range(0, len(ids), MOST_IDS):
-                receipt = self._receipt(device, ids[first : first + MOST_IDS])
+                checkpoint = judged.countersigned.get(device) if first == 0 else None
+                receipt = self._receipt(device, ids[first : first + MOST_IDS], checkpoint)
                 connection.publish(f"{self._root}/{device}/receipt", receipt, 1, False)
         for message in batch:
             connection.acknowledge(message)
         if self._on_stored:
             for device, topic, body, _ in readable_ones:
                 self._on_stored(device, topic, body)
+            for device, problem in judged.problems:
+                self._on_stored(device, AUDIT, {"state": problem})
 
-    def _receipt(self, device: str, ids: list[str]) -> bytes:
-        if self._key is None:
-            return encode({"ids": ids})
-        return sign_order("receipt", device, {"ids": ids}, [self._key])
+    def _receipt(self, device: str, ids: list[str], checkpoint: Checkpoint | None) -> bytes:
+        """With a checkpoint of the device's audit log the receipt countersigns it."""
+        body: dict[str, Any] = {"ids": ids}
+        if checkpoint is not None:
+            body["checkpoint"] = checkpoint.countersignature()
+        return encode(body) if self._key is None else sign_order("receipt", device, body, [self._key])
 
     def _readable(self, batch: Sequence[Any]) -> Iterator[tuple[str, str, dict[str, Any], bytes]]:
         """Device, topic, body and payload of each JSON object; pictures go to their store."""

@@ -16,7 +16,7 @@ from agent.runtime.sanitize import json_object
 from centre.message_header import MessageHeader, ReceivedMessage
 from centre.sequence_gaps import IssuedNumbers, LostNumbers, Ranges, lost_numbers, missing, ranges
 
-NUMBERED = {"alert": "alert", "command/result": "result", "gap": "result"}
+NUMBERED = {"alert": "alert", "command/result": "result", "gap": "result", "audit": "result"}
 """Topics whose messages get a receipt, and the lane that numbers them."""
 
 Outcome: TypeAlias = Literal["new", "repeat", "beside", "refused"]

@@ -261,12 +261,16 @@ def test_the_link_says_stopped_after_every_source_has_ended() -> None:
         order.append(state)
         return "the last word"
 
+    async def stop_audit() -> None:
+        order.append("audit")
+
     agent: Any = SimpleNamespace(
         parts=SimpleNamespace(tasks=dict.fromkeys(("link", "board", "elsewhere", "cam1")), end=end_part),
         pipeline=SimpleNamespace(write_buffered=write_buffered),
         reporter=SimpleNamespace(status=status),
+        audit=SimpleNamespace(stop=stop_audit),
         link=SimpleNamespace(final_status=None),
     )
     asyncio.run(Agent.stop(agent))
-    assert order == ["end board", "end elsewhere", "end cam1", "write", "stopped", "end link"]
+    assert order == ["end board", "end elsewhere", "end cam1", "write", "audit", "stopped", "end link"]
     assert agent.link.final_status == "the last word"

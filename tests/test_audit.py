@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,13 @@ import pytest
 
 from agent.audit import audit_log
 from agent.audit.audit_log import AuditLog
-from agent.audit.chain_files import ChainFiles, segments
+from agent.audit.chain_files import ChainFiles
+from agent.audit.chain_state import segments
+from agent.audit.clock_steps import ClockSteps
 from agent.audit.disk import Disk
 from agent.audit.entry import ANCHORS, Entry, parse
 from agent.audit.entry_limit import BURST
+from agent.audit.verify import verify_folder
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -146,6 +151,53 @@ def test_no_field_keeps_an_entry_out(tmp_path: Path, fields: dict[str, Any]) -> 
     _, entry = entries(tmp_path)
     assert len(entry.line) < 6000
     assert json.loads(entry.line)["kind"] == "push"
+
+
+class HangingDisk(Disk):
+    """Hangs in a sync until it is let go."""
+
+    def __init__(self) -> None:
+        self.works = threading.Event()
+        self.works.set()
+
+    def sync(self, descriptor: int) -> None:
+        assert self.works.wait(60)
+
+
+def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_log, "MAX_HELD", 50)
+    monkeypatch.setattr(audit_log, "WRITTEN_WITHIN_S", 0.01)
+    disk = HangingDisk()
+    audit = AuditLog(ChainFiles(tmp_path, disk=disk))
+    audit.append_durably("start")
+    disk.works.clear()
+    for number in range(200):
+        audit.append("push", who=["a1"], revision=number)
+    assert asyncio.run(audit.written()) is False
+    disk.works.set()
+    audit.close()
+    found = entries(tmp_path)
+    (gap,) = [entry.fields for entry in found if entry.kind == "gap"]
+    assert gap["lost"] + kinds(tmp_path).count("push") == 200
+    assert kinds(tmp_path).count("push") <= 50 + audit_log.GROUP
+    assert verify_folder(tmp_path).problems == []
+
+
+def test_a_log_that_is_not_the_one_of_before_is_damage(tmp_path: Path) -> None:
+    for expected, trouble in (("log", 5), "deleted, or an older copy was put back"), (None, "None"):
+        audit = AuditLog(ChainFiles(tmp_path), None, expected)
+        audit.append_durably("start")
+        audit.close()
+        assert trouble in str(audit.trouble)
+        assert trouble in str(entries(tmp_path)[-1].fields.get("trouble"))
+
+
+def test_steps_of_the_clock_are_seen_against_the_time_since_boot() -> None:
+    steps, at = ClockSteps(), datetime(2026, 11, 30, tzinfo=UTC)
+    assert steps.step_s(at, 100.0) is None
+    assert steps.step_s(at + timedelta(seconds=1.5), 101.0) is None
+    assert steps.step_s(at + timedelta(days=1), 102.0) == pytest.approx(86397.5)
+    assert steps.step_s(at, 103.0) == pytest.approx(-86401)
 
 
 def test_only_one_process_writes_a_log(tmp_path: Path) -> None:

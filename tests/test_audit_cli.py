@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from agent.__main__ import cli
 from agent.audit.access_log import access_log_folder, log_access
-from agent.audit.chain_files import ChainFiles, segments
+from agent.audit.chain_files import ChainFiles
+from agent.audit.chain_state import segments
 from agent.audit.checkpoint_store import CheckpointStore
 from agent.audit.countersigned import keep_countersigned
 from agent.audit.entry import Entry

@@ -12,7 +12,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from agent.audit.chain_files import ChainFiles, segments
+from agent.audit.chain_files import ChainFiles
+from agent.audit.chain_state import segments
 from agent.audit.disk import Disk
 from agent.audit.entry import Draft, parse
 from agent.audit.verify import verify_folder

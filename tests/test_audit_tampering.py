@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.audit.chain_files import KEY, ChainFiles, segments
+from agent.audit.chain_files import ChainFiles
+from agent.audit.chain_state import KEY, segments
 from agent.audit.entry import Draft, Entry, line_hash, parse
 from agent.audit.verify import Witness, verify_folder
 from agent.trust.signing_key import SigningKey

@@ -1,7 +1,6 @@
 """Pictures of alerts: which frame, how soon, what is in it; and that nothing leaves that should not."""
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +14,9 @@ import numpy as np
 import pytest
 
 import models
+from agent.audit.audit_log import AuditLog
+from agent.audit.chain_files import ChainFiles
+from agent.audit.verify import read_entries
 from agent.domain.findings import Finding
 from agent.domain.message import Message
 from agent.domain.observations import Observation, SeenObject, Sighting
@@ -56,12 +58,13 @@ class Desk:
     sent: list[tuple[Message, Mapping[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.recorder = EvidenceRecorder("d1", self.folder, lambda _: self.grant, self.send)
+        audit = AuditLog(ChainFiles(self.folder / "audit"))
+        self.recorder = EvidenceRecorder("d1", self.folder, lambda _: self.grant, self.send, audit)
         self.configure()
 
     def configure(self) -> None:
         config = Evidence.model_validate({"least_free_mb": 0} | dict(self.evidence))
-        self.recorder.configure(config, {"cam1": [CORNER]}, {"to": ["mqtt://b"]}, {"cam1": self.load})
+        self.recorder.configure(config, {"cam1": [CORNER]}, lambda: {"to": ["mqtt://b"]}, {"cam1": self.load})
 
     @property
     def busy(self) -> bool:
@@ -101,8 +104,7 @@ class Desk:
         return [read_label(message.body) for message, _ in self.sent]
 
     def log(self) -> list[dict[str, Any]]:
-        path = self.folder / "egress.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [entry.fields for entry in read_entries(self.folder / "audit") if entry.kind == "picture"]
 
 
 def played(scene_: Callable[[], Awaitable[None]]) -> None:
@@ -486,7 +488,7 @@ def test_the_clip_of_a_camera_that_is_no_more_is_looked_through_by_the_default(t
         desk.alert(0.1, None)
         await desk.work()
         desk.sent.clear()
-        desk.recorder.configure(Evidence(least_free_mb=0), {}, {}, {})
+        desk.recorder.configure(Evidence(least_free_mb=0), {}, dict, {})
         await fetched(desk)
 
     played(run)
@@ -503,7 +505,7 @@ def test_a_blackout_outlives_its_camera(tmp_path: Path) -> None:
         desk.see(0, (1, NEAR))
         desk.alert(0.1)
         camera = desk.recorder._cameras["cam1"]
-        desk.recorder.configure(Evidence(least_free_mb=0), {}, {}, {"cam1": desk.load})
+        desk.recorder.configure(Evidence(least_free_mb=0), {}, dict, {"cam1": desk.load})
         await desk.work()
         assert camera.waiting is not None
         recorded.append(desk.recorder._release.encode(camera.waiting, camera.quality_hint))
@@ -551,14 +553,14 @@ def test_a_clip_is_fetched_in_numbered_pieces_spread_over_it_one_clip_at_a_time(
 
 def test_without_an_entry_in_the_log_nothing_leaves(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    (tmp_path / "egress.jsonl").mkdir()
+    (tmp_path / "audit").write_bytes(b"")
 
     async def run() -> None:
         desk.see(0, (1, NEAR))
         desk.alert(0.1)
         await desk.work()
         assert "a picture was withheld" in desk.recorder.troubles["withheld"]
-        (tmp_path / "egress.jsonl").rmdir()
+        (tmp_path / "audit").unlink()
         desk.alert(0.2, alert_id="a2")
         await desk.work()
 

@@ -136,13 +136,13 @@ def test_alerts_go_first_and_few_snapshots_wait(tmp_path: Path) -> None:
 def test_a_picture_that_is_withheld_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(tmp_path)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError("the disk is full")
 
     async def run() -> None:
         asked.see()
         await asked.ask()
-        monkeypatch.setattr(asked.desk.recorder._release._egress, "append", refuse)
+        monkeypatch.setattr(asked.desk.recorder._release._audit, "append_durably", refuse)
         await asked.desk.work()
 
     played(run)

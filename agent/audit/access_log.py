@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.audit.audit_log import make_draft
-from agent.audit.chain_files import ChainFiles, LogInUseError
+from agent.audit.chain_files import ChainFiles
+from agent.audit.chain_state import LogInUseError
 from agent.audit.entry import Entry
 
 WAIT_S = 10.0

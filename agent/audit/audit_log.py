@@ -9,8 +9,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,10 +55,17 @@ class _Waiting:
 
 
 class AuditLog:
-    """``on_anchor`` is called on the log's thread with each entry that goes to the centre."""
+    """``on_anchor`` is called on the log's thread with each entry that goes to the centre. ``expected``: the
+    id of the log, and the number of an entry that it certainly has."""
 
-    def __init__(self, files: ChainFiles, on_anchor: Callable[[Entry], None] | None = None) -> None:
+    def __init__(
+        self,
+        files: ChainFiles,
+        on_anchor: Callable[[Entry], None] | None = None,
+        expected: tuple[str, int] | None = None,
+    ) -> None:
         self._files = files
+        self._expected = expected
         self._on_anchor = on_anchor
         self._limit = EntryLimit()
         self._condition = threading.Condition()
@@ -74,8 +82,7 @@ class AuditLog:
         self._retry_s = 0.0
         self._damage: str | None = None
         """What was found wrong when the log was opened."""
-        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def append(self, kind: str, *, who: Sequence[str] = (), **fields: Any) -> None:
         """Queues an entry about key ids ``who``; returns at once, and never raises."""
@@ -122,9 +129,13 @@ class AuditLog:
             for kind, fields in self._limit.summaries(time.monotonic(), at_once=True):
                 self._queue(_Waiting(make_draft(kind, (), fields)))
             self._condition.notify()
-        self._thread.join(CLOSED_WITHIN_S)
+        if self._thread is not None:
+            self._thread.join(CLOSED_WITHIN_S)
 
     def _queue(self, waiting: _Waiting) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+            self._thread.start()
         self._waiting.append(waiting)
         self._appended += 1
         if len(self._waiting) > MAX_HELD:
@@ -144,66 +155,74 @@ class AuditLog:
                     self._queue(_Waiting(make_draft(kind, (), fields)))
                 if not self._waiting and now_s >= self._due_s:
                     self._queue(_Waiting(make_draft("checkpoint", (), {})))
-                group = [self._waiting[number] for number in range(min(GROUP, len(self._waiting)))]
+                group = self._take_group()
                 closing = self._closing
-            if group and (self._refused is None or closing or self._must_try(group)):
+            if group:
                 self._write(group)
             if closing and (not self._waiting or self._refused is not None):
-                self._fail_waiting()
-                self._files.close()
+                self._end()
                 return
 
     def _has_work(self) -> bool:
         if self._refused is not None:
-            return self._closing or self._must_try(self._waiting)
+            return self._closing or self._must_try()
         return bool(self._waiting) or self._closing
 
-    def _must_try(self, waiting: Sequence[_Waiting] | deque[_Waiting]) -> bool:
+    def _must_try(self) -> bool:
         """Whether a disk that refused is tried again: now and then, and for each entry that is waited for."""
-        return bool(waiting) and (
-            time.monotonic() >= self._retry_s or any(one.done is not None for one in waiting)
+        return bool(self._waiting) and (
+            time.monotonic() >= self._retry_s or any(one.done is not None for one in self._waiting)
         )
 
+    def _take_group(self) -> list[_Waiting]:
+        """The entries of the next write, in their order; where the disk refused, waited-for ones at once."""
+        if self._refused is not None and not self._closing and not self._must_try():
+            return []
+        group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+        if self._refused is not None:
+            urgent = [one for one in self._waiting if one.done is not None][:GROUP]
+            for one in urgent:
+                self._waiting.remove(one)
+            group += urgent
+        return group
+
     def _write(self, group: list[_Waiting]) -> None:
-        if self._refused is not None and all(one.done is None for one in group):
-            group += [one for one in list(self._waiting)[len(group) :] if one.done is not None][:GROUP]
+        lost = self._lost
         try:
             if not self._files.is_open:
-                self._files.open()
+                self._files.open(self._expected)
                 if trouble := self._files.found.get("trouble"):
                     self._damage = f"audit log: {trouble}"
                     log.error("audit_log_damaged", found=trouble)
-            entries = self._files.commit(self._drafts(group))
-        except OSError as error:
+            entries = self._files.commit(self._drafts(group, lost))
+        except Exception as error:  # whatever it is, the log goes on
+            if not isinstance(error, OSError):
+                log.exception("audit_failed")
             self._on_refusal(group, error)
             return
-        except Exception as error:  # whatever it is, the log goes on
-            log.exception("audit_failed")
-            self._on_refusal(group, OSError(str(error)))
-            return
         if self._refused is not None:
-            self._refused, self._lost = None, 0
+            self._refused = None
             log.info("audit_log_recovered")
-        self._settle(group)
+        with self._condition:
+            self._lost -= lost
+        self._settle(len(group))
         for one, entry in zip(group, entries[-len(group) :], strict=True):
             if one.done is not None:
                 one.done.set_result(entry)
         self._after_write(entries)
 
-    def _drafts(self, group: Sequence[_Waiting]) -> list[Draft]:
+    def _drafts(self, group: Sequence[_Waiting], lost: int) -> list[Draft]:
         """The group's drafts: after a gap that entry first, and `start` with what was found on the disk."""
-        drafts = []
-        for draft in (one.draft for one in group):
-            found = self._files.found if draft.kind == "start" else {}
-            drafts.append(
-                Draft(draft.kind, draft.at, draft.boot, draft.mono, draft.who, {**draft.fields, **found})
-                if found
-                else draft
-            )
-        if self._refused is not None:
-            since, reason = self._refused
-            held = len(self._waiting)
-            fields = {"since": since, "reason": reason, "held": held, "lost": self._lost}
+        drafts = [
+            replace(one.draft, fields={**one.draft.fields, **self._files.found})
+            if one.draft.kind == "start"
+            else one.draft
+            for one in group
+        ]
+        if self._refused is not None or lost:
+            since, reason = self._refused or (None, "the disk took too long")
+            held = len(group) + len(self._waiting)
+            fields = {"since": since, "reason": reason, "held": held, "lost": lost}
             drafts.insert(0, make_draft("gap", (), fields))
         return drafts
 
@@ -221,32 +240,36 @@ class AuditLog:
             with self._condition:
                 self._queue(_Waiting(make_draft("checkpoint", (), {})))
 
-    def _on_refusal(self, group: Sequence[_Waiting], error: OSError) -> None:
+    def _on_refusal(self, group: Sequence[_Waiting], error: Exception) -> None:
+        """Entries that are waited for fail; the others wait on."""
         reason = describe_error(error)
         if self._refused is None:
             self._refused = stamp(datetime.now(UTC)), reason
             log.error("audit_log_not_written", error=reason)
         self._retry_s = time.monotonic() + RETRY_S
+        with self._condition:
+            self._waiting.extendleft(one for one in reversed(group) if one.done is None)
         self._fail([one for one in group if one.done is not None], error)
 
-    def _fail_waiting(self) -> None:
-        self._fail([one for one in self._waiting if one.done is not None], OSError("the audit log is closed"))
+    def _end(self) -> None:
+        with self._condition:
+            left = [one for one in self._waiting if one.done is not None]
+        self._fail(left, OSError("the audit log is closed"))
+        self._files.close()
 
-    def _fail(self, durable: Sequence[_Waiting], error: OSError) -> None:
-        self._settle(durable)
+    def _fail(self, durable: Sequence[_Waiting], error: Exception) -> None:
+        self._settle(len(durable))
         for one in durable:
             if one.done is not None:
-                one.done.set_exception(error)
+                one.done.set_exception(error if isinstance(error, OSError) else OSError(str(error)))
 
-    def _settle(self, group: Sequence[_Waiting]) -> None:
-        """These entries wait no more; tells those who wait for them."""
+    def _settle(self, count: int) -> None:
+        """So many entries wait no more; tells those who wait for them."""
         with self._condition:
-            for one in group:
-                self._waiting.remove(one)
-            self._settled += len(group)
+            self._settled += count
             refused = self._refused is not None
             due = [one for one in self._barriers if refused or one[0] <= self._settled]
             self._barriers = [one for one in self._barriers if one not in due]
         for _, settled in due:
-            if not settled.done():  # whoever waited may have given up
+            with suppress(InvalidStateError):  # whoever waited may have given up
                 settled.set_result(not refused)

@@ -9,73 +9,21 @@ entries newer than the key, and nothing missing: `open` derives the later keys f
 entries, and cuts off what is unfinished. Only a tail that is newer than the key is ever cut off.
 """
 
-import fcntl
-import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from agent.audit.chain_state import KEY, LOCK, ChainState, encode_state, lock_file, read_state, segments
 from agent.audit.disk import Disk
-from agent.audit.entry import ANCHORS, Draft, Entry, anchor_bytes, next_seed, parse, public_key, seal
-from agent.domain.message import encode
+from agent.audit.entry import ANCHORS, Draft, Entry, anchor_bytes, parse, public_key, seal
 
 SEGMENT_BYTES, SEGMENTS = 512_000, 16
 """The size at which a new file begins, and the number of files that are kept."""
-
-KEY, LOCK = "key", "lock"
-GROUP_LAG = 200
-"""Entries by which the key may be behind without a remark: the last commit before a crash."""
-
-
-class LogInUseError(OSError):
-    """Another process has the log open."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChainState:
-    """What the next entry needs. ``anchor``: number and hash of the newest entry that goes to the centre."""
-
-    log: str
-    n: int
-    seed: bytes
-    before: str
-    anchor: tuple[int, str] | None = None
-
-    def after(self, entry: Entry) -> "ChainState":
-        """The state once ``entry`` is the last one."""
-        anchor = (entry.n, entry.hash) if entry.kind in ANCHORS else self.anchor
-        return replace(self, n=entry.n + 1, seed=next_seed(self.seed), before=entry.hash, anchor=anchor)
-
-    def precedes(self, entry: Entry) -> bool:
-        """Whether ``entry`` is the next one, signed with this key."""
-        linked = (entry.n, entry.before) == (self.n, self.before)
-        return linked and entry.signed_by(public_key(self.seed))
-
-
-def read_state(folder: Path) -> ChainState | None:
-    """The content of the key file; None where it is absent or damaged. OSError where it can't be read."""
-    try:
-        body = json.loads((folder / KEY).read_bytes())
-        anchor = body["anchor"]
-        return ChainState(
-            log=str(body["log"]),
-            n=int(body["n"]),
-            seed=bytes.fromhex(body["seed"]),
-            before=str(body["before"]),
-            anchor=None if anchor is None else (int(anchor[0]), str(anchor[1])),
-        )
-    except (FileNotFoundError, KeyError, TypeError, ValueError, IndexError):
-        return None
-
-
-def segments(folder: Path) -> list[Path]:
-    """The files with entries, oldest first."""
-    return sorted(path for path in folder.glob("*.jsonl") if path.stem.isdigit())
 
 
 class ChainFiles:
@@ -115,18 +63,30 @@ class ChainFiles:
     def is_open(self) -> bool:
         return self._state is not None
 
-    def open(self) -> None:
-        """Locks the folder, and finds the end of the log. OSError where another process has it open."""
+    def open(self, expected: tuple[str, int] | None = None) -> None:
+        """Locks the folder, and finds the end of the log. OSError where another process has it open.
+
+        ``expected``: the id of the log and the number of an entry that was in it.
+        """
         self._disk.make_folder(self.folder)
         if self._lock is None:
-            self._lock = _lock(self.folder / LOCK)
+            self._lock = lock_file(self.folder / LOCK)
         try:
             state, found = self._recover()
-            self._disk.replace(self.folder / KEY, _encode_state(state))
+            self._disk.replace(self.folder / KEY, encode_state(state))
         except BaseException:
             self.close()
             raise
         self._state, self.found = state, found
+        if (
+            expected is not None
+            and "trouble" not in found
+            and (state.log != expected[0] or state.n <= expected[1])
+        ):
+            lost = (
+                f"log {expected[0]} with entry {expected[1]} is gone: deleted, or an older copy was put back"
+            )
+            found["trouble"] = lost
         self._is_new = state.n == 1 or "trouble" in found
 
     def close(self) -> None:
@@ -161,7 +121,7 @@ class ChainFiles:
         self._unfinished = self._is_new = False
         self._path, self._size, self._state = path, size + len(lines), state
         with suppress(OSError):  # the next commit replaces it; a start derives the key from the older one
-            self._disk.replace(self.folder / KEY, _encode_state(state))
+            self._disk.replace(self.folder / KEY, encode_state(state))
             for old in removed:
                 self._disk.remove(old)
         return entries
@@ -275,18 +235,3 @@ def _parse(line: bytes) -> Entry | None:
 
 def _entries(path: Path) -> list[Entry | None]:
     return [_parse(line) for line in path.read_bytes().splitlines()]
-
-
-def _encode_state(state: ChainState) -> bytes:
-    fields = {"log": state.log, "n": state.n, "seed": state.seed.hex(), "before": state.before}
-    return encode({**fields, "anchor": state.anchor})
-
-
-def _lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise LogInUseError(error.errno, "another process writes this audit log", str(path.parent)) from error
-    return descriptor

@@ -36,6 +36,7 @@ class Checkpoint:
     entry: Entry
     received_at: str
     problem: str | None
+    is_repeat: bool = False
 
     @property
     def log(self) -> str:
@@ -144,7 +145,7 @@ class CheckpointStore:
             "SELECT line, received_at, problem FROM audit_checkpoint WHERE device = ? AND hash = ?",
             (device, digest),
         ).fetchone()
-        return None if row is None else Checkpoint(device, parse(row[0].encode()), row[1], row[2])
+        return None if row is None else Checkpoint(device, parse(row[0].encode()), row[1], row[2], True)
 
     def _problem(self, device: str, entry: Entry) -> str | None:
         """Why this checkpoint does not continue what the device has sent before."""

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.audit.chain_files import GROUP_LAG, ChainState, read_state, segments
+from agent.audit.chain_state import ChainState, read_state, segments
 from agent.audit.entry import ANCHORS, Entry, next_seed, parse, public_key
 from agent.audit.findings import CHANGED, MISSING, OTHER_KEY, REPEATED, REPLACED, UNCHECKED, Report
+
+KEY_LAG = 200
+"""Entries by which the key file may be behind without a remark: the last commit before a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ def _check_end(report: Report, found: Sequence[Entry], state: ChainState | None)
         belongs = belongs and before.next == public_key(state.seed)
     if not belongs and not report.problems:
         report.add("the key file does not continue this log: one of them was replaced")
-    elif report.last + 1 - state.n > GROUP_LAG:
+    elif report.last + 1 - state.n > KEY_LAG:
         report.notes.append(f"the key file is older than the log: it stands at entry {state.n}")
 
 

@@ -32,6 +32,7 @@ TOPICS: dict[str, tuple[str, int, bool, str]] = {
     "alerts/active": ("up", 1, True, "the full list of active alerts, for late subscribers"),
     "media/{alert_id}/{n}": ("up", 1, False, "a JPEG of an alert, people redacted, metadata as JPEG comment"),
     "gap": ("up", 1, False, "dropped messages: lane, sequence range, count, reason"),
+    "audit": ("up", 1, False, "a checkpoint of the audit log; wants a receipt that countersigns it"),
     "config/reported": ("up", 1, True, "result of the last push, and the active configuration"),
     "command/result": ("up", 1, False, "accepted, then succeeded or failed; rejected, expired, duplicate"),
     "receipt": ("down", 1, False, "application-level acknowledgement: ids that the centre has committed"),
@@ -94,6 +95,17 @@ RECEIPT: dict[str, Any] = {
             "items": {"type": "string", "minLength": 1, "maxLength": 64},
             "maxItems": 500,
             "description": "`id` of the messages that the centre has committed",
+        },
+        "checkpoint": {
+            "type": "object",
+            "description": "the checkpoint of the device's audit log that this receipt countersigns",
+            "required": ["log", "n", "hash"],
+            "properties": {
+                "log": {"type": "string"},
+                "n": {"type": "integer"},
+                "hash": {"type": "string"},
+                "received_at": {"type": "string", "format": "date-time"},
+            },
         },
     },
 }

@@ -10,7 +10,7 @@ import click
 
 from agent.audit.access_log import access_log_folder
 from agent.audit.audit_log import FOLDER
-from agent.audit.chain_files import segments
+from agent.audit.chain_state import segments
 from agent.audit.checkpoint_store import Checkpoint, CheckpointStore
 from agent.audit.countersigned import read_countersigned
 from agent.audit.entry import Entry

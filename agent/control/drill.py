@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import RuleEngine
+from agent.audit.silent import Audit, SilentAudit
 from agent.commands.commands import State
 from agent.commands.requests import Command, DrillRequest
 from agent.config.model import Config
@@ -95,6 +96,7 @@ class Drill:
         self._spawn = spawn
         self._busy = False
         self.last: DrillRecord | None = None
+        self.audit: Audit = SilentAudit()
 
     def restore(self) -> None:
         """Takes up the last drill of before a restart."""
@@ -175,6 +177,9 @@ class Drill:
             total_ms=total_ms,
         )  # fmt: skip
         self.last = record
+        self.audit.append(
+            "drill", rule=plan.name, camera=plan.camera_name, passed=reason is None, reason=record.reason
+        )
         log.log(20 if reason is None else 30, "drill_done", rule=plan.name, reason=reason, ms=total_ms)
         try:
             await self._outbox.put(remember={KEY: record.model_dump_json().encode()})

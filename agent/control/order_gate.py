@@ -12,12 +12,13 @@ from typing import Any
 
 import structlog
 
+from agent.audit.silent import Audit, SilentAudit
 from agent.commands.commands import RESULT, Commands
 from agent.config.push import Authorize, Push
 from agent.domain.message import encode
 from agent.mqtt.topics import GROUPS, PUSHES, ROLES
-from agent.trust.dsse import is_envelope
-from agent.trust.order import Order, peek_body
+from agent.trust.dsse import is_envelope, parse
+from agent.trust.order import Order, digest_of, peek_body
 from agent.trust.refusal import OrderRefused
 from agent.trust.roles import Roles
 from agent.trust.trust import OrderRepeated, Trust
@@ -52,6 +53,7 @@ class OrderGate:
         self._take_push = take_push
         self._acknowledge = acknowledge
         self._refuse_push = refuse_push
+        self.audit: Audit = SilentAudit()
         self.on_roles: Callable[[Roles], None] = lambda _: None
         """Called once a newer roles document is in force."""
 
@@ -80,6 +82,7 @@ class OrderGate:
             return  # a retained push comes again at each connection
         except OrderRefused as refusal:
             log.warning("push_refused", path=refusal.path, reason=refusal.reason)
+            self._note_refusal("push", refusal, group=group)
             await self._refuse_push(peek_body(payload), [{"path": refusal.path, "message": refusal.reason}])
             return
         push = Push(
@@ -89,6 +92,8 @@ class OrderGate:
             key_ids=order.key_ids,
             counters=order.counters,
         )
+        named = {key: order.body.get(key) for key in ("revision", "base_revision", "sha256", "validate_only")}
+        await self._note("push", order, state="received", **named)
         await self._take_push(push)
 
     async def _on_ack(self, payload: bytes) -> None:
@@ -99,14 +104,18 @@ class OrderGate:
             return
         except OrderRefused as refusal:
             log.warning("acknowledgement_refused", path=refusal.path, reason=refusal.reason)
+            self._note_refusal("ack", refusal)
             body = peek_body(payload)
             command_id = body.get("id") or body.get("alert_id")
             await self._commands.refuse("ack", command_id, str(refusal), None)
             return
+        await self._note("ack", order, body=order.body)
         await self._effect(order, self._acknowledge(encode(order.body)))
 
     async def _on_command(self, name: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
         if name == RESULT or retained or (name in UNSIGNED and not is_envelope(payload)):
+            if name != RESULT:
+                self.audit.append("command", command=name[:64], signed=False, retained=retained)
             await self._commands.carry_out(name, payload, answer_to, retained=retained)
             return
         try:
@@ -120,9 +129,11 @@ class OrderGate:
             return
         except OrderRefused as refusal:
             log.warning("command_refused", command=name[:64], path=refusal.path, reason=refusal.reason)
+            self._note_refusal("command", refusal, command=name[:64])
             reason = f"{refusal.path}: {refusal.reason}"
             await self._commands.refuse(name, peek_body(payload).get("id"), reason, answer_to)
             return
+        await self._note("command", order, command=name[:64], body=order.body)
         carry_out = self._commands.carry_out(name, encode(order.body), answer_to, key_ids=order.key_ids)
         present = PRESENT.set(order)
         try:
@@ -142,11 +153,25 @@ class OrderGate:
             return
         except OrderRefused as refusal:
             log.warning("roles_refused", path=refusal.path, reason=refusal.reason)
+            self._note_refusal("roles", refusal)
             await self._commands.refuse("roles", "roles", f"{refusal.path}: {refusal.reason}", None)
             return
+        signers = roles.signers(parse(payload))
+        self.audit.append("roles", who=signers, version=roles.version, sha256=digest_of(payload))
         log.info("roles_in_force", version=roles.version)
         self.on_roles(roles)
         await self._commands.report("roles", f"roles-{roles.version}", {"version": roles.version})
+
+    async def _note(self, kind: str, order: Order, **fields: Any) -> None:
+        """Writes an order into the audit log, before it takes effect; a disk that fails holds up no order."""
+        roles = {signer.key_id: sorted(signer.roles) for signer in order.signers}
+        self.audit.append(
+            kind, who=order.key_ids, roles=roles, target=order.target, digest=order.digest, **fields
+        )
+        await self.audit.written()
+
+    def _note_refusal(self, order: str, refusal: OrderRefused, **fields: Any) -> None:
+        self.audit.append("refused", order=order, path=refusal.path, reason=refusal.reason, **fields)
 
     async def _effect(self, order: Order, effect: Awaitable[None]) -> None:
         """Awaits the effect of an order; where it can't be stored, the order counts again."""

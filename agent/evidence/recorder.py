@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from agent.audit.silent import Audit
 from agent.domain.findings import Finding
 from agent.domain.message import Message
 from agent.domain.observations import Observation, Sighting, View
@@ -37,7 +38,7 @@ PRUNE_EVERY_S = 10.0
 class EvidenceRecorder:
     """All pictures of one device. ``active_grant``: the grant under which a camera's people may be shown now.
 
-    ``send`` takes a picture with its egress log entry and stores it in the outbox.
+    ``send`` takes a picture with its entry in the audit log and stores it in the outbox.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class EvidenceRecorder:
         folder: Path,
         active_grant: Callable[[str], Grant | None],
         send: Callable[[Message, Mapping[str, Any]], Awaitable[None]],
+        audit: Audit,
     ) -> None:
         self._config = Evidence()
         self._cameras: dict[str, CameraBuffer] = {}
@@ -56,19 +58,19 @@ class EvidenceRecorder:
         """What is wrong, in words, by topic: for ``health``."""
         self.skipped = 0
         """Frames due for recording that a newer one replaced: the disk or this machine was too slow."""
-        self._release = PictureRelease(device, folder, active_grant, send, self.troubles)
+        self._release = PictureRelease(device, audit, active_grant, send, self.troubles)
 
     def configure(
         self,
         config: Evidence,
         blackout: Mapping[str, Sequence[Sequence[Corner]]],
-        recipients: Mapping[str, Any],
+        recipients: Callable[[], Mapping[str, Any]],
         detectors: Mapping[str, Callable[[], Detect]],
     ) -> None:
         """New settings. ``blackout`` and ``detectors`` have an entry for each configured camera.
 
-        ``recipients`` is part of each egress log entry. A detector is loaded by the redaction pass, in a
-        thread; for a camera that is no longer configured the default detector runs.
+        ``recipients`` gives the brokers for a picture's entry in the audit log. A detector is loaded by the
+        redaction pass, in a thread; for a camera that is no longer configured the default detector runs.
         """
         self._config = self._clips.config = config
         self._release.configure(config, blackout, recipients, detectors)

@@ -1,4 +1,4 @@
-"""The only way out for a picture: one more detector pass, redaction, the egress log, then the outbox.
+"""The only way out for a picture: one more detector pass, redaction, the audit log, then the outbox.
 
 The detector looks for people in each picture once more, closely (`find_people`). Where that pass fails, hangs
 or is too slow, the picture leaves fully redacted. Where no picture can be made, it is withheld.
@@ -16,12 +16,12 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from agent.audit.silent import Audit
 from agent.domain.message import Message, new_id, stamp
 from agent.domain.zones import Corner
 from agent.evidence.camera_buffer import EvidenceFrame
 from agent.evidence.jpeg import QualityHint, decode_jpeg, encode_picture, read_label, reencode
 from agent.evidence.settings import Evidence
-from agent.privacy.egress_log import EgressLog
 from agent.privacy.redaction import REDACTION_PASSES, find_people
 from agent.privacy.rescue_grant import Grant
 from agent.runtime.native_calls import within
@@ -72,21 +72,21 @@ def set_trouble(troubles: dict[str, str], topic: str, text: str) -> None:
 
 class PictureRelease:
     """Makes, redacts, logs and sends pictures. ``active_grant``: the grant under which a camera's people may
-    be shown now. ``send`` takes a picture with its egress log entry and stores it in the outbox."""
+    be shown now. ``send`` takes a picture with its entry in the audit log and stores it in the outbox."""
 
     def __init__(
         self,
         device: str,
-        folder: Path,
+        audit: Audit,
         active_grant: Callable[[str], Grant | None],
         send: Callable[[Message, Mapping[str, Any]], Awaitable[None]],
         troubles: dict[str, str],
     ) -> None:
         self._device, self._active_grant, self._send = device, active_grant, send
-        self._egress = EgressLog(folder)
+        self._audit = audit
         self._troubles = troubles
         self._config = Evidence()
-        self._recipients: Mapping[str, Any] = {}
+        self._recipients: Callable[[], Mapping[str, Any]] = dict
         self._blackout: dict[str, Sequence[Sequence[Corner]]] = {}
         """By camera, also of cameras that are no longer configured: their last frames may still be used."""
         self._detectors: Mapping[str, Callable[[], Detect]] = {}
@@ -97,7 +97,7 @@ class PictureRelease:
         self,
         config: Evidence,
         blackout: Mapping[str, Sequence[Sequence[Corner]]],
-        recipients: Mapping[str, Any],
+        recipients: Callable[[], Mapping[str, Any]],
         detectors: Mapping[str, Callable[[], Detect]],
     ) -> None:
         """New settings; see `EvidenceRecorder.configure`."""
@@ -106,7 +106,7 @@ class PictureRelease:
         self._no_redaction_until_s.clear()
 
     async def release(self, request: PictureRequest, number: int, source: PictureSource) -> None:
-        """Sends one picture, or withholds it. Its egress log entry is on disk before the picture is sent."""
+        """Sends one picture, or withholds it. Its entry in the audit log is on disk before it is sent."""
         try:
             kept = await asyncio.to_thread(source.read_bytes) if isinstance(source, Path) else source
             if isinstance(kept, EvidenceFrame):
@@ -173,7 +173,7 @@ class PictureRelease:
         source: EvidenceFrame | bytes,
         people: tuple[Box, ...] | None,
     ) -> tuple[bytes, dict[str, Any]]:
-        """A picture and its egress log entry, which is on disk on return. Blocking."""
+        """A picture and its entry in the audit log, which is on disk on return. Blocking."""
         grant = self._active_grant(request.camera)
         passes = 0 if people is None else REDACTION_PASSES
         owner = "command_id" if request.by_command else "alert_id"
@@ -190,20 +190,20 @@ class PictureRelease:
                 max_bytes=self._config.picture_kb * 1000,
             )
         entry = self._entry(request, number, jpeg, passes, grant)
-        entry["entry"] = self._egress.append(entry)
+        entry["entry"] = self._audit.append_durably("picture", **entry)
         return jpeg, entry
 
     def _entry(
         self, request: PictureRequest, number: int, jpeg: bytes, passes: int, grant: Grant | None
     ) -> dict[str, Any]:
-        """The egress log entry of a picture."""
+        """The entry of a picture in the audit log."""
         label = read_label(jpeg)
         count = None if label["people"] is None else len(label["people"])
         redacted = label["covered"]
         return {
             "at": stamp(datetime.now(UTC)),
             "topic": f"media/{request.alert_id}/{number}",
-            **self._recipients,
+            **self._recipients(),
             "camera": request.camera,
             "taken_at": label.get("at"),
             "why": request.reason,

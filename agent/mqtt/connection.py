@@ -17,6 +17,7 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.connect_errors import check_certificate_time, describe_connect_error
 from agent.mqtt.connect_threads import run_in_thread
 from agent.mqtt.paho_packets import MOST_PACKET, disconnect_reason, limit_packets, packet_properties
+from agent.mqtt.peer import peer_of
 from agent.mqtt.tls import alert_text
 from agent.runtime.error_text import describe_error
 from agent.runtime.kernel_clock import NEVER_BEFORE
@@ -66,6 +67,7 @@ class Connection:
         """The size of the packet that was larger than `MOST_PACKET`, and ended the connection."""
         self.resumed = False
         """Whether the broker had a session under this client id."""
+        self.peer: dict[str, str] = {}  # see `peer_of`
         self._loop = asyncio.get_running_loop()
         self._mqtt5 = broker.protocol == "5"
         self._events: deque[tuple[Any, ...]] = deque()
@@ -112,6 +114,7 @@ class Connection:
         sock: Any = self._client.socket()
         if sock is None:
             raise OSError(f"{host}:{port} closed the connection")
+        self.peer = peer_of(sock)
         if self._broker.encrypted and datetime.now(UTC) < self._past:
             check_certificate_time(sock.getpeercert(binary_form=True) or b"", self._past, self._broker)
         with suppress(OSError):

@@ -19,6 +19,7 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_first
 from agent.mqtt.envelope import Envelope, wire
+from agent.mqtt.peer import LinkEvents
 from agent.mqtt.receiver import OnMessage
 from agent.runtime.kernel_clock import NEVER_BEFORE
 
@@ -54,6 +55,7 @@ class FallbackNotifier:
         self._pairs = pairs
         self._unsent: deque[Message] = deque(maxlen=MOST_UNSENT)
         self._filled = asyncio.Event()
+        self.events = LinkEvents()
 
     def notify(self, message: Message) -> None:
         """Sends an alert that was raised again."""
@@ -74,6 +76,7 @@ class FallbackNotifier:
         client_id = f"{self._envelope.device}{CLIENT_ID_SUFFIX}"
         connection, connected = await open_first(others, client_id, None, self._past)
         try:
+            self.events.on_login(connected, connection.peer)
             log.info("fallback_notified", broker=connected.url)
             connection.subscribe([f"{self._envelope.prefix}/{ACKS}"])
             await self._send(connection, connected)

@@ -21,6 +21,7 @@ from agent.mqtt.connection import SESSION_EXPIRY_S, Connection
 from agent.mqtt.dialing import open_first
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.failback import Failback
+from agent.mqtt.peer import LinkEvents
 from agent.mqtt.quarantine import Quarantine
 from agent.mqtt.receipts import Receipts
 from agent.mqtt.receiver import OnMessage
@@ -68,6 +69,7 @@ class Link:
         self.sender: ConnectionSender | None = None
         """The sender of the last connection."""
         self.receipts = Receipts()
+        self.events = LinkEvents()
         self.groups: Callable[[], Sequence[str]] = tuple
         """The groups whose pushes this device takes."""
         self._envelope = envelope
@@ -181,17 +183,10 @@ class Link:
         self._renew.clear()
         connection, connected = await self._open(broker, session)
         sender = self.sender = ConnectionSender(
-            connection,
-            connected,
-            self._envelope,
-            self._outbox,
-            self._on_message,
-            self._acknowledged,
-            self._quarantine,
-            self._latency,
-            self._budget,
-            self.receipts,
-        )
+            connection, connected, self._envelope, self._outbox, self._on_message, self._acknowledged,
+            self._quarantine, self._latency, self._budget, self.receipts,
+            lambda row: self.events.on_picture(row, connected, connection.peer),
+        )  # fmt: skip
         final_status_sent = False
         sending = asyncio.ensure_future(self._send(connection, sender, session))
         leaving = asyncio.ensure_future(self._until_better(broker, connected))
@@ -201,9 +196,9 @@ class Link:
             self.connected_url, self._encrypted = connected.url, connected.encrypted
             self.connected_cert = connected.cert
             self._short_connections.began(time.monotonic())
+            self.events.on_login(connected, connection.peer)
             log.info("link_up", broker=connected.url, session=session)
-            ends = [sending, leaving, renewing]
-            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([sending, leaving, renewing], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 await task
         except OSError:

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from agent.alerts.latency import LatencyLedger
@@ -32,6 +33,7 @@ class Publisher:
         latency: LatencyLedger,
         budget: Budget,
         receipts: Receipts,
+        on_picture: Callable[[Row], None],
     ) -> None:
         self.waiting_alone: deque[Row] = deque()
         """Suspects of a disconnect that wait until no other message is in flight."""
@@ -42,6 +44,7 @@ class Publisher:
         self._latency = latency
         self._budget = budget
         self._receipts = receipts
+        self._on_picture = on_picture
         self._connected_s = time.monotonic()
 
     def is_historical(self, row: Row, now_s: float) -> bool:
@@ -75,6 +78,8 @@ class Publisher:
         packet_id = self._connection.publish(topic, body, row.qos, row.retain, row.expires_s)
         self._in_flight.add(packet_id, row, size, now_s)
         self._budget.spend(size, now_s)
+        if row.lane == "media":
+            self._on_picture(row)
 
     def _encode(self, row: Row, now_s: float) -> bytes:
         """The body with epoch, number and latency, and with instants that a clock set since makes right."""

@@ -9,9 +9,10 @@ call.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
+from typing import Any
 
 import structlog
 
@@ -56,6 +57,8 @@ class Receipts:
         self._refused: str | None = None
         self.callbacks: dict[str, Callable[[], None]] = {}
         """By message id: the function to call once its receipt comes."""
+        self.on_checkpoint: Callable[[bytes, Mapping[str, Any]], None] = lambda _, __: None
+        """Called with each receipt that countersigns a checkpoint of the audit log, and the checkpoint."""
         self.open_payload: Callable[[bytes], bytes] = lambda payload: payload
         """Returns the receipt in a payload; `OrderRefused` where the centre did not sign it."""
         self.unknown = 0

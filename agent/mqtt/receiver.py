@@ -37,6 +37,8 @@ class Receipt(BaseModel):
     """
 
     ids: list[str] = Field(max_length=500)
+    checkpoint: dict[str, str | int] | None = Field(default=None, max_length=8)
+    """The checkpoint of the audit log that the centre countersigns."""
 
 
 class MessageReceiver:
@@ -124,6 +126,8 @@ class MessageReceiver:
                     right='{"ids": ["<id of a message>", …]}, at most 500 of them',
                 )
             return
+        if receipt.checkpoint is not None:
+            self._receipts.on_checkpoint(payload, receipt.checkpoint)
         in_flight = self._in_flight.ids()
         ids = self._receipts.handed_out(receipt.ids, in_flight)
         self.overtaking = (self.overtaking | set(ids)) & in_flight

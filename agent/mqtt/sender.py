@@ -6,7 +6,7 @@ and is tried again later; see `quarantine`.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -57,8 +57,10 @@ class ConnectionSender:
         latency: LatencyLedger,
         budget: Budget,
         receipts: Receipts,
+        on_picture: Callable[[Row], None],
     ) -> None:
-        """``acknowledged`` is set at the first message that the broker acknowledges."""
+        """``acknowledged`` is set at the first message that the broker acknowledges; ``on_picture`` gets each
+        picture that is handed to it."""
         self.in_flight = InFlight(connection.receive_maximum)
         self.holds = LaneHolds()
         self.over_budget: set[Lane] = set()
@@ -74,7 +76,7 @@ class ConnectionSender:
         self._receipts = receipts
         receipts.connected(broker.resend_after.total_seconds())
         self._publisher = Publisher(
-            connection, envelope, self.in_flight, quarantine, latency, budget, receipts
+            connection, envelope, self.in_flight, quarantine, latency, budget, receipts, on_picture
         )
         self._pacer = BacklogPacer(broker.backlog_per_s, time.monotonic())
         self._rechecked_s = float("-inf")

@@ -32,7 +32,17 @@ def _open_standard_descriptors() -> None:
         sys.stderr = open(2, "w", closefd=False, encoding="utf-8")  # noqa: SIM115  for good
 
 
-OURS = ("alerts.db*", "telemetry*", "media*", "egress*.jsonl", "config", "evidence", "health.json*")
+OURS = (
+    "alerts.db*",
+    "telemetry*",
+    "media*",
+    "egress*.jsonl",
+    "audit",
+    "identity",
+    "config",
+    "evidence",
+    "health.json*",
+)
 """The files and folders of an agent in its data folder."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import models
+from agent.audit.verify import read_entries
 from agent.domain.message import ROOT
 from agent.evidence.jpeg import read_label
 from agent.mqtt.broker import Broker
@@ -135,7 +136,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
 
         await device.until(lambda: "egress" in str(device.last("telemetry/egress")), what="its entry")
         (entry,) = device.last("telemetry/egress")["values"]
-        logged = [json.loads(line) for line in (tmp_path / "data" / "egress.jsonl").read_text().splitlines()]
+        logged = [one.fields for one in read_entries(tmp_path / "data" / "audit") if one.kind == "picture"]
         assert [one["sha256"] for one in logged] == [entry["sha256"]]
         assert (logged[0]["why"], logged[0]["to"]) == ("alert rail", [device.broker.url])
 
@@ -195,7 +196,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
             models.find("default").at(REDACTION_MIN_SCORE).load()(np.ascontiguousarray(pixels(shown)))
         )
         assert inside(pixels(shown), (0.0, 0.0, 0.2, 0.3)).max() == 0
-        entry = json.loads((tmp_path / "data" / "egress.jsonl").read_text().splitlines()[-1])
+        entry = [one.fields for one in read_entries(tmp_path / "data" / "audit") if one.kind == "picture"][-1]
         assert entry["flag"]["reason"] == "man at the railing"
         assert entry["shown"] >= 1
 
