@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+import models
 from agent.config.model import Config
 from agent.domain.contracts import RulePart
 from agent.domain.references import Channel
@@ -10,6 +11,8 @@ from agent.domain.yaml_loader import alternatives
 from agent.runtime.error_text import describe_error
 from firmware_bridge.source import SourcePart
 from models.card import Card
+
+NO_CARD = "the file is no valid model card; ringpost check at the device says why"
 
 
 def reference_errors(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -96,15 +99,19 @@ def _output_errors(config: Config, rule: RulePart) -> Iterator[tuple[str, str]]:
         yield "name", f"{alarm.source} lists no output {alarm.name!r}; {names}"
 
 
-def model_errors(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(path, error) of each model without a card, and of each label that the card of its model lacks."""
+def model_errors(config: Config, *, pushed: bool = False) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(path, error) of each model without a card, and of each label that the card of its model lacks.
+
+    Of a ``pushed`` configuration no error quotes a card: it may name any file beside the local one.
+    """
     cards: dict[str, Card] = {}
     for name, camera in config.cameras().items():
         path = ("sources", name, "detector")
         try:
             card = cards[name] = camera.detector.card()
         except (OSError, ValueError) as error:
-            yield (*path, "model"), describe_error(error)
+            quoted = pushed and isinstance(error, ValueError) and models.is_path(camera.detector.model)
+            yield (*path, "model"), NO_CARD if quoted else describe_error(error)
             continue
         for label in camera.detector.labels or ():
             if label not in card.labels:

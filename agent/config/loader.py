@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from agent.domain.yaml_loader import (
     read_text,
 )
 from agent.runtime.error_text import error_reason
+
+MAX_PROBLEMS = 50
+"""Errors in references that are listed: to find an alternative for thousands takes a minute."""
 
 
 def digest(text: str) -> str:
@@ -73,9 +78,12 @@ def validated(
     try:
         config = Config.model_validate(tree, context={"base": base, "only": only})
     except ValidationError as error:
-        problems = [_problem(detail, tree) for detail in error.errors(include_url=False)]
+        problems = [_problem(detail, tree) for detail in error.errors(include_url=False)[:MAX_PROBLEMS]]
         raise BadConfig(sorted(problems, key=lambda problem: problem.line), name) from error
-    errors = [*reference_errors(config), *([] if ran_before else model_errors(config))]
+    found = reference_errors(config)
+    if not ran_before:
+        found = chain(found, model_errors(config, pushed=only is not None))
+    errors = islice(found, MAX_PROBLEMS)
     problems = [Problem(line_of(tree, path), ".".join(path), message) for path, message in errors]
     rules = {}
     for rule_name, rule in config.rules.items():
@@ -104,7 +112,7 @@ def _problem(detail: ErrorDetails, tree: Any) -> Problem:
     if kind == "missing":
         message = "is required"
     elif kind == "extra_forbidden":
-        known = _keys(Config.model_json_schema(), detail["loc"][:-1])
+        known = _keys(_schema(), detail["loc"][:-1])
         message = f"unknown key; {alternatives(str(path[-1]), known)}"
     elif kind == "union_tag_invalid":
         known = re.findall(r"'([^']*)'", str(context["expected_tags"]))
@@ -149,6 +157,12 @@ def _keys(schema: dict[str, Any], loc: tuple[int | str, ...]) -> list[str]:
     if "properties" not in node:
         node = next((o for o in map(resolve, node.get("anyOf", [])) if "properties" in o), node)
     return list(node.get("properties", {}))
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    """Made once: a file may have thousands of unknown keys."""
+    return Config.model_json_schema()
 
 
 def json_schema() -> dict[str, Any]:

@@ -18,6 +18,10 @@ MAX_NODES = 20_000
 """Keys, values and list items: ruamel.yaml needs a second or two for so many."""
 
 
+MAX_NAMES, MAX_WORD = 1000, 100
+"""`alternatives` compares no longer lists and words: a push may have thousands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake: its line, its path, and what would be right."""
@@ -109,5 +113,6 @@ def alternatives(word: str, known: Iterable[str]) -> str:
     names = sorted(map(str, known))
     if not names:
         return "there is none"
-    near = difflib.get_close_matches(word, names, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(names)}"
+    near = difflib.get_close_matches(word[:MAX_WORD], names, n=1) if len(names) <= MAX_NAMES else []
+    shown = ", ".join(names[:MAX_NAMES]) + ("…" if len(names) > MAX_NAMES else "")
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {shown}"

@@ -38,7 +38,7 @@ class CameraRule(RulePart):
     """The inference rate that the rule needs from its camera."""
 
     camera: str
-    labels: tuple[str, ...] = Field(default=("person",), min_length=1)
+    labels: tuple[str, ...] = Field(default=("person",), min_length=1, max_length=200)
     min_score: float = Field(default=0.4, ge=0, le=1)
     """The confidence threshold, as the median over the latest frames of an object."""
     min_size: float = Field(default=0.0, ge=0, le=1)

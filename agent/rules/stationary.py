@@ -21,7 +21,7 @@ class Stationary(ZoneRule):
     """A finding while an object in the zone has not moved for ``after``, even if hidden by passers-by."""
 
     kind: Literal["stationary"] = "stationary"
-    labels: tuple[str, ...] = Field(min_length=1)
+    labels: tuple[str, ...] = Field(min_length=1, max_length=200)
     after: Duration = timedelta(minutes=2)
     grace: Duration = timedelta(seconds=30)
     ignore_initial: bool = False

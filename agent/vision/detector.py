@@ -34,7 +34,7 @@ class DetectorSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = "default"
-    labels: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = Field(default=None, max_length=200)
     score: float = Field(default=0.4, ge=0.05, le=1)
     tiles: Pattern = "1x1"
     """Columns and rows of tiles beside the whole picture, for small objects; each tile costs an inference."""
