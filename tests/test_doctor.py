@@ -26,6 +26,7 @@ from agent.cli.checks.configuration import check_configuration, load
 from agent.cli.checks.disk import check_disk
 from agent.cli.checks.finding import Finding, exit_code, failed, ok, skipped, warning, worst
 from agent.cli.checks.fixes import check_fixes
+from agent.cli.checks.models import check_models
 from agent.cli.checks.ports import check_ports
 from agent.cli.checks.runner import Check, run_checks
 from agent.cli.checks.secrets import check_permissions, check_secrets
@@ -653,3 +654,53 @@ def test_no_configuration_crashes_it(text: str, tmp_path: Path) -> None:
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     code = doctor_command(file, tmp_path / "data", as_json=True, bundle=tmp_path / "b.zip")
     assert code == 78
+
+
+HOSTILE: dict[str, str] = {
+    "a port that makes terminals": "sources: {s: {kind: nmea, port: /dev/ptmx}}",
+    "a port that is a folder": "sources: {s: {kind: nmea, port: /}}",
+    "a port that never ends": "sources: {s: {kind: ubx, port: /dev/zero}}",
+    "a port with a null byte": 'sources: {s: {kind: nmea, port: "/dev/\\0x"}}',
+    "a port with escapes": 'sources: {s: {kind: nmea, port: "/dev/\\e[2J\\n\\u202e"}}',
+    "a port with a long name": f"sources: {{s: {{kind: nmea, port: /dev/{'x' * 5000}}}}}",
+    "a pipe as a port": "sources: {s: {kind: nmea, port: FOLDER/pipe}}",
+    "a pipe as a camera": "sources: {s: {kind: camera, url: FOLDER/pipe, purpose: test}}",
+    "a folder as a camera": "sources: {s: {kind: camera, url: FOLDER, purpose: test}}",
+    "a device as a camera": "sources: {s: {kind: camera, url: /dev/mem, purpose: test}}",
+    "a pipe as a password": "sources: {s: {kind: camera, url: 'rtsp://127.0.0.1:9/x', purpose: test, username: u, password: {file: pipe}}}",
+    "a server without a host": "sources: {s: {kind: ais, port: 'tcp://nope.invalid:9'}}",
+    "data in a file": 'data: {directory: "FOLDER/file"}',
+    "data nowhere": 'data: {directory: "/proc/nope/x"}',
+    "data with a null byte": 'data: {directory: "/x\\0y"}',
+    "data in a device": 'data: {directory: "/dev/null"}',
+    "a pipe as roles": "roles: pipe",
+    "a pipe as CA": "broker: {url: 'mqtts://127.0.0.1:9', ca: pipe}",
+    "a broker with a strange name": "broker: {url: 'mqtts://xn--\u00e4.invalid:9', ca: file}",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", HOSTILE)
+def test_no_valid_configuration_crashes_it(case: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    more = HOSTILE[case].replace("FOLDER", str(tmp_path))
+    key = more.partition(":")[0]
+    base = [line for line in text_of(tmp_path).splitlines() if not line.startswith(f"{key}:")]
+    file = tmp_path / "a.yaml"
+    file.write_text("\n".join([*base, more]) + "\n")
+    code, said = run(str(file), "--bundle", str(tmp_path / "b.zip"))
+    assert code in (1, 78), said
+    assert all(len(line) <= WIDTH for line in said.splitlines()), said
+    assert "the check itself failed" not in said or "null" in said
+    assert "\x1b[2J" not in said
+
+
+@pytest.mark.slow
+def test_the_model_is_measured_in_a_child_process(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra vision: pip install -e .[vision]")
+    camera = "{kind: camera, url: 'rtsp://127.0.0.1:9/x', purpose: a test, fps: 0.1}"
+    target = target_of(tmp_path, f"sources: {{c: {camera}}}\n")
+    (line,) = asyncio.run(collected(check_models(target)))
+    assert "default: loaded in " in line
+    assert " ms per inference on cpu" in line

@@ -49,10 +49,11 @@ def doctor_command(file: Path | None, data: Path | None, as_json: bool, bundle: 
 
         try:
             write_bundle(bundle, loaded, target, [_fields(result) for result in results])
-        except OSError as error:
+        except (OSError, ValueError) as error:
             click.echo(f"doctor: {bundle}: {describe_error(error)}", err=True)
             return code or 1
-        click.echo(f"written: {bundle}, without secrets; send it to the control room", err=as_json)
+        text = f"written without secrets: {bundle}; look through it, then send it to the control room"
+        _print_hanging(text, "  ", err=as_json)
     if loaded.problems:
         return code or EX_CONFIG
     return code or int(any(result.state == "failed" for result in results))
@@ -130,10 +131,10 @@ def _print_summary(results: list[CheckResult], as_json: bool, took_s: float) -> 
     print(f"{counts['ok']} ok, {counts['skipped']} skipped, in {took_s:.0f} s")
 
 
-def _print_hanging(text: str, indent: str) -> None:
+def _print_hanging(text: str, indent: str, *, err: bool = False) -> None:
     """``text`` wrapped at `WIDTH`, the lines behind the first behind ``indent``."""
     for line in textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False):
-        click.echo(line)
+        click.echo(line, err=err)
 
 
 def _fields(result: CheckResult) -> dict[str, object]:

@@ -1,9 +1,9 @@
 """GNSS receivers: fix, satellites and error; of a running agent by its health, else by reading the port."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
@@ -59,7 +59,7 @@ async def _listen(target: Target, config: Config, name: str, source: SourcePart)
     """Reads the source for `LISTEN_S`, as the agent does; a port that anybody holds is left alone."""
     place, serial = f"sources.{name}", source.serial_port()
     if serial is not None and "://" not in serial.address:
-        if not Path(serial.address).exists():
+        if not os.path.exists(serial.address):  # noqa: PTH110  False for a name that can't be
             return skipped(f"{serial.address} not found", place=place)
         if holders := held_by(serial.address, target.machine.proc):
             return skipped(f"{serial.address} is in use by {', '.join(holders)}", place=place)
