@@ -28,7 +28,8 @@ from agent.mqtt.receiver import OnMessage
 from agent.mqtt.sender import ConnectionSender
 from agent.mqtt.short_connections import ShortConnections
 from agent.mqtt.subscriptions import Subscriptions
-from agent.mqtt.topics import DOWN, GROUPS, LEFT_OUT, LEFT_OUT_TEXTS, PUSHES, RETAINED
+from agent.mqtt.topic_choice import TopicChoice
+from agent.mqtt.topics import RETAINED
 from agent.outbox.outbox import Outbox
 from agent.runtime.kernel_clock import certainly_past, kernel_clock
 
@@ -84,9 +85,7 @@ class Link:
         self._failback = Failback()
         self._renew = asyncio.Event()
         self._short_connections = ShortConnections()
-        self._reduction = 0
-        """The level of `topics.LEFT_OUT`."""
-        self._oversized_bytes = 0
+        self._choice = TopicChoice()
         self._prefix = (outbox.recall(PREFIX) or b"").decode(errors="replace")
         self._encrypted = False
 
@@ -101,11 +100,7 @@ class Link:
             found["subscriptions"] = subscriptions.trouble if subscriptions else None
             found["receipts"] = self.receipts.trouble(now_s)
             found["connection"] = self._short_connections.trouble(self._envelope.device, now_s)
-            if self._reduction:
-                found["config"] = (
-                    f"{LEFT_OUT_TEXTS[self._reduction]} not received:"
-                    f" the broker sent {self._oversized_bytes} bytes at once"
-                )
+            found["config"] = self._choice.trouble
         texts = {name: text for name, text in found.items() if text is not None}
         return {**held, **self._quarantine.troubles(), **texts}
 
@@ -214,19 +209,11 @@ class Link:
             naming.cancel()
             renewing.cancel()
             await _cancelled(sending)
-            self._reduce_subscriptions(connection.oversized_bytes)
+            self._choice.record_end(connection.oversized_bytes)
             self._acknowledged.clear()
             self.connected_url = self.connected_cert = None
             sender.close()
             connection.close(with_will=not final_status_sent)
-
-    def _reduce_subscriptions(self, oversized_bytes: int | None) -> None:
-        """After a packet that was too large the next connection leaves out more topics."""
-        if oversized_bytes is None:
-            self._reduction = 0
-        else:
-            self._oversized_bytes = oversized_bytes
-            self._reduction = min(self._reduction + 1, len(LEFT_OUT) - 1)
 
     async def _open(self, broker: Broker, session: int) -> tuple[Connection, Broker]:
         """A connection to the first broker, in their order, that accepts it. OSError names each reason."""
@@ -238,7 +225,7 @@ class Link:
             "connected_at": stamp(datetime.now(UTC)),
         }
         will = f"{self._envelope.prefix}/status", encode(status)
-        expiry_s = 0 if self._reduction else SESSION_EXPIRY_S
+        expiry_s = 0 if self._choice.level else SESSION_EXPIRY_S
         self.refusals = []
         return await open_first(
             self.pairs(broker),
@@ -250,14 +237,8 @@ class Link:
         )
 
     async def _send(self, connection: Connection, sender: ConnectionSender, session: int) -> None:
-        host_status = self._envelope.host_status
-        names = [*(name for name in DOWN if name not in LEFT_OUT[self._reduction]), host_status]
-        topics = [*(f"{self._envelope.prefix}/{name}" for name in names[:-1]), host_status]
-        if PUSHES in names:
-            shared = [f"{GROUPS}/{group}/{PUSHES}" for group in self.groups()]
-            names += shared
-            topics += [f"{self._envelope.root}/{name}" for name in shared]
-        sender.subscriptions = Subscriptions(connection, topics, names)
+        topics = self._choice.topics(self._envelope, self.groups())
+        sender.subscriptions = Subscriptions(connection, list(topics.values()), list(topics))
         sender.subscriptions.begin()
         if self._prefix not in ("", self._envelope.prefix):
             log.info("old_prefix_cleared", prefix=self._prefix)
@@ -297,7 +278,7 @@ class Link:
 
     async def _until_better(self, broker: Broker, connected: Broker) -> None:
         """Returns when another connection would be better than this one."""
-        if self._reduction:
+        if self._choice.level:
             await asyncio.sleep(REDUCED_S)
         else:
             await self._failback.first_reachable(broker, connected, self.past)
