@@ -716,3 +716,37 @@ def test_the_keys_of_saved_alerts_stay() -> None:
     assert (entry.announced_s, entry.known_presences, entry.alert.cleared) == (120.0, {1}, True)
     assert entry.alert.policy.rediscovery_time == timedelta(seconds=20)
     assert (entry.alert.policy.flood_label, entry.alert.finding.presences) == ("people", {1})
+
+
+def test_changes_of_the_time_to_answer_do_not_put_it_off(book: AlertBook) -> None:
+    """A push every ten seconds, each with another time: it is raised again when the latest one has passed."""
+    list(book.on_finding(asking(), finding(), at(0), 0))
+    first: dict[int, int] = {}
+    for second in range(1, 130):
+        if second % 10 == 0:
+            after = timedelta(seconds=60 + second // 10 % 3)
+            its = asking(escalate=replace(ESCALATION, after=after))
+            assert list(book.change_policy(its, at(second), second)) == []
+        for alert in book.tick(at(second), second):
+            first.setdefault(alert.escalation, second)
+    assert first == {1: 60, 2: 90, 3: 120}
+
+
+def test_a_shorter_time_to_answer_counts_from_the_beginning(book: AlertBook) -> None:
+    list(book.on_finding(asking(), finding(), at(0), 0))
+    shorter = asking(escalate=replace(ESCALATION, after=timedelta(seconds=20)))
+    assert list(book.change_policy(shorter, at(50), 50)) == []
+    assert [alert.escalation for alert in book.tick(at(50), 50)] == [1]
+
+
+def test_what_was_closed_stays_closed_under_a_graver_policy_and_for_those_who_were_there(
+    book: AlertBook,
+) -> None:
+    known = replace(finding(), presences=frozenset({1}))
+    list(book.on_finding(asking("info"), known, at(0), 0))
+    assert book.acknowledge("id-1", "chief", "close", at(5)) is not None
+    graver = asking("critical")
+    assert list(book.change_policy(graver, at(10), 10)) == []
+    assert list(book.on_finding(graver, known, at(20), 20)) == []
+    newcomer = replace(finding(), presences=frozenset({1, 2}))
+    assert told(book.on_finding(graver, newcomer, at(30), 30)) == [("id-2", "new")]

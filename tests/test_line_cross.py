@@ -83,6 +83,24 @@ def test_two_who_cross_at_once_are_two() -> None:
     assert cross(*both) == [RIGHT, "person crossed to the left (left 1, right 1)"]
 
 
+def test_a_changed_rule_counts_on_and_nobody_twice() -> None:
+    """It hears the crossings before the change again."""
+    rule = LineCross.model_validate({"camera": "cam1", "line": LINE})
+    frames = [
+        see(n / 5, *([thing(0.4 + 0.1 * (n % 10), 0.5, track=1 + n // 10)] if n % 10 < 4 else []))
+        for n in range(24)
+    ]
+    before = rule.start()
+    found = [fact for one in frames for fact in before(one) if isinstance(fact, Finding)]
+    assert [fact.text[-17:] for fact in found] == [f"(left 0, right {n})" for n in (1, 2, 3)]
+    changed = rule.resume({"right": found[-1]})
+    again = [fact.text for one in frames for fact in changed(one) if isinstance(fact, Finding)]
+    assert again == [found[-1].text] * 3
+    later = [see(20 + n / 5, thing(0.4 + 0.1 * n, 0.5, track=9)) for n in range(4)]
+    (fourth,) = [fact for one in later for fact in changed(one) if isinstance(fact, Finding)]
+    assert "right 4" in fourth.text
+
+
 def test_a_camera_that_turns_counts_nobody() -> None:
     """Everything in the picture jumps over the line; afterwards people are where they are."""
     decide = LineCross.model_validate({"camera": "cam1", "line": LINE}).start()

@@ -70,11 +70,13 @@ class ActiveAlert:
     def with_policy(self, policy: AlertPolicy, now_s: float) -> Self:
         """The entry under another policy of its rule. The time without an answer goes on."""
         before = self.alert
+        if self.closed:  # its answer stands, for those who were there
+            return replace(self, alert=replace(before, policy=policy))
         worse = SEVERITIES.index(policy.severity) > SEVERITIES.index(before.policy.severity)
         answer = None if worse else before.acknowledged  # an answer was to the alert as severe as it was then
         alert = replace(before, policy=policy, acknowledged=answer)
         entry = replace(self, alert=alert)
-        if not self.closed and (policy.escalate != before.policy.escalate or answer != before.acknowledged):
+        if policy.escalate != before.policy.escalate or answer != before.acknowledged:
             entry = replace(entry, escalates_s=self.rescheduled_s(alert, now_s))
         return entry if answer == before.acknowledged else replace(entry, answers=())
 

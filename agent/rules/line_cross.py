@@ -1,7 +1,7 @@
 """A person or object crosses a line in the picture; both directions are counted."""
 
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -44,10 +44,13 @@ class LineCross(CameraRule):
         return self.hold
 
     def start(self) -> Evaluator:
+        return self.resume({})
+
+    def resume(self, active: Mapping[str, Finding]) -> Evaluator:
         tracker = self.tracker()
         feet: dict[tuple[int, int], Corner] = {}  # by presence and view: its last foot point off the line
         crossed: dict[int, str] = {}  # by presence: the side it crossed to while uncertain
-        counts = {"left": 0, "right": 0}
+        counts, counted_until = _counts_before(active.values())
         until: dict[str, float] = {}
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
@@ -76,7 +79,8 @@ class LineCross(CameraRule):
                 if not presence.sure or presence.number not in crossed:
                     continue
                 side = crossed.pop(presence.number)
-                counts[side] += 1
+                if counted_until is None or observation.at > counted_until:
+                    counts[side] += 1
                 if self.to in ("both", side):
                     until[side] = now_s + self.hold.total_seconds()
                     yield self._finding(presence, side, counts, observation)
@@ -99,4 +103,15 @@ class LineCross(CameraRule):
             score=presence.best,
             box=presence.seen.box,
             latency_s=detection_delay_s(observation),
+            memo={"counts": dict(counts), "until": observation.at.isoformat()},
         )
+
+
+def _counts_before(findings: Iterable[Finding]) -> tuple[dict[str, int], datetime | None]:
+    """The counts of the evaluator before, and the time of the last crossing in them; None if unknown."""
+    memos = [found.memo for found in findings if found.memo is not None]
+    if not memos:
+        return {"left": 0, "right": 0}, None
+    until = max(datetime.fromisoformat(memo["until"]) for memo in memos)
+    counts = {side: max(int(memo["counts"][side]) for memo in memos) for side in ("left", "right")}
+    return counts, until
