@@ -183,8 +183,14 @@ def test_a_request_survives_its_way_to_the_process(tmp_path: Path) -> None:
     assert ProbeRequest.model_validate_json(request.dump()) == request
 
 
-def probed(request: ProbeRequest, within_s: float = 60) -> dict[str, Any]:
-    fields, failure = asyncio.run(run_child(PROCESS, request.dump(), within_s))
+async def looked(request: ProbeRequest, within_s: float = 300) -> tuple[dict[str, Any], str | None]:
+    """What the process answers, and why it failed; in more time than on a device: the machine is busy."""
+    request = request.model_copy(update={"within_s": 300.0})
+    return await run_child(PROCESS, request.dump(), within_s)
+
+
+def probed(request: ProbeRequest, within_s: float = 300) -> dict[str, Any]:
+    fields, failure = asyncio.run(looked(request, within_s))
     return fields | ({"failure": failure} if failure else {})
 
 
@@ -196,9 +202,7 @@ def test_a_camera_is_measured_and_gives_a_masked_frame() -> None:
     async def scene() -> dict[str, Any]:
         async with stream(Scene(comes_s=0.0), fps=10) as server:
             camera = camera_at(server.url, blackout=[[[0, 0], [0.5, 0], [0.5, 0.5], [0, 0.5]]])
-            fields, failure = await run_child(
-                PROCESS, ProbeRequest(camera=camera, this_machine=True).dump(), 60
-            )
+            fields, failure = await looked(ProbeRequest(camera=camera, this_machine=True))
             assert failure is None
             return fields
 
@@ -254,7 +258,7 @@ def heard(port: Path, baud: int | None, look: Callable[[], Awaitable[Any]]) -> A
 
 def test_a_port_tells_its_protocol_and_its_rate(tmp_path: Path) -> None:
     port = tmp_path / "gnss"
-    fields, failure = heard(port, None, lambda: run_child(PROCESS, ProbeRequest(port=str(port)).dump(), 60))
+    fields, failure = heard(port, None, lambda: looked(ProbeRequest(port=str(port))))
     assert failure is None
     assert "error" not in fields
     assert (fields["exists"], fields["serial_device"]) == (True, True)

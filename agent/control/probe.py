@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import structlog
+
 from agent.commands.commands import State
 from agent.commands.requests import Command, Probe
 from agent.config.model import Config
@@ -26,6 +28,8 @@ from agent.mqtt.link import Link
 from agent.pipeline import Pipeline
 from agent.runtime.child_process import run_child
 from agent.runtime.native_calls import within
+
+log = structlog.get_logger()
 
 CHECK_WITHIN_S = 10.0
 MIN_INTERVAL_S = 3.0
@@ -89,7 +93,8 @@ class Probes:
             if target.in_force is not None and target.request.broker is None:
                 fields, frame = self._known(target)
             else:
-                fields, failure = await run_child("agent.control.probe_process", target.request.dump(), MAX_S)
+                request = target.request.model_copy(update={"within_s": MAX_S})
+                fields, failure = await run_child("agent.control.probe_process", request.dump(), MAX_S)
                 if failure is not None:
                     fields.setdefault("error", failure)
                 if target.request.broker is not None and target.in_force is not None:
@@ -97,8 +102,8 @@ class Probes:
                 frame = await self._frame(target, fields.pop("jpeg", None))
             await self._answer(wanted, target, fields, frame, result)
         except Exception as error:
+            log.exception("probe_failed")
             await self._send_result({**result, "state": "failed", "reason": f"the probe failed: {error}"})
-            raise
         finally:
             self._busy = False
 

@@ -9,7 +9,7 @@ import socket
 
 from agent.config.hosts import is_this_machine
 from agent.control.probe_request import MAX_S, STEP_S, ProbeRequest
-from agent.runtime.child_process import answer, begin
+from agent.runtime.child_process import answer, begin, end_after
 from agent.runtime.error_text import describe_error
 from agent.runtime.native_calls import end_if_hung
 
@@ -60,6 +60,7 @@ async def _check_host(host: str | None, request: ProbeRequest) -> None:
 def main() -> None:
     """Reads the request, and answers."""
     request = ProbeRequest.model_validate_json(begin(MAX_S))
+    end_after(request.within_s)
     try:
         asyncio.run(look(request))
     except ImportError as error:

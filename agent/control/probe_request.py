@@ -22,6 +22,7 @@ class ProbeRequest(BaseModel):
     """One target: a camera, a port, a broker or a model.
 
     ``this_machine``: its host may be this machine. ``log_in``: a session may be opened at the broker.
+    ``within_s``: the process ends after this time, whatever it has found.
     """
 
     camera: Camera | None = None
@@ -31,6 +32,7 @@ class ProbeRequest(BaseModel):
     device: str = ""
     this_machine: bool = False
     log_in: bool = True
+    within_s: float = MAX_S
 
     def dump(self) -> bytes:
         """The request for the process."""

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from agent.commands.commands import State
 from agent.commands.requests import Command, WhatIf
 from agent.config.addresses import named_files
@@ -20,6 +22,8 @@ from agent.domain.yaml_loader import BadConfig, alternatives
 from agent.replay.history_recorder import READING_EVERY_S, HistoryRecorder
 from agent.runtime.child_process import run_child
 from agent.runtime.native_calls import within
+
+log = structlog.get_logger()
 
 CHECK_WITHIN_S = 10.0
 NOT_COVERED = (
@@ -85,7 +89,8 @@ class WhatIfs:
                 "state": "failed", "reason": "the history of that time holds no observations",
             }  # fmt: skip
             await self._send_result({**result, **state, **fields, "not_covered": NOT_COVERED})
-        except OSError as error:
+        except Exception as error:
+            log.exception("what_if_failed")
             await self._send_result({**result, "state": "failed", "reason": str(error)})
         finally:
             self._busy = False

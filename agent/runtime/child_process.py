@@ -77,11 +77,16 @@ def begin(ends_within_s: float) -> bytes:
     It runs at low priority, logs nothing, and is the first that the kernel ends where memory is short.
     """
     os.nice(NICENESS)
-    signal.alarm(max(1, int(ends_within_s)))
+    end_after(ends_within_s)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     return sys.stdin.buffer.read()
+
+
+def end_after(seconds: float) -> None:
+    """Ends this process after ``seconds`` from now, in place of an earlier limit."""
+    signal.alarm(max(1, int(seconds)))
 
 
 def answer(fields: Mapping[str, Any]) -> None:

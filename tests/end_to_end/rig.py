@@ -61,13 +61,15 @@ CAMERA_RULE = "  rail: {kind: zone_dwell, camera: cam1, zone: rail, dwell: 3s, s
 
 AGENT = """
 from agent.__main__ import main
+from agent.control import probe
 from agent.evidence import release
 
 assert release.REDACTION_LIMIT_S == 20
 release.REDACTION_LIMIT_S = 300.0
+probe.MAX_S = 300.0
 main()
 """
-"""The command line, with one limit raised: a busy machine is not taken for a detector that hangs."""
+"""The command line, with two limits raised: a busy machine is not taken for a detector or camera that hangs."""
 
 
 class Rig:
