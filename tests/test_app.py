@@ -274,3 +274,25 @@ def test_the_link_says_stopped_after_every_source_has_ended() -> None:
     asyncio.run(Agent.stop(agent))
     assert order == ["end board", "end elsewhere", "end cam1", "write", "audit", "stopped", "end link"]
     assert agent.link.final_status == "the last word"
+
+
+@pytest.mark.parametrize(
+    ("state", "waiting", "sent"),
+    [("rejected", 1000, 0), ("duplicate", 1000, 0), ("rejected", 999, 1), ("succeeded", 5000, 1)],
+)
+def test_results_of_commands_without_an_effect_are_dropped_while_many_wait(
+    state: str, waiting: int, sent: int
+) -> None:
+    """Also then the counter of the order is kept: it must not count again after a restart."""
+    put: list[tuple[int, dict[str, bytes]]] = []
+
+    async def put_all(*messages: Any, remember: dict[str, bytes]) -> None:
+        put.append((len(messages), remember))
+
+    inbound: Any = SimpleNamespace(
+        outbox=SimpleNamespace(known_depth={"result": waiting}, put=put_all),
+        trust=SimpleNamespace(remembered=lambda: {"counters": b"7"}),
+        pipeline=SimpleNamespace(messages=SimpleNamespace(command_result=lambda *_: "message")),
+    )
+    asyncio.run(Inbound.send_result(inbound, {"command": "drill", "state": state}, {"ids": b"1"}))
+    assert put == [(sent, {"ids": b"1", "counters": b"7"})]

@@ -11,6 +11,7 @@ from agent.commands.requests import (
     Probe,
     RescueModeRequest,
     Resend,
+    RestartPart,
     RotateCertificate,
     SilenceAlert,
     Snapshot,
@@ -82,6 +83,7 @@ COMMANDS = (
     Snapshot,
     DrillRequest,
     RescueModeRequest,
+    RestartPart,
     RotateCertificate,
     SilenceAlert,
 )
