@@ -1,9 +1,11 @@
 """A configuration file with masked cameras, and edits of it, for tests of what a push may do."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.config.loader import parse
 from agent.config.model import Config
+from agent.trust.changes import Change
 
 LOCAL_FILE = """\
 schema_version: 1
@@ -46,3 +48,7 @@ def swap(*pairs: tuple[str, str]) -> str:
 
 def add(camera: str) -> str:
     return swap(("rules:\n", f"  new: {camera}\nrules:\n"))
+
+
+def anyone(_changes: Sequence[Change]) -> None:
+    """Allows every change, as if enough keys had signed."""

@@ -7,6 +7,7 @@ import pytest
 
 from agent.config.allow import Allow
 from agent.config.push_policy import policy_violations
+from agent.domain.yaml_loader import BadConfig
 from firmware_bridge.serial import devices
 from firmware_bridge.serial.devices import is_serial
 from tests.pushed_configurations import LOCAL_FILE, NEW, add, config, swap
@@ -127,3 +128,16 @@ def test_which_devices_are_serial_ports(
     monkeypatch.setattr(devices, "_subsystem", lambda _: None)
     status = os.stat_result([0o020660, 0, 0, 1, 0, 0, 0, 0, 0, 0], {"st_rdev": os.makedev(major, minor)})
     assert is_serial(status) == serial
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        NEW + "rtsp://" + "a" * 2000 + '/x"}',
+        "{kind: nmea, port: 'tcp://" + "a" * 500 + ":1'}",
+        "{kind: gpsd, host: " + "a" * 254 + "}",
+    ],
+)
+def test_no_address_is_long_enough_to_take_seconds(source: str) -> None:
+    with pytest.raises(BadConfig, match="at most"):
+        config(add(source))

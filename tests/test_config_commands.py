@@ -9,9 +9,10 @@ import pytest
 from agent.commands.requests import Command, ConfigConfirm, ConfigGet, ConfigRollback
 from agent.commands.results import MAX_RESULT, bounded
 from agent.config.ledger import PushResult
-from agent.config.push import Push, Rollback, anyone
+from agent.config.push import Push, Rollback
 from agent.control.config_commands import PART_BYTES, ConfigCommands, text_parts
 from agent.domain.message import encode
+from tests.pushed_configurations import anyone
 from tests.test_deployment import LOCAL, Device
 from tests.test_push_forms import severity
 

@@ -19,6 +19,7 @@ from agent.config.trial import BrokenSourceError, TrialSteps
 from agent.domain.yaml_loader import BadConfig
 from agent.trust.changes import Change
 from agent.trust.refusal import OrderRefused
+from tests.pushed_configurations import anyone
 from tests.waiting import until
 
 LOCAL = """\
@@ -85,7 +86,7 @@ class Device:
         return TrialSteps(apply, proved, report, probe)
 
     def handle(self, payload: bytes, target: str = "") -> dict[str, Any]:
-        asyncio.run(self.deployment.handle(payload, self.steps(), target=target))
+        asyncio.run(self.deployment.handle(payload, self.steps(), target=target, authorize=anyone))
         return self.deployment.reported()
 
 
@@ -290,7 +291,7 @@ def test_a_bug_while_applying_is_rolled_back(device: Device) -> None:
             return
 
         payload = json.dumps({"revision": 1, "sha256": digest(BETTER), "body": BETTER}).encode()
-        await device.deployment.handle(payload, TrialSteps(apply, nothing, nothing))
+        await device.deployment.handle(payload, TrialSteps(apply, nothing, nothing), authorize=anyone)
 
     asyncio.run(scene())
     assert device.deployment.reported()["state"] == "rolled_back"
@@ -306,7 +307,7 @@ def test_power_lost_during_a_trial_brings_the_old_one_back(device: Device) -> No
             return
 
         payload = json.dumps({"revision": 1, "sha256": digest(BETTER), "body": BETTER}).encode()
-        await device.deployment.handle(payload, TrialSteps(cut, nothing, nothing))
+        await device.deployment.handle(payload, TrialSteps(cut, nothing, nothing), authorize=anyone)
 
     with pytest.raises(SystemExit):
         asyncio.run(scene())
@@ -654,7 +655,9 @@ def test_a_trial_does_not_hold_up_the_next_push_for_as_long_as_it_was_given(
         payload = {"revision": 1, "sha256": digest(BETTER), "body": BETTER, "confirm_within_s": 3600}
         first = asyncio.ensure_future(
             device.deployment.handle(
-                json.dumps(payload).encode(), TrialSteps(_nothing, waits["proved"], _nothing, waits["probe"])
+                json.dumps(payload).encode(),
+                TrialSteps(_nothing, waits["proved"], _nothing, waits["probe"]),
+                authorize=anyone,
             )
         )
         for junk in (
@@ -696,7 +699,7 @@ def test_a_trial_of_another_broker_keeps_alerts_from_the_centre_for_minutes_only
         body = BETTER.replace("1883", "1884")
         payload = {"revision": 1, "sha256": digest(body), "body": body, "confirm_within_s": 3600}
         pushed = device.deployment.handle(
-            json.dumps(payload).encode(), TrialSteps(_nothing, _wait_for_ever, _nothing)
+            json.dumps(payload).encode(), TrialSteps(_nothing, _wait_for_ever, _nothing), authorize=anyone
         )
         await asyncio.wait_for(pushed, 60)
 
@@ -728,7 +731,11 @@ def test_the_ledger_remembers_signers_and_counters_and_no_order_is_carried_out_t
         payload = {"revision": revision, "sha256": digest(body), "body": body, "confirm_within_s": 2}
         steps = TrialSteps(_nothing, _nothing, _nothing)
         push = device.deployment.handle(
-            json.dumps(payload).encode(), steps, key_ids=("k1",), counters={"k1 push bridge-07": counter}
+            json.dumps(payload).encode(),
+            steps,
+            key_ids=("k1",),
+            counters={"k1 push bridge-07": counter},
+            authorize=anyone,
         )
         asyncio.run(push)
         return str(device.deployment.reported()["state"])

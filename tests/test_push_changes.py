@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.config.notes import config_notes
 from agent.config.push_changes import changes
 from tests.pushed_configurations import LOCAL_FILE, MASKS, NEW, add, config, swap
 
@@ -106,3 +107,10 @@ def test_a_place_changes_the_rules_that_depend_on_it_without_being_named_for_eac
     moved = unguarded.replace("post: north", "post: north, timezone: Asia/Tokyo")
     local = config(unguarded)
     assert [change.path for change in changes(config(moved), local, local)] == ["place.timezone"]
+
+
+def test_a_guarded_rule_that_does_not_exist_is_noted() -> None:
+    text = LOCAL_FILE.replace("[panic]", "[panik]")
+    assert "guarded_rules: no rule 'panik'; did you mean 'panic'? known: panic, quiet" in [
+        *config_notes(config(text))
+    ]

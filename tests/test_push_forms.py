@@ -13,6 +13,7 @@ from agent.config.ledger import FILE, KEPT_REVISIONS, Ledger
 from agent.config.loader import digest, parse
 from agent.config.merge_patch import patch_digest
 from agent.domain.yaml_loader import BadConfig
+from tests.pushed_configurations import anyone
 from tests.test_deployment import BETTER, LOCAL, MOVED, Device
 from tests.waiting import until
 
@@ -151,7 +152,9 @@ def confirming(device: Device, *, revision: int | None, restart: bool = False) -
 
     async def scene() -> None:
         payload = {"revision": 1, "patch": severity("critical"), "confirm": "manual", "confirm_within_s": 2}
-        push = asyncio.ensure_future(device.deployment.handle(json.dumps(payload).encode(), device.steps()))
+        push = asyncio.ensure_future(
+            device.deployment.handle(json.dumps(payload).encode(), device.steps(), authorize=anyone)
+        )
         await until(lambda: device.deployment.reported()["state"] == "unconfirmed")
         assert device.applied == ["critical"]
         with pytest.raises(ValueError, match="revision 9 does not wait for a confirmation; 1 does"):
@@ -196,7 +199,7 @@ def test_and_at_a_restart(device: Device) -> None:
 
 
 def roll_back(device: Device, to: int | None = None) -> dict[str, Any]:
-    result = asyncio.run(device.deployment.roll_back(to, device.steps(), key_ids=("k2",)))
+    result = asyncio.run(device.deployment.roll_back(to, device.steps(), key_ids=("k2",), authorize=anyone))
     return result.fields()
 
 

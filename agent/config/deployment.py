@@ -14,7 +14,7 @@ import structlog
 from agent.config.broker_fallback import BrokerFallback
 from agent.config.ledger import PushResult, Version, group_of, save_ledger
 from agent.config.model import Config
-from agent.config.push import Authorize, Push, anyone
+from agent.config.push import Authorize, Push
 from agent.config.push_check import (
     Desired,
     check_push,
@@ -54,7 +54,7 @@ class Deployment(BrokerFallback):
         target: str = "",
         key_ids: tuple[str, ...] = (),
         counters: Mapping[str, int] = MappingProxyType({}),
-        authorize: Authorize = anyone,
+        authorize: Authorize,
     ) -> None:
         """Carries out one push to its end: applied, validated, rejected or rolled back; each change is
         reported. A push that has a result already is not carried out again. `Push` explains the arguments.
@@ -93,7 +93,7 @@ class Deployment(BrokerFallback):
         *,
         target: str | None = None,
         key_ids: tuple[str, ...] = (),
-        authorize: Authorize = anyone,
+        authorize: Authorize,
         within_s: float = 60.0,
     ) -> PushResult:
         """Returns to an earlier version by a trial like that of a push; None: the one before. Its result."""

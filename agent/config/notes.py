@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from agent.config.model import Config
 from agent.domain.contracts import RulePart
 from agent.domain.schedule import Schedule
+from agent.domain.yaml_loader import alternatives
 from agent.vision.camera import Camera
 from models.tiles import inference_count as inferences
 
@@ -25,6 +26,9 @@ def config_notes(config: Config) -> Iterator[str]:
                 key, asked = ref.min_score
                 yield f"{name}: {key} {asked:g} has no effect: its camera reports nothing below {threshold:g}"
         yield from (f"{name}: {note}" for note in rule.notes())
+    for name in config.guarded_rules:
+        if name not in config.rules:
+            yield f"guarded_rules: no rule {name!r}; {alternatives(name, config.rules)}"
     yield from _rate_notes(config)
     for name, source in config.cameras().items():
         cost = source.detector.remark()

@@ -38,7 +38,3 @@ class Rollback:
     key_ids: tuple[str, ...]
     done: Callable[[PushResult], Awaitable[None]]
     """Called with its result."""
-
-
-def anyone(_changes: Sequence[Change]) -> None:
-    """Allows every change."""

@@ -3,16 +3,17 @@
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from agent.domain.durations import Duration
 from agent.mqtt.byte_budget import METERED_BYTES_PER_HOUR
 from agent.mqtt.tls import tls_context
 from firmware_bridge.secret import NearPath, Secret
 
+Url = Annotated[str, StringConstraints(max_length=500)]
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -23,8 +24,10 @@ class Broker(BaseModel):
 
     longest_wait_s: ClassVar[float] = 30.0
 
-    url: str
-    fallbacks: tuple[str, ...] = ()
+    url: Url
+    fallbacks: tuple[Annotated[str, StringConstraints(max_length=500)], ...] = Field(
+        default=(), max_length=16
+    )
     """Further brokers, tried in this order where the first is unreachable; the link fails back to it."""
     delivery: Literal["receipt", "puback"] = "receipt"
     ca: NearPath | None = None

@@ -52,7 +52,7 @@ class CameraSettings(SourcePart):
     """The keys of a camera; frozen. `agent.vision.camera.Camera` runs it."""
 
     kind: Literal["camera"] = "camera"
-    url: str = Field(min_length=1)
+    url: str = Field(min_length=1, max_length=2000)
     username: str | None = None
     password: Secret | None = None
     ca: NearPath | None = None

@@ -38,7 +38,7 @@ class Gpsd(SourcePart):
     live_keys: ClassVar[frozenset[str]] = SourcePart.live_keys | {"silent_after_s"}
 
     kind: Literal["gpsd"] = "gpsd"
-    host: str = Field(default="localhost", pattern=r"^[^/\s]+$")
+    host: str = Field(default="localhost", pattern=r"^[^/\s]+$", max_length=253)
     port: int = Field(default=PORT, ge=1, le=65535)
     device: str | None = None
     not_before: date | None = NOT_BEFORE

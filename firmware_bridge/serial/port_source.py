@@ -14,7 +14,7 @@ class PortSource(SourcePart):
     device_wait_s: ClassVar[float] = 0.4
     """The longest wait before the next attempt: checking whether a device is back is cheap."""
 
-    port: str = Field(min_length=1)
+    port: str = Field(min_length=1, max_length=500)
 
     @property
     def longest_wait_s(self) -> float:
