@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,22 +16,25 @@ from agent.commands.requests import Probe
 from agent.config.loader import parse
 from agent.config.model import Config
 from agent.control import probe as module
-from agent.control.probe import MIN_INTERVAL_S, PER_HOUR, Probes
+from agent.control.probe import Probes
 from agent.control.probe_policy import NAME, Target, find_target
 from agent.control.probe_port import probe_port
 from agent.control.probe_request import ProbeRequest
+from agent.control.turn_limit import TurnLimit
 from agent.evidence.jpeg import decode_jpeg
 from agent.mqtt.broker import Broker
 from agent.runtime.child_process import run_child
 from agent.vision.camera import Camera
 from agent.vision.detector import DetectorSettings
-from simulators.broker import LocalBroker
+from simulators.broker import LocalBroker, mosquitto_path
 from simulators.devices import Receiver
 from simulators.scene import Scene, stream
 from simulators.wire import Wire
 from tests.end_to_end.rig import BROKER
 from tests.test_evidence import Desk
+from tests.test_tls import certificate, mosquitto
 
+slow = pytest.mark.slow  # each starts an interpreter
 PROCESS = "agent.control.probe_process"
 FILE = """\
 schema_version: 1
@@ -198,6 +202,7 @@ def camera_at(url: str, **fields: Any) -> Camera:
     return Camera.model_validate({"kind": "camera", "url": url, "purpose": "a test"} | fields)
 
 
+@slow
 def test_a_camera_is_measured_and_gives_a_masked_frame() -> None:
     async def scene() -> dict[str, Any]:
         async with stream(Scene(comes_s=0.0), fps=10) as server:
@@ -216,6 +221,7 @@ def test_a_camera_is_measured_and_gives_a_masked_frame() -> None:
     assert frame[200:, 400:].max() > 100
 
 
+@slow
 @pytest.mark.parametrize(
     ("request_", "error"),
     [
@@ -256,6 +262,7 @@ def heard(port: Path, baud: int | None, look: Callable[[], Awaitable[Any]]) -> A
     return asyncio.run(scene())
 
 
+@slow
 def test_a_port_tells_its_protocol_and_its_rate(tmp_path: Path) -> None:
     port = tmp_path / "gnss"
     fields, failure = heard(port, None, lambda: looked(ProbeRequest(port=str(port))))
@@ -279,6 +286,7 @@ def test_a_port_tells_its_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert answers["packets_per_s"]["nmea"] > 0
 
 
+@slow
 def test_a_silent_port_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Wire(tmp_path / "silent") as wire:
         fields = probed(ProbeRequest(port=str(wire.path)))
@@ -286,6 +294,7 @@ def test_a_silent_port_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert fields["bytes"] == 0
 
 
+@slow
 def test_a_broker_is_reached_step_by_step() -> None:
     with LocalBroker(BROKER) as broker:
         request = ProbeRequest(broker=Broker(url=broker.url), device="d1", this_machine=True)
@@ -296,6 +305,7 @@ def test_a_broker_is_reached_step_by_step() -> None:
     assert "login" not in without
 
 
+@slow
 def test_a_model_tells_its_card_and_its_time() -> None:
     fields = probed(ProbeRequest(model=DetectorSettings()))
     assert "error" not in fields
@@ -305,6 +315,7 @@ def test_a_model_tells_its_card_and_its_time() -> None:
     assert "x" in fields["input"]
 
 
+@slow
 def test_a_process_that_takes_too_long_is_ended_and_what_it_said_counts(tmp_path: Path) -> None:
     with Wire(tmp_path / "silent") as wire:
         fields = probed(ProbeRequest(port=str(wire.path)), within_s=8)
@@ -346,6 +357,7 @@ class Asked:
         return self.results[-1]
 
 
+@slow
 def test_the_picture_of_a_probe_is_redacted_and_logged(tmp_path: Path) -> None:
     async def scene() -> None:
         async with stream(Scene(comes_s=0.0), fps=10) as server:
@@ -405,18 +417,57 @@ def test_one_at_a_time_and_not_too_often(tmp_path: Path, monkeypatch: pytest.Mon
         released.set()
         await asyncio.gather(*asked.tasks)
         assert asked.results == [{"state": "failed", "reason": "crashed: signal 11"}]
-        with pytest.raises(ValueError, match="too many probes: try again in"):
+        with pytest.raises(ValueError, match="too many of probe: try again in"):
             await asked.probes.carry_out(command, {})
 
     asyncio.run(scene())
 
 
-def test_probes_have_a_limit_in_an_hour(tmp_path: Path) -> None:
-    probes = Asked(tmp_path, config()).probes
-    now_s = 0.0
-    for _ in range(PER_HOUR):
-        probes._take_turn(now_s)
-        now_s += MIN_INTERVAL_S
-    with pytest.raises(ValueError, match="too many probes"):
-        probes._take_turn(now_s)
-    probes._take_turn(3601.0)
+def test_turns_have_a_pause_and_a_limit_in_an_hour() -> None:
+    turns, now_s = TurnLimit("probe", pause_s=3.0, per_hour=60), 0.0
+    for _ in range(60):
+        turns.begin(now_s)
+        with pytest.raises(ValueError, match="another probe is running"):
+            turns.begin(now_s)
+        turns.end()
+        now_s += 3.0
+    with pytest.raises(ValueError, match="too many of probe: try again in 3420 s"):
+        turns.begin(now_s)
+    turns.begin(3600.0)
+    turns.end()
+    with pytest.raises(ValueError, match="try again in 2 s"):
+        turns.begin(3601.0)
+
+
+@slow
+def test_a_camera_that_sends_to_this_machine_is_awaited() -> None:
+    """An address of udp:// is bound here: no name is looked up."""
+    camera = camera_at("udp://:59999", open_timeout="1s")
+    assert "no data came in 1 s" in probed(ProbeRequest(camera=camera))["error"]
+
+
+@slow
+@pytest.mark.skipif(mosquitto_path() is None, reason="needs mosquitto: apt-get install mosquitto")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt-get install openssl")
+def test_a_broker_with_tls_shows_its_certificate(tmp_path: Path) -> None:
+    """The recipe that we ship: what a login needs, and what is told where something is missing."""
+    certs = tmp_path / "certs"
+    certificate(certs, "broker", "127.0.0.1", days=40)
+    certificate(certs, "device", "d1")
+    certificate(tmp_path / "other", "broker", "127.0.0.1")
+    with mosquitto(tmp_path) as (port, _):
+        fields = {"url": f"mqtts://127.0.0.1:{port}", "ca": certs / "ca.pem"}
+        own = fields | {"cert": certs / "d1.pem", "key": {"file": certs / "d1.key"}}
+        found = [
+            probed(ProbeRequest(broker=Broker.model_validate(one), device="d1", this_machine=True))
+            for one in (own, fields, own | {"ca": tmp_path / "other" / "ca.pem"})
+        ]
+    good, nameless, foreign = found
+    assert "error" not in good
+    assert good["tls"]["version"] in ("TLSv1.2", "TLSv1.3")
+    assert "CN=127.0.0.1" in good["tls"]["subject"]
+    assert good["tls"]["days_left"] in (39, 40)
+    assert good["login"] == "accepted"
+    assert "the broker wants a certificate of this device" in nameless["error"]
+    assert "not signed by" in foreign["error"]
+    assert "tls" not in foreign

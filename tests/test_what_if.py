@@ -424,7 +424,10 @@ def test_a_command_without_a_proposal_is_refused(wrong: dict[str, Any]) -> None:
         WhatIf.model_validate({"id": "1", **wrong})
 
 
-def test_the_command_compares_in_a_process_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_command_compares_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole way: history on disk, child process, result; a second one meanwhile is refused."""
     base = FOLDER / "six_people_one_by_one"
     config = read(base / "config.yaml")
@@ -443,6 +446,7 @@ def test_the_command_compares_in_a_process_of_its_own(tmp_path: Path) -> None:
             results.append(result)
             done.set()
 
+        monkeypatch.setattr("agent.control.what_if.PAUSE_S", 0.0)
         tasks: list[asyncio.Task[None]] = []
         what_ifs = WhatIfs(
             recorder,

@@ -6,7 +6,6 @@ what is in force already is not opened a second time: the answer has what the ag
 
 import base64
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +19,7 @@ from agent.config.model import Config
 from agent.control.probe_policy import Target, find_target
 from agent.control.probe_request import MAX_S
 from agent.control.snapshot import blind_texts
+from agent.control.turn_limit import TurnLimit
 from agent.evidence.camera_buffer import EvidenceFrame
 from agent.evidence.jpeg import decode_jpeg
 from agent.evidence.recorder import MAX_FRAME_AGE_S
@@ -32,9 +32,8 @@ from agent.runtime.native_calls import within
 log = structlog.get_logger()
 
 CHECK_WITHIN_S = 10.0
-MIN_INTERVAL_S = 3.0
-PER_HOUR = 60
-"""Probes that start in an hour at most, and the least time between two."""
+PAUSE_S, PER_HOUR = 3.0, 60
+"""The least time between the starts of two probes, and how many may start in an hour."""
 PRIVACY_OFFICER = "privacy_officer"
 WITHHELD = "no picture: it may show what no camera in force shows, so a privacy officer has to sign too"
 
@@ -53,20 +52,16 @@ class Probes:
     ) -> None:
         self._pipeline, self._link, self._running = pipeline, link, running
         self._send_result, self._spawn, self._roles_of = send_result, spawn, roles_of
-        self._busy = False
-        self._begun_s: deque[float] = deque(maxlen=PER_HOUR)
+        self._turns = TurnLimit("probe", pause_s=PAUSE_S, per_hour=PER_HOUR)
 
     async def carry_out(self, command: Command, result: Mapping[str, Any]) -> State:
         """Checks whether the target may be probed; a second result has the answer. ValueError: it may not."""
         wanted = Probe.model_validate(command.model_dump())
-        if self._busy:
-            raise ValueError("another probe is running: one at a time")
-        self._take_turn(time.monotonic())
-        self._busy = True
+        self._turns.begin(time.monotonic())
         try:
             target = await within(CHECK_WITHIN_S, partial(self._find, wanted, self._running()), "a probe")
         except BaseException:
-            self._busy = False
+            self._turns.end()
             raise
         self._spawn(self._probe(wanted, target, result))
         return "accepted"
@@ -74,18 +69,6 @@ class Probes:
     def _find(self, wanted: Probe, running: Config) -> Target:
         deployment = self._pipeline.deployment
         return find_target(wanted, running, deployment.local_file_config(), deployment.base)
-
-    def _take_turn(self, now_s: float) -> None:
-        """ValueError where probes come too often."""
-        begun = self._begun_s
-        wait_s = 0.0
-        if begun:
-            wait_s = begun[-1] + MIN_INTERVAL_S - now_s
-            if len(begun) == PER_HOUR:
-                wait_s = max(wait_s, begun[0] + 3600 - now_s)
-        if wait_s > 0:
-            raise ValueError(f"too many probes: try again in {wait_s:.0f} s")
-        begun.append(now_s)
 
     async def _probe(self, wanted: Probe, target: Target, result: Mapping[str, Any]) -> None:
         try:
@@ -105,7 +88,7 @@ class Probes:
             log.exception("probe_failed")
             await self._send_result({**result, "state": "failed", "reason": f"the probe failed: {error}"})
         finally:
-            self._busy = False
+            self._turns.end()
 
     def _known(self, target: Target) -> tuple[dict[str, Any], EvidenceFrame | None]:
         """What the agent knows of a part that it runs: opening it again could take it away."""

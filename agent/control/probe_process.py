@@ -12,6 +12,10 @@ from agent.control.probe_request import MAX_S, STEP_S, ProbeRequest
 from agent.runtime.child_process import answer, begin, end_after
 from agent.runtime.error_text import describe_error
 from agent.runtime.native_calls import end_if_hung
+from firmware_bridge.serial.tcp import split_address
+
+BOUND = ("udp://", "rtp://")
+"""Schemes whose address is bound here; nothing is connected to."""
 
 
 async def look(request: ProbeRequest) -> None:
@@ -19,14 +23,15 @@ async def look(request: ProbeRequest) -> None:
     if request.camera is not None:
         from agent.control.probe_camera import probe_camera
 
-        server = request.camera.server()
-        await _check_host(server.host if server else None, request)
+        server, url = request.camera.server(), request.camera.url.lower()
+        if server is not None and not url.startswith(BOUND):
+            await _check_host(server.host, request)
         await probe_camera(request.camera)
     elif request.port is not None:
         from agent.control.probe_port import probe_port
 
-        host = request.port.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-        await _check_host(host if request.port.startswith("tcp://") else None, request)
+        if request.port.startswith("tcp://"):
+            await _check_host(split_address(request.port)[0], request)
         await probe_port(request.port)
     elif request.broker is not None:
         from agent.control.probe_broker import probe_broker
@@ -39,10 +44,8 @@ async def look(request: ProbeRequest) -> None:
         probe_model(request.model)
 
 
-async def _check_host(host: str | None, request: ProbeRequest) -> None:
+async def _check_host(host: str, request: ProbeRequest) -> None:
     """ValueError where a name stands for this machine, whose services only the file may name."""
-    if host is None:
-        return
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     async with asyncio.timeout(STEP_S):

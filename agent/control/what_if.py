@@ -4,6 +4,7 @@ Nothing in force is changed. The comparison runs in a process of its own (`what_
 """
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from agent.config.layers import tree_of
 from agent.config.loader import parse
 from agent.config.merge_patch import merged
 from agent.config.model import Config
+from agent.control.turn_limit import TurnLimit
 from agent.control.what_if_process import MAX_S, Comparison
 from agent.domain.yaml_loader import BadConfig, alternatives
 from agent.replay.history_recorder import READING_EVERY_S, HistoryRecorder
@@ -26,6 +28,8 @@ from agent.runtime.native_calls import within
 log = structlog.get_logger()
 
 CHECK_WITHIN_S = 10.0
+PAUSE_S, PER_HOUR = 3.0, 30
+"""The least time between the starts of two comparisons, and how many may start in an hour."""
 NOT_COVERED = (
     f"readings within {READING_EVERY_S:g} s of the one before, what the detector did not report,"
     " and the visibility of new zones except where the whole picture was blind"
@@ -49,18 +53,16 @@ class WhatIfs:
     ) -> None:
         self._history, self._running, self._text, self._base = history, running, text, base
         self._send_result, self._spawn = send_result, spawn
-        self._busy = False
+        self._turns = TurnLimit("what_if", pause_s=PAUSE_S, per_hour=PER_HOUR)
 
     async def carry_out(self, command: Command, result: Mapping[str, Any]) -> State:
         """Checks the proposal; a second result has the comparison. ValueError where it is not valid."""
         wanted = WhatIf.model_validate(command.model_dump())
-        if self._busy:
-            raise ValueError("another what_if is running: one at a time")
         if not self._history.enabled:
             raise ValueError("no history is kept: set history.hours in the file at the device")
         if self._history.trouble is not None:
             raise OSError(self._history.trouble)
-        self._busy = True
+        self._turns.begin(time.monotonic())
         try:
             present = self._text()
             check = lambda: proposal(present, wanted, self._base, self._running())  # noqa: E731
@@ -74,7 +76,7 @@ class WhatIfs:
                 hours=wanted.hours,
             )
         except BaseException:
-            self._busy = False
+            self._turns.end()
             raise
         self._spawn(self._compare(request, result))
         return "accepted"
@@ -93,7 +95,7 @@ class WhatIfs:
             log.exception("what_if_failed")
             await self._send_result({**result, "state": "failed", "reason": str(error)})
         finally:
-            self._busy = False
+            self._turns.end()
 
 
 def proposal(present: str, wanted: WhatIf, base: Path, running: Config) -> str:

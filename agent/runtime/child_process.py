@@ -76,7 +76,8 @@ def begin(ends_within_s: float) -> bytes:
 
     It runs at low priority, logs nothing, and is the first that the kernel ends where memory is short.
     """
-    os.nice(NICENESS)
+    with suppress(OSError):
+        os.nice(NICENESS)
     end_after(ends_within_s)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
