@@ -34,12 +34,14 @@ class CertificateState(BaseModel):
 
 
 class CertificateStore:
-    """Blocking, but for `pairs`. OSError where the disk refuses a write; then nothing has changed."""
+    """Blocking. OSError where the disk refuses a write; then nothing has changed."""
 
     def __init__(self, data: Path) -> None:
         self._folder = data / FOLDER
         self._file = self._folder / FILE
         self.state = CertificateState()
+        self.first: Path | None = None
+        """The certificate that was to be tried first when `pairs` was last called."""
 
     def load(self) -> dict[str, Any] | None:
         """Reads the state. A trial that a restart has cut off is over; returns the result that it owes."""
@@ -115,6 +117,7 @@ class CertificateStore:
             found = [broker, active] if local_is_newer else [active, broker]
         if (trial := self._with(broker, self.state.trial)) is not None:
             found.insert(0, trial)
+        self.first = found[0].cert
         return [one for variant in found for one in variant.in_order]
 
     def _with(self, broker: Broker, number: int | None) -> Broker | None:

@@ -75,17 +75,14 @@ class Certificates:
         """The certificate files that can expire, by their keys in the configuration."""
         broker = self._running().broker
         files = broker.certificates()
-        used = self._link.connected_cert or self._store.pairs(broker)[0].cert
+        used = self._link.connected_cert or self._store.first
         return files if used is None else files | {"broker.cert": used}
 
     def troubles(self) -> list[str]:
         """Whether the certificate that was installed last is not taken any more."""
         active, used = self._store.state.active, self._link.connected_cert
-        broker = self._running().broker
-        if active is None or used is None or self._store.state.trial is not None:
-            return []
-        first = self._store.pairs(broker)[0].cert
-        if used == first:
+        first = self._store.first
+        if active is None or used in (None, first) or self._store.state.trial is not None:
             return []
         why = f": {self._link.refusals[0]}" if self._link.refusals else ""
         return [f"broker.cert: the link uses {used}, as {first} is of no use{why}"]

@@ -16,6 +16,7 @@ import structlog
 
 from agent.domain.message import Message, new_id
 from agent.mqtt.broker import Broker
+from agent.mqtt.connect_threads import run_in_thread
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_first
 from agent.mqtt.envelope import Envelope, wire
@@ -72,7 +73,8 @@ class FallbackNotifier:
     async def _connect_once(self, broker: Broker) -> None:
         while (link_url := self._link_url()) is None:  # noqa: ASYNC110  the link chooses first
             await asyncio.sleep(POLL_S)
-        others = [one for one in self._pairs(broker) if one.url != link_url]
+        pairs = await run_in_thread(lambda: self._pairs(broker), "certificates")
+        others = [one for one in pairs if one.url != link_url]
         client_id = f"{self._envelope.device}{CLIENT_ID_SUFFIX}"
         connection, connected = await open_first(others, client_id, None, self._past)
         try:

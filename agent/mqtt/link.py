@@ -17,6 +17,7 @@ from agent.alerts.latency import LatencyLedger
 from agent.domain.message import Message, encode, stamp
 from agent.mqtt.broker import Broker
 from agent.mqtt.byte_budget import Budget
+from agent.mqtt.connect_threads import run_in_thread
 from agent.mqtt.connection import SESSION_EXPIRY_S, Connection
 from agent.mqtt.dialing import open_first
 from agent.mqtt.envelope import Envelope
@@ -64,7 +65,7 @@ class Link:
         self.refusals: list[str] = []
         """Why brokers before the present one refused the connection."""
         self.pairs: Callable[[Broker], Sequence[Broker]] = lambda broker: broker.in_order
-        """Brokers to try in their order, each with the certificate and key to try it with."""
+        """Brokers to try in their order, each with the certificate and key to try it with. May block."""
         self.final_status: Message | None = None
         """Sent before the connection is closed on purpose."""
         self.sender: ConnectionSender | None = None
@@ -228,7 +229,7 @@ class Link:
         expiry_s = 0 if self._choice.level else SESSION_EXPIRY_S
         self.refusals = []
         return await open_first(
-            self.pairs(broker),
+            await run_in_thread(lambda: self.pairs(broker), "certificates"),
             self._envelope.device,
             will,
             self.past,
