@@ -13,7 +13,7 @@ from agent.alerts.observation_history import MAX_REPLAYED
 from agent.alerts.rule_engine import RuleEngine, policy_of
 from agent.domain.contracts import RulePart
 from agent.domain.findings import Cleared, Evaluator, Finding
-from agent.domain.observations import Observation, Tick
+from agent.domain.observations import Observation, SeenObject, Sighting, Tick
 from agent.rules import Rule
 from firmware_bridge.readings import Reading, Switch
 
@@ -145,6 +145,40 @@ def test_what_is_over_under_the_changed_rule_ends_and_says_what_was_changed(judg
     assert hear(judges, 1, Reading(quantity="depth", value=6, unit="m")) == [("id-1", "new", None)]
     (end,) = judges.apply({"deep": rules[1]}, START, 2)
     assert (end.phase, end.reason) == ("end", "not seen again after its rule was changed (above)")
+
+
+@pytest.mark.parametrize(("zone", "is_there"), [("stairs", True), ("quay", False)])
+def test_an_alert_goes_on_where_its_zone_has_another_name(
+    judges: RuleEngine, zone: str, is_there: bool
+) -> None:
+    """And where nobody is in the new one, it ends, and says why."""
+    enters = {"kind": "zone_enter", "camera": "cam1", "severity": "critical", "need_ack": True}
+    rules = [TypeAdapter(Rule).validate_python(enters | {"zone": name}) for name in ("rail", zone)]
+    person = SeenObject(
+        track=1, label="person", score=0.8, box=(0.4, 0.2, 0.5, 0.6), zones=("rail", "stairs")
+    )
+
+    def see(first: int, last: int) -> list[Any]:
+        heard: list[Any] = []
+        for second in range(first, last):
+            at = START + timedelta(seconds=second)
+            for source, value in (("cam1", Sighting(frame=second, objects=(person,))), ("clock", Tick())):
+                heard += judges.on_observation(Observation(source, at, second, value), at, second)
+        return heard
+
+    judges.apply({"in": rules[0]}, START, 0)
+    see(0, 30)
+    (alert,) = judges.book.active()
+    judges.book.acknowledge(alert.alert_id, "chief", "ack", START)
+    heard = [*judges.apply({"in": rules[1]}, START, 30), *see(30, 300)]
+    assert {one.alert_id for one in heard if one.phase != "end"} <= {alert.alert_id}
+    assert [one.alert_id for one in judges.book.active()] == [alert.alert_id] * is_there
+    if is_there:
+        (active,) = judges.book.active()
+        assert (active.finding.zone, active.finding.since) == ("stairs", alert.finding.since)
+        assert active.acknowledged is not None
+    else:
+        assert heard[-1].reason == "not seen again after its rule was changed (zone)"
 
 
 def test_a_rule_that_was_renamed_ends_its_alert_and_says_so(judges: RuleEngine) -> None:

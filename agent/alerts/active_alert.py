@@ -97,6 +97,15 @@ class ActiveAlert:
             return self
         return replace(self, announced_s=now_s, announced=announced, interval_s=next_s)
 
+    def sent(self, alert: Alert, now_s: float) -> Self:
+        """The entry with ``alert`` as announced now; one that has to be found again stays so."""
+        announced_s = None if self.announced_s is None else now_s
+        return replace(self, alert=alert, announced=Announced.of(alert), announced_s=announced_s)
+
+    def renamed(self, key: str) -> Self:
+        """The entry whose finding has another key from now on."""
+        return replace(self, alert=replace(self.alert, finding=replace(self.alert.finding, key=key)))
+
     def wanted_output(self, source: str, now_s: float) -> tuple[str, float]:
         """The output of ``source`` that the escalation wants on, and the seconds remaining; 0 for none."""
         escalation = self.alert.policy.escalate

@@ -203,11 +203,10 @@ class AlertBook:
                 self.unsaved = True
                 if changed.closed or entry.alert.told_alike(changed.alert):
                     continue
-                alert = replace(changed.alert, phase="update", at=at)
-                self._active[where] = replace(
-                    changed, alert=alert, announced=Announced.of(alert), announced_s=now_s
+                told = self._active[where] = changed.sent(
+                    replace(changed.alert, phase="update", at=at), now_s
                 )
-                yield alert
+                yield told.alert
 
     def recheck_rule(self, policy: AlertPolicy, change: str, at: datetime, now_s: float) -> Iterator[Alert]:
         """The evaluator of a rule is replaced, now with ``policy``: its findings have to be found again.
@@ -219,6 +218,12 @@ class AlertBook:
         for where, entry in self._active.items():
             if where[0] == policy.rule:
                 self._active[where] = entry.rechecked(change, now_s)
+
+    def rename_key(self, rule: str, before: str, key: str) -> None:
+        """The finding of ``rule`` has another key from now on; its alert goes on."""
+        if (rule, before) in self._active and (rule, key) not in self._active:
+            self._active[rule, key] = self._active.pop((rule, before)).renamed(key)
+            self.unsaved = True
 
     def drop_rule(self, rule: str, at: datetime, reason: str) -> Iterator[Alert]:
         """Ends all alerts of a removed rule with ``reason``, answered or not."""

@@ -69,6 +69,8 @@ class RuleEngine:
         times go on, and states what holds under the new settings."""
         policy, keys = policy_of(name, rule), ", ".join(rule.changes_from(before))
         change = f"its rule was changed ({keys})" if keys else "its rule was changed"
+        if before.only_key and rule.only_key and before.only_key != rule.only_key:
+            self.book.rename_key(name, before.only_key, rule.only_key)
         yield from self.book.recheck_rule(policy, change, at, now_s)
         evaluate = self._start(name, rule)
         self._evaluators[name] = (rule, evaluate)

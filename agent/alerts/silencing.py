@@ -8,9 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agent.alerts.active_alert import ActiveAlert
-from agent.alerts.alert import Alert
 from agent.alerts.silence import Silence
-from agent.alerts.update_policy import Announced
 from agent.domain.escalation import SEVERITIES
 
 
@@ -18,18 +16,12 @@ def silenced(entry: ActiveAlert, for_s: float, reason: str, at: datetime, now_s:
     """The entry silenced for ``for_s`` from now; its alert is to be sent."""
     until = at + timedelta(seconds=for_s)
     silence = Silence(until, now_s + for_s, for_s, reason, entry.alert.severity)
-    return _sent(entry, replace(entry.alert, phase="update", at=at, silence=silence), now_s)
+    return entry.sent(replace(entry.alert, phase="update", at=at, silence=silence), now_s)
 
 
 def unsilenced(entry: ActiveAlert, at: datetime, now_s: float) -> ActiveAlert:
     """The entry with its repeats and outputs; its alert is to be sent."""
-    return _sent(entry, replace(entry.alert, phase="update", at=at, silence=None), now_s)
-
-
-def _sent(entry: ActiveAlert, alert: Alert, now_s: float) -> ActiveAlert:
-    """The entry with ``alert`` as announced now; one that has to be found again stays so."""
-    announced_s = None if entry.announced_s is None else now_s
-    return replace(entry, alert=alert, announced=Announced.of(alert), announced_s=announced_s)
+    return entry.sent(replace(entry.alert, phase="update", at=at, silence=None), now_s)
 
 
 def ends_silence(entry: ActiveAlert, now_s: float) -> bool:

@@ -61,6 +61,11 @@ class RulePart(BaseModel):
         """How far back observations matter to the rule: a changed rule gets them again."""
         return self.rediscovery_time
 
+    @property
+    def only_key(self) -> str | None:
+        """The key of all its findings, where its settings name it: with another name the alert goes on."""
+        return None
+
     def source_references(self) -> tuple[SourceReference, ...]:
         """The sources whose values the rule uses, except cameras."""
         return ()

@@ -33,6 +33,10 @@ class Blind(RulePart):
     def rediscovery_time(self) -> timedelta:
         return self.after
 
+    @property
+    def only_key(self) -> str:
+        return self.zone or self.camera
+
     def camera_reference(self) -> CameraReference:
         zones = () if self.zone is None else (Keyed("zone", self.zone),)
         return CameraReference(camera=self.camera, zones=zones, needs_coverage=True)
@@ -40,7 +44,7 @@ class Blind(RulePart):
     def start(self) -> Evaluator:
         visibility = VisibilityState((self.zone,) if self.zone else ())
         rate = InferenceRate(self.camera, self._needs)
-        key = self.zone or self.camera
+        key = self.only_key
         found = False
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:

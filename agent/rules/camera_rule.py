@@ -156,6 +156,10 @@ class PresenceRule(CameraRule):
         """The name of the place for people."""
         return self.where or self.zone_name or self.camera
 
+    @property
+    def only_key(self) -> str:
+        return self.zone_name or self.camera
+
     def start(self) -> Evaluator:
         select = self.selector()
 
@@ -168,7 +172,7 @@ class PresenceRule(CameraRule):
     def _finding(self, selected: list[Presence], observation: Observation) -> Finding:
         first = min(selected, key=lambda presence: presence.since_s)
         return Finding(
-            key=self.zone_name or self.camera,
+            key=self.only_key,
             text=self.text(selected),
             since=first.since,
             since_s=first.since_s,
