@@ -126,6 +126,32 @@ def test_the_centre_notices_a_cut_tail_a_new_log_and_another_device(tmp_path: Pa
                 store.keep("d1", line)
 
 
+def test_each_way_back_shows_at_the_centre(tmp_path: Path) -> None:
+    """An older copy that was taken in the middle of a run, and what is written on it."""
+    data, db = tmp_path / "data", tmp_path / "centre.db"
+    key = load_or_make(data)
+    files = ChainFiles(data / "audit", device_key=key.public.hex(), sign=key.sign)
+    files.open()
+    sent = files.commit([draft(1, "start"), draft(2)])
+    kept = {path: path.read_bytes() for path in (data / "audit").iterdir()}
+    sent += files.commit([draft(3), draft(4), draft(5, "stop")])
+    files.close()
+    assert receives(db, "d1", [sent[0], sent[-1]]) == [None, None]
+    for path, content in kept.items():
+        path.write_bytes(content)
+    start, stop = runs(data, 10, 19)
+    assert (start.n, stop.n) == (3, 12)
+    (problem,) = receives(db, "d1", [start])
+    assert "goes on from entry 1 as it did before entry 5" in str(problem)
+    (problem,) = receives(db, "d1", [stop])
+    assert problem is None
+    for path, content in kept.items():
+        path.write_bytes(content)
+    start, stop = runs(data, 20, 28)
+    (problem,) = receives(db, "d1", [stop])
+    assert "entry 3 differs from the one received before" in str(problem)
+
+
 def test_checkpoints_may_arrive_in_any_order_and_twice(tmp_path: Path) -> None:
     sent = [*runs(tmp_path / "data", 1, 5), *runs(tmp_path / "data", 6, 9)]
     assert receives(tmp_path / "centre.db", "d1", [sent[2], sent[0], sent[3], sent[1], *sent]) == [None] * 8

@@ -198,6 +198,22 @@ def test_what_the_folder_alone_cannot_show_the_centre_shows(tmp_path: Path) -> N
     )
 
 
+def test_an_entry_that_is_written_again_with_an_older_key_does_not_fit(tmp_path: Path) -> None:
+    """The thief has a copy of an older key file, and puts another entry in place of the true one."""
+    folder, copy = tmp_path / "audit", tmp_path / "copy"
+    write(folder, 1, 5)
+    shutil.copytree(folder, copy)
+    write(folder, 6, 9)
+    files = ChainFiles(copy)
+    files.open()
+    (forged,) = files.commit([draft(40)])
+    files.close()
+    found = lines(folder)
+    put(folder, [*found[:5], forged.line, *found[6:]])
+    (problem,) = verify_folder(folder).problems
+    assert str(problem).startswith("entry 6: is not the entry after which the next one was written")
+
+
 def test_another_device_cannot_continue_a_log(tmp_path: Path) -> None:
     write(tmp_path, 1, 5)
     write(tmp_path, 6, 9, SigningKey.generate())

@@ -38,4 +38,5 @@ def attach_audit(
     link.events.on_picture = picture_left
     fallback_notifier.events.on_login = login("fallback")
     link.receipts.on_checkpoint = sender.on_countersigned
+    link.receipts.on_refused = lambda reason: audit.append("refused", order="receipt", reason=reason)
     gate.audit = drill.audit = audit

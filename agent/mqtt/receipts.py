@@ -59,6 +59,8 @@ class Receipts:
         """By message id: the function to call once its receipt comes."""
         self.on_checkpoint: Callable[[bytes, Mapping[str, Any]], None] = lambda _, __: None
         """Called with each receipt that countersigns a checkpoint of the audit log, and the checkpoint."""
+        self.on_refused: Callable[[str], None] = lambda _: None
+        """Called with the reason for each receipt, or part of one, that deletes nothing."""
         self.open_payload: Callable[[bytes], bytes] = lambda payload: payload
         """Returns the receipt in a payload; `OrderRefused` where the centre did not sign it."""
         self.unknown = 0
@@ -85,7 +87,9 @@ class Receipts:
         """Those of ``ids`` that a receipt may be about: no centre holds a message that was not sent to it."""
         ids = list(ids)
         known = [one for one in ids if one in self._waiting or one in in_flight]
-        self.unknown += len(ids) - len(known)
+        self.unknown += (unknown := len(ids) - len(known))
+        if unknown:
+            self.on_refused(f"{unknown} of {len(ids)} ids were not handed out, or have their receipt")
         return known
 
     def await_receipt(self, row: Row, now_s: float) -> None:
@@ -120,6 +124,7 @@ class Receipts:
         """A receipt came that the centre did not sign; only the first of its kind is logged."""
         if self._refused != reason:
             log.warning("receipt_refused", reason=reason)
+        self.on_refused(reason)
         self._refused = reason
 
     def record_host_status(self, state: str, now_s: float, *, retained: bool) -> None:
