@@ -73,6 +73,7 @@ class Control:
         self.drill = Drill(pipeline, link, outbox, running, send_result, spawn)
         self._silencer = AlertSilencer(pipeline)
         self.rescue_mode = RescueMode(pipeline, link, outbox, running)
+        self._history = pipeline.history
         self.snapshots = Snapshots(pipeline.recorder, running, send_result)
         self.probes = Probes(pipeline, link, running, send_result, spawn, trust.roles_of_keys)
         self.what_ifs = WhatIfs(
@@ -123,4 +124,5 @@ class Control:
 
     def fields(self) -> dict[str, Any]:
         """Fields of ``health``."""
-        return self.drill.fields()
+        trouble = self._history.trouble
+        return self.drill.fields() | ({} if trouble is None else {"history": trouble})
