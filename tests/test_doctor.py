@@ -704,3 +704,19 @@ def test_the_model_is_measured_in_a_child_process(tmp_path: Path) -> None:
     (line,) = asyncio.run(collected(check_models(target)))
     assert "default: loaded in " in line
     assert " ms per inference on cpu" in line
+
+
+def test_a_broken_file_does_not_hide_what_runs(agent: Path) -> None:
+    """The agent goes on with the configuration in force; doctor checks that one, and says what is broken."""
+    file, text = agent / "a.yaml", text_of(agent)
+    version = Version(text=text, sha256=digest(text), source="local", local_sha256=digest(text))
+    ledger_in(agent, Ledger(active=version))
+    file.write_text(text.replace("kind: watch_point", "kind: watch_pint"))
+    loaded = load(file, None)
+    assert loaded.folder == agent / "data"
+    assert loaded.in_force is not None
+    target = Target(file=file, config=loaded.in_force, folder=loaded.folder)
+    assert target.agent is not None
+    first, *_ = lines(check_configuration(target, loaded))
+    assert first.startswith(f"failed: {file}:3: kind: ")
+    assert run(str(agent / "nope.yaml"), "--data", str(agent / "data"))[0] == 78

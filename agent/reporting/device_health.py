@@ -60,6 +60,7 @@ class DeviceHealth:
         self._more_fields = more_fields
         self._host_troubles: list[str] = []
         self._written = b""
+        self._writing: asyncio.Task[None] | None = None
 
     def update(self) -> None:
         """Gives the reporter the present troubles, and whether bytes are short."""
@@ -95,7 +96,7 @@ class DeviceHealth:
                 backlog, read_s = await self._outbox.depth(), time.monotonic()
                 numbers = await self._outbox.highest_numbers()
                 await asyncio.to_thread(trim_heap)
-                await self._write_health()
+                self._write_health_soon()
             self._reporter.host_fields = {
                 "machine": host.fields() | {"process_tasks": len(asyncio.all_tasks())},
                 "link": self._link.fields(),
@@ -105,10 +106,14 @@ class DeviceHealth:
             }
             await asyncio.sleep(EVERY_S)
 
-    async def _write_health(self) -> None:
-        """Writes the last report for ``ringpost doctor``; a disk that fails is reported elsewhere."""
+    def _write_health_soon(self) -> None:
+        """Writes the last report for ``ringpost doctor``, without waiting for a disk that hangs."""
         body = self._reporter.last_health
-        if body is not self._written:
+        if body is not self._written and (self._writing is None or self._writing.done()):
             self._written = body
-            with suppress(OSError):
-                await asyncio.to_thread(write_health, self._outbox.folder, body)
+            self._writing = asyncio.create_task(self._write_health(body))
+
+    async def _write_health(self, body: bytes) -> None:
+        """A disk that fails is reported by the outbox."""
+        with suppress(OSError):
+            await asyncio.to_thread(write_health, self._outbox.folder, body)

@@ -13,6 +13,7 @@ from agent.config.ledger import Ledger
 from agent.config.loader import digest, parse
 from agent.config.model import Config, Data
 from agent.config.notes import config_notes
+from agent.config.startup import folder_of
 from agent.domain.yaml_loader import BadConfig, Problem, read_text
 from agent.runtime.error_text import describe_error
 from firmware_bridge.regular_files import read_regular
@@ -50,7 +51,7 @@ def load(file: Path, data: Path | None) -> LoadedConfig:
         problems = tuple(BadConfig([Problem(0, "", describe_error(error))], str(file)).lines())
     except (ValueError, RecursionError) as error:
         problems = (f"{file}: {describe_error(error) if isinstance(error, ValueError) else 'too deep'}",)
-    folder = data or (local.data.directory if local else Data().directory)
+    folder = data or (local.data.directory if local else _folder_of(file))
     ledger, ledger_error = _read_ledger(folder)
     in_force = local
     if ledger is not None and (local is None or ledger.active.source == "push"):
@@ -58,6 +59,14 @@ def load(file: Path, data: Path | None) -> LoadedConfig:
         if not edited:
             in_force = _parse_again(ledger, file) or local
     return LoadedConfig(file, text, local, problems, folder, ledger, ledger_error, in_force)
+
+
+def _folder_of(file: Path) -> Path:
+    """The data folder of a file that is not valid: the one that the agent would use, else the usual one."""
+    try:
+        return folder_of(file)
+    except (BadConfig, OSError, ValueError, RecursionError):
+        return Path(Data().directory)
 
 
 def _read_ledger(folder: Path) -> tuple[Ledger | None, str]:
@@ -85,6 +94,8 @@ def check_configuration(target: Target, loaded: LoadedConfig) -> Iterator[Findin
         remedy = f"edit it, then: ringpost check {target.file}"
         if "Permission denied" in problem:
             remedy = f"sudo -u ringpost ringpost doctor {target.file}"
+        elif not loaded.text and "No such file" in problem:
+            remedy = f"name it: ringpost doctor FILE; or make one: ringpost init -o {target.file}"
         yield failed(problem, remedy)
     if loaded.local is not None:
         config = loaded.local
