@@ -89,6 +89,8 @@ class ScriptedBroker:
     acknowledged: list[int] = field(default_factory=list)
     goodbyes: list[int] = field(default_factory=list)
     """Reason codes of the DISCONNECTs that clients sent."""
+    session_expiries: list[int] = field(default_factory=list)
+    """The session expiries in seconds that DISCONNECTs set anew."""
     most_in_flight: int = 0
     port: int = 0
 
@@ -166,6 +168,8 @@ class ScriptedBroker:
             self.send_raw(PINGRESP, b"")
         elif kind == DISCONNECT:
             self.goodbyes.append(rest[0] if rest else 0)
+            if len(rest) > 1 and SESSION_EXPIRY in (properties := _properties(rest, 1)[0]):
+                self.session_expiries.append(properties[SESSION_EXPIRY])
             return False
         return True
 

@@ -470,7 +470,10 @@ def test_check_leaves_the_running_agents_session_as_it_was(world: World, tmp_pat
         await agent.next(0.5)
         wrong, facts = await asyncio.to_thread(looked, world, tmp_path)
         assert wrong == []
-        assert "broker.url: the certificate name is the client id: a running agent had to reconnect" in facts
+        assert (
+            "broker.url: the certificate name is the client id: the agent's session is left as it was"
+            in facts
+        )
         agent.connection.close()
         desk = Client(world, "technician", kind="desk")
         await desk.connection.open()

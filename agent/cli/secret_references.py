@@ -11,7 +11,7 @@ from agent.config.secret_filter import SecretFilter
 from firmware_bridge.secret import Secret
 
 MAX_REFERENCES = 256
-_COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*$")
+_COMMENT = re.compile(r"(?m)(?:^|[ \t]+)#.*$")
 _REFERENCE = re.compile(r"\b(file|env)[\"']?\s*:\s*[\"']?([^\s\"',}]+)")
 
 

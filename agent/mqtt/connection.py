@@ -172,11 +172,15 @@ class Connection:
         """Whether `event` would return at once."""
         return bool(self._events)
 
-    def close(self, *, with_will: bool = False) -> None:
-        """Disconnects. ``with_will``: the broker publishes the last will."""
+    def close(self, *, with_will: bool = False, session_expiry_s: int | None = None) -> None:
+        """Disconnects. ``with_will``: the broker publishes the last will. ``session_expiry_s`` (MQTT 5): for
+        how long the broker keeps the session from now on."""
         self._closed = True
         with suppress(Exception):
-            if not with_will:
+            if not with_will and self._mqtt5 and session_expiry_s is not None:
+                expiry = packet_properties("DISCONNECT", SessionExpiryInterval=session_expiry_s)
+                self._client.disconnect(properties=expiry)
+            elif not with_will:
                 self._client.disconnect()
             elif self._mqtt5:
                 self._client.disconnect(disconnect_reason(WITH_WILL))

@@ -15,7 +15,7 @@ from agent.config.model import Config
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_errors import describe_connect_error
 from agent.mqtt.connect_threads import run_in_thread
-from agent.mqtt.connection import CONNECT_WITHIN_S, Connection, UnsupportedProtocolError
+from agent.mqtt.connection import CONNECT_WITHIN_S, SESSION_EXPIRY_S, Connection, UnsupportedProtocolError
 from agent.mqtt.dialing import open_either
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.tls import alert_text, validity
@@ -27,7 +27,6 @@ from agent.runtime.sanitize import json_object, printable
 ANSWER_TIMEOUT_S = 5.0
 CENTRE_TIMEOUT_S = 1.0
 """Enough: the centre's retained status arrives with the SUBACK."""
-SESSION_EXPIRY_S = 60
 WITHIN_S = 20.0
 FIRST_FAILURE_CODE = 0x80
 NO_SUBSCRIBERS = 0x10
@@ -134,7 +133,7 @@ async def _connect(broker: Broker, client_id: str) -> tuple[Connection, str]:
     if broker.protocol == "3.1.1":
         return await open_either(older, client_id, None, session_expiry_s=0), "3.1.1"
     try:
-        expiry_s = SESSION_EXPIRY_S
+        expiry_s = SESSION_EXPIRY_S  # shorter, it would shorten a session that is resumed
         return await open_either(broker, client_id, None, session_expiry_s=expiry_s, fall_back=False), "5"
     except UnsupportedProtocolError as refusal:
         try:
@@ -146,12 +145,12 @@ async def _connect(broker: Broker, client_id: str) -> tuple[Connection, str]:
 async def _check_session(place: str, connection: Connection, envelope: Envelope) -> AsyncIterator[Finding]:
     """Subscribes as the agent does, with a random client id and without a last will, and publishes once.
 
-    Some brokers use the certificate name as client id. There this is the session of the running agent: it is
-    resumed and left unchanged, and the agent reconnects.
+    Some brokers use the certificate name as client id. There this is the session of the agent: it is resumed,
+    and left as it was. Any other session ends with the connection.
     """
     try:
         if connection.resumed:
-            text = "the certificate name is the client id: a running agent had to reconnect"
+            text = "the certificate name is the client id: the agent's session is left as it was"
             yield ok(text, place)
         topics = [*(f"{envelope.prefix}/{topic}" for topic in DOWN), envelope.host_status]
         number = connection.subscribe(topics)
@@ -183,7 +182,7 @@ async def _check_session(place: str, connection: Connection, envelope: Envelope)
     except OSError as error:
         yield failed(describe_error(error), "look at the broker's log", place, central=True)
     finally:
-        connection.close()
+        connection.close(session_expiry_s=SESSION_EXPIRY_S if connection.resumed else 0)
 
 
 async def _publish(place: str, connection: Connection, topic: str) -> Finding:
