@@ -747,3 +747,12 @@ def test_the_ledger_remembers_signers_and_counters_and_no_order_is_carried_out_t
     assert ordered(LOCAL, 3, 9) == "rejected"  # a replay: the result of the order stands
     assert device.severity() == "critical"
     assert ordered(LOCAL, 3, 10) == "applied"
+
+
+@pytest.mark.parametrize(
+    "payload", [b"{", b"[]", b"null", b"\xff", b'{"revision": 1}', b'{"revision": 1, "sha256": ""}']
+)
+def test_each_refusal_has_a_path_and_a_reason(device: Device, payload: bytes) -> None:
+    errors = device.handle(payload)["errors"]
+    assert errors
+    assert all(error["path"] and error["message"] for error in errors)

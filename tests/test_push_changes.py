@@ -46,6 +46,7 @@ GUARDED = [
     ("its source", swap(("ttyACM0", "ttyACM1")), {"sources.board.port": "guarded"}),
     ("its siren", swap(("name: siren}", "name: siren, ttl: 1s}")), {"rules.panic.escalate.output.ttl": "guarded"}),
     ("its hours", swap(("post: north", "post: north, timezone: Asia/Tokyo")), {"place.timezone": "guarded"}),
+    ("its fixes", swap(("rules:\n", "positioning: {top_speed_mps: 1}\nrules:\n")), {"positioning.top_speed_mps": "guarded"}),
     ("no answer", swap(("need_ack: true, escalate: {output: {source: board, name: siren}}", "severity: info")), {"rules.panic.severity": "guarded", "rules.panic.need_ack": "guarded", "rules.panic.escalate": "guarded"}),
     ("a siren", swap(("source: gnss}", "source: gnss, need_ack: true, escalate: {output: {source: board, name: siren}}}")), {"rules.quiet.need_ack": "guarded", "rules.quiet.escalate": "guarded"}),
     ("a new siren", swap(("rules:\n", "rules:\n  loud: {kind: silence, source: gnss, need_ack: true, escalate: {output: {source: board, name: siren}}}\n")), {"rules.loud": "guarded"}),

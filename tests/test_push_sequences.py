@@ -142,7 +142,7 @@ def check(reached: Config) -> None:
     assert reached.evidence.keep_most >= local.evidence.keep_most
     assert reached.evidence.max_mb >= local.evidence.max_mb
     assert reached.evidence.record
-    for part in ("kind", "place", "duty", "privacy", "data", "allow", "guarded_rules"):
+    for part in ("kind", "place", "duty", "positioning", "privacy", "data", "allow", "guarded_rules"):
         assert getattr(reached, part) == getattr(local, part), part
 
 

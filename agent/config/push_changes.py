@@ -19,8 +19,8 @@ from firmware_bridge.secret import Secret
 from firmware_bridge.source import SourcePart
 
 STRICTNESS: tuple[Guard, ...] = ("free", "guarded", "picture")
-SITE = ("place", "duty", "holidays")
-"""What a rule may take from the rest of the configuration (`agent.domain.site.Site`)."""
+SITE = ("place", "duty", "holidays", "positioning")
+"""What a rule may take from the rest of the configuration (`agent.domain.site.Site`), and its fixes."""
 
 
 def changes(pushed: Config, running: Config, local: Config) -> list[Change]:

@@ -79,7 +79,10 @@ def parse_desired(payload: bytes) -> Desired | list[dict[str, Any]]:
         return Desired.model_validate_json(payload)
     except ValidationError as error:
         return [
-            {"path": ".".join(map(str, detail["loc"]))[:MAX_PATH], "message": detail["msg"][:MAX_MESSAGE]}
+            {
+                "path": ".".join(map(str, detail["loc"]))[:MAX_PATH] or "push",
+                "message": detail["msg"][:MAX_MESSAGE],
+            }
             for detail in error.errors(include_url=False)[:20]
         ]
 
