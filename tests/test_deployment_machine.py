@@ -21,6 +21,7 @@ from agent.config.ledger import FILE, Ledger
 from agent.config.loader import digest, parse
 from agent.config.merge_patch import canonical
 from agent.config.trial import TrialLimit, TrialSteps
+from tests.pushed_configurations import anyone
 from tests.test_deployment import LOCAL
 
 LEVELS = ["info", "warning", "critical"]
@@ -145,7 +146,7 @@ class Pushes(RuleBasedStateMachine):
         fields["confirm"] = "auto" if manual == "no" else "manual"
         self.counter += 1
         work = self.deployment.handle(
-            json.dumps(fields).encode(), self.steps(), target=target, key_ids=("k",), counters={f"k {target}": self.counter}
+            json.dumps(fields).encode(), self.steps(), authorize=anyone, target=target, key_ids=("k",), counters={f"k {target}": self.counter}
         )  # fmt: skip
         self.run(work, crash_in, confirm=revision if manual == "confirmed" else None)
         ledger = self.deployment.ledger
@@ -157,10 +158,13 @@ class Pushes(RuleBasedStateMachine):
         ):
             assert valid or step != 1
 
-    @rule(revision=st.one_of(st.none(), st.integers(0, 6)), crash_in=st.one_of(st.none(), st.none(), st.integers(0, 12)))
+    @rule(
+        revision=st.one_of(st.none(), st.integers(0, 6)),
+        crash_in=st.one_of(st.none(), st.none(), st.integers(0, 12)),
+    )
     def roll_back(self, revision: int | None, crash_in: int | None) -> None:
         self.reachable = True
-        self.run(self.deployment.roll_back(revision, self.steps()), crash_in)
+        self.run(self.deployment.roll_back(revision, self.steps(), authorize=anyone), crash_in)
 
     @rule(content=st.one_of(st.sampled_from(LEVELS), st.sampled_from(BROKEN_PARTS), st.sampled_from(GARBAGE)))
     def edit(self, content: str | bytes) -> None:
@@ -190,7 +194,8 @@ class Pushes(RuleBasedStateMachine):
         before = self.deployment.config
         self.full = True
         payload = {"revision": self.revisions[""] + 1, "patch": {"rules": {"panic": {"severity": level}}}}
-        self.run(self.deployment.handle(json.dumps(payload).encode(), self.steps()), None)
+        order = self.deployment.handle(json.dumps(payload).encode(), self.steps(), authorize=anyone)
+        self.run(order, None)
         assert self.deployment.reported()["state"] == "rejected"
         assert self.deployment.config == before
         self.full = False
@@ -221,5 +226,5 @@ class Pushes(RuleBasedStateMachine):
 @pytest.mark.slow
 class TestPushes(Pushes.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(
-        max_examples=20, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
     )

@@ -380,3 +380,26 @@ def test_the_broker_that_worked_is_there_after_a_local_edit(device: Device) -> N
     assert device.deployment.trouble is None
     asyncio.run(device.deployment.note_working())
     assert not device.deployment.has_fallback
+
+
+def test_who_confirms_is_answered_also_where_the_trial_breaks_off(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message that confirms is taken in the receiver: a wait without an end would stop all that comes."""
+
+    async def scene() -> None:
+        payload = {"revision": 1, "patch": severity("critical"), "confirm": "manual", "confirm_within_s": 30}
+        order = device.deployment.handle(json.dumps(payload).encode(), device.steps(), authorize=anyone)
+        push = asyncio.ensure_future(order)
+        await until(lambda: device.deployment.reported()["state"] == "unconfirmed")
+
+        def broken(*_: Any) -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr("agent.config.kept_configuration.save_ledger", broken)
+        with pytest.raises(OSError, match="was not kept"):
+            await asyncio.wait_for(device.deployment.confirm(1), 60)
+        with pytest.raises(RuntimeError):
+            await push
+
+    asyncio.run(scene())

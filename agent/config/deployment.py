@@ -159,6 +159,20 @@ class Deployment(BrokerFallback):
         steps: TrialSteps,
     ) -> PushResult:
         """Runs ``config`` on trial; keeps it, or returns to the configuration in force. The result."""
+        try:
+            return await self._run_trial(version, config, result, within_s, confirm_s, steps)
+        finally:
+            self._end_waiting(kept=False)
+
+    async def _run_trial(
+        self,
+        version: Version,
+        config: Config,
+        result: PushResult,
+        within_s: float,
+        confirm_s: float | None,
+        steps: TrialSteps,
+    ) -> PushResult:
         before, before_config = self.ledger.active, self.config
         refused = await self._begin_trial(version, result, steps)
         if refused is not None:
@@ -184,7 +198,6 @@ class Deployment(BrokerFallback):
         result = result.model_copy(update={"state": "rolled_back", "reason": reason, "warnings": []})
         self.ledger = self.ledger.without_trial().with_result(result)
         await self._save_if_possible()
-        self._end_waiting(kept=False)
         await steps.apply(before_config)
         await steps.report()
         return result
