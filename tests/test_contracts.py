@@ -187,7 +187,7 @@ CONTACT = {"name": "door", "address": 0}
         (source("camera", url="gate.mp4", purpose="the gate"), None, None, None),
         (
             source("camera", url="rtsp://10.0.0.7/main", purpose="the gate"),
-            None, ("url", "10.0.0.7", None, False), None,
+            None, ("url", "10.0.0.7", 554, False), None,
         ),
     ],
 )  # fmt: skip
