@@ -46,6 +46,7 @@ RULES = {
     "enter": f"{{kind: zone_enter, {ZONE}, schedule: 'Mo 03:00-03:01', labels: [boat]}}",
     "dwell": f"{{kind: zone_dwell, {ZONE}, dwell: 10m, severity: critical, need_ack: true, min_score: 0.9}}",
     "crowd": f"{{kind: count, {ZONE}, more_than: 20, hold: 1m, min_size: 0.9}}",
+    "slow": f"{{kind: zone_enter, {ZONE}, frames: 100, grace: 1m}}",
     "line": "{kind: line_cross, camera: cam1, line: [[0, 0], [1, 1]]}",
     "panic": "{kind: switch, source: board, name: panic_button, severity: critical, hold: 90s}",
     "door": "{kind: switch, source: board, name: door, on: false}",
@@ -106,7 +107,7 @@ def test_what_can_not_be_proved_is_said_with_the_alternatives(
     assert str(raised.value) == reason
 
 
-@pytest.mark.parametrize("rule", ["enter", "dwell", "crowd", "panic", "door", "deep", "shallow"])
+@pytest.mark.parametrize("rule", ["enter", "slow", "dwell", "crowd", "panic", "door", "deep", "shallow"])
 def test_each_kind_of_rule_fires(rule: str) -> None:
     plan = plan_drill(config(rule), rule, None, vision=True)
     seen = SEEN if plan.camera else []
@@ -246,6 +247,15 @@ def test_a_missing_receipt_is_a_fault_until_the_next_good_drill_and_after_a_rest
 
     for scene in (fails, passes, passed):
         run(tmp_path, scene)
+
+
+def test_a_disk_that_hangs_is_named(tmp_path: Path) -> None:
+    async def scene(device: Device) -> None:
+        device.buffer.written = lambda: asyncio.get_running_loop().create_future()  # type: ignore[method-assign]
+        result = await device.drill_once()
+        assert result["reason"] == "the disk did not take the message within 2 s"
+
+    run(tmp_path, scene)
 
 
 def test_one_drill_at_a_time(tmp_path: Path) -> None:

@@ -10,13 +10,11 @@ broker, no place in ``alerts/active``. Rules and tracks of the device are not to
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any
 
 import structlog
-from pydantic import BaseModel
 
 from agent.alerts.alert import Alert
 from agent.alerts.rule_engine import RuleEngine
@@ -26,8 +24,9 @@ from agent.commands.requests import Command, DrillRequest
 from agent.config.model import Config
 from agent.control.drill_clip import detect_clip, load_clip
 from agent.control.drill_plan import DrillPlan, drill_observations, plan_drill, seen_plan
+from agent.control.drill_record import DrillRecord, Steps, waits_for
 from agent.control.drill_schedule import next_drill
-from agent.domain.message import RANKS, Message, new_id, stamp
+from agent.domain.message import RANKS, Message, new_id
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
@@ -41,38 +40,6 @@ KEY = "drill"
 """Where the outbox remembers the last drill."""
 POLL_S = 20.0
 SendResult = Callable[[Mapping[str, Any]], Awaitable[None]]
-
-
-class DrillRecord(BaseModel):
-    """The last drill: when it began, why it failed (None: it passed), and the ms of each step."""
-
-    at: datetime
-    reason: str | None = None
-    rule: str | None = None
-    camera: str | None = None
-    steps_ms: dict[str, float] = {}
-    total_ms: float = 0.0
-
-    def fields(self) -> dict[str, Any]:
-        fields = self.model_dump(exclude={"at", "reason"}, exclude_none=True)
-        return {"passed": self.reason is None, "drilled_at": stamp(self.at), **fields}
-
-
-@dataclass(slots=True)
-class _Steps:
-    """The ms of each step; the next one begins where one ends."""
-
-    began_s: float = field(default_factory=time.monotonic)
-    ended_s: float = 0.0
-    ms: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.ended_s = self.began_s
-
-    def done(self, name: str, now_s: float | None = None) -> None:
-        now_s = time.monotonic() if now_s is None else now_s
-        self.ms[name] = round(max(0.0, now_s - self.ended_s) * 1000, 1)
-        self.ended_s = max(now_s, self.ended_s)
 
 
 class Drill:
@@ -152,18 +119,14 @@ class Drill:
     async def run(self, plan: DrillPlan) -> DrillRecord:
         """One drill to its end; the record is on disk on return."""
         self._busy = True
-        at, steps = datetime.now(UTC), _Steps()
+        at, steps = datetime.now(UTC), Steps()
         within_s = self._running().drill.within.total_seconds()
         try:
             async with asyncio.timeout(within_s):
                 await self._steps(plan, steps)
             reason = None
-        except TimeoutError as error:
-            waiting = "receipt of the centre" if "broker" in steps.ms else "acknowledgement of a broker"
-            sent = "disk" in steps.ms
-            reason = (
-                f"no {waiting} within {within_s:g} s" if sent else str(error) or f"too slow: {within_s:g} s"
-            )
+        except TimeoutError as error:  # of a step that hangs, with its words, or of the whole
+            reason = str(error) or f"{waits_for(steps, camera=plan.camera is not None)} within {within_s:g} s"
         except (OSError, ValueError) as error:
             reason = describe_error(error)
         except Exception as error:  # a bug of a rule or of the inference runtime is a failed drill
@@ -187,7 +150,7 @@ class Drill:
             log.warning("drill_not_recorded", error=str(error))
         return record
 
-    async def _steps(self, plan: DrillPlan, steps: _Steps) -> None:
+    async def _steps(self, plan: DrillPlan, steps: Steps) -> None:
         seen: list[tuple[Detection, ...]] = []
         if plan.camera is not None:
             frames = await asyncio.to_thread(load_clip, plan.camera, self._running().drill.clip)
@@ -208,7 +171,7 @@ class Drill:
         messages, rank = self._pipeline.messages, RANKS["info"]
         return messages.make("alert/1", body, "alert", "alert", at, now_s, rank=rank, group=alert.alert_id)
 
-    async def _send(self, message: Message, steps: _Steps) -> None:
+    async def _send(self, message: Message, steps: Steps) -> None:
         """Returns once the broker has acknowledged, and the centre has received the message."""
         acknowledged = asyncio.get_running_loop().create_future()
 

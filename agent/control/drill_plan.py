@@ -45,7 +45,11 @@ class DrillPlan:
 
     def simulated_s(self) -> float:
         """How much time the observations of the drill span."""
-        return self.rule.rediscovery_time.total_seconds() + SETTLE_S
+        rule = self.rule
+        certain_s = (
+            2 * rule.frames * FRAME_S + rule.grace.total_seconds() if isinstance(rule, CameraRule) else 0
+        )
+        return rule.rediscovery_time.total_seconds() + certain_s + SETTLE_S
 
 
 def plan_drill(config: Config, rule: str | None, camera: str | None, *, vision: bool) -> DrillPlan:
@@ -150,4 +154,4 @@ def _values(
     elif isinstance(rule, Threshold) and number % round(1 / FRAME_S) == 0:
         beyond = 1.0 + rule.hysteresis
         value = rule.above + beyond if rule.above is not None else (rule.below or 0.0) - beyond
-        yield rule.source, Reading(quantity=rule.quantity, value=value, unit="")
+        yield rule.source, Reading(quantity=rule.quantity, value=value, unit="(made up)")
