@@ -36,6 +36,7 @@ from agent.config.ledger import FILE as LEDGER
 from agent.config.ledger import Ledger, PushResult, Version
 from agent.config.loader import digest, parse
 from agent.config.model import Config
+from agent.config.secret_filter import SecretFilter
 from agent.domain.message import Message
 from agent.outbox.outbox import Outbox
 from agent.trust.device_key import load_or_make
@@ -654,6 +655,34 @@ def test_no_configuration_crashes_it(text: str, tmp_path: Path) -> None:
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     code = doctor_command(file, tmp_path / "data", as_json=True, bundle=tmp_path / "b.zip")
     assert code == 78
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("password: correct horse battery", "password: [removed]"),
+        ('password: "a b\\"c" # x', 'password: "[removed]" # x'),
+        ("{username: bob, password: 'x y', url: z}", "{username: [removed], password: [removed], url: z}"),
+        ("rtsp://u:p/a@b@host/x?tok=1", "rtsp://[removed]@host/x?[removed]"),
+        ("DB_PASSWORD=abc next=1", "DB_PASSWORD=[removed] next=1"),
+        ('{"password": "s1", "n": 2}', '{"password": "[removed]", "n": 2}'),
+        ("token: >-\n  s1\n  s2\nother: 1", "token: [removed]\nother: 1"),
+        ("-----BEGIN A KEY-----\nx", "[removed]"),
+        ("key: {file: a}", "key: {file: a}"),
+        ("mqtt://h:1883 reached", "mqtt://h:1883 reached"),
+        ("fps: 5", "fps: 5"),
+    ],
+)
+def test_what_a_text_loses(text: str, cleaned: str) -> None:
+    assert SecretFilter(()).clean(text) == cleaned
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "pass_", "a://", " ", "key: ", "@", "\n", "key: |\n", "'", 'user="', "\t\n"]
+)
+def test_no_text_takes_the_filter_long(part: str) -> None:
+    """Some of these would take hours with unbounded patterns: the time limit of a test ends it."""
+    SecretFilter(()).clean(part * (250_000 // len(part)))
 
 
 HOSTILE: dict[str, str] = {

@@ -15,19 +15,26 @@ BLANK = "[removed]"
 LEAST_LENGTH = 4
 """A shorter secret is removed where it stands under its key; elsewhere it would remove half of the text."""
 
-_KEYS = r"pass\w*|pwd|secret\w*|token|key|credential\w*|rescue_key|signing_key|api_?key|user\w*|login|auth\w*"
+_WORD = (
+    r"\w{0,40}"  # bounded, as all that follows: a text is from outside, and no pattern may take long on it
+)
+_KEYS = rf"pass{_WORD}|pwd|secret{_WORD}|token|key|credential{_WORD}|api_?key|user{_WORD}|login|auth{_WORD}"
+_NAMED = rf"""["']?\b(?:\w{{1,40}}_)?(?:{_KEYS})["']?[ \t]{{0,40}}"""
 _ENVIRONMENT = re.compile(r"(?i)pass|secret|token|(?:^|_)key(?:_|$)|credential")
+_QUOTED = r""""(?:[^"\\\n]|\\.)*"|'[^'\n]*'"""
 _KEYED = re.compile(
-    rf"""(?im)(["']?\b(?:\w+_)?(?:{_KEYS})["']?\s*[:=]\s*)(?!\s*[\[{{|>]|\s*$)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,}}]+)"""
+    rf"""(?i)({_NAMED}(?::[ \t]{{0,40}}(?![\s\[{{|>])|=[ \t]{{0,40}}))({_QUOTED}|(?<==)[^\s,}}]+|[^\n,}}]+)"""
 )
 """A scalar under a key that names a secret, in YAML, JSON or key=value."""
 _BLOCK = re.compile(
-    rf"(?im)^([ \t]*)([-\w\"' ]*(?:{_KEYS})[\"']?\s*:\s*)[|>][-+0-9]*[ \t]*\n(?:\1[ \t]+.*\n?|[ \t]*\n)*"
+    rf"(?im)^([ \t]{{0,80}})([-\w\"' ]{{0,80}}(?:{_KEYS})[\"']?[ \t]{{0,40}}:[ \t]{{0,40}})"
+    r"[|>][-+0-9]{0,4}[ \t]{0,40}\n(?:\1[ \t]+.*\n?|[ \t]*\n)*"
 )
 """A block of YAML under such a key."""
-_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
-_LOGIN = re.compile(r"(\w+://)[^/\s\"'@]*(?:@[^/\s\"'@]*)*@")
-_QUERY = re.compile(r"(\w+://[^\s\"'?]*)\?[^\s\"',}]*")
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]{1,80}-----.*?(?:-----END [A-Z0-9 ]{1,80}-----|\Z)", re.DOTALL)
+_LOGIN = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^\s\"']{0,300}@", re.IGNORECASE)
+"""Greedy: a password may hold a slash or another "@"."""
+_QUERY = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://[^\s\"'?]{0,300})\?[^\s\"',}]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
