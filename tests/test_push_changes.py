@@ -115,3 +115,11 @@ def test_a_guarded_rule_that_does_not_exist_is_noted() -> None:
     assert "guarded_rules: no rule 'panik'; did you mean 'panic'? known: panic, quiet" in [
         *config_notes(config(text))
     ]
+
+
+def test_the_key_of_a_radio_is_guarded() -> None:
+    """Without it every drone that is announced is believed."""
+    radio = "  radio: {kind: mavlink, port: /dev/ttyUSB9, key: {file: k}, lost_after_s: 9}\nrules:\n"
+    with_key = LOCAL_FILE.replace("rules:\n", radio, 1)
+    assert found(with_key.replace(", key: {file: k}", ""), now=with_key) == {"sources.radio.key": "guarded"}
+    assert found(with_key.replace("9}", "8}"), now=with_key) == {"sources.radio.lost_after_s": "free"}
