@@ -10,12 +10,10 @@ from typing import Any
 from agent.control.probe_request import STEP_S
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_errors import describe_connect_error
-from agent.mqtt.connection import Connection, UnsupportedProtocolError
-from agent.mqtt.dialing import open_either
+from agent.mqtt.connection import SESSION_EXPIRY_S
+from agent.mqtt.dialing import open_beside
 from agent.runtime.child_process import answer
 from agent.runtime.kernel_clock import NEVER_BEFORE
-
-SESSION_EXPIRY_S = 60
 
 
 async def probe_broker(broker: Broker, device: str, *, log_in: bool) -> None:
@@ -33,12 +31,12 @@ async def probe_broker(broker: Broker, device: str, *, log_in: bool) -> None:
     if not log_in:
         return
     began_s = time.monotonic()
-    connection, protocol = await connect(broker, f"{device[:14]}-{secrets.token_hex(4)}")
+    connection, protocol = await open_beside(broker, f"{device[:14]}-{secrets.token_hex(4)}")
     # Where the certificate's name is the client id, this was the session of the running agent.
     answer({"login": "accepted", "mqtt": protocol, "login_ms": _ms(began_s)})
     if connection.resumed:
         answer({"note": "the certificate name is the client id: the running agent had to reconnect"})
-    connection.close()
+    connection.close(session_expiry_s=SESSION_EXPIRY_S if connection.resumed else 0)
 
 
 def _shake_hands(broker: Broker, sock: socket.socket) -> None:
@@ -65,18 +63,6 @@ def _name(parts: Any) -> str:
     """A distinguished name, such as ``CN=broker, O=city``."""
     short = {"commonName": "CN", "organizationName": "O"}
     return ", ".join(f"{short.get(key, key)}={value}" for part in parts for key, value in part)[:200]
-
-
-async def connect(broker: Broker, client_id: str) -> tuple[Connection, str]:
-    """A connection, and its version of MQTT: 5, then 3.1.1 where the broker refuses that. OSError."""
-    older = broker.model_copy(update={"protocol": "3.1.1"})
-    if broker.protocol == "3.1.1":
-        return await open_either(older, client_id, None, session_expiry_s=0), "3.1.1"
-    try:
-        expiry_s = SESSION_EXPIRY_S
-        return await open_either(broker, client_id, None, session_expiry_s=expiry_s, fall_back=False), "5"
-    except UnsupportedProtocolError:
-        return await open_either(older, client_id, None, session_expiry_s=0), "3.1.1"
 
 
 def _ms(since_s: float) -> int:

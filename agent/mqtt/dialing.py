@@ -64,6 +64,25 @@ async def open_either(
     raise AssertionError("the loop returns or raises")
 
 
+async def open_beside(broker: Broker, client_id: str) -> tuple[Connection, str]:
+    """A connection beside that of the agent, and its version of MQTT: 5, or 3.1.1 where that is refused.
+
+    OSError: both fail. Close it with ``session_expiry_s`` `SESSION_EXPIRY_S` where it was ``resumed``: some
+    brokers use the certificate name as client id, and it is the session of the agent.
+    """
+    older = broker.model_copy(update={"protocol": "3.1.1"})
+    if broker.protocol == "3.1.1":
+        return await open_either(older, client_id, None, session_expiry_s=0), "3.1.1"
+    try:
+        expiry_s = SESSION_EXPIRY_S  # shorter, it would shorten a session that is resumed
+        return await open_either(broker, client_id, None, session_expiry_s=expiry_s, fall_back=False), "5"
+    except UnsupportedProtocolError as refusal:
+        try:
+            return await open_either(older, client_id, None, session_expiry_s=0), "3.1.1"
+        except OSError as error:
+            raise OSError(f"{refusal}; {error}") from error
+
+
 async def is_reachable(broker: Broker, past: datetime) -> bool:
     """Whether the broker's address accepts a connection, with TLS where configured; no MQTT is spoken."""
 

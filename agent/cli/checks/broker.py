@@ -15,8 +15,8 @@ from agent.config.model import Config
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_errors import describe_connect_error
 from agent.mqtt.connect_threads import run_in_thread
-from agent.mqtt.connection import CONNECT_WITHIN_S, SESSION_EXPIRY_S, Connection, UnsupportedProtocolError
-from agent.mqtt.dialing import open_either
+from agent.mqtt.connection import CONNECT_WITHIN_S, SESSION_EXPIRY_S, Connection
+from agent.mqtt.dialing import open_beside
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.tls import alert_text, validity
 from agent.mqtt.topics import DOWN
@@ -72,7 +72,7 @@ async def _check_broker(config: Config, place: str, broker: Broker, *, agent_run
     if lacks_credential(broker):
         return [*findings, skipped(f"no login: {ONLY_THE_SERVICE}", place=place)]
     try:
-        connection, protocol = await _connect(broker, f"{config.device[:14]}-{secrets.token_hex(4)}")
+        connection, protocol = await open_beside(broker, f"{config.device[:14]}-{secrets.token_hex(4)}")
     except OSError as error:
         text = describe_error(error)
         return [*findings, failed(text, _login_remedy(text), place, central=True)]
@@ -122,24 +122,6 @@ def _shake_hands(place: str, broker: Broker, sock: socket.socket, *, read_alert:
         if days < RENEW_DAYS:
             return replace(warning(text, "renew it at the broker", place), central=True)
         return ok(text, place)
-
-
-async def _connect(broker: Broker, client_id: str) -> tuple[Connection, str]:
-    """Connects with MQTT 5, then 3.1.1 where the broker refuses it, as the agent does; and the version.
-
-    OSError: both fail.
-    """
-    older = broker.model_copy(update={"protocol": "3.1.1"})
-    if broker.protocol == "3.1.1":
-        return await open_either(older, client_id, None, session_expiry_s=0), "3.1.1"
-    try:
-        expiry_s = SESSION_EXPIRY_S  # shorter, it would shorten a session that is resumed
-        return await open_either(broker, client_id, None, session_expiry_s=expiry_s, fall_back=False), "5"
-    except UnsupportedProtocolError as refusal:
-        try:
-            return await open_either(older, client_id, None, session_expiry_s=0), "3.1.1"
-        except OSError as error:
-            raise OSError(f"{refusal}; {error}") from error
 
 
 async def _check_session(place: str, connection: Connection, envelope: Envelope) -> AsyncIterator[Finding]:
