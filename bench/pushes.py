@@ -49,7 +49,7 @@ from simulators.devices import Board
 from simulators.wire import Wire
 
 CONFIRM_S = 3.0
-MACHINE_S = 40.0
+MACHINE_S = 120.0
 """The start of an agent on a busy machine, on top of the time that the push has."""
 ROOT_FOLDER = Path(__file__).resolve().parents[1]
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)

@@ -1,6 +1,7 @@
 """What a push is proved by: the centre's receipt where the broker is another, and each source that it changed."""
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from agent.config.loader import digest
 from agent.domain.message import ROOT
 from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
 from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.broker import LocalBroker
 from tests.end_to_end.rig import BROKER, BROKERS, Rig, rig
-from tests.signing import CENTRE_KEY
+from tests.signing import CENTRE_KEY, signed
 
 pytestmark = pytest.mark.end_to_end
 
@@ -94,5 +96,65 @@ def test_what_worked_is_not_taken_away_and_what_is_new_is_warned_of(tmp_path: Pa
             answer = await push(device, new, 9, 4)
             assert answer["state"] == "applied"
             assert [line.partition(":")[0] for line in answer["warnings"]] == ["spare"]
+
+    asyncio.run(asyncio.wait_for(scene(), 400))
+
+
+def test_a_patch_a_group_s_push_a_confirmation_and_a_rollback(tmp_path: Path) -> None:
+    """Through the real agent: all layers are named, what is not confirmed goes back, a rollback brings it back."""
+
+    async def scene() -> None:
+        async with rig(tmp_path, BROKER) as device:
+            device.write_config()
+            device.start_agent()
+            await device.until(lambda: device.last("config/reported").get("state") == "applied")
+
+            async def answer(state: str, **fields: Any) -> dict[str, Any]:
+                def answered() -> bool:
+                    found = device.last("config/reported")
+                    return found.get("state") == state and fields.items() <= found.items()
+
+                await device.until(answered, 60, f"{state} {fields}")
+                return device.last("config/reported")
+
+            patch = {"rules": {"quiet": {"after": "9s"}}}
+            order = signed("push", "group:kind.checkpoint_camera", {"revision": 1, "patch": patch})
+            connection = Connection(Broker(url=device.broker.url), "office", None)
+            await connection.open()
+            connection.publish(f"{ROOT}/groups/kind.checkpoint_camera/config/desired", order, 1, True)
+            await connection.event(2)
+            connection.close()
+            await answer("applied", target="group:kind.checkpoint_camera")
+
+            patch = {"rules": {"tamper": {"severity": "critical"}}}
+            fields = {"patch": patch, "confirm": "manual", "confirm_within_s": 60}
+            await device.order("config/desired", retain=True, revision=1, **fields)
+            await answer("unconfirmed", revision=1)
+            device.end_agent(signal.SIGKILL)
+            device.start_agent()
+            assert "before it was confirmed" in (await answer("rolled_back", revision=1))["reason"]
+
+            await device.order("config/desired", retain=True, revision=2, **fields)
+            await answer("unconfirmed", revision=2)
+            await device.order("command/config_confirm", id="confirm-2", revision=2)
+            found = await answer("applied", revision=2)
+            assert [layer["target"] for layer in found["layers"]] == [
+                "group:kind.checkpoint_camera",
+                "device",
+            ]
+
+            await device.order("command/config_rollback", id="back")
+            found = await answer("applied", target="group:kind.checkpoint_camera")
+            assert [layer["target"] for layer in found["layers"]] == ["group:kind.checkpoint_camera"]
+
+            def results(command_id: str) -> list[dict[str, Any]]:
+                return [body for _, body in device.heard if body.get("command_id") == command_id]
+
+            await device.until(lambda: len(results("back")) == 2, what="both results of the rollback")
+            assert [body["state"] for body in results("back")] == ["accepted", "succeeded"]
+            await device.order("command/config_history", id="history")
+            await device.until(lambda: bool(results("history")), what="the history")
+            states = [entry["state"] for entry in results("history")[0]["revisions"]]
+            assert states == ["in_force", "kept", "kept", "kept", "rolled_back"]
 
     asyncio.run(asyncio.wait_for(scene(), 400))
