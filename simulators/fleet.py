@@ -24,7 +24,7 @@ from agent.config.push import Push, Rollback
 from agent.config.trial import BrokenSourceError, TrialSteps
 from agent.control.config_commands import ConfigCommands
 from agent.control.order_gate import OrderGate
-from agent.domain.message import ROOT, encode
+from agent.domain.message import ROOT, encode, new_id
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.reporting.birth import birth_fields
@@ -108,7 +108,9 @@ class StandIn:
                 try:
                     await connection.open()
                     self._connection = connection
-                    connection.subscribe([self._topic("config/desired"), self._topic("command/+")])
+                    own = [self._topic(below) for below in ("config/desired", "command/+", "roles/desired")]
+                    groups = [f"{ROOT}/groups/{one}/config/desired" for one in self.running.all_groups()]
+                    connection.subscribe([*own, *groups])
                     self._publish("birth", birth_fields(self.running))
                     await self._report()
                     self.connected.set()
@@ -129,7 +131,7 @@ class StandIn:
                     raise OSError(reason)
                 case ("message", message):
                     connection.acknowledge(message)
-                    below = message.topic.removeprefix(self._topic(""))
+                    below = message.topic.removeprefix(self._topic("")).removeprefix(f"{ROOT}/")
                     if self.fault != "mute":
                         await self._gate.on_message(below, message.payload, None, bool(message.retain))
 
@@ -182,7 +184,9 @@ class StandIn:
 
     def _publish(self, topic: str, fields: Mapping[str, Any], *, retain: bool = True) -> None:
         if self._connection is not None:
-            self._connection.publish(self._topic(topic), encode({"device": self.name, **fields}), 1, retain)
+            self._connection.publish(
+                self._topic(topic), encode({"id": new_id(), "device": self.name, **fields}), 1, retain
+            )
 
     def _topic(self, below: str) -> str:
         return f"{ROOT}/{self.name}/{below}"

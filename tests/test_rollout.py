@@ -84,15 +84,17 @@ class Fleet:
         self.opened += 1
         return self
 
-    def _say(self, device: str, said: Sequence[tuple[str, Report]]) -> None:
+    def _say(self, device: str, said: Sequence[tuple[str, Report]], retained: bool = False) -> None:
         for topic, body in said:
-            message = SimpleNamespace(topic=f"{ROOT}/{device}/{topic}", payload=json.dumps(body).encode())
+            message = SimpleNamespace(
+                topic=f"{ROOT}/{device}/{topic}", payload=json.dumps(body).encode(), retain=retained
+            )
             self.events.append(("message", message))
 
     def subscribe(self, topics: Sequence[str]) -> int:
         self.events.append(("subscribed", 0, [SimpleNamespace(value=1) for _ in topics]))
         for name, device in self.devices.items():
-            self._say(name, device.reports())
+            self._say(name, device.reports(), retained=True)
         return 0
 
     def publish(self, topic: str, payload: bytes, _qos: int, _retain: bool) -> int:
@@ -436,3 +438,15 @@ def test_the_double_has_the_methods_of_a_connection() -> None:
     for name in ("subscribe", "publish", "event", "acknowledge", "close"):
         assert hasattr(Connection, name)
         assert hasattr(Fleet, name)
+
+
+def test_a_refusal_from_before_is_not_the_answer_to_the_same_push_again(ringpost: Any) -> None:
+    """A refused revision is not used up: the next push has the same number, and may have the same content."""
+    (device,) = boats(1)
+    device.ends = "rejected"
+    fleet = Fleet(device)
+    push = ["push", "boat-01", "--patch", PATCH, "--confirm-within", "2s"]
+    assert ringpost(fleet, *push)[0] == 1
+    device.highest, device.ends = 0, "applied"
+    assert ringpost(fleet, *push)[0] == 0
+    assert fleet.pushes == ["boat-01", "boat-01"]

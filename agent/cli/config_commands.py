@@ -114,6 +114,12 @@ def config_diff(
     "--patch", metavar="FILE|JSON", help="Push this merge patch (RFC 7396) instead of a whole FILE."
 )
 @click.option(
+    "--layer",
+    is_flag=True,
+    help="Push to the group itself, all at once: the patch replaces the layer of the group, and later"
+    " members get it too.",
+)
+@click.option(
     "--confirm-within",
     default="60s",
     show_default=True,

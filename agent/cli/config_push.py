@@ -9,6 +9,7 @@ import click
 from agent.cli.broker_session import run_at_broker
 from agent.cli.device_selection import Selection
 from agent.cli.fleet_link import fleet_link
+from agent.cli.layer_push import push_layer
 from agent.cli.orders import OrderSigner, Presigned, load_signer, local_exit_code
 from agent.cli.push_session import PushSession
 from agent.cli.pushed_change import PushedChange
@@ -32,6 +33,7 @@ class PushOptions:
 
     devices: tuple[str, ...] = ()
     group: str | None = None
+    layer: bool = False
     everything: bool = False
     file: Path | None = None
     patch: str | None = None
@@ -97,14 +99,18 @@ async def _session(
 
     filters = selection.filters(state.root)
     async with fleet_link(url, state.root, filters, reconnects=not options.to_one, note=note) as link:
+        if options.layer:
+            return await push_layer(selection, change, link, signer, state.confirm_within_s, as_json)
         session = PushSession(state, change, link, signer, as_json)
-        if options.resume is None and options.signed is None:
+        if options.signed is not None:
+            await session.wait_for_report(selection.devices[0])
+        elif options.resume is None:
             code = await session.choose(
                 selection, canary=options.canary, skip_offline=options.skip_offline, to_one=options.to_one
             )
             if code is not None:
                 return code
-        elif options.resume is not None:
+        else:
             await session.take_up(skip_failed=options.skip_failed)
         if options.dry_run:
             return await session.dry_run()
@@ -130,6 +136,8 @@ def _plan(options: PushOptions, root: str) -> tuple[Selection, RolloutState, Pat
         change = PushedChange.whole(options.file)
     else:
         change = PushedChange.from_patch(options.patch or "")
+    if options.layer and (selection.group is None or change.patch is None):
+        raise ValueError("--layer: is a --patch for a --group, or for --all")
     if change.patch is None and len(selection.devices) != 1:
         raise ValueError(f"{options.file} is the configuration of one device; for several use --patch")
     healthy_within = options.healthy_within or ("0s" if options.to_one else HEALTHY_WITHIN)

@@ -46,7 +46,7 @@ class FleetLink:
         self.root = root
         self.reports: dict[str, dict[str, dict[str, Any]]] = {}
         """By device and topic: the newest JSON object."""
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._live: Counter[tuple[str, str]] = Counter()
         self.observers: list[Observer] = []
         self.note = note
         """Takes a line about the connection."""
@@ -63,9 +63,10 @@ class FleetLink:
         """The newest JSON object of a topic; empty where none came."""
         return self.reports.get(device, {}).get(topic, {})
 
-    def count(self, device: str, topic: str) -> int:
-        """How many JSON objects came on a topic."""
-        return self._counts[device, topic]
+    def mark(self, device: str, topic: str) -> Callable[[], bool]:
+        """Says later whether a newer message came: a retained one may be the answer to an earlier order."""
+        before, live = self.report(device, topic), self._live[device, topic]
+        return lambda: self._live[device, topic] > live or self.report(device, topic) != before
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Returns once the broker has the message. OSError where it refuses it, or is lost for good."""
@@ -136,7 +137,7 @@ class FleetLink:
                     self._connection.acknowledge(message)
                     self._last_s = loop.time()
                     if any(topic_matches(message.topic, topic) for topic in self._filters):
-                        self._on_message(message.topic, message.payload)
+                        self._on_message(message.topic, message.payload, bool(message.retain))
 
     def _on_acknowledged(self, number: int, code: Any) -> None:
         outgoing = self._sent.pop(number, None)
@@ -148,12 +149,12 @@ class FleetLink:
         else:
             outgoing.done.set_result(None)
 
-    def _on_message(self, topic: str, payload: bytes) -> None:
+    def _on_message(self, topic: str, payload: bytes, retained: bool) -> None:
         device, _, below = topic.removeprefix(self.root + "/").partition("/")
         body = json_object(payload)
         if body is not None:
             self.reports.setdefault(device, {})[below] = body
-            self._counts[device, below] += 1
+            self._live[device, below] += not retained
         for observer in tuple(self.observers):
             observer(device, below, payload)
         self._wake()

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import click
 
-from agent.cli.options import finish
+from agent.cli.options import (
+    DEVICE,
+    all_option,
+    broker_option,
+    finish,
+    group_option,
+    json_option,
+    root_option,
+)
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_USAGE
 
@@ -91,6 +99,34 @@ def keys_roles(draft: Path, out: Path, previous: Path | None, keys: tuple[Path, 
     from agent.cli.keys import write_roles
 
     _finish(lambda: write_roles(draft, out, previous, keys))
+
+
+@keys.command("push")
+@click.argument("file", type=FILE)
+@click.argument("devices", nargs=-1, metavar="[DEVICE]…", type=DEVICE)
+@group_option
+@all_option
+@broker_option
+@root_option
+@json_option
+def keys_push(
+    file: Path,
+    devices: tuple[str, ...],
+    group: str | None,
+    everything: bool,
+    broker: str,
+    root: str,
+    as_json: bool,
+) -> None:
+    """Send a roles document to devices; it replaces an older version."""
+    from agent.cli.device_selection import Selection
+    from agent.cli.roles_push import push_roles
+
+    try:
+        selection = Selection.from_options(devices, group, everything)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    finish(push_roles(file, selection, broker, root, as_json))
 
 
 @keys.command("sign")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,18 @@ from agent.cli.rollout import (
     Rollout,
     active_revision,
     desired_fields,
-    highest_revision,
+    next_revision,
 )
 from agent.cli.rollout_board import WORDS, RolloutBoard, who_has_what
-from agent.cli.rollout_plan import DEFAULT_WAVES, FAILED, RolloutState, list_names, plan_waves, summary_json
+from agent.cli.rollout_plan import (
+    DEFAULT_WAVES,
+    FAILED,
+    RolloutState,
+    list_names,
+    plan_waves,
+    sole_use,
+    summary_json,
+)
 from agent.cli.signed_push import prepared_push
 from agent.cli.signing import DeskSigner
 from agent.runtime.atomic_files import write_durably
@@ -49,8 +58,7 @@ class PushSession:
         """
         if to_one:
             name = selection.devices[0]
-            if not await self.link.until(lambda: self.link.report(name, "config/reported"), REPORT_TIMEOUT_S):
-                self._say(f"no report from {name} on {self.link.root}; check the device name")
+            await self.wait_for_report(name)
             self._plan([name], None)
             return None
         await self.link.settle()
@@ -70,14 +78,17 @@ class PushSession:
         self._plan([name for name in names if name not in silent], canary)
         return None
 
+    async def wait_for_report(self, name: str) -> None:
+        """The report from before the push, from which its answer has to differ."""
+        if not await self.link.until(lambda: self.link.report(name, "config/reported"), REPORT_TIMEOUT_S):
+            self._say(f"no report from {name} on {self.link.root}; check the device name")
+
     async def take_up(self, *, skip_failed: bool) -> None:
         """Takes up a roll-out that stopped: failed devices are left out, or get a new revision."""
         await self.link.settle()
         failed = self.state.with_step(*FAILED)
-        newest = 1 + max(
-            (highest_revision(self.link.report(name, "config/reported")) for name in self.state.devices),
-            default=0,
-        )
+        reports = [self.link.report(name, "config/reported") for name in self.state.devices]
+        newest = max(map(next_revision, reports), default=1)
         for name in failed:
             device = self.state.devices[name]
             device.step, device.detail = ("skipped", device.detail) if skip_failed else ("waiting", "")
@@ -94,7 +105,7 @@ class PushSession:
         self.state.waves = self.state.waves or (DEFAULT_WAVES if len(names) > 1 else "100%")
         self.state.devices = plan_waves(names, self.state.waves, canary)
         reports = {name: self.link.report(name, "config/reported") for name in names}
-        revision = 1 + max((highest_revision(report) for report in reports.values()), default=0)
+        revision = max(map(next_revision, reports.values()), default=1)
         for name, report in reports.items():
             self.state.devices[name].base_revision = active_revision(report)
             self.state.devices[name].revision = revision
@@ -123,11 +134,16 @@ class PushSession:
 
     async def roll_out(self, file: Path) -> int:
         """Carries out the plan, and says at the end who has what and how to go on."""
-        try:
-            self.state.save(file)
-        except OSError as error:
-            self._say(f"{describe_error(error)}; --state names another file")
-            return EX_USAGE
+        with ExitStack() as held:
+            try:
+                held.enter_context(sole_use(file))
+                self.state.save(file)
+            except OSError as error:
+                self._say(f"{describe_error(error)}; --state names another file")
+                return EX_USAGE
+            return await self._roll_out(file)
+
+    async def _roll_out(self, file: Path) -> int:
         self._say(f"the state of this roll-out is in {file}")
         with RolloutBoard(self.state, self.as_json) as board:
             self.link.note = board.note
@@ -158,12 +174,17 @@ class PushSession:
         desired = desired_fields(self.state, self.change, name) | {"validate_only": True}
         key = (desired["revision"], desired["sha256"])
         order = self.signer.push(name, desired)
+        is_new = self.link.mark(name, "config/reported")
         await self.link.publish(f"{self.link.root}/{name}/config/desired", order)
 
         def answer() -> dict[str, Any] | None:
             report = self.link.report(name, "config/reported")
             ours = (report.get("revision"), report.get("sha256")) == key
-            return report if ours and str(report.get("state")) in ("validated", "rejected") else None
+            return (
+                report
+                if ours and is_new() and str(report.get("state")) in ("validated", "rejected")
+                else None
+            )
 
         report = await self.link.until(answer, ANSWER_MARGIN_S)
         if report is None:

@@ -26,6 +26,8 @@ ENDS: Mapping[str, Step] = {
 }  # fmt: skip
 ANSWER_MARGIN_S = 20.0
 """Beyond the time for the trial: for the way to the device and back."""
+MAX_REFUSED = 10_000
+"""A refused revision that is further above the highest one is no number of ours."""
 AT_ONCE = 50
 """Devices of one wave that are pushed to at the same time."""
 OnChange = Callable[[str, DeviceProgress], None]
@@ -50,6 +52,7 @@ class Rollout:
         self.state, self.change, self.link, self.signer = state, change, link, signer
         self.not_permitted = False
         """Whether a device refused for its signature or role."""
+        self._is_new: dict[str, Callable[[], bool]] = {}
         self._file, self._on_change, self._confirms = file, on_change, confirms
 
     async def run(self, on_wave: Callable[[int, float], None] = lambda _, __: None) -> bool:
@@ -82,7 +85,8 @@ class Rollout:
         report = self.link.report(name, "config/reported")
         manual = self.state.confirm == "manual"
         final = str(report.get("state")) in ENDS and (manual or report.get("state") != "unconfirmed")
-        return report if final and self._ours(name, report) else None
+        new = name not in self._is_new or self._is_new[name]()
+        return report if final and new and self._ours(name, report) else None
 
     async def _push_in_turn(self, name: str, slots: asyncio.Semaphore) -> None:
         async with slots:
@@ -100,9 +104,7 @@ class Rollout:
         limit_s = self.state.confirm_within_s + ANSWER_MARGIN_S
         report = await self.link.until(lambda: self.report_of(name), limit_s)
         if report is not None and raise_counter(self.signer, json.dumps(report.get("errors", ""))):
-            seen = self.link.count(name, "config/reported")
             await self._send(name)
-            await self.link.until(lambda: self.link.count(name, "config/reported") > seen, limit_s)
             report = await self.link.until(lambda: self.report_of(name), limit_s)
         if report is None:
             reason = f"no answer within {limit_s:g} s; {name} receives it when it reconnects"
@@ -119,6 +121,7 @@ class Rollout:
         return self._end(name, "done", warnings)
 
     async def _send(self, name: str) -> None:
+        self._is_new[name] = self.link.mark(name, "config/reported")
         order = self.signer.push(name, desired_fields(self.state, self.change, name))
         await self.link.publish(f"{self.link.root}/{name}/config/desired", order, retain=True)
 
@@ -226,10 +229,16 @@ def active_revision(report: Mapping[str, Any]) -> int | None:
     return 0 if active.get("source") in ("local", "push") and revision is None else None
 
 
-def highest_revision(report: Mapping[str, Any]) -> int:
-    """The highest revision that the device has seen; 0 where it does not say."""
-    highest = report.get("highest_revision")
-    return highest if isinstance(highest, int) and 0 <= highest < 2**52 else 0
+def next_revision(report: Mapping[str, Any]) -> int:
+    """A revision that the device has not seen; 1 where it does not say.
+
+    A refused one is left out, too: the device answers the same push, of the same number, only once.
+    """
+    highest, refused = report.get("highest_revision"), report.get("revision")
+    highest = highest if isinstance(highest, int) and 0 <= highest < 2**52 else 0
+    if not isinstance(refused, int) or not highest < refused < highest + MAX_REFUSED:
+        return highest + 1
+    return refused + 1
 
 
 def _without_figures(reason: str) -> str:

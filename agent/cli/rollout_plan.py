@@ -4,9 +4,11 @@ Whoever ends the process, with ``kill -9`` too, loses nothing: the file says to 
 and the device says what became of it.
 """
 
+import fcntl
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -77,6 +79,17 @@ def load_rollout(path: Path) -> RolloutState:
         detail = error.errors(include_url=False)[0]
         where = ".".join(map(str, detail["loc"])) or "file"
         raise ValueError(f"{path}: no state of a roll-out: {where}: {detail['msg']}") from error
+
+
+@contextmanager
+def sole_use(path: Path) -> Iterator[None]:
+    """Holds the state file for one process, also where another one is killed. OSError where one holds it."""
+    with path.with_name(path.name + ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(error.errno, "another roll-out runs with this state", str(path)) from error
+        yield
 
 
 def plan_waves(devices: Sequence[str], waves: str, canary: int | None) -> dict[str, DeviceProgress]:
