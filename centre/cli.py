@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from agent.cli.options import root_option
+from agent.cli.options import BROKER_HELP, root_option
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 
@@ -27,7 +27,7 @@ MIN_ROLE, MIN_REASON = 2, 5
     "--broker",
     envvar="RINGPOST_BROKER",
     metavar="URL",
-    help="Broker URL, as for the other commands; required. Default: RINGPOST_BROKER.",
+    help=BROKER_HELP,
 )
 @root_option
 @click.option(

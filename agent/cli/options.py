@@ -14,14 +14,17 @@ providers_option = click.option(
     metavar="LIST",
     help="Inference providers in order of preference, such as openvino,cpu. Default: from the model card.",
 )
+BROKER_HELP = (
+    "Broker URL: mqtt://HOST:PORT or mqtts://HOST:PORT. Default: RINGPOST_BROKER. For mqtts://, set the"
+    " files RINGPOST_CA, RINGPOST_CERT and RINGPOST_KEY. RINGPOST_INSECURE=1 allows mqtt:// to other"
+    " machines; RINGPOST_PROTOCOL=5 or 3.1.1 pins the MQTT version."
+)
 broker_option = click.option(
     "--broker",
     required=True,
     envvar="RINGPOST_BROKER",
     metavar="URL",
-    help="Broker URL: mqtt://HOST:PORT or mqtts://HOST:PORT. Default: RINGPOST_BROKER. For mqtts://, set the"
-    " files RINGPOST_CA, RINGPOST_CERT and RINGPOST_KEY. RINGPOST_INSECURE=1 allows mqtt:// to other"
-    " machines; RINGPOST_PROTOCOL=5 or 3.1.1 pins the MQTT version.",
+    help=BROKER_HELP,
 )
 root_option = click.option(
     "--root",
