@@ -31,7 +31,7 @@ def main() -> None:
         print(f"one by one: {rate:.0f}/s, p50 {took_ms[len(took_ms) // 2]:.1f} ms, p99 {took_ms[-4]:.1f} ms")
         began_s = time.perf_counter()
         for number in range(TOGETHER):
-            audit.append("push", who=["0123456789abcdef"], revision=number)
+            audit.append("picture_left", who=["0123456789abcdef"], revision=number)
         appended_s = time.perf_counter() - began_s
         asyncio.run(audit.written())
         print(

@@ -17,7 +17,7 @@ from agent.audit.chain_state import segments
 from agent.audit.clock_steps import ClockSteps
 from agent.audit.disk import Disk
 from agent.audit.entry import ANCHORS, Entry, parse
-from agent.audit.entry_limit import BURST
+from agent.audit.entry_limit import BURST, MOST_SOURCES, SIGNED_BURST, EntryLimit, Source
 from agent.audit.verify import verify_folder
 
 
@@ -105,7 +105,7 @@ def test_a_full_disk_keeps_entries_in_memory_and_a_gap_says_so(
     with pytest.raises(OSError, match="No space"):
         audit.append_durably("picture", number=1)
     for number in range(57):
-        audit.append("push", who=["a1"], revision=number)
+        audit.append("drill", revision=number)
     assert asyncio.run(audit.written()) is False
     assert "No space" in str(audit.trouble)
     disk.full = False
@@ -113,10 +113,27 @@ def test_a_full_disk_keeps_entries_in_memory_and_a_gap_says_so(
     audit.close()
     assert audit.trouble is None
     found = entries(tmp_path)
-    assert [entry.kind for entry in found].count("push") == 49
+    assert [entry.kind for entry in found].count("drill") == 49
     (gap,) = [entry for entry in found if entry.kind == "gap"]
     assert gap.fields["lost"] == 8
     assert sorted(entry.fields["number"] for entry in found if entry.kind == "picture") == [0, 2]
+
+
+def test_what_the_disk_refused_is_written_later_in_its_order(tmp_path: Path) -> None:
+    disk = FullDisk()
+    audit = AuditLog(ChainFiles(tmp_path, disk=disk))
+    audit.append_durably("start")
+    disk.full = True
+    for number in range(10):
+        audit.append("drill", number=number)
+    assert asyncio.run(audit.written()) is False
+    with pytest.raises(OSError, match="No space"):
+        audit.append_durably("picture")
+    disk.full = False
+    audit.append_durably("picture")
+    audit.close()
+    assert [entry.fields["number"] for entry in entries(tmp_path) if entry.kind == "drill"] == list(range(10))
+    assert verify_folder(tmp_path).problems == []
 
 
 def test_a_flood_of_forged_orders_is_counted_and_not_listed(tmp_path: Path) -> None:
@@ -131,6 +148,27 @@ def test_a_flood_of_forged_orders_is_counted_and_not_listed(tmp_path: Path) -> N
     assert summary.fields["unlisted"] == 5000 - BURST
     assert summary.fields["last"] == {"reason": "no valid signature 4999"}
     assert [entry.who for entry in found if entry.kind == "ack"] == [("a1",)]
+
+
+def test_a_flood_under_a_valid_key_hides_no_other_order(tmp_path: Path) -> None:
+    audit = AuditLog(ChainFiles(tmp_path))
+    for number in range(1000):
+        audit.append("command", who=["a1"], command="snapshot", body={"id": number})
+    audit.append("command", who=["a1"], command="output", body={"output": "siren"})
+    audit.append("command", who=["b2"], command="snapshot")
+    audit.close()
+    found = [entry for entry in entries(tmp_path) if entry.kind == "command"]
+    assert len(found) == SIGNED_BURST + 3
+    assert [entry.fields["command"] for entry in found[-3:-1]] == ["output", "snapshot"]
+    assert (found[-1].who, found[-1].fields["unlisted"]) == (("a1",), 1000 - SIGNED_BURST)
+
+
+def test_the_limits_of_entries_are_bounded_too() -> None:
+    limit = EntryLimit()
+    for number in range(10 * MOST_SOURCES):
+        limit.admit(Source("command", f"c{number}", ("a1",)), {}, "", 0.0)
+    assert len(limit.summaries(0.0, at_once=True)) == 1
+    assert limit.admit(Source("command", "", ("a1",)), {}, "", 1e6)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +210,14 @@ def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.M
     audit.append_durably("start")
     disk.works.clear()
     for number in range(200):
-        audit.append("push", who=["a1"], revision=number)
+        audit.append("drill", revision=number)
     assert asyncio.run(audit.written()) is False
     disk.works.set()
     audit.close()
     found = entries(tmp_path)
-    (gap,) = [entry.fields for entry in found if entry.kind == "gap"]
-    assert gap["lost"] + kinds(tmp_path).count("push") == 200
-    assert kinds(tmp_path).count("push") <= 50 + audit_log.GROUP
+    lost = sum(entry.fields["lost"] for entry in found if entry.kind == "gap")
+    assert lost + kinds(tmp_path).count("drill") == 200
+    assert kinds(tmp_path).count("drill") <= 50 + audit_log.GROUP
     assert verify_folder(tmp_path).problems == []
 
 

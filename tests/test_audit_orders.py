@@ -163,12 +163,3 @@ def test_whom_a_connection_reached() -> None:
     ):
         port = server.getsockname()[1]
         assert peer_of(sock) == {"address": f"127.0.0.1:{port}"}
-
-        class Encrypted:
-            getpeername = sock.getpeername
-
-            def getpeercert(self, *, binary_form: bool) -> bytes:
-                assert binary_form
-                return b"certificate"
-
-        assert peer_of(Encrypted())["certificate"].startswith("03d66dd0")

@@ -1,6 +1,7 @@
 """TLS against a real mosquitto with the configuration that we ship, certificates made by its script."""
 
 import asyncio
+import hashlib
 import os
 import shutil
 import socket
@@ -269,12 +270,14 @@ REFUSED = 0x87
 
 def test_the_rights_of_a_device_end_at_its_own_topics(world: World) -> None:
     own = ["status", "birth", "health", "position", "telemetry/gnss", "alert", "alerts/active", "gap",
-           "media/0199/1", "config/reported", "command/result"]  # fmt: skip
+           "audit", "media/0199/1", "config/reported", "command/result"]  # fmt: skip
     not_own = ["receipt", "alert/ack", "config/desired", "command/ping"]
 
     async def scene() -> None:
         device = Client(world, "d1")
         await device.connection.open()
+        shown = ssl.PEM_cert_to_DER_cert((world.certs / "broker.pem").read_text())
+        assert device.connection.peer["certificate"] == hashlib.sha256(shown).hexdigest()
         for topic in own:
             assert await device.publish(f"ringpost/v1/d1/{topic}") != REFUSED, topic
             assert await device.publish(f"ringpost/v1/d2/{topic}") == REFUSED, topic

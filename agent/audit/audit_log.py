@@ -19,7 +19,7 @@ import structlog
 
 from agent.audit.chain_files import ChainFiles
 from agent.audit.entry import ANCHORS, Draft, Entry, encodable
-from agent.audit.entry_limit import LIMITED, EntryLimit
+from agent.audit.entry_limit import EntryLimit, Source
 from agent.domain.message import stamp
 from agent.runtime.error_text import describe_error
 from agent.runtime.kernel_clock import boot_id
@@ -88,7 +88,8 @@ class AuditLog:
         """Queues an entry about key ids ``who``; returns at once, and never raises."""
         at, now_s = datetime.now(UTC), time.monotonic()
         with self._condition:
-            if who or kind not in LIMITED or self._limit.admit(kind, fields, stamp(at), now_s):
+            command = str(fields.get("command", "")) if who else ""
+            if self._limit.admit(Source(kind, command, tuple(who)), fields, stamp(at), now_s):
                 self._queue(_Waiting(make_draft(kind, who, fields)))
 
     def append_durably(self, kind: str, *, who: Sequence[str] = (), **fields: Any) -> str:
@@ -126,11 +127,14 @@ class AuditLog:
         """Writes what waits, and ends the thread. Blocking."""
         with self._condition:
             self._closing = True
-            for kind, fields in self._limit.summaries(time.monotonic(), at_once=True):
-                self._queue(_Waiting(make_draft(kind, (), fields)))
+            self._sum_up(at_once=True)
             self._condition.notify()
         if self._thread is not None:
             self._thread.join(CLOSED_WITHIN_S)
+
+    def _sum_up(self, *, at_once: bool = False) -> None:
+        for source, fields in self._limit.summaries(time.monotonic(), at_once=at_once):
+            self._queue(_Waiting(make_draft(source.kind, source.who, fields)))
 
     def _queue(self, waiting: _Waiting) -> None:
         if self._thread is None:
@@ -151,8 +155,7 @@ class AuditLog:
             with self._condition:
                 self._condition.wait_for(self._has_work, timeout=1.0)
                 now_s = time.monotonic()
-                for kind, fields in self._limit.summaries(now_s):
-                    self._queue(_Waiting(make_draft(kind, (), fields)))
+                self._sum_up()
                 if not self._waiting and now_s >= self._due_s:
                     self._queue(_Waiting(make_draft("checkpoint", (), {})))
                 group = self._take_group()

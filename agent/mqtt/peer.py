@@ -1,6 +1,7 @@
 """Whom a connection reached, and what the link tells others of it."""
 
 import hashlib
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,10 +19,9 @@ def peer_of(sock: Any) -> dict[str, str]:
     with suppress(OSError):
         address = sock.getpeername()
         found["address"] = f"{address[0]}:{address[1]}"
-    get_certificate = getattr(sock, "getpeercert", None)
-    if get_certificate is not None:
+    if isinstance(sock, ssl.SSLSocket):
         with suppress(OSError, ValueError):
-            found["certificate"] = hashlib.sha256(get_certificate(binary_form=True) or b"").hexdigest()
+            found["certificate"] = hashlib.sha256(sock.getpeercert(binary_form=True) or b"").hexdigest()
     return found
 
 
