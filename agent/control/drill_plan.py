@@ -22,7 +22,7 @@ from agent.rules.threshold import Threshold
 from agent.rules.zone_dwell import ZoneDwell
 from agent.rules.zone_enter import ZoneEnter
 from agent.vision.camera import Camera
-from agent.vision.tracker import Tracker
+from agent.vision.tracker import TrackedObject, Tracker
 from firmware_bridge.readings import Reading, Switch
 from models.detection import Detection
 
@@ -43,13 +43,18 @@ class DrillPlan:
     camera_name: str | None = None
     camera: Camera | None = None
 
-    def simulated_s(self) -> float:
-        """How much time the observations of the drill span."""
+    def settling_s(self) -> float:
+        """How long the rule may take to be certain of what it sees, beside its own waits."""
         rule = self.rule
-        certain_s = (
-            2 * rule.frames * FRAME_S + rule.grace.total_seconds() if isinstance(rule, CameraRule) else 0
-        )
-        return rule.rediscovery_time.total_seconds() + certain_s + SETTLE_S
+        if not isinstance(rule, CameraRule):
+            return SETTLE_S
+        return SETTLE_S + 2 * rule.frames * FRAME_S + rule.grace.total_seconds()
+
+    def instants(self) -> list[float]:
+        """The simulated seconds of the observations: frame by frame at first, then one each second."""
+        fine_s, wait_s = self.settling_s(), self.rule.rediscovery_time.total_seconds()
+        fine = [number * FRAME_S for number in range(math.ceil(fine_s / FRAME_S))]
+        return fine + [fine_s + number for number in range(math.ceil(wait_s) + 1)]
 
 
 def plan_drill(config: Config, rule: str | None, camera: str | None, *, vision: bool) -> DrillPlan:
@@ -117,41 +122,44 @@ def drill_observations(
     plan: DrillPlan, seen: Sequence[Sequence[Detection]], at: datetime, now_s: float
 ) -> Iterator[Observation]:
     """Observations up to ``now_s`` that make the rule fire, with a tick each simulated second."""
-    span_s = plan.simulated_s()
-    start, start_s = at - timedelta(seconds=span_s), now_s - span_s
-    frames = math.ceil(span_s / FRAME_S)
-    tracker = Tracker(min((one.score for frame in seen for one in frame), default=0.4) * 0.9)
-    for number in range(frames):
-        after_s = number * FRAME_S
-        instant, instant_s = start + timedelta(seconds=after_s), start_s + after_s
-        for source, value in _values(plan, seen, tracker, number, instant_s):
-            yield Observation(source, instant, instant_s, value)
-        if number % round(1 / FRAME_S) == 0:
+    instants = plan.instants()
+    sights = _tracked(seen) if seen else []
+    zone = (plan.rule.zone_name if isinstance(plan.rule, CameraRule) else None) or OWN
+    for number, after_s in enumerate(instants):
+        ago_s = instants[-1] - after_s
+        instant, instant_s = at - timedelta(seconds=ago_s), now_s - ago_s
+        whole = after_s % 1 < FRAME_S / 2 or after_s % 1 > 1 - FRAME_S / 2 or after_s > plan.settling_s()
+        if plan.camera_name is not None:
+            objects = tuple(
+                SeenObject(track=one.track, label=one.label, score=one.score, box=one.box, zones=(zone,))
+                for one in sights[number % len(sights)]
+            )
+            sighting = Sighting(frame=number + 1, objects=objects)
+            yield Observation(plan.camera_name, instant, instant_s, sighting)
+        elif whole or not number:
+            for source, value in _values(plan.rule, first=not number):
+                yield Observation(source, instant, instant_s, value)
+        if whole:
             yield Observation("clock", instant, instant_s, Tick())
 
 
-def _values(
-    plan: DrillPlan, seen: Sequence[Sequence[Detection]], tracker: Tracker, number: int, now_s: float
-) -> Iterator[tuple[str, Any]]:
-    rule = plan.rule
-    if plan.camera_name is not None:
-        there_and_back = [*seen, *seen[-2:0:-1]]
-        tracked = tracker.track(there_and_back[number % len(there_and_back)], now_s)
-        zone = (rule.zone_name if isinstance(rule, CameraRule) else None) or OWN
-        yield (
-            plan.camera_name,
-            Sighting(
-                frame=number + 1,
-                objects=tuple(
-                    SeenObject(track=one.track, label=one.label, score=one.score, box=one.box, zones=(zone,))
-                    for one in tracked
-                ),
-            ),
-        )
-    elif isinstance(rule, SwitchRule):
-        if number == 0:
+def _tracked(seen: Sequence[Sequence[Detection]]) -> list[list[TrackedObject]]:
+    """The tracked objects of the clip, there and back, once its tracks are confirmed."""
+    there_and_back = [*seen, *seen[-2:0:-1]]
+    tracker = Tracker(min(one.score for frame in seen for one in frame) * 0.9)
+    tracked = [
+        tracker.track(there_and_back[number % len(there_and_back)], number * FRAME_S)
+        for number in range(2 * len(there_and_back))
+    ]
+    return tracked[len(there_and_back) :]
+
+
+def _values(rule: RulePart, *, first: bool) -> Iterator[tuple[str, Any]]:
+    """The made-up values of a rule on a source at one instant."""
+    if isinstance(rule, SwitchRule):
+        if first:
             yield rule.source, Switch(name=rule.name, on=rule.on)
-    elif isinstance(rule, Threshold) and number % round(1 / FRAME_S) == 0:
+    elif isinstance(rule, Threshold):
         beyond = 1.0 + rule.hysteresis
         value = rule.above + beyond if rule.above is not None else (rule.below or 0.0) - beyond
         yield rule.source, Reading(quantity=rule.quantity, value=value, unit="(made up)")
