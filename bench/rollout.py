@@ -113,6 +113,8 @@ def play(desk: Desk, folder: Path, count: int) -> dict[str, Any]:
     revisions = desk.revisions()
     assert sorted(device for device, revision in revisions.items() if revision != 1) == [BAD_CANARY]
     assert highest_revisions(folder, count) == [1] * count, "no device was sent a second revision"
+    _, back_s = desk.run("config", "rollback", "--rollout", str(state))
+    assert not any(desk.revisions().values()), "every device is back at its local file"
     return {
         "devices": count,
         "canaries": 3,
@@ -122,6 +124,7 @@ def play(desk: Desk, folder: Path, count: int) -> dict[str, Any]:
         "done_at_kill_9": len(at_kill.with_step("done")),
         "on_trial_at_kill_9": len(at_kill.with_step("sent")),
         "seconds_for_the_rest": round(rest_s, 1),
+        "seconds_to_take_it_back": round(back_s, 1),
         "done_at_the_end": sum(revision == 1 for revision in revisions.values()),
     }
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from agent.__main__ import cli
 from agent.cli.device_selection import Selection, groups_of
 from agent.cli.pushed_change import PushedChange
-from agent.cli.restarts import restarts
+from agent.cli.restarts import permissions, read_both, restarts
 from agent.cli.rollout_plan import load_rollout, plan_waves
 from agent.config.merge_patch import changed_paths
 from agent.mqtt.connection import Connection
@@ -432,6 +432,36 @@ def test_what_would_restart() -> None:
     paths = list(changed_paths(old, new))
     assert paths == ["broker.url", "rules.quiet", "sources.cam1.fps"]
     assert [line.split(":")[0] for line in restarts(paths)] == ["link", "rule quiet", "source cam1"]
+
+
+def test_the_diff_says_what_goes_on_and_what_takes_more_signatures() -> None:
+    present = """\
+schema_version: 1
+device: d
+kind: watch_point
+place: {ring: inner_city, domain: ground, site: s, post: p}
+broker: {url: 'mqtt://127.0.0.1:9'}
+sources:
+  cam1: {kind: camera, url: 'rtsp://192.0.2.1/x', purpose: a test, zones: {rail: [[0, 0], [1, 0], [1, 1]]}}
+  board: {kind: sensor_board, port: /dev/ttyUSB0}
+rules:
+  panic: {kind: switch, source: board, name: panic_button, severity: critical}
+"""
+    wanted = present.replace("[1, 1]", "[0.9, 1]").replace("USB0", "USB1")
+    wanted += "  quiet: {kind: silence, source: board, after: 5s}\n"
+    both = read_both(present, wanted)
+    assert both is not None
+    lines = restarts(["sources.cam1.zones", "sources.board.port", "rules.quiet"], both)
+    assert lines == [
+        "source cam1: takes the change over without a restart",
+        "source board: restarts",
+        "rule quiet: starts",
+    ]
+    without = wanted.replace(
+        "  panic: {kind: switch, source: board, name: panic_button, severity: critical}\n", ""
+    )
+    assert "rules.panic: needs several signatures" in list(permissions(read_both(wanted, without)))
+    assert read_both(present, "nothing") is None
 
 
 def test_the_double_has_the_methods_of_a_connection() -> None:

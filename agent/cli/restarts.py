@@ -2,16 +2,31 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from agent.config.loader import parse
+from agent.config.model import Config
 from agent.config.push_changes import changes
 from agent.config.push_policy import CONNECTION_FIELDS, policy_violations
 from agent.domain.yaml_loader import BadConfig
 
 GUARDS = {"guarded": "needs several signatures", "picture": "needs a privacy officer among its signers"}
+Both: TypeAlias = tuple[Config, Config]
+"""The configuration in force, and the proposed one."""
 
 
-def restarts(paths: Iterable[str]) -> list[str]:
+def read_both(present: str, wanted: str) -> Both | None:
+    """Both configurations; None where one can't be read here: it may name files that only the device has."""
+    try:
+        return (
+            parse(present, name="", base=Path.cwd(), ran_before=True),
+            parse(wanted, name="", base=Path.cwd(), ran_before=True),
+        )
+    except (BadConfig, OSError):
+        return None
+
+
+def restarts(paths: Iterable[str], both: Both | None = None) -> list[str]:
     """What restarts for changes at dotted paths, one line for each part; the rest goes on running."""
     lines: dict[str, None] = {}
     for path in paths:
@@ -21,21 +36,34 @@ def restarts(paths: Iterable[str]) -> list[str]:
             case ["broker", *_]:
                 lines["link: connects anew"] = None
             case ["sources", name, *_]:
-                lines[f"source {name}: restarts"] = None
+                lines[f"source {name}: {_source_effect(name, both)}"] = None
             case ["rules", name, *_]:
-                lines[f"rule {name}: restarts; an active alert goes on"] = None
+                lines[f"rule {name}: {_rule_effect(name, both)}"] = None
     return list(lines)
 
 
-def permissions(present: str, wanted: str) -> Iterator[str]:
-    """What a push of ``wanted`` over ``present`` may not do, and what takes more than one signature.
+def _source_effect(name: str, both: Both | None) -> str:
+    old, new = (config.sources.get(name) for config in both) if both else (None, None)
+    if both is None or (old is not None and new is not None and not old.goes_on_as(new)):
+        return "restarts"
+    if old is None or new is None:
+        return "starts" if old is None else "ends"
+    return "takes the change over without a restart"
 
-    Nothing where a text can't be read here: it may name files that only the device has.
-    """
-    try:
-        old, new = (parse(text, name="", base=Path.cwd(), ran_before=True) for text in (present, wanted))
-    except (BadConfig, OSError):
+
+def _rule_effect(name: str, both: Both | None) -> str:
+    if both is not None and name not in both[0].rules:
+        return "starts"
+    if both is not None and name not in both[1].rules:
+        return "ends, and its active alerts end"
+    return "restarts; an active alert goes on"
+
+
+def permissions(both: Both | None) -> Iterator[str]:
+    """What a push may not change, and what takes more than one signature."""
+    if both is None:
         return
+    old, new = both
     for path, message in policy_violations(new, old, old):
         yield f"{path}: {message}"
     for change in changes(new, old, old):
