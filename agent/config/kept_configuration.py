@@ -14,7 +14,7 @@ from agent.config.merge_patch import changed_paths
 from agent.config.model import Config
 from agent.config.partial import parse_in_part
 from agent.config.push_check import Local
-from agent.config.startup import SHOWN_PATHS, Startup, choose
+from agent.config.startup import SHOWN_CHARACTERS, SHOWN_PATHS, Startup, choose
 from agent.config.trial import TrialSteps
 from agent.domain.yaml_loader import BadConfig, read_text
 from agent.runtime.error_text import error_reason
@@ -98,7 +98,9 @@ class KeptConfiguration:
                 return None
             edited = sha256 != self.ledger.active.local_sha256
             paths = changed_paths(tree_of(self._local_text()), tree_of(text)) if edited else ()
-            drift = list(islice(paths, SHOWN_PATHS)) or (["(comments)"] if edited else [])
+            drift = [path[:SHOWN_CHARACTERS] for path in islice(paths, SHOWN_PATHS)] or (
+                ["(comments)"] if edited else []
+            )
             self._drift_of = sha256
         except OSError as error:
             self._drift_of = None

@@ -21,8 +21,8 @@ from agent.domain.yaml_loader import MAX_BYTES, BadConfig, read_text
 
 log = structlog.get_logger()
 
-SHOWN_PATHS = 20
-"""Paths of a local edit that are reported."""
+SHOWN_PATHS, SHOWN_CHARACTERS = 20, 200
+"""Paths of a local edit that are reported, and characters of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _edited(ledger: Ledger, version: Version, before: Ledger) -> Ledger:
     drift: list[str] = []
     if before.active.source == "push":
         paths = changed_paths(_tree(before.active.text), _tree(version.text))
-        drift = list(islice(paths, SHOWN_PATHS))
+        drift = [path[:SHOWN_CHARACTERS] for path in islice(paths, SHOWN_PATHS)]
     history = ledger.with_active(version).history
     return ledger.with_fallback(None).model_copy(update={"drift": drift, "history": history})
 
