@@ -77,6 +77,7 @@ class Fleet:
         self.devices = {device.name: device for device in devices}
         self.events: deque[tuple[Any, ...]] = deque()
         self.pushes: list[str] = []
+        self.withdrawn: list[str] = []
         self.lose = lose
         self.opened = self.number = 0
 
@@ -104,7 +105,11 @@ class Fleet:
             return self.number
         self.events.append(("published", self.number, SimpleNamespace(value=0)))
         _, _, name, kind, what = topic.split("/")
-        device, body = self.devices[name], body_of(payload)
+        device = self.devices[name]
+        if not payload:
+            self.withdrawn.append(name)
+            return self.number
+        body = body_of(payload)
         if kind == "config":
             self.pushes.append(name)
             self._say(name, device.take(body))
@@ -206,6 +211,7 @@ def test_the_first_failure_stops_it_and_the_rest_is_untouched(
     assert state.devices["boat-01"].step == step
     assert len(state.with_step("waiting")) == 19
     assert reason in complained
+    assert fleet.withdrawn == (["boat-01"] if ends == "mute" else [])
     assert "as before: " in said
     for way in (
         "--resume state.json\n",

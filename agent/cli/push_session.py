@@ -90,10 +90,13 @@ class PushSession:
         reports = [self.link.report(name, "config/reported") for name in self.state.devices]
         newest = max(map(next_revision, reports), default=1)
         for name in failed:
-            device = self.state.devices[name]
+            device, report = self.state.devices[name], self.link.report(name, "config/reported")
+            arrived = (report.get("revision"), report.get("sha256")) == (device.revision, self.change.sha256)
+            if device.step == "no_answer" and arrived:  # it answered after all
+                device.step = "sent"
+                continue
             device.step, device.detail = ("skipped", device.detail) if skip_failed else ("waiting", "")
             if not skip_failed:
-                report = self.link.report(name, "config/reported")
                 device.revision, device.base_revision = newest, active_revision(report)
 
     def _reachable(self, name: str) -> bool:

@@ -107,8 +107,7 @@ class Rollout:
             await self._send(name)
             report = await self.link.until(lambda: self.report_of(name), limit_s)
         if report is None:
-            reason = f"no answer within {limit_s:g} s; {name} receives it when it reconnects"
-            return self._end(name, "no_answer", reason)
+            return self._end(name, "no_answer", f"no answer within {limit_s:g} s; {await self._leave(name)}")
         step = ENDS[str(report["state"])]
         if step != "done":
             return self._end(name, step, self._describe(report))
@@ -124,6 +123,13 @@ class Rollout:
         self._is_new[name] = self.link.mark(name, "config/reported")
         order = self.signer.push(name, desired_fields(self.state, self.change, name))
         await self.link.publish(f"{self.link.root}/{name}/config/desired", order, retain=True)
+
+    async def _leave(self, name: str) -> str:
+        """What becomes of a push without an answer: in a roll-out, nothing that nobody watches."""
+        if self._file is None:
+            return f"{name} receives it when it reconnects"
+        await self.link.publish(f"{self.link.root}/{name}/config/desired", b"", retain=True)
+        return "the push was taken from the broker again"
 
     def _not_ready(self, name: str) -> str | None:
         """Why a push should not be sent now; sets the base revision that it is made for."""
