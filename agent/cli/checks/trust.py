@@ -24,7 +24,7 @@ MAKE = "ringpost keys init, then roles: roles.json in the configuration"
 
 def check_roles(target: Target) -> Iterator[Finding]:
     """The document in force: the newer of the file that the configuration names, and the one that arrived."""
-    local: Path | None = getattr(target.config, "roles", None)
+    local = None if target.config is None else target.config.roles
     arrived = target.folder / "config" / ROLES_FILE
     found: list[tuple[Roles, Path]] = []
     for path in (local, arrived):
