@@ -93,8 +93,9 @@ def covered(jpeg: bytes) -> bool:
 
 @pytest.mark.parametrize("kind", BROKERS)
 def test_an_alert_brings_its_picture_a_clip_is_fetched_and_only_a_signed_grant_shows_people(
-    tmp_path: Path, kind: Any
+    tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RINGPOST_SIGNING_KEY", str(tmp_path / "root.pem"))
     (tmp_path / "rescue.key").write_text(KEY)
 
     async def scene() -> None:
@@ -168,7 +169,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
             "90s",
         ]
         code, _, err = await ringpost(*asked, "--key", str(tmp_path / "wrong.key"), *desk)
-        assert (code, "not match these fields and this device's rescue key" in err) == (1, True)
+        assert (code, "not match these fields and this device's rescue key" in err) == (77, True)
         code, out, err = await ringpost(*asked, "--key", str(tmp_path / "rescue.key"), *desk)
         assert (code, "are unmasked until" in out) == (0, True), err
         await device.until(
