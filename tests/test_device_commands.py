@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from agent.__main__ import cli
 from agent.cli.config_text import mask_secrets
+from agent.cli.device_command import result_lines
 from agent.cli.device_commands import command_models
 from agent.cli.orders import is_not_permitted, is_push_not_permitted
 from agent.trust.changes import Change
@@ -159,7 +160,10 @@ def test_pictures_of_a_command_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
         return [
             ("media/another/1", b"\xff\xd8"),
             ("command/result", {"command_id": body["id"], "state": "accepted"}),
-            ("command/result", {"command_id": body["id"], "state": "succeeded", "command": "snapshot"}),
+            (
+                "command/result",
+                {"command_id": body["id"], "state": "succeeded", "media": f"media/{body['id']}/1"},
+            ),
             (f"media/{body['id']}/1", b"\xff\xd8"),
             (f"media/{body['id']}/" + "2" * 30, b"\xff\xd8"),
         ]
@@ -223,3 +227,16 @@ def test_secrets_are_never_shown() -> None:
     assert "rtsp://root:•••@192.0.2.1/x" in shown
     assert "••• (changed)@192.0.2.1" in shown
     assert "{file: pw}" in shown
+
+
+def test_a_text_of_several_lines_stays_one() -> None:
+    csr = "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\x1b\n-----END CERTIFICATE REQUEST-----\n"
+    lines = list(result_lines({"state": "succeeded", "csr": csr, "parts": [{"part": "cam1", "ok": True}]}))
+    assert lines == [
+        "csr:",
+        "-----BEGIN CERTIFICATE REQUEST-----",
+        "MIIB\N{REPLACEMENT CHARACTER}",
+        "-----END CERTIFICATE REQUEST-----",
+        "parts:",
+        "  part cam1, ok yes",
+    ]

@@ -1,6 +1,7 @@
 """Sends one command to a device, and gives its results and pictures as they come."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,19 +87,17 @@ async def answers(
             if isinstance(answer, Picture):
                 pictures += 1
             elif str(answer.get("state")) in FINAL_STATES:
-                expected, limit_s = announced_pictures(answer), PICTURE_TIMEOUT_S
+                expected, limit_s = announced_pictures(answer, command_id), PICTURE_TIMEOUT_S
             else:
                 limit_s = then_s or within_s
     finally:
         link.observers.remove(observe)
 
 
-def announced_pictures(result: Mapping[str, Any]) -> int:
-    """The number of pictures that a final result says are on their way."""
-    if result.get("state") != "succeeded":
-        return 0
-    count = result.get("pictures", 1 if result.get("picture") or result.get("command") == "snapshot" else 0)
-    return count if isinstance(count, int) and 0 <= count <= 100 else 0
+def announced_pictures(result: Mapping[str, Any], command_id: str) -> int:
+    """The number of pictures that were sent for a command, by the topic that its final result names."""
+    found = re.fullmatch(rf"(?:.*/)?media/{re.escape(command_id)}/([0-9]{{1,2}})", str(result.get("media")))
+    return int(found[1]) if found else 0
 
 
 async def _next(link: FleetLink, arrived: asyncio.Queue[Any], within_s: float) -> Any:

@@ -107,6 +107,9 @@ def result_lines(result: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, list) and value and isinstance(value[0], dict):
             yield f"{printable(key)}:"
             yield from (f"  {_short(item)}" for item in value)
+        elif isinstance(value, str) and "\n" in value:  # such as a certificate request
+            yield f"{printable(key)}:"
+            yield from map(printable, value.splitlines())
         else:
             yield f"{printable(key)}: {_short(value)}"
 
