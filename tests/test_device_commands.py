@@ -225,13 +225,17 @@ def test_secrets_are_never_shown() -> None:
     for secret in ("hunter2", "other3", "abc"):
         assert secret not in shown
     assert "rtsp://root:•••@192.0.2.1/x" in shown
+    plain = "url: http://127.0.0.1:8554/camera.mjpg\nport: tcp://h:5\n"
+    assert mask_secrets(plain, plain) == (plain, plain)
     assert "••• (changed)@192.0.2.1" in shown
     assert "{file: pw}" in shown
 
 
 def test_a_text_of_several_lines_stays_one() -> None:
     csr = "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\x1b\n-----END CERTIFICATE REQUEST-----\n"
-    lines = list(result_lines({"state": "succeeded", "csr": csr, "parts": [{"part": "cam1", "ok": True}]}))
+    facts = {"disk": {"free_mb": 5}, "errors": []}
+    parts = [{"part": "cam1", "ok": True}]
+    lines = list(result_lines({"state": "succeeded", "csr": csr, "parts": parts, "facts": facts}))
     assert lines == [
         "csr:",
         "-----BEGIN CERTIFICATE REQUEST-----",
@@ -239,4 +243,7 @@ def test_a_text_of_several_lines_stays_one() -> None:
         "-----END CERTIFICATE REQUEST-----",
         "parts:",
         "  part cam1, ok yes",
+        "facts:",
+        "  disk: free_mb 5",
+        "  errors: none",
     ]

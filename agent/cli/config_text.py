@@ -14,8 +14,9 @@ from agent.cli.fleet_link import FleetLink
 from agent.cli.orders import OrderSigner
 
 SECRETS = re.compile(
-    r"""(?P<before>(?:(?:^|[\s{,"'])[\w-]*(?:password|passphrase|secret|token)[\w-]*["']?\s*:\s*)"""
-    r"""|(?:[a-z][a-z0-9+.-]*://[^\s:/@"']*:))(?P<secret>[^\s{},@/#][^\s,}@/#]*)""",
+    r"""(?:(?<=[\s{,"'])|^)[\w-]*(?:password|passphrase|secret|token)[\w-]*["']?\s*:\s*"""
+    r"""(?P<value>[^\s{},#][^\s,}#]*)"""
+    r"""|[a-z][a-z0-9+.-]*://[^\s:/@"']*:(?P<password>[^\s/@"']+)(?=@)""",
     re.IGNORECASE | re.MULTILINE,
 )
 """The value of a key that names a secret, and the password in a url. A mapping is none: it names a file."""
@@ -52,9 +53,14 @@ async def configuration_text(link: FleetLink, signer: OrderSigner, device: str, 
 
 def mask_secrets(old: str, new: str) -> tuple[str, str]:
     """Both texts without secrets; one that is not in the other text counts as changed."""
-    known = {found["secret"] for found in SECRETS.finditer(old)}
+    known = {_secret(found) for found in SECRETS.finditer(old)}
 
     def mask(found: re.Match[str]) -> str:
-        return found["before"] + (HIDDEN if found["secret"] in known else CHANGED)
+        return found[0][: -len(_secret(found))] + (HIDDEN if _secret(found) in known else CHANGED)
 
     return SECRETS.sub(mask, old), SECRETS.sub(mask, new)
+
+
+def _secret(found: re.Match[str]) -> str:
+    """The secret at the end of a match."""
+    return found["value"] or found["password"]

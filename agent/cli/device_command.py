@@ -33,7 +33,7 @@ from agent.runtime.sanitize import printable
 
 ENVELOPE_FIELDS = frozenset({
     "schema", "id", "device", "session", "epoch", "seq", "at", "clock", "historical", "simulated",
-    "command", "command_id", "answer_to", "state", "reason",
+    "command", "command_id", "answer_to", "keys", "state", "reason",
 })  # fmt: skip
 """Fields of a result that say nothing of its own."""
 
@@ -107,6 +107,9 @@ def result_lines(result: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, list) and value and isinstance(value[0], dict):
             yield f"{printable(key)}:"
             yield from (f"  {_short(item)}" for item in value)
+        elif isinstance(value, dict) and any(isinstance(item, dict | list) for item in value.values()):
+            yield f"{printable(key)}:"
+            yield from (f"  {printable(name)}: {_short(item)}" for name, item in value.items())
         elif isinstance(value, str) and "\n" in value:  # such as a certificate request
             yield f"{printable(key)}:"
             yield from map(printable, value.splitlines())
@@ -119,7 +122,7 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{printable(key)} {_short(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_short, value))
+        return ", ".join(map(_short, value)) or "none"
     return printable("yes" if value is True else "no" if value is False else value)
 
 
