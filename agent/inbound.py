@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from agent.commands.commands import Commands, State, acknowledge
-from agent.commands.rate_limit import RateLimiter
+from agent.commands.rate_limit import PUSH_BURST, PUSHES_PER_SECOND, RateLimiter
 from agent.commands.requests import (
     Command,
     ConfigConfirm,
@@ -72,7 +72,7 @@ class Inbound:
         self.spawn = spawn
         self.pushes: asyncio.Queue[Push | Rollback] = asyncio.Queue(MAX_WAITING_PUSHES)
         self._ignored_ack = b""
-        self._refusals = RateLimiter()
+        self._refusals = RateLimiter(PUSH_BURST, PUSHES_PER_SECOND)
         configuration = ConfigCommands(deployment, self.pushes, lambda: self.gate, self.send_result)
         self.commands = Commands(
             self.send_result,

@@ -16,7 +16,7 @@ from functools import partial
 from pydantic import BaseModel
 
 from agent.audit.silent import Audit, SilentAudit
-from agent.commands.rate_limit import PER_SECOND, RateLimiter
+from agent.commands.rate_limit import PUSH_BURST, PUSHES_PER_SECOND, RateLimiter
 from agent.config.broker_fallback import NOT_WORKING
 from agent.config.deployment import Deployment
 from agent.config.model import Config
@@ -65,7 +65,7 @@ class PushTrials:
         self._worked: dict[str, BaseModel] = {}
         self._working_s = self._checked_s = self._retried_s = time.monotonic()
         self._known_to_work: object = None
-        self._limiter = RateLimiter()
+        self._limiter = RateLimiter(PUSH_BURST, PUSHES_PER_SECOND)
 
     async def run(self) -> None:
         """Carries out pushes; between them it watches whether the present broker still works."""
@@ -82,7 +82,7 @@ class PushTrials:
     async def _carry_out(self, order: Push | Rollback) -> None:
         """One push or rollback to its end; a flood of them is slowed down, and the queue drops the oldest."""
         while self._limiter.admit("push", time.monotonic()) != "admitted":  # noqa: ASYNC110
-            await asyncio.sleep(1 / PER_SECOND)
+            await asyncio.sleep(1 / PUSHES_PER_SECOND)
         before = self.deployment.config
         works_now = set(self.health.working(time.monotonic()))
         self._worked = {

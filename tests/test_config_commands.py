@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent.commands.rate_limit import PUSH_BURST, PUSHES_PER_SECOND, RateLimiter
 from agent.commands.requests import Command, ConfigConfirm, ConfigGet, ConfigRollback
 from agent.commands.results import MAX_RESULT, bounded
 from agent.config.ledger import PushResult
@@ -102,3 +103,10 @@ def test_nothing_to_confirm_is_an_error(device: Device) -> None:
     device.patch(severity("critical"), 1)
     with pytest.raises(ValueError, match="no revision waits"):
         asyncio.run(Desk(device).commands.confirm(ConfigConfirm(id="c", revision=1), {}))
+
+
+def test_a_flood_of_pushes_is_slowed_down_and_a_few_hundred_are_not() -> None:
+    limiter = RateLimiter(PUSH_BURST, PUSHES_PER_SECOND)
+    admitted = [limiter.admit("push", 0.0) for _ in range(300)].count("admitted")
+    assert admitted == PUSH_BURST
+    assert [limiter.admit("push", 1.0) for _ in range(300)].count("admitted") == PUSHES_PER_SECOND
