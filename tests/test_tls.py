@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+import pwd
+import re
 import shutil
 import socket
 import ssl
@@ -19,6 +21,7 @@ from click.testing import CliRunner
 from agent.__main__ import cli
 from agent.cli.checks.environment import check_environment
 from agent.config.loader import parse
+from agent.control.certificate_checks import make_key, make_request
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import is_reachable
@@ -83,7 +86,8 @@ def mosquitto(folder: Path, user: int | None = None) -> Iterator[tuple[int, int]
         assert f"listener {shipped}\n" in text
         text = text.replace(f"listener {shipped}\n", f"listener {here} 127.0.0.1\n")
     (folder / "mosquitto.conf").write_text(text)
-    shutil.copy(HERE / "acl", folder)
+    if not (folder / "acl").exists():
+        shutil.copy(HERE / "acl", folder)
     for path in (*folder.parents[:3], folder):
         path.chmod(path.stat().st_mode | 0o055)  # mosquitto started by root gives up its rights
     process = subprocess.Popen(
@@ -115,7 +119,10 @@ class World:
         certificate(self.certs, "broker", "localhost", "127.0.0.1")
         for name in ("d1", "d2", "ringpost-centre"):
             certificate(self.certs, "device", name)
+        shutil.copy(HERE / "acl", folder / "right")
         certificate(self.certs, "desk", "technician")
+        certificate(self.certs, "desk", "anna")
+        certificate(self.certs, "operator", "room-1")
         self.ports: dict[str, int] = {}
         self.ports["right"], self.ports["desk"] = stack.enter_context(mosquitto(folder / "right"))
         for kind, names, days in (("name", ["other.example"], 365), ("expired", ["127.0.0.1"], -1)):
@@ -268,48 +275,188 @@ class Client:
 REFUSED = 0x87
 
 
-def test_the_rights_of_a_device_end_at_its_own_topics(world: World) -> None:
-    own = ["status", "birth", "health", "position", "telemetry/gnss", "alert", "alerts/active", "gap",
-           "audit", "media/0199/1", "config/reported", "command/result"]  # fmt: skip
-    not_own = ["receipt", "alert/ack", "config/desired", "command/ping"]
+OWN = ("status", "birth", "health", "position", "telemetry/gnss", "alert", "alerts/active", "gap", "audit",
+       "media/0199/1", "config/reported", "command/result")  # fmt: skip
+"""What a device writes; below, what is addressed to it."""
+ORDERS = ("receipt", "alert/ack", "config/desired", "roles/desired", "command/ping", "command/what_if")
+OTHERS = ("host/status", "groups/all/config/desired", "groups/all/roles/desired", "groups/all/command/ping")
+
+
+def of_both(*topics: str) -> set[str]:
+    return {f"{device}/{topic}" for device in ("d1", "d2") for topic in topics}
+
+
+CONFIGURES = of_both(*ORDERS[1:]) | {"groups/all/config/desired"}
+MAY_WRITE = {
+    "d1": {f"d1/{one}" for one in OWN},
+    "ringpost-centre": of_both("receipt", "alert/ack", "command/ping", "command/what_if") | {"host/status"},
+    "technician": CONFIGURES,
+    "ringpost-desk-anna": CONFIGURES,
+    "ringpost-operator-room-1": of_both("alert/ack", "command/ping"),
+}
+"""By user; all other topics are refused."""
+D1_READS = {f"d1/{one}" for one in ORDERS} | {"host/status", "groups/all/config/desired"}
+
+
+def test_the_whole_table_of_rights(world: World) -> None:
+    """Each user writes each topic. Mosquitto grants each subscription; what counts is what is delivered."""
+    root = "ringpost/v1/"
+    topics = [f"{one}/{topic}" for one in ("d1", "d2") for topic in (*OWN, *ORDERS)] + [*OTHERS, "x/y/z"]
+    shown = ssl.PEM_cert_to_DER_cert((world.certs / "broker.pem").read_text())
 
     async def scene() -> None:
-        device = Client(world, "d1")
-        await device.connection.open()
-        shown = ssl.PEM_cert_to_DER_cert((world.certs / "broker.pem").read_text())
-        assert device.connection.peer["certificate"] == hashlib.sha256(shown).hexdigest()
-        for topic in own:
-            assert await device.publish(f"ringpost/v1/d1/{topic}") != REFUSED, topic
-            assert await device.publish(f"ringpost/v1/d2/{topic}") == REFUSED, topic
-        for topic in not_own:
-            assert await device.publish(f"ringpost/v1/d1/{topic}") == REFUSED, topic
-            assert await device.publish(f"ringpost/v1/d2/{topic}") == REFUSED, topic
-        assert await device.publish("ringpost/v1/host/status") == REFUSED
-        device.connection.close()
+        users = {name: Client(world, name, kind="right" if name in ("d1", "ringpost-centre") else "desk")
+                 for name in MAY_WRITE}  # fmt: skip
+        for user in users.values():
+            await user.connection.open()
+            user.connection.subscribe(["#", "$SYS/#", f"{root}d2/config/desired", f"{root}+/alert/ack"])
+            while (event := await user.next()) is None or event[0] != "subscribed":
+                assert event is None or event[0] != "lost", event
+        assert users["d1"].connection.peer["certificate"] == hashlib.sha256(shown).hexdigest()
+        for name, user in users.items():
+            codes = {topic: await user.publish(root + topic) for topic in topics}
+            assert {topic for topic, code in codes.items() if code != REFUSED} == MAY_WRITE[name], name
+            assert await user.publish("elsewhere") == REFUSED
+        assert await users["ringpost-centre"].publish(f"{root}host/status", b"end") != REFUSED
+        assert await users["technician"].publish(f"{root}d1/alert/ack", b"end") != REFUSED
+        for name, user in users.items():
+            while b"end" not in dict(user.messages).values():
+                event = await user.next()
+                assert event is None or event[0] != "lost", (name, event)
+            heard = {topic.removeprefix(root) for topic, _ in user.messages}
+            of_others = set[str]().union(*(topics for other, topics in MAY_WRITE.items() if other != name))
+            assert heard == (D1_READS if name == "d1" else of_others), name
+            user.connection.close(session_expiry_s=0)  # else the broker keeps messages for later tests
 
     asyncio.run(asyncio.wait_for(scene(), 120))
 
 
-def test_a_device_hears_nothing_that_is_not_for_it(world: World) -> None:
-    """Mosquitto grants every subscription; what counts is what is delivered."""
+def test_what_is_revoked_cannot_connect(world: World, tmp_path: Path) -> None:
+    """A stolen device, also with a certificate of an earlier year, and a person who left; the others stay."""
+    shutil.copytree(world.certs, tmp_path / "certs")
+    certs = tmp_path / "certs"
+    shutil.copy(world.folder / "right" / "acl", tmp_path)
+    certificate(certs, "broker", "127.0.0.1")
+    shutil.copytree(certs, tmp_path / "earlier")
+    certificate(certs, "device", "d1")
+    for name in ("d1", "ringpost-desk-anna"):
+        certificate(certs, "revoke", name)
 
-    async def scene() -> None:
-        device, desk = Client(world, "d1"), Client(world, "technician", kind="desk")
-        await device.connection.open()
-        await desk.connection.open()
-        device.connection.subscribe(["#", "ringpost/v1/d2/config/desired", "ringpost/v1/d1/config/desired"])
-        await device.next(0.3)
-        assert await desk.publish("ringpost/v1/d2/config/desired") != REFUSED
-        assert await desk.publish("ringpost/v1/d1/receipt") == REFUSED
-        assert await desk.publish("ringpost/v1/d1/config/desired", b"mine") != REFUSED
-        while not device.messages:
-            await device.next(0.3)
-        await device.next(0.3)
-        assert {topic for topic, _ in device.messages} == {"ringpost/v1/d1/config/desired"}
-        desk.connection.close()
-        device.connection.close()
+    def lines(port: int, desk_port: int) -> list[str]:
+        world.ports |= {"crl": port, "crl-desk": desk_port}
+        users = [("crl", "d1", certs), ("crl", "d1", tmp_path / "earlier"), ("crl", "d2", certs),
+                 ("crl-desk", "ringpost-desk-anna", certs), ("crl-desk", "technician", certs)]  # fmt: skip
+        return [outcome(world.broker(kind, name, of=of, ca=certs / "ca.pem")) for kind, name, of in users]
 
-    asyncio.run(asyncio.wait_for(scene(), 120))
+    with mosquitto(tmp_path) as ports:
+        revoked = "this device's certificate was revoked"
+        assert [line if line == "connected" else revoked in line for line in lines(*ports)] == [
+            True, True, "connected", True, "connected",
+        ]  # fmt: skip
+    certificate(certs, "device", "d1")  # the name gets another device
+    with mosquitto(tmp_path) as ports:
+        assert lines(*ports)[:2] == ["connected", lines(*ports)[1]]
+        assert revoked in lines(*ports)[1]
+
+
+def test_the_rights_name_each_command_of_the_code() -> None:
+    known = set(re.findall(r'^ +"([a-z_]+)": \((?:[A-Z]\w+), ', "".join(
+        (HERE.parents[1] / "agent" / name).read_text()
+        for name in ("inbound.py", "control/control.py", "commands/commands.py")
+    ), re.MULTILINE))  # fmt: skip
+    assert {"ping", "output", "rebirth", "fetch", "drill"} <= known
+    for user in ("ringpost-centre", "technician"):
+        block = (HERE / "acl").read_text().partition(f"\nuser {user}\n")[2].partition("\n\n")[0]
+        assert set(re.findall(r"/command/(.*)", block)) == known, user
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("device", "host"), "no device can be named 'host'"),
+        (("device", "groups"), "no device can be named 'groups'"),
+        (("device", "technician"), "no device can be named 'technician'"),
+        (("device", "ringpost-desk-anna"), "no device can be named 'ringpost-desk-anna'"),
+        (("device", "d1-elsewhere"), "no device can be named"),
+        (("device", "+"), "no device can be named '+'"),
+        (("device", "../d1"), "no device can be named '../d1'"),
+        (("desk", "a b"), "no desk can be named"),
+        (("desk", "x/#"), "no desk can be named"),
+        (("operator", "x\nuser d1"), "no operator can be named"),
+        (("device", "ca"), "no device can be named 'ca'"),
+        (("revoke", "nobody"), "no certificate of 'nobody'"),
+        (("sign", "d1", "none.csr"), "no request in none.csr"),
+        (("bake", "d1"), "'bake' is none of broker, device, desk, operator, sign, revoke"),
+    ],
+)
+def test_names_that_are_users_levels_or_files_are_refused(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    environment = {**os.environ, "CERTS": str(tmp_path / "certs")}
+    done = subprocess.run([HERE / "certificates.sh", *words], env=environment, capture_output=True, text=True, check=False)  # fmt: skip
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_a_request_of_a_device_is_signed_for_that_device_only(world: World, tmp_path: Path) -> None:
+    shutil.copytree(world.certs, tmp_path / "certs")
+    key = make_key()
+    (tmp_path / "d1.csr").write_text(make_request(key, "d1"))
+    certificate(tmp_path / "certs", "sign", "d1", str(tmp_path / "d1.csr"))
+    (tmp_path / "certs" / "d1.key").write_bytes(key)
+    assert outcome(world.broker(of=tmp_path / "certs")) == "connected"
+    before = (tmp_path / "certs" / "d2.pem").read_bytes()
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        certificate(tmp_path / "certs", "sign", "d2", str(tmp_path / "d1.csr"))
+    assert b"the request is for CN=d1" in refused.value.stderr
+    assert (tmp_path / "certs" / "d2.pem").read_bytes() == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: /etc/mosquitto")
+def test_the_recipe_works_as_the_service_of_debian(tmp_path: Path) -> None:
+    """The lines of mosquitto.conf's comment, run as they stand there; the service runs as the user mosquitto."""
+    if not Path("/etc/mosquitto/conf.d").is_dir():
+        pytest.skip("needs Debian's package mosquitto")
+    lines = [line.removeprefix("#").strip() for line in (HERE / "mosquitto.conf").read_text().splitlines()]
+    begin = next(number for number, line in enumerate(lines) if line.startswith("mkdir -p /etc/mosquitto"))
+    script = "\n".join(lines[begin : lines.index("systemctl restart mosquitto")])
+    etc = tmp_path / "etc"
+    shutil.copytree("/etc/mosquitto", etc / "mosquitto")
+    script = script.replace("/etc/mosquitto", f"{etc}/mosquitto")
+    script = f"umask 022; cd {HERE}\n" + script.replace("broker.example", "127.0.0.1")
+    subprocess.run(["sh", "-eu", "-c", script], check=True)
+    conf = etc / "mosquitto" / "conf.d" / "ringpost.conf"
+    port = free_port()
+    conf.write_text(conf.read_text().replace("listener 8883", f"listener {port}").replace("listener 8884", f"listener {free_port()}"))  # fmt: skip
+    main = (etc / "mosquitto" / "mosquitto.conf").read_text().replace("/etc/mosquitto", f"{etc}/mosquitto")
+    main = main.replace("/var/lib/mosquitto", str(tmp_path)).replace("/run/mosquitto", str(tmp_path))
+    (etc / "mosquitto" / "mosquitto.conf").write_text(main.replace("/var/log/mosquitto", str(tmp_path)))
+    for path in (*tmp_path.parents[:3], tmp_path):
+        path.chmod(path.stat().st_mode | 0o055)
+    tmp_path.chmod(0o777)
+    owner = pwd.getpwnam("mosquitto")
+    for user in (None, owner.pw_uid):
+        with (tmp_path / "out").open("wb") as out:
+            process = subprocess.Popen(
+                [mosquitto_path() or "", "-c", etc / "mosquitto" / "mosquitto.conf"], stderr=out, stdout=out,
+                user=user, group=None if user is None else owner.pw_gid, extra_groups=None if user is None else [],
+            )  # fmt: skip
+        try:
+
+            def listens(process: subprocess.Popen[bytes] = process) -> bool:
+                logged = [*tmp_path.glob("*.log"), tmp_path / "out"]
+                assert process.poll() is None, [path.read_text() for path in logged]
+                with socket.socket() as probe:
+                    return probe.connect_ex(("127.0.0.1", port)) == 0
+
+            until_true(listens)
+            certs = etc / "mosquitto" / "ringpost" / "certs"
+            certificate(certs, "device", "d1")
+            broker = Broker(url=f"mqtts://127.0.0.1:{port}", ca=certs / "ca.pem", cert=certs / "d1.pem",
+                            key={"file": certs / "d1.key"})  # type: ignore[arg-type]  # fmt: skip
+            assert outcome(broker) == "connected"
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def test_a_device_cannot_take_anothers_connection(world: World) -> None:
