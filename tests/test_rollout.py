@@ -333,6 +333,8 @@ def test_a_manual_confirmation_comes_once_the_device_is_healthy(ringpost: Any) -
     assert [name for name, _ in devices[0].commands] == ["config_confirm"]
     assert devices[0].commands[0][1]["revision"] == 1
     assert devices[1].commands == []  # it goes back by itself
+    steps = [device.step for device in load_rollout(Path("state.json")).devices.values()]
+    assert steps == ["done", "unhealthy"]
 
 
 def test_one_in_flight(ringpost: Any) -> None:

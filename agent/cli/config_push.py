@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from agent.cli.broker_session import run_at_broker
-from agent.cli.device_selection import Selection
+from agent.cli.device_selection import TOPICS, Selection
 from agent.cli.fleet_link import fleet_link
 from agent.cli.layer_push import push_layer
 from agent.cli.orders import OrderSigner, Presigned, load_signer, local_exit_code
@@ -97,7 +97,7 @@ async def _session(
     def note(line: str) -> None:
         click.echo(f"config: {line}", err=True)
 
-    filters = selection.filters(state.root)
+    filters = selection.filters(state.root, (*TOPICS, "command/result"))
     async with fleet_link(url, state.root, filters, reconnects=not options.to_one, note=note) as link:
         if options.layer:
             return await push_layer(selection, change, link, signer, state.confirm_within_s, as_json)

@@ -47,6 +47,8 @@ class FleetLink:
         self.reports: dict[str, dict[str, dict[str, Any]]] = {}
         """By device and topic: the newest JSON object."""
         self._live: Counter[tuple[str, str]] = Counter()
+        self._order: dict[tuple[str, str], int] = {}
+        self._messages = 0
         self.observers: list[Observer] = []
         self.note = note
         """Takes a line about the connection."""
@@ -67,6 +69,13 @@ class FleetLink:
         """Says later whether a newer message came: a retained one may be the answer to an earlier order."""
         before, live = self.report(device, topic), self._live[device, topic]
         return lambda: self._live[device, topic] > live or self.report(device, topic) != before
+
+    def is_later(self, device: str, topic: str, other: str) -> bool:
+        """Whether the newest message of ``topic`` was made after that of ``other``, or came after it."""
+        made, other_made = self.report(device, topic).get("at"), self.report(device, other).get("at")
+        if isinstance(made, str) and isinstance(other_made, str):
+            return made >= other_made
+        return self._order.get((device, topic), 0) > self._order.get((device, other), 0)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Returns once the broker has the message. OSError where it refuses it, or is lost for good."""
@@ -155,6 +164,8 @@ class FleetLink:
         if body is not None:
             self.reports.setdefault(device, {})[below] = body
             self._live[device, below] += not retained
+            self._messages += 1
+            self._order[device, below] = self._messages
         for observer in tuple(self.observers):
             observer(device, below, payload)
         self._wake()

@@ -8,17 +8,19 @@ from typing import Any
 
 import click
 
+from agent.cli.command_request import NoAnswerError
+from agent.cli.config_diff import changed_text, print_difference
 from agent.cli.config_report import print_report
+from agent.cli.config_text import RefusedError, configuration_text
 from agent.cli.device_selection import Selection
 from agent.cli.fleet_link import FleetLink
 from agent.cli.orders import OrderSigner, is_push_not_permitted
 from agent.cli.pushed_change import PushedChange
+from agent.cli.revisions import active_revision, next_revision
 from agent.cli.rollout import (
     ANSWER_MARGIN_S,
     Rollout,
-    active_revision,
     desired_fields,
-    next_revision,
 )
 from agent.cli.rollout_board import WORDS, RolloutBoard, who_has_what
 from agent.cli.rollout_plan import (
@@ -169,9 +171,22 @@ class PushSession:
     async def dry_run(self) -> int:
         """Has each device check the push without trying it. 1 where one refuses, 69 where one is silent."""
         codes = await asyncio.gather(*map(self._validate, self.state.devices))
-        if len(codes) > 1 and not self.as_json:
+        if len(codes) == 1 and codes[0] == 0:
+            await self._show_difference(next(iter(self.state.devices)))
+        elif not self.as_json:
             click.echo(f"{codes.count(0)} of {len(codes)} devices would take it")
         return next((code for code in (EX_NOPERM, 1, EX_UNAVAILABLE) if code in codes), 0)
+
+    async def _show_difference(self, name: str) -> None:
+        """What the push would change; the result of the check stands, also where the text can't be had."""
+        try:
+            present = await configuration_text(self.link, self.signer, name, None)
+        except (NoAnswerError, RefusedError) as error:
+            self._say(f"no difference can be shown: {error}")
+            return
+        patch = self.change.patch
+        wanted = self.change.text if patch is None else changed_text(present, patch)
+        print_difference(name, present, wanted, self.change.name, self.as_json)
 
     async def _validate(self, name: str) -> int:
         desired = desired_fields(self.state, self.change, name) | {"validate_only": True}

@@ -15,6 +15,7 @@ from agent.cli.command_request import NoAnswerError, final_result
 from agent.cli.fleet_link import FleetLink
 from agent.cli.orders import OrderSigner, is_not_permitted, is_push_not_permitted, raise_counter
 from agent.cli.pushed_change import PushedChange
+from agent.cli.revisions import active_revision
 from agent.cli.rollout_plan import FAILED, DeviceProgress, RolloutState, Step
 from agent.runtime.sanitize import as_dict, as_list, printable
 
@@ -26,8 +27,6 @@ ENDS: Mapping[str, Step] = {
 }  # fmt: skip
 ANSWER_MARGIN_S = 20.0
 """Beyond the time for the trial: for the way to the device and back."""
-MAX_REFUSED = 10_000
-"""A refused revision that is further above the highest one is no number of ours."""
 AT_ONCE = 50
 """Devices of one wave that are pushed to at the same time."""
 OnChange = Callable[[str, DeviceProgress], None]
@@ -171,9 +170,10 @@ class Rollout:
         device, status = self.state.devices[name], self.link.report(name, "status")
         state = printable(status.get("state", "without status"))
         running = as_dict(status.get("config"))
-        waits = (
-            self.link.report(name, "config/reported").get("state") == "unconfirmed"
-        )  # in force once confirmed
+        # What waits for its confirmation is not called in force yet.
+        waits = self.link.report(name, "config/reported").get("state") == "unconfirmed"
+        if waits and not self.link.is_later(name, "status", "config/reported"):
+            return "no status since its trial began"
         if running and not waits and running.get("revision") != device.revision:
             return f"runs revision {printable(running.get('revision', 'of its local file'))}"
         if state == "online":
@@ -202,8 +202,12 @@ class Rollout:
         def bad() -> str | None:
             return next((name for name in self.state.with_step("done") if self._problem(name)), None)
 
-        if (name := await self.link.until(bad, pause_s)) and (reason := await self._until_healthy(name)):
-            self._end(name, "unhealthy", reason)
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + pause_s
+        while (left_s := end_s - loop.time()) > 0 and (name := await self.link.until(bad, left_s)):
+            if reason := await self._until_healthy(name):
+                return self._end(name, "unhealthy", reason)
+        return None
 
     def _end(self, name: str, step: Step, detail: str = "") -> None:
         device = self.state.devices[name]
@@ -224,27 +228,6 @@ def desired_fields(state: RolloutState, change: PushedChange, name: str) -> dict
         **change.fields(),
     }
     return {key: value for key, value in fields.items() if value is not None}
-
-
-def active_revision(report: Mapping[str, Any]) -> int | None:
-    """The revision of this device in force, 0 where it has none; None where the device does not say."""
-    active = as_dict(report.get("active"))
-    revision = active.get("revision")
-    if isinstance(revision, int) and 0 < revision < 2**53:
-        return revision
-    return 0 if active.get("source") in ("local", "push") and revision is None else None
-
-
-def next_revision(report: Mapping[str, Any]) -> int:
-    """A revision that the device has not seen; 1 where it does not say.
-
-    A refused one is left out, too: the device answers the same push, of the same number, only once.
-    """
-    highest, refused = report.get("highest_revision"), report.get("revision")
-    highest = highest if isinstance(highest, int) and 0 <= highest < 2**52 else 0
-    if not isinstance(refused, int) or not highest < refused < highest + MAX_REFUSED:
-        return highest + 1
-    return refused + 1
 
 
 def _without_figures(reason: str) -> str:

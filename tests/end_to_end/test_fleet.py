@@ -98,6 +98,14 @@ def test_a_roll_out_stops_and_is_taken_back(fleet: Fleet) -> None:
     assert fleet.revisions() == [None] * COUNT
 
 
+def test_a_roll_out_confirms_what_is_healthy(fleet: Fleet) -> None:
+    push = ["config", "push", "boat-004", "boat-005", "--patch", PATCH, "--confirm", "manual"]
+    said = fleet.ringpost(*push, "--state", "manual.json", "--pause", "1s", "--confirm-within", "30s")
+    assert "boat-004: done" in said
+    assert [bool(revision) for revision in fleet.revisions()] == [False, False, False, True, True]
+    fleet.ringpost("config", "rollback", "--rollout", "manual.json")
+
+
 def test_a_layer_is_for_the_whole_group(fleet: Fleet) -> None:
     patch = '{"rules": {"quiet": {"after": "25s"}}}'
     said = fleet.ringpost(

@@ -54,9 +54,10 @@ def test_push_confirm_roll_back_and_history(tmp_path: Path) -> None:
 
             code, said, complained = await desk.run("config", "push", "rig-1", str(changed), "--dry-run")
             assert (code, "validated" in said) == (0, True), complained
+            assert "+  quiet: {kind: silence, source: gnss, after: 3s}" in said
             code, said, complained = await desk.run("config", "push", "rig-1", str(changed))
             assert code == 0, complained
-            assert said.startswith("rig-1: revision 1 applied; active: revision 1, ")
+            assert said.startswith("rig-1: revision 2 applied; active: revision 2, ")  # 1 was the dry run
 
             patch = '{"rules": {"quiet": {"after": "4s"}}}'
             code, _, complained = await desk.run(
@@ -72,7 +73,7 @@ def test_push_confirm_roll_back_and_history(tmp_path: Path) -> None:
             code, _, complained = await desk.run("config", "rollback", "rig-1")
             assert code == 0, complained
             code, said, _ = await desk.run("config", "get", "rig-1")
-            assert "active: revision 1, " in said
+            assert "active: revision 2, " in said
             code, said, complained = await desk.run("config", "history", "rig-1")
             assert code == 0, complained
             assert said.splitlines()[0].split() == ["revision", "state", "at", "signed", "by", "sha256"]
