@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-from agent.cli.options import BROKER_HELP, root_option
+from agent.cli.options import BROKER_HELP, DEVICE, root_option
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 
@@ -97,6 +98,33 @@ def picture(name: str, db: Path, pictures: Path, role: str, reason: str, to: Pat
         click.echo(f"centre picture: {describe_error(error)}", err=True)
         raise SystemExit(1) from None
     click.echo(f"{to}: written; entry {digest[:16]} of the access log")
+
+
+@centre.command("accept-key")
+@click.argument("device", type=DEVICE)
+@click.option(
+    "--db", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Database of the centre."
+)
+@click.option(
+    "--device-key", required=True, metavar="HEX", help="'device_key' of the device's birth message."
+)
+def accept_key(device: str, db: Path, device_key: str) -> None:
+    """Accept another device key for a device that was replaced, or has a new name.
+
+    Until then checkpoints of its audit log are stored, but not countersigned. Compare the key with the one on
+    the device: ringpost audit list --data DIRECTORY --json --kind start.
+    """
+    from agent.audit.checkpoint_store import CheckpointStore
+
+    if re.fullmatch(r"[0-9a-f]{64}", device_key) is None:
+        raise click.UsageError("--device-key: 64 hex digits, as in the birth message of the device")
+    try:
+        with CheckpointStore(db) as store:
+            store.accept_key(device, device_key)
+    except OSError as error:
+        click.echo(f"centre accept-key: {describe_error(error)}", err=True)
+        raise SystemExit(1) from None
+    click.echo(f"{device}: accepted device key {device_key[:16]}…; its next checkpoints are countersigned")
 
 
 def refuse_bad_broker(url: str) -> None:

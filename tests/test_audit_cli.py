@@ -126,6 +126,56 @@ def test_the_centre_notices_a_cut_tail_a_new_log_and_another_device(tmp_path: Pa
                 store.keep("d1", line)
 
 
+def test_forged_checkpoints_change_nothing_of_what_the_centre_knows(tmp_path: Path) -> None:
+    """Of another device key, or of another device, sent under this name by whoever has the broker."""
+    db, forger = tmp_path / "centre.db", tmp_path / "forger"
+    own = [*runs(tmp_path / "own", 1, 5), *runs(tmp_path / "own", 6, 9), *runs(tmp_path / "own", 10, 14)]
+    assert receives(db, "d1", own[:2]) == [None, None]
+    for forged in (runs(forger, 1, 5), runs(forger, 6, 9), runs(tmp_path / "other", 1, 3)):
+        problems = receives(db, "d1", forged)
+        assert all("signed with another device key than before" in str(one) for one in problems)
+    assert receives(db, "d1", own[2:]) == [None] * 4
+    code, said = ringpost("verify", "--data", tmp_path / "own", "--db", db)
+    assert code == 0, said
+    code, said = ringpost("verify", "--db", db)
+    assert (code, said.count("another device key")) == (1, 5), said
+
+
+def test_one_device_key_has_one_name(tmp_path: Path) -> None:
+    db = tmp_path / "centre.db"
+    sent = runs(tmp_path / "d1", 1, 5)
+    assert receives(db, "d1", sent) == [None, None]
+    (first, second) = receives(db, "d2", sent)
+    assert first == second == "has the device key of d1: a copied data folder, a new name, or a replay"
+    assert receives(db, "d2", runs(tmp_path / "d2", 1, 3)) == [None, None]
+    assert ringpost("verify", "--data", tmp_path / "d1", "--db", db)[0] == 0
+
+
+def test_the_key_of_a_replaced_device_is_accepted_by_a_person(tmp_path: Path) -> None:
+    db = tmp_path / "centre.db"
+    assert receives(db, "d1", runs(tmp_path / "old", 1, 5)) == [None, None]
+    sent = runs(tmp_path / "new", 1, 5)
+    command = ["centre", "accept-key", "d1", "--db", str(db)]
+    key = str(sent[0].fields["device_key"])
+    for wrong in ("", "zz" * 32, key[:-2]):
+        assert CliRunner().invoke(cli, [*command, "--device-key", wrong]).exit_code == 2
+    result = CliRunner().invoke(cli, [*command, "--device-key", key])
+    assert result.exit_code == 0, result.output
+    assert receives(db, "d1", sent) == [None, None]
+    code, said = ringpost("verify", "--db", db)
+    assert code == 0, said
+
+
+def test_a_checkpoint_has_a_size(tmp_path: Path) -> None:
+    (start, _) = runs(tmp_path / "data", 1, 2)
+    line = start.line.decode()
+    with (
+        CheckpointStore(tmp_path / "centre.db") as store,
+        pytest.raises(ValueError, match="larger than 16 KiB"),
+    ):
+        store.keep("d1", line[:-1] + ',"more":"' + "x" * 1_000_000 + '"}')
+
+
 def test_each_way_back_shows_at_the_centre(tmp_path: Path) -> None:
     """An older copy that was taken in the middle of a run, and what is written on it."""
     data, db = tmp_path / "data", tmp_path / "centre.db"

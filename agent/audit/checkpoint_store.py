@@ -2,7 +2,9 @@
 
 A checkpoint is an entry `start`, `checkpoint` or `stop` of a device's audit log, as the device wrote it. The
 centre can't follow the entries between two checkpoints; it sees that the device did not go back: each
-checkpoint names the one before it, and nothing is named twice. Blocking; each failure is an OSError.
+checkpoint names the one before it, and nothing is named twice. The first device key that a name comes with is
+its key; another one needs `CheckpointStore.accept_key`, and until then changes nothing of what is known.
+Blocking; each failure is an OSError.
 """
 
 import os
@@ -20,12 +22,17 @@ from agent.domain.message import stamp
 
 MAX_ID, NUMBERS = 64, range(1, 2**62)
 """The longest id of a log, and the numbers that an entry may have."""
+MAX_LINE = 16 * 1024
+"""Characters of a checkpoint; the fields of an entry have at most 4 KiB."""
 
-_TABLE = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS audit_checkpoint (device TEXT, log TEXT, n INTEGER, hash TEXT, since INTEGER,
-    since_hash TEXT, device_key TEXT, received_at TEXT, line TEXT, problem TEXT, PRIMARY KEY (device, hash))
+    since_hash TEXT, device_key TEXT, received_at TEXT, line TEXT, problem TEXT, PRIMARY KEY (device, hash));
+CREATE INDEX IF NOT EXISTS audit_since ON audit_checkpoint (device, log, since);
+CREATE INDEX IF NOT EXISTS audit_device_key ON audit_checkpoint (device_key);
+CREATE TABLE IF NOT EXISTS audit_accepted_key (device TEXT, device_key TEXT, accepted_at TEXT,
+    PRIMARY KEY (device, device_key));
 """
-_INDEX = "CREATE INDEX IF NOT EXISTS audit_since ON audit_checkpoint (device, log, since)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ class Checkpoint:
 def parse_checkpoint(line: str) -> Entry:
     """The entry of a checkpoint. ValueError where its own key, or the device key that it names, did not sign
     it."""
+    if len(line) > MAX_LINE:
+        raise ValueError(f"is larger than {MAX_LINE // 1024} KiB")
     entry = parse(line.encode())
     fields = entry.fields
     key, device_key, since = entry.own_key, fields.get("device_key"), fields.get("since")
@@ -90,8 +99,7 @@ class CheckpointStore:
                 self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
                 self._db.execute("PRAGMA synchronous=FULL")
             if not read_only:
-                self._db.execute(_TABLE)
-                self._db.execute(_INDEX)
+                self._db.executescript(_TABLES)
         except sqlite3.Error as error:
             raise OSError(f"{path}: {error}") from error
 
@@ -127,6 +135,24 @@ class CheckpointStore:
             raise OSError(f"the database refused a checkpoint: {error}") from error
         return found
 
+    def accept_key(self, device: str, device_key: str) -> None:
+        """A person has seen that ``device`` has this key now: its box was replaced, or it was renamed."""
+        try:
+            with self._lock:
+                row = (device, device_key, stamp(datetime.now(UTC)))
+                self._db.execute("INSERT OR IGNORE INTO audit_accepted_key VALUES (?, ?, ?)", row)
+        except sqlite3.Error as error:
+            raise OSError(f"the database refused the key: {error}") from error
+
+    def accepted_keys(self) -> list[tuple[str, str]]:
+        """Device and key of each `accept_key`."""
+        try:
+            return self._db.execute("SELECT device, device_key FROM audit_accepted_key").fetchall()
+        except sqlite3.Error as error:
+            if "no such table" in str(error):
+                return []
+            raise OSError(f"the database can't be read: {error}") from error
+
     def all(self, device: str | None = None) -> Iterator[Checkpoint]:
         """All checkpoints, or those of a device, in the order in which they were received."""
         columns = "SELECT device, line, received_at, problem FROM audit_checkpoint"
@@ -149,30 +175,34 @@ class CheckpointStore:
 
     def _problem(self, device: str, entry: Entry) -> str | None:
         """Why this checkpoint does not continue what the device has sent before."""
-        log = str(entry.fields["log"])
+        log, device_key = str(entry.fields["log"]), str(entry.fields["device_key"])
         since, since_hash = entry.fields.get("since") or (0, "")
+        if (problem := self._problem_of_key(device, device_key)) is not None:
+            return problem
         newest = self._db.execute(
-            "SELECT log, n, device_key FROM audit_checkpoint WHERE device = ? ORDER BY rowid DESC LIMIT 1",
-            (device,),
+            "SELECT log, n FROM audit_checkpoint WHERE device = ? AND device_key = ?"
+            " ORDER BY rowid DESC LIMIT 1",
+            (device, device_key),
         ).fetchone()
-        if newest is not None and newest[2] != entry.fields["device_key"]:
-            return "is signed with another device key than before: another device, or a forgery"
         same_log = self._db.execute(
-            "SELECT max(n) FROM audit_checkpoint WHERE device = ? AND log = ?", (device, log)
+            "SELECT max(n) FROM audit_checkpoint WHERE device = ? AND log = ? AND device_key = ?",
+            (device, log, device_key),
         ).fetchone()[0]
         if newest is not None and same_log is None:
             return f"the audit log began anew after entry {newest[1]} of log {newest[0]}: it was deleted"
         here = self._db.execute(
-            "SELECT n, hash, since FROM audit_checkpoint WHERE device = ? AND log = ? AND n IN (?, ?)",
-            (device, log, entry.n, since),
+            "SELECT n, hash FROM audit_checkpoint"
+            " WHERE device = ? AND log = ? AND device_key = ? AND n IN (?, ?)",
+            (device, log, device_key, entry.n, since),
         ).fetchall()
-        if any(n == entry.n for n, _, _ in here):
+        if any(n == entry.n for n, _ in here):
             return f"entry {entry.n} differs from the one received before: the log was rewritten"
-        if any(n == since and digest != since_hash for n, digest, _ in here):
+        if any(n == since and digest != since_hash for n, digest in here):
             return f"entry {since} differs from the one received before: the log was rewritten"
         sibling = self._db.execute(
-            "SELECT n FROM audit_checkpoint WHERE device = ? AND log = ? AND since = ? LIMIT 1",
-            (device, log, since),
+            "SELECT n FROM audit_checkpoint"
+            " WHERE device = ? AND log = ? AND device_key = ? AND since = ? LIMIT 1",
+            (device, log, device_key, since),
         ).fetchone()
         if sibling is not None:
             return (
@@ -181,3 +211,28 @@ class CheckpointStore:
             )
         trouble = entry.fields.get("trouble")
         return f"the device found its own log damaged: {trouble}"[:300] if trouble else None
+
+    def _problem_of_key(self, device: str, device_key: str) -> str | None:
+        """Why a checkpoint under this device key is not one of ``device``."""
+        if (device, device_key) in self.accepted_keys():
+            return None
+        first = self._db.execute(
+            "SELECT device_key FROM audit_checkpoint WHERE device = ? AND problem IS NULL"
+            " ORDER BY rowid LIMIT 1",
+            (device,),
+        ).fetchone()
+        if first is not None:
+            same = first[0] == device_key
+            return (
+                None
+                if same
+                else "is signed with another device key than before: another device, or a forgery"
+            )
+        other = self._db.execute(
+            "SELECT device FROM audit_checkpoint WHERE device_key = ? AND device <> ? AND problem IS NULL"
+            " LIMIT 1",
+            (device_key, device),
+        ).fetchone()
+        if other is not None:
+            return f"has the device key of {other[0]}: a copied data folder, a new name, or a replay"
+        return None

@@ -56,7 +56,7 @@ def verify_command(
         if data is not None:
             reports |= _verify_data(data, checkpoints, device, roles_file)
         elif db is not None:
-            reports |= _verify_db(checkpoints)
+            reports |= _verify_db(db, checkpoints)
             if (folder := access_log_folder(db)).exists():
                 reports[f"{folder} (who looked at which picture)"] = verify_folder(folder)
     except (OSError, ValueError, OrderRefused) as error:
@@ -123,7 +123,7 @@ def _verify_data(
     """The log of a device, against the checkpoints of the centre where there are some."""
     folder, device_key = log_folder(data), _device_key(data)
     if checkpoints and device is None:
-        names = {one.device for one in checkpoints if one.device_key == device_key}
+        names = {one.device for one in checkpoints if one.device_key == device_key and one.problem is None}
         if len(names) != 1:
             known = ", ".join(sorted({one.device for one in checkpoints}))
             raise ValueError(
@@ -161,10 +161,12 @@ def _countersignature_notes(
     yield f"countersigned by the centre up to entry {newest.witness.n} ({by})"
 
 
-def _verify_db(checkpoints: list[Checkpoint]) -> dict[str, Report]:
+def _verify_db(db: Path, checkpoints: list[Checkpoint]) -> dict[str, Report]:
     """The checkpoints of each device, judged again in the order in which they came."""
     reports: dict[str, Report] = {}
-    with CheckpointStore(None) as again:
+    with CheckpointStore(None) as again, CheckpointStore(db, read_only=True) as store:
+        for device, device_key in store.accepted_keys():
+            again.accept_key(device, device_key)
         for one in checkpoints:
             report = reports.setdefault(one.device, Report(first=one.entry.n))
             report.entries += 1
