@@ -136,18 +136,20 @@ class Inbound:
         at, now_s = read_clocks()
         await self.outbox.put(self.pipeline.messages.config_reported(fields, at, now_s))
 
-    async def _acknowledge(self, payload: bytes) -> None:
+    async def _acknowledge(self, payload: bytes) -> bool:
+        """Whether the acknowledgement changed an alert."""
         at, now_s = read_clocks()
         alert = acknowledge(self.pipeline.book, payload, at)
         if alert is None:
             if payload == self._ignored_ack:
-                return  # a centre that repeats it in a loop fills no log
+                return False  # a centre that repeats it in a loop fills no log
             self._ignored_ack = payload
             log.warning("acknowledgement_ignored", payload=payload[:200].decode(errors="replace"))
-            return
+            return False
         self.pipeline.raise_alerts([alert], now_s)
         if written := self.pipeline.buffer.written():
             await asyncio.wait([written])  # the broker does not send again what was acknowledged to it
+        return True
 
     async def challenge(self, _: Command, __: Mapping[str, Any]) -> Mapping[str, Any]:
         """``command/challenge``: a nonce for an order that switches or uncovers something."""

@@ -196,8 +196,9 @@ def _no_output(*_: object) -> None:
     raise ValueError("a stand-in has no outputs")
 
 
-async def _no_alert(_: bytes) -> None:
+async def _no_alert(_: bytes) -> bool:
     """A stand-in has no alerts."""
+    return False
 
 
 def names(count: int) -> list[str]:

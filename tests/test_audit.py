@@ -150,6 +150,17 @@ def test_a_flood_of_forged_orders_is_counted_and_not_listed(tmp_path: Path) -> N
     assert [entry.who for entry in found if entry.kind == "ack"] == [("a1",)]
 
 
+def test_a_flood_of_receipts_hides_no_refused_order(tmp_path: Path) -> None:
+    audit = AuditLog(ChainFiles(tmp_path))
+    for _ in range(100):
+        audit.append("refused", order="receipt", reason="forged")
+    audit.append("refused", order="command", reason="not signed")
+    audit.append("refused", who=["a1"], order="command", command="rescue", reason="may not order rescue")
+    audit.close()
+    found = [entry.fields["reason"] for entry in entries(tmp_path) if "reason" in entry.fields]
+    assert found[int(BURST) :] == ["not signed", "may not order rescue"]
+
+
 def test_a_flood_under_a_valid_key_hides_no_other_order(tmp_path: Path) -> None:
     audit = AuditLog(ChainFiles(tmp_path))
     for number in range(1000):

@@ -50,7 +50,7 @@ def test_each_order_is_written_with_key_and_roles_before_its_effect(gate: tuple[
     behind, notes = gate
     behind.hear("config/desired", signed("push", DEVICE, PUSH))
     behind.hear("alert/ack", signed("ack", DEVICE, ACK))
-    behind.hear("command/fetch", signed_command(DEVICE, "fetch", {"id": "c1", "alert_id": "a"}))
+    behind.hear("command/ping", signed_command(DEVICE, "ping", {"id": "c1"}))
     assert [entry["kind"] for entry in notes.entries] == ["push", "ack", "command"]
     assert notes.passed == [0, 1, 2]
     assert (len(behind.pushes), len(behind.acks)) == (1, 1)
@@ -60,11 +60,11 @@ def test_each_order_is_written_with_key_and_roles_before_its_effect(gate: tuple[
     assert (notes.entries[0]["revision"], notes.entries[1]["body"], notes.entries[2]["command"]) == (
         3,
         ACK,
-        "fetch",
+        "ping",
     )
 
 
-def test_what_is_refused_is_written_without_a_key(gate: tuple[Behind, Notes]) -> None:
+def test_what_is_refused_is_written_under_the_keys_that_signed_it(gate: tuple[Behind, Notes]) -> None:
     behind, notes = gate
     behind.hear("config/desired", by_stranger("push", PUSH))
     behind.hear("alert/ack", by_stranger("ack", ACK))
@@ -72,9 +72,32 @@ def test_what_is_refused_is_written_without_a_key(gate: tuple[Behind, Notes]) ->
     behind.hear("roles/desired", b"{}")
     found = [(entry["kind"], entry["order"], entry["path"], entry["who"]) for entry in notes.entries]
     assert found[:3] == [
-        ("refused", "push", "signature", ()), ("refused", "ack", "signature", ()), ("refused", "command", "nonce", ()),
-    ]  # fmt: skip
+        ("refused", "push", "signature", ()),
+        ("refused", "ack", "signature", ()),
+        ("refused", "command", "nonce", (ROOT_KEY.key_id,)),
+    ]
     assert found[3][:2] == ("refused", "roles")
+
+
+def test_orders_without_effect_are_written_as_refused(gate: tuple[Behind, Notes]) -> None:
+    behind, notes = gate
+    ping = signed_command(DEVICE, "ping", {"id": "c1"})
+    acked = signed("ack", DEVICE, ACK)
+    for topic, payload in (
+        ("command/ping", ping),
+        ("command/ping", ping),
+        ("command/fetch", signed_command(DEVICE, "fetch", {"id": "c1", "alert_id": "a"})),
+        ("alert/ack", acked),
+        ("alert/ack", acked),
+        ("alert/ack", signed("ack", DEVICE, {"alert_id": 5})),
+    ):
+        behind.hear(topic, payload)
+    refused = [entry for entry in notes.entries if entry["kind"] == "refused"]
+    assert [(entry["order"], entry["path"]) for entry in refused] == [
+        ("command", "counters"), ("command", "rejected"), ("ack", "counters"), ("ack", "body"),
+    ]  # fmt: skip
+    assert refused[1]["reason"].startswith("no command 'fetch'")
+    assert {entry["who"] for entry in refused} == {(ROOT_KEY.key_id,)}
 
 
 def test_a_roles_document_is_written_with_those_who_signed_it(gate: tuple[Behind, Notes]) -> None:
@@ -98,7 +121,10 @@ def test_forged_and_too_broad_receipts_are_written() -> None:
     assert receipts.handed_out(["a", "b"], {"a"}) == ["a"]
     assert receipts.handed_out(["a"], {"a"}) == ["a"]
     receipts.record_refused("signature: forged")
-    assert refused == ["1 of 2 ids were not handed out, or have their receipt", "signature: forged"]
+    receipts.record_malformed("ids: too many")
+    assert refused == [
+        "1 of 2 ids were not handed out, or have their receipt", "signature: forged", "malformed: ids: too many",
+    ]  # fmt: skip
 
 
 class FakeOutbox:

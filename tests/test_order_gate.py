@@ -62,10 +62,11 @@ class Behind:
     async def take_push(self, push: Push) -> None:
         self.pushes.append(push)
 
-    async def acknowledge(self, body: bytes) -> None:
+    async def acknowledge(self, body: bytes) -> bool:
         if self.failure is not None:
             raise self.failure
         self.acks.append(json.loads(body))
+        return self.acks[-1]["alert_id"] == ACK["alert_id"]
 
     async def refuse_push(self, body: Mapping[str, Any], errors: Sequence[Mapping[str, str]]) -> None:
         self.refused.append((body, errors))

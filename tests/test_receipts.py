@@ -114,7 +114,7 @@ def test_without_receipts_the_likely_cause_is_said() -> None:
     assert "its status is unknown" in str(receipts.trouble(91.0))
     receipts.record_host_status("online", 91.0, retained=True)
     assert "is online, but gives no receipt" in str(receipts.trouble(91.0))
-    receipts.record_malformed()
+    receipts.record_malformed("ids: Field required")
     assert "name no message ids" in str(receipts.trouble(91.0))
     receipts.record(["a", "b"], 92.0)
     assert receipts.trouble(1e6) is None

@@ -88,7 +88,7 @@ class AuditLog:
         """Queues an entry about key ids ``who``; returns at once, and never raises."""
         at, now_s = datetime.now(UTC), time.monotonic()
         with self._condition:
-            command = str(fields.get("command", "")) if who else ""
+            command = str(fields.get("command" if who else "order", ""))
             if self._limit.admit(Source(kind, command, tuple(who)), fields, stamp(at), now_s):
                 self._queue(_Waiting(make_draft(kind, who, fields)))
 

@@ -2,7 +2,8 @@
 entries of before. Pure.
 
 Beyond the limit entries are counted; one entry then stands for them all, with the last of them. A flood under
-a valid key is counted for each key and command: it hides no other order.
+a valid key is counted for each key and command, refusals without a key for each kind of order: no flood hides
+another order.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ class Source(NamedTuple):
 
     kind: str
     command: str = ""
+    """Of refusals without a key: the kind of order."""
     who: tuple[str, ...] = ()
 
 

@@ -32,6 +32,8 @@ MAX_RESPONSE_TOPIC = 256
 RESULT = "result"
 """``command/result`` is the topic of results: what arrives there is one, and gets none."""
 
+DROPPED = MappingProxyType({"state": "dropped"})
+
 State: TypeAlias = Literal["accepted", "succeeded"]
 Run: TypeAlias = Callable[[Command, Mapping[str, Any]], Awaitable[State | Mapping[str, Any]]]
 """Carries out a command, given the first fields of its results; returns its state, or the further fields of
@@ -93,19 +95,21 @@ class Commands:
         *,
         retained: bool = False,
         key_ids: Sequence[str] = (),
-    ) -> None:
+    ) -> Mapping[str, Any]:
         """Sends a result for every command: accepted, succeeded, failed, rejected, expired or duplicate. An
         accepted command gets a second result once it is done.
 
         A retained command is neither carried out nor answered: the broker would repeat it on each connection.
         Of commands over the rate limit only the first gets a result. ``key_ids``: the keys that signed it; a
         flood of unsigned commands leaves signed ones alone.
+
+        Returns ``state``, and ``reason`` where there is one; ``dropped`` where there is no result.
         """
         if name == RESULT:
-            return
+            return DROPPED
         if retained:
             log.warning("command_ignored", command=name[:64], reason="retained; publish commands unretained")
-            return
+            return DROPPED
         known = name in self._known
         bucket = (name if known else "") + (" signed" if key_ids else "")
         result = self._first_fields(name, answer_to)
@@ -113,14 +117,16 @@ class Commands:
             result["keys"] = list(key_ids)
         admitted = self._limiter.admit(bucket, time.monotonic())
         if admitted == "dropped":
-            return
+            return DROPPED
         if admitted == "first_dropped":
             log.warning("commands_dropped", command=name[:64], dropped=self._limiter.dropped)
             reason = f"more than {BURST:g} at once and {PER_SECOND:g} a second; later ones get no answer"
-            await self._send_result(result | {"state": "rejected", "reason": reason}, {})
-            return
+            refused = {"state": "rejected", "reason": reason}
+            await self._send_result(result | refused, {})
+            return refused
         fields, remember = await self._outcome(name, payload, result)
         await self._send_result(result | fields, remember)
+        return fields
 
     async def refuse(self, name: str, command_id: object, reason: str, answer_to: str | None) -> None:
         """Sends the result of a command whose signature, role, counter or nonce does not suffice.

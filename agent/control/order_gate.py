@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -30,6 +30,9 @@ UNSIGNED = frozenset({"ping", "rebirth", "resend", "challenge"})
 ACKS = "alert/ack"
 PRESENT: ContextVar[Order] = ContextVar("order")
 """The order of the command that a task carries out."""
+WITHOUT_EFFECT = frozenset({"rejected", "expired", "duplicate", "dropped"})
+"""States of a command that was not carried out."""
+T = TypeVar("T")
 
 
 class OrderGate:
@@ -45,7 +48,7 @@ class OrderGate:
         commands: Commands,
         *,
         take_push: Callable[[Push], Awaitable[None]],
-        acknowledge: Callable[[bytes], Awaitable[None]],
+        acknowledge: Callable[[bytes], Awaitable[bool]],
         refuse_push: Callable[[Mapping[str, Any], Sequence[Mapping[str, str]]], Awaitable[None]],
     ) -> None:
         self.trust = trust
@@ -82,7 +85,7 @@ class OrderGate:
             return  # a retained push comes again at each connection
         except OrderRefused as refusal:
             log.warning("push_refused", path=refusal.path, reason=refusal.reason)
-            self._note_refusal("push", refusal, group=group)
+            self._note_refusal("push", payload, refusal, group=group)
             await self._refuse_push(peek_body(payload), [{"path": refusal.path, "message": refusal.reason}])
             return
         push = Push(
@@ -100,17 +103,19 @@ class OrderGate:
         try:
             order = self.trust.open("ack", payload)
             self.trust.require_command(order, str(order.body.get("action", "ack")))
-        except OrderRepeated:
+        except OrderRepeated as repeat:
+            self._note_refusal("ack", payload, repeat)
             return
         except OrderRefused as refusal:
             log.warning("acknowledgement_refused", path=refusal.path, reason=refusal.reason)
-            self._note_refusal("ack", refusal)
+            self._note_refusal("ack", payload, refusal)
             body = peek_body(payload)
             command_id = body.get("id") or body.get("alert_id")
             await self._commands.refuse("ack", command_id, str(refusal), None)
             return
         await self._note("ack", order, body=order.body)
-        await self._effect(order, self._acknowledge(encode(order.body)))
+        if not await self._effect(order, self._acknowledge(encode(order.body))):
+            self._note_refusal("ack", payload, OrderRefused("body", "names no active alert, or is malformed"))
 
     async def _on_command(self, name: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
         if name == RESULT or retained or (name in UNSIGNED and not is_envelope(payload)):
@@ -124,12 +129,13 @@ class OrderGate:
                 signed_for = str(order.body.get("command"))[:64]
                 raise OrderRefused("command", f"was signed for command {signed_for!r}, not for {name!r}")
             self.trust.require_command(order, name)
-        except OrderRepeated:
+        except OrderRepeated as repeat:
+            self._note_refusal("command", payload, repeat, command=name[:64])
             await self._commands.refuse(name, peek_body(payload).get("id"), "was taken before", answer_to)
             return
         except OrderRefused as refusal:
             log.warning("command_refused", command=name[:64], path=refusal.path, reason=refusal.reason)
-            self._note_refusal("command", refusal, command=name[:64])
+            self._note_refusal("command", payload, refusal, command=name[:64])
             reason = f"{refusal.path}: {refusal.reason}"
             await self._commands.refuse(name, peek_body(payload).get("id"), reason, answer_to)
             return
@@ -137,9 +143,12 @@ class OrderGate:
         carry_out = self._commands.carry_out(name, encode(order.body), answer_to, key_ids=order.key_ids)
         present = PRESENT.set(order)
         try:
-            await self._effect(order, carry_out)
+            outcome = await self._effect(order, carry_out)
         finally:
             PRESENT.reset(present)
+        if (state := outcome["state"]) in WITHOUT_EFFECT:
+            without_effect = OrderRefused(state, str(outcome.get("reason", "")))
+            self._note_refusal("command", payload, without_effect, command=name[:64])
 
     def present_signers(self) -> tuple[Authorize, tuple[str, ...]]:
         """Which changes the signers of the command under way may make, and their keys."""
@@ -153,7 +162,7 @@ class OrderGate:
             return
         except OrderRefused as refusal:
             log.warning("roles_refused", path=refusal.path, reason=refusal.reason)
-            self._note_refusal("roles", refusal)
+            self._note_refusal("roles", payload, refusal)
             await self._commands.refuse("roles", "roles", f"{refusal.path}: {refusal.reason}", None)
             return
         signers = roles.signers(parse(payload))
@@ -170,13 +179,17 @@ class OrderGate:
         )
         await self.audit.written()
 
-    def _note_refusal(self, order: str, refusal: OrderRefused, **fields: Any) -> None:
-        self.audit.append("refused", order=order, path=refusal.path, reason=refusal.reason, **fields)
+    def _note_refusal(self, order: str, payload: bytes, refusal: OrderRefused, **fields: Any) -> None:
+        """Writes a refusal under the keys that signed: forged orders must not hide those of a stolen key."""
+        signers = self.trust.signers(payload)
+        self.audit.append(
+            "refused", who=signers, order=order, path=refusal.path, reason=refusal.reason, **fields
+        )
 
-    async def _effect(self, order: Order, effect: Awaitable[None]) -> None:
-        """Awaits the effect of an order; where it can't be stored, the order counts again."""
+    async def _effect(self, order: Order, effect: Awaitable[T]) -> T:
+        """The result of the effect of an order; where it can't be stored, the order counts again."""
         try:
-            await effect
+            return await effect
         except BaseException:
             self.trust.put_back(order)
             raise

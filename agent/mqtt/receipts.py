@@ -116,9 +116,10 @@ class Receipts:
         """A message came down: this device may read at least some of its topics."""
         self._inbound = True
 
-    def record_malformed(self) -> None:
+    def record_malformed(self, reason: str) -> None:
         """A receipt came that names no messages."""
         self._malformed = True
+        self.on_refused(f"malformed: {reason}")
 
     def record_refused(self, reason: str) -> None:
         """A receipt came that the centre did not sign; only the first of its kind is logged."""

@@ -114,15 +114,16 @@ class MessageReceiver:
             self._receipts.record_refused(str(refusal))
             return
         except ValidationError as error:
-            self._receipts.record_malformed()
+            detail = error.errors(include_url=False)[0]
+            where = ".".join(map(str, detail["loc"])) or "payload"
+            reason = f"{where}: {detail['msg']}"
+            self._receipts.record_malformed(reason)
             if not self._malformed_logged:
                 self._malformed_logged = True
-                detail = error.errors(include_url=False)[0]
-                where = ".".join(map(str, detail["loc"])) or "payload"
                 log.warning(
                     "receipt_malformed",
                     size=len(payload),
-                    reason=f"{where}: {detail['msg']}",
+                    reason=reason,
                     right='{"ids": ["<id of a message>", …]}, at most 500 of them',
                 )
             return

@@ -18,9 +18,10 @@ from agent.runtime.error_text import describe_error, error_reason
 from agent.trust.challenges import Challenges
 from agent.trust.changes import Change
 from agent.trust.counters import Counters, scope
-from agent.trust.dsse import MAX_BYTES, Signed, is_envelope, parse
+from agent.trust.dsse import MAX_BYTES, is_envelope, parse
 from agent.trust.order import KINDS, Kind, Order, Payload, Signer, digest_of, payload_type, peek_body
 from agent.trust.refusal import OrderRefused
+from agent.trust.refusal_texts import describe_signers, explain_no_signature
 from agent.trust.roles import Role, Roles, open_roles
 from firmware_bridge.regular_files import read_regular
 
@@ -126,6 +127,13 @@ class Trust:
         groups = self.groups
         return frozenset(name for key_id in key_ids for name in roles.roles_of(key_id, self.device, groups))
 
+    def signers(self, data: bytes) -> tuple[str, ...]:
+        """The listed keys that have signed this envelope; empty for anything else."""
+        try:
+            return () if self.roles is None else tuple(self.roles.signers(parse(data)))
+        except ValueError:
+            return ()
+
     @property
     def signs_receipts(self) -> bool:
         """Whether receipts must be signed: the roles name a key of the centre."""
@@ -148,7 +156,7 @@ class Trust:
             raise OrderRefused("signature", f"was made for another purpose than a {kind}")
         key_ids = roles.signers(signed)
         if not key_ids:
-            raise OrderRefused("signature", _no_signature(signed, roles))
+            raise OrderRefused("signature", explain_no_signature(signed, roles))
         try:
             payload = Payload.model_validate_json(signed.payload)
         except ValidationError as error:
@@ -186,7 +194,7 @@ class Trust:
         if self.signs_receipts:
             order = self.open("receipt", data)
             if not order.has_role("centre"):
-                raise OrderRefused("signature", f"{_who(order)} may not give receipts")
+                raise OrderRefused("signature", f"{describe_signers(order.signers)} may not give receipts")
             return encode(order.body)
         return encode(peek_body(data)) if is_envelope(data) else data
 
@@ -198,7 +206,7 @@ class Trust:
     def require_command(self, order: Order, name: str) -> None:
         """`OrderRefused` where no signer may give this command, or where its nonce is not good."""
         if not any(role.covers_command(name) for role in self._roles_of(order)):
-            raise OrderRefused("signature", f"{_who(order)} may not order {name}")
+            raise OrderRefused("signature", f"{describe_signers(order.signers)} may not order {name}")
         if name in NEEDS_NONCE:
             reason = self.challenges.use(order.nonce, self._monotonic())
             if reason is not None:
@@ -213,7 +221,9 @@ class Trust:
             signer.key_id: roles.roles_of(signer.key_id, self.device, self.groups) for signer in order.signers
         }
         if not any(role.paths for held in by_key.values() for role in held.values()):
-            raise OrderRefused("signature", f"{_who(order)} may not change the configuration")
+            raise OrderRefused(
+                "signature", f"{describe_signers(order.signers)} may not change the configuration"
+            )
         for change in changes:
             able = {
                 key_id
@@ -221,7 +231,7 @@ class Trust:
                 if any(role.covers_path(change.path) for role in held.values())
             }
             if not able:
-                raise OrderRefused(change.path, f"{_who(order)} may not change it")
+                raise OrderRefused(change.path, f"{describe_signers(order.signers)} may not change it")
             needed = 1 if change.guard == "free" else roles.guarded_signatures
             if len(able) < needed:
                 raise OrderRefused(
@@ -275,20 +285,3 @@ class Trust:
         groups = self.groups
         for signer in order.signers:
             yield from self.roles.roles_of(signer.key_id, self.device, groups).values()
-
-
-def _who(order: Order) -> str:
-    """The signers in an error."""
-    return "; ".join(
-        f"key {signer.key_id} ({', '.join(sorted(signer.roles)) or 'no role here'})"
-        for signer in order.signers
-    )
-
-
-def _no_signature(signed: Signed, roles: Roles) -> str:
-    known = [key_id for key_id, _ in signed.signatures if key_id in roles.keys]
-    if known:
-        return f"the signature of key {known[0]} does not match: damaged, or changed after signing"
-    named = signed.signatures[0][0]
-    shown = named if len(named) == 16 and named.isalnum() else "of its signature"
-    return f"key {shown} is not in the roles document (version {roles.version}) of this device"
