@@ -114,7 +114,9 @@ def test_a_layer_is_for_the_whole_group(fleet: Fleet) -> None:
     assert said.count("revision 1 applied") == COUNT - 1
     assert "layer group:kind.patrol_boat: revision 1" in said
     assert "after: 25s" in fleet.ringpost("config", "get", "boat-005", "--text")
-    assert "after: 25s" not in fleet.ringpost("config", "get", "boat-003", "--text")
+    said = fleet.ringpost("config", "get", "boat-003")
+    assert "revision 1 rolled_back" in said
+    assert "layer group" not in said
 
 
 def test_what_takes_two_signatures_is_signed_on_two_laptops(fleet: Fleet) -> None:
