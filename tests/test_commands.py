@@ -30,10 +30,15 @@ class Desk:
         self.kept: dict[str, bytes] = {}
         self.births = 0
         self.failing = False
+        self.now_s = 0.0
         self.damaged: list[str] = []
         self.orders: list[OutputCommand] = []
         self.commands = Commands(
-            self.done, rebirth=self.rebirth, output=self.order, answers_below="ringpost/v1/x/"
+            self.done,
+            rebirth=self.rebirth,
+            output=self.order,
+            answers_below="ringpost/v1/x/",
+            clock=lambda: self.now_s,
         )
 
     async def done(self, result: dict[str, Any], remember: Mapping[str, bytes]) -> None:

@@ -41,6 +41,7 @@ class Behind:
             output=lambda command, _: self.switched.append(command),
             answers_below=f"ringpost/v1/{DEVICE}/",
             more={"challenge": (Command, self.challenge)},
+            clock=lambda: 0.0,
         )
         self.trust = trust or trust_of(DEVICE)
         self.gate = OrderGate(

@@ -53,12 +53,14 @@ class Commands:
         output: Callable[[OutputCommand, Mapping[str, Any]], None],
         answers_below: str,
         more: Mapping[str, tuple[type[Command], Run]] = MappingProxyType({}),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``output`` takes a command and the first fields of its results; ValueError where it can't.
 
         ``answers_below``: the prefix of the device's topics. No response topic elsewhere is repeated.
         """
         self._send_result = send_result
+        self._clock = clock
         self._answers_below = answers_below
 
         async def run_rebirth(_: Command, __: Mapping[str, Any]) -> State:
@@ -115,7 +117,7 @@ class Commands:
         result = self._first_fields(name, answer_to)
         if key_ids:
             result["keys"] = list(key_ids)
-        admitted = self._limiter.admit(bucket, time.monotonic())
+        admitted = self._limiter.admit(bucket, self._clock())
         if admitted == "dropped":
             return DROPPED
         if admitted == "first_dropped":
@@ -133,7 +135,7 @@ class Commands:
 
         Of a flood of them only the first gets a result.
         """
-        admitted = self._limiter.admit("refused", time.monotonic())
+        admitted = self._limiter.admit("refused", self._clock())
         if admitted == "dropped":
             return
         result = self._first_fields(name, answer_to) | {"state": "rejected", "reason": reason[:500]}
