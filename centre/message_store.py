@@ -1,7 +1,6 @@
 """The messages of all devices in one SQLite file; a repeat changes nothing. Blocking."""
 
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import ValidationError
 
 from agent.domain.message import stamp
+from agent.runtime.atomic_files import create_private
 from agent.runtime.sanitize import json_object
 from centre.message_header import MessageHeader, ReceivedMessage
 from centre.sequence_gaps import IssuedNumbers, LostNumbers, Ranges, lost_numbers, missing, ranges
@@ -46,8 +46,7 @@ class MessageStore:
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            path.chmod(0o600)  # an older file may be readable for all; the -wal file inherits the mode
+            create_private(path)  # the -wal file inherits the mode
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")

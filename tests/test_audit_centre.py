@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,11 @@ from click.testing import CliRunner
 
 from agent.__main__ import cli
 from agent.audit.access_log import access_log_folder
+from agent.audit.checkpoint_store import CheckpointStore
 from agent.audit.entry import Entry
 from agent.audit.verify import read_entries, verify_folder
+from centre.intake import Intake
+from centre.message_header import MessageHeader, ReceivedMessage
 from tests.test_audit_cli import runs
 from tests.test_centre import ROOT, alert, take
 
@@ -100,3 +105,25 @@ def test_who_looks_at_a_picture_is_logged_before_it_is_shown(tmp_path: Path) -> 
     (folder / "lock").mkdir()
     assert look(tmp_path, *why)[0] == 1
     assert not (tmp_path / "out.jpg").exists()
+
+
+READER = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])"
+"""Another process that reads the database, and closes it."""
+
+
+def test_a_reader_of_the_database_costs_no_message(tmp_path: Path) -> None:
+    """SQLite's locks belong to the process: a descriptor of the file that is opened and closed beside it frees
+    them, and the next reader that ends deletes the write-ahead log under the centre."""
+
+    def count() -> int:
+        command = [sys.executable, "-c", READER, str(tmp_path / "centre.db"), "SELECT count(*) FROM message"]
+        return int(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+
+    intake = Intake(tmp_path / "centre.db")
+    CheckpointStore(tmp_path / "centre.db", read_only=True).close()
+    for number in range(1, 4):
+        header = MessageHeader.model_validate_json(alert(number))
+        assert intake._store.keep([ReceivedMessage("alert", header, alert(number))]) == ["new"]
+        assert count() == number
+    intake.close()
+    assert count() == 3

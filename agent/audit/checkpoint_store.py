@@ -7,7 +7,6 @@ its key; another one needs `CheckpointStore.accept_key`, and until then changes 
 Blocking; each failure is an OSError.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Self
 from agent.audit.entry import ANCHORS, Entry, parse
 from agent.audit.verify import Witness
 from agent.domain.message import stamp
+from agent.runtime.atomic_files import create_private
 
 MAX_ID, NUMBERS = 64, range(1, 2**62)
 """The longest id of a log, and the numbers that an entry may have."""
@@ -92,10 +92,10 @@ class CheckpointStore:
             if path is None:
                 self._db = sqlite3.connect(":memory:", isolation_level=None)
             elif read_only:
-                path.open("rb").close()  # a clear error where it is absent
+                path.stat()  # a clear error where it is absent
                 self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=10)
             else:
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+                create_private(path)
                 self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
                 self._db.execute("PRAGMA synchronous=FULL")
             if not read_only:

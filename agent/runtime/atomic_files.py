@@ -75,3 +75,15 @@ def write_picture(path: Path, picture: Frame) -> None:
     if not good:
         raise ValueError(f"{path}: the picture can't be encoded")
     write_durably(path, data.tobytes())
+
+
+def create_private(path: Path) -> None:
+    """Makes an empty file of mode 0600, or gives the file that is there this mode.
+
+    It opens no file that is there: closing a descriptor frees all POSIX locks that this process has on the
+    file, those of SQLite too. OSError.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        path.chmod(0o600)
