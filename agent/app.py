@@ -126,7 +126,7 @@ class Agent:
         self.control = Control(
             folder, self.parts, self.start_part, pipeline=self.pipeline, link=self.link, outbox=outbox,
             running=lambda: self.config, send_result=self.inbound.send_result, spawn=self.spawn,
-            trust=self.inbound.trust,
+            gate=self.inbound.gate,
         )  # fmt: skip
         self.inbound.commands.add(self.control.commands())
         attach_audit(self.audit, self.link, self.fallback_notifier, self.inbound.gate, self.control.drill)

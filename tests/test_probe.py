@@ -24,6 +24,8 @@ from agent.control.turn_limit import TurnLimit
 from agent.evidence.jpeg import decode_jpeg
 from agent.mqtt.broker import Broker
 from agent.runtime.child_process import run_child
+from agent.trust.changes import Change
+from agent.trust.refusal import OrderRefused
 from agent.vision.camera import Camera
 from agent.vision.detector import DetectorSettings
 from simulators.broker import LocalBroker, mosquitto_path
@@ -145,7 +147,7 @@ def test_another_stream_of_a_known_camera_keeps_its_masks_and_its_login() -> Non
     camera = target.request.camera
     assert camera is not None
     assert (camera.blackout, camera.username) == ([[(0, 0), (0.5, 0), (0.5, 0.5)]], "viewer")
-    assert (target.camera, target.shows_new) == ("cam1", False)
+    assert (target.camera, target.shows_new) == ("cam1", True)  # it may be a channel of a recorder
     other = found({"camera_url": "http://10.0.0.8:8080/2"}, config()).request.camera
     assert other is not None
     assert (other.blackout, other.username) == (camera.blackout, None)
@@ -338,12 +340,16 @@ class Asked:
         )
         link: Any = SimpleNamespace(is_healthy=True)
 
-        def roles_of(_: Sequence[str]) -> frozenset[str]:
-            return roles
+        def authorize(changes: Sequence[Change]) -> None:
+            if "privacy_officer" not in roles:
+                raise OrderRefused(changes[0].path, "needs the signature of a privacy officer")
 
+        gate: Any = SimpleNamespace(
+            trust=SimpleNamespace(roles_of_keys=lambda _: roles), present_signers=lambda: (authorize, ("k",))
+        )
         self.probes = Probes(
             pipeline, link, lambda: running, self.send,
-            lambda work: self.tasks.append(asyncio.ensure_future(work)), roles_of,
+            lambda work: self.tasks.append(asyncio.ensure_future(work)), gate,
         )  # fmt: skip
 
     async def send(self, result: Mapping[str, Any]) -> None:
@@ -362,7 +368,7 @@ def test_the_picture_of_a_probe_is_redacted_and_logged(tmp_path: Path) -> None:
     async def scene() -> None:
         async with stream(Scene(comes_s=0.0), fps=10) as server:
             known = f"{{kind: camera, url: '{server.url}?other', purpose: a test}}"
-            asked = Asked(tmp_path, config(sources=f"  cam2: {known}"))
+            asked = Asked(tmp_path, config(sources=f"  cam2: {known}"), frozenset({"privacy_officer"}))
             result = await asked.ask(camera_url=server.url)
         ((message, entry),) = asked.desk.sent
         assert (message.topic, entry["why"]) == ("media/p-1/1", "command probe")
@@ -392,6 +398,22 @@ def test_a_view_that_is_new_takes_a_privacy_officer(
     assert len(asked.desk.sent) == shown
     assert ("picture" in result) != shown
     assert (result["state"], result["width"]) == ("succeeded", 160)
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.8/reboot.cgi?yes=1", "https://10.0.0.77/relay/0?turn=on"])
+def test_an_http_address_takes_the_signatures_of_a_push(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GET may switch something, and it carries the login of the camera."""
+
+    async def answer(*_: Any) -> tuple[dict[str, Any], None]:
+        return {"kind": "camera"}, None
+
+    monkeypatch.setattr(module, "run_child", answer)
+    with pytest.raises(ValueError, match="not in force needs the signature of a privacy officer"):
+        asyncio.run(Asked(tmp_path / "1", config()).ask(camera_url=url))
+    asked = Asked(tmp_path / "2", config(), frozenset({"privacy_officer"}))
+    assert asyncio.run(asked.ask(camera_url=url))["state"] == "succeeded"
 
 
 def test_what_runs_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import models
 from agent.config.hosts import is_this_machine, normalized_host
 from agent.config.model import Config
 from agent.vision.camera import Camera
-from agent.vision.camera_url import device_path, source_kind
+from agent.vision.camera_url import SCHEMES, device_path, source_kind
 from agent.vision.detector import DetectorSettings
 from firmware_bridge.source import SourcePart
 
@@ -58,6 +58,15 @@ def camera_address(url: str) -> str:
         parts = urlsplit(url)
         return normalized_host(parts.hostname or parts.netloc)
     return os.path.realpath(device_path(url) if kind == "device" else url)
+
+
+def camera_view(url: str) -> tuple[str | int | None, ...]:
+    """The address of a camera, and which of its streams: port, path and query. With TLS it is the same."""
+    if source_kind(url) != "stream":
+        return (camera_address(url),)
+    parts = urlsplit(url)
+    port = None if parts.port == SCHEMES[parts.scheme] else parts.port
+    return camera_address(url), parts.scheme.removesuffix("s"), port, parts.path or "/", parts.query
 
 
 def named_files(config: BaseModel) -> Iterator[Path]:

@@ -125,16 +125,19 @@ POLICY: dict[str, Row] = {
     "Broker.username": KEPT,
     "Broker.password": KEPT,
     "Broker.insecure": Row("guarded", tighter=_at_most, limit=_at_most, message="can't be set by push"),
-    # Retention of pictures: what deletes them earlier, or records none, takes a privacy officer.
-    **_free("Evidence", "picture_kb fps ring before after"),
+    # Retention of pictures: what deletes them earlier, or records fewer or none, takes a privacy officer.
+    "Evidence.picture_kb": FREE,
     "Evidence.record": PICTURE,
+    **{f"Evidence.{name}": Row("picture", tighter=_at_least) for name in ("fps", "ring", "before", "after")},
     "Evidence.keep_least": Row("picture", tighter=_at_least),
     "Evidence.keep_most": Row("picture", tighter=_at_least),
     "Evidence.max_mb": Row("picture", tighter=_at_least),
     "Evidence.least_free_mb": Row("picture", tighter=_at_most),
-    # What pictures show. Zones and detection settings are free; for the address see `push_changes`.
+    # What pictures show. Zones and detection settings are free; for the address see `push_changes`. Many V4L2
+    # cameras cut their picture to the size or rate of the mode, so a blackout would cover another part of it.
     **_free("Camera", "required kind username password purpose fps motion zones coverage ground mount"),
-    **_free("Camera", "loop every_frame open_timeout read_timeout width height pixel_format camera_fps"),
+    **_free("Camera", "loop every_frame open_timeout read_timeout"),
+    **{f"Camera.{name}": PICTURE for name in ("width", "height", "pixel_format", "camera_fps")},
     "Camera.url": Row("free", limit=_verified, message="can't give up TLS by push"),
     "Camera.ca": GUARDED,
     "Camera.fingerprint": GUARDED,

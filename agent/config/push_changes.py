@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agent.config.addresses import camera_address, same_cameras, service, services
+from agent.config.addresses import camera_view, same_cameras, service, services
 from agent.config.model import Config
 from agent.config.policy_table import Field, fields
 from agent.domain.contracts import RulePart
@@ -114,13 +114,16 @@ def _line_changes(name: str, new: SourcePart, old: SourcePart | None, running: C
 def _camera_changes(
     name: str, new: Camera, old: SourcePart | None, running: Config, local: Config
 ) -> Iterator[Change]:
-    """A camera: it is compared with each that may show the same view, whatever their names."""
+    """A camera: it is compared with each that may show the same view, whatever their names.
+
+    Another path on a known host is another view: a channel of a recorder, or a request that has an effect.
+    """
     path = f"sources.{name}"
-    addresses = {camera_address(camera.url) for camera in running.cameras().values()}
+    views = {camera_view(camera.url) for camera in running.cameras().values()}
     similar = same_cameras(name, new, running), same_cameras(name, new, local)
     found = {field.path: field for field in fields(new, *similar, path)}
     guards = {at: _guard(field) for at, field in found.items()}
-    if camera_address(new.url) not in addresses:
+    if camera_view(new.url) not in views:
         moved: Guard = "picture"
     else:
         moved = _strictest(*guards.values())

@@ -23,6 +23,7 @@ from agent.control.certificate_store import CertificateStore
 from agent.control.certificates import Certificates
 from agent.control.diagnostics import Diagnostics
 from agent.control.drill import Drill
+from agent.control.order_gate import OrderGate
 from agent.control.probe import Probes
 from agent.control.rescue_mode import RescueMode
 from agent.control.restart import PartRestarts
@@ -33,7 +34,6 @@ from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 from agent.runtime.running_parts import RunningParts
-from agent.trust.trust import Trust
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Control:
         running: Callable[[], Config],
         send_result: Callable[[Mapping[str, Any]], Awaitable[None]],
         spawn: Callable[[Any], object],
-        trust: Trust,
+        gate: OrderGate,
     ) -> None:
         """``folder`` is the data folder; ``parts`` are the supervised parts, which ``start_part`` starts;
         ``running`` gives the configuration that runs, also one on trial; ``spawn`` starts a task."""
@@ -75,7 +75,7 @@ class Control:
         self.rescue_mode = RescueMode(pipeline, link, outbox, running)
         self._history = pipeline.history
         self.snapshots = Snapshots(pipeline.recorder, running, send_result)
-        self.probes = Probes(pipeline, link, running, send_result, spawn, trust.roles_of_keys)
+        self.probes = Probes(pipeline, link, running, send_result, spawn, gate)
         self.what_ifs = WhatIfs(
             pipeline.history,
             running,

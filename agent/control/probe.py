@@ -6,7 +6,7 @@ what is in force already is not opened a second time: the answer has what the ag
 
 import base64
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ import structlog
 from agent.commands.commands import State
 from agent.commands.requests import Command, Probe
 from agent.config.model import Config
+from agent.control.order_gate import OrderGate
 from agent.control.probe_policy import Target, find_target
 from agent.control.probe_request import MAX_S
 from agent.control.snapshot import blind_texts
@@ -28,6 +29,7 @@ from agent.mqtt.link import Link
 from agent.pipeline import Pipeline
 from agent.runtime.child_process import run_child
 from agent.runtime.native_calls import within
+from agent.trust.refusal import OrderRefused
 
 log = structlog.get_logger()
 
@@ -39,7 +41,7 @@ WITHHELD = "no picture: it may show what no camera in force shows, so a privacy 
 
 
 class Probes:
-    """Carries out ``probe``. ``roles_of`` gives the roles of the signing keys."""
+    """Carries out ``probe``. ``gate`` knows the signers of the command under way."""
 
     def __init__(
         self,
@@ -48,10 +50,10 @@ class Probes:
         running: Callable[[], Config],
         send_result: Callable[[Mapping[str, Any]], Awaitable[None]],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
-        roles_of: Callable[[Sequence[str]], frozenset[str]],
+        gate: OrderGate,
     ) -> None:
         self._pipeline, self._link, self._running = pipeline, link, running
-        self._send_result, self._spawn, self._roles_of = send_result, spawn, roles_of
+        self._send_result, self._spawn, self._gate = send_result, spawn, gate
         self._turns = TurnLimit("probe", pause_s=PAUSE_S, per_hour=PER_HOUR)
 
     async def carry_out(self, command: Command, result: Mapping[str, Any]) -> State:
@@ -60,11 +62,21 @@ class Probes:
         self._turns.begin(time.monotonic())
         try:
             target = await within(CHECK_WITHIN_S, partial(self._find, wanted, self._running()), "a probe")
+            self._check_signers(target)
         except BaseException:
             self._turns.end()
             raise
         self._spawn(self._probe(wanted, target, result))
         return "accepted"
+
+    def _check_signers(self, target: Target) -> None:
+        """ValueError where the target takes more signatures than the command has."""
+        try:
+            if target.changes:
+                authorize, _ = self._gate.present_signers()
+                authorize(target.changes)
+        except OrderRefused as refusal:
+            raise ValueError(f"not allowed: an HTTP address that is not in force {refusal.reason}") from None
 
     def _find(self, wanted: Probe, running: Config) -> Target:
         deployment = self._pipeline.deployment
@@ -131,7 +143,9 @@ class Probes:
         fields = {**result, **state, **fields}
         if frame is None:
             await self._send_result(fields)
-        elif target.shows_new and PRIVACY_OFFICER not in self._roles_of(result.get("keys", ())):
+        elif target.shows_new and PRIVACY_OFFICER not in self._gate.trust.roles_of_keys(
+            result.get("keys", ())
+        ):
             await self._send_result(fields | {"picture": WITHHELD})
         else:
 

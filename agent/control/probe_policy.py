@@ -20,6 +20,7 @@ from agent.config.secret_policy import secret_violations
 from agent.control.probe_request import ProbeRequest
 from agent.domain.yaml_loader import alternatives
 from agent.mqtt.broker import Broker
+from agent.trust.changes import Change
 from agent.vision.camera import Camera
 from agent.vision.detector import DetectorSettings
 from firmware_bridge.catalogue import kinds
@@ -34,13 +35,15 @@ class Target:
     """An allowed target. ``in_force``: the part of the running configuration that it is already.
 
     ``camera``: the name under which its picture is redacted. ``shows_new``: the picture may show what no
-    camera in force shows, so it takes a privacy officer.
+    camera in force shows, so it takes a privacy officer. ``changes``: those of a push of it, where the probe
+    takes the same signatures: an HTTP request may switch something at the camera, with its login.
     """
 
     request: ProbeRequest
     in_force: str | None = None
     camera: str = NAME
     shows_new: bool = False
+    changes: tuple[Change, ...] = ()
 
 
 def find_target(wanted: Probe, running: Config, local: Config, base: Path) -> Target:
@@ -90,11 +93,13 @@ def _camera(url: str, credentials: str | None, running: Config, local: Config, b
         camera = camera.model_copy(update=login)
     pushed = _with_source(running, camera)
     _refuse(pushed, running, local, base, f"sources.{NAME}")
-    guards = {change.guard for change in changes(pushed, running, local) if NAME in change.path}
+    found = tuple(change for change in changes(pushed, running, local) if NAME in change.path)
+    requests = camera.url.lower().startswith("http")
     return Target(
         ProbeRequest(camera=camera, this_machine=_may_be_here(camera, running, local)),
         camera=next((name for name, one in local.cameras().items() if one in similar), NAME),
-        shows_new="picture" in guards,
+        shows_new=any(change.guard == "picture" for change in found),
+        changes=found if requests else (),
     )
 
 
