@@ -163,6 +163,7 @@ class Agent:
                 ("machine", self.device_health.monitor_host),
                 ("watchdog", partial(feed_watchdog, self.pipeline.liveness)),
                 *self.control.jobs(),
+                ("commands", self.inbound.report_cut_off),
             )  # these names stand in ``health``
             for name, job in jobs:
                 group.create_task(supervise(name, job, self.parts.status_callback(name, speaks=False)))

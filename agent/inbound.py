@@ -28,6 +28,8 @@ from agent.commands.requests import (
     Resend,
 )
 from agent.commands.results import MAX_WAITING, WITHOUT_EFFECT, bounded
+from agent.commands.under_way import KEY as UNDER_WAY
+from agent.commands.under_way import UnderWay
 from agent.config.deployment import Deployment
 from agent.config.ledger import PushResult
 from agent.config.model import Config
@@ -73,6 +75,7 @@ class Inbound:
         self.pushes: asyncio.Queue[Push | Rollback] = asyncio.Queue(MAX_WAITING_PUSHES)
         self._ignored_ack = b""
         self._refusals = RateLimiter(PUSH_BURST, PUSHES_PER_SECOND)
+        self.under_way = UnderWay()
         configuration = ConfigCommands(deployment, self.pushes, lambda: self.gate, self.send_result)
         self.commands = Commands(
             self.send_result,
@@ -100,7 +103,8 @@ class Inbound:
         )
         self.on_message = self.gate.on_message
         """Acts on one message that came down."""
-        pipeline.order_counters = trust.remembered
+        pipeline.order_counters = self.remembered
+        pipeline.on_result = self.under_way.note
 
     def restore(self) -> None:
         """Takes up the grants, the ids of commands and the counters from before a restart."""
@@ -108,6 +112,19 @@ class Inbound:
         self.rescue.restore(self.outbox.recall(RESCUE), time.monotonic())
         for key in self.commands.restore(self.outbox.recall):
             log.warning("commands_damaged", key=key)
+        try:
+            self.under_way.restore(self.outbox.recall(UNDER_WAY))
+        except ValueError as error:
+            log.warning("commands_damaged", key=UNDER_WAY, error=str(error))
+
+    async def report_cut_off(self) -> None:
+        """A job: sends the results of the commands that a restart has cut off, and ends."""
+        for result in self.under_way.cut_off():
+            await self.send_result(result)
+
+    def remembered(self) -> dict[str, bytes]:
+        """What belongs into each commit that an order leads to: its counters, the commands under way."""
+        return {**self.trust.remembered(), **self.under_way.remembered()}
 
     async def _queue_push(self, push: Push) -> None:
         self.deployment.on_newer_push(push.payload, push.target)
@@ -212,9 +229,10 @@ class Inbound:
         self, result: Mapping[str, Any], remember: Mapping[str, bytes] = MappingProxyType({})
     ) -> None:
         """Writes the result of a command, in one commit with ``remember`` and the counters."""
+        self.under_way.note(result)
         if result.get("state") in WITHOUT_EFFECT and self.outbox.known_depth["result"] >= MAX_WAITING:
             log.warning("result_dropped", command=result.get("command"), reason=f"{MAX_WAITING} wait")
-            await self.outbox.put(remember={**remember, **self.trust.remembered()})
+            await self.outbox.put(remember={**remember, **self.remembered()})
             return
         message = self.pipeline.messages.command_result(bounded(result), *read_clocks())
-        await self.outbox.put(message, remember={**remember, **self.trust.remembered()})
+        await self.outbox.put(message, remember={**remember, **self.remembered()})

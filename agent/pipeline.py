@@ -84,6 +84,8 @@ class Pipeline:
         self.liveness = Liveness(time.monotonic())
         self.order_counters: Callable[[], Mapping[str, bytes]] = dict
         """What to remember of orders, in one commit with the alerts that they change."""
+        self.on_result: Callable[[Mapping[str, Any]], None] = lambda _: None
+        """Called with each result of an output's command before it is written."""
         self.fallback_notifier: FallbackNotifier | None = None
         """Sends an unanswered alert to the fallback brokers; set once the link exists."""
 
@@ -125,8 +127,9 @@ class Pipeline:
         results = self.actuators.on_observation(observation)
         if isinstance(observation.value, Tick):
             results = self.actuators.tick(at, now_s)
-        if results:
-            self.buffer.add(*(self.messages.command_result(result, *read_clocks()) for result in results))
+        for result in results:
+            self.on_result(result)
+            self.buffer.add(self.messages.command_result(result, *read_clocks()))
 
     def raise_alerts(self, alerts: Iterable[Alert], now_s: float) -> None:
         """Writes alerts, and with them the full list of active alerts, into the buffer."""

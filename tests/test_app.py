@@ -12,6 +12,7 @@ import pytest
 
 from agent.app import Agent
 from agent.commands.requests import Resend
+from agent.commands.under_way import UnderWay
 from agent.control.order_gate import OrderGate
 from agent.domain.observations import Observation
 from agent.inbound import Inbound
@@ -291,7 +292,8 @@ def test_results_of_commands_without_an_effect_are_dropped_while_many_wait(
 
     inbound: Any = SimpleNamespace(
         outbox=SimpleNamespace(known_depth={"result": waiting}, put=put_all),
-        trust=SimpleNamespace(remembered=lambda: {"counters": b"7"}),
+        under_way=UnderWay(),
+        remembered=lambda: {"counters": b"7"},
         pipeline=SimpleNamespace(messages=SimpleNamespace(command_result=lambda *_: "message")),
     )
     asyncio.run(Inbound.send_result(inbound, {"command": "drill", "state": state}, {"ids": b"1"}))

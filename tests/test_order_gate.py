@@ -173,7 +173,8 @@ def test_a_siren_needs_a_signature_a_role_and_a_nonce_and_is_switched_once() -> 
     assert len(behind.switched) == 1
     assert behind.results[-1]["keys"] == [ROOT_KEY.key_id]
     behind.hear("command/output", order)
-    assert behind.last_reason() == "was taken before"
+    assert behind.results[-1]["state"] == "duplicate"
+    assert behind.results[-1]["reason"] == "was taken before"
     behind.hear("command/output", signed_command(DEVICE, "output", OUTPUT | {"id": "c2"}))
     assert "nonce" in behind.last_reason()
     behind.hear("command/output", signed_command(DEVICE, "output", OUTPUT | {"id": "c3"}, "0" * 32))

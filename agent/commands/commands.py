@@ -130,7 +130,14 @@ class Commands:
         await self._send_result(result | fields, remember)
         return fields
 
-    async def refuse(self, name: str, command_id: object, reason: str, answer_to: str | None) -> None:
+    async def refuse(
+        self,
+        name: str,
+        command_id: object,
+        reason: str,
+        answer_to: str | None,
+        state: Literal["rejected", "duplicate"] = "rejected",
+    ) -> None:
         """Sends the result of a command whose signature, role, counter or nonce does not suffice.
 
         Of a flood of them only the first gets a result.
@@ -138,7 +145,7 @@ class Commands:
         admitted = self._limiter.admit("refused", self._clock())
         if admitted == "dropped":
             return
-        result = self._first_fields(name, answer_to) | {"state": "rejected", "reason": reason[:500]}
+        result = self._first_fields(name, answer_to) | {"state": state, "reason": reason[:500]}
         if isinstance(command_id, str) and 0 < len(command_id) <= 64:
             result["command_id"] = command_id
         await self._send_result(result, {})

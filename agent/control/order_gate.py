@@ -131,7 +131,8 @@ class OrderGate:
             self.trust.require_command(order, name)
         except OrderRepeated as repeat:
             self._note_refusal("command", payload, repeat, command=name[:64])
-            await self._commands.refuse(name, peek_body(payload).get("id"), "was taken before", answer_to)
+            command_id = peek_body(payload).get("id")
+            await self._commands.refuse(name, command_id, "was taken before", answer_to, state="duplicate")
             return
         except OrderRefused as refusal:
             log.warning("command_refused", command=name[:64], path=refusal.path, reason=refusal.reason)
