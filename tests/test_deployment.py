@@ -577,6 +577,22 @@ def test_the_broker_before_stays_a_way_back(device: Device) -> None:
     assert device.push(MOVED + "# again\n", 3)["state"] == "rolled_back"  # the retained push comes again
 
 
+def test_a_broker_that_gives_no_receipts_undoes_no_blackout(device: Device) -> None:
+    """Whoever holds the new broker only has to be silent; the privacy officer's push stays in force."""
+    camera = "  cam: {kind: camera, url: 'rtsp://192.0.2.9/1', purpose: rescue}\n"
+    moved = MOVED.replace("sources:\n", f"sources:\n{camera}", 1)
+    masked = moved.replace("rescue}", "rescue, blackout: [[[0, 0], [1, 0], [1, 1]]]}")
+    device.push(LOCAL.replace("sources:\n", f"sources:\n{camera}", 1), 1)
+    assert device.push(moved, 2)["state"] == "applied"
+    assert device.push(masked, 3)["state"] == "applied"
+    assert back(device)
+    config = device.reboot().config
+    assert (config.broker.url, len(config.cameras()["cam"].blackout)) == ("mqtt://127.0.0.1:1883", 1)
+    assert device.deployment.reported()["state"] == "rolled_back"
+    assert device.push(masked, 3)["state"] == "rolled_back"  # the retained push comes again
+    assert device.push(moved.replace("localhost:1884", "127.0.0.1:1883"), 4)["state"] == "applied"
+
+
 def test_the_way_back_ends_after_a_week_of_running(device: Device) -> None:
     device.push(MOVED, 1)
     asyncio.run(device.deployment.count_running_time(FALLBACK_S / 2))

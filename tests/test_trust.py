@@ -20,6 +20,7 @@ from agent.trust.order import add_signature, payload_type, sign_order
 from agent.trust.refusal import OrderRefused
 from agent.trust.roles import (
     ROLE_NAMES,
+    ROLES_TYPE,
     KeyEntry,
     Role,
     RoleName,
@@ -184,6 +185,15 @@ def test_an_order_that_could_not_be_stored_counts_again() -> None:
     assert ours.open("push", push(ALICE, at=5)).counters == order.counters
     with pytest.raises(OrderRefused, match="was used"):
         ours.open("push", push(ALICE, at=4))
+
+
+def test_an_order_that_could_not_be_stored_lowers_no_newer_one() -> None:
+    ours = trust()
+    late = ours.open("push", push(ALICE, at=5))
+    ours.open("push", push(ALICE, at=9))
+    ours.put_back(late)
+    with pytest.raises(OrderRepeated):
+        ours.open("push", push(ALICE, at=9))
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 9)), max_size=40), st.data())
@@ -367,6 +377,23 @@ def test_a_newer_document_needs_the_old_root_and_the_new_one() -> None:
 def test_an_older_document_never_comes_back(version: int) -> None:
     with pytest.raises(OrderRefused, match="is not newer than 2"):
         open_roles(sign_roles(team(version=version, guarded_signatures=3), [KEYS["root"]]), team(version=2))
+
+
+def test_a_stolen_root_key_uses_up_no_version_numbers() -> None:
+    """Else no later document could ever take the device back, not even one at the device."""
+    far = sign_roles(team(version=2**53 - 1), [KEYS["root"]])
+    with pytest.raises(OrderRefused, match="is far above 2; the next is 3"):
+        open_roles(far, team(version=2))
+    assert open_roles(far).version == 2**53 - 1  # the file at the device may have any
+
+
+@pytest.mark.parametrize("payload", [b'{"version": 2, "version": 3}', b'{"keys": {"a": {"a": 1, "a": 1}}}'])
+def test_a_document_has_no_key_twice(payload: bytes) -> None:
+    unsigned = dsse.Signed(ROLES_TYPE, payload, ())
+    root = KEYS["root"]
+    data = dsse.Signed(ROLES_TYPE, payload, ((root.key_id, root.sign(unsigned.signed_bytes())),)).dump()
+    with pytest.raises(OrderRefused, match="an object has a key twice"):
+        open_roles(data, team())
 
 
 def test_a_document_is_consistent() -> None:

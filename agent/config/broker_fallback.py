@@ -1,6 +1,7 @@
 """The way back to a broker that worked: after a push to another one, and after an edit of the local file.
 
-After a pushed change of broker the configuration before stays available for a week of running time. After an
+After a pushed change of broker the configuration before stays available for a week of running time; what has
+come since under several signatures stays in force. After an
 edit at the device the broker that worked last is kept until the new one works; then the edited file runs with
 that broker, and the file's own is tried again from time to time.
 """
@@ -11,10 +12,11 @@ from contextlib import suppress
 import structlog
 
 from agent.config.kept_configuration import OVERLAID, KeptConfiguration
-from agent.config.layers import text_of, tree_of
+from agent.config.layers import DEVICE, Layer, text_of, tree_of
 from agent.config.ledger import PushResult, Version
 from agent.config.loader import digest, parse
 from agent.config.model import Config
+from agent.config.push_changes import changes
 from agent.config.trial import TrialSteps
 from agent.domain.yaml_loader import BadConfig
 
@@ -55,7 +57,25 @@ class BrokerFallback(KeptConfiguration):
         return None
 
     def _fallback_version(self) -> Version | None:
-        return self.ledger.fallback or self._worked_elsewhere()
+        """The version to go back to. A broker that gives no receipts undoes nothing that takes signatures:
+        where the version before would, it is the one in force, with the broker from before.
+        """
+        kept = self.ledger.fallback
+        if kept is None:
+            return self._worked_elsewhere()
+        before = self._parsed(kept)
+        undone = () if before is None else changes(before, self.config, self._local().config)
+        if all(change.guard == "free" or change.path.startswith("broker.") for change in undone):
+            return kept
+        active = self.ledger.active
+        with suppress(BadConfig):
+            text = text_of({**tree_of(active.text), "broker": tree_of(kept.text).get("broker")})
+            layers = {name: layer for name, layer in active.all_layers().items() if name != DEVICE}
+            whole = Layer(revision=active.revision_of(None) or 0, sha256=digest(text))
+            return active.model_copy(
+                update={"text": text, "sha256": digest(text), "layers": {**layers, DEVICE: whole}}
+            )
+        return None
 
     async def note_working(self) -> None:
         """The centre is reached under the broker in force: it is the one to go back to after an edit."""
@@ -78,7 +98,7 @@ class BrokerFallback(KeptConfiguration):
 
     async def return_to_fallback(self, reason: str, steps: TrialSteps, within_s: float = 60.0) -> bool:
         """Tries the fallback, and keeps it where it is proved; else the configuration in force runs on."""
-        before, version = self.ledger.active, self._fallback_version()
+        before, version = self.ledger.active, await asyncio.to_thread(self._fallback_version)
         if version is None or not await self._switch(version, steps, within_s):
             return False
         self.ledger = self.ledger.with_fallback(None)

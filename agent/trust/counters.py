@@ -36,16 +36,15 @@ class Counters:
             None,
         )
 
-    def advance(self, counters: Mapping[str, int]) -> dict[str, int]:
-        """Takes the counters of an order; returns those before, for `put_back`."""
-        before = {name: self.highest(name) for name in counters}
-        self._highest |= {name: max(value, before[name]) for name, value in counters.items()}
-        return before
+    def advance(self, counters: Mapping[str, int]) -> None:
+        """Takes the counters of an order."""
+        self.raise_to(counters)
 
-    def put_back(self, before: Mapping[str, int]) -> None:
-        """The order could not be stored: it may come again."""
-        for name, value in before.items():
-            self._highest[name] = value
+    def put_back(self, counters: Mapping[str, int]) -> None:
+        """An order could not be stored: it may come again, unless a newer one was taken meanwhile."""
+        for name, value in counters.items():
+            if self.highest(name) == value:
+                self._highest[name] = value - 1
 
     def __bool__(self) -> bool:
         return bool(self._highest)

@@ -5,6 +5,7 @@ with the signatures of the old root and of the new one, and only with a higher v
 https://theupdateframework.github.io/specification/ (root metadata).
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self, TypeAlias
@@ -18,6 +19,9 @@ from agent.trust.signing_key import SigningKey, key_id_of, signature_matches
 
 ROLES_TYPE = "application/vnd.ringpost.roles+json"
 MAX_KEYS = 64
+MAX_VERSION_STEP = 10**6
+"""A version is at most this far above the one before, so that a stolen root key can't use up all numbers: the
+next document, at the device if need be, is always higher."""
 RoleName: TypeAlias = Literal["configurer", "operator", "rescuer", "privacy_officer", "centre"]
 ROLE_NAMES: tuple[RoleName, ...] = ("configurer", "operator", "rescuer", "privacy_officer", "centre")
 
@@ -144,6 +148,10 @@ def open_roles(data: bytes, current: Roles | None = None) -> Roles:
     if current is not None:
         current.check_root_signatures(signed, "present")
     try:
+        json.loads(signed.payload, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise OrderRefused("roles", f"document: {error}"[:300]) from None
+    try:
         roles = Roles.model_validate_json(signed.payload)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
@@ -155,7 +163,19 @@ def open_roles(data: bytes, current: Roles | None = None) -> Roles:
             "version",
             f"{roles.version} is not newer than {current.version}; the next is {current.version + 1}",
         )
+    if current is not None and roles.version > current.version + MAX_VERSION_STEP:
+        raise OrderRefused(
+            "version", f"{roles.version} is far above {current.version}; the next is {current.version + 1}"
+        )
     return roles
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """ValueError where an object has a key twice: two readers could see two documents."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return found
 
 
 def sign_roles(roles: Roles, keys: Sequence[SigningKey]) -> bytes:

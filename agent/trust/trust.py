@@ -200,8 +200,7 @@ class Trust:
 
     def put_back(self, order: Order) -> None:
         """The effect of an order could not be stored: it counts when the broker delivers it again."""
-        lower = {name: value - 1 for name, value in order.counters.items()}
-        self.counters[order.kind].put_back(lower)
+        self.counters[order.kind].put_back(order.counters)
 
     def require_command(self, order: Order, name: str) -> None:
         """`OrderRefused` where no signer may give this command, or where its nonce is not good."""
