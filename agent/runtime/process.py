@@ -42,6 +42,7 @@ OURS = (
     "config",
     "evidence",
     "health.json*",
+    "history",
 )
 """The files and folders of an agent in its data folder."""
 

@@ -19,18 +19,18 @@ class Desk:
     """A technician's shell: a broker, a key."""
 
     def __init__(self, device: Rig, key: Path | None = None) -> None:
-        self._environment = os.environ | {
+        self.environment = os.environ | {
             "RINGPOST_BROKER": device.broker.url,
             "RINGPOST_SIGNING_KEY": str(key or device.key_file),
             "PYTHONPATH": str(ROOT),
         }
-        self._folder = device.folder
+        self.folder = device.folder
 
     async def run(self, *arguments: str) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "agent", *arguments,
-            cwd=self._folder, env=self._environment,
+            cwd=self.folder, env=self.environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         said, complained = await asyncio.wait_for(process.communicate(), 300)
