@@ -67,7 +67,7 @@ def test_the_keep_alive_fits_into_its_packet(keepalive: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["host", "technician", "centre", "ringpost-centre", "ringpost-desk", "bridge-elsewhere"]
+    "name", ["host", "groups", "technician", "centre", "ringpost-centre", "ringpost-desk", "bridge-elsewhere"]
 )
 def test_names_under_which_others_connect_are_no_device_names(name: str) -> None:
     with pytest.raises(ValueError, match="is reserved"):

@@ -177,6 +177,14 @@ def test_an_odd_challenge_is_one_line(challenge: str) -> None:
         authorization(challenge, "GET", "/", "u", "p")
 
 
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", "\x00", "\x1b", "\x7f"])
+@pytest.mark.parametrize("field", ["realm", "nonce", "opaque"])
+def test_no_header_of_a_camera_gets_into_our_own(field: str, end: str) -> None:
+    challenge = f'Digest {field}="a{end}X-Injected: 1", nonce="n", realm="r"'
+    with pytest.raises(ValueError, match="control characters"):
+        authorization(challenge, "GET", "/", "u", "p")
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300))
 def test_noise_is_one_line_and_ends(noise: bytes) -> None:

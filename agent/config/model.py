@@ -36,8 +36,8 @@ PATTERNS = {
 }
 Source = Annotated[Line | Camera, Field(discriminator="kind")]
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
-RESERVED = re.compile(r"host|technician|centre|ringpost-.*|.*-elsewhere")
-"""Client ids that other programs use, and the second client id of a device."""
+RESERVED = re.compile(r"host|groups|technician|centre|ringpost-.*|.*-elsewhere")
+"""Client ids that other programs use, the second client id of a device, and the level of topics of groups."""
 
 
 class Section(BaseModel):

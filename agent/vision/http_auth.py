@@ -17,6 +17,8 @@ def authorization(
     challenge: str, method: str, uri: str, user: str, password: str, count: int = 1, cnonce: str = ""
 ) -> str:
     """The ``Authorization`` header of the ``count``-th request. ValueError: unsupported scheme or hash."""
+    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", challenge):  # parts of it are sent back in a header
+        raise ValueError("asks for authentication with control characters")
     scheme, _, rest = challenge.partition(" ")
     if scheme.lower() == "basic":
         return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
