@@ -11,7 +11,7 @@ from agent.config.model import Config, Reporting
 from agent.domain.durations import parse_duration
 from agent.mqtt.broker import Broker
 from agent.vision.camera import Camera
-from tests.test_push_policy import BASE, LOCAL_FILE
+from tests.pushed_configurations import BASE, LOCAL_FILE
 from tests.test_regular import models_in
 
 NOT_ZERO = [
