@@ -97,7 +97,7 @@ def test_what_the_centre_and_a_technicians_commands_write_is_private(tmp_path: P
                     assert centre.returncode is None
                     await asyncio.sleep(0.1)
                 written = {path.relative_to(work).as_posix() for path in work.rglob("*")}
-                assert {"c/centre.db", "new/device.yaml", "day.jsonl", "b.zip", "keys/key.pem"} <= written
+                assert {"c/centre.db", "new/device.yaml", "day.jsonl", "b.zip", "keys/root.pem"} <= written
                 assert open_to_others(work) == {}
             finally:
                 centre.terminate()
