@@ -172,7 +172,7 @@ ANSWERED = {"role": "technician", "action": "ack"}
         (["a1", "--close"], ACTIVE, [{"alert_id": "a1", "phase": "end"}], 0, "ended"),
         (["a1"], ACTIVE, [{"alert_id": "a2", "phase": "end"}, {"alert_id": "a1", "phase": "update"}], 69, ""),
         (["a1", "--close"], ACTIVE, [{"alert_id": "a1", "acknowledged": ANSWERED}], 69, ""),
-        (["a2"], ACTIVE, [], 1, "d has no active alert a2"),
+        (["a2"], ACTIVE, [], 1, "d has no active alert a2; active: a1 (a press)"),
         (["a2"], {**ACTIVE, "count": 40}, [{"alert_id": "a2", "acknowledged": ANSWERED}], 0, "acknowledged"),
         (
             ["a1"],

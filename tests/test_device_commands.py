@@ -15,6 +15,7 @@ from agent.cli.device_command import result_lines
 from agent.cli.device_commands import command_models
 from agent.cli.orders import is_not_permitted, is_push_not_permitted
 from agent.trust.changes import Change
+from agent.trust.dsse import is_envelope
 from agent.trust.refusal import OrderRefused
 from agent.trust.signing_key import SigningKey
 from agent.trust.trust import Trust
@@ -143,7 +144,7 @@ def test_options_are_the_fields_of_the_command(
         (["command", "output", "d", "--source", "a", "--output", "b", "--ttl-s", "9000"], "--ttl-s: "),
         (["command", "what_if", "d", "--rules", "@nothing"], "nothing: No such file"),
         (["command", "what_if", "d", "--rules", "[1"], "neither JSON nor YAML"),
-        (["command", "ping", "d", "--key", "nothing.pem"], "nothing.pem: No such file"),
+        (["command", "diagnostics", "d", "--key", "nothing.pem"], "nothing.pem: No such file"),
         (["close", "d", "a1", "--role", "x" * 65], "close: role: "),
     ],
 )
@@ -247,3 +248,20 @@ def test_a_text_of_several_lines_stays_one() -> None:
         "  disk: free_mb 5",
         "  errors: none",
     ]
+
+
+@pytest.mark.parametrize("name", ["ping", "rebirth", "challenge"])
+def test_what_needs_no_signature_goes_without_whatever_rights_the_key_has(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    publish = Line.publish
+
+    def record(self: Line, topic: str, payload: bytes, *more: object) -> int:
+        sent.append(payload)
+        return publish(self, topic, payload, *more)
+
+    monkeypatch.setattr(Line, "publish", record)
+    assert ringpost(monkeypatch, ["command", name, "d"], results({"state": "succeeded"}))[0] == 0
+    assert sent
+    assert not any(map(is_envelope, sent))

@@ -136,7 +136,7 @@ def test_the_command_ends_with_the_next_three(tmp_path: Path, monkeypatch: pytes
     code, said = run(tmp_path, "--kind", "metro_post", "--device", "metro-3")
     assert code == 0
     *_, keys, check, start = said.splitlines()
-    assert keys == f"  ringpost keys init {tmp_path}"
+    assert keys.startswith(f"  copy roles.json to {tmp_path};"), "the root key is made elsewhere"
     assert check == f"  ringpost check --env {tmp_path}/device.yaml"
     assert start == f"  ringpost run {tmp_path}/device.yaml"
     config = parse((tmp_path / "device.yaml").read_text(), name="", base=tmp_path)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from agent.__main__ import cli
 from agent.cli.device_selection import Selection, groups_of
 from agent.cli.pushed_change import PushedChange
-from agent.cli.restarts import permissions, read_both, restarts
+from agent.cli.restarts import permissions, read_both, restarts, why_unreadable
 from agent.cli.rollout_plan import load_rollout, plan_waves
 from agent.config.merge_patch import changed_paths
 from agent.mqtt.connection import Connection
@@ -470,6 +470,13 @@ rules:
     )
     assert "rules.panic: needs several signatures" in list(permissions(read_both(wanted, without)))
     assert read_both(present, "nothing") is None
+    assert list(why_unreadable(wanted, "new.yaml")) == []
+    [mistake] = why_unreadable(wanted.replace("after: 5s", "aftr: 5s"), "new.yaml")
+    assert mistake.startswith("can't be read here: new.yaml:11: rules.quiet")
+    renamed = list(permissions(read_both(present, present.replace("device: d", "device: e"))))
+    assert [line for line in renamed if line.startswith("device:")] == [
+        "device: can't be changed by push; edit the file at the device"
+    ]
 
 
 def test_the_double_has_the_methods_of_a_connection() -> None:

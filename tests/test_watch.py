@@ -70,6 +70,15 @@ def test_the_centre_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == "the centre: online\n"
 
 
+def test_an_alert_is_shown_with_the_id_that_an_answer_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    alert = {"alert_id": "0a-1", "phase": "new", "severity": "critical", "text": "help"}
+    board = WatchBoard(as_json=False)
+    board.on_message("d", "alert", {"alert": alert})
+    assert capsys.readouterr().out.splitlines()[0] == "d: new critical: help [0a-1]"
+    board.on_message("d", "alerts/active", {"alerts": [alert]})
+    assert "0a-1" in shown_table(board, 60)
+
+
 def test_the_present_connections_will_counts() -> None:
     board = WatchBoard(as_json=False)
     for topic, body in NEW_LIFE:

@@ -55,9 +55,12 @@ def ack_command(
             connection.publish(f"{prefix}/alert/ack", order, 1, False)
 
         async for _, payload in messages_on(connection, [f"{prefix}/alerts/active"], LIST_TIMEOUT_S):
-            active = _active_alert(json_object(payload) or {}, alert_id)
+            body = json_object(payload) or {}
+            active = _active_alert(body, alert_id)
             if active is None:
-                click.echo(f"{verb}: {device} has no active alert {alert_id}", err=True)
+                click.echo(
+                    f"{verb}: {device} has no active alert {alert_id}; active: {_listed(body)}", err=True
+                )
                 return 1
             if ack.action == "ack" and active.get("acknowledged") is not None:
                 return _print_alert(device, active, as_json)
@@ -97,3 +100,10 @@ def _active_alert(body: dict[str, Any], alert_id: str) -> dict[str, Any] | None:
     alerts = list(map(as_dict, as_list(body.get("alerts"))))
     found = next((alert for alert in alerts if alert.get("alert_id") == alert_id), None)
     return {} if found is None and body.get("count") != len(alerts) else found
+
+
+def _listed(body: dict[str, Any]) -> str:
+    """The ids and texts of the active alerts, for the person who mistyped one."""
+    alerts = map(as_dict, as_list(body.get("alerts")))
+    named = [f"{printable(alert.get('alert_id'))} ({printable(alert.get('text'))})" for alert in alerts]
+    return ", ".join(named[:5]) or "none"

@@ -15,7 +15,7 @@ from agent.cli.device_selection import Selection
 from agent.cli.fleet_link import FleetLink, fleet_link
 from agent.cli.orders import load_signer, local_exit_code
 from agent.cli.pushed_change import PushedChange
-from agent.cli.restarts import permissions, read_both, restarts
+from agent.cli.restarts import permissions, read_both, restarts, why_unreadable
 from agent.config.merge_patch import changed_paths, plain
 from agent.domain.yaml_loader import BadConfig, load_yaml, read_text
 from agent.runtime.error_text import describe_error
@@ -109,6 +109,8 @@ def print_difference(device: str, present: str, wanted: str, name: str, as_json:
     paths = list(changed_paths(old, new))
     both = read_both(present, wanted)
     effects = [*restarts(paths, both), *permissions(both)]
+    if both is None:
+        effects += why_unreadable(wanted, name)
     lines = list(difference(present, wanted, device, name))
     if as_json:
         click.echo(json.dumps({"device": device, "changed": paths, "effects": effects, "diff": lines}))

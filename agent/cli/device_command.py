@@ -54,7 +54,7 @@ def send_command(
     try:
         wait_s = parse_duration(wait).total_seconds()
         request = model.model_validate({"id": new_id(), **fields})
-        signer: OrderSigner = Unsigned() if name in NO_SIGNATURE and not keys else load_signer(keys)
+        signer: OrderSigner = Unsigned() if name in NO_SIGNATURE else load_signer(keys)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         option = "--" + ".".join(map(str, detail["loc"])).replace("_", "-")

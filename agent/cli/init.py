@@ -81,6 +81,6 @@ def _print_next_steps(output: Path, text: str, found: list[FoundSource]) -> None
     cameras = sum(source.kind == "camera" for source in found)
     lines = f"{len(found) - cameras} serial sources, {cameras} cameras"
     print(f"{output}: written; {lines} found; edit the {text.count('# CHANGE')} lines with CHANGE. Then:")
-    print(f"  ringpost keys init {output.parent}")
+    print(f"  copy roles.json to {output.parent}; of a new fleet: ringpost keys init, at your desk, not here")
     print(f"  ringpost check --env {output}")
     print(f"  ringpost run {output}")

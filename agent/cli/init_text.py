@@ -74,7 +74,7 @@ def _broker(answers: Answers) -> Iterator[str]:
     yield from _line("  ca: certs/ca.pem", "who signed the broker's certificate")
     yield from _line("  cert: certs/device.pem", "this device's certificate: certificates.sh device NAME")
     yield from _line("  key: {file: certs/device.key}", "its key, readable for the agent's user only")
-    yield from _line("roles: roles.json", "who may reconfigure it: ringpost keys init makes it")
+    yield from _line("roles: roles.json", "who may reconfigure it: made at a desk by ringpost keys init")
     yield "data:"
     yield from _line("  directory: /var/lib/ringpost", "where unsent alerts are kept; one agent each")
     yield from _line("  max_mb: 512", "the most that it takes of the disk, in MB")

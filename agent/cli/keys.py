@@ -8,6 +8,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from agent.cli.key_doubts import doubts, idle_signers, refuse_useless_signature
 from agent.cli.signing import load_key
 from agent.domain.yaml_loader import BadConfig, load_yaml, read_text
 from agent.runtime.atomic_files import write_durably
@@ -96,16 +97,26 @@ def write_roles(draft: Path, out: Path, previous: Path | None, keys: Sequence[Pa
         click.echo(f"{out}: version {roles.version}, signed")
     except OrderRefused as refusal:
         click.echo(f"{out}: version {roles.version}; not enough yet: {refusal}")
+    for doubt in doubts(roles):
+        click.echo(f"keys: {draft}: {doubt}", err=True)
     return roles
 
 
 def sign_file(file: Path, keys: Sequence[Path]) -> None:
     """Adds signatures to a roles document or a prepared order."""
     data = read_regular(file, MAX_BYTES)
+    signed = parse(data)
     for path in keys:
-        data = add_signature(data, load_key(path))
+        key = load_key(path)
+        refuse_useless_signature(signed, key.key_id)
+        data = add_signature(data, key)
     write_durably(file, data)
-    click.echo(f"{file}: signed by {', '.join(key_id for key_id, _ in parse(data).signatures)}")
+    signed = parse(data)
+    click.echo(f"{file}: signed by {', '.join(key_id for key_id, _ in signed.signatures)}")
+    for key_id in idle_signers(signed) if signed.payload_type == ROLES_TYPE else ():
+        click.echo(
+            f"keys: {key_id} is no root key of this version; it counts only if it was one before", err=True
+        )
 
 
 FAILURES = (OSError, ValueError, OrderRefused, BadConfig)

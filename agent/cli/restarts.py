@@ -26,6 +26,16 @@ def read_both(present: str, wanted: str) -> Both | None:
         return None
 
 
+def why_unreadable(wanted: str, name: str) -> Iterator[str]:
+    """Why the proposed text has no lines of restarts and signatures: often a mistake in it."""
+    try:
+        parse(wanted, name=name, base=Path.cwd(), ran_before=True)
+    except BadConfig as error:
+        yield from (f"can't be read here: {line}" for line in str(error).splitlines())
+    except OSError:
+        return
+
+
 def restarts(paths: Iterable[str], both: Both | None = None) -> list[str]:
     """What restarts for changes at dotted paths, one line for each part; the rest goes on running."""
     lines: dict[str, None] = {}
@@ -64,8 +74,9 @@ def permissions(both: Both | None) -> Iterator[str]:
     if both is None:
         return
     old, new = both
-    for path, message in policy_violations(new, old, old):
+    forbidden = dict(policy_violations(new, old, old))
+    for path, message in forbidden.items():
         yield f"{path}: {message}"
     for change in changes(new, old, old):
-        if change.guard != "free":
+        if change.guard != "free" and change.path not in forbidden:
             yield f"{change.path}: {GUARDS[change.guard]}"

@@ -72,7 +72,8 @@ class WatchBoard:
         if topic == "alert":
             alert = as_dict(body.get("alert"))
             text = f"{printable(alert.get('severity'))}: {printable(alert.get('text'))}"
-            print(f"{device}: {printable(alert.get('phase'))} {text}", flush=True)
+            alert_id = f" [{printable(alert['alert_id'])}]" if alert.get("alert_id") else ""
+            print(f"{device}: {printable(alert.get('phase'))} {text}{alert_id}", flush=True)
         else:
             self._print_state(device, known)
 
@@ -139,6 +140,8 @@ class WatchBoard:
             text.append(f" [acknowledged by {printable(answer.get('role'))}]", "green")
         elif alert.get("over") is True:
             text.append(" [cleared, awaiting acknowledgement]", "yellow")
+        if alert.get("alert_id"):
+            text.append(f"\n  {printable(alert['alert_id'])}", "dim")
         text.append("\n")
 
 

@@ -233,7 +233,8 @@ def describe_roles(roles: Roles) -> Iterator[str]:
     """The document for people, line by line."""
     root = ", ".join(roles.root.keys)
     yield f"version {roles.version}; root: {roles.root.threshold} of {len(set(roles.root.keys))} ({root})"
-    yield f"a guarded change needs {roles.guarded_signatures} signatures"
+    plural = "" if roles.guarded_signatures == 1 else "s"
+    yield f"a guarded change needs {roles.guarded_signatures} signature{plural}"
     for name, role in roles.roles.items():
         yield f"{name}: {', '.join(role.keys) or 'no key'}"
         yield f"  devices: {', '.join(role.devices)}"
