@@ -166,6 +166,57 @@ def test_the_key_of_a_replaced_device_is_accepted_by_a_person(tmp_path: Path) ->
     assert code == 0, said
 
 
+def test_nothing_may_follow_the_signature_of_a_checkpoint(tmp_path: Path) -> None:
+    """A broker could else hide that a device found its log damaged, and get another hash countersigned."""
+    (start, _) = runs(tmp_path / "data", 1, 2)
+    line = start.line.decode()
+    signature = line[-130:-2]
+    with CheckpointStore(tmp_path / "centre.db") as store:
+        for changed in (
+            line[:-1] + ',"fields":' + json.dumps({**start.fields, "since": [1, "0" * 64]}) + "}",
+            line[:-1] + ',"sig":"' + signature + '"}',
+            line.replace(signature, signature.upper()),
+            line.replace(signature, signature[:64] + " " + signature[64:]),
+            line + " ",
+        ):
+            with pytest.raises(ValueError, match=r"its end is not its signature|do not match"):
+                store.keep("d1", changed)
+        assert store.keep("d1", line).problem is None
+
+
+def test_what_was_deleted_from_the_database_shows(tmp_path: Path) -> None:
+    data, db = tmp_path / "data", tmp_path / "centre.db"
+    sent = [*runs(data, 1, 5), *runs(data, 6, 9)]
+    receives(db, "d1", sent)
+    for entry in sent[1::2]:
+        keep_countersigned(
+            data / "audit", b"{}", {"log": entry.fields["log"], "n": entry.n, "hash": entry.hash}
+        )
+    assert ringpost("verify", "--data", data, "--db", db, "--device", "d1")[0] == 0
+
+    def delete(where: str) -> tuple[str, str]:
+        connection = sqlite3.connect(db)
+        connection.execute(f"DELETE FROM audit_checkpoint WHERE {where}")  # noqa: S608  ours
+        connection.commit()
+        connection.close()
+        both = ringpost("verify", "--data", data, "--db", db, "--device", "d1")
+        alone = ringpost("verify", "--db", db)
+        assert both[0] == 1
+        return both[1], alone[1]
+
+    both, alone = delete("n = 5")
+    assert "entry 5: was countersigned, and is not in this database: deleted, or of another centre" in both
+    assert "entry 5: missing in the database: deleted, or never received" in alone
+    both, _ = delete("n = 9")
+    assert "entry 9: was countersigned, and is not in this database" in both
+    both, alone = delete("1 = 1")
+    assert "is not in this database" in both
+    assert "centre.db: entries none, BROKEN\n  holds no checkpoint" in alone
+    (data / "audit" / "countersigned.jsonl").unlink()
+    both, _ = delete("1 = 1")
+    assert "the database of the centre holds no checkpoint of this device" in both
+
+
 def test_a_checkpoint_has_a_size(tmp_path: Path) -> None:
     (start, _) = runs(tmp_path / "data", 1, 2)
     line = start.line.decode()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.cli.config_diff import changed_text
 from agent.config.layers import text_of, tree_of
 from agent.config.merge_patch import changed_paths, combined, depth, difference, merged, patch_digest, same
 
@@ -86,3 +87,8 @@ def test_equal_patches_have_one_digest_and_the_depth_needs_no_recursion() -> Non
     assert depth(deep) == 100_001
     while deep:  # freed level by level: the interpreter would recurse
         deep = deep["a"]
+
+
+def test_a_patched_text_keeps_its_comments_and_takes_no_null() -> None:
+    text = "rules:\n  a: {x: 1}  # kept\n"
+    assert changed_text(text, {"rules": {"b": {"y": None, "z": 2}}}) == f"{text}  b:\n    z: 2\n"

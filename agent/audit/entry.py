@@ -8,14 +8,15 @@ signature over the line without ``sig``. The seed of the next key is a hash of t
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.domain.message import encode
+from agent.trust.signing_key import signature_matches
 
 MAX_ENTRY = 4096
 """Bytes of the fields of one entry; longer ones are replaced by their size."""
@@ -25,6 +26,7 @@ ANCHORS = frozenset({"start", "checkpoint", "stop"})
 """Kinds of entry that go to the centre; they name their own key."""
 
 _SIGNATURE = b',"sig":"'
+_END = re.compile(_SIGNATURE + rb'[0-9a-f]{128}"}')
 _ENTRY, _ANCHOR, _NEXT = b"ringpost audit entry\0", b"ringpost audit anchor\0", b"ringpost audit next\0"
 
 
@@ -96,10 +98,9 @@ def public_key(seed: bytes) -> str:
 def signature_is_valid(public: str, signature: bytes, data: bytes) -> bool:
     """Whether the ed25519 key ``public`` (hex) made ``signature`` over ``data``."""
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(signature, data)
-    except (InvalidSignature, ValueError):
+        return signature_matches(bytes.fromhex(public), signature, data)
+    except ValueError:
         return False
-    return True
 
 
 def anchor_bytes(log: str, n: int, before: str, key: str) -> bytes:
@@ -117,7 +118,9 @@ def seal(draft: Draft, n: int, seed: bytes, before: str) -> bytes:
 
 
 def parse(line: bytes) -> Entry:
-    """The entry in a line. ValueError where it is none."""
+    """The entry in a line. ValueError where it is none, or where anything follows its signature."""
+    if _END.fullmatch(line[line.rfind(_SIGNATURE) :]) is None:
+        raise ValueError("no entry of the audit log: its end is not its signature")
     try:
         body = json.loads(line)
         entry = Entry(

@@ -12,7 +12,7 @@ from agent.audit.access_log import access_log_folder
 from agent.audit.audit_log import FOLDER
 from agent.audit.chain_state import segments
 from agent.audit.checkpoint_store import Checkpoint, CheckpointStore
-from agent.audit.countersigned import read_countersigned
+from agent.audit.countersigned import Countersigned, read_countersigned
 from agent.audit.entry import Entry
 from agent.audit.findings import Report
 from agent.audit.legacy import read_legacy, verify_legacy
@@ -54,9 +54,12 @@ def verify_command(
         checkpoints = list(_checkpoints(db, device)) if db is not None else []
         reports: dict[str, Report] = {}
         if data is not None:
-            reports |= _verify_data(data, checkpoints, device, roles_file)
+            reports |= _verify_data(data, None if db is None else checkpoints, device, roles_file)
         elif db is not None:
             reports |= _verify_db(db, checkpoints)
+            if not checkpoints:
+                report = reports[f"{db}"] = Report()
+                report.add("holds no checkpoint: deleted, or no device has reached this centre")
             if (folder := access_log_folder(db)).exists():
                 reports[f"{folder} (who looked at which picture)"] = verify_folder(folder)
     except (OSError, ValueError, OrderRefused) as error:
@@ -118,9 +121,10 @@ def _checkpoints(db: Path, device: str | None) -> Iterator[Checkpoint]:
 
 
 def _verify_data(
-    data: Path, checkpoints: list[Checkpoint], device: str | None, roles_file: Path | None
+    data: Path, in_db: list[Checkpoint] | None, device: str | None, roles_file: Path | None
 ) -> dict[str, Report]:
-    """The log of a device, against the checkpoints of the centre where there are some."""
+    """The log of a device, against the checkpoints in the centre's database where one is given."""
+    checkpoints = in_db or []
     folder, device_key = log_folder(data), _device_key(data)
     if checkpoints and device is None:
         names = {one.device for one in checkpoints if one.device_key == device_key and one.problem is None}
@@ -139,13 +143,27 @@ def _verify_data(
     if folder != data:
         roles = _roles(roles_file or data / ROLES, must_exist=roles_file is not None)
         report.notes += _countersignature_notes(report, [*countersigned], roles, seen)
+        if in_db is not None:
+            _check_database(report, seen, countersigned)
     reports = {str(folder): report}
     legacy = verify_legacy(data)
     return reports if legacy is None else reports | {f"{data}/egress.jsonl": legacy}
 
 
+def _check_database(report: Report, seen: list[Witness], countersigned: list[Countersigned]) -> None:
+    """Adds what the centre has countersigned and its database lacks."""
+    in_db = {one.hash for one in seen}
+    for one in countersigned:
+        if one.witness.hash not in in_db:
+            report.add(
+                "was countersigned, and is not in this database: deleted, or of another centre", one.witness.n
+            )
+    if not seen and not countersigned:
+        report.add("the database of the centre holds no checkpoint of this device")
+
+
 def _countersignature_notes(
-    report: Report, countersigned: Iterable[Any], roles: Roles | None, seen: list[Witness]
+    report: Report, countersigned: Iterable[Countersigned], roles: Roles | None, seen: list[Witness]
 ) -> Iterator[str]:
     if seen:
         yield f"the centre has received it up to entry {max(one.n for one in seen)}"
@@ -177,6 +195,11 @@ def _verify_db(db: Path, checkpoints: list[Checkpoint]) -> dict[str, Report]:
                 problem = f"the stored checkpoint {error}"
             if problem:
                 report.add(problem, one.entry.n, since=one.received_at)
+    hashes = {(one.device, one.entry.hash) for one in checkpoints}
+    for one in checkpoints:
+        number, digest = one.entry.fields.get("since") or (0, "")
+        if number and one.problem is None and (one.device, digest) not in hashes:
+            reports[one.device].add("missing in the database: deleted, or never received", number)
     return reports
 
 

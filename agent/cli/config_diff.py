@@ -16,7 +16,7 @@ from agent.cli.fleet_link import FleetLink, fleet_link
 from agent.cli.orders import load_signer, local_exit_code
 from agent.cli.pushed_change import PushedChange
 from agent.cli.restarts import permissions, read_both, restarts, why_unreadable
-from agent.config.merge_patch import changed_paths, plain
+from agent.config.merge_patch import changed_paths, merged, plain
 from agent.domain.yaml_loader import BadConfig, load_yaml, read_text
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_UNAVAILABLE
@@ -96,7 +96,7 @@ def _merge(tree: Any, patch: Any) -> None:
         elif isinstance(value, dict) and isinstance(tree.get(key), dict):
             _merge(tree[key], value)
         else:
-            tree[key] = value
+            tree[key] = merged(None, value)
 
 
 def print_difference(device: str, present: str, wanted: str, name: str, as_json: bool) -> int:

@@ -186,7 +186,6 @@ def sign_roles(roles: Roles, keys: Sequence[SigningKey]) -> bytes:
     return Signed(ROLES_TYPE, payload, tuple((key.key_id, key.sign(data)) for key in keys)).dump()
 
 
-ALL_COMMANDS = ("*",)
 OPERATOR_COMMANDS = (
     "ack", "close", "reject", "output", "silence_alert", "fetch", "snapshot", "drill", "ping", "rebirth",
 )  # fmt: skip

@@ -82,11 +82,6 @@ class Camera(CameraSettings):
             and (self.fps == changed.fps or not self.url.lower().startswith("http"))
         )
 
-    async def first_frame(self) -> tuple[int, int]:
-        """Opens the camera, decodes one frame and closes it: width and height. OSError: why there is none."""
-        found = await self.probe(0.0)
-        return found.width, found.height
-
     async def probe(self, count_s: float) -> CameraProbe:
         """Opens the camera, counts frames for ``count_s`` and closes it. OSError: why there is no frame."""
         url, began_s = self._url_with_login(), time.monotonic()

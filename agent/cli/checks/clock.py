@@ -1,7 +1,6 @@
 """The clock: set, synchronised, by which source, and how far off."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from agent.cli.checks.finding import Finding, failed, ok, warning
@@ -55,9 +54,3 @@ def _remedy(target: Target) -> str:
     if (target.machine.root / "usr/bin/timedatectl").exists():
         return "sudo timedatectl set-ntp true"
     return "install an NTP client: sudo apt install chrony"
-
-
-def uptime_s(target: Target) -> float | None:
-    with suppress(OSError, ValueError, IndexError):
-        return float((target.machine.proc / "uptime").read_text().split()[0])
-    return None
