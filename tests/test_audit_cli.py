@@ -291,6 +291,19 @@ def test_the_access_log_is_verified_with_the_database(tmp_path: Path) -> None:
     assert (code, "entry 4: missing at the end" in said) == (1, True), said
 
 
+@pytest.mark.parametrize("value", ["'x'", "NULL", "x'ff00'"])
+def test_a_damaged_row_is_named(tmp_path: Path, value: str) -> None:
+    db = tmp_path / "centre.db"
+    receives(db, "d1", runs(tmp_path / "data", 1, 3))
+    connection = sqlite3.connect(db)
+    connection.execute(f"UPDATE audit_checkpoint SET line = {value}")  # noqa: S608  ours
+    connection.commit()
+    connection.close()
+    for verb in ("list", "verify"):
+        code, said = ringpost(verb, "--db", db)
+        assert (code, "d1: a stored checkpoint is damaged" in said) == (1, True), said
+
+
 @pytest.mark.parametrize("verb", ["list", "verify"])
 def test_it_needs_a_folder_or_a_database(tmp_path: Path, verb: str) -> None:
     assert ringpost(verb)[0] == 2

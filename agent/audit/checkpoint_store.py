@@ -164,7 +164,11 @@ class CheckpointStore:
                 return
             raise OSError(f"the database can't be read: {error}") from error
         for name, line, received_at, problem in rows:
-            yield Checkpoint(name, parse(line.encode()), received_at, problem)
+            try:
+                entry = parse(str(line).encode())
+            except ValueError as error:
+                raise OSError(f"{name}: a stored checkpoint is damaged: {error}") from error
+            yield Checkpoint(name, entry, received_at, problem)
 
     def _find(self, device: str, digest: str) -> Checkpoint | None:
         row = self._db.execute(
