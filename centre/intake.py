@@ -28,8 +28,10 @@ log = structlog.get_logger()
 
 MOST_IDS = 500
 """Ids in one receipt."""
-TO_DEVICES = ("receipt", "alert/ack", "config/desired", "command/")
+TO_DEVICES = ("receipt", "alert/ack", "config/desired", "roles/desired", "command/")
 """Topics that centres and workstations publish."""
+
+NO_DEVICES = ("host", "groups")
 
 OnStored: TypeAlias = Callable[[str, str, dict[str, Any]], None]
 """Called with device, topic below it, and the message, after its commit; holes under the topic `HOLE`."""
@@ -91,7 +93,7 @@ class Intake:
         """Device, topic, body and payload of each JSON object; pictures go to their store."""
         for message in batch:
             device, _, topic = message.topic.removeprefix(self._root + "/").partition("/")
-            if device == "host" or (topic.startswith(TO_DEVICES) and topic != "command/result"):
+            if device in NO_DEVICES or (topic.startswith(TO_DEVICES) and topic != "command/result"):
                 continue  # without MQTT 5 a client receives its own messages, too
             if topic.startswith("media/"):
                 if self.pictures is not None:

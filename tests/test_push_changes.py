@@ -126,6 +126,14 @@ def test_a_guarded_rule_that_does_not_exist_is_noted() -> None:
     ]
 
 
+def test_a_password_in_a_url_is_noted() -> None:
+    for query, noted in (("?user=a&pwd=b", True), ("?channel=2&token=x", True), ("?monkey=1", False)):
+        text = swap(("192.0.2.20/stream1", f"192.0.2.20/stream1{query}"))
+        assert (
+            any("sources.cam2.url: its query holds" in note for note in config_notes(config(text))) == noted
+        )
+
+
 def test_the_key_of_a_radio_is_guarded() -> None:
     """Without it every drone that is announced is believed."""
     radio = "  radio: {kind: mavlink, port: /dev/ttyUSB9, key: {file: k}, lost_after_s: 9}\nrules:\n"

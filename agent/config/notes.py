@@ -1,5 +1,6 @@
 """Notes on a valid configuration: what works, but probably not as its author expects."""
 
+import re
 from collections.abc import Iterator
 
 from agent.config.model import Config
@@ -9,6 +10,13 @@ from agent.domain.yaml_loader import alternatives
 from agent.vision.camera import Camera
 from models.tiles import inference_count as inferences
 
+SECRET_IN_QUERY = re.compile(
+    r"(?i)[?&](?:[a-z]{0,20}_)?(?:pass|pwd|passwd|password|api_?key|token|secret|key)=[^&]"
+)
+QUERY_NOTE = (
+    "its query holds a password or a key: config_get and each push show it to the broker; use username and"
+    " password: {file: …} where the camera takes them"
+)
 SMALL_BOARD_PER_S = 5
 """Inferences per second of the default model on a Raspberry Pi 4, the smallest board that it is for."""
 
@@ -30,6 +38,7 @@ def config_notes(config: Config) -> Iterator[str]:
         if name not in config.rules:
             yield f"guarded_rules: no rule {name!r}; {alternatives(name, config.rules)}"
     yield from _rate_notes(config)
+    yield from _secret_notes(config)
     for name, source in config.cameras().items():
         cost = source.detector.remark()
         if cost:
@@ -43,6 +52,13 @@ def config_notes(config: Config) -> Iterator[str]:
         read = ", ".join(name for name, rule in config.rules.items() if _needs_timezone(rule))
         if read:
             yield f"the hours of {read} are read in UTC; set place.timezone, such as Asia/Shanghai"
+
+
+def _secret_notes(config: Config) -> Iterator[str]:
+    """Cameras whose password is in their URL."""
+    for name, camera in config.cameras().items():
+        if SECRET_IN_QUERY.search(camera.url):
+            yield f"sources.{name}.url: {QUERY_NOTE}"
 
 
 def _rate_notes(config: Config) -> Iterator[str]:
