@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from agent.commands.commands import Commands, State, acknowledge
+from agent.commands.commands import Commands, State, acknowledge, names_active_alert
 from agent.commands.rate_limit import PUSH_BURST, PUSHES_PER_SECOND, RateLimiter
 from agent.commands.requests import (
     Command,
@@ -154,15 +154,16 @@ class Inbound:
         await self.outbox.put(self.pipeline.messages.config_reported(fields, at, now_s))
 
     async def _acknowledge(self, payload: bytes) -> bool:
-        """Whether the acknowledgement changed an alert."""
+        """Whether it names an active alert. A repeat changes nothing, and a change of mind is sent later."""
         at, now_s = read_clocks()
+        is_about_alert = names_active_alert(self.pipeline.book, payload)
         alert = acknowledge(self.pipeline.book, payload, at)
         if alert is None:
             if payload == self._ignored_ack:
-                return False  # a centre that repeats it in a loop fills no log
+                return is_about_alert  # a centre that repeats it in a loop fills no log
             self._ignored_ack = payload
             log.warning("acknowledgement_ignored", payload=payload[:200].decode(errors="replace"))
-            return False
+            return is_about_alert
         self.pipeline.raise_alerts([alert], now_s)
         if written := self.pipeline.buffer.written():
             await asyncio.wait([written])  # the broker does not send again what was acknowledged to it

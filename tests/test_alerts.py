@@ -13,9 +13,11 @@ from agent.alerts.alert import Alert, AlertAnswer, AlertPolicy
 from agent.alerts.alert_book import AlertBook
 from agent.alerts.saved_alerts import _SAVED
 from agent.alerts.update_policy import MAX_INTERVAL_S, UPDATE_EVERY_S
+from agent.commands.commands import names_active_alert
 from agent.domain.durations import format_duration
 from agent.domain.escalation import MAX_REPEAT_INTERVAL, AlarmOutput, Escalation, EscalationSettings, Severity
 from agent.domain.findings import Cleared, Finding, Point
+from agent.domain.message import encode
 
 START = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 
@@ -268,6 +270,9 @@ def test_an_acknowledgement_is_kept_with_the_alert(book: AlertBook) -> None:
     (later,) = book.on_finding(terms(), finding(number=3), at(20), 20)
     assert later.acknowledged == alert.acknowledged
     assert book.acknowledge("id-9", "dispatcher", "ack", at(3)) is None
+    for alert_id, named in (("id-1", True), ("id-9", False), (5, False)):
+        ack = encode({"alert_id": alert_id, "role": "dispatcher", "action": "ack"})
+        assert names_active_alert(book, ack) is named
 
 
 ESCALATION = Escalation(

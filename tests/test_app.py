@@ -109,7 +109,7 @@ def test_an_answer_is_acknowledged_to_the_broker_once_it_is_kept(
         told: list[Any] = []
         monkeypatch.setattr("agent.inbound.acknowledge", lambda *_: "the alert")
         pipeline: Any = SimpleNamespace(
-            book=None, raise_alerts=lambda alerts, _: told.extend(alerts),
+            book=SimpleNamespace(active=list), raise_alerts=lambda alerts, _: told.extend(alerts),
             buffer=SimpleNamespace(written=lambda: kept),
         )  # fmt: skip
         inbound: Any = SimpleNamespace(pipeline=pipeline)

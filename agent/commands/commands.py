@@ -206,6 +206,15 @@ def acknowledge(book: AlertBook, payload: bytes, at: datetime) -> Alert | None:
     return book.acknowledge(ack.alert_id, ack.role, ack.action, at, ack.reason)
 
 
+def names_active_alert(book: AlertBook, payload: bytes) -> bool:
+    """Whether an acknowledgement is well-formed, and names an alert that is active."""
+    try:
+        ack = Ack.model_validate_json(payload)
+    except ValidationError:
+        return False
+    return any(alert.alert_id == ack.alert_id for alert in book.active())
+
+
 def _first_error(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)

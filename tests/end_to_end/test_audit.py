@@ -40,12 +40,13 @@ def test_the_whole_way(tmp_path: Path) -> None:
             assert login["address"].startswith("127.0.0.1:")
             await device.order("command/silence_alert", id="c-1", alert_id="none", for_s=60, reason="test it")
             await device.publish("command/silence_alert", json.dumps({"id": "c-2"}).encode())
-            await device.until(lambda: bool(entries(device, "refused")), what="the refusal")
+            await device.until(lambda: len(entries(device, "refused")) == 2, what="the refusals")
             (command,) = [one for one in entries(device, "command") if one["command"] == "silence_alert"]
             assert command["body"]["reason"] == "test it"
             assert list(command["roles"]) == list(command["who"])
-            (refused,) = entries(device, "refused")
-            assert (refused["order"], refused["path"]) == ("command", "signature")
+            without_effect, unsigned = entries(device, "refused")
+            assert (without_effect["path"], without_effect["who"]) == ("rejected", command["who"])
+            assert (unsigned["order"], unsigned["path"], unsigned["who"]) == ("command", "signature", ())
             code, said = audit("verify", "--data", data, "--db", device.db)
             assert code == 0, said
 
