@@ -231,6 +231,7 @@ class Inbound:
     ) -> None:
         """Writes the result of a command, in one commit with ``remember`` and the counters."""
         self.under_way.note(result)
+        self.gate.settle_present()
         if result.get("state") in WITHOUT_EFFECT and self.outbox.known_depth["result"] >= MAX_WAITING:
             log.warning("result_dropped", command=result.get("command"), reason=f"{MAX_WAITING} wait")
             await self.outbox.put(remember={**remember, **self.remembered()})

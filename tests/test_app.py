@@ -293,6 +293,7 @@ def test_results_of_commands_without_an_effect_are_dropped_while_many_wait(
     inbound: Any = SimpleNamespace(
         outbox=SimpleNamespace(known_depth={"result": waiting}, put=put_all),
         under_way=UnderWay(),
+        gate=SimpleNamespace(settle_present=lambda: None),
         remembered=lambda: {"counters": b"7"},
         pipeline=SimpleNamespace(messages=SimpleNamespace(command_result=lambda *_: "message")),
     )

@@ -3,11 +3,12 @@
 import asyncio
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from agent.audit.silent import SilentAudit
 from agent.commands.commands import Commands
 from agent.commands.requests import Ack, Command, OutputCommand
 from agent.config.push import Push
@@ -298,3 +299,55 @@ def test_without_a_key_of_the_centre_receipts_are_taken_as_the_broker_brings_the
     ours = Trust(DEVICE)
     assert json.loads(ours.open_receipt(encode(body))) == body
     assert json.loads(ours.open_receipt(sign_order("receipt", DEVICE, body, [CENTRE_KEY]))) == body
+
+
+@pytest.mark.parametrize(
+    ("topic", "order"),
+    [
+        ("alert/ack", lambda: signed("ack", DEVICE, ACK)),
+        ("command/rebirth", lambda: signed_command(DEVICE, "rebirth", {"id": "r1"})),
+    ],
+)
+def test_a_commit_of_others_uses_up_no_order_whose_effect_is_to_come(
+    topic: str, order: Callable[[], bytes]
+) -> None:
+    """Else a power cut loses it: the broker delivers it again, and it was "taken before"."""
+    behind = Behind()
+    seen: list[bool] = []
+
+    def takes_it_after_a_restart(stored: Mapping[str, bytes]) -> bool:
+        again = trust_of(DEVICE)
+        again.restore(stored.get, {})
+        try:
+            again.open("ack" if topic == "alert/ack" else "command", payload)
+        except OrderRefused:
+            return False
+        return True
+
+    class SlowDisk(SilentAudit):
+        async def written(self) -> bool:
+            seen.append(takes_it_after_a_restart(behind.trust.remembered()))
+            return True
+
+    behind.gate.audit = SlowDisk()
+    payload = order()
+    behind.hear(topic, payload)
+    assert seen == [True]
+    assert not takes_it_after_a_restart(behind.trust.remembered())
+
+
+def test_the_first_result_of_a_command_is_stored_with_its_counter() -> None:
+    behind = Behind()
+    stored: list[dict[str, bytes]] = []
+
+    async def send(result: Mapping[str, Any], _: Mapping[str, bytes]) -> None:
+        behind.gate.settle_present()
+        stored.append(behind.trust.remembered())
+
+    behind.commands._send_result = send
+    payload = signed_command(DEVICE, "rebirth", {"id": "r1"})
+    behind.hear("command/rebirth", payload)
+    again = trust_of(DEVICE)
+    again.restore(stored[0].get, {})
+    with pytest.raises(OrderRefused, match="was taken before"):
+        again.open("command", payload)

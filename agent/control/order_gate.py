@@ -114,6 +114,9 @@ class OrderGate:
             await self._commands.refuse("ack", command_id, str(refusal), None)
             return
         await self._note("ack", order, body=order.body)
+        self.trust.counters["ack"].settle(
+            order.counters
+        )  # from here to the change of the alert nothing waits
         if not await self._effect(order, self._acknowledge(encode(order.body))):
             self._note_refusal("ack", payload, OrderRefused("body", "names no active alert, or is malformed"))
 
@@ -151,6 +154,11 @@ class OrderGate:
             without_effect = OrderRefused(state, str(outcome.get("reason", "")))
             self._note_refusal("command", payload, without_effect, command=name[:64])
 
+    def settle_present(self) -> None:
+        """The next commit has the first result of the command under way, and so its counters."""
+        if (order := PRESENT.get(None)) is not None:
+            self.trust.counters[order.kind].settle(order.counters)
+
     def present_signers(self) -> tuple[Authorize, tuple[str, ...]]:
         """Which changes the signers of the command under way may make, and their keys."""
         order = PRESENT.get()
@@ -173,7 +181,13 @@ class OrderGate:
         await self._commands.report("roles", f"roles-{roles.version}", {"version": roles.version})
 
     async def _note(self, kind: str, order: Order, **fields: Any) -> None:
-        """Writes an order into the audit log, before it takes effect; a disk that fails holds up no order."""
+        """Writes an order into the audit log, before it takes effect; a disk that fails holds up no order.
+
+        Commits that others make meanwhile leave its counters out: a power cut must not use up an order that
+        had no effect.
+        """
+        if kind != "push":  # the ledger has those
+            self.trust.counters[order.kind].hold(order.counters)
         roles = {signer.key_id: sorted(signer.roles) for signer in order.signers}
         self.audit.append(
             kind, who=order.key_ids, roles=roles, target=order.target, digest=order.digest, **fields
@@ -190,7 +204,9 @@ class OrderGate:
     async def _effect(self, order: Order, effect: Awaitable[T]) -> T:
         """The result of the effect of an order; where it can't be stored, the order counts again."""
         try:
-            return await effect
+            outcome = await effect
         except BaseException:
             self.trust.put_back(order)
             raise
+        self.trust.counters[order.kind].settle(order.counters)
+        return outcome

@@ -21,6 +21,8 @@ class Counters:
 
     def __init__(self) -> None:
         self._highest: dict[str, int] = {}
+        self._held: dict[str, int] = {}
+        """Of orders whose effect is still to come: no other commit may store these."""
 
     def highest(self, name: str) -> int:
         return self._highest.get(name, 0)
@@ -40,8 +42,19 @@ class Counters:
         """Takes the counters of an order."""
         self.raise_to(counters)
 
+    def hold(self, counters: Mapping[str, int]) -> None:
+        """The effect of an order is still to come: until `settle` its counters are left out of dumps."""
+        self._held |= counters
+
+    def settle(self, counters: Mapping[str, int]) -> None:
+        """The next commit has the effect of the order, too."""
+        for name, value in counters.items():
+            if self._held.get(name) == value:
+                del self._held[name]
+
     def put_back(self, counters: Mapping[str, int]) -> None:
         """An order could not be stored: it may come again, unless a newer one was taken meanwhile."""
+        self.settle(counters)
         for name, value in counters.items():
             if self.highest(name) == value:
                 self._highest[name] = value - 1
@@ -50,7 +63,8 @@ class Counters:
         return bool(self._highest)
 
     def dump(self) -> bytes:
-        return json.dumps(self._highest).encode()
+        held = {name: value - 1 for name, value in self._held.items() if value == self.highest(name)}
+        return json.dumps(self._highest | held).encode()
 
     def restore(self, data: bytes | None) -> None:
         """Takes over a dump; never lowers a counter. ValueError where it is damaged."""
