@@ -31,6 +31,12 @@ CASES: list[tuple[str, str, list[SigningKey], str]] = [
     ("one key, a certificate", swap(("cert: cert.pem", "cert: 2027.pem")), [ALICE], "broker.cert"),
     ("two keys, a certificate", swap(("cert: cert.pem", "cert: 2027.pem")), [ALICE, BOB], ""),
     ("all keys, no TLS", swap(("{url:", "{insecure: true, url:")), [ALICE, BOB, OFFICER], "broker.insecure"),
+    (
+        "all keys, no receipts",
+        swap(("{url:", "{delivery: puback, url:")),
+        [ALICE, BOB, OFFICER],
+        "broker.delivery",
+    ),
     ("all keys, no login", MOVED, [ALICE, BOB, OFFICER], "broker.username"),
     ("all keys, privacy", swap(("{file: rescue}", "{file: mine}")), [ALICE, BOB, OFFICER], "privacy"),
 ]

@@ -22,6 +22,7 @@ def found(text: str, now: str = LOCAL_FILE) -> list[str]:
 NEVER = [
     ("mqtt", swap(("mqtts://broker.example\", ca: ca.pem, cert: cert.pem, key: {file: own.key}", "mqtt://127.0.0.1\"")), ["broker.url", "broker.ca", "broker.cert", "broker.key"]),
     ("insecure", swap(("{url:", "{insecure: true, url:")), ["broker.insecure"]),
+    ("no receipts", swap(("{url:", "{delivery: puback, url:")), ["broker.delivery"]),
     ("no ca", swap(("ca: ca.pem, ", "")), ["broker.ca"]),
     ("no certificate", swap((", cert: cert.pem, key: {file: own.key}", "")), ["broker.cert", "broker.key"]),
     ("no login", swap((", username: u, password: {file: pw}", "")), ["broker.username", "broker.password"]),

@@ -113,12 +113,15 @@ POLICY: dict[str, Row] = {
     "Config.drill": PARTS,
     **_free("DrillSettings", "every at within"),
     "DrillSettings.clip": LOCAL,
-    # The connection to the centre: a change is proved by the centre's receipt, and never gives up TLS.
+    # The connection to the centre: a change is proved by the centre's receipt, and never gives up TLS
+    # or receipts: a broker without a centre would take the device, and its alerts, for good.
     **_free("Broker", "keepalive resend_after backlog_per_s budget_kb_per_hour metered"),
     "Broker.url": Row("guarded", limit=_encrypted, message="can't go from mqtts:// to mqtt:// by push"),
     "Broker.fallbacks": GUARDED,
     "Broker.protocol": Row("guarded", tighter=_newest_protocol),
-    "Broker.delivery": Row("guarded", tighter=_receipts),
+    "Broker.delivery": Row(
+        "guarded", tighter=_receipts, limit=_receipts, message="can't go from receipt to puback by push"
+    ),
     "Broker.ca": KEPT,
     "Broker.cert": KEPT,
     "Broker.key": KEPT,
