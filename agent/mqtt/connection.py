@@ -46,8 +46,11 @@ class Connection:
         past: datetime = NEVER_BEFORE,
         *,
         session_expiry_s: int = SESSION_EXPIRY_S,
+        receive_most: int = 65_535,
     ) -> None:
-        """``session_expiry_s``: 0 for a clean start and a session that ends with the connection."""
+        """``session_expiry_s``: 0 for a clean start and a session that ends with the connection.
+        ``receive_most``: how many messages MQTT 5 sends ahead of their acknowledgement.
+        """
         import paho.mqtt.client as mqtt
         from paho.mqtt.enums import CallbackAPIVersion
 
@@ -55,6 +58,7 @@ class Connection:
         self._client_id = client_id
         self._past = past
         self._session_expiry_s = session_expiry_s
+        self._receive_most = receive_most
         self._error = ""
         self._closed = False
         self.died = False
@@ -213,8 +217,9 @@ class Connection:
         if self._mqtt5:
             clean = self._session_expiry_s == 0
             properties = packet_properties(
-                "CONNECT", SessionExpiryInterval=self._session_expiry_s, MaximumPacketSize=MOST_PACKET
-            )
+                "CONNECT", SessionExpiryInterval=self._session_expiry_s, MaximumPacketSize=MOST_PACKET,
+                ReceiveMaximum=self._receive_most,
+            )  # fmt: skip
             self._client.connect(host, port, keepalive_s, clean_start=clean, properties=properties)
         else:
             self._client.connect(host, port, keepalive_s)

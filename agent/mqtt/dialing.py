@@ -9,6 +9,9 @@ from agent.mqtt.connect_threads import run_in_thread
 from agent.mqtt.connection import CONNECT_WITHIN_S, SESSION_EXPIRY_S, Connection, UnsupportedProtocolError
 from agent.runtime.kernel_clock import NEVER_BEFORE
 
+RECEIVE_MOST = 50
+"""Messages that wait in an agent for their effect; the broker keeps the rest of a flood."""
+
 
 async def open_first(
     brokers: Sequence[Broker],
@@ -27,7 +30,9 @@ async def open_first(
     refusals = [] if refusals is None else refusals
     for broker in brokers:
         try:
-            connection = await open_either(broker, client_id, will, past, session_expiry_s=session_expiry_s)
+            connection = await open_either(
+                broker, client_id, will, past, session_expiry_s=session_expiry_s, receive_most=RECEIVE_MOST
+            )
         except OSError as error:
             refusals.append(str(error))
         else:
@@ -43,13 +48,16 @@ async def open_either(
     *,
     session_expiry_s: int = SESSION_EXPIRY_S,
     fall_back: bool = True,
+    receive_most: int = 65_535,
 ) -> Connection:
     """A connection with MQTT 5 or, if the broker does not support it and ``fall_back``, 3.1.1. OSError."""
     versions = [broker]
     if fall_back and broker.protocol == "5":
         versions.append(broker.model_copy(update={"protocol": "3.1.1"}))
     for version in versions:
-        connection = Connection(version, client_id, will, past, session_expiry_s=session_expiry_s)
+        connection = Connection(
+            version, client_id, will, past, session_expiry_s=session_expiry_s, receive_most=receive_most
+        )
         try:
             await connection.open()
         except UnsupportedProtocolError:

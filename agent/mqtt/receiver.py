@@ -41,6 +41,10 @@ class Receipt(BaseModel):
     """The checkpoint of the audit log that the centre countersigns."""
 
 
+MOST_UNACKNOWLEDGED = 200
+"""With so many messages that wait, one with QoS 0 is dropped."""
+
+
 class MessageReceiver:
     """A task of one connection, from its making to `close`."""
 
@@ -63,14 +67,21 @@ class MessageReceiver:
         self._receipts = receipts
         self._in_flight = in_flight
         self._holds = holds
-        self._malformed_logged = False
+        self._malformed_logged = self._dropped_logged = False
         self.handling = False
         """Whether a message is not acknowledged to the broker yet."""
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.ensure_future(self._run())
 
     def add(self, message: Any) -> None:
-        """A message of paho."""
+        """A message of paho. Of a flood with QoS 0 the rest is dropped: nothing else bounds it."""
+        if message.qos == 0 and self._queue.qsize() >= MOST_UNACKNOWLEDGED:
+            if not self._dropped_logged:
+                self._dropped_logged = True
+                log.warning(
+                    "messages_dropped", topic=message.topic, reason=f"{MOST_UNACKNOWLEDGED} wait, QoS 0"
+                )
+            return
         self._queue.put_nowait(message)
 
     def close(self) -> None:
