@@ -374,3 +374,12 @@ def test_a_demo_without_a_broker_says_which_one_does_not_answer(monkeypatch: pyt
     monkeypatch.setattr("simulators.scenario_player.READY_WITHIN_S", 0.1)
     code, _, complained = ringpost("simulate", "bridge_rescue", "--broker", NOWHERE)
     assert (code, complained) == (69, f"simulate: {NOWHERE} does not answer\n")
+
+
+def test_an_interruption_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agent.cli.config_diff.diff_command", interrupt)
+    done = CliRunner().invoke(cli, ["config", "diff", "d", "--patch", "{}", "--broker", "mqtt://127.0.0.1:9"])
+    assert (done.exit_code, done.stderr) == (130, "interrupted\n")

@@ -13,7 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from agent.__main__ import cli
+from agent.cli.broker_session import at_a_desk
 from agent.config.loader import digest
+from agent.mqtt.tls import _ALERTS as ALERTS
 from tests.desk_keys import body_of, key_file
 
 GOOD = (
@@ -332,3 +334,20 @@ def test_what_a_push_brought_and_gives_nothing_is_said(capsys: pytest.CaptureFix
     assert capsys.readouterr().out.splitlines()[1] == "  warning: cam2: refused\N{REPLACEMENT CHARACTER}[2J"
     print_report("d1", reported | {"warnings": "none"}, as_json=False)
     assert "warning" not in capsys.readouterr().out
+
+
+def test_a_desk_is_not_told_of_the_certificate_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError("b:8884: the broker says that this device's certificate has expired")
+
+    monkeypatch.setattr("agent.cli.broker_session.open_either", refuse)
+    done = CliRunner().invoke(cli, ["ack", "d", "a1", "--broker", "mqtt://127.0.0.1:9"])
+    assert (done.exit_code, done.stderr) == (
+        69,
+        "broker: b:8884: the broker says that the certificate RINGPOST_CERT has expired\n",
+    )
+
+
+def test_each_sentence_about_the_certificate_of_a_device_has_one_for_desks() -> None:
+    for text in ALERTS.values():
+        assert "this device" not in at_a_desk(text)

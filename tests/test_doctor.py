@@ -362,6 +362,8 @@ def test_the_agent_says_how_it_is(agent: Path) -> None:
     assert f"({os.getpid()}), degraded" in state
     assert link == "ok: connected to mqtts://b:8883, acknowledges in 40.1 ms"
     assert reason == "warning: it says: gnss: silent; see the check of that part"
+    write_health(agent, reasons=["machine: CPU overloaded"], link={"broker": "mqtts://b:8883"})
+    assert lines(agent_state.check_agent(target_of(agent)))[-1].endswith("; see the check of the temperature")
     write_health(agent, reasons=[], link={})
     assert lines(agent_state.check_agent(target_of(agent)))[1].startswith("failed: it is not connected")
     write(agent / "data/health.json", json.dumps({"at": "2026-11-01T00:00:00Z", "reasons": "x" * 999}))
@@ -749,3 +751,7 @@ def test_a_broken_file_does_not_hide_what_runs(agent: Path) -> None:
     first, *_ = lines(check_configuration(target, loaded))
     assert first.startswith(f"failed: {file}:3: kind: ")
     assert run(str(agent / "nope.yaml"), "--data", str(agent / "data"))[0] == 78
+
+
+def test_a_missing_file_is_named_once(tmp_path: Path) -> None:
+    assert load(tmp_path / "no.yaml", None).problems == (f"{tmp_path}/no.yaml: No such file or directory",)

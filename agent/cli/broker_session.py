@@ -19,6 +19,13 @@ from agent.runtime.kernel_clock import NEVER_BEFORE
 FIRST_FAILURE_CODE = 0x80
 """Reason codes from this value up are failures."""
 
+AT_A_DESK = {
+    "this device's certificate": "the certificate RINGPOST_CERT",
+    "a certificate of this device: set broker.cert and broker.key": "a certificate, RINGPOST_CERT",
+    "this device's clock": "this machine's clock",
+}
+"""Words of `agent.mqtt.tls`, and what they are at a desk."""
+
 
 def run_with_broker(url: str, work: Callable[[Connection], Awaitable[int]]) -> int:
     """Runs ``work`` on a connection of its own and returns its exit code, as `run_at_broker`."""
@@ -77,9 +84,21 @@ def describe_broker_error(error: ValidationError) -> str:
 async def open_session(url: str) -> Connection:
     """A connection with a random client id and no persistent session. OSError as `open_either`."""
     client_id = f"ringpost-desk-{secrets.token_hex(8)}"
-    return await open_either(
-        broker_settings(url), client_id, None, session_expiry_s=0, fall_back=allows_mqtt_311()
-    )
+    try:
+        return await open_either(
+            broker_settings(url), client_id, None, session_expiry_s=0, fall_back=allows_mqtt_311()
+        )
+    except OSError as error:
+        if (text := at_a_desk(str(error))) != str(error):
+            raise OSError(text) from error
+        raise
+
+
+def at_a_desk(text: str) -> str:
+    """The error of a connection, for somebody who has no device at hand: a desk, or the centre."""
+    for device, desk in AT_A_DESK.items():
+        text = text.replace(device, desk)
+    return text
 
 
 def allows_mqtt_311() -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from agent.runtime.exit_codes import EX_INTERRUPTED
+
 
 class CommandGroup(click.Group):
     """Our commands and those of installed packages (entry-point group ``ringpost.verbs``)."""
@@ -24,6 +26,14 @@ class CommandGroup(click.Group):
                 raise click.ClickException(f"{cmd_name}: {error}; install ringpost[sim]") from error
             return command
         return None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. Ctrl-C ends it with 130 at any time: click's 1 would read as a refusal."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(EX_INTERRUPTED)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:

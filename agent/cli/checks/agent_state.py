@@ -37,7 +37,8 @@ def check_agent(target: Target) -> Iterator[Finding]:
     else:
         yield failed("it is not connected to a broker", "see the check of the broker")
     for reason in reasons[:MOST_REASONS]:
-        yield warning(f"it says: {reason}", "see the check of that part")
+        part = "the temperature" if reason.startswith("machine:") else "that part"
+        yield warning(f"it says: {reason}", f"see the check of {part}")
 
 
 def check_versions(target: Target) -> Iterator[Finding]:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 RENEWAL_PERIOD = timedelta(days=30)
 """A certificate that expires sooner is reported."""
-RENEW = {
-    "broker.cert": "renew it: ringpost command DEVICE rotate_certificate, or certificates.sh device NAME"
-}
+RENEW = {"broker.cert": "renew it from a desk: ringpost command rotate_certificate DEVICE --step request"}
+REPLACE = {"broker.cert": "make a new one: certificates.sh device NAME"}
+"""A device whose certificate has expired reaches no broker that could bring it another one."""
 ONLY_THE_SERVICE = "only the service has its key, a credential of systemd"
 
 
@@ -69,7 +69,7 @@ def _check_expiry(place: str, path: Path) -> Finding:
         return failed(describe_error(error), "write a certificate in PEM form into it", place)
     days = (until - now).days
     if until < now:
-        return failed(f"{path} expired on {until:%Y-%m-%d}", RENEW.get(place, "renew it"), place)
+        return failed(f"{path} expired on {until:%Y-%m-%d}", REPLACE.get(place, "renew it"), place)
     if until < now + RENEWAL_PERIOD:
         return warning(
             f"{path} expires in {days} days, on {until:%Y-%m-%d}", RENEW.get(place, "renew it"), place

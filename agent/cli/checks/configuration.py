@@ -15,7 +15,7 @@ from agent.config.model import Config, Data
 from agent.config.notes import config_notes
 from agent.config.startup import folder_of
 from agent.domain.yaml_loader import BadConfig, Problem, read_text
-from agent.runtime.error_text import describe_error
+from agent.runtime.error_text import describe_error, error_reason
 from firmware_bridge.regular_files import read_regular
 
 LEDGER_MAX_BYTES = 8 * 1024 * 1024
@@ -48,7 +48,7 @@ def load(file: Path, data: Path | None) -> LoadedConfig:
     except BadConfig as error:
         problems = tuple(error.lines()[:MOST_PROBLEMS])
     except OSError as error:
-        problems = tuple(BadConfig([Problem(0, "", describe_error(error))], str(file)).lines())
+        problems = tuple(BadConfig([Problem(0, "", error_reason(error))], str(file)).lines())
     except (ValueError, RecursionError) as error:
         problems = (f"{file}: {describe_error(error) if isinstance(error, ValueError) else 'too deep'}",)
     folder = data or (local.data.directory if local else _folder_of(file))
