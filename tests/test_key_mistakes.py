@@ -56,7 +56,7 @@ def test_a_key_that_the_order_was_not_prepared_for_would_spoil_it(fleet: Path) -
     order.write_bytes(sign_order("push", "d", {}, [first], counters={first.key_id: 1}))
     before = order.read_bytes()
     code, said = keys("sign", order, "--key", fleet / "other.pem")
-    assert code == 2
+    assert code == 78
     assert f"--cosigner {SigningKey.load(fleet / 'other.pem').key_id}" in said
     assert order.read_bytes() == before
     assert keys("sign", order, "--key", fleet / "root.pem")[0] == 0
@@ -73,3 +73,9 @@ def test_a_signature_that_does_not_count_for_roles_is_pointed_out(fleet: Path) -
 def test_one_signature_is_one_signature() -> None:
     roles = small_team_roles(SigningKey.generate(), SigningKey.generate())
     assert "a guarded change needs 1 signature" in list(describe_roles(roles))
+
+
+def test_a_wrong_file_is_78_and_an_existing_one_2(fleet: Path) -> None:
+    assert keys("show", fleet / "nothing")[0] == 78
+    assert keys("new", fleet / "other.pem")[0] == 2
+    assert keys("init", fleet)[0] == 2

@@ -79,6 +79,18 @@ def test_an_alert_is_shown_with_the_id_that_an_answer_needs(capsys: pytest.Captu
     assert "0a-1" in shown_table(board, 60)
 
 
+def test_what_is_urgent_is_above_what_a_terminal_cuts() -> None:
+    board = WatchBoard(as_json=False)
+    for name, severity in (("a", None), ("b", "warning"), ("c", "critical"), ("d", None)):
+        board.on_message(name, "birth", {"session": 5})
+        alerts = [{"alert_id": name, "severity": severity, "text": "x"}] if severity else []
+        board.on_message(name, "alerts/active", {"alerts": alerts})
+    board.on_message("d", "status", {"state": "degraded", "reasons": ["no view"], "session": 5})
+    shown = shown_table(board, 80)
+    names = [line.split("│")[1].strip() for line in shown.splitlines() if "│" in line]
+    assert [name for name in names if len(name) == 1] == ["c", "b", "d", "a"]
+
+
 def test_the_present_connections_will_counts() -> None:
     board = WatchBoard(as_json=False)
     for topic, body in NEW_LIFE:

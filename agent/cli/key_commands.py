@@ -15,7 +15,7 @@ from agent.cli.options import (
     root_option,
 )
 from agent.runtime.error_text import describe_error
-from agent.runtime.exit_codes import EX_USAGE
+from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 passphrase_option = click.option(
@@ -36,14 +36,14 @@ def keys() -> None:
 
 
 def _finish(work: Callable[[], object]) -> None:
-    """Exits with 0, or with 2 and one line."""
+    """Exits with 0, or with one line and 78 for a wrong file, 2 where one must not be replaced."""
     from agent.cli.keys import FAILURES
 
     try:
         work()
     except FAILURES as error:
         click.echo(f"keys: {describe_error(error)}", err=True)
-        finish(EX_USAGE)
+        finish(EX_USAGE if isinstance(error, FileExistsError) else EX_CONFIG)
     finish(0)
 
 

@@ -106,7 +106,7 @@ class WatchBoard:
         title = Text(f"no connection: {self._link_problem}", "bold red") if self._link_problem else None
         table = Table("device", "alerts and problems", title=title, expand=True, show_lines=True)
         table.columns[0].ratio, table.columns[1].ratio = 1, 2
-        for name, known in sorted(self._devices.items()):
+        for name, known in sorted(self._devices.items(), key=_urgency):
             state = known.describe(name == CENTRE, now_s, now)
             age = format_age(known.silence_s(now_s, now))
             left = Text()  # not markup: the text comes from a device
@@ -143,6 +143,13 @@ class WatchBoard:
         if alert.get("alert_id"):
             text.append(f"\n  {printable(alert['alert_id'])}", "dim")
         text.append("\n")
+
+
+def _urgency(device: tuple[str, DevicePresence]) -> tuple[bool, bool, bool, str]:
+    """Sorts devices with critical alerts first, then others with alerts: a terminal cuts what is below."""
+    name, known = device
+    critical = any(alert.get("severity") == "critical" for alert in known.alerts)
+    return not critical, not known.alerts, not known.reasons, name
 
 
 def format_age(seconds: float) -> str:
