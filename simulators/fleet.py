@@ -217,10 +217,13 @@ async def run_fleet(url: str, folder: Path, roles: Path, count: int, faults: Map
     for device in devices:
         await device.connected.wait()
     print(json.dumps({"devices": len(devices)}), flush=True)  # noqa: T201
-    await stop.wait()
+    stopped = asyncio.ensure_future(stop.wait())
+    done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for one in done - {stopped}:
+        one.result()  # a stand-in that died ends the fleet with its error
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from agent.__main__ import cli
 from agent.cli.broker_session import at_a_desk
+from agent.cli.fleet_link import fleet_link
 from agent.config.loader import digest
 from agent.mqtt.tls import _ALERTS as ALERTS
 from tests.desk_keys import body_of, key_file
@@ -351,3 +352,29 @@ def test_a_desk_is_not_told_of_the_certificate_of_a_device(monkeypatch: pytest.M
 def test_each_sentence_about_the_certificate_of_a_device_has_one_for_desks() -> None:
     for text in ALERTS.values():
         assert "this device" not in at_a_desk(text)
+
+
+def test_a_desk_subscribes_before_it_publishes_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device answers within milliseconds: an answer before the subscription never arrives."""
+    calls: list[str] = []
+
+    class Quick(Line):
+        def subscribe(self, topics: Sequence[str]) -> int:
+            calls.append("subscribe")
+            return super().subscribe(topics)
+
+        def publish(self, *_: Any) -> Any:
+            calls.append("publish")
+            return 1
+
+        async def event(self, _: float) -> Any:
+            await asyncio.sleep(0)
+            return "published", 1, SimpleNamespace(value=0)
+
+    async def scene() -> None:
+        monkeypatch.setattr("agent.cli.broker_session.open_session", Quick({}, nothing).visit)
+        async with fleet_link("mqtt://127.0.0.1:9", "ringpost/v1", ["ringpost/v1/d/+"]) as link:
+            await asyncio.wait_for(link.publish("ringpost/v1/d/command/ping", b"{}"), 30)
+
+    asyncio.run(scene())
+    assert calls == ["subscribe", "publish"]

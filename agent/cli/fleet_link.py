@@ -113,11 +113,14 @@ class FleetLink:
         number = self._connection.publish(outgoing.topic, outgoing.payload, 1, outgoing.retain)
         self._sent[number] = outgoing
 
+    def subscribe(self) -> None:
+        """Before anything is published: an answer may come within milliseconds."""
+        self._subscription = self._connection.subscribe(self._filters)
+
     async def run(self, *, reconnects: bool) -> None:
         """Takes messages for ever; after a loss it connects again where ``reconnects``."""
         try:
             while True:
-                self._subscription = self._connection.subscribe(self._filters)
                 try:
                     await self._take_messages()
                 except ConnectionError as error:
@@ -188,6 +191,7 @@ class FleetLink:
             except OSError as error:
                 problem = str(error)
         self.note("reconnected")
+        self.subscribe()
         unsent, self._sent = list(self._sent.values()), {}
         for outgoing in unsent:
             self._send(outgoing)
@@ -211,6 +215,7 @@ async def fleet_link(
     OSError: the broker is not reached.
     """
     link = FleetLink(url, root, filters, await broker_session.open_session(url), note)
+    link.subscribe()
     task = asyncio.ensure_future(link.run(reconnects=reconnects))
     try:
         yield link
