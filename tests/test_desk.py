@@ -374,7 +374,8 @@ def test_a_desk_subscribes_before_it_publishes_anything(monkeypatch: pytest.Monk
     async def scene() -> None:
         monkeypatch.setattr("agent.cli.broker_session.open_session", Quick({}, nothing).visit)
         async with fleet_link("mqtt://127.0.0.1:9", "ringpost/v1", ["ringpost/v1/d/+"]) as link:
-            await asyncio.wait_for(link.publish("ringpost/v1/d/command/ping", b"{}"), 30)
+            async with asyncio.timeout(30):
+                await link.publish("ringpost/v1/d/command/ping", b"{}")
 
     asyncio.run(scene())
     assert calls == ["subscribe", "publish"]
