@@ -13,9 +13,11 @@ from pydantic import BaseModel
 
 from agent.config.loader import parse
 from agent.config.model import Config
+from agent.control.drill_clip import load_clip
 from agent.domain.yaml_loader import BadConfig
 from agent.mqtt.broker import Broker
 from agent.positioning.camera_mount import GroundSurvey
+from agent.trust.trust import Trust
 from agent.vision.camera import Camera
 from agent.vision.tls import tls_context
 from firmware_bridge.regular_files import MOST_HANGING, read_regular
@@ -41,6 +43,8 @@ PUSHED = {
     "DetectorSettings.model": BARE + CAMERA + "detector: {model: 'FILE.yaml'}}\n",
     "Camera.ca": BARE + CAMERA.replace("rtsp:", "rtsps:") + "ca: 'FILE'}\n",
     "Data.video_folder": BARE + "data: {video_folder: 'FILE'}\n",
+    "Config.roles": BARE + "roles: 'FILE'\n",
+    "DrillSettings.clip": BARE + "drill: {clip: 'FILE'}\n",
     "Data.directory": BARE + "data: {directory: 'FILE'}\n",
 }  # fmt: skip
 """For each field that names a file a configuration with it."""
@@ -54,6 +58,16 @@ def read_all(config: Config) -> None:
         broker.tls(PAST)
     if broker.password:
         broker.password.read()
+    if config.roles:
+        trust = Trust(config.device)
+        trust.load(config.roles, config.roles.parent / "nowhere")
+        if trust.trouble:
+            raise ValueError(trust.trouble)
+    if config.drill.clip:
+        load_clip(
+            Camera.model_validate({"kind": "camera", "url": "rtsp://x/", "purpose": "a test"}),
+            config.drill.clip,
+        )
     for source in config.sources.values():
         ground: GroundSurvey | None = getattr(source, "ground", None)
         if ground:

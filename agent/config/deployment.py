@@ -71,6 +71,7 @@ class Deployment(BrokerFallback):
             await self._settle(result, steps)
             return
         if self._has_result(push, desired):
+            await self._save_if_possible()  # its counters are used up
             return
         try:
             checked = await check_push(push, desired, self.ledger, self.config, self._local, self._base)

@@ -205,7 +205,7 @@ def test_dead_streams_hold_up_nobody() -> None:
 def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The path of a FIFO, in whose opening cameras hang; afterwards whoever hangs there is let go."""
     monkeypatch.setattr(native_calls, "_abandoned", [])
-    monkeypatch.setattr(capture, "open_file", lambda path: Path(path).read_bytes())
+    monkeypatch.setattr(capture, "open_file", lambda path, *_: Path(path).read_bytes())
     path = tmp_path / "camera"
     os.mkfifo(path)
     yield path
