@@ -48,10 +48,15 @@ def test_the_commands_of_a_rescue_on_a_device_in_use(tmp_path: Path) -> None:
                 device, "silence_alert", "s-1", alert_id=alert_id, for_s=60, reason="seen by the patrol"
             )
             assert silenced["state"] == "succeeded", silenced
-            active = device.last("alerts/active")["alerts"]
-            assert [one["silenced"]["reason"] for one in active if one["alert_id"] == alert_id] == [
-                "seen by the patrol"
-            ]
+
+            def silences() -> list[str | None]:
+                """The reasons in the list of active alerts, which comes in a lane of its own."""
+                active = device.last("alerts/active")["alerts"]
+                return [
+                    one.get("silenced", {}).get("reason") for one in active if one["alert_id"] == alert_id
+                ]
+
+            await device.until(lambda: silences() == ["seen by the patrol"], what="the silence in the list")
 
             began = await ends(device, "rescue_mode", "r-1", nonce=True, for_s=300, reason="a swimmer")
             assert began["state"] == "succeeded", began
