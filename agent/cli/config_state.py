@@ -88,7 +88,9 @@ async def known_devices(selection: Selection, link: FleetLink) -> list[str]:
 def text_command(
     device: str, revision: int | None, keys: Sequence[Path], url: str, root: str, as_json: bool
 ) -> int:
-    """Prints the text of a configuration, as the device has it; secrets are never in it."""
+    """Prints the text of a configuration, as the device has it: secrets stand in files of
+    their own, but a password that somebody wrote into the query of a camera's url is shown.
+    """
     try:
         signer = load_signer(keys)
     except (OSError, ValueError) as error:

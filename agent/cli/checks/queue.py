@@ -107,8 +107,8 @@ def _count(path: Path, waiting: Waiting) -> None:
             return
         columns = {str(row[1]) for row in database.rows("PRAGMA table_info(owed)")}
         if "rank" in columns:
-            condition = "lane = 'alert' AND rank = 0"
-            waiting.critical = int(database.row(f"SELECT count(*) FROM owed WHERE {condition}")[0])  # noqa: S608
+            critical = "SELECT count(*) FROM owed WHERE lane = 'alert' AND rank = 0"
+            waiting.critical = int(database.row(critical)[0])
         oldest = "SELECT min(made_s) FROM owed WHERE lane = 'alert' AND boot = ?"
         (made_s,) = database.row(oldest, (boot_id(),))
         if made_s is not None:
