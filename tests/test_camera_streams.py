@@ -148,8 +148,8 @@ class RtspCamera:
             connection.sendall(
                 f"RTSP/1.0 200 OK\r\n{lines}{way}Public: DESCRIBE, SETUP, PLAY\r\n\r\n".encode()
             )
-            if method == "PLAY":
-                threading.Thread(target=self._play, args=(connection,), daemon=True).start()
+            if method == "PLAY":  # in this thread: no second one may use a TLS connection meanwhile
+                self._play(connection)
 
     def _right(self, head: str, method: str, uri: str, ask: str, number: int) -> bool:
         given = re.search(r"^Authorization: (.*?)\r?$", head, re.MULTILINE)
