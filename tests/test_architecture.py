@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("agent", "centre", "firmware_bridge", "models", "simulators")
+PACKAGES = ("agent", "centre", "console", "firmware_bridge", "models", "simulators")
 
 # Whose import stands in which file, and in no other.
 BORDERS = {
@@ -34,6 +34,7 @@ BORDERS = {
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("simulators",),
     ("centre",),
+    ("console",),
     ("agent.__main__",),
     ("agent.cli",),
     ("agent.app",),

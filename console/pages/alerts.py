@@ -1,0 +1,10 @@
+"""The page *alerts*."""
+
+from nicegui import ui
+
+from console.web.session import Session
+
+
+def build(session: Session) -> None:
+    """Draws the page."""
+    ui.label(session.t("Alerts")).classes("text-h5")

@@ -1,0 +1,1 @@
+"""The foundation of all pages: server, access, sessions, shell, texts, theme."""

@@ -1,0 +1,27 @@
+"""A site: its pages, and what the shell shows around them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from console.web.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page. ``name`` is English, and translated where it is shown; ``build`` draws the content."""
+
+    path: str
+    name: str
+    icon: str
+    """A Material icon of Quasar."""
+    build: Callable[[Session], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """``title`` names the device or the city; it may come from outside and is only shown as text."""
+
+    title: str
+    pages: Sequence[Page]
+    on_start: Sequence[Callable[[], object]] = field(default_factory=tuple)
+    on_stop: Sequence[Callable[[], object]] = field(default_factory=tuple)
