@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("agent.__main__",),
     ("agent.cli",),
     ("agent.app",),
+    ("agent.local_api",),
     ("agent.inbound", "agent.push_trial"),
     ("agent.control",),
     ("agent.pipeline",),

@@ -13,7 +13,7 @@ import pytest
 from tests.test_architecture import LAYERS
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("agent", "bench", "centre", "firmware_bridge", "models", "simulators", "tests")
+PACKAGES = ("agent", "bench", "centre", "console", "firmware_bridge", "models", "simulators", "tests")
 RECORDS = ROOT / "docs" / "decisions"
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 PATH = re.compile(r"(?<![\w./~{-])[\w.-]*\w(?:/[\w.*-]+)*\.(?:md|py)\b")
@@ -155,6 +155,6 @@ def test_the_glossary_is_short_and_in_order() -> None:
     assert terms == sorted(terms, key=str.lower)
 
 
-@pytest.mark.parametrize("package", ["agent", "centre", "firmware_bridge", "models", "simulators"])
+@pytest.mark.parametrize("package", ["agent", "centre", "console", "firmware_bridge", "models", "simulators"])
 def test_the_types_of_each_package_can_be_used_by_others(package: str) -> None:
     assert (ROOT / package / "py.typed").exists()

@@ -1,0 +1,201 @@
+"""The connection of `console.agent_client`: requests by id, streams that are asked for again, reconnects."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from agent.local_api.address import socket_address
+from agent.local_api.frames import MAX_ANSWER_BYTES, SOCKET, FrameError, encode_frame, read_frame
+from console.agent_views import ClientState
+
+RECONNECT_S = 0.25
+RECONNECT_MOST_S = 3.0
+
+Event: TypeAlias = tuple[dict[str, Any], bytes]
+
+
+class AgentError(ValueError):
+    """The agent refuses a request, in one line."""
+
+
+class AgentUnreachableError(OSError):
+    """No agent answers; one line says why."""
+
+
+class Stream:
+    """The events of one stream; of those that wait, the ``limit`` newest are kept."""
+
+    def __init__(
+        self, connection: "AgentConnection", method: str, params: Mapping[str, Any], limit: int
+    ) -> None:
+        self.method, self.params = method, params
+        self.id: int | None = None
+        """The number of its request on the present connection."""
+        self._connection = connection
+        self._events: deque[Event] = deque(maxlen=limit)
+        self._error: str | None = None
+        self._ready = asyncio.Event()
+
+    def add(self, event: Event) -> None:
+        self._events.append(event)
+        self._ready.set()
+
+    def end(self, error: str) -> None:
+        """The agent ends the stream."""
+        self._error = error
+        self._ready.set()
+
+    async def next(self) -> Event:
+        """The next event. AgentError where the agent has ended the stream."""
+        while not self._events:
+            if self._error is not None:
+                raise AgentError(self._error)
+            self._ready.clear()
+            await self._ready.wait()
+        return self._events.popleft()
+
+    def close(self) -> None:
+        """No more events are wanted."""
+        self._connection.close_stream(self)
+
+
+class AgentConnection:
+    """One connection at a time to the agent of the folder ``data``."""
+
+    def __init__(self, data: Path, timeout_s: float) -> None:
+        self._data, self._timeout_s = data, timeout_s
+        self.state = ClientState("waiting", "not connected yet")
+        self._changed = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._answers: dict[int, asyncio.Future[Event]] = {}
+        self._streams: set[Stream] = set()
+        self._by_id: dict[int, Stream] = {}
+        self._last_id = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="agent-client")
+
+    async def close(self) -> None:
+        """Ends the connection; open streams end with AgentError."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        for stream in list(self._streams):
+            stream.end("the client was closed")
+
+    async def state_changed(self, known: ClientState) -> ClientState:
+        while self.state == known:
+            await self._changed.wait()
+        return self.state
+
+    async def request(self, method: str, params: Mapping[str, Any], data: bytes = b"") -> Event:
+        """The result of a request, and its bytes. AgentError or AgentUnreachableError."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while self.state.name != "connected":
+                    await self.state_changed(self.state)
+        except TimeoutError:
+            raise AgentUnreachableError(self.state.reason or "no agent answers") from None
+        answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        number = self._send(method, params, data)
+        self._answers[number] = answer
+        try:
+            return await answer
+        finally:
+            self._answers.pop(number, None)
+
+    def open_stream(self, method: str, params: Mapping[str, Any], limit: int) -> Stream:
+        stream = Stream(self, method, params, limit)
+        self._streams.add(stream)
+        if self._writer is not None:
+            self._begin(stream)
+        return stream
+
+    def close_stream(self, stream: Stream) -> None:
+        self._streams.discard(stream)
+        known = stream.id is not None and self._by_id.pop(stream.id, None) is not None
+        if known and self._writer is not None:
+            self._writer.write(encode_frame({"id": stream.id, "method": "cancel"}))
+
+    def _begin(self, stream: Stream) -> None:
+        stream.id = self._send(stream.method, stream.params)
+        self._by_id[stream.id] = stream
+
+    def _send(self, method: str, params: Mapping[str, Any], data: bytes = b"") -> int:
+        if self._writer is None:
+            raise AgentUnreachableError(self.state.reason or "no agent answers")
+        self._last_id += 1
+        head = {"id": self._last_id, "method": method, "params": params}
+        self._writer.write(encode_frame(head, data))
+        return self._last_id
+
+    def _set_state(self, state: ClientState) -> None:
+        self.state = state
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _run(self) -> None:
+        """Connects, again and again, until it is cancelled."""
+        wait_s = RECONNECT_S
+        while True:
+            try:
+                await self._connect_once()
+                wait_s = RECONNECT_S
+                reason = "the agent has ended the connection: it restarts or was stopped"
+            except FileNotFoundError:
+                reason = f"no agent runs on {self._data}: {SOCKET} is missing there"
+            except ConnectionRefusedError:
+                reason = f"no agent runs on {self._data}: nobody answers at {SOCKET}"
+            except (OSError, FrameError, EOFError) as error:
+                reason = str(error) or type(error).__name__
+            self._set_state(ClientState("waiting", reason))
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, RECONNECT_MOST_S)
+
+    async def _connect_once(self) -> None:
+        """One connection to its end."""
+        with socket_address(self._data) as address:
+            reader, writer = await asyncio.open_unix_connection(address)
+        self._writer = writer
+        try:
+            for stream in list(self._streams):
+                self._begin(stream)
+            self._set_state(ClientState("connected"))
+            while (frame := await read_frame(reader, MAX_ANSWER_BYTES)) is not None:
+                self._take(*frame)
+        finally:
+            self._writer = None
+            writer.transport.abort()
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(AgentUnreachableError("the agent ended the connection meanwhile"))
+            self._answers.clear()
+            self._by_id.clear()
+            for stream in self._streams:
+                stream.id = None
+
+    def _take(self, head: Mapping[str, Any], data: bytes) -> None:
+        """One frame from the agent."""
+        number = head.get("id")
+        if number is None and "error" in head:  # it refuses the connection itself
+            raise ConnectionError(str(head["error"]))
+        if not isinstance(number, int):
+            return
+        stream, answer = self._by_id.get(number), self._answers.get(number)
+        if stream is not None:
+            if "event" in head:
+                stream.add((head["event"], data))
+            elif "error" in head:
+                del self._by_id[number]
+                self._streams.discard(stream)
+                stream.end(str(head["error"]))
+        elif answer is not None and not answer.done():
+            if "error" in head:
+                answer.set_exception(AgentError(str(head["error"])))
+            elif "result" in head:
+                answer.set_result((head["result"], data))
