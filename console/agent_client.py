@@ -51,12 +51,20 @@ class AgentClient:
         self._connection = AgentConnection(data, timeout_s)
 
     async def __aenter__(self) -> Self:
-        self._connection.start()
+        await self.start()
         return self
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Begins to connect, in the running event loop."""
+        self._connection.start()
+
+    async def close(self) -> None:
+        """Ends the connection and all streams."""
         await self._connection.close()
 
     @property

@@ -2,9 +2,10 @@
 
 from nicegui import ui
 
+from console.agent_client import AgentClient
 from console.web.session import Session
 
 
-def build(session: Session) -> None:
+def build(_agent: AgentClient, session: Session) -> None:
     """Draws the page."""
     ui.label(session.t("Sources")).classes("text-h5")

@@ -82,6 +82,8 @@ def make_app(site: Site, options: ServeOptions, sessions: Sessions) -> Any:
 
     for page in site.pages:
         add(page)
+    for path, handler in site.routes.items():
+        app.add_api_route(path, handler, include_in_schema=False)
     for start in site.on_start:
         nicegui_app.on_startup(start)
     for stop in site.on_stop:

@@ -1,6 +1,6 @@
 """A site: its pages, and what the shell shows around them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from console.web.session import Session
@@ -23,5 +23,7 @@ class Site:
 
     title: str
     pages: Sequence[Page]
+    routes: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    """Further GET routes below the access gate, such as ``/frame/{camera}``, with their FastAPI handlers."""
     on_start: Sequence[Callable[[], object]] = field(default_factory=tuple)
     on_stop: Sequence[Callable[[], object]] = field(default_factory=tuple)
