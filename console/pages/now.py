@@ -1,11 +1,10 @@
 """The page *Now*: is the device well, and if not, what to do."""
 
-from nicegui import ui
-
-from console.agent_client import AgentClient
+from console.pages.device import Device
+from console.pages.frame import draw_frame
 from console.web.session import Session
 
 
-def build(_agent: AgentClient, session: Session) -> None:
+def build(device: Device, session: Session) -> None:
     """Draws the page."""
-    ui.label(session.t("Now")).classes("text-h5")
+    draw_frame(device, session, session.t("Now"))
