@@ -47,17 +47,22 @@ class SigningKey:
         data = read_regular(path, MAX_KEY_BYTES)
         if os.stat(path).st_mode & OPEN_TO_OTHERS:  # noqa: PTH116  follows a link, as the read did
             raise ValueError(f"{path}: other users may read this key: chmod 600 {path}")
+        return cls.from_pem(data, passphrase, path)
+
+    @classmethod
+    def from_pem(cls, data: bytes, passphrase: str | None, name: object) -> Self:
+        """The key in the bytes of a PEM file ``name``. ValueError, and `PassphraseNeededError`, as `load`."""
         try:
             key = serialization.load_pem_private_key(data, passphrase.encode() if passphrase else None)
         except TypeError as error:
             if passphrase is None:
-                raise PassphraseNeededError(f"{path}: is encrypted, and needs its passphrase") from error
-            raise ValueError(f"{path}: is not encrypted, but a passphrase was given") from error
+                raise PassphraseNeededError(f"{name}: is encrypted, and needs its passphrase") from error
+            raise ValueError(f"{name}: is not encrypted, but a passphrase was given") from error
         except Exception as error:  # cryptography raises several kinds for damaged files
             wrong = "wrong passphrase, or damaged" if passphrase else "is not a private key in PEM"
-            raise ValueError(f"{path}: {wrong}") from error
+            raise ValueError(f"{name}: {wrong}") from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise ValueError(f"{path}: is not an ed25519 key; make one with: ringpost keys new")
+            raise ValueError(f"{name}: is not an ed25519 key; make one with: ringpost keys new")
         return cls(key)
 
     def save(self, path: Path, passphrase: str | None = None) -> None:

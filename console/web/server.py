@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from console.web.access import COOKIE, LOGIN, AccessGate, session_of
+from console.web.rights import ROLES
 from console.web.session import Session, Sessions
 from console.web.site import Page, Site
 
@@ -56,7 +57,7 @@ def make_app(site: Site, options: ServeOptions, sessions: Sessions) -> Any:
         if options.token is None or not secrets.compare_digest(token, options.token):
             return Response("The address needs its token: see the terminal.", 401)
         answer = RedirectResponse("/", 303)
-        session = sessions.begin("operator")
+        session = sessions.begin("operator", roles=ROLES)
         answer.set_cookie(
             COOKIE, session.token, httponly=True, samesite="strict", secure=options.certificate is not None
         )

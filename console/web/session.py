@@ -2,12 +2,13 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
 from agent.cli.orders import OrderSigner
+from console.web.rights import roles_allow
 from console.web.texts import Language, translated
 
 Units = Literal["metric", "nautical", "imperial"]
@@ -22,6 +23,9 @@ class Session:
 
     token: str
     role: str
+    """The role that acknowledgements name."""
+    roles: frozenset[str] = frozenset()
+    """All roles of the session, for what its pages offer."""
     language: Language = "en"
     zone: tzinfo = UTC
     units: Units = "metric"
@@ -33,6 +37,11 @@ class Session:
     def t(self, text: str, **values: object) -> str:
         """The English ``text`` in the language of the session; ``values`` fill its ``{names}``."""
         return translated(text, self.language).format(**values) if values else translated(text, self.language)
+
+    def may(self, order: str) -> bool:
+        """Whether the roles of this session may give an order: ``push``, ``ack`` or the name of a command.
+        The device checks the signature besides."""
+        return roles_allow(self.roles, order)
 
     def time(self, at: datetime) -> str:
         """An instant in the time zone of the session, to the second."""
@@ -46,13 +55,14 @@ class Sessions:
         self._clock, self._idle_s = clock, idle_s
         self._by_token: dict[str, Session] = {}
 
-    def begin(self, role: str, language: Language = "en") -> Session:
+    def begin(self, role: str, language: Language = "en", roles: Iterable[str] = ()) -> Session:
         """A new session under a new token; where there are too many, the one unused for longest ends."""
         self._end_old()
         while len(self._by_token) >= MAX_SESSIONS:
             oldest = min(self._by_token.values(), key=lambda session: session.used_s)
             del self._by_token[oldest.token]
-        session = Session(secrets.token_urlsafe(32), role, language, used_s=self._clock())
+        held = frozenset(roles) or frozenset({role})
+        session = Session(secrets.token_urlsafe(32), role, held, language, used_s=self._clock())
         self._by_token[session.token] = session
         return session
 
