@@ -11,6 +11,14 @@ from simulators.line_faults import LINE_FAULTS
 from simulators.receiver import FAULTS
 
 SCENARIOS = Path(__file__).parent / "scenarios"
+LINES = {
+    "gnss": "receiver",
+    "board": "sensor board",
+    "radio": "drone's radio",
+    "ais": "AIS receiver",
+    "camera": "camera",
+}
+"""The hardware on each wire, for people."""
 
 
 class FrozenModel(BaseModel):
@@ -49,6 +57,20 @@ class Step(FrozenModel):
         if self.receiver is not None and self.receiver not in FAULTS:
             raise ValueError(f"unknown receiver fault {self.receiver!r}; known: {', '.join(FAULTS)}")
         return self
+
+    def describe(self) -> str:
+        """What happens, for people: ``the receiver's cable is pulled, for 14 s``."""
+        if self.unplug is not None:
+            event = f"the cable of the {LINES[self.unplug]} is pulled"
+        elif self.garble is not None:
+            event = f"the line of the {LINES[self.garble]} has the fault {self.by}"
+        elif self.press is not None:
+            event = f"an officer presses the {self.press.replace('_', ' ')}"
+        elif self.receiver is not None:
+            event = f"the receiver has the fault {self.receiver.replace('_', ' ')}"
+        else:
+            event = f"the {self.out_of_reach} is out of reach"
+        return f"{event}, for {self.lasts.total_seconds():g} s"
 
 
 class Expectation(FrozenModel):
@@ -99,11 +121,30 @@ class Scenario(FrozenModel):
         return kind
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryProof:
+    """Alert messages of a run: ``raised`` by the agent, ``committed`` by the centre, ``owed``: still in the
+    agent's outbox, ``lost``: in neither."""
+
+    raised: int
+    committed: int
+    owed: int
+
+    @property
+    def lost(self) -> int:
+        return self.raised - self.committed - self.owed
+
+    def __str__(self) -> str:
+        return f"raised {self.raised}, committed {self.committed}, owed {self.owed}, lost {self.lost}"
+
+
 @dataclass
 class ReceivedMessages:
     """The messages from the broker, with their times."""
 
     messages: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
+    proof: DeliveryProof | None = None
+    """Counted at the end, on both disks."""
 
     def phases(self, rule: str) -> list[tuple[float, str]]:
         """(second, phase) of a rule's alerts, in order of arrival."""

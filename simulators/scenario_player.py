@@ -11,14 +11,17 @@ from typing import Any
 from agent.app import run as run_agent
 from agent.domain.message import SIMULATED_ROOT
 from agent.mqtt.broker import Broker
+from agent.outbox.outbox import Outbox
 from agent.runtime.supervisor import supervise
 from agent.trust.roles import sign_roles, small_team_roles
 from agent.trust.signing_key import SigningKey
+from centre.message_store import MessageStore
+from centre.sequence_gaps import IssuedNumbers
 from centre.server import Centre
 from simulators.devices import Board, Boat, DroneRadio, Receiver
 from simulators.drone import Radio
 from simulators.line_faults import LINE_FAULTS
-from simulators.scenario import ReceivedMessages, Scenario, Step
+from simulators.scenario import DeliveryProof, ReceivedMessages, Scenario, Step
 from simulators.scene import Scene, stream
 from simulators.wire import Wire
 
@@ -26,9 +29,14 @@ READY_WITHIN_S = 15.0
 
 
 async def play(
-    scenario: Scenario, broker_url: str, folder: Path, on_message: Callable[[str, str, dict[str, Any]], None]
+    scenario: Scenario,
+    broker_url: str,
+    folder: Path,
+    on_message: Callable[[str, str, dict[str, Any]], None],
+    announce: Callable[[str], None] = lambda _: None,
 ) -> ReceivedMessages:
-    """Plays the scenario once, in real time; calls ``on_message`` for each message received."""
+    """Plays the scenario once, in real time; calls ``on_message`` for each message received, and
+    ``announce`` before each step of the timeline."""
     received = ReceivedMessages()
     began_s = time.monotonic()
 
@@ -74,6 +82,7 @@ async def play(
                 board,
                 drone,
                 receivers[0],
+                announce,
             ),
         ]
         tasks = [asyncio.ensure_future(job) for job in jobs]
@@ -92,7 +101,30 @@ async def play(
         await asyncio.gather(*tasks, return_exceptions=True)
         if not agent.cancelled() and (error := agent.exception()) is not None:
             raise error
+        received.proof = await delivery_proof(
+            scenario.config["device"], folder / "data", folder / "centre.db"
+        )
     return received
+
+
+async def delivery_proof(device: str, data: Path, db: Path) -> DeliveryProof:
+    """Counts on the disks of agent and centre; the agent has ended. OSError where one can't be read."""
+    outbox = await asyncio.to_thread(Outbox.open, data)
+    try:
+        numbers = [IssuedNumbers(**issued) for issued in await outbox.highest_numbers()]
+        owed = (await outbox.depth())["alert"]
+    finally:
+        await asyncio.to_thread(outbox.close)
+    alerts = [issued for issued in numbers if issued.lane == "alert"]
+    raised = sum(issued.last for issued in alerts)
+    store = MessageStore(db)
+    try:
+        absent = sum(
+            last - first + 1 for issued in alerts for first, last in store.missing(device, issued, 1)
+        )
+    finally:
+        store.close()
+    return DeliveryProof(raised, raised - absent, owed)
 
 
 async def _timeline(
@@ -102,9 +134,11 @@ async def _timeline(
     board: Board,
     drone: DroneRadio,
     receiver: Receiver,
+    announce: Callable[[str], None],
 ) -> None:
     async def carry_out(step: Step) -> None:
         await asyncio.sleep(step.at.total_seconds())
+        announce(f"{step.at.total_seconds():g} s: {step.describe()}")
         drone.radio.far |= step.out_of_reach is not None
         if step.receiver is not None:
             receiver.fail(step.receiver)
@@ -133,6 +167,9 @@ async def _timeline(
         elif step.garble is not None:
             wires[step.garble].line_fault = bytes
 
+    comes_s, leaves_s = (when.total_seconds() for when in (scenario.scene.comes, scenario.scene.leaves))
+    if comes_s < scenario.duration.total_seconds():
+        announce(f"{comes_s:g} s: a man walks to the railing; he leaves at {leaves_s:g} s")
     await asyncio.gather(*(carry_out(step) for step in scenario.timeline))
 
 

@@ -4,13 +4,17 @@ import asyncio
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agent.runtime.exit_codes import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 from centre.cli import refuse_bad_broker
+
+if TYPE_CHECKING:
+    from simulators.scenario import ReceivedMessages, Scenario
 
 
 @click.command()
@@ -24,7 +28,7 @@ def demo(duration: str | None, broker: str | None, headless: bool) -> None:
     click.echo(
         "ringpost demo: a real broker, simulated hardware on ptys and a video stream, the real detector."
     )
-    click.echo("Each line below came back from the broker.\n")
+    click.echo("A line with -> says what happens next; each other line came back from the broker.\n")
     if not headless:
         time.sleep(2)
     raise SystemExit(_play("bridge_rescue", duration, broker, as_json=False))
@@ -49,7 +53,7 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
     from agent.runtime.logging_setup import set_up_log
     from centre.message_line import line
     from simulators.broker import LocalBroker
-    from simulators.scenario import find_scenario, unmet_expectations
+    from simulators.scenario import find_scenario
     from simulators.scenario_player import play
 
     set_up_log("error")
@@ -79,7 +83,8 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
             if local is not None:
                 local.start()
             url = broker_url or (local.url if local else "")
-            received = asyncio.run(play(scenario, url, Path(folder), show))
+            announce = (lambda _: None) if as_json else (lambda text: click.echo(f"-> {text}"))
+            received = asyncio.run(play(scenario, url, Path(folder), show, announce))
         except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
             raise
         except (OSError, ValueError) as error:
@@ -90,12 +95,22 @@ def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool
         finally:
             if local is not None:
                 local.stop()
+    return _report(scenario, received, None if as_json else shown)
+
+
+def _report(scenario: "Scenario", received: "ReceivedMessages", shown: Mapping[str, int] | None) -> int:
+    """Prints what came back and whether it is what the scenario expects; ``shown`` counts by topic, None:
+    only what was missed. Returns the exit code."""
+    from simulators.scenario import unmet_expectations
+
     failures = unmet_expectations(scenario, received)
-    counts = ", ".join(f"{count} {topic}" for topic, count in sorted(shown.items()))
-    if not as_json:
+    if shown is not None:
+        counts = ", ".join(f"{count} {topic}" for topic, count in sorted(shown.items()))
         click.echo(f"\n{len(received.messages)} messages came back: {counts}")
+        if received.proof is not None:
+            click.echo(f"alert messages, counted on both disks: {received.proof}")
     for failure in failures:
         click.echo(f"MISSED {failure}", err=True)
-    if not failures and not as_json:
+    if not failures and shown is not None:
         click.echo(f"{scenario.name}: all {len(scenario.expect) + len(scenario.never)} expectations were met")
-    return 1 if failures else 0
+    return 1 if failures or (received.proof is not None and received.proof.lost) else 0
