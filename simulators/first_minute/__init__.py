@@ -1,0 +1,1 @@
+"""The first minute: ``ringpost demo`` and ``ringpost try`` with their pages."""

@@ -1,0 +1,135 @@
+"""The device of the demo, and what can be done to it: each `Trick` says beforehand what it does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from simulators.devices import Board, Receiver
+from simulators.first_minute.stage import OnMessage, Stage, stage
+from simulators.scenario import Scenario, find_scenario
+from simulators.scene import Scene, VideoStream, stream
+from simulators.wire import Wire
+
+PULLED_S, COVERED_S, STOPPED_S, PRESSED_S = 15.0, 20.0, 12.0, 3.0
+STAYS_S, AWAY_S = 45.0, 20.0
+"""How long the man stands at the railing, and how long he is gone before he comes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trick:
+    """Something that happens to the device. ``expect`` says what should follow."""
+
+    name: str
+    icon: str
+    expect: str
+    run: Callable[[], Awaitable[None]]
+
+
+class DemoStage:
+    """The stage with its hardware. Made by `demo_stage`."""
+
+    def __init__(self, on: Stage, gnss: Wire, board: Board, camera: VideoStream) -> None:
+        self.stage = on
+        self._gnss, self._board, self.camera = gnss, board, camera
+        self.tricks = (
+            Trick(
+                "Press the panic button", "emergency",
+                "A critical alert within milliseconds; it is on disk before the board is answered.",
+                self._press,
+            ),
+            Trick(
+                "Pull the receiver's cable", "power_off",
+                "The status says degraded at once; a warning says since when the receiver is silent.",
+                self._pull_cable,
+            ),
+            Trick(
+                "Cover the lens", "visibility_off",
+                "The camera still sends pictures, but its zone is reported as blind.",
+                self._cover_lens,
+            ),
+            Trick(
+                "Stop the broker", "cloud_off",
+                "Alerts wait on the device's disk, and arrive when the broker is back.",
+                self._stop_broker,
+            ),
+            Trick(
+                "kill -9 the agent", "bolt",
+                "As a power cut: it starts again, its alerts go on under the same ids, and none is lost.",
+                self._kill_agent,
+            ),
+            Trick(
+                "Push a fatal configuration", "dangerous",
+                "A broker that does not exist: the device tries it, fails, and goes back by itself.",
+                self._push_fatal,
+            ),
+        )  # fmt: skip
+
+    async def _press(self) -> None:
+        self._board.press("panic_button")
+        await asyncio.sleep(PRESSED_S)
+        self._board.press("panic_button", on=False)
+
+    async def _pull_cable(self) -> None:
+        self._gnss.unplug()
+        await asyncio.sleep(PULLED_S)
+        self._gnss.plug()
+
+    async def _cover_lens(self) -> None:
+        self.camera.blinding = "covered"
+        await asyncio.sleep(COVERED_S)
+        self.camera.blinding = None
+
+    async def _stop_broker(self) -> None:
+        await self.stage.stop_broker(STOPPED_S)
+
+    async def _kill_agent(self) -> None:
+        self.stage.kill_agent()
+
+    async def _push_fatal(self) -> None:
+        await self.stage.push({"broker": {"url": "mqtt://127.0.0.1:1"}}, confirm_within_s=15)
+
+    async def play_scene(self) -> None:
+        """The man comes to the railing, stays, leaves, and comes again, until it is cancelled."""
+        while True:
+            await asyncio.sleep(1.0)
+            scene, second = self.camera.scene, self.camera.second()
+            if second > scene.leaves_s + AWAY_S:
+                self.camera.scene = replace(scene, comes_s=second, leaves_s=second + STAYS_S)
+
+
+def demo_config(scenario: Scenario, folder: Path, camera_url: str) -> dict[str, Any]:
+    """The configuration of the scenario with this run's folder and camera."""
+    sources = {name: dict(source) for name, source in scenario.config["sources"].items()}
+    for source in sources.values():
+        if "port" in source:
+            source["port"] = source["port"].replace("{folder}", str(folder))
+        if "url" in source:
+            source["url"] = camera_url
+    return {**scenario.config, "sources": sources}
+
+
+@asynccontextmanager
+async def demo_stage(folder: Path, on_message: OnMessage) -> AsyncIterator[DemoStage]:
+    """The stage of ``bridge_rescue``, whose scene begins anew for ever. OSError: no broker."""
+    scenario = find_scenario("bridge_rescue")
+    start = scenario.start_position()
+    async with AsyncExitStack() as stack:
+        gnss, line = (stack.enter_context(Wire(folder / name)) for name in ("gnss", "board"))
+        comes_s = scenario.scene.comes.total_seconds() + 5
+        scene = Scene(comes_s, comes_s + STAYS_S, scenario.seed)
+        camera = await stack.enter_async_context(stream(scene))
+        receiver = Receiver(gnss, lat=start.lat, lon=start.lon, seed=scenario.seed)
+        board = Board(line, seed=scenario.seed)
+        config = demo_config(scenario, folder, camera.url)
+        on = await stack.enter_async_context(stage(folder, config, on_message))
+        demo = DemoStage(on, gnss, board, camera)
+        tasks = [asyncio.ensure_future(job) for job in (receiver.run(), board.run(), demo.play_scene())]
+        try:
+            yield demo
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

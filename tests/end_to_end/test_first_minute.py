@@ -1,0 +1,43 @@
+"""The stage of ``ringpost demo``: each trick has the effect that its button promises."""
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulators.first_minute.demo_stage import demo_stage
+from simulators.scenario_player import delivery_proof
+from tests.waiting import until
+
+pytestmark = pytest.mark.end_to_end
+
+
+def test_the_demo_survives_what_is_done_to_it(tmp_path: Path) -> None:
+    heard: dict[str, list[dict[str, Any]]] = defaultdict(list)
+
+    def alerts(rule: str, phase: str) -> int:
+        return sum((one["alert"]["rule"], one["alert"]["phase"]) == (rule, phase) for one in heard["alert"])
+
+    async def play() -> None:
+        async with demo_stage(tmp_path, lambda _, topic, body: heard[topic].append(body)) as demo:
+            tricks = {trick.name: trick for trick in demo.tricks}
+            assert all(trick.expect.endswith(".") for trick in demo.tricks)
+            await until(lambda: heard["birth"], 60)
+            await tricks["Push a fatal configuration"].run()
+            await until(
+                lambda: any(one.get("state") == "rolled_back" for one in heard["config/reported"]), 90
+            )
+            pull = asyncio.ensure_future(tricks["Pull the receiver's cable"].run())
+            await tricks["Press the panic button"].run()
+            await until(lambda: alerts("panic", "new") and alerts("receiver-silent", "new"), 60)
+            await asyncio.gather(pull, tricks["Stop the broker"].run())
+            await tricks["kill -9 the agent"].run()
+            await until(lambda: len(heard["birth"]) > 1 and demo.stage.starts == 2, 60)
+            await until(lambda: alerts("receiver-silent", "end"), 60)
+
+    asyncio.run(play())
+    proof = asyncio.run(delivery_proof("demo-bridge", tmp_path / "data", tmp_path / "centre.db"))
+    assert proof.raised >= 4
+    assert proof.lost == 0
