@@ -68,6 +68,10 @@ class Intake:
         parsed = (self._parse(*one) for one in readable_ones)
         messages = [message for message in parsed if message is not None]
         outcomes = await asyncio.to_thread(self._store.keep, messages) if messages else []
+        if wills := [
+            (device, payload) for device, topic, body, payload in readable_ones if _is_will(topic, body)
+        ]:
+            await asyncio.to_thread(self._store.keep_wills, wills)
         judged = await asyncio.to_thread(self._checkpoints.keep, messages) if messages else Judged()
         for device, ids in self._receipts(zip(messages, outcomes, strict=True)).items():
             for first in range(0, len(ids), MOST_IDS):
@@ -113,7 +117,7 @@ class Intake:
         try:
             header = MessageHeader.model_validate_json(payload)
         except ValidationError as error:
-            if body.get("state") != "offline":  # a last will has no number
+            if not _is_will(topic, body):
                 reason = error.errors()[0]["msg"]
                 log.warning("envelope_malformed", device=device, topic=topic, error=reason)
             return None
@@ -172,3 +176,8 @@ class Intake:
         )
         if self._on_stored:
             self._on_stored(hole.device, HOLE, body)
+
+
+def _is_will(topic: str, body: dict[str, Any]) -> bool:
+    """Whether the message is a last will: it has no id and no number."""
+    return topic == "status" and body.get("state") == "offline" and "id" not in body

@@ -1,5 +1,6 @@
 """The messages of all devices in one SQLite file; a repeat changes nothing. Blocking."""
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -25,11 +26,14 @@ CHANGING = ("latency_ms", "historical")
 """Fields that may differ in a repeat."""
 MOST_COPIES = 16
 """Different messages under one id of one device."""
+WILL = "will"
+"""The topic under which last wills are stored: they have no envelope, and change no ``status``."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS message (device TEXT, id TEXT, copy INTEGER, topic TEXT, epoch TEXT, seq INTEGER,
     at TEXT, received_at TEXT, body TEXT, PRIMARY KEY (device, id, copy));
 CREATE INDEX IF NOT EXISTS message_number ON message (device, epoch, seq);
+CREATE INDEX IF NOT EXISTS message_topic ON message (topic, device);
 CREATE TABLE IF NOT EXISTS lost (device TEXT, lane TEXT, epoch TEXT, first INTEGER, last INTEGER, why TEXT,
     PRIMARY KEY (device, lane, epoch, first, last));
 """
@@ -72,9 +76,9 @@ class MessageStore:
                 self._keep_lost(device, lost_numbers(json.loads(body)))
         self._db.execute("COMMIT")
 
-    def keep(self, messages: Sequence[ReceivedMessage]) -> list[Outcome]:
-        """Stores all messages in one commit; gives the outcome of each."""
-        now = stamp(datetime.now(UTC))
+    def keep(self, messages: Sequence[ReceivedMessage], received_at: datetime | None = None) -> list[Outcome]:
+        """Stores all messages in one commit; gives the outcome of each. ``received_at``: by default now."""
+        now = stamp(received_at or datetime.now(UTC))
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -123,6 +127,25 @@ class MessageStore:
         if lost is not None:
             row = (device, lost.lane, lost.epoch, lost.first, lost.last, lost.why)
             self._db.execute("INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def keep_wills(self, wills: Sequence[tuple[str, bytes]]) -> None:
+        """Stores last wills (device, payload) in one commit; repeats, such as retained wills, are ignored."""
+        now = stamp(datetime.now(UTC))
+        rows = [
+            (device, f"{WILL}-{hashlib.sha256(payload).hexdigest()[:32]}", WILL, now, payload.decode())
+            for device, payload in wills
+        ]
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO message VALUES (?1, ?2, 0, ?3, '', 0, '', ?4, ?5)", rows
+                )
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise OSError(f"the database refused last wills: {error}") from error
 
     def missing(self, device: str, issued: IssuedNumbers, first: int) -> Ranges:
         """Numbers from ``first`` up to the highest issued that are neither stored nor declared lost."""
