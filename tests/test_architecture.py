@@ -24,6 +24,8 @@ BORDERS = {
         "agent/audit/checkpoint_store.py",
         "agent/outbox/database.py",
         "agent/outbox/salvage.py",
+        "centre/map/action_store.py",
+        "centre/map/store_reader.py",
         "centre/message_store.py",
     },
     "onnxruntime": {"models/session.py"},

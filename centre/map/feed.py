@@ -1,0 +1,94 @@
+"""Follows the database of the centre: a fast start from what is stored, then each commit as it comes."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from agent.runtime.error_text import describe_error
+from centre.map.situation import Change, Listener, Situation
+from centre.map.store_reader import LATEST_TOPICS, StoreReader
+from centre.map.stored_message import StoredMessage
+
+log = structlog.get_logger()
+
+EVERY_S = 0.2
+AT_ONCE = 2_000
+"""Messages that one look takes; more follow without a wait."""
+RETRY_S = 2.0
+ALERTS_OF = timedelta(hours=24)
+"""Alerts that ended before are in reports, not in the queue."""
+
+
+def load_situation(
+    reader: StoreReader, row: int | None = None, alerts_of: timedelta = ALERTS_OF
+) -> Situation:
+    """The situation as of ``row``, by default now. Blocking; OSError."""
+    row = reader.last_row() if row is None else row
+    situation = Situation()
+    newest = reader.since(row - 1, 1) if row else []
+    if newest:
+        first = reader.row_at(newest[0].received_at - alerts_of)
+        found = [*reader.latest(row, LATEST_TOPICS), *reader.of_topic("alert", first, row)]
+        situation.apply(sorted(found, key=lambda message: message.row))
+        situation.at = newest[0].received_at
+    situation.row = row
+    return situation
+
+
+class Feed:
+    """One for each process of the map: all its pages look at one `Situation`."""
+
+    def __init__(self, db: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """OSError: ``db`` is not the database of a centre."""
+        self.reader = StoreReader(db)
+        self.situation = Situation()
+        self.problem = ""
+        """Why nothing is read at the moment; empty while all is well."""
+        self.behind_s = 0.0
+        """Age of the newest message at its application: from commit to the pages."""
+        self._now = now
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Calls ``listener`` in the event loop at each change; the result ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    async def start(self) -> None:
+        """Loads what is stored. OSError."""
+        self.situation = await asyncio.to_thread(load_situation, self.reader)
+
+    async def run(self) -> None:
+        """Follows the database for ever; an error is retried, and shown as `problem` meanwhile."""
+        while True:
+            try:
+                messages = await asyncio.to_thread(self.reader.since, self.situation.row, AT_ONCE)
+                self.problem = ""
+            except OSError as error:
+                if not self.problem:
+                    log.error("map_reads_nothing", error=describe_error(error))
+                self.problem = describe_error(error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            if messages:
+                self._apply(messages)
+            await asyncio.sleep(0 if len(messages) == AT_ONCE else EVERY_S)
+
+    def _apply(self, messages: list[StoredMessage]) -> None:
+        change = self.situation.apply(messages)
+        self.behind_s = max(0.0, (self._now() - messages[-1].received_at).total_seconds())
+        self.tell(change)
+
+    def tell(self, change: Change) -> None:
+        """Passes a change on to all listeners; one that fails disturbs no other."""
+        for listener in tuple(self._listeners):
+            try:
+                listener(change)
+            except Exception as error:  # a page may have gone
+                log.warning("map_listener_failed", error=repr(error))
+
+    def close(self) -> None:
+        self.reader.close()
