@@ -23,13 +23,13 @@ import pytest
 from agent.domain.observations import CameraState, Sighting
 from agent.vision.camera import Camera
 from agent.vision.camera_url import Trust
-from agent.vision.capture import open_capture
+from agent.vision.capture import CameraCapture, open_capture
 from agent.vision.frame_reader import FrameReader
 from agent.vision.http_auth import authorization
 from agent.vision.jpeg_stream import JpegCutter, jpeg_size
 from agent.vision.rtsp_relay import RtspRelay
 from agent.vision.stream_probe import probe_stream
-from agent.vision.udp_camera import PACKET, ContinuityCounter
+from agent.vision.udp_camera import PACKET, ContinuityCounter, UdpByteStream
 from agent.vision.v4l2_mode import V4l2Mode, granted_mode
 from tests.test_camera_sources import answers, free_port, jpeg, send, shape
 from tests.waiting import until, until_true
@@ -429,6 +429,27 @@ def test_a_port_is_free_again_as_soon_as_a_stream_failed() -> None:
         strict.bind(("127.0.0.1", port))  # without SO_REUSEADDR: nobody else may have it
 
 
+@pytest.mark.parametrize("sends", [True, False])
+def test_a_stream_without_pictures_holds_no_thread_of_a_camera_that_is_closed(sends: bool) -> None:
+    """A thread in OpenCV that comes back while Python ends aborts the process."""
+    port = free_port()
+    table = bytes([0x47, 1, 0, 0x10]) + 184 * b"x"
+    opened: list[Any] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+        feed = UdpByteStream(f"udp://127.0.0.1:{port}", 600, 600)
+        reader = threading.Thread(target=lambda: opened.append(feed.read(PACKET)), daemon=True)
+        if sends:
+            mouth.sendto(table, ("127.0.0.1", port))
+            assert feed.read(PACKET) == table
+        reader.start()
+        CameraCapture(None, feed=feed).abort()
+        reader.join(60)
+        assert opened == [b""]
+        mouth.sendto(table, ("127.0.0.1", port))
+        assert feed.read(PACKET) == b""
+        feed.close()
+
+
 @pytest.mark.slow
 def test_damage_is_told_and_not_learnt_from(clip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.vision.camera_stats.STATE_EVERY_S", 1.0)
@@ -443,6 +464,8 @@ def test_damage_is_told_and_not_learnt_from(clip: bytes, monkeypatch: pytest.Mon
             task = asyncio.ensure_future(camera.run(told.append))
             await until(lambda: enough(told) or task.done(), 120)
             task.cancel()
+            await asyncio.wait([task])
+            await until(lambda: not any(one.name == f"camera {camera.url}" for one in threading.enumerate()))
         return told
 
     def damaged(told: list[Any]) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from agent.cli.options import finish
 from agent.runtime.exit_codes import EX_INTERRUPTED
 
 
@@ -33,7 +34,7 @@ class CommandGroup(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
-            ctx.exit(EX_INTERRUPTED)
+            finish(EX_INTERRUPTED)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:

@@ -54,8 +54,14 @@ def _join_abandoned() -> bool:
 
 
 def end_if_hung(code: int) -> None:
-    """Ends this process with ``code`` where a native call hangs: Python's own end would abort it."""
-    if _join_abandoned():
+    """Ends this process with ``code`` where a native call hangs: Python's own end would abort it.
+
+    A second Ctrl-C ends the wait, not the process: its KeyboardInterrupt would lead to Python's own end."""
+    try:
+        hung = _join_abandoned()
+    except KeyboardInterrupt:
+        hung = True
+    if hung:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -97,9 +97,9 @@ class CameraCapture:
         return float(self._capture.get(key))
 
     def abort(self) -> None:
-        """Ends a `grab` that waits for an HTTP camera; called from another thread."""
+        """Ends a `grab` that waits for an HTTP or UDP camera; called from another thread."""
         for source in (self._feed, self._capture):
-            if isinstance(source, HttpByteStream | HttpJpegSource):
+            if isinstance(source, UdpByteStream | HttpByteStream | HttpJpegSource):
                 source.abort()
 
     def release(self) -> None:

@@ -16,6 +16,8 @@ PACKET = 188
 NULL_PID = 0x1FFF
 MPEG_TS = 33
 """The RTP payload type of MPEG-TS (RFC 3551)."""
+ABORT_S = 0.5
+"""A read looks this often whether it was aborted: nothing wakes one that waits for a datagram."""
 RECEIVE_BUFFER = 4 * 1024 * 1024
 
 
@@ -73,6 +75,7 @@ class UdpByteStream(io.BufferedIOBase):
         self._receiver = bind_udp(parts.hostname or "", parts.port or 0)
         self.until_s = time.monotonic() + open_s + read_s
         """The stream ends at this time (monotonic) unless a frame is grabbed before."""
+        self._aborted = False
         self._continuity = ContinuityCounter()
         self._data = b""
         self.lost = 0
@@ -80,11 +83,12 @@ class UdpByteStream(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         try:
-            while not self._data or time.monotonic() > self.until_s:
-                if (left_s := self.until_s - time.monotonic()) <= 0:
+            while self._aborted or not self._data or time.monotonic() > self.until_s:
+                if self._aborted or (left_s := self.until_s - time.monotonic()) <= 0:
                     return b""
-                self._receiver.settimeout(left_s)
-                self._data = self._payload(self._receiver.recv(65536))
+                self._receiver.settimeout(min(left_s, ABORT_S))
+                with suppress(TimeoutError):
+                    self._data = self._payload(self._receiver.recv(65536))
         except (OSError, ValueError):
             return b""  # end of file, for FFmpeg
         most = size if size is not None and size > 0 else len(self._data)
@@ -93,6 +97,10 @@ class UdpByteStream(io.BufferedIOBase):
 
     def seek(self, _offset: int, _whence: int = 0, /) -> int:
         return -1
+
+    def abort(self) -> None:
+        """Ends the stream, and a blocking `read` within `ABORT_S`; called from another thread."""
+        self._aborted = True
 
     def close(self) -> None:
         self._receiver.close()
