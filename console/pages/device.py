@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from console.agent_client import AgentClient
+from console.agent_client import AgentClient, AgentError, AgentUnreachableError
+from console.agent_views import Hello
+from console.pages.checks import Checks
 
 
 @dataclass(slots=True)
@@ -17,11 +19,15 @@ class Device:
     client: AgentClient = field(init=False)
     away_since: datetime | None = field(init=False)
     """Since when the agent has not answered; None while it does."""
+    hello: Hello | None = field(init=False, default=None)
+    """The device as its agent last named it."""
+    checks: Checks = field(init=False)
     _watching: asyncio.Task[None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.client = AgentClient(self.data)
         self.away_since = datetime.now(UTC)
+        self.checks = Checks(self.data)
 
     async def start(self) -> None:
         """Begins to connect, and to connect again."""
@@ -36,11 +42,22 @@ class Device:
                 await self._watching
         await self.client.close()
 
+    @property
+    def config_file(self) -> str | None:
+        """The configuration file of the agent, where it has named it."""
+        return self.hello["config_file"] if self.hello is not None else None
+
+    async def check(self, *, everything: bool = False) -> None:
+        """Makes the checks of ``doctor``; see `Checks.run`."""
+        await self.checks.run(self.config_file, everything=everything)
+
     async def _watch(self) -> None:
         state = self.client.state
         while True:
             if state.name == "connected":
                 self.away_since = None
+                with contextlib.suppress(AgentError, AgentUnreachableError):
+                    self.hello = await self.client.hello()
             elif self.away_since is None:
                 self.away_since = datetime.now(UTC)
             state = await self.client.state_changed(state)

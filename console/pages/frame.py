@@ -12,8 +12,8 @@ def draw_frame(device: Device, session: Session, title: str) -> tuple[Live, ui.c
     """The jobs of the page, and the column for its content. ``title`` is already translated."""
     live = Live()
     ui.label(title).classes("text-h5 rp-title").props('role="heading" aria-level="1"').mark("page-title")
-    state = ui.element("div").classes("w-full")
-    content = ui.column().classes("rp-page w-full")
+    state = ui.element("div").classes("full-width")
+    content = ui.column().classes("rp-page full-width")
     with state:
         draw_agent_state(device, session, live, content)
     return live, content
