@@ -146,6 +146,8 @@ class OrderDesk:
                     nonce = step.body.get("nonce")
                     if isinstance(nonce, str):
                         return nonce
+                    if step.state == "no_answer":
+                        raise AgentUnreachableError(step.reason)
                     raise AgentError(f"the device gives no nonce: {step.reason or step.state}")
         raise AgentError("the device gives no nonce")
 
