@@ -190,6 +190,7 @@ REJECTED = [
     ("another data folder", LOCAL + "data: {directory: /elsewhere}\n", {}, "data.directory", "can't be changed by push"),
     ("who may show people", LOCAL + "privacy: {rescue_key: {file: /etc/os-release}}\n", {}, "privacy", "can't be changed by push"),
     ("wrong sha", BETTER, {"sha256": "0" * 64}, "sha256", "does not match the body"),
+    ("other text", BETTER, {"base_sha256": "0" * 64}, "base_sha256", "made from another configuration"),
     ("other base", BETTER, {"base_revision": 4}, "base_revision", "was made for revision 4, but 0 is in force"),
 ]  # fmt: skip
 

@@ -48,6 +48,8 @@ class Desired(BaseModel):
 
     revision: int = Field(ge=1, lt=2**53)
     base_revision: int | None = None
+    base_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Of the text in force that the push was made from, so that no change of others is overwritten unseen."""
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     """Of ``body``; it may be left out with ``patch``, see `agent.config.merge_patch.patch_digest`."""
     body: str | None = None
@@ -211,6 +213,8 @@ def _check_envelope(push: Push, desired: Desired, ledger: Ledger) -> None:
     if desired.base_revision is not None and desired.base_revision != active:
         message = f"was made for revision {desired.base_revision}, but {active} is in force"
         raise _refusal("base_revision", message)
+    if desired.base_sha256 not in (None, ledger.active.sha256):
+        raise _refusal("base_sha256", "was made from another configuration than the one in force: look again")
     made = patch_digest(desired.patch or {}) if desired.body is None else digest(desired.body)
     if made != desired.identity():
         content = "patch" if desired.body is None else "body"
