@@ -28,6 +28,9 @@ from agent.domain.message import ROOT
 from agent.domain.observations import Observation, Tick
 from agent.evidence.recorder import EvidenceRecorder
 from agent.inbound import Inbound
+from agent.local_api.methods import methods_of
+from agent.local_api.parts import AgentParts
+from agent.local_api.server import LocalServer
 from agent.mqtt.broker import Broker
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.fallback_notifier import FallbackNotifier
@@ -138,6 +141,13 @@ class Agent:
             certificates=self.control.certificates.in_use,
         )  # fmt: skip
 
+        self.local = LocalServer(folder, methods_of(AgentParts(
+            folder=folder, root=root, device_key=self.device_key.public.hex(), deployment=deployment,
+            outbox=outbox, pipeline=self.pipeline, inbound=self.inbound, link=self.link, audit=self.audit.log,
+            running=lambda: self.config, rescue_mode=self.control.rescue_mode.fields,
+            refresh=self.device_health.update,
+        )))  # fmt: skip
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Starts a task that ends with the agent."""
         return self.group.create_task(work)
@@ -167,6 +177,7 @@ class Agent:
             )  # these names stand in ``health``
             for name, job in jobs:
                 group.create_task(supervise(name, job, self.parts.status_callback(name, speaks=False)))
+            group.create_task(self.local.run())
             try:
                 await asyncio.Event().wait()
             finally:

@@ -15,8 +15,8 @@ Errors: where the disk refuses a write the outbox holds the messages in memory a
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 import structlog
 
@@ -24,6 +24,8 @@ from agent.alerts.active_list import active_fields
 from agent.alerts.alert import Alert
 from agent.alerts.latency import LatencyLedger
 from agent.alerts.rule_engine import RuleEngine, policy_of
+from agent.alerts.tally import KEY as TALLY
+from agent.alerts.tally import AlertTally
 from agent.commands.actuators import Actuators
 from agent.config.deployment import Deployment
 from agent.domain.contracts import Emit
@@ -49,6 +51,12 @@ ACTIVE = "alerts/active"
 """Where the outbox remembers the active alerts."""
 SIGNED = "signed"
 """Where the outbox remembers the newest timestamps of signed MAVLink, against replayed packets."""
+
+
+class Listener(Protocol):
+    """Takes every observation."""
+
+    def on_observation(self, observation: Observation) -> None: ...
 
 
 class Pipeline:
@@ -84,6 +92,9 @@ class Pipeline:
         self.liveness = Liveness(time.monotonic())
         self.order_counters: Callable[[], Mapping[str, bytes]] = dict
         """What to remember of orders, in one commit with the alerts that they change."""
+        self.tally = AlertTally.restored(None, datetime.now(UTC), 0)
+        self.watchers: tuple[Listener, ...] = ()
+        """Further listeners, while somebody looks."""
         self.on_result: Callable[[Mapping[str, Any]], None] = lambda _: None
         """Called with each result of an output's command before it is written."""
         self.fallback_notifier: FallbackNotifier | None = None
@@ -95,6 +106,8 @@ class Pipeline:
             REPLAY_WINDOW.restore(self.outbox.recall(SIGNED))
         except ValueError as error:
             log.warning("signing_timestamps_damaged", error=str(error))
+        stored = self.outbox.storage.alerts.store.count("alert")
+        self.tally = AlertTally.restored(self.outbox.recall(TALLY), datetime.now(UTC), stored)
         data = self.outbox.recall(ACTIVE)
         if data is None:
             return
@@ -116,7 +129,14 @@ class Pipeline:
     def observe(self, observation: Observation) -> None:
         """Passes one observation to every listener and to the rules."""
         observation = self.locator.with_doubt(observation)
-        for listener in (self.health, self.clock, self.reporter, self.recorder, self.history):
+        listeners: tuple[Listener, ...] = (
+            self.health,
+            self.clock,
+            self.reporter,
+            self.recorder,
+            self.history,
+        )
+        for listener in (*listeners, *self.watchers):
             try:
                 listener.on_observation(observation)
             except Exception:
@@ -134,6 +154,7 @@ class Pipeline:
     def raise_alerts(self, alerts: Iterable[Alert], now_s: float) -> None:
         """Writes alerts, and with them the full list of active alerts, into the buffer."""
         raised = list(alerts)
+        self.tally = self.tally.with_raised([alert.phase for alert in raised])
         for alert in raised:
             log.info("alert_raised", phase=alert.phase, rule=alert.policy.rule, text=alert.text)
             steps_ms = latency_steps(alert, now_s)
@@ -201,7 +222,8 @@ class Pipeline:
             return
         try:
             signed = {SIGNED: timestamps} if (timestamps := REPLAY_WINDOW.dump()) else {}
-            batch = await self.buffer.write({ACTIVE: self.book.dump(), **signed, **self.order_counters()})
+            kept = {ACTIVE: self.book.dump(), TALLY: self.tally.model_dump_json().encode(), **signed}
+            batch = await self.buffer.write({**kept, **self.order_counters()})
         except BaseException as error:
             self.book.unsaved = True
             if isinstance(error, OSError):

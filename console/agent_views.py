@@ -38,16 +38,24 @@ class Status(TypedDict):
 class Counts(TypedDict):
     """Messages of alerts, over restarts as far as the disk knows, counted since ``since``."""
 
-    raised: int
-    committed: int
-    """Written to the disk."""
-    confirmed: int
+    raised: int | None
+    """None, as the other counts, while the disk hangs since the start."""
+    committed: int | None
+    """On the disk of the device, or confirmed by the centre already."""
+    confirmed: int | None
     """Committed by the centre, which sent its receipt (with ``delivery: puback``: the broker's)."""
-    owed: int
+    owed: int | None
     """Not confirmed yet."""
-    lost: int
-    since: str
-    waiting_by_lane: dict[str, int]
+    lost: int | None
+    lost_more: NotRequired[bool]
+    """More may be lost than is known: the file of alerts was damaged."""
+    alerts: NotRequired[int]
+    """Alerts that began; each leads to several messages (update, acknowledgement, end)."""
+    stale: NotRequired[bool]
+    """The disk hangs: the counts are those of before."""
+    since: NotRequired[str]
+    waiting_by_lane: NotRequired[dict[str, int]]
+    """Undelivered messages of each lane that has some."""
 
 
 class StepFigures(TypedDict):
@@ -145,6 +153,7 @@ class Load(TypedDict):
     """Work of the detector on a camera. ``fps`` and ``detect_ms`` are recent, counts since it was opened."""
 
     fps: float | None
+    inferences_per_s: float | None
     detect_ms: float | None
     looked: int | None
     skipped: int | None
@@ -159,6 +168,8 @@ class Redacted(TypedDict):
     people: int | None
     covered: int
     whole: bool
+    redacted: bool
+    """False only under a rescue grant: people are shown."""
 
 
 class CameraMeta(TypedDict):
@@ -174,7 +185,6 @@ class CameraMeta(TypedDict):
     camera_moves: bool
     zones: dict[str, list[list[float]]]
     lines: dict[str, list[list[float]]]
-    zone_names: list[str]
     blind: list[Blind]
     progress: list[Progress]
     load: Load
@@ -228,7 +238,7 @@ class AlertMessage(TypedDict):
     acknowledged: dict[str, Any] | None
     escalation: int
     told: dict[str, Any]
-    """``brokers``: urls that it was sent to; ``outputs``: outputs that it switches on."""
+    """``brokers``: urls of those that have it; ``outputs``: ``source/name`` of those switched on."""
 
 
 class Alerts(TypedDict):

@@ -20,7 +20,7 @@ from agent.audit.verify import read_entries
 from agent.domain.findings import Finding
 from agent.domain.message import Message
 from agent.domain.observations import Observation, SeenObject, Sighting
-from agent.evidence import release as module
+from agent.evidence import people_search as module
 from agent.evidence.camera_buffer import LINGER_S
 from agent.evidence.jpeg import read_label
 from agent.evidence.recorder import FETCH_EVERY_S, MAX_FRAME_AGE_S, EvidenceRecorder
@@ -444,7 +444,7 @@ def test_a_detector_that_can_look_again_does(tmp_path: Path, monkeypatch: pytest
             await desk.work()
             if number == 1:
                 monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
-                desk.recorder._release._no_redaction_until_s.clear()  # a minute later
+                desk.recorder._release._people._not_until_s.clear()  # a minute later
             if number == 2:
                 monkeypatch.undo()
                 desk.configure()

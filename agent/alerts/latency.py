@@ -98,6 +98,16 @@ class LatencyLedger:
             for name, rule in sorted(self._rules.items())
         }
 
+    def figures(self) -> dict[str, dict[str, dict[str, float]]]:
+        """For each rule and step, and for their ``total``: p50 and p99 in ms, of the latest ``n`` alerts."""
+        return {
+            name: {
+                step: {"p50": _percentile(taken, 50), "p99": _percentile(taken, 99), "n": len(taken)}
+                for step, taken in {**rule.steps, "total": rule.totals}.items()
+            }
+            for name, rule in sorted(self._rules.items())
+        }
+
     def troubles(self, budget_s: float) -> Iterator[str]:
         """One line for each rule whose alerts exceed ``budget_s`` (p95)."""
         for name, rule in sorted(self._rules.items()):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from heapq import merge
+from itertools import islice
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -54,6 +55,11 @@ class ObservationHistory:
         kept.append((self._number, observation))
         while observation.mono_s - kept[0][1].mono_s > self._max_age_s[source]:
             kept.popleft()
+
+    def latest(self, count: int) -> list[Observation]:
+        """Up to ``count`` of each source."""
+        newest = (islice(reversed(kept), count) for kept in self._kept.values())
+        return [observation for kept in newest for _, observation in kept]
 
     def of(self, rule: RulePart, changed: int = 1) -> list[Observation]:
         """The observations that ``rule`` uses, in the order in which they came.

@@ -62,6 +62,10 @@ class RuleEngine:
         self._history.keep_for(rules.values())
         return raised
 
+    def latest(self, count: int) -> list[Observation]:
+        """Up to ``count`` recent observations of each source that a rule uses."""
+        return self._history.latest(count)
+
     def _change(
         self, name: str, before: RulePart, rule: RulePart, at: datetime, now_s: float, changed: int
     ) -> Iterator[Alert]:

@@ -18,7 +18,9 @@ SUMMARY_AFTER_S = 600.0
 """Entries that were not listed are summed up after this long."""
 MOST_SOURCES = 256
 """Beyond so many commands and keys, the commands of a key share one limit."""
-LIMITED = frozenset({"refused", "command", "push", "ack", "roles", "grant", "broker_login", "clock_step"})
+LIMITED = frozenset(
+    {"look", "refused", "command", "push", "ack", "roles", "grant", "broker_login", "clock_step"}
+)
 """Kinds that are limited."""
 
 
@@ -53,7 +55,8 @@ class EntryLimit:
             return True
         if source not in self._levels and len(self._levels) >= MOST_SOURCES:
             source = source._replace(command="")
-        burst, per_s = (SIGNED_BURST, SIGNED_PER_SECOND) if source.who else (BURST, PER_SECOND)
+        often = source.who or source.kind == "look"  # of people at the device, who have no key there
+        burst, per_s = (SIGNED_BURST, SIGNED_PER_SECOND) if often else (BURST, PER_SECOND)
         level = self._levels.setdefault(source, _Level(burst, now_s))
         level.tokens = min(burst, level.tokens + max(0.0, now_s - level.at_s) * per_s)
         level.at_s = now_s

@@ -139,6 +139,16 @@ class Deployment(BrokerFallback):
         if not await asyncio.shield(kept):
             raise OSError(self.trouble or "it was not kept")
 
+    @property
+    def trial_left_s(self) -> float | None:
+        """Seconds until the trial ends without proof or confirmation; None while none is limited."""
+        return None if self._limit is None else self._limit.left_s()
+
+    @property
+    def waits_for_confirmation(self) -> bool:
+        """Whether somebody has to confirm the trial."""
+        return self._confirmation is not None and not self._confirmation.done()
+
     def _has_result(self, push: Push, desired: Desired) -> bool:
         """The broker sends a retained push again at each connection; that is no new push."""
         pushed, group = (desired.revision, desired.identity()), group_of(push.target)

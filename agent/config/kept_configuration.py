@@ -57,6 +57,11 @@ class KeptConfiguration:
         """The folder at which relative paths of the configuration start."""
         return self._base
 
+    @property
+    def local_file(self) -> Path:
+        """The file at the device, which no push changes."""
+        return self._local_file
+
     def is_overlaid(self) -> bool:
         """Whether the local file runs with another broker than it names."""
         active = self.ledger.active

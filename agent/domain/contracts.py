@@ -17,6 +17,7 @@ from agent.domain.references import CameraReference, Channel, SourceReference
 from agent.domain.rule_schedule import within_hours
 from agent.domain.schedule import Hours
 from agent.domain.site import Site, localized
+from agent.domain.zones import Corner
 
 Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may return a future that is done once the consequences of the value are stored."""
@@ -72,6 +73,11 @@ class RulePart(BaseModel):
 
     def camera_reference(self) -> CameraReference | None:
         """The camera whose sightings or views the rule uses; None if it uses none."""
+        return None
+
+    @property
+    def picture_line(self) -> tuple[Corner, Corner] | None:
+        """The line in the picture of its camera, if it has one."""
         return None
 
     def sources(self) -> frozenset[str]:

@@ -9,10 +9,12 @@ import os
 import shutil
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 from agent.evidence.settings import Evidence
 
@@ -198,6 +200,19 @@ class ClipStore:
 
     def _cameras(self) -> list[Path]:
         return sorted(path for path in self._folder.glob("*") if path.is_dir())
+
+
+def nearest_picture(alert_id: str, pictures: Iterable[Path]) -> Path:
+    """The picture of a clip that was taken nearest to the alert, whose id has its time (UUIDv7)."""
+    with suppress(ValueError):
+        alert_s = (UUID(alert_id).int >> 80) / 1000
+        return min(pictures, key=lambda path: abs(_taken_s(path) - alert_s))
+    return next(iter(pictures))
+
+
+def _taken_s(path: Path) -> float:
+    text = f"{path.name.partition('-')[0]}+0000"
+    return datetime.strptime(text, "%Y%m%dT%H%M%S.%f%z").timestamp()
 
 
 def _link(path: Path, folder: Path) -> None:

@@ -24,6 +24,7 @@ STEPS = (
 """Longer side (pixels) and JPEG quality, best first, tried until the JPEG is small enough.
 
 Each of these qualities keeps black exactly zero."""
+MAX_SIDE = max(side for side, _ in STEPS)
 MAX_ASPECT_RATIO = 16
 """Of the longer side by the shorter; no camera has more."""
 WHOLE_PICTURE: Box = (0.0, 0.0, 1.0, 1.0)
@@ -57,8 +58,10 @@ def encode_picture(
     unredacted: bool = False,
     max_bytes: int = 64_000,
     hint: QualityHint | None = None,
+    max_side: int = MAX_SIDE,
 ) -> bytes:
-    """``frame`` as a JPEG of at most ``max_bytes``; people are redacted unless ``unredacted``.
+    """``frame`` as a JPEG of at most ``max_bytes`` and ``max_side`` pixels; people are redacted unless
+    ``unredacted``.
 
     ``people`` None means that their places are unknown: the whole picture is redacted. ``blackout`` polygons
     (corners in 0..1) are always black. ValueError where no picture can be made.
@@ -74,7 +77,7 @@ def encode_picture(
     if len(comment) > MAX_COMMENT_BYTES:
         raise ValueError(f"no picture: its label can't hold the boxes of {len(boxes)} people")
     filled: Sequence[Box] = () if unredacted else [WHOLE_PICTURE] if people is None else people
-    jpeg = _small_jpeg(frame, filled, blackout, max_bytes - len(comment) - 4, hint)
+    jpeg = _small_jpeg(frame, filled, blackout, max_bytes - len(comment) - 4, hint, max_side)
     if jpeg is None:
         raise ValueError(f"no JPEG of {max_bytes} bytes can be made of it")
     return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
@@ -86,6 +89,7 @@ def _small_jpeg(
     blackout: Sequence[Sequence[Corner]],
     max_bytes: int,
     hint: QualityHint | None,
+    max_side: int,
 ) -> bytes | None:
     """The redacted frame at the first of `STEPS` that fits into ``max_bytes``; None where none does.
 
@@ -99,7 +103,7 @@ def _small_jpeg(
     weight: float | None = None
     for step in range(hint.first_step() if hint else 0, len(STEPS)):
         side, quality = STEPS[step]
-        scale = min(1.0, side / longer)
+        scale = min(1.0, min(side, max_side) / longer)
         if weight is not None and weight * scale**2 * quality > 1.1 * max_bytes and step < len(STEPS) - 1:
             continue
         small = frame
@@ -143,6 +147,7 @@ def reencode(
     blackout: Sequence[Sequence[Corner]] = (),
     unredacted: bool = False,
     max_bytes: int = 64_000,
+    max_side: int = MAX_SIDE,
 ) -> bytes:
     """A stored picture, redacted again by the present rules, with ``label`` added to its own label.
 
@@ -161,6 +166,7 @@ def reencode(
         blackout=blackout,
         unredacted=unredacted,
         max_bytes=max_bytes,
+        max_side=max_side,
     )
 
 

@@ -18,8 +18,9 @@ from agent.domain.message import Message
 from agent.domain.observations import Observation, Sighting, View
 from agent.domain.zones import Corner
 from agent.evidence.camera_buffer import CameraBuffer, EvidenceFrame
-from agent.evidence.clip_store import ClipStore
-from agent.evidence.release import PictureRelease, PictureRequest, PictureSource, set_trouble
+from agent.evidence.clip_store import ClipStore, nearest_picture
+from agent.evidence.people_search import set_trouble
+from agent.evidence.release import PictureRelease, PictureRequest, PictureSource
 from agent.evidence.settings import Evidence
 from agent.privacy.redaction import FrameWithPeople
 from agent.privacy.rescue_grant import Grant
@@ -144,6 +145,25 @@ class EvidenceRecorder:
         """The newest frame of a camera, and its visibility; None where there is none yet."""
         buffer = self._cameras.get(camera) or CameraBuffer()
         return buffer.newest, buffer.view
+
+    async def look(
+        self, picture: EvidenceFrame | bytes, camera: str, label: Mapping[str, Any], max_side: int
+    ) -> bytes:
+        """``picture`` for a page at the device, redacted as one that leaves; see `PictureRelease.look`."""
+        return await self._release.look(picture, camera, label, max_side)
+
+    async def kept_picture(self, alert_id: str, number: int) -> tuple[str, bytes]:
+        """The camera and the JPEG of picture ``number`` of an alert's clip (from 2 on; 1: the nearest to the
+        alert), as it was recorded. ValueError where it is not kept; OSError where it can't be read."""
+        clip = await asyncio.to_thread(self._clips.clip, alert_id)
+        if clip is None:
+            raise ValueError(f"no clip of alert {alert_id!r} is kept here")
+        camera, numbered = clip
+        by_number = dict(numbered)
+        path = nearest_picture(alert_id, by_number.values()) if number == 1 else by_number.get(number)
+        if path is None:
+            raise ValueError(f"alert {alert_id!r} has pictures 1 to {max(by_number)}")
+        return camera, await asyncio.to_thread(path.read_bytes)
 
     def send_frame(
         self,

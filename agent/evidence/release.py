@@ -5,7 +5,6 @@ or is too slow, the picture leaves fully redacted. Where no picture can be made,
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,28 +13,22 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import structlog
-
 from agent.audit.silent import Audit
 from agent.domain.message import Message, new_id, stamp
 from agent.domain.zones import Corner
 from agent.evidence.camera_buffer import EvidenceFrame
-from agent.evidence.jpeg import QualityHint, decode_jpeg, encode_picture, read_label, reencode
+from agent.evidence.jpeg import MAX_SIDE, QualityHint, decode_jpeg, encode_picture, read_label, reencode
+from agent.evidence.people_search import PeopleSearch, set_trouble
 from agent.evidence.settings import Evidence
-from agent.privacy.redaction import REDACTION_PASSES, find_people
+from agent.privacy.redaction import REDACTION_PASSES
 from agent.privacy.rescue_grant import Grant
-from agent.runtime.native_calls import within
-from agent.vision.detector import DetectorSettings
-from models.detection import Box, Detect, Detection, Frame
-
-log = structlog.get_logger()
+from models.detection import Box, Detect
 
 EXPIRES = timedelta(hours=24)
 """A picture that could not be sent for this long is dropped from the outbox; it can still be fetched."""
-REDACTION_LIMIT_S = 20.0
-"""The redaction pass over one picture may take this long; after that the picture leaves fully redacted."""
-RETRY_AFTER_S = 60.0
-"""After a failed redaction pass none starts for this long: each hanging detector takes a thread."""
+
+LOOK_BYTES = 250_000
+"""A picture for a page at the device may have so many bytes, as it goes over no slow line."""
 
 PictureSource: TypeAlias = EvidenceFrame | Path | bytes
 """What a picture is made from: a frame in memory, or a JPEG on disk or in memory."""
@@ -63,13 +56,6 @@ class PictureRequest:
     """Of the last picture sent: its topic and bytes, and how many people were redacted and shown in it."""
 
 
-def set_trouble(troubles: dict[str, str], topic: str, text: str) -> None:
-    """Records what is wrong, and logs it when the text is new."""
-    if troubles.get(topic) != text:
-        log.warning("evidence_trouble", what=topic, text=text)
-    troubles[topic] = text
-
-
 class PictureRelease:
     """Makes, redacts, logs and sends pictures. ``active_grant``: the grant under which a camera's people may
     be shown now. ``send`` takes a picture with its entry in the audit log and stores it in the outbox."""
@@ -89,9 +75,7 @@ class PictureRelease:
         self._recipients: Callable[[], Mapping[str, Any]] = dict
         self._blackout: dict[str, Sequence[Sequence[Corner]]] = {}
         """By camera, also of cameras that are no longer configured: their last frames may still be used."""
-        self._detectors: Mapping[str, Callable[[], Detect]] = {}
-        self._no_redaction_until_s: dict[str, float] = {}
-        """By camera: until when no redaction pass starts (monotonic)."""
+        self._people = PeopleSearch(troubles)
 
     def configure(
         self,
@@ -101,9 +85,9 @@ class PictureRelease:
         detectors: Mapping[str, Callable[[], Detect]],
     ) -> None:
         """New settings; see `EvidenceRecorder.configure`."""
-        self._config, self._recipients, self._detectors = config, recipients, detectors
+        self._config, self._recipients = config, recipients
         self._blackout = {**self._blackout, **blackout}  # replaced, not changed: a thread may read it
-        self._no_redaction_until_s.clear()
+        self._people.configure(detectors)
 
     async def release(self, request: PictureRequest, number: int, source: PictureSource) -> None:
         """Sends one picture, or withholds it. Its entry in the audit log is on disk before it is sent."""
@@ -113,7 +97,7 @@ class PictureRelease:
                 frame = kept.frame
             else:
                 frame = await asyncio.to_thread(decode_jpeg, kept)
-            people = await self._find_people(request.camera, frame)
+            people = await self._people.find(request.camera, frame)
             jpeg, entry = await asyncio.to_thread(self._make, request, number, kept, people)
         except Exception as error:  # OpenCV's own errors among them: whatever fails, the picture stays here
             request.withheld += 1
@@ -131,40 +115,31 @@ class PictureRelease:
             "fully_redacted": people is None and entry["flag"] is None,
         }
 
+    async def look(
+        self, source: EvidenceFrame | bytes, camera: str, label: Mapping[str, Any], max_side: int
+    ) -> bytes:
+        """A picture for a page at the device, made and redacted as `release` does it, but sent nowhere.
+
+        It waits for all that is for alerts. ValueError where no picture can be made.
+        """
+        frame = (
+            source.frame
+            if isinstance(source, EvidenceFrame)
+            else await asyncio.to_thread(decode_jpeg, source)
+        )
+        people = await self._people.find_gently(camera, frame)
+        fields = {**label, "looks": 0 if people is None else REDACTION_PASSES}
+        grant, most = self._active_grant(camera), max(LOOK_BYTES, self._config.picture_kb * 1000)
+        if isinstance(source, EvidenceFrame):
+            return await asyncio.to_thread(self._encode, source, people, fields, grant, None, most, max_side)
+        return await asyncio.to_thread(
+            reencode, source, fields, people=people, blackout=self._blackout.get(camera, ()),
+            unredacted=grant is not None, max_bytes=most, max_side=max_side,
+        )  # fmt: skip
+
     def encode(self, frame: EvidenceFrame, hint: QualityHint) -> bytes:
         """The picture of a frame for the ring buffer, redacted unless there is a grant. Blocking."""
         return self._encode(frame, (), {}, self._active_grant(frame.camera), hint)
-
-    async def _find_people(self, camera: str, frame: Frame) -> tuple[Box, ...] | None:
-        """The people in a picture before it leaves; None where the detector can't run (see `troubles`)."""
-        now_s = time.monotonic()
-        if now_s < self._no_redaction_until_s.get(camera, 0.0):
-            return None
-        load = self._detectors.get(camera, DetectorSettings().finder)
-
-        def redaction_pass() -> tuple[Box, ...]:
-            detect = load()
-
-            def detect_in_time(frame: Frame) -> tuple[Detection, ...]:
-                if time.monotonic() > now_s + REDACTION_LIMIT_S:  # no hang, but this machine is too slow
-                    raise TimeoutError(
-                        f"{REDACTION_PASSES} inferences take longer than {REDACTION_LIMIT_S:g} s here"
-                    )
-                return detect(frame)
-
-            return find_people(frame, detect_in_time)
-
-        try:
-            doing = f"looking for people in a picture of {camera}"
-            people = await within(REDACTION_LIMIT_S, redaction_pass, doing)
-        except Exception as error:  # also of the inference runtime
-            self._no_redaction_until_s[camera] = time.monotonic() + RETRY_AFTER_S
-            text = f"pictures of {camera} leave fully redacted: {error}"
-            set_trouble(self._troubles, f"redaction {camera}", text)
-            return None
-        self._no_redaction_until_s.pop(camera, None)
-        self._troubles.pop(f"redaction {camera}", None)
-        return people
 
     def _make(
         self,
@@ -222,6 +197,8 @@ class PictureRelease:
         label: Mapping[str, Any],
         grant: Grant | None,
         hint: QualityHint | None = None,
+        max_bytes: int | None = None,
+        max_side: int = MAX_SIDE,
     ) -> bytes:
         """The picture of a frame, redacted unless there is a grant. Blocking.
 
@@ -234,7 +211,8 @@ class PictureRelease:
             fields | dict(label),
             blackout=self._blackout.get(frame.camera, ()),
             unredacted=grant is not None,
-            max_bytes=self._config.picture_kb * 1000,
+            max_bytes=max_bytes or self._config.picture_kb * 1000,
+            max_side=max_side,
             hint=hint,
         )
 

@@ -14,7 +14,7 @@ from agent.domain.message import RECEIPT_LANES, Message
 from agent.outbox.alert_queue import AlertQueue
 from agent.outbox.database import DamagedError
 from agent.outbox.disk_faults import DiskFaults
-from agent.outbox.losses import DAMAGED, UNREADABLE, Loss, LossReporter, losses_of
+from agent.outbox.losses import DAMAGED, LOST, UNREADABLE, Loss, LossReporter, losses_of, lost_alerts
 from agent.outbox.opening import memory_copy, memory_store, open_store
 from agent.outbox.rows import Row
 from agent.outbox.sqlite_store import Store
@@ -35,13 +35,14 @@ class AlertStorage:
     def __init__(self, folder: Path, max_bytes: int, faults: DiskFaults) -> None:
         self.path = folder / "alerts.db"
         self.memory = memory_store()
-        self.losses = LossReporter(lambda messages: self.put(messages, {}))
+        self.losses = LossReporter(self._put_losses)
         self._faults = faults
         self._queue = AlertQueue()
         self._history_bytes = min(max(LEAST_HISTORY_BYTES, max_bytes // HISTORY_PART), MOST_HISTORY_BYTES)
         self._unwritten: dict[str, bytes] = {}
         """Remembered values that the disk did not take."""
         self.store = self._open()
+        self.losses.alerts = lost_alerts(self.store.read(f"remember/{LOST}"))
 
     @property
     def stores(self) -> tuple[Store, Store]:
@@ -88,6 +89,10 @@ class AlertStorage:
                 self._move_to_disk()
         for store in self.stores:
             self._queue.apply_promotions(store)
+
+    def _put_losses(self, messages: Sequence[Message]) -> None:
+        """Stores gap messages, with the number of lost alerts."""
+        self.put(messages, {LOST: self.losses.alerts.model_dump_json().encode()})
 
     def _move_to_disk(self) -> None:
         """The disk works again: messages that only memory holds are stored too, under new numbers."""

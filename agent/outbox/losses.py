@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import structlog
+from pydantic import BaseModel
 
 from agent.domain.message import Lane, Message, encode, new_id
 from agent.outbox.rows import Row
@@ -41,6 +42,17 @@ def losses_of(rows: Sequence[Row], why: str) -> list[Loss]:
     return losses
 
 
+class LostAlerts(BaseModel):
+    """How many alerts were lost since the file was made; ``more``: and others, of a file that was damaged."""
+
+    count: int = 0
+    more: bool = False
+
+
+LOST = "lost"
+"""Where `LostAlerts` are remembered."""
+
+
 class LossReporter:
     """Makes a gap message for each loss, in the lane ``result``. ``put`` makes messages durable, or keeps
     them in memory where the disk cannot be written.
@@ -54,6 +66,7 @@ class LossReporter:
         """Makes the message from its fields ``of_epoch`` and ``gap``."""
         self._put = put
         self._pending: list[Loss] = []
+        self.alerts = LostAlerts()
 
     def add(self, loss: Loss) -> None:
         """A loss that the next `report` tells of."""
@@ -70,7 +83,18 @@ class LossReporter:
                 log.warning("messages_lost", **fields)
                 epoch = fields.pop("epoch")
                 messages.append(self.gap({"of_epoch": epoch, "gap": fields}))
+                if loss.lane == "alert" and loss.why != NOT_KEPT:  # those have had their receipt
+                    count, more = self.alerts.count + (loss.count or 0), loss.count is None
+                    self.alerts = LostAlerts(count=count, more=more or self.alerts.more)
             self._put(messages)
+
+
+def lost_alerts(data: bytes | None) -> LostAlerts:
+    """As remembered; nothing was lost where nothing is."""
+    try:
+        return LostAlerts.model_validate_json(data or b"{}")
+    except ValueError:
+        return LostAlerts(more=True)
 
 
 def _gap_without_envelope(fields: Mapping[str, Any]) -> Message:

@@ -78,6 +78,11 @@ class MemoryOutbox:
         """The centre has the messages with these ids."""
         self._with_receipt |= self._unwritten.keys() & set(ids)
 
+    def unconfirmed(self, lane: Lane) -> list[Message]:
+        """The messages of ``lane`` that are neither written nor confirmed."""
+        done = self._delivered | self._with_receipt
+        return [one for one, _ in self._unwritten.values() if one.lane == lane and one.id not in done]
+
     def take_completed(self) -> tuple[list[str], list[str]]:
         """Ids of written messages that were delivered, and of those that have their receipt; each once."""
         delivered = self._delivered - self._unwritten.keys()

@@ -13,14 +13,17 @@ import fcntl
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from agent.domain.message import BULK_LANES, LANES, LAST_RANK, Lane, Message
+from agent.outbox.alert_storage import AlertStorage
 from agent.outbox.disk_thread import DiskThread
 from agent.outbox.lane_storage import LaneStorage
 from agent.outbox.memory_outbox import MemoryOutbox
 from agent.outbox.rows import Key, ResendResult, Row
 
+T = TypeVar("T")
+R = TypeVar("R")
 BATCH_S = 0.25
 BATCH_ROWS = 200
 """Telemetry and deletes wait this long, or until there are so many, and are written together."""
@@ -46,6 +49,8 @@ class Outbox:
         self._highest_numbers: list[dict[str, Any]] = []
         self.session = int(storage.alerts.read("session") or 0)
         """The number of the last connection."""
+        self.on_put: Callable[[Sequence[Message]], None] | None = None
+        """Called with all messages that are put, while somebody looks."""
         self.changed = asyncio.Event()
         """Set when there is a new row to hand out."""
 
@@ -62,9 +67,8 @@ class Outbox:
             return cls(LaneStorage(folder, max_bytes), lock)
         except BlockingIOError:
             os.close(lock)
-            raise OSError(
-                f"{folder}: another agent keeps its messages there; one data directory is for one"
-            ) from None
+            reason = "another agent keeps its messages there; one data directory is for one"
+            raise OSError(f"{folder}: {reason}") from None
         except BaseException:
             os.close(lock)
             raise
@@ -126,6 +130,8 @@ class Outbox:
 
         Where the disk refuses writes they are in memory only, and `troubles` says so.
         """
+        if self.on_put is not None:
+            self.on_put(messages)
         self._unwritten += messages
         self._memory.expect(messages)
         self._remember |= remember or {}
@@ -140,8 +146,8 @@ class Outbox:
         await self.thread.finishes(asyncio.ensure_future(self.put(*messages, remember=remember)))
 
     async def due(self, limit: int, lanes: Sequence[Lane] = LANES, most_rank: int = LAST_RANK) -> list[Row]:
-        """The next rows that were not handed out since `rewind`, in the order of ``lanes``, and within a lane
-        of `LaneStorage.due`. While the disk hangs: messages that wait for it, but telemetry and pictures."""
+        """The next rows that were not handed out since `rewind`, in order (`LaneStorage.due`). While
+        the disk hangs: messages that wait for it, but telemetry and pictures."""
         if not self.hangs:
             if self._late:
                 rows = [row for row in self._late if row.lane in lanes]
@@ -199,6 +205,19 @@ class Outbox:
         self._memory.record_receipts(ids)
         leaving = self.thread.run(lambda: self.storage.alerts.record_receipts(ids))
         return leaving.result() if await self.thread.finishes(leaving) else 0
+
+    async def look_at_alerts(
+        self, now: Callable[[], T], read: Callable[[AlertStorage], R]
+    ) -> tuple[T, list[Message], R] | None:
+        """What ``now`` gives, the unwritten alerts, what ``read`` finds, at once; None: the disk hangs."""
+
+        async def look() -> tuple[T, list[Message], R]:
+            async with self._writing:
+                found, unwritten = now(), self._memory.unconfirmed("alert")
+                return found, unwritten, await self.thread.run(lambda: read(self.storage.alerts))
+
+        looking = asyncio.ensure_future(look())
+        return looking.result() if await self.thread.finishes(looking) else None
 
     async def resend(self, lane: Lane, epoch: str, ranges: Sequence[tuple[int, int]]) -> ResendResult:
         """The centre has lost these numbers: kept ones are sent again, the others reported as gaps.

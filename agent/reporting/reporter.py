@@ -154,7 +154,14 @@ class Reporter:
     def health(self, at: datetime, now_s: float) -> Message:
         """``health``: each part, the host, the link, visibility and receivers."""
         self._health_s = now_s
-        fields = {"parts": self._health.parts(now_s), "reasons": self.reasons(now_s)}
+        fields = self.health_fields(now_s)
+        message = self.messages.make("health/1", fields, "status", "health", at, now_s, retain=True)
+        self.last_health = message.body
+        return message
+
+    def health_fields(self, now_s: float) -> dict[str, Any]:
+        """The own fields of ``health`` at this instant."""
+        fields: dict[str, Any] = {"parts": self._health.parts(now_s), "reasons": self.reasons(now_s)}
         fields |= self.host_fields
         if self._visibility:
             fields["coverage"] = {
@@ -164,9 +171,7 @@ class Reporter:
             fields["receivers"] = receivers
         if self.latency_fields:
             fields["alert_latency_ms"] = self.latency_fields
-        message = self.messages.make("health/1", fields, "status", "health", at, now_s, retain=True)
-        self.last_health = message.body
-        return message
+        return fields
 
     def position(self, at: datetime, now_s: float) -> Message | None:
         """``position``: the device's position, its age and its quality; None where it is unknown."""

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from agent.domain.escalation import Severity
 from agent.domain.observations import SeenObject
-from agent.domain.zones import Line, beside, foot_of, right_of
+from agent.domain.zones import Corner, Line, beside, foot_of, right_of
 from agent.rules.camera_rule import PresenceRule, Select
 from agent.rules.presence import Presence, describe
 
@@ -42,6 +42,10 @@ class BeyondRailing(PresenceRule):
     @property
     def zone_name(self) -> str | None:
         return self.zone
+
+    @property
+    def picture_line(self) -> tuple[Corner, Corner] | None:
+        return self.line
 
     def in_area(self, seen: SeenObject) -> bool:
         if self.zone is not None and self.zone in seen.zones:

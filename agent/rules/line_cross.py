@@ -40,6 +40,10 @@ class LineCross(CameraRule):
             yield "its line lies on the edge of the picture: no crossing is detected there"
 
     @property
+    def picture_line(self) -> tuple[Corner, Corner]:
+        return self.line
+
+    @property
     def rediscovery_time(self) -> timedelta:
         return self.hold
 

@@ -7,6 +7,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from agent.runtime.recent_lines import keep_line
 from agent.runtime.recent_warnings import keep_warning
 from agent.runtime.sanitize import escaped, raw_stream
 
@@ -42,6 +43,7 @@ def set_up_log(level: str = "info") -> None:
             structlog.processors.format_exc_info,
             _escape_strings,
             keep_warning,
+            keep_line,
             renderer,
         ],
         cache_logger_on_first_use=False,

@@ -173,6 +173,12 @@ class InferencePool:
         with self.lock:
             self._schedule.max_interval_s = dict(max_interval_s)
 
+    def behind(self) -> bool:
+        """Whether a frame waits although it is its camera's turn."""
+        with self.lock:
+            now_s = time.monotonic()
+            return any(slot.ready_s() <= now_s for slot in self._slots)
+
     def join(self, slot: CameraSlot) -> None:
         """Adds a camera."""
         with self.lock:

@@ -33,6 +33,9 @@ Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """`firmware_bridge.source.EmitAny` for the values of serial lines."""
 
 
+RAW_OBSERVERS: dict[str, Callable[[bytes], None]] = {}
+"""By port: called with the bytes that its line receives, while somebody looks at them."""
+
 _KINDS: "dict[str, type[SerialLine]]" = {}
 """Each kind of serial line by its name, for ``also``; `firmware_bridge.catalogue` imports all of them."""
 
@@ -144,6 +147,8 @@ class _LineSession:
 
     def on_data(self, data: bytes) -> None:
         """Decodes received bytes, emits the values, and sends replies."""
+        if observe := RAW_OBSERVERS.get(self._line.port):
+            observe(data)
         try:
             self._adopt(self._latest())
         except OSError:

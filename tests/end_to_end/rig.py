@@ -62,10 +62,10 @@ CAMERA_RULE = "  rail: {kind: zone_dwell, camera: cam1, zone: rail, dwell: 3s, s
 AGENT = """
 from agent.__main__ import main
 from agent.control import probe
-from agent.evidence import release
+from agent.evidence import people_search
 
-assert release.REDACTION_LIMIT_S == 20
-release.REDACTION_LIMIT_S = 300.0
+assert people_search.REDACTION_LIMIT_S == 20
+people_search.REDACTION_LIMIT_S = 300.0
 probe.MAX_S = 300.0
 main()
 """

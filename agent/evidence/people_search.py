@@ -1,0 +1,142 @@
+"""The redaction pass: a detector looks for people in a picture once more, closely, before it leaves.
+
+`PeopleSearch.find` is for pictures that leave; `PeopleSearch.find_gently` for a page at the device: it waits
+while a camera or a picture of an alert wants a detector, runs at a low priority of the scheduler, and never
+takes more than `LOOK_SHARE` of the machine.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import structlog
+
+from agent.privacy.redaction import REDACTION_PASSES, find_people
+from agent.runtime.native_calls import within
+from agent.vision.detector import DetectorSettings
+from agent.vision.inference_pool import SHARED_POOL
+from models.detection import Box, Detect, Detection, Frame
+
+log = structlog.get_logger()
+
+REDACTION_LIMIT_S = 20.0
+"""The redaction pass over one picture may take this long; after that the picture leaves fully redacted."""
+RETRY_AFTER_S = 60.0
+"""After a failed redaction pass none starts for this long: each hanging detector takes a thread."""
+LOOK_LIMIT_S = 60.0
+"""The same for a pass that waits for others."""
+LOOK_SHARE = 0.25
+"""The part of the machine's processor time that passes for a page may take, all cameras together."""
+YIELDS_S, POLL_S = 1.0, 0.005
+"""How long an inference of such a pass waits for others at most."""
+NICE = 15
+"""The priority of such a pass: 0 is that of the agent, 19 the lowest."""
+
+
+def set_trouble(troubles: dict[str, str], topic: str, text: str) -> None:
+    """Records what is wrong, and logs it when the text is new."""
+    if troubles.get(topic) != text:
+        log.warning("evidence_trouble", what=topic, text=text)
+    troubles[topic] = text
+
+
+class PeopleSearch:
+    """Finds people with the detector of each camera. ``troubles`` names cameras whose pass fails."""
+
+    def __init__(self, troubles: dict[str, str]) -> None:
+        self._troubles = troubles
+        self._detectors: Mapping[str, Callable[[], Detect]] = {}
+        self._not_until_s: dict[str, float] = {}
+        """By camera: until when no redaction pass starts (monotonic)."""
+        self._no_look_until_s: dict[str, float] = {}
+        self._urgent = 0
+        """Passes under way for pictures that leave."""
+        self._looking = asyncio.Lock()
+        self._rests_until_s = 0.0
+
+    def configure(self, detectors: Mapping[str, Callable[[], Detect]]) -> None:
+        """By camera: how its detector is loaded; for any other the default detector runs."""
+        self._detectors = detectors
+        self._not_until_s.clear()
+        self._no_look_until_s.clear()
+
+    async def find(self, camera: str, frame: Frame) -> tuple[Box, ...] | None:
+        """The people in a picture before it leaves; None where the detector can't run (see `troubles`)."""
+        now_s = time.monotonic()
+        if now_s < self._not_until_s.get(camera, 0.0):
+            return None
+        load = self._detectors.get(camera, DetectorSettings().finder)
+
+        def redaction_pass() -> tuple[Box, ...]:
+            detect = load()
+
+            def detect_in_time(frame: Frame) -> tuple[Detection, ...]:
+                if time.monotonic() > now_s + REDACTION_LIMIT_S:  # no hang, but this machine is too slow
+                    raise TimeoutError(
+                        f"{REDACTION_PASSES} inferences take longer than {REDACTION_LIMIT_S:g} s here"
+                    )
+                return detect(frame)
+
+            return find_people(frame, detect_in_time)
+
+        self._urgent += 1
+        try:
+            doing = f"looking for people in a picture of {camera}"
+            people = await within(REDACTION_LIMIT_S, redaction_pass, doing)
+        except Exception as error:  # also of the inference runtime
+            self._not_until_s[camera] = time.monotonic() + RETRY_AFTER_S
+            text = f"pictures of {camera} leave fully redacted: {error}"
+            set_trouble(self._troubles, f"redaction {camera}", text)
+            return None
+        finally:
+            self._urgent -= 1
+        self._not_until_s.pop(camera, None)
+        self._troubles.pop(f"redaction {camera}", None)
+        return people
+
+    async def find_gently(self, camera: str, frame: Frame) -> tuple[Box, ...] | None:
+        """The people in a picture that somebody looks at; None where the detector can't run.
+
+        One pass at a time, with a rest after each. A failure does not keep `find` from trying.
+        """
+        async with self._looking:
+            await asyncio.sleep(self._rests_until_s - time.monotonic())
+            now_s = time.monotonic()
+            if now_s < max(self._not_until_s.get(camera, 0.0), self._no_look_until_s.get(camera, 0.0)):
+                return None
+            load = self._detectors.get(camera, DetectorSettings().finder)
+            used_s = 0.0
+
+            def gentle_pass() -> tuple[Box, ...]:
+                nonlocal used_s
+                with suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+                detect = load()
+
+                def detect_after_others(frame: Frame) -> tuple[Detection, ...]:
+                    self._wait_for_others()
+                    return detect(frame)
+
+                try:
+                    return find_people(frame, detect_after_others)
+                finally:
+                    used_s = time.thread_time()
+
+            try:
+                return await within(LOOK_LIMIT_S, gentle_pass, f"looking for people in a view of {camera}")
+            except Exception as error:  # also of the inference runtime
+                self._no_look_until_s[camera] = time.monotonic() + RETRY_AFTER_S
+                log.warning("look_fully_redacted", camera=camera, error=str(error))
+                return None
+            finally:
+                took_s, cores = time.monotonic() - now_s, len(os.sched_getaffinity(0))
+                self._rests_until_s = now_s + max(took_s, used_s / (LOOK_SHARE * cores))
+
+    def _wait_for_others(self) -> None:
+        """Returns once no frame waits for the pool and no picture leaves, or after `YIELDS_S`."""
+        until_s = time.monotonic() + YIELDS_S
+        while (self._urgent or SHARED_POOL.behind()) and time.monotonic() < until_s:
+            time.sleep(POLL_S)

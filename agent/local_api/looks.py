@@ -1,0 +1,32 @@
+"""The entries of the audit log about looks: who looked at what, before anything is shown."""
+
+import time
+from typing import Any
+
+from agent.audit.silent import Audit
+from agent.local_api.parts import Peer
+
+AGAIN_S = 600.0
+"""The same process that looks at the same again within this time leads to no further entry."""
+MOST_KNOWN = 256
+
+
+class LookLog:
+    """Writes entries of the kind ``look``."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+        self._known_s: dict[tuple[Any, ...], float] = {}
+
+    async def begin(self, peer: Peer, **what: Any) -> str | None:
+        """None once the entry is on disk; else why nothing may be shown."""
+        key, now_s = (peer, *sorted(what.items())), time.monotonic()
+        if now_s - self._known_s.get(key, float("-inf")) < AGAIN_S:
+            return None
+        self._audit.append("look", pid=peer.pid, uid=peer.uid, **what)
+        if not await self._audit.written():
+            return "the audit log can't be written now, so no picture is shown"
+        if len(self._known_s) >= MOST_KNOWN:
+            self._known_s.clear()
+        self._known_s[key] = now_s
+        return None
