@@ -87,7 +87,7 @@ def _draw(frame: Frame, ground: GroundPlane, control_points: Sequence[ControlPoi
 
     drawn: Any = redact(frame, find_people(frame, models.find("default").at(REDACTION_MIN_SCORE).load()))
     thick = max(1, round(frame.shape[0] / 540))
-    step, lines = _grid(ground, control_points)
+    step, lines = ground_grid(ground, control_points)
     for line in lines:
         for (x, y), (to_x, to_y) in pairwise(line):
             cv2.line(drawn, (round(x), round(y)), (round(to_x), round(to_y)), LINE, thick, cv2.LINE_AA)
@@ -114,7 +114,7 @@ def _draw(frame: Frame, ground: GroundPlane, control_points: Sequence[ControlPoi
     write_picture(path, drawn)
 
 
-def _grid(
+def ground_grid(
     ground: GroundPlane, control_points: Sequence[ControlPoint]
 ) -> tuple[int, list[list[tuple[float, float]]]]:
     """Grid spacing in metres, and grid lines in pixels; the grid extends a little beyond the points."""

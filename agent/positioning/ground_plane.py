@@ -94,6 +94,11 @@ class GroundPlane:
             self._lat + float(centre[1]) / self._north_m, self._lon + float(centre[0]) / self._east_m, radius
         )
 
+    def horizon_y(self, x: float) -> float | None:
+        """How far down the horizon is at ``x``, in pixels; None where the plane has none in view there."""
+        across, down, offset = (float(one) for one in self._horizon)
+        return None if abs(down) < 1e-12 else -(across * x + offset) / down
+
     def pixel(self, lat: float, lon: float) -> tuple[float, float] | None:
         """The pixel of a position on the ground; None behind the camera."""
         import numpy as np
