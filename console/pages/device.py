@@ -8,6 +8,7 @@ from pathlib import Path
 
 from console.agent_client import AgentClient, AgentError, AgentUnreachableError
 from console.agent_views import Hello
+from console.camera_feeds import CameraFeeds
 from console.pages.checks import Checks
 
 
@@ -17,6 +18,8 @@ class Device:
 
     data: Path
     client: AgentClient = field(init=False)
+    feeds: CameraFeeds = field(init=False)
+    """What all pages see of its cameras."""
     away_since: datetime | None = field(init=False)
     """Since when the agent has not answered; None while it does."""
     hello: Hello | None = field(init=False, default=None)
@@ -26,6 +29,7 @@ class Device:
 
     def __post_init__(self) -> None:
         self.client = AgentClient(self.data)
+        self.feeds = CameraFeeds(self.client)
         self.away_since = datetime.now(UTC)
         self.checks = Checks(self.data)
 
@@ -40,6 +44,7 @@ class Device:
             self._watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
+        await self.feeds.close()
         await self.client.close()
 
     @property

@@ -17,11 +17,12 @@ def device_site(data: Path) -> Site:
         (
             Page("/", "Now", "monitor_heart", partial(now.build, device)),
             Page("/sources", "Sources", "sensors", partial(sources.build, device)),
-            Page("/cameras", "Cameras", "videocam", partial(cameras.build, agent)),
+            Page("/cameras", "Cameras", "videocam", partial(cameras.build, device)),
             Page("/alerts", "Alerts", "notifications_active", partial(alerts.build, device)),
             Page("/configuration", "Configuration", "tune", partial(configuration.build, agent)),
             Page("/log", "Log and audit", "receipt_long", partial(log.build, device)),
         ),
+        routes={"/frame/{camera}": cameras.frame_route(device.feeds)},
         on_start=(device.start,),
         on_stop=(device.stop,),
     )

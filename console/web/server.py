@@ -78,7 +78,8 @@ def make_app(site: Site, options: ServeOptions, sessions: Sessions) -> Any:
         def show(request: Request) -> None:
             session: Session | None = session_of(request.headers, sessions)
             if session is not None:
-                ui.add_head_html('<link rel="stylesheet" href="/static/console.css">')
+                for style in ("console", "picture"):
+                    ui.add_head_html(f'<link rel="stylesheet" href="/static/{style}.css">')
                 draw_shell(site, page, session)
 
     for page in site.pages:

@@ -1,5 +1,6 @@
-"""The page *Cameras*: live pictures, zones drawn in place, rules tried on the device."""
+"""The page *Cameras*: live pictures, zones drawn in place, and rules tried on the device."""
 
-from console.pages.cameras.page import CamerasPage, frame_route
+from console.pages.cameras.frames import frame_route
+from console.pages.cameras.page import build
 
-__all__ = ["CamerasPage", "frame_route"]
+__all__ = ["build", "frame_route"]

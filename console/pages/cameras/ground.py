@@ -104,9 +104,7 @@ class GroundDrawing:
         """Gives the selected point its position; False where none is selected or there is no such place."""
         if self.selected is None or not (math.isfinite(lat) and abs(lat) < 90 and abs(lon) <= 180):
             return False
-        self.points[self.selected] = replace(
-            self.points[self.selected], lat=round(lat, 7), lon=round(lon, 7)
-        )
+        self.points[self.selected] = replace(self.points[self.selected], lat=round(lat, 7), lon=round(lon, 7))
         return True
 
     def remove(self, index: int) -> None:

@@ -11,7 +11,7 @@ from console.camera_feeds import CameraFeed
 Translate: TypeAlias = Callable[..., str]
 """`console.web.session.Session.t`."""
 STALE_AFTER_S = 3.0
-"""A frame older than this is not shown as live. A camera with fewer inferences gets three of its intervals."""
+"""A frame older than this is not live. A camera with fewer inferences gets three of its intervals."""
 WHOLE_PICTURE = ""
 """The zone name of a `console.agent_views.Blind` about the whole picture."""
 

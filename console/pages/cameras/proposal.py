@@ -1,6 +1,6 @@
-"""What the page proposes: changed zones and one rule, as a merge patch of the configuration in force. Pure."""
+"""What the page proposes: zones and rules, as a merge patch of the configuration in force. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ class CameraInForce:
     lines: dict[str, list[list[float]]]
     rules: dict[str, dict[str, Any]]
     ground: dict[str, Any] | None
+    place: tuple[float, float] | None = None
+    """The surveyed position of the device."""
     text: str = field(default="", repr=False)
     revision: int | None = None
     rule_names: frozenset[str] = frozenset()
@@ -42,10 +44,19 @@ def camera_in_force(text: str, name: str, revision: int | None = None) -> Camera
     own = {key: rule for key, rule in rules.items() if rule.get("camera") == name}
     lines = {key: rule["line"] for key, rule in own.items() if _is_line(rule.get("line"))}
     zones = {key: corners for key, corners in as_dict(camera.get("zones")).items() if _is_outline(corners)}
-    ground = camera.get("ground")
+    ground, at = camera.get("ground"), as_dict(tree.get("place"))
+    lat, lon = at.get("lat"), at.get("lon")
     return CameraInForce(
-        name, zones, lines, own, ground if isinstance(ground, dict) else None, text, revision, frozenset(rules)
-    )  # fmt: skip
+        name=name,
+        zones=zones,
+        lines=lines,
+        rules=own,
+        ground=ground if isinstance(ground, dict) else None,
+        place=(lat, lon) if isinstance(lat, int | float) and isinstance(lon, int | float) else None,
+        text=text,
+        revision=revision,
+        rule_names=frozenset(rules),
+    )
 
 
 def _is_outline(value: object) -> bool:
@@ -124,31 +135,39 @@ def draft_for(shape: Shape, now: CameraInForce) -> RuleDraft | None:
     return None
 
 
-def new_draft(shape: Shape, kind: str, now: CameraInForce) -> RuleDraft:
+def new_draft(shape: Shape, kind: str, now: CameraInForce, taken: Collection[str] = ()) -> RuleDraft:
     """A draft of a new rule at a shape. A line has the name of its rule."""
-    name = shape.name if shape.kind == "line" else f"at-{shape.name}"[:32]
+    first = name = shape.name if shape.kind == "line" else f"at-{shape.name}"[:29]
     number = 2
-    while name in now.rule_names:
-        name, number = f"at-{shape.name}"[:29] + f"-{number}", number + 1
+    while name in now.rule_names or name in taken:
+        name, number = f"{first[:29]}-{number}", number + 1
     return RuleDraft(name, kind, shape.name)
 
 
 def changes(
-    drawing: Drawing, draft: RuleDraft | None, now: CameraInForce
+    drawing: Drawing, drafts: Mapping[str, RuleDraft | None], now: CameraInForce
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Zones and rules as merge patches. Lines belong to rules: a moved line changes its rule."""
+    """Zones and rules as merge patches. ``drafts``: the rule of a shape by its id; None: it has none.
+
+    Lines belong to rules: a moved line changes its rule, and a rule goes with its zone or line.
+    """
     zones = drawing.changed_zones()
     rules: dict[str, Any] = {}
-    for key in drawing.changed_ids():
-        kind, _, name = key.partition(":")
-        if kind != "line" or name not in now.rules:
+    for name, rule in now.rules.items():
+        kind = "line" if name in now.lines else "zone"
+        key = f"{kind}:{name if kind == 'line' else rule.get('zone')}"
+        shape, draft = drawing.shapes.get(key), drafts.get(key)
+        if key not in drawing.kept:
             continue
-        line = drawing.shapes.get(key)
-        rules[name] = None if line is None else {"line": [list(corner) for corner in line.corners]}
-    for name, rule in now.rules.items():  # a rule without its zone is no configuration
-        if rule.get("zone") in zones and zones[str(rule["zone"])] is None:
+        first = draft_for(drawing.kept[key], now)
+        replaced = key in drafts and first is not None and first.name == name
+        if shape is None or (replaced and (draft is None or draft.name != name)):
             rules[name] = None
-    if draft is not None and rules.get(draft.name, {}) is not None:
+        elif kind == "line" and shape != drawing.kept[key]:
+            rules[name] = {"line": [list(corner) for corner in shape.corners]}
+    for key, draft in drafts.items():
+        if draft is None or key not in drawing.shapes:
+            continue
         wanted = draft.whole(now.name, drawing)
         before = now.rules.get(draft.name)
         patch = wanted if before is None else difference(before, {**before, **wanted})
@@ -171,7 +190,11 @@ def push_fields(
     patch: Mapping[str, Any], confirm_within_s: float = 60.0, *, manual: bool = False
 ) -> dict[str, Any]:
     """The fields of ``config/desired`` beside the revisions; see `console.orders.OrderDesk.push`."""
-    fields: dict[str, Any] = {"patch": dict(patch), "sha256": patch_digest(patch), "confirm_within_s": confirm_within_s}
+    fields: dict[str, Any] = {
+        "patch": dict(patch),
+        "sha256": patch_digest(patch),
+        "confirm_within_s": confirm_within_s,
+    }
     return {**fields, "confirm": "manual"} if manual else fields
 
 

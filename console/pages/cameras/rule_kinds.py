@@ -1,7 +1,4 @@
-"""The rules that a drawn zone or line can have: a plain sentence and the settings of each. Pure data.
-
-Texts are English keys of the Chinese file; `tests/test_console_texts` finds them by `N_`.
-"""
+"""The rules that a drawn zone or line can have: a plain sentence and the settings of each. Pure data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,21 +59,34 @@ HOLD = Setting("hold", "Lasts for", 1, 120, 1, 10, "s", duration=True)
 HOLD_LINE = Setting("hold", "Alert lasts for", 1, 60, 1, 5, "s", duration=True)
 MORE_THAN = Setting("more_than", "More than", 0, 60, 1, 5)
 
-RULE_KINDS: dict[str, RuleKind] = {
-    one.kind: one
-    for one in (
-        RuleKind("zone_enter", "zone", "Alert as soon as somebody is in the zone", (SCORE, SIZE, FRAMES, GRACE)),
-        RuleKind("zone_dwell", "zone", "Alert when somebody stays in the zone", (DWELL, SCORE, SIZE, FRAMES, GRACE)),
-        RuleKind("count", "zone", "Alert when there are too many in the zone", (MORE_THAN, HOLD, SCORE, SIZE, FRAMES, GRACE)),
-        RuleKind("stationary", "zone", "Alert when a vehicle or bag stands in the zone",
-                 (AFTER, SCORE, SIZE, FRAMES, GRACE_LONG), ("car", "truck")),
-        RuleKind("beyond_railing", "zone", "Alert at once when a person is beyond the railing (critical)",
-                 (SCORE, SIZE, FRAMES_AT_ONCE, GRACE)),
-        RuleKind("person_in_water", "zone", "Alert when a person is in the water, not in a boat (critical)",
-                 (DWELL_SHORT, SCORE, SIZE, FRAMES, GRACE)),
-        RuleKind("line_cross", "line", "Alert when somebody crosses the line", (HOLD_LINE, SCORE, SIZE, FRAMES_AT_ONCE, GRACE)),
-    )
-}  # fmt: skip
+_SEEN = (SCORE, SIZE, FRAMES, GRACE)
+_SEEN_AT_ONCE = (SCORE, SIZE, FRAMES_AT_ONCE, GRACE)
+_KINDS = (
+    RuleKind("zone_enter", "zone", "Alert as soon as somebody is in the zone", _SEEN),
+    RuleKind("zone_dwell", "zone", "Alert when somebody stays in the zone", (DWELL, *_SEEN)),
+    RuleKind("count", "zone", "Alert when there are too many in the zone", (MORE_THAN, HOLD, *_SEEN)),
+    RuleKind(
+        "stationary",
+        "zone",
+        "Alert when a vehicle or bag stands in the zone",
+        (AFTER, SCORE, SIZE, FRAMES, GRACE_LONG),
+        ("car", "truck"),
+    ),
+    RuleKind(
+        "beyond_railing",
+        "zone",
+        "Alert at once when a person is beyond the railing",
+        _SEEN_AT_ONCE,
+    ),
+    RuleKind(
+        "person_in_water",
+        "zone",
+        "Alert when a person is in the water, not in a boat",
+        (DWELL_SHORT, *_SEEN),
+    ),
+    RuleKind("line_cross", "line", "Alert when somebody crosses the line", (HOLD_LINE, *_SEEN_AT_ONCE)),
+)
+RULE_KINDS: dict[str, RuleKind] = {one.kind: one for one in _KINDS}
 """By the name of the kind."""
 SEVERITIES = ("info", "warning", "critical")
 LABELS = ("person", "bicycle", "car", "motorcycle", "bus", "truck", "boat", "dog", "backpack", "suitcase")

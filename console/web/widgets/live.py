@@ -84,6 +84,10 @@ class Live:
         self._go_on()
         return in_place
 
+    def jobs(self) -> frozenset[Job]:
+        """All jobs, for what ends a part of a page with `end`."""
+        return frozenset(self._jobs)
+
     def end(self, job: Job | None) -> None:
         """Ends a job for good."""
         if job is not None and (task := self._jobs.pop(job, None)) is not None:

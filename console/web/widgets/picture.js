@@ -26,7 +26,7 @@ function part(name, className, parent) {
 
 export default {
   props: { live: Object, drawing: Object, texts: Object, caption: String },
-  emits: ["tap", "double", "drag", "keyed", "shown", "visible"],
+  emits: ["tap", "double", "drag", "keyed", "shown"],
   render() {
     return h("div", { class: "rp-picture" });
   },
@@ -53,17 +53,13 @@ export default {
     this.overlay.addEventListener("contextmenu", (event) => this.editable() && event.preventDefault());
     this.resized = new ResizeObserver(() => this.redraw());
     this.resized.observe(root);
-    this.onVisibility = () => this.$emit("visible", { visible: !document.hidden });
-    document.addEventListener("visibilitychange", this.onVisibility);
     this.watchdog = setInterval(() => this.showNotice(), 1000);
-    this.onVisibility();
     this.redraw();
     this.load();
   },
   unmounted() {
     clearInterval(this.watchdog);
     this.resized.disconnect();
-    document.removeEventListener("visibilitychange", this.onVisibility);
     this.bitmap?.close();
   },
   watch: {
@@ -163,7 +159,7 @@ export default {
     drawSeen() {
       this.seen.replaceChildren();
       const live = (this.bitmap && this.of && this.live?.url && this.of.camera === this.live.camera && this.loading) ? this.of : this.live || {};
-      if (live.notice || this.silent()) return;
+      if (live.stale || this.silent()) return;
       for (const one of live.objects || []) {
         const [x, y] = this.at(one.box.slice(0, 2));
         const [right, bottom] = this.at(one.box.slice(2));

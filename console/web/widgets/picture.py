@@ -7,9 +7,9 @@ server below the access gate, so that a slow link skips pictures and never queue
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal
 
-from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
@@ -101,10 +101,6 @@ class CameraPicture(Element, component="picture.js"):
         self.on("drag", dragged)
         self.on("keyed", lambda event: key(Key(str(event.args.get("key")), bool(event.args.get("fast")))))
 
-    def on_visible(self, call: Callable[[bool], object]) -> None:
-        """Calls ``call`` when the tab is shown or hidden, first when the page is there."""
-        self.on("visible", lambda event: call(bool(event.args.get("visible"))))
-
     def _note_shown(self, event: GenericEventArguments) -> None:
         value = event.args.get("ms")
         if isinstance(value, int | float):
@@ -113,13 +109,8 @@ class CameraPicture(Element, component="picture.js"):
 
 def _share(value: object) -> float:
     """A coordinate from the browser, within 0..1."""
-    return min(1.0, max(0.0, float(value))) if isinstance(value, int | float) and value == value else 0.0
+    return min(1.0, max(0.0, float(value))) if isinstance(value, int | float) and isfinite(value) else 0.0
 
 
 def _index(value: object) -> int | None:
     return value if isinstance(value, int) and 0 <= value < 1000 else None
-
-
-def add_style() -> None:
-    """The style of the pictures, once for each page."""
-    ui.add_head_html('<link rel="stylesheet" href="/static/picture.css">')
