@@ -1,6 +1,7 @@
 """The panel in which zones and lines are chosen, named, and given as numbers: the other way than by hand."""
 
 from collections.abc import Callable
+from functools import partial
 
 from nicegui import ui
 
@@ -140,7 +141,7 @@ class _CornerList:
                     _tool(
                         "close",
                         t("Remove the corner"),
-                        lambda index=index: self._remove(index),
+                        partial(self._remove, index),
                         f"corner-{index + 1}-remove",
                     )
                 self._fields.append((left, top))

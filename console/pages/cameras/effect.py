@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from agent.runtime.sanitize import as_dict, as_list, printable
+
+Side: TypeAlias = Literal["missed", "new"]
+SIDES: tuple[Side, ...] = ("missed", "new")
 
 
 @dataclass(frozen=True, slots=True)
 class EffectAlert:
     """An alert of one side only: ``missed`` with the settings proposed, or ``new`` with them."""
 
-    side: Literal["missed", "new"]
+    side: Side
     rule: str
     at: datetime | None
     text: str
@@ -43,8 +46,8 @@ def effect_of(body: Mapping[str, Any]) -> Effect:
             side, printable(one.get("rule")), _time(one.get("at")), printable(one.get("text")),
             printable(one.get("answer") or ""),
         )
-        for side, key in (("missed", "missed"), ("new", "new"))
-        for one in map(as_dict, as_list(body.get(key)))
+        for side in SIDES
+        for one in map(as_dict, as_list(body.get(side)))
     ]  # fmt: skip
     rules = [
         (printable(one.get("rule")), _number(one.get("now")), _number(one.get("proposed")))

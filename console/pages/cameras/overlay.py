@@ -109,8 +109,8 @@ def redaction_text(meta: CameraMeta, t: Translate) -> str | None:
         return t("fully redacted")
     people, covered = redacted["people"], redacted["covered"]
     if people and covered < people:
-        return t("{people} people found, {covered} redacted (rescue)", people=people, covered=covered)
-    return t("{covered} people redacted", covered=covered)
+        return t("people found: {people}, redacted: {covered} (rescue)", people=people, covered=covered)
+    return t("people redacted: {covered}", covered=covered)
 
 
 def load_facts(meta: CameraMeta, t: Translate) -> list[tuple[str, str]]:
@@ -138,11 +138,11 @@ def starves(meta: CameraMeta) -> bool:
 def shapes_of(
     zones: Mapping[str, Sequence[Sequence[float]]], lines: Mapping[str, Sequence[Sequence[float]]]
 ) -> list[dict[str, Any]]:
-    """Zones and lines in force as shapes of the picture element, where nothing is drawn."""
+    """Zones and lines in force as shapes without names, for a small picture."""
     return [
         {
             "id": f"{kind}:{name}", "name": name, "kind": kind, "closed": True, "changed": False,
-            "selected": False, "problem": False, "label": name,
+            "selected": False, "problem": False, "label": "",
             "corners": [list(corner) for corner in corners],
         }
         for kind, named in (("zone", zones), ("line", lines))

@@ -51,7 +51,7 @@ class BigPicture:
                 picture_texts(session), session.t("Picture of {camera}", camera=camera)
             )
             self.element.mark("picture")
-            with ui.row().classes("rp-facts items-center w-full"):
+            with ui.row().classes("rp-camera-facts items-center w-full"):
                 ui.label(camera).classes("text-weight-bold")
                 self._facts = ui.label().mark("picture-facts")
         desk.listeners.append(self._draw)

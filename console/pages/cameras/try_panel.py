@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -73,7 +74,7 @@ class TryPanel:
                     ("Back", "config_rollback", "undo"),
                 ):
                     order_button(
-                        session, text, name, lambda name=name: self._decided(name), icon=icon, line=self._line
+                        session, text, name, partial(self._decided, name), icon=icon, line=self._line
                     ).props("no-caps")
             self._effect = ui.column().classes("w-full rp-effect").mark("effect")
         self._decide.set_visibility(False)

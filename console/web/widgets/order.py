@@ -1,6 +1,6 @@
 """Orders in a page: a button that sends one, and the line that says what the device makes of it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from nicegui import ui
 
@@ -78,7 +78,7 @@ def order_button(
     *,
     icon: str | None = None,
     line: OrderLine | None = None,
-    on_end: Callable[[OrderStep], None] | None = None,
+    on_end: Callable[[OrderStep], Awaitable[None] | None] | None = None,
 ) -> ui.button:
     """A button that gives ``order`` (see `missing`) by the steps of ``send``, one at a time.
 
@@ -100,8 +100,8 @@ def order_button(
             last = await shown.follow(send())
         finally:
             button.enable()
-        if on_end is not None:
-            on_end(last)
+        if on_end is not None and (answer := on_end(last)) is not None:
+            await answer
 
     button = ui.button(session.t(text), icon=icon, on_click=click).mark(f"order-{order}")
     shown = line or OrderLine(session)

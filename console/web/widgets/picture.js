@@ -136,7 +136,6 @@ export default {
       this.canvas.setAttribute("aria-label", this.caption || "");
       this.wide = wide;
       this.tall = tall;
-      this.drawSeen();
       this.drawShapes();
       this.showNotice();
     },
@@ -152,7 +151,11 @@ export default {
         length = words.getComputedTextLength() || length;
       } catch { /* not shown yet */ }
       const left = Math.max(0, Math.min(x, this.wide - length - 8));
+      const overlaps = (other) => left < other.right && left + length + 8 > other.left && y < other.y + 19 && y + 19 > other.y;
+      for (let hit = this.placed.find(overlaps); hit && hit.y + 38 < this.tall; hit = this.placed.find(overlaps)) y = hit.y + 19;
+      this.placed.push({ left, right: left + length + 8, y });
       words.setAttribute("x", left + 4);
+      words.setAttribute("y", y + 14);
       const back = svg("rect", { x: left, y, width: length + 8, height: 18, rx: 3, fill: colour, "fill-opacity": 0.9 });
       box.prepend(back);
     },
@@ -175,6 +178,8 @@ export default {
       }
     },
     drawShapes() {
+      this.placed = []; // labels, so that none covers another
+      this.drawSeen();
       this.drawn.replaceChildren();
       const drawing = this.drawing || {};
       const blind = this.live?.blind || {};
@@ -211,8 +216,8 @@ export default {
       svg(area ? "polygon" : "polyline", { ...look, stroke: "#000", "stroke-width": look["stroke-width"] + 2, "stroke-opacity": 0.5, fill: "none", class: "" }, this.drawn);
       svg(area ? "polygon" : "polyline", look, this.drawn);
       if (shape.kind === "line" && corners.length === 2) this.arrow(corners, colour);
-      const top = corners.reduce((best, corner) => (corner[1] < best[1] ? corner : best));
-      const text = blind ? `${shape.label || shape.name} · ${blind}` : shape.label || shape.name;
+      const top = corners.reduce((best, corner) => (corner[1] + 0.3 * corner[0] < best[1] + 0.3 * best[0] ? corner : best));
+      const text = [shape.label ?? shape.name, blind].filter(Boolean).join(" · ");
       this.label(this.drawn, top[0] + 4, Math.min(this.tall - 18, top[1] + 4), text, shape.problem ? "#8A3A00" : blind ? "#7A4E00" : shape.kind === "zone" ? "#00507F" : "#7A3460");
       if (!shape.selected || !this.editable()) return;
       corners.forEach(([x, y], index) =>
