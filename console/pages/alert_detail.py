@@ -46,7 +46,7 @@ class AlertDetail:
             self._escalation.element.mark("escalation")
             self._answer.element.mark("answer")
             self._orders = ui.column().classes("full-width rp-orders")
-            self._pictures = ui.row().classes("rp-pictures")
+            self._pictures = ui.row().classes("rp-alert-pictures")
             self._map = ui.element("div").classes("full-width")
             self._where = ui.label().classes("rp-quiet")
             ui.label(t("From the event to the broker's confirmation")).classes("text-subtitle1")
@@ -159,7 +159,7 @@ class AlertDetail:
             self._large_picture.props(f'src="{url}"')
             self._large.open()
 
-        with self._pictures, ui.element("button").classes("rp-picture").mark(f"picture-{n}") as button:
+        with self._pictures, ui.element("button").classes("rp-alert-picture").mark(f"picture-{n}") as button:
             ui.element("img").props(f'src="{url}" alt="{t("Picture {n}, people are covered", n=n)}"')
         button.props('type="button"').on("click", enlarge)
 
