@@ -15,13 +15,13 @@ CENTRE = (33.0, 170.0)
 HALF_EAST_M, HALF_NORTH_M = 14_000.0, 10_000.0
 DISTRICTS = (
     "Amberfield",
-    "Coldwater",
+    "Coldquay",
     "Dunmoor",
     "Eastlock",
-    "Fernhill",
+    "Fernbank",
     "Greywharf",
-    "Highgate",
-    "Ironbridge",
+    "Hightarn",
+    "Ironmere",
 )
 KINDS: tuple[tuple[str, str, float], ...] = (
     ("checkpoint_camera", "ground", 0.30),

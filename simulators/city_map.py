@@ -183,6 +183,7 @@ def write_live(store: MessageStore, city: City, seconds: Iterable[int]) -> Itera
 
 
 def main() -> None:
+    """Fills the database, until it is interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--db", type=Path, required=True)
     parser.add_argument("--devices", type=int, default=2_000)
