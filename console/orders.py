@@ -6,7 +6,7 @@ the device checks signature, role, counter and nonce, whatever the page allows.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from console.agent_views import ConfigView, Hello, SentMessage
 from console.order_steps import ANSWER_S, Answers, OrderStep, State, ack_step, command_steps, push_steps
 
 NO_KEY = "Choose your signing key first"
+NO_RIGHT = "Your role does not allow this"
 
 
 class AgentLink(Protocol):
@@ -38,8 +39,11 @@ class AgentLink(Protocol):
 class OrderDesk:
     """Orders for the device of ``agent``. Without ``signer`` only unsigned commands are sent."""
 
-    def __init__(self, agent: AgentLink, signer: OrderSigner | None) -> None:
-        self._agent, self._signer = agent, signer
+    def __init__(
+        self, agent: AgentLink, signer: OrderSigner | None, may: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        """``may`` says whether the roles of the session cover ``push``, or the name of a command."""
+        self._agent, self._signer, self._may = agent, signer, may
 
     async def _device(self) -> str:
         return (await self._agent.hello())["device"]
@@ -50,6 +54,9 @@ class OrderDesk:
     ) -> AsyncIterator[OrderStep]:  # fmt: skip
         """``command/<name>``: its steps up to the final one, which has the whole ``text`` where it came in
         parts. ``then_s``: the time for the rest, once the device has begun."""
+        if not self._may(name):
+            yield OrderStep("refused", NO_RIGHT)
+            return
         signer: OrderSigner | None = Unsigned() if name in NO_SIGNATURE else self._signer
         if signer is None:
             yield OrderStep("refused", NO_KEY)
@@ -79,8 +86,8 @@ class OrderDesk:
         self, alert_id: str, role: str, action: str = "ack", reason: str | None = None
     ) -> AsyncIterator[OrderStep]:
         """``alert/ack``: acknowledges, closes or rejects an alert, by role and never by name."""
-        if self._signer is None:
-            yield OrderStep("refused", NO_KEY)
+        if self._signer is None or not self._may(action):
+            yield OrderStep("refused", NO_KEY if self._may(action) else NO_RIGHT)
             return
         fields = {
             "alert_id": alert_id,
@@ -109,8 +116,8 @@ class OrderDesk:
         ``revision`` and ``base_revision`` come from the device where they are not given. With ``confirm:
         manual`` a step ``waiting`` says that the revision waits to be kept (``config_confirm``).
         """
-        if self._signer is None:
-            yield OrderStep("refused", NO_KEY)
+        if self._signer is None or not self._may("push"):
+            yield OrderStep("refused", NO_KEY if self._may("push") else NO_RIGHT)
             return
         try:
             device = await self._device()

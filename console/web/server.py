@@ -1,115 +1,136 @@
 """Serves a site: NiceGUI below our own FastAPI application, behind the access gate."""
 
+import asyncio
+import copy
 import os
-import secrets
-import ssl
+import socket
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from console.web.access import COOKIE, LOGIN, AccessGate, session_of
-from console.web.rights import ROLES
+from console.web.access import LOGIN, SESSION, AccessGate
+from console.web.access_record import AccessRecord
+from console.web.headers import put_nonces_into_templates
+from console.web.http_protocol import MAX_HEAD, BoundedProtocol
+from console.web.listening import listen, tls_context
+from console.web.login import Login
+from console.web.login_page import HTML_LANG
+from console.web.options import ServeOptions, new_token
 from console.web.session import Session, Sessions
 from console.web.site import Page, Site
 
+__all__ = ["ServeOptions", "listen", "make_app", "new_token", "serve"]
+
 STATIC = Path(__file__).parent / "static"
+SWEEP_S = 5.0
+"""How often sessions are looked through for those whose time is over."""
+BRAND = {
+    "primary": "#005a8f", "secondary": "#31506e", "accent": "#7a3e77", "positive": "#00694d",
+    "negative": "#a02c00", "warning": "#8a5a00", "info": "#005a8f",
+}  # fmt: skip
+"""Quasar's colours, each with a contrast of 4.5 at least to white."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
-    """``token`` opens a session by the address alone, on the loopback; ``certificate`` and ``key`` are for
-    TLS, without which nothing but the loopback is served."""
-
-    host: str = "127.0.0.1"
-    port: int = 8700
-    token: str | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-
-    @property
-    def url(self) -> str:
-        """The address for the browser of this machine."""
-        scheme = "http" if self.certificate is None else "https"
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{name}:{self.port}/" + (f"login?token={self.token}" if self.token else "")
-
-
-def new_token() -> str:
-    """A token for `ServeOptions`."""
-    return secrets.token_urlsafe(24)
-
-
-def make_app(site: Site, options: ServeOptions, sessions: Sessions) -> Any:
-    """The ASGI application of ``site``."""
+def make_app(
+    site: Site,
+    options: ServeOptions,
+    sessions: Sessions | None = None,
+    on_token: Callable[[str], None] = lambda _: None,
+) -> Any:
+    """The ASGI application of ``site``. ``on_token`` hears of the token that replaces a used one."""
     os.environ.setdefault("NICEGUI_STORAGE_PATH", tempfile.mkdtemp(prefix="ringpost-console-"))
     from fastapi import FastAPI, Request
-    from fastapi.responses import RedirectResponse, Response
     from nicegui import app as nicegui_app
-    from nicegui import ui
+    from nicegui import client, core, ui
 
+    from console.web.marks import show_marks
     from console.web.shell import draw_shell
+    from console.web.socket_guard import guard_sockets, owner_of
 
+    sessions = sessions or Sessions(idle_s=options.idle_s, absolute_s=options.absolute_s)
+    tls = options.certificate is not None
+    record = AccessRecord(options.access_log)
+    login = Login(
+        sessions, record, title=site.heading_now, cookie=options.cookie, tls=tls, users=options.accounts,
+        token=options.token, on_token=on_token, prepare=_preparation(site, options),
+        paths=[page.path for page in site.pages],
+    )  # fmt: skip
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.get(LOGIN)
-    def login(token: str = "") -> Response:
-        if options.token is None or not secrets.compare_digest(token, options.token):
-            return Response("The address needs its token: see the terminal.", 401)
-        answer = RedirectResponse("/", 303)
-        session = sessions.begin("operator", roles=ROLES)
-        answer.set_cookie(
-            COOKIE, session.token, httponly=True, samesite="strict", secure=options.certificate is not None
-        )
-        return answer
-
-    @app.get("/logout")
-    def logout(request: Request) -> Response:
-        if (session := session_of(request.headers, sessions)) is not None:
-            sessions.end(session.token)
-        answer = RedirectResponse(LOGIN, 303)
-        answer.delete_cookie(COOKIE)
-        return answer
-
+    app.add_api_route(LOGIN, login.show, methods=["GET"])
+    app.add_api_route(LOGIN, login.log_in, methods=["POST"])
+    app.add_api_route("/logout", login.log_out, methods=["POST"])
+    app.add_api_route("/settings", login.set_settings, methods=["POST"])
     nicegui_app.add_static_files("/static", STATIC)
 
     def add(page: Page) -> None:
         @ui.page(page.path, title=site.title)
         def show(request: Request) -> None:
-            session: Session | None = session_of(request.headers, sessions)
-            if session is not None:
-                for style in ("console", "picture"):
-                    ui.add_head_html(f'<link rel="stylesheet" href="/static/{style}.css">')
+            session = request.scope.get(SESSION)
+            if isinstance(session, Session):
+                here = ui.context.client
+                here.page = copy.copy(here.page)  # NiceGUI's page has one language for all its visitors
+                here.page.language = "zh-CN" if HTML_LANG[session.language] == "zh-CN" else "en-US"
+                here.page.title = f"{session.t(page.name)} · {site.heading_now()}"
                 draw_shell(site, page, session)
 
     for page in site.pages:
         add(page)
     for path, handler in site.routes.items():
         app.add_api_route(path, handler, include_in_schema=False)
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            sessions.end_old()
+
+    sweeper: list[asyncio.Task[None]] = []
+    nicegui_app.on_startup(lambda: sweeper.append(asyncio.create_task(sweep(), name="sessions")))
+    nicegui_app.on_shutdown(lambda: [task.cancel() for task in sweeper])
+    nicegui_app.on_shutdown(lambda: asyncio.to_thread(record.close))
     for start in site.on_start:
         nicegui_app.on_startup(start)
     for stop in site.on_stop:
         nicegui_app.on_shutdown(stop)
+    core.app.config.quasar_config["brand"] = BRAND
+    core.app.config.socket_io_js_transports = ["websocket"]
+    put_nonces_into_templates(client.templates)
+    guard_sockets(core.sio)
+    show_marks()
     ui.run_with(
         app, title=site.title, dark=None, tailwind=False, show_welcome_message=False, reconnect_timeout=30
     )
-    names = {options.host, "localhost", "127.0.0.1", "[::1]"}
-    return AccessGate(app, sessions, frozenset(names))
+    return AccessGate(app, sessions, options.hosts(), options.cookie, tls=tls, owner=owner_of)
 
 
-async def serve(site: Site, options: ServeOptions, sessions: Sessions | None = None) -> None:
-    """Serves ``site`` until it is cancelled or the process is told to stop."""
+def _preparation(site: Site, options: ServeOptions) -> Callable[[Session], None]:
+    def prepare(session: Session) -> None:
+        session.signer = options.signer
+        session.units = options.units
+        site.prepare(session)
+
+    return prepare
+
+
+async def serve(
+    site: Site,
+    options: ServeOptions,
+    sessions: Sessions | None = None,
+    *,
+    listening: socket.socket | None = None,
+    on_token: Callable[[str], None] = lambda _: None,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serves ``site`` until it is cancelled or the process is told to stop. OSError where it can't listen."""
     import uvicorn
 
-    tls: dict[str, Any] = {}
-    if options.certificate is not None:
-        tls = {
-            "ssl_certfile": options.certificate,
-            "ssl_keyfile": options.key,
-            "ssl_version": ssl.PROTOCOL_TLS_SERVER,
-        }
+    listening = listening or listen(options)
     config = uvicorn.Config(
-        make_app(site, options, sessions or Sessions()), host=options.host, port=options.port,
-        log_level="warning", access_log=False, server_header=False, date_header=False, **tls,
+        make_app(site, options, sessions, on_token), host=options.host, port=options.port,
+        http=BoundedProtocol, ws="websockets-sansio", ws_max_size=1 << 20, ws_per_message_deflate=False,
+        h11_max_incomplete_event_size=MAX_HEAD, timeout_keep_alive=5, timeout_graceful_shutdown=2,
+        proxy_headers=False, log_level="critical", access_log=False, server_header=False, date_header=False,
+        ssl_context_factory=None if options.certificate is None else lambda *_: tls_context(options),
     )  # fmt: skip
-    await uvicorn.Server(config).serve()
+    on_ready()  # whoever comes now waits in the queue of the socket
+    await uvicorn.Server(config).serve(sockets=[listening])

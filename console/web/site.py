@@ -27,3 +27,13 @@ class Site:
     """Further GET routes below the access gate, such as ``/frame/{camera}``, with their FastAPI handlers."""
     on_start: Sequence[Callable[[], object]] = field(default_factory=tuple)
     on_stop: Sequence[Callable[[], object]] = field(default_factory=tuple)
+    heading: Callable[[], str] | None = None
+    """The title where it is known later, such as the name that the agent tells."""
+    prepare: Callable[[Session], None] = lambda _: None
+    """Completes each new session, such as with the time zone of the place."""
+    key_roles: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda _: ()
+    """The roles that keys (by id) have at the device, as far as that can be known here."""
+
+    def heading_now(self) -> str:
+        """The title, as far as it is known."""
+        return (self.heading() if self.heading is not None else "") or self.title

@@ -6,7 +6,7 @@ from nicegui import ui
 
 from console.agent_client import AgentClient
 from console.order_steps import OrderStep, State
-from console.orders import NO_KEY, OrderDesk
+from console.orders import NO_KEY, NO_RIGHT, OrderDesk
 from console.web.session import Session
 
 STATES: dict[State, tuple[str, str, str]] = {
@@ -19,12 +19,11 @@ STATES: dict[State, tuple[str, str, str]] = {
     "no_answer": ("No answer", "help", "rp-bad"),
 }
 """Words, icon and class of a state: shape, text and colour together."""
-NO_RIGHT = "Your role does not allow this"
 
 
 def order_desk(session: Session, agent: AgentClient) -> OrderDesk:
     """Sends the orders of ``session``; its key is taken at the time of the call."""
-    return OrderDesk(agent, session.signer)
+    return OrderDesk(agent, session.signer, session.may)
 
 
 def missing(session: Session, order: str) -> str | None:
