@@ -13,7 +13,7 @@ from console.web.session import Session
 def draw_shapes_panel(session: Session, desk: CameraDesk) -> None:
     """Draws the panel."""
     t = session.t
-    with ui.row().classes("items-center rp-tools w-full"):
+    with ui.row().classes("items-center rp-tools full-width"):
         zone = ui.button(t("New zone"), icon="format_shapes", on_click=lambda: desk.begin("zone"))
         zone.mark("new-zone").props("no-caps dense")
         line = ui.button(t("New line"), icon="show_chart", on_click=lambda: desk.begin("line"))
@@ -27,11 +27,17 @@ def draw_shapes_panel(session: Session, desk: CameraDesk) -> None:
         ui.label(t("Your role looks, and changes nothing.")).classes("rp-hint")
     hint = ui.label().classes("rp-hint").props('role="status" aria-live="polite"').mark("draw-hint")
     chips = ui.row().classes("rp-chips")
-    with ui.element("div").classes("w-full") as detail:
-        name = ui.input(t("Name")).props("dense outlined maxlength=32").classes("w-full").mark("shape-name")
+    with ui.element("div").classes("full-width") as detail:
+        name = (
+            ui.input(t("Name")).props("dense outlined maxlength=32").classes("full-width").mark("shape-name")
+        )
         name.on("blur", lambda: _rename(desk, name))
         name.on("keydown.enter", lambda: _rename(desk, name))
-        with ui.expansion(t("Corners as numbers"), icon="pin").classes("w-full").mark("corners") as expansion:
+        with (
+            ui.expansion(t("Corners as numbers"), icon="pin")
+            .classes("full-width")
+            .mark("corners") as expansion
+        ):
             corners = _CornerList(session, desk)
     expansion.on_value_change(lambda _: corners.show())
     known: list[tuple[str, bool, bool]] = []

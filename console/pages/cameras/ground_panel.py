@@ -42,8 +42,8 @@ class GroundPanel:
             t("1. Click a point on the ground in the picture. 2. Click it on the map, or type its position.")
         ).classes("rp-hint")
         self._quality = ui.label().props('role="status"').mark("fit-quality")
-        self._rows = ui.column().classes("w-full rp-points")
-        self._map_place = ui.element("div").classes("w-full rp-map")
+        self._rows = ui.column().classes("full-width rp-points")
+        self._map_place = ui.element("div").classes("full-width rp-map")
         self._map: MapView | None = None
         self._line = OrderLine(session)
         self._save = order_button(
@@ -100,7 +100,7 @@ class GroundPanel:
         self._fields.clear()
         with self._rows:
             for index, point in enumerate(ground.points):
-                with ui.row().classes("items-center no-wrap w-full"):
+                with ui.row().classes("items-center no-wrap full-width"):
                     chosen = index == ground.selected
                     number = ui.button(str(index + 1), on_click=lambda index=index: self._select(index))
                     number.props("round dense" + ("" if chosen else " outline")).mark(f"point-{index + 1}")

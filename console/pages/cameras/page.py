@@ -26,7 +26,7 @@ def build(device: Device, session: Session) -> None:
     live, content = draw_frame(device, session, session.t("Cameras"))
     with content:
         waiting = ui.label(session.t("Waiting for the agent …")).props('role="status"')
-        place = ui.column().classes("w-full rp-cameras")
+        place = ui.column().classes("full-width rp-cameras")
 
     async def begin() -> None:
         """Draws once the agent has answered: the page has waited for it, not failed."""
@@ -91,7 +91,7 @@ class CamerasPage:
 
     def _draw_panels(self, desk: CameraDesk, picture: BigPicture) -> None:
         t = self._session.t
-        with ui.tabs().props("dense no-caps inline-label mobile-arrows").classes("w-full") as tabs:
+        with ui.tabs().props("dense no-caps inline-label mobile-arrows").classes("full-width") as tabs:
             ui.tab("draw", t("Zones and rules"), icon="polyline").mark("tab-draw")
             ui.tab("why", t("Why"), icon="help_outline").mark("tab-why")
             ui.tab("ground", t("Ground points"), icon="straighten").mark("tab-ground")
@@ -102,7 +102,7 @@ class CamerasPage:
             desk.changed()
 
         tabs.on_value_change(lambda event: choose(str(event.value)))
-        with ui.tab_panels(tabs, value="draw", animated=False).classes("w-full rp-panels"):
+        with ui.tab_panels(tabs, value="draw", animated=False).classes("full-width rp-panels"):
             with ui.tab_panel("draw"):
                 draw_shapes_panel(self._session, desk)
                 draw_rule_panel(self._session, desk, picture)

@@ -46,12 +46,12 @@ class BigPicture:
         self._device, self._session, self._desk = device, session, desk
         self.feed: CameraFeed | None = None
         self.listeners: list[Callable[[CameraFeed], object]] = []
-        with ui.column().classes("rp-big w-full"):
+        with ui.column().classes("rp-big full-width"):
             self.element = CameraPicture(
                 picture_texts(session), session.t("Picture of {camera}", camera=camera)
             )
             self.element.mark("picture")
-            with ui.row().classes("rp-camera-facts items-center w-full"):
+            with ui.row().classes("rp-camera-facts items-center full-width"):
                 ui.label(camera).classes("text-weight-bold")
                 self._facts = ui.label().mark("picture-facts")
         desk.listeners.append(self._draw)

@@ -27,8 +27,8 @@ class RulePanel:
         self._session, self._desk, self._picture = session, desk, picture
         self._shown: tuple[Any, ...] = ()
         self._told_s = 0.0
-        self._place = ui.column().classes("w-full rp-rule")
-        self._counts = ui.column().classes("w-full rp-counts").mark("would-count")
+        self._place = ui.column().classes("full-width rp-rule")
+        self._counts = ui.column().classes("full-width rp-counts").mark("would-count")
         desk.listeners.append(self._show)
         picture.listeners.append(self._show_counts)
         self._show()
@@ -55,7 +55,7 @@ class RulePanel:
                 {**kinds, **none}, value="" if draft is None else draft.kind,
                 label=t("What should raise an alert?"),
                 on_change=lambda event: self._choose(str(event.value or "")),
-            ).props("dense outlined options-dense").classes("w-full").mark("rule-kind")  # fmt: skip
+            ).props("dense outlined options-dense").classes("full-width").mark("rule-kind")  # fmt: skip
             if draft is not None:
                 self._draw_settings(draft)
 
@@ -68,7 +68,7 @@ class RulePanel:
     def _draw_settings(self, draft: RuleDraft) -> None:
         t = self._session.t
         labels = draft.labels()
-        with ui.row().classes("w-full no-wrap rp-pair"):
+        with ui.row().classes("full-width no-wrap rp-pair"):
             choice = ui.select(
                 sorted({*LABELS, *labels}), value=labels, multiple=True, label=t("Labels"),
                 on_change=lambda event: self._set("labels", list(event.value or ())),
@@ -84,7 +84,7 @@ class RulePanel:
 
     def _draw_slider(self, draft: RuleDraft, setting: Setting) -> None:
         name = self._session.t(setting.name)
-        with ui.row().classes("w-full no-wrap items-center rp-slider"):
+        with ui.row().classes("full-width no-wrap items-center rp-slider"):
             ui.label(name).classes("rp-slider-name")
             value = setting.value(draft.tree())
             slider = ui.slider(min=setting.least, max=setting.most, step=setting.step, value=value)

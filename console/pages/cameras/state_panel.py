@@ -28,7 +28,7 @@ def draw_progress_panel(session: Session, picture: BigPicture) -> None:
     """Draws the reasons of all rules of the camera, and of each track."""
     t = session.t
     ui.label(t("Why a rule raises an alert, or holds back:")).classes("rp-hint")
-    place = ui.column().classes("w-full rp-progress").mark("progress")
+    place = ui.column().classes("full-width rp-progress").mark("progress")
     rows: list[_Row] = []
     told_s = 0.0
 
@@ -54,7 +54,7 @@ def draw_progress_panel(session: Session, picture: BigPicture) -> None:
 class _Row:
     def __init__(self, session: Session) -> None:
         self._session = session
-        with ui.row().classes("w-full items-center no-wrap rp-progress-row"):
+        with ui.row().classes("full-width items-center no-wrap rp-progress-row"):
             self._icon = ui.icon("help_outline")
             with ui.column().classes("rp-progress-text"):
                 self._head = ui.label().classes("text-weight-medium")
@@ -84,7 +84,7 @@ class _Row:
 def draw_load_panel(device: Device, session: Session, live: Live, cameras: Sequence[str]) -> None:
     """Draws the detector's work on the cameras that are shown, and says which one starves."""
     t = session.t
-    places = {camera: ui.column().classes("w-full rp-load").mark(f"load-{camera}") for camera in cameras}
+    places = {camera: ui.column().classes("full-width rp-load").mark(f"load-{camera}") for camera in cameras}
 
     def show() -> None:
         for camera, place in places.items():
@@ -101,7 +101,7 @@ def draw_load_panel(device: Device, session: Session, live: Live, cameras: Seque
                         ui.icon("warning")
                         ui.label(t("starves: it gets fewer inferences than it asks for"))
                 for name, value in load_facts(meta, t):
-                    with ui.row().classes("w-full justify-between no-wrap"):
+                    with ui.row().classes("full-width justify-between no-wrap"):
                         ui.label(name)
                         ui.label(value).classes("text-weight-medium")
 

@@ -49,7 +49,7 @@ class TryPanel:
         self._until_s: float | None = None
         self._revision: int | None = None
         t = session.t
-        with ui.column().classes("w-full rp-try"):
+        with ui.column().classes("full-width rp-try"):
             self._changes = ui.label().classes("rp-hint").mark("changes")
             self._problem = ui.label().classes("rp-bad").props('role="status"').mark("problem")
             self._line = OrderLine(session)
@@ -76,7 +76,7 @@ class TryPanel:
                     order_button(
                         session, text, name, partial(self._decided, name), icon=icon, line=self._line
                     ).props("no-caps")
-            self._effect = ui.column().classes("w-full rp-effect").mark("effect")
+            self._effect = ui.column().classes("full-width rp-effect").mark("effect")
         self._decide.set_visibility(False)
         desk.listeners.append(self._show)
         live.every(0.5, self._count_down)

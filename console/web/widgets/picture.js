@@ -67,8 +67,11 @@ export default {
       this.heard = performance.now();
       if (!this.load()) this.redraw();
     },
-    drawing() {
-      this.dragged = null;
+    drawing(drawing) {
+      const text = JSON.stringify(drawing); // each message has all of it, changed or not
+      if (text === this.drawnText) return;
+      this.drawnText = text;
+      if (!this.down) this.dragged = null;
       this.redraw();
     },
   },
@@ -298,7 +301,7 @@ export default {
       }
       if (!this.dragged && Math.hypot(event.clientX - this.down.x, event.clientY - this.down.y) < TAP_PX) return;
       this.dragged = { shape: this.down.shape, corner: this.down.corner, at: this.place(event) };
-      this.drawShapes();
+      requestAnimationFrame(() => this.drawShapes());
     },
     pointerup(event) {
       const down = this.down;
@@ -306,7 +309,13 @@ export default {
       if (!down || down.id !== event.pointerId) return;
       const [x, y] = this.place(event);
       if (this.dragged) {
+        const dragged = this.dragged;
         this.$emit("drag", { shape: down.shape, corner: down.corner, x, y });
+        setTimeout(() => {
+          if (this.dragged !== dragged || this.down) return; // the server has put it back
+          this.dragged = null;
+          this.drawShapes();
+        }, 1000);
         return;
       }
       if (Math.hypot(event.clientX - down.x, event.clientY - down.y) > 2 * TAP_PX) return;
