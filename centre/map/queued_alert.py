@@ -8,6 +8,7 @@ from typing import Any, Literal
 from agent.runtime.sanitize import as_dict, as_list
 from centre.map.field_values import coordinates, instant, name, number, text, texts, whole
 from centre.map.stored_message import StoredMessage
+from centre.picture_access import NAME as PICTURE_NAME
 
 State = Literal["open", "acknowledged", "ended"]
 """``open``: nobody has acknowledged it. ``acknowledged``: it is being handled. ``ended``: it is over."""
@@ -118,10 +119,8 @@ class QueuedAlert:
     @property
     def pictures(self) -> tuple[str, ...]:
         """Names of its pictures as `centre.picture_access` takes them."""
-        numbers = [topic.rpartition("/")[2] for topic in self.media]
-        return tuple(
-            f"{self.device}/{self.alert_id}-{number}.jpg" for number in numbers if number.isdecimal()
-        )
+        names = (f"{self.device}/{self.alert_id}-{topic.rpartition('/')[2]}.jpg" for topic in self.media)
+        return tuple(name for name in names if PICTURE_NAME.fullmatch(name))
 
     def age_s(self, now: datetime) -> float:
         return max(0.0, (now - self.began_at).total_seconds())
