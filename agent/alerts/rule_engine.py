@@ -15,6 +15,7 @@ from agent.alerts.observation_history import ObservationHistory
 from agent.domain.contracts import RulePart
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, Tick
+from agent.domain.progress import Progress, progress_of
 
 log = structlog.get_logger()
 
@@ -65,6 +66,19 @@ class RuleEngine:
     def latest(self, count: int) -> list[Observation]:
         """Up to ``count`` recent observations of each source that a rule uses."""
         return self._history.latest(count)
+
+    def progress(
+        self, camera: str | None, at: datetime, now_s: float
+    ) -> list[tuple[str, RulePart, Progress]]:
+        """How far each rule is, of all rules or of those on ``camera``; a rule that fails tells nothing."""
+        found: list[tuple[str, RulePart, Progress]] = []
+        for name, (rule, evaluate) in self._evaluators.items():
+            if camera is None or camera in rule.sources():
+                try:
+                    found += [(name, rule, one) for one in progress_of(evaluate, at, now_s)]
+                except Exception:
+                    log.exception("rule_progress_failed", rule=name)
+        return found
 
     def _change(
         self, name: str, before: RulePart, rule: RulePart, at: datetime, now_s: float, changed: int

@@ -2,10 +2,16 @@
 
 import math
 from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
+from agent.domain.progress import Progress, progress_of, with_progress
 from agent.domain.schedule import Schedule
+
+QUARTER, DAY = timedelta(minutes=15), timedelta(days=1)
 
 
 def within_hours(schedule: Schedule, evaluator: Evaluator, active: Iterable[str] = ()) -> Evaluator:
@@ -41,4 +47,26 @@ def within_hours(schedule: Schedule, evaluator: Evaluator, active: Iterable[str]
         if was_open and not before:
             yield from list(holding.values())
 
-    return evaluate_in_hours
+    def tell(at: datetime, now_s: float) -> Iterable[Progress]:
+        if schedule.open(at):
+            return progress_of(evaluator, at, now_s)
+        return [Progress(state="off_schedule", code="schedule", text=closed_text(schedule, at))]
+
+    return with_progress(evaluate_in_hours, tell)
+
+
+@lru_cache(64)
+def _opens_at(schedule: Schedule, quarter: datetime) -> datetime | None:
+    """The next quarter of an hour from ``quarter`` on in which it is open, within a week."""
+    steps = (quarter + n * QUARTER for n in range(1, 4 * 24 * 7))
+    return next((at for at in steps if schedule.open(at)), None)
+
+
+def closed_text(schedule: Schedule, at: datetime) -> str:
+    """``off schedule until 22:00``, in the time zone of the schedule; to a quarter of an hour."""
+    quarter = at.replace(minute=at.minute // 15 * 15, second=0, microsecond=0)
+    opens = _opens_at(schedule, quarter)
+    if opens is None:
+        return f"off schedule ({schedule.text})"
+    form = "%H:%M" if opens - at < DAY else "%a %H:%M"
+    return f"off schedule until {opens.astimezone(ZoneInfo(schedule.zone)):{form}}"

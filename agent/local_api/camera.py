@@ -18,6 +18,8 @@ from agent.local_api.camera_pictures import CameraPictures, Looked
 from agent.local_api.change_signal import ChangeSignal
 from agent.local_api.looks import LookLog
 from agent.local_api.parts import AgentParts, Answer, Call, RequestError
+from agent.local_api.rule_progress import progress_fields
+from agent.runtime.kernel_clock import read_clocks
 from agent.vision.camera import Camera
 
 MOST_FPS, MOST_WIDTH, LEAST_WIDTH = 10.0, 1920.0, 160.0
@@ -168,7 +170,7 @@ class CameraTap:
             "zones": {name: [list(corner) for corner in zone] for name, zone in camera.zones.items()},
             "lines": lines,
             "blind": [{"zone": one.zone, "why": one.why, "for_s": round(one.for_s, 1)} for one in blind],
-            "progress": [],
+            "progress": progress_fields(pipeline.rules.progress(watch.camera, *read_clocks()), blind),
             "load": watch.load(camera.fps),
             "redacted": None if looked is None else looked.redacted,
             "picture_frame": None if looked is None else looked.frame,

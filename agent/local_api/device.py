@@ -10,6 +10,7 @@ from typing import Any
 
 from agent.domain.message import SIMULATED_ROOT, stamp
 from agent.local_api.parts import AgentParts, Answer, Call
+from agent.local_api.rule_progress import progress_fields
 from agent.outbox.alert_records import StoredCounts, stored_counts
 from agent.reporting.birth import software_version
 from agent.runtime.kernel_clock import read_clocks
@@ -74,6 +75,7 @@ class DeviceView:
             "active": dict(Counter(alert.severity for alert in pipeline.book.active())),
             "deployment": parts.deployment.reported(),
             "rescue_mode": parts.rescue_mode().get("rescue_mode"),
+            "progress": progress_fields(pipeline.rules.progress(None, at, now_s)),
         }
 
     async def _count(self) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from agent.domain.contracts import RulePart
 from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
+from agent.domain.progress import MET, Progress, not_met, with_progress
 from agent.domain.references import CameraReference, Keyed
+from agent.rules.camera_progress import object_progress, size_reason
 from agent.rules.occupancy import OccupancyTracker
 from agent.rules.presence import Presence
 
@@ -82,6 +84,23 @@ class CameraRule(RulePart):
         """After how long a rarely detected presence counts as well; None: never."""
         return None
 
+    def why_not(self, seen: SeenObject) -> Progress | None:
+        """Why an object is outside of what the rule is about; None where it is not."""
+        return size_reason(seen, self.min_size, self.max_size)
+
+    def presence_progress(self, _presence: Presence, _now_s: float) -> Progress:
+        """How far the rule is with a presence that is certain."""
+        return MET
+
+    def telling(self, evaluator: Evaluator, tracker: OccupancyTracker) -> Evaluator:
+        """``evaluator`` itself, which now tells its progress by the presences of ``tracker``."""
+        return with_progress(
+            evaluator,
+            lambda _, now_s: object_progress(
+                self.labels, tracker, self.why_not, self.presence_progress, now_s
+            ),
+        )
+
     def tracker(self, fits: Callable[[SeenObject], bool] | None = None) -> OccupancyTracker:
         """A tracker of the objects that the rule is about; ``fits`` selects them by place."""
 
@@ -127,7 +146,7 @@ class CameraRule(RulePart):
                 elif unseen_s > UNSEEN_S:
                     yield replace(found, text=f"{found.text}; not seen for {int(unseen_s)} s")
 
-        return evaluate
+        return self.telling(evaluate, tracker)
 
 
 class PresenceRule(CameraRule):
@@ -139,6 +158,10 @@ class PresenceRule(CameraRule):
     @abstractmethod
     def in_area(self, seen: SeenObject) -> bool:
         """Whether an object is in the area of the rule."""
+
+    def why_not(self, seen: SeenObject) -> Progress | None:
+        outside = not_met("outside", f"foot point outside {self.zone_name or 'the area'}")
+        return super().why_not(seen) or (None if self.in_area(seen) else outside)
 
     @abstractmethod
     def selector(self) -> Select:

@@ -2,8 +2,8 @@
 
 import statistics
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from agent.domain.durations import Duration
 from agent.domain.findings import Evaluator, Finding
 from agent.domain.observations import Observation, SeenObject
+from agent.domain.progress import Progress, lasting, not_met, with_progress
 from agent.rules.camera_rule import CameraRule, detection_delay_s
 from agent.rules.hold_timer import hold_timer
 from agent.rules.presence import Presence, plural
@@ -71,6 +72,8 @@ class Count(CameraRule):
         holds = {"more": hold_timer(self.hold), "fewer": hold_timer(self.hold)}
         seen_now = _median()
         reported = _reported_number()
+        latest: int | None = None
+        over_s: float | None = None
 
         def violated(number: int) -> str | None:
             """The limit that is violated; one violated before clears by the hysteresis only."""
@@ -84,13 +87,14 @@ class Count(CameraRule):
             return None
 
         def decide(present: list[Presence], observation: Observation) -> Finding | None:
-            nonlocal crossed, first_s
+            nonlocal crossed, first_s, latest, over_s
             first_s = observation.mono_s if first_s is None else first_s
             seen = [presence for presence in present if observation.mono_s - presence.last_s <= RECENT_S]
-            number = seen_now(len(seen), observation.mono_s)
+            latest = number = seen_now(len(seen), observation.mono_s)
             limit = violated(number)
             if limit is None and active and observation.mono_s - first_s < STARTUP_S:
                 return None  # a new evaluator is not yet certain of any presence
+            over_s = observation.mono_s if limit is not None and limit != crossed else over_s
             crossed = limit
             since = {limit: held(crossed == limit, observation) for limit, held in holds.items()}
             begun = since[crossed] if crossed else None
@@ -113,7 +117,23 @@ class Count(CameraRule):
                 latency_s=detection_delay_s(observation),
             )
 
-        return self.evaluator(self.tracker(self._in_zone), decide)
+        def tell(_at: datetime, now_s: float) -> Iterable[Progress]:
+            if latest is not None:
+                yield self._progress(latest, violated(latest), now_s - (now_s if over_s is None else over_s))
+
+        return with_progress(self.evaluator(self.tracker(self._in_zone), decide), tell)
+
+    def _progress(self, number: int, limit: str | None, over_s: float) -> Progress:
+        """How far the rule is with this number, which has violated ``limit`` for so long."""
+        if limit is not None:
+            return lasting("hold", self._text(number, limit), over_s, self.hold.total_seconds())
+        limits = [
+            f"{way} than {value}"
+            for way, value in (("more", self.more_than), ("fewer", self.fewer_than))
+            if value is not None
+        ]
+        need = self.more_than if self.more_than is not None else self.fewer_than
+        return not_met("count", f"{number} in {self.zone}; {' or '.join(limits)} needed", number, need)
 
     def _in_zone(self, seen: SeenObject) -> bool:
         return self.zone in seen.zones

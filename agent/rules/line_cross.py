@@ -9,6 +9,7 @@ from pydantic import Field
 from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
+from agent.domain.progress import Progress, not_met
 from agent.domain.zones import Corner, Line, crosses, foot_of, right_of
 from agent.rules.camera_rule import CameraRule, detection_delay_s
 from agent.rules.presence import Presence
@@ -89,7 +90,10 @@ class LineCross(CameraRule):
                     until[side] = now_s + self.hold.total_seconds()
                     yield self._finding(presence, side, counts, observation)
 
-        return evaluate
+        return self.telling(evaluate, tracker)
+
+    def presence_progress(self, _presence: Presence, _now_s: float) -> Progress:
+        return not_met("line", "has not crossed the line")
 
     def _finding(
         self, presence: Presence, side: str, counts: dict[str, int], observation: Observation

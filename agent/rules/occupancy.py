@@ -53,11 +53,17 @@ class OccupancyTracker:
         patience_s: float | None = None,
     ) -> None:
         self._camera, self._labels, self._fits = camera, frozenset(labels), fits
-        self._min_score, self._grace_s, self._moving = min_score, grace_s, moving
+        self.frames, self.min_score = frames, min_score
+        self._grace_s, self._moving = grace_s, moving
         self._keeps, self._patience_s = keeps, patience_s
         self._need_s = (frames - 0.5) * FRAME_S
         self._at_most_s = min(MAX_LOOK_S, frames * FRAME_S / 2)
-        self._present: dict[int, Presence] = {}
+        self.present: dict[int, Presence] = {}
+        """By track; negative where the number of its track is not valid any more."""
+        self.objects: tuple[SeenObject, ...] = ()
+        """All objects in the last sighting."""
+        self.camera_moves = False
+        """Whether the last sighting was ignored for that."""
         self._hidden: dict[int, Presence] = {}
         self._known: dict[int, float] = {}  # by track: seconds detected minus missed, anywhere in the picture
         self._numbers = count(1)
@@ -69,7 +75,7 @@ class OccupancyTracker:
 
     def forget(self) -> None:
         """Forgets all presences."""
-        self._present.clear()
+        self.present.clear()
         self._hidden.clear()
 
     def on_sighting(self, observation: Observation) -> list[Presence] | None:
@@ -80,13 +86,15 @@ class OccupancyTracker:
         now_s = observation.mono_s
         if sighting.frame < self._frame - REOPENED_FRAMES:  # its tracker restarts its numbers
             self.view += 1
-            self._present = {-presence.number: presence for presence in self._present.values()}
+            self.present = {-presence.number: presence for presence in self.present.values()}
             self._hidden = {-presence.number: presence for presence in self._hidden.values()}
             self._known = {}
         self._frame = sighting.frame
-        if sighting.camera_moves and not self._moving:
+        self.objects = sighting.objects
+        self.camera_moves = sighting.camera_moves and not self._moving
+        if self.camera_moves:
             self.view += 1
-            for presence in self._present.values():
+            for presence in self.present.values():
                 presence.trail.clear()
             return None
         look = self._weight(now_s)
@@ -99,7 +107,7 @@ class OccupancyTracker:
                 if seen.sure:
                     known[seen.track] = min(self._known.get(seen.track, 0.0) + look.counts_s, 2 * KNOWN_S)
         self._known = {track: known_s for track, known_s in known.items() if known_s > 0}
-        for track, presence in list(self._present.items()):
+        for track, presence in list(self.present.items()):
             certain = known.get(track, 0.0) >= KNOWN_S
             need_s = min(self._need_s, ARRIVES_S) if certain else self._need_s
             presence.weigh(look, need_s, self._patience_s)
@@ -107,13 +115,13 @@ class OccupancyTracker:
         for track, presence in list(self._hidden.items()):
             if now_s - presence.last_s > min(HIDDEN_S, presence.lasted_s()):
                 del self._hidden[track]
-        return list(self._present.values())
+        return list(self.present.values())
 
     def _weight(self, now_s: float) -> LookWeight:
         passed_s = 0.0 if self.looked_s is None else now_s - self.looked_s
         counts_s = min(passed_s if passed_s > 0 else FRAME_S, max(FRAME_S, SLOW_SHARE * passed_s))
         counts_s = min(counts_s, self._at_most_s)
-        return LookWeight(now_s, passed_s, counts_s, max(SEEN_OVER_S, 2 * self._grace_s), self._min_score)
+        return LookWeight(now_s, passed_s, counts_s, max(SEEN_OVER_S, 2 * self._grace_s), self.min_score)
 
     def _remove_if_gone(self, track: int, presence: Presence, now_s: float) -> None:
         """Removes a presence undetected for too long; one that disappeared in the area may be hidden."""
@@ -122,14 +130,14 @@ class OccupancyTracker:
             return
         if self._keeps and presence.parked() and not presence.left_area and unseen_s <= PARKED_S:
             return
-        del self._present[track]
+        del self.present[track]
         if not presence.left_area:
             self._hidden[track] = presence
 
     def _on_detection(
         self, seen: SeenObject, numbers: Collection[int], observation: Observation, look: LookWeight
     ) -> None:
-        before = self._present.get(seen.track)
+        before = self.present.get(seen.track)
         if not self._fits(seen):
             if before is not None:
                 before.left_area = True
@@ -140,12 +148,12 @@ class OccupancyTracker:
             before = self._renumbered(seen, numbers) or self._reappeared(seen, look)
         if before is None:
             before = Presence(next(self._numbers), seen, observation.at, now_s, now_s, first_s=now_s)
-        self._present[seen.track] = before
+        self.present[seen.track] = before
         before.update(seen, observation.at, now_s)
 
     def _renumbered(self, seen: SeenObject, numbers: Collection[int]) -> Presence | None:
         """The presence that ``seen`` continues under a new track number: undetected, same kind and place."""
-        return _nearest(self._present, seen, numbers)
+        return _nearest(self.present, seen, numbers)
 
     def _reappeared(self, seen: SeenObject, look: LookWeight) -> Presence | None:
         """The hidden presence that is back in its place, or under its track number."""

@@ -7,6 +7,7 @@ from typing import Literal
 from agent.domain.durations import Duration
 from agent.domain.escalation import Severity
 from agent.domain.observations import Observation
+from agent.domain.progress import Progress, lasting
 from agent.domain.references import Keyed
 from agent.domain.zones import foot_of
 from agent.rules.camera_rule import Select, ZoneRule
@@ -71,6 +72,9 @@ class PersonInWater(ZoneRule):
             ]
 
         return select
+
+    def presence_progress(self, presence: Presence, _now_s: float) -> Progress:
+        return lasting("dwell", "in the water", presence.lasted_s(), self.dwell.total_seconds())
 
     def text(self, presences: Sequence[Presence]) -> str:
         return f"{describe(presences)} in the water at {self.place()}"

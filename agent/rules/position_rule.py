@@ -9,6 +9,7 @@ from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding, Point, for_duration
 from agent.domain.observations import Observation, Tick
+from agent.domain.progress import Progress, State, not_met, with_progress
 from agent.positioning.fix_gate import MAX_EPOCH_S
 from agent.positioning.fix_quality import NO_FIX, accepted_fix
 from agent.rules.hold_timer import Since, debounce
@@ -114,7 +115,22 @@ class PositionRule(SourceRule):
                     },
                 )
 
-        return evaluate
+        def tell(at: datetime, now_s: float) -> Iterable[Progress]:
+            if last is None:
+                return [Progress(state="blind", code="no_position", text="no position yet")]
+            _, off_m, fix_s = last
+            if now_s - fix_s > fresh_s:
+                return [Progress(state="blind", code="no_position", text=no_position(now_s - fix_s, doubt))]
+            place = f"{abs(off_m):.0f} m {'outside' if off_m > 0 else 'inside'} the limit"
+            violation = self.violation(outside, at)
+            if violation is None:
+                return [not_met("place", place, round(off_m, 1), margin_m)]
+            state: State = "met" if reported == violation else "holding"
+            return [
+                Progress(state=state, code="place", text=place, have=round(off_m, 1), need=margin_m, unit="m")
+            ]
+
+        return with_progress(evaluate, tell)
 
 
 def heard_before_s(found: Finding, observation: Observation) -> float:

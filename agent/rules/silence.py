@@ -9,6 +9,7 @@ from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding, for_duration
 from agent.domain.inference_rate import InferenceRate, RequiredRate
 from agent.domain.observations import Observation, SelfReport, Tick
+from agent.domain.progress import Progress, lasting, with_progress
 from agent.domain.site import Site
 
 
@@ -66,4 +67,8 @@ class Silence(SourceRule):
                     source=self.source,
                 )
 
-        return evaluate
+        def tell(_at: datetime, now_s: float) -> Iterable[Progress]:
+            quiet_s = 0.0 if last is None else now_s - last[1]
+            return [lasting("silence", "silent for", max(0.0, quiet_s), after_s)]
+
+        return with_progress(evaluate, tell)

@@ -9,6 +9,7 @@ from pydantic import Field
 from agent.domain.durations import Duration
 from agent.domain.findings import Evaluator, Finding, for_duration
 from agent.domain.observations import Observation
+from agent.domain.progress import Progress, lasting
 from agent.rules.camera_rule import Select, ZoneRule
 from agent.rules.presence import Presence, describe, moved
 from models.detection import Box
@@ -65,6 +66,9 @@ class Stationary(ZoneRule):
             ]
 
         return select
+
+    def presence_progress(self, presence: Presence, _now_s: float) -> Progress:
+        return lasting("still", "standing still", presence.lasted_s(), self.after.total_seconds())
 
     def text(self, presences: Sequence[Presence]) -> str:
         return f"{describe(presences)} standing in {self.place()} {for_duration(self.lasted_s(presences))}"

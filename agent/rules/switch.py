@@ -1,13 +1,14 @@
 """A switch is on: a panic button, a tamper contact, a barrier."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
 from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, Tick
+from agent.domain.progress import MET, Progress, lasting, not_met, with_progress
 from agent.domain.references import Channel
 from agent.rules.hold_timer import hold_timer
 from firmware_bridge.readings import Switch
@@ -35,11 +36,13 @@ class SwitchRule(SourceRule):
     def start(self) -> Evaluator:
         held = hold_timer(self.hold)
         matches = reported = False
+        since_s: float | None = None
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
-            nonlocal matches, reported
+            nonlocal matches, reported, since_s
             value = observation.value
             if isinstance(value, Switch) and observation.source == self.source and value.name == self.name:
+                since_s = None if value.on != self.on else since_s or observation.mono_s
                 matches = value.on == self.on
             elif not isinstance(value, Tick) or not matches or reported:
                 return
@@ -56,4 +59,12 @@ class SwitchRule(SourceRule):
             elif not matches:
                 yield Cleared(self.name)
 
-        return evaluate
+        def tell(_at: datetime, now_s: float) -> Iterable[Progress]:
+            name, state, other = self.name.replace("_", " "), *(("on", "off") if self.on else ("off", "on"))
+            if since_s is None:
+                return [not_met("switch", f"{name} is {other}")]
+            if not self.hold:
+                return [MET]
+            return [lasting("hold", f"{name} {state} for", now_s - since_s, self.hold.total_seconds())]
+
+        return with_progress(evaluate, tell)

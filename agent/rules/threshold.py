@@ -3,7 +3,8 @@
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration, human_duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation
+from agent.domain.progress import Progress, lasting, not_met, with_progress
 from agent.domain.references import Channel
 from agent.rules.hold_timer import hold_timer
 from firmware_bridge.readings import Reading
@@ -82,17 +84,26 @@ class Threshold(SourceRule):
         }
         held = {(key, way): hold_timer(self.hold) for key, _ in checks for way in VIOLATIONS}
 
+        latest: Reading | None = None
+        begun_s: dict[str, float] = {}
+
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
+            nonlocal latest
             value = observation.value
             if observation.source != self.source or not isinstance(value, Reading):
                 return
             if value.quantity != self.quantity:
                 return
+            latest = value
             for key, check in checks:
                 violation, text = check(value, observation.mono_s, crossed.get(key))
                 if violation == UNKNOWN:
                     continue
                 crossed[key] = violation
+                if violation is None:
+                    begun_s.pop(key, None)
+                else:
+                    begun_s.setdefault(key, observation.mono_s)
                 starts = [held[key, name](name == violation, observation) for name in VIOLATIONS]
                 since = next((start for start in starts if start is not None), None)
                 if violation is None:
@@ -107,7 +118,27 @@ class Threshold(SourceRule):
                         memo={"way": violation},
                     )
 
-        return evaluate
+        def tell(_at: datetime, now_s: float) -> Iterable[Progress]:
+            if latest is not None:
+                yield self._progress(latest, now_s, min(begun_s.values(), default=None))
+
+        return with_progress(evaluate, tell)
+
+    def _progress(self, reading: Reading, now_s: float, begun_s: float | None) -> Progress:
+        """How far the rule is with a reading that has violated a limit since ``begun_s``."""
+        measured = f"{reading.value:g} {reading.unit}".strip()
+        limits = {
+            "above": self.above,
+            "below": self.below,
+            "rise of": self.rises_by,
+            "fall of": self.falls_by,
+        }
+        known = {way: limit for way, limit in limits.items() if limit is not None}
+        if begun_s is not None and self.hold:
+            return lasting("hold", f"{measured}, for", now_s - begun_s, self.hold.total_seconds())
+        text = f"{measured}; {', '.join(f'{way} {limit:g}' for way, limit in known.items())}"
+        progress = not_met("limit", text, reading.value, next(iter(known.values())))
+        return replace(progress, state="not_met" if begun_s is None else "met", unit=reading.unit)
 
     def _limits(self, reading: Reading, _now_s: float, crossed: str | None) -> tuple[str | None, str]:
         """The limit that is violated; one violated before clears by the hysteresis only."""

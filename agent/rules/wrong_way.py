@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from agent.domain.progress import MET, Progress, not_met
 from agent.domain.zones import Line
 from agent.rules.camera_rule import Select, ZoneRule
 from agent.rules.presence import Presence, describe
@@ -34,11 +35,23 @@ class WrongWay(ZoneRule):
     def text(self, presences: Sequence[Presence]) -> str:
         return f"{describe(presences)} going the wrong way in {self.place()}"
 
+    def presence_progress(self, presence: Presence, now_s: float) -> Progress:
+        along, _ = self._gone(presence, now_s)
+        if self._against(presence, now_s):
+            return MET
+        text = f"moved {max(0.0, -along):.2f} of {self.least:.2f} against the flow"
+        return not_met("flow", text, round(max(0.0, -along), 3), self.least)
+
     def _against(self, presence: Presence, now_s: float) -> bool:
+        along, gone = self._gone(presence, now_s)
+        return -along >= self.least and -along >= MIN_COSINE * gone
+
+    def _gone(self, presence: Presence, now_s: float) -> tuple[float, float]:
+        """How far it has moved along the flow and in all, as fractions of the picture."""
         feet = [foot for at_s, foot in presence.trail if now_s - at_s <= WINDOW_S]
         if len(feet) < 2:
-            return False
+            return 0.0, 0.0
         (x, y), (to_x, to_y) = self.flow
         gone_x, gone_y = feet[-1][0] - feet[0][0], feet[-1][1] - feet[0][1]
         along = (gone_x * (to_x - x) + gone_y * (to_y - y)) / ((to_x - x) ** 2 + (to_y - y) ** 2) ** 0.5
-        return bool(-along >= self.least and -along >= MIN_COSINE * (gone_x**2 + gone_y**2) ** 0.5)
+        return float(along), float((gone_x**2 + gone_y**2) ** 0.5)

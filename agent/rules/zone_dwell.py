@@ -6,6 +6,7 @@ from typing import Literal
 
 from agent.domain.durations import Duration
 from agent.domain.findings import for_duration
+from agent.domain.progress import Progress, lasting
 from agent.rules.camera_rule import Select, ZoneRule
 from agent.rules.presence import Presence, describe
 
@@ -33,6 +34,9 @@ class ZoneDwell(ZoneRule):
     def selector(self) -> Select:
         dwell_s = self.dwell.total_seconds()
         return lambda present, _: [presence for presence in present if presence.lasted_s() >= dwell_s]
+
+    def presence_progress(self, presence: Presence, _now_s: float) -> Progress:
+        return lasting("dwell", "dwell", presence.lasted_s(), self.dwell.total_seconds())
 
     def text(self, presences: Sequence[Presence]) -> str:
         return f"{describe(presences)} at {self.place()} {for_duration(self.lasted_s(presences))}"
