@@ -6,8 +6,9 @@ import os
 import pwd
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,9 @@ from console.web.listening import listen, tls_context
 from console.web.options import ServeOptions, new_token
 from console.web.units import Units
 from console.web.users import Users
+
+if TYPE_CHECKING:
+    from console.web.site import Site
 
 USUAL_FILE = Path("/etc/ringpost/device.yaml")
 NOT_INSTALLED = "the pages need the extra 'console': pip install 'ringpost[console]'"
@@ -55,10 +59,10 @@ def open_command(
             raise Refused(reason, EX_NOPERM)
         token = None if users else new_token()
         options = ServeOptions(
-            host, port, token, cert, key, users, folder / FOLDER, _signer(signing_keys), units
+            host, port, token, cert, key, users, folder / FOLDER, signer_of(signing_keys), units
         )
-        _check(options)
-        _serve(options, folder, roles_file, open_it=not no_open and has_display())
+        check_options(options)
+        serve_page("console", options, lambda: _site(folder, roles_file), open_it=not no_open)
     except Refused as refused:
         click.echo(f"console: {refused}", err=True)
         return refused.code
@@ -67,15 +71,16 @@ def open_command(
     return 0
 
 
-def _signer(keys: Sequence[Path]) -> OrderSigner | None:
+def signer_of(keys: Sequence[Path]) -> OrderSigner | None:
+    """The signer of all sessions; None without ``keys``. `Refused`."""
     try:
         return load_signer(keys) if keys else None
     except ValueError as error:
         raise Refused(error, local_exit_code(error)) from None
 
 
-def _check(options: ServeOptions) -> None:
-    """The options and the files that they name."""
+def check_options(options: ServeOptions) -> None:
+    """The options and the files that they name. `Refused`."""
     try:
         options.check()
     except ValueError as error:
@@ -89,28 +94,37 @@ def _check(options: ServeOptions) -> None:
         raise Refused(error, EX_CONFIG) from None
 
 
-def _serve(options: ServeOptions, folder: Path, roles_file: Path | None, *, open_it: bool) -> None:
+def _site(folder: Path, roles_file: Path | None) -> "Site":
+    from console.pages.site import device_site
+
+    if not (folder / SOCKET).exists():
+        click.echo(f"console: no agent runs on {folder}; the page says so, and goes on trying", err=True)
+    return device_site(folder, roles_file)
+
+
+def serve_page(verb: str, options: ServeOptions, make_site: Callable[[], "Site"], *, open_it: bool) -> None:
+    """Serves the site of a verb until it is told to stop; ``open_it``: where a person sees a browser, in one.
+    `Refused`; whatever ``make_site`` raises."""
     try:
         listening = listen(options)
     except OSError as error:
         raise Refused(str(error), EX_UNAVAILABLE) from None
     try:
-        from console.pages.site import device_site
         from console.web.server import serve
+
+        site = make_site()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
         raise Refused(NOT_INSTALLED, EX_UNAVAILABLE) from None
-    if not (folder / SOCKET).exists():
-        click.echo(f"console: no agent runs on {folder}; the page says so, and goes on trying", err=True)
-    click.echo(f"ringpost console: {options.url}")
-    if open_it:
+    click.echo(f"ringpost {verb}: {options.url}")
+    if open_it and has_display():
         threading.Thread(target=open_browser, args=(options.url,), daemon=True).start()
 
     def on_token(token: str) -> None:
         click.echo(f"the address was used; the next session: {options.url_with(token)}")
 
-    asyncio.run(serve(device_site(folder, roles_file), options, listening=listening, on_token=on_token))
+    asyncio.run(serve(site, options, listening=listening, on_token=on_token))
 
 
 def find_folder(config: Path | None, data: Path | None) -> tuple[Path, Path | None]:

@@ -14,6 +14,7 @@ from nicegui.events import GenericEventArguments
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from agent.runtime.sanitize import as_dict
+from console.web.access import SESSION
 from console.web.session import Session
 from console.web.widgets.map_channel import MapChannel, find_channel
 from console.web.widgets.map_objects import Scene
@@ -62,7 +63,7 @@ class MapView(Element, component="map_view.js", esm={"ringpost-map": "map_canvas
     ) -> None:
         super().__init__()
         self.add_resource(Path(leaflet.__file__).parent / "dist")
-        self.channel = MapChannel()
+        self.channel = MapChannel(session)
         self._props["channel"] = self.channel.name
         self._props["options"] = {
             "center": list(center),
@@ -122,7 +123,7 @@ def _texts(session: Session) -> dict[str, Any]:
 async def _serve_channel(socket: WebSocket, name: str) -> None:
     """Sends the scenes of a page to its browser. The access gate has asked for the session before."""
     channel = find_channel(name)
-    if channel is None:
+    if channel is None or socket.scope.get(SESSION) is not channel.owner:
         await socket.close(1008)
         return
     await socket.accept()

@@ -18,7 +18,9 @@ _channels: "weakref.WeakValueDictionary[str, MapChannel]" = weakref.WeakValueDic
 class MapChannel:
     """The scene of one map. A slow browser skips scenes; nothing queues up."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: object = None) -> None:
+        self.owner = owner
+        """The session that may follow it."""
         self.name = secrets.token_urlsafe(18)
         """Known to the page of one session only."""
         self._scene: Scene | None = None
