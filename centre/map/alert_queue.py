@@ -31,6 +31,11 @@ class AlertQueue:
     def __len__(self) -> int:
         return len(self._alerts)
 
+    @property
+    def version(self) -> int:
+        """Grows with each change of an alert."""
+        return self._version
+
     def get(self, device: str, alert_id: str) -> QueuedAlert | None:
         return self._alerts.get((device, alert_id))
 

@@ -1,0 +1,1 @@
+"""The page of ``ringpost map``. The only part of the map, with its server, that knows NiceGUI."""
