@@ -15,7 +15,7 @@ from console.configuration.checks import Checked
 from console.configuration.in_force import InForce
 
 EffectKind = Literal["restart", "signatures", "impossible"]
-MAX_LINES = 2_000
+MAX_LINES = 400
 
 
 @dataclass(frozen=True, slots=True)

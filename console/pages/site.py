@@ -18,7 +18,6 @@ def device_site(data: Path, roles_file: Path | None = None) -> Site:
     ``roles_file`` is the roles document that its configuration names.
     """
     device = Device(data)
-    agent = device.client
 
     def heading() -> str:
         return device.hello["device"] if device.hello is not None else ""
@@ -38,7 +37,7 @@ def device_site(data: Path, roles_file: Path | None = None) -> Site:
             Page("/sources", "Sources", "sensors", partial(sources.build, device)),
             Page("/cameras", "Cameras", "videocam", partial(cameras.build, device)),
             Page("/alerts", "Alerts", "notifications_active", partial(alerts.build, device)),
-            Page("/configuration", "Configuration", "tune", partial(configuration.build, agent)),
+            Page("/configuration", "Configuration", "tune", partial(configuration.build, device)),
             Page("/log", "Log and audit", "receipt_long", partial(log.build, device)),
         ),
         routes={"/frame/{camera}": cameras.frame_route(device.feeds)},
