@@ -21,6 +21,8 @@ from console.web.widgets.rows import Rows
 from console.web.widgets.severity_mark import SeverityMark
 from console.web.widgets.state_chip import StateChip
 
+OPERATOR = "operator"
+"""The role that acknowledges, where a session has several."""
 MOST_PICTURES = 12
 ALERT_ZOOM = 17
 
@@ -96,7 +98,8 @@ class AlertDetail:
             self._reason = ui.input(t("Reason (optional)")).props("dense outlined maxlength=200")
             self._reason.classes("rp-grow").mark("ack-reason")
             roles = sorted(role for role in session.roles if role != "viewer") or [session.role]
-            self._role = ui.select(roles, value=session.role if session.role in roles else roles[0])
+            usual = next((role for role in (OPERATOR, session.role) if role in roles), roles[0])
+            self._role = ui.select(roles, value=usual)
             self._role.props(f'dense outlined label="{t("As")}"').mark("ack-role")
         line_place = ui.row()
         with line_place:

@@ -102,7 +102,8 @@ def _row(
     answer = as_dict(alert.get("acknowledged"))
     if not answer:
         answer = next((as_dict(one["acknowledged"]) for one in newest_first if one["acknowledged"]), {})
-    steps = as_dict(alert.get("steps_ms")) or (newest_first[0]["steps_ms"] if newest_first else {})
+    steps = _steps(alert, newest_first)
+    alert = {**(newest_first[0]["alert"] if newest_first else {}), **alert}
     where = [str(alert[key]) for key in ("camera", "source", "zone", "label") if alert.get(key)]
     drill = bool(alert.get("drill")) or alert.get("phase") == "drill"
     return AlertRow(
@@ -124,6 +125,13 @@ def _row(
         alert_bar(steps, t),
         tuple(_told(one, session) for one in newest_first),
     )
+
+
+def _steps(alert: Mapping[str, Any], newest_first: Sequence[AlertMessage]) -> Mapping[str, Any]:
+    """The ledger of the message that raised it: a later one has no way from a frame to a detection."""
+    raised = [one["steps_ms"] for one in newest_first if one["phase"] in ("new", "drill") and one["steps_ms"]]
+    newest = [one["steps_ms"] for one in newest_first if one["steps_ms"]]
+    return next(iter((*raised, as_dict(alert.get("steps_ms")), *newest)), {})
 
 
 def _answer(answer: Mapping[str, Any], session: Session) -> str:

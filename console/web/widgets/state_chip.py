@@ -19,12 +19,12 @@ class StateChip:
             self._icon = ui.icon(ICONS[kind]).props('aria-hidden="true"')
             self._text = ui.label(text)
         self._kind: Kind = kind
-        self.element.classes(f"rp-{kind}")
+        self.element.classes(f"rp-is-{kind}")
 
     def show(self, kind: Kind, text: str, icon: str | None = None) -> None:
         """Only what differs is sent."""
         if kind != self._kind:
-            self.element.classes(remove=f"rp-{self._kind}", add=f"rp-{kind}")
+            self.element.classes(remove=f"rp-is-{self._kind}", add=f"rp-is-{kind}")
             self._kind = kind
         name = icon or ICONS[kind]
         if self._icon.name != name:
