@@ -149,3 +149,20 @@ def test_a_long_list_is_cut_without_losing_who_is_soonest() -> None:
     found = find(alert(0, 0), forces, most=5)
     assert [one.force.device for one in found.ranked] == [f"w{number:03}" for number in range(5)]
     assert len(found.marks[2].should) > 5
+
+
+def test_a_drone_in_the_air_is_nearer_than_its_station() -> None:
+    forces, rows = fleet(drone=("drone_ground_station", 3000, 0), boat=("patrol_boat", 0, 900)), Rows()
+    values = [
+        {"kind": "drone", "system": 1, "armed": True, "height_m": 60, **at(300, 0)},
+        {"kind": "drone", "system": 2, "armed": False, "height_m": 0, **at(10, 0)},
+        {"kind": "drone", "system": 3, "armed": True, "state": "lost", **at(10, 0)},
+        {"kind": "drone", "system": "4", "lat": None},
+        "hostile",
+    ]
+    forces.apply(rows("telemetry/mav", 0, device="drone", values=values))
+    [drone, boat] = find(alert(0, 0), forces).ranked
+    assert (drone.force.device, drone.drone, round(drone.eta_s)) == ("drone", 1, 20)
+    assert boat.force.device == "boat"
+    later_ones = find(alert(0, 0), forces, now_s=18).ranked  # the drone has not reported since
+    assert [one.drone for one in later_ones] == [None, None]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from agent.cli.device_presence import SILENT_AFTER_INTERVALS, DevicePresence
 from agent.runtime.sanitize import as_dict, as_list
+from centre.map.airborne import Airborne, read_drones
 from centre.map.field_values import coordinates, instant, name, text, texts
 from centre.map.position import Position, read_position
 from centre.map.stored_message import StoredMessage
@@ -66,6 +67,8 @@ class Force:
     simulated: bool = False
     telemetry: dict[str, tuple[datetime, list[Any]]] = field(default_factory=dict)
     """By source: the values of the newest batch, and when it was made."""
+    drones: dict[int, Airborne] = field(default_factory=dict)
+    """The drones of a ground station, by system number."""
     active_alerts: int = 0
     version: int = 0
     presence: DevicePresence = field(default_factory=lambda: DevicePresence(0.0))
@@ -134,7 +137,9 @@ class Force:
         elif topic.startswith("telemetry/"):
             source = name(topic.removeprefix("telemetry/"))
             if source in self.telemetry or len(self.telemetry) < MAX_LISTED:
-                self.telemetry[source] = message.made_at, as_list(body.get("values"))
+                values = as_list(body.get("values"))
+                self.telemetry[source] = message.made_at, values
+                self.drones = read_drones(values, message.made_at, self.drones)
 
     def _update_presence(self, message: StoredMessage) -> bool:
         """The time stamp of a message says when the device was alive, so late and retained ones count so."""

@@ -31,6 +31,8 @@ class NearForce:
     there: bool
     error_m: float
     """Of both positions together."""
+    drone: int | None = None
+    """The system number of a drone that is in the air already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def nearest(
     place, error_m = alert_place(alert, device)
     if place is None:
         return Nearest(None, None, (), (), _marks(alert, (), settings.minutes, now))
-    goal = _Goal(place, error_m or 0.0, settings, water)
+    goal = _Goal(place, error_m or 0.0, settings, water, now)
     left_s = max(_left_s(alert, minutes, now) for minutes in settings.minutes)
     ranked: list[NearForce] = []
     left_out: list[LeftOut] = []
@@ -141,16 +143,22 @@ class _Goal:
     """Where to, with what is known of the water there."""
 
     def __init__(
-        self, place: tuple[float, float], error_m: float, settings: MapSettings, water: Waterway
+        self,
+        place: tuple[float, float],
+        error_m: float,
+        settings: MapSettings,
+        water: Waterway,
+        now: datetime,
     ) -> None:
         self._place, self._error_m, self._settings, self._water = place, error_m, settings, water
+        self._now = now
         self._landing: Landing | None = water.landing(place) if water else None
         self._distances = {} if self._landing is None else water.distances(self._landing)
 
     def least_s(self, force: Force, straight_m: float) -> float:
         """The time that the force needs at least."""
         speed = self._settings.speed(force.kind)
-        return speed.ready_s + straight_m / speed.mps
+        return 0.0 if force.drones else speed.ready_s + straight_m / speed.mps
 
     @staticmethod
     def horizon_s(ranked: Sequence[NearForce], most: int) -> float:
@@ -164,6 +172,12 @@ class _Goal:
         error_m = math.hypot(own_m, self._error_m)
         if straight_m <= THERE_M + min(error_m, MAX_ERROR_M):
             return NearForce(force, speed.by, straight_m, straight_m, 0.0, True, error_m)
+        if speed.by == "air" and (flying := self._flying(force)) is not None:
+            air_m, system = flying
+            if air_m / speed.mps < speed.ready_s + straight_m * speed.detour / speed.mps:
+                there = air_m <= THERE_M + min(self._error_m, MAX_ERROR_M)
+                eta_s = 0.0 if there else air_m / speed.mps
+                return NearForce(force, speed.by, air_m, air_m, eta_s, there, error_m, system)
         if speed.by == "stays":
             return "does not move"
         way_m = self._by_water(force, straight_m) if speed.by == "water" else straight_m * speed.detour
@@ -171,6 +185,13 @@ class _Goal:
             return way_m
         eta_s = speed.ready_s + way_m / speed.mps
         return NearForce(force, speed.by, straight_m, way_m, eta_s, False, error_m)
+
+    def _flying(self, force: Force) -> tuple[float, int] | None:
+        """Distance and number of the nearest drone of a station that is in the air."""
+        drones = (one for one in force.drones.values() if one.flying and not one.stale(self._now))
+        return min(
+            ((distance_m((one.lat, one.lon), self._place), one.system) for one in drones), default=None
+        )
 
     def _by_water(self, force: Force, straight_m: float) -> float | str:
         if self._landing is None or force.coordinates is None:
