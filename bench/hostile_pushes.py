@@ -181,7 +181,7 @@ KINDS: dict[str, Make] = {
     "another device": lambda one: one.signed(one.body(one.edited("device: hostile-1", "device: other"))),
     "hostile string": lambda one: one.signed(one.body(one.hostile_text())),
     "deep": lambda one: one.signed(one.body(one.deep())),
-    "huge": lambda one: one.signed(one.body(one.text + "# " + "x" * one.random.randrange(260_000, 330_000))),
+    "huge": lambda one: one.signed(one.body(one.text + "# " + "x" * one.random.randrange(262_144, 330_000))),
     "forbidden by any signature": lambda one: one.signed(
         one.body(one.edited("kind: sensor_board, port", "kind: sensor_board, baud: 9600, port")
                  .replace("guarded_rules: [panic]", "guarded_rules: []")), "configurer", "colleague"
@@ -306,6 +306,7 @@ async def _attack(
         errors = answer.get("errors") or []
         if answer["state"] != "rejected" or answer["active"]["sha256"] != sha:
             bench.failures.append(f"push {number} ({name}): {answer}")
+            sha = answer["active"]["sha256"]  # one accepted push is one failure
         elif not errors or not all(error.get("message") and error.get("path") for error in errors):
             bench.failures.append(f"push {number} ({name}): no path or reason: {answer}")
         if number % PRESS_EVERY == 0:

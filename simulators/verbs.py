@@ -3,35 +3,89 @@
 import asyncio
 import json
 import tempfile
-import time
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 from centre.cli import refuse_bad_broker
+from console.open_page import EXTRA, NOT_INSTALLED, has_display, open_browser
 
 if TYPE_CHECKING:
     from simulators.scenario import ReceivedMessages, Scenario
 
 
 @click.command()
-@click.option("--duration", help="Stop after this time, such as 30s. Default: the length of the scenario.")
-@click.option("--broker", help="URL of a running broker. Default: start one.")
-@click.option("--headless", is_flag=True, help="Do not pause for the reader; for CI.")
-def demo(duration: str | None, broker: str | None, headless: bool) -> None:
+@click.option("--duration", help="With --headless: stop after this time, such as 30s.")
+@click.option("--broker", help="With --headless: URL of a running broker. Default: start one.")
+@click.option("--headless", is_flag=True, help="Print what happens instead of opening a page; for CI.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the page. Default: a free one.")
+@click.option("--no-open", is_flag=True, help="Print the address of the page, and open no browser.")
+def demo(duration: str | None, broker: str | None, headless: bool, port: int | None, no_open: bool) -> None:
     """Show the whole system on this machine: no hardware, no broker to install."""
     if broker:
         refuse_bad_broker(broker)
+    if not headless and (duration or broker):
+        raise click.UsageError("--duration and --broker need --headless")
     click.echo(
         "ringpost demo: a real broker, simulated hardware on ptys and a video stream, the real detector."
     )
-    click.echo("A line with -> says what happens next; each other line came back from the broker.\n")
     if not headless:
-        time.sleep(2)
+        _show(lambda show: show.show_demo(port, _announce_page(no_open)), "demo")
+    click.echo("A line with -> says what happens next; each other line came back from the broker.\n")
     raise SystemExit(_play("bridge_rescue", duration, broker, as_json=False))
+
+
+@click.command("try")
+@click.argument("source", metavar="CAMERA|FILE|URL")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the page. Default: a free one.")
+@click.option("--no-open", is_flag=True, help="Print the address of the page, and open no browser.")
+def try_(source: str, port: int | None, no_open: bool) -> None:
+    """Try a camera of your own: 0 is the first webcam. Draw a zone, see its alerts; nothing is kept."""
+    click.echo(f"ringpost try: {source}, the detector, and an agent in a temporary folder.")
+    _show(lambda show: show.show_try(source, port, _announce_page(no_open)), "try")
+
+
+def _show(run: Callable[[Any], Coroutine[Any, Any, int]], verb: str) -> NoReturn:
+    """Runs a page until Ctrl-C, and exits."""
+    from agent.runtime.logging_setup import set_up_log
+
+    set_up_log("critical")
+    try:
+        from simulators.first_minute import show
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        click.echo(f"{verb}: {NOT_INSTALLED}", err=True)
+        raise SystemExit(EX_UNAVAILABLE) from None
+    try:
+        raise SystemExit(asyncio.run(run(show)))
+    except (OSError, ValueError) as error:
+        click.echo(f"{verb}: {describe_error(error)}", err=True)
+        raise SystemExit(EX_UNAVAILABLE) from None
+    except KeyboardInterrupt:
+        raise SystemExit(EX_INTERRUPTED) from None
+
+
+def _announce_page(no_open: bool) -> Callable[[str], None]:
+    """Prints the address of the page, which opens one session, and the next one where it was used."""
+    first = True
+
+    def announce(url: str) -> None:
+        nonlocal first
+        if not first:
+            click.echo(f"the address was used; the next session: {url}")
+            return
+        first = False
+        click.echo(f"The page: {url}\nCtrl-C ends it.")
+        if not no_open and has_display():
+            threading.Thread(target=open_browser, args=(url,), daemon=True).start()
+
+    return announce
 
 
 @click.command()

@@ -1,13 +1,18 @@
 """The model of the first minute: forces on their way, and configurations made on the spot."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.loader import parse
+from console.web.texts import chinese
+from simulators.first_minute.demo_board import DemoBoard
+from simulators.first_minute.demo_stage import TRICKS
 from simulators.first_minute.rescue import FORCES, SPEED_UP, positions
 from simulators.first_minute.try_stage import try_config
 
@@ -45,3 +50,42 @@ def test_what_is_tried_is_a_valid_configuration(
 def test_a_clip_that_is_missing_is_told() -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.mp4"):
         try_config("nothing.mp4")
+
+
+def committed(number: int, phase: str, rule: str = "panic", **more: Any) -> tuple[str, str, dict[str, Any]]:
+    alert = {"alert_id": rule, "rule": rule, "phase": phase, "severity": "critical", "text": "on"}
+    return "d", "alert", {"id": f"i{number}", "at": "2026-11-30T12:00:00Z", "alert": alert} | more
+
+
+def test_the_board_counts_each_message_once_and_knows_what_is_active() -> None:
+    board = DemoBoard(now=lambda: datetime(2026, 11, 30, 12, 0, 2, tzinfo=UTC))
+    for message in (committed(1, "new"), committed(1, "new"), committed(2, "new", "east-railing")):
+        board.take(*message)
+    assert board.committed == 2
+    assert set(board.active) == {"panic", "east-railing"}
+    assert board.rescue_began_at == datetime(2026, 11, 30, 12, 0, 2, tzinfo=UTC)
+    assert [line.seconds for line in board.lines] == [2.0, 2.0]
+    board.take(*committed(3, "end", "east-railing"))
+    assert board.rescue_began_at is None
+    assert set(board.active) == {"panic"}
+    board.take("d", "config/reported", {"state": "rolled_back", "reason": "no broker\x1b[2J"})
+    assert board.pushed.startswith("rolled_back: no broker")
+    assert "\x1b" not in board.pushed
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["id", "at", "alert", "state", "reasons"]), st.none() | st.integers() | st.text()
+    )
+)
+def test_a_malformed_message_ends_nothing(body: dict[str, Any]) -> None:
+    board = DemoBoard()
+    for topic in ("alert", "status", "config/reported", "health"):
+        board.take("d", topic, body)
+    assert board.number == 4
+
+
+def test_each_text_of_the_demo_has_a_chinese_one() -> None:
+    texts = {trick.name for trick in TRICKS} | {trick.expect for trick in TRICKS}
+    texts |= {force.name for force in FORCES}
+    assert texts <= set(chinese())

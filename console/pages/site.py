@@ -12,12 +12,12 @@ from console.web.session import Session
 from console.web.site import Page, Site
 
 
-def device_site(data: Path, roles_file: Path | None = None) -> Site:
+def device_site(data: Path, roles_file: Path | None = None, device: Device | None = None) -> Site:
     """The site of the device whose data directory is ``data``. All its pages share one `AgentClient`.
 
     ``roles_file`` is the roles document that its configuration names.
     """
-    device = Device(data)
+    device = device or Device(data)
 
     def heading() -> str:
         return device.hello["device"] if device.hello is not None else ""

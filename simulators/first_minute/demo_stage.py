@@ -18,77 +18,41 @@ STAYS_S, AWAY_S = 45.0, 20.0
 """How long the man stands at the railing, and how long he is gone before he comes again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trick:
-    """Something that happens to the device. ``expect`` says what should follow."""
-
-    name: str
-    icon: str
-    expect: str
-    run: Callable[[], Awaitable[None]]
-
-
 class DemoStage:
     """The stage with its hardware. Made by `demo_stage`."""
 
     def __init__(self, on: Stage, gnss: Wire, board: Board, camera: VideoStream) -> None:
         self.stage = on
         self._gnss, self._board, self.camera = gnss, board, camera
-        self.tricks = (
-            Trick(
-                "Press the panic button", "emergency",
-                "A critical alert within milliseconds; it is on disk before the board is answered.",
-                self._press,
-            ),
-            Trick(
-                "Pull the receiver's cable", "power_off",
-                "The status says degraded at once; a warning says since when the receiver is silent.",
-                self._pull_cable,
-            ),
-            Trick(
-                "Cover the lens", "visibility_off",
-                "The camera still sends pictures, but its zone is reported as blind.",
-                self._cover_lens,
-            ),
-            Trick(
-                "Stop the broker", "cloud_off",
-                "Alerts wait on the device's disk, and arrive when the broker is back.",
-                self._stop_broker,
-            ),
-            Trick(
-                "kill -9 the agent", "bolt",
-                "As a power cut: it starts again, its alerts go on under the same ids, and none is lost.",
-                self._kill_agent,
-            ),
-            Trick(
-                "Push a fatal configuration", "dangerous",
-                "A broker that does not exist: the device tries it, fails, and goes back by itself.",
-                self._push_fatal,
-            ),
-        )  # fmt: skip
 
-    async def _press(self) -> None:
+    async def press(self) -> None:
+        """Presses the panic button, and releases it."""
         self._board.press("panic_button")
         await asyncio.sleep(PRESSED_S)
         self._board.press("panic_button", on=False)
 
-    async def _pull_cable(self) -> None:
+    async def pull_cable(self) -> None:
+        """Unplugs the receiver for `PULLED_S`."""
         self._gnss.unplug()
         await asyncio.sleep(PULLED_S)
         self._gnss.plug()
 
-    async def _cover_lens(self) -> None:
+    async def cover_lens(self) -> None:
+        """Covers the lens for `COVERED_S`."""
         self.camera.blinding = "covered"
         await asyncio.sleep(COVERED_S)
         self.camera.blinding = None
 
-    async def _stop_broker(self) -> None:
+    async def stop_broker(self) -> None:
+        """Stops the broker for `STOPPED_S`."""
         await self.stage.stop_broker(STOPPED_S)
 
-    async def _kill_agent(self) -> None:
+    async def kill_agent(self) -> None:
+        """SIGKILL; the agent is started again."""
         self.stage.kill_agent()
 
-    async def _push_fatal(self) -> None:
+    async def push_fatal(self) -> None:
+        """Pushes a broker that does not exist."""
         await self.stage.push({"broker": {"url": "mqtt://127.0.0.1:1"}}, confirm_within_s=15)
 
     async def play_scene(self) -> None:
@@ -98,6 +62,50 @@ class DemoStage:
             scene, second = self.camera.scene, self.camera.second()
             if second > scene.leaves_s + AWAY_S:
                 self.camera.scene = replace(scene, comes_s=second, leaves_s=second + STAYS_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Trick:
+    """Something that happens to the device. ``expect`` says what should follow."""
+
+    name: str
+    icon: str
+    expect: str
+    run: Callable[[DemoStage], Awaitable[None]]
+
+
+TRICKS = (
+    Trick(
+        "Press the panic button", "emergency",
+        "A critical alert within milliseconds; it is on disk before the board is answered.",
+        DemoStage.press,
+    ),
+    Trick(
+        "Pull the receiver's cable", "power_off",
+        "The status says degraded at once; a warning says since when the receiver is silent.",
+        DemoStage.pull_cable,
+    ),
+    Trick(
+        "Cover the lens", "visibility_off",
+        "The camera still sends pictures, but its zone is reported as blind.",
+        DemoStage.cover_lens,
+    ),
+    Trick(
+        "Stop the broker", "cloud_off",
+        "Alerts wait on the device's disk, and arrive when the broker is back.",
+        DemoStage.stop_broker,
+    ),
+    Trick(
+        "kill -9 the agent", "bolt",
+        "As a power cut: it starts again, its alerts go on under the same ids, and none is lost.",
+        DemoStage.kill_agent,
+    ),
+    Trick(
+        "Push a fatal configuration", "dangerous",
+        "A broker that does not exist: the device tries it, fails, and goes back by itself.",
+        DemoStage.push_fatal,
+    ),
+)  # fmt: skip
 
 
 def demo_config(scenario: Scenario, folder: Path, camera_url: str) -> dict[str, Any]:

@@ -22,18 +22,16 @@ def test_the_demo_survives_what_is_done_to_it(tmp_path: Path) -> None:
 
     async def play() -> None:
         async with demo_stage(tmp_path, lambda _, topic, body: heard[topic].append(body)) as demo:
-            tricks = {trick.name: trick for trick in demo.tricks}
-            assert all(trick.expect.endswith(".") for trick in demo.tricks)
             await until(lambda: heard["birth"], 60)
-            await tricks["Push a fatal configuration"].run()
+            await demo.push_fatal()
             await until(
                 lambda: any(one.get("state") == "rolled_back" for one in heard["config/reported"]), 90
             )
-            pull = asyncio.ensure_future(tricks["Pull the receiver's cable"].run())
-            await tricks["Press the panic button"].run()
+            pull = asyncio.ensure_future(demo.pull_cable())
+            await demo.press()
             await until(lambda: alerts("panic", "new") and alerts("receiver-silent", "new"), 60)
-            await asyncio.gather(pull, tricks["Stop the broker"].run())
-            await tricks["kill -9 the agent"].run()
+            await asyncio.gather(pull, demo.stop_broker())
+            await demo.kill_agent()
             await until(lambda: len(heard["birth"]) > 1 and demo.stage.starts == 2, 60)
             await until(lambda: alerts("receiver-silent", "end"), 60)
 
