@@ -40,6 +40,9 @@ class Stream:
         self._ready = asyncio.Event()
 
     def add(self, event: Event) -> None:
+        """An event that takes the place of one with bytes keeps them: each picture is sent once."""
+        if self._events.maxlen == 1 and self._events and not event[1]:
+            event = event[0], self._events[0][1]
         self._events.append(event)
         self._ready.set()
 

@@ -1,8 +1,9 @@
 """What the picture of a camera shows, as plain data for `console.web.widgets.picture`. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from console.agent_views import CameraMeta, SeenObject
@@ -12,55 +13,78 @@ Translate: TypeAlias = Callable[..., str]
 """`console.web.session.Session.t`."""
 STALE_AFTER_S = 3.0
 """A frame older than this is not live. A camera with fewer inferences gets three of its intervals."""
-WHOLE_PICTURE = ""
-"""The zone name of a `console.agent_views.Blind` about the whole picture."""
+ALIGNED_S = 2.0
+"""Up to this lag the boxes are those of the frame that the picture shows."""
+LATE_AFTER_S = 4.0
+"""A picture that lags more says so."""
 
 
 def live_view(feed: CameraFeed | None, now_s: float, agent_away: str | None, t: Translate) -> dict[str, Any]:
-    """``live`` of the picture element. ``agent_away``: why the agent is not reached, or None."""
+    """``live`` of the picture element. ``agent_away``: why the agent is not reached, or None.
+
+    ``stale``: nothing of it is live; ``missing``: there is no picture; ``late``: the picture is old, the
+    boxes are new. In each case ``notice`` says why.
+    """
     name = "" if feed is None else feed.name
     meta = None if feed is None else feed.meta
-    notice, missing = notice_of(feed, now_s, agent_away, t)
-    view: dict[str, Any] = {"camera": name, "notice": notice or "", "missing": missing, "stale": bool(notice)}
+    notice = notice_of(feed, now_s, agent_away, t)
+    view: dict[str, Any] = {"camera": name, "notice": notice.text, notice.kind: True}
     if feed is None or meta is None:
         return view
     shown = feed.shown or meta
+    if picture_lag_s(meta) > ALIGNED_S:
+        shown = meta  # boxes of long ago would be taken for those of now
     view |= {
         "width": meta["width"] or 16,
         "height": meta["height"] or 9,
-        "objects": [] if notice and not meta["no_picture"] else [_object(one) for one in shown["objects"]],
+        "objects": [] if notice.kind == "stale" else [_object(one) for one in shown["objects"]],
         "blind": {one["zone"]: blind_text(one["why"], one["for_s"], t) for one in meta["blind"]},
     }
-    if feed.number and feed.pictures and not missing:
+    if feed.number and feed.pictures and notice.kind != "missing":
         view["url"] = f"/frame/{quote(name, safe='')}?n={feed.number}"
-        if shown["at"] is not None:
-            view["at_ms"] = round(datetime.fromisoformat(shown["at"]).timestamp() * 1000)
+        if feed.shown is not None and feed.shown["at"] is not None:
+            view["at_ms"] = round(datetime.fromisoformat(feed.shown["at"]).timestamp() * 1000)
     return view
 
 
-def notice_of(
-    feed: CameraFeed | None, now_s: float, agent_away: str | None, t: Translate
-) -> tuple[str | None, bool]:
-    """Why the picture is not live, or None; and whether the last one has to go."""
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Why a picture is not live, and in which way it is not."""
+
+    text: str = ""
+    kind: Literal["live", "stale", "missing", "late"] = "live"
+
+
+def notice_of(feed: CameraFeed | None, now_s: float, agent_away: str | None, t: Translate) -> Notice:
+    """What is said on the picture."""
     if agent_away is not None:
-        return t("The agent does not answer: {why}", why=agent_away), False
+        return Notice(t("The agent does not answer: {why}", why=agent_away), "stale")
     if feed is None or (feed.meta is None and feed.error is None):
-        return t("Waiting for the camera …"), True
+        return Notice(t("Waiting for the camera …"), "missing")
     if feed.error is not None or feed.meta is None:
-        return t("No picture: {why}", why=feed.error or ""), True
+        return Notice(t("No picture: {why}", why=feed.error or ""), "missing")
     meta = feed.meta
-    if meta["no_picture"]:
-        return t("No picture: {why}", why=meta["no_picture"]), True
     age_s = frame_age_s(meta, feed, now_s)
-    if age_s is None:
-        return t("No frame from the camera yet"), True
-    if age_s > stale_after_s(meta):
+    if age_s is not None and age_s > stale_after_s(meta):
         why = next((one["why"] for one in meta["blind"]), None)
         text = t("No new frame for {seconds} s", seconds=f"{age_s:.0f}")
-        return (f"{text}: {why}" if why else text), False
+        return Notice(f"{text}: {why}" if why else text, "stale")
+    if meta["no_picture"]:
+        return Notice(t("No picture: {why}", why=meta["no_picture"]), "missing")
+    if age_s is None:
+        return Notice(t("No frame from the camera yet"), "missing")
     if not feed.pictures:
-        return t("The first picture is being redacted …"), True
-    return None, False
+        return Notice(t("The first picture is being redacted …"), "missing")
+    if (lag_s := picture_lag_s(meta)) > LATE_AFTER_S:
+        return Notice(t("Picture {seconds} s old: redaction is slow here", seconds=f"{lag_s:.0f}"), "late")
+    return Notice()
+
+
+def picture_lag_s(meta: CameraMeta) -> float:
+    """How much older the picture is than the newest frame."""
+    if meta["picture_age_s"] is None or meta["age_s"] is None:
+        return 0.0
+    return max(0.0, meta["picture_age_s"] - meta["age_s"])
 
 
 def stale_after_s(meta: CameraMeta) -> float:
@@ -119,7 +143,11 @@ def load_facts(meta: CameraMeta, t: Translate) -> list[tuple[str, str]]:
     asked = load["configured_fps"]
     rows = [
         (t("inferences per second, asked"), t("each frame") if asked is None else f"{asked:g}"),
-        (t("inferences per second, granted"), "–" if load["fps"] is None else f"{load['fps']:.1f}"),
+        (
+            t("inferences per second, granted"),
+            "–" if load["inferences_per_s"] is None else f"{load['inferences_per_s']:.1f}",
+        ),
+        (t("frames per second from the camera"), "–" if load["fps"] is None else f"{load['fps']:.1f}"),
         (t("time per inference"), "–" if load["detect_ms"] is None else f"{load['detect_ms']:.0f} ms"),
         (t("cores used"), "–" if load["cores_used"] is None else f"{load['cores_used']:.2f}"),
     ]
@@ -131,7 +159,7 @@ def load_facts(meta: CameraMeta, t: Translate) -> list[tuple[str, str]]:
 
 def starves(meta: CameraMeta) -> bool:
     """Whether the camera gets clearly fewer inferences than its configuration asks for."""
-    asked, granted = meta["load"]["configured_fps"], meta["load"]["fps"]
+    asked, granted = meta["load"]["configured_fps"], meta["load"]["inferences_per_s"]
     return asked is not None and granted is not None and granted < 0.7 * asked
 
 

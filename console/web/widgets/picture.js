@@ -114,7 +114,8 @@ export default {
     showNotice() {
       const live = this.live || {};
       const gone = this.silent() ? this.texts?.silent : live.notice;
-      this.$el.classList.toggle("rp-picture-dead", Boolean(gone));
+      this.$el.classList.toggle("rp-picture-dead", Boolean(live.stale || this.silent()));
+      this.$el.classList.toggle("rp-picture-late", Boolean(live.late));
       this.notice.textContent = gone || "";
       this.notice.hidden = !gone;
       if (live.missing && this.bitmap) {
