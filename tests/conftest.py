@@ -1,7 +1,9 @@
 """What all tests share: property tests measure words, not this machine, so no example is ever too slow."""
 
+import gc
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,17 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH:
 
 settings.register_profile("ringpost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ringpost")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What collection makes lives as long as the process: no garbage collection looks at it, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

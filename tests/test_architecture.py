@@ -127,10 +127,12 @@ def imports(path: Path, names: bool = False) -> Iterator[str]:
 def is_module(node: ast.ImportFrom, alias: ast.alias) -> bool:
     """Whether ``from package import name`` names a module of ours, and no name in one."""
     place = ROOT.joinpath(*f"{node.module}.{alias.name}".split("."))
-    return {place.with_suffix(".py"), place / "__init__.py"} & FILES != set()
+    return {place.with_suffix(".py"), place / "__init__.py"} & files() != set()
 
 
-FILES = set(sources())
+@cache
+def files() -> frozenset[Path]:
+    return frozenset(sources())
 
 
 def name(path: Path) -> str:
@@ -170,6 +172,7 @@ def package(module: str) -> str:
     return max(listed, key=len, default=module)
 
 
+@cache  # and nothing at import: each process that collects the tests would parse all files
 def graph() -> dict[str, set[str]]:
     """Each module of ours, and the modules of ours that it imports; lazily or for types only, too."""
     paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources()}
@@ -180,14 +183,11 @@ def graph() -> dict[str, set[str]]:
     }
 
 
-GRAPH = graph()
-
-
 def test_imports_point_downward() -> None:
     """Within a package anything goes but circles; else down to a lower layer only."""
     upward = [
         f"{module} imports {one}"
-        for module, imported in GRAPH.items()
+        for module, imported in graph().items()
         for one in imported
         if package(one) != package(module) and layer(one) <= layer(module) and one != "agent"
     ]
@@ -197,14 +197,14 @@ def test_imports_point_downward() -> None:
 def cycles() -> list[list[str]]:
     """Groups of modules that import each other in a circle (strongly connected components of two or more)."""
     reach: dict[str, set[str]] = {}
-    for module in GRAPH:
+    for module in graph():
         seen, waiting = set[str](), [module]
         while waiting:
-            new = GRAPH[waiting.pop()] - seen
+            new = graph()[waiting.pop()] - seen
             seen |= new
             waiting += new
         reach[module] = seen
-    found = {tuple(sorted(one for one in reach[module] if module in reach[one])) for module in GRAPH}
+    found = {tuple(sorted(one for one in reach[module] if module in reach[one])) for module in graph()}
     return [list(group) for group in found if len(group) > 1]
 
 
@@ -215,7 +215,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 def test_each_package_is_in_one_layer_and_exists() -> None:
     listed = [one for packages in LAYERS for one in packages]
     assert len(listed) == len(set(listed))
-    assert [one for one in listed if not any(package(module) == one for module in GRAPH)] == []
+    assert [one for one in listed if not any(package(module) == one for module in graph())] == []
 
 
 def test_the_modules_at_the_bottom_import_nothing_of_ours() -> None:
@@ -282,8 +282,8 @@ def layers() -> Iterator[str]:
     """Each package from the top down: modules, lines, and the packages that it imports."""
     for number, packages in enumerate(LAYERS, 1):
         for one in packages:
-            modules = [module for module in GRAPH if package(module) == one]
-            used = {package(other) for module in modules for other in GRAPH[module]} - {one}
+            modules = [module for module in graph() if package(module) == one]
+            used = {package(other) for module in modules for other in graph()[module]} - {one}
             yield f"{number:2}  {one:26} {len(modules):3} modules  imports {', '.join(sorted(used, key=layer)) or '-'}"
 
 
@@ -299,6 +299,8 @@ def table() -> Iterator[str]:
 if __name__ == "__main__":
     print("\n".join(table()))
     print("\n".join(layers()))
-    print(f"{sum(map(len, GRAPH.values()))} imports between {len(GRAPH)} modules, {len(cycles())} circles")
+    print(
+        f"{sum(map(len, graph().values()))} imports between {len(graph())} modules, {len(cycles())} circles"
+    )
     lengths = sorted(len(text(path).splitlines()) for path in sources())
     print(f"{len(lengths)} files, median {lengths[len(lengths) // 2]} lines, largest {lengths[-1]}")
