@@ -9,7 +9,7 @@ JOBS   ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: help setup demo test test-quick check coverage bench chaos lock clean
+.PHONY: help setup demo test test-long test-quick check coverage bench chaos lock clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -27,6 +27,9 @@ demo: setup ## a device, a broker and a centre with simulated hardware
 
 test: setup ## all tests, in parallel (JOBS=4 sets how many processes)
 	$(PYTEST)
+
+test-long: setup ## make test with all examples, pictures and brokers; before a release
+	RINGPOST_TESTS=long $(PYTEST)
 
 test-quick: setup ## for the inner loop: without slow tests and whole devices; a minute on two cores
 	$(PYTEST) -m "not slow and not end_to_end and not needs_shared"

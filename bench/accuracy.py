@@ -32,7 +32,8 @@ def measure(pictures: Path, model: str = "default") -> dict[str, float]:
     for index, number in enumerate(evaluation.params.catIds):
         precision = evaluation.eval["precision"][0, :, index, 0, -1]
         name = known.loadCats([number])[0]["name"]
-        result[f"AP50 {name}"] = round(float(precision[precision > -1].mean()), 4)
+        if (known_precision := precision[precision > -1]).size:
+            result[f"AP50 {name}"] = round(float(known_precision.mean()), 4)
     return result
 
 

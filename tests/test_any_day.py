@@ -16,6 +16,7 @@ from agent.domain.schedule import parse_schedule
 from agent.domain.site import Site
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, LineState, Reading, Switch, Vessel
+from tests.thorough import all_or
 
 START = datetime(2026, 11, 27, 20, 0, tzinfo=UTC)
 AROUND = Site(timezone="Asia/Shanghai", lat=32.0, lon=118.0, duty=parse_schedule("Mo-Fr 08:00-18:00"))
@@ -76,7 +77,7 @@ steps = st.tuples(st.floats(-0.5, 4), st.integers(-1, 7200), values)
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CONFIGS)
 @given(days=st.lists(steps, max_size=40))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=all_or(30, 60))
 def test_any_day(kind: str, days: list[Any]) -> None:
     rule = TypeAdapter(Rule).validate_python({"kind": kind} | CONFIGS[kind]).resolve(AROUND)
     judge, again = rule.scheduled_evaluator(), rule.scheduled_evaluator()

@@ -16,6 +16,7 @@ from agent.rules import Rule
 from agent.vision.tracker import Tracker
 from agent.vision.video_file import frames
 from tests.sightings import facts, judge, see, thing
+from tests.thorough import all_or
 
 CLIP = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips" / "vtest.mp4"
 ALL = {"all": [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]}
@@ -136,7 +137,10 @@ def test_the_number_in_a_street_is_that_of_the_people_in_it() -> None:
     decide, tracker, detect = rule.start(), Tracker(), models.find("wide").at(0.1).load()
     told: dict[float, int] = {}
     boxes: list[int] = []
+    last_s, most_changes = all_or((32.0, 8), (80.0, 20))
     for number, at_s, frame in frames(str(CLIP)):
+        if at_s > last_s:
+            break
         if number % 2:
             continue
         seen = [one for one in detect(frame) if one.label == "person"]
@@ -147,11 +151,12 @@ def test_the_number_in_a_street_is_that_of_the_people_in_it() -> None:
         ]
         found = [fact for fact in decide(see(at_s, *things, zones=ALL)) if isinstance(fact, Finding)]
         told[at_s] = (found[-1].count or 0) if found else 0
-    at = [told[min(told, key=lambda one: abs(one - second))] for second in (16.2, 24.0, 57.2, 71.4)]
-    assert all(abs(number - true) <= 1 for number, true in zip(at, (8, 7, 8, 8), strict=True)), at
+    counted = {16.2: 8, 24.0: 7, 57.2: 8, 71.4: 8}
+    at = {second: told[min(told, key=lambda one: abs(one - second))] for second in counted if second < last_s}
+    assert all(abs(number - counted[second]) <= 1 for second, number in at.items()), at
     assert abs(statistics.mean(told.values()) - statistics.mean(boxes)) < 0.5
     changes = list(told.values())
-    assert sum(one != other for one, other in itertools.pairwise(changes)) <= 20
+    assert sum(one != other for one, other in itertools.pairwise(changes)) <= most_changes
 
 
 @pytest.mark.parametrize(

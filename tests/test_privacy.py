@@ -31,6 +31,7 @@ from models.detection import Box, Detect, Detection, Frame
 from models.tiles import rotated
 from simulators.scene import Scene
 from tests.test_models import network, put
+from tests.thorough import all_or, part_of
 
 share = st.floats(0, 1)
 
@@ -297,13 +298,18 @@ def test_the_man_in_the_photograph_is_covered_whichever_way_the_camera_hangs(tur
 
 
 PICTURES = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "pictures"
+HARD = (9, 10, 12, 19, 21, 25, 31, 35, 46, 47, 72, 74, 78)
+"""Half of the people, and those who are bare with one inference, without tiles, or with a score of 0.2 or 0.3."""
 
 
 @pytest.mark.needs_shared
 @pytest.mark.skipif(not PICTURES.exists(), reason="needs the pictures beside this folder: ../shared/data")
-def test_of_the_labelled_people_before_a_camera_that_hangs_sideways_none_is_bare_in_what_leaves() -> None:
-    row = measure(PICTURES, "default", 1, "leaves")
-    assert (row["people"], row["less than half"], row["heads bare, >=64 px"]) == (168, 0, 0)
+def test_of_the_labelled_people_before_a_camera_that_hangs_sideways_none_is_bare_in_what_leaves(
+    tmp_path: Path,
+) -> None:
+    people, pictures = all_or((84, part_of(PICTURES, HARD, tmp_path)), (168, PICTURES))
+    row = measure(pictures, "default", 1, "leaves")
+    assert (row["people"], row["less than half"], row["heads bare, >=64 px"]) == (people, 0, 0)
     assert row["to nine tenths"] >= 0.99
 
 

@@ -24,12 +24,15 @@ from simulators.devices import Board, Receiver
 from simulators.scene import Scene, VideoStream, stream
 from simulators.wire import Wire
 from tests.signing import CENTRE_KEY, signed, signed_command, write_keys
+from tests.thorough import all_or
 
 BROKER: Kind = "mosquitto" if mosquitto_path() else "rumqttd"
 NEEDS_MOSQUITTO = pytest.mark.skipif(
     mosquitto_path() is None, reason="needs mosquitto: apt-get install mosquitto"
 )
 BROKERS = ["rumqttd", pytest.param("mosquitto", marks=NEEDS_MOSQUITTO)]
+ANY_BROKER = all_or([BROKER], BROKERS)
+"""For what does not depend on the broker: `test_promises`, `test_centre` and `test_desk` compare the two."""
 
 CONFIG = """\
 schema_version: 1

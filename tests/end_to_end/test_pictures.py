@@ -19,7 +19,7 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.privacy.redaction import FILL, REDACTION_MIN_SCORE, REDACTION_PASSES, person_boxes
 from simulators.scene import Scene
-from tests.end_to_end.rig import BROKERS, Rig, rig
+from tests.end_to_end.rig import ANY_BROKER, Rig, rig
 from tests.test_picture import inside, pixels
 
 pytestmark = pytest.mark.end_to_end
@@ -91,7 +91,7 @@ def covered(jpeg: bytes) -> bool:
     )
 
 
-@pytest.mark.parametrize("kind", BROKERS)
+@pytest.mark.parametrize("kind", ANY_BROKER)
 def test_an_alert_brings_its_picture_a_clip_is_fetched_and_only_a_signed_grant_shows_people(
     tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
