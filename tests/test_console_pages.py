@@ -68,10 +68,9 @@ def test_the_worst_part_comes_first_with_its_reason() -> None:
 
 def test_rates_come_from_counts_and_survive_a_restart() -> None:
     rates = Rates()
-    seen = [
-        rates.of({"part": "gnss", "good": good}, at) for at, good in ((0, 100), (2, 120), (3, 4), (5, 24))
-    ]
-    assert seen == [None, 10.0, None, 10.0]
+    reports = ((0, 100), (1, 100), (2, 120), (4, 120), (7, 170), (8, 4), (10, 24), (40, 24))
+    seen = [rates.of({"part": "gnss", "good": good}, at) for at, good in reports]
+    assert seen == [None, None, 10.0, 10.0, 10.0, None, 10.0, 0.0]
     assert rates.of({"part": "cam1", "fps": 4.8}, 0) == 4.8
 
 

@@ -21,7 +21,7 @@ from console.pages.now_view import (
     part_rows,
     troubles,
 )
-from console.pages.words import instant
+from console.pages.words import Translate, instant
 from console.web.session import Session
 from console.web.widgets.ledger_bar import LedgerBar
 from console.web.widgets.rows import Rows
@@ -47,6 +47,12 @@ def build(device: Device, session: Session) -> None:
         live.follow(lambda: device.client.now(1.0), page.show)
         live.every(1.0, page.checks.show)
         live.every(30.0, check_sometimes)
+
+
+def _state_words(troubles: int, t: Translate) -> str:
+    if troubles == 0:
+        return t("all is well")
+    return t("degraded: one trouble") if troubles == 1 else t("degraded: {n} troubles", n=troubles)
 
 
 class NowPage:
@@ -76,6 +82,11 @@ class NowPage:
         self._heading("Parts", session.t("Parts"))
         with ui.element("div").classes("rp-table rp-parts").mark("parts") as table:
             self._parts = Rows(table, self._part)
+        with (
+            ui.expansion(session.t("Jobs of the agent that are well")).classes("full-width"),
+            ui.element("div").classes("rp-table rp-parts").mark("jobs") as table,
+        ):
+            self._jobs = Rows(table, self._part)
         self._heading("Latency", session.t("From the event to the broker's confirmation"))
         self._no_latency = ui.label(session.t("No alert since the agent's start.")).classes("rp-quiet")
         with ui.column().classes("full-width").mark("latency") as column:
@@ -88,7 +99,7 @@ class NowPage:
         found = troubles(now, self._device.checks.remedies, t)
         self._state.show(
             "doubt" if found else "good",
-            t("degraded: {n} troubles", n=len(found)) if found else t("all is well"),
+            _state_words(len(found), t),
         )
         self._active.show(now["active"])
         hello = self._device.hello
@@ -107,7 +118,10 @@ class NowPage:
         self._facts.show((fact.name, fact) for fact in facts(now, t))
         at = instant(now["at"])
         rows = part_rows(now, self._rates, at.timestamp() if at else 0.0, t)
-        self._parts.show((row.name, row) for row in rows)
+        sources = self._device.hello["sources"] if self._device.hello is not None else {}
+        jobs = [row for row in rows if row.name not in sources and row.rank == 2]
+        self._parts.show((row.name, row) for row in rows if row not in jobs)
+        self._jobs.show((row.name, row) for row in jobs)
         bars = rule_bars(now["latency"], t)
         self._no_latency.set_visibility(not bars)
         self._bars.show((bar.name, bar) for bar in bars)

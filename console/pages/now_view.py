@@ -8,6 +8,9 @@ from console.agent_views import Now
 from console.pages.remedies import FoundRemedy, remedy_of
 from console.pages.words import NONE, Kind, Translate, age_text, as_number, ms_text, number_text
 
+NO_PACKET_S = 20.0
+"""After so long without another packet the rate of a line is 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -54,22 +57,27 @@ class Fact:
 
 
 class Rates:
-    """Packets a second of each part, from the counts of two reports."""
+    """Packets a second of each part, from the counts of its reports. A line reports every few seconds: the
+    rate is that between two changes of its count."""
 
     def __init__(self) -> None:
-        self._before: dict[str, tuple[float, float]] = {}
+        self._before: dict[str, tuple[float, float, float | None]] = {}
 
     def of(self, part: dict[str, object], at_s: float) -> float | None:
-        """The rate of ``part``; frames a second of a camera. None until a second report comes."""
+        """The rate of ``part``; frames a second of a camera. None until it is known."""
         if (fps := as_number(part.get("fps"))) is not None:
             return fps
         count, name = as_number(part.get("good")), str(part.get("part"))
         if count is None:
             return None
-        before_s, before = self._before.get(name, (at_s, count))
-        if at_s - before_s >= 5 or name not in self._before or count < before:
-            self._before[name] = at_s, count
-        return (count - before) / (at_s - before_s) if at_s - before_s >= 0.5 and count >= before else None
+        before_s, before, rate = self._before.get(name, (at_s, count, None))
+        if name not in self._before or count < before:
+            self._before[name] = at_s, count, None
+            return None
+        if count > before and at_s > before_s:
+            rate = (count - before) / (at_s - before_s)
+            self._before[name] = at_s, count, rate
+        return 0.0 if at_s - before_s > NO_PACKET_S and count == before else rate
 
 
 def part_rows(now: Now, rates: Rates, at_s: float, t: Translate) -> list[PartRow]:

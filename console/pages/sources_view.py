@@ -4,6 +4,7 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
+from agent.runtime.sanitize import as_dict
 from console.pages.source_store import KnownValue, SourceStore
 from console.pages.words import NONE, Kind, Translate, age_text, as_number, number_text, shown_value
 from console.web.session import Session
@@ -90,7 +91,16 @@ def _text(value: KnownValue, session: Session) -> str:
         where = NONE if place is None else f"{place[0]:.6f}, {place[1]:.6f}"
         error = as_number(fields.get("error_m"))
         return f"{fields.get('mode')} · {where}" + ("" if error is None else f" ±{session.distance(error)}")
+    if value.kind == "line_state":
+        return _line_text(fields, t)
     return shown_value({name: one for name, one in fields.items() if name not in ("kind", "name")})
+
+
+def _line_text(fields: dict[str, Any], t: Translate) -> str:
+    good, bad = (sum(map(int, as_dict(fields.get(name)).values())) for name in ("good", "bad"))
+    text = t("{good} packets, {bad} damaged, {lost} lost", good=good, bad=bad, lost=fields.get("lost", 0))
+    parts = (text, f"{fields['baud']} baud" if fields.get("baud") else "", str(fields.get("trouble") or ""))
+    return " · ".join(filter(None, parts))
 
 
 def quantity_text(number: object, unit: str, session: Session) -> str:

@@ -24,7 +24,7 @@ def browser_page(size: dict[str, int] = DESK, **context: Any) -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_context(viewport=size, ignore_https_errors=True, **context).new_page()
-        page.on("request", lambda request: _note(request.url, elsewhere))
+        page.on("request", lambda request: note_foreign(request.url, elsewhere))
         page.on("pageerror", lambda error: errors.append(str(error)))
         try:
             yield page
@@ -34,7 +34,7 @@ def browser_page(size: dict[str, int] = DESK, **context: Any) -> Iterator[Any]:
     assert errors == []
 
 
-def _note(url: str, elsewhere: list[str]) -> None:
+def note_foreign(url: str, elsewhere: list[str]) -> None:
     local = ("http://127.0.0.1", "https://127.0.0.1", "http://localhost", "https://localhost", "ws://127.0.0.1",
              "wss://127.0.0.1", "ws://localhost", "wss://localhost", "data:", "blob:", "about:")  # fmt: skip
     if not url.startswith(local):
