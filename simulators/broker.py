@@ -65,7 +65,7 @@ class LocalBroker:
     def url(self) -> str:
         return f"mqtt://127.0.0.1:{self.port}"
 
-    def start(self, within_s: float = 10.0) -> None:
+    def start(self, within_s: float = 30.0) -> None:
         """Starts the broker and waits until it listens. OSError where it does not."""
         self._process = subprocess.Popen(
             self._command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

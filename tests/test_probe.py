@@ -33,6 +33,7 @@ from simulators.devices import Receiver
 from simulators.scene import Scene, stream
 from simulators.wire import Wire
 from tests.end_to_end.rig import BROKER
+from tests.test_camera_sources import free_port
 from tests.test_evidence import Desk
 from tests.test_tls import certificate, mosquitto
 
@@ -464,7 +465,7 @@ def test_turns_have_a_pause_and_a_limit_in_an_hour() -> None:
 @slow
 def test_a_camera_that_sends_to_this_machine_is_awaited() -> None:
     """An address of udp:// is bound here: no name is looked up."""
-    camera = camera_at("udp://:59999", open_timeout="1s")
+    camera = camera_at(f"udp://:{free_port()}", open_timeout="1s")
     assert "no data came in 1 s" in probed(ProbeRequest(camera=camera))["error"]
 
 

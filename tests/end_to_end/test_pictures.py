@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from agent.evidence.jpeg import read_label
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.privacy.redaction import FILL, REDACTION_MIN_SCORE, REDACTION_PASSES, person_boxes
+from models.session import Loaded
 from simulators.scene import Scene
 from tests.end_to_end.rig import ANY_BROKER, Rig, rig
 from tests.test_picture import inside, pixels
@@ -39,14 +41,18 @@ GROUND = [
 BLACK = [[0.0, 0.0], [0.2, 0.0], [0.2, 0.3], [0.0, 0.3]]
 
 
-async def listen(url: str, pictures: dict[str, bytes]) -> None:
-    """All that anybody sees who listens on the broker for pictures: topic below the device's, and bytes."""
+async def listen(url: str, pictures: dict[str, bytes], ready: asyncio.Event | None = None) -> None:
+    """All that anybody sees who listens on the broker for pictures: topic below the device's, and bytes.
+
+    From ``ready`` on nothing is missed."""
     connection = Connection(Broker(url=url), "a-listener", None)
     await connection.open()
     try:
         connection.subscribe([f"{ROOT}/rig-1/media/#"])
         while True:
             event = await connection.event(0.5)
+            if event is not None and event[0] == "subscribed" and ready is not None:
+                ready.set()
             if event is not None and event[0] == "message":
                 connection.acknowledge(event[1])
                 pictures[event[1].topic.removeprefix(f"{ROOT}/rig-1/")] = event[1].payload
@@ -74,13 +80,18 @@ def clip(data: Path, alert_id: str) -> set[str]:
     return set() if newest in pictures else pictures
 
 
+@cache
+def detector(score: float) -> Loaded:
+    return models.find("default").at(score).load()
+
+
 def covered(jpeg: bytes) -> bool:
     """Whether nobody can be seen: all who are told to be there are grey, or black, and a detector finds nobody.
 
     It takes long on a busy machine: call it in a thread, as the rig's camera and receiver live on the loop.
     """
     shown, label = pixels(jpeg), read_label(jpeg)
-    found = person_boxes(models.find("default").at(0.4).load()(np.ascontiguousarray(shown)))
+    found = person_boxes(detector(0.4)(np.ascontiguousarray(shown)))
     parts = [inside(shown, tuple(box)).astype(int) for box in label["people"]]
     hidden = [(abs(part - FILL) <= 2) | (part <= 2) for part in parts]
     return (
@@ -193,9 +204,7 @@ privacy: {{rescue_key: {{file: {tmp_path / "rescue.key"}}}}}
         await device.until(lambda: topic in pictures, what="the picture under the flag")
         shown = pictures[topic]
         assert not read_label(shown)["covered"]
-        assert person_boxes(
-            models.find("default").at(REDACTION_MIN_SCORE).load()(np.ascontiguousarray(pixels(shown)))
-        )
+        assert person_boxes(detector(REDACTION_MIN_SCORE)(np.ascontiguousarray(pixels(shown))))
         assert inside(pixels(shown), (0.0, 0.0, 0.2, 0.3)).max() == 0
         entry = [one.fields for one in read_entries(tmp_path / "data" / "audit") if one.kind == "picture"][-1]
         assert entry["flag"]["reason"] == "man at the railing"

@@ -42,8 +42,9 @@ def test_a_technician_tries_before_a_push(tmp_path: Path) -> None:
             rigged.start_agent()
             await rigged.until(lambda: bool(rigged.alerts("rail")), 300, "the alert of the man")
             pictures: dict[str, bytes] = {}
-            listening = asyncio.ensure_future(listen(rigged.broker.url, pictures))
-            await asyncio.sleep(1)
+            ready = asyncio.Event()
+            listening = asyncio.ensure_future(listen(rigged.broker.url, pictures, ready))
+            await asyncio.wait_for(ready.wait(), 60)
 
             result = await ask(rigged, "snapshot", "s-1", camera="cam1")
             assert (result["state"], result["width"], result["people_shown"]) == ("succeeded", 640, 0)
