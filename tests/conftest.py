@@ -1,18 +1,10 @@
 """What all tests share: property tests measure words, not this machine, so no example is ever too slow."""
 
 import gc
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-MEMORY, ENOUGH = Path("/dev/shm"), 2 * 2**30
-"""Where tests write, if that many bytes are free: they sync a disk some 50 000 times."""
-if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH:
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 settings.register_profile("ringpost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ringpost")

@@ -2,7 +2,6 @@
 
 import random
 import shutil
-import tempfile
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from agent.audit.chain_state import segments
 from agent.audit.disk import Disk
 from agent.audit.entry import Draft, parse
 from agent.audit.verify import verify_folder
+from tests.memory import memory_folder
 
 
 class Crash(BaseException):
@@ -109,7 +109,7 @@ def draft(number: int, kind: str = "push") -> Draft:
 class AuditLogMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="audit-"))
+        self.folder = memory_folder()
         self.disk = FaultyDisk(self.folder)
         self.number = 0
         self.acknowledged: list[int] = []

@@ -4,7 +4,6 @@ always has a configuration that runs, no counter falls, and what is reported is 
 import asyncio
 import json
 import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from agent.config.ledger import FILE, Ledger
 from agent.config.loader import digest, parse
 from agent.config.merge_patch import canonical
 from agent.config.trial import TrialLimit, TrialSteps
+from tests.memory import memory_folder
 from tests.pushed_configurations import anyone
 from tests.test_deployment import LOCAL
 
@@ -40,7 +40,7 @@ class Pushes(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="pushes-"))
+        self.folder = memory_folder()
         self.local = self.folder / "agent.yaml"
         self.local.write_text(FILE_TEXT)
         self.write = ledger_module.write_durably

@@ -4,7 +4,6 @@ centre, still owed, or told as lost; and no number ever names two messages."""
 import asyncio
 import json
 import shutil
-import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Coroutine
@@ -20,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from agent.domain.message import Lane, Message, encode, new_id
 from agent.outbox.outbox import Outbox
 from agent.outbox.rows import Row
+from tests.memory import memory_folder
 from tests.waiting import until
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Life(RuleBasedStateMachine):
         for one in self.patches:
             one.start()
         self.loop = asyncio.new_event_loop()
-        self.root = Path(tempfile.mkdtemp())
+        self.root = memory_folder()
         self.copies = 0
         self.folder = self.root / "data"
         self.outbox = self.run(self.opened())

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from agent.domain.message import Lane, Message, new_id
 from agent.outbox.outbox import Outbox
 from agent.runtime.atomic_files import write_durably
+from tests.memory import MEMORY
 from tests.sqlite_trace import FULL, Trace, traced
 
 ALERTS = "alerts.db"
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # an fsync takes no time there
 ROOT = Path(__file__).resolve().parents[1]
 
 

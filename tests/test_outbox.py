@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import sqlite3
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from agent.domain.message import LANES, Lane, new_id
 from agent.outbox.lane_storage import LaneStorage
 from agent.outbox.outbox import Outbox
 from agent.outbox.rows import Row
+from tests.memory import memory_folder
 from tests.outbox_rig import copied, ids, message
 
 
@@ -111,7 +111,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp())
+        self.root = memory_folder()
         self.folder = self.root / "a"
         self.folder.mkdir()
         self.storage = LaneStorage(self.folder, 32_000_000)
