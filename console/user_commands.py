@@ -68,7 +68,7 @@ def add(name: str, roles: tuple[str, ...], users: Path) -> None:
 @click.argument("name")
 @users_option
 def remove(name: str, users: Path) -> None:
-    """Remove an account: it can't log in any more. Its open sessions end within a minute."""
+    """Remove an account: it can't log in any more. Its open sessions end within seconds."""
     try:
         accounts = _load(users)
         if accounts.accounts.pop(name, None) is None:

@@ -186,7 +186,7 @@ def cookie_of(headers: Headers, name: str) -> str | None:
         for line in headers.getlist("cookie")
         for part in line.split(";")
         for key, _, value in [part.strip().partition("=")]
-        if key == name
+        if key.strip() == name
     ]
     return values[0] if len(values) == 1 else None
 

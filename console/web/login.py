@@ -5,21 +5,19 @@ good once. Every login, refusal and end is written to the access log.
 """
 
 import asyncio
-import hashlib
 import hmac
 import math
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC
-from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.web.access import LOGIN, SESSION, cookie_of
 from console.web.access_record import AccessRecord
+from console.web.forms import FormTokens, form_of
 from console.web.login_limits import LoginLimits
 from console.web.login_page import login_page, opening_page
 from console.web.rights import ROLES, VIEWER
@@ -28,8 +26,6 @@ from console.web.texts import LANGUAGES, Language
 from console.web.units import UNITS
 from console.web.users import Account, Users
 
-MAX_FORM = 4096
-FORM_VALID_S = 3600
 LANGUAGE_COOKIE = "ringpost_language"
 THEMES = {"auto": None, "light": False, "dark": True}
 YEAR_S = 365 * 24 * 3600
@@ -63,9 +59,11 @@ class Login:
         self._tls, self._users, self._token, self._on_token = tls, users, token, on_token
         self._prepare, self._paths, self._clock = prepare, frozenset(paths), clock
         self._limits = LoginLimits(clock)
-        self._secret = secrets.token_bytes(32)
+        self._forms = FormTokens(clock)
         self._form_cookie = f"{cookie}_form"
         self._one_at_a_time = asyncio.Lock()
+        self._accounts: dict[Session, Account] = {}
+        """As they were when their sessions began."""
         sessions.on_end = self._on_end
 
     async def show(self, request: Request) -> Response:
@@ -76,8 +74,8 @@ class Login:
 
     async def log_in(self, request: Request) -> Response:
         """POST /login."""
-        form = await _form_of(request)
-        if form is None or not self._is_our_form(request, form.get("form", "")):
+        form = await form_of(request)
+        if form is None or not self._is_our_form(request, form):
             return self._form(request, 403, "The form is too old: try again")
         address, user = _address(request), form.get("user", "").strip().lower()[:64]
         if self._users is None:
@@ -89,22 +87,24 @@ class Login:
                     users = await asyncio.to_thread(self._users)
                     account = await asyncio.to_thread(users.check, user, form.get("passphrase", ""))
                 except (OSError, ValueError):
-                    self._record.note("login", outcome="no_accounts", address=address)
+                    self._record.note("refused", order="login", outcome="no_accounts", address=address)
                     return self._form(request, 503, "The accounts can't be read: see the terminal")
                 if account is None:
                     self._limits.failed(address, user)
         if wait_s > 0:
-            self._record.note("login", outcome="too_often", address=address)
+            self._record.note("refused", order="login", outcome="too_often", address=address)
             answer = self._form(
                 request, 429, "Too many attempts: wait {seconds} s", seconds=math.ceil(wait_s)
             )
             answer.headers["Retry-After"] = str(math.ceil(wait_s))
             return answer
         if account is None:
-            self._record.note("login", outcome="refused", address=address)
+            self._record.note("refused", order="login", outcome="refused", address=address)
             return self._form(request, 401, "Name or passphrase is wrong")
         self._limits.succeeded(address, user)
-        return self._begin(request, account.roles, RedirectResponse("/", 303), account.name)
+        answer = RedirectResponse("/", 303)
+        self._accounts[self._begin(request, account.roles, answer, account.name)] = account
+        return answer
 
     async def log_out(self, request: Request) -> Response:
         """POST /logout."""
@@ -120,7 +120,7 @@ class Login:
         """POST /settings: language, theme, units and zone of the session; the language is kept for the next
         login in this browser."""
         session = await self._own_form(request)
-        form = await _form_of(request) or {}
+        form = await form_of(request) or {}
         if session is None:
             return Response("Use the settings of the page", 403)
         back = form.get("back", "/")
@@ -136,6 +136,18 @@ class Login:
             session.zone = session.place_zone if zone == "place" else UTC
         return answer
 
+    async def end_removed(self) -> None:
+        """Ends the sessions of accounts that were removed or changed since they logged in."""
+        if self._users is None or not self._accounts:
+            return
+        try:
+            users = await asyncio.to_thread(self._users)
+        except (OSError, ValueError):
+            return  # nobody logs in meanwhile; whoever is in stays in
+        for session, account in list(self._accounts.items()):
+            if users.accounts.get(account.name) != account:
+                self._sessions.end(session.token, "removed")
+
     def _by_token(self, request: Request, token: str) -> Response:
         if "prefetch" in request.headers.get("sec-purpose", "") + request.headers.get("purpose", ""):
             return Response("Open the page itself", 503)
@@ -144,17 +156,17 @@ class Login:
             return self._form(request, 401, "Open the address that the terminal shows")
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             self._limits.failed(address, "")
-            self._record.note("login", outcome="wrong_token", address=address)
+            self._record.note("refused", order="login", outcome="wrong_token", address=address)
             return self._form(request, 401, "This address was used, or is not the newest: see the terminal")
         self._token = secrets.token_urlsafe(24)
         self._on_token(self._token)
         roles = tuple(role for role in ROLES if role != VIEWER)
         # Not a redirect: the cookie is not sent to one that another program's link led to (SameSite).
-        return self._begin(request, roles, HTMLResponse(opening_page(self._language(request))), None)
+        answer = HTMLResponse(opening_page(self._language(request)))
+        self._begin(request, roles, answer, None)
+        return answer
 
-    def _begin(
-        self, request: Request, roles: tuple[str, ...], answer: Response, user: str | None
-    ) -> Response:
+    def _begin(self, request: Request, roles: tuple[str, ...], answer: Response, user: str | None) -> Session:
         """Gives the browser a new session, whatever cookie it had."""
         if isinstance(before := request.scope.get(SESSION), Session):
             self._sessions.end(before.token)
@@ -166,14 +178,12 @@ class Login:
         )
         self._set(answer, self._cookie, session.token)
         self._delete(answer, self._form_cookie)
-        return answer
+        return session
 
     def _form(self, request: Request, status: int, problem: str = "", **values: object) -> Response:
         chosen = request.query_params.get("language", "")
         language: Language = chosen if chosen in LANGUAGES else self._language(request)
-        browser = secrets.token_urlsafe(16)
-        valid_until = int(self._clock()) + FORM_VALID_S
-        token = f"{valid_until}.{self._sign(browser, valid_until)}"
+        browser, token = self._forms.new()
         page = login_page(
             self._title(), language, token, problem, values, with_accounts=self._users is not None
         )
@@ -183,21 +193,14 @@ class Login:
             self._set(answer, LANGUAGE_COOKIE, chosen, YEAR_S)
         return answer
 
-    def _sign(self, browser: str, valid_until: int) -> str:
-        return hmac.new(self._secret, f"{browser} {valid_until}".encode(), hashlib.sha256).hexdigest()
-
-    def _is_our_form(self, request: Request, token: str) -> bool:
+    def _is_our_form(self, request: Request, form: Mapping[str, str]) -> bool:
         """Whether the form was given to this browser, within the last hour."""
-        until, _, signature = token.partition(".")
         browser = cookie_of(request.headers, self._form_cookie)
-        if browser is None or not (until.isascii() and until.isdigit() and len(until) < 16):
-            return False
-        wanted = self._sign(browser, int(until))
-        return hmac.compare_digest(signature.encode(), wanted.encode()) and int(until) > self._clock()
+        return self._forms.is_ours(browser, form.get("form", ""))
 
     async def _own_form(self, request: Request) -> Session | None:
         """The session, where the form that was sent is one of its pages."""
-        session, form = request.scope.get(SESSION), await _form_of(request)
+        session, form = request.scope.get(SESSION), await form_of(request)
         if not isinstance(session, Session) or form is None:
             return None
         right = hmac.compare_digest(form.get("form", "").encode(), session.form_token.encode())
@@ -218,32 +221,9 @@ class Login:
         answer.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=self._tls)
 
     def _on_end(self, session: Session, reason: EndReason) -> None:
+        self._accounts.pop(session, None)
         self._record.note("logout", session=session.id, reason=reason, user=session.user)
 
 
 def _address(request: Request) -> str:
     return request.client.host if request.client is not None else ""
-
-
-async def _form_of(request: Request) -> dict[str, str] | None:
-    """The fields of a form that was sent; None where there is none, or it is too large."""
-    known: Any = request.scope.get("ringpost.form")
-    if known is not None:
-        return dict(known)
-    if (
-        request.headers.get("content-type", "").partition(";")[0].strip()
-        != "application/x-www-form-urlencoded"
-    ):
-        return None
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM:
-            return None
-    try:
-        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=20)
-    except ValueError:
-        return None
-    found = {name: values[0] for name, values in fields.items() if len(values) == 1}
-    request.scope["ringpost.form"] = found
-    return found

@@ -1,20 +1,16 @@
 """Serves a site: NiceGUI below our own FastAPI application, behind the access gate."""
 
-import asyncio
 import copy
-import os
 import socket
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from console.web.access import LOGIN, SESSION, AccessGate
-from console.web.access_record import AccessRecord
+from console.web.access import SESSION
+from console.web.access_app import Access
 from console.web.headers import put_nonces_into_templates
 from console.web.http_protocol import MAX_HEAD, BoundedProtocol
 from console.web.listening import listen, tls_context
-from console.web.login import Login
 from console.web.login_page import HTML_LANG
 from console.web.options import ServeOptions, new_token
 from console.web.session import Session, Sessions
@@ -23,8 +19,6 @@ from console.web.site import Page, Site
 __all__ = ["ServeOptions", "listen", "make_app", "new_token", "serve"]
 
 STATIC = Path(__file__).parent / "static"
-SWEEP_S = 5.0
-"""How often sessions are looked through for those whose time is over."""
 BRAND = {
     "primary": "#005a8f", "secondary": "#31506e", "accent": "#7a3e77", "positive": "#00694d",
     "negative": "#a02c00", "warning": "#8a5a00", "info": "#005a8f",
@@ -39,8 +33,7 @@ def make_app(
     on_token: Callable[[str], None] = lambda _: None,
 ) -> Any:
     """The ASGI application of ``site``. ``on_token`` hears of the token that replaces a used one."""
-    os.environ.setdefault("NICEGUI_STORAGE_PATH", tempfile.mkdtemp(prefix="ringpost-console-"))
-    from fastapi import FastAPI, Request
+    from fastapi import Request
     from nicegui import app as nicegui_app
     from nicegui import client, core, ui
 
@@ -48,19 +41,8 @@ def make_app(
     from console.web.shell import draw_shell
     from console.web.socket_guard import guard_sockets, owner_of
 
-    sessions = sessions or Sessions(idle_s=options.idle_s, absolute_s=options.absolute_s)
-    tls = options.certificate is not None
-    record = AccessRecord(options.access_log)
-    login = Login(
-        sessions, record, title=site.heading_now, cookie=options.cookie, tls=tls, users=options.accounts,
-        token=options.token, on_token=on_token, prepare=_preparation(site, options),
-        paths=[page.path for page in site.pages],
-    )  # fmt: skip
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_api_route(LOGIN, login.show, methods=["GET"])
-    app.add_api_route(LOGIN, login.log_in, methods=["POST"])
-    app.add_api_route("/logout", login.log_out, methods=["POST"])
-    app.add_api_route("/settings", login.set_settings, methods=["POST"])
+    access = Access(site, options, sessions, on_token)
+    app = access.app
     nicegui_app.add_static_files("/static", STATIC)
 
     def add(page: Page) -> None:
@@ -79,18 +61,9 @@ def make_app(
     for path, handler in site.routes.items():
         app.add_api_route(path, handler, include_in_schema=False)
 
-    async def sweep() -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            sessions.end_old()
-
-    sweeper: list[asyncio.Task[None]] = []
-    nicegui_app.on_startup(lambda: sweeper.append(asyncio.create_task(sweep(), name="sessions")))
-    nicegui_app.on_shutdown(lambda: [task.cancel() for task in sweeper])
-    nicegui_app.on_shutdown(lambda: asyncio.to_thread(record.close))
-    for start in site.on_start:
+    for start in (access.start, *site.on_start):
         nicegui_app.on_startup(start)
-    for stop in site.on_stop:
+    for stop in (*site.on_stop, access.stop):
         nicegui_app.on_shutdown(stop)
     core.app.config.quasar_config["brand"] = BRAND
     core.app.config.socket_io_js_transports = ["websocket"]
@@ -100,16 +73,7 @@ def make_app(
     ui.run_with(
         app, title=site.title, dark=None, tailwind=False, show_welcome_message=False, reconnect_timeout=30
     )
-    return AccessGate(app, sessions, options.hosts(), options.cookie, tls=tls, owner=owner_of)
-
-
-def _preparation(site: Site, options: ServeOptions) -> Callable[[Session], None]:
-    def prepare(session: Session) -> None:
-        session.signer = options.signer
-        session.units = options.units
-        site.prepare(session)
-
-    return prepare
+    return access.gate(owner_of)
 
 
 async def serve(

@@ -20,7 +20,7 @@ IDLE_S = 2 * 3600.0
 ABSOLUTE_S = 12 * 3600.0
 """A session ends after this long in any case."""
 MAX_SESSIONS = 64
-EndReason = Literal["logout", "idle", "too_old", "pushed_out"]
+EndReason = Literal["logout", "idle", "too_old", "pushed_out", "removed"]
 
 
 @dataclass(slots=True, eq=False)
@@ -121,10 +121,10 @@ class Sessions:
         """Somebody uses it."""
         session.used_s = self._clock()
 
-    def end(self, token: str) -> None:
+    def end(self, token: str, reason: EndReason = "logout") -> None:
         """Logs out."""
         if (session := self._by_hash.get(_hash(token))) is not None:
-            self._end(session, "logout")
+            self._end(session, reason)
 
     def end_old(self) -> None:
         """Ends the sessions whose time is over. To be called now and then, for their open web sockets."""
