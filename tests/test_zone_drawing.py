@@ -11,7 +11,7 @@ from agent.config.layers import tree_of
 from agent.config.merge_patch import merged
 from agent.domain.zones import Zone
 from console.pages.cameras.desk import CameraDesk
-from console.pages.cameras.drawing import Drawing, Shape
+from console.pages.cameras.drawing import Drawing
 from console.pages.cameras.ground import Fit, GroundDrawing
 from console.pages.cameras.proposal import (
     CameraInForce,
@@ -24,6 +24,7 @@ from console.pages.cameras.proposal import (
     what_if_fields,
 )
 from console.pages.cameras.rule_kinds import RULE_KINDS
+from console.pages.cameras.shapes import Shape, problem_of
 
 SQUARE = [[0.2, 0.2], [0.6, 0.2], [0.6, 0.6], [0.2, 0.6]]
 CONFIG = """
@@ -102,7 +103,7 @@ def test_what_is_wrong_is_told(places: tuple[tuple[float, float], ...], problem:
     drawing = drawn(*places)
     assert drawing.close()
     assert drawing.current is not None
-    found = drawing.problem(drawing.current)
+    found = problem_of(drawing.current)
     assert (found is None) if problem is None else (found is not None and problem in found)
 
 

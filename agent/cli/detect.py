@@ -16,8 +16,9 @@ import click
 import models
 from agent.cli.detect_input import VIDEO_SUFFIXES, InputFile, InputFrame, decode_files, list_files
 from agent.cli.detect_output import coco_results, draw, print_objects, read_coco
+from agent.cli.zone_drawing import Drawn, read_camera
 from agent.privacy.redaction import REDACTION_MIN_SCORE, detects_people, find_people, person_boxes
-from agent.runtime.atomic_files import write_durably
+from agent.runtime.atomic_files import PICTURE_SUFFIXES, write_durably
 from agent.runtime.error_text import describe_error, error_reason
 from agent.runtime.exit_codes import EX_USAGE
 from agent.runtime.native_calls import call_within
@@ -42,6 +43,10 @@ class DetectOptions:
     score: float | None = None
     labels: Sequence[str] | None = None
     annotate: Path | None = None
+    """A directory, or a .jpg or .png for the only picture."""
+    config: Path | None = None
+    camera: str | None = None
+    """Of ``config``; its zones and rules are drawn."""
     coco: Path | None = None
     annotations: Path | None = None
     as_json: bool = False
@@ -60,6 +65,7 @@ class _Job:
     threshold: float
     labels: frozenset[str] | None
     coco: dict[str, Any] | None
+    shapes: tuple[Drawn, ...] = ()
 
     def selected(self, detections: Sequence[Detection]) -> list[Detection]:
         return [
@@ -93,7 +99,10 @@ def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
         if options.annotate:
             try:
                 people = (*person_boxes(detections), *find_people(frame.frame, job.loaded))
-                draw(frame.frame, selected, people, options.annotate / _output_path(frame, drawn))
+                path = options.annotate
+                if not is_picture_file(path):
+                    path /= _output_path(frame, drawn)
+                draw(frame.frame, selected, people, path, job.shapes)
             except (OSError, ValueError) as error:
                 click.echo(f"detect: {describe_error(error)}", err=True)
                 return 1
@@ -121,11 +130,18 @@ def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
 
 def _prepare(inputs: Sequence[str], options: DetectOptions) -> _Job:
     """Loads the model and lists the files. OSError or ValueError where an option can't be met."""
+    if options.config is not None and options.annotate is None:
+        raise ValueError("--config: needs --annotate, which says where the pictures go")
+    shapes = () if options.config is None else read_camera(options.config, options.camera)
     card = models.find(options.model)
     card = card.on(providers_in(options.providers) or card.providers)
     labels = _selected_labels(options.labels, card.labels)
     coco = read_coco(options.annotations) if options.annotations else None
     _check_writable(options.coco)
+    files = list(list_files(inputs, coco))
+    several = len(files) != 1 or files[0].path.suffix.lower() in VIDEO_SUFFIXES
+    if options.annotate is not None and is_picture_file(options.annotate) and several:
+        raise ValueError(f"--annotate: {options.annotate} is one picture; name a directory for several")
     threshold = _threshold(card, options)
     if options.annotate and not detects_people(card):
         raise ValueError(
@@ -138,7 +154,12 @@ def _prepare(inputs: Sequence[str], options: DetectOptions) -> _Job:
     if loaded.note:
         click.echo(f"detect: {loaded.note}", err=True)
     detect = tiled(loaded, options.tiles, options.overlap)
-    return _Job(loaded, detect, list(list_files(inputs, coco)), threshold, labels, coco)
+    return _Job(loaded, detect, files, threshold, labels, coco, shapes)
+
+
+def is_picture_file(path: Path) -> bool:
+    """Whether ``--annotate`` names a file for one picture."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
 
 
 def _threshold(card: Card, options: DetectOptions) -> float:

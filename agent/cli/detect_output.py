@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from agent.cli.zone_drawing import Drawn, draw_zones
 from agent.privacy.redaction import redact
 from agent.runtime.atomic_files import write_picture
 from models.detection import Box, Detection, Frame
@@ -68,12 +69,18 @@ def coco_results(
             }
 
 
-def draw(frame: Frame, detections: list[Detection], people: Sequence[Box], path: Path) -> None:
-    """Writes the picture with the boxes of ``detections``; ``people`` are always redacted."""
+def draw(
+    frame: Frame,
+    detections: list[Detection],
+    people: Sequence[Box],
+    path: Path,
+    shapes: Sequence[Drawn] = (),
+) -> None:
+    """Writes the picture with the boxes of ``detections`` and ``shapes``; ``people`` are always redacted."""
     import cv2
 
     rows, columns = frame.shape[:2]
-    drawn = redact(frame, people)
+    drawn = draw_zones(redact(frame, people), shapes)
 
     def corners(detection: Detection) -> tuple[tuple[int, int], tuple[int, int]]:
         left, top, right, bottom = detection.box

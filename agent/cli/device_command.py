@@ -23,6 +23,7 @@ from agent.cli.command_request import (
 from agent.cli.device_selection import Selection
 from agent.cli.fleet_link import fleet_link
 from agent.cli.orders import OrderSigner, Unsigned, load_signer, local_exit_code
+from agent.cli.zone_drawing import Drawn, read_camera, save_with_zones
 from agent.commands.requests import Command
 from agent.domain.durations import parse_duration
 from agent.domain.message import new_id
@@ -49,12 +50,15 @@ def send_command(
     url: str,
     root: str,
     as_json: bool,
+    annotate: Path | None = None,
 ) -> int:
     """0 once it succeeded; 1 where it failed, 2 for wrong fields, 69 without an answer, 77: not permitted."""
     try:
         wait_s = parse_duration(wait).total_seconds()
         request = model.model_validate({"id": new_id(), **fields})
         signer: OrderSigner = Unsigned() if name in NO_SIGNATURE else load_signer(keys)
+        camera = str(fields.get("camera")) if "camera" in fields else None
+        shapes = () if annotate is None else read_camera(annotate, camera)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         option = "--" + ".".join(map(str, detail["loc"])).replace("_", "-")
@@ -72,7 +76,7 @@ def send_command(
             try:
                 async for answer in answers(link, signer, device, name, body, then_s=wait_s):
                     if isinstance(answer, Picture):
-                        if (code := _keep(answer, folder / device, request.id, name, as_json)) != 0:
+                        if (code := _keep(answer, folder / device, request.id, name, as_json, shapes)) != 0:
                             return code
                     else:
                         last = answer
@@ -126,15 +130,20 @@ def _short(value: Any) -> str:
     return printable("yes" if value is True else "no" if value is False else value)
 
 
-def _keep(picture: Picture, folder: Path, command_id: str, name: str, as_json: bool) -> int:
-    """Saves a picture of the command. 1 where the disk refuses it."""
+def _keep(
+    picture: Picture, folder: Path, command_id: str, name: str, as_json: bool, shapes: Sequence[Drawn]
+) -> int:
+    """Saves a picture of the command, and once more with ``shapes``. 1 where the disk refuses it."""
     if not re.fullmatch("[0-9]{1,4}", picture.number):
         return 0
     path = folder / f"{name}-{command_id}-{picture.number}.jpg"
     try:
-        path = write_beside(path, picture.data)
-    except OSError as error:
+        saved = [write_beside(path, picture.data)]
+        if shapes:
+            saved.append(save_with_zones(picture.data, shapes, path.with_stem(f"{path.stem}-zones")))
+    except (OSError, ValueError) as error:
         click.echo(f"{name}: {path}: {error_reason(error)}", err=True)
         return 1
-    click.echo(json.dumps({"saved": str(path)}) if as_json else str(path))
+    for one in saved:
+        click.echo(json.dumps({"saved": str(one)}) if as_json else str(one))
     return 0

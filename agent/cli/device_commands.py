@@ -27,6 +27,14 @@ FIELD = "field_"
 MAX_FILE_BYTES = 256 * 1024
 
 
+annotate_option = click.option(
+    "--annotate",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="CONFIG",
+    help="Save each picture once more, with the zones and rules of this configuration drawn.",
+)
+
+
 @cache
 def command_models() -> Mapping[str, tuple[type["Command"], str]]:
     """By name of a command: its model and its help."""
@@ -69,12 +77,12 @@ def _verb(name: str, model: type["Command"], text: str) -> click.Command:
 
     def run(
         device: str, folder: Path, wait: str, keys: tuple[Path, ...], broker: str, root: str, as_json: bool,
-        **fields: Any,
+        annotate: Path | None = None, **fields: Any,
     ) -> None:  # fmt: skip
         from agent.cli.device_command import send_command
 
         given = {key.removeprefix(FIELD): value for key, value in fields.items() if value is not None}
-        finish(send_command(device, name, model, given, folder, wait, keys, broker, root, as_json))
+        finish(send_command(device, name, model, given, folder, wait, keys, broker, root, as_json, annotate))
 
     verb: Callable[..., Any] = run
     schema = model.model_json_schema()
@@ -94,6 +102,7 @@ def _verb(name: str, model: type["Command"], text: str) -> click.Command:
             "--wait", default="2m", show_default=True, metavar="DURATION",
             help="Wait for so long for the end of an accepted command.",
         ),
+        *((annotate_option,) if name == "snapshot" else ()),
         key_option, broker_option, root_option, json_option,
     ]  # fmt: skip
     for decorate in reversed(shared):

@@ -32,15 +32,20 @@ def devices(listen_s: float | None, as_json: bool) -> None:
     type=click.IntRange(50, 4_000_000),
     help="Baud rate in bit/s. Default: that of the protocol, otherwise detected.",
 )
+@click.option(
+    "--plot",
+    metavar="FILE.png|-",
+    help="At the end draw the track, satellites and HDOP: into a PNG, or with - into the terminal.",
+)
 @json_option
-def read(source: str, protocol: str, baud: int | None, as_json: bool) -> None:
+def read(source: str, protocol: str, baud: int | None, plot: str | None, as_json: bool) -> None:
     """Decode the data of a line and print its values; auto-detects protocol and baud rate.
 
     SOURCE is a serial device, tcp://HOST:PORT, gpsd://HOST, a file of raw bytes, or - for standard input.
     """
     from agent.cli.read import read_command
 
-    finish(read_command(source, protocol, baud, as_json))
+    finish(read_command(source, protocol, baud, as_json, plot))
 
 
 @click.command()
@@ -56,9 +61,17 @@ def read(source: str, protocol: str, baud: int | None, as_json: bool) -> None:
 )
 @click.option(
     "--annotate",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Write pictures with boxes to this directory; people are redacted.",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY|FILE",
+    help="Write pictures with boxes to this directory, or one to this .jpg or .png; people are redacted.",
 )
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="Also draw the zones, lines and rules of a camera in this configuration; needs --annotate.",
+)
+@click.option("--camera", help="The camera of --config. Default: the only one.")
 @click.option(
     "--coco",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -91,6 +104,8 @@ def detect(
     score: float | None,
     labels: str | None,
     annotate: Path | None,
+    config: Path | None,
+    camera: str | None,
     coco: Path | None,
     annotations: Path | None,
     tiles: str,
@@ -107,6 +122,8 @@ def detect(
         score=score,
         labels=selected,
         annotate=annotate,
+        config=config,
+        camera=camera,
         coco=coco,
         annotations=annotations,
         as_json=as_json,

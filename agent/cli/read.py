@@ -12,10 +12,12 @@ from typing import IO
 import click
 from pydantic import ValidationError
 
+from agent.cli.read_plot import TERMINAL, Plot
 from agent.cli.read_report import ReadReport
 from agent.control.any_protocol import AnyProtocolLine, decoders_of, live_line
 from agent.replay.recording import Recording
-from agent.runtime.error_text import error_reason
+from agent.runtime.atomic_files import PICTURE_SUFFIXES
+from agent.runtime.error_text import describe_error, error_reason
 from agent.runtime.exit_codes import EX_USAGE
 from agent.runtime.sanitize import raw_stream
 from firmware_bridge.catalogue import kinds
@@ -30,18 +32,38 @@ PROGRESS_FROM_BYTES = 2_000_000
 """Files of this size or larger get a progress bar."""
 
 
-def read_command(source: str, protocol: str, baud: int | None, as_json: bool) -> int:
-    """Prints values until the line ends or is interrupted, then statistics.
+def read_command(source: str, protocol: str, baud: int | None, as_json: bool, plot: str | None = None) -> int:
+    """Prints values until the line ends or is interrupted, then statistics, and draws ``plot``.
 
-    1 where the source can't be read or has no valid packet, 2 for wrong options.
+    1 where the source can't be read, has no valid packet, or nothing can be drawn; 2 for wrong options.
     """
+    if plot is not None and plot != TERMINAL and Path(plot).suffix.lower() not in PICTURE_SUFFIXES:
+        click.echo(f"read: --plot: write to a .png or .jpg file, or to -, not to {plot!r}", err=True)
+        return EX_USAGE
+    drawing = None if plot is None else Plot()
+    code = _read_and_report(source, protocol, baud, as_json, drawing)
+    if drawing is None or plot is None or code == EX_USAGE:
+        return code
+    try:
+        text = drawing.save(plot)
+    except (OSError, ValueError) as error:
+        click.echo(f"read: --plot: {describe_error(error)}", err=True)
+        return code or 1
+    if text is not None:
+        click.echo(text, err=as_json)
+    return code
+
+
+def _read_and_report(
+    source: str, protocol: str, baud: int | None, as_json: bool, drawing: Plot | None
+) -> int:
     known = kinds()
     if protocol not in ("auto", GPSD, *known):
         every = ", ".join(sorted((GPSD, *known)))
         click.echo(f"read: unknown protocol {protocol!r}; known: auto, {every}", err=True)
         return EX_USAGE
     names = tuple(sorted(known)) if protocol == "auto" else (protocol,)
-    report = ReadReport(_source_name(source), as_json)
+    report = ReadReport(_source_name(source), as_json, drawing)
     if not source:
         click.echo("read: SOURCE is empty; give a device, tcp://HOST:PORT, a file, or -", err=True)
         return EX_USAGE

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
+from agent.cli.read_plot import Plot
 from agent.cli.text_table import TextTable
 from agent.domain.message import encode
 from firmware_bridge.readings import LineState, Value
@@ -16,8 +17,8 @@ from firmware_bridge.readings import LineState, Value
 class ReadReport:
     """Prints values and counts packets for the statistics."""
 
-    def __init__(self, name: str, as_json: bool) -> None:
-        self._source_name, self._as_json = name, as_json
+    def __init__(self, name: str, as_json: bool, plot: Plot | None = None) -> None:
+        self._source_name, self._as_json, self._plot = name, as_json, plot
         self._columns = TextTable()
         self._good: Counter[str] = Counter()
         self._bad: Counter[str] = Counter()
@@ -31,6 +32,8 @@ class ReadReport:
         if isinstance(value, LineState):
             self._state = value
             return
+        if self._plot is not None:
+            self._plot.add(value)
         at = datetime.now(UTC)
         if not self._as_json:
             print(self._columns.line(at, value), flush=True)

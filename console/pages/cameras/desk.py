@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from console.pages.cameras.drawing import Drawing, Shape
+from console.pages.cameras.drawing import Drawing
 from console.pages.cameras.ground import Fit, GroundDrawing
 from console.pages.cameras.overlay import Translate
 from console.pages.cameras.proposal import CameraInForce, RuleDraft, changes, draft_for, new_draft
+from console.pages.cameras.shapes import Shape
 
 NUDGE, NUDGE_FAST = 0.002, 0.02
 """A step of an arrow key, as a share of the picture; the second with Shift."""

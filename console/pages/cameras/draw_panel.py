@@ -6,7 +6,7 @@ from functools import partial
 from nicegui import ui
 
 from console.pages.cameras.desk import CameraDesk
-from console.pages.cameras.drawing import Shape
+from console.pages.cameras.shapes import Shape, problem_of
 from console.web.session import Session
 
 
@@ -83,7 +83,7 @@ def _hint(session: Session, desk: CameraDesk) -> str:
         return t("Click where the line begins and where it ends.")
     if not shape.closed:
         return t("Click the corners; click the first again, or double click, to close.")
-    if (problem := desk.drawing.problem(shape)) is not None:
+    if (problem := problem_of(shape)) is not None:
         return t(problem)
     return t("Drag a corner, or click an edge for a new one.")
 

@@ -4,43 +4,27 @@ Coordinates are shares of the picture (0..1), as in the configuration. Shapes of
 can be changed; what differs from it is `changed` until it is kept.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from agent.domain.geometry import area, from_path, inside
+from agent.domain.zones import Corner
+from console.pages.cameras.shapes import (
+    NAME,
+    SNAP,
+    Kind,
+    Shape,
+    as_corners,
+    as_lists,
+    problem_of,
+    rounded,
+    to_edge,
+)
 
-from agent.domain.geometry import area, from_path
-from agent.domain.zones import Corner, Line, Zone
-
-Kind: TypeAlias = Literal["zone", "line"]
-SNAP = 0.015
-"""A corner this near to the edge of the picture, or to a corner of another shape, is put onto it."""
 SAME = 0.006
 """Two taps so near are one place."""
-TINY_AREA = 0.0015
-"""A zone below this share of the picture is smaller than the foot point's jitter."""
-DECIMALS = 4
 UNDO_STEPS = 100
 MAX_CORNERS = 64
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_ZONE: TypeAdapter[list[Corner]] = TypeAdapter(Zone)
-_LINE: TypeAdapter[tuple[Corner, Corner]] = TypeAdapter(Line)
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A zone, or a line from its first corner to its second. ``closed`` False: it is being drawn."""
-
-    name: str
-    kind: Kind
-    corners: tuple[Corner, ...] = ()
-    closed: bool = False
-
-    @property
-    def id(self) -> str:
-        return f"{self.kind}:{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +56,7 @@ class Drawing:
         shapes = {}
         for kind, named in (("zone", zones), ("line", lines or {})):
             for name, corners in named.items():
-                one = Shape(name, "zone" if kind == "zone" else "line", _corners(corners), closed=True)
+                one = Shape(name, "zone" if kind == "zone" else "line", as_corners(corners), closed=True)
                 shapes[one.id] = one
         return cls(dict(shapes), dict(shapes))
 
@@ -164,7 +148,7 @@ class Drawing:
             x, y = one.corners[self.corner]
             self._remember()
             corners = list(one.corners)
-            corners[self.corner] = _rounded(x + right, y + down)
+            corners[self.corner] = rounded(x + right, y + down)
             self.shapes[one.id] = replace(one, corners=tuple(corners))
 
     def insert(self, edge: int, x: float, y: float) -> None:
@@ -196,9 +180,9 @@ class Drawing:
     def set_corners(self, corners: Sequence[Sequence[float]]) -> None:
         """All corners of the selected shape, as numbers were typed."""
         one = self.current
-        if one is not None and tuple(_corners(corners)) != one.corners:
+        if one is not None and tuple(as_corners(corners)) != one.corners:
             self._remember()
-            self.shapes[one.id] = replace(one, corners=_corners(corners))
+            self.shapes[one.id] = replace(one, corners=as_corners(corners))
 
     def step_corner(self, by: int) -> None:
         """Selects the next or the previous corner."""
@@ -259,8 +243,6 @@ class Drawing:
         lines = [(far, one.id) for far, one in near if far <= 2 * SNAP]
         if lines:
             return min(lines)[1]
-        from agent.domain.geometry import inside
-
         zones = [
             (area(one.corners), one.id)
             for one in self.shapes.values()
@@ -276,29 +258,14 @@ class Drawing:
             for corner in one.corners:
                 if abs(corner[0] - x) <= SNAP and abs(corner[1] - y) <= SNAP:
                     return corner
-        return _rounded(_to_edge(x), _to_edge(y))
-
-    def problem(self, one: Shape) -> str | None:
-        """What is wrong with a shape, in the words of the configuration's check; None where it is right."""
-        if not one.closed:
-            return None
-        try:
-            if one.kind == "zone":
-                _ZONE.validate_python([list(corner) for corner in one.corners])
-            else:
-                _LINE.validate_python([list(corner) for corner in one.corners])
-        except ValidationError as error:
-            return error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        if one.kind == "zone" and area(one.corners) < TINY_AREA:
-            return "too small: nobody's foot point stays in it"
-        return None
+        return rounded(to_edge(x), to_edge(y))
 
     def problems(self) -> dict[str, str]:
         """By id: what is wrong with changed shapes. A shape that is not closed counts."""
         found = {}
         for key in self.changed_ids():
             if (one := self.shapes.get(key)) is not None:
-                problem = self.problem(one) if one.closed else "it is not closed yet"
+                problem = problem_of(one) if one.closed else "it is not closed yet"
                 if problem is not None:
                     found[key] = problem
         return found
@@ -311,7 +278,7 @@ class Drawing:
     def changed_zones(self) -> dict[str, list[list[float]] | None]:
         """The zones as a merge patch of ``zones``: corners by name, None for one that was removed."""
         return {
-            key.partition(":")[2]: None if (one := self.shapes.get(key)) is None else _lists(one.corners)
+            key.partition(":")[2]: None if (one := self.shapes.get(key)) is None else as_lists(one.corners)
             for key in self.changed_ids()
             if key.startswith("zone:") and ((one := self.shapes.get(key)) is None or one.closed)
         }
@@ -346,19 +313,3 @@ class Drawing:
     def _remember(self) -> None:
         self._past.append(_State(tuple(self.shapes.values()), self.selected, self.corner))
         del self._past[:-UNDO_STEPS]
-
-
-def _corners(corners: Sequence[Sequence[float]]) -> tuple[Corner, ...]:
-    return tuple(_rounded(float(corner[0]), float(corner[1])) for corner in corners)
-
-
-def _rounded(x: float, y: float) -> Corner:
-    return round(min(1.0, max(0.0, x)), DECIMALS), round(min(1.0, max(0.0, y)), DECIMALS)
-
-
-def _to_edge(value: float) -> float:
-    return 0.0 if value < SNAP else 1.0 if value > 1 - SNAP else value
-
-
-def _lists(corners: Sequence[Corner]) -> list[list[float]]:
-    return [list(corner) for corner in corners]

@@ -9,8 +9,9 @@ from agent.config.merge_patch import difference, patch_digest, same
 from agent.domain.zones import Corner, foot_of
 from agent.runtime.sanitize import as_dict
 from console.agent_views import SeenObject
-from console.pages.cameras.drawing import NAME, Drawing, Shape
+from console.pages.cameras.drawing import Drawing
 from console.pages.cameras.rule_kinds import RULE_KINDS, RuleKind
+from console.pages.cameras.shapes import NAME, Shape
 
 HOURS = 24.0
 """`what_if` compares over so many hours."""
