@@ -1,13 +1,24 @@
 """What all tests share: property tests measure words, not this machine, so no example is ever too slow."""
 
 import gc
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.memory import MEMORY
+
 settings.register_profile("ringpost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ringpost")
+
+
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """As `tmp_path`, in memory."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+        yield Path(name)
 
 
 @pytest.hookimpl(wrapper=True)

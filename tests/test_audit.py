@@ -21,6 +21,12 @@ from agent.audit.entry_limit import BURST, MOST_SOURCES, SIGNED_BURST, EntryLimi
 from agent.audit.verify import verify_folder
 
 
+@pytest.fixture
+def tmp_path(memory_path: Path) -> Path:
+    """Thousands of syncs."""
+    return memory_path
+
+
 def entries(folder: Path) -> list[Entry]:
     return [parse(line) for path in segments(folder) for line in path.read_bytes().splitlines()]
 

@@ -27,6 +27,12 @@ from agent.outbox.sqlite_store import Store
 from agent.runtime import atomic_files
 
 
+@pytest.fixture
+def tmp_path(memory_path: Path) -> Path:
+    """Thousands of syncs."""
+    return memory_path
+
+
 def message(lane: Lane = "alert", body: bytes = b"{}", **more: Any) -> Message:
     return Message(lane=lane, topic=lane, id=new_id(), body=body, **more)
 
