@@ -135,3 +135,28 @@ def test_what_is_no_database_of_a_centre_is_told_in_one_line(tmp_path: Path) -> 
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE t (x)").connection.close()
     with pytest.raises(OSError, match="not the database of a centre"):
         StoreReader(tmp_path / "other.db")
+
+
+def test_an_old_alert_that_is_still_listed_is_whole_after_a_restart(tmp_path: Path) -> None:
+    db = tmp_path / "centre.db"
+    point = {"lat": 32.0, "lon": 118.0, "error_m": 4, "how": "ground_plane"}
+    alert: dict[str, Any] = {"alert_id": "a1", "phase": "new", "severity": "critical", "text": "help"}
+    listed = {"count": 1, "alerts": [{"alert_id": "a1", "severity": "critical", "text": "help"}]}
+    write(
+        db,
+        [
+            ("boat-7", "birth", -9000, BIRTH),
+            ("boat-7", "alert", -8100, {"alert": alert | {"alert_id": "a0"}}),
+            ("boat-7", "alert", -8000, {"alert": alert | {"point": point}}),
+            ("boat-7", "alerts/active", -7999, listed),
+            ("boat-7", "position", 0, FIX),
+        ],
+    )
+    reader = StoreReader(db)
+    situation = load_situation(reader)
+    reader.close()
+    [found] = situation.alerts.all()
+    assert (found.alert_id, found.state, found.alarm) == ("a1", "open", True)
+    assert found.point is not None
+    assert found.age_s(later(0)) == 8000
+    assert situation.apply([]).new_alarms == ()

@@ -1,13 +1,14 @@
 """Follows the database of the centre: a fast start from what is stored, then each commit as it comes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from agent.runtime.error_text import describe_error
+from centre.map.queued_alert import alert_id_of, listed_ids
 from centre.map.situation import Change, Listener, Situation
 from centre.map.store_reader import LATEST_TOPICS, StoreReader
 from centre.map.stored_message import StoredMessage
@@ -18,24 +19,45 @@ EVERY_S = 0.2
 AT_ONCE = 2_000
 """Messages that one look takes; more follow without a wait."""
 RETRY_S = 2.0
-ALERTS_OF = timedelta(hours=24)
+ALERTS_OF = timedelta(hours=1)
 """Alerts that ended before are in reports, not in the queue."""
+EARLIER = 2_000
+"""Messages of a device that are searched for an older alert that it still lists."""
 
 
 def load_situation(
-    reader: StoreReader, row: int | None = None, alerts_of: timedelta = ALERTS_OF
+    reader: StoreReader,
+    row: int | None = None,
+    alerts_of: timedelta = ALERTS_OF,
+    known: MutableMapping[int, StoredMessage] | None = None,
 ) -> Situation:
-    """The situation as of ``row``, by default now. Blocking; OSError."""
+    """The situation as of ``row``, by default now. Blocking; OSError. ``known``: see `StoreReader.latest`."""
     row = reader.last_row() if row is None else row
     situation = Situation()
     newest = reader.since(row - 1, 1) if row else []
     if newest:
         first = reader.row_at(newest[0].received_at - alerts_of)
-        found = [*reader.latest(row, LATEST_TOPICS), *reader.of_topic("alert", first, row)]
+        latest = reader.latest(row, LATEST_TOPICS, known)
+        alerts = list(reader.of_topic("alert", first, row))
+        found = [*latest, *alerts, *_older_alerts(reader, latest, alerts, first)]
         situation.apply(sorted(found, key=lambda message: message.row))
         situation.at = newest[0].received_at
     situation.row = row
     return situation
+
+
+def _older_alerts(
+    reader: StoreReader, latest: Iterable[StoredMessage], alerts: Iterable[StoredMessage], first: int
+) -> Iterator[StoredMessage]:
+    """The messages up to ``first`` of alerts that devices list as active, and that ``alerts`` lacks."""
+    known = {(message.device, alert_id_of(message.body)) for message in alerts}
+    for message in latest:
+        if message.topic != "alerts/active":
+            continue
+        listed = listed_ids(message.body)
+        if any((message.device, alert_id) not in known for alert_id in listed):
+            earlier = reader.newest("alert", message.device, first, EARLIER)
+            yield from (one for one in earlier if alert_id_of(one.body) in listed)
 
 
 class Feed:

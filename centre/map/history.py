@@ -7,15 +7,16 @@ from pathlib import Path
 
 from centre.map.feed import load_situation
 from centre.map.force import TrackPoint
-from centre.map.position import read_position
+from centre.map.position import Position, read_position
 from centre.map.situation import Situation
 from centre.map.store_reader import StoreReader
+from centre.map.stored_message import StoredMessage
 
 ALERTS_OF = timedelta(hours=1)
 """Alerts of this time before are in a past situation; older ones only while their device lists them."""
 MARGIN = timedelta(minutes=1)
 """A position is committed some time after it was measured."""
-MAX_KEPT = 8
+MAX_KEPT, MAX_MESSAGES = 8, 50_000
 MAX_TRACK = 1_000
 
 
@@ -25,6 +26,8 @@ class History:
     def __init__(self, db: Path) -> None:
         self._reader = StoreReader(db)
         self._kept: OrderedDict[int, Situation] = OrderedDict()
+        self._messages: dict[int, StoredMessage] = {}
+        """By row: most devices have the same birth, status and health at two moments."""
 
     def situation_at(self, at: datetime) -> Situation:
         """What the centre had by ``at``. The same moment again comes from memory: do not change it."""
@@ -32,10 +35,21 @@ class History:
         if row in self._kept:
             self._kept.move_to_end(row)
             return self._kept[row]
-        situation = self._kept[row] = load_situation(self._reader, row, ALERTS_OF)
+        if len(self._messages) > MAX_MESSAGES:
+            self._messages.clear()
+        situation = self._kept[row] = load_situation(self._reader, row, ALERTS_OF, self._messages)
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return situation
+
+    def positions_at(self, at: datetime) -> dict[str, Position]:
+        """Where each device was, by its last report: for a slider that moves."""
+        found = {}
+        for message in self._reader.latest(self._reader.row_at(at), ("position",)):
+            position = read_position(message.body, message.made_at)
+            if position is not None:
+                found[message.device] = position
+        return found
 
     def track(self, device: str, begin: datetime, end: datetime, most: int = MAX_TRACK) -> list[TrackPoint]:
         """Where a device was, by the time of each measurement; evenly chosen, at most ``most`` points."""

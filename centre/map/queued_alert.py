@@ -79,6 +79,8 @@ class QueuedAlert:
     """Whether the newest list of the device has it."""
     number: tuple[str, int] | None = None
     """Epoch and sequence number of the newest message."""
+    announced: bool = False
+    """Whether it was an alarm after the last batch of messages."""
     version: int = 0
 
     @property
@@ -195,6 +197,12 @@ def _place(point: Mapping[str, Any]) -> AlertPlace | None:
     if place is None:
         return None
     return AlertPlace(*place, number(point.get("error_m"), 0, 10**7), name(point.get("how")))
+
+
+def alert_id_of(body: Mapping[str, Any]) -> str:
+    """The id in a message of ``alert``; empty where it has none."""
+    found = as_dict(body.get("alert")).get("alert_id")
+    return found if isinstance(found, str) else ""
 
 
 def listed_ids(body: Mapping[str, Any]) -> frozenset[str]:

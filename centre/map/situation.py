@@ -43,7 +43,6 @@ class Situation:
     def apply(self, messages: Iterable[StoredMessage]) -> Change:
         """Takes a batch; says what it changed."""
         changed: dict[tuple[str, str], QueuedAlert] = {}
-        alarming: dict[tuple[str, str], bool] = {}
         results: list[StoredMessage] = []
         forces = False
         for message in messages:
@@ -53,15 +52,10 @@ class Situation:
             if topic in FORCE_TOPICS or topic.startswith("telemetry/"):
                 forces = self.forces.apply(message) is not None or forces
             if topic in ALERT_TOPICS:
-                before = {alert.key: alert.alarm for alert in self.alerts.of_device(message.device)}
-                for alert in self.alerts.apply(message):
-                    alarming.setdefault(alert.key, before.get(alert.key, False))
-                    changed[alert.key] = alert
+                changed |= {alert.key: alert for alert in self.alerts.apply(message)}
             elif topic == "command/result":
                 results.append(message)
-        return Change(
-            forces=forces,
-            alerts=tuple(changed.values()),
-            new_alarms=tuple(alert for key, alert in changed.items() if alert.alarm and not alarming[key]),
-            results=tuple(results),
-        )
+        new_alarms = tuple(alert for alert in changed.values() if alert.alarm and not alert.announced)
+        for alert in changed.values():
+            alert.announced = alert.alarm
+        return Change(forces, tuple(changed.values()), new_alarms, tuple(results))

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ WITH RECURSIVE name(device) AS (
 """
 """The devices that have sent a topic: one step in the index for each, however many messages there are."""
 _LATEST = (
-    f"{_NAMES} {_SELECT} WHERE rowid IN (SELECT (SELECT max(rowid) FROM message"  # noqa: S608
+    f"{_NAMES} SELECT (SELECT max(rowid) FROM message"  # noqa: S608
     " WHERE topic = ?1 AND message.device = name.device AND rowid <= ?2)"
-    " FROM name WHERE name.device IS NOT NULL)"
+    " FROM name WHERE name.device IS NOT NULL"
 )
-_LATEST_OF_ALL = (
-    f"{_SELECT} WHERE rowid IN (SELECT max(rowid) FROM message WHERE rowid <= ? GROUP BY topic, device)"  # noqa: S608
-)
+_LATEST_OF_ALL = "SELECT max(rowid) FROM message WHERE rowid <= ? GROUP BY topic, device"
+AT_ONCE = 500
+"""Rows in one query."""
 
 
 class StoreReader:
@@ -81,12 +81,32 @@ class StoreReader:
                 high = found[0] - 1
         return low
 
-    def latest(self, by_row: int, topics: Sequence[str] = LATEST_TOPICS) -> list[StoredMessage]:
-        """The newest message of each device and topic up to ``by_row``, by topic in the given order."""
+    def latest(
+        self,
+        by_row: int,
+        topics: Sequence[str] = LATEST_TOPICS,
+        known: MutableMapping[int, StoredMessage] | None = None,
+    ) -> list[StoredMessage]:
+        """The newest message of each device and topic up to ``by_row``, by topic in the given order.
+
+        ``known`` has messages by row that need not be read again, and gets those that were.
+        """
+        known = {} if known is None else known
         if not self.indexed:
-            found = self._messages(_LATEST_OF_ALL, (by_row,))
-            return [message for message in found if message.topic in topics]
-        return [message for topic in topics for message in self._messages(_LATEST, (topic, by_row))]
+            rows = [row for (row,) in self._rows(_LATEST_OF_ALL, (by_row,))]
+        else:
+            rows = [row for topic in topics for (row,) in self._rows(_LATEST, (topic, by_row)) if row]
+        missing = [row for row in rows if row not in known]
+        for first in range(0, len(missing), AT_ONCE):
+            some = missing[first : first + AT_ONCE]
+            query = f"{_SELECT} WHERE rowid IN ({', '.join('?' * len(some))})"
+            known.update({message.row: message for message in self._messages(query, some)})
+        return [known[row] for row in rows if row in known and known[row].topic in topics]
+
+    def newest(self, topic: str, device: str, by_row: int, most: int) -> list[StoredMessage]:
+        """The newest ``most`` messages of a topic of a device up to ``by_row``, in order of commit."""
+        query = f"{_SELECT} WHERE topic = ? AND device = ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?"
+        return self._messages(query, (topic, device, by_row, most))[::-1]
 
     def of_topic(
         self, topic: str, after_row: int, by_row: int, device: str | None = None
