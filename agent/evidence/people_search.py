@@ -30,9 +30,9 @@ LOOK_LIMIT_S = 60.0
 """The same for a pass that waits for others."""
 LOOK_SHARE = 0.25
 """The part of the machine's processor time that passes for a page may take, all cameras together."""
-YIELDS_S, POLL_S = 1.0, 0.005
+YIELDS_S, POLL_S = 0.3, 0.005
 """How long an inference of such a pass waits for others at most."""
-NICE = 15
+NICE = 5
 """The priority of such a pass: 0 is that of the agent, 19 the lowest."""
 
 

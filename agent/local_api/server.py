@@ -50,6 +50,9 @@ class LocalServer:
                 continue
             try:
                 await self._accept(listener)
+            except Exception:  # a bug here must end no agent
+                log.exception("local_socket_failed")
+                await asyncio.sleep(1.0)
             finally:
                 listener.close()
                 with suppress(OSError):
@@ -63,11 +66,11 @@ class LocalServer:
         while True:
             try:
                 client, _ = await loop.sock_accept(listener)
+                peer = peer_of(client)
             except OSError as error:  # no descriptors are left, say
                 log.warning("local_socket_failed", error=describe_error(error))
                 await asyncio.sleep(1.0)
                 continue
-            peer = peer_of(client)
             refusal = None
             if peer.uid not in (0, os.geteuid()):
                 refusal = "only the agent's own user and root are served"
