@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from console.agent_connection import AgentConnection, AgentError, AgentUnreachableError
+from console.agent_connection import AgentConnection, AgentError, AgentUnreachableError, Event, Merge
 from console.agent_views import (
     Alerts,
     CameraMeta,
@@ -34,9 +34,6 @@ from console.agent_views import (
 )
 
 __all__ = ["AgentClient", "AgentError", "AgentUnreachableError"]
-
-QUEUE = 2_000
-"""Events of a stream that wait for a slow reader, at most."""
 
 
 class AgentClient:
@@ -133,10 +130,9 @@ class AgentClient:
         return result
 
     async def _events(
-        self, method: str, params: Mapping[str, Any], limit: int
-    ) -> AsyncIterator[tuple[dict[str, Any], bytes]]:
-        """The events of a stream; of those that wait only the ``limit`` newest are kept."""
-        stream = self._connection.open_stream(method, params, limit)
+        self, method: str, params: Mapping[str, Any], merge: Merge | None = None
+    ) -> AsyncIterator[Event]:
+        stream = self._connection.open_stream(method, params, merge)
         try:
             while True:
                 yield await stream.next()
@@ -144,33 +140,54 @@ class AgentClient:
             stream.close()
 
     async def _states(self, method: str, params: Mapping[str, Any]) -> AsyncIterator[Any]:
-        async with aclosing(cast(Any, self._events(method, params, 1))) as events:
+        async with aclosing(cast(Any, self._events(method, params, newest))) as events:
             async for event, _ in events:
                 yield event
 
     async def _camera(self, params: Mapping[str, Any]) -> AsyncIterator[CameraView]:
-        async with aclosing(cast(Any, self._events("camera", params, 1))) as events:
+        async with aclosing(cast(Any, self._events("camera", params, newest_with_picture))) as events:
             async for event, jpeg in events:
                 yield CameraView(cast(CameraMeta, event), jpeg)
 
     async def _sources(self, params: Mapping[str, Any]) -> AsyncIterator[SourceUpdate]:
-        async with aclosing(cast(Any, self._events("sources", params, QUEUE))) as events:
+        async with aclosing(cast(Any, self._events("sources", params, all_values))) as events:
             async for event, _ in events:
                 snapshot = "snapshot" in event
                 values = cast(list[SourceValue], event["snapshot" if snapshot else "values"])
                 yield SourceUpdate(values, snapshot)
 
     async def _raw(self, params: Mapping[str, Any]) -> AsyncIterator[RawBytes]:
-        async with aclosing(cast(Any, self._events("raw", params, QUEUE))) as events:
+        async with aclosing(cast(Any, self._events("raw", params))) as events:
             async for event, data in events:
                 yield RawBytes(event["source"], event["at"], data, event.get("left_out", 0))
 
     async def _results(self) -> AsyncIterator[SentMessage]:
-        async with aclosing(cast(Any, self._events("results", {}, QUEUE))) as events:
+        async with aclosing(cast(Any, self._events("results", {}))) as events:
             async for event, _ in events:
                 yield SentMessage(event["topic"], event["body"])
 
     async def _queued(self, method: str, params: Mapping[str, Any]) -> AsyncIterator[Any]:
-        async with aclosing(cast(Any, self._events(method, params, QUEUE))) as events:
+        async with aclosing(cast(Any, self._events(method, params))) as events:
             async for event, _ in events:
                 yield event
+
+
+def newest(_: Event, new: Event) -> Event:
+    """The state of now."""
+    return new
+
+
+def newest_with_picture(old: Event, new: Event) -> Event:
+    """The state of now, with the newest picture: each is sent once."""
+    return new[0], new[1] or old[1]
+
+
+def all_values(old: Event, new: Event) -> Event:
+    """The newest value of each key in both; a snapshot replaces what was before."""
+    if "snapshot" in new[0]:
+        return new
+    kind = "snapshot" if "snapshot" in old[0] else "values"
+    values = {
+        (one["source"], one["value_kind"], one["key"]): one for one in (*old[0][kind], *new[0]["values"])
+    }
+    return {kind: list(values.values())}, b""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,7 +14,12 @@ from console.agent_views import ClientState
 RECONNECT_S = 0.25
 RECONNECT_MOST_S = 3.0
 
+QUEUE = 2_000
+"""Events of a stream that wait for a slow reader, at most."""
+
 Event: TypeAlias = tuple[dict[str, Any], bytes]
+Merge: TypeAlias = Callable[[Event, Event], Event]
+"""One event in place of an older and a newer one."""
 
 
 class AgentError(ValueError):
@@ -26,16 +31,18 @@ class AgentUnreachableError(OSError):
 
 
 class Stream:
-    """The events of one stream; of those that wait, the ``limit`` newest are kept."""
+    """The events of one stream; those that wait for a slow reader are merged by ``merge``, where there is
+    one, or else the `QUEUE` newest are kept."""
 
     def __init__(
-        self, connection: "AgentConnection", method: str, params: Mapping[str, Any], limit: int
+        self, connection: "AgentConnection", method: str, params: Mapping[str, Any], merge: Merge | None
     ) -> None:
         self.method, self.params = method, params
         self.id: int | None = None
         """The number of its request on the present connection."""
         self._connection = connection
-        self._events: deque[Event] = deque(maxlen=limit)
+        self._events: deque[Event] = deque(maxlen=QUEUE)
+        self._merge = merge
         self._error: str | None = None
         self._ready = asyncio.Event()
 
@@ -43,6 +50,8 @@ class Stream:
         """An event that takes the place of one with bytes keeps them: each picture is sent once."""
         if self._events.maxlen == 1 and self._events and not event[1]:
             event = event[0], self._events[0][1]
+        if self._events and self._merge is not None:
+            event = self._merge(self._events.pop(), event)
         self._events.append(event)
         self._ready.set()
 
@@ -112,8 +121,8 @@ class AgentConnection:
         finally:
             self._answers.pop(number, None)
 
-    def open_stream(self, method: str, params: Mapping[str, Any], limit: int) -> Stream:
-        stream = Stream(self, method, params, limit)
+    def open_stream(self, method: str, params: Mapping[str, Any], merge: Merge | None = None) -> Stream:
+        stream = Stream(self, method, params, merge)
         self._streams.add(stream)
         if self._writer is not None:
             self._begin(stream)

@@ -28,7 +28,14 @@ from agent.local_api.frames import (
 )
 from agent.local_api.parts import Answer, Call, Peer, RequestError
 from agent.local_api.server import MAX_CLIENTS, LocalServer
-from console.agent_client import AgentClient, AgentError, AgentUnreachableError
+from console.agent_client import (
+    AgentClient,
+    AgentError,
+    AgentUnreachableError,
+    all_values,
+    newest,
+    newest_with_picture,
+)
 from console.agent_connection import AgentConnection
 from tests.waiting import until
 
@@ -455,7 +462,7 @@ def test_a_stream_goes_on_after_a_restart_and_ends_with_an_error_of_the_agent(tm
     async def run() -> None:
         async with AgentClient(tmp_path) as client:
             connection: AgentConnection = client._connection
-            stream = connection.open_stream("now", {}, 1)
+            stream = connection.open_stream("now", {}, newest)
             async with served(tmp_path, stub):
                 await stream.next()
                 before = stub.number
@@ -468,12 +475,28 @@ def test_a_stream_goes_on_after_a_restart_and_ends_with_an_error_of_the_agent(tm
                 await stream.next()
                 stream.close()
                 await until(lambda: stub.open == 0)
-                crashing = connection.open_stream("camera", {}, 5)
+                crashing = connection.open_stream("camera", {})
                 await crashing.next()
                 with pytest.raises(AgentError, match="ZeroDivisionError"):
                     await crashing.next()
 
     asyncio.run(asyncio.wait_for(run(), 120))
+
+
+def value(key: str, n: int) -> dict[str, Any]:
+    return {"source": "board", "value_kind": "reading", "key": key, "value": n}
+
+
+def test_what_waits_for_a_slow_page_is_merged() -> None:
+    """No picture and no value is lost with the events that are skipped."""
+    assert newest_with_picture(({"frame": 1}, b"jpeg"), ({"frame": 2}, b"")) == ({"frame": 2}, b"jpeg")
+    assert newest_with_picture(({"frame": 1}, b"old"), ({"frame": 2}, b"new")) == ({"frame": 2}, b"new")
+    first = {"snapshot": [value("a", 1), value("b", 1)]}, b""
+    assert all_values(first, ({"values": [value("a", 2)]}, b"")) == (
+        {"snapshot": [value("a", 2), value("b", 1)]},
+        b"",
+    )
+    assert all_values(({"values": [value("a", 1)]}, b""), first) == first
 
 
 def test_without_an_agent_a_request_says_why(tmp_path: Path) -> None:

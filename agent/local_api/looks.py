@@ -7,7 +7,7 @@ from agent.audit.silent import Audit
 from agent.local_api.parts import Peer
 
 AGAIN_S = 600.0
-"""The same process that looks at the same again within this time leads to no further entry."""
+"""The same process that looks at the same camera or alert again within this time leads to no further entry."""
 MOST_KNOWN = 256
 
 
@@ -20,7 +20,8 @@ class LookLog:
 
     async def begin(self, peer: Peer, **what: Any) -> str | None:
         """None once the entry is on disk; else why nothing may be shown."""
-        key, now_s = (peer, *sorted(what.items())), time.monotonic()
+        key = (peer, *sorted((name, one) for name, one in what.items() if name != "n"))
+        now_s = time.monotonic()
         if now_s - self._known_s.get(key, float("-inf")) < AGAIN_S:
             return None
         self._audit.append("look", pid=peer.pid, uid=peer.uid, **what)

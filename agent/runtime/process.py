@@ -43,6 +43,7 @@ OURS = (
     "evidence",
     "health.json*",
     "history",
+    "console.sock",
 )
 """The files and folders of an agent in its data folder."""
 
