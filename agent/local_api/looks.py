@@ -7,7 +7,7 @@ from agent.audit.silent import Audit
 from agent.local_api.parts import Peer
 
 AGAIN_S = 600.0
-"""The same process that looks at the same camera or alert again within this time leads to no further entry."""
+"""A process that looks at the same camera or alert again within this time leads to no further entry."""
 MOST_KNOWN = 256
 
 
