@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from agent.cli.options import BROKER_HELP, finish, root_option
+from centre.map.report_cli import report
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -66,3 +67,6 @@ def map_group(context: click.Context, /, db: Path | None, **options: Any) -> Non
     from centre.map.open_map import open_command
 
     finish(open_command(db, **options))
+
+
+map_group.add_command(report)

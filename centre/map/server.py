@@ -9,7 +9,7 @@ from nicegui import background_tasks
 
 from centre.map.base_map import Tiles, geojson_files, is_tile, lines_geojson, open_tiles
 from centre.map.city import City
-from centre.map.pages import map_page
+from centre.map.pages import map_page, report_page
 from console.web.session import Session
 from console.web.site import Page, Site
 from console.web.widgets.map import BaseMap
@@ -39,7 +39,10 @@ def city_site(city: City) -> Site:
     }
     return Site(
         settings.title or TITLE,
-        (Page("/", "Map", "map", partial(map_page.build, city, base)),),
+        (
+            Page("/", "Map", "map", partial(map_page.build, city, base)),
+            Page("/reports", "Reports", "summarize", partial(report_page.build, city)),
+        ),
         routes=routes,
         prepare=partial(_prepare, city),
         on_start=(partial(_start, city),),

@@ -43,7 +43,7 @@ class ForceRow:
         what = [
             kinds.get(force.kind, force.kind),
             places.get(force.domain, force.domain),
-            force.post or force.site,
+            force.site if force.post in ("", force.device) else force.post,
         ]
         self._what.set_text(" · ".join(part for part in what if part))
         state = words.links(session)[link]

@@ -103,7 +103,7 @@ class MapPage:
         objects = city.objects if view.past is None else ForceObjects()
         shown = objects.chosen(situation, view.filter, view.states, at)
         shown += alert_objects(view.queue(), situation, self._labels, view.alert)
-        selected = object_id(view.alert) if view.alert else force_id(view.device) if view.device else None
+        selected = force_id(view.device) if view.device else object_id(view.alert) if view.alert else None
         self._map.show(
             Scene(
                 shown, at, self._lines(), selected, past=view.past is not None,

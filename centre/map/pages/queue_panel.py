@@ -46,7 +46,7 @@ class QueueRow:
         kind = kinds.get(alert.kind, alert.kind or alert.rule)
         self._title.set_text(f"{kind} · {severity}" if real else f"{kinds[alert.shown_as].upper()} · {kind}")
         force = city.feed.situation.forces.get(alert.device)
-        post = f" · {force.post}" if force is not None and force.post else ""
+        post = f" · {force.post}" if force is not None and force.post not in ("", force.device) else ""
         self._where.set_text(f"{alert.device}{post}" + (f" · {alert.zone}" if alert.zone else ""))
         self._state.set_text(state_text(self._session, city, alert, now))
         self._age.set_text(words.age(self._session, alert.age_s(now)))

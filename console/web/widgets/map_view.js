@@ -8,7 +8,7 @@ import { addBase, addControls, ObjectLayer, Feed, STYLES } from "ringpost-map";
 export default {
   props: { channel: String, options: Object, texts: Object, resourcePath: String },
   render() {
-    return h("div", { class: "rp-map" }, [
+    return h("div", { class: "rp-mapview" }, [
       h("div", { class: "rp-map-pane", ref: "pane" }),
       h("div", { class: "rp-map-banner", ref: "banner", role: "status" }),
       h("div", { class: "rp-map-spoken", ref: "spoken", "aria-live": "polite" }),

@@ -15,13 +15,14 @@ export function addBase(L, map, base) {
       minNativeZoom: base.minZoom ?? 0, maxNativeZoom: base.maxZoom ?? 19, maxZoom: 19,
     }).addTo(map);
   }
-  const renderer = L.canvas({ padding: 0.25 });
+  map.createPane("base").style.zIndex = 350; // below the objects, whichever comes first
+  const renderer = L.canvas({ padding: 0.25, pane: "base" });
   for (const url of base.geojson ?? []) {
     fetch(window.path_prefix + url).then((answer) => answer.json()).then((data) => {
       L.geoJSON(data, {
-        interactive: false, renderer,
+        interactive: false, renderer, pane: "base",
         style: (feature) => ({ ...OTHER, ...STYLES[feature.properties?.kind] }),
-        pointToLayer: (_, at) => L.circleMarker(at, { renderer, radius: 3, color: "#777", interactive: false }),
+        pointToLayer: (_, at) => L.circleMarker(at, { renderer, pane: "base", radius: 3, color: "#777", interactive: false }),
       }).addTo(map);
     });
   }
