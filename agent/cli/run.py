@@ -4,12 +4,16 @@ from pathlib import Path
 
 import click
 
+from agent.domain.message import ROOT
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG
 
 
-def run_command(config: Path, data: Path | None, log_level: str) -> int:
-    """Runs the agent. 0 after SIGTERM, 1 for an OSError, 75 to be restarted, 78 for a bad configuration."""
+def run_command(config: Path, data: Path | None, log_level: str, root: str = ROOT) -> int:
+    """Runs the agent, whose topics begin with ``root``.
+
+    0 after SIGTERM, 1 for an OSError, 75 to be restarted, 78 for a bad configuration.
+    """
     import asyncio
 
     from agent.app import run as run_agent
@@ -18,7 +22,7 @@ def run_command(config: Path, data: Path | None, log_level: str) -> int:
     from agent.runtime.native_calls import ENDS_WITHIN_S, end_within
 
     async def run_and_end() -> int:
-        code = await run_agent(config, data)
+        code = await run_agent(config, data, root)
         end_within(ENDS_WITHIN_S, code)
         return code
 

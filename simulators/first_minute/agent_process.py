@@ -3,14 +3,12 @@
 ``python -m simulators.first_minute.agent_process CONFIG DATA``
 """
 
-import asyncio
 import sys
 from pathlib import Path
 
-from agent.app import run
+from agent.cli.options import finish
+from agent.cli.run import run_command
 from agent.domain.message import SIMULATED_ROOT
-from agent.runtime.logging_setup import set_up_log
 
 if __name__ == "__main__":
-    set_up_log("error")
-    raise SystemExit(asyncio.run(run(Path(sys.argv[1]), Path(sys.argv[2]), SIMULATED_ROOT)))
+    finish(run_command(Path(sys.argv[1]), Path(sys.argv[2]), "error", SIMULATED_ROOT))
