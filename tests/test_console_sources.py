@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from console.agent_views import SourceUpdate, SourceValue
 from console.pages.satellites import KEPT_BYTES, Sky, _fletcher
-from console.pages.source_store import SourceStore
+from console.pages.source_store import MOST_VALUES, SourceStore
 from console.pages.sources_view import drone_fields, gauges, groups, hex_lines
 from console.pages.vessels_view import targets
 from console.web.session import Session
@@ -121,6 +121,15 @@ def test_a_static_report_keeps_the_place_and_its_age() -> None:
     made.take(SourceUpdate([value("ais", "vessel", "7", mmsi=7, message=5, name="HAI XUN")]), 90)
     (target,) = targets(made, 100)
     assert (target.name, target.place, target.age_s, target.approach) == ("HAI XUN", (1.0, 2.0), 90.0, None)
+
+
+def test_vessels_that_are_gone_are_left_out_and_the_memory_is_bounded() -> None:
+    made = store(value("ais", "vessel", "7", mmsi=7, lat=1.0, lon=2.0), now_s=0)
+    assert targets(made, 1800.1) == []
+    many = [value("ais", "vessel", str(number), mmsi=number, lat=1.0, lon=2.0) for number in range(3_000)]
+    made.take(SourceUpdate(many), 10)
+    assert len(made.of_kind("vessel")) == MOST_VALUES
+    assert not any(one.key == "7" for one in made.of_kind("vessel"))
 
 
 def test_a_snapshot_replaces_all() -> None:

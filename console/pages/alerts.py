@@ -72,7 +72,7 @@ class AlertsPage:
                 continue
             self._all = alert_rows(alerts, self._session)
             self._draw()
-            await asyncio.sleep(0.3)  # a burst of messages is one change
+            await asyncio.sleep(0.8)  # a burst of messages is one change
             try:
                 async with asyncio.timeout(REFRESH_S):
                     await self._due.wait()

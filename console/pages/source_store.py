@@ -12,6 +12,8 @@ from firmware_bridge.wgs84 import distance_m
 EVENTS = frozenset({"switch", "board_state", "status_text", "capture"})
 """Values that come when something happens: their age is no fault."""
 QUIET_AFTER_S = 5.0
+MOST_VALUES = 2_000
+"""A page that stays open for days beside a busy river keeps no more."""
 TRACK_POINTS = 500
 TRACK_STEP_M = 2.0
 MOTION = ("lat", "lon", "speed_mps", "course_deg", "heading_deg", "error_m")
@@ -75,7 +77,10 @@ class SourceStore:
             value["source"], value["kind"], value["value_kind"], value["key"], fields, at_s,
             as_number(value["rate_hz"]), value.get("doubt"), placed_s,
         )  # fmt: skip
-        self._values[key] = known
+        self._values.pop(key, None)
+        self._values[key] = known  # at the end: the one silent for longest stands first
+        if len(self._values) > MOST_VALUES:
+            del self._values[next(iter(self._values))]
         if known.kind == "fix" and known.doubt is None and (place := known.place) is not None:
             track = self.tracks.setdefault(known.source, deque(maxlen=TRACK_POINTS))
             if not track or distance_m(track[-1], place) >= TRACK_STEP_M:

@@ -11,6 +11,8 @@ NEAR_M, CLOSE_M = 200.0, 1000.0
 NEAR_S, CLOSE_S = 600.0, 1800.0
 OLD_S = 180.0
 """A report that is older says little of where a vessel is."""
+GONE_S = 1800.0
+"""A vessel silent for so long is left out."""
 MOST = 60
 
 
@@ -41,7 +43,7 @@ def targets(store: SourceStore, now_s: float) -> list[Target]:
     found = [
         _target(value, own, now_s)
         for value in store.of_kind("vessel")
-        if not value.fields.get("own") and value is not own_value
+        if not value.fields.get("own") and value is not own_value and value.age_s(now_s) < GONE_S
     ]
     return sorted(found, key=_order)[:MOST]
 

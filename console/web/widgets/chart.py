@@ -7,6 +7,7 @@ from nicegui import ui
 
 from console.web.theme import BLUE, GREEN, GREY, ORANGE, RED
 
+LINES = {"lineStyle": {"color": "rgba(127, 127, 127, 0.35)"}}
 AXIS = {
     "axisLine": {"lineStyle": {"color": GREY}},
     "axisLabel": {"color": GREY},
@@ -26,7 +27,7 @@ class TimeChart:
                 "name": unit,
                 "scale": True,
                 "position": ("left", "right")[place],
-                "splitLine": {"show": place == 0},
+                "splitLine": {"show": place == 0, **LINES},
                 **AXIS,
                 "axisLine": {"onZero": False},
             }
@@ -37,7 +38,9 @@ class TimeChart:
             "aria": {"enabled": True, "label": {"description": label}},
             "grid": {"left": 48, "right": 48 if len(names) > 1 else 12, "top": 44, "bottom": 24},
             "legend": {"top": 0, "data": list(names), "textStyle": {"color": GREY}},
-            "xAxis": {"type": "value", "max": 0, "axisLabel": {"color": GREY, "formatter": "{value} s"}},
+            "xAxis": {"type": "value", "max": 0, "axisLabel": {"color": GREY, "formatter": "{value} s"},
+                "splitLine": LINES,
+            },
             "yAxis": axes,
             "series": [
                 {
@@ -66,9 +69,12 @@ class SkyPlot:
             "polar": {"radius": "78%"},
             "angleAxis": {
                 "type": "value", "min": 0, "max": 360, "startAngle": 90, "clockwise": True, "interval": 45,
-                **AXIS,
+                "splitLine": LINES, **AXIS,
             },
-            "radiusAxis": {"min": 0, "max": 90, "interval": 30, "axisLabel": {"show": False}},
+            "radiusAxis": {
+                "min": 0, "max": 90, "interval": 30, "axisLabel": {"show": False}, "axisLine": LINES,
+                "splitLine": LINES,
+            },
             "visualMap": {
                 "min": 20, "max": 48, "dimension": 2, "show": False,
                 "inRange": {"color": [RED, ORANGE, GREEN]},
