@@ -1,14 +1,13 @@
 """One alert in full on the page *Alerts*: pictures, place, ledger, who was told, and what a person can do."""
 
-import base64
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from functools import partial
 
-from nicegui import background_tasks, ui
+from nicegui import ui
 
-from console.agent_client import AgentError, AgentUnreachableError
 from console.order_steps import OrderStep
+from console.pages.alert_pictures import AlertPictures
 from console.pages.alerts_view import AlertRow, Place, Told
 from console.pages.device import Device
 from console.pages.words import number_text
@@ -23,7 +22,6 @@ from console.web.widgets.state_chip import StateChip
 
 OPERATOR = "operator"
 """The role that acknowledges, where a session has several."""
-MOST_PICTURES = 12
 ALERT_ZOOM = 17
 
 
@@ -33,7 +31,6 @@ class AlertDetail:
     def __init__(self, device: Device, session: Session, on_close: Callable[[], None]) -> None:
         self._device, self._session = device, session
         self._row: AlertRow | None = None
-        self._pictures_of: tuple[str, int] | None = None
         self._place: Place | None = None
         t = session.t
         with ui.card().classes("full-width rp-detail").mark("alert-detail") as self.element:
@@ -48,7 +45,7 @@ class AlertDetail:
             self._escalation.element.mark("escalation")
             self._answer.element.mark("answer")
             self._orders = ui.column().classes("full-width rp-orders")
-            self._pictures = ui.row().classes("rp-alert-pictures")
+            self._pictures = AlertPictures(device, session)
             self._map = ui.element("div").classes("full-width")
             self._where = ui.label().classes("rp-quiet")
             ui.label(t("From the event to the broker's confirmation")).classes("text-subtitle1")
@@ -58,10 +55,6 @@ class AlertDetail:
                 self._told = Rows(told, _told_line)
         with self._orders:
             self._draw_orders()
-        with ui.dialog() as self._large, ui.card().classes("rp-large"):
-            self._large_picture = ui.element("img").classes("full-width")
-            self._large_picture.props(f'alt="{t("The picture, enlarged")}"')
-            ui.button(t("Close the picture"), on_click=self._large.close).props("flat")
         self.element.set_visibility(False)
 
     def show(self, row: AlertRow | None) -> None:
@@ -69,6 +62,7 @@ class AlertDetail:
         self._row = row
         self.element.set_visibility(row is not None)
         if row is None:
+            self._pictures.show(None, 0)
             return
         t = self._session.t
         self._severity.show(row.severity, drill=row.drill)
@@ -87,10 +81,7 @@ class AlertDetail:
         self._ledger.show(row.bar.steps)
         self._told.show((one.message_id, one) for one in row.told)
         self._show_place(row)
-        if self._pictures_of != (row.alert_id, row.pictures):
-            self._pictures_of = row.alert_id, row.pictures
-            self._pictures.clear()
-            background_tasks.create(self._fetch(row.alert_id, row.pictures), name="pictures")
+        self._pictures.show(row.alert_id, row.pictures)
 
     def _draw_orders(self) -> None:
         session, t = self._session, self._session.t
@@ -139,32 +130,6 @@ class AlertDetail:
         with self._map:
             view = MapView(self._session, (place.lat, place.lon), ALERT_ZOOM).classes("rp-small-map")
         view.show(Scene((point,), datetime.now(UTC)))
-
-    async def _fetch(self, alert_id: str, count: int) -> None:
-        """Each look is in the audit log: only pictures of the alert that is open are asked for."""
-        for n in range(1, min(count, MOST_PICTURES) + 1):
-            if self._row is None or self._row.alert_id != alert_id:
-                return
-            try:
-                picture = await self._device.client.picture(alert_id, n)
-            except (AgentError, AgentUnreachableError) as error:
-                with self._pictures:
-                    ui.label(str(error)).classes("rp-quiet")
-                continue
-            if self._pictures.is_deleted or self._row is None or self._row.alert_id != alert_id:
-                return
-            self._add_picture("data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode(), n)
-
-    def _add_picture(self, url: str, n: int) -> None:
-        t = self._session.t
-
-        def enlarge() -> None:
-            self._large_picture.props(f'src="{url}"')
-            self._large.open()
-
-        with self._pictures, ui.element("button").classes("rp-alert-picture").mark(f"picture-{n}") as button:
-            ui.element("img").props(f'src="{url}" alt="{t("Picture {n}, people are covered", n=n)}"')
-        button.props('type="button"').on("click", enlarge)
 
 
 def _map_state(severity: str) -> State:

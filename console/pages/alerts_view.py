@@ -120,7 +120,7 @@ def _row(
         bool(answer),
         int(as_number(alert.get("escalation")) or 0),
         "" if active else _end(alert, t),
-        len(as_list(alert.get("media"))),
+        max(len(as_list(alert.get("media"))), 1 if alert.get("camera") and not drill else 0),
         _place(as_dict(alert.get("point"))),
         alert_bar(steps, t),
         tuple(_told(one, session) for one in newest_first),
