@@ -13,7 +13,7 @@ from console.web.session import Session
 def draw_shapes_panel(session: Session, desk: CameraDesk) -> None:
     """Draws the panel."""
     t = session.t
-    with ui.row().classes("items-center rp-tools full-width"):
+    with ui.row().classes("items-center rp-actions full-width"):
         zone = ui.button(t("New zone"), icon="format_shapes", on_click=lambda: desk.begin("zone"))
         zone.mark("new-zone").props("no-caps dense")
         line = ui.button(t("New line"), icon="show_chart", on_click=lambda: desk.begin("line"))

@@ -53,7 +53,7 @@ class TryPanel:
             self._changes = ui.label().classes("rp-hint").mark("changes")
             self._problem = ui.label().classes("rp-bad").props('role="status"').mark("problem")
             self._line = OrderLine(session)
-            with ui.row().classes("items-center rp-tools"):
+            with ui.row().classes("items-center rp-actions"):
                 self._effect_button = order_button(
                     session, "Effect on the last day", "what_if", self._what_if, icon="history",
                     line=self._line, on_end=self._show_effect,
