@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from agent.audit.access_log import access_log_folder
-from agent.trust.roles import Roles
+from agent.trust.roles import Role, Roles
 from agent.trust.signing_key import SigningKey
 from centre.map.action_entry import matches_envelope
 from centre.map.action_store import ActionStore, action_db
@@ -127,6 +127,19 @@ def test_a_key_that_no_device_knows_is_refused_by_the_device(tmp_path: Path) -> 
 
     [step] = run(tmp_path / "c.db", Fleet(), act, ROLES)
     assert (step.state, step.reason) == ("refused", NO_RIGHT)
+
+
+def test_a_role_for_a_group_of_devices_may_note_there_only(tmp_path: Path) -> None:
+    key = SigningKey.generate()
+    entry = {"keys": (key.key_id,), "devices": ("group:kind.patrol_boat",), "commands": ("ack",)}
+    boats = ROLES.model_copy(update={"roles": {"operator": Role.model_validate(entry)}})
+    groups = {"boat-7": ("all", "kind.patrol_boat"), "post-1": ("all", "kind.metro_post")}
+    actions = Actions(tmp_path / "c.db", Fleet(), boats, groups_of=groups.__getitem__)
+    signer = SessionSigner(key)
+    assert actions.right_problem(signer, "boat-7") is None
+    assert actions.right_problem(signer, "post-1") == NO_RIGHT
+    assert actions.right_problem(signer, "boat-7", "output") == NO_RIGHT
+    actions.close()
 
 
 def test_hand_over_and_note_are_seen_in_another_process_within_a_second(tmp_path: Path) -> None:

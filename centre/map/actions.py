@@ -5,7 +5,7 @@ concern people only: the map keeps them (docs/decisions/0057).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,15 +51,17 @@ class Actions:
         orders: FleetOrders,
         roles: Roles | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        groups_of: Callable[[str], Sequence[str]] = lambda _: ("all",),
     ) -> None:
-        """``roles``: whose keys may hand over and note; without it any key may, and is named. OSError."""
+        """``roles``: whose keys may hand over and note; without it any key may, and is named. ``groups_of``:
+        the groups of a device, which roles may name (`Force.all_groups`). OSError."""
         self.orders, self.roles = orders, roles
         self.board = ActionBoard()
         self.problem = ""
         """Why entries of others are not seen at the moment."""
         self._store = ActionStore(action_db(db))
         self._audit = access_log_folder(db)
-        self._now = now
+        self._now, self._groups_of = now, groups_of
         self._read = 0
 
     async def start(self) -> None:
@@ -158,9 +160,8 @@ class Actions:
         """Why the keys of ``signer`` may not give ``command`` to a device, as far as the roles are known."""
         if self.roles is None or not isinstance(signer, DeskSigner):
             return None
-        held = [
-            role for key in signer.keys for role in self.roles.roles_of(key.key_id, device, ("all",)).values()
-        ]
+        groups, ids = self._groups_of(device), [key.key_id for key in signer.keys]
+        held = [role for one in ids for role in self.roles.roles_of(one, device, groups).values()]
         return None if any(role.covers_command(command) for role in held) else NO_RIGHT
 
     @staticmethod

@@ -12,6 +12,7 @@ from agent.runtime.sanitize import as_list, printable
 MAX_TEXT = 300
 """Characters of a text that is shown."""
 MAX_NAME = 64
+FIRST_YEAR, LAST_YEAR = 2000, 9000
 
 
 def number(value: object, low: float = -math.inf, high: float = math.inf) -> float | None:
@@ -49,8 +50,9 @@ def texts(value: object, most: int = 50) -> tuple[str, ...]:
 
 
 def instant(value: object) -> datetime | None:
-    """An instant in UTC."""
-    return parse_instant(value)
+    """An instant in UTC; None for one before any device, or so far ahead that no time can be added to it."""
+    at = parse_instant(value)
+    return at if at is not None and FIRST_YEAR <= at.year <= LAST_YEAR else None
 
 
 def coordinates(lat: object, lon: object) -> tuple[float, float] | None:

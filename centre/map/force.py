@@ -113,6 +113,11 @@ class Force:
             return self.place is None
         return self.position.stale(now)
 
+    def all_groups(self) -> tuple[str, ...]:
+        """The groups of devices that it belongs to, as roles name them."""
+        general = ("all", f"domain.{self.domain}", f"ring.{self.ring}", f"kind.{self.kind}")
+        return (*general, *(f"group.{name}" for name in self.groups))
+
     def in_rescue_mode(self, now: datetime) -> bool:
         return self.rescue_until is not None and self.rescue_until > now
 

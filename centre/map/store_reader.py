@@ -46,6 +46,7 @@ class StoreReader:
                 f"{db.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False,
                 timeout=10,
             )  # fmt: skip
+            self._db.text_factory = lambda data: data.decode("utf-8", "replace")
             names = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
         except sqlite3.Error as error:
             raise OSError(f"{db}: {error}") from error
@@ -75,7 +76,7 @@ class StoreReader:
                 "SELECT rowid, received_at FROM message WHERE rowid <= ? ORDER BY rowid DESC LIMIT 1",
                 (middle,),
             )
-            if found is None or found[1] <= wanted:
+            if found is None or str(found[1]) <= wanted:
                 low = middle
             else:
                 high = found[0] - 1

@@ -8,7 +8,7 @@ from agent.cli.device_presence import MAX_CLOCK_LEAD
 from agent.runtime.sanitize import as_dict, json_object
 from centre.map.field_values import instant
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,13 @@ class StoredMessage:
         return max(self.received_at - self.made_at, timedelta(0))
 
 
-def parse_row(row: int, device: str, topic: str, received: str, text: str) -> StoredMessage:
-    """A row of the database; an unreadable body is empty."""
-    body = json_object(text.encode("utf-8", "replace")) or {}
+def parse_row(row: int, device: object, topic: object, received: object, text: object) -> StoredMessage:
+    """A row of the database, whoever wrote it; an unreadable body is empty."""
+    body = json_object(text.encode("utf-8", "replace")) if isinstance(text, str) else None
+    body = body or {}
     received_at = instant(received) or EPOCH
     at = instant(body.get("at"))
     if at is None or as_dict(body.get("clock")).get("source") == "unsynced":
         at = received_at
     made_at = at if at <= received_at + MAX_CLOCK_LEAD else received_at
-    return StoredMessage(row, device, topic, received_at, made_at, body)
+    return StoredMessage(row, str(device), str(topic), received_at, made_at, body)
