@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,7 +36,8 @@ from agent.outbox.alert_records import latest_alerts, stored_counts
 from agent.outbox.lane_storage import LaneStorage
 from agent.outbox.losses import Loss, LostAlerts
 from agent.outbox.outbox import Outbox
-from agent.privacy.redaction import FILL, FrameWithPeople
+from agent.privacy.redaction import FILL, REDACTION_PASSES, FrameWithPeople
+from agent.runtime.native_calls import abandoned_threads
 from agent.runtime.recent_lines import LINES, RecentLines
 from firmware_bridge.readings import Reading, Switch, Vessel
 from firmware_bridge.serial.line import RAW_OBSERVERS
@@ -288,6 +290,42 @@ def test_the_gentle_pass_waits_while_a_picture_of_an_alert_is_searched(tmp_path:
 
     run(scene)
     assert order == ["released", "looked"]
+
+
+def test_a_look_that_is_broken_off_leaves_no_thread_and_no_second_pass(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.see(0, (1, NEAR))
+    frame, _ = desk.recorder.newest("cam1")
+    assert frame is not None
+    people: PeopleSearch = desk.recorder._release._people
+    begun, goes_on = threading.Event(), threading.Event()
+    asked: list[int] = []
+
+    def slow() -> Any:
+        def detect(_: Any) -> tuple[Detection, ...]:
+            asked.append(1)
+            begun.set()
+            goes_on.wait(60)
+            return ()
+
+        return detect
+
+    async def scene() -> None:
+        people.configure({"cam1": slow})
+        first = asyncio.ensure_future(people.find_gently("cam1", frame.frame))
+        await asyncio.to_thread(begun.wait, 60)
+        first.cancel()
+        others = [asyncio.ensure_future(people.find_gently("cam1", frame.frame)) for _ in range(50)]
+        await asyncio.sleep(0)
+        for one in others[1:]:
+            one.cancel()
+        assert len(asked) == 1  # the first is still in its inference
+        goes_on.set()
+        assert await others[0] == ()
+        assert len(asked) == 1 + REDACTION_PASSES
+
+    run(scene)
+    assert abandoned_threads(0.0) == 0
 
 
 def test_picture_1_of_a_clip_is_the_one_nearest_to_the_alert() -> None:

@@ -26,8 +26,8 @@ REDACTION_LIMIT_S = 20.0
 """The redaction pass over one picture may take this long; after that the picture leaves fully redacted."""
 RETRY_AFTER_S = 60.0
 """After a failed redaction pass none starts for this long: each hanging detector takes a thread."""
-LOOK_LIMIT_S = 60.0
-"""The same for a pass that waits for others."""
+LOOK_LIMIT_S, LOOK_HANGS_S = 60.0, 90.0
+"""The same for a pass that waits for others; after the second its detector hangs."""
 LOOK_SHARE = 0.25
 """The part of the machine's processor time that passes for a page may take, all cameras together."""
 YIELDS_S, POLL_S = 0.3, 0.005
@@ -55,7 +55,7 @@ class PeopleSearch:
         self._urgent = 0
         """Passes under way for pictures that leave."""
         self._looking = asyncio.Lock()
-        self._rests_until_s = 0.0
+        self._pass: asyncio.Future[tuple[Box, ...] | None] | None = None
 
     def configure(self, detectors: Mapping[str, Callable[[], Detect]]) -> None:
         """By camera: how its detector is loaded; for any other the default detector runs."""
@@ -100,40 +100,54 @@ class PeopleSearch:
     async def find_gently(self, camera: str, frame: Frame) -> tuple[Box, ...] | None:
         """The people in a picture that somebody looks at; None where the detector can't run.
 
-        One pass at a time, with a rest after each. A failure does not keep `find` from trying.
+        One pass at a time, with a rest after each. A failure does not keep `find` from trying. Where it is
+        cancelled, its thread ends before its next inference, and no other begins until then.
         """
-        async with self._looking:
-            await asyncio.sleep(self._rests_until_s - time.monotonic())
-            now_s = time.monotonic()
-            if now_s < max(self._not_until_s.get(camera, 0.0), self._no_look_until_s.get(camera, 0.0)):
-                return None
-            load = self._detectors.get(camera, DetectorSettings().finder)
-            used_s = 0.0
+        await self._looking.acquire()
+        wanted = [True]
+        self._pass = asyncio.ensure_future(self._gentle_pass(camera, frame, wanted))
+        try:
+            return await asyncio.shield(self._pass)
+        finally:
+            wanted.clear()
 
-            def gentle_pass() -> tuple[Box, ...]:
-                nonlocal used_s
-                with suppress(OSError):
-                    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-                detect = load()
+    async def _gentle_pass(self, camera: str, frame: Frame, wanted: list[bool]) -> tuple[Box, ...] | None:
+        """One pass and its rest, and then the turn of the next; ends early once ``wanted`` is empty."""
+        now_s, used_s = time.monotonic(), 0.0
+        load = self._detectors.get(camera, DetectorSettings().finder)
 
-                def detect_after_others(frame: Frame) -> tuple[Detection, ...]:
-                    self._wait_for_others()
-                    return detect(frame)
+        def search() -> tuple[Box, ...] | None:
+            nonlocal used_s
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+            detect = load()
 
-                try:
-                    return find_people(frame, detect_after_others)
-                finally:
-                    used_s = time.thread_time()
+            def detect_after_others(frame: Frame) -> tuple[Detection, ...]:
+                self._wait_for_others()
+                if not wanted:
+                    raise InterruptedError("nobody looks any more")
+                if time.monotonic() > now_s + LOOK_LIMIT_S:
+                    raise TimeoutError(f"the search takes longer than {LOOK_LIMIT_S:g} s here")
+                return detect(frame)
 
             try:
-                return await within(LOOK_LIMIT_S, gentle_pass, f"looking for people in a view of {camera}")
-            except Exception as error:  # also of the inference runtime
-                self._no_look_until_s[camera] = time.monotonic() + RETRY_AFTER_S
-                log.warning("look_fully_redacted", camera=camera, error=str(error))
+                return find_people(frame, detect_after_others)
+            except InterruptedError:
                 return None
             finally:
-                took_s, cores = time.monotonic() - now_s, len(os.sched_getaffinity(0))
-                self._rests_until_s = now_s + max(took_s, used_s / (LOOK_SHARE * cores))
+                used_s = time.thread_time()
+
+        try:
+            if now_s < max(self._not_until_s.get(camera, 0.0), self._no_look_until_s.get(camera, 0.0)):
+                return None
+            return await within(LOOK_HANGS_S, search, f"looking for people in a view of {camera}")
+        except Exception as error:  # also of the inference runtime
+            self._no_look_until_s[camera] = time.monotonic() + RETRY_AFTER_S
+            log.warning("look_fully_redacted", camera=camera, error=str(error))
+            return None
+        finally:
+            rest_s = used_s / (LOOK_SHARE * len(os.sched_getaffinity(0))) - (time.monotonic() - now_s)
+            asyncio.get_running_loop().call_later(max(0.0, rest_s), self._looking.release)
 
     def _wait_for_others(self) -> None:
         """Returns once no frame waits for the pool and no picture leaves, or after `YIELDS_S`."""

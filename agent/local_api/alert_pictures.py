@@ -1,5 +1,7 @@
 """``picture``: a recorded picture of an alert, redacted once more as one that leaves."""
 
+import asyncio
+
 from agent.evidence.jpeg import MAX_SIDE, read_label
 from agent.local_api.camera_pictures import redacted_fields
 from agent.local_api.looks import LookLog
@@ -13,9 +15,14 @@ class AlertPictures:
 
     def __init__(self, parts: AgentParts, looks: LookLog) -> None:
         self._parts, self._looks = parts, looks
+        self._in_turn = asyncio.Lock()  # a picture that waits for its search takes megabytes
 
     async def picture(self, call: Call) -> Answer:
         """The JPEG; picture 1 is the one nearest to the alert, from 2 on those of its clip."""
+        async with self._in_turn:
+            return await self._picture(call)
+
+    async def _picture(self, call: Call) -> Answer:
         alert_id, number = call.text("alert_id", 64), int(call.number("n", 1, 1, MOST_PICTURES))
         recorder = self._parts.pipeline.recorder
         try:

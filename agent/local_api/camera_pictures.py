@@ -69,6 +69,8 @@ class CameraPictures:
             if frame is None:
                 self.trouble = self._why_none()
             elif self.newest is None or (frame.number, frame.at_s) != (self.newest.frame, self.newest.at_s):
+                if self.newest is None:
+                    self.trouble = "the first picture is searched for people"
                 try:
                     number += 1
                     self.newest = await self._make(number, frame)

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.test_picture import inside, pixels
 
 pytestmark = pytest.mark.end_to_end
 T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 async def first(stream: AsyncIterator[T], wanted: Any = lambda _: True, within_s: float = 120.0) -> T:
@@ -100,6 +103,17 @@ def test_a_page_sees_the_device_and_hands_it_orders(tmp_path: Path) -> None:
                 assert all((abs(inside(shown, box) - FILL) <= 3).mean() > 0.95 for box in boxes)
                 looks = [one.fields for one in read_entries(data / "audit") if one.kind == "look"]
                 assert [(one["camera"], one["pid"]) for one in looks] == [("cam1", os.getpid())]
+
+                # Hostile clients hold up no alert, and the page keeps its place.
+                attack = [sys.executable, "-m", "bench.console_attack", str(data)]
+                attacker = subprocess.Popen(attack, cwd=ROOT)  # noqa: ASYNC220
+                try:
+                    it.board.press("tamper")
+                    await it.until(lambda: bool(it.alerts("tamper")), what="an alert under attack")
+                    assert (await page.hello())["pid"] == hello["pid"]
+                finally:
+                    attacker.kill()
+                    attacker.wait()
 
                 # The page's own streams go on after a kill -9, and the counts with them.
                 now_before = asyncio.ensure_future(
