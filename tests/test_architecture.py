@@ -31,6 +31,9 @@ BORDERS = {
     "onnxruntime": {"models/session.py"},
     "iotcore": {"simulators/broker.py"},
 }
+# The libraries of the pages stand in these folders only; the agent runs without them.
+PAGE_LIBRARIES = frozenset({"nicegui", "fastapi", "starlette", "uvicorn", "socketio"})
+PAGE_FOLDERS = ("console/", "centre/map/", "simulators/first_minute/")
 # Layers from the top down. A module imports from its own package and from lower layers only; packages of one
 # layer do not import each other. docs/architecture.md says what each one owns.
 LAYERS: tuple[tuple[str, ...], ...] = (
@@ -77,6 +80,7 @@ HEAVY = (
     "pyubx2",
     "pymodbus",
     "cbor2",
+    *sorted(PAGE_LIBRARIES),
 )
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager", "util", "helper"}
 # No code path that identifies anyone: none of these is imported, called or named as a file.
@@ -152,6 +156,25 @@ def test_the_environment_is_no_part_of_the_repository() -> None:
 def test_a_library_stands_in_its_file_only(library: str) -> None:
     users = {name(path) for path in sources() if any(one.split(".")[0] == library for one in imports(path))}
     assert users <= BORDERS[library]
+
+
+def test_the_libraries_of_the_pages_stand_in_their_folders_only() -> None:
+    users = {
+        name(path) for path in sources() if {one.split(".")[0] for one in imports(path)} & PAGE_LIBRARIES
+    }
+    assert [path for path in sorted(users) if not path.startswith(PAGE_FOLDERS)] == []
+
+
+@pytest.mark.parametrize("module", ["console.cli", "centre.cli", "simulators.verbs", "agent.__main__"])
+def test_a_verb_loads_no_page_before_it_is_called(module: str) -> None:
+    """The agent and the help of all verbs run where the extra ``console`` is not installed."""
+    script = (
+        f"import sys, {module}; print([name for name in {sorted(PAGE_LIBRARIES)!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_video_capture_stands_in_one_file() -> None:

@@ -1,6 +1,8 @@
 """Serves a site: NiceGUI below our own FastAPI application, behind the access gate."""
 
+import asyncio
 import copy
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -97,4 +99,19 @@ async def serve(
         ssl_context_factory=None if options.certificate is None else lambda *_: tls_context(options),
     )  # fmt: skip
     on_ready()  # whoever comes now waits in the queue of the socket
-    await uvicorn.Server(config).serve(sockets=[listening])
+    server = uvicorn.Server(config)
+    loop, told = asyncio.get_running_loop(), list[signal.Signals]()
+
+    def stop(number: signal.Signals) -> None:
+        told.append(number)
+        server.handle_exit(number, None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await server._serve(sockets=[listening])  # `serve` would raise the signal once more at its end
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    if signal.SIGINT in told:
+        raise KeyboardInterrupt

@@ -5,3 +5,9 @@ addEventListener("keydown", (event) => {
   if (event.key === "?") document.getElementById("rp-help")?.showModal();
   else document.querySelector(`.rp-link[data-key="${CSS.escape(event.key)}"]`)?.click();
 });
+
+// The editor of NiceGUI has no name of its own for screen readers: it gets that of the element around it.
+new MutationObserver(() => {
+  for (const editor of document.querySelectorAll(".cm-content:not([aria-label])"))
+    editor.setAttribute("aria-label", editor.closest("[aria-label]")?.getAttribute("aria-label") ?? document.title);
+}).observe(document.documentElement, { childList: true, subtree: true });
