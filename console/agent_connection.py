@@ -47,9 +47,6 @@ class Stream:
         self._ready = asyncio.Event()
 
     def add(self, event: Event) -> None:
-        """An event that takes the place of one with bytes keeps them: each picture is sent once."""
-        if self._events.maxlen == 1 and self._events and not event[1]:
-            event = event[0], self._events[0][1]
         if self._events and self._merge is not None:
             event = self._merge(self._events.pop(), event)
         self._events.append(event)

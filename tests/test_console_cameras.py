@@ -12,6 +12,8 @@ from console.camera_feeds import CameraFeed, CameraFeeds, Wanted
 from console.pages.cameras.effect import effect_of
 from console.pages.cameras.frames import frame_route
 from console.pages.cameras.overlay import facts, live_view, load_facts, starves
+from console.pages.cameras.progress_text import progress_text
+from console.web.session import Session
 
 
 def english(text: str, **values: object) -> str:
@@ -214,3 +216,18 @@ def test_the_effect_is_read_from_any_answer() -> None:
     assert [one.side for one in effect.alerts] == ["new", "missed"]
     assert "\x1b" not in effect.alerts[1].text
     assert effect_of({"now": "x", "missed": 3, "new": [1], "covered": None}).alerts[0].text != ""
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese"),
+    [
+        ("seen in 3 of 5 frames", "已在 5 帧中的 3 帧看到"),
+        ("score 0.36 < 0.40", "置信度 0.36 < 0.40"),
+        ("dwell 3.2 of 8.0 s; not detected for 1.4 s", "停留 3.2 秒，需 8.0 秒；已 1.4 秒未检测到"),
+        ("foot point outside gate", "落脚点在 gate 之外"),
+        ("something of tomorrow", "something of tomorrow"),
+    ],
+)
+def test_the_reasons_of_rules_are_said_in_chinese(text: str, chinese: str) -> None:
+    assert progress_text(text, Session("token", "viewer", language="zh").t) == chinese
+    assert progress_text(text, Session("token", "viewer").t) == text

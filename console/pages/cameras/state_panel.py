@@ -9,6 +9,7 @@ from console.agent_views import Progress
 from console.camera_feeds import CameraFeed
 from console.pages.cameras.overlay import load_facts, starves
 from console.pages.cameras.picture_panel import BigPicture
+from console.pages.cameras.progress_text import progress_text
 from console.pages.device import Device
 from console.web.session import Session
 from console.web.widgets.live import Live
@@ -73,7 +74,7 @@ class _Row:
         track = "" if one["track"] is None else f" · #{one['track']}"
         zone = "" if one["zone"] is None else f" · {one['zone']}"
         self._head.set_text(f"{one['rule']}{zone}{track}: {self._session.t(words)}")
-        self._text.set_text(one["text"])
+        self._text.set_text(progress_text(one["text"], self._session.t))
         have, need = one["have"], one["need"]
         counted = have is not None and need is not None and need > 0 and have >= 0
         self._bar.set_visibility(counted)
