@@ -54,7 +54,7 @@ class Actions(Protocol):
     def texts(self) -> dict[str, str]: ...
 
 
-WAITS_S = {60: "1 min", 300: "5 min", 900: "15 min", 3600: "1 h"}
+WAITS_S = {10: "10 s", 60: "1 min", 300: "5 min", 900: "15 min", 3600: "1 h"}
 
 
 @dataclass

@@ -43,7 +43,8 @@ class ConfigurationPage:
         self._hello: Hello | None = None
         self._view: ConfigView | None = None
         self._edits = asyncio.Lock()
-        self._generation = 0
+        self._checks = asyncio.Lock()
+        self._generation = self._checks_wait = 0
         self._refused: tuple[Trouble, ...] = ()
         """What the device found wrong, until the next edit."""
 
@@ -68,11 +69,12 @@ class ConfigurationPage:
             view = self._without_secrets(view)
         self._hello, self._view = hello, view
         if self._draft is None:
-            self._draft = DRAFTS.find(self._session.token) or Draft.of(InForce.of(view, hello))
+            kept = DRAFTS.find(self._session.token) or Draft.of(InForce.of(view, hello))
+            self._draft = replace(kept, checked=None, review=None)
             self._parts.start(self._draft)
         if self._draft.see(view, hello):
             self._parts.editor.set_text(self._draft.text)
-        if self._draft.checked is None:
+        if self._draft.checked is None and not self._checks_wait:
             self._examine_soon()
         self._parts.show_changed(is_changed=self._draft.is_changed)
         state = trial_state(view)
@@ -102,10 +104,13 @@ class ConfigurationPage:
             if self._draft is None:
                 return
             try:
-                if value is NOTHING:
-                    text = await asyncio.to_thread(remove_value, self._draft.text, path)
-                else:
-                    text = await asyncio.to_thread(set_value, self._draft.text, path, value)
+                before = None
+                while before != self._draft.text:  # somebody may type meanwhile
+                    before = self._draft.text
+                    if value is NOTHING:
+                        text = await asyncio.to_thread(remove_value, before, path)
+                    else:
+                        text = await asyncio.to_thread(set_value, before, path, value)
             except (BadConfig, EditError) as error:
                 with self._parts.root:
                     ui.notify(str(error).removeprefix(":"), type="negative")
@@ -124,15 +129,20 @@ class ConfigurationPage:
 
     def _examine_soon(self) -> None:
         self._generation += 1
+        self._checks_wait += 1
         background_tasks.create(self._examine(self._generation), name="check")
 
     async def _examine(self, generation: int) -> None:
-        """Checks the newest text in a thread; an older check that ends late is dropped."""
-        await asyncio.sleep(CHECK_AFTER_S)
-        if generation != self._generation or self._draft is None:
-            return
-        known = self._draft
-        examined = await asyncio.to_thread(known.examined)
+        """Checks the newest text in a thread, one at a time; an older check that ends late is dropped."""
+        try:
+            await asyncio.sleep(CHECK_AFTER_S)
+            async with self._checks:
+                if generation != self._generation or self._draft is None:
+                    return
+                known = self._draft
+                examined = await asyncio.to_thread(known.examined)
+        finally:
+            self._checks_wait -= 1
         if generation != self._generation or self._draft.text != known.text:
             return
         self._draft = replace(self._draft, checked=examined.checked, review=examined.review)
