@@ -29,11 +29,18 @@ MOST_COPIES = 16
 WILL = "will"
 """The topic under which last wills are stored: they have no envelope, and change no ``status``."""
 
-_TABLES = """
+INDEXED = ("alert", "alerts/active", "audit", "birth", "command/result", "gap", "health", "status", WILL)
+KINDS = f"topic IN ({', '.join(map(repr, INDEXED))})"
+POSITIONS = "topic = 'position'"
+MINUTE = "substr(received_at, 1, 16)"
+"""Terms of the indexes; a search that names them uses one. Positions are most of all messages: their index
+begins with the minute, so that a commit changes few of its pages."""
+_TABLES = f"""
 CREATE TABLE IF NOT EXISTS message (device TEXT, id TEXT, copy INTEGER, topic TEXT, epoch TEXT, seq INTEGER,
     at TEXT, received_at TEXT, body TEXT, PRIMARY KEY (device, id, copy));
 CREATE INDEX IF NOT EXISTS message_number ON message (device, epoch, seq);
-CREATE INDEX IF NOT EXISTS message_topic ON message (topic, device);
+CREATE INDEX IF NOT EXISTS message_kind ON message (topic, device) WHERE {KINDS};
+CREATE INDEX IF NOT EXISTS message_minute ON message ({MINUTE}, device) WHERE {POSITIONS};
 CREATE TABLE IF NOT EXISTS lost (device TEXT, lane TEXT, epoch TEXT, first INTEGER, last INTEGER, why TEXT,
     PRIMARY KEY (device, lane, epoch, first, last));
 """

@@ -53,9 +53,8 @@ class History:
 
     def track(self, device: str, begin: datetime, end: datetime, most: int = MAX_TRACK) -> list[TrackPoint]:
         """Where a device was, by the time of each measurement; evenly chosen, at most ``most`` points."""
-        after, by = self._reader.row_at(begin - MARGIN), self._reader.row_at(end + MARGIN)
         found = []
-        for message in self._reader.sampled("position", device, after, by, 2 * most):
+        for message in self._reader.positions(device, begin, end + MARGIN, most):
             position = read_position(message.body, message.made_at)
             if position is not None and begin <= position.measured_at <= end:
                 found.append(TrackPoint(position.lat, position.lon, position.measured_at, position.quality))

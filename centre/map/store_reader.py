@@ -3,32 +3,47 @@
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from agent.domain.message import stamp
+from centre.map.field_values import instant
 from centre.map.stored_message import StoredMessage, parse_row
-from centre.message_store import WILL
+from centre.message_store import KINDS, MINUTE, POSITIONS, WILL
 
-LATEST_TOPICS = (WILL, "status", "birth", "health", "position", "alerts/active")
+POSITION = "position"
+LATEST_TOPICS = (WILL, "status", "birth", "health", POSITION, "alerts/active")
 """The newest of each gives the state of a device. In the order in which they are applied after `WILL`."""
-INDEX = "message_topic"
+INDEXES = frozenset({"message_kind", "message_minute"})
 _SELECT = "SELECT rowid, device, topic, received_at, body FROM message"
-_NAMES = """
+_NAMES = f"""
 WITH RECURSIVE name(device) AS (
-    SELECT min(device) FROM message WHERE topic = ?1
+    SELECT min(device) FROM message WHERE topic = ?1 AND {KINDS}
     UNION ALL
-    SELECT (SELECT min(device) FROM message WHERE topic = ?1 AND device > name.device)
+    SELECT (SELECT min(device) FROM message WHERE topic = ?1 AND {KINDS} AND device > name.device)
     FROM name WHERE name.device IS NOT NULL)
-"""
+"""  # noqa: S608
 """The devices that have sent a topic: one step in the index for each, however many messages there are."""
+_DEVICES = f"{_NAMES} SELECT device FROM name WHERE device IS NOT NULL"  # noqa: S608
 _LATEST = (
     f"{_NAMES} SELECT (SELECT max(rowid) FROM message"  # noqa: S608
-    " WHERE topic = ?1 AND message.device = name.device AND rowid <= ?2)"
+    f" WHERE topic = ?1 AND {KINDS} AND message.device = name.device AND rowid <= ?2)"
     " FROM name WHERE name.device IS NOT NULL"
 )
 _LATEST_OF_ALL = "SELECT max(rowid) FROM message WHERE rowid <= ? GROUP BY topic, device"
+_IN_MINUTE = f"FROM message WHERE {POSITIONS} AND {MINUTE} = ? AND device = ?"
+_LAST_OF_MINUTE = f"SELECT max(rowid) {_IN_MINUTE} AND rowid <= ?"
+_OF_MINUTE = f"SELECT rowid {_IN_MINUTE} ORDER BY rowid LIMIT ?"
+_BETWEEN = (
+    f"SELECT rowid FROM message WHERE device = ? AND {POSITIONS}"  # noqa: S608
+    " AND received_at BETWEEN ? AND ? ORDER BY rowid"
+)
+_NEWEST = (
+    "SELECT rowid, topic FROM message WHERE device = ? AND id < ? AND rowid <= ? ORDER BY id DESC LIMIT ?"
+)
+RECENT = 200
+"""The last position of a device that is silent is among so many of its last messages."""
 AT_ONCE = 500
 """Rows in one query."""
 
@@ -52,7 +67,7 @@ class StoreReader:
             raise OSError(f"{db}: {error}") from error
         if "message" not in names:
             raise OSError(f"{db}: not the database of a centre: it has no table of messages")
-        self.indexed = INDEX in names
+        self.indexed = names >= INDEXES
         """False for a database that no centre of this version has opened: searches read all of it."""
 
     def close(self) -> None:
@@ -96,65 +111,71 @@ class StoreReader:
         if not self.indexed:
             rows = [row for (row,) in self._rows(_LATEST_OF_ALL, (by_row,))]
         else:
-            rows = [row for topic in topics for (row,) in self._rows(_LATEST, (topic, by_row)) if row]
+            rows = [row for topic in topics for row in self._latest_rows(topic, by_row)]
         missing = [row for row in rows if row not in known]
-        for first in range(0, len(missing), AT_ONCE):
-            some = missing[first : first + AT_ONCE]
-            query = f"{_SELECT} WHERE rowid IN ({', '.join('?' * len(some))})"
-            known.update({message.row: message for message in self._messages(query, some)})
+        known.update({message.row: message for message in self._of_rows(missing)})
         return [known[row] for row in rows if row in known and known[row].topic in topics]
 
+    def _latest_rows(self, topic: str, by_row: int) -> list[int]:
+        if topic != POSITION:
+            return [row for (row,) in self._rows(_LATEST, (topic, by_row)) if row]
+        at = self._row(
+            "SELECT received_at FROM message WHERE rowid <= ? ORDER BY rowid DESC LIMIT 1", (by_row,)
+        )
+        moment = None if at is None else instant(at[0])
+        if moment is None:
+            return []
+        minutes = _minute(moment), _minute(moment - timedelta(minutes=1))
+        late = uuid_prefix(moment + timedelta(minutes=1))
+        found = []
+        for device in {*self.devices("status"), *self.devices("birth")}:
+            lasts = (self._row(_LAST_OF_MINUTE, (minute, device, by_row)) for minute in minutes)
+            row = next((last[0] for last in lasts if last is not None and last[0] is not None), None)
+            if (
+                row is None
+            ):  # for two minutes none: by the ids, which begin with the time of the device's clock
+                recent = self._rows(_NEWEST, (device, late, by_row, RECENT))
+                row = next((row for row, kind in recent if kind == POSITION), None)
+            found += [] if row is None else [row]
+        return found
+
     def newest(self, topic: str, device: str, by_row: int, most: int) -> list[StoredMessage]:
-        """The newest ``most`` messages of a topic of a device up to ``by_row``, in order of commit."""
-        query = f"{_SELECT} WHERE topic = ? AND device = ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?"
+        """The newest messages of a topic, but `POSITION`, of a device up to ``by_row``, by commit."""
+        where = f"topic = ? AND {KINDS} AND device = ? AND rowid <= ?"
+        query = f"{_SELECT} WHERE {where} ORDER BY rowid DESC LIMIT ?"
         return self._messages(query, (topic, device, by_row, most))[::-1]
 
     def of_topic(
         self, topic: str, after_row: int, by_row: int, device: str | None = None
     ) -> Iterator[StoredMessage]:
-        """All messages of a topic in ``(after_row, by_row]``, of one device or all, in order of commit."""
+        """The messages of a topic, but `POSITION`, in ``(after_row, by_row]``, of one device or all."""
         if device is None and not self.indexed:
             query = f"{_SELECT} WHERE topic = ? AND rowid > ? AND rowid <= ? ORDER BY rowid"
             yield from self._messages(query, (topic, after_row, by_row))
             return
-        query = f"{_SELECT} WHERE topic = ? AND device = ? AND rowid > ? AND rowid <= ? ORDER BY rowid"
+        where = f"topic = ? AND {KINDS} AND device = ? AND rowid > ? AND rowid <= ?"
+        query = f"{_SELECT} WHERE {where} ORDER BY rowid"
         found: list[StoredMessage] = []
         for one in self.devices(topic) if device is None else [device]:
             found += self._messages(query, (topic, one, after_row, by_row))
         yield from sorted(found, key=lambda message: message.row)
 
-    def sampled(
-        self, topic: str, device: str, after_row: int, by_row: int, most: int
-    ) -> Iterator[StoredMessage]:
-        """About ``most`` messages of a device, evenly over ``(after_row, by_row]``, the last one among them.
-
-        One step in the index for each: as fast for a day as for an hour.
-        """
-        query = (
-            f"{_SELECT} WHERE topic = ? AND device = ? AND rowid > ? AND rowid <= ? ORDER BY rowid LIMIT 1"
-        )
-        step = max(1, (by_row - after_row) // max(1, most))
-        row, last = after_row, 0
-        while found := self._messages(query, (topic, device, row, by_row)):
-            last = found[0].row
-            yield found[0]
-            row = max(last, row + step)
-        newest = self._messages(
-            query.replace("ORDER BY rowid", "ORDER BY rowid DESC"), (topic, device, last, by_row)
-        )
-        yield from newest
+    def positions(self, device: str, begin: datetime, end: datetime, most: int) -> list[StoredMessage]:
+        """Up to ``most`` positions of a device that were committed in a time, evenly chosen, by commit."""
+        rows: list[int] = []
+        if not self.indexed:
+            rows += [row for (row,) in self._rows(_BETWEEN, (device, stamp(begin), stamp(end)))]
+        minutes = int((end - begin).total_seconds() // 60) + 2
+        each = -1 if minutes < most else 1
+        for number in range(minutes if self.indexed else 0):
+            minute = _minute(begin + timedelta(minutes=number))
+            rows += [row for (row,) in self._rows(_OF_MINUTE, (minute, device, each))]
+        return sorted(self._of_rows(even(rows, most)), key=lambda message: message.row)
 
     def devices(self, topic: str) -> list[str]:
-        """The devices that have sent a topic, by name."""
-        if not self.indexed:
-            return [
-                name
-                for (name,) in self._rows("SELECT DISTINCT device FROM message WHERE topic = ?", (topic,))
-            ]
-        return [
-            name
-            for (name,) in self._rows(f"{_NAMES} SELECT device FROM name WHERE device IS NOT NULL", (topic,))  # noqa: S608
-        ]
+        """The devices that have sent a topic, but `POSITION`, by name."""
+        query = _DEVICES if self.indexed else "SELECT DISTINCT device FROM message WHERE topic = ?1"
+        return [name for (name,) in self._rows(query, (topic,))]
 
     def topics_of(self, device: str) -> list[str]:
         """The topics that a device has sent, such as each source of telemetry."""
@@ -164,6 +185,11 @@ class StoreReader:
 
     def _messages(self, query: str, values: Iterable[Any]) -> list[StoredMessage]:
         return [parse_row(*row) for row in self._rows(query, values)]
+
+    def _of_rows(self, rows: Sequence[int]) -> Iterator[StoredMessage]:
+        for first in range(0, len(rows), AT_ONCE):
+            some = rows[first : first + AT_ONCE]
+            yield from self._messages(f"{_SELECT} WHERE rowid IN ({', '.join('?' * len(some))})", some)
 
     def _number(self, query: str) -> int | None:
         row = self._row(query, ())
@@ -179,3 +205,23 @@ class StoreReader:
                 return self._db.execute(query, tuple(values)).fetchall()
         except sqlite3.Error as error:
             raise OSError(f"{self.path}: {error}") from error
+
+
+def _minute(at: datetime) -> str:
+    """A minute as the index has it."""
+    return stamp(at)[:16]
+
+
+def uuid_prefix(at: datetime) -> str:
+    """Above all UUIDv7 that were made before ``at``, below those that were made later."""
+    digits = f"{int(at.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
+def even(found: Sequence[int], most: int) -> list[int]:
+    """At most ``most`` of them, evenly chosen: the first, and the last where there is room for two."""
+    if len(found) <= most:
+        return list(found)
+    if most == 1:
+        return [found[0]]
+    return [found[round(number * (len(found) - 1) / (most - 1))] for number in range(most)]
