@@ -90,6 +90,17 @@ def test_boxes_are_those_of_the_frame_that_the_picture_shows() -> None:
     assert len(live_view(made, 100.0, None, english)["objects"]) == 1
 
 
+def test_the_way_of_an_object_is_drawn_up_to_the_frame_that_is_shown() -> None:
+    made = CameraFeed("cam1")
+    for number in range(40):
+        box = [number / 100, 0.1, 0.1 + number / 100, 0.9]
+        one = {**meta()["objects"][0], "box": box}
+        made.take(CameraView(meta(frame=number, picture_frame=38, objects=[one]), b"jpeg"), 100.0)
+    (shown,) = live_view(made, 100.0, None, english)["objects"]
+    assert len(shown["trail"]) == 25
+    assert shown["trail"][-1] == [0.43, 0.9]
+
+
 def test_a_picture_without_redaction_takes_the_earlier_ones_away() -> None:
     made = feed(CameraView(meta(), b"jpeg"), CameraView(meta(no_picture="the detector failed")))
     assert made.pictures == {}
@@ -100,7 +111,7 @@ def test_the_facts_below_a_picture() -> None:
     made = feed(CameraView(meta(), b"1"))
     made.take(CameraView(meta(), b"2"), 100.5)
     assert facts(made, 100.5, english) == [
-        "2.0 pictures/s", "frame 0.1 s old", "picture 0.2 s old", "people redacted: 1",
+        "2.0 pictures/s", "frame 0.1 s old", "picture 0.2 s old", "redacted: 1 places",
     ]  # fmt: skip
     whole = meta(redacted={"people": None, "covered": 0, "whole": True, "redacted": True})
     assert "fully redacted" in facts(feed(CameraView(whole, b"1")), 100.0, english)

@@ -15,6 +15,8 @@ STALE_AFTER_S = 3.0
 """A frame older than this is not live. A camera with fewer inferences gets three of its intervals."""
 ALIGNED_S = 2.0
 """Up to this lag the boxes are those of the frame that the picture shows."""
+TRAIL = 25
+"""Foot points of an object that are drawn."""
 LATE_AFTER_S = 4.0
 """A picture that lags more says so."""
 
@@ -37,7 +39,9 @@ def live_view(feed: CameraFeed | None, now_s: float, agent_away: str | None, t: 
     view |= {
         "width": meta["width"] or 16,
         "height": meta["height"] or 9,
-        "objects": [] if notice.kind == "stale" else [_object(one) for one in shown["objects"]],
+        "objects": []
+        if notice.kind == "stale"
+        else [_object(one, _trail(feed, shown, one["track"])) for one in shown["objects"]],
         "blind": {one["zone"]: blind_text(one["why"], one["for_s"], t) for one in meta["blind"]},
     }
     if feed.number and feed.pictures and notice.kind != "missing":
@@ -134,7 +138,7 @@ def redaction_text(meta: CameraMeta, t: Translate) -> str | None:
     people, covered = redacted["people"], redacted["covered"]
     if people and covered < people:
         return t("people found: {people}, redacted: {covered} (rescue)", people=people, covered=covered)
-    return t("people redacted: {covered}", covered=covered)
+    return t("redacted: {covered} places", covered=covered)
 
 
 def load_facts(meta: CameraMeta, t: Translate) -> list[tuple[str, str]]:
@@ -178,10 +182,24 @@ def shapes_of(
     ]  # fmt: skip
 
 
-def _object(seen: SeenObject) -> dict[str, Any]:
+def _trail(feed: CameraFeed, shown: CameraMeta, track: int) -> list[list[float]]:
+    """Where the object stood in the last frames, up to the one that is shown."""
+    frame = shown["frame"]
+    feet = [
+        [round((one["box"][0] + one["box"][2]) / 2, 4), one["box"][3]]
+        for number, meta in feed.metas.items()
+        if frame is None or number <= frame
+        for one in meta["objects"]
+        if one["track"] == track
+    ]
+    return feet[-TRAIL:]
+
+
+def _object(seen: SeenObject, trail: list[list[float]]) -> dict[str, Any]:
     return {
         "track": seen["track"],
         "sure": seen["sure"],
         "box": list(seen["box"]),
         "text": f"{seen['label']} {seen['score']:.2f} #{seen['track']}",
+        "trail": trail,
     }

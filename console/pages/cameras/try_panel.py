@@ -160,7 +160,10 @@ def draw_effect(session: Session, effect: Effect) -> None:
         ui.label(str(effect.now)).classes("text-h5").mark("effect-now")
         ui.label(t("alerts with the settings in force"))
         ui.label(str(effect.proposed)).classes("text-h5").mark("effect-proposed")
-        ui.label(t("with those proposed, in {hours} h", hours=f"{effect.hours:.1f}"))
+        if effect.hours < 1:
+            ui.label(t("with those proposed, in {minutes} min", minutes=f"{60 * effect.hours:.0f}"))
+        else:
+            ui.label(t("with those proposed, in {hours} h", hours=f"{effect.hours:.1f}"))
     if effect.confirmed_missed:
         with ui.row().classes("items-center no-wrap rp-bad"):
             ui.icon("warning")
