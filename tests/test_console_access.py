@@ -236,6 +236,17 @@ def test_sessions_end_when_idle_and_when_old(door: Door) -> None:
     assert {"idle", "too_old"} <= {entry.get("reason") for entry in door.entries()}
 
 
+def test_a_page_can_ask_whether_its_session_goes_on(door: Door) -> None:
+    client = door.client()
+    quiet = {"sec-fetch-dest": "empty", "sec-fetch-site": "same-origin"}
+    assert client.get("/session", headers=quiet).status_code == 303
+    log_in(client)
+    door.clock.now_s += 599
+    assert client.get("/session", headers=quiet).status_code == 204
+    door.clock.now_s += 2
+    assert client.get("/session", headers=quiet).status_code == 303
+
+
 def test_pictures_that_a_page_fetches_do_not_keep_a_session_alive(door: Door) -> None:
     client = door.client()
     log_in(client)
@@ -505,7 +516,9 @@ def test_tokens_are_not_in_what_is_written(door: Door) -> None:
     (session,) = door.sessions._by_hash.values()
     assert session.token not in repr(session)
     assert session.form_token not in repr(session)
+    session.note("key", who=("0123456789abcdef",))
     text = str(door.entries())
+    assert session.id in text
     assert session.token not in text
     assert PASSPHRASE not in text
 

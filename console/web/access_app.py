@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from console.web.access import LOGIN, AccessGate
 from console.web.access_record import AccessRecord
@@ -45,6 +46,7 @@ class Access:
         self.app.add_api_route(LOGIN, self.login.log_in, methods=["POST"])
         self.app.add_api_route("/logout", self.login.log_out, methods=["POST"])
         self.app.add_api_route("/settings", self.login.set_settings, methods=["POST"])
+        self.app.add_api_route("/session", lambda: Response(status_code=204), methods=["GET"])
         self._sweeper: asyncio.Task[None] | None = None
 
     def gate(self, owner: Callable[[str], Session | None] = lambda _: None) -> Any:
@@ -73,6 +75,7 @@ class Access:
             await self.login.end_removed()
 
     def _prepare(self, session: Session) -> None:
+        session.note = partial(self._record.note, session=session.id)
         session.signer = self._options.signer
         session.units = self._options.units
         self._site.prepare(session)

@@ -58,5 +58,6 @@ async def choose_key(session: Session) -> bool:
     dialog.clear()
     dialog.delete()
     if chosen:
+        session.note("key", who=key_ids(session.signer))
         ui.notify(t("Orders are signed with key {key}", key=", ".join(key_ids(session.signer))))
     return chosen

@@ -48,6 +48,8 @@ class Session:
     """Names the session in the access log; of no use as a cookie."""
     form_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     """In each form of its pages, so that no other site can send them."""
+    note: Callable[..., None] = field(default=lambda *_, **__: None, repr=False)
+    """Writes an entry to the access log: ``note(kind, who=key_ids, field=value)``."""
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     """Set when the session ends; its open web sockets are closed."""
 

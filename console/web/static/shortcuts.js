@@ -11,3 +11,14 @@ new MutationObserver(() => {
   for (const editor of document.querySelectorAll(".cm-content:not([aria-label])"))
     editor.setAttribute("aria-label", editor.closest("[aria-label]")?.getAttribute("aria-label") ?? document.title);
 }).observe(document.documentElement, { childList: true, subtree: true });
+
+// Where the connection is lost because the session has ended, the page goes to the login; else it goes on trying.
+setInterval(async () => {
+  if (window.socket === undefined || window.socket.connected || document.hidden) return;
+  try {
+    const answer = await fetch("/session", { redirect: "manual", cache: "no-store" });
+    if (answer.type === "opaqueredirect") location.assign("/login");
+  } catch {
+    // the server does not answer: NiceGUI says so, and connects again by itself
+  }
+}, 2000);
