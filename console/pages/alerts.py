@@ -16,6 +16,7 @@ from console.pages.words import age_text
 from console.web.session import Session
 from console.web.widgets.rows import Rows
 from console.web.widgets.severity_mark import SeverityMark
+from console.web.widgets.state_chip import StateChip
 
 LIMIT = 200
 MOST_ROWS = 60
@@ -46,6 +47,7 @@ class AlertsPage:
         with ui.row().classes("full-width items-center"):
             self._words = ui.input(t("Search"), on_change=self._draw).props("dense outlined clearable")
             self._words.classes("rp-grow").mark("search")
+            self._simulated = StateChip("doubt", t("simulated"))
             self._only_active = ui.switch(t("Only active"), on_change=self._draw).mark("only-active")
         with ui.element("div").classes("rp-alerts"):
             with ui.column().classes("full-width rp-tight") as column:
@@ -91,6 +93,8 @@ class AlertsPage:
             row for row in self._all if row.matches(words) and (row.active or not self._only_active.value)
         ]
         self._none.set_visibility(not chosen)
+        hello = self._device.hello
+        self._simulated.element.set_visibility(hello is not None and hello["simulated"])
         shown = chosen[:MOST_ROWS]
         self._rows.show((row.alert_id, row) for row in shown)
         kept = {row.alert_id for row in shown}

@@ -149,10 +149,9 @@ def facts(now: Now, t: Translate) -> list[Fact]:
         found.append(Fact(t("Temperature"), f"{degrees:.0f} °C", _above(degrees, 70, 80)))
     free, total = as_number(host.get("disk_free_mb")), as_number(host.get("disk_total_mb"))
     if free is not None:
-        of = "" if not total else f" / {total / 1000:.0f} GB"
         least = min(max(100, (total or 0) // 20), 1000)
         mark: Kind = "bad" if free < least else "doubt" if free < 3 * least else "good"
-        found.append(Fact(t("Free disk"), f"{free / 1000:.1f}{of}", mark))
+        found.append(Fact(t("Free disk"), _gigabytes(free, total, t), mark))
     memory, all_memory = as_number(host.get("memory_free_mb")), as_number(host.get("memory_total_mb"))
     if memory is not None:
         mark = "bad" if memory < min(max(48, (all_memory or 0) // 12), 300) else "good"
@@ -169,6 +168,11 @@ def facts(now: Now, t: Translate) -> list[Fact]:
             mark = "bad" if left < 7 else "doubt" if left < 30 else "good"
             found.append(Fact(t("Certificate {name}", name=name), t("{days} days", days=f"{left:.0f}"), mark))
     return found
+
+
+def _gigabytes(free_mb: float, total_mb: float | None, t: Translate) -> str:
+    free = f"{free_mb / 1000:.1f} GB"
+    return t("{free} of {total}", free=free, total=f"{total_mb / 1000:.1f} GB") if total_mb else free
 
 
 def _clock(clock: dict[str, object], t: Translate) -> Fact:

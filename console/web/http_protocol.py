@@ -14,6 +14,7 @@ class BoundedProtocol(H11Protocol):
     """Closes a connection whose request does not come within `HEAD_WITHIN_S`: it holds up nobody else."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _upgraded = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -24,6 +25,8 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._upgraded:  # a web socket has its own protocol from here on
+            return
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()
         elif self._head_timer is None and not self.transport.is_closing():
@@ -31,6 +34,7 @@ class BoundedProtocol(H11Protocol):
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         self._stop_waiting()
+        self._upgraded = True
         super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
