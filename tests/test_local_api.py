@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.local_api import connection as connection_module
+from agent.local_api import pace as pace_module
 from agent.local_api import server as server_module
 from agent.local_api.address import socket_address
 from agent.local_api.connection import Methods
@@ -352,6 +354,25 @@ def test_a_storm_of_requests_and_cancels_is_slowed_down_and_leaves_nothing(
         writer.transport.abort()
 
     play(tmp_path, scene)
+
+
+def test_what_is_too_often_comes_later() -> None:
+    """Of 30 turns 10 come at once, and 20 in their time; nobody is refused."""
+    waits: list[float] = []
+
+    async def scene(monkeypatch: pytest.MonkeyPatch) -> None:
+        async def sleep(seconds: float) -> None:
+            waits.append(round(seconds, 3))
+
+        monkeypatch.setattr(pace_module, "asyncio", SimpleNamespace(sleep=sleep))
+        monkeypatch.setattr(pace_module, "time", SimpleNamespace(monotonic=lambda: 5.0))
+        pace = pace_module.Pace(10.0, 10.0)
+        for _ in range(30):
+            await pace.turn()
+
+    with pytest.MonkeyPatch.context() as patched:
+        asyncio.run(scene(patched))
+    assert waits == [round(n / 10, 3) for n in range(1, 21)]
 
 
 def test_a_thousand_connections_leave_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from agent.local_api.parts import AgentParts, Answer, Call, RequestError
 from agent.outbox.alert_records import StoredAlert, latest_alerts
 
 MOST = 500
+REST_S = 0.05
 
 
 class AlertView:
@@ -18,9 +19,16 @@ class AlertView:
 
     def __init__(self, parts: AgentParts) -> None:
         self._parts = parts
+        self._in_turn = asyncio.Lock()
 
     async def alerts(self, call: Call) -> Answer:
-        """See `console.agent_views.Alerts`."""
+        """See `console.agent_views.Alerts`. The disk is for alerts first: one reads at a time, with rests."""
+        async with self._in_turn:
+            answer = await self._alerts(call)
+            await asyncio.sleep(REST_S)
+            return answer
+
+    async def _alerts(self, call: Call) -> Answer:
         limit = int(call.number("limit", 100, 0, MOST))
         book = self._parts.pipeline.book
         found = await self._parts.outbox.look_at_alerts(

@@ -5,7 +5,6 @@ queues up. A client that does not read is disconnected; one that sends too much 
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, NamedTuple, TypeAlias
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import structlog
 
 from agent.local_api.frames import MAX_REQUEST_BYTES, MAX_REQUEST_HEAD, FrameError, encode_frame, read_frame
+from agent.local_api.pace import Pace
 from agent.local_api.parts import Answer, Call, Peer, RequestError
 from agent.runtime.error_text import describe_error
 
@@ -21,6 +21,10 @@ log = structlog.get_logger()
 MAX_REQUESTS, MAX_STREAMS = 16, 64
 """At once, of one client."""
 REQUESTS_PER_S, BURST = 50.0, 100.0
+EVENTS_PER_S, EVENTS_BURST = 150.0, 400.0
+"""Of one client; `agent.local_api.server` has the limit for all."""
+REQUEST_WEIGHT, OPENING_WEIGHT = 3.0, 10.0
+"""So many events does a request cost, and the opening of a stream, in that limit for all."""
 FRAME_WITHIN_S = 10.0
 """A request must be complete so soon after its first byte."""
 STUCK_S = 30.0
@@ -41,21 +45,28 @@ class Connection:
     """`serve` returns when the client is gone."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer, methods: Methods
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        peer: Peer,
+        methods: Methods,
+        pace: Pace,
     ) -> None:
+        """``pace`` is that of the events of all clients."""
         self._reader, self._writer, self._peer, self._methods = reader, writer, peer, methods
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._sending = asyncio.Lock()
         self._under_way = asyncio.Semaphore(MAX_REQUESTS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: dict[int, asyncio.Task[None]] = {}
-        self._tokens, self._tokens_s = BURST, time.monotonic()
+        self._requests, self._events = Pace(REQUESTS_PER_S, BURST), Pace(EVENTS_PER_S, EVENTS_BURST)
+        self._all_events = pace
 
     async def serve(self) -> None:
         """Answers until the client ends the connection, or breaks the rules of frames."""
         try:
             while True:
-                await self._wait_for_turn()
+                await self._requests.turn()  # what is beyond the rate waits unread
                 frame = await read_frame(self._reader, MAX_REQUEST_BYTES, MAX_REQUEST_HEAD, FRAME_WITHIN_S)
                 if frame is None:
                     return
@@ -70,14 +81,6 @@ class Connection:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._writer.transport.abort()
-
-    async def _wait_for_turn(self) -> None:
-        """Requests beyond the rate wait here, unread."""
-        now_s = time.monotonic()
-        self._tokens = min(BURST, self._tokens + (now_s - self._tokens_s) * REQUESTS_PER_S) - 1
-        self._tokens_s = now_s
-        if self._tokens < 0:
-            await asyncio.sleep(-self._tokens / REQUESTS_PER_S)
 
     async def _take(self, head: Mapping[str, Any], data: bytes) -> None:
         number, method, params = head.get("id"), head.get("method"), head.get("params", {})
@@ -111,6 +114,7 @@ class Connection:
     async def _answer(self, number: int, method: str, call: Call) -> None:
         try:
             try:
+                await self._all_events.turn(REQUEST_WEIGHT)
                 answer = await self._methods.requests[method](call)
             except Exception as error:
                 await self._refuse(number, error_line(error, method))
@@ -125,8 +129,11 @@ class Connection:
         me = asyncio.current_task()
         try:
             try:
+                await self._all_events.turn(OPENING_WEIGHT)
                 async with aclosing(stream):
                     async for event in stream:
+                        await self._events.turn()
+                        await self._all_events.turn()
                         await self._send({"id": number, "event": event.fields}, event.data)
             except ConnectionError:
                 raise

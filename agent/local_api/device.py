@@ -16,6 +16,8 @@ from agent.reporting.birth import software_version
 from agent.runtime.kernel_clock import read_clocks
 
 LEAST_EVERY_S, MOST_EVERY_S = 0.5, 60.0
+SHARED_S = 0.25
+"""A state is shared by all who ask within this time."""
 NOT_COUNTED = {"raised": None, "committed": None, "confirmed": None, "owed": None, "lost": None}
 
 
@@ -25,6 +27,8 @@ class DeviceView:
     def __init__(self, parts: AgentParts) -> None:
         self._parts = parts
         self._started_at = stamp(datetime.now(UTC))
+        self._in_turn = asyncio.Lock()
+        self._newest: tuple[float, dict[str, Any]] = (float("-inf"), {})
         self._counts: dict[str, Any] = dict(NOT_COUNTED)
 
     async def hello(self, _: Call) -> Answer:
@@ -56,7 +60,12 @@ class DeviceView:
         every_s = call.number("every_s", 1.0, LEAST_EVERY_S, MOST_EVERY_S)
         while True:
             began_s = time.monotonic()
-            yield Answer(await self._state())
+            async with self._in_turn:
+                made_s, state = self._newest
+                if began_s - made_s > SHARED_S:
+                    state = await self._state()
+                    self._newest = time.monotonic(), state
+            yield Answer(state)
             await asyncio.sleep(max(0.05, began_s + every_s - time.monotonic()))
 
     async def _state(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import structlog
 from agent.local_api.address import socket_address
 from agent.local_api.connection import Connection, Methods
 from agent.local_api.frames import SOCKET, encode_frame
+from agent.local_api.pace import Pace
 from agent.local_api.parts import Peer
 from agent.runtime.error_text import describe_error
 
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 MAX_CLIENTS = 8
 BACKLOG = 16
 RETRY_S = 60.0
+EVENTS_PER_S, EVENTS_BURST = 300.0, 800.0
+"""Of the streams of all clients: an event takes the agent less than half a millisecond."""
 REFUSED_EVERY_S = 0.02
 """After a client that was refused, the next waits so long: a flood of connections costs little."""
 
@@ -34,6 +37,7 @@ class LocalServer:
 
     def __init__(self, folder: Path, methods: Methods) -> None:
         self._folder, self._methods = folder, methods
+        self._pace = Pace(EVENTS_PER_S, EVENTS_BURST)
         self._clients: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -89,7 +93,7 @@ class LocalServer:
     async def _serve(self, client: socket.socket, peer: Peer) -> None:
         try:
             reader, writer = await asyncio.open_unix_connection(sock=client)
-            await Connection(reader, writer, peer, self._methods).serve()
+            await Connection(reader, writer, peer, self._methods, self._pace).serve()
         except Exception:
             log.exception("local_client_failed")
         finally:

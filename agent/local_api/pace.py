@@ -1,0 +1,20 @@
+"""A limit on how often something is done, by waiting: nothing is refused, all of it comes later."""
+
+import asyncio
+import time
+
+
+class Pace:
+    """``per_s`` turns a second, and up to ``burst`` at once."""
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s, self._burst = per_s, burst
+        self._tokens, self._at_s = burst, time.monotonic()
+
+    async def turn(self, weight: float = 1.0) -> None:
+        """Returns when it is the caller's turn; ``weight``: how many turns it takes."""
+        now_s = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._per_s) - weight
+        self._at_s = now_s
+        if self._tokens < 0:
+            await asyncio.sleep(-self._tokens / self._per_s)
