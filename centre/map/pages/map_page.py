@@ -24,6 +24,8 @@ TICK_S = 0.25
 """How often a page looks for changes; what has not changed is not sent."""
 CLUSTERS_BELOW = 13
 LOOK_CLOSER = 15
+SHOW_DETAILS = "if (innerWidth <= 1000) document.querySelector('.rm-pane-side').scrollIntoView()"
+"""On a phone the details are below the queue."""
 
 
 class MapPage:
@@ -38,6 +40,7 @@ class MapPage:
         self._labels = words.kinds(session)
         ui.add_head_html('<link rel="stylesheet" href="/map-static/city.css">')
         t = session.t
+        ui.label(t("The map")).classes("rm-hidden").props("role=heading aria-level=1")
         self._problem = ui.label().classes("rp-away-line").props("role=alert").mark("feed-problem")
         with ui.element("div").classes("rm-city") as self._frame:
             with ui.element("section").classes("rm-pane rm-pane-queue").props(f'aria-label="{t("Alerts")}"'):
@@ -149,6 +152,7 @@ class MapPage:
         if alert is not None and (place := alert_place(alert, self._view.situation)) is not None:
             self._map.look_at(place[0], place[1])
         self._refresh()
+        ui.run_javascript(SHOW_DETAILS)
 
     def select_force(self, device: str, look: bool = True) -> None:
         """Opens a force; ``look``: and moves the map there."""

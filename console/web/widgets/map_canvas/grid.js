@@ -12,6 +12,7 @@ export function drawGrid(L, map, c, bounds, dark) {
   c.strokeStyle = dark ? "rgba(255, 255, 255, 0.10)" : "rgba(16, 22, 29, 0.12)";
   c.fillStyle = dark ? "rgba(255, 255, 255, 0.5)" : "rgba(16, 22, 29, 0.55)";
   c.font = "11px sans-serif";
+  c.textAlign = "left";
   c.textBaseline = "top";
   const corner = map.containerPointToLayerPoint([0, 0]);
   for (let lon = Math.ceil(low.lng / step) * step; lon <= high.lng; lon += step) {

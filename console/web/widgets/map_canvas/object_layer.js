@@ -166,7 +166,8 @@ export const ObjectLayer = (L) => L.Renderer.extend({
       c.stroke();
       c.setLineDash([]);
       const middle = points[Math.floor(points.length / 2)], before = points[Math.ceil(points.length / 2) - 1];
-      if (line.label) this.lineLabels.push([line.label, (middle.x + before.x) / 2 + 6, (middle.y + before.y) / 2]);
+      const long = Math.hypot(points[0].x - points.at(-1).x, points[0].y - points.at(-1).y) > 90;
+      if (line.label && long) this.lineLabels.push([line.label, (middle.x + before.x) / 2 + 6, (middle.y + before.y) / 2]);
     }
   },
 
