@@ -364,7 +364,9 @@ def test_what_is_too_often_comes_later() -> None:
         async def sleep(seconds: float) -> None:
             waits.append(round(seconds, 3))
 
-        monkeypatch.setattr(pace_module, "asyncio", SimpleNamespace(sleep=sleep))
+        monkeypatch.setattr(
+            pace_module, "asyncio", SimpleNamespace(sleep=sleep, CancelledError=asyncio.CancelledError)
+        )
         monkeypatch.setattr(pace_module, "time", SimpleNamespace(monotonic=lambda: 5.0))
         pace = pace_module.Pace(10.0, 10.0)
         for _ in range(30):
@@ -373,6 +375,19 @@ def test_what_is_too_often_comes_later() -> None:
     with pytest.MonkeyPatch.context() as patched:
         asyncio.run(scene(patched))
     assert waits == [round(n / 10, 3) for n in range(1, 21)]
+
+
+def test_who_gives_up_holds_up_nobody() -> None:
+    async def scene() -> None:
+        pace = pace_module.Pace(1.0, 2.0)
+        waiting = [asyncio.ensure_future(pace.turn(1000.0)) for _ in range(100)]
+        await asyncio.sleep(0)
+        for one in waiting:
+            one.cancel()
+        await asyncio.wait(waiting)
+        await asyncio.wait_for(pace.turn(), 30)
+
+    asyncio.run(scene())
 
 
 def test_a_thousand_connections_leave_nothing(tmp_path: Path) -> None:

@@ -17,4 +17,8 @@ class Pace:
         self._tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._per_s) - weight
         self._at_s = now_s
         if self._tokens < 0:
-            await asyncio.sleep(-self._tokens / self._per_s)
+            try:
+                await asyncio.sleep(-self._tokens / self._per_s)
+            except asyncio.CancelledError:
+                self._tokens += weight  # who gives up holds up nobody
+                raise
