@@ -91,12 +91,8 @@ def draw_tile(
     device: Device, session: Session, live: Live, camera: str, choose: Callable[[str], Awaitable[None]]
 ) -> None:
     """A small picture; a click or Enter makes it the large one."""
-    label = session.t("Show {camera} large", camera=camera)
-    with (
-        ui.column()
-        .classes("rp-tile")
-        .props(f'role="button" tabindex="0" aria-label="{_attribute(label)}"') as tile
-    ):
+    with ui.column().classes("rp-tile").props('role="button" tabindex="0"') as tile:
+        tile.props["aria-label"] = session.t("Show {camera} large", camera=camera)
         element = CameraPicture(picture_texts(session), camera)
         name = ui.label(camera)
     tile.mark(f"tile-{camera}")
@@ -113,11 +109,6 @@ def draw_tile(
 
     watch(device, live, camera, TILE, show)
     live.every(1.0, lambda: show(device.feeds.feed(camera)))
-
-
-def _attribute(text: str) -> str:
-    """A text within the quotes of ``props``."""
-    return text.replace('"', "'").replace("\\", "/")
 
 
 def watch(device: Device, live: Live, camera: str, wanted: Wanted, show: Callable[[CameraFeed], Any]) -> None:

@@ -13,6 +13,7 @@ from console.pages.cameras.rule_kinds import LABELS, RULE_KINDS, SEVERITIES, Set
 from console.web.session import Session
 
 SHOWN_EVERY_S = 0.5
+MOST_COUNTED = 12
 
 
 def draw_rule_panel(session: Session, desk: CameraDesk, picture: BigPicture) -> None:
@@ -28,7 +29,10 @@ class RulePanel:
         self._shown: tuple[Any, ...] = ()
         self._told_s = 0.0
         self._place = ui.column().classes("full-width rp-rule")
-        self._counts = ui.column().classes("full-width rp-counts").mark("would-count")
+        with ui.column().classes("full-width rp-counts").mark("would-count") as self._counts:
+            self._counts_head = ui.label()
+            self._count_rows = [_CountRow() for _ in range(MOST_COUNTED)]
+        self._counts.set_visibility(False)
         desk.listeners.append(self._show)
         picture.listeners.append(self._show_counts)
         self._show()
@@ -44,7 +48,7 @@ class RulePanel:
             return
         self._shown = key
         self._place.clear()
-        self._counts.clear()
+        self._counts.set_visibility(False)
         if shape is None or not shape.closed:
             return
         t = self._session.t
@@ -117,25 +121,42 @@ class RulePanel:
         if now_s - self._told_s < SHOWN_EVERY_S:
             return
         self._told_s = now_s
-        self._counts.clear()
-        if (
-            draft is None
-            or feed.meta is None
-            or not self._desk.drawing.current
-            or self._desk.drawing.is_drawing
-        ):
+        shown = self._desk.drawing.current is not None and not self._desk.drawing.is_drawing
+        self._counts.set_visibility(draft is not None and shown and feed.meta is not None)
+        if draft is None or feed.meta is None:
             return
+        objects = feed.meta["objects"][:MOST_COUNTED]
         t = self._session.t
-        with self._counts:
-            objects = feed.meta["objects"]
-            ui.label(t("With these settings, now:") if objects else t("Nothing is in view now."))
-            for seen in objects[:12]:
-                passes, text, values = verdict(seen, draft, self._desk.drawing)
-                with ui.row().classes("items-center no-wrap rp-count"):
-                    ui.icon("check_circle" if passes else "remove_circle_outline").classes(
-                        "rp-good" if passes else "rp-doubt"
-                    )
-                    ui.label(f"#{seen['track']} {seen['label']} {seen['score']:.2f}: {t(text, **values)}")
+        self._counts_head.set_text(
+            t("With these settings, now:") if objects else t("Nothing is in view now.")
+        )
+        for row in self._count_rows[len(objects) :]:
+            row.hide()
+        for row, seen in zip(self._count_rows, objects, strict=False):
+            passes, text, values = verdict(seen, draft, self._desk.drawing)
+            row.show(
+                f"#{seen['track']} {seen['label']} {seen['score']:.2f}: {t(text, **values)}", passes=passes
+            )
+
+
+class _CountRow:
+    """One object in view: whether it counts, and why not."""
+
+    def __init__(self) -> None:
+        with ui.row().classes("items-center no-wrap rp-count") as self._row:
+            self._icon = ui.icon("remove_circle_outline")
+            self._text = ui.label()
+        self._row.set_visibility(False)
+
+    def hide(self) -> None:
+        self._row.set_visibility(False)
+
+    def show(self, text: str, *, passes: bool) -> None:
+        good, doubt = "rp-good", "rp-doubt"
+        self._icon.props(f"name={'check_circle' if passes else 'remove_circle_outline'}")
+        self._icon.classes(add=good if passes else doubt, remove=doubt if passes else good)
+        self._text.set_text(text)
+        self._row.set_visibility(True)
 
 
 def _severity(draft: RuleDraft) -> str:
