@@ -43,6 +43,8 @@ class GroundPanel:
         ).classes("rp-hint")
         self._quality = ui.label().props('role="status"').mark("fit-quality")
         self._rows = ui.column().classes("full-width rp-points")
+        self._is_placed = False
+        """Whether the map shows the place of the points."""
         self._map_place = ui.element("div").classes("full-width rp-map")
         self._map: MapView | None = None
         self._line = OrderLine(session)
@@ -108,7 +110,7 @@ class GroundPanel:
                         ("lat", point.lat, t("Latitude")),
                         ("lon", point.lon, t("Longitude")),
                     ):
-                        one = ui.number(name, value=value, format="%.7g", step=0.00001)
+                        one = ui.number(name, value=value, format="%.7f", step=0.00001)
                         one.props("dense outlined").mark(f"point-{index + 1}-{key}")
                         one.on("blur", lambda index=index: self._typed(index))
                         one.on("keydown.enter", lambda index=index: self._typed(index))
@@ -140,8 +142,11 @@ class GroundPanel:
     def _draw_map(self) -> None:
         if self._map is None:
             with self._map_place:
-                self._map = MapView(self._session, self._middle(), 18, on_point=self._on_point)
+                self._map = MapView(self._session, self._middle() or (0.0, 0.0), 18, on_point=self._on_point)
                 self._map.mark("ground-map")
+        if not self._is_placed and (middle := self._middle()) is not None:
+            self._is_placed = True
+            self._map.look_at(*middle)
         at, chosen = datetime.now(UTC), self._desk.ground.selected
         self._map.show(
             Scene(
@@ -158,11 +163,12 @@ class GroundPanel:
             )
         )  # fmt: skip
 
-    def _middle(self) -> tuple[float, float]:
+    def _middle(self) -> tuple[float, float] | None:
+        """Where the map begins: at a point, or at the surveyed place of the device."""
         for one in self._desk.ground.points:
             if one.lat is not None and one.lon is not None:
                 return one.lat, one.lon
-        return self._desk.now.place or (0.0, 0.0)
+        return self._desk.now.place
 
     def _on_point(self, lat: float, lon: float) -> None:
         self._desk.ground.locate(lat, lon)

@@ -74,7 +74,7 @@ def notice_of(feed: CameraFeed | None, now_s: float, agent_away: str | None, t: 
         text = t("No new frame for {seconds} s", seconds=f"{age_s:.0f}")
         return Notice(f"{text}: {why}" if why else text, "stale")
     if meta["no_picture"]:
-        return Notice(t("No picture: {why}", why=meta["no_picture"]), "missing")
+        return Notice(t("No picture: {why}", why=t(meta["no_picture"])), "missing")
     if age_s is None:
         return Notice(t("No frame from the camera yet"), "missing")
     if not feed.pictures:
