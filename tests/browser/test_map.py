@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agent.audit.access_log import access_log_folder
 from agent.domain.message import stamp
 from centre.message_header import MessageHeader, ReceivedMessage
 from centre.message_store import MessageStore
@@ -22,6 +23,7 @@ from tests.waiting import play
 
 pytestmark = [pytest.mark.end_to_end, needs_chromium]
 HOSTILE = "<img src=x onerror=alert(1)>"
+JPEG = Path(__file__).resolve().parents[2] / "simulators" / "pictures" / "field.jpg"
 LIMIT_MS = 60_000
 PANIC = """\
 schema_version: 1
@@ -96,7 +98,7 @@ def db(tmp_path: Path) -> Path:
     store = MessageStore(tmp_path / "centre.db")
     alert = {
         "alert_id": "a1", "phase": "new", "severity": "critical", "kind": "person_in_water", "rule": "water",
-        "text": HOSTILE, "since": stamp(datetime.now(UTC)), "need_ack": True, "zone": HOSTILE,
+        "text": HOSTILE, "media": ["media/a1/1"], "since": stamp(datetime.now(UTC)), "need_ack": True, "zone": HOSTILE,
         "point": {"lat": 32.1, "lon": 118.7, "error_m": 40, "how": "ground_plane"},
     }  # fmt: skip
     store.keep([
@@ -123,7 +125,11 @@ def mark(page: Any, name: str) -> Any:
 
 
 def test_the_nearest_boat_is_first_and_what_is_stale_looks_stale(db: Path) -> None:
-    with city_map(db, "--port", "8761") as url, browser_page(DESK) as page:
+    picture = db.parent / "pictures" / "post-1" / "a1-1.jpg"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(JPEG.read_bytes())
+    options = ("--port", "8761", "--pictures", str(db.parent / "pictures"))
+    with city_map(db, *options) as url, browser_page(DESK) as page:
         page.set_default_timeout(LIMIT_MS)
         page.goto(url)
         page.locator(".rm-alert").first.click()
@@ -138,6 +144,12 @@ def test_the_nearest_boat_is_first_and_what_is_stale_looks_stale(db: Path) -> No
         # hostile names are text
         assert page.locator(".rm-alert-words").inner_text() == HOSTILE
         assert page.locator("img[src=x]").count() == 0
+        # a picture is shown once the look is logged
+        mark(page, "show-picture").click()
+        mark(page, "picture").locator("img").wait_for()
+        logged = b"".join(path.read_bytes() for path in access_log_folder(db).rglob("*") if path.is_file())
+        assert b"picture_viewed" in logged
+        assert b"post-1/a1-1.jpg" in logged
         assert mark(page, "no-broker").is_visible()
         assert mark(page, "order-ack").is_disabled()
 
@@ -235,6 +247,15 @@ async def two_officers(url: str) -> None:
         for page in (officer, viewer):
             await page.wait_for_function("() => window.takenAt")
             assert await page.locator("[data-testid='alert-state']").inner_text() == "taken by operator"
+        # a note and a hand-over of the officer, which the viewer sees too
+        await officer.locator("input[data-testid='note'], [data-testid='note'] input").first.fill(HOSTILE)
+        await officer.locator("[data-testid='add-note']").click()
+        await viewer.get_by_text(f"operator: {HOSTILE}").wait_for()
+        hand_over = "input[data-testid='hand-over-to'], [data-testid='hand-over-to'] input"
+        await officer.locator(hand_over).first.fill("boat-desk")
+        await officer.locator("[data-testid='hand-over']").click()
+        for page in (officer, viewer):
+            await page.get_by_text("handed over to boat-desk").first.wait_for()
         apart = [await page.evaluate("() => window.takenAt") for page in (officer, viewer)]
         print(f"the other officer saw it {apart[1] - apart[0]} ms after the one who answered")
         await browser.close()

@@ -64,8 +64,6 @@ class MapPage:
                         self._forces = ForcesPanel(city, session, self._view, self.select_force)
         ui.keyboard(on_key=self._on_key, ignore=["input", "select", "textarea"])
         ui.timer(TICK_S, self._tick)
-        end = city.feed.listen(lambda _: None)
-        ui.context.client.on_delete(end)
 
     def _tick(self) -> None:
         """Looks for changes. The queue goes on in a hidden tab as well, for its sound."""
