@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from agent.config.loader import json_schema
 from agent.config.merge_patch import difference, merged, plain, same
 from agent.domain.yaml_loader import BadConfig, load_yaml
+from console.configuration.chinese import HELP, chinese_mistake
 from console.configuration.edits import EditError, apply_patch, remove_value, set_value
 from console.configuration.schema import Field, kinds, top_fields
 from console.configuration.three_way import combine, compare
@@ -220,3 +222,26 @@ def test_help_and_guards_of_a_camera() -> None:
         "free",
         0.05,
     )
+
+
+def test_chinese_help_is_of_fields_that_there_are() -> None:
+    known: set[str] = set()
+
+    def add(fields: tuple[Field, ...]) -> None:
+        for field in fields:
+            known.add(field.help)
+            add(field.fields)
+
+    add(tuple(top_fields().values()))
+    for part in ("sources", "rules"):
+        for kind in kinds(part).values():  # type: ignore[arg-type]
+            known.add(kind.help)
+            add(kind.fields)
+    assert set(YAML(typ="safe").load(HELP.read_text())) - known == set()
+
+
+def test_usual_mistakes_are_told_in_chinese() -> None:
+    assert chinese_mistake("unknown key; did you mean 'after'? known: after, kind") == (
+        "未知的键；是否想写 'after'？可用：after, kind"
+    )
+    assert chinese_mistake("something new") == "something new"

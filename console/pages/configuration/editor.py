@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nicegui import events, ui
 
 from agent.domain.yaml_loader import MAX_BYTES
 from console.configuration.checks import Trouble
+from console.configuration.chinese import chinese_mistake
 from console.web.session import Session
 
 TOO_LARGE = " " * (MAX_BYTES + 1)
@@ -60,10 +62,6 @@ class TextEditor:
         """Whether nobody may type."""
         self._editor.set_enabled(not read_only)
 
-    def set_dark(self, *, dark: bool) -> None:
-        """Colours for a dark page."""
-        self._editor.set_theme("vscodeDark" if dark else "githubLight")
-
     def show_troubles(self, troubles: Sequence[Trouble]) -> None:
         """Marks the lines of mistakes, and lists them below; a click goes to the line."""
         if tuple(troubles) == self._shown:
@@ -71,7 +69,7 @@ class TextEditor:
         self._shown = tuple(troubles)
         by_line: dict[int, str] = {}
         for trouble in troubles:
-            by_line[trouble.line] = "\n".join(filter(None, (by_line.get(trouble.line), describe(trouble))))
+            by_line[trouble.line] = "\n".join(filter(None, (by_line.get(trouble.line), self._words(trouble))))
         self._marks.props["data-marks"] = json.dumps(
             [{"line": max(line, 1), "text": text} for line, text in by_line.items()]
         )
@@ -88,7 +86,11 @@ class TextEditor:
             ui.icon("error").props('aria-hidden="true"')
             button = ui.button(where, on_click=lambda: self._editor.reveal_line(trouble.line))
             button.props("flat dense no-caps").classes("rp-where")
-            ui.label(describe(trouble))
+            ui.label(self._words(trouble))
+
+    def _words(self, trouble: Trouble) -> str:
+        zh = self._session.language == "zh"
+        return describe(replace(trouble, message=chinese_mistake(trouble.message)) if zh else trouble)
 
     def _came(self, event: events.GenericEventArguments) -> None:
         """The text of the browser; None where it is far too large."""

@@ -7,6 +7,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
+from console.configuration.chinese import chinese_help, chinese_mistake
 from console.configuration.edits import flow
 from console.configuration.in_force import tree_of
 from console.configuration.schema import Field, PushGuard
@@ -43,6 +44,8 @@ class FormField:
 
     def show(self, value: Any, error: str | None) -> None:
         """Shows the value of the text, and the mistake there."""
+        if error is not None and self._session.language == "zh":
+            error = chinese_mistake(error)
         self._setting = True
         try:
             self._show(value)
@@ -103,7 +106,10 @@ class FormField:
             limits = t("such as 20s, 1.5m, 3h or 2d")
         elif field.widget == "words":
             limits = t("separated by commas")
-        return " · ".join(filter(None, (field.help, limits)))
+        return " · ".join(filter(None, (self._help(), limits)))
+
+    def _help(self) -> str:
+        return chinese_help(self._field.help) if self._session.language == "zh" else self._field.help
 
     def _decorate(self) -> None:
         field, t = self._field, self._session.t
@@ -117,7 +123,7 @@ class FormField:
         if field.guard == "local":
             self.element.disable()
         elif field.widget == "switch" and field.help:
-            self.element.tooltip(field.help)
+            self.element.tooltip(self._help())
 
     def _edited(self, value: Any) -> None:
         if self._setting or self._field.guard == "local":

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias, cast
 from nicegui import ui
 
 from console.configuration.checks import Checked
+from console.configuration.chinese import chinese_help
 from console.configuration.schema import BASIC, TOP, kinds, top_fields
 from console.pages.configuration.add_part import ask_part
 from console.pages.configuration.fields import NOTHING
@@ -126,7 +127,10 @@ class ConfigurationForm:
                 on_click=lambda: self._edited(path, NOTHING),
             ).props("flat dense no-caps").classes("rp-remove").mark(f"remove-{part}.{name}")  # fmt: skip
 
-        self._panel(path, fields, name, note=known.help if known else "", draw_actions=actions)
+        self._panel(path, fields, name, note=self._help_of(known.help) if known else "", draw_actions=actions)
+
+    def _help_of(self, text: str) -> str:
+        return chinese_help(text) if self._session.language == "zh" else text
 
     async def _add(self, part: Part) -> None:
         if self._checked is None:

@@ -9,7 +9,8 @@ const look = () => {
     const component = getElement(element);
     const doc = component?.editor?.state.doc;
     if (!doc) continue;
-    const before = seen.get(component) ?? { doc, marks: "[]" };
+    const theme = document.body.classList.contains("body--dark") ? "vscodeDark" : "githubLight";
+    const before = seen.get(component) ?? { doc, marks: "[]", theme: "githubLight" };
     const marks = document.querySelector(".rp-marks")?.dataset.marks ?? "[]";
     if (doc !== before.doc) {
       const text = doc.toString();
@@ -21,7 +22,8 @@ const look = () => {
       component.setDecorations(lines.map((mark) => ({ kind: "line", line: mark.line, class: "rp-mistake-line" })));
       component.setLineTooltips(Object.fromEntries(lines.map((mark) => [mark.line, mark.text])));
     }
-    seen.set(component, { doc, marks });
+    if (theme !== before.theme) component.setTheme(theme);
+    seen.set(component, { doc, marks, theme });
   }
 };
 setInterval(look, EVERY_MS);
