@@ -1,16 +1,14 @@
 """The redaction pass: a detector looks for people in a picture once more, closely, before it leaves.
 
 `PeopleSearch.find` is for pictures that leave; `PeopleSearch.find_gently` for a page at the device: it waits
-while a camera or a picture of an alert wants a detector, runs at a low priority of the scheduler, and never
-takes more than `LOOK_SHARE` of the machine.
+while a camera or a picture of an alert wants a detector, and never takes more than `LOOK_SHARE` of the
+machine.
 """
 
 import asyncio
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 import structlog
 
@@ -32,8 +30,6 @@ LOOK_SHARE = 0.25
 """The part of the machine's processor time that passes for a page may take, all cameras together."""
 YIELDS_S, POLL_S = 0.3, 0.005
 """How long an inference of such a pass waits for others at most."""
-NICE = 5
-"""The priority of such a pass: 0 is that of the agent, 19 the lowest."""
 
 
 def set_trouble(troubles: dict[str, str], topic: str, text: str) -> None:
@@ -118,8 +114,6 @@ class PeopleSearch:
 
         def search() -> tuple[Box, ...] | None:
             nonlocal used_s
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
             detect = load()
 
             def detect_after_others(frame: Frame) -> tuple[Detection, ...]:
