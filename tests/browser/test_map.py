@@ -185,6 +185,13 @@ def test_keys_and_filters(db: Path) -> None:
         page.wait_for_function(
             "() => document.querySelector('.rp-mapview').ringpost.objects.selected === 'force/boat-near'"
         )
+        found = (
+            pytest.importorskip("axe_playwright_python.sync_playwright")
+            .Axe()
+            .run(page)
+            .response["violations"]
+        )
+        assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
         objects = "document.querySelector('.rp-mapview').ringpost.objects.byId"
         page.wait_for_function(f"() => !{objects}.has('force/boat-far')")
 
