@@ -34,6 +34,7 @@ PARTS = {
     "ground": "places on the ground",
     "signatures": "signed orders",
     "pictures": "pictures and what can be seen",
+    "map_store": "the map's model on a day of 2,000 devices",
     "map_page": "the map with 2,000 devices",
 }
 

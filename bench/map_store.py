@@ -33,10 +33,10 @@ DEVICES, HOURS = 2_000, 24
 LIVE_S = 20
 
 
-def rows_of(city: City, second: float) -> Iterator[tuple[Any, ...]]:
+def rows_of(city: City, second: float, every_s: float) -> Iterator[tuple[Any, ...]]:
     """The rows of one second, as the centre stores them."""
     received_at = stamp(city.at(second + 0.2))
-    for message in (*city.positions(second), *city.alert_messages(second, city_step)):
+    for message in (*city.positions(second), *city.alert_messages(second, every_s)):
         head = message.header
         yield (
             head.device,
@@ -51,13 +51,8 @@ def rows_of(city: City, second: float) -> Iterator[tuple[Any, ...]]:
         )
 
 
-city_step = 60.0
-
-
 def fill(db: Path, city: City, every_s: float) -> int:
     """A day before ``city.began``; in bulk, as `MessageStore.keep` would take an hour."""
-    global city_step  # noqa: PLW0603
-    city_step = every_s
     store = MessageStore(db)
     store.keep(list(city.births(-HOURS * 3600)), city.at(-HOURS * 3600))
     store.close()
@@ -65,7 +60,7 @@ def fill(db: Path, city: City, every_s: float) -> int:
     raw.execute("PRAGMA synchronous=OFF")
     written, second = 0, -HOURS * 3600.0
     while second < 0:
-        rows = list(rows_of(city, second))
+        rows = list(rows_of(city, second, every_s))
         raw.execute("BEGIN")
         raw.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         raw.execute("COMMIT")
@@ -85,7 +80,7 @@ def spread(times_s: list[float]) -> str:
     return f"{statistics.median(times_s) * 1000:.0f} / {sorted(times_s)[int(len(times_s) * 0.95)] * 1000:.0f}"
 
 
-def figures(every_s: float = 60.0) -> dict[str, Any]:
+def figures(every_s: float = 600.0) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         db = Path(name) / "centre.db"
         city = City(DEVICES, began=datetime.now(UTC), simulated=False)

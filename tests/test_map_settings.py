@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.yaml_loader import BadConfig
+from centre.map.city import load_roles
 from centre.map.map_lines import read_lines
 from centre.map.settings import GeojsonBase, MapSettings, load_settings, parse_settings
 from simulators.city_settings import write_settings
@@ -98,3 +99,10 @@ def test_bad_geojson(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=r"a\.geojson") as error:
         read_lines(tmp_path / "a.geojson")
     assert message in str(error.value)
+
+
+def test_a_roles_file_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "roles.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"roles\.json: ") as error:
+        load_roles(tmp_path / "roles.json")
+    assert "\n" not in str(error.value)

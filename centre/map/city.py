@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 
 from agent.trust.dsse import MAX_BYTES
-from agent.trust.roles import open_roles
+from agent.trust.refusal import OrderRefused
+from agent.trust.roles import Roles, open_roles
 from centre.map.action_entry import ActionEntry
 from centre.map.actions import Actions
 from centre.map.feed import Feed
@@ -75,12 +76,26 @@ async def open_city(
 ) -> City:
     """Reads what is stored. ValueError or OSError: one line that says what is wrong."""
     settings = MapSettings() if settings_file is None else load_settings(settings_file)
-    roles = None if settings.roles is None else open_roles(read_regular(settings.roles, MAX_BYTES))
+    roles = None if settings.roles is None else load_roles(settings.roles)
     lines = [
         [line for file in files for line in read_lines(file)] for files in (settings.rivers, settings.roads)
     ]
     feed, history = Feed(db), History(db)
-    actions = Actions(db, FleetOrders(broker, root), roles)
+    actions = Actions(db, FleetOrders(broker, root), roles, groups_of=lambda device: groups_of(feed, device))
     await feed.start()
     await actions.start()
     return City(db, feed, actions, settings, history, tuple(lines[0]), tuple(lines[1]), pictures)
+
+
+def groups_of(feed: Feed, device: str) -> tuple[str, ...]:
+    """The groups of a device, as roles name them."""
+    force = feed.situation.forces.get(device)
+    return ("all",) if force is None else force.all_groups()
+
+
+def load_roles(path: Path) -> Roles:
+    """The roles document in a file. OSError; ValueError with one line."""
+    try:
+        return open_roles(read_regular(path, MAX_BYTES))
+    except OrderRefused as error:
+        raise ValueError(f"{path}: {error}") from error
