@@ -11,7 +11,7 @@ from pathlib import Path
 from simulators.city_fleet import CENTRE, river, roads
 
 SETTINGS = f"""\
-# The map of a city that does not exist: ringpost map --db centre.db --settings configs/city/map.yaml
+# The map of a city that does not exist: ringpost map --db city.db --settings configs/city/map.yaml
 # Every key is optional. Paths are below this folder.
 schema_version: 1
 title: Quillmere
