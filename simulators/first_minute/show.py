@@ -1,9 +1,8 @@
 """Runs the stage of ``ringpost demo`` or ``ringpost try`` and serves its page, until Ctrl-C."""
 
-import asyncio
-import signal
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -70,11 +69,9 @@ def try_site(data: Path) -> Site:
 async def _serve(site: Site, signer: OrderSigner, port: int | None, on_serving: OnServing) -> None:
     """Serves until Ctrl-C or SIGTERM. OSError where the port is taken."""
     options = ServeOptions(port=port or free_port(), token=new_token(), signer=signer)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the server hands them on when it has ended
-        loop.add_signal_handler(number, lambda: None)
-    await serve(
-        site, options,
-        on_ready=lambda: on_serving(options.url),
-        on_token=lambda token: on_serving(options.url_with(token)),
-    )  # fmt: skip
+    with suppress(KeyboardInterrupt):
+        await serve(
+            site, options,
+            on_ready=lambda: on_serving(options.url),
+            on_token=lambda token: on_serving(options.url_with(token)),
+        )  # fmt: skip
