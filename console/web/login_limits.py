@@ -30,7 +30,8 @@ class _Failures:
 
 
 class LoginLimits:
-    """Failures by address and by account. An account's delay spares addresses that it logged in from."""
+    """Failures by address and by account. An account's delay, and the limit of all, spare the addresses that
+    it logged in from."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -41,9 +42,10 @@ class LoginLimits:
     def wait_s(self, address: str, user: str) -> float:
         """How long until this attempt may be made; 0: now, and it is counted for the limit of all."""
         now_s = self._clock()
-        waits = [self._of("address", network_of(address)).wait_s(now_s, MOST_DELAY_S)]
-        if (network_of(address), user) not in self._known:
-            waits.append(self._of("user", user).wait_s(now_s, MOST_USER_DELAY_S))
+        own_s = self._of("address", network_of(address)).wait_s(now_s, MOST_DELAY_S)
+        if (network_of(address), user) in self._known:
+            return own_s  # a flood of others does not keep it out
+        waits = [own_s, self._of("user", user).wait_s(now_s, MOST_USER_DELAY_S)]
         self._tokens = min(ALL_BURST, self._tokens + (now_s - self._filled_s) * ALL_PER_S)
         self._filled_s = now_s
         if (wait_s := max(waits)) > 0:
