@@ -92,12 +92,13 @@ class ConfigurationPage:
 
     def typed(self, text: str) -> None:
         """A person has changed the text."""
-        if self._draft is not None:
+        if self._draft is not None and self.may_edit:
             self._set_text(text)
 
     def edited(self, path: Steps, value: Any) -> None:
         """A person has changed a field of the form, or taken a part away."""
-        background_tasks.create(self._edit(path, value), name="form edit")
+        if self.may_edit:
+            background_tasks.create(self._edit(path, value), name="form edit")
 
     async def _edit(self, path: Steps, value: Any) -> None:
         async with self._edits:
