@@ -18,10 +18,9 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.abort()
-            return
         self._await_head()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -40,6 +39,15 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        """Ends the connection that has waited for its request for longest: a new one may be somebody's."""
+        waiting = {
+            one._head_timer.when(): one
+            for one in self.connections
+            if isinstance(one, BoundedProtocol) and one._head_timer is not None
+        }
+        waiting[min(waiting)].transport.abort()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_WITHIN_S, self._too_slow)
