@@ -14,6 +14,12 @@ from console.agent_views import ClientState
 RECONNECT_S = 0.25
 RECONNECT_MOST_S = 3.0
 
+TICK_S = 1.0
+ASK_AFTER_S, SILENT_AFTER_S = 2.0, 6.0
+"""An agent that has sent nothing for so long is asked whether it is there, and then taken for silent: a
+process that is stopped, or that hangs, keeps its socket open."""
+SILENT = "the agent says nothing: its process hangs or is stopped, or the machine is overloaded"
+
 QUEUE = 2_000
 """Events of a stream that wait for a slow reader, at most."""
 
@@ -83,6 +89,8 @@ class AgentConnection:
         self._streams: set[Stream] = set()
         self._by_id: dict[int, Stream] = {}
         self._last_id = 0
+        self._quiet_s = 0.0
+        """For how long the agent has sent nothing, as far as this process ran itself."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -170,23 +178,44 @@ class AgentConnection:
         """One connection to its end."""
         with socket_address(self._data) as address:
             reader, writer = await asyncio.open_unix_connection(address)
-        self._writer = writer
+        self._writer, self._quiet_s = writer, 0.0
+        watching = asyncio.create_task(self._watch_silence(), name="agent-silence")
         try:
             for stream in list(self._streams):
                 self._begin(stream)
-            self._set_state(ClientState("connected"))
+            self._send("hello", {})  # connected is who answers: the kernel accepts for a stopped process, too
             while (frame := await read_frame(reader, MAX_ANSWER_BYTES)) is not None:
                 self._take(*frame)
+                self._quiet_s = 0.0
+                if self.state.name != "connected":
+                    self._set_state(ClientState("connected"))
         finally:
+            watching.cancel()
             self._writer = None
             writer.transport.abort()
-            for answer in self._answers.values():
-                if not answer.done():
-                    answer.set_exception(AgentUnreachableError("the agent ended the connection meanwhile"))
-            self._answers.clear()
+            self._fail_requests("the agent ended the connection meanwhile")
             self._by_id.clear()
             for stream in self._streams:
                 stream.id = None
+
+    async def _watch_silence(self) -> None:
+        """Says that the agent is silent while its socket is still open; the connection stays."""
+        while True:
+            await asyncio.sleep(
+                TICK_S
+            )  # ticks, not a clock: while this process stood still, nothing was read
+            before, self._quiet_s = self._quiet_s, self._quiet_s + TICK_S
+            if before < ASK_AFTER_S <= self._quiet_s:
+                self._send("hello", {})
+            if before < SILENT_AFTER_S <= self._quiet_s:
+                self._set_state(ClientState("waiting", SILENT))
+                self._fail_requests(SILENT)
+
+    def _fail_requests(self, reason: str) -> None:
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(AgentUnreachableError(reason))
+        self._answers.clear()
 
     def _take(self, head: Mapping[str, Any], data: bytes) -> None:
         """One frame from the agent."""

@@ -558,3 +558,35 @@ def test_threads_are_not_needed(tmp_path: Path) -> None:
         assert threading.active_count() == threads
 
     play(tmp_path, scene)
+
+
+def test_an_agent_that_hangs_is_told_from_one_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stopped (SIGSTOP) keeps its socket open: what is shown meanwhile must look old."""
+    monkeypatch.setattr("console.agent_connection.TICK_S", 0.02)
+
+    async def run() -> None:
+        talking = asyncio.Event()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while (frame := await read_frame(reader, 1 << 20)) is not None:
+                await talking.wait()
+                writer.write(encode_frame({"id": frame[0]["id"], "result": {"device": "d1"}}))
+            writer.close()
+
+        server = await asyncio.start_unix_server(answer, tmp_path / "console.sock")
+        async with server, AgentClient(tmp_path) as client:
+            await asyncio.sleep(0.1)
+            assert client.state.name == "waiting"  # accepted by the kernel, answered by nobody
+            talking.set()
+            assert (await client.hello())["device"] == "d1"
+            talking.clear()
+            with pytest.raises(AgentUnreachableError, match="says nothing"):
+                await client.alerts()
+            assert client.state.name == "waiting"
+            talking.set()
+            await until(lambda: client.state.name == "connected")
+            assert (await client.hello())["device"] == "d1"
+
+    asyncio.run(asyncio.wait_for(run(), 60))
