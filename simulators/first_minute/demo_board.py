@@ -59,6 +59,8 @@ class DemoBoard:
             self.reasons = [printable(reason) for reason in as_list(body.get("reasons"))]
         elif topic == "config/reported":
             reason = printable(body.get("reason") or "")
+            if not self.pushed and body.get("state") == "applied":
+                return  # the report of the start
             self.pushed = f"{body.get('state')}: {reason}" if reason else str(body.get("state"))
 
     def _take_alert(self, body: dict[str, Any]) -> None:

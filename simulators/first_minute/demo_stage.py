@@ -14,7 +14,7 @@ from simulators.scene import Scene, VideoStream, stream
 from simulators.wire import Wire
 
 PULLED_S, COVERED_S, STOPPED_S, PRESSED_S = 15.0, 20.0, 12.0, 3.0
-STAYS_S, AWAY_S = 45.0, 20.0
+STAYS_S, AWAY_S = 27.0, 20.0
 """How long the man stands at the railing, and how long he is gone before he comes again."""
 
 
@@ -81,7 +81,7 @@ TRICKS = (
         DemoStage.press,
     ),
     Trick(
-        "Pull the receiver's cable", "power_off",
+        "Pull the GNSS cable", "power_off",
         "The status says degraded at once; a warning says since when the receiver is silent.",
         DemoStage.pull_cable,
     ),
