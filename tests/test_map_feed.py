@@ -8,12 +8,19 @@ from typing import Any
 import pytest
 
 from agent.domain.message import stamp
+from centre.map import feed as feed_module
+from centre.map.actions import Actions
+from centre.map.city import City as MapCity
 from centre.map.feed import Feed, load_situation
+from centre.map.fleet_orders import FleetOrders
+from centre.map.history import History
+from centre.map.settings import MapSettings
 from centre.map.situation import Change
 from centre.map.store_reader import StoreReader
 from centre.message_store import MessageStore
 from simulators.city_map import City, fill_history
 from tests.map_rows import BIRTH, NOON, later, write
+from tests.waiting import until
 
 FIX = {"lat": 32.0, "lon": 118.0, "mode": "3d", "trust": "good", "age_s": 0.5, "stale_after_s": 15}
 
@@ -160,3 +167,66 @@ def test_an_old_alert_that_is_still_listed_is_whole_after_a_restart(tmp_path: Pa
     assert found.point is not None
     assert found.age_s(later(0)) == 8000
     assert situation.apply([]).new_alarms == ()
+
+
+ALERT: dict[str, Any] = {"alert_id": "a1", "phase": "new", "severity": "critical", "text": "help"}
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_backup_that_is_put_back_is_shown_and_not_the_old_file(
+    tmp_path: Path, in_place: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The map holds the database open: without a look at the path it would read a file that is gone."""
+    monkeypatch.setattr(feed_module, "RETRY_S", 0.05)
+    db, backup = tmp_path / "centre.db", tmp_path / "backup.db"
+    write(db, [("boat-7", "birth", 0, BIRTH), ("boat-7", "position", 1, FIX), ("boat-7", "position", 2, FIX)])
+    write(backup, [("boat-8", "birth", 0, BIRTH), ("post-1", "alert", 5, {"alert": ALERT})])
+
+    async def follow() -> list[Change]:
+        feed, history, changes = Feed(db), History(db), list[Change]()
+        await feed.start()
+        assert history.situation_at(later(10)).forces.get("boat-7") is not None
+        feed.listen(changes.append)
+        task = asyncio.ensure_future(feed.run())
+        if in_place:
+            with sqlite3.connect(db) as target, sqlite3.connect(backup) as source:
+                source.backup(target)
+        else:
+            db.rename(tmp_path / "old.db")
+            await until(lambda: "No such file" in feed.problem)
+            backup.rename(db)
+        await until(lambda: feed.situation.forces.get("boat-8") is not None and not feed.problem)
+        assert feed.situation.forces.get("boat-7") is None
+        await asyncio.to_thread(write, db, [("post-1", "birth", 9, BIRTH)])
+        await until(lambda: feed.situation.forces.get("post-1") is not None)
+        past = history.situation_at(later(10))
+        assert past.forces.get("boat-7") is None or in_place
+        task.cancel()
+        await asyncio.wait([task])
+        feed.close()
+        history.close()
+        return changes
+
+    changes = asyncio.run(asyncio.wait_for(follow(), 60))
+    assert [alert.key for alert in changes[0].new_alarms] == [("post-1", "a1")]
+
+
+def test_a_centre_that_stores_nothing_is_told(tmp_path: Path) -> None:
+    """A map whose centre is dead has no alerts, which must not look like peace."""
+    db = tmp_path / "centre.db"
+    reporting = {"reporting": {"health_every_s": 30}}
+    write(db, [("boat-7", "birth", 0, BIRTH | reporting), ("boat-7", "status", 0, {"state": "online"})])
+
+    async def look() -> list[float | None]:
+        feed, history = Feed(db), History(db)
+        await feed.start()
+        actions = Actions(db, FleetOrders(None))
+        city = MapCity(db, feed, actions, MapSettings(), history)
+        found = [city.silence_s(later(seconds)) for seconds in (-600, -5, 40, 50, 90_000)]
+        write(db, [("boat-7", "status", 91_000, {"state": "stopped"})])
+        await feed.start()
+        found.append(city.silence_s(later(100_000)))
+        city.close()
+        return found
+
+    assert asyncio.run(look()) == [-600, None, None, 50, 90_000, None]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +22,10 @@ from centre.map.settings import MapSettings, load_settings
 from centre.map.situation import Change
 from centre.map.waterway import Waterway
 from firmware_bridge.regular_files import read_regular
+
+LEAST_SILENCE_S = 20.0
+"""The centre may commit nothing for so long before the map says so."""
+CLOCKS_APART_S = 30.0
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +54,23 @@ class City:
         self.entries += 1
         self.feed.situation.alerts.touch(*entry.key)
         self.feed.tell(Change())
+
+    def silence_s(self, now: datetime) -> float | None:
+        """For how long the centre has committed nothing, where a device should have reported since; negative
+        where its newest message is of the future: the clock of the centre or of the map is wrong."""
+        situation = self.feed.situation
+        if not situation.row:
+            return None
+        age_s = (now - situation.at).total_seconds()
+        if age_s < -CLOCKS_APART_S:
+            return age_s
+        if age_s < LEAST_SILENCE_S:
+            return None
+        every = [
+            force.presence.health_every_s for force in situation.forces.all()
+            if force.link(now) not in ("stopped", "offline")
+        ]  # fmt: skip
+        return age_s if age_s > 1.5 * min(every, default=inf) else None
 
     def can_order(self) -> bool:
         """Whether the map has a broker, connected or not."""

@@ -73,6 +73,8 @@ class Feed:
         """Age of the newest message at its application: from commit to the pages."""
         self._now = now
         self._listeners: list[Listener] = []
+        self._last: tuple[int, object] = (0, None)
+        """The last row that was applied, and what is in it: another content is another database."""
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Calls ``listener`` in the event loop at each change; the result ends that."""
@@ -81,13 +83,23 @@ class Feed:
 
     async def start(self) -> None:
         """Loads what is stored. OSError."""
-        self.situation = await asyncio.to_thread(load_situation, self.reader)
+        await self._load()
+
+    async def _load(self) -> None:
+        situation = await asyncio.to_thread(load_situation, self.reader)
+        self._last = situation.row, await asyncio.to_thread(self.reader.identity_of, situation.row)
+        self.situation = situation
 
     async def run(self) -> None:
         """Follows the database for ever; an error is retried, and shown as `problem` meanwhile."""
         while True:
             try:
+                if await asyncio.to_thread(self.reader.identity_of, self._last[0]) != self._last[1]:
+                    await self._reload()
                 messages = await asyncio.to_thread(self.reader.since, self.situation.row, AT_ONCE)
+                if messages:
+                    row = messages[-1].row
+                    self._last = row, await asyncio.to_thread(self.reader.identity_of, row)
                 self.problem = ""
             except OSError as error:
                 if not self.problem:
@@ -98,6 +110,13 @@ class Feed:
             if messages:
                 self._apply(messages)
             await asyncio.sleep(0 if len(messages) == AT_ONCE else EVERY_S)
+
+    async def _reload(self) -> None:
+        """Takes another database at the same path, such as a backup that was put back: all of it."""
+        log.warning("map_database_replaced", db=str(self.reader.path))
+        await self._load()
+        alerts = self.situation.alerts.all()
+        self.tell(Change(True, tuple(alerts), tuple(alert for alert in alerts if alert.alarm)))
 
     def _apply(self, messages: list[StoredMessage]) -> None:
         change = self.situation.apply(messages)

@@ -26,12 +26,17 @@ class History:
     def __init__(self, db: Path) -> None:
         self._reader = StoreReader(db)
         self._kept: OrderedDict[int, Situation] = OrderedDict()
+        self._files = self._reader.files
         self._messages: dict[int, StoredMessage] = {}
         """By row: most devices have the same birth, status and health at two moments."""
 
     def situation_at(self, at: datetime) -> Situation:
         """What the centre had by ``at``. The same moment again comes from memory: do not change it."""
         row = self._reader.row_at(at)
+        if self._files != self._reader.files:  # a backup was put back
+            self._files = self._reader.files
+            self._kept.clear()
+            self._messages.clear()
         if row in self._kept:
             self._kept.move_to_end(row)
             return self._kept[row]

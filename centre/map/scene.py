@@ -49,7 +49,7 @@ class ForceObjects:
     """The symbols of all forces, shared by all pages: only those that changed are made anew."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[tuple[int, str, bool, bool], MapObject]] = {}
+        self._kept: dict[str, tuple[tuple[Force, int, str, bool, bool], MapObject]] = {}
 
     def of(self, force: Force, now: datetime) -> MapObject | None:
         """The symbol of a force; None where its place is unknown."""
@@ -57,7 +57,7 @@ class ForceObjects:
         if place is None:
             return None
         link, stale, rescue = force.link(now), force.stale(now), force.in_rescue_mode(now)
-        look = (force.version, link, stale, rescue)
+        look = (force, force.version, link, stale, rescue)
         kept = self._kept.get(force.device)
         if kept is not None and kept[0] == look:
             return kept[1]

@@ -54,8 +54,15 @@ class StoreReader:
     def __init__(self, db: Path) -> None:
         self.path = db
         self._lock = threading.Lock()
+        self.files = 0
+        """Grows when another file is at the path, such as a backup that was put back: row numbers are new."""
+        self._open()
+
+    def _open(self) -> None:
+        db = self.path
         if not db.is_file():
             raise OSError(f"{db}: no such file: give the database of 'ringpost centre'")
+        self._file = _identity(db)
         try:
             self._db = sqlite3.connect(
                 f"{db.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False,
@@ -69,6 +76,7 @@ class StoreReader:
             raise OSError(f"{db}: not the database of a centre: it has no table of messages")
         self.indexed = names >= INDEXES
         """False for a database that no centre of this version has opened: searches read all of it."""
+        self.files += 1
 
     def close(self) -> None:
         with self._lock:
@@ -77,6 +85,10 @@ class StoreReader:
     def last_row(self) -> int:
         """The number of the newest message; 0 where there is none."""
         return self._number("SELECT max(rowid) FROM message") or 0
+
+    def identity_of(self, row: int) -> tuple[Any, ...] | None:
+        """What tells the message ``row`` from any other; None where there is none."""
+        return self._row("SELECT id, device, received_at FROM message WHERE rowid = ?", (row,))
 
     def since(self, row: int, most: int) -> list[StoredMessage]:
         """Up to ``most`` messages after ``row``, in the order of their commit."""
@@ -202,9 +214,18 @@ class StoreReader:
     def _rows(self, query: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
         try:
             with self._lock:
+                if _identity(self.path) != self._file:  # the old file would be read for ever, and look live
+                    self._db.close()
+                    self._open()
                 return self._db.execute(query, tuple(values)).fetchall()
         except sqlite3.Error as error:
             raise OSError(f"{self.path}: {error}") from error
+
+
+def _identity(db: Path) -> tuple[int, int]:
+    """Of the file. OSError where there is none."""
+    found = db.stat()
+    return found.st_dev, found.st_ino
 
 
 def _minute(at: datetime) -> str:

@@ -87,6 +87,25 @@ def severities(session: Session) -> dict[str, str]:
     return {"critical": t("critical"), "warning": t("warning"), "info": t("information")}
 
 
+def problem(session: Session, unread: str, silence_s: float | None, newest: datetime) -> str:
+    """Why the map may lack what happens now; empty while all is well. ``unread``: why nothing is read."""
+    t = session.t
+    if unread:
+        return t("The database is not read, all here is old: {why}", why=unread)
+    if silence_s is None:
+        return ""
+    if silence_s < 0:
+        return t(
+            "The clocks of the centre and of this map are {n} s apart: ages here are wrong.",
+            n=round(-silence_s),
+        )
+    return t(
+        "The centre has stored nothing since {at} ({age}): it, its broker or the network is down. "
+        "New alerts are not seen here.",
+        at=clock(session, newest), age=age(session, silence_s),
+    )  # fmt: skip
+
+
 def why_left_out(session: Session, why: str) -> str:
     """Why a force can't go: the words of `centre.map.nearest`, with their number."""
     t = session.t

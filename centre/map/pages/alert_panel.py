@@ -51,7 +51,7 @@ class AlertPanel:
             self._draw(alert)
         if alert is None:
             return
-        version = (alert.version, self._city.entries)
+        version = (alert, alert.version, self._city.entries)
         if version != self._facts_of:
             self._facts_of = version
             self._draw_facts(alert, now)

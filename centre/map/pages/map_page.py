@@ -69,7 +69,12 @@ class MapPage:
         """Looks for changes. The queue goes on in a hidden tab as well, for its sound."""
         now, city = self._city.now(), self._city
         self._view.live = city.feed.situation
-        problem = city.feed.problem
+        problem = words.problem(self._session, city.feed.problem, city.silence_s(now), city.feed.situation.at)
+        entries, orders = city.actions.problem, city.actions.orders.problem if city.can_order() else ""
+        if not problem and entries:
+            problem = self._session.t("What other officers do is not seen: {why}", why=entries)
+        if not problem and orders:
+            problem = self._session.t("No order can be sent: {why}", why=orders)
         if self._problem.text != problem or not problem:
             self._problem.set_text(problem)
             self._problem.set_visibility(bool(problem))

@@ -125,6 +125,12 @@ class QueuePanel:
         self._more.set_text(self._session.t("{n} more: use the filters", n=more) if more > 0 else "")
         open_ones = sum(alert.alarm for alert in alerts)
         self._count.set_text(self._session.t("{n} open", n=open_ones))
+        quiet = view.past is not None or not (self._city.feed.problem or self._city.silence_s(now))
+        self._none.set_text(
+            self._session.t("No alerts: everything is quiet.")
+            if quiet
+            else self._session.t("No alert is known.")
+        )
         self._none.set_visibility(not alerts)
         if view.past is None:
             self._sound(alerts)

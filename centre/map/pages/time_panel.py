@@ -59,6 +59,7 @@ class TimePanel:
                 self._view.past = await asyncio.to_thread(self._city.history.situation_at, at)
             except OSError as error:
                 ui.notify(describe_error(error), type="negative")
+                self._draw()  # the slider stands where the time is that is shown
                 return
             self._view.past_at = at
         self._draw()
