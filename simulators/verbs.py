@@ -13,7 +13,6 @@ import click
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 from centre.cli import refuse_bad_broker
-from console.open_page import EXTRA, NOT_INSTALLED, has_display, open_browser
 
 if TYPE_CHECKING:
     from simulators.scenario import ReceivedMessages, Scenario
@@ -53,6 +52,7 @@ def try_(source: str, port: int | None, no_open: bool) -> None:
 def _show(run: Callable[[Any], Coroutine[Any, Any, int]], verb: str) -> NoReturn:
     """Runs a page until Ctrl-C, and exits."""
     from agent.runtime.logging_setup import set_up_log
+    from console.open_page import EXTRA, NOT_INSTALLED
 
     set_up_log("critical")
     try:
@@ -73,6 +73,8 @@ def _show(run: Callable[[Any], Coroutine[Any, Any, int]], verb: str) -> NoReturn
 
 def _announce_page(no_open: bool) -> Callable[[str], None]:
     """Prints the address of the page, which opens one session, and the next one where it was used."""
+    from console.open_page import has_display, open_browser
+
     first = True
 
     def announce(url: str) -> None:

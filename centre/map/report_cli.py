@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from agent.domain.durations import parse_duration
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG
 
@@ -82,6 +81,8 @@ def report(
 
 def parse_time(text: str, option: str, zone: tzinfo, now: datetime) -> datetime:
     """An instant, in ``zone`` where it names none; or a duration before ``now``. click.UsageError."""
+    from agent.domain.durations import parse_duration
+
     try:
         return now - parse_duration(text)
     except ValueError:
