@@ -3,7 +3,9 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +20,9 @@ from starlette.websockets import WebSocket
 
 from agent.audit.chain_files import ChainFiles
 from console.web import users as users_module
-from console.web.access import MAX_BODY, SESSION, AccessGate
+from console.web.access import MAX_BODY, SESSION, AccessGate, _bounded
 from console.web.access_app import Access
+from console.web.listening import MAX_ACCEPTED, MAX_ACCEPTED_EACH, BoundedListener
 from console.web.options import ServeOptions
 from console.web.session import Sessions
 from console.web.site import Page, Site
@@ -172,15 +175,13 @@ def test_a_name_that_there_is_not_costs_as_much(door: Door, monkeypatch: pytest.
     costs = []
     plain = users_module._scrypt
     monkeypatch.setattr(users_module, "_scrypt", lambda *given: costs.append(given[2:]) or plain(*given))
-    users = Users.load(door.options.users or Path())
-    costs.clear()
+    Users.load(door.options.users or Path())
+    assert not costs  # the accounts are read every 5 seconds
     pages = [
         log_in(door.client(f"192.0.2.{n}"), user=user, passphrase="wrong")
         for n, user in enumerate(("desk-3", "nobody"))
     ]
-    del users
-    # Loading makes the account that nobody has, in both cases.
-    assert costs == 2 * costs[: len(costs) // 2]
+    assert costs == 2 * costs[:1]
     texts = [re.sub(r'value="[^"]+"', "", page.text) for page in pages]
     assert texts[0] == texts[1]
 
@@ -432,6 +433,69 @@ def test_one_address_has_so_many_requests_at_once(door: Door) -> None:
     door.gate._under_way["192.0.2.1"] = 48
     assert door.client().get("/login").status_code == 503
     assert door.client("192.0.2.2").get("/login").status_code == 200
+
+
+def test_strangers_leave_room_for_sessions(door: Door) -> None:
+    known = door.client("192.0.2.9")
+    log_in(known)
+    door.gate._strangers["192.0.2.1"] = 16
+    assert door.client().get("/login").status_code == 503
+    assert door.client("192.0.2.2").get("/login").status_code == 200
+    door.gate._strangers["192.0.2.3"] = 48
+    assert door.client("192.0.2.2").get("/login").status_code == 503
+    assert known.get("/").status_code == 200
+
+
+def test_addresses_of_one_ipv6_network_share_their_limits(door: Door) -> None:
+    door.gate._under_way["2001:db8:1:2::"] = 48
+    assert door.client("2001:db8:1:2::77").get("/login").status_code == 503
+    assert door.client("2001:db8:1:3::77").get("/login").status_code == 200
+
+
+def test_a_body_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is for the whole body, and not for each of its bytes."""
+    monkeypatch.setattr("console.web.access.BODY_WITHIN_S", 0.1)
+
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    async def count() -> int:
+        receive = _bounded(drip)
+        for number in range(100):
+            if (await receive())["type"] == "http.disconnect":
+                return number
+        return 100
+
+    assert asyncio.run(count()) < 100
+
+
+def test_connections_are_counted_from_the_accept_on() -> None:
+    """Also those whose TLS handshake never begins: asyncio holds 256 KiB for each."""
+    with BoundedListener.of(socket.create_server(("127.0.0.1", 0), backlog=256)) as listener:
+
+        def accepted(address: str, count: int) -> list[socket.socket]:
+            found = []
+            for _ in range(count):
+                one = socket.create_connection(listener.getsockname(), 10, source_address=(address, 0))
+                clients.append(one)
+                with suppress(ConnectionAbortedError):
+                    found.append(listener.accept()[0])
+            return found
+
+        clients: list[socket.socket] = []
+        held = accepted("127.0.0.1", MAX_ACCEPTED_EACH + 5)
+        assert len(held) == MAX_ACCEPTED_EACH
+        others = [one for last in range(2, 6) for one in accepted(f"127.0.0.{last}", MAX_ACCEPTED_EACH)]
+        assert len(held) + len(others) == MAX_ACCEPTED
+        held.pop().close()
+        assert len(accepted("127.0.0.9", 2)) == 1
+        for one in (*held, *others):
+            one.close()
+            one.close()
+        assert listener._open.total() == 1  # that of 127.0.0.9
+        for one in clients:
+            one.close()
 
 
 def test_the_web_socket_is_behind_the_gate(door: Door) -> None:

@@ -4,13 +4,15 @@ holds for pages, files and the web socket alike."""
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from console.web.headers import NONCE, new_nonce, with_headers
+from console.web.login_limits import network_of
 from console.web.session import Session, Sessions
 
 LOGIN = "/login"
@@ -25,6 +27,9 @@ MAX_URL, MAX_COOKIE = 4096, 4096
 BODY_WITHIN_S = 15.0
 AT_ONCE, AT_ONCE_EACH = 128, 48
 """Requests under way of all addresses, and of one; an open web socket is one."""
+STRANGERS_AT_ONCE, STRANGERS_AT_ONCE_EACH = 64, 16
+"""Those of them without a session: they leave room for those who have one."""
+TOO_MANY = 503, "Too many requests at once"
 METHODS = frozenset({"GET", "HEAD", "POST"})
 FORWARDED = re.compile(rb"x-forwarded-.*|forwarded|x-real-ip|nicegui-.*|x-http-method.*")
 """Headers that only a proxy may set, and none stands before this server."""
@@ -56,26 +61,21 @@ class AccessGate:
         self._app, self._sessions, self._cookie = app, sessions, cookie
         self._hosts, self._tls, self._owner = frozenset(host.lower() for host in hosts), tls, owner
         self._under_way: Counter[str] = Counter()
+        self._strangers: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        address = (scope.get("client") or ("",))[0]
-        if self._under_way.total() >= AT_ONCE or self._under_way[address] >= AT_ONCE_EACH:
-            scope[NONCE] = ""
-            await self._refuse(scope, receive, send, 503, "Too many requests at once")
+        scope[NONCE] = new_nonce()
+        network = _network(scope)
+        if _is_full(self._under_way, network, AT_ONCE, AT_ONCE_EACH):
+            await self._refuse(scope, receive, send, *TOO_MANY)
             return
-        self._under_way[address] += 1
-        try:
+        with _counted(self._under_way, network):
             await self._admit(scope, receive, send)
-        finally:
-            self._under_way[address] -= 1
-            if not self._under_way[address]:
-                del self._under_way[address]
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[NONCE] = new_nonce()
         scope["headers"] = [one for one in scope["headers"] if FORWARDED.fullmatch(one[0]) is None]
         headers = Headers(scope=scope)
         if (refused := self._malformed(scope, headers)) is not None:
@@ -89,9 +89,19 @@ class AccessGate:
             await self._refuse(scope, receive, send, 404, "Not found")
         elif scope["type"] == "websocket":
             await self._socket(scope, receive, send, session)
+        elif session is None:
+            await self._stranger(scope, receive, send)
         else:
-            if session is not None and not scope["path"].startswith(FRAMEWORK) and _is_visit(scope, headers):
+            if not scope["path"].startswith(FRAMEWORK) and _is_visit(scope, headers):
                 self._sessions.touch(session)
+            await self._app(scope, _bounded(receive), with_headers(scope, send, tls=self._tls))
+
+    async def _stranger(self, scope: Scope, receive: Receive, send: Send) -> None:
+        network = _network(scope)
+        if _is_full(self._strangers, network, STRANGERS_AT_ONCE, STRANGERS_AT_ONCE_EACH):
+            await self._refuse(scope, receive, send, *TOO_MANY)
+            return
+        with _counted(self._strangers, network):
             await self._app(scope, _bounded(receive), with_headers(scope, send, tls=self._tls))
 
     def _malformed(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
@@ -196,16 +206,36 @@ def _is_visit(scope: Scope, headers: Headers) -> bool:
     return scope["method"] == "POST" or headers.get("sec-fetch-dest") in (None, "document")
 
 
+def _network(scope: Scope) -> str:
+    return network_of((scope.get("client") or ("",))[0])
+
+
+def _is_full(under_way: Counter[str], network: str, most: int, most_each: int) -> bool:
+    return under_way.total() >= most or under_way[network] >= most_each
+
+
+@contextmanager
+def _counted(under_way: Counter[str], network: str) -> Iterator[None]:
+    under_way[network] += 1
+    try:
+        yield
+    finally:
+        under_way[network] -= 1
+        if not under_way[network]:
+            del under_way[network]
+
+
 def _bounded(receive: Receive) -> Receive:
-    """``receive`` for a body that comes within its time and size; else the client counts as gone."""
+    """``receive`` for a body that is whole within its time and size; else the client counts as gone."""
     left, whole = MAX_BODY, False
+    until_s = asyncio.get_running_loop().time() + BODY_WITHIN_S
 
     async def receive_bounded() -> Message:
         nonlocal left, whole
         if whole:
             return await receive()  # waits for the end of the connection
         try:
-            async with asyncio.timeout(BODY_WITHIN_S):
+            async with asyncio.timeout_at(until_s):
                 message = await receive()
         except TimeoutError:
             return {"type": "http.disconnect"}

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 with a limit on the number of connections, and on the time for a request's head."""
+"""uvicorn's HTTP/1.1 with limits on the number of connections, and on the time for a request's head."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_WITHIN_S = 10.0
 MAX_HEAD = 16 * 1024
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 192
+"""Beyond it the one that waits for longest makes room; `console.web.listening` drops what is far beyond."""
 
 
 class BoundedProtocol(H11Protocol):
