@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from centre.map.force import Force
 from centre.map.queued_alert import QueuedAlert
 from console.order_steps import OrderStep
 from console.session_signer import SessionSigner
+from console.web.rights import roles_allow
 from tests.map_fleet import Fleet
 from tests.map_rows import BIRTH, Rows
 from tests.signing import ROLES, ROOT_KEY
@@ -192,6 +194,23 @@ def test_a_call_out_gives_the_result_of_each_device(tmp_path: Path) -> None:
     entries = ActionStore(action_db(tmp_path / "c.db")).since(0)
     assert [one.kind for one in entries].count("call_out") == 3
     assert {one.fields["state"] for one in entries if one.kind == "result"} == {"succeeded", "no_answer"}
+
+
+def test_a_call_out_goes_as_far_as_the_roles_of_the_session(tmp_path: Path) -> None:
+    """The key may be that of all sessions: an operator has no rescue mode, as in the pages of a device."""
+    fleet = Fleet()
+    orders = [
+        CallOrder("boat-7", "output", "board", "siren"), CallOrder("boat-7", "rescue_mode", for_s=600),
+    ]  # fmt: skip
+
+    async def act(actions: Actions) -> dict[str, str]:
+        may = partial(roles_allow, ["operator"])
+        steps = call_out(actions, alert(), orders, SIGNER, "operator", may)
+        return {one.order.what: one.step.state async for one in steps}
+
+    found = run(tmp_path / "c.db", fleet, act)
+    assert found == {"board/siren": "succeeded", "rescue mode": "refused"}
+    assert [name for _, name, _ in fleet.taken] == ["output"]
 
 
 def test_entries_are_never_changed_or_deleted(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Calls an alert out to chosen devices: outputs on, or rescue mode, with the result of each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from centre.map.actions import Actions
 from centre.map.force import Force
 from centre.map.queued_alert import QueuedAlert
 from console.order_steps import OrderStep
+from console.orders import NO_RIGHT
 
 AT_ONCE = 20
 MAX_DEVICES = 200
@@ -74,9 +75,16 @@ def call_orders(force: Force, *, outputs: bool, rescue: bool, for_s: float = 60.
 
 
 async def call_out(
-    actions: Actions, alert: QueuedAlert, orders: Sequence[CallOrder], signer: OrderSigner | None, role: str
+    actions: Actions,
+    alert: QueuedAlert,
+    orders: Sequence[CallOrder],
+    signer: OrderSigner | None,
+    role: str,
+    may: Callable[[str], bool] = lambda _: True,
 ) -> AsyncIterator[CallStep]:
-    """Sends all orders, several at a time; gives each step of each as it comes. Ends when all have ended."""
+    """Sends all orders, several at a time; gives each step of each as it comes. Ends when all have ended.
+
+    ``may`` says whether the roles of the session cover a command: the key may be that of all sessions."""
     problem = actions.refusal(signer, role)
     if problem is None and len({order.device for order in orders}) > MAX_DEVICES:
         problem = f"at most {MAX_DEVICES} devices at once"
@@ -96,7 +104,10 @@ async def call_out(
         finally:
             arrived.put_nowait(None)
 
-    tasks = [asyncio.ensure_future(send(order)) for order in orders]
+    for order in orders:
+        if not may(order.command):
+            yield CallStep(order, OrderStep("refused", NO_RIGHT))
+    tasks = [asyncio.ensure_future(send(order)) for order in orders if may(order.command)]
     try:
         running = len(tasks)
         while running:

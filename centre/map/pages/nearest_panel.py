@@ -177,7 +177,8 @@ class NearestPanel:
         labels: dict[str, ui.label] = {}
         yield OrderStep("sent")
         good = 0
-        async for found in call_out(self._city.actions, alert, orders, session.signer, session.role):
+        steps = call_out(self._city.actions, alert, orders, session.signer, session.role, session.may)
+        async for found in steps:
             name = f"{found.order.device} {found.order.what}"
             if name not in labels:
                 with self._results:
@@ -188,5 +189,5 @@ class NearestPanel:
         yield OrderStep(state, t("{good} of {all}", good=good, all=len(orders)))
 
     def _words(self, found: CallStep) -> str:
-        reason = f": {found.step.reason}" if found.step.reason else ""
+        reason = f": {self._session.t(found.step.reason)}" if found.step.reason else ""
         return self._session.t(STATES[found.step.state][0]) + reason
