@@ -16,6 +16,7 @@ STYLES = ("console", "picture")
 """Our style sheets, below ``console/web/static``."""
 HEAD = (
     '<meta name="color-scheme" content="light dark"><script src="/static/shortcuts.js" defer></script>'
+    '<script src="/static/alive.js" defer></script>'
     + "".join(f'<link rel="stylesheet" href="/static/{name}.css">' for name in STYLES)
 )
 SHORTCUTS = (("?", "Show these keys"), ("Esc", "Close"))
@@ -39,6 +40,10 @@ def draw_shell(site: Site, page: Page, session: Session) -> None:
                 button.props.update({"type": "submit", "aria-label": session.t("Log out")})
                 button.mark("logout")
                 _icon("logout")
+    away = session.t("The server of this page has not answered for {n} s: what is shown is old.", n="{n}")
+    _text("div", "", "rp-no-server", id="rp-no-server", hidden="", role="alert", **{"data-text": away}).mark(
+        "no-server"
+    )
     with ui.element("main").classes("rp-content") as main:
         main.props.update({"id": "main", "tabindex": "-1"})
         page.build(session)

@@ -132,6 +132,10 @@ def test_pages_in_both_languages_a_killed_agent_and_its_restart(tmp_path: Path) 
             device.start_agent()
             await away.wait_for(state="hidden")
             await until(lambda: _says(named(page, "part").first, "运行中"), what="parts of the new agent")
+            served.process.send_signal(signal.SIGSTOP)  # its sockets stay open
+            await named(page, "no-server").wait_for()
+            served.process.send_signal(signal.SIGCONT)
+            await named(page, "no-server").wait_for(state="hidden")
             await until(lambda: _says(outbox, "丢失 0"), what="the account")
 
     with ExitStack() as stack:
