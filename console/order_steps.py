@@ -96,8 +96,12 @@ async def ack_step(answers: Answers, alert_id: str, role: str, action: str) -> O
             alert = as_dict(body.get("alert"))
             answer = as_dict(alert.get("acknowledged"))
             ours = (answer.get("role"), answer.get("action")) == (role, action)
-            if alert.get("alert_id") == alert_id and (ours or alert.get("phase") == "end"):
+            if alert.get("alert_id") == alert_id and ours:
                 return OrderStep("succeeded", "", body)
+            if alert.get("alert_id") == alert_id and alert.get("phase") == "end":
+                return OrderStep(
+                    "failed", f"the alert has ended: {printable(alert.get('reason') or '?')}", body
+                )
 
 
 async def push_steps(answers: Answers, revision: int, within_s: float) -> AsyncIterator[OrderStep]:

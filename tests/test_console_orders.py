@@ -132,6 +132,12 @@ def test_an_acknowledgement_ends_with_the_alert_that_names_it() -> None:
     assert steps[-1].body["alert"]["alert_id"] == "a1"
 
 
+def test_an_alert_that_ends_by_itself_was_not_acknowledged() -> None:
+    ended = {"alert": {"alert_id": "a1", "phase": "end", "reason": "cleared"}}
+    steps = run(OrderDesk(Device(lambda _, __: [("alert", ended)]), signer()).ack("a1", "operator"))
+    assert (steps[-1].state, steps[-1].reason) == ("failed", "the alert has ended: cleared")
+
+
 def test_a_refused_acknowledgement_has_the_reason_of_the_device() -> None:
     refused = {
         "command": "ack",

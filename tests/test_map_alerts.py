@@ -129,3 +129,18 @@ def test_an_alert_without_a_usable_id_is_counted(alert_id: Any) -> None:
     queue = AlertQueue()
     queue.apply(Rows().alert(0, alert_id))
     assert (len(queue), queue.malformed) == (0, 1)
+
+
+def test_a_list_of_the_past_ends_no_alert() -> None:
+    """Without a clock a list that was kept on the way has the time of its commit; its number says better."""
+    rows = Rows()
+    past = rows(
+        "alerts/active", -100, received_s=5, historical=True, clock={"source": "unsynced"}, count=0, alerts=[]
+    )
+    other = rows("alerts/active", 6, clock={"source": "unsynced"}, count=0, alerts=[])
+    queue = AlertQueue()
+    for message in (rows.alert(0), past, other):
+        queue.apply(message)
+    assert [alert.state for alert in queue.all()] == ["open"]
+    queue.apply(rows("alerts/active", 7, clock={"source": "unsynced"}, count=0, alerts=[]))
+    assert [alert.state for alert in queue.all()] == ["ended"]

@@ -214,3 +214,16 @@ def test_whatever_a_device_sends_the_map_goes_on(messages: list[tuple[str, dict[
     for alert in situation.alerts.all():
         alert.state, alert.alarm, alert.pictures, alert.age_s(later(5)), alert.end_reason
     situation.forces.counts(later(5))
+
+
+def test_a_position_of_an_unknown_time_or_of_a_silent_device_is_not_that_of_now() -> None:
+    rows = Rows()
+    fix = {"lat": 32.0, "lon": 118.0, "mode": "3d", "trust": "good", "age_s": 0.5}
+    kept = rows("position", -10_800, received_s=2, historical=True, clock={"source": "unsynced"}, **fix)
+    force = Force("boat-7")
+    for message in (rows("birth", 0, **BIRTH), rows("status", 1, state="online"), kept):
+        force.apply(message)
+    assert force.position is None
+    force.apply(rows("position", 3, stale_after_s=86_400, **fix))
+    assert not force.stale(later(60))
+    assert force.stale(later(3600))  # silent: where it is now, nobody knows

@@ -96,11 +96,11 @@ class AlertQueue:
             alert.read(fields)
             yield alert
         listed = listed_ids(body)
-        if body.get("count") != len(as_list(body.get("alerts"))):
+        if message.late_without_clock or body.get("count") != len(as_list(body.get("alerts"))):
             return
         for alert_id in self._of_device.get(message.device, set()) - listed:
             alert = self._alerts[message.device, alert_id]
-            if alert.state != "ended" and alert.updated_at < made_at:
+            if alert.state != "ended" and alert.updated_at < made_at and not alert.is_newer(body):
                 alert.listed = False
                 yield alert
 

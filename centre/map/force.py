@@ -111,7 +111,9 @@ class Force:
         """Whether its position is old, or of a moving device that is silent."""
         if self.position is None:
             return self.place is None
-        return self.position.stale(now)
+        if self.position.surveyed:
+            return False
+        return self.position.stale(now) or self.link(now) in ("silent", "offline", "stopped")
 
     def all_groups(self) -> tuple[str, ...]:
         """The groups of devices that it belongs to, as roles name them."""
@@ -172,9 +174,13 @@ class Force:
 
     def _update_position(self, message: StoredMessage) -> None:
         position = read_position(message.body, message.made_at, self.position)
-        if position is None or (
-            self.position is not None
-            and position.measured_at < self.position.measured_at - timedelta(seconds=1)
+        if (
+            position is None
+            or message.late_without_clock
+            or (
+                self.position is not None
+                and position.measured_at < self.position.measured_at - timedelta(seconds=1)
+            )
         ):
             return
         self.position = position

@@ -163,8 +163,18 @@ class QueuedAlert:
         """Whether a newer phase is known: the phases come in order, but not those that are sent again."""
         epoch, seq = message.body.get("epoch"), message.body.get("seq")
         if self.number is not None and epoch == self.number[0] and isinstance(seq, int):
-            return seq < self.number[1]
+            return self.is_newer(message.body)
         return message.historical and message.made_at < self.updated_at
+
+    def is_newer(self, body: Mapping[str, Any]) -> bool:
+        """Whether the device made its newest message of the alert after ``body``, by its own count."""
+        epoch, seq = body.get("epoch"), body.get("seq")
+        return (
+            self.number is not None
+            and epoch == self.number[0]
+            and isinstance(seq, int)
+            and seq < self.number[1]
+        )
 
     def read(self, fields: Mapping[str, Any]) -> None:
         """The fields that ``alert`` and ``alerts/active`` have in common."""

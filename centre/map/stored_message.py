@@ -28,6 +28,11 @@ class StoredMessage:
         return self.body.get("historical") is True
 
     @property
+    def late_without_clock(self) -> bool:
+        """Whether it is of the past, and nobody knows of when: `made_at` is that of the commit."""
+        return self.historical and as_dict(self.body.get("clock")).get("source") == "unsynced"
+
+    @property
     def simulated(self) -> bool:
         return self.body.get("simulated") is True
 

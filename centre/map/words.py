@@ -100,8 +100,8 @@ def problem(session: Session, unread: str, silence_s: float | None, newest: date
             n=round(-silence_s),
         )
     return t(
-        "The centre has stored nothing since {at} ({age}): it, its broker or the network is down. "
-        "New alerts are not seen here.",
+        "The centre has stored nothing since {at} ({age}): it, its broker, the network or all devices "
+        "are silent. New alerts may not be seen here.",
         at=clock(session, newest), age=age(session, silence_s),
     )  # fmt: skip
 
