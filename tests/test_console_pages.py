@@ -6,7 +6,7 @@ import pytest
 
 from console.agent_views import Now
 from console.pages.latency_view import alert_bar, rule_bars
-from console.pages.now_view import Rates, facts, link_mark, outbox_mark, part_rows, troubles
+from console.pages.now_view import Rates, facts, link_mark, outbox_mark, part_rows, state_mark, troubles
 from console.pages.remedies import FoundRemedy, remedy_of
 from console.pages.words import age_text, as_number, instant, ms_text, number_text, shown_value
 from console.web.session import Session
@@ -115,6 +115,18 @@ def test_link_and_outbox_in_one_sentence() -> None:
     assert outbox_mark(report, t).kind == "doubt"
     report["counts"]["lost"] = 1
     assert outbox_mark(report, t).kind == "bad"
+    report["counts"]["stale"] = True
+    assert "the disk of the device hangs" in outbox_mark(report, t).text
+
+
+def test_all_is_well_only_with_a_broker_and_no_alert_that_waits() -> None:
+    link = {"broker": "mqtts://b", "acknowledged_ms": 38.2}
+    assert state_mark(now(link=link), t).text == "all is well"
+    assert state_mark(now(), t).kind == "doubt"
+    assert state_mark(now(reasons=("cam1: dark",), link=link), t).text == "degraded: one trouble"
+    waits = now(link=link)
+    waits["counts"]["owed"] = 2
+    assert state_mark(waits, t).kind == "doubt"
 
 
 def test_facts_of_the_machine() -> None:

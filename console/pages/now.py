@@ -19,9 +19,10 @@ from console.pages.now_view import (
     link_mark,
     outbox_mark,
     part_rows,
+    state_mark,
     troubles,
 )
-from console.pages.words import Translate, instant
+from console.pages.words import instant
 from console.web.session import Session
 from console.web.widgets.ledger_bar import LedgerBar
 from console.web.widgets.rows import Rows
@@ -47,12 +48,6 @@ def build(device: Device, session: Session) -> None:
         live.follow(lambda: device.client.now(1.0), page.show)
         live.every(1.0, page.checks.show)
         live.every(30.0, check_sometimes)
-
-
-def _state_words(troubles: int, t: Translate) -> str:
-    if troubles == 0:
-        return t("all is well")
-    return t("degraded: one trouble") if troubles == 1 else t("degraded: {n} troubles", n=troubles)
 
 
 class NowPage:
@@ -97,10 +92,8 @@ class NowPage:
         """One report of the device."""
         t = self._t
         found = troubles(now, self._device.checks.remedies, t)
-        self._state.show(
-            "doubt" if found else "good",
-            _state_words(len(found), t),
-        )
+        state = state_mark(now, t)
+        self._state.show(state.kind, state.text)
         self._active.show(now["active"])
         hello = self._device.hello
         if hello is not None:

@@ -137,7 +137,22 @@ def outbox_mark(now: Now, t: Translate) -> Mark:
         "raised {raised}, committed {committed}, owed {owed}, lost {lost}",
         raised=counts["raised"], committed=counts["committed"], owed=counts["owed"], lost=counts["lost"],
     )  # fmt: skip
+    if counts.get("stale"):
+        return Mark("bad", t("{counts}; these figures are old: the disk of the device hangs", counts=text))
     return Mark("bad" if counts["lost"] else "doubt" if counts["owed"] else "good", text)
+
+
+def state_mark(now: Now, t: Translate) -> Mark:
+    """The device in a word: well is one that has no trouble, a broker, and no alert that waits."""
+    found = len(as_list(now["status"].get("reasons")))
+    if found:
+        words = t("degraded: one trouble") if found == 1 else t("degraded: {n} troubles", n=found)
+        return Mark("doubt", words)
+    if link_mark(now, t).kind != "good":
+        return Mark("doubt", t("not connected"))
+    if outbox_mark(now, t).kind != "good":
+        return Mark("doubt", t("alerts wait or are lost: see below"))
+    return Mark("good", t("all is well"))
 
 
 def facts(now: Now, t: Translate) -> list[Fact]:
