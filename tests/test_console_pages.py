@@ -32,7 +32,7 @@ def now(parts: list[dict[str, Any]] | None = None, reasons: tuple[str, ...] = ()
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (150, "2 min"), (8000, "2 h"), (200_000, "2 d"),
-     (None, "–"), (float("nan"), "–"), (True, "–"), ("12", "–"), (-3, "0.0 s")],
+     (None, "–"), (float("nan"), "–"), (True, "–"), ("12", "–"), (-1, "0.0 s"), (-3600, "−60 min")],
 )  # fmt: skip
 def test_ages(seconds: object, text: str) -> None:
     assert age_text(seconds) == text

@@ -194,6 +194,8 @@ def test_a_backup_that_is_put_back_is_shown_and_not_the_old_file(
         else:
             db.rename(tmp_path / "old.db")
             await until(lambda: "No such file" in feed.problem)
+            db.write_text("not yet a database, but a text that is long enough" * 100)
+            await until(lambda: "not a database" in feed.problem)
             backup.rename(db)
         await until(lambda: feed.situation.forces.get("boat-8") is not None and not feed.problem)
         assert feed.situation.forces.get("boat-7") is None

@@ -62,7 +62,7 @@ class StoreReader:
         db = self.path
         if not db.is_file():
             raise OSError(f"{db}: no such file: give the database of 'ringpost centre'")
-        self._file = _identity(db)
+        file = _identity(db)
         try:
             self._db = sqlite3.connect(
                 f"{db.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False,
@@ -76,6 +76,7 @@ class StoreReader:
             raise OSError(f"{db}: not the database of a centre: it has no table of messages")
         self.indexed = names >= INDEXES
         """False for a database that no centre of this version has opened: searches read all of it."""
+        self._file = file  # a file that can't be opened is tried again
         self.files += 1
 
     def close(self) -> None:

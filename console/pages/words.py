@@ -13,11 +13,18 @@ Kind: TypeAlias = Literal["good", "doubt", "bad", "idle"]
 NONE = "–"
 
 
+FUTURE_S = 2.0
+"""Clocks of two messages may be so far apart."""
+
+
 def age_text(seconds: object) -> str:
-    """An age such as ``0.4 s``, ``12 s``, ``3 min``, ``5 h``, ``2 d``."""
+    """An age such as ``0.4 s``, ``12 s``, ``3 min``, ``5 h``, ``2 d``; ``−60 min`` of what has a time in the
+    future: a clock was wrong, and it must not look new."""
     number = as_number(seconds)
     if number is None:
         return NONE
+    if number < -FUTURE_S:
+        return f"−{age_text(-number)}"
     if number < 9.95:
         return f"{max(0.0, number):.1f} s"
     if number < 120:

@@ -18,10 +18,16 @@ def draw_agent_state(device: Device, session: Session, live: Live, content: ui.e
 
     def show() -> None:
         since = device.away_since
-        away = since is not None
+        away = since is not None or bool(live.problem)
         line.set_visibility(away)
         content.classes(add="rp-old") if away else content.classes(remove="rp-old")
-        if since is not None:
+        if since is None:
+            text.set_text(
+                session.t(
+                    "The agent gives no news here: {reason}. What is below is old.", reason=live.problem
+                )
+            )
+        else:
             text.set_text(
                 session.t(
                     "The agent has not answered since {at} ({seconds} s): {reason}. "

@@ -13,6 +13,8 @@ from console.agent_client import AgentError
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+RETRY_S = 3.0
+
 Job = Callable[[], Awaitable[None]]
 
 
@@ -27,6 +29,8 @@ class Live:
         self._client = ui.context.client
         self._jobs: dict[Job, asyncio.Task[None] | None] = {}
         self._hidden, self._connected = False, False
+        self.problem = ""
+        """Why a stream without ``on_end`` gives nothing at the moment: what the page shows of it is old."""
         ui.add_head_html('<script src="/static/visibility.js" defer></script>')
         ui.on("tab_hidden", lambda event: self._set_hidden(event.args))
         self._client.on_connect(lambda: self._set_connected(True))
@@ -44,16 +48,23 @@ class Live:
         show: Callable[[T], None],
         on_end: Callable[[str], None] | None = None,
     ) -> Job:
-        """Shows each event of ``stream()``; ``on_end`` gets the reason where the agent ends the stream."""
+        """Shows each event of ``stream()``; ``on_end`` gets the reason where the agent ends the stream.
+        Without it the reason is `problem`, and the stream is asked for again."""
 
         async def job() -> None:
-            try:
-                async with aclosing(cast(Any, stream())) as events:
-                    async for event in events:
-                        _guarded(show, event)
-            except AgentError as error:
-                if on_end is not None:
-                    on_end(str(error))
+            while True:
+                try:
+                    async with aclosing(cast(Any, stream())) as events:
+                        async for event in events:
+                            self.problem = ""
+                            _guarded(show, event)
+                    return
+                except AgentError as error:
+                    if on_end is not None:
+                        on_end(str(error))
+                        return
+                    self.problem = str(error)
+                    await asyncio.sleep(RETRY_S)
 
         return self.run(job)
 
