@@ -1,10 +1,15 @@
 """The view models of the pages at the device: what they say of what the agent reports."""
 
+import asyncio
+import json
+import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from console.agent_views import Now
+from console.pages.checks import Checks
 from console.pages.latency_view import alert_bar, rule_bars
 from console.pages.now_view import Rates, facts, link_mark, outbox_mark, part_rows, state_mark, troubles
 from console.pages.remedies import FoundRemedy, remedy_of
@@ -153,3 +158,18 @@ def test_bars_are_comparable_and_leave_out_what_waits_on_purpose() -> None:
     assert [step.share for step in bars[1].steps] == [0.1]
     assert alert_bar({"frame_to_detection": 5.0, "outbox_to_sent": "?"}, t).total == "5.0 ms"
     assert alert_bar({}, t).steps == ()
+
+
+def test_checks_that_end_early_are_not_taken_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the checks, all of them well, is no device that is well."""
+    result = json.dumps({"number": 1, "check": "disk", "findings": [{"state": "ok", "text": "40 GB free"}]})
+    script = tmp_path / "python"
+    monkeypatch.setattr(sys, "executable", str(script))
+    checks = Checks(tmp_path)
+    for end, problem in (("kill -9 $$", "ended early"), ("exit 0", "")):
+        script.write_text(f"#!/bin/sh\necho '{result}'\n{end}\n")
+        script.chmod(0o700)
+        asyncio.run(checks.run(None, everything=False))
+        assert problem in checks.problem
+        assert (checks.made_at is None) == bool(problem)
+        assert [row.text for row in checks.rows] == ["40 GB free"]

@@ -59,7 +59,7 @@ class Checks:
             self.problem = str(error)
         finally:
             self.running = False
-        if rows:
+        if rows and not self.problem:
             self.rows, self.remedies, self.made_at = rows, remedies, datetime.now(UTC)
 
     async def _results(self, file: Path, *, everything: bool) -> Any:
@@ -74,6 +74,8 @@ class Checks:
             async for line in child.stdout:
                 if (result := json_object(line)) is not None:
                     yield result
+            if code := await child.wait():
+                raise OSError(f"the checks ended early, with code {code}: not all of them are below")
         finally:
             if child.returncode is None:
                 with suppress(ProcessLookupError):
