@@ -40,6 +40,7 @@ def make_app(
     from nicegui import client, core, ui
 
     from console.web.marks import show_marks
+    from console.web.process_log import bound_logs
     from console.web.shell import draw_shell
     from console.web.socket_guard import guard_sockets, owner_of
 
@@ -72,6 +73,7 @@ def make_app(
     put_nonces_into_templates(client.templates)
     guard_sockets(core.sio)
     show_marks()
+    bound_logs()
     ui.run_with(
         app, title=site.title, dark=None, tailwind=False, show_welcome_message=False, reconnect_timeout=30
     )
