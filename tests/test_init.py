@@ -125,20 +125,29 @@ def test_no_name_of_a_device_breaks_the_file(port: str, description: str, site: 
     assert port_found.address == f"/dev/{port}"
 
 
+def test_what_somebody_has_answered_is_not_to_change() -> None:
+    text = configuration_text(Answers("gate-1", "metro_post", "north bridge", "gate 1", "broker.city"), [])
+    assert [line.split(":")[0].strip() for line in text.splitlines() if "# CHANGE" in line] == [
+        "device",
+        "ring",
+    ]
+
+
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(cli, ["init", "--listen", "0.5", "-o", str(folder / "device.yaml"), *arguments])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output
 
 
-def test_the_command_ends_with_the_next_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_ends_with_the_next_four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.cli.init.devices", lambda: iter(()))
     code, said = run(tmp_path, "--kind", "metro_post", "--device", "metro-3")
     assert code == 0
-    *_, keys, check, start = said.splitlines()
+    *_, keys, check, start, page = said.splitlines()
     assert keys.startswith(f"  copy roles.json to {tmp_path};"), "the root key is made elsewhere"
     assert check == f"  ringpost check --env {tmp_path}/device.yaml"
     assert start == f"  ringpost run {tmp_path}/device.yaml"
+    assert page.startswith(f"  ringpost console {tmp_path}/device.yaml: ")
     config = parse((tmp_path / "device.yaml").read_text(), name="", base=tmp_path)
     assert (config.device, config.kind, config.place.domain) == ("metro-3", "metro_post", "underground")
     assert (tmp_path / "device.yaml").stat().st_mode & 0o007 == 0

@@ -84,3 +84,4 @@ def _print_next_steps(output: Path, text: str, found: list[FoundSource]) -> None
     print(f"  copy roles.json to {output.parent}; of a new fleet: ringpost keys init, at your desk, not here")
     print(f"  ringpost check --env {output}")
     print(f"  ringpost run {output}")
+    print(f"  ringpost console {output}: its page, to add cameras and draw zones")

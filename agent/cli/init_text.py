@@ -46,6 +46,11 @@ def _line(text: str, comment: str) -> Iterator[str]:
         yield text
 
 
+def _open(value: str, usual: str) -> str:
+    """Marks a line that nobody has answered."""
+    return "CHANGE: " if value == usual else ""
+
+
 def _device(answers: Answers) -> Iterator[str]:
     yield "# Made by ringpost init from what was plugged in. CHANGE marks what only you know."
     yield "# After each edit: ringpost check FILE. All keys: ringpost schema, and configs/ of the package."
@@ -58,8 +63,13 @@ def _device(answers: Answers) -> Iterator[str]:
     yield from _line("  ring: inner_city", "CHANGE: perimeter, ring_road or inner_city")
     domain = DOMAINS.get(answers.kind, "ground")
     yield from _line(f"  domain: {domain}", "ground, underground, air, water or between")
-    yield from _line(f"  site: {_scalar(answers.site)}", "CHANGE: the bridge, station or reach of the river")
-    yield from _line(f"  post: {_scalar(answers.post)}", "CHANGE: the place at the site")
+    yield from _line(
+        f"  site: {_scalar(answers.site)}",
+        _open(answers.site, Answers.site) + "the bridge, station or reach of the river",
+    )
+    yield from _line(
+        f"  post: {_scalar(answers.post)}", _open(answers.post, Answers.post) + "the place at the site"
+    )
     yield from _line(f"  timezone: {_scalar(_timezone())}", "the zone of all schedules in this file")
     yield from _line("  # lat: 32.0222", "for a fixed post: its surveyed latitude, WGS-84 …")
     yield from _line("  # lon: 118.7869", "… and longitude; set both or none")
@@ -69,7 +79,8 @@ def _device(answers: Answers) -> Iterator[str]:
 def _broker(answers: Answers) -> Iterator[str]:
     yield "broker:"
     yield from _line(
-        f"  url: {_scalar(f'mqtts://{answers.broker}:8883')}", "CHANGE: the broker, always with TLS"
+        f"  url: {_scalar(f'mqtts://{answers.broker}:8883')}",
+        _open(answers.broker, Answers.broker) + "the broker, always with TLS",
     )
     yield from _line("  ca: certs/ca.pem", "who signed the broker's certificate")
     yield from _line("  cert: certs/device.pem", "this device's certificate: certificates.sh device NAME")

@@ -40,7 +40,7 @@ def city_site(city: City) -> Site:
     return Site(
         settings.title or TITLE,
         (
-            Page("/", "Map", "map", partial(map_page.build, city, base)),
+            Page("/", "Map", "map", partial(map_page.build, city, base), map_page.KEYS),
             Page("/reports", "Reports", "summarize", partial(report_page.build, city)),
         ),
         routes=routes,

@@ -147,7 +147,7 @@ def _answer(answer: Mapping[str, Any], session: Session) -> str:
 
 def _end(alert: Mapping[str, Any], t: Translate) -> str:
     if alert.get("phase") == "end":
-        return t("ended: {reason}", reason=alert.get("reason") or NONE)
+        return t("ended: {reason}", reason=alert["reason"]) if alert.get("reason") else t("ended")
     return "" if alert.get("phase") == "drill" else t("no longer active")
 
 

@@ -47,7 +47,7 @@ def draw_shell(site: Site, page: Page, session: Session) -> None:
     with ui.element("main").classes("rp-content") as main:
         main.props.update({"id": "main", "tabindex": "-1"})
         page.build(session)
-    _draw_help(site, session)
+    _draw_help(site, page, session)
 
 
 def _draw_link(session: Session, page: Page, number: int, *, current: bool) -> None:
@@ -118,14 +118,14 @@ def _draw_settings(page: Page, session: Session) -> None:
             _text("button", t("Apply"), "rp-apply", type="submit").mark("apply-settings")
 
 
-def _draw_help(site: Site, session: Session) -> None:
+def _draw_help(site: Site, page: Page, session: Session) -> None:
     """The keys, in a dialog that the browser opens by itself."""
     with ui.element("dialog").classes("rp-help") as dialog:
         dialog.props.update({"id": "rp-help", "aria-label": session.t("Keys")})
         _text("h2", session.t("Keys"), "rp-help-title")
         with ui.element("dl"):
             pages = ((str(number), session.t(page.name)) for number, page in enumerate(site.pages, 1))
-            for key, words in (*pages, *((key, session.t(text)) for key, text in SHORTCUTS)):
+            for key, words in (*pages, *((key, session.t(text)) for key, text in (*page.keys, *SHORTCUTS))):
                 with ui.element("dt"):
                     _text("kbd", key, "")
                 _text("dd", words, "")

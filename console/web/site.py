@@ -15,6 +15,8 @@ class Page:
     icon: str
     """A Material icon of Quasar."""
     build: Callable[[Session], None]
+    keys: Sequence[tuple[str, str]] = ()
+    """Keys of this page alone, with their English names, for the list of keys."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ class AlertPanel:
                     icon=icon,
                     line=line,
                 )
-                button.props("dense").set_enabled(self._city.can_order())
+                button.props("dense").set_enabled(self._city.can_order() and alert.phase != "end")
                 if action == "ack":
                     self._acknowledge = button
         with ui.row().classes("rm-note no-wrap"):

@@ -27,6 +27,18 @@ LOOK_CLOSER = 15
 SHOW_DETAILS = "if (innerWidth <= 1000) document.querySelector('.rm-pane-side').scrollIntoView()"
 """On a phone the details are below the queue."""
 
+KEYS = (
+    ("j", "Next alert"),
+    ("k", "Previous alert"),
+    ("a", "Acknowledge"),
+    ("n", "To the nearest force"),
+    ("f", "Forces"),
+    ("l", "Live"),
+    ("+ −", "On the map: closer, further away"),
+    (". ,", "On the map: next or previous object; Enter opens it"),
+)
+"""For the list of keys."""
+
 
 class MapPage:
     """One open page."""

@@ -124,7 +124,10 @@ class QueuePanel:
         more = len(alerts) - MOST_ROWS
         self._more.set_text(self._session.t("{n} more: use the filters", n=more) if more > 0 else "")
         open_ones = sum(alert.alarm for alert in alerts)
-        self._count.set_text(self._session.t("{n} open", n=open_ones))
+        text = self._session.t("{n} open", n=open_ones)
+        if others := sum(alert.state == "open" and not alert.alarm for alert in alerts):
+            text += self._session.t(", {n} simulated or late", n=others)
+        self._count.set_text(text)
         quiet = view.past is not None or not (self._city.feed.problem or self._city.silence_s(now))
         self._none.set_text(
             self._session.t("No alerts: everything is quiet.")
