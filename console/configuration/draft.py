@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from agent.config.loader import digest
 from console.agent_views import ConfigView, Hello
 from console.configuration.checks import Checked, check
 from console.configuration.edits import EditError
@@ -41,13 +42,23 @@ class Draft:
         if now.sha256 == self.in_force.sha256:
             self.in_force, self.newer = now, None
             return False
-        if now.text == self.text or not self.is_changed:
+        if now.text == self.text or not self.is_changed or self._was_kept(view):
             replaced = now.text != self.text
             self.in_force, self.text, self.newer = now, now.text, None
             self.checked = self.review = None
             return replaced
         self.newer = now
         return False
+
+    def _was_kept(self, view: ConfigView) -> bool:
+        """Whether this very text came into force since: it was pushed, and another change came after it."""
+        sha256, base = digest(self.text), self.in_force.revision or 0
+        return any(
+            one.get("state") in ("in_force", "kept")
+            and sha256.startswith(str(one.get("sha256") or "-"))  # rows have its beginning
+            and (one.get("revision") or 0) > base
+            for one in view["history"]
+        )
 
     def examined(self) -> "Draft":
         """The same draft with its check and its review. Takes seconds for a large text: for a thread."""

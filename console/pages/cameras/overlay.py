@@ -106,7 +106,7 @@ def frame_age_s(meta: CameraMeta, feed: CameraFeed, now_s: float) -> float | Non
 
 def blind_text(why: str, for_s: float, t: Translate) -> str:
     """The reason on a blind zone."""
-    return t("blind: {why} for {seconds} s", why=why, seconds=f"{for_s:.0f}")
+    return t("blind: {why} for {seconds} s", why=t(why), seconds=f"{for_s:.0f}")
 
 
 def facts(feed: CameraFeed, now_s: float, t: Translate) -> list[str]:
