@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.alerts.tally import AlertTally
 from agent.app import Agent
 from agent.commands.requests import Resend
 from agent.commands.under_way import UnderWay
@@ -25,6 +26,8 @@ from firmware_bridge.mavlink.signing import ReplayWindow
 from firmware_bridge.readings import Switch
 from firmware_bridge.secret import Secret
 from tests.signing import signed, trust_of
+
+TALLY = AlertTally(since="2026-11-30T12:00:00Z", raised=3)
 
 
 def test_a_part_that_will_not_end_does_not_swallow_the_time_limit_of_a_push() -> None:
@@ -70,7 +73,7 @@ def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
     parts = dict.fromkeys(("health", "clock", "reporter", "recorder", "history"), broken)
     rules, locator = SimpleNamespace(on_observation=judge), SimpleNamespace(with_doubt=lambda one: one)
     pipeline: Any = SimpleNamespace(
-        **parts, locator=locator, rules=rules, actuators=well, raise_alerts=lambda *_: None
+        **parts, locator=locator, rules=rules, actuators=well, watchers=(), raise_alerts=lambda *_: None
     )
     press = Observation("board", datetime.now(UTC), 0.0, Switch(name="panic_button", on=True))
     Pipeline.observe(pipeline, press)
@@ -88,13 +91,16 @@ def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.
     async def scene() -> None:
         book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
         buffer, liveness = SimpleNamespace(write=write), SimpleNamespace(on_write=lambda: None)
-        pipeline: Any = SimpleNamespace(order_counters=dict, buffer=buffer, book=book, liveness=liveness)
+        pipeline: Any = SimpleNamespace(
+            order_counters=dict, buffer=buffer, book=book, liveness=liveness, tally=TALLY
+        )
         heard = ReplayWindow()
         monkeypatch.setattr("agent.pipeline.REPLAY_WINDOW", heard)
         await Pipeline.write_buffered(pipeline)
         heard.streams_of(b"key")[1, 1, 1] = 7
         await Pipeline.write_buffered(pipeline)
-        assert written == [{"alerts/active": b"[]"}, {"alerts/active": b"[]", "signed": heard.dump()}]
+        kept = {"alerts/active": b"[]", "alerts/tally": TALLY.model_dump_json().encode()}
+        assert written == [kept, {**kept, "signed": heard.dump()}]
 
     asyncio.run(scene())
 
@@ -150,7 +156,7 @@ def test_a_write_that_fails_for_no_reason_of_the_disk_is_no_progress(error: Exce
     liveness = SimpleNamespace(on_write=lambda: count.append(1))
     book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
     pipeline: Any = SimpleNamespace(
-        order_counters=dict, buffer=SimpleNamespace(write=write), book=book, liveness=liveness
+        order_counters=dict, buffer=SimpleNamespace(write=write), book=book, liveness=liveness, tally=TALLY
     )
     with pytest.raises(type(error)):
         asyncio.run(Pipeline.write_buffered(pipeline))
@@ -183,7 +189,9 @@ def test_what_is_active_is_written_again_where_a_write_failed(monkeypatch: pytes
         buffer: Any = Empty()
         buffer.write = write
         liveness = SimpleNamespace(on_write=lambda: None)
-        pipeline: Any = SimpleNamespace(order_counters=dict, buffer=buffer, book=Book(), liveness=liveness)
+        pipeline: Any = SimpleNamespace(
+            order_counters=dict, buffer=buffer, book=Book(), liveness=liveness, tally=TALLY
+        )
         monkeypatch.setattr("agent.pipeline.REPLAY_WINDOW", ReplayWindow())
         for error in list(map(type, fails)):
             with pytest.raises(error):
