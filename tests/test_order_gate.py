@@ -10,7 +10,7 @@ import pytest
 
 from agent.audit.silent import SilentAudit
 from agent.commands.commands import Commands
-from agent.commands.requests import Ack, Command, OutputCommand
+from agent.commands.requests import NOT_ACTIVE, Ack, Command, OutputCommand
 from agent.config.push import Push
 from agent.control.order_gate import OrderGate
 from agent.domain.message import encode
@@ -213,6 +213,15 @@ def test_an_acknowledgement_is_taken_once_and_silently() -> None:
         assert behind.results[-1]["command"] == "ack"
         assert behind.last_reason()
     assert behind.acks == [Ack.model_validate(ACK).model_dump(exclude_none=True)]
+
+
+def test_an_acknowledgement_of_no_active_alert_is_answered() -> None:
+    """Silence would look like a device that does not answer."""
+    behind = Behind()
+    behind.hear("alert/ack", signed("ack", DEVICE, {**ACK, "alert_id": "a9"}))
+    [result] = behind.results
+    assert (result["command"], result["command_id"], result["state"]) == ("ack", "a9", "rejected")
+    assert result["reason"] == NOT_ACTIVE
 
 
 @pytest.mark.parametrize("topic", ["alert/ack", "command/output"])

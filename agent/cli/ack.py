@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from agent.cli.broker_session import messages_on, run_with_broker
 from agent.cli.command_request import ANSWER_TIMEOUT_S, describe
 from agent.cli.orders import load_signer, local_exit_code
-from agent.commands.requests import Ack
+from agent.commands.requests import NOT_ACTIVE, Ack
 from agent.mqtt.connection import Connection
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE
@@ -71,7 +71,7 @@ def ack_command(
             if body.get("command") == "ack" and body.get("state") == "rejected":
                 if body.get("command_id") == alert_id:
                     click.echo(f"{verb}: {device}: {describe(body)}", err=True)
-                    return EX_NOPERM  # an acknowledgement is refused for its signature or role only
+                    return 1 if body.get("reason") == NOT_ACTIVE else EX_NOPERM
                 continue
             alert = as_dict(body.get("alert"))
             answer = as_dict(alert.get("acknowledged"))

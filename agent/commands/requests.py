@@ -169,6 +169,10 @@ class ConfigGet(Command):
     target: str | None = Field(default=None, max_length=80)
 
 
+NOT_ACTIVE = "names no active alert, or is malformed"
+"""Why an acknowledgement is refused whose signature suffices."""
+
+
 class Ack(BaseModel):
     """``alert/ack``: a person's acknowledgement, by role and never by name."""
 

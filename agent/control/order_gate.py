@@ -14,6 +14,7 @@ import structlog
 
 from agent.audit.silent import Audit, SilentAudit
 from agent.commands.commands import RESULT, Commands
+from agent.commands.requests import NOT_ACTIVE
 from agent.config.push import Authorize, Push
 from agent.domain.message import encode
 from agent.mqtt.topics import GROUPS, PUSHES, ROLES
@@ -118,7 +119,8 @@ class OrderGate:
             order.counters
         )  # from here to the change of the alert nothing waits
         if not await self._effect(order, self._acknowledge(encode(order.body))):
-            self._note_refusal("ack", payload, OrderRefused("body", "names no active alert, or is malformed"))
+            self._note_refusal("ack", payload, OrderRefused("body", NOT_ACTIVE))
+            await self._commands.refuse("ack", order.body.get("alert_id"), NOT_ACTIVE, None)
 
     async def _on_command(self, name: str, payload: bytes, answer_to: str | None, retained: bool) -> None:
         if name == RESULT or retained or (name in UNSIGNED and not is_envelope(payload)):
