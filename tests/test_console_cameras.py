@@ -113,6 +113,7 @@ def test_the_facts_below_a_picture() -> None:
     assert facts(made, 100.5, english) == [
         "2.0 pictures/s", "frame 0.1 s old", "picture 0.2 s old", "redacted: 1 places",
     ]  # fmt: skip
+    assert "picture 7.2 s old" in facts(made, 107.5, english)  # the agent says nothing: it grows older
     whole = meta(redacted={"people": None, "covered": 0, "whole": True, "redacted": True})
     assert "fully redacted" in facts(feed(CameraView(whole, b"1")), 100.0, english)
 

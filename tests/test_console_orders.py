@@ -208,4 +208,5 @@ def test_rights_follow_the_roles_document() -> None:
     assert not roles_allow({"operator"}, "push")
     assert roles_allow({"configurer"}, "push")
     assert not any(roles_allow({VIEWER}, order) for order in ("push", "ack", "ping", "snapshot"))
+    assert ROLES[0] == "operator"
     assert set(ROLES) == {"operator", "configurer", "privacy_officer", "rescuer", "viewer"}

@@ -6,8 +6,9 @@ from typing import Any
 
 VIEWER = "viewer"
 """Looks, and gives no orders."""
-ROLES = ("configurer", "operator", "rescuer", "privacy_officer", VIEWER)
-"""Roles of people: those of the roles document, and the viewer."""
+ROLES = ("operator", "configurer", "rescuer", "privacy_officer", VIEWER)
+"""Roles of people: those of the roles document, and the viewer. A session that holds all by its token acts as
+the first: an alert is taken by an operator."""
 UNSIGNED = frozenset({"ping", "rebirth", "challenge"})
 
 

@@ -120,7 +120,8 @@ def facts(feed: CameraFeed, now_s: float, t: Translate) -> list[str]:
     if (age_s := frame_age_s(meta, feed, now_s)) is not None:
         texts.append(t("frame {seconds} s old", seconds=f"{age_s:.1f}"))
     if meta["picture_age_s"] is not None:
-        texts.append(t("picture {seconds} s old", seconds=f"{meta['picture_age_s']:.1f}"))
+        picture_s = meta["picture_age_s"] + max(0.0, now_s - feed.heard_s)
+        texts.append(t("picture {seconds} s old", seconds=f"{picture_s:.1f}"))
     if (text := redaction_text(meta, t)) is not None:
         texts.append(text)
     if meta["camera_moves"]:
