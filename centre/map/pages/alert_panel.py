@@ -39,6 +39,7 @@ class AlertPanel:
         self._drawn: tuple[str, str] | None = None
         self._facts_of: tuple[object, ...] | None = None
         self._acknowledge: ui.button | None = None
+        self._answers: list[ui.button] = []
         self.nearest: NearestPanel | None = None
         self._box = ui.element("div").classes("rm-detail").mark("alert-detail")
         self.update(city.now())
@@ -55,6 +56,9 @@ class AlertPanel:
         if version != self._facts_of:
             self._facts_of = version
             self._draw_facts(alert, now)
+        if alert.phase == "end":  # each time: an order under way enables its button again
+            for button in self._answers:
+                button.disable()
         self._age.set_text(words.age(self._session, alert.age_s(now)))
         if self.nearest is not None:
             self.nearest.update(alert, now)
@@ -160,7 +164,7 @@ class AlertPanel:
 
     def _draw_actions(self, alert: QueuedAlert) -> None:
         session, t = self._session, self._session.t
-        self._acknowledge = None
+        self._acknowledge, self._answers = None, []
         if not self._city.can_order():
             ui.label(t(NO_BROKER)).classes("rm-warn").props("role=note").mark("no-broker")
         if self._view.past_at is not None:
@@ -176,7 +180,8 @@ class AlertPanel:
                     icon=icon,
                     line=line,
                 )
-                button.props("dense").set_enabled(self._city.can_order() and alert.phase != "end")
+                button.props("dense").set_enabled(self._city.can_order())
+                self._answers.append(button)
                 if action == "ack":
                     self._acknowledge = button
         with ui.row().classes("rm-note no-wrap"):

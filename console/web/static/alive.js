@@ -15,7 +15,7 @@
   const ask = async () => {
     if (asking || document.hidden) return;
     asking = true;
-    const options = { method: "HEAD", cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(WITHIN_MS) };
+    const options = { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(WITHIN_MS) };
     try {
       await fetch("/static/alive.js", options);
       show(true);
