@@ -110,7 +110,9 @@ async def play(fault: str, first: int, count: int, seed: int, done: Callable[[Tr
             done(trial)
             if not trial.clean():
                 keep = HERE / "build" / f"chaos-{seed}-{fault.replace(' ', '-')}-{number}"
-                shutil.copytree(folder, keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("board"))
+                shutil.copytree(
+                    folder, keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("board", "*.sock")
+                )
 
 
 async def campaign(

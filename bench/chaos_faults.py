@@ -169,7 +169,7 @@ async def image_restored(world: World, rng: random.Random) -> None:
     await world.kill("agent")
     image = world.folder / "image"
     shutil.rmtree(image, ignore_errors=True)
-    shutil.copytree(world.folder / "data", image)
+    shutil.copytree(world.folder / "data", image, ignore=SOCKETS)
     world.start("agent")
     world.resume()
     await world.press(rng, 3)
@@ -187,6 +187,7 @@ async def image_restored(world: World, rng: random.Random) -> None:
     world.start("centre")
 
 
+SOCKETS = shutil.ignore_patterns("*.sock")
 OLD_RECEIPTS = [{"epoch": "0" * 16, "lane": lane, "received": [[1, 2**62]]} for lane in ("alert", "result")]
 
 
@@ -209,7 +210,7 @@ async def card_cloned(world: World, rng: random.Random) -> None:
     await world.kill("agent")
     clone = world.folder / "clone-data"
     shutil.rmtree(clone, ignore_errors=True)
-    shutil.copytree(world.folder / "data", clone)
+    shutil.copytree(world.folder / "data", clone, ignore=SOCKETS)
     world.configure(name="clone")
     world.start("agent")
     world.start("clone")

@@ -57,8 +57,9 @@ class Stage:
             while True:
                 self.starts += 1
                 self.agent = await asyncio.create_subprocess_exec(
-                    *command, str(self.folder / "config.yaml"), str(self.data), stdout=log, stderr=log
-                )
+                    *command, str(self.folder / "config.yaml"), str(self.data),
+                    stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log,
+                )  # fmt: skip
                 await self.agent.wait()
                 await asyncio.sleep(RESTART_S)
         finally:
