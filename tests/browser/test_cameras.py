@@ -42,6 +42,7 @@ async def cameras_page(it: Rig) -> AsyncIterator[Any]:
             page.on("pageerror", lambda error: errors.append(str(error)))
             await _reachable(port)
             await page.goto(f"http://127.0.0.1:{port}/login?token=once")
+            await page.wait_for_url(f"http://127.0.0.1:{port}/")  # else this way is in the way of the next
             await page.goto(f"http://127.0.0.1:{port}/cameras")
             yield page
             await browser.close()

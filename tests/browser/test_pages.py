@@ -73,6 +73,7 @@ def test_an_alert_is_acknowledged_in_the_page_and_its_escalation_stops(tmp_path:
             served = stack.enter_context(console(tmp_path, "--signing-key", str(device.key_file)))
             base = (address := await served.address()).partition("/login")[0]
             await page.goto(address)
+            await page.wait_for_url(f"{base}/")  # else this way is in the way of the next
             await page.goto(f"{base}/alerts")
             device.board.press("panic_button")
             await named(page, "alert").first.click()
@@ -107,6 +108,7 @@ def test_pages_in_both_languages_a_killed_agent_and_its_restart(tmp_path: Path) 
             device.board.press("panic_button")
             base = (address := await served.address()).partition("/login")[0]
             await page.goto(address)
+            await page.wait_for_url(f"{base}/")
             for language in (0, 1):
                 for size in (DESK, PHONE) if PICTURES is not None else (DESK,):
                     await page.set_viewport_size(size)
