@@ -27,6 +27,7 @@ def page(device: Stand) -> Iterator[Any]:
     with browser_page() as opened:
         opened.set_default_timeout(MS)
         opened.goto(device.token_url)
+        opened.wait_for_url(f"{device.base}/")
         yield opened
 
 
