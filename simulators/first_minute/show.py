@@ -13,6 +13,7 @@ from agent.cli.orders import OrderSigner
 from console.pages.device import Device
 from console.pages.site import device_site
 from console.web.server import ServeOptions, new_token, serve
+from console.web.session import Session
 from console.web.site import Page, Site
 from simulators.broker import free_port
 from simulators.first_minute import demo_page
@@ -58,12 +59,19 @@ def demo_site(demo: DemoStage, board: DemoBoard) -> Site:
 
 
 def try_site(data: Path) -> Site:
-    """The pages of the device, *Cameras* first."""
+    """The pages of the device, *Cameras* first, with the alerts below."""
     site = device_site(data)
     paths = {"/": "/now", "/cameras": "/"}
     pages = [replace(page, path=paths.get(page.path, page.path)) for page in site.pages]
     pages.sort(key=lambda page: page.path != "/")
+    alerts = next(page for page in pages if page.path == "/alerts")
+    pages[0] = replace(pages[0], build=partial(_draw_both, pages[0], alerts))
     return replace(site, pages=tuple(pages))
+
+
+def _draw_both(first: Page, second: Page, session: Session) -> None:
+    first.build(session)
+    second.build(session)
 
 
 async def _serve(site: Site, signer: OrderSigner, port: int | None, on_serving: OnServing) -> None:

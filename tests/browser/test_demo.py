@@ -76,3 +76,4 @@ def test_a_clip_is_tried_in_one_line(tmp_path: Path) -> None:
         picture = page.get_by_test_id("picture")
         picture.wait_for(timeout=SLOW_MS)
         wait_for_text(page, "picture-facts", "frame [0-9.]+ s old")
+        page.get_by_test_id("alerts").wait_for(state="attached")
