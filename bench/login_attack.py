@@ -129,9 +129,10 @@ def attack(server: "subprocess.Popen[bytes]", port: int, count: int) -> None:
     dice = random.Random(7)
     answers = Counter(raw(port, malformed(dice, port)) for _ in range(count))
     slow = []
-    for _ in range(300):
+    for number in range(300):  # of six addresses: one alone has 64 connections
+        source = (f"127.0.0.{2 + number // 50}", 0)
         try:
-            slow.append(socket.create_connection(("127.0.0.1", port), 5))
+            slow.append(socket.create_connection(("127.0.0.1", port), 5, source_address=source))
             slow[-1].sendall(b"GET / HTTP/1.1\r\nX:")
         except OSError:
             break

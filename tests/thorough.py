@@ -9,9 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 LONG = os.environ.get("RINGPOST_TESTS") == "long"
+
+
+only_long = pytest.mark.skipif(
+    not LONG, reason="a long run has it: make test-long; what holds it otherwise stands at the test"
+)
 
 
 def all_or(few: T, everything: T) -> T:

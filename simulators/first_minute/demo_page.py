@@ -107,6 +107,7 @@ def _force_text(one: ForcePosition, called: bool, session: Session) -> str:
 
 def _draw_counts(board: DemoBoard, device: Device, session: Session, live: Live) -> None:
     names = ("raised", "committed", "waiting", "lost")
+    ui.label(session.t("Alert messages: an alert has several, from new to end")).classes("text-caption")
     with ui.row().classes("w-full").props('role="status"'):
         figures = {}
         for name in names:

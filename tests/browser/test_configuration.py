@@ -8,6 +8,7 @@ import pytest
 
 from tests.browser.rig import browser_page, needs_chromium
 from tests.browser.stand import Stand, stand
+from tests.thorough import only_long
 
 pytestmark = [pytest.mark.end_to_end, needs_chromium]
 MS = 30_000
@@ -184,6 +185,7 @@ def test_another_person_s_change_meanwhile_is_never_overwritten(open_page: Any, 
     assert "health_every" not in [line for line in diff.splitlines() if line[:1] in "+-"]
 
 
+@only_long  # else: test_deployment
 def test_a_manual_trial_waits_survives_a_look_and_is_kept(open_page: Any, device: Stand) -> None:
     field(open_page, "rules.quiet.after").fill("8s")
     open_page.get_by_text("1 value would change").wait_for()
@@ -206,6 +208,7 @@ def test_a_manual_trial_waits_survives_a_look_and_is_kept(open_page: Any, device
     assert "after: 8s" not in device.run(_text(device))
 
 
+@only_long  # else: test_deployment_machine
 def test_the_agent_restarts_during_a_trial(open_page: Any, device: Stand) -> None:
     field(open_page, "rules.quiet.after").fill("6s")
     open_page.get_by_text("1 value would change").wait_for()

@@ -14,6 +14,7 @@ import pytest
 
 from simulators.scene import Scene
 from tests.browser.rig import browser_page, needs_chromium
+from tests.thorough import only_long
 
 pytestmark = [pytest.mark.end_to_end, needs_chromium]
 SLOW_MS = 90_000
@@ -48,6 +49,7 @@ def wait_for_text(page: Any, mark: str, pattern: str) -> None:
     page.wait_for_function(script, arg=[mark, pattern], timeout=SLOW_MS)
 
 
+@only_long  # else: end_to_end/test_first_minute
 def test_a_press_in_the_demo_is_an_alert_and_a_kill_loses_none() -> None:
     with served("demo") as (url, after), browser_page() as page:
         page.goto(url)

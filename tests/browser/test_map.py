@@ -19,6 +19,7 @@ from centre.message_store import MessageStore
 from console.web.users import Users
 from tests.browser.rig import CHROMIUM, DESK, PHONE, browser_page, needs_chromium
 from tests.end_to_end.rig import NEEDS_MOSQUITTO, rig
+from tests.thorough import only_long
 from tests.waiting import play
 
 pytestmark = [pytest.mark.end_to_end, needs_chromium]
@@ -154,6 +155,7 @@ def test_the_nearest_boat_is_first_and_what_is_stale_looks_stale(db: Path) -> No
         assert mark(page, "order-ack").is_disabled()
 
 
+@only_long  # else: test_map_history, test_map_scene
 def test_the_past_does_not_look_like_the_present(db: Path) -> None:
     with city_map(db, "--port", "8762") as url, browser_page(PHONE) as page:
         page.set_default_timeout(LIMIT_MS)
@@ -170,6 +172,7 @@ def test_the_past_does_not_look_like_the_present(db: Path) -> None:
         page.wait_for_function("() => !document.querySelector('.rp-map-past')")
 
 
+@only_long  # else: test_map_scene
 def test_keys_and_filters(db: Path) -> None:
     with city_map(db, "--port", "8763") as url, browser_page(DESK) as page:
         page.set_default_timeout(LIMIT_MS)

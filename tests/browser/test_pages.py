@@ -13,6 +13,7 @@ import pytest
 from tests.browser.device import browser, console, until
 from tests.browser.rig import DESK, PHONE, needs_chromium
 from tests.end_to_end.rig import BROKER, Rig, rig
+from tests.thorough import only_long
 
 pytestmark = [pytest.mark.end_to_end, needs_chromium]
 
@@ -100,6 +101,7 @@ def test_an_alert_is_acknowledged_in_the_page_and_its_escalation_stops(tmp_path:
         asyncio.run(asyncio.wait_for(scene(), 400))
 
 
+@only_long  # else: views in test_console_pages, texts, end_to_end/test_local_api
 def test_pages_in_both_languages_a_killed_agent_and_its_restart(tmp_path: Path) -> None:
     async def scene() -> None:
         async with rig(tmp_path, BROKER) as device, browser() as page:
