@@ -106,8 +106,13 @@ def mosquitto(folder: Path, user: int | None = None) -> Iterator[tuple[int, int]
         until_true(listens)
         yield port, desk_port
     finally:
-        process.terminate()
-        process.wait(60)
+        until_true(lambda: ended(process))
+
+
+def ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Told until it ends: mosquitto forgets a SIGTERM that comes between its handlers and its loop."""
+    process.terminate()
+    return process.poll() is not None
 
 
 class World:
