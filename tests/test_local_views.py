@@ -26,6 +26,7 @@ from agent.local_api.camera import CameraTap
 from agent.local_api.camera_pictures import redacted_fields
 from agent.local_api.configuration import ConfigurationView
 from agent.local_api.device import counts
+from agent.local_api.harmless import harmless
 from agent.local_api.log_lines import LogView, fields_of
 from agent.local_api.looks import LookLog
 from agent.local_api.parts import AgentParts, Answer, Call, Peer, RequestError
@@ -503,3 +504,40 @@ def test_only_so_many_lines_are_kept() -> None:
         lines.add({"n": n})
     seen: list[Mapping[str, Any]] = []
     assert [one["n"] for one in lines.follow(seen.append)] == list(range(100, 300))
+
+
+def test_a_fault_of_a_look_keeps_no_alert_from_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody looks with stands in the way of the alert: between the rule and the disk."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug of the look")
+
+    monkeypatch.setattr(ResultTap, "_take", fail)
+
+    async def scene() -> None:
+        outbox = Outbox.open(tmp_path)
+        try:
+            stream = ResultTap(cast(AgentParts, SimpleNamespace(outbox=outbox))).results(call())
+            looking = asyncio.ensure_future(following(stream))
+            await asyncio.sleep(0)
+            assert outbox.on_put is not None
+            await outbox.put(message())
+            assert (await outbox.depth())["alert"] == 1
+            looking.cancel()
+        finally:
+            await asyncio.to_thread(outbox.close)
+
+    run(scene)
+
+
+def test_a_fault_of_a_look_goes_no_further() -> None:
+    seen: list[bytes] = []
+
+    def fail(data: bytes) -> None:
+        seen.append(data)
+        raise RuntimeError("a bug of the look")
+
+    harmless(fail)(b"$GP")
+    assert seen == [b"$GP"]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from agent.domain.message import stamp
 from agent.local_api.change_signal import ChangeSignal
+from agent.local_api.harmless import harmless
 from agent.local_api.parts import AgentParts, Answer, Call, RequestError
 from firmware_bridge.serial.line import RAW_OBSERVERS, SerialLine
 
@@ -63,7 +64,7 @@ class RawTap:
             for one in readers:
                 one.add(data)
 
-        RAW_OBSERVERS[port] = observe
+        RAW_OBSERVERS[port] = harmless(observe)
         try:
             while True:
                 while not reader.chunks:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from agent.domain.message import Message
 from agent.local_api.change_signal import ChangeSignal
+from agent.local_api.harmless import harmless
 from agent.local_api.parts import AgentParts, Answer, Call
 
 TOPICS = frozenset({"command/result", "config/reported", "status", "alert", "alerts/active"})
@@ -25,7 +26,7 @@ class ResultTap:
         """Each message once; of a client that is too slow, the newest."""
         signal, waiting = ChangeSignal(), deque[Message](maxlen=MOST_WAITING)
         self._waiting[signal] = waiting
-        self._outbox.on_put = self._take
+        self._outbox.on_put = harmless(self._take)
         try:
             while True:
                 while waiting:

@@ -130,11 +130,11 @@ class Outbox:
 
         Where the disk refuses writes they are in memory only, and `troubles` says so.
         """
-        if self.on_put is not None:
-            self.on_put(messages)
         self._unwritten += messages
         self._memory.expect(messages)
         self._remember |= remember or {}
+        if self.on_put is not None:
+            self.on_put(messages)
         bulk = all(message.lane in BULK_LANES for message in messages)
         if bulk and not remember and len(self._unwritten) < BATCH_ROWS:
             self._flush_later()
