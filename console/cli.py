@@ -1,14 +1,12 @@
 """``ringpost console``: the page at the device."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from agent.cli.options import finish
+from console.serving_options import FILE, serving_options
 from console.user_commands import user
-
-FILE = click.Path(path_type=Path, readable=False)
 
 
 class ConfigOrVerb(click.Group):
@@ -42,27 +40,7 @@ console.add_command(user)
     metavar="DIRECTORY",
     help="Directory of the agent's data. Default: data.directory of the configuration.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on.")
-@click.option("--port", default=8700, show_default=True, type=click.IntRange(1, 65535), help="Port.")
-@click.option("--cert", type=FILE, metavar="FILE", help="Certificate for TLS, with its chain, in PEM.")
-@click.option("--key", type=FILE, metavar="FILE", help="Key of the certificate.")
-@click.option(
-    "--users",
-    type=FILE,
-    metavar="FILE",
-    help="Accounts that may log in, made with 'ringpost console user add'. Without it the address that is"
-    " printed opens a session once.",
-)
-@click.option(
-    "--signing-key",
-    "signing_keys",
-    multiple=True,
-    envvar="RINGPOST_SIGNING_KEY",
-    type=FILE,
-    metavar="FILE",
-    help="Key that signs the orders of all sessions, as far as their roles go. Without it each session brings"
-    " its own in the page. Default: RINGPOST_SIGNING_KEY.",
-)
+@serving_options(8700)
 @click.option(
     "--units",
     type=click.Choice(["metric", "nautical", "imperial"]),
@@ -70,7 +48,6 @@ console.add_command(user)
     show_default=True,
     help="Units to begin with.",
 )
-@click.option("--no-open", is_flag=True, help="Do not open a browser.")
 def open_(**options: Any) -> None:
     """Open the page of this device: what it sees, its alerts, its configuration.
 

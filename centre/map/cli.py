@@ -7,6 +7,7 @@ import click
 
 from agent.cli.options import BROKER_HELP, finish, root_option
 from centre.map.report_cli import report
+from console.serving_options import serving_options
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -32,28 +33,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     metavar="FILE",
     help="map.yaml: title, middle, base map, rivers and roads, speeds. Default: a grid.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on.")
-@click.option("--port", default=8701, show_default=True, type=click.IntRange(1, 65535), help="Port.")
-@click.option("--cert", type=FILE, metavar="FILE", help="Certificate for TLS, with its chain, in PEM.")
-@click.option("--key", type=FILE, metavar="FILE", help="Key of the certificate.")
-@click.option(
-    "--users",
-    type=FILE,
-    metavar="FILE",
-    help="Accounts that may log in, made with 'ringpost console user add'. Without it the address that is"
-    " printed opens a session once.",
-)
-@click.option(
-    "--signing-key",
-    "signing_keys",
-    multiple=True,
-    envvar="RINGPOST_SIGNING_KEY",
-    type=FILE,
-    metavar="FILE",
-    help="Key that signs the orders of all sessions, as far as their roles go. Without it each session brings"
-    " its own in the page. Default: RINGPOST_SIGNING_KEY.",
-)
-@click.option("--no-open", is_flag=True, help="Do not open a browser.")
+@serving_options(8701)
 @click.pass_context
 def map_group(context: click.Context, /, db: Path | None, **options: Any) -> None:
     """Open the one map of all forces: alerts, the nearest, call-out, the last 24 hours.
