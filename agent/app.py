@@ -27,6 +27,7 @@ from agent.control.control import Control
 from agent.domain.message import ROOT
 from agent.domain.observations import Observation, Tick
 from agent.evidence.recorder import EvidenceRecorder
+from agent.host.clock import kernel_clock, read_clocks
 from agent.inbound import Inbound
 from agent.local_api.methods import methods_of
 from agent.local_api.parts import AgentParts
@@ -49,7 +50,6 @@ from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
 from agent.runtime.exit_codes import EX_TEMPFAIL
 from agent.runtime.health import Health
-from agent.runtime.kernel_clock import kernel_clock, read_clocks
 from agent.runtime.malloc import limit_arenas
 from agent.runtime.name_resolution import resolve_names_apart
 from agent.runtime.native_calls import end_when_unsound

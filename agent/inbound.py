@@ -9,7 +9,6 @@ Errors: OSError where the disk refuses a write; the message stays unacknowledged
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -36,10 +35,10 @@ from agent.config.model import Config
 from agent.config.push import Push, Rollback
 from agent.control.config_commands import ConfigCommands
 from agent.control.order_gate import OrderGate
+from agent.host.clock import monotonic_s, read_clocks
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 from agent.privacy.rescue_grant import Grant, RescueGrants
-from agent.runtime.kernel_clock import read_clocks
 from agent.runtime.sanitize import json_object
 from agent.trust.challenges import VALID_S
 from agent.trust.trust import Trust
@@ -109,7 +108,7 @@ class Inbound:
     def restore(self) -> None:
         """Takes up the grants, the ids of commands and the counters from before a restart."""
         self.trust.restore(self.outbox.recall, self.deployment.ledger.counters)
-        self.rescue.restore(self.outbox.recall(RESCUE), time.monotonic())
+        self.rescue.restore(self.outbox.recall(RESCUE), monotonic_s())
         for key in self.commands.restore(self.outbox.recall):
             log.warning("commands_damaged", key=key)
         try:
@@ -145,7 +144,7 @@ class Inbound:
 
         Of a flood only the first are answered.
         """
-        if self._refusals.admit("push", time.monotonic()) != "admitted":
+        if self._refusals.admit("push", monotonic_s()) != "admitted":
             return
         named = {key: body[key] for key in ("revision", "sha256") if isinstance(body.get(key), int | str)}
         fields = {**self.deployment.reported(), "revision": None, "sha256": None, **named}
@@ -171,7 +170,7 @@ class Inbound:
 
     async def challenge(self, _: Command, __: Mapping[str, Any]) -> Mapping[str, Any]:
         """``command/challenge``: a nonce for an order that switches or uncovers something."""
-        return {"nonce": self.trust.challenges.issue(time.monotonic()), "valid_s": VALID_S}
+        return {"nonce": self.trust.challenges.issue(monotonic_s()), "valid_s": VALID_S}
 
     async def rebirth(self) -> None:
         """``command/rebirth``: sends the messages that begin a connection again."""
@@ -179,7 +178,7 @@ class Inbound:
 
     def switch_output(self, command: OutputCommand, result: Mapping[str, Any]) -> None:
         """``command/output``. ValueError where the configuration lists no such output."""
-        self.pipeline.actuators.request(command, self.running().outputs(), result, time.monotonic())
+        self.pipeline.actuators.request(command, self.running().outputs(), result, monotonic_s())
 
     async def fetch(self, command: Command, result: Mapping[str, Any]) -> State:
         """``command/fetch``: begins to send a clip; a second result reports its end."""
@@ -216,7 +215,7 @@ class Inbound:
         try:
             await self.outbox.put(remember={RESCUE: self.rescue.dump()})
         except BaseException:
-            self.rescue.withdraw(grant, time.monotonic())  # a grant answered as failed shows nobody
+            self.rescue.withdraw(grant, monotonic_s())  # a grant answered as failed shows nobody
             raise
         fields = {"id": grant.id, "role": grant.role, "reason": grant.reason, "camera": grant.camera}
         self.gate.audit.append("grant", who=result.get("keys", ()), until=grant.expires, **fields)

@@ -13,9 +13,8 @@ Errors: where the disk refuses a write the outbox holds the messages in memory a
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -32,6 +31,7 @@ from agent.domain.contracts import Emit
 from agent.domain.message import Message, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
 from agent.evidence.recorder import EvidenceRecorder
+from agent.host.clock import boot_id, monotonic_s, read_clocks, utc_now
 from agent.mqtt.fallback_notifier import FallbackNotifier
 from agent.outbox.outbox import Outbox
 from agent.outbox.write_buffer import WriteBuffer
@@ -41,7 +41,6 @@ from agent.reporting.clock_quality import ClockWatch
 from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
-from agent.runtime.kernel_clock import boot_id, read_clocks
 from agent.runtime.systemd import Liveness
 from firmware_bridge.mavlink.signing import REPLAY_WINDOW
 
@@ -89,10 +88,10 @@ class Pipeline:
         self.latency = LatencyLedger()
         self.actuators = Actuators()
         self.buffer = WriteBuffer(outbox)
-        self.liveness = Liveness(time.monotonic())
+        self.liveness = Liveness(monotonic_s())
         self.order_counters: Callable[[], Mapping[str, bytes]] = dict
         """What to remember of orders, in one commit with the alerts that they change."""
-        self.tally = AlertTally.restored(None, datetime.now(UTC), 0)
+        self.tally = AlertTally.restored(None, utc_now(), 0)
         self.watchers: tuple[Listener, ...] = ()
         """Further listeners, while somebody looks."""
         self.on_result: Callable[[Mapping[str, Any]], None] = lambda _: None
@@ -107,13 +106,13 @@ class Pipeline:
         except ValueError as error:
             log.warning("signing_timestamps_damaged", error=str(error))
         stored = self.outbox.storage.alerts.store.count("alert")
-        self.tally = AlertTally.restored(self.outbox.recall(TALLY), datetime.now(UTC), stored)
+        self.tally = AlertTally.restored(self.outbox.recall(TALLY), utc_now(), stored)
         data = self.outbox.recall(ACTIVE)
         if data is None:
             return
         rules = {name: policy_of(name, rule) for name, rule in self.deployment.config.rules.items()}
         try:
-            self.raise_alerts(self.book.restore(data, rules, *read_clocks()), time.monotonic())
+            self.raise_alerts(self.book.restore(data, rules, *read_clocks()), monotonic_s())
         except ValueError as error:
             log.warning("active_alerts_damaged", error=str(error).splitlines()[0])
 
@@ -177,7 +176,7 @@ class Pipeline:
 
     def wanted_outputs(self, source: str) -> dict[str, float]:
         """The outputs of ``source`` that an alert or the centre wants on, with the seconds remaining."""
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         commanded, alarms = self.actuators.wanted(source, now_s), self.book.wanted_outputs(source, now_s)
         return {name: max(commanded.get(name, 0.0), alarms.get(name, 0.0)) for name in commanded | alarms}
 
@@ -231,7 +230,7 @@ class Pipeline:
             raise
         self.liveness.on_write()
         for message in batch:
-            self.latency.on_stored(message.id, time.monotonic())
+            self.latency.on_stored(message.id, monotonic_s())
 
 
 async def send_picture(

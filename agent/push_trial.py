@@ -9,7 +9,6 @@ Errors: none beyond those that the supervisor handles.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -24,12 +23,12 @@ from agent.config.push import Push, Rollback
 from agent.config.trial import TrialSteps
 from agent.control.trial_proof import TrialProof
 from agent.domain.durations import human_duration
+from agent.host.clock import monotonic_s, read_clocks
 from agent.mqtt.dialing import is_reachable
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
-from agent.runtime.kernel_clock import read_clocks
 
 FALLBACK_CHECK_EVERY_S = 10.0
 FALLBACK_AFTER_S = 900.0
@@ -63,13 +62,13 @@ class PushTrials:
         self.audit: Audit = SilentAudit()
         self.proof = TrialProof(deployment, outbox, link, health, reporter, running)
         self._worked: dict[str, BaseModel] = {}
-        self._working_s = self._checked_s = self._retried_s = time.monotonic()
+        self._working_s = self._checked_s = self._retried_s = monotonic_s()
         self._known_to_work: object = None
         self._limiter = RateLimiter(PUSH_BURST, PUSHES_PER_SECOND)
 
     async def run(self) -> None:
         """Carries out pushes; between them it watches whether the present broker still works."""
-        self._working_s = self._checked_s = self._retried_s = time.monotonic()
+        self._working_s = self._checked_s = self._retried_s = monotonic_s()
         while True:
             try:
                 async with asyncio.timeout(FALLBACK_CHECK_EVERY_S):
@@ -81,10 +80,10 @@ class PushTrials:
 
     async def _carry_out(self, order: Push | Rollback) -> None:
         """One push or rollback to its end; a flood of them is slowed down, and the queue drops the oldest."""
-        while self._limiter.admit("push", time.monotonic()) != "admitted":  # noqa: ASYNC110
+        while self._limiter.admit("push", monotonic_s()) != "admitted":  # noqa: ASYNC110
             await asyncio.sleep(1 / PUSHES_PER_SECOND)
         before = self.deployment.config
-        works_now = set(self.health.working(time.monotonic()))
+        works_now = set(self.health.working(monotonic_s()))
         self._worked = {
             name: source
             for name, source in before.sources.items()
@@ -117,7 +116,7 @@ class PushTrials:
 
     async def _watch(self) -> None:
         """Between two pushes: the broker in force, the time of its fallback, an edit of the local file."""
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         await self.deployment.count_running_time(now_s - self._checked_s)
         self._checked_s = now_s
         if self.link.is_healthy:
@@ -127,10 +126,10 @@ class PushTrials:
                 self._known_to_work = self.deployment.config
         elif now_s - self._working_s > FALLBACK_AFTER_S:
             await self.try_fallback()
-            self._working_s = time.monotonic()
+            self._working_s = monotonic_s()
         if self.deployment.is_overlaid() and now_s - self._retried_s > LOCAL_RETRY_S:
             await self.try_local()
-            self._retried_s = time.monotonic()
+            self._retried_s = monotonic_s()
         if await self.deployment.check_drift():
             await self.report()
 

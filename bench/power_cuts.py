@@ -216,14 +216,14 @@ def rebuild(events: list[Event], state: Path, chance: random.Random) -> None:
 
 async def verify(state: Path, reports: list[str]) -> tuple[list[str], list[str], int]:
     """(lost alerts, duplicates, 1 if the store refuses new alerts)."""
-    import agent.runtime.kernel_clock
+    import agent.host.clock
     from agent.outbox.outbox import Outbox
 
     kept = {identity for words in reports if words.startswith("kept") for identity in words.split()[1:]}
     received = {words.split()[1] for words in reports if words.startswith("received")}
     handed = {tuple(words.split()[1:4]): words.split()[4] for words in reports if words.startswith("handed")}
     session = max((int(words.split()[1]) for words in reports if words.startswith("session")), default=0)
-    agent.runtime.kernel_clock.boot_id = lambda: "after the power cut"  # type: ignore[assignment]
+    agent.host.clock.boot_id = lambda: "after the power cut"  # type: ignore[assignment]
     outbox = Outbox.open(state)
     new = [_message(lane) for lane in ("alert", "telemetry", "alert")]
     await outbox.put(*new)

@@ -6,13 +6,13 @@ device is asked to send missing ones again only `ASK_AFTER_S` after it reported,
 """
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from agent.domain.message import new_id
+from agent.host.clock import monotonic_s
 from centre.message_store import MessageStore
 from centre.sequence_gaps import IssuedNumbers, Ranges, issued_numbers, lost_numbers
 
@@ -61,7 +61,7 @@ class _Device:
 class HoleTracker:
     """Compares issued numbers with stored ones, and asks for those that are missing."""
 
-    def __init__(self, store: MessageStore, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: MessageStore, clock: Callable[[], float] = monotonic_s) -> None:
         self._store = store
         self._clock = clock
         self._devices: dict[str, _Device] = defaultdict(_Device)

@@ -1,7 +1,6 @@
 """Stores received messages, sends receipts, acknowledges to the broker: in this order, never another."""
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from agent.audit.checkpoint_store import Checkpoint
 from agent.domain.message import ROOT, encode
+from agent.host.clock import monotonic_s
 from agent.mqtt.connection import Connection
 from agent.runtime.sanitize import json_object, printable
 from agent.trust.order import sign_order
@@ -46,7 +46,7 @@ class Intake:
         root: str = ROOT,
         on_stored: OnStored | None = None,
         pictures: Path | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic_s,
         key: SigningKey | None = None,
     ) -> None:
         """``key`` signs the receipts; without one a device whose roles name a centre takes none of them."""

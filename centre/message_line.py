@@ -1,9 +1,9 @@
 """A message in one line for people."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from agent.domain.message import stamp
+from agent.host.clock import utc_now
 from agent.runtime.sanitize import printable
 from centre.sequence_gaps import format_ranges
 
@@ -13,7 +13,7 @@ HOLE = "centre/hole"
 
 def line(device: str, topic: str, body: dict[str, Any]) -> str:
     """A message in one line for people."""
-    when = str(body.get("at") or stamp(datetime.now(UTC)))
+    when = str(body.get("at") or stamp(utc_now()))
     try:
         summary = _summary(topic, body)
     except (TypeError, ValueError, AttributeError, KeyError):

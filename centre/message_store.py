@@ -5,13 +5,14 @@ import json
 import sqlite3
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pydantic import ValidationError
 
 from agent.domain.message import stamp
+from agent.host.clock import utc_now
 from agent.runtime.atomic_files import create_private
 from agent.runtime.sanitize import json_object
 from centre.message_header import MessageHeader, ReceivedMessage
@@ -85,7 +86,7 @@ class MessageStore:
 
     def keep(self, messages: Sequence[ReceivedMessage], received_at: datetime | None = None) -> list[Outcome]:
         """Stores all messages in one commit; gives the outcome of each. ``received_at``: by default now."""
-        now = stamp(received_at or datetime.now(UTC))
+        now = stamp(received_at or utc_now())
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -137,7 +138,7 @@ class MessageStore:
 
     def keep_wills(self, wills: Sequence[tuple[str, bytes]]) -> None:
         """Stores last wills (device, payload) in one commit; repeats, such as retained wills, are ignored."""
-        now = stamp(datetime.now(UTC))
+        now = stamp(utc_now())
         rows = [
             (device, f"{WILL}-{hashlib.sha256(payload).hexdigest()[:32]}", WILL, now, payload.decode())
             for device, payload in wills

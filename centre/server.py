@@ -4,15 +4,14 @@
 """
 
 import asyncio
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from agent.domain.message import ROOT, encode, new_id
+from agent.host.clock import monotonic_s, utc_now
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_either
@@ -51,7 +50,7 @@ class Centre:
         *,
         fall_back: bool = True,
         key: SigningKey | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic_s,
     ) -> None:
         """``fall_back``: to MQTT 3.1.1, where the broker refuses 5. ``key`` signs the receipts.
 
@@ -92,7 +91,7 @@ class Centre:
         try:
             connection.subscribe([f"{self._root}/+/#"])
             self._connections += 1
-            online = {"state": "online", "at": datetime.now(UTC), "instance": self._instance}
+            online = {"state": "online", "at": utc_now(), "instance": self._instance}
             connection.publish(status, encode(online), 1, True)
             self.ready.set()
             while True:

@@ -1,10 +1,9 @@
 """Hardware on a wire, in real time: a GNSS receiver, a boat, a sensor board, a drone radio."""
 
 import asyncio
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+from agent.host.clock import monotonic_s, utc_now
 from simulators.board import Firmware
 from simulators.boat import bytes_at
 from simulators.drone import Radio
@@ -30,8 +29,8 @@ class Receiver:
         self._lat, self._lon, self._seed, self._speed_mps = lat, lon, seed, speed_mps
         self._every_s = 1 / hz
         self._protocol = protocol
-        self._began = datetime.now(UTC)
-        self._began_s = time.monotonic()
+        self._began = utc_now()
+        self._began_s = monotonic_s()
         self._fault: tuple[str, float, Epoch] | None = None
         self.epochs_sent = 0
 
@@ -39,16 +38,16 @@ class Receiver:
         """Starts a fault: one of `simulators.receiver.FAULTS`."""
         if fault not in FAULTS:
             raise ValueError(f"unknown fault {fault!r}; known: {', '.join(FAULTS)}")
-        second = time.monotonic() - self._began_s
+        second = monotonic_s() - self._began_s
         self._fault = fault, second, self._good(second)
 
     def heal(self) -> None:
         self._fault = None
 
     async def run(self) -> None:
-        next_s = time.monotonic()
+        next_s = monotonic_s()
         while True:
-            second = time.monotonic() - self._began_s
+            second = monotonic_s() - self._began_s
             epoch: Epoch | None = self._good(second)
             if self._fault is not None and epoch is not None:
                 fault, since_s, first = self._fault
@@ -56,7 +55,7 @@ class Receiver:
             if epoch is not None:
                 self.epochs_sent += self._wire.write(epoch.encode(self._protocol)) > 0
             next_s += self._every_s
-            await asyncio.sleep(max(0, next_s - time.monotonic()))
+            await asyncio.sleep(max(0, next_s - monotonic_s()))
 
     def _good(self, second: float) -> Epoch:
         return epoch_at(
@@ -73,7 +72,7 @@ class Board:
     def __init__(self, wire: Wire, *, seed: int = 0, boot: int = 1) -> None:
         self._wire = wire
         self._seed = seed
-        self.firmware = Firmware(time.monotonic(), seed=seed, boot=boot)
+        self.firmware = Firmware(monotonic_s(), seed=seed, boot=boot)
         self.deaf = False
         self.line_fault: Callable[[bytes], bytes] = bytes
 
@@ -89,7 +88,7 @@ class Board:
     @property
     def on(self) -> set[str]:
         """The outputs that are on."""
-        return self.firmware.on(time.monotonic())
+        return self.firmware.on(monotonic_s())
 
     def press(self, name: str, on: bool = True) -> int:
         """Moves a switch; returns the number of its event."""
@@ -97,12 +96,12 @@ class Board:
 
     def reset(self) -> None:
         """Restarts the board: outputs off, and unacknowledged events lost."""
-        self.firmware = Firmware(time.monotonic(), seed=self._seed, boot=self.firmware.boot + 1)
+        self.firmware = Firmware(monotonic_s(), seed=self._seed, boot=self.firmware.boot + 1)
 
     async def run(self) -> None:
         while True:
             received = self.line_fault(self._wire.read())
-            if data := self.firmware.step(time.monotonic(), b"" if self.deaf else received):
+            if data := self.firmware.step(monotonic_s(), b"" if self.deaf else received):
                 self._wire.write(self.line_fault(data))
             await asyncio.sleep(0.02)
 
@@ -116,12 +115,12 @@ class Boat:
     def __init__(self, wire: Wire, *, lat: float, lon: float, seed: int = 0, gnss: bool = False) -> None:
         self._wire = wire
         self._lat, self._lon, self._seed, self._gnss = lat, lon, seed, gnss
-        self._began = datetime.now(UTC)
+        self._began = utc_now()
         self.bottom = True
         self.line_fault: Callable[[bytes], bytes] = bytes
 
     async def run(self) -> None:
-        began_s = time.monotonic()
+        began_s = monotonic_s()
         second = 0
         where = {"lat": self._lat, "lon": self._lon}
         while True:
@@ -130,7 +129,7 @@ class Boat:
                 data = epoch_at(self._began, second, seed=self._seed, **where).encode("nmea") + data
             self._wire.write(self.line_fault(data))
             second += 1
-            await asyncio.sleep(max(0, began_s + second - time.monotonic()))
+            await asyncio.sleep(max(0, began_s + second - monotonic_s()))
 
 
 class DroneRadio:

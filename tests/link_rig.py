@@ -9,12 +9,12 @@ from typing import Any
 
 from agent.alerts.latency import LatencyLedger
 from agent.domain.message import Lane, Message, encode, new_id
+from agent.host.clock import since_boot_s
 from agent.mqtt.broker import Broker
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.runtime.health import Running
-from agent.runtime.kernel_clock import since_boot_s
 from agent.runtime.supervisor import supervise
 from tests.scripted_broker import (
     Publish,

@@ -59,6 +59,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("agent.trust",),
     ("agent.runtime",),
     ("agent.domain",),
+    ("agent.host",),
     ("firmware_bridge.catalogue",),
     ("firmware_bridge.gnss",),
     ("firmware_bridge.nmea",),
@@ -150,6 +151,65 @@ def test_the_environment_is_no_part_of_the_repository() -> None:
         ["git", "ls-files", ".venv"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert tracked.stdout == ""
+
+
+CLOCKS = {
+    ("time", "time"),
+    ("time", "time_ns"),
+    ("time", "monotonic"),
+    ("time", "monotonic_ns"),
+    ("time", "perf_counter"),
+    ("time", "clock_gettime"),
+    ("datetime", "now"),
+    ("datetime", "utcnow"),
+    ("date", "today"),
+}
+RANDOMNESS = {
+    ("random", "uniform"),
+    ("random", "random"),
+    ("secrets", "token_hex"),
+    ("secrets", "token_bytes"),
+}
+SYSTEM_THREADS = {
+    "agent/app.py": "the default executor of the process",
+    "agent/audit/audit_log.py": "waits for entries",
+    "agent/cli/detect.py": "a command, not the agent",
+    "agent/runtime/name_resolution.py": "a name that hangs holds its thread",
+    "agent/runtime/native_calls.py": "ends the process",
+    "agent/vision/frame_reader.py": "blocks in a camera's driver",
+    "agent/vision/inference_pool.py": "blocks in the inference",
+    "agent/vision/rtsp_relay.py": "blocks in a socket",
+}
+"""Threads that no simulation replaces, and why; all others are started by `agent.host.threads`."""
+
+
+def calls(path: Path) -> Iterator[tuple[str, str]]:
+    """Each ``name.attribute`` in the file."""
+    for node in nodes(path):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield node.value.id, node.attr
+
+
+def test_clocks_and_randomness_stand_behind_the_border_of_the_host() -> None:
+    """Else the simulation, which replaces that border, is neither exact nor repeatable."""
+    beside = {
+        f"{name(path)}: {'.'.join(call)}"
+        for path in sources()
+        if name(path).startswith(("agent/", "centre/")) and not name(path).startswith("agent/host/")
+        for call in calls(path)
+        if call in CLOCKS | RANDOMNESS
+    }
+    assert beside == set()
+
+
+def test_threads_are_started_at_the_border_of_the_host() -> None:
+    users = {
+        name(path)
+        for path in sources()
+        if name(path).startswith("agent/") and not name(path).startswith("agent/host/")
+        if "threading.Thread(" in text(path) or "ThreadPoolExecutor(" in text(path)
+    }
+    assert users == set(SYSTEM_THREADS)
 
 
 @pytest.mark.parametrize("library", BORDERS)

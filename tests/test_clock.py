@@ -1,7 +1,7 @@
 import ctypes
 import gc
 
-from agent.runtime.kernel_clock import kernel_clock
+from agent.host.clock import kernel_clock
 
 
 def test_asking_the_kernel_leaves_no_garbage() -> None:

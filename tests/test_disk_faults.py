@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from agent.domain.message import LANES
+from agent.host.clock import since_boot_s
 from agent.outbox.bulk_storage import MOST_IN_MEMORY
 from agent.outbox.database import FullError
 from agent.outbox.lane_storage import LaneStorage
 from agent.outbox.opening import open_store
 from agent.outbox.sqlite_store import Store
-from agent.runtime.kernel_clock import since_boot_s
 from tests.outbox_rig import copied, fail, gaps, handed_out_again, ids, message, put, read_only
 
 
@@ -132,7 +132,7 @@ def test_what_comes_home_from_memory_is_as_old_as_it_is(
 
 def later(monkeypatch: pytest.MonkeyPatch, by_s: float) -> None:
     """The clock that goes on while the machine sleeps is so much further."""
-    monkeypatch.setattr("agent.runtime.kernel_clock.since_boot_s", lambda: since_boot_s() + by_s)
+    monkeypatch.setattr("agent.host.clock.since_boot_s", lambda: since_boot_s() + by_s)
 
 
 def test_where_only_pictures_find_no_room_an_alert_still_goes_home(

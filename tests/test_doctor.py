@@ -185,12 +185,7 @@ def test_the_clock(
 
 
 def test_a_clock_that_is_certainly_wrong_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Past(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> "Past":
-            return cls(1970, 1, 1, tzinfo=tz)
-
-    monkeypatch.setattr("agent.cli.checks.clock.datetime", Past)
+    monkeypatch.setattr("agent.cli.checks.clock.utc_now", lambda: datetime(1970, 1, 1, tzinfo=UTC))
     (line,) = lines(clock.check_clock(target_of(tmp_path)))
     assert line.startswith("failed: the clock says 1970-01-01 00:00 UTC, which is wrong; sudo date")
 

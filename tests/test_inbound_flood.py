@@ -5,12 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from agent.domain.message import ROOT
+from agent.host.clock import NEVER_BEFORE
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import RECEIVE_MOST, open_first
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.receiver import MOST_UNACKNOWLEDGED, MessageReceiver
-from agent.runtime.kernel_clock import NEVER_BEFORE
 from simulators.broker import LocalBroker
 from tests.end_to_end.rig import NEEDS_MOSQUITTO
 

@@ -113,7 +113,7 @@ def test_another_boot_knows_no_age_and_expires_nothing(
     first = LaneStorage(tmp_path, 32_000_000)
     first.put([message("telemetry", expires_after=timedelta(0))], {}, [])
     first.close()
-    monkeypatch.setattr("agent.runtime.kernel_clock.boot_id", lambda: "another")
+    monkeypatch.setattr("agent.host.clock.boot_id", lambda: "another")
     second = LaneStorage(tmp_path, 32_000_000)
     (row,) = second.due(10, ["telemetry"])
     assert (row.expires_s, row.age_s) == (None, None)
@@ -127,7 +127,7 @@ def test_after_a_lost_power_telemetry_is_numbered_anew_and_the_loss_is_told(
     first.put([message("telemetry"), message("telemetry"), message("alert")], {}, [])
     old = first.epoch("telemetry")
     copy = copied(tmp_path)  # as the files are now, never closed
-    monkeypatch.setattr("agent.runtime.kernel_clock.boot_id", lambda: "another")
+    monkeypatch.setattr("agent.host.clock.boot_id", lambda: "another")
     second = LaneStorage(copy, 32_000_000)
     second.put([message("telemetry")], {}, [])
     rows = second.due(10, ["telemetry"])

@@ -163,7 +163,7 @@ def test_expiry_is_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         async with run(tmp_path, None, owed=[lasting, gone]) as one:
             await one.owed("telemetry")
             later = clock_ahead(40)
-            monkeypatch.setattr("agent.runtime.kernel_clock.since_boot_s", later)
+            monkeypatch.setattr("agent.host.clock.since_boot_s", later)
             async with ScriptedBroker() as broker:
                 one.start(Broker(url=broker.url))
                 await until(lambda: ids(broker.published, "telemetry/gnss") == [lasting.id])
@@ -185,7 +185,7 @@ def test_status_then_alerts_then_the_backlog_at_its_pace(tmp_path: Path) -> None
             await one.owed("telemetry")
             later = clock_ahead(60)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("agent.runtime.kernel_clock.since_boot_s", later)
+                patch.setattr("agent.host.clock.since_boot_s", later)
                 one.start(Broker(url=broker.url, backlog_per_s=20.0))
                 await until(lambda: len(ids(broker.published, "telemetry/gnss")) >= 30)
                 first = [p.topic.removeprefix(UP + "/") for p in broker.published[:4]]

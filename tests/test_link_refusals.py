@@ -180,7 +180,7 @@ def test_what_expired_while_the_broker_did_not_take_it_is_no_trouble_any_more(
         ):
             await until(lambda: said in one.link.troubles)
             later = clock_ahead(200)
-            monkeypatch.setattr("agent.runtime.kernel_clock.since_boot_s", later)
+            monkeypatch.setattr("agent.host.clock.since_boot_s", later)
             await until(lambda: one.link.troubles == {})
             assert len(broker.connects) == 1
 

@@ -367,7 +367,7 @@ def test_what_is_too_often_comes_later() -> None:
         monkeypatch.setattr(
             pace_module, "asyncio", SimpleNamespace(sleep=sleep, CancelledError=asyncio.CancelledError)
         )
-        monkeypatch.setattr(pace_module, "time", SimpleNamespace(monotonic=lambda: 5.0))
+        monkeypatch.setattr(pace_module, "monotonic_s", lambda: 5.0)
         pace = pace_module.Pace(10.0, 10.0)
         for _ in range(30):
             await pace.turn()

@@ -12,9 +12,9 @@ from agent.alerts.rule_engine import RuleEngine
 from agent.config.loader import parse
 from agent.domain.findings import Finding
 from agent.domain.observations import Observation, Tick
+from agent.host import clock as kernel_clock
 from agent.positioning.locator import Locator
 from agent.reporting.clock_quality import ClockWatch
-from agent.runtime import kernel_clock
 from firmware_bridge.readings import Fix, GnssState, Reading, Value, Vessel
 from firmware_bridge.wgs84 import metres_per_degree
 

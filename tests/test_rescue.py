@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.domain.message import encode, stamp
+from agent.host import clock as kernel_clock
 from agent.privacy.rescue_grant import Grant, RescueGrants
-from agent.runtime import kernel_clock
 from firmware_bridge.secret import Secret
 
 AT = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)

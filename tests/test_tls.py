@@ -22,6 +22,7 @@ from agent.__main__ import cli
 from agent.cli.checks.environment import check_environment
 from agent.config.loader import parse
 from agent.control.certificate_checks import make_key, make_request
+from agent.host.clock import NEVER_BEFORE
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import is_reachable
@@ -29,7 +30,6 @@ from agent.mqtt.envelope import Envelope
 from agent.mqtt.link import Link
 from agent.mqtt.tls import alert_text, expiry, validity
 from agent.outbox.outbox import Outbox
-from agent.runtime.kernel_clock import NEVER_BEFORE
 from centre.server import Centre
 from simulators.broker import free_port, mosquitto_path
 from tests.waiting import until, until_true

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agent.host.clock import NEVER_BEFORE, certainly_past
 from agent.mqtt import connect_threads
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_threads import MOST_CONNECTING
@@ -20,7 +21,6 @@ from agent.mqtt.connection import USER_TIMEOUT_S, Connection, UnsupportedProtoco
 from agent.mqtt.dialing import is_reachable, open_either, open_first
 from agent.mqtt.inflight_window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
 from agent.mqtt.paho_packets import MOST_PACKET, MOST_PROPERTIES, without_long_properties
-from agent.runtime.kernel_clock import NEVER_BEFORE, certainly_past
 from firmware_bridge.secret import Secret
 from tests.scripted_broker import (
     CUT,

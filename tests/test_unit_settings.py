@@ -70,7 +70,7 @@ assert refused(lambda: os.nice(1))
 
 import cv2, numpy
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from agent.runtime.kernel_clock import _libc, _Timex, kernel_boot_id
+from agent.host.clock import _libc, _Timex, kernel_boot_id
 import models
 
 assert _libc().adjtimex(ctypes.byref(_Timex())) >= 0

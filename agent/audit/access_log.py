@@ -12,6 +12,7 @@ from agent.audit.audit_log import make_draft
 from agent.audit.chain_files import ChainFiles
 from agent.audit.chain_state import LogInUseError
 from agent.audit.entry import Entry
+from agent.host.clock import monotonic_s
 
 WAIT_S = 10.0
 """How long another process may have the log open."""
@@ -24,13 +25,13 @@ def access_log_folder(db: Path) -> Path:
 
 def log_access(folder: Path, kind: str, *, who: Sequence[str] = (), **fields: Any) -> Entry:
     """Writes one entry, on disk on return. Blocking. OSError where it can't be written."""
-    files, until_s = ChainFiles(folder), time.monotonic() + WAIT_S
+    files, until_s = ChainFiles(folder), monotonic_s() + WAIT_S
     while True:
         try:
             files.open()
             break
         except LogInUseError:
-            if time.monotonic() > until_s:
+            if monotonic_s() > until_s:
                 raise
             time.sleep(0.02)
     try:

@@ -6,13 +6,11 @@ entries wait in memory (`MAX_HELD`), and a `gap` entry says afterwards how many 
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -21,8 +19,8 @@ from agent.audit.chain_files import ChainFiles
 from agent.audit.entry import ANCHORS, Draft, Entry, encodable
 from agent.audit.entry_limit import EntryLimit, Source
 from agent.domain.message import stamp
+from agent.host.clock import boot_id, monotonic_s, utc_now
 from agent.runtime.error_text import describe_error
-from agent.runtime.kernel_clock import boot_id
 
 log = structlog.get_logger()
 
@@ -43,7 +41,7 @@ CLOSED_WITHIN_S = 5.0
 
 def make_draft(kind: str, who: Sequence[str], fields: Mapping[str, Any]) -> Draft:
     """An entry of this instant."""
-    at, now_s = stamp(datetime.now(UTC)), round(time.monotonic(), 3)
+    at, now_s = stamp(utc_now()), round(monotonic_s(), 3)
     return Draft(kind, at, boot_id()[:8], now_s, tuple(who), encodable(fields))
 
 
@@ -86,7 +84,7 @@ class AuditLog:
 
     def append(self, kind: str, *, who: Sequence[str] = (), **fields: Any) -> None:
         """Queues an entry about key ids ``who``; returns at once, and never raises."""
-        at, now_s = datetime.now(UTC), time.monotonic()
+        at, now_s = utc_now(), monotonic_s()
         with self._condition:
             command = str(fields.get("command" if who else "order", ""))
             if self._limit.admit(Source(kind, command, tuple(who)), fields, stamp(at), now_s):
@@ -133,7 +131,7 @@ class AuditLog:
             self._thread.join(CLOSED_WITHIN_S)
 
     def _sum_up(self, *, at_once: bool = False) -> None:
-        for source, fields in self._limit.summaries(time.monotonic(), at_once=at_once):
+        for source, fields in self._limit.summaries(monotonic_s(), at_once=at_once):
             self._queue(_Waiting(make_draft(source.kind, source.who, fields)))
 
     def _queue(self, waiting: _Waiting) -> None:
@@ -154,7 +152,7 @@ class AuditLog:
         while True:
             with self._condition:
                 self._condition.wait_for(self._has_work, timeout=1.0)
-                now_s = time.monotonic()
+                now_s = monotonic_s()
                 self._sum_up()
                 if not self._waiting and now_s >= self._due_s:
                     self._queue(_Waiting(make_draft("checkpoint", (), {})))
@@ -174,7 +172,7 @@ class AuditLog:
     def _must_try(self) -> bool:
         """Whether a disk that refused is tried again: now and then, and for each entry that is waited for."""
         return bool(self._waiting) and (
-            time.monotonic() >= self._retry_s or any(one.done is not None for one in self._waiting)
+            monotonic_s() >= self._retry_s or any(one.done is not None for one in self._waiting)
         )
 
     def _take_group(self) -> list[_Waiting]:
@@ -237,7 +235,7 @@ class AuditLog:
                     self._on_anchor(entry)
             else:
                 self._since_anchor += 1
-                self._due_s = min(self._due_s, time.monotonic() + CHECKPOINT_S)
+                self._due_s = min(self._due_s, monotonic_s() + CHECKPOINT_S)
         if self._since_anchor >= CHECKPOINT_ENTRIES:
             self._since_anchor, self._due_s = 0, float("inf")
             with self._condition:
@@ -247,9 +245,9 @@ class AuditLog:
         """Entries that are waited for fail; the others wait on."""
         reason = describe_error(error)
         if self._refused is None:
-            self._refused = stamp(datetime.now(UTC)), reason
+            self._refused = stamp(utc_now()), reason
             log.error("audit_log_not_written", error=reason)
-        self._retry_s = time.monotonic() + RETRY_S
+        self._retry_s = monotonic_s() + RETRY_S
         with self._condition:
             self._waiting.extendleft(one for one in reversed(group) if one.done is None)
         self._fail([one for one in group if one.done is not None], error)

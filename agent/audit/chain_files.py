@@ -10,7 +10,6 @@ entries, and cuts off what is unfinished. Only a tail that is newer than the key
 """
 
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +20,7 @@ from typing import Any
 from agent.audit.chain_state import KEY, LOCK, ChainState, encode_state, lock_file, read_state, segments
 from agent.audit.disk import Disk
 from agent.audit.entry import ANCHORS, Draft, Entry, anchor_bytes, parse, public_key, seal
+from agent.host.entropy import token_bytes, token_hex
 
 SEGMENT_BYTES, SEGMENTS = 512_000, 16
 """The size at which a new file begins, and the number of files that are kept."""
@@ -162,7 +162,7 @@ class ChainFiles:
         self._size = files[-1].stat().st_size if files else 0
         if state is None:
             self._finish_line(lines)
-            fresh = ChainState(secrets.token_hex(8), 1, secrets.token_bytes(32), "")
+            fresh = ChainState(token_hex(8), 1, token_bytes(32), "")
             if last is None:
                 return fresh, {}
             trouble = f"the key of entry {last.n + 1} is missing; the log goes on with another"

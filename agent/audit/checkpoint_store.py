@@ -11,13 +11,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from agent.audit.entry import ANCHORS, Entry, parse
 from agent.audit.verify import Witness
 from agent.domain.message import stamp
+from agent.host.clock import utc_now
 from agent.runtime.atomic_files import create_private
 
 MAX_ID, NUMBERS = 64, range(1, 2**62)
@@ -123,7 +123,7 @@ class CheckpointStore:
             with self._lock:
                 if (known := self._find(device, entry.hash)) is not None:
                     return known
-                now = received_at or stamp(datetime.now(UTC))
+                now = received_at or stamp(utc_now())
                 found = Checkpoint(device, entry, now, self._problem(device, entry))
                 since, since_hash = entry.fields.get("since") or (0, "")
                 row = (
@@ -139,7 +139,7 @@ class CheckpointStore:
         """A person has seen that ``device`` has this key now: its box was replaced, or it was renamed."""
         try:
             with self._lock:
-                row = (device, device_key, stamp(datetime.now(UTC)))
+                row = (device, device_key, stamp(utc_now()))
                 self._db.execute("INSERT OR IGNORE INTO audit_accepted_key VALUES (?, ?, ?)", row)
         except sqlite3.Error as error:
             raise OSError(f"the database refused the key: {error}") from error

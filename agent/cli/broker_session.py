@@ -2,19 +2,19 @@
 
 import asyncio
 import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import click
 from pydantic import ValidationError
 
+from agent.host.clock import NEVER_BEFORE
+from agent.host.entropy import token_hex
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_either
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
-from agent.runtime.kernel_clock import NEVER_BEFORE
 
 FIRST_FAILURE_CODE = 0x80
 """Reason codes from this value up are failures."""
@@ -83,7 +83,7 @@ def describe_broker_error(error: ValidationError) -> str:
 
 async def open_session(url: str) -> Connection:
     """A connection with a random client id and no persistent session. OSError as `open_either`."""
-    client_id = f"ringpost-desk-{secrets.token_hex(8)}"
+    client_id = f"ringpost-desk-{token_hex(8)}"
     try:
         return await open_either(
             broker_settings(url), client_id, None, session_expiry_s=0, fall_back=allows_mqtt_311()

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ import models
 from agent.cli.detect_input import VIDEO_SUFFIXES, InputFile, InputFrame, decode_files, list_files
 from agent.cli.detect_output import coco_results, draw, print_objects, read_coco
 from agent.cli.zone_drawing import Drawn, read_camera
+from agent.host.clock import monotonic_s
 from agent.privacy.redaction import REDACTION_MIN_SCORE, detects_people, find_people, person_boxes
 from agent.runtime.atomic_files import PICTURE_SUFFIXES, write_durably
 from agent.runtime.error_text import describe_error, error_reason
@@ -88,7 +88,7 @@ def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
     results: list[dict[str, Any]] = []
     drawn: dict[Path, Path] = {}
     failed = count = 0
-    began_s = time.monotonic()
+    began_s = monotonic_s()
     for frame, detections in _with_progress(_infer(decode_files(job.files), job.detect), job.files):
         if frame.frame is None:
             failed += 1
@@ -120,7 +120,7 @@ def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
             f"{len(results)} detections in {len(job.files)} pictures written to {options.coco}", err=True
         )
     if count > 1:
-        each_ms = (time.monotonic() - began_s) * 1000 / count
+        each_ms = (monotonic_s() - began_s) * 1000 / count
         inferences = inference_count(options.tiles)
         per_picture = f", {inferences} inferences each" if inferences > 1 else ""
         text = f"{count} pictures, {each_ms:.0f} ms each, {PARALLEL} in parallel{per_picture}"

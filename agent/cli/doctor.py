@@ -4,7 +4,6 @@ import asyncio
 import json
 import sys
 import textwrap
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from agent.cli.checks.doctor_checks import doctor_checks
 from agent.cli.checks.finding import WORST_FIRST, Finding, State
 from agent.cli.checks.runner import CheckResult, run_checks
 from agent.cli.checks.target import Target, use_credentials_of_unit
+from agent.host.clock import monotonic_s
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_INTERRUPTED
 from agent.runtime.logging_setup import set_up_log
@@ -36,14 +36,14 @@ def doctor_command(file: Path | None, data: Path | None, as_json: bool, bundle: 
     loaded = load(file, data)
     target = Target(file=file, config=loaded.in_force, folder=loaded.folder)
     results: list[CheckResult] = []
-    began_s = time.monotonic()
+    began_s = monotonic_s()
     code = 0
     try:
         asyncio.run(_run(loaded, target, results, as_json))
     except KeyboardInterrupt:
         click.echo("interrupted: the checks that follow were not made", err=True)
         code = EX_INTERRUPTED
-    _print_summary(results, as_json, time.monotonic() - began_s)
+    _print_summary(results, as_json, monotonic_s() - began_s)
     if bundle is not None:
         from agent.cli.doctor_bundle import write_bundle
 

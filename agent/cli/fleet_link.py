@@ -5,7 +5,6 @@ The session ends with the connection, the client id is random, and only messages
 """
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 from agent.cli import broker_session
 from agent.cli.broker_session import FIRST_FAILURE_CODE, check_subscribed, topic_matches
+from agent.host.entropy import uniform
 from agent.mqtt.connection import Connection
 from agent.runtime.sanitize import json_object
 
@@ -183,7 +183,7 @@ class FleetLink:
         wait_s = FIRST_RETRY_S
         while True:
             self.note(f"{problem}; retrying")
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+            await asyncio.sleep(wait_s * uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, MAX_RETRY_S)
             try:
                 self._connection = await broker_session.open_session(self._url)

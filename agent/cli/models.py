@@ -88,9 +88,9 @@ detect = card.on(providers_in(sys.argv[3]) or card.providers).load()
 frame = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), np.uint8)
 took = []
 for _ in range(int(sys.argv[2]) + 5):
-    began = time.perf_counter()
+    began = monotonic_s()
     detect(frame)
-    took.append((time.perf_counter() - began) * 1000)
+    took.append((monotonic_s() - began) * 1000)
 rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 about = {"runs_on": detect.runs_on, "note": detect.note}
 print(json.dumps({"ms": took[5:], "rss_mb": rss_mb, **about}))

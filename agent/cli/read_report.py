@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import click
 
 from agent.cli.read_plot import Plot
 from agent.cli.text_table import TextTable
 from agent.domain.message import encode
+from agent.host.clock import utc_now
 from firmware_bridge.readings import LineState, Value
 
 
@@ -34,7 +34,7 @@ class ReadReport:
             return
         if self._plot is not None:
             self._plot.add(value)
-        at = datetime.now(UTC)
+        at = utc_now()
         if not self._as_json:
             print(self._columns.line(at, value), flush=True)
             return

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -15,6 +14,7 @@ from agent.cli.fleet_link import fleet_link
 from agent.cli.orders import load_signer, local_exit_code
 from agent.domain.durations import parse_duration
 from agent.domain.message import new_id, stamp
+from agent.host.clock import utc_now
 from agent.privacy.rescue_grant import MAX_DURATION, MIN_KEY_LENGTH, Grant
 from agent.runtime.atomic_files import read_utf8
 from agent.runtime.error_text import describe_error
@@ -43,7 +43,7 @@ def rescue_command(
             raise ValueError(f"--key: {key_file} is shorter than {MIN_KEY_LENGTH} characters")
         if parse_duration(duration) > MAX_DURATION:
             raise ValueError(f"--for: {duration} is longer than 60m")
-        expires = datetime.now(UTC) + parse_duration(duration)
+        expires = utc_now() + parse_duration(duration)
         signer = load_signer(signing_keys)
         grant = Grant(id=new_id(), expires=expires, role=role, reason=reason, camera=camera)
     except ValidationError as error:

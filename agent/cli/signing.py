@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Self
 
 import click
 
+from agent.host.clock import unix_s
 from agent.runtime.atomic_files import write_durably
 from agent.trust.order import GROUP, Kind, sign_order
 from agent.trust.signing_key import PassphraseNeededError, SigningKey
@@ -87,7 +87,7 @@ def target_topic(root: str, target: str) -> str:
 
 
 def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return int(unix_s() * 1000)
 
 
 def _next_counter(key_file: Path, at_least: int = 0) -> int:

@@ -1,7 +1,6 @@
 """``ringpost watch``: devices, health and alerts, live."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.domain.durations import parse_duration
+from agent.host.entropy import uniform
 from agent.mqtt.connection import Connection
 from agent.runtime.exit_codes import EX_INTERRUPTED, EX_USAGE
 from agent.runtime.sanitize import json_object
@@ -67,7 +67,7 @@ async def _watch_with_retries(
             wait_s = FIRST_RETRY_S
         while True:
             board.set_link_problem(f"{problem}; retrying")
-            await _wait_and_show(board, wait_s * random.uniform(0.5, 1.0))
+            await _wait_and_show(board, wait_s * uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, MAX_RETRY_S)
             try:
                 connection = await open_session(url)

@@ -2,13 +2,13 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 from agent.cli.device_presence import SEVERITIES, DevicePresence, parse_instant
+from agent.host.clock import monotonic_s, utc_now
 from agent.runtime.sanitize import as_dict, printable, raw_stream
 
 CENTRE = "the centre"
@@ -25,8 +25,8 @@ class WatchBoard:
         self,
         as_json: bool,
         *,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = monotonic_s,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._as_json = as_json
         self._clock, self._now = clock, now

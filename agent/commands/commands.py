@@ -4,10 +4,9 @@ The id of a command with an effect is written in one commit with its result, so 
 after a restart too.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +19,7 @@ from agent.commands.rate_limit import BURST, PER_SECOND, RateLimiter
 from agent.commands.requests import Ack, Command, CommandId, OutputCommand
 from agent.commands.results import is_own_topic
 from agent.commands.seen_ids import SeenIds
+from agent.host.clock import monotonic_s, utc_now
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class Commands:
         output: Callable[[OutputCommand, Mapping[str, Any]], None],
         answers_below: str,
         more: Mapping[str, tuple[type[Command], Run]] = MappingProxyType({}),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic_s,
     ) -> None:
         """``output`` takes a command and the first fields of its results; ValueError where it can't.
 
@@ -180,7 +180,7 @@ class Commands:
         result["command_id"] = command.id
         if self._ids.is_repeat(name if run else "", command.id):
             return {"state": "duplicate"}, {}
-        if command.expires is not None and command.expires < datetime.now(UTC):
+        if command.expires is not None and command.expires < utc_now():
             return {"state": "expired"}, {}
         if run is None:
             known = ", ".join(sorted(self._known))

@@ -6,7 +6,6 @@ push is carried out at a time. With ``confirm: manual`` it is kept only once som
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from types import MappingProxyType
 
 import structlog
@@ -27,6 +26,7 @@ from agent.config.push_policy import broker_changed
 from agent.config.trial import BrokenSourceError, TrialLimit, TrialSteps
 from agent.domain.message import stamp
 from agent.domain.yaml_loader import BadConfig
+from agent.host.clock import utc_now
 from agent.runtime.error_text import error_reason
 
 log = structlog.get_logger()
@@ -79,7 +79,7 @@ class Deployment(BrokerFallback):
             log.warning("config_rejected", revision=desired.revision, errors=error.lines()[:3])
             await self._settle(rejection(push, desired, error), steps)
             return
-        result = result_of(push, desired, "pending", at=stamp(datetime.now(UTC)))
+        result = result_of(push, desired, "pending", at=stamp(utc_now()))
         if desired.validate_only:
             await self._settle(result.model_copy(update={"state": "validated"}), steps)
             return
@@ -98,7 +98,7 @@ class Deployment(BrokerFallback):
         within_s: float = 60.0,
     ) -> PushResult:
         """Returns to an earlier version by a trial like that of a push; None: the one before. Its result."""
-        found, at = self.ledger.find(to_revision, target), stamp(datetime.now(UTC))
+        found, at = self.ledger.find(to_revision, target), stamp(utc_now())
         result = PushResult(state="rejected", revision=to_revision, target=target, key_ids=key_ids, at=at)
         if found is None:
             wanted = "an earlier revision" if to_revision is None else f"revision {to_revision}"

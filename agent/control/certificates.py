@@ -10,7 +10,7 @@ certificate would end the first one (decision 0052).
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from agent.config.model import Config
 from agent.control.certificate_checks import check_certificate, make_key, make_request
 from agent.control.certificate_store import CertificateStore
 from agent.domain.message import stamp
+from agent.host.clock import kernel_clock, read_clocks, utc_now
 from agent.mqtt.link import Link
 from agent.mqtt.tls import MOST_BYTES
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 from agent.runtime.error_text import describe_error
-from agent.runtime.kernel_clock import kernel_clock, read_clocks
 from firmware_bridge.regular_files import read_regular
 
 log = structlog.get_logger()
@@ -118,7 +118,7 @@ class Certificates:
             raise ValueError('no key was requested: send step "request" first')
         if self._pipeline.deployment.ledger.trial is not None:
             raise ValueError("a configuration is on trial: wait for its end")
-        config, now = self._running(), datetime.now(UTC)
+        config, now = self._running(), utc_now()
         ca = config.broker.ca
         authorities = None if ca is None else await asyncio.to_thread(read_regular, ca, MOST_BYTES)
         trusted = kernel_clock()[0] and now >= self._link.past

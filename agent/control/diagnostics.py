@@ -3,7 +3,6 @@
 import asyncio
 import platform
 import threading
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import CoroutineType
@@ -17,6 +16,7 @@ from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.config.secret_filter import SecretFilter
 from agent.domain.message import encode
+from agent.host.clock import monotonic_s
 from agent.outbox.outbox import Outbox
 from agent.reporting.reporter import Reporter
 from agent.runtime.native_calls import abandoned_threads
@@ -50,7 +50,7 @@ class Diagnostics:
         self._send_result = send_result
         self._spawn = spawn
         self._busy = False
-        self._started_s = time.monotonic()
+        self._started_s = monotonic_s()
 
     async def command(self, _: Command, result: Mapping[str, Any]) -> State:
         """The parts follow as further results; the last one is ``succeeded``."""
@@ -81,7 +81,7 @@ class Diagnostics:
         return {
             "versions": versions(),
             "process": {
-                "up_s": round(time.monotonic() - self._started_s),
+                "up_s": round(monotonic_s() - self._started_s),
                 "machine": platform.machine(),
                 "hanging_threads": abandoned_threads(0.0),
                 "threads": dict(threads.most_common(MAX_TASKS)),
@@ -90,7 +90,7 @@ class Diagnostics:
             "config": self._deployment.reported(),
             "queue": dict(await self._outbox.depth()),
             "disk": dict(self._outbox.troubles),
-            "reasons": self._reporter.reasons(time.monotonic()),
+            "reasons": self._reporter.reasons(monotonic_s()),
             "health": [{key: value} for key, value in health.items() if key not in ("parts", "reasons")],
             "parts": health.get("parts", []),
             "warnings": list(RECENT),

@@ -8,9 +8,7 @@ broker, no place in ``alerts/active``. Rules and tracks of the device are not to
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,11 +25,11 @@ from agent.control.drill_plan import DrillPlan, drill_observations, plan_drill, 
 from agent.control.drill_record import DrillRecord, Steps, waits_for
 from agent.control.drill_schedule import next_drill
 from agent.domain.message import RANKS, Message, new_id
+from agent.host.clock import monotonic_s, read_clocks, utc_now
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 from agent.runtime.error_text import describe_error
-from agent.runtime.kernel_clock import read_clocks
 from models.detection import Detection
 
 log = structlog.get_logger()
@@ -100,10 +98,10 @@ class Drill:
 
     async def run_schedule(self) -> None:
         """A job: drills when one is due by the configuration."""
-        started_at = datetime.now(UTC)
+        started_at = utc_now()
         while True:
             await asyncio.sleep(POLL_S)
-            config, now = self._running(), datetime.now(UTC)
+            config, now = self._running(), utc_now()
             last = None if self.last is None else self.last.at
             failed = bool(self.last and self.last.reason)
             due = next_drill(
@@ -119,7 +117,7 @@ class Drill:
     async def run(self, plan: DrillPlan) -> DrillRecord:
         """One drill to its end; the record is on disk on return."""
         self._busy = True
-        at, steps = datetime.now(UTC), Steps()
+        at, steps = utc_now(), Steps()
         within_s = self._running().drill.within.total_seconds()
         try:
             async with asyncio.timeout(within_s):
@@ -134,7 +132,7 @@ class Drill:
             reason = f"{type(error).__name__}: {error}"
         finally:
             self._busy = False
-        total_ms = round((time.monotonic() - steps.began_s) * 1000, 1)
+        total_ms = round((monotonic_s() - steps.began_s) * 1000, 1)
         record = DrillRecord(
             at=at, reason=reason and reason[:300], rule=plan.name, camera=plan.camera_name, steps_ms=steps.ms,
             total_ms=total_ms,

@@ -1,10 +1,10 @@
 """The clip of a drill: one picture that moves a little from frame to frame, through the real detector."""
 
-import time
 from pathlib import Path
 
 import models
 from agent.evidence.jpeg import decode_jpeg
+from agent.host.clock import monotonic_s
 from agent.runtime.native_calls import within
 from agent.vision.camera import Camera
 from agent.vision.inference_pool import SHARED_POOL, CameraSlot
@@ -46,7 +46,7 @@ async def detect_clip(camera: Camera, frames: list[Frame]) -> list[tuple[Detecti
     seen = []
     with CameraSlot(SHARED_POOL, lambda *_: MotionDecision("no_gate"), detect, 0.0, "drill") as slot:
         for number, frame in enumerate(frames, 1):
-            slot.offer(CapturedFrame(number, time.monotonic(), frame))
+            slot.offer(CapturedFrame(number, monotonic_s(), frame))
             result = None
             while result is None:
                 result = await slot.next(0.5)

@@ -1,6 +1,5 @@
 """What a drill measured: the time of each step, and where it ended. Pure but for the monotonic clock."""
 
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from agent.domain.message import stamp
+from agent.host.clock import monotonic_s
 
 WAITS = {
     "clip": "the clip was not read",
@@ -39,7 +39,7 @@ class DrillRecord(BaseModel):
 class Steps:
     """The ms of each step; the next one begins where one ends."""
 
-    began_s: float = field(default_factory=time.monotonic)
+    began_s: float = field(default_factory=monotonic_s)
     ended_s: float = 0.0
     ms: dict[str, float] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class Steps:
         self.ended_s = self.began_s
 
     def done(self, name: str, now_s: float | None = None) -> None:
-        now_s = time.monotonic() if now_s is None else now_s
+        now_s = monotonic_s() if now_s is None else now_s
         self.ms[name] = round(max(0.0, now_s - self.ended_s) * 1000, 1)
         self.ended_s = max(now_s, self.ended_s)
 

@@ -5,9 +5,7 @@ what is in force already is not opened a second time: the answer has what the ag
 """
 
 import base64
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -25,6 +23,7 @@ from agent.evidence.camera_buffer import EvidenceFrame
 from agent.evidence.jpeg import decode_jpeg
 from agent.evidence.recorder import MAX_FRAME_AGE_S
 from agent.evidence.release import PictureRequest
+from agent.host.clock import monotonic_s, utc_now
 from agent.mqtt.link import Link
 from agent.pipeline import Pipeline
 from agent.runtime.child_process import run_child
@@ -59,7 +58,7 @@ class Probes:
     async def carry_out(self, command: Command, result: Mapping[str, Any]) -> State:
         """Checks whether the target may be probed; a second result has the answer. ValueError: it may not."""
         wanted = Probe.model_validate(command.model_dump())
-        self._turns.begin(time.monotonic())
+        self._turns.begin(monotonic_s())
         try:
             target = await within(CHECK_WITHIN_S, partial(self._find, wanted, self._running()), "a probe")
             self._check_signers(target)
@@ -104,7 +103,7 @@ class Probes:
 
     def _known(self, target: Target) -> tuple[dict[str, Any], EvidenceFrame | None]:
         """What the agent knows of a part that it runs: opening it again could take it away."""
-        now_s, name = time.monotonic(), str(target.in_force)
+        now_s, name = monotonic_s(), str(target.in_force)
         parts = self._pipeline.health.parts(now_s)
         fields = dict(next((part for part in parts if part["part"] == name), {}))
         fields.pop("part", None)
@@ -127,7 +126,7 @@ class Probes:
             return None
         call = partial(decode_jpeg, base64.b64decode(jpeg))
         frame = await within(CHECK_WITHIN_S, call, "decoding a frame of a probe")
-        return EvidenceFrame(target.camera, 0, datetime.now(UTC), time.monotonic(), frame, (), ())
+        return EvidenceFrame(target.camera, 0, utc_now(), monotonic_s(), frame, (), ())
 
     async def _answer(
         self,

@@ -1,9 +1,9 @@
 """A camera, in the process of a probe: size, frame rate, codec, and one frame with its masks."""
 
 import base64
-import time
 
 from agent.control.probe_request import CAMERA_S
+from agent.host.clock import monotonic_s
 from agent.runtime.child_process import answer
 from agent.vision.camera import Camera
 from agent.vision.camera_url import is_file, redacted_url, source_kind
@@ -20,7 +20,7 @@ DARK, BRIGHT = 12, 243
 
 async def probe_camera(camera: Camera) -> None:
     """Answers with what a camera delivers. OSError: why it delivers nothing."""
-    began_s = time.monotonic()
+    began_s = monotonic_s()
     answer({"kind": "camera", "url": redacted_url(camera.url), "source": source_kind(camera.url)})
     url = await camera.url_once_it_sends()
     open_s, read_s = camera.open_timeout.total_seconds(), camera.read_timeout.total_seconds()
@@ -36,21 +36,21 @@ def _count(capture: CameraCapture, camera: Camera, began_s: float) -> None:
     good, frame = capture.read()
     if not good:
         raise OSError(f"{redacted_url(camera.url)}: {capture.error or 'it sends, but no frame came'}")
-    first_s = time.monotonic()
+    first_s = monotonic_s()
     rows, columns = frame.shape[:2]
     facts = {"width": columns, "height": rows, "codec": _codec(capture, camera.url)}
     answer(facts | {"first_frame_s": round(first_s - began_s, 1)})
     if capture.granted:
         answer({"granted": capture.granted})
     count = 0
-    while time.monotonic() - first_s < CAMERA_S and not is_file(camera.url):
+    while monotonic_s() - first_s < CAMERA_S and not is_file(camera.url):
         if not capture.grab():
             answer({"trouble": capture.error or "the stream ended"})
             break
         count += 1
         good, newer = capture.retrieve()
         frame = newer if good else frame
-    span_s = time.monotonic() - first_s
+    span_s = monotonic_s() - first_s
     answer({"fps": round(capture.get(FPS) if is_file(camera.url) else count / span_s, 1)})
     _answer_frame(camera, frame)
 

@@ -6,9 +6,8 @@ within the byte budget. People are redacted as ever: only a rescue grant shows t
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -19,10 +18,10 @@ from agent.config.model import Config
 from agent.domain.message import stamp
 from agent.evidence.recorder import MAX_FRAME_AGE_S
 from agent.evidence.release import PictureRequest
+from agent.host.clock import boot_id, monotonic_s, read_clocks, since_boot_s, utc_now
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
-from agent.runtime.kernel_clock import boot_id, read_clocks, since_boot_s
 from agent.vision.inference_pool import SHARED_POOL
 
 log = structlog.get_logger()
@@ -82,7 +81,7 @@ class RescueMode:
         """For ``status``: the end and the reason; empty outside the mode."""
         if self._state is None:
             return {}
-        until = datetime.now(UTC) + timedelta(seconds=self.left_s)
+        until = utc_now() + timedelta(seconds=self.left_s)
         return {"rescue_mode": {"until": stamp(until), "reason": self._state.reason}}
 
     async def command(self, command: Command, _: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -148,7 +147,7 @@ class RescueMode:
             if now_s - self._sent_s.get(camera, float("-inf")) < SNAPSHOT_EVERY_S:
                 continue
             frame, _ = recorder.newest(camera)
-            if frame is None or time.monotonic() - frame.at_s > MAX_FRAME_AGE_S:
+            if frame is None or monotonic_s() - frame.at_s > MAX_FRAME_AGE_S:
                 continue
             if self._next_number >= state.number:
                 return

@@ -1,14 +1,13 @@
 """``command/silence_alert``: makes the repeats and outputs of one alert quiet for a while."""
 
 import asyncio
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from agent.commands.commands import State
 from agent.commands.requests import Command, SilenceAlert
 from agent.domain.yaml_loader import alternatives
+from agent.host.clock import monotonic_s, utc_now
 from agent.pipeline import Pipeline
 
 
@@ -21,8 +20,8 @@ class AlertSilencer:
     async def command(self, command: Command, _: Mapping[str, Any]) -> State:
         """Returns once the silence is on disk with its alert. ValueError: no such alert is active."""
         wanted = SilenceAlert.model_validate(command.model_dump())
-        book, now_s = self._pipeline.book, time.monotonic()
-        alert = book.silence(wanted.alert_id, wanted.for_s, wanted.reason, datetime.now(UTC), now_s)
+        book, now_s = self._pipeline.book, monotonic_s()
+        alert = book.silence(wanted.alert_id, wanted.for_s, wanted.reason, utc_now(), now_s)
         if alert is None:
             known = [alert.alert_id for alert in book.active()][-10:]
             raise ValueError(f"no active alert {wanted.alert_id!r}; {alternatives(wanted.alert_id, known)}")

@@ -1,6 +1,5 @@
 """``command/snapshot``: the newest frame of a running camera, redacted as every picture that leaves."""
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from agent.domain.observations import View
 from agent.domain.yaml_loader import alternatives
 from agent.evidence.recorder import MAX_FRAME_AGE_S, EvidenceRecorder
 from agent.evidence.release import PictureRequest
+from agent.host.clock import monotonic_s
 
 SendResult = Callable[[Mapping[str, Any]], Awaitable[None]]
 """Sends a further result of a command."""
@@ -39,7 +39,7 @@ class Snapshots:
             if not cameras[wanted.camera].can_redact():
                 why = "its model detects no people, so its pictures never leave"
             raise OSError(f"{wanted.camera}: {why}")
-        age_s = time.monotonic() - frame.at_s
+        age_s = monotonic_s() - frame.at_s
         if age_s > MAX_FRAME_AGE_S:
             raise OSError(f"{wanted.camera}: stale, its last frame is {age_s:.0f} s old")
         rows, columns = frame.frame.shape[:2]

@@ -6,17 +6,16 @@ leads to a warning.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 
 from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.config.trial import BrokenSourceError
+from agent.host.clock import monotonic_s, read_clocks
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
-from agent.runtime.kernel_clock import read_clocks
 from agent.runtime.native_calls import within
 from agent.vision.camera import Camera
 from firmware_bridge.source import SourcePart
@@ -74,34 +73,34 @@ class TrialProof:
         BrokenSourceError where one that has to work gives no value within ``within_s``, gives frames of no
         plausible size, or has a model that does not load.
         """
-        sources, began_s = self._running().sources, time.monotonic()
+        sources, began_s = self._running().sources, monotonic_s()
         changed = {name for name, source in sources.items() if before.sources.get(name) != source}
         needed = {
             name for name in changed if name in working or is_needed(sources[name], before.sources.get(name))
         }
         await self._load_models(sources, changed - needed, before)
-        while missing := changed - set(self._health.working(time.monotonic())):
-            waited_s = time.monotonic() - began_s
+        while missing := changed - set(self._health.working(monotonic_s())):
+            waited_s = monotonic_s() - began_s
             if waited_s > within_s or (waited_s > NEW_SOURCE_WITHIN_S and not missing & needed):
                 break
             await asyncio.sleep(PROBE_EVERY_S)
         if lost := sorted(missing & needed):
             was = "; it worked before the push, but not" if lost[0] in working else "; it gave no value"
             raise BrokenSourceError(f"{lost[0]}: {self._error(lost[0])}{was} within {within_s:.0f} s")
-        left_s = within_s - (time.monotonic() - began_s)
+        left_s = within_s - (monotonic_s() - began_s)
         for name in sorted(needed):
             if isinstance(sources[name], Camera):
                 await self._check_size(name, min(left_s, SIZE_WITHIN_S))
         return [f"{name}: {self._error(name)}" for name in sorted(missing)]
 
     def _error(self, name: str) -> str:
-        parts = {part["part"]: part for part in self._health.parts(time.monotonic())}
+        parts = {part["part"]: part for part in self._health.parts(monotonic_s())}
         return str(parts.get(name, {}).get("error", "sends nothing"))
 
     async def _check_size(self, name: str, within_s: float) -> None:
         """BrokenSourceError where the frames of a camera are too small to be pictures of a place."""
-        until_s = time.monotonic() + within_s
-        while time.monotonic() < until_s and self._health.frame_size(name) is None:  # noqa: ASYNC110
+        until_s = monotonic_s() + within_s
+        while monotonic_s() < until_s and self._health.frame_size(name) is None:  # noqa: ASYNC110
             await asyncio.sleep(PROBE_EVERY_S)
         size = self._health.frame_size(name)
         if size is not None and (size[0] < LEAST_WIDTH or size[1] < LEAST_HEIGHT):

@@ -4,7 +4,6 @@ Nothing in force is changed. The comparison runs in a process of its own (`what_
 """
 
 import json
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from agent.config.model import Config
 from agent.control.turn_limit import TurnLimit
 from agent.control.what_if_process import MAX_S, Comparison
 from agent.domain.yaml_loader import BadConfig, alternatives
+from agent.host.clock import monotonic_s
 from agent.replay.history_recorder import READING_EVERY_S, HistoryRecorder
 from agent.runtime.child_process import run_child
 from agent.runtime.native_calls import within
@@ -62,7 +62,7 @@ class WhatIfs:
             raise ValueError("no history is kept: set history.hours in the file at the device")
         if self._history.trouble is not None:
             raise OSError(self._history.trouble)
-        self._turns.begin(time.monotonic())
+        self._turns.begin(monotonic_s())
         try:
             present = self._text()
             check = lambda: proposal(present, wanted, self._base, self._running())  # noqa: E731

@@ -5,7 +5,6 @@ must not take them from the cameras and the alerts.
 """
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 
 from agent.config.loader import parse
 from agent.domain.message import encode
+from agent.host.clock import unix_s
 from agent.replay.history_block import RaisedAlert
 from agent.replay.history_runs import stretches
 from agent.replay.history_store import HistoryStore
@@ -45,7 +45,7 @@ def compared(request: Comparison) -> dict[str, Any]:
     rules, cameras = affected(present, proposed)
     if not rules:
         raise ValueError("the proposal changes no rule")
-    blocks = HistoryStore(request.history).blocks(time.time() - request.hours * 3600, cameras)
+    blocks = HistoryStore(request.history).blocks(unix_s() - request.hours * 3600, cameras)
     return what_if(present, proposed, stretches(blocks, raised), raised, request.within_s)
 
 

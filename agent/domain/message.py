@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-import uuid_utils
+from agent.host.entropy import uuid7
 
 ROOT = "ringpost/v1"
 """The first levels of each topic, except of simulated devices."""
@@ -59,7 +59,7 @@ class Message:
 
 def new_id() -> str:
     """A UUIDv7: sorts by time, and distinguishes a repeat from a new message."""
-    return str(uuid_utils.uuid7())
+    return uuid7()
 
 
 def stamp(at: datetime) -> str:

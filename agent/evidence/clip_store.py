@@ -7,7 +7,6 @@ time.
 
 import os
 import shutil
-import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from uuid import UUID
 
 from agent.evidence.settings import Evidence
+from agent.host.clock import monotonic_s, unix_s
 
 CLOCK_SET_S = 60.0
 """The system clock was set where the ages of a clip by both clocks differ by more."""
@@ -102,7 +102,7 @@ class ClipStore:
 
     def prune(self) -> None:
         """Deletes frames and clips over their age or quota, also of cameras no longer configured."""
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         for camera in self._cameras():
             ring = self._ring(camera.name, now_s)
             self._begin_clips(camera.name, ring)
@@ -123,7 +123,7 @@ class ClipStore:
                 continue
             folder = ring.folder.parent / "clips" / alert_id
             folder.mkdir(parents=True, exist_ok=True)
-            self._created_s[folder] = time.monotonic()
+            self._created_s[folder] = monotonic_s()
             for path, _, at_s in ring.frames:
                 if at_s >= alert_s - self.config.before.total_seconds():
                     _link(path, folder)
@@ -155,7 +155,7 @@ class ClipStore:
         The monotonic clock gives the age of a clip of this run; where the system clock was set since, the
         time of its folder is corrected. A clip with a time in the future ages from now on.
         """
-        now_s, mono_s = time.time(), time.monotonic()
+        now_s, mono_s = unix_s(), monotonic_s()
         found = []
         for clip in folder.glob("*"):
             age_s, created_s = now_s - clip.stat().st_mtime, self._created_s.get(clip)

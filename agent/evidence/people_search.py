@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from agent.host.clock import monotonic_s
 from agent.privacy.redaction import REDACTION_PASSES, find_people
 from agent.runtime.native_calls import within
 from agent.vision.detector import DetectorSettings
@@ -61,7 +62,7 @@ class PeopleSearch:
 
     async def find(self, camera: str, frame: Frame) -> tuple[Box, ...] | None:
         """The people in a picture before it leaves; None where the detector can't run (see `troubles`)."""
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         if now_s < self._not_until_s.get(camera, 0.0):
             return None
         load = self._detectors.get(camera, DetectorSettings().finder)
@@ -70,7 +71,7 @@ class PeopleSearch:
             detect = load()
 
             def detect_in_time(frame: Frame) -> tuple[Detection, ...]:
-                if time.monotonic() > now_s + REDACTION_LIMIT_S:  # no hang, but this machine is too slow
+                if monotonic_s() > now_s + REDACTION_LIMIT_S:  # no hang, but this machine is too slow
                     raise TimeoutError(
                         f"{REDACTION_PASSES} inferences take longer than {REDACTION_LIMIT_S:g} s here"
                     )
@@ -83,7 +84,7 @@ class PeopleSearch:
             doing = f"looking for people in a picture of {camera}"
             people = await within(REDACTION_LIMIT_S, redaction_pass, doing)
         except Exception as error:  # also of the inference runtime
-            self._not_until_s[camera] = time.monotonic() + RETRY_AFTER_S
+            self._not_until_s[camera] = monotonic_s() + RETRY_AFTER_S
             text = f"pictures of {camera} leave fully redacted: {error}"
             set_trouble(self._troubles, f"redaction {camera}", text)
             return None
@@ -109,7 +110,7 @@ class PeopleSearch:
 
     async def _gentle_pass(self, camera: str, frame: Frame, wanted: list[bool]) -> tuple[Box, ...] | None:
         """One pass and its rest, and then the turn of the next; ends early once ``wanted`` is empty."""
-        now_s, used_s = time.monotonic(), 0.0
+        now_s, used_s = monotonic_s(), 0.0
         load = self._detectors.get(camera, DetectorSettings().finder)
 
         def search() -> tuple[Box, ...] | None:
@@ -120,7 +121,7 @@ class PeopleSearch:
                 self._wait_for_others()
                 if not wanted:
                     raise InterruptedError("nobody looks any more")
-                if time.monotonic() > now_s + LOOK_LIMIT_S:
+                if monotonic_s() > now_s + LOOK_LIMIT_S:
                     raise TimeoutError(f"the search takes longer than {LOOK_LIMIT_S:g} s here")
                 return detect(frame)
 
@@ -136,15 +137,15 @@ class PeopleSearch:
                 return None
             return await within(LOOK_HANGS_S, search, f"looking for people in a view of {camera}")
         except Exception as error:  # also of the inference runtime
-            self._no_look_until_s[camera] = time.monotonic() + RETRY_AFTER_S
+            self._no_look_until_s[camera] = monotonic_s() + RETRY_AFTER_S
             log.warning("look_fully_redacted", camera=camera, error=str(error))
             return None
         finally:
-            rest_s = used_s / (LOOK_SHARE * len(os.sched_getaffinity(0))) - (time.monotonic() - now_s)
+            rest_s = used_s / (LOOK_SHARE * len(os.sched_getaffinity(0))) - (monotonic_s() - now_s)
             asyncio.get_running_loop().call_later(max(0.0, rest_s), self._looking.release)
 
     def _wait_for_others(self) -> None:
         """Returns once no frame waits for the pool and no picture leaves, or after `YIELDS_S`."""
-        until_s = time.monotonic() + YIELDS_S
-        while (self._urgent or SHARED_POOL.behind()) and time.monotonic() < until_s:
+        until_s = monotonic_s() + YIELDS_S
+        while (self._urgent or SHARED_POOL.behind()) and monotonic_s() < until_s:
             time.sleep(POLL_S)

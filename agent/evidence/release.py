@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +20,7 @@ from agent.evidence.camera_buffer import EvidenceFrame
 from agent.evidence.jpeg import MAX_SIDE, QualityHint, decode_jpeg, encode_picture, read_label, reencode
 from agent.evidence.people_search import PeopleSearch, set_trouble
 from agent.evidence.settings import Evidence
+from agent.host.clock import utc_now
 from agent.privacy.redaction import REDACTION_PASSES
 from agent.privacy.rescue_grant import Grant
 from models.detection import Box, Detect
@@ -176,7 +177,7 @@ class PictureRelease:
         count = None if label["people"] is None else len(label["people"])
         redacted = label["covered"]
         return {
-            "at": stamp(datetime.now(UTC)),
+            "at": stamp(utc_now()),
             "topic": f"media/{request.alert_id}/{number}",
             **self._recipients(),
             "camera": request.camera,

@@ -7,19 +7,18 @@ Both exist only while somebody looks at the camera.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from agent.domain.message import stamp
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, View
 from agent.evidence.recorder import EvidenceRecorder
+from agent.host.clock import monotonic_s, read_clocks
 from agent.local_api.camera_pictures import CameraPictures, Looked
 from agent.local_api.change_signal import ChangeSignal
 from agent.local_api.looks import LookLog
 from agent.local_api.parts import AgentParts, Answer, Call, RequestError
 from agent.local_api.rule_progress import progress_fields
-from agent.runtime.kernel_clock import read_clocks
 from agent.vision.camera import Camera
 
 MOST_FPS, MOST_WIDTH, LEAST_WIDTH = 10.0, 1920.0, 160.0
@@ -113,7 +112,7 @@ class CameraTap:
                 wish = pictures.begin(call.peer, every_s, width, self._looks)
             shown = -1
             while True:
-                began_s = time.monotonic()
+                began_s = monotonic_s()
                 looked = watch.pictures.newest if watch.pictures is not None and wish is not None else None
                 jpeg = b""
                 if looked is not None and looked.number != shown:
@@ -121,7 +120,7 @@ class CameraTap:
                 trouble = watch.pictures.trouble if watch.pictures is not None else None
                 yield Answer(self._meta(watch, looked, withheld or trouble if wish else withheld), jpeg)
                 await watch.changed.wait(LEAST_EVERY_S)
-                await asyncio.sleep(began_s + every_s - time.monotonic())
+                await asyncio.sleep(began_s + every_s - monotonic_s())
         finally:
             if wish is not None and watch.pictures is not None:
                 watch.pictures.end(wish)
@@ -149,7 +148,7 @@ class CameraTap:
             del self._watches[watch.camera]
 
     def _meta(self, watch: CameraWatch, looked: Looked | None, no_picture: str | None) -> dict[str, Any]:
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         camera, pipeline = self._camera(watch.camera), self._parts.pipeline
         size = pipeline.health.frame_size(watch.camera)
         frame, _ = pipeline.recorder.newest(watch.camera)

@@ -2,12 +2,12 @@
 demanding of them, as far as `agent.evidence.people_search` lets it."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from agent.evidence.camera_buffer import EvidenceFrame
 from agent.evidence.jpeg import read_label
+from agent.host.clock import monotonic_s
 from agent.local_api.change_signal import ChangeSignal
 from agent.local_api.looks import LookLog
 from agent.local_api.parts import AgentParts, Peer
@@ -64,7 +64,7 @@ class CameraPictures:
     async def _run(self) -> None:
         number = 0
         while True:
-            began_s = time.monotonic()
+            began_s = monotonic_s()
             frame, _ = self._parts.pipeline.recorder.newest(self._camera)
             if frame is None:
                 self.trouble = self._why_none()
@@ -78,7 +78,7 @@ class CameraPictures:
                 except Exception as error:  # OpenCV's own among them: the next frame comes soon
                     self.trouble = f"no picture can be made: {error}"
                 self._changed.fire()
-            left_s = began_s + min(wish.every_s for wish in self._wishes) - time.monotonic()
+            left_s = began_s + min(wish.every_s for wish in self._wishes) - monotonic_s()
             await asyncio.sleep(max(left_s, 0.02))
 
     async def _make(self, number: int, frame: EvidenceFrame) -> Looked:

@@ -1,13 +1,14 @@
 """``config`` and ``order``: the configuration of the device, and signed bytes for the gate."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from agent.config.history import history_entries
 from agent.config.loader import digest
 from agent.domain.message import stamp
 from agent.domain.yaml_loader import BadConfig, read_text
+from agent.host.clock import utc_now
 from agent.local_api.parts import AgentParts, Answer, Call, RequestError
 from agent.mqtt.topics import PUSHES, ROLES
 
@@ -53,7 +54,7 @@ class ConfigurationView:
         trial, left_s = deployment.ledger.trial, deployment.trial_left_s
         if trial is None:
             return None
-        deadline = None if left_s is None else stamp(datetime.now(UTC) + timedelta(seconds=left_s))
+        deadline = None if left_s is None else stamp(utc_now() + timedelta(seconds=left_s))
         return {
             "revision": trial.revision,
             "since": trial.at,

@@ -2,18 +2,16 @@
 
 import asyncio
 import os
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from typing import Any
 
 from agent.domain.message import SIMULATED_ROOT, stamp
+from agent.host.clock import monotonic_s, read_clocks, utc_now
 from agent.local_api.parts import AgentParts, Answer, Call
 from agent.local_api.rule_progress import progress_fields
 from agent.outbox.alert_records import StoredCounts, stored_counts
 from agent.reporting.birth import software_version
-from agent.runtime.kernel_clock import read_clocks
 
 LEAST_EVERY_S, MOST_EVERY_S = 0.5, 60.0
 SHARED_S = 0.25
@@ -26,7 +24,7 @@ class DeviceView:
 
     def __init__(self, parts: AgentParts) -> None:
         self._parts = parts
-        self._started_at = stamp(datetime.now(UTC))
+        self._started_at = stamp(utc_now())
         self._in_turn = asyncio.Lock()
         self._newest: tuple[float, dict[str, Any]] = (float("-inf"), {})
         self._counts: dict[str, Any] = dict(NOT_COUNTED)
@@ -59,14 +57,14 @@ class DeviceView:
         """The state of the device, again and again."""
         every_s = call.number("every_s", 1.0, LEAST_EVERY_S, MOST_EVERY_S)
         while True:
-            began_s = time.monotonic()
+            began_s = monotonic_s()
             async with self._in_turn:
                 made_s, state = self._newest
                 if began_s - made_s > SHARED_S:
                     state = await self._state()
-                    self._newest = time.monotonic(), state
+                    self._newest = monotonic_s(), state
             yield Answer(state)
-            await asyncio.sleep(max(0.05, began_s + every_s - time.monotonic()))
+            await asyncio.sleep(max(0.05, began_s + every_s - monotonic_s()))
 
     async def _state(self) -> dict[str, Any]:
         parts, pipeline = self._parts, self._parts.pipeline

@@ -1,9 +1,9 @@
 """The entries of the audit log about looks: who looked at what, before anything is shown."""
 
-import time
 from typing import Any
 
 from agent.audit.silent import Audit
+from agent.host.clock import monotonic_s
 from agent.local_api.parts import Peer
 
 AGAIN_S = 600.0
@@ -21,7 +21,7 @@ class LookLog:
     async def begin(self, peer: Peer, **what: Any) -> str | None:
         """None once the entry is on disk; else why nothing may be shown."""
         key = (peer, *sorted((name, one) for name, one in what.items() if name != "n"))
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         if now_s - self._known_s.get(key, float("-inf")) < AGAIN_S:
             return None
         self._audit.append("look", pid=peer.pid, uid=peer.uid, **what)

@@ -4,9 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from agent.domain.message import stamp
+from agent.host.clock import utc_now
 from agent.local_api.change_signal import ChangeSignal
 from agent.local_api.harmless import harmless
 from agent.local_api.parts import AgentParts, Answer, Call, RequestError
@@ -70,7 +70,7 @@ class RawTap:
                 while not reader.chunks:
                     await reader.signal.wait()
                 data, left_out = reader.take()
-                fields = {"source": source, "at": stamp(datetime.now(UTC))}
+                fields = {"source": source, "at": stamp(utc_now())}
                 yield Answer(fields | ({"left_out": left_out} if left_out else {}), data)
                 await asyncio.sleep(LEAST_EVERY_S)
         finally:

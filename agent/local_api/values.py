@@ -1,7 +1,6 @@
 """``sources``: the newest value of each source, kind and key, with its age and its rate."""
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 from agent.domain.message import stamp
 from agent.domain.observations import Observation, Sighting, Tick
+from agent.host.clock import monotonic_s
 from agent.local_api.change_signal import ChangeSignal
 from agent.local_api.parts import AgentParts, Answer, Call, RequestError
 from firmware_bridge.drone_readings import Capture, Drone, StatusText
@@ -70,7 +70,7 @@ class NewestValues:
 
     def since(self, number: int, source: str | None, kinds: Mapping[str, str]) -> list[dict[str, Any]]:
         """What came after the observation ``number``, the oldest first; ``kinds`` are those of sources."""
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         found = []
         for key in reversed(self._known):
             known = self._known[key]

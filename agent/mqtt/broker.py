@@ -1,7 +1,7 @@
 """The settings ``broker:`` of a configuration."""
 
 import ssl
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from agent.domain.durations import Duration
+from agent.host.clock import utc_now
 from agent.mqtt.byte_budget import METERED_BYTES_PER_HOUR
 from agent.mqtt.tls import tls_context
 from firmware_bridge.secret import NearPath, Secret
@@ -124,4 +125,4 @@ class Broker(BaseModel):
         OSError where a file cannot be read.
         """
         key = self.key.path() if self.key else None
-        return tls_context(self.ca, self.cert, key, check_time=datetime.now(UTC) >= past)
+        return tls_context(self.ca, self.cert, key, check_time=utc_now() >= past)

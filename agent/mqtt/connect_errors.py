@@ -2,11 +2,11 @@
 
 import socket
 import ssl
-from datetime import UTC, datetime
+from datetime import datetime
 
+from agent.host.clock import kernel_clock, utc_now
 from agent.mqtt.broker import Broker
 from agent.mqtt.tls import describe_tls_error, validity
-from agent.runtime.kernel_clock import kernel_clock
 
 
 def describe_connect_error(error: Exception, broker: Broker) -> str:
@@ -14,7 +14,7 @@ def describe_connect_error(error: Exception, broker: Broker) -> str:
     host, port = broker.address
     address = f"{host}:{port}"
     if isinstance(error, ssl.SSLError):
-        return f"{address}: {describe_tls_error(error, host, broker.ca, datetime.now(UTC))}"
+        return f"{address}: {describe_tls_error(error, host, broker.ca, utc_now())}"
     if isinstance(error, socket.gaierror):
         return f"the name {host} is not found"
     if isinstance(error, ConnectionRefusedError):
@@ -34,7 +34,7 @@ def check_certificate_time(certificate: bytes, past: datetime, broker: Broker) -
     that is valid by it, outweigh it: else such a device would never connect again.
     """
     since, until = validity(certificate)
-    agreed = kernel_clock()[0] and since <= datetime.now(UTC) <= until
+    agreed = kernel_clock()[0] and since <= utc_now() <= until
     if until < past and not agreed:
         host, port = broker.address
         raise OSError(f"{host}:{port}: its certificate has expired, on {until:%Y-%m-%d}")

@@ -6,13 +6,13 @@ loop; it neither queues nor reconnects, and its callbacks only append events.
 
 import asyncio
 import socket
-import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from agent.host.clock import NEVER_BEFORE, monotonic_s, utc_now
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_errors import check_certificate_time, describe_connect_error
 from agent.mqtt.connect_threads import run_in_thread
@@ -20,7 +20,6 @@ from agent.mqtt.paho_packets import MOST_PACKET, disconnect_reason, limit_packet
 from agent.mqtt.peer import peer_of
 from agent.mqtt.tls import alert_text
 from agent.runtime.error_text import describe_error
-from agent.runtime.kernel_clock import NEVER_BEFORE
 
 CONNECT_WITHIN_S = 10.0
 USER_TIMEOUT_S = 20.0
@@ -77,6 +76,7 @@ class Connection:
         self._events: deque[tuple[Any, ...]] = deque()
         self.woken = asyncio.Event()
         self._fd: int | None = None
+        mqtt.time_func = monotonic_s  # its keepalive runs by our clock
         client: mqtt.Client = limit_packets(mqtt.Client, self._refuse)(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -119,7 +119,7 @@ class Connection:
         if sock is None:
             raise OSError(f"{host}:{port} closed the connection")
         self.peer = peer_of(sock)
-        if self._broker.encrypted and datetime.now(UTC) < self._past:
+        if self._broker.encrypted and utc_now() < self._past:
             check_certificate_time(sock.getpeercert(binary_form=True) or b"", self._past, self._broker)
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -127,11 +127,11 @@ class Connection:
         self._fd = sock.fileno()
         self._loop.add_reader(self._fd, self._readable)
         self._write_soon()
-        deadline = time.monotonic() + CONNECT_WITHIN_S
+        deadline = monotonic_s() + CONNECT_WITHIN_S
         while (event := await self.event(0.5)) is None or event[0] != "connected":
             if event is not None and event[0] == "lost":
                 raise OSError(f"{host}:{port}: {event[1]}")
-            if time.monotonic() > deadline:
+            if monotonic_s() > deadline:
                 raise TimeoutError(f"{host}:{port} took the connection, but does not speak MQTT")
         if event[1].value == UNSUPPORTED_PROTOCOL:
             raise UnsupportedProtocolError(f"{host}:{port} does not support MQTT {self._broker.protocol}")

@@ -4,10 +4,10 @@ import socket
 from collections.abc import Sequence
 from datetime import datetime
 
+from agent.host.clock import NEVER_BEFORE
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_threads import run_in_thread
 from agent.mqtt.connection import CONNECT_WITHIN_S, SESSION_EXPIRY_S, Connection, UnsupportedProtocolError
-from agent.runtime.kernel_clock import NEVER_BEFORE
 
 RECEIVE_MOST = 50
 """Messages that wait in an agent for their effect; the broker keeps the rest of a flood."""

@@ -40,8 +40,8 @@ def wire(
 def restamp(body: bytes, age_s: float, now: datetime) -> bytes:
     """``body`` with its instants corrected to the present clock; unchanged where the two agree.
 
-    ``age_s`` is its age by `kernel_clock.since_boot_s`. A clock that was set meanwhile (from 1970, by a day)
-    would otherwise leave wrong instants for ever. ``restamped_by_s`` is the correction.
+    ``age_s`` is its age by `agent.host.clock.since_boot_s`. A clock that was set meanwhile (from 1970, by a
+    day) would otherwise leave wrong instants for ever. ``restamped_by_s`` is the correction.
     """
     found = _AT.search(body)
     if found is None:

@@ -15,6 +15,7 @@ from datetime import datetime
 import structlog
 
 from agent.domain.message import Message, new_id
+from agent.host.clock import NEVER_BEFORE
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_threads import run_in_thread
 from agent.mqtt.connection import Connection
@@ -22,7 +23,6 @@ from agent.mqtt.dialing import open_first
 from agent.mqtt.envelope import Envelope, wire
 from agent.mqtt.peer import LinkEvents
 from agent.mqtt.receiver import OnMessage
-from agent.runtime.kernel_clock import NEVER_BEFORE
 
 log = structlog.get_logger()
 

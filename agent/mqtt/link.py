@@ -4,10 +4,8 @@
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import structlog
 
 from agent.alerts.latency import LatencyLedger
 from agent.domain.message import Message, encode, stamp
+from agent.host.clock import certainly_past, kernel_clock, monotonic_s, utc_now
 from agent.mqtt.broker import Broker
 from agent.mqtt.byte_budget import Budget
 from agent.mqtt.connect_threads import run_in_thread
@@ -32,7 +31,6 @@ from agent.mqtt.subscriptions import Subscriptions
 from agent.mqtt.topic_choice import TopicChoice
 from agent.mqtt.topics import RETAINED
 from agent.outbox.outbox import Outbox
-from agent.runtime.kernel_clock import certainly_past, kernel_clock
 
 log = structlog.get_logger()
 
@@ -93,7 +91,7 @@ class Link:
     @property
     def troubles(self) -> Mapping[str, str]:
         """What does not get through, in words for ``health``."""
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         held = {str(lane): text for lane, text in self.sender.holds.reasons.items()} if self.sender else {}
         found: dict[str, str | None] = {}
         if self.connected_url:
@@ -139,7 +137,7 @@ class Link:
     @property
     def is_healthy(self) -> bool:
         """Whether a broker is connected, and receipts come where some are due."""
-        return self.connected_url is not None and self.receipts.trouble(time.monotonic()) is None
+        return self.connected_url is not None and self.receipts.trouble(monotonic_s()) is None
 
     def put_pictures_first(self, first: bool) -> None:
         """Whether pictures go before telemetry, also where the byte budget is short."""
@@ -168,7 +166,7 @@ class Link:
     async def run(self, broker: Broker) -> None:
         """Connects, greets, and sends until the connection is lost (OSError) or the task cancelled."""
         if self._budget.bytes_per_hour != broker.bytes_per_hour:
-            self._budget = Budget(broker.bytes_per_hour, time.monotonic())
+            self._budget = Budget(broker.bytes_per_hour, monotonic_s())
             self._budget.pictures_first = self._pictures_first
         while True:
             await self._connect_once(broker)
@@ -191,7 +189,7 @@ class Link:
         try:
             self.connected_url, self._encrypted = connected.url, connected.encrypted
             self.connected_cert = connected.cert
-            self._short_connections.began(time.monotonic())
+            self._short_connections.began(monotonic_s())
             self.events.on_login(connected, connection.peer)
             log.info("link_up", broker=connected.url, session=session)
             done, _ = await asyncio.wait([sending, leaving, renewing], return_when=asyncio.FIRST_COMPLETED)
@@ -199,7 +197,7 @@ class Link:
                 await task
         except OSError:
             sender.record_disconnect(closed=not connection.died)
-            self._short_connections.ended(time.monotonic(), closed=not connection.died)
+            self._short_connections.ended(monotonic_s(), closed=not connection.died)
             raise
         except asyncio.CancelledError:
             await _cancelled(sending)
@@ -223,7 +221,7 @@ class Link:
             "device": self._envelope.device,
             "session": session,
             "state": "offline",
-            "connected_at": stamp(datetime.now(UTC)),
+            "connected_at": stamp(utc_now()),
         }
         will = f"{self._envelope.prefix}/status", encode(status)
         expiry_s = 0 if self._choice.level else SESSION_EXPIRY_S
@@ -262,7 +260,7 @@ class Link:
 
         Only where the broker's certificate was valid at this time: a clock that is set wrong gets no further.
         """
-        now = datetime.now(UTC)
+        now = utc_now()
         right = self._encrypted and now > self.past and kernel_clock()[0]
         return {CLOCK: stamp(now).encode()} if right else {}
 

@@ -1,7 +1,10 @@
 """Limits of the packets that paho reads, and MQTT 5 properties and reasons of those that it sends."""
 
+import socket
 from collections.abc import Callable
 from typing import Any
+
+from agent.host.network import connect
 
 MOST_PACKET = 1 << 20
 """A larger packet from the broker ends the connection: receipts, answers and pushes are below 300 KB."""
@@ -13,12 +16,15 @@ MQTT_5 = 5
 
 def limit_packets(client: type[Any], refuse: Callable[[int], None]) -> type[Any]:
     """A subclass of paho's client that calls ``refuse`` with the size of a packet, and drops long properties,
-    before it reads them.
+    before it reads them. It connects by `agent.host.network`.
 
     The client requests the rest of a packet at once: that is where its size is known.
     """
 
     class LimitedClient(client):  # type: ignore[misc]  # paho is imported where it is needed
+        def _create_socket_connection(self) -> socket.socket:
+            return connect((self._host, self._port), self._connect_timeout)
+
         def _sock_recv(self, size: int) -> bytes:
             refuse(size)
             received: bytes = super()._sock_recv(size)

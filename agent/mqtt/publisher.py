@@ -1,12 +1,11 @@
 """Encodes and publishes messages on one connection, and keeps account of them."""
 
-import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from agent.alerts.latency import LatencyLedger
 from agent.domain.message import LAST_RANK, LATEST_LANES
+from agent.host.clock import kernel_clock, monotonic_s, utc_now
 from agent.mqtt.byte_budget import Budget
 from agent.mqtt.connection import Connection
 from agent.mqtt.envelope import Envelope, restamp, shortened, wire
@@ -14,7 +13,6 @@ from agent.mqtt.in_flight import InFlight
 from agent.mqtt.quarantine import Quarantine
 from agent.mqtt.receipts import Receipts
 from agent.outbox.rows import Row
-from agent.runtime.kernel_clock import kernel_clock
 
 HISTORICAL_AFTER_S = 10.0
 HEADER_BYTES = 32
@@ -45,7 +43,7 @@ class Publisher:
         self._budget = budget
         self._receipts = receipts
         self._on_picture = on_picture
-        self._connected_s = time.monotonic()
+        self._connected_s = monotonic_s()
 
     def is_historical(self, row: Row, now_s: float) -> bool:
         """Whether the message is from before this connection, waited long in it, or was asked for again."""
@@ -89,5 +87,5 @@ class Publisher:
         if row.age_s is not None:
             steps["outbox_to_sent"] = round(row.age_s * 1000, 1)
             if kernel_clock()[0]:
-                body = restamp(body, row.age_s, datetime.now(UTC))
+                body = restamp(body, row.age_s, utc_now())
         return wire(body, row.epoch, row.seq, historical=historical, steps=steps)

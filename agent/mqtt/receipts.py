@@ -8,7 +8,6 @@ spread over some seconds, because a whole fleet gets the same sign. The monotoni
 call.
 """
 
-import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -17,6 +16,7 @@ from typing import Any
 import structlog
 
 from agent.domain.message import Lane
+from agent.host.entropy import uniform
 from agent.outbox.rows import Row
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class _Waiting:
 class Receipts:
     """All messages that wait for their receipt, from one connection to the next. ``uniform`` is random."""
 
-    def __init__(self, uniform: Callable[[float, float], float] = random.uniform) -> None:
+    def __init__(self, uniform: Callable[[float, float], float] = uniform) -> None:
         self._uniform = uniform
         self._waiting: dict[str, _Waiting] = {}
         self._resend_s = 60.0

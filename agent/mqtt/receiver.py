@@ -4,8 +4,6 @@ Receipts and the centre's status are handled here; all else goes to the agent.
 """
 
 import asyncio
-import random
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +11,8 @@ import structlog
 from pydantic import BaseModel, Field, ValidationError
 
 from agent.domain.message import RECEIPT_LANES
+from agent.host.clock import monotonic_s
+from agent.host.entropy import uniform
 from agent.mqtt.connection import Connection
 from agent.mqtt.envelope import Envelope
 from agent.mqtt.in_flight import InFlight
@@ -143,7 +143,7 @@ class MessageReceiver:
         in_flight = self._in_flight.ids()
         ids = self._receipts.handed_out(receipt.ids, in_flight)
         self.overtaking = (self.overtaking | set(ids)) & in_flight
-        self._receipts.record(ids, time.monotonic())
+        self._receipts.record(ids, monotonic_s())
         await self._outbox.record_receipts(ids)
 
     def _on_host_status(self, payload: bytes, *, retained: bool) -> None:
@@ -152,12 +152,12 @@ class MessageReceiver:
         The whole fleet gets the same message: the rest is spread over some seconds. A retained one is no
         news: it came with the subscription, and all undelivered messages are on their way.
         """
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         for state in ("online", "offline"):
             if f'"{state}"'.encode() in payload:
                 self._receipts.record_host_status(state, now_s, retained=retained)
                 if state == "online":
                     for lane in RECEIPT_LANES:
-                        until_s = now_s if retained else now_s + random.uniform(0.0, SPREAD_S)
+                        until_s = now_s if retained else now_s + uniform(0.0, SPREAD_S)
                         self._holds.shorten(lane, until_s)
                 return

@@ -5,7 +5,6 @@ and is tried again later; see `quarantine`.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import structlog
 
 from agent.alerts.latency import LatencyLedger
 from agent.domain.message import BULK_LANES, LANES, LAST_RANK, LATEST_LANES, RECEIPT_LANES, Lane
+from agent.host.clock import monotonic_s
 from agent.mqtt.backlog_pacer import BacklogPacer
 from agent.mqtt.broker import Broker
 from agent.mqtt.byte_budget import Budget
@@ -78,7 +78,7 @@ class ConnectionSender:
         self._publisher = Publisher(
             connection, envelope, self.in_flight, quarantine, latency, budget, receipts, on_picture
         )
-        self._pacer = BacklogPacer(broker.backlog_per_s, time.monotonic())
+        self._pacer = BacklogPacer(broker.backlog_per_s, monotonic_s())
         self._rechecked_s = float("-inf")
         self._receiver = MessageReceiver(
             connection, envelope, outbox, on_message, receipts, self.in_flight, self.holds
@@ -95,7 +95,7 @@ class ConnectionSender:
                     self._on_event(event)
                     event = await self._connection.event(0) if self._connection.pending() else None
                 self._check_broker()
-                await self._recheck(time.monotonic())
+                await self._recheck(monotonic_s())
         finally:
             waking.cancel()
 
@@ -117,7 +117,7 @@ class ConnectionSender:
         for sent in self.in_flight:
             overtaken = sent.sent_s < passed_s
             if closed or overtaken or (passed_s > 0 and self._quarantine.must_go_alone(sent.row)):
-                self._quarantine.record_disconnect(sent.row, time.monotonic())
+                self._quarantine.record_disconnect(sent.row, monotonic_s())
 
     @property
     def handling(self) -> bool:
@@ -129,7 +129,7 @@ class ConnectionSender:
 
     async def send(self, lanes: Sequence[Lane] = LANES) -> None:
         """Fills the window with the next messages in the order of lanes; suspects last, and alone."""
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         if any(self._quarantine.must_go_alone(sent.row) for sent in self.in_flight):
             return
         for lane in [lane for lane in lanes if self._quarantine.take_due(lane, now_s)]:
@@ -163,7 +163,7 @@ class ConnectionSender:
             rows = await self._outbox.due(room, lanes, most_rank) if room > 0 else []
             if not rows:
                 break
-            now_s = time.monotonic()  # the disk may have taken its time
+            now_s = monotonic_s()  # the disk may have taken its time
             for row in rows:
                 self._publisher.publish(row, now_s)
             sent += rows
@@ -177,7 +177,7 @@ class ConnectionSender:
         if ids := self._receipts.due(now_s, room, lanes):
             rows = await self._outbox.by_id(ids)
             self._receipts.forget(set(ids) - {row.id for row in rows})
-            now_s = time.monotonic()
+            now_s = monotonic_s()
             for row in rows:
                 self._publisher.publish(row, now_s)
 
@@ -207,13 +207,13 @@ class ConnectionSender:
             case ("message", message):
                 self._receiver.add(message)
             case ("subscribed", packet_id, codes) if self.subscriptions is not None:
-                if refused := self.subscriptions.acknowledged(packet_id, codes, time.monotonic()):
+                if refused := self.subscriptions.acknowledged(packet_id, codes, monotonic_s()):
                     log.warning("subscription_refused", topics=refused)
             case ("lost", reason):
                 raise OSError(f"{self._broker.url}: connection lost: {reason}")
 
     def _on_acknowledgement(self, packet_id: int, code: int) -> None:
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         sent = self.in_flight.acknowledge(packet_id, now_s)
         if sent is None:
             return
@@ -246,7 +246,7 @@ class ConnectionSender:
 
     def _check_broker(self) -> None:
         """TimeoutError where the broker acknowledges nothing any more."""
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         if self.subscriptions is not None:
             self.subscriptions.retry(now_s)
         waiting_s = self.in_flight.waiting_s(now_s)

@@ -1,9 +1,10 @@
 """What is wrong with the disk, in words for ``health``, and when a store that failed is tried again."""
 
-import time
 from collections.abc import Callable, Iterable
 
 import structlog
+
+from agent.host.clock import monotonic_s
 
 log = structlog.get_logger()
 
@@ -15,7 +16,7 @@ class DiskFaults:
     """``texts`` holds one line for each store at fault: ``alerts``, ``telemetry``, ``media``; and ``salvage``
     and ``deleted`` for what happened to a file."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic_s) -> None:
         self.texts: dict[str, str] = {}
         self._clock = clock
         self._retry_at_s = float("-inf")

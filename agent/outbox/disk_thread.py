@@ -5,12 +5,14 @@ A disk may hang: a worn card collects its garbage, a network volume is away. Cal
 """
 
 import asyncio
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import structlog
+
+from agent.host.clock import monotonic_s
+from agent.host.threads import serial_executor
 
 log = structlog.get_logger()
 
@@ -26,7 +28,7 @@ class DiskThread:
     """Does one piece of work after the other."""
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, "outbox")
+        self._executor = serial_executor("outbox")
         self._began_s: float | None = None  # when the work in progress began
         self._took_s, self._hung_at_s = 0.0, float("-inf")
 
@@ -64,17 +66,17 @@ class DiskThread:
         busy_s = self.busy_s()
         if busy_s > HANGS_S:
             return f"the disk takes {busy_s:.0f} s to write; what comes is sent from memory meanwhile"
-        if time.monotonic() - self._hung_at_s < REPORTED_S:
+        if monotonic_s() - self._hung_at_s < REPORTED_S:
             return f"the disk took {self._took_s:.0f} s to write; what came was sent from memory meanwhile"
         return None
 
     def busy_s(self) -> float:
         """How long the work in progress takes by now."""
         began_s = self._began_s
-        return 0.0 if began_s is None else time.monotonic() - began_s
+        return 0.0 if began_s is None else monotonic_s() - began_s
 
     def _timed(self, work: Callable[[], T]) -> T:
-        self._began_s = time.monotonic()
+        self._began_s = monotonic_s()
         try:
             return work()
         finally:
@@ -82,4 +84,4 @@ class DiskThread:
             self._began_s = None
             if took_s > HANGS_S:
                 log.error("disk_hung", seconds=round(took_s, 1))
-                self._took_s, self._hung_at_s = took_s, time.monotonic()
+                self._took_s, self._hung_at_s = took_s, monotonic_s()

@@ -10,13 +10,13 @@ A disk that fails (full, read-only, broken) costs durability, not delivery: mess
 are sent, and `faults` says so. Used by one thread at a time; `Outbox` sees to that.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from agent.domain.message import BULK_LANES, LANES, LAST_RANK, LATEST_LANES, RECEIPT_LANES, Lane, Message
+from agent.host.clock import monotonic_s
 from agent.outbox.alert_storage import AlertStorage
 from agent.outbox.bulk_storage import BulkStorage
 from agent.outbox.disk_faults import DiskFaults
@@ -37,7 +37,7 @@ class LaneStorage:
     ``clock`` is the monotonic clock by which a failed disk is tried again.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: Path, max_bytes: int, clock: Callable[[], float] = monotonic_s) -> None:
         self.folder = folder
         self.faults = DiskFaults(clock)
         self.latest = memory_store()

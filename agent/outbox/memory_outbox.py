@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from agent.domain.message import BULK_LANES, LATEST_LANES, Lane, Message
+from agent.host.clock import since_boot_s
 from agent.outbox.opening import memory_store
 from agent.outbox.rows import Row
-from agent.runtime.kernel_clock import since_boot_s
 
 
 class MemoryOutbox:

@@ -3,16 +3,16 @@
 Sizes change only after the transaction that changes the rows: so the methods return the new one.
 """
 
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.domain.message import LAST_RANK, Lane
+from agent.host import clock
+from agent.host.clock import unix_s
 from agent.outbox.database import Database
 from agent.outbox.number_ranges import limit_ranges, missing_ranges
 from agent.outbox.rows import ResendResult
 from agent.outbox.schema import KEPT_COLUMNS
-from agent.runtime import kernel_clock
 
 KEPT_S = 7 * 24 * 3600.0
 KEPT_ROWS = 2000
@@ -43,17 +43,17 @@ class ReceiptHistory:
         self._database.execute(
             f"INSERT INTO kept ({KEPT_COLUMNS}, kept_at)"  # noqa: S608  ours
             f" SELECT {KEPT_COLUMNS}, ? FROM owed WHERE id IN ({marks})",
-            (time.time(), *ids),
+            (unix_s(), *ids),
         )
         return HistorySize(size.rows + count, size.bytes + body_bytes + count * ROW_BYTES)
 
     def prune(self, size: HistorySize) -> HistorySize:
         """Deletes the oldest kept rows until the rest is within its limits, within a transaction."""
         rows, bytes_ = size
-        old = rows > KEPT_ROWS and kernel_clock.since_boot_s() - self._pruned_s > PRUNE_EVERY_S
+        old = rows > KEPT_ROWS and clock.since_boot_s() - self._pruned_s > PRUNE_EVERY_S
         if old:
-            self._pruned_s = kernel_clock.since_boot_s()
-        now = time.time()
+            self._pruned_s = clock.since_boot_s()
+        now = unix_s()
         while rows and (bytes_ > self.max_bytes or (old and rows > KEPT_ROWS)):
             last = None
             for number, length, kept_at in self._database.rows(

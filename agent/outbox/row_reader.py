@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from agent.host import clock
 from agent.outbox.epochs import Epochs
 from agent.outbox.rows import Row, RowStore
-from agent.runtime import kernel_clock
 
 
 class RowReader:
@@ -34,7 +34,7 @@ class RowReader:
 
     def _row(self, values: tuple[Any, ...], sound: bool) -> Row:
         lane, place, identity, topic, body, qos, retain, expires_s, boot, made_s, rank, group = values
-        this_boot, now_s = boot == self._boot, kernel_clock.since_boot_s()  # another boot has another clock
+        this_boot, now_s = boot == self._boot, clock.since_boot_s()  # another boot has another clock
         left_s = expires_s - now_s if this_boot and expires_s is not None else None
         age_s = now_s - made_s if this_boot else None
         epoch, seq = self._epochs.number_of(lane, place)

@@ -4,13 +4,14 @@ Numbers rise by one per lane, and none is given twice in an epoch. Errors are OS
 not done at all. One thread at a time uses a store.
 """
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from agent.domain.message import LAST_RANK, LATEST_LANES, Lane, Message
+from agent.host import clock
+from agent.host.entropy import token_hex
 from agent.outbox.alert_groups import AlertGroups, chunks
 from agent.outbox.database import Database, FullError
 from agent.outbox.epochs import Epochs
@@ -19,7 +20,6 @@ from agent.outbox.receipt_history import ReceiptHistory, make_room
 from agent.outbox.row_reader import RowReader
 from agent.outbox.rows import Key, ResendResult, Row
 from agent.outbox.schema import COLUMNS, INSERT
-from agent.runtime import kernel_clock
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class Store:
         self.promoted: list[tuple[int, int]] = []
         """(rank, first place) of alerts that `put` has given the rank of a more urgent one of their group."""
         self._reserved_bytes = reserved_bytes
-        self.boot = kernel_clock.boot_id()
+        self.boot = clock.boot_id()
         self.lost_power = self.read("boot") not in (None, self.boot.encode()) and not self.read("closed")
         """Whether power was lost while the file was last in use."""
         self._last: dict[str, int] = dict(database.rows("SELECT lane, last FROM counter"))
@@ -55,7 +55,7 @@ class Store:
         self._groups = AlertGroups(database) if with_receipts else None
         self._last_of_rank: dict[int, int] = {}
         previous = (self.read("epoch") or b"").decode()
-        self.epoch = secrets.token_hex(8) if with_receipts or not previous else previous
+        self.epoch = token_hex(8) if with_receipts or not previous else previous
         """The epoch of the numbers that are given now."""
         self._epochs = Epochs(database, self.epoch, with_receipts=with_receipts)
         self._reader = RowReader(self, self._epochs, self.boot)
@@ -122,7 +122,7 @@ class Store:
         self.promoted += promoted
 
     def _insert(self, message: Message, last: dict[str, int], count: dict[str, int]) -> None:
-        lane, now_s = message.lane, kernel_clock.since_boot_s()
+        lane, now_s = message.lane, clock.since_boot_s()
         expires_s = None if message.expires_after is None else now_s + message.expires_after.total_seconds()
         boot, made_s = (self.boot, now_s - message.age_s) if message.age_s is not None else ("", now_s)
         content = (message.id, message.topic, message.body, message.qos, int(message.retain), expires_s)
@@ -270,7 +270,7 @@ class Store:
         if found is None:
             return False
         expires_s, boot = found
-        return expires_s is None or boot != self.boot or expires_s > kernel_clock.since_boot_s()
+        return expires_s is None or boot != self.boot or expires_s > clock.since_boot_s()
 
     def highest_numbers(self) -> list[tuple[Lane, str, int]]:
         """(lane, epoch, highest number given) of each epoch with undelivered or kept messages."""

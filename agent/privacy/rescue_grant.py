@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 
 from agent.commands.requests import Command
 from agent.domain.message import encode, stamp
-from agent.runtime.kernel_clock import kernel_boot_id
+from agent.host.clock import kernel_boot_id
 from firmware_bridge.secret import Secret
 
 MAX_DURATION = timedelta(minutes=60)

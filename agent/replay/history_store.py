@@ -6,10 +6,10 @@ way to everything else: where the disk gets full it deletes itself.
 
 import os
 import shutil
-import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from agent.host.clock import unix_s
 from agent.replay.history_block import Block, decode_blocks
 
 SEGMENTS = 16
@@ -49,19 +49,19 @@ class HistoryStore:
         """The segment to write to: another one after a start, and where the present one is large or old."""
         path = self._current
         if path is not None and path.exists():
-            young = 0 <= time.time() - self._begun_s < self.max_age_s / SEGMENTS
+            young = 0 <= unix_s() - self._begun_s < self.max_age_s / SEGMENTS
             if young and path.stat().st_size < self.max_bytes // SEGMENTS:
                 return path
         last = self.segments()
         number = int(last[-1].stem) + 1 if last else 1
-        self._current, self._begun_s = self.folder / f"{number:08}.seg", time.time()
+        self._current, self._begun_s = self.folder / f"{number:08}.seg", unix_s()
         return self._current
 
     def prune(self, coming: int = 0) -> None:
         """Deletes segments that are too old, over the size, or in the way of others on a full disk."""
         segments = [(path, path.stat()) for path in self.segments()]
         total = coming + sum(status.st_size for _, status in segments)
-        now_s = time.time()
+        now_s = unix_s()
         for path, status in segments:
             old = now_s - status.st_mtime > self.max_age_s
             full = shutil.disk_usage(self.folder).free < LEAST_FREE_BYTES

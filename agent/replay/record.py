@@ -2,11 +2,9 @@
 
 import asyncio
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from agent.config.model import Config
 from agent.domain.durations import parse_duration
 from agent.domain.observations import SelfReport, Tick, Value, observed
 from agent.domain.yaml_loader import BadConfig
+from agent.host.clock import monotonic_s, utc_now
 from agent.replay.recording import TICK_S, RecordingHeader, line_of
 from agent.replay.recording_writer import RecordingWriter
 from agent.runtime.error_text import describe_error
@@ -33,8 +32,8 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
         return EX_USAGE
     try:
         settings = read(config)
-        path = to or Path(f"{settings.device}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
-        header = RecordingHeader(device=settings.device, config=config.resolve(), at=datetime.now(UTC))
+        path = to or Path(f"{settings.device}-{utc_now():%Y%m%dT%H%M%SZ}.jsonl")
+        header = RecordingHeader(device=settings.device, config=config.resolve(), at=utc_now())
         with RecordingWriter(path, header.model_dump_json().encode()) as lines:
             tally = asyncio.run(record(settings, lines.write, limit_s))
     except BadConfig as error:
@@ -68,7 +67,7 @@ async def record(config: Config, write: Callable[[bytes], object], limit_s: floa
             if failed:
                 return
             try:
-                write(line_of(observed(name, value, datetime.now(UTC), time.monotonic())))
+                write(line_of(observed(name, value, utc_now(), monotonic_s())))
             except OSError as error:  # a failure of the disk, not of the source
                 failed.append(error)
                 done.set()

@@ -4,7 +4,6 @@ Both run through the engine of `agent.replay.replay`, so both are what the devic
 it did raise is compared with a computed alert. The alerts that it raised give the ids and people's answers.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from agent.alerts.alert import Alert
 from agent.config.model import Config
 from agent.domain.message import encode, stamp
 from agent.domain.observations import Observation
+from agent.host.clock import monotonic_s
 from agent.replay.history_block import RaisedAlert
 from agent.replay.replay import Replayer
 
@@ -110,7 +110,7 @@ def what_if(
     history: Iterable[Iterator[Observation]],
     raised: list[RaisedAlert],
     within_s: float,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = monotonic_s,
 ) -> dict[str, Any]:
     """The comparison as fields of a result; what takes longer than ``within_s`` seconds is left out.
 

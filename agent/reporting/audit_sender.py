@@ -19,10 +19,10 @@ from agent.audit.clock_steps import ClockSteps
 from agent.audit.countersigned import keep_countersigned
 from agent.audit.entry import Entry
 from agent.domain.message import encode
+from agent.host.clock import read_clocks, since_boot_s
 from agent.outbox.outbox import Outbox
 from agent.reporting.messages import MessageFactory
 from agent.runtime.error_text import describe_error
-from agent.runtime.kernel_clock import read_clocks, since_boot_s
 from agent.trust.signing_key import SigningKey
 
 log = structlog.get_logger()

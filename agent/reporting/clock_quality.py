@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.observations import Observation
+from agent.host.clock import kernel_clock
 from agent.positioning.fix_quality import HELD
-from agent.runtime.kernel_clock import kernel_clock
 from firmware_bridge.readings import Fix
 
 FIX_COUNTS_S = 60.0

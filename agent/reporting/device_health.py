@@ -1,16 +1,15 @@
 """The health of the device as a whole: host, outbox, link, configuration."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from agent.alerts.latency import LatencyLedger
 from agent.config.deployment import Deployment
 from agent.evidence.recorder import EvidenceRecorder
+from agent.host.clock import monotonic_s, read_clocks, utc_now
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.positioning.locator import Locator
@@ -18,7 +17,6 @@ from agent.privacy.rescue_grant import RescueGrants
 from agent.reporting.health_file import write_health
 from agent.reporting.host_monitor import HostMonitor, read_host
 from agent.reporting.reporter import Reporter
-from agent.runtime.kernel_clock import read_clocks
 from agent.runtime.malloc import trim_heap
 
 EVERY_S = 1.0
@@ -89,11 +87,11 @@ class DeviceHealth:
         numbers: list[dict[str, Any]] = []
         while True:
             certificates = self._certificates()
-            host = await asyncio.to_thread(read_host, self._outbox.folder, certificates, datetime.now(UTC))
+            host = await asyncio.to_thread(read_host, self._outbox.folder, certificates, utc_now())
             self._host_troubles = monitor.troubles(host, *read_clocks())
             self._outbox.check_files()
-            if time.monotonic() - read_s >= BACKLOG_EVERY_S:
-                backlog, read_s = await self._outbox.depth(), time.monotonic()
+            if monotonic_s() - read_s >= BACKLOG_EVERY_S:
+                backlog, read_s = await self._outbox.depth(), monotonic_s()
                 numbers = await self._outbox.highest_numbers()
                 await asyncio.to_thread(trim_heap)
                 self._write_health_soon()

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from agent.host.clock import NEVER_BEFORE
 from agent.mqtt.tls import expiry
-from agent.runtime.kernel_clock import NEVER_BEFORE
 
 THROTTLED = (
     "supply voltage is too low",

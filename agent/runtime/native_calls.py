@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import structlog
 
+from agent.host.clock import monotonic_s
+from agent.host.threads import start_thread
 from agent.runtime.exit_codes import EX_TEMPFAIL
 
 log = structlog.get_logger()
@@ -35,21 +37,21 @@ _abandoned: list[tuple[float, threading.Thread]] = []
 def abandon(thread: threading.Thread) -> None:
     """Counts ``thread`` as abandoned; it ends once its call returns, if it ever does."""
     if thread.is_alive():
-        _abandoned.append((time.monotonic(), thread))
+        _abandoned.append((monotonic_s(), thread))
 
 
 def abandoned_threads(after_s: float = 10.0) -> int:
     """The number of threads that were abandoned this long ago and still hang in a native call."""
     _abandoned[:] = [(since_s, thread) for since_s, thread in _abandoned if thread.is_alive()]
-    return sum(time.monotonic() - since_s > after_s for since_s, _ in _abandoned)
+    return sum(monotonic_s() - since_s > after_s for since_s, _ in _abandoned)
 
 
 @atexit.register
 def _join_abandoned() -> bool:
     """Waits `LAST_WAIT_S` for abandoned threads; returns whether one still hangs."""
-    until_s = time.monotonic() + LAST_WAIT_S
+    until_s = monotonic_s() + LAST_WAIT_S
     for _, thread in _abandoned:
-        thread.join(max(0.0, until_s - time.monotonic()))
+        thread.join(max(0.0, until_s - monotonic_s()))
     return any(thread.is_alive() for _, thread in _abandoned)
 
 
@@ -115,8 +117,7 @@ async def within(
         except RuntimeError:
             return  # the loop is closed: the caller is gone
 
-    thread = threading.Thread(target=run, name=what, daemon=True)
-    thread.start()
+    thread = start_thread(run, what)
     try:
         async with asyncio.timeout(seconds):
             found: T = await done

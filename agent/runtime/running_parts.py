@@ -5,12 +5,12 @@ any other part ends and starts again.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
+from agent.host.clock import monotonic_s
 from agent.runtime.health import Health, Running
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 from firmware_bridge.source import Latest, SourcePart
@@ -41,7 +41,7 @@ class RunningParts:
         for name in self.tasks:
             if self._settings[name] != wanted[name]:
                 self._settings[name] = wanted[name]
-                self._health.renew(name, time.monotonic())
+                self._health.renew(name, monotonic_s())
         return [name for name in wanted if name not in self.tasks]
 
     def start(
@@ -82,7 +82,7 @@ class RunningParts:
 
     def status_callback(self, name: str, *, speaks: bool) -> Callable[[Running], None]:
         """The function that the supervisor calls with each change of state of the part ``name``."""
-        return lambda running: self._health.set_running(name, running, time.monotonic(), speaks=speaks)
+        return lambda running: self._health.set_running(name, running, monotonic_s(), speaks=speaks)
 
 
 def _goes_on(part: BaseModel, wanted: BaseModel | None) -> bool:

@@ -1,12 +1,12 @@
 """Keeps a part running: restarts it with backoff after every failure; no failure stops another part."""
 
 import asyncio
-import random
-import time
 from collections.abc import Awaitable, Callable
 
 import structlog
 
+from agent.host.clock import monotonic_s
+from agent.host.entropy import uniform
 from agent.runtime.error_text import describe_error
 from agent.runtime.health import Running
 
@@ -24,7 +24,7 @@ async def supervise(
     on_change: Callable[[Running], None],
     *,
     longest_wait_s: float = LONGEST_WAIT_S,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = monotonic_s,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Calls ``run()`` again and again until it returns by itself or is cancelled.
@@ -55,5 +55,5 @@ async def supervise(
                 wait_s = FIRST_WAIT_S
             last_error = reason
             on_change(Running("waiting", reason))
-            await sleep(wait_s * random.uniform(0.5, 1.0))
+            await sleep(wait_s * uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, longest_wait_s)

@@ -9,10 +9,11 @@ https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 import asyncio
 import os
 import socket
-import time
 from contextlib import suppress
 
 import structlog
+
+from agent.host.clock import monotonic_s
 
 log = structlog.get_logger()
 
@@ -73,7 +74,7 @@ async def feed_watchdog(liveness: Liveness) -> None:
         await asyncio.Event().wait()
         return
     while True:
-        stuck = liveness.stuck_reason(time.monotonic())
+        stuck = liveness.stuck_reason(monotonic_s())
         if stuck is None:
             notify("WATCHDOG=1")
         else:

@@ -3,8 +3,9 @@
 An order that a broker holds back, or that was recorded before the store was lost, is not good any more.
 """
 
-import secrets
 from collections import OrderedDict
+
+from agent.host.entropy import token_hex
 
 VALID_S = 60.0
 MAX_OPEN = 128
@@ -19,7 +20,7 @@ class Challenges:
 
     def issue(self, now_s: float) -> str:
         """A new nonce, 32 hex digits."""
-        nonce = secrets.token_hex(16)
+        nonce = token_hex(16)
         self._until_s[nonce] = now_s + VALID_S
         while len(self._until_s) > MAX_OPEN:
             self._until_s.popitem(last=False)

@@ -4,15 +4,14 @@ Entry point: `Trust.open`, then `require_command` or `require_paths`. Without a 
 refused, with the way to get one.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 from pydantic import ValidationError
 
 from agent.domain.message import encode
+from agent.host.clock import monotonic_s, utc_now
 from agent.runtime.atomic_files import write_durably
 from agent.runtime.error_text import describe_error, error_reason
 from agent.trust.challenges import Challenges
@@ -59,7 +58,7 @@ class Trust:
         *,
         trouble: str | None = None,
         clock_trusted: Callable[[], bool] = lambda: False,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = monotonic_s,
     ) -> None:
         self.device = device
         self.roles = roles
@@ -182,7 +181,7 @@ class Trust:
             raise OrderRefused("signature", f"key {key_ids[0]} has no role on this device")
         if kind != "receipt":
             self._take_counters(order)
-        if order.expires is not None and self._clock_trusted() and order.expires < datetime.now(UTC):
+        if order.expires is not None and self._clock_trusted() and order.expires < utc_now():
             raise OrderRefused("expires", "the order has expired")
         return order
 

@@ -5,13 +5,13 @@ probe_stream ─▶ FrameReader (a thread) ─▶ CameraSession ─▶ emit
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import ClassVar
 from urllib.parse import quote
 
 import models
 from agent.domain.contracts import Emit
+from agent.host.clock import monotonic_s
 from agent.privacy.redaction import detects_people
 from agent.runtime.native_calls import MAX_ABANDONED, abandoned_threads, within
 from agent.vision.camera_probe import CameraProbe
@@ -84,7 +84,7 @@ class Camera(CameraSettings):
 
     async def probe(self, count_s: float) -> CameraProbe:
         """Opens the camera, counts frames for ``count_s`` and closes it. OSError: why there is no frame."""
-        url, began_s = self._url_with_login(), time.monotonic()
+        url, began_s = self._url_with_login(), monotonic_s()
         await probe_stream(url, self.open_timeout.total_seconds(), self.trust, self.max_pixels)
         sizes: list[tuple[int, int]] = []
 
@@ -100,9 +100,9 @@ class Camera(CameraSettings):
                 if reader.ended and not sizes:
                     raise OSError(f"{redacted_url(self.url)}: ended before a frame came")
                 await asyncio.sleep(0.05)
-            first_s, first_frames = time.monotonic(), reader.frames
+            first_s, first_frames = monotonic_s(), reader.frames
             await asyncio.sleep(count_s)
-            span_s = time.monotonic() - first_s
+            span_s = monotonic_s() - first_s
             fps = (reader.frames - first_frames) / span_s if count_s else None
         return CameraProbe(*sizes[0], reader.format, first_s - began_s, fps)
 

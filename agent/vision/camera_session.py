@@ -8,10 +8,10 @@ event loop. Frames that were captured under another blackout lead to nothing.
 """
 
 import asyncio
-import time
 
 from agent.domain.observations import SeenObject, Sighting, View
 from agent.domain.zones import zones_of
+from agent.host.clock import monotonic_s
 from agent.privacy.redaction import FrameWithPeople
 from agent.vision.camera_settings import CameraSettings
 from agent.vision.camera_url import is_file
@@ -89,7 +89,7 @@ class CameraSession:
         return Sighting(
             frame=captured.number,
             objects=self._objects(tracked),
-            delay_s=round(time.monotonic() - captured.at_s, 4),
+            delay_s=round(monotonic_s() - captured.at_s, 4),
             camera_moves=moved is not None and moved.far,
             frame_with_people=FrameWithPeople(captured.frame, detections) if self._redactable else None,
         )

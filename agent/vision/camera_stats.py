@@ -1,9 +1,9 @@
 """Statistics of one camera: frames, inferences, what is too slow. Emitted as a `CameraState`."""
 
-import time
 from collections import deque
 
 from agent.domain.observations import CameraState
+from agent.host.clock import monotonic_s
 from agent.runtime.native_calls import abandoned_threads
 from agent.vision.frame_reader import FrameReader
 from agent.vision.inference_pool import CameraSlot
@@ -28,7 +28,7 @@ class CameraStats:
         self._mode = mode or V4l2Mode()
         self._lost = 0
         self._losses: deque[tuple[int, float]] = deque(maxlen=6)
-        self._since_s = time.monotonic()
+        self._since_s = monotonic_s()
         self._frames = self._accepted = self._inferences = 0
         self._ms = 0.0
         self.inferences = 0
@@ -41,11 +41,11 @@ class CameraStats:
 
     def due(self) -> bool:
         """Whether the next state is due."""
-        return time.monotonic() - self._since_s >= STATE_EVERY_S
+        return monotonic_s() - self._since_s >= STATE_EVERY_S
 
     def state(self) -> CameraState:
         """The state since the last call."""
-        reader, now_s = self._reader, time.monotonic()
+        reader, now_s = self._reader, monotonic_s()
         span_s, accepted = max(now_s - self._since_s, 1e-3), self._slot.accepted
         arrived_fps = (reader.frames - self._frames) / span_s
         accepted_fps = (accepted - self._accepted) / span_s

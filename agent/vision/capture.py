@@ -8,12 +8,12 @@ import math
 import os
 import stat
 import threading
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from agent.host.clock import monotonic_s
 from agent.runtime.error_text import error_reason
 from agent.vision.camera_url import (
     MAX_PIXELS,
@@ -77,7 +77,7 @@ class CameraCapture:
     def grab(self) -> bool:
         """Whether the next frame came, within the read timeout."""
         if self._feed is not None:
-            self._feed.until_s = time.monotonic() + self._read_s
+            self._feed.until_s = monotonic_s() + self._read_s
         return bool(self._capture.grab())
 
     def retrieve(self) -> tuple[bool, Any]:

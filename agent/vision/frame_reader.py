@@ -5,9 +5,9 @@ The thread opens, reads and closes the capture. A native call that hangs blocks 
 
 import math
 import threading
-import time
 from collections.abc import Callable
 
+from agent.host.clock import monotonic_s
 from agent.runtime.native_calls import abandon
 from agent.vision.camera_url import MAX_PIXELS, NO_TRUST, Trust, redacted_url, source_kind
 from agent.vision.capture import CameraCapture, open_capture
@@ -60,7 +60,7 @@ class FrameReader:
         self.lost = 0
         """Lost packets, where they can be counted; the last at ``lost_s`` (monotonic)."""
         self.lost_s = -math.inf
-        self.last_read_s = time.monotonic()
+        self.last_read_s = monotonic_s()
         """When it last opened the capture or read a frame (monotonic)."""
 
     def __enter__(self) -> "FrameReader":
@@ -84,7 +84,7 @@ class FrameReader:
             raise self.error
         limit_s = self._read_s if self.opened else self._open_s + self._read_s
         # the capture's own time-outs are shorter and more precise: this one is for a native call that hangs
-        if not self.ended and time.monotonic() - self.last_read_s > limit_s + 2:
+        if not self.ended and monotonic_s() - self.last_read_s > limit_s + 2:
             missing = "no frame" if self.opened else "no answer"
             raise TimeoutError(f"{redacted_url(self._url)}: {missing} for {limit_s:g} s")
 
@@ -114,18 +114,18 @@ class FrameReader:
             max_pixels=self._max_pixels,
         )
         self._capture = capture
-        self.opened, self.last_read_s = True, time.monotonic()
+        self.opened, self.last_read_s = True, monotonic_s()
         self.granted = capture.granted
         self.format = format_name(capture.get(FOURCC))
         every_s = 0.0 if live or not self._paced else 1 / (capture.get(FPS) or 25.0)
         clock = FrameClock(driver=source_kind(self._url) == "device")
-        due_s = decoded_s = time.monotonic()
+        due_s = decoded_s = monotonic_s()
         frames = 0
         try:
             while not self._stopped.is_set():
-                grab_s = time.monotonic()
+                grab_s = monotonic_s()
                 good = capture.grab()
-                gap_s, self.last_read_s = time.monotonic() - self.last_read_s, time.monotonic()
+                gap_s, self.last_read_s = monotonic_s() - self.last_read_s, monotonic_s()
                 if not good:
                     if live:
                         raise OSError(self._end_reason(frames, self.last_read_s - grab_s, capture.error))
@@ -149,7 +149,7 @@ class FrameReader:
                     elif self.last_read_s - decoded_s > self._read_s:
                         raise OSError(f"{redacted_url(self._url)}: its data can't be decoded")
                 due_s += every_s
-                if every_s and (ahead_s := due_s - time.monotonic()) > 0:
+                if every_s and (ahead_s := due_s - monotonic_s()) > 0:
                     self._stopped.wait(ahead_s)
         finally:
             capture.release()

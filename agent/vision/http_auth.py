@@ -3,8 +3,9 @@
 import base64
 import hashlib
 import re
-import secrets
 from collections.abc import Sequence
+
+from agent.host.entropy import token_hex
 
 HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 CLEAR_TEXT = (
@@ -37,7 +38,7 @@ def authorization(
     answer = {"username": user, "realm": realm, "nonce": nonce, "uri": uri}
     more = ""
     if "auth" in [one.strip() for one in fields.get("qop", "").split(",")]:
-        own = cnonce or secrets.token_hex(8)
+        own = cnonce or token_hex(8)
         answer["response"] = digest(f"{user_hash}:{nonce}:{count:08x}:{own}:auth:{request_hash}")
         answer["cnonce"] = own
         more = f", qop=auth, nc={count:08x}"

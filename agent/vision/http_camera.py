@@ -9,6 +9,7 @@ import io
 import time
 from contextlib import AbstractContextManager
 
+from agent.host.clock import monotonic_s
 from agent.vision.camera_url import MAX_PIXELS, Trust, too_large_text
 from agent.vision.http_connection import HttpConnection
 from agent.vision.jpeg_stream import JpegCutter, jpeg_size
@@ -41,14 +42,14 @@ class HttpJpegSource:
 
     def grab(self) -> bool:
         """Whether the next picture came, within the read timeout."""
-        until_s = time.monotonic() + self._read_s
+        until_s = monotonic_s() + self._read_s
         try:
             while (picture := self._cutter.cut()) is None:
                 data = b"" if self._response.isclosed() else self._response.read1(65536)
                 if not data and not self._next_snapshot():
                     return False
                 self._cutter.feed(data)
-                if time.monotonic() > until_s:
+                if monotonic_s() > until_s:
                     return False
         except (OSError, http.client.HTTPException, ValueError) as error:
             if not isinstance(error, TimeoutError):
@@ -90,8 +91,8 @@ class HttpJpegSource:
         if not self._single or not self._picture:
             return False
         self._response.read(1)  # http.client releases the connection only now
-        self._due_s = max(self._due_s + self._every_s, time.monotonic())
-        time.sleep(max(0.0, min(self._every_s, self._due_s - time.monotonic())))
+        self._due_s = max(self._due_s + self._every_s, monotonic_s())
+        time.sleep(max(0.0, min(self._every_s, self._due_s - monotonic_s())))
         self._response = self._connection.get()
         return True
 
@@ -103,12 +104,12 @@ class HttpByteStream(io.BufferedIOBase):
         self, connection: HttpConnection, response: http.client.HTTPResponse, head: bytes, within_s: float
     ) -> None:
         self._connection, self._response, self._head = connection, response, head
-        self.until_s = time.monotonic() + within_s
+        self.until_s = monotonic_s() + within_s
         """The stream ends at this time (monotonic) unless a frame is grabbed before."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         most = size if size is not None and size > 0 else 65536
-        if time.monotonic() > self.until_s:
+        if monotonic_s() > self.until_s:
             return b""
         if self._head:
             data, self._head = self._head[:most], self._head[most:]

@@ -10,12 +10,12 @@ faster than threads inside one run, which spin while they wait for each other.
 import asyncio
 import os
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from agent.host.clock import monotonic_s
 from agent.runtime.native_calls import abandon
 from agent.vision.inference_result import CapturedFrame, InferenceResult
 from agent.vision.inference_schedule import NEVER, InferenceSchedule
@@ -46,7 +46,7 @@ class CameraSlot:
     ) -> None:
         self.decide, self.detect, self.every_s = decide, detect, every_s
         self.camera = camera
-        self.scheduled_s = time.monotonic()
+        self.scheduled_s = monotonic_s()
         self.waiting: CapturedFrame | None = None
         self.waiting_since_s = self.due_s = self.early_s = 0.0
         self.deciding = self.closed = False
@@ -73,7 +73,7 @@ class CameraSlot:
             while wait and self.waiting is not None and not self.closed:
                 self.space.wait()
             if self.waiting is None:
-                self.waiting_since_s = time.monotonic()
+                self.waiting_since_s = monotonic_s()
             self.waiting = captured
             self._pool.work.notify()
 
@@ -81,7 +81,7 @@ class CameraSlot:
         """Sets the least time between two inferences."""
         with self._pool.lock:
             self.every_s = every_s
-            self.due_s = min(self.due_s, time.monotonic() + every_s)
+            self.due_s = min(self.due_s, monotonic_s() + every_s)
             self._pool.work.notify()
 
     def wants(self, gap_s: float) -> bool:
@@ -90,7 +90,7 @@ class CameraSlot:
         Such a frame runs at once: waiting would not improve it, and would delay its alerts.
         """
         self.early_s = gap_s / 2
-        return time.monotonic() + self.early_s >= self.due_s
+        return monotonic_s() + self.early_s >= self.due_s
 
     async def next(self, within_s: float) -> InferenceResult | None:
         """The next result in order; None where there is none within ``within_s`` seconds, or on `wake`.
@@ -104,7 +104,7 @@ class CameraSlot:
                     await self._changed.wait()
         if not self._has_result():
             limit_s = self._pool.max_inference_s
-            if self.results and time.monotonic() - self.results[0].started_s > limit_s:
+            if self.results and monotonic_s() - self.results[0].started_s > limit_s:
                 raise TimeoutError(f"the detector gave no answer for {limit_s:g} s: it hangs")
             return None
         with self._pool.lock:
@@ -176,7 +176,7 @@ class InferencePool:
     def behind(self) -> bool:
         """Whether a frame waits although it is its camera's turn."""
         with self.lock:
-            now_s = time.monotonic()
+            now_s = monotonic_s()
             return any(slot.ready_s() <= now_s for slot in self._slots)
 
     def join(self, slot: CameraSlot) -> None:
@@ -213,7 +213,7 @@ class InferencePool:
         with self.lock:
             me = threading.current_thread()
             while self._slots and me in self._threads:
-                now_s = time.monotonic()
+                now_s = monotonic_s()
                 slot = self._schedule.next(self._slots, now_s)
                 ready_s = slot.ready_s()
                 if ready_s <= now_s and slot.waiting is not None:
@@ -240,9 +240,9 @@ class InferencePool:
                     slot.deciding = False
                     self.work.notify()
             if result.decision.reason is not None:
-                started_s = time.monotonic()
+                started_s = monotonic_s()
                 result.detections = slot.detect(result.captured.frame)
-                result.inference_s = time.monotonic() - started_s
+                result.inference_s = monotonic_s() - started_s
         except Exception as error:  # raised again in `CameraSlot.next`
             result.error = error
         result.done = True

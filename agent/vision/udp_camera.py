@@ -8,9 +8,10 @@ import io
 import ipaddress
 import socket
 import struct
-import time
 from contextlib import suppress
 from urllib.parse import urlsplit
+
+from agent.host.clock import monotonic_s
 
 PACKET = 188
 NULL_PID = 0x1FFF
@@ -73,7 +74,7 @@ class UdpByteStream(io.BufferedIOBase):
         parts = urlsplit(url)
         self._rtp = parts.scheme == "rtp"
         self._receiver = bind_udp(parts.hostname or "", parts.port or 0)
-        self.until_s = time.monotonic() + open_s + read_s
+        self.until_s = monotonic_s() + open_s + read_s
         """The stream ends at this time (monotonic) unless a frame is grabbed before."""
         self._aborted = False
         self._continuity = ContinuityCounter()
@@ -83,8 +84,8 @@ class UdpByteStream(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         try:
-            while self._aborted or not self._data or time.monotonic() > self.until_s:
-                if self._aborted or (left_s := self.until_s - time.monotonic()) <= 0:
+            while self._aborted or not self._data or monotonic_s() > self.until_s:
+                if self._aborted or (left_s := self.until_s - monotonic_s()) <= 0:
                     return b""
                 self._receiver.settimeout(min(left_s, ABORT_S))
                 with suppress(TimeoutError):
@@ -118,5 +119,5 @@ class UdpByteStream(io.BufferedIOBase):
         missing = self._continuity.feed(data)
         if missing:
             self.lost += missing
-            self.lost_s = time.monotonic()
+            self.lost_s = monotonic_s()
         return data

@@ -7,7 +7,7 @@ concern people only: the map keeps them (docs/decisions/0057).
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import structlog
 from agent.audit.access_log import access_log_folder, log_access
 from agent.cli.orders import OrderSigner
 from agent.cli.signing import DeskSigner
+from agent.host.clock import utc_now
 from agent.runtime.error_text import describe_error
 from agent.trust.roles import Roles
 from centre.map.action_board import ActionBoard
@@ -50,7 +51,7 @@ class Actions:
         db: Path,
         orders: FleetOrders,
         roles: Roles | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
         groups_of: Callable[[str], Sequence[str]] = lambda _: ("all",),
     ) -> None:
         """``roles``: whose keys may hand over and note; without it any key may, and is named. ``groups_of``:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from math import inf
 from pathlib import Path
 from statistics import median
 
+from agent.host.clock import utc_now
 from agent.trust.dsse import MAX_BYTES
 from agent.trust.refusal import OrderRefused
 from agent.trust.roles import Roles, open_roles
@@ -44,7 +45,7 @@ class City:
     objects: ForceObjects = field(default_factory=ForceObjects)
     entries: int = 0
     """Grows with each entry of an officer, of this process or another."""
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    now: Callable[[], datetime] = utc_now
 
     def __post_init__(self) -> None:
         self.water = Waterway(self.rivers)

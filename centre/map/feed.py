@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
+from agent.host.clock import utc_now
 from agent.runtime.error_text import describe_error
 from centre.map.queued_alert import alert_id_of, listed_ids
 from centre.map.situation import Change, Listener, Situation
@@ -63,7 +64,7 @@ def _older_alerts(
 class Feed:
     """One for each process of the map: all its pages look at one `Situation`."""
 
-    def __init__(self, db: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, db: Path, now: Callable[[], datetime] = utc_now) -> None:
         """OSError: ``db`` is not the database of a centre."""
         self.reader = StoreReader(db)
         self.situation = Situation()

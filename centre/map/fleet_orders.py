@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from agent.cli.device_selection import Selection
 from agent.cli.fleet_link import MAX_RETRY_S, FleetLink, fleet_link
 from agent.cli.orders import OrderSigner
 from agent.domain.message import ROOT
+from agent.host.entropy import uniform
 from agent.runtime.error_text import describe_error
 from agent.runtime.sanitize import json_object
 from console.agent_client import AgentUnreachableError
@@ -57,7 +57,7 @@ class FleetOrders:
                 log.warning("map_not_connected", error=self.problem)
             finally:
                 self._link = None
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+            await asyncio.sleep(wait_s * uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, MAX_RETRY_S)
 
     def link(self, device: str) -> "DeviceLink":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from agent.host.clock import utc_now
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG
 
@@ -64,7 +65,7 @@ def report(
     except (OSError, ValueError) as error:
         click.echo(f"map report: {describe_error(error)}", err=True)
         raise SystemExit(EX_CONFIG) from None
-    now = datetime.now(UTC)
+    now = utc_now()
     try:
         data = read_report(db, parse_time(begin, "--from", zone, now), parse_time(end, "--to", zone, now))
         chosen = [alert for alert in data.alerts if alert.alert_id in alerts]

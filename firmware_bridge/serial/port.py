@@ -10,10 +10,11 @@ import fcntl
 import grp
 import os
 import termios
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from firmware_bridge.serial import tcp
 from firmware_bridge.serial.devices import is_pty, is_serial
@@ -61,6 +62,16 @@ class Port(Stream):
             self._line.close()
 
 
+OpenPort: TypeAlias = Callable[[str, int | None, str], AbstractAsyncContextManager[Stream]]
+"""Opens a path at a speed with a parity, see `open_port`."""
+
+
+def use_ports(opener: OpenPort) -> None:
+    """Makes ``opener`` that of the present context, and of all tasks that it starts from now on: a simulation
+    has lines without devices."""
+    _OPENER.set(opener)
+
+
 @asynccontextmanager
 async def open_port(path: str, baud: int | None = None, parity: str = "none") -> AsyncIterator[Stream]:
     """The line at ``path``, a device or a symlink to one, or ``tcp://host:port``; closed on leaving.
@@ -68,6 +79,12 @@ async def open_port(path: str, baud: int | None = None, parity: str = "none") ->
     ``baud`` None leaves the speed that the device has; ``parity`` is none, even or odd. OSError with one
     clear line: not found, no right to open it, or the process that holds it.
     """
+    async with _OPENER.get()(path, baud, parity) as stream:
+        yield stream
+
+
+@asynccontextmanager
+async def _open_device(path: str, baud: int | None, parity: str) -> AsyncIterator[Stream]:
     if path.startswith("tcp://"):
         with await tcp.connect(*tcp.split_address(path)) as connection:
             stream = Stream(connection.fileno(), path)
@@ -82,6 +99,9 @@ async def open_port(path: str, baud: int | None = None, parity: str = "none") ->
     finally:
         port.detach()
         await asyncio.to_thread(port.close)
+
+
+_OPENER: ContextVar[OpenPort] = ContextVar("ports", default=_open_device)
 
 
 def _open(path: str, baud: int | None, parity: str) -> "Serial":

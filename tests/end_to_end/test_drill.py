@@ -20,6 +20,7 @@ from agent.outbox.outbox import Outbox
 from agent.runtime.supervisor import supervise
 from centre.server import Centre
 from simulators.broker import mosquitto_path
+from tests.power_cut import copy_running
 from tests.test_tls import certificate, mosquitto
 from tests.waiting import until
 
@@ -234,8 +235,7 @@ def test_without_a_receipt_and_after_a_power_cut_the_certificate_before_is_used(
                 await agent.control.certificates.command(wanted, {"command": "x", "command_id": "i1"})
                 trial = tmp_path / "data/identity/tls-1/cert.pem"
                 await until(lambda: agent.link.connected_cert == trial)
-                # as the disk is at a power cut
-                shutil.copytree(tmp_path / "data", tmp_path / "cut", ignore=shutil.ignore_patterns("*.sock"))
+                copy_running(tmp_path / "data", tmp_path / "cut")
                 await until(lambda: bool(world.results("i1")[1:]))  # "trial", then the end
                 assert world.results("i1")[-1]["reason"] == "no receipt of the centre arrived within 5 s"
                 await until(lambda: agent.link.connected_cert == tmp_path / "certs/d1.pem")

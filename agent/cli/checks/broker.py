@@ -1,17 +1,16 @@
 """The brokers: name, TCP, TLS, login, subscriptions, and a message on a topic of one's own."""
 
 import asyncio
-import secrets
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from agent.cli.checks.certificates import ONLY_THE_SERVICE, lacks_credential, reachable
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.config.model import Config
+from agent.host.clock import NEVER_BEFORE, monotonic_s, utc_now
+from agent.host.entropy import token_hex
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_errors import describe_connect_error
 from agent.mqtt.connect_threads import run_in_thread
@@ -21,7 +20,6 @@ from agent.mqtt.envelope import Envelope
 from agent.mqtt.tls import alert_text, validity
 from agent.mqtt.topics import DOWN
 from agent.runtime.error_text import describe_error
-from agent.runtime.kernel_clock import NEVER_BEFORE
 from agent.runtime.sanitize import json_object, printable
 
 ANSWER_TIMEOUT_S = 5.0
@@ -72,7 +70,7 @@ async def _check_broker(config: Config, place: str, broker: Broker, *, agent_run
     if lacks_credential(broker):
         return [*findings, skipped(f"no login: {ONLY_THE_SERVICE}", place=place)]
     try:
-        connection, protocol = await open_beside(broker, f"{config.device[:14]}-{secrets.token_hex(4)}")
+        connection, protocol = await open_beside(broker, f"{config.device[:14]}-{token_hex(4)}")
     except OSError as error:
         text = describe_error(error)
         return [*findings, failed(text, _login_remedy(text), place, central=True)]
@@ -84,18 +82,18 @@ async def _check_broker(config: Config, place: str, broker: Broker, *, agent_run
 async def _reach(place: str, broker: Broker, *, read_alert: bool) -> AsyncIterator[Finding]:
     """Name, TCP and TLS, each with its time."""
     host, port = broker.address
-    began_s = time.monotonic()
+    began_s = monotonic_s()
     try:
         found = await run_in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), host)
         addresses = sorted({str(address[4][0]) for address in found})
-        named_s = time.monotonic()
+        named_s = monotonic_s()
         sock = await run_in_thread(lambda: socket.create_connection((host, port), CONNECT_WITHIN_S), host)
     except (OSError, UnicodeError) as error:
         text = describe_connect_error(error, broker)
         yield replace(failed(text, _reach_remedy(error, host, port), place), central=True)
         return
     took = f"{(named_s - began_s) * 1000:.0f} ms"
-    connected = f"{(time.monotonic() - named_s) * 1000:.0f} ms"
+    connected = f"{(monotonic_s() - named_s) * 1000:.0f} ms"
     if addresses != [host]:
         yield ok(f"{host} is {', '.join(addresses[:3])} ({took})", place)
     yield ok(f"port {port} answers ({connected})", place)
@@ -117,7 +115,7 @@ def _shake_hands(place: str, broker: Broker, sock: socket.socket, *, read_alert:
             tls.settimeout(1.0)
             with suppress(TimeoutError):
                 tls.recv(1)
-        days = (until - datetime.now(UTC)).days
+        days = (until - utc_now()).days
         text = f"{tls.version()}, the broker's certificate is valid for {days} days"
         if days < RENEW_DAYS:
             return replace(warning(text, "renew it at the broker", place), central=True)
@@ -169,7 +167,7 @@ async def _check_session(place: str, connection: Connection, envelope: Envelope)
 
 async def _publish(place: str, connection: Connection, topic: str) -> Finding:
     """One message with QoS 1 on a topic of the device, and its acknowledgement. OSError: connection lost."""
-    began_s = time.monotonic()
+    began_s = monotonic_s()
     number = connection.publish(topic, BODY, 1, False, expires_s=60)
     with suppress(TimeoutError):
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -181,7 +179,7 @@ async def _publish(place: str, connection: Connection, topic: str) -> Finding:
                         if code.value >= FIRST_FAILURE_CODE:
                             text = f"not allowed to publish to {topic}: {str(code).lower()}"
                             return failed(text, ACL, place, central=True)
-                        took_ms = (time.monotonic() - began_s) * 1000
+                        took_ms = (monotonic_s() - began_s) * 1000
                         nobody = "; nobody subscribes to it" if code.value == NO_SUBSCRIBERS else ""
                         return ok(f"a message to {topic} acknowledged in {took_ms:.0f} ms{nobody}", place)
     text = f"a message to {topic} not acknowledged within {ANSWER_TIMEOUT_S:g} s"

@@ -2,17 +2,17 @@
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.config.model import Config
+from agent.host.clock import NEVER_BEFORE, utc_now
 from agent.mqtt.broker import Broker
 from agent.mqtt.tls import MOST_BYTES, expiry
 from agent.runtime.error_text import describe_error
-from agent.runtime.kernel_clock import NEVER_BEFORE
 from firmware_bridge.regular_files import read_regular
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def reachable(broker: Broker) -> Broker:
 
 
 def _check_expiry(place: str, path: Path) -> Finding:
-    now = datetime.now(UTC)
+    now = utc_now()
     try:
         until = expiry(path)
     except (OSError, ValueError) as error:

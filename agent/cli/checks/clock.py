@@ -1,11 +1,10 @@
 """The clock: set, synchronised, by which source, and how far off."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from agent.cli.checks.finding import Finding, failed, ok, warning
 from agent.cli.checks.target import Target
-from agent.runtime.kernel_clock import NEVER_AFTER, NEVER_BEFORE, kernel_clock
+from agent.host.clock import NEVER_AFTER, NEVER_BEFORE, kernel_clock, utc_now
 from agent.runtime.sanitize import as_dict
 
 MAX_ERROR_MS = 1000.0
@@ -21,7 +20,7 @@ DAEMONS = {
 
 def check_clock(target: Target) -> Iterator[Finding]:
     """The state of the kernel's clock, as an NTP daemon keeps it, or the GNSS receiver that confirms it."""
-    now = datetime.now(UTC)
+    now = utc_now()
     if not NEVER_BEFORE <= now < NEVER_AFTER:
         yield failed(
             f"the clock says {now:%Y-%m-%d %H:%M} UTC, which is wrong",

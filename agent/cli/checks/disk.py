@@ -3,12 +3,12 @@
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.cli.checks.target import Target, user_name
+from agent.host.clock import monotonic_s
 from agent.runtime.error_text import error_reason
 from agent.vision.camera import Camera
 
@@ -63,7 +63,7 @@ def _write(target: Target, existing: Path) -> Iterator[Finding]:
             "data.directory",
         )
         return
-    began_s = time.monotonic()
+    began_s = monotonic_s()
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(os.urandom(TEST_BYTES))
@@ -76,7 +76,7 @@ def _write(target: Target, existing: Path) -> Iterator[Finding]:
             remedy = f"sudo mount -o remount,rw {existing}; if that fails, the card or disk is worn out"
         yield failed(f"can't write to {existing}: {reason}", remedy, "data.directory")
         return
-    took_s = time.monotonic() - began_s
+    took_s = monotonic_s() - began_s
     if took_s > SLOW_FSYNC_S:
         yield warning(
             f"64 KiB took {took_s:.1f} s to reach the disk at {existing}",

@@ -5,10 +5,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.cli.checks.target import Target
+from agent.host.clock import utc_now
 from agent.reporting.host_monitor import THROTTLED, HostState, read_host
 
 HOT_C, TOO_HOT_C = 75.0, 85.0
@@ -19,7 +19,7 @@ LONGEST_S = 5.0
 
 def check_host(target: Target) -> Iterator[Finding]:
     """What slows this machine down or ends the agent."""
-    host = read_host(target.folder, {}, datetime.now(UTC), target.machine.root)
+    host = read_host(target.folder, {}, utc_now(), target.machine.root)
     if host.throttled is None and str(target.machine.root) == "/":
         host = replace(host, throttled=_vcgencmd())
     yield from _temperature(host)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.cli.checks.target import Target, user_name
+from agent.host.clock import boot_id, since_boot_s
 from agent.outbox.database import Database
 from agent.runtime.error_text import describe_error
-from agent.runtime.kernel_clock import boot_id, since_boot_s
 from agent.runtime.sanitize import as_dict
 
 FILES = ("alerts.db", "telemetry-????????.db", "media-????????.db")

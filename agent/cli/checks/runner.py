@@ -1,13 +1,13 @@
 """Runs the numbered checks: each within its time limit, those of one group concurrently."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from agent.cli.checks.finding import Finding, State, failed, skipped, worst
 from agent.cli.checks.target import Target
+from agent.host.clock import monotonic_s
 from agent.runtime.native_calls import within
 
 Run: TypeAlias = Callable[[Target], Iterable[Finding] | AsyncIterator[Finding]]
@@ -47,11 +47,11 @@ async def run_checks(
     async def run(number: int, check: Check) -> CheckResult:
         running.append(check.name)
         on_running(running)
-        began_s = time.monotonic()
+        began_s = monotonic_s()
         findings = await _findings(check, target)
         running.remove(check.name)
         on_running(running)
-        return CheckResult(number, check.name, findings, time.monotonic() - began_s)
+        return CheckResult(number, check.name, findings, monotonic_s() - began_s)
 
     numbered = list(enumerate(checks, 1))
     for group in sorted({check.group for check in checks}):

@@ -6,12 +6,13 @@ import os
 import pwd
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from agent.config.model import Config
+from agent.host.clock import utc_now
 from agent.reporting.health_file import FILE as HEALTH_FILE
 from agent.runtime.sanitize import as_dict, as_list, json_object
 from firmware_bridge.regular_files import read_regular
@@ -78,7 +79,7 @@ class Target:
         """The age of `health` by the wall clock; None where there is none."""
         with suppress(ValueError, TypeError):
             at = datetime.fromisoformat(str(self.health.get("at")))
-            return (datetime.now(UTC) - at).total_seconds()
+            return (utc_now() - at).total_seconds()
         return None
 
     @property
