@@ -70,10 +70,15 @@ assert refused(lambda: os.nice(1))
 
 import cv2, numpy
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from agent.host import clock
 from agent.host.clock import _libc, _Timex, kernel_boot_id
 import models
 
-assert _libc().adjtimex(ctypes.byref(_Timex())) >= 0
+assert _libc().adjtimex(ctypes.byref(_Timex())) < 0
+clock.STATE = Path("state")
+assert clock.kernel_clock() == (False, None)
+clock.STATE.write_text(json.dumps({"synchronised": True, "error_ms": 2.5, "since_boot_s": clock.since_boot_s()}))
+assert clock.kernel_clock() == (True, 2.5)
 assert kernel_boot_id()
 assert ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda one: one + 1)(1) == 2
 assert len(Ed25519PrivateKey.generate().sign(b"x")) == 64

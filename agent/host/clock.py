@@ -1,6 +1,8 @@
 """The clocks of the machine, read only: the only file of the agent and of the centre that reads one."""
 
 import ctypes
+import errno
+import json
 import time
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
@@ -13,6 +15,11 @@ NEVER_AFTER = datetime(2046, 11, 1, tzinfo=UTC)
 """A clock after this instant is taken as wrong."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+STATE = Path("/run/ringpost-clock/state")
+"""Where `agent.host.clock_service` writes the state of the kernel's clock, for an agent whose service may not
+read it (``ProtectClock=`` forbids adjtimex even to readers)."""
+STATE_S = 15.0
+"""An older state counts as none."""
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _UNSYNCED = 0x40  # STA_UNSYNC of <sys/timex.h>
@@ -68,14 +75,27 @@ class Clock:
 
     def kernel_clock(self) -> tuple[bool, float | None]:
         """Whether the kernel's clock is synchronised, and its largest error in ms (adjtimex, read only)."""
+        timex = _Timex()
         try:
-            timex = _Timex()
             state = _libc().adjtimex(ctypes.byref(timex))
-        except (OSError, AttributeError):  # not Linux, or not allowed
+        except (OSError, AttributeError):  # not Linux
             return False, None
+        if state < 0 and ctypes.get_errno() == errno.EPERM:
+            return self._written_state()
         if state < 0 or state == _ERROR or timex.status & _UNSYNCED:
             return False, None
         return True, timex.maxerror / 1000
+
+    def _written_state(self) -> tuple[bool, float | None]:
+        """What the clock service wrote; not synchronised where it is missing, old or damaged."""
+        try:
+            found = json.loads(STATE.read_bytes())
+            age_s = self.since_boot_s() - found["since_boot_s"]
+            if not (0 <= age_s <= STATE_S and found["synchronised"] is True):
+                return False, None
+            return True, float(found["error_ms"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False, None
 
 
 _CLOCK: ContextVar[Clock] = ContextVar("clock", default=Clock())  # noqa: B039  it has no state
