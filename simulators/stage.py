@@ -12,6 +12,10 @@ class NotInRealTimeError(Exception):
     """The fault needs ``clock: virtual``: the message says why."""
 
 
+class NotInVirtualTimeError(Exception):
+    """The fault needs ``clock: real``: the message says why."""
+
+
 class StagedLine(Protocol):
     """The wire of one source, between simulated hardware and the agent."""
 
@@ -19,10 +23,14 @@ class StagedLine(Protocol):
     def is_open(self) -> bool:
         """Whether the agent has it open."""
 
+    path: str
+    """The name of the device."""
     bytes_to_agent: int
     """How many bytes of the hardware reached the agent; `line_fault` can keep them back."""
     line_fault: LineFault
-    """Applied to each write in both directions; ``bytes`` for none."""
+    """Applied to each write of the hardware while the agent has the line open; ``bytes`` for none."""
+    line_fault_from_agent: LineFault
+    """Applied to all that the agent writes; ``bytes`` for none."""
 
     def unplug(self) -> None: ...
     def plug(self, path: str | None = None) -> None:
@@ -32,8 +40,28 @@ class StagedLine(Protocol):
         """Open, but without data."""
 
 
+class StagedCamera(Protocol):
+    """The camera of one source, in `StagedDevice.hardware`."""
+
+    connections: int
+    """How often it was opened."""
+    blinding: str | None
+    """Its present fault, see `simulators.blinding`; None for none."""
+    faulty: int
+    """How many pictures, or groups of sightings, had a fault, or were refused or kept back by one."""
+
+    async def cut(self) -> None:
+        """As a pulled cable."""
+
+    async def restore(self) -> None: ...
+
+
 class StagedClock(Protocol):
     """The clocks of one device."""
+
+    wrong_reads: int
+    """How often the device has read its wall clock, or whether it is synchronised, while a fault changed
+    the answer."""
 
     def step(self, by_s: float) -> None:
         """Moves the wall clock."""
@@ -62,6 +90,8 @@ class StagedDevice(Protocol):
     name: str
     folder: Path
     """Of its data; survives a power cut."""
+    starts: int
+    """How often its agent was started."""
     config: Mapping[str, Any]
     clock: StagedClock
     disk: StagedDisk
@@ -82,6 +112,12 @@ class StagedDevice(Protocol):
     async def cut_power(self) -> None:
         """As `kill`, and all that was not made durable is gone; the boot id changes."""
 
+    def set_hanging(self, hanging: bool) -> None:
+        """SIGSTOP, and SIGCONT. NotInVirtualTimeError where all devices share one process."""
+
+    def set_throttled(self, bits: int) -> None:
+        """The throttling bits of a Raspberry Pi: 1 for a low supply voltage, 8 for heat; 0 ends it."""
+
     async def push(self, config: str) -> None:
         """A signed push of a whole configuration."""
 
@@ -94,7 +130,9 @@ class StagedBroker(Protocol):
 
     def restart(self, *, keep_sessions: bool) -> None: ...
     def cut(self, device: str, how: str) -> None:
-        """``closed`` (FIN), ``reset`` (RST), ``half_open`` (nothing arrives any more), ``unreachable``."""
+        """``closed`` (FIN), ``reset`` (RST), ``half_open`` (nothing arrives any more), ``unreachable``,
+        ``tls_expired`` (the certificate that it shows), ``auth_revoked`` (each connection is refused). The
+        present connection ends, except with ``half_open``; until `mend` no new one succeeds."""
 
     def mend(self, device: str) -> None: ...
     def set_unkind(self, how: str, chance: float) -> None:
@@ -102,6 +140,11 @@ class StagedBroker(Protocol):
 
     def shape(self, device: str, *, latency_s: float, jitter_s: float, bytes_per_s: float | None) -> None:
         """0, 0 and None end it."""
+
+    def struck(self, how: str, device: str | None = None) -> int:
+        """How often a fault struck, of one device or of all: ``how`` as in `cut` and `set_unkind`, or
+        ``down``, ``restart``, ``shape``. A connection that ended or was refused, a message that was dropped,
+        reordered, delayed or refused, a will that came late."""
 
 
 class StagedCentre(Protocol):
