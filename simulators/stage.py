@@ -16,6 +16,24 @@ class NotInVirtualTimeError(Exception):
     """The fault needs ``clock: real``: the message says why."""
 
 
+class FaultStep(Protocol):
+    """One fault of the timeline, as `simulators.faults` gets it."""
+
+    @property
+    def number(self) -> int:
+        """In the timeline, from 0."""
+
+    @property
+    def device(self) -> str | None:
+        """None: the broker, the centre, or all devices."""
+
+    @property
+    def source(self) -> str | None: ...
+    @property
+    def for_s(self) -> float:
+        """From its begin to its end; 0 for an instant."""
+
+
 class StagedLine(Protocol):
     """The wire of one source, between simulated hardware and the agent."""
 
@@ -120,6 +138,9 @@ class StagedDevice(Protocol):
 
     async def push(self, config: str) -> None:
         """A signed push of a whole configuration."""
+
+    async def command(self, name: str, fields: Mapping[str, Any]) -> None:
+        """A signed ``command/<name>``; ``ack`` is a signed ``alert/ack``. The answer comes as a message."""
 
 
 class StagedBroker(Protocol):
