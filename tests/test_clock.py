@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -37,21 +38,19 @@ def test_what_the_clock_service_writes_is_read_where_the_kernel_may_not_be_asked
     assert [path.name for path in forbidden.parent.iterdir()] == ["state"]
 
 
-def state(**fields: object) -> bytes:
-    return json.dumps(
-        {"synchronised": True, "error_ms": 1, "since_boot_s": since_boot_s(), **fields}
-    ).encode()
-
-
 @pytest.mark.parametrize(
-    "content",
-    [None, b"", b"{}", b"[1]", b"\xff", b"null", state(synchronised=False), state(synchronised="yes"),
-     state(error_ms=None), state(error_ms="x"), state(since_boot_s=None), state(since_boot_s=since_boot_s() - 60),
-     state(since_boot_s=since_boot_s() + 1e6)],
+    "fields",
+    [{"synchronised": False}, {"synchronised": "yes"}, {"error_ms": None}, {"error_ms": "x"},
+     {"since_boot_s": None}, {"age_s": 60}, {"age_s": -1e6}],
 )  # fmt: skip
-def test_a_state_that_is_missing_old_or_damaged_is_no_synchronised_clock(
-    content: bytes | None, forbidden: Path
-) -> None:
+def test_an_old_or_wrong_state_is_no_synchronised_clock(fields: dict[str, Any], forbidden: Path) -> None:
+    at_s = since_boot_s() - fields.pop("age_s", 0.0)
+    forbidden.write_text(json.dumps({"synchronised": True, "error_ms": 1, "since_boot_s": at_s, **fields}))
+    assert kernel_clock() == (False, None)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[1]", b"\xff", b"null"])
+def test_a_missing_or_damaged_state_is_no_synchronised_clock(content: bytes | None, forbidden: Path) -> None:
     if content is not None:
         forbidden.write_bytes(content)
     assert kernel_clock() == (False, None)
