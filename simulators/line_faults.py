@@ -54,7 +54,7 @@ def misread(data: bytes, sender_baud: int, reader_baud: int) -> bytes:
     return bytes(received)
 
 
-class _Batched:
+class Batched:
     """Collects ``size`` bytes, and then delivers them all at once."""
 
     def __init__(self, size: int) -> None:
@@ -69,7 +69,7 @@ class _Batched:
         return batch
 
 
-class _Split:
+class Split:
     """Cuts the data anywhere: the rest comes with the next data."""
 
     def __init__(self, chance: random.Random) -> None:
@@ -88,8 +88,8 @@ LINE_FAULTS: dict[str, Callable[[random.Random], LineFault]] = {
     "bytes_drop": lambda chance: partial(corrupt, chance=chance, drops=0.01),
     "noise": lambda chance: partial(corrupt, chance=chance, noise=0.01),
     "wrong_speed": lambda _: partial(misread, sender_baud=9600, reader_baud=4800),
-    "split": _Split,
-    "stale": lambda _: _Batched(STALE_BYTES),
+    "split": Split,
+    "stale": lambda _: Batched(STALE_BYTES),
     "silent": lambda _: lambda _data: b"",
 }
 """The faults of a line, each with its own randomness. `Wire` implements unplugging."""

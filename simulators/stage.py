@@ -94,6 +94,7 @@ class StagedDisk(Protocol):
 
     def set_full(self, full: bool) -> None: ...
     def set_read_only(self, read_only: bool) -> None: ...
+    def set_io_error(self, failing: bool) -> None: ...
     def set_slow(self, seconds: float) -> None:
         """Each step takes this long; 0 ends it."""
 
@@ -159,8 +160,16 @@ class StagedBroker(Protocol):
     def set_unkind(self, how: str, chance: float) -> None:
         """``drop_after_acknowledgement``, ``reorder``, ``late_will``, ``refuse``, ``quota``; 0 ends it."""
 
-    def shape(self, device: str, *, latency_s: float, jitter_s: float, bytes_per_s: float | None) -> None:
-        """0, 0 and None end it."""
+    def shape(
+        self,
+        device: str,
+        *,
+        latency_s: float = 0.0,
+        jitter_s: float = 0.0,
+        bytes_per_s: float | None = None,
+        slice_bytes: int | None = None,
+    ) -> None:
+        """``slice_bytes``: no more arrive at once. The defaults end it."""
 
     def struck(self, how: str, device: str | None = None) -> int:
         """How often a fault struck, of one device or of all: ``how`` as in `cut` and `set_unkind`, or

@@ -1,0 +1,162 @@
+"""The catalogue of faults: complete, described, refused where it can't hit, and never proved by nothing."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from simulators.faults.catalogue import CATALOGUE, table
+from simulators.faults.fault import CannotApplyError, FaultStep, play
+from simulators.faults.line import Noise, Stale, Unplug
+from simulators.receiver import FAULTS
+from tests.staged import Line, empty_stage
+
+CONTRACT = {
+    "line": "unplug re_enumerate noise bits_flip bytes_drop wrong_speed split stale silent mute",
+    "board": "deaf reset sensor_failed",
+    "receiver": " ".join(FAULTS),
+    "camera": "cut frozen black covered bright blurred turned fps_drop resolution corrupt_jpeg auth_refused",
+    "drone": "out_of_reach",
+    "boat": "no_bottom",
+    "link": "down latency bandwidth half_open reset slicer tls_expired auth_revoked",
+    "broker": "down restart session_lost drop_after_acknowledgement reorder late_will refuse quota",
+    "disk": "full read_only slow io_error",
+    "clock": "step wrong_at_boot unsynchronised drift",
+    "process": "kill stop hang",
+    "power": "cut throttled",
+    "config": "invalid_push lockout_push power_cut_on_trial",
+    "centre": "down restored_from_backup",
+    "fleet": "reconnect_storm",
+}
+NAMES = {f"{family}.{name}" for family, names in CONTRACT.items() for name in names.split()}
+CONFIG: dict[str, Any] = {
+    "device": "post-1",
+    "broker": {"url": "mqtt://127.0.0.1:1883"},
+    "sources": {
+        "gnss": {"kind": "nmea"},
+        "board": {"kind": "sensor_board"},
+        "radio": {"kind": "mavlink"},
+        "cam1": {"kind": "camera"},
+    },
+}
+FITTING = {"board": "board", "drone": "radio", "camera": "cam1"}
+
+
+def step_of(kind: str) -> FaultStep:
+    """A step that hits what the fault is for."""
+    fault = CATALOGUE[kind]
+    source = FITTING.get(kind.partition(".")[0], "gnss") if fault.subject == "source" else None
+    return FaultStep(
+        0,
+        "post-1" if fault.subject in ("source", "device") else None,
+        source,
+        CONFIG["sources"][source]["kind"] if source else "",
+        14.0,
+    )
+
+
+def test_every_fault_of_the_field_is_in_the_catalogue() -> None:
+    assert set(CATALOGUE) == NAMES
+
+
+@pytest.mark.parametrize("kind", sorted(NAMES))
+def test_each_fault_is_described_and_possible_under_some_clock(kind: str) -> None:
+    fault, step = CATALOGUE[kind](), step_of(kind)
+    text = fault.describe(step)
+    assert "{" not in text
+    assert text.endswith(", for 14 s")
+    assert fault.proof
+    assert fault.clocks
+    assert (fault.reason == "") == (fault.clocks == ("virtual", "real"))
+    for clock in ("virtual", "real"):
+        assert (fault.refuse_clock(clock) is None) == (clock in fault.clocks)
+    config = CONFIG if step.device else None
+    assert fault.misplaced(config, step.source) is None
+    assert type(fault).model_validate(fault.model_dump()) == fault
+
+
+@pytest.mark.parametrize("kind", sorted(NAMES))
+def test_a_fault_with_nothing_to_hit_has_no_effect(kind: str) -> None:
+    """No line is open, no agent runs, no message comes."""
+    stage = empty_stage(CONFIG)
+    assert asyncio.run(play(stage, CATALOGUE[kind](), step_of(kind))) is False
+    assert [one["event"] for one in stage.record.events] == ["fault_began", "fault_ended"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "source", "text"),
+    [
+        ("line.noise", CONFIG, None, "line.noise needs a source; known: gnss, board, radio"),
+        ("line.noise", CONFIG, "ais", "line.noise can't hit the source 'ais'; known: gnss, board, radio"),
+        ("line.noise", CONFIG, "cam1", "line.noise can't hit the source 'cam1'; known: gnss, board, radio"),
+        ("camera.black", CONFIG, "gnss", "camera.black can't hit the source 'gnss'; known: cam1"),
+        ("receiver.jam", {"sources": {}}, "gnss", "receiver.jam can't hit the source 'gnss'; the device has none"),
+        ("line.noise", None, "gnss", "line.noise needs a device"),
+        ("disk.full", CONFIG, "gnss", "disk.full hits the device: leave the source out"),
+        ("broker.down", CONFIG, None, "broker.down hits the broker: leave the device out"),
+    ],
+)  # fmt: skip
+def test_a_misplaced_fault_is_refused_with_the_known_names(
+    kind: str, config: Any, source: str | None, text: str
+) -> None:
+    assert CATALOGUE[kind].misplaced(config, source) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("line.noise", {"chance": 2}),
+        ("line.noise", {"share": 0.5}),
+        ("link.latency", {"latency": "soon"}),
+        ("board.sensor_failed", {"quantity": "mood"}),
+    ],
+)
+def test_wrong_parameters_are_refused(kind: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        CATALOGUE[kind].model_validate(fields)
+
+
+def test_what_the_stage_does_not_have_can_not_be_applied() -> None:
+    stage = empty_stage(CONFIG)
+    with pytest.raises(CannotApplyError, match="no device 'post-2'"):
+        asyncio.run(play(stage, Unplug(), FaultStep(0, "post-2", "gnss")))
+    with pytest.raises(CannotApplyError, match="'ais' has no line"):
+        asyncio.run(play(stage, Unplug(), FaultStep(0, "post-1", "ais")))
+
+
+def test_a_pulled_cable_was_in_use() -> None:
+    stage = empty_stage(CONFIG)
+    line: Any = stage.devices["post-1"].lines["gnss"]
+    line.is_open = True
+    assert asyncio.run(play(stage, Unplug(), FaultStep(3, "post-1", "gnss", "nmea", 5.0)))
+    assert line.plugged
+    assert line.path == Line.path
+    assert stage.record.events[-1] == {
+        "t": 5.0, "device": "post-1", "event": "fault_effect", "fault": 3, "kind": "line.unplug",
+    }  # fmt: skip
+
+
+def test_faults_of_one_line_act_together_and_each_ends_by_itself() -> None:
+    stage = empty_stage(CONFIG)
+    line: Any = stage.devices["post-1"].lines["gnss"]
+    line.is_open = True
+    noise, stale = Noise(chance=1.0), Stale(size=1, direction="to_agent")
+    steps = [FaultStep(number, "post-1", "gnss", "nmea") for number in range(2)]
+
+    async def both() -> None:
+        await noise.begin(stage, steps[0])
+        await stale.begin(stage, steps[1])
+        assert line.send(b"abc") != b"abc"
+        await noise.end(stage, steps[0])
+        assert line.send(b"abc") == b"abc"
+        await stale.end(stage, steps[1])
+
+    asyncio.run(both())
+    assert noise.took_effect(stage, steps[0])
+    assert not stale.took_effect(stage, steps[1])  # each write was long enough to pass
+
+
+def test_the_table_has_each_fault_once() -> None:
+    rows = table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(CATALOGUE)
