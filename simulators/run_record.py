@@ -21,10 +21,14 @@ class RunRecord:
     that moves; ``t, object, kind, lat, lon`` of people, vessels and drones; ``t, event, …`` of events of the
     world, such as ``person_beyond_railing``.
     ``events``: ``t, device`` (absent for the broker and the centre) ``, event, …``:
-    ``fault_began|fault_effect|fault_ended`` with ``fault`` (number in the timeline) and ``kind``;
-    ``pressed``; ``accepted`` (an alert message is on the device's disk: ``id, alert_id, phase, rule``);
+    ``began`` with ``at``, the true instant of second 0;
+    ``fault_began|fault_effect|fault_ended`` with ``fault`` (number in the timeline), ``kind``, and the
+    ``source`` that it hits; ``pressed`` with ``press`` (``SOURCE.BUTTON``); ``pushed``;
+    ``accepted`` (an alert message is on the device's disk: ``id, alert_id, phase, rule``);
     ``committed`` (at the centre: ``id``), ``receipt`` (``ids`` given by the centre);
-    ``started|killed|stopped|died``, with ``part``: device, hardware, broker or centre.
+    ``started|killed|stopped|died``, with ``part``: device, hardware, broker or centre;
+    ``on_disk`` and ``at_centre`` with ``messages``, at the end (`simulators.checker.disks.note_disks`).
+    A last will is a message on ``status``; one outside the topics of simulated devices has the device "".
     """
 
     now_s: Callable[[], float]

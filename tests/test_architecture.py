@@ -27,6 +27,7 @@ BORDERS = {
         "centre/map/action_store.py",
         "centre/map/store_reader.py",
         "centre/message_store.py",
+        "simulators/checker/disks.py",
     },
     "onnxruntime": {"models/session.py"},
     "iotcore": {"simulators/broker.py"},
@@ -305,6 +306,17 @@ def test_the_modules_at_the_bottom_import_nothing_of_ours() -> None:
     for words in ("firmware_bridge/readings.py", "firmware_bridge/drone_readings.py", "models/detection.py"):
         ours = {one for one in imports(ROOT / words) if one.split(".")[0] in PACKAGES}
         assert ours <= {"firmware_bridge.drone_readings"}  # the rest of the same vocabulary
+
+
+def test_the_checker_shares_nothing_with_what_it_judges() -> None:
+    judged = [
+        f"{name(path)} imports {module}"
+        for path in sources()
+        if name(path).startswith("simulators/checker/")
+        for module in imports(path)
+        if module.partition(".")[0] in {"agent", "centre", "firmware_bridge"}
+    ]
+    assert judged == []
 
 
 def test_names() -> None:
