@@ -168,18 +168,21 @@ CLOCKS = {
 RANDOMNESS = {
     ("random", "uniform"),
     ("random", "random"),
+    ("random", "randrange"),
+    ("random", "randint"),
+    ("random", "choice"),
     ("secrets", "token_hex"),
     ("secrets", "token_bytes"),
 }
 SYSTEM_THREADS = {
     "agent/app.py": "the default executor of the process",
-    "agent/audit/audit_log.py": "waits for entries",
     "agent/cli/detect.py": "a command, not the agent",
     "agent/runtime/name_resolution.py": "a name that hangs holds its thread",
     "agent/runtime/native_calls.py": "ends the process",
     "agent/vision/frame_reader.py": "blocks in a camera's driver",
     "agent/vision/inference_pool.py": "blocks in the inference",
     "agent/vision/rtsp_relay.py": "blocks in a socket",
+    "firmware_bridge/regular_files.py": "a disk that hangs holds its thread",
 }
 """Threads that no simulation replaces, and why; all others are started by `agent.host.threads`."""
 
@@ -196,7 +199,8 @@ def test_clocks_and_randomness_stand_behind_the_border_of_the_host() -> None:
     beside = {
         f"{name(path)}: {'.'.join(call)}"
         for path in sources()
-        if name(path).startswith(("agent/", "centre/")) and not name(path).startswith("agent/host/")
+        if name(path).startswith(("agent/", "centre/", "firmware_bridge/"))
+        and not name(path).startswith("agent/host/")
         for call in calls(path)
         if call in CLOCKS | RANDOMNESS
     }
@@ -207,7 +211,7 @@ def test_threads_are_started_at_the_border_of_the_host() -> None:
     users = {
         name(path)
         for path in sources()
-        if name(path).startswith("agent/") and not name(path).startswith("agent/host/")
+        if name(path).startswith(("agent/", "firmware_bridge/")) and not name(path).startswith("agent/host/")
         if "threading.Thread(" in text(path) or "ThreadPoolExecutor(" in text(path)
     }
     assert users == set(SYSTEM_THREADS)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,17 @@ from agent.audit.chain_state import segments
 from agent.audit.clock_steps import ClockSteps
 from agent.audit.disk import Disk
 from agent.audit.entry import ANCHORS, Entry, parse
-from agent.audit.entry_limit import BURST, MOST_SOURCES, SIGNED_BURST, EntryLimit, Source
+from agent.audit.entry_limit import (
+    BURST,
+    MOST_SOURCES,
+    SIGNED_BURST,
+    SUMMARY_AFTER_S,
+    EntryLimit,
+    Source,
+)
 from agent.audit.verify import verify_folder
+from agent.host.clock import Clock, use_clock
+from agent.host.threads import Threads, use_threads
 
 
 @pytest.fixture
@@ -262,3 +272,82 @@ def test_only_one_process_writes_a_log(tmp_path: Path) -> None:
         second.open()
     first.close()
     second.open()
+
+
+class SetClock(Clock):
+    """A clock that stands where it is set."""
+
+    now_s = 1000.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Iterator[SetClock]:
+    token = use_clock(clock := SetClock())
+    yield clock
+    token.var.reset(token)
+
+
+def settled(audit: AuditLog) -> bool:
+    return asyncio.run(audit.written())
+
+
+def test_what_is_due_later_is_written_at_a_tick(tmp_path: Path, clock: SetClock) -> None:
+    audit = AuditLog(ChainFiles(tmp_path))
+    for _ in range(int(BURST) + 5):
+        audit.append("refused")
+    assert settled(audit)
+    for later_s in (SUMMARY_AFTER_S - 1, 2, audit_log.CHECKPOINT_S - SUMMARY_AFTER_S):
+        clock.now_s += later_s
+        audit.tick()
+        assert settled(audit)
+    audit.close()
+    found = entries(tmp_path)[-3:]
+    assert [(entry.kind, entry.fields.get("unlisted")) for entry in found] == [
+        ("refused", None), ("refused", 5), ("checkpoint", None),
+    ]  # fmt: skip
+
+
+def test_a_disk_that_refused_is_tried_again_at_a_tick(tmp_path: Path, clock: SetClock) -> None:
+    disk = FullDisk()
+    audit = AuditLog(ChainFiles(tmp_path, disk=disk))
+    audit.append_durably("start")
+    disk.full = True
+    audit.append("drill")
+    assert not settled(audit)
+    disk.full = False
+    audit.tick()
+    assert not settled(audit)
+    clock.now_s += audit_log.RETRY_S
+    audit.tick()
+    audit.append_durably("picture")  # settled after it
+    assert kinds(tmp_path)[-3:] == ["gap", "drill", "picture"]
+
+
+def test_an_idle_log_has_no_thread(tmp_path: Path) -> None:
+    audit = AuditLog(ChainFiles(tmp_path))
+    audit.append_durably("start")
+    audit.tick()
+    for thread in threading.enumerate():
+        if thread.name == "audit":
+            thread.join(60)
+    assert not audit._works
+
+
+def test_where_no_thread_can_be_started_entries_wait(tmp_path: Path, clock: SetClock) -> None:
+    class NoThreads(Threads):
+        def start(self, work: Callable[[], None], name: str) -> threading.Thread:
+            raise RuntimeError("can't start new thread")
+
+    audit = AuditLog(ChainFiles(tmp_path))
+    token = use_threads(NoThreads())
+    audit.append("drill")
+    with pytest.raises(OSError, match="can't start new thread"):
+        audit.append_durably("picture")
+    token.var.reset(token)
+    clock.now_s += audit_log.RETRY_S
+    audit.tick()
+    audit.append_durably("picture")
+    assert kinds(tmp_path)[-3:] == ["gap", "drill", "picture"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agent.audit.chain_files import ChainFiles
-from agent.audit.chain_state import segments
+from agent.audit.chain_state import read_state, segments
 from agent.audit.disk import Disk
 from agent.audit.entry import Draft, parse
 from agent.audit.verify import verify_folder
@@ -224,3 +224,28 @@ def test_each_step_of_a_commit_that_begins_a_new_file(tmp_path: Path, power: boo
             assert "trouble" not in files.found
             assert [str(one) for one in verify_folder(folder).problems] == []
             files.close()
+
+
+def test_a_disk_that_refuses_between_two_removals_leaves_no_gap(memory_path: Path) -> None:
+    """Two files are removed at once where a crash left an empty one."""
+    disk = FaultyDisk(memory_path)
+    for step in range(12):
+        folder = memory_path / str(step)
+        files = ChainFiles(folder, disk=disk, segment_bytes=2500, most_segments=3)
+        files.open()
+        while len(segments(folder)) < 3:
+            files.commit([draft(0)])
+        files.close()
+        state = read_state(folder)
+        assert state is not None
+        (folder / f"{state.n:010d}.jsonl").touch()
+        files.open()
+        while segments(folder)[-1].stat().st_size < 2500:
+            files.commit([draft(0)])
+        assert len(segments(folder)) == 4
+        disk.fails(step, OSError(28, "No space left on device"))
+        with suppress(OSError):
+            files.commit([draft(0)])
+        disk.left = None
+        files.close()
+        assert [str(one) for one in verify_folder(folder).problems] == []

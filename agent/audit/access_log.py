@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.audit.audit_log import make_draft
 from agent.audit.chain_files import ChainFiles
 from agent.audit.chain_state import LogInUseError
+from agent.audit.draft import make_draft
 from agent.audit.entry import Entry
 from agent.host.clock import monotonic_s
 

@@ -1,4 +1,4 @@
-"""The audit log of one device or centre, with a thread of its own.
+"""The audit log of one device or centre: written by a thread that lives as long as entries wait.
 
 Entries that come together are written together: one wait for the disk each time. Where the disk refuses,
 entries wait in memory (`MAX_HELD`), and a `gap` entry says afterwards how many waited and how many were lost.
@@ -7,7 +7,7 @@ entries wait in memory (`MAX_HELD`), and a `gap` entry says afterwards how many 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,10 +16,12 @@ from typing import Any
 import structlog
 
 from agent.audit.chain_files import ChainFiles
-from agent.audit.entry import ANCHORS, Draft, Entry, encodable
+from agent.audit.draft import make_draft
+from agent.audit.entry import ANCHORS, Draft, Entry
 from agent.audit.entry_limit import EntryLimit, Source
 from agent.domain.message import stamp
-from agent.host.clock import boot_id, monotonic_s, utc_now
+from agent.host.clock import monotonic_s, utc_now
+from agent.host.threads import start_thread
 from agent.runtime.error_text import describe_error
 
 log = structlog.get_logger()
@@ -39,12 +41,6 @@ WRITTEN_WITHIN_S = 2.0
 CLOSED_WITHIN_S = 5.0
 
 
-def make_draft(kind: str, who: Sequence[str], fields: Mapping[str, Any]) -> Draft:
-    """An entry of this instant."""
-    at, now_s = stamp(utc_now()), round(monotonic_s(), 3)
-    return Draft(kind, at, boot_id()[:8], now_s, tuple(who), encodable(fields))
-
-
 @dataclass(slots=True, eq=False)
 class _Waiting:
     draft: Draft
@@ -53,8 +49,8 @@ class _Waiting:
 
 
 class AuditLog:
-    """``on_anchor`` is called on the log's thread with each entry that goes to the centre. ``expected``: the
-    id of the log, and the number of an entry that it certainly has."""
+    """``on_anchor`` is called on the writing thread with each entry that goes to the centre. ``expected``:
+    the id of the log, and the number of an entry that it certainly has. Call `tick` about once a second."""
 
     def __init__(
         self,
@@ -66,7 +62,7 @@ class AuditLog:
         self._expected = expected
         self._on_anchor = on_anchor
         self._limit = EntryLimit()
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._appended = self._settled = 0
         """Entries that were queued, and entries that are on disk, refused or lost."""
@@ -80,23 +76,27 @@ class AuditLog:
         self._retry_s = 0.0
         self._damage: str | None = None
         """What was found wrong when the log was opened."""
-        self._thread: threading.Thread | None = None
+        self._works = False
+        """Whether a thread writes what waits."""
+        self._ended = threading.Event()
 
     def append(self, kind: str, *, who: Sequence[str] = (), **fields: Any) -> None:
         """Queues an entry about key ids ``who``; returns at once, and never raises."""
         at, now_s = utc_now(), monotonic_s()
-        with self._condition:
+        with self._lock:
             command = str(fields.get("command" if who else "order", ""))
             if self._limit.admit(Source(kind, command, tuple(who)), fields, stamp(at), now_s):
                 self._queue(_Waiting(make_draft(kind, who, fields)))
+        self._wake()
 
     def append_durably(self, kind: str, *, who: Sequence[str] = (), **fields: Any) -> str:
         """Writes an entry; on disk on return. The hash of its line. Blocking. OSError where that fails."""
         done: Future[Entry] = Future()
-        with self._condition:
+        with self._lock:
             if self._closing:
                 raise OSError("the audit log is closed")
             self._queue(_Waiting(make_draft(kind, who, fields), done))
+        self._wake()
         return done.result().hash
 
     async def written(self) -> bool:
@@ -105,7 +105,7 @@ class AuditLog:
         False after `WRITTEN_WITHIN_S`, or where the disk refuses: the entries wait in memory.
         """
         settled: Future[bool] = Future()
-        with self._condition:
+        with self._lock:
             if self._refused is not None or self._settled >= self._appended:
                 return self._refused is None
             self._barriers.append((self._appended, settled))
@@ -121,23 +121,29 @@ class AuditLog:
             return f"audit log: entries wait in memory: {self._refused[1]}"
         return self._damage
 
+    def tick(self) -> None:
+        """Writes what is due: summaries, a checkpoint, and what a disk refused. About once a second."""
+        with self._lock:
+            now_s = monotonic_s()
+            self._sum_up()
+            if not self._waiting and now_s >= self._due_s:
+                self._queue(_Waiting(make_draft("checkpoint", (), {})))
+        self._wake()
+
     def close(self) -> None:
-        """Writes what waits, and ends the thread. Blocking."""
-        with self._condition:
+        """Writes what waits, and ends the log. Blocking."""
+        with self._lock:
             self._closing = True
             self._sum_up(at_once=True)
-            self._condition.notify()
-        if self._thread is not None:
-            self._thread.join(CLOSED_WITHIN_S)
+        self._wake()
+        self._ended.wait(CLOSED_WITHIN_S)
 
     def _sum_up(self, *, at_once: bool = False) -> None:
         for source, fields in self._limit.summaries(monotonic_s(), at_once=at_once):
             self._queue(_Waiting(make_draft(source.kind, source.who, fields)))
 
     def _queue(self, waiting: _Waiting) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
-            self._thread.start()
+        """Call `_wake` after that, without the lock."""
         self._waiting.append(waiting)
         self._appended += 1
         if len(self._waiting) > MAX_HELD:
@@ -146,23 +152,36 @@ class AuditLog:
                 self._waiting.remove(oldest)
                 self._settled += 1
                 self._lost += 1
-        self._condition.notify()
 
-    def _run(self) -> None:
-        while True:
-            with self._condition:
-                self._condition.wait_for(self._has_work, timeout=1.0)
-                now_s = monotonic_s()
-                self._sum_up()
-                if not self._waiting and now_s >= self._due_s:
-                    self._queue(_Waiting(make_draft("checkpoint", (), {})))
+    def _wake(self) -> None:
+        """Starts a thread where there is work and none works. It ends when all is written: an idle log has
+        none, and a disk that hangs holds up no end of the process."""
+        with self._lock:
+            if self._works or not self._has_work():
+                return
+            self._works = True
+        try:
+            start_thread(self._work, "audit")
+        except RuntimeError as error:  # no thread can be started: as a disk that refuses
+            with self._lock:
+                self._works = False
                 group = self._take_group()
-                closing = self._closing
+            self._on_refusal(group, OSError(str(error)))
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                group, closing = self._take_group(), self._closing
             if group:
                 self._write(group)
-            if closing and (not self._waiting or self._refused is not None):
-                self._end()
-                return
+            with self._lock:
+                ends = closing and (not self._waiting or self._refused is not None)
+                if not ends and self._has_work():
+                    continue
+                self._works = ends  # after the end no other starts
+            break
+        if ends:
+            self._end()
 
     def _has_work(self) -> bool:
         if self._refused is not None:
@@ -204,7 +223,7 @@ class AuditLog:
         if self._refused is not None:
             self._refused = None
             log.info("audit_log_recovered")
-        with self._condition:
+        with self._lock:
             self._lost -= lost
         self._settle(len(group))
         for one, entry in zip(group, entries[-len(group) :], strict=True):
@@ -238,7 +257,7 @@ class AuditLog:
                 self._due_s = min(self._due_s, monotonic_s() + CHECKPOINT_S)
         if self._since_anchor >= CHECKPOINT_ENTRIES:
             self._since_anchor, self._due_s = 0, float("inf")
-            with self._condition:
+            with self._lock:
                 self._queue(_Waiting(make_draft("checkpoint", (), {})))
 
     def _on_refusal(self, group: Sequence[_Waiting], error: Exception) -> None:
@@ -248,15 +267,16 @@ class AuditLog:
             self._refused = stamp(utc_now()), reason
             log.error("audit_log_not_written", error=reason)
         self._retry_s = monotonic_s() + RETRY_S
-        with self._condition:
+        with self._lock:
             self._waiting.extendleft(one for one in reversed(group) if one.done is None)
         self._fail([one for one in group if one.done is not None], error)
 
     def _end(self) -> None:
-        with self._condition:
+        with self._lock:
             left = [one for one in self._waiting if one.done is not None]
         self._fail(left, OSError("the audit log is closed"))
         self._files.close()
+        self._ended.set()
 
     def _fail(self, durable: Sequence[_Waiting], error: Exception) -> None:
         self._settle(len(durable))
@@ -266,7 +286,7 @@ class AuditLog:
 
     def _settle(self, count: int) -> None:
         """So many entries wait no more; tells those who wait for them."""
-        with self._condition:
+        with self._lock:
             self._settled += count
             refused = self._refused is not None
             due = [one for one in self._barriers if refused or one[0] <= self._settled]

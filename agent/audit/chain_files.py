@@ -141,14 +141,15 @@ class ChainFiles:
         return segments(self.folder)[: -(self._most_segments - 1) or None]
 
     def _removal(self, removed: Sequence[Path], drafts: Sequence[Draft]) -> list[Draft]:
-        """The entry that says which files are removed, and with which entry they end."""
-        if not removed:
-            return []
-        last = next((entry for entry in reversed(_entries(removed[-1])) if entry is not None), None)
-        if last is None:
-            return []
-        fields = {"until": last.n, "hash": last.hash, "key": last.next}
-        return [replace(drafts[0], kind="rotated", who=(), fields=fields)]
+        """For each removed file an entry, with its last entry: the disk may refuse between two."""
+        ends = (next((entry for entry in reversed(_entries(path)) if entry), None) for path in removed)
+        return [
+            replace(
+                drafts[0], kind="rotated", who=(), fields={"until": end.n, "hash": end.hash, "key": end.next}
+            )
+            for end in ends
+            if end is not None
+        ]
 
     def _recover(self) -> tuple[ChainState, dict[str, Any]]:
         """The state after the last entry, and what a reader should know about it."""

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, Token, copy_context
 
 
 class Threads:
@@ -14,8 +14,9 @@ class Threads:
         return ThreadPoolExecutor(1, name)
 
     def start(self, work: Callable[[], None], name: str) -> threading.Thread:
-        """Does ``work`` on a thread of its own, which the end of the process does not wait for."""
-        thread = threading.Thread(target=work, name=name, daemon=True)
+        """Does ``work`` on a thread of its own, which the end of the process does not wait for; with the host
+        of the present context."""
+        thread = threading.Thread(target=copy_context().run, args=(work,), name=name, daemon=True)
         thread.start()
         return thread
 

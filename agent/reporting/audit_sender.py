@@ -61,10 +61,11 @@ class AuditSender:
             await asyncio.wait(self._tasks)
 
     def tick(self) -> None:
-        """Looks at the clock; about once a second."""
+        """Looks at the clock, and lets the log write what is due; about once a second."""
         at, _ = read_clocks()
         if (step_s := self._clock.step_s(at, since_boot_s())) is not None:
             self.log.append("clock_step", by_s=step_s, to=at)
+        self.log.tick()
 
     def on_countersigned(self, receipt: bytes, checkpoint: Mapping[str, Any]) -> None:
         """The centre's receipt for a checkpoint; kept once, and only for one of this run."""

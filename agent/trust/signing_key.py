@@ -9,6 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from agent.host.entropy import token_bytes
 from agent.runtime.atomic_files import write_durably
 from firmware_bridge.regular_files import read_regular
 
@@ -35,7 +36,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> Self:
-        return cls(Ed25519PrivateKey.generate())
+        return cls(Ed25519PrivateKey.from_private_bytes(token_bytes(32)))
 
     @classmethod
     def load(cls, path: Path, passphrase: str | None = None) -> Self:

@@ -73,6 +73,7 @@ class Access:
             await asyncio.sleep(SWEEP_S)
             self.sessions.end_old()
             await self.login.end_removed()
+            self._record.tick()
 
     def _prepare(self, session: Session) -> None:
         session.note = partial(self._record.note, session=session.id)

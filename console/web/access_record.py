@@ -27,6 +27,11 @@ class AccessRecord:
                 kind, who=who, **{key: value for key, value in fields.items() if value is not None}
             )
 
+    def tick(self) -> None:
+        """Writes what is due: call it every few seconds."""
+        if self._log is not None:
+            self._log.tick()
+
     def close(self) -> None:
         """Waits for what is not written yet. Blocking."""
         if self._log is not None:

@@ -7,7 +7,6 @@
 Receive-only. `mavlink_dialect` has the fields (50 ms, 14 MB, at the first frame).
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from firmware_bridge.drone_readings import Capture, StatusText, TextSeverity
+from firmware_bridge.loop_clock import loop_s
 from firmware_bridge.mavlink import autopilot
 from firmware_bridge.mavlink.radio import RADIO, radio_readings
 from firmware_bridge.mavlink.signing import REPLAY_WINDOW, ReplayWindow, Signatures, read_key
@@ -70,7 +70,7 @@ class MavlinkDecoder:
         self,
         key: bytes | None = None,
         lost_after_s: float = LOST_AFTER_S,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = loop_s,
         replay_window: ReplayWindow | None = None,
     ) -> None:
         self.bad = self.lost = 0

@@ -4,7 +4,6 @@ An unanswered request is sent again under the same number, three times in all. A
 `HOLD_S` at most and refreshed while it is wanted, so that the siren of an agent that died falls silent.
 """
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -45,14 +44,16 @@ class _Output:
 class BoardRequests:
     """Brings a board's outputs to the wanted state after any event: a reset, a lost answer, a new agent."""
 
-    def __init__(self, outputs: tuple[str, ...] = ()) -> None:
+    def __init__(self, outputs: tuple[str, ...] = (), sequence: int = 0) -> None:
+        """``sequence`` is the number before the first request: another one in each run, so that no late
+        answer to a run before counts."""
         self.answering: bool | None = None
         """Whether the board answers; None before the first request."""
         self.refused: tuple[str, ...] = ()
         """Outputs that the board reports it can't switch."""
         self._outputs = {name: _Output() for name in outputs}
         self._open: Request | None = None
-        self._sequence = random.randrange(256)
+        self._sequence = sequence & 0xFF
         self._now_s = self._next_s = self._hello_s = self._answered_s = -1e9
 
     def next_request(self, now_s: float, wanted: Mapping[str, float], *, introduced: bool) -> Request | None:

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from firmware_bridge.loop_clock import loop_s
 from firmware_bridge.readings import BoardState, Reading, Switch, Value
 from firmware_bridge.sensors.board_frames import (
     ACK,
@@ -70,11 +71,11 @@ class SensorBoardDecoder:
 
     framings = ("cobs",)
 
-    def __init__(self, outputs: tuple[str, ...] = ()) -> None:
+    def __init__(self, outputs: tuple[str, ...] = (), sequence: int = 0) -> None:
         self.bad = 0
         self.lost = 0
         """Reports that never arrived, by their numbers."""
-        self._requests = BoardRequests(outputs)
+        self._requests = BoardRequests(outputs, sequence)
         self._state = self._reported_state = BoardState()
         self._events: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._replies = bytearray()
@@ -249,4 +250,4 @@ class SensorBoard(SerialLine):
         return self.outputs
 
     def decoder(self) -> SensorBoardDecoder:
-        return SensorBoardDecoder(self.outputs)
+        return SensorBoardDecoder(self.outputs, sequence=round(loop_s() * 1000))
