@@ -20,7 +20,7 @@ from firmware_bridge.sensors.board_frames import (
 )
 from firmware_bridge.sensors.sensor_board import INPUTS, OUTPUTS
 from firmware_bridge.serial.sniffer import Sniffer
-from simulators.world import measurements_at
+from simulators.world.measurements import measurements_at
 
 REPORT_EVERY_S = 1.0
 FIRST_REPEAT_S, LONGEST_REPEAT_S = 0.1, 3.2

@@ -12,7 +12,8 @@ from firmware_bridge.gnss import ubx_encoder
 from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.readings import Fix, GnssState
 from firmware_bridge.wgs84 import metres_per_degree
-from simulators.world import fix_at
+from simulators.world.gnss_error import circle_at, fix_of
+from simulators.world.tracks import Motion
 
 Protocol: TypeAlias = Literal["nmea", "ubx"]
 FIRST = {"GP": 1, "GL": 65, "GA": 1, "GB": 1}
@@ -43,9 +44,14 @@ class Epoch:
 def epoch_at(
     began: datetime, second: float, *, lat: float, lon: float, seed: int = 0, speed_mps: float = 0.0
 ) -> Epoch:
-    """The epoch of a good receiver under an open sky."""
+    """The epoch of a good receiver under an open sky, on a circle at ``speed_mps``, or stationary."""
+    return epoch_of(circle_at(second, lat=lat, lon=lon, speed_mps=speed_mps), began, second, seed=seed)
+
+
+def epoch_of(motion: Motion, began: datetime, second: float, *, seed: int = 0, heave_m: float = 0.0) -> Epoch:
+    """The epoch of a good receiver at ``motion``, under an open sky."""
     sky = sky_at(second, seed)
-    fix = fix_at(began, second, lat=lat, lon=lon, seed=seed, speed_mps=speed_mps)
+    fix = fix_of(motion, began, second, seed=seed, heave_m=heave_m)
     used = sum(one.used for one in sky)
     return Epoch(
         replace(fix, satellites=used),
