@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.alerts.alert import Alert, AlertPolicy, Phase
-from agent.alerts.latency import MAX_PENDING, SAMPLES, LatencyLedger
+from agent.alerts.latency import MAX_PENDING, SAMPLES, TROUBLE_LASTS_S, LatencyLedger
 from agent.domain.findings import Finding
 from agent.pipeline import latency_steps
 
@@ -55,10 +55,21 @@ def test_percentiles_are_of_the_last_alerts_of_each_rule() -> None:
 def test_a_budget_that_is_passed_is_said() -> None:
     ledger = LatencyLedger()
     told(ledger, "a", at_s=0.0, wire_s=0.5)
-    assert list(ledger.troubles(1.0)) == []
+    assert list(ledger.troubles(1.0, 0.5)) == []
     for number in range(5):
         told(ledger, f"late-{number}", at_s=0.0, wire_s=3.0)
-    assert list(ledger.troubles(1.0)) == ["alerts of rail take longer than 1 s (p95)"]
+    assert list(ledger.troubles(1.0, 3.0)) == ["alerts of rail take longer than 1 s (p95)"]
+
+
+def test_a_late_alert_is_a_trouble_for_a_while_however_few_there_are() -> None:
+    """Else a watch point that was pressed once during an outage would be degraded for years."""
+    ledger = LatencyLedger()
+    told(ledger, "a", at_s=0.0, wire_s=30.0)
+    late = ["alerts of rail take longer than 2 s (p95)"]
+    assert list(ledger.troubles(2.0, 40.0)) == late
+    assert list(ledger.troubles(2.0, 29.0 + TROUBLE_LASTS_S)) == late
+    assert list(ledger.troubles(2.0, 32.0 + TROUBLE_LASTS_S)) == []
+    assert ledger.fields()["rail"]["p95"] > 30_000
 
 
 def test_what_it_does_not_know_is_not_counted_and_what_it_remembers_is_bounded() -> None:
@@ -87,7 +98,7 @@ def test_what_is_handed_out_before_it_is_known_to_be_kept_says_so(kept_s: float 
         "outbox_to_sent": 7500.0,
         "sent_to_acknowledged": 500.0,
     }
-    assert list(ledger.troubles(5.0)) == ["alerts of panic take longer than 5 s (p95)"]
+    assert list(ledger.troubles(5.0, 111.0)) == ["alerts of panic take longer than 5 s (p95)"]
     assert ledger.on_send("unknown", 1.0) == {}
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 SAMPLES = 200
 """The percentiles of a rule are of so many of its latest alerts."""
+TROUBLE_LASTS_S = 600.0
+"""An alert that was late counts as a trouble for this long: a rule may have one alert in a year."""
 MAX_PENDING = 2_000
 RULE_STEP = "detection_to_finding"
 
@@ -32,6 +34,8 @@ class _PendingAlert:
 @dataclass(slots=True)
 class _RuleLatency:
     totals: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
+    acknowledged_s: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
+    """The monotonic instant of each total."""
     steps: dict[str, deque[float]] = field(default_factory=dict)
 
 
@@ -79,6 +83,7 @@ class LatencyLedger:
         alert.steps["sent_to_acknowledged"] = (now_s - sent_s) * 1000
         rule = self._rules.setdefault(alert.rule, _RuleLatency())
         rule.totals.append(sum(ms for step, ms in alert.steps.items() if step != RULE_STEP))
+        rule.acknowledged_s.append(now_s)
         for step, ms in alert.steps.items():
             rule.steps.setdefault(step, deque(maxlen=SAMPLES)).append(ms)
 
@@ -108,10 +113,13 @@ class LatencyLedger:
             for name, rule in sorted(self._rules.items())
         }
 
-    def troubles(self, budget_s: float) -> Iterator[str]:
-        """One line for each rule whose alerts exceed ``budget_s`` (p95)."""
+    def troubles(self, budget_s: float, now_s: float) -> Iterator[str]:
+        """One line for each rule whose alerts of the last `TROUBLE_LASTS_S` exceed ``budget_s`` (p95)."""
         for name, rule in sorted(self._rules.items()):
-            if _percentile(rule.totals, 95) > budget_s * 1000:
+            since_s = now_s - TROUBLE_LASTS_S
+            timed = zip(rule.totals, rule.acknowledged_s, strict=True)
+            latest = deque(total for total, acknowledged_s in timed if acknowledged_s >= since_s)
+            if latest and max(latest) > budget_s * 1000 and _percentile(latest, 95) > budget_s * 1000:
                 yield f"alerts of {name} take longer than {budget_s:g} s (p95)"
 
 

@@ -75,7 +75,7 @@ class DeviceHealth:
             *(f"evidence: {text}" for text in self._recorder.troubles.values()),
             *self._locator.troubles,
             *self._rescue.status_texts(*read_clocks()),
-            *self._latency.troubles(config.reporting.alert_budget.total_seconds()),
+            *self._latency.troubles(config.reporting.alert_budget.total_seconds(), monotonic_s()),
             *([f"config: {self._deployment.trouble}"] if self._deployment.trouble else []),
             *self._more_troubles(),
             *(f"config: {fault}" for fault in self._deployment.faults[:MOST_FAULTS]),

@@ -26,7 +26,7 @@ def dead_devices_look_dead(history: History) -> Iterator[Finding]:
             end_s = min(gone.end_s, history.end_s)
             seen_s = gone.begin_s + history.limits.offline_s
             unkind = [one for one in (*history.faults, *device.faults) if one.kind.startswith("broker.")]
-            if end_s < seen_s or not device.statuses or not without(gone, unkind, history.limits.offline_s):
+            if end_s <= seen_s or not device.statuses or not without(gone, unkind, history.limits.offline_s):
                 continue
             state = device.status_at(seen_s)
             if state is not None and state not in GONE:
