@@ -1,10 +1,10 @@
 """Opens a connection: to the first broker that accepts it, in the version of MQTT that it supports."""
 
-import socket
 from collections.abc import Sequence
 from datetime import datetime
 
 from agent.host.clock import NEVER_BEFORE
+from agent.host.network import connect
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_threads import run_in_thread
 from agent.mqtt.connection import CONNECT_WITHIN_S, SESSION_EXPIRY_S, Connection, UnsupportedProtocolError
@@ -95,7 +95,7 @@ async def is_reachable(broker: Broker, past: datetime) -> bool:
     """Whether the broker's address accepts a connection, with TLS where configured; no MQTT is spoken."""
 
     def handshake() -> bool:
-        with socket.create_connection(broker.address, CONNECT_WITHIN_S) as sock:
+        with connect(broker.address, CONNECT_WITHIN_S) as sock:
             if broker.encrypted:
                 broker.tls(past).wrap_socket(sock, server_hostname=broker.address[0]).close()
         return True

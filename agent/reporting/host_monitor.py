@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.host.clock import NEVER_BEFORE
+from agent.host.machine import disk_room, machine_root
 from agent.mqtt.tls import expiry
 
 THROTTLED = (
@@ -53,10 +54,11 @@ class HostState:
 
 
 def read_host(
-    folder: Path, certificates: Mapping[str, Path], now: datetime, root: Path = Path("/")
+    folder: Path, certificates: Mapping[str, Path], now: datetime, root: Path | None = None
 ) -> HostState:
     """The present values; ``folder`` is the data folder. Blocks for about a millisecond."""
-    disk = _try(lambda: os.statvfs(folder))
+    root = root or machine_root()
+    disk = _try(lambda: disk_room(folder))
     memory = _try(lambda: _meminfo(root / "proc/meminfo")) or {}
     return HostState(
         disk_free_mb=None if disk is None else disk.f_bavail * disk.f_frsize // 1_000_000,
