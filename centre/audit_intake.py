@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from agent.audit.checkpoint_store import Checkpoint, CheckpointStore
 from agent.runtime.sanitize import json_object, printable
+from centre.database import Database, PostgresUrl, Rows, is_postgres
 from centre.message_header import ReceivedMessage
+from centre.open_database import open_database
 
 log = structlog.get_logger()
 
@@ -25,11 +28,39 @@ class Judged:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
+class _OnServer:
+    """Takes the statements of a `CheckpointStore` on a server."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.close = database.close
+
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
+        if statement != "BEGIN IMMEDIATE":
+            return self._database.execute(statement, values)
+        rows = self._database.execute("BEGIN")
+        self._database.lock("audit")
+        return rows
+
+    def executescript(self, script: str, /) -> None:
+        with self._database.transaction():
+            self._database.lock("schema")
+            for statement in filter(str.strip, script.split(";")):
+                self._database.execute(statement)
+
+
+def open_checkpoints(db: Path | PostgresUrl) -> CheckpointStore:
+    """OSError where the database can't be opened."""
+    if is_postgres(db):
+        return CheckpointStore(_OnServer(open_database(db)))
+    return CheckpointStore(Path(db))
+
+
 class CheckpointIntake:
     """The checkpoints in a centre's database. Blocking; OSError where the database fails."""
 
-    def __init__(self, db: Path) -> None:
-        self._store = CheckpointStore(db)
+    def __init__(self, db: Path | PostgresUrl) -> None:
+        self._store = open_checkpoints(db)
 
     def close(self) -> None:
         self._store.close()

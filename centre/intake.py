@@ -17,6 +17,7 @@ from agent.runtime.sanitize import json_object, printable
 from agent.trust.order import sign_order
 from agent.trust.signing_key import SigningKey
 from centre.audit_intake import AUDIT, CheckpointIntake, Judged
+from centre.database import PostgresUrl
 from centre.holes import ASK_EVERY_S, Hole, HoleTracker, lost_at_device
 from centre.message_header import MessageHeader, ReceivedMessage
 from centre.message_line import HOLE
@@ -42,7 +43,7 @@ class Intake:
 
     def __init__(
         self,
-        db: Path,
+        db: Path | PostgresUrl,
         root: str = ROOT,
         on_stored: OnStored | None = None,
         pictures: Path | None = None,
@@ -52,6 +53,7 @@ class Intake:
         """``key`` signs the receipts; without one a device whose roles name a centre takes none of them."""
         self.pictures = PictureStore(pictures) if pictures is not None else None
         self._store = MessageStore(db)
+        self.database = self._store.database
         self._checkpoints = CheckpointIntake(db)
         self._holes = HoleTracker(self._store, clock)
         self._root = root

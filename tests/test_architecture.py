@@ -26,9 +26,10 @@ BORDERS = {
         "agent/outbox/salvage.py",
         "centre/map/action_store.py",
         "centre/map/store_reader.py",
-        "centre/message_store.py",
+        "centre/sqlite_database.py",
         "simulators/checker/disks.py",
     },
+    "psycopg": {"centre/postgres_database.py"},
     "onnxruntime": {"models/session.py"},
     "iotcore": {"simulators/broker.py"},
 }

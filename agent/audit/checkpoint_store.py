@@ -9,10 +9,11 @@ Blocking; each failure is an OSError.
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
 from agent.audit.entry import ANCHORS, Entry, parse
 from agent.audit.verify import Witness
@@ -26,13 +27,23 @@ MAX_LINE = 16 * 1024
 """Characters of a checkpoint; the fields of an entry have at most 4 KiB."""
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS audit_checkpoint (device TEXT, log TEXT, n INTEGER, hash TEXT, since INTEGER,
-    since_hash TEXT, device_key TEXT, received_at TEXT, line TEXT, problem TEXT, PRIMARY KEY (device, hash));
+CREATE TABLE IF NOT EXISTS audit_checkpoint (device TEXT, log TEXT, n BIGINT, hash TEXT, since BIGINT,
+    since_hash TEXT, device_key TEXT, received_at TEXT, line TEXT, problem TEXT,
+    PRIMARY KEY (device, hash)/*rowid*/);
 CREATE INDEX IF NOT EXISTS audit_since ON audit_checkpoint (device, log, since);
 CREATE INDEX IF NOT EXISTS audit_device_key ON audit_checkpoint (device_key);
 CREATE TABLE IF NOT EXISTS audit_accepted_key (device TEXT, device_key TEXT, accepted_at TEXT,
     PRIMARY KEY (device, device_key));
 """
+
+
+class SqlConnection(Protocol):
+    """A connection to a database that is no file of SQLite; it takes our statements. Each failure is an
+    OSError."""
+
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> Any: ...
+    def executescript(self, script: str, /) -> object: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +94,16 @@ def parse_checkpoint(line: str) -> Entry:
 
 
 class CheckpointStore:
-    """The table of checkpoints in the SQLite file of a centre."""
+    """The table of checkpoints in the database of a centre."""
 
-    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
-        """``path`` None: in memory."""
+    def __init__(self, path: Path | SqlConnection | None, *, read_only: bool = False) -> None:
+        """``path``: a file of SQLite; None: in memory; or a connection to another database."""
         self._lock = threading.Lock()
+        self._db: Any
         try:
-            if path is None:
+            if path is not None and not isinstance(path, Path):
+                self._db = path
+            elif path is None:
                 self._db = sqlite3.connect(":memory:", isolation_level=None)
             elif read_only:
                 path.stat()  # a clear error where it is absent
@@ -121,18 +135,29 @@ class CheckpointStore:
         entry = parse_checkpoint(line)
         try:
             with self._lock:
-                if (known := self._find(device, entry.hash)) is not None:
-                    return known
-                now = received_at or stamp(utc_now())
-                found = Checkpoint(device, entry, now, self._problem(device, entry))
-                since, since_hash = entry.fields.get("since") or (0, "")
-                row = (
-                    device, found.log, entry.n, entry.hash, since, since_hash, found.device_key, now, line,
-                    found.problem,
-                )  # fmt: skip
-                self._db.execute("INSERT INTO audit_checkpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+                self._db.execute("BEGIN IMMEDIATE")  # another worker may judge one of this device
+                try:
+                    found = self._keep(device, entry, line, received_at)
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error, OSError):
+                        self._db.execute("ROLLBACK")
+                    raise
         except sqlite3.Error as error:
             raise OSError(f"the database refused a checkpoint: {error}") from error
+        return found
+
+    def _keep(self, device: str, entry: Entry, line: str, received_at: str | None) -> Checkpoint:
+        if (known := self._find(device, entry.hash)) is not None:
+            return known
+        now = received_at or stamp(utc_now())
+        found = Checkpoint(device, entry, now, self._problem(device, entry))
+        since, since_hash = entry.fields.get("since") or (0, "")
+        row = (
+            device, found.log, entry.n, entry.hash, since, since_hash, found.device_key, now, line,
+            found.problem,
+        )  # fmt: skip
+        self._db.execute("INSERT INTO audit_checkpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         return found
 
     def accept_key(self, device: str, device_key: str) -> None:
@@ -140,14 +165,16 @@ class CheckpointStore:
         try:
             with self._lock:
                 row = (device, device_key, stamp(utc_now()))
-                self._db.execute("INSERT OR IGNORE INTO audit_accepted_key VALUES (?, ?, ?)", row)
+                self._db.execute(
+                    "INSERT INTO audit_accepted_key VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row
+                )
         except sqlite3.Error as error:
             raise OSError(f"the database refused the key: {error}") from error
 
     def accepted_keys(self) -> list[tuple[str, str]]:
         """Device and key of each `accept_key`."""
         try:
-            return self._db.execute("SELECT device, device_key FROM audit_accepted_key").fetchall()
+            return list(self._db.execute("SELECT device, device_key FROM audit_accepted_key").fetchall())
         except sqlite3.Error as error:
             if "no such table" in str(error):
                 return []

@@ -12,7 +12,7 @@ from centre.map.airborne import Airborne, read_drones
 from centre.map.field_values import coordinates, instant, name, text, texts
 from centre.map.position import Position, read_position
 from centre.map.stored_message import StoredMessage
-from centre.message_store import WILL
+from centre.schema import WILL
 
 TAIL_POINTS, TAIL_EVERY_S = 30, 10.0
 """The last minutes of each force are at hand; longer tracks come from the database."""

@@ -10,7 +10,7 @@ from typing import Any
 from agent.domain.message import stamp
 from centre.map.field_values import instant
 from centre.map.stored_message import StoredMessage, parse_row
-from centre.message_store import KINDS, MINUTE, POSITIONS, WILL
+from centre.schema import KINDS, MINUTE, POSITIONS, WILL
 
 POSITION = "position"
 LATEST_TOPICS = (WILL, "status", "birth", "health", POSITION, "alerts/active")
