@@ -4,25 +4,50 @@ import asyncio
 import json
 import re
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from agent.cli.options import BROKER_HELP, DEVICE, root_option
+from agent.cli.options import BROKER_HELP, DEVICE, IdentifierType, root_option
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
+from centre.database import PostgresUrl, is_postgres
 
+MOST_WORKERS = 64
+WORKER_NAME = IdentifierType("a name: up to 32 lower-case letters, digits and hyphens", "[a-z0-9-]{1,32}")
 MIN_ROLE, MIN_REASON = 2, 5
 """Characters of a role and of a reason, as for a rescue grant."""
+
+
+class DatabaseParam(click.ParamType[Path | PostgresUrl]):
+    """A file of SQLite, or the URL of a PostgreSQL server."""
+
+    name = "file or URL"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | PostgresUrl:
+        if isinstance(value, Path) or is_postgres(value):
+            return value  # type: ignore[no-any-return]
+        if "://" in str(value):
+            self.fail(f"{value!r}: give a file, or postgresql://user@host/database", param, ctx)
+        return Path(str(click.Path(dir_okay=False).convert(value, param, ctx)))
+
+
+DB = DatabaseParam()
 
 
 @click.group(invoke_without_command=True)
 @click.option(
     "--db",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="SQLite database for the messages.",
+    type=DB,
+    envvar="RINGPOST_CENTRE_DB",
+    metavar="FILE|URL",
+    help="Database for the messages: a file (SQLite), or postgresql://user@host/database. Default:"
+    " RINGPOST_CENTRE_DB.",
 )
 @click.option(
     "--broker",
@@ -43,15 +68,31 @@ MIN_ROLE, MIN_REASON = 2, 5
     help="Key of the role 'centre', made with 'ringpost keys new': it signs the receipts. Without it, devices"
     " whose roles name a centre take no receipt. Default: RINGPOST_CENTRE_KEY.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    metavar="N",
+    help="Receive with N processes on this machine, by shared subscription (MQTT 5).",
+)
+@click.option(
+    "--worker",
+    type=WORKER_NAME,
+    metavar="NAME",
+    help="Receive as one of several processes, each with a name of its own, on one or several machines.",
+)
+@click.option("--until-stdin-ends", is_flag=True, hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="Print every message, one JSON object per line.")
 @click.pass_context
 def centre(
     context: click.Context,
-    db: Path | None,
+    db: Path | PostgresUrl | None,
     broker: str | None,
     root: str,
     pictures: Path | None,
     key: Path | None,
+    workers: int | None,
+    worker: str | None,
+    until_stdin_ends: bool,
     as_json: bool,
 ) -> None:
     """Run the reference central server: stores messages and sends receipts (acknowledgements)."""
@@ -63,8 +104,18 @@ def centre(
 
     set_up_log("warning")
     refuse_bad_broker(broker)
+    if workers and worker:
+        raise click.UsageError("give --workers or --worker, not both")
+    if workers:
+        from centre.worker_processes import run_workers
+
+        raise SystemExit(run_workers(workers, sys.argv[1:]))
     try:
-        raise SystemExit(centre_command(db, broker, root, pictures, as_json, key))
+        raise SystemExit(
+            centre_command(
+                db, broker, root, pictures, as_json, key, worker, until_stdin_ends=until_stdin_ends
+            )
+        )
     except OSError as error:
         click.echo(f"centre: {error}", err=True)
         raise SystemExit(1) from None
@@ -102,24 +153,22 @@ def picture(name: str, db: Path, pictures: Path, role: str, reason: str, to: Pat
 
 @centre.command("accept-key")
 @click.argument("device", type=DEVICE)
-@click.option(
-    "--db", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Database of the centre."
-)
+@click.option("--db", required=True, type=DB, metavar="FILE|URL", help="Database of the centre.")
 @click.option(
     "--device-key", required=True, metavar="HEX", help="'device_key' of the device's birth message."
 )
-def accept_key(device: str, db: Path, device_key: str) -> None:
+def accept_key(device: str, db: Path | PostgresUrl, device_key: str) -> None:
     """Accept another device key for a device that was replaced, or has a new name.
 
     Until then checkpoints of its audit log are stored, but not countersigned. Compare the key with the one on
     the device: ringpost audit list --data DIRECTORY --json --kind start.
     """
-    from agent.audit.checkpoint_store import CheckpointStore
+    from centre.audit_intake import open_checkpoints
 
     if re.fullmatch(r"[0-9a-f]{64}", device_key) is None:
         raise click.UsageError("--device-key: 64 hex digits, as in the birth message of the device")
     try:
-        with CheckpointStore(db) as store:
+        with open_checkpoints(db) as store:
             store.accept_key(device, device_key)
     except OSError as error:
         click.echo(f"centre accept-key: {describe_error(error)}", err=True)
@@ -141,9 +190,18 @@ def refuse_bad_broker(url: str) -> None:
 
 
 def centre_command(
-    db: Path, url: str, root: str, pictures: Path | None, as_json: bool, key: Path | None = None
+    db: Path | PostgresUrl,
+    url: str,
+    root: str,
+    pictures: Path | None,
+    as_json: bool,
+    key: Path | None = None,
+    worker: str | None = None,
+    *,
+    until_stdin_ends: bool = False,
 ) -> int:
-    """``ringpost centre``: runs until it is interrupted, and prints messages.
+    """``ringpost centre``: runs until it is interrupted, and prints messages. ``worker``: its name, where it
+    is one of several processes.
 
     OSError where ``db`` can't be opened. Returns 78 where a certificate or a key can't be read.
     """
@@ -153,6 +211,7 @@ def centre_command(
     from centre.audit_intake import AUDIT
     from centre.message_line import HOLE, line
     from centre.server import Centre
+    from centre.worker import Worker
 
     broker = broker_settings(url)
     if (trouble := certificate_problem(broker)) is not None:
@@ -172,9 +231,15 @@ def centre_command(
             click.echo(line(device, topic, body))
 
     async def serve() -> None:
-        centre = Centre(db, broker, root, show, pictures, fall_back=allows_mqtt_311(), key=signing_key)
+        centre: Centre | Worker
+        if worker is not None:
+            centre = Worker(worker, db, broker, root, show, pictures, key=signing_key)
+        else:
+            centre = Centre(db, broker, root, show, pictures, fall_back=allows_mqtt_311(), key=signing_key)
         task = asyncio.ensure_future(supervise("centre", centre.run, lambda _: None, longest_wait_s=5.0))
         loop = asyncio.get_running_loop()
+        if until_stdin_ends:
+            loop.add_reader(sys.stdin.fileno(), task.cancel)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
         try:

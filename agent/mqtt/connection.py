@@ -27,6 +27,8 @@ USER_TIMEOUT_S = 20.0
 SESSION_EXPIRY_S = 7 * 24 * 3600
 WILL_DELAY_S = 5
 """The broker does not publish the last will of a device that reconnects within this time."""
+SHARED = "$share/"
+"""A shared subscription begins with this; `noLocal` is not allowed there."""
 SESSION_TAKEN_OVER, WITH_WILL, UNSUPPORTED_PROTOCOL = 0x8E, 0x04, 0x84
 
 
@@ -46,6 +48,7 @@ class Connection:
         *,
         session_expiry_s: int = SESSION_EXPIRY_S,
         receive_most: int = 65_535,
+        will_delay_s: int = WILL_DELAY_S,
     ) -> None:
         """``session_expiry_s``: 0 for a clean start and a session that ends with the connection.
         ``receive_most``: how many messages MQTT 5 sends ahead of their acknowledgement.
@@ -72,7 +75,7 @@ class Connection:
         """Whether the broker had a session under this client id."""
         self.peer: dict[str, str] = {}  # see `peer_of`
         self._loop = asyncio.get_running_loop()
-        self._mqtt5 = broker.protocol == "5"
+        self.mqtt5 = broker.protocol == "5"
         self._events: deque[tuple[Any, ...]] = deque()
         self.woken = asyncio.Event()
         self._fd: int | None = None
@@ -80,8 +83,8 @@ class Connection:
         client: mqtt.Client = limit_packets(mqtt.Client, self._refuse)(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=None if self._mqtt5 else session_expiry_s == 0,
-            protocol=mqtt.MQTTv5 if self._mqtt5 else mqtt.MQTTv311,
+            clean_session=None if self.mqtt5 else session_expiry_s == 0,
+            protocol=mqtt.MQTTv5 if self.mqtt5 else mqtt.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
         )
@@ -89,7 +92,7 @@ class Connection:
         client.connect_timeout = CONNECT_WITHIN_S
         client.suppress_exceptions = False
         if will is not None:
-            delay = packet_properties("WILLMESSAGE", WillDelayInterval=WILL_DELAY_S) if self._mqtt5 else None
+            delay = packet_properties("WILLMESSAGE", WillDelayInterval=will_delay_s) if self.mqtt5 else None
             client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)
         client.on_connect = self._on_connect
         client.on_disconnect = lambda _c, _u, _f, code, _p: self._add_event("lost", self._reason(code))
@@ -141,21 +144,28 @@ class Connection:
     def publish(self, topic: str, body: bytes, qos: int, retain: bool, expires_s: float | None = None) -> int:
         """Sends one message; the packet id with which `event` reports its acknowledgement."""
         properties = None
-        if self._mqtt5 and expires_s is not None:
+        if self.mqtt5 and expires_s is not None:
             properties = packet_properties("PUBLISH", MessageExpiryInterval=max(1, int(expires_s)))
         return self._client.publish(topic, body, qos, retain, properties).mid
 
     def subscribe(self, topics: Sequence[str]) -> int | None:
-        """Subscribes with QoS 1. With MQTT 5 our own messages there do not come back.
+        """Subscribes with QoS 1. With MQTT 5 our own messages there do not come back, but by a shared
+        subscription.
 
         The result is the packet id with which `event` reports its acknowledgement.
         """
-        if self._mqtt5:
+        if self.mqtt5:
             from paho.mqtt.subscribeoptions import SubscribeOptions
 
-            options = SubscribeOptions(qos=1, noLocal=True)
-            return self._client.subscribe([(topic, options) for topic in topics])[1]
+            options = [
+                (topic, SubscribeOptions(qos=1, noLocal=not topic.startswith(SHARED))) for topic in topics
+            ]
+            return self._client.subscribe(options)[1]
         return self._client.subscribe([(topic, 1) for topic in topics])[1]
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Ends subscriptions that an earlier connection of the session may have made."""
+        self._client.unsubscribe(list(topics))
 
     def acknowledge(self, message: Any) -> None:
         """Tells the broker that a message down was handled."""
@@ -181,12 +191,12 @@ class Connection:
         how long the broker keeps the session from now on."""
         self._closed = True
         with suppress(Exception):
-            if not with_will and self._mqtt5 and session_expiry_s is not None:
+            if not with_will and self.mqtt5 and session_expiry_s is not None:
                 expiry = packet_properties("DISCONNECT", SessionExpiryInterval=session_expiry_s)
                 self._client.disconnect(properties=expiry)
             elif not with_will:
                 self._client.disconnect()
-            elif self._mqtt5:
+            elif self.mqtt5:
                 self._client.disconnect(disconnect_reason(WITH_WILL))
             self._client.loop_write()
         self._unwatch()
@@ -214,7 +224,7 @@ class Connection:
             self._client.tls_set_context(broker.tls(self._past))
 
     def _connect(self, host: str, port: int, keepalive_s: int) -> None:
-        if self._mqtt5:
+        if self.mqtt5:
             clean = self._session_expiry_s == 0
             properties = packet_properties(
                 "CONNECT", SessionExpiryInterval=self._session_expiry_s, MaximumPacketSize=MOST_PACKET,

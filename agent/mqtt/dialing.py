@@ -7,7 +7,13 @@ from agent.host.clock import NEVER_BEFORE
 from agent.host.network import connect
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_threads import run_in_thread
-from agent.mqtt.connection import CONNECT_WITHIN_S, SESSION_EXPIRY_S, Connection, UnsupportedProtocolError
+from agent.mqtt.connection import (
+    CONNECT_WITHIN_S,
+    SESSION_EXPIRY_S,
+    WILL_DELAY_S,
+    Connection,
+    UnsupportedProtocolError,
+)
 
 RECEIVE_MOST = 50
 """Messages that wait in an agent for their effect; the broker keeps the rest of a flood."""
@@ -49,6 +55,7 @@ async def open_either(
     session_expiry_s: int = SESSION_EXPIRY_S,
     fall_back: bool = True,
     receive_most: int = 65_535,
+    will_delay_s: int = WILL_DELAY_S,
 ) -> Connection:
     """A connection with MQTT 5 or, if the broker does not support it and ``fall_back``, 3.1.1. OSError."""
     versions = [broker]
@@ -56,8 +63,9 @@ async def open_either(
         versions.append(broker.model_copy(update={"protocol": "3.1.1"}))
     for version in versions:
         connection = Connection(
-            version, client_id, will, past, session_expiry_s=session_expiry_s, receive_most=receive_most
-        )
+            version, client_id, will, past, session_expiry_s=session_expiry_s, receive_most=receive_most,
+            will_delay_s=will_delay_s,
+        )  # fmt: skip
         try:
             await connection.open()
         except UnsupportedProtocolError:

@@ -36,7 +36,7 @@ def test_two_centres_under_one_name_say_so(
     rumqttd sends no retained message to a session that it resumes: there it is a guess.
     """
     expected, count = {"mosquitto": ("another_centre", 3), "rumqttd": ("connections_are_short", 2)}[kind]
-    monkeypatch.setattr("centre.server.TAKEN_OVER_WAIT_S", 1.0)
+    monkeypatch.setattr("centre.registrar.TAKEN_OVER_WAIT_S", 1.0)
 
     async def scene(url: str) -> None:
         centres = [Centre(tmp_path / f"{number}.db", Broker(url=url)) for number in range(2)]
