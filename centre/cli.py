@@ -80,7 +80,7 @@ DB = DatabaseParam()
     metavar="NAME",
     help="Receive as one of several processes, each with a name of its own, on one or several machines.",
 )
-@click.option("--until-stdin-ends", is_flag=True, hidden=True)
+@click.option("--until-stdin-ends", is_flag=True, hidden=True, help="End with the parent process.")
 @click.option("--json", "as_json", is_flag=True, help="Print every message, one JSON object per line.")
 @click.pass_context
 def centre(
