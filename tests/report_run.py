@@ -105,7 +105,12 @@ def make_run(folder: Path, *, hostile: str = "", duration: float = DURATION, boa
                 if second < FALLS + 10
                 else between(fell, (150.0, -260.0), (second - FALLS) / 400)
             )
-            record.fact(object="man" + hostile, kind="person", **place(x, y))
+            record.fact(
+                object="man" + hostile,
+                kind="person",
+                phase="drifting" if second > FALLS + 10 else "walking",
+                **place(x, y),
+            )
         for vessel in range(4):
             record.fact(
                 object=f"vessel-{vessel}",
@@ -113,7 +118,7 @@ def make_run(folder: Path, *, hostile: str = "", duration: float = DURATION, boa
                 **place(-1400 + second * (3 + vessel), -300 - 120 * vessel),
             )
         if second == FALLS:
-            record.fact(event="person_beyond_railing", object="man" + hostile, camera="cam1", **place(*fell))
+            record.fact(event="person_beyond_railing", object="man" + hostile)
             made.alert(
                 "bridge-1",
                 "a1",
@@ -142,7 +147,7 @@ def make_run(folder: Path, *, hostile: str = "", duration: float = DURATION, boa
             record.message("boat-1", "status", status)
             made.alert("boat-1", "a3", "end", "receiver-silent", "gnss silent for 40 s", "warning")
         if second == 115:
-            record.fact(event="boat_there", object="boat-1")
+            record.fact(event="track_ends", device="boat-1")
         if second == ABOARD:
             record.fact(event="person_aboard", object="man" + hostile)
             made.alert(

@@ -92,10 +92,10 @@ class _Collector:
         story, body = self._story, entry.get("body")
         group = topic.partition("/")[0]
         story.topics[group if group in ("telemetry", "media") else topic] += 1
+        if not isinstance(body, dict) or not device:
+            return
         watch = self._device(device)
         watch.device.messages += 1
-        if not isinstance(body, dict):
-            return
         match topic:
             case "alert":
                 self._take_alert(t, device, body)
@@ -157,8 +157,10 @@ class _Collector:
 
     def _take_truth(self, t: float, entry: Fields) -> None:
         if (line := describe_fact(entry)) is not None:
-            level, device = line.level, str(entry.get("device") or "")
-            self._story.log.append(LogLine(t, line.kind, device, line.text, level))
+            device = str(entry.get("device") or "")
+            self._story.log.append(LogLine(t, line.kind, device, line.text, line.level))
+            who = str(entry.get("object") or device)
+            self._story.facts.append((t, str(entry["event"]), who))
             return
         name = str(entry.get("object") or entry.get("device") or "")
         point = self._point(t, entry)
@@ -166,6 +168,10 @@ class _Collector:
             return
         if "object" in entry:
             self._story.kinds.setdefault(name, str(entry.get("kind", "object")))
+            phases = self._story.phases.setdefault(name, [])
+            phase = str(entry.get("phase") or "")
+            if phase != (phases[-1][1] if phases else ""):
+                phases.append((t, phase))
         if (track := self._track(self._tracks, name)) is not None:
             if track.only_placed:
                 track.clear()

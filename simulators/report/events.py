@@ -5,23 +5,37 @@ from typing import Any
 from simulators.report.devices import Words
 from simulators.run_record import Fields
 
-SKIPPED = frozenset({"t", "event", "device", "part", "kind", "fault", "lat", "lon"})
+SKIPPED = frozenset(
+    {"t", "event", "device", "part", "kind", "fault", "lat", "lon", "object", "speed_mps", "course_deg"}
+)
+FOR_MACHINES = frozenset({"began", "on_disk", "at_centre"})
+"""Events that say nothing to people."""
+WORLD = {
+    "person_comes": ("comes", "info"),
+    "person_arrived": ("is there", "info"),
+    "person_beyond_railing": ("is beyond the railing", "critical"),
+    "person_in_water": ("is in the water", "critical"),
+    "person_aboard": ("is aboard", "good"),
+    "person_leaves": ("leaves", "info"),
+    "track_begins": ("sets out", "info"),
+    "track_ends": ("is at the end of its way", "good"),
+}
+"""By event of the world: words after who it is about, and the level."""
+_FAULT = {"fault_began": "begins", "fault_effect": "takes effect", "fault_ended": "ends"}
 
 
 def describe_event(event: str, entry: Fields) -> Words | None:
     """A line for an event of events.ndjson; None where it is none for people."""
-    what = str(entry.get("part") or "")
-    if event in ("fault_began", "fault_effect", "fault_ended"):
+    what = str(entry.get("part") or "device")
+    if event in FOR_MACHINES:
+        return None
+    if event in _FAULT:
         kind, name = str(entry.get("kind", "")), f"fault {entry.get('fault', '')}".strip()
-        text = {
-            "fault_began": f"{name} begins: {kind}",
-            "fault_effect": f"{name} takes effect: {kind}",
-            "fault_ended": f"{name} ends: {kind}",
-        }[event]
-        return Words("fault", text + _more(entry), "warning" if event != "fault_ended" else "good")
-    if event in ("killed", "died", "stopped", "started"):
+        level = "good" if event == "fault_ended" else "warning"
+        return Words("fault", f"{name} {_FAULT[event]}: {kind}{_more(entry)}", level)
+    if event in ("killed", "died", "stopped", "started", "restarted"):
         level = "critical" if event == "died" else "info"
-        return Words("part", f"{what or 'device'} {event}{_more(entry)}", level)
+        return Words("part", f"{what} {event}{_more(entry)}", level)
     return Words("action", event.replace("_", " ") + _more(entry))
 
 
@@ -30,7 +44,9 @@ def describe_fact(entry: Fields) -> Words | None:
     event = entry.get("event")
     if not isinstance(event, str):
         return None
-    return Words("world", event.replace("_", " ") + _more(entry), "critical")
+    words, level = WORLD.get(event, (event.replace("_", " "), "info"))
+    who = str(entry.get("object") or "")
+    return Words("world", f"{who} {words}{_more(entry)}".strip(), level)
 
 
 def _more(entry: Fields) -> str:

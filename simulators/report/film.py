@@ -5,13 +5,14 @@ from typing import Any
 
 from firmware_bridge.wgs84 import Plane
 from simulators.report.html import SHAPES, Html, clock, e, section
+from simulators.report.marks import rescue_of
 from simulators.report.story import LogLine, Story, TrackPoint
 
 SPEEDS = (1, 2, 5, 10, 30, 60)
 TRUSTS = ("good", "low", "old")
 
 
-def film_data(story: Story, marks: Sequence[tuple[float, str]]) -> dict[str, Any] | None:
+def film_data(story: Story) -> dict[str, Any] | None:
     """Tracks in decimetres of a plane and tenths of a second, as differences; None without a position."""
     everything = [*story.truth.values(), *story.reported.values()]
     first = next((point for track in everything for point in track), None)
@@ -19,6 +20,9 @@ def film_data(story: Story, marks: Sequence[tuple[float, str]]) -> dict[str, Any
         return None
     plane = Plane(first.lat, first.lon)
     names = dict.fromkeys([*story.truth, *story.reported])
+    fell, focus, _ = rescue_of(story)
+    if not focus:
+        focus = next((name for name in names if story.kinds.get(name) == "person"), "")
     states = {
         name: [[round(span.begin * 10), span.state] for span in device.states]
         for name, device in story.devices.items()
@@ -31,7 +35,7 @@ def film_data(story: Story, marks: Sequence[tuple[float, str]]) -> dict[str, Any
             "truth": _steps(plane, story.truth.get(name, ())),
             "said": _steps(plane, story.reported.get(name, ())),
             "error": [[_round(point.error_m), _trust(point.trust)] for point in story.reported.get(name, ())],
-            "states": states.get(name, []),
+            "states": states.get(name) or [[round(t * 10), phase] for t, phase in story.phases.get(name, ())],
         }
         for name in names
     ]
@@ -42,7 +46,8 @@ def film_data(story: Story, marks: Sequence[tuple[float, str]]) -> dict[str, Any
             [round(at.t * 10), *_place(plane, at), _round(at.error_m), rule]
             for rule, at in story.alert_points
         ],
-        "marks": [[round(t * 10), text] for t, text in marks],
+        "focus": focus if focus in names else None,
+        "since": None if fell is None else round(fell * 10),
         "shapes": SHAPES,
     }
 
@@ -78,9 +83,9 @@ def film_section(story: Story) -> Html:
     player = (
         '<div class="player" role="group" aria-label="Player">'
         '<button type="button" id="play" aria-keyshortcuts="Space">▶ Play</button>'
-        f'<input type="range" id="slider" min="0" max="{most}" value="0" step="1"'
+        f'<div class="slide"><input type="range" id="slider" min="0" max="{most}" value="0" step="1"'
         ' aria-label="Second of the run">'
-        '<output id="now" for="slider">0:00</output>'
+        f'{_ticks(story)}<output id="now" for="slider">0:00</output>'
         f'<label>Speed <select id="speed" aria-keyshortcuts="+ -">{speeds}</select></label>'
         '<button type="button" id="closer" aria-label="Closer">＋</button>'
         '<button type="button" id="wider" aria-label="Wider">−</button>'
@@ -97,12 +102,26 @@ def film_section(story: Story) -> Html:
     content = (
         '<div class="film"><div class="stage"><canvas id="map" role="img"'
         ' aria-label="Map with all devices, people and vessels; the table below has the same"></canvas>'
-        f'{player}<p id="caption" class="caption"></p>{keys}{legend}</div>{_log(story.log)}</div>'
-        '<div class="scroll" tabindex="0" role="region" aria-label="Who is where"><table id="where">'
-        '<caption class="sr">Who is where at the chosen second</caption>'
-        "<thead></thead><tbody></tbody></table></div>"
+        f'<p class="caption"><b id="since"></b> <span id="caption"></span></p>{player}{keys}{legend}</div>'
+        f"{_log(story.log)}</div>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="Who is where">'
+        '<table id="where" role="table"><caption class="sr">Who is where at the chosen second</caption>'
+        '<thead role="rowgroup"></thead><tbody role="rowgroup"></tbody></table></div>'
     )
     return section("film", "Who was where, each second", content)
+
+
+def _ticks(story: Story) -> Html:
+    """Below the slider: when it happened, and by when who is to be where."""
+    fell, _, marks = rescue_of(story)
+    if fell is None:
+        return "</div>"
+    ticks = "".join(
+        f'<i style="left:{100 * t / story.duration_s:.2f}%" title="{e(text)}">{e(text.partition(":")[0])}</i>'
+        for t, text in [(fell, "0"), *marks]
+        if t <= story.duration_s
+    )
+    return f'<div class="ticks" aria-hidden="true">{ticks}</div></div>'
 
 
 def log_section(story: Story) -> Html:

@@ -58,7 +58,7 @@ def document(title: str, body: Html, data: dict[str, Any] | None = None) -> str:
 def page(verdict: dict[str, Any], story: Story, scenario: dict[str, Any]) -> str:
     """The report of one run."""
     marks = marks_of(verdict, story)
-    data = film_data(story, marks)
+    data = film_data(story)
     parts = [
         expectations_section(verdict),
         film_section(story) if data is not None else log_section(story),
@@ -70,7 +70,7 @@ def page(verdict: dict[str, Any], story: Story, scenario: dict[str, Any]) -> str
         _left_out(story),
     ]
     body = f"{verdict_section(verdict)}\n<main>\n{''.join(parts)}\n</main>"
-    empty = {"duration": story.duration_s, "objects": [], "alerts": [], "marks": [], "shapes": {}}
+    empty = {"duration": story.duration_s, "objects": [], "alerts": [], "shapes": {}}
     return document(f"{verdict.get('scenario', 'run')}: {verdict.get('verdict', '?')}", body, data or empty)
 
 

@@ -118,5 +118,9 @@ class Story:
     topics: Counter[str] = field(default_factory=Counter)
     repeats: int = 0
     receipts: int = 0
+    facts: list[tuple[float, str, str]] = field(default_factory=list)
+    """Events of the world: second, event, and the object or device."""
+    phases: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+    """By object: from when on it is in which phase, such as ``drifting``."""
     left_out: list[str] = field(default_factory=list)
     """What the page does not show, one line each."""

@@ -45,7 +45,7 @@
     for (const [from, state] of one.states) if (from / 10 <= t) found = state;
     return found;
   };
-  const focus = objects.find((one) => one.kind === "person") ?? null;
+  const focus = objects.find((one) => one.name === data.focus) ?? null;
 
   // the map
   const context = map?.getContext("2d");
@@ -53,7 +53,8 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const fit = () => {
     const xs = [], ys = [];
-    for (const one of objects) for (const track of [one.truth, one.said]) { xs.push(...track.x); ys.push(...track.y); }
+    const main = objects.filter((one) => one.device || one.kind === "person"); // ships that pass may be outside
+    for (const one of main.length ? main : objects) for (const track of [one.truth, one.said]) { xs.push(...track.x); ys.push(...track.y); }
     const box = (list) => list.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
     const [[left, right], [low, high]] = [box(xs), box(ys)];
     middle = { x: (left + right) / 2, y: (low + high) / 2 };
@@ -124,7 +125,7 @@
       const state = stateAt(one, now);
       c.fillStyle = one.kind === "person" ? colour("--red") : one.device ? colour("--blue") : colour("--grey");
       c.fill(); c.strokeStyle = back; c.lineWidth = 1.5; c.stroke();
-      labels.push([x, y, (state && state !== "online" ? (data.shapes[state] ?? "◌") + " " : "") + one.name, one.device || one.kind === "person"]);
+      labels.push([x, y, (one.device && state && state !== "online" ? (data.shapes[state] ?? "◌") + " " : "") + one.name, one.device || one.kind === "person"]);
     }
     const taken = [];
     labels.sort((a, b) => b[3] - a[3]);
@@ -147,32 +148,37 @@
   const where = $("where");
   const metres = (m) => (m == null ? "–" : m >= 1000 ? `${(m / 1000).toFixed(2)} km` : m < 10 ? `${m.toFixed(1)} m` : `${Math.round(m)} m`);
   const MAX_ROWS = 40;
-  const shown = objects.filter((one) => one.device || one.kind === "person").concat(objects.filter((one) => !one.device && one.kind !== "person")).slice(0, MAX_ROWS);
+  const shown = objects.filter((one) => one.device || one.kind !== "vessel").slice(0, MAX_ROWS); // ships that pass have no row
   const cells = [];
   const prepare = () => {
-    const heads = ["Who", "State", `Distance to ${focus ? focus.name : "its start"}`, "Speed", "Reported", "Off by", "Error said"];
+    const heads = ["Who", "State", `To ${focus ? focus.name : "its start"}`, "Speed", "Reported", "Off by", "Error said"];
     const row = document.createElement("tr");
-    for (const [i, name] of heads.entries()) { const th = document.createElement("th"); th.scope = "col"; th.textContent = name; if (i > 1) th.className = "n"; row.append(th); }
+    row.setAttribute("role", "row");
+    for (const [i, name] of heads.entries()) { const th = document.createElement("th"); th.scope = "col"; th.setAttribute("role", "columnheader"); th.textContent = name; if (i > 1) th.className = "n"; row.append(th); }
     where.tHead.append(row);
     for (const one of shown) {
       const tr = document.createElement("tr"), th = document.createElement("th"), small = document.createElement("small"), line = [];
+      tr.setAttribute("role", "row"); th.setAttribute("role", "rowheader");
       th.scope = "row"; th.textContent = one.name; small.textContent = one.kind.replaceAll("_", " "); th.append(small); tr.append(th);
-      for (let i = 1; i < heads.length; i++) { const td = document.createElement("td"); if (i > 1) td.className = "n"; tr.append(td); line.push(td); }
+      for (let i = 1; i < heads.length; i++) { const td = document.createElement("td"); td.setAttribute("role", "cell"); td.dataset.head = heads[i]; if (i > 1) td.className = "n"; tr.append(td); line.push(td); }
       where.tBodies[0].append(tr); cells.push(line);
     }
   };
   const fill = () => {
     const centre = focus && truthAt(focus, now);
     for (const [i, one] of shown.entries()) {
-      const at = truthAt(one, now), said = saidAt(one, now), state = one.device ? stateAt(one, now) : at ? "" : "not here";
+      const at = truthAt(one, now), said = saidAt(one, now), state = one.device || at ? stateAt(one, now) : "not here";
       const from = focus ? centre : one.truth.t.length ? { x: one.truth.x[0], y: one.truth.y[0] } : null;
       const off = at && said ? Math.hypot(at.x - said.x, at.y - said.y) : null;
       const texts = [
-        state ? `${data.shapes[state] ?? "◌"} ${state}` : "", one === focus && at ? "here" : at && from ? metres(Math.hypot(at.x - from.x, at.y - from.y)) : "–",
+        state && one.device ? `${data.shapes[state] ?? "◌"} ${state}` : state.replaceAll("_", " "), one === focus && at ? "here" : at && from ? metres(Math.hypot(at.x - from.x, at.y - from.y)) : "–",
         at ? `${at.speed.toFixed(1)} m/s` : "–", said ? `${Math.max(0, said.age).toFixed(0)} s ago` : one.device && one.truth.t.length === 1 ? "surveyed" : "–",
         metres(off), said ? metres(said.error) : "–",
       ];
-      for (const [place, value] of texts.entries()) if (cells[i][place].textContent !== value) cells[i][place].textContent = value;
+        for (const [place, value] of texts.entries()) {
+        const cell = cells[i][place];
+        if (cell.textContent !== value) { cell.textContent = value; cell.classList.toggle("none", value === "–"); }
+      }
     }
   };
 
@@ -185,6 +191,8 @@
   const show = () => {
     const slider = $("slider");
     if (slider) { slider.value = Math.round(now * 10); slider.setAttribute("aria-valuetext", clock(now)); $("now").textContent = clock(now); }
+    const since = data.since === null || data.since === undefined ? null : now - data.since / 10;
+    if ($("since")) $("since").textContent = since !== null && since >= 0 ? `${clock(since)} after it happened.` : "";
     if (head) { head.hidden = false; head.style.left = `${(100 * now) / (end || 1)}%`; }
     const at = last(times, now + 1e-6);
     if (at !== current) {
