@@ -85,6 +85,11 @@ class Firmware:
                 output += self._push(EVENT, event)
         return bytes(output)
 
+    def next_s(self) -> float:
+        """When `step` next has something to do, if nothing is received and no switch is moved."""
+        due = [self._report_s, self._received_s + SAFE_AFTER_S] if self._until_s else [self._report_s]
+        return min([*due, self._repeat_s] if self._events else due)
+
     def _take(self, payload: bytes, now_s: float) -> bytes:
         """Executes one frame from the agent; returns its answer."""
         message = board_frames.parse(payload)

@@ -1,146 +1,77 @@
-"""A boat that keeps its position on a river: its instruments' measurements, and its AIS traffic.
-
-Around it are passing ships, one on a collision course, moored ones of which one breaks loose, a boat of
-class B, a buoy, a shore station, and later a man-overboard beacon. Pure: of a seed and a second.
-"""
+"""A boat's line: its instruments' measurements, and the AIS traffic around it. Pure."""
 
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from firmware_bridge.ais import ais
 from firmware_bridge.nmea import instruments, quantities
 from firmware_bridge.readings import Reading, Vessel
-from firmware_bridge.wgs84 import Plane
+from simulators.world.incidents import Sender, senders
+from simulators.world.river import ship_messages
+from simulators.world.tracks import Motion
+from simulators.world.world import World
 
-COLLIDES_S, TORN_LOOSE_S, OVERBOARD_S = 150, 0, 30
-"""The time of collision, the time at which a ship breaks loose, and the start of the beacon."""
-STATIC_EVERY_S = 360
-TEXT_EVERY_S = 60
-OWN_MMSI, COLLIDER, DRIFTER, BEACON = 413900001, 413000100, 413000300, 972413001
-NAMES = ("CHANG HE", "JIN LING", "XIN HUA", "SU ZHOU HAO", "HAI FENG", "WU CHANG", "DA TONG", "LU ZHOU")
+OWN_MMSI = 413900001
+OWN_EVERY_S = 5
+STEERED_MPS = 0.5
+"""From this speed on the bow points where the boat goes."""
+CURRENT_MPS = 1.2
+"""Of the river, which the log of a boat that keeps its position shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """An AIS sender: its static data, its position at second 0 in metres from us, and its movement."""
+def traffic_at(
+    second: int,
+    began: datetime,
+    *,
+    lat: float,
+    lon: float,
+    seed: int = 0,
+    motion: Motion | None = None,
+    world: World | None = None,
+) -> list[Vessel]:
+    """The AIS messages received in this second; our own transponder is included.
 
-    report: Vessel
-    east_m: float
-    north_m: float
-    speed_mps: float = 0.0
-    course_deg: float = 0.0
-    every_s: int = 10
-    first_s: int = 0
-    moves_from_s: int = 0
+    Around a position are the ships of `simulators.world.incidents`; where ``motion`` is ours, those of
+    ``world``.
+    """
+    return list(_traffic(second, began, motion or Motion(lat, lon), (lat, lon, seed), world))
 
-    def messages(self, second: int, began: datetime, lat: float, lon: float) -> Iterator[Vessel]:
-        """Its messages in this second."""
-        since_s = second - self.first_s
-        if since_s < 0:
+
+def _traffic(
+    second: int, began: datetime, own: Motion, around: tuple[float, float, int], world: World | None
+) -> Iterator[Vessel]:
+    if second % OWN_EVERY_S == 0:
+        report = Vessel(mmsi=OWN_MMSI, message=18, station="class_b", own=True)
+        yield Sender(report, 0, 0, own.speed_mps, own.course_deg).at(0, began, own.lat, own.lon)
+    if world is not None:
+        yield from ship_messages(world.ships, second)
+        around = (*world.middle, world.seed)
+        if not world.has_incidents:
             return
-        if since_s % self.every_s == 0:
-            yield self.at(second, began, lat, lon)
-        if (
-            self.report.name
-            and self.report.station in ("class_a", "class_b")
-            and since_s % STATIC_EVERY_S == 1
-        ):
-            kind = 5 if self.report.station == "class_a" else 24
-            yield replace(self.report, message=kind, status=None)
-        if self.report.distress and since_s % TEXT_EVERY_S == 2:
-            yield replace(self.report, message=14, status=None, text=f"{self.report.distress.upper()} ACTIVE")
-
-    def at(self, second: float, began: datetime, lat: float, lon: float) -> Vessel:
-        """Its position report."""
-        moves_s = max(0.0, second - self.moves_from_s)
-        course = math.radians(self.course_deg)
-        east = self.east_m + self.speed_mps * moves_s * math.sin(course)
-        north = self.north_m + self.speed_mps * moves_s * math.cos(course)
-        vessel_lat, vessel_lon = Plane(lat, lon).position(east, north)
-        report = replace(
-            self.report,
-            lat=vessel_lat,
-            lon=vessel_lon,
-            name=self.report.name if self.report.station == "aid" else None,
-            callsign=None,
-            ship_type=None,
-        )
-        if report.station == "base_station":
-            return replace(report, time=began.replace(microsecond=0) + timedelta(seconds=int(second)))
-        if report.station == "aid":
-            return report
-        moving = self.speed_mps if moves_s or not self.moves_from_s else 0.0
-        return replace(report, speed_mps=moving, course_deg=self.course_deg)
+    for sender in senders(around[2]):
+        yield from sender.messages(second, began, around[0], around[1])
 
 
-def senders(seed: int = 0) -> tuple[Sender, ...]:
-    """All senders around, by a seed."""
-    chance = random.Random(seed)
-    names = iter(chance.sample(NAMES, len(NAMES)))
-    beacon = Vessel(mmsi=BEACON, message=1, station="beacon", distress="mob", status="beacon_active")
-    buoy = Vessel(mmsi=994130003, message=21, station="aid", name="CHANNEL 14", aid="port_hand_mark")
-    small = Vessel(mmsi=413000400, message=18, station="class_b", name="XIAO YU", ship_type="pleasure_craft")
-    collider = _ship(COLLIDER, next(names), "cargo")
-    drifter = _ship(DRIFTER, next(names), "tanker", status="moored", heading_deg=0.0)
-    found = [
-        _passing(collider, chance.uniform(-20, 20), COLLIDES_S, 5.0, round(chance.uniform(0, 359), 1)),
-        Sender(drifter, -900, 700, 0.9, 90.0, moves_from_s=TORN_LOOSE_S),
-        Sender(beacon, 300, -250, 0.6, 80.0, first_s=OVERBOARD_S),
-        Sender(Vessel(mmsi=4130002, message=4, station="base_station"), 2500, 1800),
-        Sender(buoy, 400, 300, every_s=30, first_s=3),
-        Sender(small, 1200, -600, 2.0, 20.0, every_s=15, first_s=4),
-    ]
-    for number in range(4):
-        ship = _ship(413000500 + number, next(names), chance.choice(("cargo", "passenger", "tug")))
-        aside, course = chance.choice((-1, 1)) * chance.uniform(700, 1500), chance.choice((80.0, 260.0))
-        speed = round(chance.uniform(2.5, 7), 1)
-        found.append(_passing(ship, aside, chance.uniform(-100, 200), speed, course, first_s=number))
-    for number in range(2):
-        moored = _ship(413000600 + number, next(names), "cargo", status="moored", heading_deg=81.0)
-        found.append(
-            Sender(moored, -1000 - 120 * number, 720, course_deg=81.0, every_s=60, first_s=5 + number)
-        )
-    return tuple(found)
+def instruments_at(
+    second: float,
+    seed: int = 0,
+    *,
+    bottom: bool = True,
+    motion: Motion | None = None,
+    turn_deg_min: float = 0.0,
+) -> list[Reading]:
+    """The instruments' measurements; without a ``bottom`` the sounder reports no depth.
 
-
-def _passing(
-    ship: Vessel, aside_m: float, when_s: float, speed_mps: float, course_deg: float, first_s: int = 0
-) -> Sender:
-    """A ship that passes at this distance to one side at that second, heading where its bow points."""
-    course = math.radians(course_deg)
-    back_m = speed_mps * when_s
-    east = aside_m * math.cos(course) - back_m * math.sin(course)
-    north = -aside_m * math.sin(course) - back_m * math.cos(course)
-    ship = replace(ship, heading_deg=float(round(course_deg)))
-    return Sender(ship, east, north, speed_mps, course_deg, first_s=first_s)
-
-
-def _ship(
-    mmsi: int,
-    name: str,
-    ship_type: str,
-    status: str = "under_way_using_engine",
-    heading_deg: float | None = None,
-) -> Vessel:
-    return Vessel(
-        mmsi=mmsi, message=1, station="class_a", name=name, callsign=f"B{mmsi % 10_000}", ship_type=ship_type,
-        status=status, heading_deg=heading_deg, error_m=10.0,
-    )  # fmt: skip
-
-
-def traffic_at(second: int, began: datetime, *, lat: float, lon: float, seed: int = 0) -> list[Vessel]:
-    """The AIS messages received in this second; our own transponder is included."""
-    own = Sender(Vessel(mmsi=OWN_MMSI, message=18, station="class_b", own=True), 0, 0, every_s=5)
-    return [one for sender in (own, *senders(seed)) for one in sender.messages(second, began, lat, lon)]
-
-
-def instruments_at(second: float, seed: int = 0, *, bottom: bool = True) -> list[Reading]:
-    """The instruments' measurements; without a ``bottom`` the sounder reports no depth."""
+    A boat that sails heads where it goes; one that keeps its position swings.
+    """
     noise = random.Random(seed * 1_000_003 + int(second))
-    heading = (40 + 5 * math.sin(second / 20)) % 360
+    heading, rudder = (40 + 5 * math.sin(second / 20)) % 360, 3 * math.cos(second / 20)
+    turn, water_mps = 15 * math.cos(second / 20), CURRENT_MPS
+    if motion is not None and motion.speed_mps >= STEERED_MPS:
+        heading, turn, water_mps = motion.course_deg, turn_deg_min, motion.speed_mps
+        rudder = max(-30.0, min(30.0, turn_deg_min / 10))
     wind = 5 + math.sin(second / 50) + noise.gauss(0, 0.3)
     measured = {
         "depth_below_transducer": 6 + 2 * math.sin(second / 90) + noise.gauss(0, 0.05),
@@ -149,12 +80,12 @@ def instruments_at(second: float, seed: int = 0, *, bottom: bool = True) -> list
         "wind_apparent_speed": wind,
         "wind_true_rel_angle": (40 + 4 * math.sin(second / 15)) % 360,
         "wind_true_rel_speed": wind - 0.8,
-        "speed_through_water": 1.2 + noise.gauss(0, 0.02),
+        "speed_through_water": max(0.0, water_mps + noise.gauss(0, 0.02)),
         "water_temperature": 18 + math.sin(second / 600),
         "heading_true": heading,
         "heading_magnetic": (heading + 5.5) % 360,
-        "rudder_angle": 3 * math.cos(second / 20),
-        "rate_of_turn": 15 * math.cos(second / 20),
+        "rudder_angle": rudder,
+        "rate_of_turn": turn,
     }
     return [
         Reading(quantity=name, value=round(value, 2), unit=quantities.QUANTITIES[name][0])
@@ -164,11 +95,21 @@ def instruments_at(second: float, seed: int = 0, *, bottom: bool = True) -> list
 
 
 def bytes_at(
-    second: int, began: datetime, *, lat: float, lon: float, seed: int = 0, bottom: bool = True
+    second: int,
+    began: datetime,
+    *,
+    lat: float = 0.0,
+    lon: float = 0.0,
+    seed: int = 0,
+    bottom: bool = True,
+    motion: Motion | None = None,
+    turn_deg_min: float = 0.0,
+    world: World | None = None,
 ) -> bytes:
     """The bytes of the boat's line in this second: instruments, then AIS."""
-    vessels = traffic_at(second, began, lat=lat, lon=lon, seed=seed)
+    vessels = traffic_at(second, began, lat=lat, lon=lon, seed=seed, motion=motion, world=world)
+    measured = instruments_at(second, seed, bottom=bottom, motion=motion, turn_deg_min=turn_deg_min)
     messages = [
         ais.encode(one, sequence=number, channel="AB"[number % 2]) for number, one in enumerate(vessels)
     ]
-    return instruments.encode(*instruments_at(second, seed, bottom=bottom)) + b"".join(messages)
+    return instruments.encode(*measured) + b"".join(messages)

@@ -1,7 +1,6 @@
-"""A drone on a mission, and the radio on the ground that receives it: MAVLink 1 and 2.
+"""The radio on the ground that receives a drone on its mission: MAVLink 1 and 2.
 
-It waits, takes off, flies a square, returns when its battery is low, lands and disarms. Its messages are a
-pure function of the seed and the second; `spoil` them for transmission errors.
+The messages are a pure function of the seed and the second.
 """
 
 import math
@@ -11,95 +10,43 @@ from typing import Any
 
 from firmware_bridge.drone_readings import Drone
 from firmware_bridge.mavlink_dialect import dialect
-from firmware_bridge.wgs84 import Plane
+from simulators.world.mission import SEA_M, Mission
 
-TAKES_OFF_S, CLIMB_MPS, CRUISE_MPS, HEIGHT_M, SIDE_M = 2.0, 5.0, 12.0, 60.0, 200.0
-LOW_PCT, FULL_PCT, PCT_PER_S = 25.0, 60.0, 1.0
-LOW_S = TAKES_OFF_S + (FULL_PCT - LOW_PCT) / PCT_PER_S
-SEA_M = 18.0
-"""Home's height above the sea."""
 COPTER = {"LOITER": 5, "GUIDED": 4, "AUTO": 3, "RTL": 6, "LAND": 9}
 GROUND, RADIO, GIMBAL, CAMERA = (255, 190), (51, 68), 154, 100
-
-
-def flight_at(second: float, *, lat: float, lon: float, system: int = 1) -> Drone:
-    """The true state of the drone whose home is at ``lat``, ``lon``."""
-    up_s = HEIGHT_M / CLIMB_MPS
-    back_s = math.dist((0, 0), _square(LOW_S)) / CRUISE_MPS
-    landed_s = LOW_S + back_s + up_s
-    flying = max(0.0, min(second, landed_s) - TAKES_OFF_S)
-    pct = FULL_PCT - PCT_PER_S * flying
-    height_m = max(0.0, min(HEIGHT_M, CLIMB_MPS * flying, CLIMB_MPS * (landed_s - second)))
-    if second < LOW_S:
-        north, east = _square(second)
-        ahead = _square(second + 0.1)
-    else:
-        far = max(0.0, 1 - (second - LOW_S) / back_s) if back_s else 0.0
-        north, east = (part * far for part in _square(LOW_S))
-        ahead = (0.0, 0.0)
-    moves = math.dist((north, east), ahead) > 0.01
-    course = math.degrees(math.atan2(ahead[1] - east, ahead[0] - north)) % 360 if moves else 0.0
-    if second < TAKES_OFF_S + up_s:
-        mode = "LOITER" if second < TAKES_OFF_S else "GUIDED"
-    elif second < LOW_S:
-        mode = "AUTO"
-    else:
-        mode = "RTL" if second < LOW_S + back_s else "LAND"
-    drone_lat, drone_lon = Plane(lat, lon).position(east, north)
-    return Drone(
-        system=system,
-        mode=mode,
-        armed=TAKES_OFF_S <= second < landed_s,
-        lat=drone_lat,
-        lon=drone_lon,
-        alt_m=SEA_M + height_m,
-        height_m=height_m,
-        speed_mps=CRUISE_MPS if moves else 0.0,
-        course_deg=course,
-        yaw_deg=course,
-        pitch_deg=-8.0 if moves else 0.0,
-        battery_pct=math.ceil(pct),
-        battery_v=14.0 + 0.028 * pct,
-        home_lat=lat,
-        home_lon=lon,
-    )
-
-
-def _square(second: float) -> tuple[float, float]:
-    """Metres north and east of home, once the height is reached."""
-    way = max(0.0, second - TAKES_OFF_S - HEIGHT_M / CLIMB_MPS) * CRUISE_MPS
-    side, along = divmod(way, SIDE_M)
-    corners = ((0.0, 0.0), (SIDE_M, 0.0), (SIDE_M, SIDE_M), (0.0, SIDE_M))
-    start, end = corners[int(side) % 4], corners[int(side + 1) % 4]
-    share = along / SIDE_M
-    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
 
 
 class Radio:
     """``step`` returns the ground radio's output up to a second.
 
-    ``loss`` of the drone's messages don't arrive; ``key`` signs them; with ``far`` set the drone is out of
-    reach, and only the radio sends.
+    The drone is on ``mission``, or flies a square from ``lat`` and ``lon``. ``loss`` of its messages
+    don't arrive; ``key`` signs them; with ``far`` set it is out of reach, and only the radio sends.
     """
 
     def __init__(
         self,
         *,
-        lat: float,
-        lon: float,
+        lat: float = 0.0,
+        lon: float = 0.0,
+        mission: Mission | None = None,
         seed: int = 0,
         system: int = 1,
         loss: float = 0,
         key: bytes | None = None,
     ) -> None:
         self._dialect = dialect()
-        self._lat, self._lon, self._system, self._loss, self._key = lat, lon, system, loss, key
+        self.mission = mission or Mission(lat, lon)
+        self._system, self._loss, self._key = system, loss, key
         self._chance = random.Random(seed)
         self._codecs: dict[tuple[int, int], Any] = {}
         self._tick = 0
         self.far = False
         self.sent = 0
         """The drone's messages that were put on the line."""
+
+    def next_s(self) -> float:
+        """When there is more to send."""
+        return self._tick / 10
 
     def step(self, second: float) -> bytes:
         frames = bytearray()
@@ -112,7 +59,7 @@ class Radio:
     def _frames(self, tick: int) -> Iterator[bytes]:
         """The frames of a tenth of a second."""
         second = tick / 10
-        drone = flight_at(second, lat=self._lat, lon=self._lon, system=self._system)
+        drone = self.mission.at(second, self._system)
         if not self.far:
             for component, name, fields, version in self._messages(tick, drone):
                 frame = self._pack((self._system, component), name, fields, version)
@@ -146,12 +93,12 @@ class Radio:
             heading = round(100 * (drone.yaw_deg or 0)) % 36000
             yield 1, "global_position_int", (boot_ms, lat, lon, alt_mm, height_mm, north, east, 0, heading), 2
         if tick % 50 == 1:
-            home = (round(self._lat * 1e7), round(self._lon * 1e7), round(SEA_M * 1000))
+            home = (round(self.mission.lat * 1e7), round(self.mission.lon * 1e7), round(SEA_M * 1000))
             yield 1, "home_position", (*home, 0, 0, 0, [1, 0, 0, 0], 0, 0, 0), 2
         if tick % 40 == 3 and drone.mode == "AUTO":
             place = (lat, lon, alt_mm / 1000, height_mm / 1000)
             yield 1, "camera_feedback", (0, 1, 0, tick // 40, *place, 0, -45, math.degrees(yaw), 0, 0), 1
-        if tick == round(LOW_S * 10):
+        if tick == round(self.mission.low_s * 10):
             words = b"Failsafe: battery 1 is low at 25 percent, returning to launch"
             yield 1, "statustext", (4, words[:50], 7, 0), 2
             yield 1, "statustext", (4, words[50:], 7, 1), 2

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from firmware_bridge.epoch import ROLLOVER, Satellite
@@ -12,7 +13,7 @@ from firmware_bridge.gnss import ubx_encoder
 from firmware_bridge.nmea import gnss_encoder
 from firmware_bridge.readings import Fix, GnssState
 from firmware_bridge.wgs84 import metres_per_degree
-from simulators.world.gnss_error import circle_at, fix_of
+from simulators.world.gnss_error import ERROR_M, circle_at, fix_of
 from simulators.world.tracks import Motion
 
 Protocol: TypeAlias = Literal["nmea", "ubx"]
@@ -48,10 +49,18 @@ def epoch_at(
     return epoch_of(circle_at(second, lat=lat, lon=lon, speed_mps=speed_mps), began, second, seed=seed)
 
 
-def epoch_of(motion: Motion, began: datetime, second: float, *, seed: int = 0, heave_m: float = 0.0) -> Epoch:
-    """The epoch of a good receiver at ``motion``, under an open sky."""
+def epoch_of(
+    motion: Motion,
+    began: datetime,
+    second: float,
+    *,
+    seed: int = 0,
+    heave_m: float = 0.0,
+    error_m: float = ERROR_M,
+) -> Epoch:
+    """The epoch of a good receiver at ``motion``, under an open sky; ``error_m``: its 1 sigma."""
     sky = sky_at(second, seed)
-    fix = fix_of(motion, began, second, seed=seed, heave_m=heave_m)
+    fix = fix_of(motion, began, second, seed=seed, heave_m=heave_m, error_m=error_m)
     used = sum(one.used for one in sky)
     return Epoch(
         replace(fix, satellites=used),
@@ -65,13 +74,12 @@ def sky_at(second: float, seed: int = 0) -> tuple[Satellite, ...]:
     satellites = []
     for talker, count in (("GP", 12), ("GL", 9), ("GA", 9), ("GB", 10)):
         for number in range(count):
-            orbit = random.Random(f"{seed} {talker} {number}")
-            pass_s = 6 * 3600 * orbit.uniform(0.9, 1.1)
-            phase = (second / pass_s + orbit.random()) % 1  # below the horizon for a quarter of it
-            elevation = round(orbit.uniform(25, 85) * math.sin(math.pi * phase / 0.75))
+            pass_s, begin, highest, rises = _orbit(seed, talker, number)
+            phase = (second / pass_s + begin) % 1  # below the horizon for a quarter of it
+            elevation = round(highest * math.sin(math.pi * phase / 0.75))
             if elevation < 1:
                 continue
-            azimuth = round((orbit.uniform(0, 360) + 150 * phase) % 360)
+            azimuth = round((rises + 150 * phase) % 360)
             flicker = random.Random(f"{seed} {talker} {number} {int(second)}").gauss(0, 1)
             cn0 = round(min(50.0, 30 + 16 * math.sin(math.radians(elevation)) + flicker))
             used = elevation > 8
@@ -81,6 +89,14 @@ def sky_at(second: float, seed: int = 0) -> tuple[Satellite, ...]:
                 )
             )
     return tuple(satellites)
+
+
+@lru_cache(maxsize=8192)
+def _orbit(seed: int, talker: str, number: int) -> tuple[float, float, float, float]:
+    """The time of a pass, its phase at second 0, the highest elevation, and the azimuth where it rises."""
+    orbit = random.Random(f"{seed} {talker} {number}")
+    pass_s = 6 * 3600 * orbit.uniform(0.9, 1.1)
+    return pass_s, orbit.random(), orbit.uniform(25, 85), orbit.uniform(0, 360)
 
 
 def _no_fix(epoch: Epoch) -> Epoch:

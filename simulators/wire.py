@@ -2,11 +2,13 @@
 again.
 """
 
+import asyncio
 import os
 import pty
 import select
 import termios
 import tty
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +18,9 @@ _SPEEDS = {
     getattr(termios, f"B{rate}"): rate
     for rate in (4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
 }
+
+OPENED_EVERY_S = 0.02
+"""How often a closed line is asked whether it was opened."""
 
 
 class Wire:
@@ -31,6 +36,9 @@ class Wire:
         self.line_fault: LineFault = bytes
         self._master: int | None = None
         self._mute: list[int] = []
+        self._on_received: Callable[[], None] | None = None
+        self._watched: int | None = None
+        """The master that the loop watches."""
         self.plug()
 
     @property
@@ -50,9 +58,47 @@ class Wire:
         os.close(slave)
         self._master = master
 
+    @property
+    def on_received(self) -> Callable[[], None]:
+        """Called by the running loop when there may be something to read."""
+        return self._on_received or (lambda: None)
+
+    @on_received.setter
+    def on_received(self, callback: Callable[[], None]) -> None:
+        self._on_received = callback
+        self._watch(asyncio.get_running_loop())
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watches the master while a process has the line open: a closed pty is always readable. The kernel
+        tells nobody when it is opened, so that is looked up every `OPENED_EVERY_S`."""
+        if loop.is_closed() or self._on_received is None:
+            return
+        if self._master is not None and self.is_open():
+            self._watched = self._master
+            loop.add_reader(self._master, self._readable, loop)
+        else:
+            loop.call_later(OPENED_EVERY_S, self._watch, loop)
+
+    def _readable(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.on_received()
+        if not self.is_open():
+            self._unwatch(loop)
+
+    def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._watched is not None:
+            loop.remove_reader(self._watched)
+            self._watched = None
+            loop.call_later(OPENED_EVERY_S, self._watch, loop)
+
+    def _let_go(self) -> None:
+        """Before the master is closed or kept mute."""
+        with suppress(RuntimeError):  # no loop runs, so that none watches
+            self._unwatch(asyncio.get_running_loop())
+
     def unplug(self) -> None:
         """The device vanishes: its reader gets an error, its path is removed."""
         if self._master is not None:
+            self._let_go()
             self.path.unlink(missing_ok=True)
             os.close(self._master)
             self._master = None
@@ -62,6 +108,7 @@ class Wire:
         bytes.
         """
         if self._master is not None:
+            self._let_go()
             self.path.unlink(missing_ok=True)
             self._mute.append(self._master)
             self._master = None
@@ -117,6 +164,7 @@ class Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._on_received = None
         self.unplug()
         for master in self._mute:
             os.close(master)

@@ -13,19 +13,10 @@ from agent.rules.vessel_close import VesselClose
 from firmware_bridge.catalogue import protocols
 from firmware_bridge.readings import Reading, Vessel
 from firmware_bridge.serial.line_decoder import LineDecoder
-from simulators.boat import (
-    BEACON,
-    COLLIDER,
-    DRIFTER,
-    OVERBOARD_S,
-    OWN_MMSI,
-    bytes_at,
-    instruments_at,
-    senders,
-    traffic_at,
-)
+from simulators.boat import OWN_MMSI, bytes_at, instruments_at, traffic_at
 from simulators.line_faults import corrupt
 from simulators.scenario import find_scenario
+from simulators.world.incidents import BEACON, COLLIDER, DRIFTER, OVERBOARD_S, senders
 
 BEGAN = datetime(2026, 11, 28, 6, tzinfo=UTC)
 HERE = {"lat": 32.095, "lon": 118.73}

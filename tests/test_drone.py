@@ -16,11 +16,13 @@ from firmware_bridge.drone_readings import Capture, Drone, StatusText
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
 from firmware_bridge.readings import LineState, Reading
 from firmware_bridge.serial.line_decoder import LineDecoder
-from simulators.drone import LOW_S, TAKES_OFF_S, Radio, flight_at
+from simulators.drone import Radio
 from simulators.line_faults import corrupt
 from simulators.wire import Wire
+from simulators.world.mission import Mission
 from tests.waiting import play, until
 
+MISSION = Mission(32.0603, 118.7969)
 HOME = {"lat": 32.0603, "lon": 118.7969}
 MISSION_S = 90
 
@@ -54,13 +56,13 @@ def test_a_mission_is_told_as_it_was_flown() -> None:
         if drone.lat is None or drone.height_m is None:  # before its first position of its own
             assert tick == 0
             continue
-        near = [flight_at(other / 10, **HOME) for other in range(tick - 3, tick + 1)]
+        near = [MISSION.at(other / 10) for other in range(tick - 3, tick + 1)]
         assert any(abs(drone.lat - one.lat) < 2e-7 and abs(drone.lon - one.lon) < 2e-7 for one in near)
         assert any(drone.height_m == pytest.approx(one.height_m, abs=0.01) for one in near)
     modes = [drone.mode for _, drone in drones]
     assert list(dict.fromkeys(modes)) == ["LOITER", "GUIDED", "AUTO", "RTL", "LAND"]
     armed = [tick / 10 for tick, drone in drones if drone.armed]
-    assert armed[0] == TAKES_OFF_S
+    assert armed[0] == MISSION.takes_off_s
     assert not drones[-1][1].armed
     assert [value.text for _, value in heard if isinstance(value, StatusText)] == [
         "Failsafe: battery 1 is low at 25 percent, returning to launch"
@@ -105,7 +107,7 @@ def test_the_rules_tell_of_its_battery_and_of_its_loss() -> None:
 
     battery, lost = DroneBattery(source="radio").start(), DroneLost(source="radio").start()
     texts: dict[str, str] = {}
-    _, heard = fly(Radio(**HOME, seed=2), far_after_s=LOW_S + 10)
+    _, heard = fly(Radio(**HOME, seed=2), far_after_s=MISSION.low_s + 10)
     observations: list[Observation] = [seen(tick / 10, value) for tick, value in heard]
     observations += [seen(second + 0.05, Tick(), "clock") for second in range(MISSION_S)]
     for observation in sorted(observations, key=lambda one: one.mono_s):

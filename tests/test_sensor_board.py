@@ -394,3 +394,19 @@ def test_any_content_raises_nothing(
     hear(frame, decoder)
     decoder.replies()
     Firmware(0).step(1, frame)
+
+
+def test_a_board_that_wakes_at_its_deadlines_says_what_one_says_that_never_sleeps() -> None:
+    awake, sleeping = Firmware(0.0, seed=3), Firmware(0.0, seed=3)
+    said = [b"", b""]
+    presses = {1.5: True, 1.9: False}
+    for tick in range(8000):
+        now_s = tick / 1000
+        if now_s in presses:
+            for board in (awake, sleeping):
+                board.press("panic_button", presses[now_s])
+        said[0] += awake.step(now_s)
+        if tick == 0 or now_s in presses or sleeping.next_s() <= now_s:
+            said[1] += sleeping.step(now_s)
+    assert said[0] == said[1]
+    assert sleeping.repeats > 4

@@ -16,21 +16,24 @@ from agent.domain.schedule import sun_deg
 from agent.positioning.ray_cast import Angles, Pixel, Pose, locate
 from agent.vision.tracker import Tracker
 from firmware_bridge.wgs84 import Plane
+from simulators.boat import instruments_at, traffic_at
 from simulators.run_record import RunRecord
 from simulators.world.camera_picture import point_in
 from simulators.world.daylight import daylight, sun_elevation_deg
+from simulators.world.gnss_error import fix_of
 from simulators.world.mission import Mission
 from simulators.world.path import Path as Way
 from simulators.world.projection import ASPECT, Pinhole, Tilt
 from simulators.world.river import make_ships, ship_messages, straight_line
 from simulators.world.settings import Stop, TrackSettings, WorldSettings
 from simulators.world.sightings import camera_view
-from simulators.world.tracks import Track, make_track, read_line
+from simulators.world.tracks import Motion, Track, make_track, read_line
 from simulators.world.truth import keep_truth, truth_at
 from simulators.world.waves import Waves
 from simulators.world.world import PlacedDevice, World
 
 HERE = (32.1, 118.7)
+BEGAN = datetime(2026, 11, 28, 6, tzinfo=UTC)
 ZONES = {
     "rail": [[0.4, 0.5], [0.6, 0.5], [0.6, 1.0], [0.4, 1.0]],
     "over": [[0.6, 0.5], [0.8, 0.5], [0.8, 1.0], [0.6, 1.0]],
@@ -193,6 +196,39 @@ def test_ships_send_as_class_and_speed_ask() -> None:
         assert max(steps) <= ship.track.top_speed_mps * 1.004
     assert make_ships(straight_line(*HERE, 60), 14, seed=3)[5].at(99) == ships[5].at(99)
     assert make_ships(straight_line(*HERE, 60), 14, seed=4)[5].at(99) != ships[5].at(99)
+
+
+def test_a_boat_says_where_its_track_has_it() -> None:
+    track = {"waypoints": [[32.1, 118.7], [32.1, 118.71], [32.11, 118.71]], "speed_mps": 9}
+    told = {"tracks": {"way": track}, "river_traffic": {"vessels": 3}}
+    world = World(WorldSettings.model_validate(told), 1, {"boat": PlacedDevice({}, moves="way")})
+    for second in (0, 50, 150):
+        motion = world.motion("boat", second)
+        heard = traffic_at(second, BEGAN, lat=0, lon=0, motion=motion, world=world)
+        own = next(one for one in heard if one.own)
+        assert (own.lat, own.lon, own.speed_mps) == pytest.approx((*motion.position, motion.speed_mps))
+        assert {one.mmsi for one in heard} <= {own.mmsi, *(ship.report.mmsi for ship in world.ships)}
+    read = {one.quantity: one.value for one in instruments_at(50, motion=world.motion("boat", 50))}
+    assert read["heading_true"] == pytest.approx(90, abs=0.1)
+    assert read["speed_through_water"] == pytest.approx(9, abs=0.2)
+
+
+@pytest.mark.parametrize("error_m", [1.0, 2.5, 12.0])
+def test_a_receiver_keeps_to_the_error_that_it_reports(error_m: float) -> None:
+    far = [
+        haversine_m((fix.lat or 0, fix.lon or 0), HERE)
+        for fix in (fix_of(Motion(*HERE), BEGAN, 7.0 * step, seed=5, error_m=error_m) for step in range(800))
+    ]
+    assert math.sqrt(sum(one**2 for one in far) / len(far)) == pytest.approx(error_m, rel=0.3)
+    assert max(far) < 3 * error_m
+
+
+def test_incidents_are_in_the_truth_where_the_scenario_asks_for_them() -> None:
+    told = {"lat": 32.1, "lon": 118.7, "river_traffic": {"vessels": 0, "incidents": True}}
+    world = World(WorldSettings.model_validate(told), 2)
+    kinds = {one.kind for one in world.objects(40)}
+    assert kinds == {"vessel", "beacon", "buoy", "shore_station"}
+    assert not list(World(WorldSettings(), 2).objects(40))
 
 
 def test_a_drone_comes_home() -> None:

@@ -3,6 +3,7 @@
 import math
 import random
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from firmware_bridge.readings import Fix
 from firmware_bridge.wgs84 import Plane
@@ -13,11 +14,23 @@ ERROR_M = 2.5
 HEIGHT_M = 12.0
 
 
-def fix_of(motion: Motion, began: datetime, second: float, *, seed: int = 0, heave_m: float = 0.0) -> Fix:
-    """The fix of a good receiver that is at ``motion`` at this second; its drift is 1.5 m RMS an axis."""
+def fix_of(
+    motion: Motion,
+    began: datetime,
+    second: float,
+    *,
+    seed: int = 0,
+    heave_m: float = 0.0,
+    error_m: float = ERROR_M,
+) -> Fix:
+    """The fix of a good receiver that is at ``motion`` at this second.
+
+    It keeps to ``error_m``, its own estimate: of 2.5 m, 1.5 m an axis are drift, and 0.3 m noise.
+    """
     noise = random.Random(seed * 1_000_003 + int(second * 10))
-    north_m = _wander_m(second, 2 * seed) + noise.gauss(0, 0.3)
-    east_m = _wander_m(second, 2 * seed + 1) + noise.gauss(0, 0.3)
+    poor = error_m / ERROR_M
+    north_m = poor * (_wander_m(second, 2 * seed) + noise.gauss(0, 0.3))
+    east_m = poor * (_wander_m(second, 2 * seed + 1) + noise.gauss(0, 0.3))
     lat, lon = Plane(*motion.position).position(east_m, north_m)
     return Fix(
         mode="3d",
@@ -26,8 +39,8 @@ def fix_of(motion: Motion, began: datetime, second: float, *, seed: int = 0, hea
         time=began + timedelta(seconds=round(second, 2)),
         alt_m=HEIGHT_M + heave_m + noise.gauss(0, 1),
         satellites=10 + noise.randrange(3),
-        hdop=0.9,
-        error_m=ERROR_M,
+        hdop=round(0.9 * poor, 1),
+        error_m=error_m,
         speed_mps=max(0.0, motion.speed_mps + noise.gauss(0, 0.05)),
         course_deg=motion.course_deg,
     )
@@ -44,8 +57,11 @@ def circle_at(
 
 def _wander_m(second: float, seed: int) -> float:
     """The slow drift of a receiver's error along one axis, 1.5 m RMS."""
+    return sum(1.2 * math.sin(math.tau * (second / period_s + phase)) for period_s, phase in _drift(seed))
+
+
+@lru_cache(maxsize=8192)
+def _drift(seed: int) -> tuple[tuple[float, float], ...]:
+    """Period and phase of its parts."""
     phases = random.Random(seed)
-    return sum(
-        1.2 * math.sin(2 * math.pi * (second / (period_s * phases.uniform(0.8, 1.2)) + phases.random()))
-        for period_s in (90, 300, 1100)
-    )
+    return tuple((period_s * phases.uniform(0.8, 1.2), phases.random()) for period_s in (90, 300, 1100))

@@ -70,7 +70,8 @@ class PersonSettings(FrozenModel):
     path: Annotated[tuple[LatLon, ...], Field(min_length=2, max_length=100)] | None = None
     zone: str | None = None
     camera: str | None = None
-    """A source, as ``DEVICE.SOURCE`` where several devices have it."""
+    device: str | None = None
+    """Whose camera it is. Default: the only device with a camera of this name."""
     place: LatLon | None = None
     """Where the zone is. Default: where its camera is."""
     walks_mps: Speed = 1.3
@@ -112,6 +113,9 @@ class TrafficSettings(FrozenModel):
     file: str | None = None
     course_deg: float = Field(default=60.0, ge=0, lt=360)
     """Downstream, of the straight line."""
+    incidents: bool = False
+    """Whether the ships of `simulators.world.incidents` are in the middle of the world too: a collision
+    course, a ship torn loose, a beacon. Without any ``river_traffic`` they are."""
 
 
 class WorldSettings(FrozenModel):

@@ -10,6 +10,7 @@ from typing import Any
 from firmware_bridge.wgs84 import Plane, Position
 from simulators.world.daylight import sun_elevation_deg
 from simulators.world.gnss_error import circle_at
+from simulators.world.incidents import senders
 from simulators.world.mission import Mission
 from simulators.world.people import Person, PersonState
 from simulators.world.river import Ship, make_ships, straight_line
@@ -40,6 +41,11 @@ class PlacedDevice:
         place = self.config.get("place") or {}
         lat, lon = place.get("lat"), place.get("lon")
         return None if lat is None or lon is None else (float(lat), float(lon))
+
+    def source(self, name: str) -> Mapping[str, Any]:
+        """The configuration of a source."""
+        source: Mapping[str, Any] = self.config["sources"][name]
+        return source
 
     def sources(self, kind: str) -> dict[str, Mapping[str, Any]]:
         """Its sources of a kind."""
@@ -106,6 +112,11 @@ class World:
             line = straight_line(*self.middle, traffic.course_deg)
         return make_ships(line, traffic.vessels, self.seed)
 
+    @property
+    def has_incidents(self) -> bool:
+        """Whether the ships of `simulators.world.incidents` are around the middle."""
+        return self.settings.river_traffic is None or self.settings.river_traffic.incidents
+
     @cached_property
     def waves(self) -> Waves:
         return Waves(self.settings.waves_m, self.seed)
@@ -136,17 +147,15 @@ class World:
 
     def camera_of(self, person: PersonSettings) -> tuple[str, str]:
         """Device and source of the camera in whose zone a person stands. ValueError: none, or several."""
-        camera = person.camera or ""
-        wanted = camera.rpartition(".")
         found = [
             (name, source)
             for name, device in self.devices.items()
             for source in device.sources("camera")
-            if source == wanted[2] and wanted[0] in ("", name)
+            if source == person.camera and person.device in (None, name)
         ]
         if len(found) != 1:
-            several = "several devices have it: write DEVICE.SOURCE" if found else "no device has it"
-            raise ValueError(f"{person.name}: camera {camera!r}: {several}")
+            several = "several devices have it: name the device" if found else "no device has it"
+            raise ValueError(f"{person.name}: camera {person.camera!r}: {several}")
         return found[0]
 
     def objects(self, second: float) -> Iterator[WorldObject]:
@@ -161,6 +170,10 @@ class World:
         for ship in self.ships:
             report = ship.report
             yield WorldObject(str(report.mmsi), "vessel", ship.at(second), length_m=report.length_m)
+        if self.settings.river_traffic is not None and self.has_incidents:
+            for sender in senders(self.seed):
+                if (found := sender.motion(second, *self.middle)) is not None:
+                    yield WorldObject(str(sender.report.mmsi), sender.kind, found)
         for name, mission in self.missions.items():
             yield WorldObject(f"{name}.drone", "drone", mission.motion(second))
 

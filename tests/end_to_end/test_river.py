@@ -10,10 +10,11 @@ import pytest
 
 from firmware_bridge.nmea.nmea import Nmea
 from firmware_bridge.readings import Fix, LineState, Reading, Vessel
-from simulators.boat import COLLIDER, instruments_at
+from simulators.boat import instruments_at
 from simulators.devices import Boat
 from simulators.line_faults import corrupt
 from simulators.wire import Wire
+from simulators.world.incidents import COLLIDER
 from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
