@@ -7,15 +7,13 @@ import asyncio
 import math
 import zlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
-from agent.host.clock import monotonic_s, utc_now
 from simulators.board import Firmware
 from simulators.boat import bytes_at
 from simulators.drone import Radio
-from simulators.receiver import FAULTS, Epoch, epoch_of
-from simulators.receiver import Protocol as GnssProtocol
+from simulators.receiver import FAULTS, Epoch, Protocol, epoch_of
+from simulators.run_time import HardwareLine, RunTime, loop_s
 from simulators.world.gnss_error import ERROR_M, circle_at
 from simulators.world.tracks import Motion
 from simulators.world.world import World
@@ -27,45 +25,6 @@ ALMOST_S = 1e-6
 
 Where: TypeAlias = Callable[[float], Motion]
 """The true motion at a second of the run."""
-
-
-class HardwareLine(Protocol):
-    """The hardware's end of a line: a `simulators.wire.Wire`, or one of virtual time."""
-
-    on_received: Callable[[], None]
-    """Called when there may be something to read."""
-
-    def write(self, data: bytes) -> int:
-        """The number of bytes that reached the agent."""
-
-    def read(self) -> bytes:
-        """The bytes received since the last call."""
-
-
-class RunTime:
-    """Seconds of the run, and the true time: second 0 is ``began``; ``now_s`` is that of a stage.
-
-    By default second 0 is now.
-    """
-
-    def __init__(self, began: datetime | None = None, now_s: Callable[[], float] | None = None) -> None:
-        self._began_s = loop_s()
-        self.now_s: Callable[[], float] = now_s or self._since_s
-        self.began = began or utc_now() - timedelta(seconds=self.now_s())
-
-    def _since_s(self) -> float:
-        return loop_s() - self._began_s
-
-    async def sleep_until(self, second: float) -> None:
-        await asyncio.sleep(max(0.0, second - self.now_s()))
-
-
-def loop_s() -> float:
-    """The clock of the running loop, which a real loop shares with the machine."""
-    try:
-        return asyncio.get_running_loop().time()
-    except RuntimeError:
-        return monotonic_s()
 
 
 class Receiver:
@@ -84,7 +43,7 @@ class Receiver:
         seed: int = 0,
         speed_mps: float = 0.0,
         hz: float = 1.0,
-        protocol: GnssProtocol = "nmea",
+        protocol: Protocol = "nmea",
         where: Where | None = None,
         heave_m: Callable[[float], float] = lambda _: 0.0,
         error_m: float = ERROR_M,
@@ -267,7 +226,7 @@ def make_hardware(
         return Boat(wire, seed=world.seed, where=where, world=world, time=time)
     floats = not world.stands(device)
     heave_m = world.waves.heave_m if floats else lambda _: 0.0
-    protocol: GnssProtocol = "ubx" if world.devices[device].source(source).get("kind") == "ubx" else "nmea"
+    protocol: Protocol = "ubx" if world.devices[device].source(source).get("kind") == "ubx" else "nmea"
     return Receiver(wire, seed=seed, protocol=protocol, where=where, heave_m=heave_m, time=time)
 
 
