@@ -5,82 +5,51 @@ See docs/decisions/0062-broker-in-the-loop.md.
 
 import asyncio
 import contextvars
-import random
-import socket
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from simulators.virtual import mqtt_packets as mqtt
-from simulators.virtual.broker_connection import BrokerConnection, reset_error
+from simulators.virtual.broker_connection import BrokerConnection
+from simulators.virtual.broker_network import SHUTTING_DOWN, BrokerNetwork
 from simulators.virtual.broker_session import FOR_EVER_S, Delivery, Session
 from simulators.virtual.loop import VirtualLoop
 from simulators.virtual.mqtt_packets import Publish
-from simulators.virtual.network import CUTS, Cut, Route, VirtualSocket
 from simulators.virtual.topic_filters import FilterTree, is_valid, matches, split_share
-from simulators.virtual.unkindness import LATE_WILL_S, QUOTA_EXCEEDED, SERVER_UNAVAILABLE, Unkindness
+from simulators.virtual.unkindness import LATE_WILL_S, QUOTA_EXCEEDED, SERVER_UNAVAILABLE
 
-SHUTTING_DOWN, TAKEN_OVER, UNSUPPORTED, BAD_CLIENT_ID = 0x8B, 0x8E, 0x84, 0x85
+TAKEN_OVER, UNSUPPORTED, BAD_CLIENT_ID = 0x8E, 0x84, 0x85
 BAD_FILTER = 0x8F
 NO_SUBSCRIPTION = 0x11
 OnPublish: TypeAlias = Callable[[str, Publish], None]
 """Called with the name of the publisher's route and each message that the broker takes."""
 
 
-class VirtualBroker:
+class VirtualBroker(BrokerNetwork):
     """``receive_maximum``: publications of one client that it takes ahead of their PUBACK.
     ``most_waiting``: messages that it keeps for one client."""
 
     def __init__(
         self, loop: VirtualLoop, seed: int = 0, *, receive_maximum: int = 20, most_waiting: int = 100_000
     ) -> None:
-        self.loop = loop
+        super().__init__(loop, seed)
         self.receive_maximum = receive_maximum
         self.most_waiting = most_waiting
-        self.unkind = Unkindness(seed)
-        self.refused_clients: dict[str, int] = {}
-        """Reason codes with which CONNECT is refused, by the name of the route."""
-        self.down = False
-        self.connections: dict[BrokerConnection, None] = {}
         self.sessions: dict[str, Session] = {}
         self.retained: dict[str, Publish] = {}
-        self.routes: dict[str, Route] = {}
         self._listeners: list[OnPublish] = []
-        self._seed = seed
         self._tree: FilterTree[tuple[str, str], tuple[Session, mqtt.Subscription]] = FilterTree()
         self._turns: dict[str, int] = {}
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._slow_until_s: dict[str, float] = {}
         self._context = contextvars.copy_context()
 
-    def route(self, name: str) -> Route:
-        """The way from the device ``name``."""
-        if name not in self.routes:
-            seeded = random.Random(f"{self._seed}/route/{name}")
-            self.routes[name] = Route(self.loop, name, seeded)
-        return self.routes[name]
-
     def listen(self, listener: OnPublish) -> None:
         self._listeners.append(listener)
-
-    # The network
-
-    def accept(self, sock: socket.socket, route: Route, far_end: VirtualSocket) -> None:
-        if self.down:
-            route.refused += 1
-            raise ConnectionRefusedError(111, "Connection refused")
-        connection = self._context.copy().run(BrokerConnection, self, sock, route, far_end)
-        self.connections[connection] = None
-
-    def set_down(self, down: bool) -> None:
-        """Connections end, and new ones are refused. Sessions and retained messages stay."""
-        self.down = down
-        if down:
-            for connection in list(self.connections):
-                connection.close(SHUTTING_DOWN)
 
     def restart(self, *, keep_sessions: bool) -> None:
         """Without sessions also the retained messages are gone, as without a database."""
         for connection in list(self.connections):
+            self.note("restart", connection.route)
             connection.close(SHUTTING_DOWN, with_will=keep_sessions)
         self.down = False
         if not keep_sessions:
@@ -91,44 +60,13 @@ class VirtualBroker:
                 timer.cancel()
             self._timers.clear()
 
-    def cut(self, device: str, how: str) -> None:
-        """ValueError for an unknown kind."""
-        kinds: dict[str, Cut] = {one: one for one in CUTS}
-        if how not in kinds:
-            raise ValueError(f"unknown cut {how!r}; known: {', '.join(CUTS)}")
-        route = self.route(device)
-        route.cut = kinds[how]
-        if how in ("closed", "reset"):
-            self.drop(device, failure=reset_error() if how == "reset" else None)
-
-    def drop(self, device: str, *, failure: OSError | None = None) -> None:
-        """Ends the present connections of a device."""
-        for connection in [one for one in self.connections if one.route.name == device]:
-            connection.close(failure=failure)
-
-    def fall_silent(self, device: str) -> None:
-        """The device lost its power: its connections stay open here, and nothing comes any more."""
-        for connection in self.connections:
-            if connection.route.name == device:
-                connection.fall_silent()
-
-    def mend(self, device: str) -> None:
-        self.route(device).mend()
-
-    def set_unkind(self, how: str, chance: float) -> None:
-        self.unkind.set(how, chance)
-
-    def shape(self, device: str, *, latency_s: float, jitter_s: float, bytes_per_s: float | None) -> None:
-        route = self.route(device)
-        route.latency_s, route.jitter_s, route.bytes_per_s = latency_s, jitter_s, bytes_per_s
-
     # Clients
 
     def connect(self, connection: BrokerConnection, wanted: mqtt.Connect) -> tuple[int, bool]:
         """The reason code of the CONNACK, and whether a session is resumed; sets the session."""
         if wanted.level not in (4, mqtt.V5):
             return UNSUPPORTED, False
-        if code := self.refused_clients.get(connection.route.name):
+        if code := self.refusal(connection.route):
             return code, False
         if self.unkind.happens("refuse"):
             return SERVER_UNAVAILABLE, False

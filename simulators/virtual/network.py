@@ -4,7 +4,8 @@ import errno
 import os
 import random
 import socket
-from collections import deque
+import ssl
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, get_args
@@ -13,9 +14,13 @@ from agent.host.network import Network
 from simulators.virtual.loop import VirtualLoop
 from simulators.virtual.worker import pass_time
 
-Cut: TypeAlias = Literal["closed", "reset", "half_open", "unreachable"]
+Cut: TypeAlias = Literal["closed", "reset", "half_open", "unreachable", "tls_expired", "auth_revoked"]
 CUTS: tuple[Cut, ...] = get_args(Cut)
 Address: TypeAlias = tuple[str, int]
+PIECE_S = 0.001
+"""Between the pieces of a packet."""
+CERTIFICATE_EXPIRED = 10
+"""X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
 
 
 class VirtualSocket(socket.socket):
@@ -62,32 +67,32 @@ class Route:
     bytes_per_s: float | None = None
     ends: dict["Pipe", None] = field(default_factory=dict)
     """Both directions of each connection."""
-    refused: int = 0
-    """Connections that a cut has refused."""
-    held: int = 0
-    """Packets that a cut has kept back."""
-    delayed: int = 0
+    slice_bytes: int | None = None
+    """No more arrive at once."""
+    struck: Counter[str] = field(default_factory=Counter)
+    """How often a cut has refused a connection or kept back a packet, and how often ``shape`` delayed one."""
 
     @property
     def shaped(self) -> bool:
-        return bool(self.latency_s or self.jitter_s or self.bytes_per_s)
+        return bool(self.latency_s or self.jitter_s or self.bytes_per_s or self.slice_bytes)
 
     def check(self, within_s: float) -> None:
         """OSError where no connection can be opened now; takes as long as that takes."""
+        if self.cut is not None and self.cut != "auth_revoked":
+            self.struck[self.cut] += 1
         match self.cut:
             case "unreachable":
-                self.refused += 1
                 raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
             case "half_open":
-                self.refused += 1
                 pass_time(within_s)
                 raise TimeoutError("timed out")
+            case "tls_expired":
+                raise expired_certificate()
             case "closed" | "reset":
-                self.refused += 1
                 code = errno.ECONNREFUSED if self.cut == "closed" else errno.ECONNRESET
                 raise OSError(code, os.strerror(code))
         if self.shaped:
-            self.delayed += 1
+            self.struck["shape"] += 1
             pass_time(2 * self.latency_s)
 
     def mend(self) -> None:
@@ -111,17 +116,22 @@ class Pipe:
     def send(self, data: bytes) -> None:
         route, now_s = self._route, self._route.loop.now_s
         if route.cut in ("half_open", "unreachable"):
-            route.held += 1
+            route.struck[route.cut] += 1
             self._waiting.append((now_s, data))
             return
         if not self._waiting and not route.shaped:
             self._deliver(data)
             return
-        route.delayed += 1
+        route.struck["shape"] += route.shaped
         begins_s = max(now_s + route.latency_s + route.random.uniform(0, route.jitter_s), self._due_s)
-        self._due_s = begins_s + (len(data) / route.bytes_per_s if route.bytes_per_s else 0.0)
-        self._waiting.append((self._due_s, data))
-        route.loop.call_at(self._due_s, self.flush)
+        size = route.slice_bytes or len(data)
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
+            begins_s += len(piece) / route.bytes_per_s if route.bytes_per_s else 0.0
+            begins_s += PIECE_S if start else 0.0
+            self._waiting.append((begins_s, piece))
+            route.loop.call_at(begins_s, self.flush)
+        self._due_s = begins_s
 
     def flush(self) -> None:
         """Delivers what is due, unless the route is cut."""
@@ -166,3 +176,11 @@ class VirtualNetwork(Network):
             raise
         self._clients = [one for one in self._clients if one.fileno() >= 0] + [client]
         return client
+
+
+def expired_certificate() -> ssl.SSLCertVerificationError:
+    """As OpenSSL reports it."""
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed: certificate has expired")
+    error.reason, error.verify_code = "CERTIFICATE_VERIFY_FAILED", CERTIFICATE_EXPIRED
+    error.verify_message = "certificate has expired"
+    return error
