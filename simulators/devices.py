@@ -222,6 +222,9 @@ def make_hardware(
     if kind == "drone":
         radio = Radio(mission=world.missions[device], seed=seed, loss=RADIO_LOSS)
         return DroneRadio(wire, radio, time)
+    if kind == "boat" and world.stands(device) and not world.ships:
+        lat, lon = world.motion(device, 0).position
+        return Boat(wire, lat=lat, lon=lon, seed=world.seed, time=time)
     if kind == "boat":
         return Boat(wire, seed=world.seed, where=where, world=world, time=time)
     floats = not world.stands(device)

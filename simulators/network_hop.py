@@ -28,6 +28,11 @@ class NetworkHop:
     def url(self) -> str:
         return f"mqtt://127.0.0.1:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open) // 2
+
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]

@@ -105,6 +105,10 @@ class VideoStream:
         """The present second of the scene."""
         return time.monotonic() - self._began_s
 
+    def begin(self) -> None:
+        """The scene begins now."""
+        self._began_s = time.monotonic()
+
     def leave(self) -> None:
         """The man leaves now."""
         self.scene = replace(self.scene, leaves_s=self.second())

@@ -16,24 +16,6 @@ class NotInVirtualTimeError(Exception):
     """The fault needs ``clock: real``: the message says why."""
 
 
-class FaultStep(Protocol):
-    """One fault of the timeline, as `simulators.faults` gets it."""
-
-    @property
-    def number(self) -> int:
-        """In the timeline, from 0."""
-
-    @property
-    def device(self) -> str | None:
-        """None: the broker, the centre, or all devices."""
-
-    @property
-    def source(self) -> str | None: ...
-    @property
-    def for_s(self) -> float:
-        """From its begin to its end; 0 for an instant."""
-
-
 class StagedLine(Protocol):
     """The wire of one source, between simulated hardware and the agent."""
 
@@ -41,10 +23,14 @@ class StagedLine(Protocol):
     def is_open(self) -> bool:
         """Whether the agent has it open."""
 
-    path: str
-    """The name of the device."""
-    bytes_to_agent: int
-    """How many bytes of the hardware reached the agent; `line_fault` can keep them back."""
+    @property
+    def path(self) -> str:
+        """The name of the device."""
+
+    @property
+    def bytes_to_agent(self) -> int:
+        """How many bytes of the hardware reached the agent; `line_fault` can keep them back."""
+
     line_fault: LineFault
     """Applied to each write of the hardware while the agent has the line open; ``bytes`` for none."""
     line_fault_from_agent: LineFault
@@ -112,12 +98,18 @@ class StagedDevice(Protocol):
     starts: int
     """How often its agent was started."""
     config: Mapping[str, Any]
-    clock: StagedClock
-    disk: StagedDisk
-    hardware: Mapping[str, Any]
-    """The simulated hardware by source: `simulators.devices`, or the camera of the scene."""
-    lines: Mapping[str, StagedLine]
-    """By source; a camera has none."""
+
+    @property
+    def clock(self) -> StagedClock: ...
+    @property
+    def disk(self) -> StagedDisk: ...
+    @property
+    def hardware(self) -> Mapping[str, Any]:
+        """The simulated hardware by source: `simulators.devices`, or the camera of the scene."""
+
+    @property
+    def lines(self) -> Mapping[str, StagedLine]:
+        """By source; a camera has none."""
 
     @property
     def running(self) -> bool: ...
@@ -196,9 +188,14 @@ class Stage(Protocol):
     clock: str
     """``virtual`` or ``real``."""
     seed: int
-    devices: Mapping[str, StagedDevice]
-    broker: StagedBroker
-    centre: StagedCentre
+
+    @property
+    def devices(self) -> Mapping[str, StagedDevice]: ...
+    @property
+    def broker(self) -> StagedBroker: ...
+    @property
+    def centre(self) -> StagedCentre: ...
+
     record: RunRecord
     world: Any
     """`simulators.world`."""

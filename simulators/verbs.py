@@ -1,21 +1,20 @@
 """The commands ``demo`` and ``simulate``; they join the command line by an entry point."""
 
 import asyncio
-import json
-import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
 
 import click
 
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 from centre.cli import refuse_bad_broker
+from simulators.simulate_verb import simulate, simulate_once
 
-if TYPE_CHECKING:
-    from simulators.scenario import ReceivedMessages, Scenario
+__all__ = ["demo", "simulate", "try_"]
+
+DEMO = "bridge_post"
 
 
 @click.command()
@@ -36,7 +35,20 @@ def demo(duration: str | None, broker: str | None, headless: bool, port: int | N
     if not headless:
         _show(lambda show: show.show_demo(port, _announce_page(no_open)), "demo")
     click.echo("A line with -> says what happens next; each other line came back from the broker.\n")
-    raise SystemExit(_play("bridge_rescue", duration, broker, as_json=False))
+    raise SystemExit(simulate_once(DEMO, _shortened(duration), broker, None, as_json=False))
+
+
+def _shortened(duration: str | None) -> dict[str, Any]:
+    """The change of the scenario that ``--duration`` asks for: what comes later is left out."""
+    from agent.domain.durations import parse_duration
+
+    if duration is None:
+        return {}
+    try:
+        return {"duration": parse_duration(duration)}
+    except ValueError as error:
+        click.echo(f"demo: {error}", err=True)
+        raise SystemExit(EX_USAGE) from None
 
 
 @click.command("try")
@@ -88,85 +100,3 @@ def _announce_page(no_open: bool) -> Callable[[str], None]:
             threading.Thread(target=open_browser, args=(url,), daemon=True).start()
 
     return announce
-
-
-@click.command()
-@click.argument("scenario")
-@click.option("--broker", help="URL of a running broker. Default: start one.")
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print every message that reaches the broker, one JSON object per line.",
-)
-def simulate(scenario: str, broker: str | None, as_json: bool) -> None:
-    """Run a scenario and check its expectations; exit code 1 if one is not met."""
-    raise SystemExit(_play(scenario, None, broker, as_json))
-
-
-def _play(name: str, duration: str | None, broker_url: str | None, as_json: bool) -> int:
-    from agent.domain.durations import parse_duration
-    from agent.runtime.logging_setup import set_up_log
-    from centre.message_line import line
-    from simulators.broker import LocalBroker
-    from simulators.scenario import find_scenario
-    from simulators.scenario_player import play
-
-    set_up_log("error")
-    if broker_url:
-        refuse_bad_broker(broker_url)
-    try:
-        scenario = find_scenario(name)
-        if duration is not None:
-            scenario = scenario.model_copy(update={"duration": parse_duration(duration)})
-    except (OSError, ValueError) as error:
-        click.echo(f"simulate: {error}", err=True)
-        return EX_USAGE
-    shown: dict[str, int] = {}
-
-    def show(device: str, topic: str, body: dict[str, Any]) -> None:
-        if as_json:
-            click.echo(json.dumps({"device": device, "topic": topic, "message": body}))
-            return
-        shown[topic] = shown.get(topic, 0) + 1
-        often = {"alert": 1000, "status": 1000, "position": 2}
-        if shown[topic] <= often.get(topic, 1 if topic in ("birth", "health") else 0):
-            click.echo(line(device, topic, body))
-
-    with tempfile.TemporaryDirectory(prefix="ringpost-") as folder:
-        local = None if broker_url else LocalBroker()
-        try:
-            if local is not None:
-                local.start()
-            url = broker_url or (local.url if local else "")
-            announce = (lambda _: None) if as_json else (lambda text: click.echo(f"-> {text}"))
-            received = asyncio.run(play(scenario, url, Path(folder), show, announce))
-        except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
-            raise
-        except (OSError, ValueError) as error:
-            click.echo(f"simulate: {error}", err=True)
-            return EX_UNAVAILABLE
-        except KeyboardInterrupt:
-            return EX_INTERRUPTED
-        finally:
-            if local is not None:
-                local.stop()
-    return _report(scenario, received, None if as_json else shown)
-
-
-def _report(scenario: "Scenario", received: "ReceivedMessages", shown: Mapping[str, int] | None) -> int:
-    """Prints what came back and whether it is what the scenario expects; ``shown`` counts by topic, None:
-    only what was missed. Returns the exit code."""
-    from simulators.scenario import unmet_expectations
-
-    failures = unmet_expectations(scenario, received)
-    if shown is not None:
-        counts = ", ".join(f"{count} {topic}" for topic, count in sorted(shown.items()))
-        click.echo(f"\n{len(received.messages)} messages came back: {counts}")
-        if received.proof is not None:
-            click.echo(f"alert messages, counted on both disks: {received.proof}")
-    for failure in failures:
-        click.echo(f"MISSED {failure}", err=True)
-    if not failures and shown is not None:
-        click.echo(f"{scenario.name}: all {len(scenario.expect) + len(scenario.never)} expectations were met")
-    return 1 if failures or (received.proof is not None and received.proof.lost) else 0

@@ -34,6 +34,10 @@ class Wire:
         self.path = path
         self.baud = baud
         self.line_fault: LineFault = bytes
+        self.line_fault_from_agent: LineFault = bytes
+        """The fault of the other direction."""
+        self.bytes_to_agent = 0
+        """How many bytes were written on an open line, as far as `line_fault` let them through."""
         self._master: int | None = None
         self._mute: list[int] = []
         self._on_received: Callable[[], None] | None = None
@@ -149,7 +153,9 @@ class Wire:
         if self.baud is not None and (listening := self.reader_baud()) != self.baud:
             data = misread(data, self.baud, listening)
         with suppress(BlockingIOError, OSError):
-            return os.write(self._master, data)
+            written = os.write(self._master, data)
+            self.bytes_to_agent += written
+            return written
         return 0
 
     def read(self) -> bytes:
@@ -157,7 +163,7 @@ class Wire:
         if self._master is None:
             return b""
         with suppress(BlockingIOError, OSError):
-            return os.read(self._master, 4096)
+            return self.line_fault_from_agent(os.read(self._master, 4096))
         return b""
 
     def __enter__(self) -> "Wire":

@@ -15,7 +15,7 @@ from firmware_bridge.readings import Reading, Vessel
 from firmware_bridge.serial.line_decoder import LineDecoder
 from simulators.boat import OWN_MMSI, bytes_at, instruments_at, traffic_at
 from simulators.line_faults import corrupt
-from simulators.scenario import find_scenario
+from simulators.scenario.loader import find_scenario
 from simulators.world.incidents import BEACON, COLLIDER, DRIFTER, OVERBOARD_S, senders
 
 BEGAN = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -103,4 +103,4 @@ def test_a_noisy_line_costs_some_messages_and_makes_up_none() -> None:
 
 
 def test_the_scenario_is_one() -> None:
-    assert find_scenario("river_traffic").source_kind("ais") == "nmea"
+    assert find_scenario("river_traffic").device.hardware_of("ais") == "boat"

@@ -109,8 +109,8 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a key of bytes": (["rescue", "d", "--role", "r", "--reason", "x", "--key", "garbage", "--broker", NOWHERE], 2, "rescue: garbage: not UTF-8"),
     "a key that is a folder": (["rescue", "d", "--role", "r", "--reason", "x", "--key", ".", "--broker", NOWHERE], 2, "rescue: .: Is a directory"),
     "a push of a folder": (["config", "push", "d", ".", "--broker", NOWHERE], 2, "config: .: Is a directory"),
-    "a scenario of nothing": (["simulate", "empty.yaml"], 2, "simulate: empty.yaml: Input should be"),
-    "a scenario of bytes": (["simulate", "bytes.yaml"], 2, "simulate: bytes.yaml: no YAML"),
+    "a scenario of nothing": (["simulate", "empty.yaml"], 1, "simulate: empty.yaml:1: a configuration is a mapping"),
+    "a scenario of bytes": (["simulate", "bytes.yaml"], 1, "simulate: bytes.yaml:1: not UTF-8 text"),
     "a recording as a line": (["read", "made.jsonl", "--json"], 1, "read: made.jsonl: this is a recording; use ringpost replay"),
     "no serial device": (["read", "/dev/zero"], 1, "read: /dev/zero is not a serial device"),
     "no port of a broker": (["watch", "--broker", "mqtt://127.0.0.1:0"], 2, "the port is a number from 1 to 65535"),
@@ -156,7 +156,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a centre's database": (["centre", "--db", "/dev/null/c.db", "--broker", NOWHERE], 1, "/dev/null"),
     "a demo's broker": (["demo", "--broker", "here"], 2, "not a valid broker URL"),
     "a demo's duration": (["demo", "--headless", "--duration", "long"], 2, "'long' is not a duration"),
-    "an unknown scenario": (["simulate", "nope"], 2, "bridge_rescue"),
+    "an unknown scenario": (["simulate", "nope"], 2, "bridge_post"),
 }  # fmt: skip
 
 
@@ -371,8 +371,8 @@ def test_a_full_disk_below_standard_output_is_one_line(arguments: list[str]) -> 
 
 def test_a_demo_without_a_broker_says_which_one_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
-    monkeypatch.setattr("simulators.scenario_player.READY_WITHIN_S", 0.1)
-    code, _, complained = ringpost("simulate", "bridge_rescue", "--broker", NOWHERE)
+    monkeypatch.setattr("simulators.scenario.real_stage.READY_WITHIN_S", 0.1)
+    code, _, complained = ringpost("simulate", "bridge_post", "--broker", NOWHERE)
     assert (code, complained) == (69, f"simulate: {NOWHERE} does not answer\n")
 
 

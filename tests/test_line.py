@@ -44,7 +44,6 @@ from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.serial.port import open_port
 from simulators.devices import Board
 from simulators.line_faults import LINE_FAULTS
-from simulators.scenario import Step, find_scenario
 from simulators.wire import Wire
 from tests.test_architecture import ROOT
 from tests.waiting import play, until
@@ -730,12 +729,6 @@ def test_a_line_that_says_ever_new_things_is_remembered_in_bounded_memory() -> N
     finally:
         tracemalloc.stop()
     assert after - before < 100_000
-
-
-def test_a_scenario_can_garble_a_line() -> None:
-    assert {step.by for step in find_scenario("bad_lines").timeline if step.garble} <= {*LINE_FAULTS, "mute"}
-    with pytest.raises(ValidationError, match=r"unknown line fault 'rust'; known: bits_flip, .*mute"):
-        Step.model_validate({"at": "1s", "garble": "gnss", "by": "rust", "for": "1s"})
 
 
 def test_a_serial_server_that_vanished_is_noticed_by_the_kernel() -> None:

@@ -24,7 +24,6 @@ from firmware_bridge.serial.line_decoder import LineDecoder
 from firmware_bridge.wgs84 import distance_m
 from simulators.devices import Receiver
 from simulators.receiver import FAULTS, JUMP_M, Protocol, epoch_at, sky_at
-from simulators.scenario import ReceivedMessages, Step, find_scenario, unmet_expectations
 from simulators.wire import Wire
 from tests.plausible import can_be
 from tests.test_whereabouts import CONFIG
@@ -211,29 +210,6 @@ def test_a_fault_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
         pytest.raises(ValueError, match="unknown fault 'rain'; known: silence"),
     ):
         Receiver(wire, lat=0, lon=0).fail("rain")
-
-
-@pytest.mark.parametrize(
-    ("step", "error"),
-    [
-        ({"receiver": "rain"}, "unknown receiver fault 'rain'; known: silence"),
-        ({"receiver": "jam", "press": "panic_button"}, "a step does one thing"),
-    ],
-)
-def test_a_scenario_says_what_it_does_not_know(step: dict[str, str], error: str) -> None:
-    with pytest.raises(ValueError, match=error):
-        Step.model_validate({"at": "1s", "for": "1s", **step})
-
-
-def test_a_message_is_expected_with_its_fields() -> None:
-    scenario = find_scenario("boat_jammed")
-    spare = {"source": "spare", "switched_from": "gnss", "trust": "good"}
-    heard = ReceivedMessages([(20.0, "position", spare)])
-    wrong = unmet_expectations(scenario, heard)
-    assert len(wrong) == 4
-    assert not any("spare'" in one and "switched_from': 'gnss" in one for one in wrong)
-    assert scenario.start_position().speed_mps == 6
-    assert find_scenario("bridge_rescue").start_position().lat == 32.1162
 
 
 @pytest.mark.parametrize("spoofing", ["indicated", "affirmed"])

@@ -78,7 +78,9 @@ def validated(
     try:
         config = Config.model_validate(tree, context={"base": base, "only": only})
     except ValidationError as error:
-        problems = [_problem(detail, tree) for detail in error.errors(include_url=False)[:MAX_PROBLEMS]]
+        problems = [
+            problem_at(detail, tree, _schema()) for detail in error.errors(include_url=False)[:MAX_PROBLEMS]
+        ]
         raise BadConfig(sorted(problems, key=lambda problem: problem.line), name) from error
     found = reference_errors(config)
     if not ran_before:
@@ -97,8 +99,8 @@ def validated(
     return config.with_rules(rules)
 
 
-def _problem(detail: ErrorDetails, tree: Any) -> Problem:
-    """A pydantic error as a message for a technician, with its line."""
+def problem_at(detail: ErrorDetails, tree: Any, schema: dict[str, Any]) -> Problem:
+    """A pydantic error as a message for a technician, with its line; ``schema`` is that of the model."""
     path: list[str | int] = []
     node = tree
     for step in detail["loc"]:  # the tags of discriminated unions stand in loc, but not in the file
@@ -112,7 +114,7 @@ def _problem(detail: ErrorDetails, tree: Any) -> Problem:
     if kind == "missing":
         message = "is required"
     elif kind == "extra_forbidden":
-        known = _keys(_schema(), detail["loc"][:-1])
+        known = _keys(schema, detail["loc"][:-1])
         message = f"unknown key; {alternatives(str(path[-1]), known)}"
     elif kind == "union_tag_invalid":
         known = re.findall(r"'([^']*)'", str(context["expected_tags"]))

@@ -9,7 +9,9 @@ from typing import Any
 
 from simulators.devices import Board, Receiver
 from simulators.first_minute.stage import OnMessage, Stage, stage
-from simulators.scenario import Scenario, find_scenario
+from simulators.scenario.device_config import completed_config
+from simulators.scenario.loader import find_scenario
+from simulators.scenario.model import Scenario
 from simulators.scene import Scene, VideoStream, stream
 from simulators.wire import Wire
 
@@ -110,23 +112,22 @@ TRICKS = (
 
 def demo_config(scenario: Scenario, folder: Path, camera_url: str) -> dict[str, Any]:
     """The configuration of the scenario with this run's folder and camera."""
-    sources = {name: dict(source) for name, source in scenario.config["sources"].items()}
-    for source in sources.values():
-        if "port" in source:
-            source["port"] = source["port"].replace("{folder}", str(folder))
-        if "url" in source:
-            source["url"] = camera_url
-    return {**scenario.config, "sources": sources}
+    ((name, settings),) = scenario.devices.items()
+    cameras = dict.fromkeys(settings.sources(), camera_url)
+    return completed_config(name, settings.tree, broker_url="", folder=folder, cameras=cameras)
 
 
 @asynccontextmanager
 async def demo_stage(folder: Path, on_message: OnMessage) -> AsyncIterator[DemoStage]:
-    """The stage of ``bridge_rescue``, whose scene begins anew for ever. OSError: no broker."""
-    scenario = find_scenario("bridge_rescue")
-    start = scenario.start_position()
+    """The stage of ``bridge_post``, whose scene begins anew for ever. OSError: no broker."""
+    scenario = find_scenario("bridge_post")
+    start = scenario.device.start_position()
+    (man,) = scenario.world.people
+    if start is None:
+        raise ValueError(f"{scenario.name}: the place of its device has no lat and lon")
     async with AsyncExitStack() as stack:
         gnss, line = (stack.enter_context(Wire(folder / name)) for name in ("gnss", "board"))
-        comes_s = scenario.scene.comes.total_seconds() + 5
+        comes_s = man.comes.total_seconds() + 5
         scene = Scene(comes_s, comes_s + STAYS_S, scenario.seed)
         camera = await stack.enter_async_context(stream(scene))
         receiver = Receiver(gnss, lat=start.lat, lon=start.lon, seed=scenario.seed)

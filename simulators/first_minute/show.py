@@ -21,7 +21,7 @@ from simulators.first_minute.demo_board import DemoBoard
 from simulators.first_minute.demo_stage import DemoStage, demo_stage
 from simulators.first_minute.stage import stage
 from simulators.first_minute.try_stage import try_config
-from simulators.scenario_player import delivery_proof
+from simulators.scenario.delivery import delivery_proof
 
 OnServing = Callable[[str], None]
 """Takes the address, once the page can be opened, and the next one where it was used."""

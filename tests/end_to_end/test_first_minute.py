@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from simulators.first_minute.demo_stage import demo_stage
-from simulators.scenario_player import delivery_proof
+from simulators.scenario.delivery import delivery_proof
 from tests.waiting import until, until_true
 
 pytestmark = pytest.mark.end_to_end

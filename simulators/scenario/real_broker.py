@@ -1,0 +1,172 @@
+"""The broker and the centre of a stage in real time."""
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from agent.mqtt.broker import Broker
+from agent.runtime.supervisor import supervise
+from agent.trust.signing_key import SigningKey
+from centre.intake import OnStored
+from centre.server import Centre
+from simulators.broker import LocalBroker
+from simulators.network_hop import NetworkHop
+from simulators.stage import NotInRealTimeError
+
+
+class RealBroker:
+    """See `simulators.stage.StagedBroker`: a local broker, and one hop to it for each device."""
+
+    def __init__(self, url: str, local: LocalBroker | None) -> None:
+        self.url = url
+        self._local = local
+        self.hops: dict[str, NetworkHop] = {}
+        self._struck: Counter[tuple[str, str | None]] = Counter()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def set_down(self, down: bool) -> None:
+        local = self._own("broker.down")
+        self._struck["down", None] += len(self.hops) * down
+        self._later(asyncio.to_thread(local.stop if down else local.start))
+
+    def restart(self, *, keep_sessions: bool) -> None:
+        local = self._own("broker.restart")
+        if keep_sessions:
+            raise NotInRealTimeError("the local broker keeps no sessions on a disk")
+        self._struck["restart", None] += len(self.hops)
+
+        def again() -> None:
+            local.stop()
+            local.start()
+
+        self._later(asyncio.to_thread(again))
+
+    def cut(self, device: str, how: str) -> None:
+        hop = self._hop(device)
+        if how in ("closed", "reset", "unreachable"):
+            self._struck[how, device] += hop.connections
+            hop.cut()
+        elif how == "half_open":
+            self._struck[how, device] += hop.connections
+            hop.hole()
+        else:
+            raise NotInRealTimeError(f"{how} needs a broker that can be told to")
+
+    def mend(self, device: str) -> None:
+        self._hop(device).heal()
+
+    def set_unkind(self, how: str, chance: float) -> None:  # noqa: ARG002
+        raise NotInRealTimeError(f"a real broker can't be told to be unkind ({how})")
+
+    def shape(
+        self,
+        device: str,
+        *,
+        latency_s: float = 0.0,
+        jitter_s: float = 0.0,
+        bytes_per_s: float | None = None,
+        slice_bytes: int | None = None,
+    ) -> None:
+        if latency_s or jitter_s or slice_bytes:
+            raise NotInRealTimeError("the hop of this stage limits the bytes a second only")
+        hop = self._hop(device)
+        self._struck["shape", device] += hop.connections * (bytes_per_s is not None)
+        if bytes_per_s is None:
+            hop.heal()
+        else:
+            hop.slow(bytes_per_s)
+
+    def struck(self, how: str, device: str | None = None) -> int:
+        if device is not None:
+            return self._struck[how, device]
+        return sum(count for (one, _), count in self._struck.items() if one == how)
+
+    async def close(self) -> None:
+        """Waits for a start or a stop that is under way."""
+        await asyncio.gather(*self._under_way)
+
+    def _own(self, fault: str) -> LocalBroker:
+        if self._local is None:
+            raise NotInRealTimeError(
+                f"{fault}: the broker {self.url} is not this stage's own; leave --broker out"
+            )
+        return self._local
+
+    def _hop(self, device: str) -> NetworkHop:
+        if device not in self.hops:
+            raise NotInRealTimeError(
+                f"no hop to {self.url}: link faults need the broker that the stage starts"
+            )
+        return self.hops[device]
+
+    def _later(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+
+
+class RealCentre:
+    """See `simulators.stage.StagedCentre`: the reference centre, in this process."""
+
+    def __init__(self, db: Path, url: str, root: str, key: SigningKey, on_stored: OnStored) -> None:
+        self.db = db
+        self._make: Callable[[], Centre] = lambda: Centre(
+            db, Broker(url=url), root, on_stored, key=key, pictures=db.parent / "pictures"
+        )
+        self.server = self._make()
+        self.task = self._run()
+        self._changes: asyncio.Task[None] | None = None
+
+    def set_down(self, down: bool) -> None:
+        if down:
+            self._then(self._stop)
+        else:
+            self._then(self._start)
+
+    def snapshot(self) -> None:
+        self._then(self._stop, self._copy, self._start)
+
+    def restore(self) -> None:
+        self._then(self._stop, self._copy_back, self._start)
+
+    async def close(self) -> None:
+        if self._changes is not None:
+            await self._changes
+        await self._stop()
+
+    def _then(self, *steps: Callable[[], Awaitable[None]]) -> None:
+        before = self._changes
+
+        async def change() -> None:
+            if before is not None:
+                await before
+            for step in steps:
+                await step()
+
+        self._changes = asyncio.ensure_future(change())
+
+    def _run(self) -> "asyncio.Task[None]":
+        return asyncio.ensure_future(supervise("centre", self.server.run, lambda _: None, longest_wait_s=1.0))
+
+    async def _stop(self) -> None:
+        if not self.task.done():
+            self.task.cancel()
+            await asyncio.wait([self.task])
+        self.server.close()
+
+    async def _start(self) -> None:
+        self.server = self._make()
+        self.task = self._run()
+
+    async def _copy(self) -> None:
+        for path in self.db.parent.glob(f"{self.db.name}*"):
+            if not path.name.endswith(".backup"):
+                shutil.copy(path, f"{path}.backup")
+
+    async def _copy_back(self) -> None:
+        for path in self.db.parent.glob(f"{self.db.name}*"):
+            if not path.name.endswith(".backup"):
+                path.unlink()
+        for path in self.db.parent.glob(f"{self.db.name}*.backup"):
+            shutil.copy(path, str(path).removesuffix(".backup"))
