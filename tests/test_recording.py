@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from agent.config.model import Config
 from agent.domain.observations import CameraState, Observation, SeenObject, Sighting, Tick, observed
 from agent.replay.record import record
 from agent.replay.recording import LONGEST_GAP_S, Recording, RecordingHeader, line_of
+from agent.replay.recording_writer import RotatedRecording
 from agent.replay.replay import replay
 from firmware_bridge.readings import Fix, LineState, Reading, Switch
 from tests.full_disk import room_for
@@ -327,3 +329,68 @@ def test_a_full_disk_ends_a_recording_and_keeps_its_whole_lines(config: Path, tm
     assert said.exit_code == 1
     assert said.stderr.endswith(f"record: {path}: File too large; the {kept} before are kept\n")
     assert path.read_bytes().endswith(b"}\n")
+
+
+LINE = line_of(at(0, "clock", Tick()))
+
+
+def parts_of(folder: Path, **limits: int) -> RotatedRecording:
+    return RotatedRecording(
+        folder / "day.jsonl",
+        b'{"recording":1,"device":"a","config":"c","at":"2026-11-28T06:00:00Z"}',
+        **limits,
+    )
+
+
+def test_a_recording_is_rotated_and_the_oldest_file_goes(tmp_path: Path) -> None:
+    with parts_of(tmp_path, max_bytes=70 + 10 * (len(LINE) + 1), keep=3) as lines:
+        for second in range(48):
+            lines.write(line_of(at(second, "clock", Tick())))
+    assert [path.name for path in lines.paths] == ["day.3.jsonl", "day.4.jsonl", "day.5.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [path.name for path in lines.paths]
+    assert lines.deleted == 2
+    kept = [one for path in lines.paths for one in Recording(path).observations()]
+    assert kept == [at(second, "clock", Tick()) for second in range(kept[0].mono_s.__trunc__() - 5000, 48)]
+    assert all(path.stat().st_size <= 70 + 10 * (len(LINE) + 1) for path in lines.paths)
+
+
+def test_rotation_overwrites_no_file_of_another_recording(tmp_path: Path) -> None:
+    (tmp_path / "day.2.jsonl").write_text("another")
+    (tmp_path / "day.3.jsonl.new").write_text("another, after a power cut")
+    with parts_of(tmp_path, max_bytes=1, keep=9) as lines:
+        lines.write(LINE)
+        lines.write(LINE)
+    assert [path.name for path in lines.paths] == ["day.jsonl", "day.4.jsonl"]
+    assert (tmp_path / "day.2.jsonl").read_text() == "another"
+
+
+def test_a_full_disk_in_a_later_file_keeps_the_earlier_ones(tmp_path: Path) -> None:
+    with suppress(OSError), parts_of(tmp_path, max_bytes=300, keep=9) as lines:
+        lines.write(LINE)
+        lines.write(LINE)
+        with room_for(10):
+            lines.write(LINE)
+            lines.write(LINE)
+            pytest.fail("the disk took it")
+    assert len(list(Recording(tmp_path / "day.jsonl").observations())) >= 2
+    assert list(tmp_path.glob("*.new")) == []
+
+
+@pytest.mark.parametrize("cut", [1, 20, len(LINE)])
+def test_a_recording_that_a_power_cut_ends_is_readable(tmp_path: Path, config: Path, cut: int) -> None:
+    """What is on disk then: the file under its working name, with a torn last line."""
+    whole = write(tmp_path / "r.jsonl", a_day(), config).read_bytes()
+    torn = tmp_path / "r.jsonl.new"
+    torn.write_bytes(whole + LINE[:cut] if cut < len(LINE) else whole + b"\0" * 4096)
+    assert list(Recording(torn).observations()) == list(Recording(tmp_path / "r.jsonl").observations())
+    said = run("replay", torn, "--config", config)
+    assert said.exit_code == 0
+    assert "; a torn last line is left out" in said.stderr
+    assert said.stdout == run("replay", tmp_path / "r.jsonl").stdout
+
+
+def test_the_files_of_a_recording_are_replayed_as_one(tmp_path: Path, config: Path) -> None:
+    day = a_day()
+    whole = write(tmp_path / "r.jsonl", day, config)
+    halves = [write(tmp_path / "a.jsonl", day[:70], config), write(tmp_path / "b.jsonl", day[70:], config)]
+    assert run("replay", *halves).stdout == run("replay", whole).stdout

@@ -71,7 +71,21 @@ def schema(mqtt: bool) -> None:
 @click.option(
     "--for", "duration", metavar="DURATION", help="Stop after this time, such as 10m. Default: at Ctrl-C."
 )
-def record(config: Path, to: Path | None, duration: str | None) -> None:
+@click.option(
+    "--max-mb",
+    type=click.IntRange(1, 100_000),
+    default=64,
+    show_default=True,
+    help="Size of a file; then the next one begins, numbered: day.2.jsonl.",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(1, 10_000),
+    default=16,
+    show_default=True,
+    help="Number of files; the oldest is deleted.",
+)
+def record(config: Path, to: Path | None, duration: str | None, max_mb: int, keep: int) -> None:
     """Record the sources of CONFIG to a file for `replay`, without pictures.
 
     Stop the agent first. No rules run and no alerts are raised while recording.
@@ -80,11 +94,11 @@ def record(config: Path, to: Path | None, duration: str | None) -> None:
     from agent.runtime.logging_setup import set_up_log
 
     set_up_log("warning")
-    finish(record_command(config, to, duration))
+    finish(record_command(config, to, duration, max_mb, keep))
 
 
 @click.command()
-@click.argument("recording", type=FILE)
+@click.argument("recording", nargs=-1, required=True, type=FILE)
 @click.option(
     "--config",
     type=FILE,
@@ -97,9 +111,26 @@ def record(config: Path, to: Path | None, duration: str | None) -> None:
     metavar="FILE",
     help="Show only differences against another configuration (.yaml) or the output of an earlier --json.",
 )
+@click.option(
+    "--keep-as",
+    metavar="NAME",
+    help="Make a test case of a field report: a folder tests/replay/NAME, or the folder of a path.",
+)
 @json_option
-def replay(recording: Path, config: Path | None, compare: Path | None, as_json: bool) -> None:
-    """Replay a recording through the rules and print the resulting alerts."""
+def replay(
+    recording: tuple[Path, ...], config: Path | None, compare: Path | None, keep_as: str | None, as_json: bool
+) -> None:
+    """Replay a recording through the rules and print the resulting alerts.
+
+    Several files of one recording are given in their order. With --keep-as, --config may also be the zip file
+    of `doctor --bundle`.
+    """
+    if keep_as is not None:
+        if compare is not None:
+            raise click.UsageError("--keep-as and --compare exclude each other")
+        from agent.replay.field_case import keep_command
+
+        finish(keep_command(recording, config, keep_as, as_json))
     from agent.replay.replay import replay_command
 
     finish(replay_command(recording, config, compare, as_json))

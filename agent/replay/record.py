@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import click
@@ -17,13 +18,20 @@ from agent.domain.observations import SelfReport, Tick, Value, observed
 from agent.domain.yaml_loader import BadConfig
 from agent.host.clock import monotonic_s, utc_now
 from agent.replay.recording import TICK_S, RecordingHeader, line_of
-from agent.replay.recording_writer import RecordingWriter
+from agent.replay.recording_writer import RotatedRecording
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG, EX_USAGE
 from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
 
+MAX_MB, KEEP = 64, 16
+"""By default at most a gigabyte: two weeks of a bridge post."""
+SYNC_TICKS = 10
+"""Lines of so many seconds may be lost in a power cut."""
 
-def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
+
+def record_command(
+    config: Path, to: Path | None, lasts: str | None, max_mb: int = MAX_MB, keep: int = KEEP
+) -> int:
     """Runs the sources of a configuration and writes their observations. An exit code."""
     try:
         limit_s = parse_duration(lasts).total_seconds() if lasts else None
@@ -34,8 +42,9 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
         settings = read(config)
         path = to or Path(f"{settings.device}-{utc_now():%Y%m%dT%H%M%SZ}.jsonl")
         header = RecordingHeader(device=settings.device, config=config.resolve(), at=utc_now())
-        with RecordingWriter(path, header.model_dump_json().encode()) as lines:
-            tally = asyncio.run(record(settings, lines.write, limit_s))
+        line = header.model_dump_json().encode()
+        with RotatedRecording(path, line, max_bytes=max_mb * 1_000_000, keep=keep) as lines:
+            tally = asyncio.run(record(settings, lines.write, limit_s, lines.sync))
     except BadConfig as error:
         click.echo(str(error), err=True)
         return EX_CONFIG
@@ -46,14 +55,23 @@ def record_command(config: Path, to: Path | None, lasts: str | None) -> int:
         click.echo(f"record: {describe_error(error)}", err=True)
         return 1
     counts = ", ".join(f"{number} of {name}" for name, number in sorted(tally.items())) or "nothing"
-    click.echo(f"record: {counts} written to {path}; ringpost replay {path} plays it", err=True)
+    files = lines.paths or [path]
+    where = f"{files[0]}" if len(files) == 1 else f"{len(files)} files, {files[0]} to {files[-1]}"
+    click.echo(f"record: {counts} written to {where}; ringpost replay {files[-1]} plays it", err=True)
+    if lines.deleted:
+        click.echo(f"record: the {lines.deleted} oldest files were deleted (--keep {keep})", err=True)
     silent = [name for name in settings.sources if not tally[name]]
     if silent:
         click.echo(f"record: nothing received from {', '.join(silent)}", err=True)
     return 1 if silent else 0
 
 
-async def record(config: Config, write: Callable[[bytes], object], limit_s: float | None) -> Counter[str]:
+async def record(
+    config: Config,
+    write: Callable[[bytes], object],
+    limit_s: float | None,
+    sync: Callable[[], object] = lambda: None,
+) -> Counter[str]:
     """Writes each observation as a line until interrupted; the number of values by source.
 
     OSError where a line cannot be written.
@@ -78,9 +96,12 @@ async def record(config: Config, write: Callable[[bytes], object], limit_s: floa
 
     async def emit_ticks() -> None:
         tick = emitter("clock")
-        while True:
+        for number in count(1):
             tick(Tick())
             await asyncio.sleep(TICK_S)
+            if number % SYNC_TICKS == 0:
+                with suppress(OSError, ValueError):  # the next line says so, or another file has begun
+                    await asyncio.to_thread(sync)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

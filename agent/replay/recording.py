@@ -3,7 +3,8 @@
     {"recording": 1, "device": "bridge-07", "config": "/etc/ringpost/bridge.yaml", "at": "…"}     first line
     {"source": "cam1", "at": "…", "mono_s": 1042.25, "value": {"kind": "sighting", …}}            each other
 
-It contains no pictures. Without the header line there are no ticks in it either, and reading adds them;
+It contains no pictures. The last line may be torn, by a power cut: it is left out. Without the header line
+there are no ticks in it either, and reading adds them;
 without ``mono_s`` the monotonic time is taken from ``at``.
 """
 
@@ -58,6 +59,8 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.torn = False
+        """Whether `observations` has left out a torn last line."""
         with path.open("rb") as file:
             first = file.readline(MAX_LINE)
         if not first:
@@ -77,7 +80,13 @@ class Recording:
             for number, text in enumerate(file, 1):
                 if not text.strip() or (number == 1 and self.header is not None):
                     continue
-                parsed = self._parse(number, text)
+                try:
+                    parsed = self._parse(number, text)
+                except ValueError:
+                    if text.endswith(b"\n") or began is None:
+                        raise
+                    self.torn = True
+                    return
                 began = began or parsed.at
                 now_s = (parsed.at - began).total_seconds() if parsed.mono_s is None else parsed.mono_s
                 if self.header is None:

@@ -5,9 +5,9 @@ It runs the `Locator` and `RuleEngine` of the agent with the recorded times: the
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +77,16 @@ def in_zones_of(config: Config, observation: Observation) -> Observation:
     return observation
 
 
-def replay_command(recording: Path, config: Path | None, compare: Path | None, as_json: bool) -> int:
-    """Prints each alert, or with ``compare`` the differences.
+def replay_command(
+    recordings: Sequence[Path], config: Path | None, compare: Path | None, as_json: bool
+) -> int:
+    """Prints each alert, or with ``compare`` the differences. ``recordings``: one, or its files in order.
 
     Exit code 0; 1 with differences or an unreadable file; 78 for an invalid CONFIG.
     """
     try:
-        played = Recording(recording)
-        rules = read(_config_of(played, config))
+        played = [Recording(recording) for recording in recordings]
+        rules = read(config_of(played[0], config))
         if compare is not None:
             return _compare(_messages(rules, played), _reference(compare, played), as_json)
         alerts = 0
@@ -97,11 +99,16 @@ def replay_command(recording: Path, config: Path | None, compare: Path | None, a
     except (OSError, ValueError) as error:
         click.echo(f"replay: {describe_error(error)}", err=True)
         return 1
-    click.echo(f"replay: {alerts} alerts from {recording}", err=True)
+    said = ", ".join(str(recording) for recording in recordings)
+    click.echo(f"replay: {alerts} alerts from {said}{_torn(played)}", err=True)
     return 0
 
 
-def _config_of(recording: Recording, given: Path | None) -> Path:
+def _torn(recordings: Iterable[Recording]) -> str:
+    return "; a torn last line is left out" if any(one.torn for one in recordings) else ""
+
+
+def config_of(recording: Recording, given: Path | None = None) -> Path:
     """CONFIG, or ``config.yaml`` beside the recording, or the configuration named in its header."""
     if given is not None:
         return given
@@ -117,16 +124,20 @@ def _config_of(recording: Recording, given: Path | None) -> Path:
     return recording.header.config
 
 
-def _messages(config: Config, recording: Recording) -> Iterator[dict[str, Any]]:
+def _messages(config: Config, recordings: Iterable[Recording]) -> Iterator[dict[str, Any]]:
+    return messages_of(config, chain.from_iterable(one.observations() for one in recordings))
+
+
+def messages_of(config: Config, observations: Iterable[Observation]) -> Iterator[dict[str, Any]]:
     """The alert messages, as `--json` prints them."""
-    for alert, fields in replay(config, recording.observations()):
+    for alert, fields in replay(config, observations):
         yield json.loads(encode({"at": alert.at, "alert": fields}))
 
 
-def _reference(path: Path, recording: Recording) -> list[dict[str, Any]]:
+def _reference(path: Path, recordings: Iterable[Recording]) -> list[dict[str, Any]]:
     """The alert messages of another configuration, or of the output of an earlier `replay --json`."""
     if path.suffix in (".yaml", ".yml"):
-        return list(_messages(read(path), recording))
+        return list(_messages(read(path), recordings))
     found = []
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
