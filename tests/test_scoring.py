@@ -117,3 +117,14 @@ def test_the_delay_of_an_alert_counts_from_the_event() -> None:
 def test_a_degree_of_latitude_is_111_km_and_the_date_line_is_no_wall() -> None:
     assert distance_m((0, 0), (1, 0)) == pytest.approx(111_195, rel=1e-4)
     assert distance_m((0, 179.999), (0, -179.999)) == pytest.approx(222.4, rel=1e-3)
+
+
+def test_an_alert_that_waited_on_the_disk_is_judged_at_its_own_instant() -> None:
+    record = sails()
+    record.events.append({"t": 0.0, "event": "began", "at": "2026-11-28T04:00:00Z"})
+    point = {"lat": LAT + 50 * NORTH, "lon": LON, "how": "gnss"}
+    for at in ("2026-11-28T04:00:05Z", "2026-11-28T09:00:05Z", None):
+        alert(record, 20.0, point=point)
+        record.messages[-1]["body"]["at"] = at
+    errors = [round(one.error_m) for one in point_errors(record)]
+    assert errors == [0, 150, 150]  # an instant that can't be is none

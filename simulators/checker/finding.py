@@ -30,7 +30,9 @@ class Limits:
     position_times: float = 3.0
     """No position is off by more than so many times the error that it claims."""
     position_share: float = 0.95
-    """So many of the positions of a device are within the error that they claim."""
+    """So many of the positions of a device are within `position_sigmas` times the error that they claim."""
+    position_sigmas: float = 2.0
+    """A receiver claims 1 sigma, and its error drifts slowly: it may stay beyond 1 sigma for minutes."""
     unclaimed_m: float = 30.0
     """The error of a position that claims none, such as a surveyed one."""
     clock_slack_s: float = 10.0

@@ -44,7 +44,7 @@ def truth_at(facts: Sequence[Fields], second: float) -> tuple[float, float, floa
 
 def positions_are_as_good_as_they_say(history: History) -> Iterator[Finding]:
     """No trusted position of a device, and no place of an alert, is off by more than its error allows; 19 of
-    20 positions are within it."""
+    20 positions are within twice the 1 sigma that they claim."""
     for device in history.devices.values():
         within, count = 0, 0
         for t, body in device.sent("position"):
@@ -56,13 +56,13 @@ def positions_are_as_good_as_they_say(history: History) -> Iterator[Finding]:
             off_m, slack_m = found
             claimed_m = body.get("error_m") or history.limits.unclaimed_m
             count += 1
-            within += off_m <= claimed_m + slack_m
+            within += off_m <= history.limits.position_sigmas * claimed_m + slack_m
             if off_m > history.limits.position_times * claimed_m + slack_m:
                 text = f"a position is off by {off_m:.0f} m, and claims {claimed_m:g} m"
                 yield Finding("positions_are_as_good_as_they_say", device.name, text, t)
                 break
         if count >= ENOUGH and within < history.limits.position_share * count:
-            text = f"{within} of {count} positions are within their error"
+            text = f"{within} of {count} positions are within twice their error"
             yield Finding("positions_are_as_good_as_they_say", device.name, text)
         yield from _alert_points(history, device)
 

@@ -8,7 +8,7 @@ from typing import Any
 from simulators.run_record import Fields, RunRecord
 from simulators.scenario.expected import Expectation, Matching, Phase
 from simulators.scenario.model import Scenario
-from simulators.scenario.truth_distance import TruePlaces
+from simulators.world.true_places import TruePlaces
 
 SLACK_S = 1e-6
 """Times in a record are rounded to this; there is no other slack."""
@@ -248,7 +248,7 @@ def _far_positions(
     """The messages whose position is too far from the truth, or that have none; the farthest first."""
     wrong: list[tuple[float, str]] = []
     for one in messages:
-        away_m = places.distance_m(one, wanted.of)
+        away_m = places.error_m(one, wanted.of)
         if away_m is None:
             wrong.append(
                 (

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from simulators.run_record import RunRecord
-from simulators.world.true_places import TruePlaces, age_s, distance_m, reported_position
+from simulators.world.true_places import TruePlaces, distance_m, reported_position
 
 JUMP_M = 30.0
 """A reported step is a jump where it differs by more than this from the true one."""
@@ -116,7 +116,7 @@ def jumps(record: RunRecord, device: str, places: TruePlaces | None = None) -> I
     for message in record.messages:
         if message["device"] == device and message["topic"] == "position":
             reported = reported_position(message)
-            true = places.at(device, message["t"] - age_s(message))
+            true = places.at(device, places.holds_s(message))
             if reported is not None and true is not None:
                 steps.append((message["t"], reported, true))
     for (_, before, was), (second, after, now) in pairwise(steps):
@@ -134,7 +134,7 @@ def point_errors(record: RunRecord) -> list[PointError]:
         if alert is None or reported is None:
             continue
         how = str(alert["point"].get("how"))
-        second = message["t"] - age_s(message)
+        second = places.holds_s(message)
         near = [
             (distance_m(reported, true), name)
             for name in _meant(alert, how, message["device"], places)

@@ -4,6 +4,7 @@ import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from firmware_bridge.wgs84 import Position
@@ -27,6 +28,10 @@ class TruePlaces:
     def __init__(self, record: RunRecord) -> None:
         self._places: defaultdict[str, list[tuple[float, float, float]]] = defaultdict(list)
         self._kinds: dict[str, str] = {}
+        self._began: datetime | None = None
+        for one in record.events:
+            if one["event"] == "began" and (at := _instant(one.get("at"))) is not None:
+                self._began = at - timedelta(seconds=one["t"])
         self.events = [one for one in record.truth if "event" in one]
         for one in record.truth:
             name = one.get("device") or one.get("object")
@@ -50,6 +55,17 @@ class TruePlaces:
         turn = (after[2] - before[2] + 180) % 360 - 180
         return before[1] + share * (after[1] - before[1]), before[2] + share * turn
 
+    def holds_s(self, message: Fields) -> float:
+        """The second of the run for which a message says where something is.
+
+        It may have waited long on the device's disk: its own instant counts, unless that is impossible.
+        """
+        said, sent_s = _instant(message["body"].get("at")), float(message["t"])
+        if said is not None and self._began is not None:
+            said_s = (said - self._began).total_seconds()
+            sent_s = said_s if 0 <= said_s <= sent_s else sent_s
+        return sent_s - age_s(message)
+
     def speed_mps(self, name: str, second: float) -> float:
         """The mean speed over two seconds around."""
         before, after = self.at(name, second - 1), self.at(name, second + 1)
@@ -66,7 +82,7 @@ class TruePlaces:
         reported = reported_position(message)
         if reported is None:
             return None
-        true = self.at(whose or message["device"], message["t"] - age_s(message))
+        true = self.at(whose or message["device"], self.holds_s(message))
         return None if true is None else distance_m(reported, true)
 
 
@@ -89,3 +105,10 @@ def age_s(message: Fields) -> float:
     """How long before its sending the position held."""
     found = position_fields(message).get("age_s", 0.0)
     return float(found) if isinstance(found, int | float) else 0.0
+
+
+def _instant(value: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
