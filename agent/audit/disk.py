@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from agent.host.disk import writing
+
 
 class Disk:
     """Tests replace it to fail, or to stop, at each step."""
@@ -12,26 +14,28 @@ class Disk:
 
     def append(self, path: Path, data: bytes, *, is_new: bool = False) -> None:
         """Adds ``data`` to a file, for its owner only. ``is_new``: its name may not be on the disk yet."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            self._write_all(descriptor, data)
-            self.sync(descriptor)
-        finally:
-            os.close(descriptor)
-        if is_new:
-            self.sync_folder(path.parent)
+        with writing(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                self._write_all(descriptor, data)
+                self.sync(descriptor)
+            finally:
+                os.close(descriptor)
+            if is_new:
+                self.sync_folder(path.parent)
 
     def replace(self, path: Path, data: bytes) -> None:
         """Replaces a file; after a power cut it holds the old bytes or the new."""
         beside = path.with_name(path.name + ".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            self._write_all(descriptor, data)
-            self.sync(descriptor)
-        finally:
-            os.close(descriptor)
-        self.rename(beside, path)
-        self.sync_folder(path.parent)
+        with writing(path):
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                self._write_all(descriptor, data)
+                self.sync(descriptor)
+            finally:
+                os.close(descriptor)
+            self.rename(beside, path)
+            self.sync_folder(path.parent)
 
     def cut(self, path: Path, size: int) -> None:
         """Shortens a file to ``size`` bytes, where it exists."""

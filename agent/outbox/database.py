@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+from agent.host.disk import writing
+
 FILE_PARTS = ("", "-wal", "-shm")
 """What a name of a part of a database ends with: the file, its log, the index of its log."""
 REWRITTEN = ".rescued"
@@ -76,7 +78,7 @@ class Database:
     @classmethod
     def open(cls, path: Path, *, durable: bool, cache_kib: int = 1024) -> Self:
         """Opens or makes the file. ``durable``: a commit is safe from a power cut on return."""
-        with as_os_error(path):
+        with writing(path, durable=durable), as_os_error(path):
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -119,22 +121,32 @@ class Database:
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
         """The number of rows that the statement changed."""
-        with as_os_error(self.path):
+        with self._writing(durable=self._durable):
             return self._connection.execute(statement, values).rowcount
 
     def execute_many(self, statement: str, values: Iterable[Sequence[Any]]) -> int:
         """The number of rows that the statement changed, with all ``values`` in turn."""
-        with as_os_error(self.path):
+        with self._writing(durable=self._durable):
             return self._connection.executemany(statement, values).rowcount
 
     def execute_script(self, statements: str) -> None:
-        with as_os_error(self.path):
+        with self._writing(durable=self._durable):
             self._connection.executescript(statements)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing; an error leaves no open transaction behind."""
-        with as_os_error(self.path):
+    def _writing(self, *, durable: bool) -> Iterator[None]:
+        """Around one commit; a statement within a transaction has none."""
+        if self.path is None or self._connection.in_transaction:
+            with as_os_error(self.path):
+                yield
+        else:
+            with writing(self.path, durable=durable), as_os_error(self.path):
+                yield
+
+    @contextmanager
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """All or nothing; an error leaves no open transaction behind. ``durable``: where the database is."""
+        with self._writing(durable=durable and self._durable):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -151,7 +163,7 @@ class Database:
             try:
                 if self._durable:
                     self._connection.execute("PRAGMA synchronous=NORMAL")
-                with self.transaction():
+                with self.transaction(durable=False):
                     yield
             finally:
                 if self._durable:

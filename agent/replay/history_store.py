@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from agent.host.clock import unix_s
+from agent.host.disk import writing
 from agent.replay.history_block import Block, decode_blocks
 
 SEGMENTS = 16
@@ -39,7 +40,7 @@ class HistoryStore:
             raise OSError(f"less than {LEAST_FREE_BYTES // 1_000_000} MB are free on the disk")
         try:
             path = self._writable()
-            with open(path, "ab", opener=_private) as file:
+            with writing(path, durable=False), open(path, "ab", opener=_private) as file:
                 file.write(data)
         except OSError:
             self.delete()

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from agent.host.disk import writing
+
 FILE = "health.json"
 
 
@@ -9,5 +11,6 @@ def write_health(folder: Path, body: bytes) -> None:
     """Replaces the file; not durable, since it says only how a running agent is. OSError on failure."""
     path = folder / FILE
     beside = path.with_name(path.name + ".new")
-    beside.write_bytes(body)
-    beside.replace(path)
+    with writing(path, durable=False):
+        beside.write_bytes(body)
+        beside.replace(path)

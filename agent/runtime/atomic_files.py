@@ -5,6 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from agent.host.disk import writing
 from models.detection import Frame
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
@@ -27,14 +28,15 @@ def decode_utf8(path: Path, data: bytes) -> str:
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replaces a file atomically: after a power cut it holds the old bytes or the new. OSError on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
     try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
     except OSError as error:
         with suppress(OSError):
             beside.unlink()

@@ -5,60 +5,138 @@ See docs/decisions/0062-broker-in-the-loop.md.
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Iterable
+import random
+import socket
+from collections.abc import Callable
 from typing import TypeAlias
 
 from simulators.virtual import mqtt_packets as mqtt
 from simulators.virtual.broker_connection import BrokerConnection
-from simulators.virtual.broker_network import SHUTTING_DOWN, BrokerNetwork
-from simulators.virtual.broker_session import FOR_EVER_S, Delivery, Session
+from simulators.virtual.broker_session import FOR_EVER_S, Session
 from simulators.virtual.loop import VirtualLoop
+from simulators.virtual.message_router import Router
 from simulators.virtual.mqtt_packets import Publish
-from simulators.virtual.topic_filters import FilterTree, is_valid, matches, split_share
-from simulators.virtual.unkindness import LATE_WILL_S, QUOTA_EXCEEDED, SERVER_UNAVAILABLE
+from simulators.virtual.network import CUTS, Cut, Route, VirtualSocket, lost_error
+from simulators.virtual.unkindness import LATE_WILL_S, QUOTA_EXCEEDED, SERVER_UNAVAILABLE, Unkindness
 
-TAKEN_OVER, UNSUPPORTED, BAD_CLIENT_ID = 0x8E, 0x84, 0x85
-BAD_FILTER = 0x8F
-NO_SUBSCRIPTION = 0x11
+SHUTTING_DOWN, TAKEN_OVER, UNSUPPORTED, BAD_CLIENT_ID, NOT_AUTHORIZED = 0x8B, 0x8E, 0x84, 0x85, 0x87
 OnPublish: TypeAlias = Callable[[str, Publish], None]
 """Called with the name of the publisher's route and each message that the broker takes."""
 
 
-class VirtualBroker(BrokerNetwork):
+class VirtualBroker:
     """``receive_maximum``: publications of one client that it takes ahead of their PUBACK.
     ``most_waiting``: messages that it keeps for one client."""
 
     def __init__(
         self, loop: VirtualLoop, seed: int = 0, *, receive_maximum: int = 20, most_waiting: int = 100_000
     ) -> None:
-        super().__init__(loop, seed)
+        self.loop = loop
         self.receive_maximum = receive_maximum
         self.most_waiting = most_waiting
+        self.unkind = Unkindness(seed)
+        self.down = False
+        self.connections: dict[BrokerConnection, None] = {}
         self.sessions: dict[str, Session] = {}
-        self.retained: dict[str, Publish] = {}
+        self.router = Router(loop, most_waiting)
+        self.routes: dict[str, Route] = {}
         self._listeners: list[OnPublish] = []
-        self._tree: FilterTree[tuple[str, str], tuple[Session, mqtt.Subscription]] = FilterTree()
-        self._turns: dict[str, int] = {}
+        self._seed = seed
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._slow_until_s: dict[str, float] = {}
         self._context = contextvars.copy_context()
 
+    def route(self, name: str) -> Route:
+        """The way from the device ``name``."""
+        if name not in self.routes:
+            seeded = random.Random(f"{self._seed}/route/{name}")
+            self.routes[name] = Route(self.loop, name, seeded)
+        return self.routes[name]
+
     def listen(self, listener: OnPublish) -> None:
         self._listeners.append(listener)
 
+    # The network
+
+    def accept(self, sock: socket.socket, route: Route, far_end: VirtualSocket) -> None:
+        if self.down:
+            route.struck["down"] += 1
+            raise ConnectionRefusedError(111, "Connection refused")
+        connection = self._context.copy().run(BrokerConnection, self, sock, route, far_end)
+        self.connections[connection] = None
+
+    def set_down(self, down: bool) -> None:
+        """Connections end, and new ones are refused. Sessions and retained messages stay."""
+        self.down = down
+        if down:
+            self._close_all("down", with_will=True)
+
     def restart(self, *, keep_sessions: bool) -> None:
         """Without sessions also the retained messages are gone, as without a database."""
-        for connection in list(self.connections):
-            self.note("restart", connection.route)
-            connection.close(SHUTTING_DOWN, with_will=keep_sessions)
+        self._close_all("restart", with_will=keep_sessions)
         self.down = False
         if not keep_sessions:
             for session in list(self.sessions.values()):
                 self._end_session(session)
-            self.retained.clear()
+            self.router.retained.clear()
             for timer in self._timers.values():
                 timer.cancel()
             self._timers.clear()
+
+    def _close_all(self, how: str, *, with_will: bool) -> None:
+        for connection in list(self.connections):
+            connection.route.struck[how] += 1
+            connection.close(SHUTTING_DOWN, with_will=with_will)
+
+    def cut(self, device: str, how: str) -> None:
+        """ValueError for an unknown kind."""
+        kinds: dict[str, Cut] = {one: one for one in CUTS}
+        if how not in kinds:
+            raise ValueError(f"unknown cut {how!r}; known: {', '.join(CUTS)}")
+        route = self.route(device)
+        if how != "half_open":
+            for connection in self._of(device):
+                route.struck[how] += 1
+                if how == "unreachable":
+                    connection.fall_silent(lost_error(kinds[how]))
+                else:
+                    code = NOT_AUTHORIZED if how == "auth_revoked" else None
+                    connection.close(code, failure=lost_error(kinds[how]))
+        route.cut = kinds[how]
+
+    def fall_silent(self, device: str) -> None:
+        """The device lost its power: its connections stay open here, and nothing comes any more."""
+        for connection in self._of(device):
+            connection.fall_silent()
+
+    def _of(self, device: str) -> list[BrokerConnection]:
+        return [one for one in self.connections if one.route.name == device]
+
+    def struck(self, how: str, device: str | None = None) -> int:
+        """How often a fault struck, of one device or of all."""
+        if device is not None:
+            return self.route(device).struck[how]
+        return sum(route.struck[how] for route in self.routes.values())
+
+    def mend(self, device: str) -> None:
+        self.route(device).mend()
+
+    def set_unkind(self, how: str, chance: float) -> None:
+        self.unkind.set(how, chance)
+
+    def shape(
+        self,
+        device: str,
+        *,
+        latency_s: float = 0.0,
+        jitter_s: float = 0.0,
+        bytes_per_s: float | None = None,
+        slice_bytes: int | None = None,
+    ) -> None:
+        """``slice_bytes``: no more arrive at once. The defaults end it."""
+        route = self.route(device)
+        route.latency_s, route.jitter_s = latency_s, jitter_s
+        route.bytes_per_s, route.slice_bytes = bytes_per_s, slice_bytes
 
     # Clients
 
@@ -66,9 +144,11 @@ class VirtualBroker(BrokerNetwork):
         """The reason code of the CONNACK, and whether a session is resumed; sets the session."""
         if wanted.level not in (4, mqtt.V5):
             return UNSUPPORTED, False
-        if code := self.refusal(connection.route):
-            return code, False
-        if self.unkind.happens("refuse"):
+        route = connection.route
+        if route.cut == "auth_revoked":
+            route.struck[route.cut] += 1
+            return NOT_AUTHORIZED, False
+        if self.unkind.happens("refuse", route.struck):
             return SERVER_UNAVAILABLE, False
         if not wanted.client_id:
             return BAD_CLIENT_ID, False
@@ -102,7 +182,7 @@ class VirtualBroker(BrokerNetwork):
         session.disconnected()
         if with_will and will is not None:
             delay_s = min(int(will.properties.get(mqtt.WILL_DELAY, 0)), session.expiry_s)
-            if self.unkind.happens("late_will"):
+            if self.unkind.happens("late_will", connection.route.struck):
                 self.loop.call_later(delay_s + LATE_WILL_S, self._publish_will, will, connection)
             elif delay_s:
                 self._later("will", session.client_id, delay_s, lambda: self._publish_will(will, connection))
@@ -121,51 +201,24 @@ class VirtualBroker(BrokerNetwork):
 
     def _end_session(self, session: Session) -> None:
         for name in list(session.subscriptions):
-            self.unsubscribe(session, name)
+            self.router.unsubscribe(session, name)
         if self.sessions.get(session.client_id) is session:
             del self.sessions[session.client_id]
         for delivery in (*session.in_flight.values(), *session.waiting):
             if delivery.group:  # another member of the group gets it
-                self._offer_shared(delivery.group, delivery.message, delivery.qos)
-
-    def subscribe(
-        self, session: Session, wanted: Iterable[mqtt.Subscription]
-    ) -> tuple[list[int], list[Delivery]]:
-        """The codes of the SUBACK, and the retained messages that follow it."""
-        codes, retained = [], []
-        for one in wanted:
-            if not is_valid(one.topic_filter):
-                codes.append(BAD_FILTER)
-                continue
-            group, plain = split_share(one.topic_filter)
-            new = self._tree.add(plain, (group, session.client_id), (session, one))
-            session.subscriptions[one.topic_filter] = one
-            qos = min(one.qos, 1)
-            codes.append(qos)
-            if not group and (one.retained == 0 or (one.retained == 1 and new)):
-                retained += [
-                    Delivery(_copy(message), min(qos, message.qos), retain=True)
-                    for topic, message in self.retained.items()
-                    if matches(plain, topic) and not self._expired(message)
-                ]
-        return codes, retained
-
-    def unsubscribe(self, session: Session, name: str) -> int:
-        group, plain = split_share(name)
-        session.subscriptions.pop(name, None)
-        return 0 if self._tree.remove(plain, (group, session.client_id)) else NO_SUBSCRIPTION
+                self.router.offer_shared(delivery.group, delivery.message, delivery.qos)
 
     # Messages
 
     def publish(self, message: Publish, connection: BrokerConnection) -> int | None:
         """Takes a message of a client; the code of its PUBACK, None for none."""
-        if self.unkind.happens("quota"):
+        if self.unkind.happens("quota", connection.route.struck):
             return QUOTA_EXCEEDED if connection.level == mqtt.V5 else None
-        if self.unkind.happens("drop_after_acknowledgement"):
+        if self.unkind.happens("drop_after_acknowledgement", connection.route.struck):
             return 0
         name, now_s = connection.route.name, self.loop.now_s
         until_s = self._slow_until_s.get(name, 0.0)
-        if self.unkind.happens("reorder"):
+        if self.unkind.happens("reorder", connection.route.struck):
             until_s = max(until_s, now_s) + self.unkind.delay_s()
             self._slow_until_s[name] = until_s
         if until_s > now_s:
@@ -180,39 +233,8 @@ class VirtualBroker(BrokerNetwork):
             message.expires_s = self.loop.now_s + expiry_s
         for listener in self._listeners:
             listener(connection.route.name, message)
-        if message.retain:
-            if message.payload:
-                self.retained[message.topic] = _copy(message)
-            else:
-                self.retained.pop(message.topic, None)
-        plain: dict[str, tuple[Session, int, bool]] = {}
-        groups: dict[str, None] = {}
         publisher = connection.session.client_id if connection.session else ""
-        for (group, client_id), (session, one) in self._tree.find(message.topic):
-            if group:
-                groups[group] = None
-            elif not (one.no_local and client_id == publisher):
-                _, qos, kept = plain.get(client_id, (session, 0, False))
-                plain[client_id] = session, max(qos, one.qos), kept or one.as_published
-        for session, qos, as_published in plain.values():
-            delivery = Delivery(_copy(message), min(qos, message.qos), retain=message.retain and as_published)
-            session.offer(delivery, self.loop.now_s, self.most_waiting)
-        for group in groups:
-            self._offer_shared(group, message, message.qos)
-
-    def _offer_shared(self, group: str, message: Publish, qos: int) -> None:
-        """Gives it to the next member of the group, one that is connected where there is one."""
-        members = [found for (one, _), found in self._tree.find(message.topic) if one == group]
-        if not members:
-            return
-        members = [found for found in members if found[0].send is not None] or members
-        turn = self._turns[group] = self._turns.get(group, -1) + 1
-        session, wanted = members[turn % len(members)]
-        delivery = Delivery(_copy(message), min(qos, wanted.qos), group=group)
-        session.offer(delivery, self.loop.now_s, self.most_waiting)
-
-    def _expired(self, message: Publish) -> bool:
-        return message.expires_s is not None and message.expires_s <= self.loop.now_s
+        self.router.hand_on(message, publisher)
 
     def _later(self, kind: str, client_id: str, seconds: float, work: Callable[[], None]) -> None:
         self._cancel(kind, client_id)
@@ -226,11 +248,3 @@ class VirtualBroker(BrokerNetwork):
     def _cancel(self, kind: str, client_id: str) -> None:
         if (timer := self._timers.pop((kind, client_id), None)) is not None:
             timer.cancel()
-
-
-def _copy(message: Publish) -> Publish:
-    """For one receiver: its expiry is its own."""
-    return Publish(
-        message.topic, message.payload, message.qos, message.retain,
-        properties=dict(message.properties), expires_s=message.expires_s,
-    )  # fmt: skip

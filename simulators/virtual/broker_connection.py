@@ -1,9 +1,6 @@
 """One connection at the broker: its socket, its packets, its keepalive."""
 
-import errno
-import os
 import socket
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol
 
@@ -11,6 +8,7 @@ from simulators.virtual import mqtt_answers as answers
 from simulators.virtual import mqtt_packets as mqtt
 from simulators.virtual.broker_session import Delivery, Session
 from simulators.virtual.loop import VirtualLoop
+from simulators.virtual.message_router import Router
 from simulators.virtual.network import Pipe, Route, VirtualSocket
 
 CONNECT_WITHIN_S = 30.0
@@ -23,6 +21,7 @@ class Sessions(Protocol):
     """The broker behind the connections."""
 
     loop: VirtualLoop
+    router: Router
     receive_maximum: int
     most_waiting: int
 
@@ -32,14 +31,6 @@ class Sessions(Protocol):
     def on_closed(self, connection: "BrokerConnection", *, with_will: bool) -> None: ...
     def publish(self, message: mqtt.Publish, connection: "BrokerConnection") -> int | None:
         """Takes a message of a client; the code of its PUBACK, None for none."""
-
-    def subscribe(
-        self, session: Session, wanted: Iterable[mqtt.Subscription]
-    ) -> tuple[list[int], list[Delivery]]:
-        """The codes of the SUBACK, and the retained messages that follow it."""
-
-    def unsubscribe(self, session: Session, name: str) -> int:
-        """The code of the UNSUBACK."""
 
 
 class BrokerConnection:
@@ -91,15 +82,22 @@ class BrokerConnection:
         self._in.close()
         self._out.close()
         self._timer.cancel()
-        self._loop.remove_reader(self._sock)
-        self._loop.remove_writer(self._sock)
-        self._far_end.failure = failure
-        self._sock.close()
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
+            self._far_end.failure = failure
+            self._sock.close()
         self._broker.on_closed(self, with_will=with_will)
 
-    def fall_silent(self) -> None:
-        """Nothing comes any more, not even the end: the keepalive finds it."""
+    def fall_silent(self, failure: OSError | None = None) -> None:
+        """The client is gone, and nothing says so here: the keepalive finds it. ``failure``: what the client
+        finds."""
+        self._far_end.failure = failure
         self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+        self._in.close()
+        self._out.close()
 
     def _readable(self) -> None:
         try:
@@ -110,7 +108,7 @@ class BrokerConnection:
             data = b""
         if data:
             self._in.send(data)
-        elif self.route.cut in ("half_open", "unreachable"):
+        elif self.route.swallows:
             self.fall_silent()
         else:
             self.close()
@@ -140,13 +138,13 @@ class BrokerConnection:
                 self.session.acknowledge(int.from_bytes(content[:2]), now_s)
             case mqtt.SUBSCRIBE:
                 packet_id, wanted = mqtt.read_subscribe(content, level)
-                codes, retained = broker.subscribe(self.session, wanted)
+                codes, retained = broker.router.subscribe(self.session, wanted)
                 self.send(answers.write_suback(packet_id, codes, level))
                 for delivery in retained:
                     self.session.offer(delivery, now_s, broker.most_waiting)
             case mqtt.UNSUBSCRIBE:
                 packet_id, names = mqtt.read_unsubscribe(content, level)
-                codes = [broker.unsubscribe(self.session, name) for name in names]
+                codes = [broker.router.unsubscribe(self.session, name) for name in names]
                 self.send(answers.write_unsuback(packet_id, codes, level))
             case mqtt.PINGREQ:
                 self.send(answers.packet(mqtt.PINGRESP << 4, b""))
@@ -222,8 +220,3 @@ class BrokerConnection:
 def _old_code(code: int) -> int:
     """The return code of 3.1.1 for a reason of MQTT 5."""
     return {0x84: 1, 0x85: 2, 0x88: 3, 0x86: 4, 0x87: 5}.get(code, 3)
-
-
-def reset_error() -> OSError:
-    """What a client finds after a RST."""
-    return ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))

@@ -17,6 +17,7 @@ from agent.app import Agent
 from agent.config.deployment import Deployment
 from agent.domain.message import SIMULATED_ROOT, Message
 from agent.host.clock import use_clock
+from agent.host.disk import use_disk
 from agent.host.entropy import use_entropy
 from agent.host.machine import use_machine
 from agent.host.network import use_network
@@ -26,6 +27,7 @@ from agent.runtime.process import make_private
 from firmware_bridge.serial.port import use_ports
 from simulators.run_record import RunRecord
 from simulators.virtual.broker import VirtualBroker
+from simulators.virtual.disk import VirtualDisk
 from simulators.virtual.host import InlineThreads, SeededEntropy, VirtualClock, virtual_loop
 from simulators.virtual.incarnation import INCARNATION, Incarnation
 from simulators.virtual.machine import VirtualMachine
@@ -59,7 +61,8 @@ class VirtualDevice:
         self.lines: dict[str, VirtualLine] = {}
         self._loop = virtual_loop()
         self.clock = VirtualClock(self._loop, at, name)
-        self.machine = VirtualMachine(place / "machine")
+        self.machine = VirtualMachine(place / "machine", lambda: self.disk.full)
+        self.disk = VirtualDisk()
         self.route = broker.route(name)
         self.agent: Agent | None = None
         """The running agent."""
@@ -105,7 +108,7 @@ class VirtualDevice:
 
     def end(self) -> bool:
         """As `kill`, without a record of it; False where it did not run."""
-        return self._end_process(self._network.close_all)
+        return self._end_process(self._network.close_all, lambda _: None)
 
     async def cut_power(self) -> None:
         """As `kill`, but nobody closes its connections, and the boot id changes."""
@@ -114,7 +117,7 @@ class VirtualDevice:
             self._broker.fall_silent(self.name)
             self._network.close_all()
 
-        if self._end_process(fall_silent):
+        if self._end_process(fall_silent, lambda frozen: self.disk.lose_unsynced(self.folder, frozen)):
             self._record.event("killed", self.name, part="device", power=False)
         self.clock.reboot()
 
@@ -129,6 +132,8 @@ class VirtualDevice:
         use_threads(InlineThreads(self._loop))
         use_network(self._network)
         use_machine(self.machine)
+        use_disk(self.disk)
+        self.disk.began(self._process)
         use_ports(VirtualPorts(lambda: list(self.lines.values())))
 
     def _boot(self) -> Callable[[], Any]:
@@ -172,7 +177,7 @@ class VirtualDevice:
             self._record.event("died", self.name, part="device", error=f"{type(error).__name__}: {error}")
         self.agent = None
 
-    def _end_process(self, close_connections: Callable[[], None]) -> bool:
+    def _end_process(self, close_connections: Callable[[], None], lose: Callable[[Path], None]) -> bool:
         """Freezes the disk, and ends this life of the agent without a trace of its end."""
         process, agent, self.agent, self._task = self._process, self.agent, None, None
         if agent is None:
@@ -181,6 +186,7 @@ class VirtualDevice:
         self._graveyard.mkdir(exist_ok=True)
         frozen, dead = self._graveyard / "frozen", self._graveyard / "dead"
         shutil.copytree(self.folder, frozen, ignore=shutil.ignore_patterns("*.sock"), symlinks=True)
+        lose(frozen)
         self.folder.rename(dead)
         self._loop.end(process)
         close_connections()

@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,9 @@ from typing import Any, TypeVar
 from agent.host.clock import Clock
 from agent.host.entropy import Entropy
 from agent.host.threads import Threads
+from simulators.virtual.incarnation import INCARNATION
 from simulators.virtual.loop import VirtualLoop
-from simulators.virtual.worker import Worker
+from simulators.virtual.worker import Worker, in_worker
 
 T = TypeVar("T")
 
@@ -25,11 +27,21 @@ class VirtualClock(Clock):
         self._loop = loop
         self._name = name
         self._base, self._base_s, self._rate = epoch.astimezone(UTC), loop.now_s, 1.0
-        self._synchronised = True
+        self._synchronised, self._stepped_s = True, 0.0
+        self.wrong_reads = 0
         self._boot, self._booted_s = 1, loop.now_s
 
     def utc_now(self) -> datetime:
+        if self._wrong:
+            self.wrong_reads += 1
+        return self._read()
+
+    def _read(self) -> datetime:
         return self._base + timedelta(seconds=(self._loop.now_s - self._base_s) * self._rate)
+
+    @property
+    def _wrong(self) -> bool:
+        return bool(self._stepped_s) or self._rate != 1.0
 
     def unix_s(self) -> float:
         return self.utc_now().timestamp()
@@ -44,15 +56,19 @@ class VirtualClock(Clock):
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._name} boot {self._boot}"))
 
     def kernel_clock(self) -> tuple[bool, float | None]:
-        return (True, 1.0) if self._synchronised else (False, None)
+        if self._synchronised:
+            return True, 1.0
+        self.wrong_reads += 1
+        return False, None
 
     def step(self, by_s: float) -> None:
         """Moves the wall clock."""
         self._base += timedelta(seconds=by_s)
+        self._stepped_s = round(self._stepped_s + by_s, 6)
 
     def set_rate(self, rate: float) -> None:
         """Seconds of the wall clock in a second."""
-        self._base, self._base_s, self._rate = self.utc_now(), self._loop.now_s, rate
+        self._base, self._base_s, self._rate = self._read(), self._loop.now_s, rate
 
     def set_synchronised(self, synchronised: bool) -> None:
         self._synchronised = synchronised
@@ -85,26 +101,73 @@ class SeededEntropy(Entropy):
         return self._random.uniform(low, high)
 
 
-class _InlineExecutor(Executor):
-    """Does each piece of work as it is submitted, in order."""
+class _SerialExecutor(Executor):
+    """Does each piece of work as it is submitted, in order; in a worker where it may sleep."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._worker: Worker | None = None
 
     def submit(self, work: Callable[..., T], /, *args: Any, **options: Any) -> "Future[T]":
-        done: Future[T] = Future()
-        try:
-            done.set_result(work(*args, **options))
-        except Exception as error:
-            done.set_exception(error)
+        done: Future[T] = _Awaited(self)
+
+        def carry_out() -> None:
+            if not done.set_running_or_notify_cancel():
+                return
+            try:
+                result = work(*args, **options)
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                done.set_result(result)
+
+        owner = INCARNATION.get()
+        if self._worker is None and (owner is None or not owner.slow):
+            carry_out()
+            return done
+        self._waiting.append(carry_out)
+        if self._worker is None:
+            self._worker = Worker(self._loop, self._drain, "serial")
+            self._worker.start()
         return done
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """Does all that waits."""
+        self.finish()
+
+    def finish(self) -> None:
+        """Does all that waits at once, while the caller blocks the loop."""
+        if self._worker is not None:
+            self._worker.hurry()
+
+    def _drain(self) -> None:
+        while self._waiting:
+            self._waiting.popleft()()
+        self._worker = None
+
+
+class _Awaited(Future[T]):
+    """Its result may be waited for on the loop, as on any thread."""
+
+    def __init__(self, executor: _SerialExecutor) -> None:
+        super().__init__()
+        self._executor = executor
+
+    def result(self, timeout: float | None = None) -> T:
+        if not self.done() and not in_worker():
+            self._executor.finish()
+        return super().result(timeout)
 
 
 class InlineThreads(Threads):
-    """Work in order is done at once; other threads are workers, which may sleep in virtual time."""
+    """Work in order is done at once where it can't sleep; other threads are workers."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
 
     def serial(self, name: str) -> Executor:  # noqa: ARG002
-        return _InlineExecutor()
+        return _SerialExecutor(self._loop)
 
     def start(self, work: Callable[[], None], name: str) -> threading.Thread:
         return Worker(self._loop, work, name).start()

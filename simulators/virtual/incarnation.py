@@ -26,6 +26,8 @@ class Incarnation:
     def __init__(self, name: str) -> None:
         self.name = name
         self.dead = False
+        self.slow = False
+        """Whether work for an executor may sleep in virtual time: then it gets a worker."""
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.workers: dict[Ends, None] = {}
 

@@ -13,6 +13,7 @@ from contextvars import Context
 from typing import Any, TypeVar
 
 from simulators.virtual.incarnation import INCARNATION, Incarnation, dispose
+from simulators.virtual.worker import Worker, in_worker
 
 T = TypeVar("T")
 
@@ -89,12 +90,24 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, _executor: object, function: Callable[..., T], *args: Any
     ) -> "asyncio.Future[T]":
-        """Calls ``function`` at once."""
+        """Calls ``function`` at once; in a worker where that may sleep."""
         done: asyncio.Future[T] = self.create_future()
-        try:
-            done.set_result(function(*args))
-        except Exception as error:
-            done.set_exception(error)
+
+        def work() -> None:
+            try:
+                result = function(*args)
+            except Exception as error:
+                if not done.cancelled():
+                    done.set_exception(error)
+            else:
+                if not done.cancelled():
+                    done.set_result(result)
+
+        owner = INCARNATION.get()
+        if owner is not None and owner.slow and not in_worker():
+            Worker(self, work, "executor").start()
+        else:
+            work()
         return done
 
     def end(self, incarnation: Incarnation) -> None:

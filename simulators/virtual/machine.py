@@ -1,6 +1,7 @@
 """The machine of a simulated device, as `agent.host.machine` shows it: its readings are constant."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.host.machine import Machine
@@ -20,9 +21,9 @@ _THROTTLED = "sys/devices/platform/soc/firmware/get_throttled"
 class VirtualMachine(Machine):
     """``root`` is a folder with the files of /proc and /sys that the agent reads."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, disk_is_full: Callable[[], bool]) -> None:
         self.root = root
-        self.free_bytes = FREE_BYTES
+        self._disk_is_full = disk_is_full
         for name, text in _FILES.items():
             self._write(name, text)
         self.set_throttled(0)
@@ -33,7 +34,7 @@ class VirtualMachine(Machine):
 
     def disk_room(self, folder: Path) -> os.statvfs_result:
         os.statvfs(folder)  # OSError where it is gone
-        total, free = TOTAL_BYTES // BLOCK, self.free_bytes // BLOCK
+        total, free = TOTAL_BYTES // BLOCK, (0 if self._disk_is_full() else FREE_BYTES) // BLOCK
         return os.statvfs_result((BLOCK, BLOCK, total, free, free, 2_000_000, 1_500_000, 1_500_000, 0, 255))
 
     def trim_heap(self) -> None:

@@ -17,10 +17,15 @@ from simulators.virtual.worker import pass_time
 Cut: TypeAlias = Literal["closed", "reset", "half_open", "unreachable", "tls_expired", "auth_revoked"]
 CUTS: tuple[Cut, ...] = get_args(Cut)
 Address: TypeAlias = tuple[str, int]
-PIECE_S = 0.001
-"""Between the pieces of a packet."""
-CERTIFICATE_EXPIRED = 10
-"""X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+
+
+SLICE_S = 0.001
+"""Between two pieces of what the slicer has cut."""
+_REFUSALS = {
+    "closed": errno.ECONNREFUSED,
+    "reset": errno.ECONNRESET,
+    "unreachable": errno.EHOSTUNREACH,
+}
 
 
 class VirtualSocket(socket.socket):
@@ -65,32 +70,31 @@ class Route:
     latency_s: float = 0.0
     jitter_s: float = 0.0
     bytes_per_s: float | None = None
+    slice_bytes: int | None = None
     ends: dict["Pipe", None] = field(default_factory=dict)
     """Both directions of each connection."""
-    slice_bytes: int | None = None
-    """No more arrive at once."""
     struck: Counter[str] = field(default_factory=Counter)
-    """How often a cut has refused a connection or kept back a packet, and how often ``shape`` delayed one."""
+    """How often each fault struck this device, see `simulators.stage.StagedBroker.struck`."""
 
     @property
     def shaped(self) -> bool:
         return bool(self.latency_s or self.jitter_s or self.bytes_per_s or self.slice_bytes)
 
+    @property
+    def swallows(self) -> bool:
+        """Whether nothing arrives, and nobody is told."""
+        return self.cut in ("half_open", "unreachable")
+
     def check(self, within_s: float) -> None:
         """OSError where no connection can be opened now; takes as long as that takes."""
         if self.cut is not None and self.cut != "auth_revoked":
             self.struck[self.cut] += 1
-        match self.cut:
-            case "unreachable":
-                raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
-            case "half_open":
+            if self.cut == "half_open":
                 pass_time(within_s)
                 raise TimeoutError("timed out")
-            case "tls_expired":
-                raise expired_certificate()
-            case "closed" | "reset":
-                code = errno.ECONNREFUSED if self.cut == "closed" else errno.ECONNRESET
-                raise OSError(code, os.strerror(code))
+            if self.cut == "tls_expired":
+                raise _expired()
+            raise _error(_REFUSALS[self.cut])
         if self.shaped:
             self.struck["shape"] += 1
             pass_time(2 * self.latency_s)
@@ -115,28 +119,34 @@ class Pipe:
 
     def send(self, data: bytes) -> None:
         route, now_s = self._route, self._route.loop.now_s
-        if route.cut in ("half_open", "unreachable"):
+        if route.cut is not None and route.swallows:
             route.struck[route.cut] += 1
             self._waiting.append((now_s, data))
             return
         if not self._waiting and not route.shaped:
             self._deliver(data)
             return
-        route.struck["shape"] += route.shaped
-        begins_s = max(now_s + route.latency_s + route.random.uniform(0, route.jitter_s), self._due_s)
-        size = route.slice_bytes or len(data)
-        for start in range(0, len(data), size):
-            piece = data[start : start + size]
-            begins_s += len(piece) / route.bytes_per_s if route.bytes_per_s else 0.0
-            begins_s += PIECE_S if start else 0.0
-            self._waiting.append((begins_s, piece))
-            route.loop.call_at(begins_s, self.flush)
-        self._due_s = begins_s
+        route.struck["shape"] += 1
+        if route.slice_bytes and len(data) > route.slice_bytes:
+            for at in range(0, len(data), route.slice_bytes):
+                self._delay(data[at : at + route.slice_bytes])
+        else:
+            self._delay(data)
+
+    def _delay(self, data: bytes) -> None:
+        route = self._route
+        begins_s = max(
+            route.loop.now_s + route.latency_s + route.random.uniform(0, route.jitter_s), self._due_s
+        )
+        takes_s = len(data) / route.bytes_per_s if route.bytes_per_s else SLICE_S * bool(route.slice_bytes)
+        self._due_s = begins_s + takes_s
+        self._waiting.append((self._due_s, data))
+        route.loop.call_at(self._due_s, self.flush)
 
     def flush(self) -> None:
         """Delivers what is due, unless the route is cut."""
         while self._waiting and self._waiting[0][0] <= self._route.loop.now_s and not self._closed:
-            if self._route.cut in ("half_open", "unreachable"):
+            if self._route.swallows:
                 return
             self._deliver(self._waiting.popleft()[1])
 
@@ -163,7 +173,7 @@ class VirtualNetwork(Network):
         self.route.check(within_s)
         server = self._servers.get(address)
         if server is None:
-            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+            raise _error(errno.ECONNREFUSED)
         ours, theirs = socket.socketpair()
         client = VirtualSocket(fileno=ours.detach())
         client.peer = address
@@ -178,9 +188,17 @@ class VirtualNetwork(Network):
         return client
 
 
-def expired_certificate() -> ssl.SSLCertVerificationError:
-    """As OpenSSL reports it."""
+def _error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))
+
+
+def _expired() -> ssl.SSLCertVerificationError:
+    """What a client finds where the certificate of its broker has expired."""
     error = ssl.SSLCertVerificationError(1, "certificate verify failed: certificate has expired")
-    error.reason, error.verify_code = "CERTIFICATE_VERIFY_FAILED", CERTIFICATE_EXPIRED
-    error.verify_message = "certificate has expired"
+    error.verify_code, error.verify_message = 10, "certificate has expired"
     return error
+
+
+def lost_error(cut: Cut | None) -> OSError | None:
+    """What a client finds on an open connection; None for an orderly end."""
+    return _error(_REFUSALS[cut]) if cut in ("reset", "unreachable") else None

@@ -5,7 +5,7 @@ import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import ClassVar
 
 from firmware_bridge.serial.stream import Stream
@@ -13,7 +13,7 @@ from simulators.line_faults import LineFault, misread
 from simulators.virtual.loop import VirtualLoop
 
 DEFAULT_BAUD = 9600
-READ_SIZE = 65_536
+READ_SIZE = MOST_UNREAD = 65_536
 
 
 class VirtualPort(Stream):
@@ -63,6 +63,7 @@ class VirtualLine:
         self._context = contextvars.copy_context()
         """Of the hardware: what happens to it outlives a killed agent."""
         self._mute = False
+        self._received = bytearray()
         self._end: socket.socket | None = None
         self._port: VirtualPort | None = None
 
@@ -111,19 +112,9 @@ class VirtualLine:
 
     def read(self) -> bytes:
         """The bytes received since the last call."""
-        if self._end is None:
-            return b""
-        try:
-            data = self._end.recv(READ_SIZE)
-        except BlockingIOError:
-            return b""
-        except OSError:
-            data = b""
-        if not data:
-            self._hang_up()
-            return b""
-        self.bytes_from_agent += len(data)
-        return b"" if self._mute else self.line_fault_from_agent(data)
+        data = bytes(self._received)
+        self._received.clear()
+        return data
 
     @asynccontextmanager
     async def open(self, baud: int | None) -> AsyncIterator[Stream]:
@@ -154,14 +145,19 @@ class VirtualLine:
     def _readable(self, end: socket.socket) -> None:
         if end is not self._end:
             return
-        with suppress(OSError):
-            if not end.recv(1, socket.MSG_PEEK):
-                self._hang_up()
-                return
-        before = self.bytes_from_agent
-        self.on_received()
-        if self._end is end and self.bytes_from_agent == before:
-            self.read()  # nobody listens: what an unread line does with its bytes
+        try:
+            data = end.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._hang_up()
+            return
+        self.bytes_from_agent += len(data)
+        if not self._mute and len(self._received) < MOST_UNREAD:
+            self._received += self.line_fault_from_agent(data)
+            self.on_received()
 
     def _hang_up(self) -> None:
         if self._end is not None:

@@ -14,12 +14,11 @@ LATE_WILL_S = 30.0
 
 
 class Unkindness:
-    """Chances from 0 to 1 by kind; ``effects`` counts how often each happened."""
+    """Chances from 0 to 1 by kind."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(f"{seed}/broker")
         self._chances: dict[str, float] = {}
-        self.effects: Counter[str] = Counter()
 
     def set(self, how: str, chance: float) -> None:
         """ValueError for an unknown kind."""
@@ -27,12 +26,12 @@ class Unkindness:
             raise ValueError(f"unknown unkindness {how!r}; known: {', '.join(UNKIND)}")
         self._chances[how] = chance
 
-    def happens(self, how: Unkind) -> bool:
-        """Draws, and counts."""
+    def happens(self, how: Unkind, struck: Counter[str]) -> bool:
+        """Draws, and counts it in ``struck``."""
         chance = self._chances.get(how, 0.0)
         if not chance or self._random.random() >= chance:
             return False
-        self.effects[how] += 1
+        struck[how] += 1
         return True
 
     def delay_s(self) -> float:
