@@ -5,8 +5,9 @@ probe_stream ─▶ FrameReader (a thread) ─▶ CameraSession ─▶ emit
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import ClassVar, TypeAlias
 from urllib.parse import quote
 
 import models
@@ -26,6 +27,9 @@ from agent.vision.stream_probe import probe_stream
 from firmware_bridge.source import Latest, SourcePart, WantedOutputs
 from models.detection import Frame
 
+RunCamera: TypeAlias = "Callable[[Camera, Emit, Latest], Awaitable[None]]"
+"""Runs a camera, see `Camera.run`."""
+
 
 class Camera(CameraSettings):
     """A camera: V4L2 (a number or /dev/video…), rtsp(s)://, http(s)://, udp://, rtp://, or a file."""
@@ -41,7 +45,10 @@ class Camera(CameraSettings):
         Returns at the end of a file. OSError: one line saying why there are no frames (missing, refused, no
         frame in time).
         """
-        latest = latest or (lambda: self)
+        await _RUN.get()(self, emit, latest or (lambda: self))
+
+    async def watch(self, emit: Emit, latest: Latest) -> None:
+        """`run` with frames: captures, infers and tracks."""
         if abandoned_threads() >= MAX_ABANDONED:
             raise OSError(f"{abandoned_threads()} native calls hang: no more are started in this process")
         url = self._url_with_login()
@@ -156,3 +163,12 @@ class Camera(CameraSettings):
             return await slot.next(0.5)
         except ValueError as error:
             raise OSError(f"detector {self.detector.model}: {error}") from error
+
+
+_RUN: ContextVar[RunCamera] = ContextVar("cameras", default=Camera.watch)
+
+
+def use_cameras(run: RunCamera) -> None:
+    """Makes ``run`` what runs cameras in the present context, and in all tasks that it starts from now on: a
+    simulation has sightings without frames."""
+    _RUN.set(run)

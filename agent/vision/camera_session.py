@@ -35,7 +35,7 @@ class CameraSession:
         self._redactable = redactable
         self._gate, self._tracker = MotionGate(settings.motion), Tracker(settings.detector.score)
         self._preprocess = (0, preprocessor(settings.rotate, settings.crop, settings.blackout))
-        self._visibility = VisibilityMonitor(settings.zones, _visibility_settings(settings))
+        self._visibility = VisibilityMonitor(settings.zones, visibility_settings(settings))
         self.slot = CameraSlot(SHARED_POOL, self._gate.decide, detect, self._interval_s(), settings.url)
 
     @property
@@ -64,9 +64,9 @@ class CameraSession:
                 generation + 1,
                 preprocessor(changed.rotate, changed.crop, changed.blackout),
             )
-            self._visibility = VisibilityMonitor(changed.zones, _visibility_settings(changed))
+            self._visibility = VisibilityMonitor(changed.zones, visibility_settings(changed))
         else:
-            self._visibility.change(changed.zones, _visibility_settings(changed))
+            self._visibility.change(changed.zones, visibility_settings(changed))
 
     def is_current(self, result: InferenceResult) -> bool:
         """Whether the frame was captured under the present blackout."""
@@ -111,7 +111,7 @@ class CameraSession:
         return 0.0 if self.waits_for_each else 1 / self.settings.fps
 
 
-def _visibility_settings(settings: CameraSettings) -> VisibilitySettings:
+def visibility_settings(settings: CameraSettings) -> VisibilitySettings:
     """The settings; a camera that turns with its platform has no fixed view to compare with."""
     turns = settings.mount is not None and settings.mount.heading_deg is None
     return settings.coverage.model_copy(update={"moves": True}) if turns else settings.coverage

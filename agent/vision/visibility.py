@@ -119,6 +119,10 @@ class VisibilityMonitor:
         reasons = self.reasons(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8), passed_s, learn)
         if self._frozen(frame, now_s):
             reasons = [reason or "frozen" for reason in reasons]
+        return self.report(reasons, now_s)
+
+    def report(self, reasons: "Sequence[BlindReason | None]", now_s: float) -> View:
+        """The visibility, after hold times, where each zone in its order is blind for a reason or not."""
         for zone, reason in zip(self._zones.values(), reasons, strict=True):
             zone.update(reason, self._changed_s if reason == "frozen" else now_s, now_s)
         blind = [

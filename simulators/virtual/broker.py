@@ -227,13 +227,20 @@ class VirtualBroker:
             self._take(message, connection)
         return 0
 
+    def inject(self, message: Publish, client_id: str) -> None:
+        """A message of a client in the run that needs no connection."""
+        self._hand_on(message, client_id, client_id)
+
     def _take(self, message: Publish, connection: BrokerConnection) -> None:
-        """Retains and hands on one message."""
+        publisher = connection.session.client_id if connection.session else ""
+        self._hand_on(message, connection.route.name, publisher)
+
+    def _hand_on(self, message: Publish, route: str, publisher: str) -> None:
+        """Tells the listeners, retains it, and hands it on."""
         if (expiry_s := message.properties.get(mqtt.EXPIRY)) is not None:
             message.expires_s = self.loop.now_s + expiry_s
         for listener in self._listeners:
-            listener(connection.route.name, message)
-        publisher = connection.session.client_id if connection.session else ""
+            listener(route, message)
         self.router.hand_on(message, publisher)
 
     def _later(self, kind: str, client_id: str, seconds: float, work: Callable[[], None]) -> None:

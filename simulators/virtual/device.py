@@ -24,9 +24,13 @@ from agent.host.network import use_network
 from agent.host.threads import use_threads
 from agent.outbox.outbox import Outbox
 from agent.runtime.process import make_private
+from agent.vision.camera import use_cameras
 from firmware_bridge.serial.port import use_ports
 from simulators.run_record import RunRecord
+from simulators.stage import NotInVirtualTimeError
 from simulators.virtual.broker import VirtualBroker
+from simulators.virtual.camera import VirtualCamera, VirtualCameras
+from simulators.virtual.desk import VirtualDesk
 from simulators.virtual.disk import VirtualDisk
 from simulators.virtual.host import InlineThreads, SeededEntropy, VirtualClock, virtual_loop
 from simulators.virtual.incarnation import INCARNATION, Incarnation
@@ -50,6 +54,7 @@ class VirtualDevice:
         broker: VirtualBroker,
         servers: Mapping[Address, Server],
         record: RunRecord,
+        desk: VirtualDesk,
         seed: int,
         at: datetime,
     ) -> None:
@@ -59,6 +64,8 @@ class VirtualDevice:
         self.starts = 0
         self.hardware: dict[str, Any] = {}
         self.lines: dict[str, VirtualLine] = {}
+        self.cameras: dict[str, VirtualCamera] = {}
+        """By URL."""
         self._loop = virtual_loop()
         self.clock = VirtualClock(self._loop, at, name)
         self.machine = VirtualMachine(place / "machine", lambda: self.disk.full)
@@ -71,6 +78,7 @@ class VirtualDevice:
         self._network = VirtualNetwork(self.route, servers)
         self._broker = broker
         self._record = record
+        self._desk = desk
         self._seed = seed
         self._process = Incarnation(name)
         self._task: asyncio.Task[None] | None = None
@@ -124,6 +132,17 @@ class VirtualDevice:
     def set_throttled(self, bits: int) -> None:
         self.machine.set_throttled(bits)
 
+    def set_hanging(self, hanging: bool) -> None:  # noqa: ARG002
+        raise NotInVirtualTimeError("all devices of a run in virtual time share one process")
+
+    async def push(self, config: str) -> None:
+        """A signed push of a whole configuration."""
+        self._desk.push(self.name, config)
+
+    async def command(self, name: str, fields: Mapping[str, Any]) -> None:
+        """A signed command; ``ack`` is a signed acknowledgement. TimeoutError where it gives no nonce."""
+        await self._desk.command(self.name, name, fields)
+
     def _enter(self) -> None:
         """The context of this life of the agent."""
         INCARNATION.set(self._process)
@@ -135,6 +154,7 @@ class VirtualDevice:
         use_disk(self.disk)
         self.disk.began(self._process)
         use_ports(VirtualPorts(lambda: list(self.lines.values())))
+        use_cameras(VirtualCameras(self.cameras))
 
     def _boot(self) -> Callable[[], Any]:
         """Reads the configuration and opens the outbox, as `agent.app.run` does."""

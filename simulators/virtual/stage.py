@@ -11,9 +11,7 @@ run_virtual(main)
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -21,6 +19,7 @@ from typing import Any, Self, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.domain.message import SIMULATED_ROOT
+from agent.runtime.sanitize import json_object
 from agent.trust.order import peek_body
 from agent.trust.roles import sign_roles, small_team_roles
 from agent.trust.signing_key import SigningKey
@@ -28,8 +27,9 @@ from simulators.run_record import RunRecord
 from simulators.virtual.broker import VirtualBroker
 from simulators.virtual.centre import NAME as CENTRE
 from simulators.virtual.centre import VirtualCentre
+from simulators.virtual.desk import VirtualDesk
 from simulators.virtual.device import VirtualDevice
-from simulators.virtual.host import VirtualClock, virtual_loop
+from simulators.virtual.host import SeededEntropy, VirtualClock, virtual_loop
 from simulators.virtual.loop import run_on_virtual_loop
 from simulators.virtual.mqtt_packets import Publish
 from simulators.virtual.network import VirtualNetwork
@@ -62,15 +62,16 @@ class VirtualStage:
         self._folder = folder
         self._at = at
         self._loop = virtual_loop()
-        self._began_s = self._loop.now_s
+        self._began_s: float | None = None
         self._listeners: list[Listener] = []
         self.root_key, self.centre_key = seeded_key(seed, "root"), seeded_key(seed, "centre")
         """Of the run: the one has all roles, the other signs receipts."""
         self.broker = VirtualBroker(self._loop, seed)
         self.broker.listen(self._published)
         self._servers = {ADDRESS: self.broker}
-        network = VirtualNetwork(self.broker.route(CENTRE), self._servers)
         clock = VirtualClock(self._loop, at, CENTRE)
+        self.desk = VirtualDesk(self.broker, self.root_key, clock, SeededEntropy(seed, "desk", clock))
+        network = VirtualNetwork(self.broker.route(CENTRE), self._servers)
         self.centre = VirtualCentre(
             folder / "centre.db", URL, network, clock, self.record, self.centre_key, seed
         )
@@ -78,6 +79,7 @@ class VirtualStage:
     async def __aenter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
         await self.centre.start()
+        self.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -86,8 +88,12 @@ class VirtualStage:
             device.end()
         self.centre.end()
 
+    def begin(self) -> None:
+        """The run begins now; before, it is second 0. By default it begins when the stage is entered."""
+        self._began_s = self._loop.now_s
+
     def now_s(self) -> float:
-        return self._loop.now_s - self._began_s
+        return 0.0 if self._began_s is None else self._loop.now_s - self._began_s
 
     async def sleep_until(self, second: float) -> None:
         await asyncio.sleep(max(0.0, second - self.now_s()))
@@ -100,7 +106,7 @@ class VirtualStage:
         (place / ROLES).write_bytes(roles)
         device = VirtualDevice(
             name, config, place, broker=self.broker, servers=self._servers, record=self.record,
-            seed=self.seed, at=self._at,
+            desk=self.desk, seed=self.seed, at=self._at,
         )  # fmt: skip
         self.devices[name] = device
         return device
@@ -117,10 +123,13 @@ class VirtualStage:
             return
         if publisher not in self.devices:
             return
-        body: dict[str, Any] = {"size": len(message.payload)}
-        if not topic.startswith("media/"):
-            with suppress(ValueError):
-                body = json.loads(message.payload)
+        if topic.startswith("media/"):
+            second, size = round(self.now_s(), 6), len(message.payload)
+            self.record.messages.append({"t": second, "device": device, "topic": topic, "size": size})
+            return
+        body = json_object(message.payload)
+        if body is None:  # a retained message that is cleared
+            return
         self.record.message(device, topic, body)
         for listener in self._listeners:
             listener(device, topic, body)
