@@ -75,8 +75,7 @@ class VirtualCamera:
         number, next_s, state_s = 0, monotonic_s(), monotonic_s()
         detections: tuple[Detection, ...] = ()
         while True:
-            if self._cut:
-                await self._starve(url, camera.read_timeout.total_seconds())
+            await self._starve(url, camera.read_timeout.total_seconds())
             session.adopt(latest())
             at_s = monotonic_s()
             frame = self._scenery.frame(self._now_s())
@@ -100,7 +99,7 @@ class VirtualCamera:
             await asyncio.sleep(next_s - monotonic_s())
 
     async def _starve(self, url: str, within_s: float) -> None:
-        """No frame comes. OSError after ``within_s``, unless the cable is plugged in again before."""
+        """Waits while no frame comes. OSError after ``within_s``."""
         until_s = monotonic_s() + within_s
         while self._cut:
             if monotonic_s() >= until_s:

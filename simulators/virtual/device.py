@@ -29,7 +29,7 @@ from firmware_bridge.serial.port import use_ports
 from simulators.run_record import RunRecord
 from simulators.stage import NotInVirtualTimeError
 from simulators.virtual.broker import VirtualBroker
-from simulators.virtual.camera import VirtualCamera, VirtualCameras
+from simulators.virtual.camera import Scenery, VirtualCamera, VirtualCameras
 from simulators.virtual.desk import VirtualDesk
 from simulators.virtual.disk import VirtualDisk
 from simulators.virtual.host import InlineThreads, SeededEntropy, VirtualClock, virtual_loop
@@ -88,6 +88,11 @@ class VirtualDevice:
     @property
     def running(self) -> bool:
         return self._task is not None and not self._task.done()
+
+    def add_camera(self, source: str, scenery: Scenery, now_s: Callable[[], float]) -> None:
+        """The camera of a source, found by its URL; ``scenery``: what it looks at, ``now_s``: of the run."""
+        camera = self.hardware[source] = VirtualCamera(scenery, now_s)
+        self.cameras[self.config["sources"][source]["url"]] = camera
 
     async def start(self) -> None:
         """Starts the agent. OSError or BadConfig, as at a real start; RuntimeError where it runs already."""
