@@ -97,7 +97,7 @@ def test_a_thinned_track_explains_all_points() -> None:
 
 def test_equal_runs_do_not_differ(tmp_path: Path) -> None:
     found = compare(make_run(tmp_path / "a"), make_run(tmp_path / "b"))
-    assert not found.differs
+    assert found.same
     assert found.lines() == ["no difference: a and b"]
 
 
@@ -105,7 +105,7 @@ def test_what_differs_is_told(tmp_path: Path) -> None:
     before, now = make_run(tmp_path / "a"), make_run(tmp_path / "b", hostile="x")
     change(now, verdict="failed", counts={"raised": 6, "committed": 5, "owed": 0, "lost": 1})
     found = compare(before, now)
-    assert found.differs
+    assert not found.same
     assert {"verdict: failed instead of passed", "counts lost: 1 instead of 0"} <= set(found.lines())
     assert found.first_message is not None
     assert "alert" in found.lines()[-1]

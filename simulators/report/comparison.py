@@ -37,13 +37,13 @@ class Comparison:
     """Number from 1, and both lines of messages.ndjson; empty where one has ended."""
 
     @property
-    def differs(self) -> bool:
-        """Whether a verdict, a check, a count or a message is not the same."""
-        return bool(self.differences or self.first_message)
+    def same(self) -> bool:
+        """Whether verdict, checks, counts, losses and messages are the same."""
+        return not self.differences and self.first_message is None
 
     def lines(self) -> list[str]:
         """For the terminal."""
-        if not self.differs:
+        if self.same:
             return [f"no difference: {self.names[0]} and {self.names[1]}"]
         found = [f"{one.what}: {one.now} instead of {one.before}" for one in self.differences]
         found += [f"{one.what}: {one.now}, was {one.before}" for one in self.latencies]
@@ -72,8 +72,14 @@ class Comparison:
         )
         return document("Two runs compared", body)
 
+    def write(self, folder: Path) -> Path:
+        """The page, in the folder of a run. OSError."""
+        path = folder / PAGE
+        path.write_text(self.page())
+        return path
+
     def _sentence(self) -> str:
-        if not self.differs:
+        if self.same:
             return "Both runs are the same"
         many = len(self.differences)
         return f"{many} {'value differs' if many == 1 else 'values differ'}" + (
