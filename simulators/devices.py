@@ -227,8 +227,7 @@ def make_hardware(
         return Boat(wire, lat=lat, lon=lon, seed=world.seed, time=time)
     if kind == "boat":
         return Boat(wire, seed=world.seed, where=where, world=world, time=time)
-    floats = not world.stands(device)
-    heave_m = world.waves.heave_m if floats else lambda _: 0.0
+    heave_m = world.waves.heave_m if world.floats(device) else lambda _: 0.0
     protocol: Protocol = "ubx" if world.devices[device].source(source).get("kind") == "ubx" else "nmea"
     return Receiver(wire, seed=seed, protocol=protocol, where=where, heave_m=heave_m, time=time)
 

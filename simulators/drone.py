@@ -10,7 +10,7 @@ from typing import Any
 
 from firmware_bridge.drone_readings import Drone
 from firmware_bridge.mavlink_dialect import dialect
-from simulators.world.mission import SEA_M, Mission
+from simulators.world.mission import GIMBAL_PITCH_DEG, GIMBAL_YAW_DEG, SEA_M, Mission
 
 COPTER = {"LOITER": 5, "GUIDED": 4, "AUTO": 3, "RTL": 6, "LAND": 9}
 GROUND, RADIO, GIMBAL, CAMERA = (255, 190), (51, 68), 154, 100
@@ -87,7 +87,7 @@ class Radio:
             yield 1, "gps_raw_int", (0, 3, lat, lon, alt_mm, 80, 120, 0, 65535, 14), 2
             yield 1, "ekf_status_report", (831, 0.1, 0.1, 0.1, 0.1, 0.1), 2
             yield GIMBAL, "heartbeat", (26, 8, 0, 0, 4), 1
-            yield GIMBAL, "mount_orientation", (boot_ms, 0.0, -45.0, 10.0), 2
+            yield GIMBAL, "mount_orientation", (boot_ms, 0.0, GIMBAL_PITCH_DEG, GIMBAL_YAW_DEG), 2
         yield 1, "attitude", (boot_ms, 0.02, math.radians(drone.pitch_deg or 0), yaw, 0, 0, 0), 2
         if tick % 3 == 0:
             heading = round(100 * (drone.yaw_deg or 0)) % 36000

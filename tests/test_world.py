@@ -231,6 +231,23 @@ def test_incidents_are_in_the_truth_where_the_scenario_asks_for_them() -> None:
     assert not list(World(WorldSettings(), 2).objects(40))
 
 
+def test_the_camera_of_a_drone_looks_from_where_it_flies() -> None:
+    mount = {"fov_deg": 78, "gimbal": True, "follows": "radio"}
+    sources = {"radio": {"kind": "mavlink"}, "cam1": CAMERA | {"mount": mount}}
+    station = PlacedDevice({"place": {"lat": HERE[0], "lon": HERE[1]}, "sources": sources})
+    flying = Mission(*HERE).at(20)
+    assert flying.yaw_deg == pytest.approx(0, abs=1)
+    # 60 m high, 45 degrees down, 10 degrees to the right: 60 m ahead
+    ahead = Plane(flying.lat or 0, flying.lon or 0).position(
+        60 * math.sin(math.radians(10)), 60 * math.cos(math.radians(10))
+    )
+    person = {"path": [ahead, Plane(*ahead).position(0, 1)], "comes": "19s"}
+    world = World(WorldSettings.model_validate({"people": [person]}), 0, {"station": station})
+    box = camera_view(world, "station", "cam1").objects(19.9999)[0].box
+    assert ((box[0] + box[2]) / 2, box[3]) == pytest.approx((0.5, 0.5), abs=0.02)
+    assert not camera_view(world, "station", "cam1").objects(1)
+
+
 def test_a_drone_comes_home() -> None:
     mission = Mission(*HERE)
     speeds = [

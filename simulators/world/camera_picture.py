@@ -5,8 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.domain.geometry import XY, inside
+from agent.positioning.camera_mount import Mount
 from agent.vision.camera_settings import CameraSettings
+from firmware_bridge.drone_readings import Drone
 from models.detection import Box
+from simulators.world.mission import GIMBAL_PITCH_DEG, GIMBAL_YAW_DEG
 from simulators.world.people import PersonState
 from simulators.world.projection import ASPECT, PicturePoint, Pinhole, Tilt
 from simulators.world.tracks import Motion
@@ -16,6 +19,8 @@ PERSON_M, SWIMMER_M, BOAT_M = (1.7, 0.55), (0.45, 0.7), (2.5, 6.0)
 """Height and width."""
 ZONE_PERSON = 0.3
 """The height of a person who stands in a zone, as a fraction of the picture."""
+CARRIERS = {"patrol_boat": "vessel", "watch_point": "officers"}
+"""What a moving device of a kind looks like: a portable watch point is carried."""
 MOUNT_M = 3.0
 """The height of a camera whose mount gives none."""
 
@@ -68,9 +73,9 @@ class CameraPicture:
         in_zones = {one.settings.name for one in self._world.people if one.settings.zone is not None}
         objects = [one for one in self._world.objects(second) if one.name not in in_zones]
         objects += [
-            WorldObject(name, "vessel", self._world.motion(name, second))
+            WorldObject(name, CARRIERS[device.config["kind"]], self._world.motion(name, second))
             for name, device in self._world.devices.items()
-            if name != self._device and device.config.get("kind") == "patrol_boat"
+            if name != self._device and not self._world.stands(name) and device.config.get("kind") in CARRIERS
         ]
         for one in objects:
             if (box := self._box_of(one, pinhole)) is not None:
@@ -119,15 +124,28 @@ class CameraPicture:
         mount = self.settings.mount
         if mount is None:
             return None
-        motion, waves = self._world.motion(self._device, second), self._world.waves
-        moves = not self._world.stands(self._device)
-        height_m = (mount.height_m or MOUNT_M) + (
-            self._world.settings.water_m + waves.heave_m(second) if moves else 0.0
-        )
-        heading = motion.course_deg if mount.heading_deg is None else mount.heading_deg
-        body = Tilt(heading, waves.pitch_deg(second), waves.roll_deg(second)) if moves else Tilt(heading)
+        world, fov_deg = self._world, mount.fov_deg
+        mission = world.missions.get(self._device)
+        if mission is not None and mount.follows is not None:
+            return self._from_drone(mission.at(second), mount)
+        motion, height_m = world.motion(self._device, second), mount.height_m or MOUNT_M
+        body = Tilt(motion.course_deg if mount.heading_deg is None else mount.heading_deg)
+        if world.floats(self._device):
+            height_m += world.settings.water_m + world.waves.heave_m(second)
+            body = Tilt(body.yaw_deg, world.waves.pitch_deg(second), world.waves.roll_deg(second))
         angles = Tilt(mount.yaw_deg, mount.pitch_deg, mount.roll_deg)
-        return Pinhole(motion.lat, motion.lon, height_m, mount.fov_deg, body, angles)
+        return Pinhole(motion.lat, motion.lon, height_m, fov_deg, body, angles)
+
+    def _from_drone(self, drone: Drone, mount: Mount) -> Pinhole | None:
+        """From the drone itself, while it flies."""
+        if drone.lat is None or drone.lon is None or not drone.height_m:
+            return None
+        yaw = drone.yaw_deg or 0.0
+        angles = Tilt(mount.yaw_deg, mount.pitch_deg, mount.roll_deg)
+        body = Tilt(yaw, drone.pitch_deg or 0.0)
+        if mount.gimbal:
+            body, angles = Tilt(yaw + GIMBAL_YAW_DEG, GIMBAL_PITCH_DEG), Tilt()
+        return Pinhole(drone.lat, drone.lon, mount.height_m or drone.height_m, mount.fov_deg, body, angles)
 
 
 def point_in(zone: Sequence[XY]) -> XY:

@@ -13,6 +13,8 @@ SIDE_M = 200.0
 SQUARE: tuple[Metres, ...] = ((0.0, 0.0), (0.0, SIDE_M), (SIDE_M, SIDE_M), (SIDE_M, 0.0))
 """East and north of home, flown again and again."""
 LOW_PCT, FULL_PCT = 25.0, 60.0
+GIMBAL_PITCH_DEG, GIMBAL_YAW_DEG = -45.0, 10.0
+"""Where its camera points: below the horizon, and to the right of its nose."""
 SEA_M = 18.0
 """Home's height above the sea."""
 

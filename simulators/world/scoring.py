@@ -129,7 +129,7 @@ def point_errors(record: RunRecord) -> list[PointError]:
     """The error of the point of each alert message that has one and a truth."""
     places, found = TruePlaces(record), []
     for message in record.messages:
-        alert = message["body"].get("alert")
+        alert = message["body"].get("alert") if message["topic"] == "alert" else None
         reported = reported_position(message) if isinstance(alert, Mapping) else None
         if alert is None or reported is None:
             continue

@@ -145,6 +145,11 @@ class World:
         """Whether a device never moves."""
         return self.devices[device].moves is None and not self.devices[device].speed_mps
 
+    def floats(self, device: str) -> bool:
+        """Whether the waves move a device."""
+        domain = (self.devices[device].config.get("place") or {}).get("domain")
+        return domain == "water" and not self.stands(device)
+
     def camera_of(self, person: PersonSettings) -> tuple[str, str]:
         """Device and source of the camera in whose zone a person stands. ValueError: none, or several."""
         found = [
