@@ -45,6 +45,8 @@ class LatencyLedger:
     def __init__(self) -> None:
         self._pending: OrderedDict[str, _PendingAlert] = OrderedDict()
         self._rules: dict[str, _RuleLatency] = {}
+        self._fields: dict[str, Any] | None = None
+        """Of `fields`, until an alert changes them: they are asked for each second."""
         self.acknowledgements: dict[str, Callable[[float], None]] = {}
         """By message id: called with the instant (monotonic) at which the broker acknowledges it."""
 
@@ -81,6 +83,7 @@ class LatencyLedger:
             return
         alert.steps["outbox_to_sent"] = max(0.0, sent_s - alert.stored_s) * 1000
         alert.steps["sent_to_acknowledged"] = (now_s - sent_s) * 1000
+        self._fields = None
         rule = self._rules.setdefault(alert.rule, _RuleLatency())
         rule.totals.append(sum(ms for step, ms in alert.steps.items() if step != RULE_STEP))
         rule.acknowledged_s.append(now_s)
@@ -89,10 +92,16 @@ class LatencyLedger:
 
     def keep_rules(self, names: frozenset[str]) -> None:
         """Forgets rules that are not in ``names``."""
+        self._fields = None
         self._rules = {name: rule for name, rule in self._rules.items() if name in names}
 
     def fields(self) -> dict[str, Any]:
         """For each rule: number of alerts, p50 and p95 of the sum, p50 of each step, in ms."""
+        if self._fields is None:
+            self._fields = self._calculate()
+        return self._fields
+
+    def _calculate(self) -> dict[str, Any]:
         return {
             name: {
                 "alerts": len(rule.totals),

@@ -67,6 +67,7 @@ class RescueMode:
         self._clock = clock
         self._boot = boot
         self._state: _Saved | None = None
+        self._began = asyncio.Event()
         self._next_number = 1
         self._saved_s = 0.0
         self._sent_s: dict[str, float] = {}
@@ -98,6 +99,7 @@ class RescueMode:
         await self._outbox.put(remember={KEY: state.model_dump_json().encode()})
         self._state, self._next_number, self._saved_s = state, 1, self._clock()
         self._sent_s = {}
+        self._began.set()
         log.warning("rescue_mode_began", for_s=wanted.for_s, reason=wanted.reason)
         self._apply()
         await self._report()
@@ -124,8 +126,10 @@ class RescueMode:
     async def run(self) -> None:
         """A job: takes the snapshots, and ends the mode in time."""
         while True:
-            if self._state is not None:
-                await self.step()
+            if self._state is None:
+                self._began.clear()
+                await self._began.wait()
+            await self.step()
             await asyncio.sleep(1)
 
     async def step(self) -> None:

@@ -46,6 +46,11 @@ class Quarantine:
     def __init__(self) -> None:
         self._suspects: dict[SuspectKey, _Suspect] = {}
 
+    @property
+    def suspects(self) -> int:
+        """How many messages the broker did not take so far."""
+        return len(self._suspects)
+
     def is_waiting(self, row: Row, now_s: float) -> bool:
         """Whether the message waits for its retry."""
         suspect = self._suspects.get(_key(row))
@@ -53,7 +58,7 @@ class Quarantine:
 
     def must_go_alone(self, row: Row) -> bool:
         """Whether the message may be sent only while no other is in flight."""
-        suspect = self._suspects.get(_key(row))
+        suspect = self._suspects.get(_key(row)) if self._suspects else None
         return suspect is not None and suspect.disconnects >= ALONE_AFTER
 
     def clear(self, row: Row) -> None:

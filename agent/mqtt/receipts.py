@@ -75,6 +75,11 @@ class Receipts:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def waits(self) -> bool:
+        """Whether messages wait for their receipt."""
+        return bool(self._waiting)
+
     def connected(self, resend_s: float) -> None:
         """A new connection: all messages are handed out anew, and nothing is known about the centre."""
         self._resend_s = resend_s

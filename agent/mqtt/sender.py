@@ -38,6 +38,8 @@ REFUSED_WAIT_S = 30.0
 """A lane waits this long after the broker had no subscriber for its message, or refused it."""
 RECHECK_S = 10.0
 """How often it is checked whether messages that the broker did not take are still to be sent."""
+BUSY_WAIT_S, IDLE_WAIT_S = 1.0, 5.0
+"""How often deadlines are looked at while there are some, and while there are none."""
 
 SUCCESS, NO_SUBSCRIBERS = 0x00, 0x10
 
@@ -90,7 +92,7 @@ class ConnectionSender:
         try:
             while True:
                 await self.send()
-                event = await self._connection.event(0.1 if self._pacer.active else 1.0)
+                event = await self._connection.event(self._wait_s())
                 while event is not None:
                     self._on_event(event)
                     event = await self._connection.event(0) if self._connection.pending() else None
@@ -98,6 +100,16 @@ class ConnectionSender:
                 await self._recheck(monotonic_s())
         finally:
             waking.cancel()
+
+    def _wait_s(self) -> float:
+        """How long nothing is due, unless something comes up or down."""
+        if self._pacer.active:
+            return 0.1
+        waits = self.in_flight or self.holds.reasons or self.over_budget or self._publisher.waiting_alone
+        retries = self.subscriptions is not None and self.subscriptions.waits
+        if waits or retries or self._receipts.waits or self._quarantine.suspects or self._outbox.hangs:
+            return BUSY_WAIT_S
+        return min(IDLE_WAIT_S, self._broker.keepalive.total_seconds() / 10)
 
     async def drain(self, lane: Lane) -> None:
         """Sends the messages of ``lane`` and waits until they are acknowledged."""

@@ -53,6 +53,11 @@ class Subscriptions:
             self._request(list(self._refused))
 
     @property
+    def waits(self) -> bool:
+        """Whether a subscription is requested, or refused."""
+        return bool(self._requested or self._refused)
+
+    @property
     def trouble(self) -> str | None:
         """The line for ``health`` about refused subscriptions."""
         if not self._refused:

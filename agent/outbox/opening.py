@@ -1,5 +1,7 @@
 """Opens stores: of a file, in memory, in memory with a copy of a file, and downsampled from two files."""
 
+import fcntl
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -129,3 +131,22 @@ def delete_parts(path: Path) -> None:
     """Deletes the log of a file that is replaced, and the log's index."""
     for ending in FILE_PARTS[1:]:
         path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def lock_folder(folder: Path) -> int:
+    """A descriptor of ``folder``, which is made where it is missing, locked until it is closed; blocking.
+
+    OSError where the folder cannot be made, or another agent uses it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        reason = "another agent keeps its messages there; one data directory is for one"
+        raise OSError(f"{folder}: {reason}") from None
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock

@@ -9,18 +9,20 @@ repeat.
 """
 
 import asyncio
-import fcntl
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from agent.domain.message import BULK_LANES, LANES, LAST_RANK, Lane, Message
 from agent.outbox.alert_storage import AlertStorage
-from agent.outbox.disk_thread import DiskThread
+from agent.outbox.disk_thread import HANGS_S, DiskThread
 from agent.outbox.lane_storage import LaneStorage
 from agent.outbox.memory_outbox import MemoryOutbox
+from agent.outbox.opening import lock_folder
 from agent.outbox.rows import Key, ResendResult, Row
+from agent.outbox.unread_lanes import UnreadLanes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,6 +47,7 @@ class Outbox:
         self._next_write: asyncio.Task[None] | None = None
         self._memory = MemoryOutbox()
         self._late: list[Row] = []
+        self._unread = UnreadLanes()
         self._depth: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._highest_numbers: list[dict[str, Any]] = []
         self.session = int(storage.alerts.read("session") or 0)
@@ -56,19 +59,10 @@ class Outbox:
 
     @classmethod
     def open(cls, folder: Path, max_bytes: int = 512_000_000) -> Self:
-        """Opens the stores in ``folder``, which is made where it is missing; blocking.
-
-        OSError where the folder cannot be made, or another agent uses it.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        """Opens the stores in ``folder``; blocking. OSError as `lock_folder`."""
+        lock = lock_folder(folder)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return cls(LaneStorage(folder, max_bytes), lock)
-        except BlockingIOError:
-            os.close(lock)
-            reason = "another agent keeps its messages there; one data directory is for one"
-            raise OSError(f"{folder}: {reason}") from None
         except BaseException:
             os.close(lock)
             raise
@@ -153,7 +147,10 @@ class Outbox:
                 rows = [row for row in self._late if row.lane in lanes]
                 self._late = [row for row in self._late if row.lane not in lanes]
                 return rows
-            reading = self.thread.run(lambda: self.storage.due(limit, lanes, most_rank))
+            if not (unread := self._unread.begin(lanes)):
+                return []
+            reading = self.thread.run(lambda: self.storage.due(limit, unread, most_rank))
+            reading.add_done_callback(partial(self._unread.end, unread, limit, most_rank))
             if await self.thread.finishes(reading):
                 return reading.result()
             reading.add_done_callback(self._add_late)
@@ -176,6 +173,7 @@ class Outbox:
         ``status`` and ``position`` are not kept from one connection to the next: they begin a new epoch.
         """
         again = frozenset(lanes)
+        self._unread.add(again)
         self._delete_delivered()
         self.thread.submit(lambda: self.storage.rewind(again))
         self._late = [row for row in self._late if row.lane not in again]
@@ -198,10 +196,8 @@ class Outbox:
         self.thread.submit(lambda: self.storage.delete(delivered))
 
     async def record_receipts(self, ids: Sequence[str]) -> int:
-        """Deletes the messages with these ids, for which the centre gave a receipt; their number.
-
-        While the disk hangs 0: they are deleted once it is back.
-        """
+        """Deletes the messages with these ids, for which the centre gave a receipt; their number. While the
+        disk hangs 0: they are deleted once it is back."""
         self._memory.record_receipts(ids)
         leaving = self.thread.run(lambda: self.storage.alerts.record_receipts(ids))
         return leaving.result() if await self.thread.finishes(leaving) else 0
@@ -220,11 +216,10 @@ class Outbox:
         return looking.result() if await self.thread.finishes(looking) else None
 
     async def resend(self, lane: Lane, epoch: str, ranges: Sequence[tuple[int, int]]) -> ResendResult:
-        """The centre has lost these numbers: kept ones are sent again, the others reported as gaps.
-
-        OSError where the disk fails.
-        """
+        """The centre has lost these numbers: kept ones are sent again, the others reported as gaps. OSError
+        where the disk fails."""
         found = await self.thread.run(lambda: self.storage.resend(lane, epoch, ranges))
+        self._unread.add(LANES)
         self.changed.set()
         return found
 
@@ -236,7 +231,7 @@ class Outbox:
         return self._highest_numbers
 
     def check_files(self) -> None:
-        """Writes files anew that were deleted while in use; called about once a second."""
+        """Writes files anew that were deleted while in use; called every few seconds."""
         if self.thread.idle:
             self.thread.submit(self.storage.check_files)
 
@@ -246,7 +241,9 @@ class Outbox:
         return reading.result() if await self.thread.finishes(reading) else set(keys)
 
     async def depth(self) -> dict[Lane, int]:
-        """The number of undelivered rows of each lane; while the disk hangs, the last known."""
+        """The number of undelivered rows of each lane; while the disk hangs, the last known. Called every
+        few seconds: after that `due` reads all lanes again."""
+        self._unread.add(LANES)
         if await self.thread.finishes(asyncio.ensure_future(self._flush())):
             counting = self.thread.run(self.storage.depth)
             if await self.thread.finishes(counting):
@@ -259,15 +256,18 @@ class Outbox:
 
     async def _flush(self) -> None:
         """Returns once all that waits now is written. Callers that come during a write share the next."""
-        if self._next_write is None:
-            self._next_write = asyncio.ensure_future(self._write())
-        await asyncio.shield(self._next_write)
+        await asyncio.shield(self._flush_now())
 
     async def _write(self) -> None:
         async with self._writing:
             self._next_write = None
             messages, remember, delivered = self._take_batch()
-            await self.thread.run(lambda: self.storage.put(messages, remember, delivered))
+            late = asyncio.get_running_loop().call_later(1.1 * HANGS_S, self.changed.set)  # memory has them
+            try:
+                await self.thread.run(lambda: self.storage.put(messages, remember, delivered))
+            finally:
+                late.cancel()
+            self._unread.written(messages, all_lanes=bool(self.storage.faults.texts))
             self._memory.remove_written(messages)
             self._delete_completed()
         if messages:
@@ -285,9 +285,10 @@ class Outbox:
         if self._flush_timer is None:
             self._flush_timer = asyncio.get_running_loop().call_later(BATCH_S, self._flush_now)
 
-    def _flush_now(self) -> None:
+    def _flush_now(self) -> "asyncio.Task[None]":
         if self._next_write is None:
             self._next_write = asyncio.ensure_future(self._write())
+        return self._next_write
 
     def _take_batch(self) -> tuple[list[Message], dict[str, bytes], list[Row]]:
         """All that waits to be written or deleted."""

@@ -19,7 +19,7 @@ from agent.reporting.host_monitor import HostMonitor, read_host
 from agent.reporting.reporter import Reporter
 from agent.runtime.malloc import trim_heap
 
-EVERY_S = 1.0
+EVERY_S = 5.0
 BACKLOG_EVERY_S = 10.0
 MOST_FAULTS = 5
 """Wrong parts of the configuration that the status names; ``config/reported`` has more of them."""
@@ -82,8 +82,8 @@ class DeviceHealth:
         ]
 
     async def monitor_host(self) -> None:
-        """Reads the host about once a second, the backlog every `BACKLOG_EVERY_S`, until cancelled."""
-        monitor, backlog, read_s = HostMonitor(), {}, float("-inf")
+        """Reads the host every `EVERY_S`, the backlog every `BACKLOG_EVERY_S`, until cancelled."""
+        monitor, backlog, read_s, tasks = HostMonitor(), {}, float("-inf"), 0
         numbers: list[dict[str, Any]] = []
         while True:
             certificates = self._certificates()
@@ -93,10 +93,11 @@ class DeviceHealth:
             if monotonic_s() - read_s >= BACKLOG_EVERY_S:
                 backlog, read_s = await self._outbox.depth(), monotonic_s()
                 numbers = await self._outbox.highest_numbers()
+                tasks = len(asyncio.all_tasks())
                 await asyncio.to_thread(trim_heap)
                 self._write_health_soon()
             self._reporter.host_fields = {
-                "machine": host.fields() | {"process_tasks": len(asyncio.all_tasks())},
+                "machine": host.fields() | {"process_tasks": tasks},
                 "link": self._link.fields(),
                 "owed": {lane: count for lane, count in backlog.items() if count},
                 "numbers": numbers,
