@@ -269,8 +269,7 @@ class Agent:
     async def run_source(self, name: str) -> None:
         """Runs a source with its present settings, until it fails."""
         latest = self.parts.latest(name)
-        wanted = partial(self.pipeline.wanted_outputs, name)
-        await latest().run(self.pipeline.emitter(name), wanted, latest)
+        await latest().run(self.pipeline.emitter(name), self.pipeline.output_requests(name), latest)
 
 
 async def run(config: Path, data: Path | None, root: str = ROOT) -> int:

@@ -179,6 +179,7 @@ class Inbound:
     def switch_output(self, command: OutputCommand, result: Mapping[str, Any]) -> None:
         """``command/output``. ValueError where the configuration lists no such output."""
         self.pipeline.actuators.request(command, self.running().outputs(), result, monotonic_s())
+        self.pipeline.outputs_changed()
 
     async def fetch(self, command: Command, result: Mapping[str, Any]) -> State:
         """``command/fetch``: begins to send a clip; a second result reports its end."""

@@ -15,6 +15,7 @@ Errors: where the disk refuses a write the outbox holds the messages in memory a
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -43,6 +44,7 @@ from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
 from agent.runtime.systemd import Liveness
 from firmware_bridge.mavlink.signing import REPLAY_WINDOW
+from firmware_bridge.source import OutputRequests
 
 log = structlog.get_logger()
 
@@ -92,6 +94,7 @@ class Pipeline:
         self.order_counters: Callable[[], Mapping[str, bytes]] = dict
         """What to remember of orders, in one commit with the alerts that they change."""
         self.tally = AlertTally.restored(None, utc_now(), 0)
+        self._output_requests: dict[str, OutputRequests] = {}
         self.watchers: tuple[Listener, ...] = ()
         """Further listeners, while somebody looks."""
         self.on_result: Callable[[Mapping[str, Any]], None] = lambda _: None
@@ -153,6 +156,8 @@ class Pipeline:
     def raise_alerts(self, alerts: Iterable[Alert], now_s: float) -> None:
         """Writes alerts, and with them the full list of active alerts, into the buffer."""
         raised = list(alerts)
+        if not raised:
+            return
         self.tally = self.tally.with_raised([alert.phase for alert in raised])
         for alert in raised:
             log.info("alert_raised", phase=alert.phase, rule=alert.policy.rule, text=alert.text)
@@ -162,9 +167,9 @@ class Pipeline:
             self.buffer.add(message)
             if alert.notifies_fallbacks and self.fallback_notifier is not None:
                 self.fallback_notifier.notify(message)
-        if raised:
-            self.buffer.add(self.active_alerts(*read_clocks()))
-            self.history.on_alerts(raised, now_s)
+        self.buffer.add(self.active_alerts(*read_clocks()))
+        self.history.on_alerts(raised, now_s)
+        self.outputs_changed()
 
     def take_picture(self, alert: Alert, now_s: float) -> list[str]:
         """Requests pictures of a new alert; an alert without a picture is raised all the same."""
@@ -179,6 +184,16 @@ class Pipeline:
         now_s = monotonic_s()
         commanded, alarms = self.actuators.wanted(source, now_s), self.book.wanted_outputs(source, now_s)
         return {name: max(commanded.get(name, 0.0), alarms.get(name, 0.0)) for name in commanded | alarms}
+
+    def output_requests(self, source: str) -> OutputRequests:
+        """The same, and the source learns of changes."""
+        requests = self._output_requests[source] = OutputRequests(partial(self.wanted_outputs, source))
+        return requests
+
+    def outputs_changed(self) -> None:
+        """Tells the sources that other outputs may be wanted."""
+        for requests in self._output_requests.values():
+            requests.on_change()
 
     def active_alerts(self, at: datetime, now_s: float) -> Message:
         """``alerts/active``: the active alerts, the most severe first."""

@@ -1,8 +1,8 @@
 """What an agent costs while nothing happens: CPU time and memory of real processes, by /proc.
 
-A child process is the hardware, mosquitto the broker, `ringpost centre` the centre. Three devices: a post without
-sources, a watch point with its sensor board, and one with a GNSS receiver at 1 Hz beside it.
-``python -m bench.idle [--seconds N] [--tree FOLDER] [--profile FILE]``: of the sources in FOLDER instead.
+A child process is the hardware, mosquitto the broker, `ringpost centre` the centre. Three devices: a post
+without sources, a watch point with its sensor board, and one with a GNSS receiver at 1 Hz beside it.
+``python -m bench.idle [--seconds N] [--tree FOLDER]``: of the sources in FOLDER instead.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from simulators.broker import LocalBroker
 from simulators.devices import Board, Receiver
 from simulators.wire import Wire
 
-RUN_S, SETTLING_S = 60.0, 20.0
+RUN_S, SETTLING_S = 60.0, 45.0
 HERE = Path(__file__).parent.parent
 
 RULES: dict[str, dict[str, Any]] = {
@@ -65,7 +65,7 @@ def memory_mb(pid: int) -> dict[str, float]:
     return {f"{name}_mb": round(kb[name] / 1000, 1) for name in ("rss", "pss")}
 
 
-def figures(seconds: float = RUN_S, tree: Path = HERE, profile: Path | None = None) -> dict[str, Any]:
+def figures(seconds: float = RUN_S, tree: Path = HERE) -> dict[str, Any]:
     """By device: CPU in ms for each second, memory, and the size of the data folder."""
     with tempfile.TemporaryDirectory() as name, LocalBroker("mosquitto") as broker:
         folder = Path(name)
@@ -80,7 +80,7 @@ def figures(seconds: float = RUN_S, tree: Path = HERE, profile: Path | None = No
             path = folder / f"{one}.json"
             path.write_text(json.dumps(config(one, broker.url, folder)))
             data = ["--data", f"{folder}/data-{one}", "--log-level", "warning"]
-            agents[one] = _start(tree, ["run", str(path), *data], profile if one == "board" else None)
+            agents[one] = _start(tree, ["run", str(path), *data])
         try:
             time.sleep(SETTLING_S)
             before = {one: cpu_s(agent.pid) for one, agent in agents.items()}
@@ -107,10 +107,8 @@ def _disk_bytes(folder: Path) -> int:
     return sum(512 * path.stat().st_blocks for path in folder.rglob("*"))
 
 
-def _start(tree: Path, words: list[str], profile: Path | None = None) -> "subprocess.Popen[bytes]":
+def _start(tree: Path, words: list[str]) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "agent", *words]
-    if profile is not None:
-        command[1:1] = ["-m", "cProfile", "-o", str(profile)]
     return subprocess.Popen(command, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)})
 
 
@@ -127,13 +125,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=RUN_S)
     options.add_argument("--tree", type=Path, default=HERE)
-    options.add_argument("--profile", type=Path)
     options.add_argument("--hardware", type=Path)
     given = options.parse_args()
     if given.hardware:
         asyncio.run(_play(given.hardware))
     else:
-        print(json.dumps(figures(given.seconds, given.tree, given.profile)))
+        print(json.dumps(figures(given.seconds, given.tree)))
 
 
 if __name__ == "__main__":

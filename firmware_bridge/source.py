@@ -16,7 +16,20 @@ EmitAny: TypeAlias = "Callable[[Any], asyncio.Future[None] | None]"
 types of value depend on the source: `firmware_bridge.readings` for a serial line, others for a camera."""
 
 WantedOutputs: TypeAlias = Callable[[], Mapping[str, float]]
-"""The outputs that must be on now, each with its remaining time in seconds."""
+"""The outputs that must be on now, each with its remaining time in seconds; best an `OutputRequests`, so that
+a source need not ask again and again."""
+
+
+class OutputRequests:
+    """`WantedOutputs` that tells its source when one more output is wanted."""
+
+    def __init__(self, wanted: WantedOutputs) -> None:
+        self._wanted = wanted
+        self.on_change: Callable[[], None] = lambda: None
+        """Set by the source; called on its loop."""
+
+    def __call__(self) -> Mapping[str, float]:
+        return self._wanted()
 
 
 Latest: TypeAlias = Callable[[], "SourcePart"]

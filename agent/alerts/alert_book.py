@@ -63,13 +63,16 @@ class AlertBook:
         wanted: dict[str, float] = {}
         for entry in self._active.values():
             name, remaining_s = entry.wanted_output(source, now_s)
-            if remaining_s > wanted.get(name, 0.0):
-                wanted[name] = remaining_s
-        return wanted
+            wanted[name] = max(remaining_s, wanted.get(name, 0.0))
+        return {name: remaining_s for name, remaining_s in wanted.items() if remaining_s > 0}
 
     def needs_fallbacks(self) -> bool:
         """Whether an escalated alert without an answer has to reach the fallback brokers."""
         return any(alert.notifies_fallbacks and alert.unanswered for alert in self.active())
+
+    def knows(self, rule: str, key: str) -> bool:
+        """Whether `Cleared` can change anything."""
+        return (rule, key) in self._active or self._limit.counts(rule)
 
     def on_finding(
         self, policy: AlertPolicy, stated: Finding | Cleared, at: datetime, now_s: float

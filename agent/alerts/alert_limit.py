@@ -38,6 +38,10 @@ class AlertLimit:
         holding = sum(not entry.alert.cleared for entry in entries)
         return holding < MAX_ALERTS and len(entries) < 4 * MAX_ALERTS
 
+    def counts(self, rule: str) -> bool:
+        """Whether findings of ``rule`` are counted beyond the limit."""
+        return rule in self._further
+
     def count(self, policy: AlertPolicy, finding: Finding, at: datetime, now_s: float) -> Finding | None:
         """Counts a finding beyond the limit; the finding for the rest, None if it was counted before."""
         further = self._further.setdefault(policy.rule, OrderedDict())

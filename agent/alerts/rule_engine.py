@@ -117,6 +117,8 @@ class RuleEngine:
         for name, (rule, evaluate) in self._evaluators.items():
             try:
                 for stated in evaluate(observation):
+                    if isinstance(stated, Cleared) and not self.book.knows(name, stated.key):
+                        continue
                     alerts += self._take(policy_of(name, rule), stated, observation.mono_s, at, now_s)
             except Exception:
                 log.exception("rule_failed", rule=name)

@@ -15,7 +15,7 @@ from agent.outbox.outbox import Outbox
 from agent.positioning.locator import Locator
 from agent.privacy.rescue_grant import RescueGrants
 from agent.reporting.health_file import write_health
-from agent.reporting.host_monitor import HostMonitor, read_host
+from agent.reporting.host_monitor import HostMonitor, HostState, read_host
 from agent.reporting.reporter import Reporter
 from agent.runtime.malloc import trim_heap
 
@@ -87,14 +87,14 @@ class DeviceHealth:
         numbers: list[dict[str, Any]] = []
         while True:
             certificates = self._certificates()
-            host = await asyncio.to_thread(read_host, self._outbox.folder, certificates, utc_now())
+            is_due = monotonic_s() - read_s >= BACKLOG_EVERY_S
+            host = await asyncio.to_thread(_read, self._outbox.folder, certificates, trim=is_due)
             self._host_troubles = monitor.troubles(host, *read_clocks())
             self._outbox.check_files()
-            if monotonic_s() - read_s >= BACKLOG_EVERY_S:
+            if is_due:
                 backlog, read_s = await self._outbox.depth(), monotonic_s()
                 numbers = await self._outbox.highest_numbers()
                 tasks = len(asyncio.all_tasks())
-                await asyncio.to_thread(trim_heap)
                 self._write_health_soon()
             self._reporter.host_fields = {
                 "machine": host.fields() | {"process_tasks": tasks},
@@ -116,3 +116,10 @@ class DeviceHealth:
         """A disk that fails is reported by the outbox."""
         with suppress(OSError):
             await asyncio.to_thread(write_health, self._outbox.folder, body)
+
+
+def _read(folder: Path, certificates: Mapping[str, Path], *, trim: bool) -> HostState:
+    """The state of the host; ``trim`` gives free memory back in the same wake of a thread. Blocking."""
+    if trim:
+        trim_heap()
+    return read_host(folder, certificates, utc_now())

@@ -120,8 +120,10 @@ class Health:
         return list(self._reasons(now_s))
 
     def _reasons(self, now_s: float) -> Iterator[str]:
-        for answer in self.parts(now_s):
-            name = answer["part"]
+        for name, own in sorted(self._parts.items()):
+            if not own.speaks and own.last_s is None and own.state is None and own.running.state != "waiting":
+                continue  # a job that runs
+            answer = self._answer(name, own, now_s)
             if answer["running"] == "waiting":
                 yield f"{name}: {answer['error']}"
             elif answer.get("valid") is False:

@@ -7,6 +7,7 @@
 Receive-only. `mavlink_dialect` has the fields (50 ms, 14 MB, at the first frame).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -118,6 +119,12 @@ class MavlinkDecoder:
             "; ".join(f"two vehicles are system {system}: give each its own number" for system in doubled)
             or None
         )
+
+    @property
+    def silent_at_s(self) -> float:
+        """When the next vehicle will have been silent for too long."""
+        known = (one for one in self._vehicles.values() if one.known and not one.lost)
+        return min((one.received_s + self._lost_after_s for one in known), default=math.inf)
 
     def pause(self) -> list[Value]:
         """Texts that may be incomplete, and vehicles that fell silent."""

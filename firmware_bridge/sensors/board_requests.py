@@ -15,6 +15,8 @@ REFUSED_WAIT_S = 10.0
 """A board that did not answer gets the next request after `RETRY_AFTER_S`; a refused output after this."""
 PING_EVERY_S = 5.0
 HOLD_S, REFRESH_S = 10.0, 3.0
+OUTPUTS_EVERY_S = 0.1
+"""How often the requests are compared with the outputs while one is wanted or on."""
 
 RequestKind: TypeAlias = Literal["hello", "ping", "output"]
 
@@ -57,7 +59,7 @@ class BoardRequests:
         self._now_s = self._next_s = self._hello_s = self._answered_s = -1e9
 
     def next_request(self, now_s: float, wanted: Mapping[str, float], *, introduced: bool) -> Request | None:
-        """The request to send now, or None; called some ten times a second.
+        """The request to send now, or None; called after each read, and at `due_s`.
 
         ``wanted``: the outputs that must be on, each with its remaining time in seconds. ``introduced``:
         whether the board has sent its hello.
@@ -82,6 +84,17 @@ class BoardRequests:
             self._hello_s = now_s
             return self._new("hello")
         return self._new("ping") if now_s - self._answered_s >= PING_EVERY_S else None
+
+    def due_s(self, now_s: float, wanted: Mapping[str, float], *, introduced: bool) -> float:
+        """When `next_request` may give one, where the board says nothing and ``wanted`` stays as it is."""
+        if self._open is not None:
+            return self._open.sent_s + ANSWER_WITHIN_S
+        due_s = self._answered_s + PING_EVERY_S
+        if wanted or any(output.on for output in self._outputs.values()):
+            due_s = now_s + OUTPUTS_EVERY_S
+        elif not introduced:
+            due_s = min(due_s, self._hello_s + PING_EVERY_S)
+        return max(due_s, self._next_s)
 
     def _is_due(self, output: _Output, left_s: float) -> bool:
         """Whether the board needs a request: its state differs, or its on time ends too soon."""

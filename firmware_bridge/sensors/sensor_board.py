@@ -120,6 +120,10 @@ class SensorBoardDecoder:
         content = {"out": _OUTPUT_KEYS[request.output], "on": on, "ttl_ms": ttl_ms}
         return encode(OUTPUT, content, request.sequence, WRITE)
 
+    def request_due_s(self, now_s: float, wanted: Mapping[str, float]) -> float:
+        """When `next_request` may have something to send."""
+        return self._requests.due_s(now_s, wanted, introduced=self._state.uid is not None)
+
     def _answer(self, message: BoardMessage) -> list[Value]:
         kind, content = _ANSWERS[message.op, message.command], message.content
         code = content.get("rc", 0)

@@ -16,7 +16,7 @@ from firmware_bridge.serial.port_source import PortSource
 from firmware_bridge.serial.rates import RateFinder
 from firmware_bridge.serial.silence_timeout import SilenceTimeout
 from firmware_bridge.serial.stream import Stream
-from firmware_bridge.source import Latest, SourcePart, WantedOutputs
+from firmware_bridge.source import Latest, OutputRequests, SourcePart, WantedOutputs
 
 __all__ = ["PAUSE_S", "Decoder", "Emit", "LineDecoder", "Requester", "SerialLine", "decode"]
 
@@ -25,7 +25,9 @@ PAUSE_S = 0.25
 SHORT_PAUSE_S = 0.025
 """After this silence an epoch may have ended: a USB adapter delivers its bytes every 16 ms."""
 STATE_EVERY_S = 5.0
-CHECK_EVERY_S = 1.0
+CHECK_EVERY_S, CHECK_FROM_S = 1.0, 0.8
+"""How often the path is checked: after the second time at the next tick, after the first in any case."""
+LEAST_TICK_S = 0.01
 PORT_KEYS = frozenset({"kind", "port", "baud"})
 """The keys under which a port is opened; the others are those of its decoders."""
 
@@ -143,7 +145,13 @@ class _LineSession:
         self._unstored: list[asyncio.Future[None]] = []
         self._answers: set[asyncio.Task[None]] = set()
         self._opened_s = self._state_s = self._look_s = port.last_byte_s
+        self._paused_s = port.last_byte_s
+        """When the decoders were last told of a silence."""
         self._silence = SilenceTimeout(port.last_byte_s, line.silent_after_s)
+        self._told = isinstance(wanted, OutputRequests)
+        """Whether this line is told of outputs that are wanted; else it asks."""
+        if isinstance(wanted, OutputRequests):
+            wanted.on_change = lambda: port.wake_at(self._now())
 
     def on_data(self, data: bytes) -> None:
         """Decodes received bytes, emits the values, and sends replies."""
@@ -154,6 +162,7 @@ class _LineSession:
         except OSError:
             return  # `on_tick` raises it
         now_s, before = self._port.last_byte_s, self._decoder.good
+        self._port.wake_at(now_s + self._line.pause_s)
         if self._port.silent_s >= SHORT_PAUSE_S:
             self._decoder.on_short_pause()
         values = self._decoder.feed(data)
@@ -176,9 +185,20 @@ class _LineSession:
         return values
 
     def next_tick_s(self) -> float:
-        """The time until the line will have been silent for a pause, if it is silent from now on."""
-        quiet_s = self._port.last_byte_s + self._line.pause_s - self._now()
-        return quiet_s if quiet_s > 0 else self._line.pause_s
+        """How long nothing is due: then `on_tick` is called."""
+        now_s, heard_s, pause_s = self._now(), self._port.last_byte_s, self._line.pause_s
+        silences_s = (self._silence.expires_s(), self._decoder.silent_at_s)
+        due_s = [
+            self._look_s + CHECK_EVERY_S,
+            *(one if one > now_s else now_s + pause_s for one in silences_s),
+        ]
+        if self._paused_s < heard_s:
+            due_s.append(heard_s + pause_s)
+        if self._decoder.has_requests:
+            due_s.append(self._decoder.request_due_s(now_s, self._wanted()))
+            if not self._told:
+                due_s.append(now_s + pause_s)
+        return max(min(due_s) - now_s, LEAST_TICK_S)
 
     def _adopt(self, line: SourcePart) -> None:
         """Takes over changed settings with new decoders, once the rate is found; the port stays open.
@@ -196,14 +216,15 @@ class _LineSession:
     def on_tick(self, now_s: float) -> None:
         """Time has passed. TimeoutError when the line was silent for too long."""
         self._adopt(self._latest())
-        if self._finder is None and now_s - self._port.last_byte_s >= self._line.pause_s:
-            self._emit_values(self._decoder.pause())
         self._send_replies()
-        if now_s - self._look_s >= CHECK_EVERY_S:
+        if self._finder is None and now_s - self._port.last_byte_s >= self._line.pause_s:
+            self._paused_s = now_s
+            self._emit_values(self._decoder.pause())
+        if now_s - self._look_s >= CHECK_FROM_S:
             self._look_s = now_s
             self._port.check_identity()
         self._check_silence(now_s)  # first, so that the final state covers everything received
-        if now_s - self._state_s >= STATE_EVERY_S:
+        if now_s - self._state_s >= STATE_EVERY_S - CHECK_EVERY_S / 2:
             self._state_s = now_s
             self._emit_state()
 

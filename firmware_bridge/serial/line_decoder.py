@@ -1,5 +1,6 @@
 """Decodes one line: a sniffer, and the decoders of all protocols expected there. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -59,7 +60,20 @@ class Requester(Protocol):
     """A decoder that also sends requests: it switches outputs, and checks that the device answers."""
 
     def next_request(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
-        """The bytes to send now; called after each read. ``wanted`` as in `WantedOutputs`."""
+        """The bytes to send now; called after each read, and at `request_due_s`. ``wanted`` as in
+        `WantedOutputs`."""
+
+    def request_due_s(self, now_s: float, wanted: Mapping[str, float]) -> float:
+        """When `next_request` may have something to send, where nothing comes and ``wanted`` stays."""
+
+
+@runtime_checkable
+class SilenceReporter(Protocol):
+    """A decoder that has something to say when a talker falls silent."""
+
+    @property
+    def silent_at_s(self) -> float:
+        """When `pause` will have something to say, on the loop's clock."""
 
 
 SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
@@ -78,7 +92,11 @@ class LineDecoder:
             each.setdefault(type(one), one)
         self.decoders = tuple(each.values())
         self.sniffer = Sniffer(sorted({framing for one in self.decoders for framing in one.framings}))
-        self.has_requests = any(isinstance(one, Requester) for one in self.decoders)
+        self._requesters = [one for one in self.decoders if isinstance(one, Requester)]
+        self.has_requests = bool(self._requesters)
+        self._loss_counters = [one for one in self.decoders if isinstance(one, LossCounter)]
+        self._trouble_reporters = [one for one in self.decoders if isinstance(one, TroubleReporter)]
+        self._silence_reporters = [one for one in self.decoders if isinstance(one, SilenceReporter)]
         self._pause_listeners = [one for one in self.decoders if isinstance(one, ShortPauseListener)]
         self._listeners = {
             framing: [one for one in self.decoders if framing in one.framings]
@@ -145,18 +163,25 @@ class LineDecoder:
 
     def next_request(self, now_s: float, wanted: Mapping[str, float]) -> bytes:
         """The requests that are due now."""
-        return b"".join(
-            one.next_request(now_s, wanted) for one in self.decoders if isinstance(one, Requester)
-        )
+        return b"".join(one.next_request(now_s, wanted) for one in self._requesters)
+
+    def request_due_s(self, now_s: float, wanted: Mapping[str, float]) -> float:
+        """When `next_request` may have something to send."""
+        return min((one.request_due_s(now_s, wanted) for one in self._requesters), default=math.inf)
+
+    @property
+    def silent_at_s(self) -> float:
+        """When a decoder will have something to say about silence."""
+        return min((one.silent_at_s for one in self._silence_reporters), default=math.inf)
 
     def state(self, baud: int | None = None) -> LineState:
         """The counts so far."""
         content = sum(decoder.bad for decoder in self.decoders)
-        troubles = (one.trouble for one in self.decoders if isinstance(one, TroubleReporter))
+        troubles = (one.trouble for one in self._trouble_reporters)
         return LineState(
             good=dict(self.sniffer.good),
             bad=dict(self.sniffer.bad) | ({"content": content} if content else {}),
-            lost=sum(one.lost for one in self.decoders if isinstance(one, LossCounter)),
+            lost=sum(one.lost for one in self._loss_counters),
             skipped_bytes=self.sniffer.skipped_bytes,
             baud=baud,
             trouble=next(filter(None, troubles), None),

@@ -25,6 +25,13 @@ class SilenceTimeout:
 
     def expired_s(self, now_s: float) -> float:
         """The time limit where it is exceeded; else 0."""
-        usual_s = max(MIN_TIMEOUT_S, INTERVALS * self._usual_s) if self._any_valid else FIRST_PACKET_S
-        limit_s = self.configured_s or usual_s
+        limit_s = self._limit_s()
         return limit_s if now_s - self.since_s > limit_s else 0.0
+
+    def expires_s(self) -> float:
+        """When the time limit is exceeded without a further packet."""
+        return self.since_s + self._limit_s()
+
+    def _limit_s(self) -> float:
+        usual_s = max(MIN_TIMEOUT_S, INTERVALS * self._usual_s) if self._any_valid else FIRST_PACKET_S
+        return self.configured_s or usual_s

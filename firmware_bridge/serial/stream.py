@@ -33,6 +33,8 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._wait_timer: asyncio.TimerHandle | None = None
         self._reads = 0
         self.last_byte_s = self._loop.time()
         """When the last byte arrived, or the line was opened."""
@@ -48,11 +50,29 @@ class Stream:
         self._loop.add_reader(self.fd, self._wake)
 
     async def wait_lost(self, within_s: float) -> float:
-        """The time after ``within_s``. OSError when the line is lost: unplugged, or closed by the far end."""
-        await asyncio.wait([self._lost], timeout=within_s)
+        """The time after ``within_s``, or earlier by `wake_at`. OSError when the line is lost: unplugged, or
+        closed by the far end."""
+        if not self._lost.done():
+            self._waiting = self._loop.create_future()
+            self._wait_timer = self._loop.call_later(within_s, self._end_wait)
+            try:
+                await self._waiting
+            finally:
+                self._wait_timer.cancel()
+                self._waiting = self._wait_timer = None
         if self._lost.done():
             self._lost.result()
         return self._loop.time()
+
+    def wake_at(self, when_s: float) -> None:
+        """Ends a `wait_lost` at ``when_s`` on the loop's clock, where it would last longer."""
+        if self._wait_timer is not None and when_s < self._wait_timer.when():
+            self._wait_timer.cancel()
+            self._wait_timer = self._loop.call_at(when_s, self._end_wait)
+
+    def _end_wait(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def set_speed(self, baud: int) -> None:
         """Sets another speed, where the line has one."""
@@ -110,6 +130,7 @@ class Stream:
     def _end(self, error: Exception) -> None:
         if not self._lost.done():
             self._lost.set_exception(error)
+        self._end_wait()
         self.detach()
 
     def write(self, data: bytes) -> None:
