@@ -273,7 +273,7 @@ def test_what_is_critical_overtakes_a_lane_that_waits_its_turn_after_a_centre_ca
     """Nobody received; the centre comes: the fleet's backlog is spread over seconds, what is critical is not."""
     monkeypatch.setattr("agent.mqtt.sender.NO_SUBSCRIBERS_WAIT_S", 60.0)
     monkeypatch.setattr("agent.mqtt.receiver.SPREAD_S", 1000.0)
-    monkeypatch.setattr("agent.mqtt.receiver.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("agent.mqtt.receiver.uniform", lambda _low, high: high)
 
     async def scene() -> None:
         critical, info = message(rank=0), message(rank=2)
@@ -299,7 +299,7 @@ def test_a_retained_online_ends_the_wait_of_a_lane_at_once(
 ) -> None:
     """It came with the subscription, to this device alone: no fleet is to be spread."""
     monkeypatch.setattr("agent.mqtt.sender.NO_SUBSCRIBERS_WAIT_S", 1000.0)
-    monkeypatch.setattr("agent.mqtt.receiver.random.uniform", lambda _low, _high: 1000.0)
+    monkeypatch.setattr("agent.mqtt.receiver.uniform", lambda _low, _high: 1000.0)
 
     async def scene() -> None:
         info = message(rank=2)

@@ -6,8 +6,7 @@
             ├─ no answer within ack_within: raised again, more severe; then it ends only by an answer
             └─ another presence after the answer: a critical alert that needs an answer is new again
 
-Pure: time is an argument, alerts are return values. `AlertBook.dump` writes the state, to be stored in the
-same commit as the alert; `AlertBook.restore` reads it after a restart.
+Pure: time is an argument, alerts are return values. `AlertBook.dump` gives the state for the commit of an alert.
 """
 
 import math
@@ -51,7 +50,7 @@ class AlertBook:
         return sorted(alerts, key=lambda alert: alert.finding.since)
 
     def findings_of(self, rule: str) -> dict[str, Finding]:
-        """The findings of a rule that still hold, by key, closed ones included: to restart its evaluator."""
+        """The findings of a rule that still hold, by key, closed ones included."""
         return {
             key: entry.alert.finding
             for (name, key), entry in self._active.items()
@@ -62,9 +61,9 @@ class AlertBook:
         """Outputs of ``source`` that unanswered alerts want on, with the seconds remaining."""
         wanted: dict[str, float] = {}
         for entry in self._active.values():
-            name, remaining_s = entry.wanted_output(source, now_s)
-            wanted[name] = max(remaining_s, wanted.get(name, 0.0))
-        return {name: remaining_s for name, remaining_s in wanted.items() if remaining_s > 0}
+            name, left_s = entry.wanted_output(source, now_s)
+            wanted[name] = max(left_s, wanted.get(name, 0.0))
+        return {name: left_s for name, left_s in wanted.items() if left_s > 0}
 
     def needs_fallbacks(self) -> bool:
         """Whether an escalated alert without an answer has to reach the fallback brokers."""
