@@ -6,7 +6,7 @@
             ├─ no answer within ack_within: raised again, more severe; then it ends only by an answer
             └─ another presence after the answer: a critical alert that needs an answer is new again
 
-Pure: time is an argument, alerts are return values. `AlertBook.dump` gives the state for the commit of an alert.
+Pure: time is an argument, alerts are return values. `AlertBook.dump` gives the state for the alert's commit.
 """
 
 import math

@@ -25,8 +25,8 @@ PAUSE_S = 0.25
 SHORT_PAUSE_S = 0.025
 """After this silence an epoch may have ended: a USB adapter delivers its bytes every 16 ms."""
 STATE_EVERY_S = 5.0
-CHECK_EVERY_S, CHECK_FROM_S = 1.0, 0.8
-"""How often the path is checked: after the second time at the next tick, after the first in any case."""
+CHECK_FROM_S, CHECK_EVERY_S = 0.8, 1.2
+"""How often the path is checked: after the first time at the next tick, after the second in any case."""
 LEAST_TICK_S = 0.01
 PORT_KEYS = frozenset({"kind", "port", "baud"})
 """The keys under which a port is opened; the others are those of its decoders."""
