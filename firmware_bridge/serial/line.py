@@ -27,7 +27,7 @@ SHORT_PAUSE_S = 0.025
 STATE_EVERY_S = 5.0
 CHECK_FROM_S, CHECK_EVERY_S = 0.8, 1.2
 """How often the path is checked: after the first time at the next tick, after the second in any case."""
-LEAST_TICK_S = 0.01
+LEAST_TICK_S, ROUNDING_S = 0.01, 0.001
 PORT_KEYS = frozenset({"kind", "port", "baud"})
 """The keys under which a port is opened; the others are those of its decoders."""
 
@@ -217,7 +217,7 @@ class _LineSession:
         """Time has passed. TimeoutError when the line was silent for too long."""
         self._adopt(self._latest())
         self._send_replies()
-        if self._finder is None and now_s - self._port.last_byte_s >= self._line.pause_s:
+        if self._finder is None and now_s - self._port.last_byte_s >= self._line.pause_s - ROUNDING_S:
             self._paused_s = now_s
             self._emit_values(self._decoder.pause())
         if now_s - self._look_s >= CHECK_FROM_S:
