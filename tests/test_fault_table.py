@@ -5,11 +5,12 @@ import asyncio
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from agent.runtime.logging_setup import set_up_log
+from models.detection import Detection
 from simulators.devices import Board, Boat, DroneRadio, Receiver
 from simulators.drone import Radio
 from simulators.faults.catalogue import CATALOGUE
@@ -25,10 +26,38 @@ HARDWARE: list[asyncio.Future[None]] = []
 """A task needs somebody who holds it."""
 BEGINS_S, HEALS_WITHIN_S = 12.0, 150.0
 FOR_S = {"power.throttled": 130.0, "link.half_open": 60.0}
-PORTS = {"gnss": "/dev/sim/gnss", "board": "/dev/sim/board", "radio": "/dev/sim/radio", "river": "/dev/sim/river"}
-KINDS = {"gnss": "nmea", "board": "sensor_board", "radio": "mavlink", "river": "nmea"}
-SOURCE_OF = {"line": "gnss", "board": "board", "receiver": "gnss", "drone": "radio", "boat": "river"}
+PORTS = {
+    "gnss": "/dev/sim/gnss",
+    "board": "/dev/sim/board",
+    "radio": "/dev/sim/radio",
+    "river": "/dev/sim/river",
+}
+KINDS = {"gnss": "nmea", "board": "sensor_board", "radio": "mavlink", "river": "nmea", "cam1": "camera"}
+SOURCE_OF = {
+    "line": "gnss", "board": "board", "receiver": "gnss", "drone": "radio", "boat": "river", "camera": "cam1",
+}  # fmt: skip
+CAMERA = {
+    "kind": "camera", "url": "rtsp://127.0.0.1/cam1", "purpose": "a test", "fps": 2, "read_timeout": "5s",
+    "detector": {"model": "default", "labels": ["person"]},
+    "zones": {"railing": [[0, 0], [1, 0], [1, 1], [0, 1]]},
+}  # fmt: skip
 DEVICE_KINDS = {"radio": "drone_ground_station", "river": "patrol_boat"}
+
+
+class Frame(NamedTuple):
+    detections: tuple[Detection, ...] = ()
+    delay_s: float = 0.05
+    camera_moves: bool = False
+
+
+class Empty:
+    """Nobody is there."""
+
+    def frame(self, _second: float) -> Frame:
+        return Frame()
+
+
+NOBODY = Empty()
 
 
 def configuration(name: str, sources: tuple[str, ...], kind: str) -> dict[str, Any]:
@@ -41,8 +70,15 @@ def configuration(name: str, sources: tuple[str, ...], kind: str) -> dict[str, A
         "broker": {"url": URL, "keepalive": "10s"},
         "data": {"max_mb": 64},
         "reporting": {"telemetry_every": "5s", "position_every": "5s", "health_every": "20s"},
-        "sources": {source: {"kind": KINDS[source], "port": PORTS[source]} for source in sources},
-        "rules": {},
+        "sources": {
+            source: CAMERA if source == "cam1" else {"kind": KINDS[source], "port": PORTS[source]}
+            for source in sources
+        },
+        "rules": {
+            "panic": {"kind": "switch", "source": "board", "name": "panic_button", "severity": "critical"}
+        }
+        if "board" in sources
+        else {},
     }
 
 
@@ -51,6 +87,9 @@ def add_device(stage: VirtualStage, name: str, *sources: str) -> VirtualDevice:
     kind = next((DEVICE_KINDS[one] for one in sources if one in DEVICE_KINDS), "watch_point")
     device = stage.add_device(name, configuration(name, sources, kind))
     for number, source in enumerate(sources):
+        if source == "cam1":
+            device.add_camera(source, NOBODY, stage.now_s)
+            continue
         line = device.lines[source] = VirtualLine(virtual_loop(), PORTS[source])
         hardware: Any
         match source:
@@ -79,14 +118,20 @@ class Played:
     last: Any = None
 
 
+def is_well(status: dict[str, Any]) -> bool:
+    """All works; that an alert was late stays a trouble for ten minutes."""
+    reasons = [reason for reason in status.get("reasons", ()) if "(p95)" not in reason]
+    return status["state"] in ("online", "degraded") and not reasons
+
+
 async def heals(stage: VirtualStage, device: VirtualDevice) -> float | None:
     """Seconds until the device says that all is well, and goes on talking."""
     ended_s = stage.now_s()
     while stage.now_s() < ended_s + HEALS_WITHIN_S:
         await stage.sleep_until(stage.now_s() + 2.0)
         own = [one for one in stage.record.messages if one["device"] == device.name]
-        states = [one["body"]["state"] for one in own if one["topic"] == "status"]
-        if states[-1:] == ["online"] and own[-1]["t"] > ended_s:
+        states = [is_well(one["body"]) for one in own if one["topic"] == "status"]
+        if states[-1] and own[-1]["t"] > ended_s:
             return own[-1]["t"] - ended_s
     return None
 
@@ -107,6 +152,17 @@ def played(kinds: list[str], folder: Path) -> list[Played]:
     return run_virtual(main)
 
 
+async def happens(stage: VirtualStage, device: VirtualDevice, kind: str) -> None:
+    """What a fault needs to strike: an alert, or a connection that ends."""
+    await stage.sleep_until(stage.now_s() + 3.0)
+    if (board := device.hardware.get("board")) is not None:
+        board.press("panic_button")
+        board.press("panic_button", on=False)
+    if kind in ("broker.late_will", "broker.refuse"):
+        stage.broker.cut(device.name, "closed")
+        stage.broker.mend(device.name)
+
+
 async def one_fault(stage: VirtualStage, device: VirtualDevice, source: str | None, kind: str) -> Played:
     fault, run = CATALOGUE[kind](), Played(kind)
     step = FaultStep(
@@ -116,7 +172,9 @@ async def one_fault(stage: VirtualStage, device: VirtualDevice, source: str | No
         KINDS.get(source or "", ""),
         FOR_S.get(kind, 12.0),
     )
+    incident = asyncio.ensure_future(happens(stage, device, kind))
     await play(stage, fault, step)
+    await incident
     run.healed_s = await heals(stage, device)
     run.effect, run.running = fault.took_effect(stage, step), device.running
     run.last = [one["body"] for one in stage.record.messages if one["topic"] == "status"][-1]

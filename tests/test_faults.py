@@ -1,12 +1,13 @@
 """The catalogue of faults: complete, described, refused where it can't hit, and never proved by nothing."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from simulators.faults.catalogue import CATALOGUE, table
+from simulators.faults.catalogue import CATALOGUE, reasons, table
 from simulators.faults.fault import CannotApplyError, FaultStep, play
 from simulators.faults.line import Noise, Stale, Unplug
 from simulators.receiver import FAULTS
@@ -160,3 +161,9 @@ def test_faults_of_one_line_act_together_and_each_ends_by_itself() -> None:
 def test_the_table_has_each_fault_once() -> None:
     rows = table().splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == list(CATALOGUE)
+
+
+def test_the_page_has_the_catalogue() -> None:
+    """Where it differs: ``python -m simulators.faults.catalogue`` prints it."""
+    page = (Path(__file__).parents[1] / "docs/simulation.md").read_text()
+    assert f"{table()}\n{reasons()}" in page

@@ -111,7 +111,7 @@ class CentreDown(Fault):
         stage.centre.set_down(False)
 
     def took_effect(self, stage: Stage, step: FaultStep) -> bool:
-        sent = any(step.began_s < one["t"] <= step.ended_s for one in stage.record.messages)
+        sent = any(step.began_s < one["t"] < step.ended_s for one in stage.record.messages)
         return sent and not _committed(stage, step)
 
 
@@ -134,7 +134,7 @@ class RestoredFromBackup(Fault):
 def _committed(stage: Stage, step: FaultStep) -> bool:
     """Whether the centre stored a message while the fault was on."""
     events = (one for one in stage.record.events if one["event"] == "committed")
-    return any(step.began_s < one["t"] <= step.ended_s for one in events)
+    return any(step.began_s < one["t"] < step.ended_s for one in events)
 
 
 BROKER: tuple[type[Fault], ...] = (

@@ -51,6 +51,8 @@ class TlsExpired(_Cut):
     kind = "link.tls_expired"
     text = "the certificate of the broker has expired"
     how = "tls_expired"
+    clocks = ("virtual",)
+    reason = "the broker of a run in real time speaks without TLS"
 
 
 class AuthRevoked(_Cut):

@@ -226,6 +226,8 @@ class Throttled(Fault):
     subject = "device"
     text = "the supply voltage is too low: the CPU is slowed down"
     proof = "a message of the device that says so"
+    clocks = ("virtual",)
+    reason = "in real time the throttling bits are those of this machine"
     bits: ClassVar[int] = 0b101
 
     async def begin(self, stage: Stage, step: FaultStep) -> None:
