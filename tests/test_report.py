@@ -14,6 +14,7 @@ from simulators.report.collect import collect
 from simulators.report.run_files import RunFiles
 from simulators.report.story import TrackPoint
 from simulators.report.tracks import ThinnedTrack
+from simulators.run_record import RunRecord
 from tests.report_run import make_run
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\x07"
@@ -124,3 +125,35 @@ def test_a_page_asks_nothing_of_anyone(tmp_path: Path) -> None:
     page = write(make_run(tmp_path)).read_text()
     assert "default-src 'none'" in page
     assert not re.findall(r"https?://|src=|<link|@import|url\(", page)
+
+
+def test_of_many_devices_and_faults_the_page_shows_those_in_trouble_and_says_so(tmp_path: Path) -> None:
+    now_s = 0.0
+    record = RunRecord(lambda: now_s)
+    for number in range(100):
+        record.message(f"post-{number}", "status", {"state": "online", "reasons": []})
+    now_s = 5.0
+    record.message("post-77", "status", {"state": "degraded", "reasons": ["board: silent"]})
+    now_s = 10.0
+    record.message("post-78", "status", {"state": "offline"})
+    for number in range(2000):
+        record.event("pushed", f"post-{number % 100}")
+    record.save(tmp_path)
+    fault = {"kind": "link.down", "began_s": 1.0, "ended_s": 2.0, "effect_s": 1.0, "detected_s": 3.0}
+    run = {"format": "ringpost-run/1", "scenario": "city", "verdict": "passed", "duration_s": 60.0}
+    (tmp_path / "run.json").write_text(
+        json.dumps(run | {"faults": [fault] * 99 + [fault | {"effect_s": None}]})
+    )
+    page = write(tmp_path).read_text()
+    assert "at most 2 of 100" in page
+    assert page.index("<b>post-77</b>") < page.index("<b>post-78</b>")
+    assert "rows of 70 of 100 devices" in page
+    assert "60 of 100 rows of faults" in page
+    assert "1 without effect" in page
+    assert "2000 of 2102 lines of the log" in page or "lines of the log" in page
+    assert len(page) < 200_000
+
+
+def test_an_hour_with_five_boats_is_small(tmp_path: Path) -> None:
+    page = write(make_run(tmp_path, duration=3600, boats=5))
+    assert page.stat().st_size < 5_000_000

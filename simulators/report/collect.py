@@ -7,6 +7,7 @@ from typing import Any
 from firmware_bridge.wgs84 import Plane
 from simulators.report.devices import DeviceWatch
 from simulators.report.events import describe_event, describe_fact
+from simulators.report.html import clock
 from simulators.report.run_files import RunFiles, number
 from simulators.report.story import AlertPhase, AlertStory, LogLine, Story, TrackPoint
 from simulators.report.tracks import ThinnedTrack
@@ -14,7 +15,7 @@ from simulators.run_record import Fields
 
 MAX_TRACKED = 400
 """Moving devices and objects with a track; of more the first ones are drawn."""
-MAX_LOG = 4_000
+MAX_LOG = 1_200
 
 
 def collect(files: RunFiles) -> Story:
@@ -29,6 +30,7 @@ class _Collector:
         self._devices: dict[str, DeviceWatch] = {}
         self._phases: dict[str, AlertPhase] = {}
         self._stored: dict[str, float] = {}
+        self._committed: dict[str, float] = {}
         self._tracks: dict[str, ThinnedTrack] = {}
         self._reported: dict[str, ThinnedTrack] = {}
         self._untracked: set[str] = set()
@@ -44,6 +46,8 @@ class _Collector:
                 self._take_message(t, str(entry.get("device", "")), str(entry.get("topic", "")), entry)
         for entry in self._files.entries("truth"):
             self._take_truth(number(entry.get("t")) or 0.0, entry)
+        for identity, phase in self._phases.items():
+            phase.committed = self._committed.get(identity)
         for name, watch in self._devices.items():
             story.devices[name] = watch.close(story.duration_s)
         story.truth = {name: track.close() for name, track in self._tracks.items()}
@@ -77,9 +81,7 @@ class _Collector:
             case "accepted":
                 self._stored[str(entry.get("id"))] = t
             case "committed":
-                phase = self._phases.get(str(entry.get("id")))
-                if phase is not None and phase.committed is None:
-                    phase.committed = t
+                self._committed.setdefault(str(entry.get("id")), t)
             case "receipt":
                 story.receipts += len(entry.get("ids") or ())
             case _:
@@ -209,5 +211,7 @@ class _Collector:
         story.log.sort(key=lambda line: line.t)
         if len(story.log) > MAX_LOG:
             kept = [line for line in story.log if line.level != "info"][:MAX_LOG]
-            story.left_out.append(f"{len(story.log) - len(kept)} of {len(story.log)} lines of the log")
+            some = f"{len(story.log) - len(kept)} of {len(story.log)} lines of the log"
+            until = clock(kept[-1].t if kept else 0)
+            story.left_out.append(f"{some}: those without trouble, and those after {until}")
             story.log = kept

@@ -30,9 +30,8 @@ def describe_event(event: str, entry: Fields) -> Words | None:
     if event in FOR_MACHINES:
         return None
     if event in _FAULT:
-        kind, name = str(entry.get("kind", "")), f"fault {entry.get('fault', '')}".strip()
         level = "good" if event == "fault_ended" else "warning"
-        return Words("fault", f"{name} {_FAULT[event]}: {kind}{_more(entry)}", level)
+        return Words("fault", f"fault {entry.get('kind', '')} {_FAULT[event]}{_more(entry)}", level)
     if event in ("killed", "died", "stopped", "started", "restarted"):
         level = "critical" if event == "died" else "info"
         return Words("part", f"{what} {event}{_more(entry)}", level)

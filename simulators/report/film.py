@@ -99,8 +99,9 @@ def film_section(story: Story) -> Html:
         '<p class="key">Filled: where it is. Ring with a dashed circle: where the device says that it is,'
         " and its error. Large circle: where an alert says that it happened.</p>"
     )
+    moves = any(len(track) > 1 for track in story.truth.values())
     content = (
-        '<div class="film"><div class="stage"><canvas id="map" role="img"'
+        f'<div class="film{"" if moves else " still"}"><div class="stage"><canvas id="map" role="img"'
         ' aria-label="Map with all devices, people and vessels; the table below has the same"></canvas>'
         f'<p class="caption"><b id="since"></b> <span id="caption"></span></p>{player}{keys}{legend}</div>'
         f"{_log(story.log)}</div>"

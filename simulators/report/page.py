@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from console.web.theme import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from simulators.report.faults import faults_section
 from simulators.report.film import film_data, film_section, log_section
 from simulators.report.html import Html, e, section, table
 from simulators.report.latency import latency_section
@@ -17,7 +18,6 @@ from simulators.report.story import Story
 from simulators.report.timeline import timeline_section
 from simulators.report.verdict import (
     expectations_section,
-    faults_section,
     losses_section,
     verdict_section,
 )

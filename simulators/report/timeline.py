@@ -9,14 +9,14 @@ from simulators.report.story import AlertStory, DeviceStory, Span, Story
 
 STEPS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 MAX_TICKS = 11
-MAX_DEVICES, MAX_ALERT_ROWS, MAX_SPANS = 30, 60, 300
+MAX_DEVICES, MAX_ALERT_ROWS, MAX_FAULT_ROWS, MAX_SPANS = 30, 60, 40, 300
 
 
 def timeline_section(story: Story, verdict: dict[str, Any], marks: Sequence[tuple[float, str]]) -> Html:
     """All rows. ``marks`` are instants with their names, drawn through all rows."""
     whole = story.duration_s or 1.0
     groups = [
-        _group("Faults", (_fault_row(one, whole) for one in rows(verdict, "faults"))),
+        _group("Faults", _fault_rows(story, rows(verdict, "faults"), whole)),
         _city_row(story, whole),
         _group("Devices and sources", (row for device in _shown(story) for row in _device(device, whole))),
         _group("Alerts", _alert_rows(story, whole)),
@@ -76,17 +76,25 @@ def _dot(t: float, whole: float, shape: str, words: str) -> Html:
     return f'<b class="dot" style="left:{_at(t, whole)}" title="{e(words)}">{shape}{hidden}</b>'
 
 
+def _fault_rows(story: Story, faults: list[dict[str, Any]], whole: float) -> Iterable[Html]:
+    """All, or of many first those that had no effect or were not detected."""
+    if len(faults) > MAX_FAULT_ROWS:
+        more = len(faults) - MAX_FAULT_ROWS
+        story.left_out.append(f"{more} of {len(faults)} rows of faults in the timeline")
+        faults = sorted(faults, key=lambda one: (one.get("effect_s") or -1, one.get("detected_s") or -1))
+    return [_fault_row(one, whole) for one in faults[:MAX_FAULT_ROWS]]
+
+
 def _fault_row(one: dict[str, Any], whole: float) -> Html:
     began = number(one.get("began_s")) or 0.0
     ended = number(one.get("ended_s"))
-    name = f"{one.get('number', '')} {one.get('kind', '')}".strip()
     text = str(one.get("kind", "")) if one.get("effect_s") is not None else "no effect"
     content = _piece(began, whole if ended is None else ended, whole, "fault", text)
     for key, shape, word in (("detected_s", "⚑", "detected"), ("recovered_s", "✓", "recovered")):
         t = number(one.get(key))
         if t is not None:
             content += _dot(t, whole, shape, f"{word} {clock(t)}")
-    return _row(f"{e(name)}<small>{e(one.get('device') or '')}</small>", content)
+    return _row(f"{e(one.get('kind'))}<small>{e(one.get('device') or '')}</small>", content)
 
 
 def _device(device: DeviceStory, whole: float) -> Iterable[Html]:
@@ -138,7 +146,7 @@ def _alert(alert: AlertStory, whole: float) -> Html:
 
 def _axis(whole: float) -> Html:
     step = next((one for one in STEPS_S if whole / one <= MAX_TICKS), STEPS_S[-1])
-    ticks = range(0, int(whole) + 1, step)
+    ticks = [t for t in range(0, int(whole) + 1, step) if t <= 0.97 * whole]
     return "".join(
         f'<i class="tick{" odd" if place % 2 else ""}" style="left:{_at(t, whole)}">{clock(t)}</i>'
         for place, t in enumerate(ticks)

@@ -73,6 +73,8 @@ def expectations_section(verdict: dict[str, Any]) -> Html:
     )
     lines = []
     for word, one in checks(verdict):
+        if word == "invariant" and one.get("met"):
+            continue
         deadline, actual = number(one.get("deadline_s")), number(one.get("actual_s"))
         margin = number(one.get("margin_s"))
         text = one.get("text") if one.get("text") != one.get("name") else ""
@@ -90,11 +92,19 @@ def expectations_section(verdict: dict[str, Any]) -> Html:
                 _bar(actual, deadline, longest, bool(one.get("met"))),
             )
         )
+    held = [str(one.get("name")).replace("_", " ") for one in rows(verdict, "invariants") if one.get("met")]
+    said = f"{mark('passed', _count(len(held), 'invariant') + ' held:')} {e(', '.join(held))}" if held else ""
+    invariants = f"<p>{said}</p>" if said else ""
     if not lines:
-        return section("expectations", "Expectations", "<p>The scenario expects nothing.</p>")
+        nothing = "<p>The scenario expects nothing.</p>"
+        return section("expectations", "Expectations", nothing, invariants)
     heads = ("Expectation", "Kind", "Result", "Deadline", "Actual", "Margin", "Until the deadline")
     return section(
-        "expectations", "Expectations", table("Expectations", heads, lines, numbers="---nnn-"), _KEY
+        "expectations",
+        "Expectations",
+        table("Expectations", heads, lines, numbers="---nnn-"),
+        _KEY,
+        invariants,
     )
 
 
@@ -111,32 +121,6 @@ def _bar(actual: float | None, deadline: float | None, longest: float, met: bool
 
 def _share(value: float, whole: float) -> str:
     return f"{min(100.0, 100 * value / whole):.2f}%"
-
-
-def faults_section(verdict: dict[str, Any]) -> Html:
-    """Each fault: when it began, took effect and ended; how long until it was seen, and until it was over."""
-    lines = []
-    for one in rows(verdict, "faults"):
-        began, ended, effect, detected, recovered = (
-            number(one.get(key)) for key in ("began_s", "ended_s", "effect_s", "detected_s", "recovered_s")
-        )
-        lines.append(
-            (
-                e(f"{one.get('number', '')} {one.get('kind', '')}"),
-                e(one.get("device") or "all"),
-                clock(began),
-                clock(ended),
-                mark("failed", "no effect")
-                if effect is None
-                else mark("passed", f"after {seconds(_after(effect, began))}"),
-                "not said" if detected is None else seconds(_after(detected, began)),
-                "not said" if recovered is None else seconds(_after(recovered, ended)),
-            )
-        )
-    if not lines:
-        return section("faults", "Faults", "<p>The scenario has no fault.</p>")
-    heads = ("Fault", "Device", "Began", "Ended", "Effect", "Time to detect", "Time to recover")
-    return section("faults", "Faults", table("Faults", heads, lines, numbers="--nn-nn"))
 
 
 def losses_section(verdict: dict[str, Any]) -> Html:
@@ -160,10 +144,6 @@ def losses_section(verdict: dict[str, Any]) -> Html:
     return section(
         "losses", "Losses by sequence number", content, f'<p class="facts">{words}</p>' if counts else ""
     )
-
-
-def _after(value: float | None, begin: float | None) -> float | None:
-    return None if value is None else value - (begin or 0.0)
 
 
 def _count(number_of: int, word: str) -> str:

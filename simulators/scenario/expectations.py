@@ -1,7 +1,7 @@
 """Judges a run by its record: expectations, what must never come, and what must once happen. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,7 +16,7 @@ SLACK_S = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One judged expectation. ``actual_s``: when it was met, from its cause."""
+    """One judged expectation. ``actual_s``: when it was met, from its cause, as ``deadline_s``."""
 
     name: str
     text: str
@@ -24,6 +24,8 @@ class Outcome:
     deadline_s: float | None = None
     actual_s: float | None = None
     detail: str = ""
+    cause_s: float = 0.0
+    """Second of the run."""
 
     @property
     def margin_s(self) -> float | None:
@@ -36,6 +38,7 @@ class Outcome:
         return {
             "name": self.name, "text": self.text, "met": self.met, "deadline_s": self.deadline_s,
             "actual_s": self.actual_s, "margin_s": self.margin_s, "detail": self.detail,
+            "cause_s": self.cause_s,
         }  # fmt: skip
 
 
@@ -164,6 +167,7 @@ def _judge(wanted: Expectation, scenario: Scenario, record: RunRecord, places: T
         deadline_s=round(window.last_s - window.cause_s, 6) if bounded else None,
         actual_s=None if actual_s is None else round(actual_s - window.cause_s, 6),
         detail="; ".join(wrong),
+        cause_s=round(window.cause_s, 6),
     )  # fmt: skip
 
 
@@ -285,7 +289,7 @@ def _in_order(wanted: Expectation, outcome: Outcome, met_s: dict[str, float]) ->
         return outcome
     when = "never came" if before_s is None else f"came at {before_s:.2f} s"
     detail = f"must come after '{wanted.order_after}', which {when}; this came at {own_s or 0:.2f} s"
-    return Outcome(outcome.name, outcome.text, False, outcome.deadline_s, outcome.actual_s, detail)
+    return replace(outcome, met=False, detail=detail)
 
 
 def _text_of(message: Fields) -> str:

@@ -53,7 +53,7 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const fit = () => {
     const xs = [], ys = [];
-    const main = objects.filter((one) => one.device || one.kind === "person"); // ships that pass may be outside
+    const main = objects.filter((one) => one.device || one.kind !== "vessel"); // ships that pass may be outside
     for (const one of main.length ? main : objects) for (const track of [one.truth, one.said]) { xs.push(...track.x); ys.push(...track.y); }
     const box = (list) => list.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
     const [[left, right], [low, high]] = [box(xs), box(ys)];
@@ -109,7 +109,7 @@
       c.beginPath(); c.arc(px, py, Math.max(16, (error ?? 0) * scale), 0, 7); c.stroke();
       if (playing && age < 4) { c.beginPath(); c.arc(px, py, 16 + 12 * (age % 1), 0, 7); c.stroke(); }
     }
-    const labels = [];
+    const labels = [], many = objects.length > 80;
     for (const one of objects) {
       const said = saidAt(one, now), at = truthAt(one, now);
       if (said && said.age < 120) {
@@ -125,6 +125,7 @@
       const state = stateAt(one, now);
       c.fillStyle = one.kind === "person" ? colour("--red") : one.device ? colour("--blue") : colour("--grey");
       c.fill(); c.strokeStyle = back; c.lineWidth = 1.5; c.stroke();
+      if (many && (!state || state === "online")) continue; // of a city only those in trouble have a name
       labels.push([x, y, (one.device && state && state !== "online" ? (data.shapes[state] ?? "◌") + " " : "") + one.name, one.device || one.kind === "person"]);
     }
     const taken = [];
