@@ -264,7 +264,9 @@ class Agent:
         else:
             run = partial(self.link.run if name == "link" else self.fallback_notifier.run, part)
         speaks = name not in ("link", "elsewhere")
-        self.parts.start(name, part, run, self.spawn, speaks=speaks, longest_wait_s=part.longest_wait_s)
+        self.parts.start(
+            name, part, run, self.spawn, speaks=speaks, longest_wait_s=part.longest_wait_s, shared=not speaks
+        )
 
     async def run_source(self, name: str) -> None:
         """Runs a source with its present settings, until it fails."""

@@ -49,12 +49,14 @@ class Registrar:
         root: str,
         *,
         generation: str | None = None,
+        renew: Callable[[], str] = new_id,
         pool: bool = False,
         receives: tuple[str, ...] = ALL,
         fall_back: bool = True,
         clock: Callable[[], float] = monotonic_s,
     ) -> None:
-        """``generation``: that of the pool; else each process is one. ``pool``: another process may follow
+        """``generation``: that of the pool; else each process is one. ``renew`` begins a new one; it may
+        block. ``pool``: another process may follow
         this one, and nobody says ``offline`` but the broker, if none does. ``receives``: topics below a
         device. ``fall_back``: to MQTT 3.1.1, where the broker refuses 5."""
         self._intake = intake
@@ -68,6 +70,7 @@ class Registrar:
         self._others = [f"{root}/+/{one}" for one in {*ALL, *STATE} - {*receives}]
         self._instance = new_id()
         self._generation = generation or self._instance
+        self._renew = renew
         self._connections = 0
         self._connection: Connection | None = None
         self.ready = asyncio.Event()
@@ -110,6 +113,8 @@ class Registrar:
         try:
             if connection.resumed:
                 connection.unsubscribe(self._others)  # what a centre of another form left
+            elif self._pool or self._connections:  # and with the session, messages that it acknowledged
+                self._generation = await asyncio.to_thread(self._renew)
             connection.subscribe(self._reader.filters)
             self._connections += 1
             self._connection = connection

@@ -45,6 +45,15 @@ class RegistrarLease:
             )
         return generation
 
+    def renew_generation(self) -> str:
+        """Begins a new generation: messages may have been lost on their way."""
+        generation = new_id()
+        self._database.execute(
+            "UPDATE lease SET generation = ? WHERE name = ? AND holder = ?",
+            (generation, self._name, self._holder),
+        )
+        return generation
+
     def release(self) -> None:
         """Another process may take it at once; the generation stays."""
         self._database.execute(

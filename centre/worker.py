@@ -127,6 +127,7 @@ class Worker:
             self._broker,
             self._root,
             generation=generation,
+            renew=self._lease.renew_generation,
             pool=True,
             receives=self._receives,
             clock=self._clock,

@@ -76,6 +76,8 @@ class ScriptedBroker:
     """The reason code of the SUBACK for a topic."""
     limits: dict[int, int] = field(default_factory=dict)
     """Properties of the CONNACK; Receive Maximum and Maximum Packet Size are enforced."""
+    refers_to: str = ""
+    """Another broker, in the CONNACK."""
     delay_s: float = 0.0
     """How long each acknowledgement takes."""
     enforce_bytes: int | None = None
@@ -196,6 +198,8 @@ class ScriptedBroker:
             limits = b"".join(
                 struct.pack(f"!B{_WIDTHS[name]}", name, value) for name, value in self.limits.items()
             )
+            if self.refers_to:
+                limits += b"\x1c" + _text(self.refers_to)
             told = bytes([0, code]) + (_length(len(limits)) + limits if self._level == 5 else b"")
             self.send_raw(CONNACK, told)
         return code in (SUCCESS, SILENT)

@@ -89,6 +89,9 @@ class Leases:
             raise found
         return found
 
+    def renew_generation(self) -> str:
+        return "renewed"
+
     def release(self) -> None:
         self.released += 1
 

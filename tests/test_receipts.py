@@ -69,8 +69,40 @@ def test_a_sign_of_life_brings_back_what_is_critical_now_and_the_rest_within_sec
             receipts.record(["another"], 5001.0)
         assert receipts.urgent
         assert receipts.due(5001.0, 10, FIRST) == ["critical"]
-        assert receipts.due(5001.0 + SPREAD_S - 0.1, 10, FIRST) == []
-        assert receipts.due(5001.0 + SPREAD_S, 10, FIRST) == ["result", "info"]
+        spread_s = 60.0 if sign == "online" else SPREAD_S  # a whole fleet hears that it is online
+        assert receipts.due(5001.0 + spread_s - 0.1, 10, FIRST) == []
+        assert receipts.due(5001.0 + spread_s, 10, FIRST) == ["result", "info"]
+
+
+def test_once_a_generation_of_the_centre_everything_is_sent_again() -> None:
+    """A rolling restart of its workers is no new generation: no fleet sends everything ten times."""
+    one = row("a")
+    receipts = waiting(one)
+    receipts.record_host_status("online", 0.0, retained=True, generation="g1")
+    for now_s in range(1, 10):
+        receipts.record_host_status("offline", now_s, retained=False)
+        receipts.record_host_status("online", now_s, retained=False, generation="g1")
+    assert receipts.due(10.0, 10, FIRST) == []
+    receipts.connected(60.0)  # of the broker's restart it remembers the generation
+    receipts.await_receipt(one, 10.0)
+    receipts.record_host_status("online", 11.0, retained=False, generation="g1")
+    assert receipts.due(12.0, 10, FIRST) == []
+    for generation in ("g2", None, None):
+        receipts.record_host_status("online", 12.0, retained=False, generation=generation)
+        assert receipts.due(12.0, 10, FIRST) == ["a"]
+        receipts.await_receipt(one, 12.0)
+
+
+def test_within_a_generation_nothing_waits_longer_because_the_centre_was_offline() -> None:
+    one = row("a")
+    receipts = waiting(one)
+    receipts.record_host_status("online", 0.0, retained=True, generation="g")
+    receipts.record_host_status("offline", 1.0, retained=False)
+    assert receipts.due(60.0, 10, FIRST) == ["a"]
+    receipts.await_receipt(one, 60.0)  # for half an hour
+    receipts.record_host_status("online", 100.0, retained=False, generation="g")
+    assert receipts.due(159.0, 10, FIRST) == []
+    assert receipts.due(160.0, 10, FIRST) == ["a"]
 
 
 def test_a_retained_word_is_no_news() -> None:

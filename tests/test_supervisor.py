@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from agent.runtime.health import Running
-from agent.runtime.supervisor import supervise
+from agent.runtime.supervisor import BusyError, supervise
 
 
 class World:
@@ -79,6 +79,31 @@ def test_the_wait_doubles_to_its_limit_with_jitter() -> None:
     limits = [0.25, 0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8, 8]
     assert all(limit / 2 <= slept <= limit for slept, limit in zip(world.slept, limits, strict=True))
     assert len({round(slept / limit, 6) for slept, limit in zip(world.slept, limits, strict=True)}) > 6
+
+
+def test_what_a_whole_fleet_shares_is_met_at_any_time_up_to_the_limit() -> None:
+    """With the upper half only, a fleet came back in two waves."""
+    world = World()
+    failures = iter([fail(OSError("gone"))] * 60)
+
+    async def run() -> None:
+        if (step := next(failures, None)) is not None:
+            step(world)
+
+    asyncio.run(
+        supervise(
+            "link", run, world.heard.append, longest_wait_s=8, first_wait_s=1, full_jitter=True,
+            clock=lambda: world.now_s, sleep=world.sleep,
+        )
+    )  # fmt: skip
+    assert max(world.slept[:1]) <= 1
+    assert min(world.slept) < 2
+    assert max(world.slept) > 6
+
+
+def test_who_asks_for_patience_gets_it() -> None:
+    world = play([fail(BusyError("quota exceeded")), fail(OSError("gone"))], longest_wait_s=8)
+    assert world.slept[0] >= 4
 
 
 def test_a_part_that_ran_long_begins_its_back_off_anew() -> None:

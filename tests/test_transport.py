@@ -21,6 +21,7 @@ from agent.mqtt.connection import USER_TIMEOUT_S, Connection, UnsupportedProtoco
 from agent.mqtt.dialing import is_reachable, open_either, open_first
 from agent.mqtt.inflight_window import ALERT_SLOTS, COUNT, FIRST_BYTES, LEAST_BYTES, MOST_BYTES, Window
 from agent.mqtt.paho_packets import MOST_PACKET, MOST_PROPERTIES, without_long_properties
+from agent.runtime.supervisor import BusyError
 from firmware_bridge.secret import Secret
 from tests.scripted_broker import (
     CUT,
@@ -620,6 +621,40 @@ def test_a_name_that_hangs_does_not_hold_up_the_fallback(slow_names: threading.E
             assert taken.url == broker.url
             assert not await is_reachable(Broker(url=DEAD, insecure=True), NEVER_BEFORE)
             connection.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 120))
+
+
+@pytest.mark.parametrize("code", [0x9C, 0x9D])
+def test_a_broker_that_refers_to_another_of_ours_is_followed_there_and_nowhere_else(code: int) -> None:
+    async def scene() -> None:
+        async with (
+            ScriptedBroker() as second,
+            ScriptedBroker() as third,
+            ScriptedBroker(admit=lambda _: code) as first,
+        ):
+            own = Broker(url=first.url, fallbacks=(second.url, third.url)).in_order
+            first.refers_to = third.url.removeprefix("mqtt://")
+            connection, taken = await open_first(own, "d", None, NEVER_BEFORE)
+            assert (taken.url, second.connects) == (third.url, [])
+            connection.close()
+            first.refers_to = "evil.example:8883"
+            connection, taken = await open_first(own, "d", None, NEVER_BEFORE)
+            assert taken.url == second.url
+            connection.close()
+            with pytest.raises(BusyError, match=r"evil\.example:8883"):
+                await open_first(own[:1], "d", None, NEVER_BEFORE)
+
+    asyncio.run(asyncio.wait_for(scene(), 120))
+
+
+@pytest.mark.parametrize(("code", "busy"), [(0x89, True), (0x97, True), (0x9F, True), (0x87, False)])
+def test_a_broker_that_asks_for_patience_is_told_from_one_that_refuses(code: int, busy: bool) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker(admit=lambda _: code) as broker:
+            with pytest.raises(OSError, match="refused") as caught:
+                await open_first([Broker(url=broker.url)], "d", None, NEVER_BEFORE)
+            assert isinstance(caught.value, BusyError) == busy
 
     asyncio.run(asyncio.wait_for(scene(), 120))
 

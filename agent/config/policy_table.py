@@ -115,7 +115,7 @@ POLICY: dict[str, Row] = {
     "DrillSettings.clip": LOCAL,
     # The connection to the centre: a change is proved by the centre's receipt, and never gives up TLS
     # or receipts: a broker without a centre would take the device, and its alerts, for good.
-    **_free("Broker", "keepalive resend_after backlog_per_s budget_kb_per_hour metered"),
+    **_free("Broker", "keepalive resend_after reconnect_wait backlog_per_s budget_kb_per_hour metered"),
     "Broker.url": Row("guarded", limit=_encrypted, message="can't go from mqtts:// to mqtt:// by push"),
     "Broker.fallbacks": GUARDED,
     "Broker.protocol": Row("guarded", tighter=_newest_protocol),

@@ -3,7 +3,7 @@
 import ssl
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -23,8 +23,6 @@ class Broker(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    longest_wait_s: ClassVar[float] = 30.0
-
     url: Url
     fallbacks: tuple[Annotated[str, StringConstraints(max_length=500)], ...] = Field(
         default=(), max_length=16
@@ -43,6 +41,10 @@ class Broker(BaseModel):
         default="60s", validate_default=True, ge=timedelta(milliseconds=100), le=timedelta(days=1)
     )
     """An alert without the centre's receipt is sent again after this."""
+    reconnect_wait: Duration = Field(
+        default="30s", validate_default=True, ge=timedelta(seconds=1), le=timedelta(minutes=10)
+    )
+    """After failures the wait for the next connection is random, and grows up to this."""
     backlog_per_s: float = Field(default=50.0, gt=0, le=100_000)
     """Telemetry from before the connection is sent at no more messages a second than this."""
     budget_kb_per_hour: int | None = Field(default=None, ge=10, le=10_000_000)
@@ -84,6 +86,16 @@ class Broker(BaseModel):
             )
         if url.scheme != urlsplit(self.url).scheme:
             raise ValueError(f"url and fallbacks are all mqtt:// or all mqtts://; {address} is not")
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest wait for the next connection."""
+        return self.reconnect_wait.total_seconds()
+
+    def is_at(self, reference: str) -> bool:
+        """Whether this is the broker that another one refers to, as ``host`` or ``host:port``."""
+        host, port = self.address
+        return reference in (host, f"{host}:{port}")
 
     @property
     def in_order(self) -> "list[Broker]":

@@ -20,20 +20,34 @@ from agent.mqtt.paho_packets import MOST_PACKET, disconnect_reason, limit_packet
 from agent.mqtt.peer import peer_of
 from agent.mqtt.tls import alert_text
 from agent.runtime.error_text import describe_error
+from agent.runtime.supervisor import BusyError
 
 CONNECT_WITHIN_S = 10.0
 USER_TIMEOUT_S = 20.0
 """The kernel ends a connection whose bytes stay unacknowledged for so long (TCP_USER_TIMEOUT)."""
 SESSION_EXPIRY_S = 7 * 24 * 3600
+MOST_REFERENCE = 300
 WILL_DELAY_S = 5
 """The broker does not publish the last will of a device that reconnects within this time."""
 SHARED = "$share/"
 """A shared subscription begins with this; `noLocal` is not allowed there."""
 SESSION_TAKEN_OVER, WITH_WILL, UNSUPPORTED_PROTOCOL = 0x8E, 0x04, 0x84
+BUSY = (0x89, 0x97, 0x9F)
+"""Server busy, quota exceeded, connection rate exceeded."""
+MOVED = (0x9C, 0x9D)
+"""Use another server, server moved."""
 
 
 class UnsupportedProtocolError(OSError):
     """The broker does not support this version of MQTT."""
+
+
+class MovedError(BusyError):
+    """The broker refers to another one: ``reference``, as it names it, or empty."""
+
+    def __init__(self, text: str, reference: str) -> None:
+        super().__init__(text)
+        self.reference = reference
 
 
 class Connection:
@@ -71,6 +85,10 @@ class Connection:
         """The largest packet that the broker takes, in bytes; None where it names no limit."""
         self.oversized_bytes: int | None = None
         """The size of the packet that was larger than `MOST_PACKET`, and ended the connection."""
+        self.ended: int | None = None
+        """The reason code with which the connection ended."""
+        self.reference = ""
+        """The broker that this one refers to."""
         self.resumed = False
         """Whether the broker had a session under this client id."""
         self.peer: dict[str, str] = {}  # see `peer_of`
@@ -95,7 +113,7 @@ class Connection:
             delay = packet_properties("WILLMESSAGE", WillDelayInterval=will_delay_s) if self.mqtt5 else None
             client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)
         client.on_connect = self._on_connect
-        client.on_disconnect = lambda _c, _u, _f, code, _p: self._add_event("lost", self._reason(code))
+        client.on_disconnect = self._on_disconnect
         client.on_log = self._on_log
         client.on_subscribe = lambda _c, _u, mid, codes, _p: self._add_event("subscribed", mid, codes)
         client.on_publish = lambda _c, _u, mid, code, _p: self._add_event("published", mid, code)
@@ -139,7 +157,14 @@ class Connection:
         if event[1].value == UNSUPPORTED_PROTOCOL:
             raise UnsupportedProtocolError(f"{host}:{port} does not support MQTT {self._broker.protocol}")
         if event[1].is_failure:
-            raise OSError(f"{host}:{port} refused: {str(event[1]).lower()}")
+            raise self.refusal(f"{host}:{port} refused: {str(event[1]).lower()}", event[1].value)
+
+    def refusal(self, text: str, code: int | None = None) -> OSError:
+        """The error of a connection that the broker refused or ended: with ``code``, or its last one."""
+        code = self.ended if code is None else code
+        if code in MOVED:
+            return MovedError(f"{text}: {self.reference}" if self.reference else text, self.reference)
+        return BusyError(text) if code in BUSY else OSError(text)
 
     def publish(self, topic: str, body: bytes, qos: int, retain: bool, expires_s: float | None = None) -> int:
         """Sends one message; the packet id with which `event` reports its acknowledgement."""
@@ -240,7 +265,13 @@ class Connection:
         self.resumed = bool(flags.session_present)
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
         self.largest = getattr(properties, "MaximumPacketSize", None)
+        self.reference = str(getattr(properties, "ServerReference", ""))[:MOST_REFERENCE]
         self._add_event("connected", code)
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, code: Any, properties: Any) -> None:
+        self.ended = code.value
+        self.reference = str(getattr(properties, "ServerReference", self.reference))[:MOST_REFERENCE]
+        self._add_event("lost", self._reason(code))
 
     def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
         if level == 0x08:  # MQTT_LOG_ERR: the only place with the reason why a socket failed

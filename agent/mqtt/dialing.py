@@ -12,8 +12,10 @@ from agent.mqtt.connection import (
     SESSION_EXPIRY_S,
     WILL_DELAY_S,
     Connection,
+    MovedError,
     UnsupportedProtocolError,
 )
+from agent.runtime.supervisor import BusyError
 
 RECEIVE_MOST = 50
 """Messages that wait in an agent for their effect; the broker keeps the rest of a flood."""
@@ -31,19 +33,33 @@ async def open_first(
     """A connection to the first broker that accepts it, and the broker. OSError names the reason of each,
     ``refusals`` gets them.
 
-    A broker without MQTT 5 is connected in 3.1.1: the others need not support the version of the first.
+    A broker without MQTT 5 is connected in 3.1.1: the others need not support the version of the first. One
+    that refers to another of ``brokers`` is followed there, and nowhere else. BusyError where one asks for
+    patience.
     """
     refusals = [] if refusals is None else refusals
-    for broker in brokers:
+    failure: type[OSError] = OSError
+    left = list(brokers)
+    while left:
+        broker = left.pop(0)
         try:
             connection = await open_either(
                 broker, client_id, will, past, session_expiry_s=session_expiry_s, receive_most=RECEIVE_MOST
             )
         except OSError as error:
             refusals.append(str(error))
+            if isinstance(error, BusyError):
+                failure = BusyError
+            if isinstance(error, MovedError):
+                left = _first_at(error.reference, left)
         else:
             return connection, broker
-    raise OSError("; ".join(refusals) or "there is no further broker")
+    raise failure("; ".join(refusals) or "there is no further broker")
+
+
+def _first_at(reference: str, brokers: Sequence[Broker]) -> list[Broker]:
+    """The brokers, that at ``reference`` first."""
+    return sorted(brokers, key=lambda broker: not broker.is_at(reference))
 
 
 async def open_either(

@@ -52,6 +52,7 @@ class Receipts:
         self._next_s = float("inf")
         self.centre: str | None = None
         """The last status of the centre: ``online`` or ``offline``; None where it sent none yet."""
+        self._generation: str | None = None
         self._inbound = False
         self._malformed = False
         self._refused: str | None = None
@@ -133,11 +134,25 @@ class Receipts:
         self.on_refused(reason)
         self._refused = reason
 
-    def record_host_status(self, state: str, now_s: float, *, retained: bool) -> None:
-        """``online`` or ``offline``. A retained status is no news: all messages are on their way already."""
+    def record_host_status(
+        self, state: str, now_s: float, *, retained: bool, generation: str | None = None
+    ) -> None:
+        """``online`` or ``offline``. A retained status is no news: all messages are on their way already.
+
+        Once a ``generation`` of the centre all messages are sent again, the critical ones at once, the others
+        spread over ``resend_after``: the whole fleet gets the same status. Within a generation none was lost:
+        those that were to wait long because the centre was offline wait no longer than others.
+        """
         self.centre = state
-        if state == "online" and not retained:
-            self._make_due(now_s, all_messages=True)
+        if state != "online":
+            return
+        known, self._generation = self._generation, generation
+        if retained:
+            return
+        if generation is None or generation != known:
+            self._make_due(now_s, all_messages=True, spread_s=self._resend_s)
+        else:
+            self._shorten(now_s)
 
     def mark_sent(self, message_id: str) -> None:
         """The message is sent again."""
@@ -204,9 +219,16 @@ class Receipts:
         wait_s = longest_s if self.centre == "offline" else self._resend_s * 2.0 ** min(tries, 20)
         return min(longest_s, wait_s) * self._uniform(1.0, 1.0 + JITTER)
 
-    def _make_due(self, now_s: float, *, all_messages: bool) -> None:
+    def _shorten(self, now_s: float) -> None:
+        """No message waits longer than one that was just sent for the first time."""
+        for one in self._waiting.values():
+            if not one.in_flight:
+                one.due_s = min(one.due_s, now_s + self._wait_s(0))
+                self._next_s = min(self._next_s, one.due_s)
+
+    def _make_due(self, now_s: float, *, all_messages: bool, spread_s: float = SPREAD_S) -> None:
         """After a sign of life no message waits out its backoff; one that was sent only once has none."""
-        later_s = now_s + self._uniform(0.0, SPREAD_S)
+        later_s = now_s + self._uniform(0.0, spread_s)
         for one in self._waiting.values():
             if all_messages or one.tries:
                 one.tries = 0

@@ -5,7 +5,7 @@ Receipts and the centre's status are handled here; all else goes to the agent.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from pydantic import BaseModel, Field, ValidationError
@@ -39,6 +39,14 @@ class Receipt(BaseModel):
     ids: list[str] = Field(max_length=500)
     checkpoint: dict[str, str | int] | None = Field(default=None, max_length=8)
     """The checkpoint of the audit log that the centre countersigns."""
+
+
+class HostStatus(BaseModel):
+    """``host/status``: the centre is there, or not; which ``generation`` of it, or else which process."""
+
+    state: Literal["online", "offline"]
+    generation: str | None = Field(default=None, max_length=64)
+    instance: str | None = Field(default=None, max_length=64)
 
 
 MOST_UNACKNOWLEDGED = 200
@@ -147,17 +155,20 @@ class MessageReceiver:
         await self._outbox.record_receipts(ids)
 
     def _on_host_status(self, payload: bytes, *, retained: bool) -> None:
-        """The centre is back: messages without receipt are sent again, critical ones at once.
+        """The centre is back: see `Receipts.record_host_status`; lanes that nobody received end their wait.
 
-        The whole fleet gets the same message: the rest is spread over some seconds. A retained one is no
+        The whole fleet gets the same message: they end it spread over some seconds. A retained one is no
         news: it came with the subscription, and all undelivered messages are on their way.
         """
         now_s = monotonic_s()
-        for state in ("online", "offline"):
-            if f'"{state}"'.encode() in payload:
-                self._receipts.record_host_status(state, now_s, retained=retained)
-                if state == "online":
-                    for lane in RECEIPT_LANES:
-                        until_s = now_s if retained else now_s + uniform(0.0, SPREAD_S)
-                        self._holds.shorten(lane, until_s)
-                return
+        try:
+            status = HostStatus.model_validate_json(payload)
+        except ValidationError:
+            return
+        self._receipts.record_host_status(
+            status.state, now_s, retained=retained, generation=status.generation or status.instance
+        )
+        if status.state == "online":
+            for lane in RECEIPT_LANES:
+                until_s = now_s if retained else now_s + uniform(0.0, SPREAD_S)
+                self._holds.shorten(lane, until_s)

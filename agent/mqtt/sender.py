@@ -222,7 +222,7 @@ class ConnectionSender:
                 if refused := self.subscriptions.acknowledged(packet_id, codes, monotonic_s()):
                     log.warning("subscription_refused", topics=refused)
             case ("lost", reason):
-                raise OSError(f"{self._broker.url}: connection lost: {reason}")
+                raise self._connection.refusal(f"{self._broker.url}: connection lost: {reason}")
 
     def _on_acknowledgement(self, packet_id: int, code: int) -> None:
         now_s = monotonic_s()

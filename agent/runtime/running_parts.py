@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from agent.host.clock import monotonic_s
 from agent.runtime.health import Health, Running
-from agent.runtime.supervisor import LONGEST_WAIT_S, supervise
+from agent.runtime.supervisor import FIRST_WAIT_S, LONGEST_WAIT_S, SHARED_FIRST_WAIT_S, supervise
 from firmware_bridge.source import Latest, SourcePart
 
 Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
@@ -53,13 +53,21 @@ class RunningParts:
         *,
         speaks: bool,
         longest_wait_s: float | None,
+        shared: bool = False,
     ) -> None:
-        """Starts a part under supervision; silence is reported only of a part that ``speaks``."""
+        """Starts a part under supervision; silence is reported only of a part that ``speaks``. ``shared``: a
+        whole fleet has the same other end, which must not be met by all at once."""
         self._settings[name] = part
         on_change = self.status_callback(name, speaks=speaks)
-        self.tasks[name] = spawn(
-            supervise(name, run, on_change, longest_wait_s=longest_wait_s or LONGEST_WAIT_S)
+        job = supervise(
+            name,
+            run,
+            on_change,
+            longest_wait_s=longest_wait_s or LONGEST_WAIT_S,
+            first_wait_s=SHARED_FIRST_WAIT_S if shared else FIRST_WAIT_S,
+            full_jitter=shared,
         )
+        self.tasks[name] = spawn(job)
 
     async def end(self, name: str) -> None:
         """Cancels a part, and waits until it has ended."""
