@@ -85,11 +85,30 @@ STALE = [
 ]
 
 
+STALE += [
+    ("at rest, the next one not due", FIX | {"next_within_s": 60}, 80, False),
+    ("at rest, one was lost", FIX | {"next_within_s": 60}, 135, False),
+    ("at rest, and overdue", FIX | {"next_within_s": 60}, 145, True),
+    ("on its way, and overdue", FIX | {"next_within_s": 2}, 30, True),
+]
+
+
 @pytest.mark.parametrize(
     ("body", "now_s", "stale"), [one[1:] for one in STALE], ids=[one[0] for one in STALE]
 )
 def test_stale_positions(body: dict[str, Any], now_s: float, stale: bool) -> None:
     assert boat(Rows()("position", 0, **body)).stale(later(now_s)) is stale
+
+
+def test_a_status_that_arrives_late_changes_nothing() -> None:
+    """By the numbers and the time of the device, whoever received which first."""
+    rows = Rows()
+    old, new = rows("status", 1, received_s=9, state="online"), rows("status", 5, state="degraded")
+    birth = rows("birth", 0, **BIRTH)
+    for order in ((birth, old, new), (birth, new, old)):
+        assert boat(*order).link(later(10)) == "degraded"
+    restored = rows("status", 20, seq=1, state="online")  # of a store that was restored from an image
+    assert boat(birth, new, restored).link(later(21)) == "online"
 
 
 def test_a_device_that_reports_rarely_is_not_stale_between_its_reports() -> None:

@@ -83,8 +83,8 @@ def test_a_surveyed_post_says_where_it_is_without_a_receiver() -> None:
     place = desk.device_position.alert_point(0)
     assert place is not None
     assert place["how"] == "surveyed"
-    assert "position" not in desk.due(9)
-    assert "position" in desk.due(1)
+    assert "position" not in desk.due(59)
+    assert desk.due(1)["position"]["next_within_s"] == 60
 
 
 def test_a_fix_is_told_with_its_age_and_places_alerts_with_a_radius_that_grows() -> None:

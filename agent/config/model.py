@@ -88,6 +88,7 @@ class Reporting(Section):
     readings_every: Duration = Field(default="5s", validate_default=True, le=DAY)
     """At most one reading of each quantity is sent in this time; rules get all of them. 0s sends all."""
     position_every: Duration = Field(default="5s", validate_default=True, ge=0.2 * SECOND, le=DAY)
+    """The fastest rate of positions, while the device moves; one that stands says where it is each 60s."""
     health_every: Duration = Field(default="60s", validate_default=True, ge=SECOND, le=DAY)
     alert_budget: Duration = Field(default="2s", validate_default=True, ge=0.1 * SECOND, le=60 * SECOND)
     """``health`` names the rules whose alerts take longer (p95, without the hold time of the rule)."""

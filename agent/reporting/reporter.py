@@ -14,6 +14,7 @@ from agent.domain.message import Message
 from agent.domain.observations import Observation, Tick
 from agent.positioning.device_position import DevicePosition
 from agent.reporting.messages import MessageFactory
+from agent.reporting.position_schedule import PositionSchedule
 from agent.reporting.telemetry import Telemetry
 from agent.runtime.health import Health
 from agent.vision.visibility_state import VisibilityState
@@ -51,8 +52,7 @@ class Reporter:
         """The mode that the device is in for a while, for ``status``."""
         self._position = position
         self.telemetry = Telemetry(messages, config.reporting)
-        self._position_sent_s: float | None = None
-        self._position_key: tuple[Any, ...] = ()
+        self._schedule = PositionSchedule()
         self._announced: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
         self.last_health = b""
@@ -103,23 +103,19 @@ class Reporter:
             or now_s - self._health_s >= intervals.health_every.total_seconds()
         ):
             messages.append(self.health(at, now_s))
-        every = min(intervals.position_every, self.position_every or intervals.position_every)
-        key, every_s = self._position.change_key(now_s), every.total_seconds()
-        sent_s = self._position_sent_s
-        if sent_s is None or key != self._position_key or now_s - sent_s >= every_s:
-            position = self.position(at, now_s)
-            if position is not None:
-                self._position_sent_s, self._position_key = now_s, key
-                messages.append(position)
-        messages += self.telemetry.due(self._position.position(now_s), at, now_s)
+        fields = self._position.position(now_s)
+        key, every_s = self._position.change_key(now_s), self._position_every_s
+        steady = self.position_every is not None
+        if fields is not None and self._schedule.due(key, fields, every_s, now_s, steady=steady):
+            messages += self._position_messages(at, now_s)
+        messages += self.telemetry.due(fields, at, now_s)
         return messages
 
     def birth_messages(self, session: int, at: datetime, now_s: float) -> list[Message]:
         """The reports that begin a connection: status, birth, health and position."""
         self.messages.session = session
         messages = [self.status(at, now_s), self.birth(at, now_s), self.health(at, now_s)]
-        position = self.position(at, now_s)
-        return messages if position is None else [*messages, position]
+        return messages + self._position_messages(at, now_s)
 
     def _state(self, now_s: float) -> tuple[str, tuple[str, ...]]:
         """The state, and its reasons without figures, which change all the time: a difference is a change."""
@@ -173,9 +169,20 @@ class Reporter:
             fields["alert_latency_ms"] = self.latency_fields
         return fields
 
-    def position(self, at: datetime, now_s: float) -> Message | None:
-        """``position``: the device's position, its age and its quality; None where it is unknown."""
+    @property
+    def _position_every_s(self) -> float:
+        """The fastest rate of positions; in rescue mode the rate of all of them."""
+        configured = self._config.reporting.position_every
+        return min(configured, self.position_every or configured).total_seconds()
+
+    def _position_messages(self, at: datetime, now_s: float) -> list[Message]:
+        """``position``: the device's position, its age and its quality; empty where it is unknown."""
         fields = self._position.position(now_s)
         if fields is None:
-            return None
-        return self.messages.make("position/1", fields, "position", "position", at, now_s, qos=0, retain=True)
+            return []
+        key, every_s = self._position.change_key(now_s), self._position_every_s
+        within_s = self._schedule.sent(key, fields, every_s, now_s, steady=self.position_every is not None)
+        fields |= {"next_within_s": within_s}
+        return [
+            self.messages.make("position/1", fields, "position", "position", at, now_s, qos=0, retain=True)
+        ]

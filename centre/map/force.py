@@ -18,6 +18,7 @@ TAIL_POINTS, TAIL_EVERY_S = 30, 10.0
 """The last minutes of each force are at hand; longer tracks come from the database."""
 MAX_LISTED = 64
 """Zones, outputs and reasons of one device that are read."""
+STATE_TOPICS = frozenset({"status", "birth", "health", "position", "alerts/active"})
 Link = Literal["online", "degraded", "silent", "stopped", "offline", "unknown"]
 
 
@@ -73,6 +74,8 @@ class Force:
     version: int = 0
     presence: DevicePresence = field(default_factory=lambda: DevicePresence(0.0))
     will_at: datetime | None = None
+    newest: dict[str, tuple[str, int, datetime]] = field(default_factory=dict)
+    """By topic: epoch, number and time of the newest message."""
 
     def seen_at(self) -> datetime | None:
         """When the device made its newest message."""
@@ -126,8 +129,8 @@ class Force:
     def apply(self, message: StoredMessage) -> None:
         """Takes one message of this device."""
         topic, body = message.topic, message.body
-        if not self._update_presence(message):
-            return  # the last will of an older connection
+        if self._is_late(message) or not self._update_presence(message):
+            return  # or the last will of an older connection
         self.simulated = message.simulated
         if topic == "position":
             self._update_position(message)
@@ -171,6 +174,18 @@ class Force:
             now_s=made_at.timestamp(),
             now=message.received_at,
         )
+
+    def _is_late(self, message: StoredMessage) -> bool:
+        """Whether a newer message of this topic is known, by its number and by the device's time: messages
+        that are sent again, or that two workers receive, arrive in any order."""
+        epoch, seq = message.body.get("epoch"), message.body.get("seq")
+        if not isinstance(epoch, str) or not isinstance(seq, int) or message.topic not in STATE_TOPICS:
+            return False
+        known_epoch, known_seq, known_at = self.newest.get(message.topic, ("", 0, message.made_at))
+        if epoch == known_epoch and seq < known_seq and message.made_at < known_at:
+            return True
+        self.newest[message.topic] = (epoch, seq, message.made_at)
+        return False
 
     def _update_position(self, message: StoredMessage) -> None:
         position = read_position(message.body, message.made_at, self.position)

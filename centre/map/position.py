@@ -55,13 +55,19 @@ class Position:
 def read_position(
     body: Mapping[str, Any], made_at: datetime, before: Position | None = None
 ) -> Position | None:
-    """The position of a message; None where it has none. ``before`` tells how often the device reports."""
+    """The position of a message; None where it has none.
+
+    It holds until the next one is overdue, where one may have been lost: a device that does not move reports
+    seldom, and says when it will by ``next_within_s``. Of an older agent ``before`` tells how often.
+    """
     place = coordinates(body.get("lat"), body.get("lon"))
     if place is None:
         return None
     measured_at = made_at - timedelta(seconds=number(body.get("age_s"), 0, 10**7) or 0.0)
     every_s = 0.0 if before is None else (measured_at - before.measured_at).total_seconds()
     own_s = number(body.get("stale_after_s"), 1, 86_400) or STALE_S
+    next_s = number(body.get("next_within_s"), 0, 86_400)
+    wait_s = min(max(every_s, 0.0), MAX_INTERVAL_S) if next_s is None else 2 * next_s
     return Position(
         lat=place[0],
         lon=place[1],
@@ -70,7 +76,7 @@ def read_position(
         source=name(body.get("source")),
         quality=_quality(body.get("trust")),
         error_m=number(body.get("error_m"), 0, 10**7),
-        stale_after_s=own_s + UNDER_WAY_S + min(max(every_s, 0.0), MAX_INTERVAL_S),
+        stale_after_s=own_s + UNDER_WAY_S + wait_s,
         speed_mps=number(body.get("speed_mps"), 0, 1000),
         course_deg=number(body.get("course_deg"), 0, 360),
         altitude_m=number(body.get("alt_m"), -1000, 100_000),

@@ -79,6 +79,8 @@ class QueuedAlert:
     """Whether the newest list of the device has it."""
     number: tuple[str, int] | None = None
     """Epoch and sequence number of the newest message."""
+    session: int = 0
+    """That of the newest message."""
     announced: bool = False
     """Whether it was an alarm after the last batch of messages."""
     version: int = 0
@@ -149,6 +151,7 @@ class QueuedAlert:
             return
         epoch, seq = message.body.get("epoch"), message.body.get("seq")
         self.number = (epoch, seq) if isinstance(epoch, str) and isinstance(seq, int) else None
+        self.session = whole(message.body.get("session")) or 0
         self.phase, self.updated_at, self.listed = phase, message.made_at, True
         self.read(fields)
         self.camera = name(fields.get("camera")) or name(fields.get("source"))
@@ -164,7 +167,9 @@ class QueuedAlert:
         epoch, seq = message.body.get("epoch"), message.body.get("seq")
         if self.number is not None and epoch == self.number[0] and isinstance(seq, int):
             return self.is_newer(message.body)
-        return message.historical and message.made_at < self.updated_at
+        session = whole(message.body.get("session"))
+        of_older_session = session is not None and session <= self.session
+        return (message.historical or of_older_session) and message.made_at < self.updated_at
 
     def is_newer(self, body: Mapping[str, Any]) -> bool:
         """Whether the device made its newest message of the alert after ``body``, by its own count."""
