@@ -17,7 +17,7 @@ from centre.message_header import MessageHeader, ReceivedMessage
 from centre.message_store import MOST_COPIES, MessageStore
 from centre.registrar_lease import GENERATION_KEPT_S, LEASE_S, RegistrarLease
 from centre.sequence_gaps import IssuedNumbers
-from tests.postgres import postgres_server
+from simulators.postgres import NEEDED, postgres_server, server_programs
 from tests.test_audit_cli import runs
 
 NUMBERS = count(1)
@@ -25,6 +25,8 @@ NUMBERS = count(1)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
+    if server_programs() is None:
+        pytest.skip(NEEDED)
     with postgres_server() as url:
         yield url
 

@@ -16,38 +16,27 @@ from agent.host.clock import NEVER_BEFORE, monotonic_s, utc_now
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_errors import check_certificate_time, describe_connect_error
 from agent.mqtt.connect_threads import run_in_thread
-from agent.mqtt.paho_packets import MOST_PACKET, disconnect_reason, limit_packets, packet_properties
+from agent.mqtt.paho_packets import MOST_PACKET, disconnect_reason, packet_client, packet_properties
 from agent.mqtt.peer import peer_of
+from agent.mqtt.refusals import (
+    MOST_REFERENCE,
+    UNSUPPORTED_PROTOCOL,
+    UnsupportedProtocolError,
+    end_reason,
+    refusal,
+)
 from agent.mqtt.tls import alert_text
 from agent.runtime.error_text import describe_error
-from agent.runtime.supervisor import BusyError
 
 CONNECT_WITHIN_S = 10.0
 USER_TIMEOUT_S = 20.0
 """The kernel ends a connection whose bytes stay unacknowledged for so long (TCP_USER_TIMEOUT)."""
 SESSION_EXPIRY_S = 7 * 24 * 3600
-MOST_REFERENCE = 300
 WILL_DELAY_S = 5
 """The broker does not publish the last will of a device that reconnects within this time."""
 SHARED = "$share/"
 """A shared subscription begins with this; `noLocal` is not allowed there."""
-SESSION_TAKEN_OVER, WITH_WILL, UNSUPPORTED_PROTOCOL = 0x8E, 0x04, 0x84
-BUSY = (0x89, 0x97, 0x9F)
-"""Server busy, quota exceeded, connection rate exceeded."""
-MOVED = (0x9C, 0x9D)
-"""Use another server, server moved."""
-
-
-class UnsupportedProtocolError(OSError):
-    """The broker does not support this version of MQTT."""
-
-
-class MovedError(BusyError):
-    """The broker refers to another one: ``reference``, as it names it, or empty."""
-
-    def __init__(self, text: str, reference: str) -> None:
-        super().__init__(text)
-        self.reference = reference
+WITH_WILL = 0x04
 
 
 class Connection:
@@ -67,9 +56,6 @@ class Connection:
         """``session_expiry_s``: 0 for a clean start and a session that ends with the connection.
         ``receive_most``: how many messages MQTT 5 sends ahead of their acknowledgement.
         """
-        import paho.mqtt.client as mqtt
-        from paho.mqtt.enums import CallbackAPIVersion
-
         self._broker = broker
         self._client_id = client_id
         self._past = past
@@ -97,18 +83,13 @@ class Connection:
         self._events: deque[tuple[Any, ...]] = deque()
         self.woken = asyncio.Event()
         self._fd: int | None = None
-        mqtt.time_func = monotonic_s  # its keepalive runs by our clock
-        client: mqtt.Client = limit_packets(mqtt.Client, self._refuse)(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            clean_session=None if self.mqtt5 else session_expiry_s == 0,
-            protocol=mqtt.MQTTv5 if self.mqtt5 else mqtt.MQTTv311,
-            reconnect_on_failure=False,
-            manual_ack=True,
+        client = packet_client(
+            client_id,
+            self._refuse,
+            mqtt5=self.mqtt5,
+            clean=session_expiry_s == 0,
+            connect_within_s=CONNECT_WITHIN_S,
         )
-        client.max_inflight_messages_set(0)  # we count
-        client.connect_timeout = CONNECT_WITHIN_S
-        client.suppress_exceptions = False
         if will is not None:
             delay = packet_properties("WILLMESSAGE", WillDelayInterval=will_delay_s) if self.mqtt5 else None
             client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)
@@ -157,14 +138,7 @@ class Connection:
         if event[1].value == UNSUPPORTED_PROTOCOL:
             raise UnsupportedProtocolError(f"{host}:{port} does not support MQTT {self._broker.protocol}")
         if event[1].is_failure:
-            raise self.refusal(f"{host}:{port} refused: {str(event[1]).lower()}", event[1].value)
-
-    def refusal(self, text: str, code: int | None = None) -> OSError:
-        """The error of a connection that the broker refused or ended: with ``code``, or its last one."""
-        code = self.ended if code is None else code
-        if code in MOVED:
-            return MovedError(f"{text}: {self.reference}" if self.reference else text, self.reference)
-        return BusyError(text) if code in BUSY else OSError(text)
+            raise refusal(f"{host}:{port} refused: {str(event[1]).lower()}", event[1].value, self.reference)
 
     def publish(self, topic: str, body: bytes, qos: int, retain: bool, expires_s: float | None = None) -> int:
         """Sends one message; the packet id with which `event` reports its acknowledgement."""
@@ -271,7 +245,7 @@ class Connection:
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, code: Any, properties: Any) -> None:
         self.ended = code.value
         self.reference = str(getattr(properties, "ServerReference", self.reference))[:MOST_REFERENCE]
-        self._add_event("lost", self._reason(code))
+        self._add_event("lost", end_reason(code, self._client_id, self._error))
 
     def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
         if level == 0x08:  # MQTT_LOG_ERR: the only place with the reason why a socket failed
@@ -328,10 +302,3 @@ class Connection:
         self._unwatch()
         self.died = code == mqtt.MQTT_ERR_KEEPALIVE or "timed out" in self._error
         self._add_event("lost", self._error or mqtt.error_string(code))
-
-    def _reason(self, code: Any) -> str:
-        """Why the connection ended; without a reason, that the broker closed it."""
-        if code.value == SESSION_TAKEN_OVER:
-            return f"another device connected under the name {self._client_id!r}"
-        text = self._error or str(code).lower()
-        return "closed by the broker" if text == "unspecified error" else text

@@ -12,9 +12,8 @@ from agent.mqtt.connection import (
     SESSION_EXPIRY_S,
     WILL_DELAY_S,
     Connection,
-    MovedError,
-    UnsupportedProtocolError,
 )
+from agent.mqtt.refusals import MovedError, UnsupportedProtocolError
 from agent.runtime.supervisor import BusyError
 
 RECEIVE_MOST = 50

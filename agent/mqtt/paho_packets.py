@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from agent.host.clock import monotonic_s
 from agent.host.network import connect
 
 MOST_PACKET = 1 << 20
@@ -37,6 +38,28 @@ def limit_packets(client: type[Any], refuse: Callable[[int], None]) -> type[Any]
             return super()._handle_publish()
 
     return LimitedClient
+
+
+def packet_client(
+    client_id: str, refuse: Callable[[int], None], connect_within_s: float, *, mqtt5: bool, clean: bool
+) -> Any:
+    """A client of paho for one connection. It neither queues, nor reconnects, nor acknowledges by itself."""
+    import paho.mqtt.client as mqtt
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    mqtt.time_func = monotonic_s  # its keepalive runs by our clock
+    client = limit_packets(mqtt.Client, refuse)(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        clean_session=None if mqtt5 else clean,
+        protocol=mqtt.MQTTv5 if mqtt5 else mqtt.MQTTv311,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.max_inflight_messages_set(0)  # we count
+    client.connect_timeout = connect_within_s
+    client.suppress_exceptions = False
+    return client
 
 
 def without_long_properties(command: int, packet: bytes) -> bytes:

@@ -25,6 +25,7 @@ from agent.mqtt.publisher import Publisher
 from agent.mqtt.quarantine import Quarantine
 from agent.mqtt.receipts import Receipts
 from agent.mqtt.receiver import MessageReceiver, OnMessage
+from agent.mqtt.refusals import refusal
 from agent.mqtt.subscriptions import Subscriptions
 from agent.outbox.outbox import Outbox
 from agent.outbox.rows import Row
@@ -222,7 +223,8 @@ class ConnectionSender:
                 if refused := self.subscriptions.acknowledged(packet_id, codes, monotonic_s()):
                     log.warning("subscription_refused", topics=refused)
             case ("lost", reason):
-                raise self._connection.refusal(f"{self._broker.url}: connection lost: {reason}")
+                text = f"{self._broker.url}: connection lost: {reason}"
+                raise refusal(text, self._connection.ended, self._connection.reference)
 
     def _on_acknowledgement(self, packet_id: int, code: int) -> None:
         now_s = monotonic_s()

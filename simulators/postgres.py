@@ -1,25 +1,23 @@
-"""A private PostgreSQL server on a unix socket, for tests that need one; skipped where it is not installed."""
+"""A private PostgreSQL server on a unix socket, for tests and benchmarks."""
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 NEEDED = "needs PostgreSQL: apt-get install postgresql, and pip install 'ringpost[postgres]'"
 
 
 def server_programs() -> Path | None:
     """The folder of ``initdb`` and ``postgres``; None where they, or psycopg, are not installed."""
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
+    if find_spec("psycopg") is None:
         return None
     found = shutil.which("initdb")
     if found is not None:
@@ -29,11 +27,11 @@ def server_programs() -> Path | None:
 
 @contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[str]:
-    """The URL of a server with an empty database; it ends with the context. Not run by root: PostgreSQL
-    refuses that. ``durable``: with fsync."""
+    """The URL of a server with an empty database; it ends with the context. FileNotFoundError where it is not
+    installed. Not run by root: PostgreSQL refuses that. ``durable``: with fsync."""
     programs = server_programs()
     if programs is None:
-        pytest.skip(NEEDED)
+        raise FileNotFoundError(NEEDED)
     folder = Path(tempfile.mkdtemp(prefix="ringpost-pg-"))
     user = "nobody" if os.geteuid() == 0 else None
     if user is not None:
@@ -47,7 +45,10 @@ def postgres_server(*, durable: bool = False) -> Iterator[str]:
     }
     try:
         subprocess.run(
-            [programs / "initdb", "-D", data, "-A", "trust", "-U", "ringpost", "-N", "-E", "UTF8", "--locale=C"],
+            [
+                programs / "initdb", "-D", data, "-A", "trust", "-U", "ringpost", "-N", "-E", "UTF8",
+                "--locale=C",
+            ],
             check=True, timeout=60, **quiet,
         )  # fmt: skip
         settings = ["-c", f"fsync={'on' if durable else 'off'}", "-c", "listen_addresses="]
@@ -59,7 +60,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[str]:
             _wait(programs, folder)
             yield f"postgresql://ringpost@/postgres?host={folder}"
         finally:
-            server.send_signal(2)  # fast shutdown
+            server.send_signal(signal.SIGINT)  # a fast shutdown
             server.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
