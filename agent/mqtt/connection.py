@@ -54,8 +54,7 @@ class Connection:
         will_delay_s: int = WILL_DELAY_S,
     ) -> None:
         """``session_expiry_s``: 0 for a clean start and a session that ends with the connection.
-        ``receive_most``: how many messages MQTT 5 sends ahead of their acknowledgement.
-        """
+        ``receive_most``: how many messages MQTT 5 sends ahead of their acknowledgement."""
         self._broker = broker
         self._client_id = client_id
         self._past = past
@@ -83,13 +82,8 @@ class Connection:
         self._events: deque[tuple[Any, ...]] = deque()
         self.woken = asyncio.Event()
         self._fd: int | None = None
-        client = packet_client(
-            client_id,
-            self._refuse,
-            mqtt5=self.mqtt5,
-            clean=session_expiry_s == 0,
-            connect_within_s=CONNECT_WITHIN_S,
-        )
+        clean = session_expiry_s == 0
+        client = packet_client(client_id, self._refuse, CONNECT_WITHIN_S, mqtt5=self.mqtt5, clean=clean)
         if will is not None:
             delay = packet_properties("WILLMESSAGE", WillDelayInterval=will_delay_s) if self.mqtt5 else None
             client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)

@@ -2,10 +2,13 @@
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.host.clock import monotonic_s
 from agent.host.network import connect
+
+if TYPE_CHECKING:
+    import paho.mqtt.client
 
 MOST_PACKET = 1 << 20
 """A larger packet from the broker ends the connection: receipts, answers and pushes are below 300 KB."""
@@ -42,13 +45,13 @@ def limit_packets(client: type[Any], refuse: Callable[[int], None]) -> type[Any]
 
 def packet_client(
     client_id: str, refuse: Callable[[int], None], connect_within_s: float, *, mqtt5: bool, clean: bool
-) -> Any:
+) -> "paho.mqtt.client.Client":
     """A client of paho for one connection. It neither queues, nor reconnects, nor acknowledges by itself."""
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
 
     mqtt.time_func = monotonic_s  # its keepalive runs by our clock
-    client = limit_packets(mqtt.Client, refuse)(
+    client: mqtt.Client = limit_packets(mqtt.Client, refuse)(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=None if mqtt5 else clean,

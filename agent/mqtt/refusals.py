@@ -34,8 +34,7 @@ def refusal(text: str, code: int | None, reference: str) -> OSError:
 
 
 def end_reason(code: Any, client_id: str, error: str) -> str:
-    """Why a connection ended with a reason of paho; without a reason, that the broker closed it. ``error``: the
-    last one of the socket."""
+    """Why a connection ended; without a reason, that the broker closed it. ``error``: that of the socket."""
     if code.value == SESSION_TAKEN_OVER:
         return f"another device connected under the name {client_id!r}"
     text = error or str(code).lower()
