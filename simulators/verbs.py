@@ -10,7 +10,7 @@ import click
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 from centre.cli import refuse_bad_broker
-from simulators.simulate_verb import simulate, simulate_once
+from simulators.simulate_verb import simulate
 
 __all__ = ["demo", "simulate", "try_"]
 
@@ -35,7 +35,9 @@ def demo(duration: str | None, broker: str | None, headless: bool, port: int | N
     if not headless:
         _show(lambda show: show.show_demo(port, _announce_page(no_open)), "demo")
     click.echo("A line with -> says what happens next; each other line came back from the broker.\n")
-    raise SystemExit(simulate_once(DEMO, _shortened(duration), broker, None, as_json=False))
+    from simulators.scenario.simulate import RunRequest, simulate_command
+
+    raise SystemExit(simulate_command(RunRequest(DEMO, _shortened(duration), broker)))
 
 
 def _shortened(duration: str | None) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from agent.outbox.outbox import Outbox
 from centre.message_store import MessageStore
-from centre.sequence_gaps import IssuedNumbers, Ranges
+from centre.sequence_gaps import IssuedNumbers, Lane, Ranges
+from simulators.checker.disks import read_centre
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,24 @@ async def counted_delivery(device: str, data: Path, db: Path) -> tuple[DeliveryP
         owed = (await outbox.depth())["alert"]
     finally:
         await asyncio.to_thread(outbox.close)
+    last: dict[tuple[Lane, str], int] = {(one.lane, one.epoch): one.last for one in numbers}
+    for one in (await asyncio.to_thread(read_centre, db)).get(device, []):
+        if one["lane"] in (
+            "alert",
+            "result",
+        ):  # an agent that owes nothing does not list its numbers any more
+            key = (one["lane"], one["epoch"])
+            last[key] = max(one["seq"], last.get(key, 0))
     absent: dict[str, Ranges] = {}
     store = MessageStore(db)
     try:
-        for issued in numbers:
-            absent.setdefault(issued.lane, []).extend(store.missing(device, issued, 1))
+        for (lane, epoch), highest in last.items():
+            issued = IssuedNumbers(lane=lane, epoch=epoch, last=highest)
+            absent.setdefault(lane, []).extend(store.missing(device, issued, 1))
     finally:
         store.close()
-    raised = sum(issued.last for issued in numbers if issued.lane == "alert")
-    missing = sum(last - first + 1 for first, last in absent.get("alert", []))
+    raised = sum(highest for (lane, _), highest in last.items() if lane == "alert")
+    missing = sum(end - first + 1 for first, end in absent.get("alert", []))
     return DeliveryProof(raised, raised - missing, owed), {
         lane: runs for lane, runs in absent.items() if runs
     }

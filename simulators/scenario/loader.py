@@ -57,8 +57,12 @@ def parse(text: str, *, name: str, base: Path) -> Scenario:
     return check(scenario, tree=tree, name=name, base=base)
 
 
-def check(scenario: Scenario, *, tree: Any = None, name: str = "", base: Path = SCENARIOS) -> Scenario:
-    """The scenario with each entry complete: its configurations read, its sources named. BadConfig."""
+def check(scenario: Scenario, *, tree: Any = None, name: str = "", base: Path | None = None) -> Scenario:
+    """The scenario with each entry complete: its configurations read, its sources named. BadConfig.
+
+    Files are looked for in ``base``, by default in the folder that it was read from.
+    """
+    base = base or scenario.folder or SCENARIOS
     problems: list[Problem] = []
     devices: dict[str, CheckedDevice] = {}
     for device, settings in scenario.devices.items():

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, model_validator
 
 from agent.domain.durations import Duration
+from simulators.scenario.device_config import LINES, completed_config
 from simulators.scenario.expected import Expectation, Never, Sometimes
 from simulators.scenario.step import Step, is_of_device
 from simulators.world.settings import WorldSettings
@@ -150,6 +151,11 @@ class Scenario(FrozenModel):
         """The duration in seconds."""
         return self.duration.total_seconds()
 
+    @property
+    def folder(self) -> Path | None:
+        """Of its file."""
+        return self._folder
+
     def within(self, folder: Path) -> "Scenario":
         """The scenario of a file in ``folder``, which may have its track files."""
         copy = self.model_copy()
@@ -162,7 +168,8 @@ class Scenario(FrozenModel):
         for name, one in self.devices.items():
             start = None if one.start is None else (one.start.lat, one.start.lon)
             speed_mps = 0.0 if one.start is None else one.start.speed_mps
-            placed[name] = PlacedDevice(one.tree, moves=one.moves, start=start, speed_mps=speed_mps)
+            config = completed_config(name, one.tree, broker_url="", folder=LINES / name)
+            placed[name] = PlacedDevice(config, moves=one.moves, start=start, speed_mps=speed_mps)
         return World(self.world, self.seed, placed, self._folder)
 
     def step_named(self, name: str) -> tuple[int, Step]:

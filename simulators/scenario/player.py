@@ -74,11 +74,15 @@ class TimelineRun:
         self._stage = stage
         self._announce = announce
         self._unproved: list[tuple[Step, FaultStep]] = []
+        self._failed: set[int] = set()
         self.incomplete: list[str] = []
 
     async def play(self) -> None:
         """Returns at the end of the scenario's duration."""
         tasks = [asyncio.ensure_future(self._carry_out(step)) for step in self._scenario.timeline]
+        for person in self._scenario.world.people:
+            if person.comes <= self._scenario.duration:
+                self._announce(f"{person.comes.total_seconds():g} s: {person.name} will come")
         try:
             await self._stage.sleep_until(self._scenario.seconds)
             if tasks:
@@ -89,7 +93,7 @@ class TimelineRun:
         for step, placed in self._unproved:
             self._prove(step, placed)
         for step in self._scenario.timeline:
-            if (missing := self._unanswered(step)) is not None:
+            if step.number not in self._failed and (missing := self._unanswered(step)) is not None:
                 self._note(step, missing)
         for one in self._stage.record.events:
             if one["event"] == "died":
@@ -105,6 +109,7 @@ class TimelineRun:
             else:
                 await self._act(step)
         except Exception as error:
+            self._failed.add(step.number)
             self._note(step, f"could not be carried out: {describe_error(error)}")
 
     async def _play_fault(self, step: Step) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 from agent.cli.fleet_link import fleet_link
 from agent.cli.signing import DeskSigner
 from agent.domain.message import SIMULATED_ROOT
-from agent.runtime.error_text import describe_error
 from agent.runtime.sanitize import as_list, json_object
 from agent.trust.order import peek_body
 from agent.trust.roles import sign_roles, small_team_roles
@@ -24,6 +23,7 @@ from simulators.run_record import RunRecord
 from simulators.run_time import RunTime
 from simulators.scenario.device_config import completed_config
 from simulators.scenario.model import DeviceSettings, Scenario
+from simulators.scenario.parts import WatchedParts
 from simulators.scenario.real_broker import RealBroker, RealCentre
 from simulators.scenario.real_device import RealDevice, RealLine
 from simulators.scene import Scene, VideoStream, stream
@@ -51,10 +51,9 @@ class RealStage:
         self.centre: RealCentre
         self.devices: dict[str, RealDevice] = {}
         self.record = RunRecord(self.now_s)
-        self.tasks: list[asyncio.Task[Any]] = []
+        self.parts = WatchedParts(self.record)
         self._listeners: list[Callable[[str, str, Mapping[str, Any]], None]] = []
         self._began_s: float | None = None
-        self._closing = False
 
     def now_s(self) -> float:
         """0 until all devices are online."""
@@ -87,38 +86,17 @@ class RealStage:
         if topic in NUMBERED:
             self.record.event("committed", device, id=body.get("id"))
 
-    def watch(self, work: Coroutine[Any, Any, Any], part: str, device: str | None = None) -> None:
-        """Runs a part of the stage; its end before the end of the run is its death."""
-        task = asyncio.ensure_future(work)
-        self.tasks.append(task)
-
-        def ended(done: "asyncio.Task[Any]") -> None:
-            if not self._closing:
-                self.record.event("died", device, part=part, error=_why_ended(done))
-
-        task.add_done_callback(ended)
-
     def begin(self) -> None:
         """The run begins now."""
         self._began_s = time.monotonic()
 
     async def close(self) -> None:
-        self._closing = True
         for device in self.devices.values():
-            await device.stop()
-        for task in self.tasks:
-            task.cancel()
-        if self.tasks:
-            await asyncio.wait(self.tasks)
+            if device.running:
+                await device.stop()
+        await self.parts.close()
         await self.broker.close()
         await self.centre.close()
-
-
-def _why_ended(task: "asyncio.Task[Any]") -> str:
-    error = None if task.cancelled() else task.exception()
-    if isinstance(error, Exception):
-        return describe_error(error)
-    return "it was cancelled" if task.cancelled() else "it ended"
 
 
 @asynccontextmanager
@@ -175,9 +153,9 @@ async def real_stage(
             if isinstance(camera, VideoStream):
                 camera.begin()
         stage.begin()
-        for work, name in moving:
-            stage.watch(work(), "hardware", name)
-        stage.watch(keep_truth(stage.world, stage.record, stage.sleep_until), "truth")
+        for begin in moving:
+            begin()
+        stage.parts.start(keep_truth(stage.world, stage.record, stage.sleep_until), "truth")
         yield stage
 
 
@@ -218,15 +196,12 @@ def _is_at(person: PersonSettings, device: str, source: str) -> bool:
     return person.camera in (source, f"{device}.{source}")
 
 
-Work = Callable[[], Coroutine[Any, Any, None]]
-
-
 def _attach(
     stack: AsyncExitStack, stage: RealStage, device: RealDevice, settings: DeviceSettings
-) -> list[tuple[Work, str]]:
+) -> list[Callable[[], None]]:
     """Puts simulated hardware on each line, and runs what may begin before the run does. Returns the rest:
     what moves."""
-    later: list[tuple[Work, str]] = []
+    later: list[Callable[[], None]] = []
     for source in settings.sources():
         kind = settings.hardware_of(source)
         if kind is None or kind == "camera":
@@ -235,15 +210,16 @@ def _attach(
         device.lines[source] = RealLine(wire)
         make = partial(make_hardware, kind, wire, stage.world, device.name, source)
         if kind == "board" or (kind == "receiver" and stage.world.stands(device.name)):
-            device.hardware[source] = hardware = make(RunTime())
-            stage.watch(hardware.run(), "hardware", device.name)
+            _run(stage, device, source, make(RunTime()))
         else:
-            later.append((partial(_run_later, stage, device, source, make), device.name))
+            later.append(partial(_begin, stage, device, source, make))
     return later
 
 
-async def _run_later(
-    stage: RealStage, device: RealDevice, source: str, make: Callable[[RunTime], Hardware]
-) -> None:
-    device.hardware[source] = hardware = make(RunTime(now_s=stage.now_s))
-    await hardware.run()
+def _begin(stage: RealStage, device: RealDevice, source: str, make: Callable[[RunTime], Hardware]) -> None:
+    _run(stage, device, source, make(RunTime(now_s=stage.now_s)))
+
+
+def _run(stage: RealStage, device: RealDevice, source: str, hardware: Hardware) -> None:
+    device.hardware[source] = hardware
+    stage.parts.start(hardware.run(), "hardware", device.name, source)

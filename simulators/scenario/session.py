@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.host.clock import utc_now
 from simulators.run_record import RunRecord
 from simulators.scenario.model import Scenario
+from simulators.scenario.parts import WatchedParts
 from simulators.scenario.player import Announce, play
 from simulators.scenario.verdict import Verdict
+
+if TYPE_CHECKING:
+    from simulators.virtual.stage import VirtualStage
 
 OnMessage = Callable[[str, str, Mapping[str, Any]], None]
 """Takes device, topic and body of each message at the broker."""
@@ -18,9 +22,11 @@ OnMessage = Callable[[str, str, Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """``broker_url``: of a running broker, in real time; default: start one."""
+    """``broker_url``: of a running broker, in real time; default: start one. ``speed``: of virtual time, in
+    seconds a second; default: as fast as it goes."""
 
     broker_url: str | None = None
+    speed: float | None = None
     on_message: OnMessage = lambda *_: None
     announce: Announce = lambda _: None
 
@@ -31,7 +37,17 @@ def run_scenario(
     """Plays the scenario with its own seed and clock; ``folder`` is empty. OSError where it can't begin."""
     if scenario.clock == "real":
         return asyncio.run(_run_real(scenario, folder, options))
-    raise NotImplementedError("clock: virtual")
+    return _run_virtual(scenario, folder, options)
+
+
+def _run_virtual(scenario: Scenario, folder: Path, options: RunOptions) -> tuple[Verdict, RunRecord]:
+    from simulators.scenario.virtual_session import play_virtual
+
+    async def run(stage: "VirtualStage", _: WatchedParts) -> Verdict:
+        stage.on_message(options.on_message)
+        return await play(scenario, stage, scenario.world.at, options.announce)
+
+    return play_virtual(scenario, folder, run, options.speed)
 
 
 async def _run_real(scenario: Scenario, folder: Path, options: RunOptions) -> tuple[Verdict, RunRecord]:
@@ -39,7 +55,4 @@ async def _run_real(scenario: Scenario, folder: Path, options: RunOptions) -> tu
 
     async with real_stage(scenario, scenario.seed, folder, options.broker_url) as stage:
         stage.on_message(options.on_message)
-        for person in scenario.world.people:
-            if person.comes <= scenario.duration:
-                options.announce(f"{person.comes.total_seconds():g} s: {person.name} comes")
         return await play(scenario, stage, utc_now(), options.announce), stage.record

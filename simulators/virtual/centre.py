@@ -15,6 +15,7 @@ from agent.host.threads import use_threads
 from agent.mqtt.broker import Broker
 from agent.runtime.supervisor import supervise
 from agent.trust.signing_key import SigningKey
+from centre.message_store import NUMBERED
 from centre.server import Centre
 from simulators.run_record import RunRecord
 from simulators.virtual.host import InlineThreads, SeededEntropy, VirtualClock, virtual_loop
@@ -116,5 +117,5 @@ class VirtualCentre:
             centre.close()
 
     def _stored(self, device: str, topic: str, body: Mapping[str, Any]) -> None:
-        if topic == "alert" and "id" in body:
+        if topic in NUMBERED and "id" in body:
             self._record.event("committed", device, id=body["id"])

@@ -1,0 +1,236 @@
+"""What ``ringpost simulate`` does: one run, or a search over seeds."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.domain.durations import format_duration
+from agent.domain.yaml_loader import BadConfig
+from agent.runtime.error_text import describe_error
+from agent.runtime.exit_codes import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
+from agent.runtime.logging_setup import set_up_log
+from centre.message_line import line
+from simulators.run_record import RunRecord
+from simulators.scenario.hashes import note_hash
+from simulators.scenario.loader import SCENARIOS, check, find_scenario, read, scenario_names
+from simulators.scenario.model import Scenario
+from simulators.scenario.scenario_text import scenario_text
+from simulators.scenario.search import SeedResult, play_seeds, shorten
+from simulators.scenario.session import RunOptions, run_scenario
+from simulators.scenario.verdict import Verdict, write_report
+
+NOT_PASSED = 1
+"""The exit code of a scenario that is refused, that failed, or that is incomplete."""
+SHORTEST = "shortest.yaml"
+OFTEN = {"alert": 1000, "status": 1000, "position": 2, "birth": 1, "health": 1}
+"""How many messages of a topic are printed; of all others none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """The command line. ``changes``: fields of the scenario."""
+
+    name: str
+    changes: Mapping[str, Any]
+    broker: str | None = None
+    speed: float | None = None
+    report: Path | None = None
+    compare: Path | None = None
+    update: bool = False
+    as_json: bool = False
+
+
+def list_scenarios() -> int:
+    """Prints the scenarios that come with the simulators."""
+    for name in scenario_names():
+        path = SCENARIOS / f"{name}.yaml"
+        scenario = read(path)
+        about = path.read_text().splitlines()[0].lstrip("# ")
+        click.echo(f"{name:30} {scenario.clock:8} {format_duration(scenario.duration):>6}  {about}")
+    return 0
+
+
+def simulate_command(request: RunRequest) -> int:
+    """Plays a scenario once, prints what happens, and returns the exit code."""
+    set_up_log("error")
+    scenario = _load(request)
+    if isinstance(scenario, int):
+        return scenario
+    virtual = scenario.clock == "virtual"
+    if wrong := [
+        f"{option} needs the {needed} clock"
+        for option, given, needed in (
+            ("--speed", request.speed is not None, "virtual"),
+            ("--update", request.update, "virtual"),
+            ("--broker", request.broker is not None, "real"),
+        )
+        if given and (needed == "virtual") != virtual
+    ]:
+        click.echo(f"simulate: {wrong[0]}; {scenario.name} has clock: {scenario.clock}", err=True)
+        return EX_USAGE
+    screen = _Screen(request.as_json)
+    options = RunOptions(request.broker, request.speed, screen.show, screen.announce)
+    with tempfile.TemporaryDirectory(prefix="ringpost-") as folder:
+        try:
+            verdict, record = run_scenario(scenario, Path(folder), options)
+            code = _finish(request, scenario, verdict, record, Path(folder))
+        except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
+            raise
+        except (OSError, ValueError) as error:
+            click.echo(f"simulate: {describe_error(error)}", err=True)
+            return EX_UNAVAILABLE
+        except KeyboardInterrupt:
+            return EX_INTERRUPTED
+    screen.conclude(verdict)
+    return code if verdict.verdict == "passed" else NOT_PASSED
+
+
+def _finish(
+    request: RunRequest, scenario: Scenario, verdict: Verdict, record: RunRecord, scratch: Path
+) -> int:
+    """Writes the report, compares it, and notes the hash. OSError, ValueError."""
+    from simulators import report
+
+    if request.report is None and request.compare is None and not request.update:
+        return 0
+    folder = request.report or scratch / "report"
+    write_report(folder, verdict, record, scenario)
+    if request.report is not None:
+        report.write(folder)
+        click.echo(f"report: {folder / report.PAGE}", err=True)
+    if request.update:
+        note_hash(scenario.name, scenario.seed, verdict.sha256)
+    if request.compare is None:
+        return 0
+    comparison = report.compare(request.compare, folder)
+    for text in comparison.lines():
+        click.echo(text, err=request.as_json)
+    return 0 if comparison.same else NOT_PASSED
+
+
+def search_command(request: RunRequest, seeds: int) -> int:
+    """Plays the seeds from 0 on until one fails, and shortens that one's timeline."""
+    set_up_log("error")
+    scenario = _load(request)
+    if isinstance(scenario, int):
+        return scenario
+    base = scenario.folder or SCENARIOS
+    try:
+        failed = None
+        results = play_seeds(scenario, range(seeds), base)
+        for result in results:
+            _progress(f"seed {result.seed} of {seeds}: {result.verdict}")
+            if request.as_json:
+                click.echo(
+                    json.dumps({"seed": result.seed, "verdict": result.verdict, "sha256": result.sha256})
+                )
+            if result.verdict != "passed":
+                failed = result
+                break
+        results.close()
+        _progress("")
+        if failed is None:
+            click.echo(f"{scenario.name}: all {seeds} seeds passed")
+            return 0
+        _tell_failed(request, scenario, failed, base)
+    except KeyboardInterrupt:
+        return EX_INTERRUPTED
+    return NOT_PASSED
+
+
+def _tell_failed(request: RunRequest, scenario: Scenario, failed: SeedResult, base: Path) -> None:
+    """Prints what failed, the shortest timeline that still does, and the commands that play both again."""
+    for text in failed.complaints:
+        click.echo(text, err=True)
+    clock = f" --clock {scenario.clock}" if "clock" in request.changes else ""
+    click.echo(f"seed {failed.seed} fails: ringpost simulate {request.name} --seed {failed.seed}{clock}")
+    tries = 0
+
+    def still_fails(shorter: Scenario) -> bool:
+        nonlocal tries
+        tries += 1
+        _progress(f"shortening: try {tries}, {len(shorter.timeline)} entries, {len(shorter.devices)} devices")
+        (result,) = play_seeds(shorter, [failed.seed], base)
+        return bool(set(result.broken) & set(failed.broken))
+
+    shortest = shorten(scenario.model_copy(update={"seed": failed.seed}), still_fails)
+    _progress("")
+    folder = request.report or Path(tempfile.mkdtemp(prefix="ringpost-shortest-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / SHORTEST
+    text = scenario_text(shortest)
+    path.write_text(text)
+    click.echo(f"the shortest timeline that still fails, of {tries} tries:\n\n{text}")
+    click.echo(f"ringpost simulate {path}")
+
+
+def _load(request: RunRequest) -> Scenario | int:
+    """The scenario with the changes, checked; or the exit code, after the complaint."""
+    try:
+        found = find_scenario(request.name)
+        changes = dict(request.changes)
+        if "duration" in changes:  # the run is cut short: what would come later is not expected
+            until_s = changes["duration"].total_seconds()
+            timeline = tuple(step for step in found.timeline if step.end_s <= until_s)
+            changes |= {"timeline": timeline, "expect": (), "sometimes": ()}
+        if not changes:
+            return found
+        return check(found.model_copy(update=changes), name=request.name)
+    except BadConfig as error:
+        for text in error.lines():
+            click.echo(f"simulate: {text}", err=True)
+        return NOT_PASSED
+    except (OSError, ValueError) as error:
+        click.echo(f"simulate: {error}", err=True)
+        return EX_USAGE
+
+
+def _progress(text: str) -> None:
+    """One line on a terminal, which the next one replaces; nothing where nobody watches."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{text}", nl=False, err=True)
+
+
+class _Screen:
+    """Prints messages as they come, and the verdict."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._shown: dict[str, int] = {}
+
+    def show(self, device: str, topic: str, body: Mapping[str, Any]) -> None:
+        if self._as_json:
+            click.echo(json.dumps({"device": device, "topic": topic, "message": body}))
+            return
+        self._shown[topic] = self._shown.get(topic, 0) + 1
+        if self._shown[topic] <= OFTEN.get(topic, 0):
+            click.echo(line(device, topic, dict(body)))
+
+    def announce(self, text: str) -> None:
+        if not self._as_json:
+            click.echo(f"-> {text}")
+
+    def conclude(self, verdict: Verdict) -> None:
+        if self._as_json:
+            click.echo(json.dumps({"verdict": verdict.fields()}))
+        else:
+            counts = ", ".join(f"{count} {topic}" for topic, count in sorted(self._shown.items()))
+            click.echo(f"\n{sum(self._shown.values())} messages came back: {counts}")
+            click.echo(f"alert messages, counted on both disks: {verdict.counts}")
+        for complaint in verdict.complaints():
+            click.echo(complaint, err=True)
+        if not self._as_json:
+            click.echo(f"{verdict.scenario}: {verdict.verdict}: {_summary(verdict)}")
+
+
+def _summary(verdict: Verdict) -> str:
+    judged = (*verdict.expectations, *verdict.never, *verdict.invariants)
+    met = sum(one.met for one in judged)
+    speed = f"{verdict.duration_s:g} s in {verdict.wall_s:.1f} s"
+    return f"{met} of {len(judged)} expectations and invariants were met; {speed}, seed {verdict.seed}"

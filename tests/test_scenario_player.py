@@ -1,0 +1,76 @@
+"""A scenario played on a virtual stage: what is incomplete, and that nothing is swallowed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulators.scenario.model import Scenario
+from simulators.scenario.parts import WatchedParts
+from simulators.scenario.player import play
+from simulators.scenario.verdict import Verdict
+from simulators.scenario.virtual_session import play_virtual
+from simulators.virtual.stage import VirtualStage
+from tests.scenario_rig import scenario_of
+
+PANIC = """
+timeline:
+  - {at: 10s, name: press, press: board.panic_button, for: 5s}
+expect:
+  - {name: raised, alert: panic, after: press, within: 1s, count: 1, position_within_m: 15, receipt: true}
+  - {name: over, alert: panic, phases: [new, end], after: press, within: 6s, count: 1, receipt: true}
+never:
+  - {alert: quiet}
+"""
+
+
+def played(folder: Path, more: str, spoil: Any = None) -> tuple[Verdict, Scenario]:
+    """The verdict on the post; ``spoil(stage, parts)`` runs beside it."""
+    scenario = scenario_of(more, clock="virtual")
+
+    async def run(stage: VirtualStage, parts: WatchedParts) -> Verdict:
+        if spoil is not None:
+            parts.start(spoil(stage, parts), "spoiler")
+        return await play(scenario, stage, scenario.world.at)
+
+    return play_virtual(scenario, folder, run)[0], scenario
+
+
+def test_a_press_passes(tmp_path: Path) -> None:
+    verdict, _ = played(tmp_path, PANIC)
+    assert (verdict.verdict, verdict.complaints()) == ("passed", [])
+    assert verdict.counts.lost == 0
+    assert verdict.counts.raised == verdict.counts.committed == 2
+
+
+def test_a_simulated_device_that_dies_makes_the_run_incomplete(tmp_path: Path) -> None:
+    async def kill_board(stage: VirtualStage, parts: WatchedParts) -> None:
+        await stage.sleep_until(5)
+        parts.tasks["post-1.board"].cancel()
+        await stage.sleep_until(1000)
+
+    verdict, _ = played(tmp_path, PANIC, kill_board)
+    assert verdict.verdict == "incomplete"
+    assert "the hardware of post-1 died at 5.00 s: it was cancelled" in verdict.incomplete
+
+
+UNHEARD = "[{at: 5s, fault: line.unplug, source: gnss, for: 10s}, {at: 7s, fault: line.noise, source: gnss, for: 2s}]"
+
+
+@pytest.mark.parametrize(
+    ("timeline", "complaint"),
+    [
+        (
+            UNHEARD,
+            "7 s: post-1: noise on the line of the receiver gnss, for 2 s: had no effect; the proof would be:",
+        ),
+        ("[{at: 5s, ack: panic}]", "5 s: post-1: the alert of panic is answered: could not be carried out:"),
+    ],
+    ids=["no effect", "nothing to answer"],
+)
+def test_what_could_not_be_tried_makes_the_run_incomplete(
+    tmp_path: Path, timeline: str, complaint: str
+) -> None:
+    verdict, _ = played(tmp_path, f"timeline: {timeline}")
+    assert verdict.verdict == "incomplete"
+    assert [one for one in verdict.incomplete if one.startswith(complaint)] == verdict.incomplete
