@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from agent.host.clock import monotonic_s, utc_now
@@ -30,7 +30,7 @@ class RunTime:
     def __init__(self, began: datetime | None = None, now_s: Callable[[], float] | None = None) -> None:
         self._began_s = loop_s()
         self.now_s: Callable[[], float] = now_s or self._since_s
-        self.began = began or utc_now() - timedelta(seconds=self.now_s())
+        self.began = began.astimezone(UTC) if began else utc_now() - timedelta(seconds=self.now_s())
 
     def _since_s(self) -> float:
         return loop_s() - self._began_s

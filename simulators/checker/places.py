@@ -84,6 +84,8 @@ def _alert_points(history: History, device: Device) -> Iterator[Finding]:
         point = alert.get("point")
         if not isinstance(point, dict) or body.get("historical") or point.get("trust") == "low":
             continue
+        if alert.get("phase") == "end":  # it repeats the last point of what has gone since
+            continue
         claimed_m = point.get("error_m") or history.limits.unclaimed_m
         if point.get("how") in ("surveyed", "gnss"):
             found = _off(device, point, t - point.get("age_s", 0.0))

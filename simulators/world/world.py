@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,7 @@ class World:
 
     def at(self, second: float) -> datetime:
         """The true time at a second of a run in virtual time."""
-        return self.settings.at + timedelta(seconds=second)
+        return self.settings.at.astimezone(UTC) + timedelta(seconds=second)
 
     def sun_deg(self, second: float) -> float:
         """The elevation of the sun."""
