@@ -150,10 +150,10 @@ def test_of_many_devices_and_faults_the_page_shows_those_in_trouble_and_says_so(
     assert "rows of 70 of 100 devices" in page
     assert "60 of 100 rows of faults" in page
     assert "1 without effect" in page
-    assert "2000 of 2102 lines of the log" in page or "lines of the log" in page
+    assert " lines of the log: those without trouble" in page
     assert len(page) < 200_000
 
 
-def test_an_hour_with_five_boats_is_small(tmp_path: Path) -> None:
-    page = write(make_run(tmp_path, duration=3600, boats=5))
-    assert page.stat().st_size < 5_000_000
+def test_a_quarter_of_an_hour_with_five_boats_is_small(tmp_path: Path) -> None:
+    page = write(make_run(tmp_path, duration=900, boats=5))
+    assert page.stat().st_size < 1_250_000

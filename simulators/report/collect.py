@@ -210,7 +210,7 @@ class _Collector:
         story = self._story
         story.log.sort(key=lambda line: line.t)
         if len(story.log) > MAX_LOG:
-            kept = [line for line in story.log if line.level != "info"][:MAX_LOG]
+            kept = [line for line in story.log if line.level in ("critical", "warning")][:MAX_LOG]
             some = f"{len(story.log) - len(kept)} of {len(story.log)} lines of the log"
             until = clock(kept[-1].t if kept else 0)
             story.left_out.append(f"{some}: those without trouble, and those after {until}")

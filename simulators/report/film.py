@@ -9,6 +9,8 @@ from simulators.report.marks import rescue_of
 from simulators.report.story import LogLine, Story, TrackPoint
 
 SPEEDS = (1, 2, 5, 10, 30, 60)
+MANY = 30
+"""Devices with a row each, and objects."""
 TRUSTS = ("good", "low", "old")
 
 
@@ -46,10 +48,21 @@ def film_data(story: Story) -> dict[str, Any] | None:
             [round(at.t * 10), *_place(plane, at), _round(at.error_m), rule]
             for rule, at in story.alert_points
         ],
+        "rows": _rows(story),
         "focus": focus if focus in names else None,
         "since": None if fell is None else round(fell * 10),
         "shapes": SHAPES,
     }
+
+
+def _rows(story: Story) -> list[str]:
+    """The objects with a row in the table: of many devices those that were longest in trouble. Ships that
+    pass have none."""
+    devices = sorted(story.devices.values(), key=lambda device: -device.trouble_s())
+    if len(devices) <= MANY:
+        devices.sort(key=lambda device: device.name)
+    others = [name for name, kind in story.kinds.items() if name not in story.devices and kind != "vessel"]
+    return [device.name for device in devices[:MANY]] + others[:MANY]
 
 
 def _steps(plane: Plane, track: Iterable[TrackPoint]) -> list[int]:

@@ -70,7 +70,7 @@ def page(verdict: dict[str, Any], story: Story, scenario: dict[str, Any]) -> str
         _left_out(story),
     ]
     body = f"{verdict_section(verdict)}\n<main>\n{''.join(parts)}\n</main>"
-    empty = {"duration": story.duration_s, "objects": [], "alerts": [], "shapes": {}}
+    empty = {"duration": story.duration_s, "objects": [], "rows": [], "alerts": [], "shapes": {}}
     return document(f"{verdict.get('scenario', 'run')}: {verdict.get('verdict', '?')}", body, data or empty)
 
 

@@ -37,6 +37,8 @@ def sentence(verdict: dict[str, Any]) -> str:
         many = f"{len(unmet)} of {len(all_checks)} checks were not met"
         return f"{name} {state}: {many}, first {first.get('name')!r}: {words}"
     with_faults = f" in spite of {_count(len(faults), 'fault')}" if faults else ""
+    if not all_checks:
+        return f"{name} {state}, but nothing was checked{with_faults}"
     return f"{name} {state}: all {_count(len(all_checks), 'check')} were met{with_faults}"
 
 

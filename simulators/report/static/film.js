@@ -50,7 +50,8 @@
   // the map
   const context = map?.getContext("2d");
   let scale = 1, middle = { x: 0, y: 0 };
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  let colours = {};
+  const colour = (name) => (colours[name] ??= getComputedStyle(document.documentElement).getPropertyValue(name).trim());
   const fit = () => {
     const xs = [], ys = [];
     const main = objects.filter((one) => one.device || one.kind !== "vessel"); // ships that pass may be outside
@@ -73,6 +74,13 @@
     } else if (/drone/.test(one.kind)) { c.moveTo(x, y - 9); c.lineTo(x + 9, y); c.lineTo(x, y + 9); c.lineTo(x - 9, y); c.closePath(); }
     else if (/vehicle|car/.test(one.kind)) c.arc(x, y, 7, 0, 7);
     else c.rect(x - 7, y - 7, 14, 14);
+  };
+  const dot = (x, y, state) => { // of a city: grey, a triangle in trouble, a cross where it is gone
+    const c = context;
+    c.beginPath(); c.lineWidth = 2;
+    if (state === "online" || !state) { c.arc(x, y, 2, 0, 7); c.fillStyle = colour("--grey"); c.fill(); return; }
+    if (state === "degraded") { c.moveTo(x, y - 6); c.lineTo(x + 5, y + 4); c.lineTo(x - 5, y + 4); c.closePath(); c.fillStyle = colour("--orange"); c.strokeStyle = colour("--text"); c.lineWidth = 1; c.fill(); c.stroke(); return; }
+    c.moveTo(x - 5, y - 5); c.lineTo(x + 5, y + 5); c.moveTo(x + 5, y - 5); c.lineTo(x - 5, y + 5); c.strokeStyle = colour("--red"); c.stroke();
   };
   const draw = () => {
     if (!context) return;
@@ -121,11 +129,11 @@
       }
       if (!at) continue;
       const [x, y] = to(at.x, at.y);
-      shape(one, x, y, at.course);
       const state = stateAt(one, now);
+      if (many && one.device) { dot(x, y, state); if (state !== "online" && labels.length < 40) labels.push([x, y, one.name, false]); continue; }
+      shape(one, x, y, at.course);
       c.fillStyle = one.kind === "person" ? colour("--red") : one.device ? colour("--blue") : colour("--grey");
       c.fill(); c.strokeStyle = back; c.lineWidth = 1.5; c.stroke();
-      if (many && (!state || state === "online")) continue; // of a city only those in trouble have a name
       labels.push([x, y, (one.device && state && state !== "online" ? (data.shapes[state] ?? "◌") + " " : "") + one.name, one.device || one.kind === "person"]);
     }
     const taken = [];
@@ -148,8 +156,8 @@
   // the table
   const where = $("where");
   const metres = (m) => (m == null ? "–" : m >= 1000 ? `${(m / 1000).toFixed(2)} km` : m < 10 ? `${m.toFixed(1)} m` : `${Math.round(m)} m`);
-  const MAX_ROWS = 40;
-  const shown = objects.filter((one) => one.device || one.kind !== "vessel").slice(0, MAX_ROWS); // ships that pass have no row
+  const byName = new Map(objects.map((one) => [one.name, one]));
+  const shown = data.rows.map((name) => byName.get(name)).filter((one) => one);
   const cells = [];
   const prepare = () => {
     const heads = ["Who", "State", `To ${focus ? focus.name : "its start"}`, "Speed", "Reported", "Off by", "Error said"];
@@ -243,7 +251,7 @@
     });
     for (const name of ["pointerup", "pointercancel"]) map.addEventListener(name, () => { drag = null; });
     addEventListener("resize", () => { fit(); draw(); });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { colours = {}; draw(); });
     addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || /^(SELECT|SUMMARY)$/.test(event.target.tagName)) return;
       if (event.key === " " && event.target.tagName === "BUTTON") return;
