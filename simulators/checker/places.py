@@ -91,7 +91,8 @@ def _alert_points(history: History, device: Device) -> Iterator[Finding]:
             found = _off(device, point, t - point.get("age_s", 0.0))
             off_m, slack_m = found or (0.0, 0.0)
         elif point.get("how") in ("ground_plane", "ground_ray") and history.objects:
-            near = [truth_at(facts, t) for facts in history.objects.values()]
+            others = [one.truth for one in history.devices.values() if one is not device]
+            near = [truth_at(facts, t) for facts in (*history.objects.values(), *others)]
             here = [one for one in near if one is not None]
             off_m = min((distance_m(point["lat"], point["lon"], one[0], one[1]) for one in here), default=0.0)
             slack_m = max((one[2] for one in here), default=0.0) * SPEED_SLACK_S
