@@ -1,10 +1,12 @@
-"""The machine that the process runs on: its files in /proc and /sys, its disk, its memory."""
+"""The machine that the process runs on: its files in /proc and /sys, its disk, its memory, its software."""
 
 import ctypes
 import os
+import platform
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 
@@ -22,6 +24,14 @@ class Machine:
     def disk_room(self, folder: Path) -> os.statvfs_result:
         """The room on the disk of ``folder``. OSError."""
         return os.statvfs(folder)
+
+    def software(self) -> dict[str, str]:
+        """The versions of ``ringpost`` and ``python``."""
+        try:
+            version = metadata.version("ringpost")
+        except metadata.PackageNotFoundError:
+            version = "0+unknown"
+        return {"ringpost": version, "python": platform.python_version()}
 
     def trim_heap(self) -> None:
         """Returns free memory of the process to the kernel; blocking."""
@@ -45,6 +55,11 @@ def machine_root() -> Path:
 def disk_room(folder: Path) -> os.statvfs_result:
     """The room on the disk of ``folder``. OSError."""
     return _MACHINE.get().disk_room(folder)
+
+
+def software() -> dict[str, str]:
+    """The versions of ``ringpost`` and ``python``."""
+    return _MACHINE.get().software()
 
 
 def trim_heap() -> None:

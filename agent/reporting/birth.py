@@ -1,10 +1,9 @@
 """The fields of the birth message: the device and its software."""
 
-import platform
-from importlib import metadata
 from typing import Any
 
 from agent.config.model import Config
+from agent.host.machine import software
 from agent.vision.camera import Camera
 
 
@@ -24,7 +23,7 @@ def birth_fields(config: Config) -> dict[str, Any]:
             "rules": {name: rule.kind for name, rule in config.rules.items()},
             "outputs": config.outputs(),
         },
-        "software": {"ringpost": software_version(), "python": platform.python_version()},
+        "software": software(),
         "reporting": {"health_every_s": config.reporting.health_every.total_seconds()},
         "models": model_hashes(config),
         "units": "SI; angles in degrees; WGS-84; UTC",
@@ -33,10 +32,7 @@ def birth_fields(config: Config) -> dict[str, Any]:
 
 def software_version() -> str:
     """The installed version of ringpost."""
-    try:
-        return metadata.version("ringpost")
-    except metadata.PackageNotFoundError:
-        return "0+unknown"
+    return software()["ringpost"]
 
 
 def model_hashes(config: Config) -> dict[str, str]:

@@ -24,6 +24,10 @@ WAL_HEAD, FRAME_HEAD = 32, 24
 """Sizes in bytes, https://www.sqlite.org/fileformat2.html#walformat and walformat.html."""
 
 
+_SAID = {errno.EROFS: "attempt to write a readonly database", errno.EIO: "disk I/O error"}
+"""As SQLite says it."""
+
+
 class _WalPosition(NamedTuple):
     """Where the log of a database ended when it was last safe from a power cut."""
 
@@ -67,10 +71,12 @@ class VirtualDisk(Disk):
         if self._slow_s:
             self.errors += 1
             pass_time(self._slow_s)
+        database = path.suffix == ".db"
         if self._refusal is not None:
             self.errors += 1
-            raise OSError(self._refusal, os.strerror(self._refusal), str(path))
-        database = path.suffix == ".db"
+            raise (
+                OSError(f"{path.name}: {_SAID[self._refusal]}") if database else _refused(path, self._refusal)
+            )
         if not self.full:
             yield
         elif database:
@@ -78,7 +84,7 @@ class VirtualDisk(Disk):
                 yield
         else:
             self.errors += 1
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            raise _refused(path, errno.ENOSPC)
         if database and durable:
             with suppress(OSError, ValueError):
                 self._safe[str(path)] = _wal_position(path)
@@ -124,3 +130,8 @@ def _wal_position(path: Path) -> _WalPosition:
     page = 65_536 if page == 1 else page
     frames = int.from_bytes(head[16:20], sys.byteorder)
     return _WalPosition(head[32:40], WAL_HEAD + frames * (FRAME_HEAD + page))
+
+
+def _refused(path: Path, code: int) -> OSError:
+    """Without the folder, which differs from run to run."""
+    return OSError(code, os.strerror(code), path.name)

@@ -7,6 +7,7 @@ that runs are repeatable.
 
 import asyncio
 import contextvars
+import heapq
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
@@ -52,12 +53,23 @@ class _JumpingSelector(selectors.EpollSelector):
         return found
 
 
+class _Timer(asyncio.TimerHandle):
+    """Timers of one instant run in the order in which they were set."""
+
+    __slots__ = ("number",)
+    number: int
+
+    def __lt__(self, other: "_Timer") -> bool:  # type: ignore[override]
+        mine, others = self.when(), other.when()
+        return self.number < other.number if mine == others else mine < others
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """``time()`` is virtual; real time passes only as the work takes it."""
 
     def __init__(self) -> None:
         self.now_s = BEGAN_S
-        self._deaths = 0
+        self._deaths = self._timers = 0
         selector = _JumpingSelector()
         selector.loop = self
         super().__init__(selector)
@@ -84,8 +96,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        handle = super().call_at(when, callback, *args, context=context)
-        return _unless_dead(handle, context) if self._deaths else handle
+        self._timers += 1
+        timer = _Timer(when, callback, args, self, context)
+        timer.number = self._timers
+        timer._scheduled = True  # type: ignore[attr-defined]  # what `TimerHandle.cancel` looks at
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        return _unless_dead(timer, context) if self._deaths else timer
 
     def run_in_executor(  # type: ignore[override]
         self, _executor: object, function: Callable[..., T], *args: Any

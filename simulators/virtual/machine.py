@@ -37,6 +37,10 @@ class VirtualMachine(Machine):
         total, free = TOTAL_BYTES // BLOCK, (0 if self._disk_is_full() else FREE_BYTES) // BLOCK
         return os.statvfs_result((BLOCK, BLOCK, total, free, free, 2_000_000, 1_500_000, 1_500_000, 0, 255))
 
+    def software(self) -> dict[str, str]:
+        """The same for each version and for each Python: the trace of a run does not depend on them."""
+        return {"ringpost": "simulated", "python": "simulated"}
+
     def trim_heap(self) -> None:
         """Many machines share this process."""
 

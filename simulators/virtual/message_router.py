@@ -31,6 +31,8 @@ class Router:
                 codes.append(BAD_FILTER)
                 continue
             group, plain = split_share(one.topic_filter)
+            if group and one.no_local:
+                raise mqtt.MalformedError("a shared subscription without its own messages")
             new = self._tree.add(plain, (group, session.client_id), (session, one))
             session.subscriptions[one.topic_filter] = one
             qos = min(one.qos, 1)

@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.domain.message import SIMULATED_ROOT
+from agent.host.clock import use_clock
 from agent.runtime.sanitize import json_object
 from agent.trust.order import peek_body
 from agent.trust.roles import sign_roles, small_team_roles
@@ -70,6 +71,7 @@ class VirtualStage:
         self.broker.listen(self._published)
         self._servers = {ADDRESS: self.broker}
         clock = VirtualClock(self._loop, at, CENTRE)
+        use_clock(clock)  # for hardware that is made in this context
         self.desk = VirtualDesk(self.broker, self.root_key, clock, SeededEntropy(seed, "desk", clock))
         network = VirtualNetwork(self.broker.route(CENTRE), self._servers)
         self.centre = VirtualCentre(
