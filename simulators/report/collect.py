@@ -146,7 +146,7 @@ class _Collector:
         )
         point = alert.get("point")
         if phase.phase == "new" and isinstance(point, dict) and (at := self._point(t, point)) is not None:
-            story.alert_points.append((f"{device}: {known.rule}", at))
+            story.alert_points.append((known, at))
 
     def _take_position(self, t: float, device: str, body: Fields) -> None:
         point = self._point(t - (number(body.get("age_s")) or 0.0), body)

@@ -45,12 +45,12 @@ def film_data(story: Story) -> dict[str, Any] | None:
         "duration": story.duration_s,
         "objects": objects,
         "alerts": [
-            [round(at.t * 10), *_place(plane, at), _round(at.error_m), rule]
-            for rule, at in story.alert_points
+            [round(at.t * 10), _tenths(alert.until()), *_place(plane, at), _round(at.error_m)]
+            for alert, at in story.alert_points
         ],
         "rows": _rows(story),
         "focus": focus if focus in names else None,
-        "since": None if fell is None else round(fell * 10),
+        "since": _tenths(fell),
         "shapes": SHAPES,
     }
 
@@ -81,6 +81,10 @@ def _place(plane: Plane, point: TrackPoint) -> tuple[int, int]:
     return round(east * 10), round(north * 10)
 
 
+def _tenths(t: float | None) -> int | None:
+    return None if t is None else round(t * 10)
+
+
 def _round(error_m: float | None) -> float | None:
     return None if error_m is None else round(error_m, 1)
 
@@ -102,7 +106,8 @@ def film_section(story: Story) -> Html:
         f'<label>Speed <select id="speed" aria-keyshortcuts="+ -">{speeds}</select></label>'
         '<button type="button" id="closer" aria-label="Closer">＋</button>'
         '<button type="button" id="wider" aria-label="Wider">−</button>'
-        '<button type="button" id="fit">Fit</button></div>'
+        '<button type="button" id="fit">All</button>'
+        '<button type="button" id="follow" aria-pressed="false">Follow</button></div>'
     )
     keys = (
         '<p class="key"><kbd>Space</kbd> play or pause · <kbd>←</kbd> <kbd>→</kbd> a second, with'

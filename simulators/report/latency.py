@@ -21,7 +21,12 @@ def totals(story: Story) -> list[float]:
     return [total for total in found if total is not None]
 
 
-def latency_section(story: Story) -> Html:
+NO_TIME = (
+    "In virtual time computing takes no time: what is left is waiting for the disk, the link or the centre."
+)
+
+
+def latency_section(story: Story, *, virtual: bool = False) -> Html:
     """Percentiles, and the slowest messages with their steps."""
     phases = [(alert, phase) for alert in story.alerts.values() for phase in alert.phases]
     if not phases:
@@ -60,6 +65,7 @@ def latency_section(story: Story) -> Html:
         "latency",
         "Latency of alerts",
         summary,
+        f'<p class="facts">{NO_TIME}</p>' if virtual else "",
         f"<details><summary>Each of {len(shown)} messages</summary>{each}{key}{left_out}</details>",
     )
 

@@ -64,7 +64,7 @@ def page(verdict: dict[str, Any], story: Story, scenario: dict[str, Any]) -> str
         film_section(story) if data is not None else log_section(story),
         timeline_section(story, verdict, marks),
         faults_section(verdict),
-        latency_section(story),
+        latency_section(story, virtual=verdict.get("clock") == "virtual"),
         losses_section(verdict),
         _figures(verdict, story, scenario),
         _left_out(story),

@@ -59,6 +59,10 @@ class AlertStory:
     phases: list[AlertPhase] = field(default_factory=list)
     ended: bool = False
 
+    def until(self) -> float | None:
+        """When its end was sent."""
+        return max((phase.sent or 0.0 for phase in self.phases), default=0.0) if self.ended else None
+
 
 @dataclass(slots=True)
 class DeviceStory:
@@ -113,8 +117,8 @@ class Story:
     """By name in ``truth``: person, vessel, drone, or the device's kind."""
     reported: dict[str, list[TrackPoint]] = field(default_factory=dict)
     """Where each device says that it is."""
-    alert_points: list[tuple[str, TrackPoint]] = field(default_factory=list)
-    """With the rule: where each alert says that it happened."""
+    alert_points: list[tuple[AlertStory, TrackPoint]] = field(default_factory=list)
+    """Where each alert says that it happened."""
     topics: Counter[str] = field(default_factory=Counter)
     repeats: int = 0
     receipts: int = 0

@@ -48,18 +48,28 @@
   const focus = objects.find((one) => one.name === data.focus) ?? null;
 
   // the map
+  const others = objects.filter((one) => one.device || one.kind !== "vessel"); // ships that pass may be outside
+  const main = others.length ? others : objects;
   const context = map?.getContext("2d");
   let scale = 1, middle = { x: 0, y: 0 };
   let colours = {};
   const colour = (name) => (colours[name] ??= getComputedStyle(document.documentElement).getPropertyValue(name).trim());
-  const fit = () => {
-    const xs = [], ys = [];
-    const main = objects.filter((one) => one.device || one.kind !== "vessel"); // ships that pass may be outside
-    for (const one of main.length ? main : objects) for (const track of [one.truth, one.said]) { xs.push(...track.x); ys.push(...track.y); }
+  let follows = Boolean(focus);
+  const frame = (xs, ys, least) => { // puts all of them into the picture, at least so many metres
     const box = (list) => list.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
     const [[left, right], [low, high]] = [box(xs), box(ys)];
     middle = { x: (left + right) / 2, y: (low + high) / 2 };
-    scale = Math.min((map.clientWidth - 110) / Math.max(right - left, 40), (map.clientHeight - 80) / Math.max(high - low, 40));
+    scale = Math.min((map.clientWidth - 140) / Math.max(right - left, least), (map.clientHeight - 110) / Math.max(high - low, least));
+  };
+  const follow = () => {
+    const there = main.map((one) => truthAt(one, now) ?? saidAt(one, now)).filter((at) => at);
+    if (there.length) frame(there.map((at) => at.x), there.map((at) => at.y), 60);
+  };
+  const setFollows = (on) => { follows = on; $("follow").setAttribute("aria-pressed", String(on)); };
+  const fit = () => {
+    const xs = [], ys = [];
+    for (const one of main) for (const track of [one.truth, one.said]) { xs.push(...track.x); ys.push(...track.y); }
+    frame(xs, ys, 40);
   };
   const to = (x, y) => [map.clientWidth / 2 + (x - middle.x) * scale, map.clientHeight / 2 - (y - middle.y) * scale];
   const NICE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000];
@@ -110,8 +120,8 @@
       }
       c.setLineDash([]);
     }
-    for (const [t, x, y, error, rule] of data.alerts) {
-      if (t / 10 > now) continue;
+    for (const [t, until, x, y, error] of data.alerts) {
+      if (t / 10 > now || (until !== null && until / 10 < now)) continue;
       const [px, py] = to(x / 10, y / 10), age = now - t / 10;
       c.strokeStyle = colour("--red"); c.lineWidth = 2;
       c.beginPath(); c.arc(px, py, Math.max(16, (error ?? 0) * scale), 0, 7); c.stroke();
@@ -213,7 +223,7 @@
       if (item) log.scrollTop = item.offsetTop - log.clientHeight / 2;
       if ($("caption")) $("caption").textContent = item ? item.innerText.replace(/\s+/g, " ").replace(/^\S+ \S /, "") : "";
     }
-    if (map) { draw(); fill(); }
+    if (map) { if (follows) follow(); draw(); fill(); }
   };
   const seek = (t) => { now = Math.min(end, Math.max(0, t)); show(); };
   const play = (on) => {
@@ -234,23 +244,30 @@
     if (event.clientX >= lane.left) seek(((event.clientX - lane.left) / lane.width) * end);
   });
   if (map) {
-    prepare(); fit();
+    prepare(); fit(); setFollows(follows);
     $("speed").value = String(speeds.find((one) => end / one <= 75) ?? speeds.at(-1));
     $("play").addEventListener("click", () => play(!playing));
     $("slider").addEventListener("input", (event) => seek(Number(event.target.value) / 10));
-    const zoom = (by) => { scale *= by; if (focus) { const at = truthAt(focus, now); if (at && by > 1) middle = { x: at.x, y: at.y }; } draw(); };
+    const zoom = (by) => {
+      setFollows(false);
+      scale *= by;
+      const at = focus && by > 1 ? truthAt(focus, now) : null;
+      if (at) middle = { x: at.x, y: at.y };
+      draw();
+    };
     $("closer").addEventListener("click", () => zoom(1.6));
     $("wider").addEventListener("click", () => zoom(1 / 1.6));
-    $("fit").addEventListener("click", () => { fit(); draw(); });
+    $("fit").addEventListener("click", () => { setFollows(false); fit(); draw(); });
+    $("follow").addEventListener("click", () => { setFollows(!follows); show(); });
     let drag = null;
-    map.addEventListener("pointerdown", (event) => { drag = [event.clientX, event.clientY]; map.setPointerCapture(event.pointerId); });
+    map.addEventListener("pointerdown", (event) => { setFollows(false); drag = [event.clientX, event.clientY]; map.setPointerCapture(event.pointerId); });
     map.addEventListener("pointermove", (event) => {
       if (!drag) return;
       middle.x -= (event.clientX - drag[0]) / scale; middle.y += (event.clientY - drag[1]) / scale;
       drag = [event.clientX, event.clientY]; draw();
     });
     for (const name of ["pointerup", "pointercancel"]) map.addEventListener(name, () => { drag = null; });
-    addEventListener("resize", () => { fit(); draw(); });
+    addEventListener("resize", () => { fit(); show(); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { colours = {}; draw(); });
     addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || /^(SELECT|SUMMARY)$/.test(event.target.tagName)) return;
