@@ -157,3 +157,16 @@ def test_of_many_devices_and_faults_the_page_shows_those_in_trouble_and_says_so(
 def test_a_quarter_of_an_hour_with_five_boats_is_small(tmp_path: Path) -> None:
     page = write(make_run(tmp_path, duration=900, boats=5))
     assert page.stat().st_size < 1_250_000
+
+
+def test_the_first_message_that_differs_does_so_by_more_than_its_ids(tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / name) for name in ("a", "b")]
+    path = folders[1] / "messages.ndjson"
+    path.write_text(
+        path.read_text().replace('"id":"', '"id":"x').replace("gnss silent for 40 s", "gnss silent for 41 s")
+    )
+    found = compare(*folders)
+    assert found.first_message is not None
+    assert [text.count("gnss silent for 4") for text in found.first_message[1:]] == [1, 1]
+    path.write_text(path.read_text().replace("gnss silent for 41 s", "gnss silent for 40 s"))
+    assert (compare(*folders).first_message or (0,))[0] == 1

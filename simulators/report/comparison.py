@@ -13,6 +13,21 @@ from simulators.report.verdict import CHECKS, checks
 from simulators.run_record import Fields
 
 PAGE = "comparison.html"
+RANDOM = frozenset(
+    {
+        "id",
+        "epoch",
+        "alert_id",
+        "media",
+        "entry",
+        "signature",
+        "next_key",
+        "device_key",
+        "sha256",
+        "latency_ms",
+    }
+)
+"""Fields that another seed, or a real run, makes anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +162,7 @@ def _checks(result: Comparison, first: dict[str, Any], other: dict[str, Any]) ->
             _add(result, f"{word} {name!r}", before and before.get("met"), now and now.get("met"))
             continue
         _add(result, f"{word} {name!r}", bool(before.get("met")), bool(now.get("met")))
-        _add(result, f"{word} {name!r} at", before.get("actual_s"), now.get("actual_s"))
+        _add(result, f"{word} {name!r} at second", before.get("actual_s"), now.get("actual_s"))
 
 
 def _faults(result: Comparison, first: dict[str, Any], other: dict[str, Any]) -> None:
@@ -156,15 +171,32 @@ def _faults(result: Comparison, first: dict[str, Any], other: dict[str, Any]) ->
     for number, (before, now) in enumerate(pairs, 1):
         name = now.get("kind") or before.get("kind")
         for key in ("kind", "effect_s", "detected_s", "recovered_s"):
-            _add(result, f"fault {number} {name} {key.removesuffix('_s')}", before.get(key), now.get(key))
+            _add(
+                result,
+                f"fault {number} {name} {key.replace('_s', ' at second')}",
+                before.get(key),
+                now.get(key),
+            )
 
 
 def _first_message(*files: RunFiles) -> tuple[int, str, str] | None:
+    """The first that differs by more than its ids; or else the first that differs."""
+    first = None
     pairs = zip_longest(*(one.entries("messages") for one in files))
     for number, (before, now) in enumerate(pairs, 1):
-        if before != now:
-            return number, _line(before), _line(now)
-    return None
+        if before == now:
+            continue
+        if (plain := (_without_ids(before), _without_ids(now)))[0] != plain[1]:
+            return number, _line(plain[0]), _line(plain[1])
+        first = first or (number, _line(before), _line(now))
+    return first
+
+
+def _without_ids(value: Any) -> Any:
+    """A message without what is random in it, at any depth; of the audit log nothing else is left."""
+    if isinstance(value, dict):
+        return {key: _without_ids(one) for key, one in value.items() if key not in RANDOM}
+    return [_without_ids(one) for one in value] if isinstance(value, list) else value
 
 
 def _line(entry: Fields | None) -> str:

@@ -111,6 +111,8 @@ def _finish(
     comparison = report.compare(request.compare, folder)
     for text in comparison.lines():
         click.echo(text, err=request.as_json)
+    if request.report is not None:
+        click.echo(f"comparison: {comparison.write(folder)}", err=True)
     return 0 if comparison.same else NOT_PASSED
 
 
