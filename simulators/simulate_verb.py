@@ -37,6 +37,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     is_flag=True,
     help="Print every message that reaches the broker, and the verdict, one JSON object per line.",
 )
+@click.option(
+    "--schema", is_flag=True, hidden=True, help="Print the JSON Schema: ringpost schema --scenario."
+)
 def simulate(
     scenario: str | None,
     as_list: bool,
@@ -49,14 +52,24 @@ def simulate(
     update: bool,
     broker: str | None,
     as_json: bool,
+    schema: bool,
 ) -> None:
     """Run a scenario and check its expectations.
 
     SCENARIO is a name (see --list) or the path of a file. Exit codes: 0 passed; 1 failed, incomplete, or
     refused before anything ran; 2 wrong use; 69 no broker; 130 interrupted.
     """
-    from simulators.scenario.simulate import RunRequest, list_scenarios, search_command, simulate_command
+    from simulators.scenario.simulate import (
+        RunRequest,
+        list_scenarios,
+        print_schema,
+        search_command,
+        simulate_command,
+    )
 
+    if schema:
+        print_schema()
+        return
     if as_list:
         raise SystemExit(list_scenarios())
     if scenario is None:

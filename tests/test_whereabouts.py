@@ -102,6 +102,20 @@ def test_a_poor_fix_is_told_as_such_and_only_while_there_is_no_good_one(
 
 
 @pytest.mark.parametrize(
+    ("speed_mps", "after_s", "error_m"), [(6.0, 1, 2.0), (6.0, 3, 20.0), (0.0, 3, 2.0), (None, 3, 2.0)]
+)
+def test_the_point_of_an_alert_is_less_exact_where_a_moving_device_rejects_its_fixes(
+    speed_mps: float | None, after_s: int, error_m: float
+) -> None:
+    """A boat that is jammed: its last good fix is where it was."""
+    deck = Deck()
+    deck.play([fix(speed_mps=speed_mps), *[fix(3, error_m=70.0, hdop=9.5)] * after_s])
+    place = deck.where.alert_point(deck.now_s)
+    assert place is not None
+    assert (place["error_m"], place.get("age_s", 1)) == (error_m, after_s if speed_mps is not None else 1)
+
+
+@pytest.mark.parametrize(
     "good",
     [
         {"hdop": 9.0},  # the receiver's own estimate is good

@@ -51,8 +51,21 @@ def check(config: tuple[Path, ...], env: bool, as_json: bool) -> None:
 
 @click.command()
 @click.option("--mqtt", is_flag=True, help="Print the AsyncAPI document of the MQTT interface instead.")
-def schema(mqtt: bool) -> None:
+@click.option(
+    "--scenario", is_flag=True, help="Print the JSON Schema of the scenarios of 'simulate' instead."
+)
+@click.pass_context
+def schema(ctx: click.Context, mqtt: bool, scenario: bool) -> None:
     """Print the JSON Schema of the configuration."""
+    if mqtt and scenario:
+        raise click.UsageError("--mqtt and --scenario exclude each other")
+    if scenario:
+        group = ctx.find_root().command
+        simulate = group.get_command(ctx, "simulate") if isinstance(group, click.Group) else None
+        if simulate is None:
+            raise click.UsageError("--scenario needs the simulators, which are not installed")
+        ctx.invoke(simulate, schema=True)
+        return
     if mqtt:
         from agent.cli.asyncapi import asyncapi
 

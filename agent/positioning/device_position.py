@@ -18,6 +18,8 @@ ANNOUNCE_SWITCH_S = 60.0
 """A position carries ``switched_from`` this long; always, while a receiver of lower rank is used."""
 NO_POSITION_S = 15.0
 """Without an accepted fix for this long, the device is degraded."""
+CURRENT_S = 2.0
+"""A fix up to this old is where the device is now; receivers give one a second."""
 DEFAULT_TOP_SPEED_MPS = 60.0
 
 
@@ -200,6 +202,9 @@ class DevicePosition:
         if trust == "old" or self._without_fix():
             error_m = round((error_m or 0.0) + self._top_mps * age_s, 1)
             point |= {"error_m": error_m, "how": "last_known", "age_s": age_s}
+        elif age_s > CURRENT_S and error_m is not None and timed.fix.speed_mps is not None:
+            # The newer fixes were rejected: a boat at 6 m/s that is jammed is 18 m further after 3 s.
+            point |= {"error_m": round(error_m + timed.fix.speed_mps * age_s, 1), "age_s": age_s}
         return point
 
     def _without_fix(self) -> bool:

@@ -34,19 +34,17 @@ async def play(
     run = TimelineRun(scenario, stage, announce)
     await run.play()
     counts, losses = DeliveryProof(), dict[str, dict[str, Ranges]]()
-    for name, device in stage.devices.items():
-        try:
-            if device.running:
-                await device.stop()
-            proof, losses[name] = await counted_delivery(name, device.folder, stage.centre.db)
-            counts += proof
-        except Exception as error:
-            run.incomplete.append(f"{name}: its disk can't be read: {describe_error(error)}")
     record = stage.record
     try:
+        for device in stage.devices.values():
+            if device.running:
+                await device.stop()
         note_disks(record, {name: one.folder for name, one in stage.devices.items()}, stage.centre.db)
     except OSError as error:
         run.incomplete.append(f"the disks can't be read: {describe_error(error)}")
+    for name in stage.devices:
+        proof, losses[name] = counted_delivery(record, name)
+        counts += proof
     return Verdict(
         scenario=scenario.name,
         seed=stage.seed,

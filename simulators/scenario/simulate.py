@@ -18,7 +18,7 @@ from agent.runtime.logging_setup import set_up_log
 from centre.message_line import line
 from simulators.run_record import RunRecord
 from simulators.scenario.hashes import note_hash
-from simulators.scenario.loader import SCENARIOS, check, find_scenario, read, scenario_names
+from simulators.scenario.loader import SCENARIOS, check, find_scenario, json_schema, read, scenario_names
 from simulators.scenario.model import Scenario
 from simulators.scenario.scenario_text import scenario_text
 from simulators.scenario.search import SeedResult, play_seeds, shorten
@@ -54,6 +54,11 @@ def list_scenarios() -> int:
         about = path.read_text().splitlines()[0].lstrip("# ")
         click.echo(f"{name:30} {scenario.clock:8} {format_duration(scenario.duration):>6}  {about}")
     return 0
+
+
+def print_schema() -> None:
+    """Prints the JSON Schema of scenario files."""
+    click.echo(json.dumps(json_schema(), indent=2))
 
 
 def simulate_command(request: RunRequest) -> int:
