@@ -6,12 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.memory import MEMORY
 
 settings.register_profile("ringpost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ringpost")
+
+
+@pytest.fixture(autouse=True)
+def log_of_this_test() -> Iterator[None]:
+    """A verb that runs in the test's own process sets up the log: the next test gets the one before."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from agent.replay.replay import config_of, line, messages_of
 from agent.runtime.atomic_files import write_durably
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG
+from firmware_bridge.drone_readings import Drone
+from firmware_bridge.readings import Fix, RadarTarget, Vessel
 
 CASES = Path("tests/replay")
 MAX_BYTES = 8_000_000
@@ -99,6 +101,12 @@ def _folder(name: str) -> Path:
     return folder
 
 
+def has_position(observation: Observation) -> bool:
+    """Whether the value says where a device, a vessel or a drone is."""
+    value = observation.value
+    return isinstance(value, (Fix, Vessel, RadarTarget, Drone)) and value.lat is not None
+
+
 def keep_case(recordings: Sequence[Recording], config: Path | None, folder: Path) -> FieldCase:
     """Writes the case. BadConfig, OSError, or ValueError where a recording can't be read or is too long."""
     name, base, text = _configuration(config if config is not None else config_of(recordings[0]))
@@ -107,7 +115,7 @@ def keep_case(recordings: Sequence[Recording], config: Path | None, folder: Path
 
     def observations(with_positions: bool = True) -> Iterator[Observation]:
         for one in chain.from_iterable(recording.observations() for recording in recordings):
-            if with_positions or getattr(one.value, "lat", None) is None:
+            if with_positions or not has_position(one):
                 yield one
 
     expected = told(original, observations())
@@ -115,7 +123,7 @@ def keep_case(recordings: Sequence[Recording], config: Path | None, folder: Path
     tree = _stripped(tree, base, case, lambda config: told(config, observations()) == expected)
     stripped = parse(yaml_of(tree), name="config.yaml", base=base, ran_before=True)
     words = "positions of receivers and of other vessels"
-    has_positions = any(getattr(one.value, "lat", None) is not None for one in observations())
+    has_positions = any(map(has_position, observations()))
     with_positions = has_positions and told(stripped, observations(with_positions=False)) != expected
     if has_positions:
         (case.kept if with_positions else case.stripped).append(words)
