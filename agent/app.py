@@ -21,10 +21,11 @@ import structlog
 from agent.config.deployment import Deployment
 from agent.config.model import Config
 from agent.config.notes import config_notes
+from agent.config.simulated_sources import allow_simulated_sources
 from agent.config.startup import folder_of
 from agent.control.audit_hooks import attach_audit, recipients
 from agent.control.control import Control
-from agent.domain.message import ROOT
+from agent.domain.message import ROOT, SIMULATED_ROOT
 from agent.domain.observations import Observation, Tick
 from agent.evidence.recorder import EvidenceRecorder
 from agent.host.clock import kernel_clock, read_clocks
@@ -55,6 +56,7 @@ from agent.runtime.name_resolution import resolve_names_apart
 from agent.runtime.native_calls import end_when_unsound
 from agent.runtime.process import make_private
 from agent.runtime.running_parts import RunningParts
+from agent.runtime.simulated_data import claim_folder
 from agent.runtime.supervisor import supervise
 from agent.runtime.systemd import feed_watchdog, notify
 from agent.trust.device_key import load_or_make
@@ -282,6 +284,9 @@ async def run(config: Path, data: Path | None, root: str = ROOT) -> int:
     """
     limit_arenas()
     folder = data or folder_of(config)
+    claim_folder(folder, root)
+    if root == SIMULATED_ROOT:
+        allow_simulated_sources()
     deployment = Deployment.boot(config, folder / "config")
     outbox = Outbox.open(folder, deployment.config.outbox_bytes())
     make_private(folder)

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from agent.config.cross_checks import model_errors, reference_errors
 from agent.config.migrations import migrate
 from agent.config.model import PATTERNS, Config
+from agent.config.simulated_sources import simulated_source_errors
 from agent.domain.yaml_loader import (
     MAX_BYTES,
     BadConfig,
@@ -82,7 +83,7 @@ def validated(
             problem_at(detail, tree, _schema()) for detail in error.errors(include_url=False)[:MAX_PROBLEMS]
         ]
         raise BadConfig(sorted(problems, key=lambda problem: problem.line), name) from error
-    found = reference_errors(config)
+    found = chain(reference_errors(config), simulated_source_errors(config))
     if not ran_before:
         found = chain(found, model_errors(config, pushed=only is not None))
     errors = islice(found, MAX_PROBLEMS)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from agent.config.loader import validated
 from agent.config.merge_patch import merged
 from agent.config.model import Config
+from agent.config.simulated_sources import simulated_sources_allowed
 from agent.domain.durations import format_duration
 from agent.domain.yaml_loader import BadConfig, alternatives
 from agent.runtime.error_text import describe_error
@@ -155,7 +156,8 @@ def _push_errors(step: Step, one: CheckedDevice) -> Iterator[str]:
     )  # fmt: skip
     whole.pop("roles", None)
     try:
-        one.rules |= set(validated(whole, name="", base=Path("/nonexistent")).rules)
+        with simulated_sources_allowed():
+            one.rules |= set(validated(whole, name="", base=Path("/nonexistent")).rules)
     except BadConfig as error:
         yield from (f"{problem.path}: {problem.message}" for problem in error.problems)
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent.config.merge_patch import merged, plain
+from agent.config.simulated_sources import MARK
 
 ROLES = "roles.json"
 LINES = Path("/dev/sim")
@@ -19,7 +21,8 @@ def completed_config(
     folder: Path,
     cameras: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The whole configuration. Each serial line is ``folder/SOURCE``; ``cameras`` gives the URL by source.
+    """The whole configuration. Each serial line is ``folder/ringpost-sim/SOURCE``; ``cameras`` gives the URL
+    by source, which is marked likewise: a device in the field refuses both.
 
     So a scenario opens no real device and no real camera, whatever its configuration names. Placeholders
     ``{broker}`` and ``{folder}`` are filled in wherever they stand.
@@ -39,8 +42,9 @@ def _simulated(name: str, source: Any, folder: Path, cameras: Mapping[str, str])
     if not isinstance(source, dict):
         return source
     if source.get("kind") == "camera":
-        return {**source, "url": cameras.get(name, f"http://127.0.0.1:9/{name}.mjpg")}
-    return {**source, **({"port": str(folder / name)} if "port" in source else {})}
+        url = urlsplit(cameras.get(name, f"http://127.0.0.1:9/{name}.mjpg"))
+        return {**source, "url": url._replace(path=f"/{MARK}{url.path}").geturl()}
+    return {**source, **({"port": str(folder / MARK / name)} if "port" in source else {})}
 
 
 def _fill(value: Any, words: Mapping[str, str]) -> Any:

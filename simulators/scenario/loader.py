@@ -12,6 +12,7 @@ from agent.config.loader import MAX_PROBLEMS, folder_beside, problem_at, validat
 from agent.config.loader import load as load_config
 from agent.config.merge_patch import plain
 from agent.config.model import Config
+from agent.config.simulated_sources import simulated_sources_allowed
 from agent.domain.yaml_loader import BadConfig, Problem, line_of, load_yaml, read_text
 from agent.runtime.error_text import error_reason
 from simulators.scenario.checks import CheckedDevice, reference_errors, resolved
@@ -103,7 +104,8 @@ def _valid(device: str, tree: Mapping[str, Any]) -> Config:
         raise BadConfig([Problem(0, "device", f"is {device!r} here, or absent: the name of the device")], "")
     if whole.get("roles") == ROLES:
         del whole["roles"]
-    return validated(whole, name="", base=nowhere)
+    with simulated_sources_allowed():
+        return validated(whole, name="", base=nowhere)
 
 
 def _of_device(device: str, config: Any, problem: Problem, tree: Any) -> Problem:

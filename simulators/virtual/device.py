@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from agent.app import Agent
 from agent.config.deployment import Deployment
+from agent.config.simulated_sources import allow_simulated_sources
 from agent.domain.message import SIMULATED_ROOT, Message
 from agent.host.clock import use_clock
 from agent.host.disk import use_disk
@@ -151,6 +152,7 @@ class VirtualDevice:
     def _enter(self) -> None:
         """The context of this life of the agent."""
         INCARNATION.set(self._process)
+        allow_simulated_sources()
         use_clock(self.clock)
         use_entropy(SeededEntropy(self._seed, f"{self.name}/{self.starts}", self.clock))
         use_threads(InlineThreads(self._loop))
