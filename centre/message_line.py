@@ -18,7 +18,8 @@ def line(device: str, topic: str, body: dict[str, Any]) -> str:
         summary = _summary(topic, body)
     except (TypeError, ValueError, AttributeError, KeyError):
         summary = "(malformed)"
-    return printable(f"{when} {device} {topic:9} {summary}")
+    mark = " (simulated)" if body.get("simulated") is True else ""
+    return printable(f"{when} {device}{mark} {topic:9} {summary}")
 
 
 def _summary(topic: str, body: dict[str, Any]) -> str:

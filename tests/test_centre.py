@@ -521,3 +521,9 @@ def test_a_write_that_goes_on_in_its_thread_is_waited_for(tmp_path: Path) -> Non
         for write in writes:
             with suppress(OSError):  # it began after the end
                 assert write.result() == ["new"] * 200
+
+
+@pytest.mark.parametrize(("flag", "shown"), [({"simulated": True}, "d1 (simulated) alert"), ({}, "d1 alert")])
+def test_a_simulated_message_is_shown_as_such(flag: dict[str, Any], shown: str) -> None:
+    alert = {"phase": "new", "severity": "critical", "text": "panic"}
+    assert f"{shown}     new    critical panic" in line("d1", "alert", {"alert": alert, **flag})

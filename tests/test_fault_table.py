@@ -147,7 +147,10 @@ def played(kinds: list[str], folder: Path) -> list[Played]:
             for one in stage.devices.values():
                 await one.start()
             await stage.sleep_until(BEGINS_S)
-            return [await one_fault(stage, device, source, kind) for kind in kinds]
+            runs = [await one_fault(stage, device, source, kind) for kind in kinds]
+            messages = [one["body"] for one in stage.record.messages]
+            assert [one for one in messages if one.get("simulated") is not True] == [], "looks real"
+            return runs
 
     return run_virtual(main)
 

@@ -15,6 +15,8 @@ from agent.domain.yaml_loader import BadConfig
 from agent.runtime.simulated_data import claim_folder
 from simulators.faults.simulation_only import NotSimulatedError, refuse_outside_simulation
 from simulators.scenario.device_config import completed_config
+from simulators.scenario.loader import find_scenario
+from simulators.scenario.session import RunOptions, run_scenario
 
 CONFIG = """
 schema_version: 1
@@ -128,3 +130,10 @@ def test_the_agent_itself_refuses_the_folder_of_the_other_kind(
     (tmp_path / "data/alerts.db").touch()
     with pytest.raises(OSError, match="has the data of"):
         asyncio.run(run(tmp_path / "config.yaml", tmp_path / "data", mine))
+
+
+def test_a_scenario_with_faults_is_refused_at_the_broker_of_others(tmp_path: Path) -> None:
+    """Before anything runs: nobody answers at that address."""
+    options = RunOptions(broker_url="mqtt://192.0.2.1:1883")
+    with pytest.raises(NotSimulatedError, match=r"not 192\.0\.2\.1"):
+        run_scenario(find_scenario("bad_lines"), tmp_path, options)

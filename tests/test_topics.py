@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from agent.domain.message import LANES, SIMULATED_ROOT, encode, new_id, stamp
-from agent.mqtt.envelope import Envelope, restamp, wire
+from agent.mqtt.envelope import Envelope, restamp, shortened, wire
 
 AT = datetime(2026, 11, 28, 6, 12, 31, 410_999, tzinfo=UTC)
 
@@ -90,3 +90,22 @@ def test_a_message_whose_time_agrees_is_left_as_it_is(off_s: float) -> None:
 def test_a_clock_that_jumped_by_a_day_either_way_is_made_good(days: int) -> None:
     body = encode({"at": AT + timedelta(days=days)})
     assert json.loads(restamp(body, 0.0, AT)) == {"at": stamp(AT), "restamped_by_s": -86400.0 * days}
+
+
+@pytest.mark.parametrize("root", ["ringpost/v1", SIMULATED_ROOT])
+def test_a_last_will_and_a_shortened_status_say_that_they_are_simulated(root: str) -> None:
+    envelope = Envelope(device="bridge-07", root=root)
+    topic, will = envelope.last_will(41, AT)
+    assert (topic, json.loads(will)) == (
+        f"{root}/bridge-07/status",
+        {
+            "schema": "status/1", "device": "bridge-07", "session": 41, "state": "offline",
+            "connected_at": "2026-11-28T06:12:31.410Z", **({"simulated": True} if root == SIMULATED_ROOT else {}),
+        },
+    )  # fmt: skip
+    status = envelope.message(
+        "status/1", {"state": "degraded", "reasons": ["x" * 200] * 20},
+        lane="status", topic="status", session=41, clock={"source": "gnss", "error_ms": 20}, at=AT,
+    )  # fmt: skip
+    for most in (1000, 250, 120, 1):
+        assert json.loads(shortened(status.body, most)).get("simulated", False) == (root == SIMULATED_ROOT)

@@ -309,3 +309,20 @@ def test_a_retained_message_says_so_in_json(capsys: pytest.CaptureFixture[str]) 
     board.on_message("d", "status", {"state": "online"}, retained=True)
     board.on_message("d", "status", {"state": "online"})
     assert ['"retained": true' in line for line in capsys.readouterr().out.splitlines()] == [True, False]
+
+
+@pytest.mark.parametrize(("simulated", "mark"), [(True, " (simulated)"), (False, ""), ("yes", "")])
+def test_a_simulated_device_is_shown_as_such(
+    simulated: Any, mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    board = clock.board()
+    flag = {"simulated": simulated} if simulated else {}
+    board.on_message("d", "status", {"state": "online", "reasons": [], **flag})
+    alert = {"phase": "new", "severity": "critical", "text": "panic", "alert_id": "a1"}
+    board.on_message("d", "alert", {"alert": alert, **flag})
+    assert capsys.readouterr().out.splitlines() == [
+        f"d{mark}: online",
+        f"d{mark}: new critical: panic [a1]",
+    ]
+    assert (" (simulated)" in shown_table(board)) == bool(mark)

@@ -44,6 +44,8 @@ class DevicePresence:
     alerts: list[dict[str, Any]] = field(default_factory=list)
     printed: str = ""
     """The state as last printed."""
+    simulated: bool = False
+    """Whether its last message came from a simulation."""
 
     def update(
         self, topic: str, body: dict[str, Any], *, retained: bool, now_s: float, now: datetime
@@ -52,6 +54,7 @@ class DevicePresence:
         is_will = topic == "status" and body.get("state") == "offline"
         if is_will and self.is_older_connection(body):
             return False
+        self.simulated = body.get("simulated") is True
         if not is_will:
             self._update_last_seen(body, retained, now_s, now)
         if topic == "status":

@@ -73,7 +73,8 @@ class WatchBoard:
             alert = as_dict(body.get("alert"))
             text = f"{printable(alert.get('severity'))}: {printable(alert.get('text'))}"
             alert_id = f" [{printable(alert['alert_id'])}]" if alert.get("alert_id") else ""
-            print(f"{device}: {printable(alert.get('phase'))} {text}{alert_id}", flush=True)
+            phase = printable(alert.get("phase"))
+            print(f"{device}{_marked(known)}: {phase} {text}{alert_id}", flush=True)
         else:
             self._print_state(device, known)
 
@@ -87,7 +88,7 @@ class WatchBoard:
         printed = f"{state} {'; '.join(known.reasons)}".rstrip()
         if printed != known.printed:
             known.printed = printed
-            print(f"{device}: {printed}", flush=True)
+            print(f"{device}{_marked(known)}: {printed}", flush=True)
 
     def show(self) -> None:
         """Redraws the table; without a terminal, prints each device that has become silent."""
@@ -110,7 +111,7 @@ class WatchBoard:
             state = known.describe(name == CENTRE, now_s, now)
             age = format_age(known.silence_s(now_s, now))
             left = Text()  # not markup: the text comes from a device
-            left.append(f"{name}\n", "bold")
+            left.append(f"{name}{_marked(known)}\n", "bold")
             left.append(f"{state}\n", STATES.get(state, "bold red"))
             left.append(
                 f"seen {age} ago" if known.last_live_s is not None else f"last report {age} ago", "dim"
@@ -143,6 +144,11 @@ class WatchBoard:
         if alert.get("alert_id"):
             text.append(f"\n  {printable(alert['alert_id'])}", "dim")
         text.append("\n")
+
+
+def _marked(known: DevicePresence) -> str:
+    """What follows the name of a simulated device."""
+    return " (simulated)" if known.simulated else ""
 
 
 def _urgency(device: tuple[str, DevicePresence]) -> tuple[bool, bool, bool, str]:

@@ -63,7 +63,7 @@ def shortened(body: bytes, most: int) -> bytes:
         return body
     fields = json.loads(body)
     reasons = [str(reason) for reason in fields.get("reasons", ())]
-    keep = ("schema", "id", "device", "session", "at", "state")
+    keep = ("schema", "id", "device", "session", "at", "simulated", "state")
     for kept in (fields, {key: fields[key] for key in keep if key in fields}):
         for count in range(len(reasons), -1, -1):
             left_out = [f"and {len(reasons) - count} more"] if count < len(reasons) else []
@@ -72,7 +72,8 @@ def shortened(body: bytes, most: int) -> bytes:
                 short = encode({**kept, "reasons": shown, "shortened": True})
                 if len(short) <= most:
                     return short
-    return encode({key: fields[key] for key in ("schema", "device", "session", "state") if key in fields})
+    least = ("schema", "device", "session", "simulated", "state")
+    return encode({key: fields[key] for key in least if key in fields})
 
 
 def _cut(text: str, width: int) -> str:
@@ -107,6 +108,19 @@ class Envelope:
     def host_status(self) -> str:
         """The topic of the centre's own status."""
         return f"{self.root}/host/status"
+
+    def last_will(self, session: int, connected_at: datetime) -> tuple[str, bytes]:
+        """Topic and body of what the broker publishes where the connection ends without a goodbye."""
+        body: dict[str, Any] = {
+            "schema": "status/1",
+            "device": self.device,
+            "session": session,
+            "state": "offline",
+            "connected_at": connected_at,
+        }
+        if self.root == SIMULATED_ROOT:
+            body["simulated"] = True
+        return f"{self.prefix}/status", encode(body)
 
     def message(
         self,

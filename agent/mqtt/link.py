@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from agent.alerts.latency import LatencyLedger
-from agent.domain.message import Message, encode, stamp
+from agent.domain.message import Message, stamp
 from agent.host.clock import certainly_past, kernel_clock, monotonic_s, utc_now
 from agent.mqtt.broker import Broker
 from agent.mqtt.byte_budget import Budget
@@ -216,14 +216,7 @@ class Link:
 
     async def _open(self, broker: Broker, session: int) -> tuple[Connection, Broker]:
         """A connection to the first broker, in their order, that accepts it. OSError names each reason."""
-        status = {
-            "schema": "status/1",
-            "device": self._envelope.device,
-            "session": session,
-            "state": "offline",
-            "connected_at": stamp(utc_now()),
-        }
-        will = f"{self._envelope.prefix}/status", encode(status)
+        will = self._envelope.last_will(session, utc_now())
         expiry_s = 0 if self._choice.level else SESSION_EXPIRY_S
         self.refusals = []
         return await open_first(

@@ -1,4 +1,4 @@
-"""A data folder belongs to a simulation or to a device in the field: neither takes the messages of the other."""
+"""A data folder belongs to a simulation or to the field: neither takes the messages of the other."""
 
 from pathlib import Path
 

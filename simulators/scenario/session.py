@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.domain.message import SIMULATED_ROOT
 from agent.host.clock import utc_now
+from simulators.faults.simulation_only import refuse_outside_simulation
 from simulators.run_record import RunRecord
 from simulators.scenario.model import Scenario
 from simulators.scenario.parts import WatchedParts
@@ -34,7 +36,11 @@ class RunOptions:
 def run_scenario(
     scenario: Scenario, folder: Path, options: RunOptions = RunOptions()
 ) -> tuple[Verdict, RunRecord]:
-    """Plays the scenario with its own seed and clock; ``folder`` is empty. OSError where it can't begin."""
+    """Plays the scenario with its own seed and clock; ``folder`` is empty. OSError where it can't begin, and
+    NotSimulatedError for faults at a broker that may be that of others."""
+    if any(step.fault is not None for step in scenario.timeline):
+        url = options.broker_url
+        refuse_outside_simulation(SIMULATED_ROOT, url or "", own_broker=url is None)
     if scenario.clock == "real":
         return asyncio.run(_run_real(scenario, folder, options))
     return _run_virtual(scenario, folder, options)
