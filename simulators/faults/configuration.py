@@ -20,8 +20,8 @@ class _Pushed(Fault):
 
     def _reported(self, stage: Stage, step: FaultStep) -> Iterable[dict[str, Any]]:
         """What the device reported about pushes since the fault began."""
-        for one in stage.record.messages:
-            if (one["device"], one["topic"]) == (step.device, "config/reported") and one["t"] > step.began_s:
+        for one in stage.record.messages[step.before["seen"] :]:
+            if (one["device"], one["topic"]) == (step.device, "config/reported"):
                 yield one["body"]
 
     def _has(self, stage: Stage, step: FaultStep, state: str) -> bool:
@@ -35,6 +35,7 @@ class InvalidPush(_Pushed):
 
     async def begin(self, stage: Stage, step: FaultStep) -> None:
         device = device_of(stage, step)
+        step.before["seen"] = len(stage.record.messages)
         await device.push(json.dumps({**device.config, "rules": {"nonsense": {"kind": "no_such_rule"}}}))
 
     async def end(self, stage: Stage, step: FaultStep) -> None:
@@ -87,6 +88,7 @@ class PowerCutOnTrial(_Pushed):
 
 async def _push_broker(stage: Stage, step: FaultStep, url: str) -> None:
     device = device_of(stage, step)
+    step.before["seen"] = len(stage.record.messages)
     await device.push(json.dumps({**device.config, "broker": {**device.config["broker"], "url": url}}))
 
 
