@@ -26,7 +26,7 @@ from agent.replay.replay import config_of, line, messages_of
 from agent.runtime.atomic_files import write_durably
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG
-from firmware_bridge.drone_readings import Drone
+from firmware_bridge.drone_readings import Capture, Drone
 from firmware_bridge.readings import Fix, RadarTarget, Vessel
 
 CASES = Path("tests/replay")
@@ -104,7 +104,7 @@ def _folder(name: str) -> Path:
 def has_position(observation: Observation) -> bool:
     """Whether the value says where a device, a vessel or a drone is."""
     value = observation.value
-    return isinstance(value, (Fix, Vessel, RadarTarget, Drone)) and value.lat is not None
+    return isinstance(value, (Fix, Vessel, RadarTarget, Drone, Capture)) and value.lat is not None
 
 
 def keep_case(recordings: Sequence[Recording], config: Path | None, folder: Path) -> FieldCase:
