@@ -130,7 +130,8 @@ class PushTrials:
         if self.deployment.is_overlaid() and now_s - self._retried_s > LOCAL_RETRY_S:
             await self.try_local()
             self._retried_s = monotonic_s()
-        if await self.deployment.check_drift():
+        saved, drifted = await self.deployment.save_refused(), await self.deployment.check_drift()
+        if saved or drifted:
             await self.report()
 
     async def try_fallback(self) -> None:

@@ -439,6 +439,24 @@ def test_on_a_disk_that_can_not_be_written_it_runs_and_refuses_a_push(
     assert device.push(BETTER, 2)["state"] == "applied"
 
 
+def test_a_ledger_that_the_disk_refused_is_written_once_it_can_be(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by tests/test_state_machine.py, seed 24: the device was degraded until the next push."""
+
+    def refuse(_path: Path, _data: bytes) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("agent.config.ledger.write_durably", refuse)
+    deployment = device.reboot()
+    assert not asyncio.run(deployment.save_refused())
+    assert "Input/output error" in (deployment.trouble or "")
+    monkeypatch.undo()
+    assert asyncio.run(deployment.save_refused())
+    assert deployment.trouble is None
+    assert not asyncio.run(deployment.save_refused())
+
+
 def test_the_same_revision_with_another_body_is_refused(device: Device) -> None:
     """Two technicians, each with a revision 5: the second must hear that it is not in force."""
     assert device.push(BETTER, 5)["state"] == "applied"

@@ -98,6 +98,18 @@ def without_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool) 
         yield storage
 
 
+def test_the_phases_of_an_alert_keep_their_order_where_the_disk_refused_only_the_first(
+    storage: LaneStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by tests/test_state_machine.py, seed 17: the end had the lower number, and went out first."""
+    with monkeypatch.context() as broken:
+        fail(broken, storage.alerts.store, "put")
+        put(storage, other := message(group="b"), new := message(group="a"))
+    put(storage, end := message(group="a"))
+    assert ids(handed_out_again(storage)) == [new.id, end.id, other.id]
+    assert storage.alerts.memory.count() == 0
+
+
 @pytest.mark.parametrize("at_start", [True, False])
 def test_what_only_memory_holds_is_offered_to_the_disk_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool

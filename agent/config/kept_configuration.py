@@ -41,6 +41,8 @@ class KeptConfiguration:
         """The parts of the configuration in force that are wrong, and run as before or not at all."""
         self.trouble = start.trouble or (OVERLAID if self.is_overlaid() else None)
         """Why the configuration in force differs from the local file, or None."""
+        self._unsaved: str | None = None
+        """The trouble of a ledger that the disk has refused."""
 
     @classmethod
     def boot(cls, local: Path, folder: Path) -> Self:
@@ -150,8 +152,15 @@ class KeptConfiguration:
         except OSError as error:
             self._note_unsaved(error)
             return False
+        if self._unsaved is not None and self.trouble == self._unsaved:
+            self.trouble = OVERLAID if self.is_overlaid() else None
+        self._unsaved = None
         return True
 
+    async def save_refused(self) -> bool:
+        """Tries again to write what the disk has refused; whether it took it now."""
+        return self._unsaved is not None and await self._save_if_possible()
+
     def _note_unsaved(self, error: OSError) -> None:
-        self.trouble = f"{FILE} can't be written: {error_reason(error)}"
+        self.trouble = self._unsaved = f"{FILE} can't be written: {error_reason(error)}"
         log.error("config_ledger_not_saved", error=str(error))

@@ -73,22 +73,34 @@ class AlertStorage:
             self.return_to_disk()
         elif self.store.database.was_replaced():
             self.rewrite()
+        earlier = self._earlier_in_memory(messages)
+        together = [*(row.to_message() for row in earlier), *messages]
         try:
             try:
-                self.store.put(messages, values)
+                self.store.put(together, values)
             except DamagedError:
                 self.reopen()
-                self.store.put(messages, values)
+                self.store.put(together, values)
         except OSError as error:
             self._faults.report("alerts", error)
             self.memory.put(messages)
             self._unwritten = values
         else:
             self._unwritten = {}
+            self.memory.delete([(row.lane, row.place) for row in earlier])
             if self.store.path is not None:
                 self._move_to_disk()
         for store in self.stores:
             self._queue.apply_promotions(store)
+
+    def _earlier_in_memory(self, messages: Sequence[Message]) -> list[Row]:
+        """What only memory holds of the groups of ``messages``: it has to get the lower numbers."""
+        memory = self.memory
+        groups = {message.group for message in messages if message.group}
+        if not groups or not memory.count():
+            return []
+        rows = (row for lane in RECEIPT_LANES for row in memory.due(lane, 0, memory.count(lane)))
+        return [row for row in rows if row.group in groups]
 
     def _put_losses(self, messages: Sequence[Message]) -> None:
         """Stores gap messages, with the number of lost alerts."""
