@@ -47,8 +47,14 @@ class Device:
 
     @cached_property
     def statuses(self) -> list[tuple[float, Fields]]:
-        """What the broker retained as its status, last wills included."""
-        return list(self.sent("status"))
+        """Its ``status``, last wills included; without those of an earlier connection: docs/centre.md."""
+        found, session = [], 0
+        for t, topic, body in self.messages:
+            of_session = body.get("session", 0)
+            if topic == "status" and ("id" in body or of_session >= session):
+                found.append((t, body))
+            session = max(session, of_session)
+        return found
 
     def status_at(self, second: float) -> str | None:
         """The retained state at ``second``."""

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from simulators.checker.finding import Finding
 from simulators.checker.history import History
 
+REMEMBERED = "alerts of "
+"""How a reason begins that tells of a late alert, minutes after it."""
+
 
 def all_heals(history: History) -> Iterator[Finding]:
     """Some time after the last fault nothing is owed, each accepted alert is at the centre, and each device
@@ -21,8 +24,9 @@ def all_heals(history: History) -> Iterator[Finding]:
             text = f"{len(absent)} accepted alert messages are not at the centre"
             yield Finding("all_heals", device.name, text, history.end_s)
         state = device.status_at(history.end_s)
-        if state != "online":
-            reasons = device.statuses[-1][1].get("reasons", ()) if device.statuses else ()
+        reasons = device.statuses[-1][1].get("reasons") or () if device.statuses else ()
+        remembers = bool(reasons) and all(str(reason).startswith(REMEMBERED) for reason in reasons)
+        if state != "online" and not (state == "degraded" and remembers):
             text = f"its status is {state}: {', '.join(map(str, reasons))}"
             yield Finding("all_heals", device.name, text, history.end_s)
 

@@ -1,7 +1,7 @@
 """A number names one message, and each number has an explanation. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from simulators.checker.finding import Finding
 from simulators.checker.history import NEVER, NUMBERED, Device, History, Number
@@ -10,7 +10,8 @@ from simulators.run_record import Fields
 LANES = {"status": "status", "birth": "status", "health": "status", "alerts/active": "status",
          "config/reported": "status", "position": "position", **NUMBERED}  # fmt: skip
 EXPLAINED = ("alert", "result", "telemetry")
-"""Lanes whose losses are told; of the others only the latest message counts."""
+"""Lanes whose losses are told; of the others only the latest message counts. Telemetry, the last, has no
+receipts: what a broker acknowledges and loses is lost."""
 
 
 def lane_of(topic: str) -> str:
@@ -41,15 +42,16 @@ def one_number_one_message(history: History) -> Iterator[Finding]:
 def numbers_are_explained(history: History) -> Iterator[Finding]:
     """Each number that was given is at the centre, still on the disk, told in a ``gap``, or its message went
     out under another number."""
+    loses = any(one.kind == "broker.drop_after_acknowledgement" for one in history.faults)
     for device in history.devices.values():
         if device.on_disk is None or device.at_centre is None:
             if any("seq" in body for _, body in device.sent("alert")):
                 yield Finding("numbers_are_explained", device.name, "the record does not have both disks")
             continue
-        yield from _unexplained(device)
+        yield from _unexplained(device, EXPLAINED[:2] if loses else EXPLAINED)
 
 
-def _unexplained(device: Device) -> Iterator[Finding]:
+def _unexplained(device: Device, lanes: Sequence[str]) -> Iterator[Finding]:
     explained: dict[tuple[str, str], set[int]] = defaultdict(set)
     last: dict[tuple[str, str], int] = defaultdict(int)
     stored = [*(device.on_disk or ()), *(device.at_centre or ())]
@@ -59,13 +61,16 @@ def _unexplained(device: Device) -> Iterator[Finding]:
             explained[one["lane"], one["epoch"]].add(one["seq"])
     for _, topic, body in device.messages:
         number = number_of(topic, body)
-        if number is None or number[0] not in EXPLAINED:
+        if number is None or number[0] not in lanes:
             continue
         lane, epoch, seq = number
         last[lane, epoch] = max(last[lane, epoch], seq)
         if lane == "telemetry" or body.get("id") in ids:
             explained[lane, epoch].add(seq)
+    moved = any(one.kind.startswith("disk.") for one in device.faults)
     for _, body in device.sent("health"):
+        if moved:  # what only memory held gets other numbers once the disk takes it
+            break
         for one in body.get("numbers", ()):
             where = one["lane"], one["epoch"]
             last[where] = max(last[where], one["last"])

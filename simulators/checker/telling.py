@@ -11,26 +11,40 @@ from simulators.run_record import Fields
 Subject: TypeAlias = tuple[str, ...]
 SUBJECT = ("rule", "camera", "source", "zone", "label")
 """Fields of an alert that say what it is about; with ``since`` they name one fact."""
+LOSING = (
+    "broker.drop_after_acknowledgement", "broker.quota", "broker.session_lost", "centre.restored_from_backup",
+)  # fmt: skip
+"""Faults after which a message is sent again behind those that followed it."""
 BOARD_KEEPS_S = 60.0
 """A board that restarts loses the presses of about this long that it has not got across."""
 
 
 def phases_are_in_order(history: History) -> Iterator[Finding]:
-    """An alert begins with ``new``, once, and nothing follows its ``end``; a drill has one message."""
+    """An alert begins with ``new``, once, and nothing follows its ``end``; a drill has one message. So the
+    device has accepted them, and so they arrive, unless the broker loses or refuses messages."""
+    in_order = not any(one.kind in LOSING for one in history.faults)
     for device in history.devices.values():
         some_lost = any(body.get("gap", {}).get("lane") == "alert" for _, body in device.sent("gap"))
-        phases: dict[str, list[tuple[float, str]]] = defaultdict(list)
-        seen: set[str] = set()
+        arrived: dict[str, tuple[float, str, str]] = {}
         for t, body in device.sent("alert"):
-            if body.get("id") not in seen:  # a repeat says nothing new
-                seen.add(str(body.get("id")))
-                alert = body.get("alert", {})
-                phases[str(alert.get("alert_id"))].append((t, str(alert.get("phase"))))
-        for alert_id, found in phases.items():
-            wrong = _wrong([phase for _, phase in found], lost=some_lost)
-            if wrong:
-                text = f"alert {alert_id}: {wrong}: {', '.join(phase for _, phase in found)}"
-                yield Finding("phases_are_in_order", device.name, text, found[-1][0])
+            alert = body.get("alert", {})
+            told = t, str(alert.get("alert_id")), str(alert.get("phase"))
+            arrived.setdefault(str(body.get("id")), told)  # a repeat says nothing new
+        accepted = {
+            one["id"]: (one["t"], str(one.get("alert_id")), str(one.get("phase"))) for one in device.accepted
+        }
+        in_memory = {alert_id for one, (_, alert_id, _) in arrived.items() if one not in accepted}
+        accepted = {one: told for one, told in accepted.items() if told[1] not in in_memory}
+        for of_device, messages in ((True, accepted), (False, arrived)):
+            phases: dict[str, list[tuple[float, str]]] = defaultdict(list)
+            for t, alert_id, phase in messages.values():
+                phases[alert_id].append((t, phase))
+            for alert_id, found in phases.items():
+                wrong = _wrong([phase for _, phase in found], lost=some_lost)
+                if wrong and (of_device or in_order):
+                    what = "was accepted as" if of_device else "arrived as"
+                    text = f"alert {alert_id} {what} {', '.join(phase for _, phase in found)}: {wrong}"
+                    yield Finding("phases_are_in_order", device.name, text, found[-1][0])
 
 
 def _wrong(phases: list[str], *, lost: bool) -> str | None:
@@ -55,6 +69,8 @@ def one_fact_one_alert(history: History) -> Iterator[Finding]:
     for device in history.devices.values():
         ids: dict[Subject, dict[str, float]] = defaultdict(dict)
         for t, alert in _alerts(device, "new"):
+            if alert.get("kind") == "switch":
+                continue  # several presses may reach the device at one instant
             fact = (*(str(alert.get(field)) for field in SUBJECT), str(alert.get("since")), _box(alert))
             ids[fact].setdefault(str(alert.get("alert_id")), t)
         for fact, found in ids.items():
@@ -86,8 +102,8 @@ def presses_raise_alerts(history: History) -> Iterator[Finding]:
     """Each press of a switch that a rule watches raises an alert, or falls into one that is active; judged
     once all faults have ended for as long as the limits say."""
     for device in history.devices.values():
-        if history.end_s < history.healed_s + history.limits.settle_s:
-            continue
+        if history.end_s < history.healed_s + history.limits.settle_s or _pushes(device):
+            continue  # a push may change the rule
         resets = [one for one in device.faults if one.kind in ("board.reset", "board.deaf")]
         for rule, source, switch in _switches(device):
             alerts = sorted(_active(device, rule))

@@ -124,6 +124,10 @@ class VirtualDevice:
         """As `kill`, without a record of it; False where it did not run."""
         return self._end_process(self._network.close_all, lambda _: None)
 
+    def crash(self) -> None:
+        """Within a write of the agent, which then raises: nothing of it runs on; `kill` does the rest."""
+        self._loop.silence(self._process)
+
     async def cut_power(self) -> None:
         """As `kill`, but nobody closes its connections, and the boot id changes."""
 

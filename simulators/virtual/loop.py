@@ -126,13 +126,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             work()
         return done
 
-    def end(self, incarnation: Incarnation) -> None:
-        """Ends an incarnation as a SIGKILL does: its timers, its tasks and its workers never run again."""
+    def silence(self, incarnation: Incarnation) -> None:
+        """The first half of `end`, which the incarnation itself may call: none of its timers runs again."""
         incarnation.dead = True
         self._deaths += 1
         for handle in (*self._scheduled, *self._ready):  # type: ignore[attr-defined]
             if handle._context is not None and handle._context.get(INCARNATION) is incarnation:
                 handle.cancel()
+
+    def end(self, incarnation: Incarnation) -> None:
+        """Ends an incarnation as a SIGKILL does: its timers, its tasks and its workers never run again."""
+        self.silence(incarnation)
         for key in list(self._selector.get_map().values()):  # type: ignore[attr-defined]
             if any(one is not None and _belongs(one, incarnation) for one in key.data):
                 self.remove_reader(key.fd)

@@ -125,6 +125,9 @@ class VirtualStage:
             return
         if publisher not in self.devices:
             return
+        if device != publisher or not message.topic.startswith(f"{SIMULATED_ROOT}/"):
+            self.record.message("", message.topic, {})  # nothing of a simulation may come out there
+            return
         if topic.startswith("media/"):
             second, size = round(self.now_s(), 6), len(message.payload)
             self.record.messages.append({"t": second, "device": device, "topic": topic, "size": size})
