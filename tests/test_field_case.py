@@ -1,8 +1,10 @@
 """A field report becomes a test case: ``ringpost replay --keep-as``."""
 
+import asyncio
 import json
 import zipfile
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from agent.__main__ import cli
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
+from agent.replay.history_recorder import HistoryRecorder
 from agent.replay.recording import Recording, RecordingHeader, line_of
 from firmware_bridge.readings import Fix
 
@@ -155,3 +158,42 @@ def test_what_can_be_no_case_gets_one_line(
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "case").exists()
+
+
+def history(folder: Path, *, runs: int = 1) -> Path:
+    """The history that an agent keeps of the same half minute, in each run of it."""
+    for run_number in range(runs):
+        recorder = HistoryRecorder(folder / "history")
+        recorder.configure(1.0, 10_000_000)
+        for one in observations(0.0):
+            later = timedelta(minutes=10 * run_number)
+            recorder.on_observation(replace(one, at=one.at + later, mono_s=one.mono_s - 300 * run_number))
+        asyncio.run(recorder.flush())
+    return folder / "history"
+
+
+def test_the_history_of_an_agent_becomes_a_case(tmp_path: Path) -> None:
+    report(tmp_path)
+    said = run("replay", history(tmp_path), "--config", tmp_path / "its.yaml", "--keep-as", tmp_path / "case")
+    assert (said.exit_code, said.stderr) == (0, "")
+    expected = (tmp_path / "case" / "expected.txt").read_text()
+    assert "rail: person at rail for 5 s" in expected
+    assert expected.count("\n") == 2
+
+
+def test_of_several_runs_one_is_chosen_by_time(tmp_path: Path) -> None:
+    report(tmp_path)
+    arguments = ("replay", history(tmp_path, runs=2), "--config", tmp_path / "its.yaml")
+    said = run(*arguments)
+    assert said.exit_code == 1
+    assert (
+        "the agent was started anew between 2026-11-28T06:00:29.500Z and 2026-11-28T06:10:00.000Z"
+        in said.stderr
+    )
+    first = run(*arguments, "--until", "2026-11-28T14:05:00+08:00")
+    second = run(*arguments, "--since", "2026-11-28T14:05:00+08:00")
+    assert [text.stdout.count(" new ") for text in (first, second)] == [1, 1]
+    assert second.stdout.startswith("2026-11-28T06:10:05")
+    assert "no instant with its time zone" in run(*arguments, "--since", "2026-11-28T14:05:00").stderr
+    assert "no instant with its time zone" in run(*arguments, "--since", "noon").stderr
+    assert "a folder without a history" in run("replay", tmp_path, "--config", tmp_path / "its.yaml").stderr

@@ -124,6 +124,8 @@ def record(config: Path, to: Path | None, duration: str | None, max_mb: int, kee
     metavar="FILE",
     help="Show only differences against another configuration (.yaml) or the output of an earlier --json.",
 )
+@click.option("--since", metavar="TIME", help="Only from here on, such as 2026-11-28T14:35:00+08:00.")
+@click.option("--until", metavar="TIME", help="Only what was before.")
 @click.option(
     "--keep-as",
     metavar="NAME",
@@ -131,19 +133,33 @@ def record(config: Path, to: Path | None, duration: str | None, max_mb: int, kee
 )
 @json_option
 def replay(
-    recording: tuple[Path, ...], config: Path | None, compare: Path | None, keep_as: str | None, as_json: bool
+    recording: tuple[Path, ...],
+    config: Path | None,
+    compare: Path | None,
+    since: str | None,
+    until: str | None,
+    keep_as: str | None,
+    as_json: bool,
 ) -> None:
     """Replay a recording through the rules and print the resulting alerts.
 
-    Several files of one recording are given in their order. With --keep-as, --config may also be the zip file
-    of `doctor --bundle`.
+    RECORDING is a file of `record`, several of one recording in their order, or the folder `history` in the
+    data of an agent. With --keep-as, --config may also be the zip file of `doctor --bundle`.
     """
+    from agent.replay.playable import play_of
+    from agent.runtime.error_text import describe_error
+
+    try:
+        played = play_of(recording, since, until)
+    except (OSError, ValueError) as error:
+        click.echo(f"replay: {describe_error(error)}", err=True)
+        finish(1)
     if keep_as is not None:
         if compare is not None:
             raise click.UsageError("--keep-as and --compare exclude each other")
         from agent.replay.field_case import keep_command
 
-        finish(keep_command(recording, config, keep_as, as_json))
+        finish(keep_command(played, config, keep_as, as_json))
     from agent.replay.replay import replay_command
 
-    finish(replay_command(recording, config, compare, as_json))
+    finish(replay_command(played, config, compare, as_json))

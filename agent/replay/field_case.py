@@ -9,7 +9,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from agent.domain.message import encode
 from agent.domain.observations import Observation, Sighting
 from agent.domain.yaml_loader import BadConfig, read_text
 from agent.replay.case_stripping import MANDATORY, OPTIONAL, copy_of, yaml_of
-from agent.replay.recording import Recording, RecordingHeader, line_of
+from agent.replay.playable import Played
+from agent.replay.recording import RecordingHeader, line_of
 from agent.replay.replay import config_of, line, messages_of
 from agent.runtime.atomic_files import write_durably
 from agent.runtime.error_text import describe_error
@@ -67,10 +67,10 @@ class FieldCase:
         yield "now edit expected.txt to what must be raised, and the first lines of config.yaml"
 
 
-def keep_command(recordings: Sequence[Path], config: Path | None, name: str, as_json: bool) -> int:
+def keep_command(played: Played, config: Path | None, name: str, as_json: bool) -> int:
     """Writes the folder, and says what is in it. An exit code."""
     try:
-        case = keep_case([Recording(path) for path in recordings], config, _folder(name))
+        case = keep_case(played, config, _folder(name))
     except BadConfig as error:
         click.echo(str(error), err=True)
         return EX_CONFIG
@@ -107,14 +107,14 @@ def has_position(observation: Observation) -> bool:
     return isinstance(value, (Fix, Vessel, RadarTarget, Drone, Capture)) and value.lat is not None
 
 
-def keep_case(recordings: Sequence[Recording], config: Path | None, folder: Path) -> FieldCase:
+def keep_case(played: Played, config: Path | None, folder: Path) -> FieldCase:
     """Writes the case. BadConfig, OSError, or ValueError where a recording can't be read or is too long."""
-    name, base, text = _configuration(config if config is not None else config_of(recordings[0]))
+    name, base, text = _configuration(config if config is not None else config_of(played.parts[0]))
     tree = copy_of(load(text, name))
     original = parse(text, name=name, base=base, ran_before=True)
 
     def observations(with_positions: bool = True) -> Iterator[Observation]:
-        for one in chain.from_iterable(recording.observations() for recording in recordings):
+        for one in played.observations():
             if with_positions or not has_position(one):
                 yield one
 
@@ -156,6 +156,8 @@ def _stripped(tree: Any, base: Path, case: FieldCase, same: Callable[[Config], b
     for words, step in OPTIONAL:
         changed = copy_of(tree)
         step(changed)
+        if changed == tree:
+            continue
         if holds(changed):
             tree = changed
             case.stripped.append(words)
@@ -176,8 +178,8 @@ def _content(observations: Iterable[Observation], case: FieldCase) -> bytes:
         size += len(found[-1]) + 1
         if size > MAX_BYTES:
             raise ValueError(
-                f"more than {MAX_BYTES // 1_000_000} MB of observations: cut the recording to the minutes"
-                " that matter; each line is one observation, and the first line stays"
+                f"more than {MAX_BYTES // 1_000_000} MB of observations: choose the minutes that matter"
+                " with --since and --until"
             )
         case.observations[one.source] += 1
         if isinstance(one.value, Sighting):

@@ -49,7 +49,9 @@ def record_command(
         click.echo(str(error), err=True)
         return EX_CONFIG
     except FileExistsError as error:
-        click.echo(f"record: {error.filename} already exists; give another name with --to", err=True)
+        unfinished = str(error.filename).endswith(".new")
+        why = " (unfinished, `ringpost replay` reads it)" if unfinished else ""
+        click.echo(f"record: {error.filename} already exists{why}; give another name with --to", err=True)
         return 1
     except (OSError, ValueError) as error:
         click.echo(f"record: {describe_error(error)}", err=True)

@@ -5,9 +5,9 @@ It runs the `Locator` and `RuleEngine` of the agent with the recorded times: the
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from agent.domain.observations import Observation, Sighting, View
 from agent.domain.yaml_loader import BadConfig
 from agent.domain.zones import zones_of
 from agent.positioning.locator import Locator
-from agent.replay.recording import Recording
+from agent.replay.playable import Playable, Played
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_CONFIG
 from agent.vision.camera import Camera
@@ -77,20 +77,17 @@ def in_zones_of(config: Config, observation: Observation) -> Observation:
     return observation
 
 
-def replay_command(
-    recordings: Sequence[Path], config: Path | None, compare: Path | None, as_json: bool
-) -> int:
-    """Prints each alert, or with ``compare`` the differences. ``recordings``: one, or its files in order.
+def replay_command(played: Played, config: Path | None, compare: Path | None, as_json: bool) -> int:
+    """Prints each alert, or with ``compare`` the differences.
 
     Exit code 0; 1 with differences or an unreadable file; 78 for an invalid CONFIG.
     """
     try:
-        played = [Recording(recording) for recording in recordings]
-        rules = read(config_of(played[0], config))
+        rules = read(config_of(played.parts[0], config))
         if compare is not None:
-            return _compare(_messages(rules, played), _reference(compare, played), as_json)
+            return _compare(messages_of(rules, played.observations()), _reference(compare, played), as_json)
         alerts = 0
-        for message in _messages(rules, played):
+        for message in messages_of(rules, played.observations()):
             alerts += message["alert"]["phase"] == "new"
             click.echo(encode(message).decode() if as_json else line(message))
     except BadConfig as error:
@@ -99,16 +96,13 @@ def replay_command(
     except (OSError, ValueError) as error:
         click.echo(f"replay: {describe_error(error)}", err=True)
         return 1
-    said = ", ".join(str(recording) for recording in recordings)
-    click.echo(f"replay: {alerts} alerts from {said}{_torn(played)}", err=True)
+    said = ", ".join(str(one.path) for one in played.parts)
+    torn = "; a torn last line is left out" if played.torn else ""
+    click.echo(f"replay: {alerts} alerts from {said}{torn}", err=True)
     return 0
 
 
-def _torn(recordings: Iterable[Recording]) -> str:
-    return "; a torn last line is left out" if any(one.torn for one in recordings) else ""
-
-
-def config_of(recording: Recording, given: Path | None = None) -> Path:
+def config_of(recording: Playable, given: Path | None = None) -> Path:
     """CONFIG, or ``config.yaml`` beside the recording, or the configuration named in its header."""
     if given is not None:
         return given
@@ -124,20 +118,16 @@ def config_of(recording: Recording, given: Path | None = None) -> Path:
     return recording.header.config
 
 
-def _messages(config: Config, recordings: Iterable[Recording]) -> Iterator[dict[str, Any]]:
-    return messages_of(config, chain.from_iterable(one.observations() for one in recordings))
-
-
 def messages_of(config: Config, observations: Iterable[Observation]) -> Iterator[dict[str, Any]]:
     """The alert messages, as `--json` prints them."""
     for alert, fields in replay(config, observations):
         yield json.loads(encode({"at": alert.at, "alert": fields}))
 
 
-def _reference(path: Path, recordings: Iterable[Recording]) -> list[dict[str, Any]]:
+def _reference(path: Path, played: Played) -> list[dict[str, Any]]:
     """The alert messages of another configuration, or of the output of an earlier `replay --json`."""
     if path.suffix in (".yaml", ".yml"):
-        return list(_messages(read(path), recordings))
+        return list(messages_of(read(path), played.observations()))
     found = []
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
