@@ -109,14 +109,15 @@ def presses_raise_alerts(history: History) -> Iterator[Finding]:
             alerts = sorted(_active(device, rule))
             for press in _presses(device, source, switch):
                 pressed_s = press["t"]
+                if any(one.begin_s - BOARD_KEEPS_S <= pressed_s <= one.end_s for one in resets):
+                    continue
                 if any(one.begin_s <= pressed_s <= one.end_s for one in alerts):
                     continue
                 later = next((one for one in alerts if one.begin_s >= pressed_s), None)
                 if later is not None:
                     alerts.remove(later)  # another press needs another alert
                     continue
-                lost_by_board = any(one.begin_s - BOARD_KEEPS_S <= pressed_s <= one.end_s for one in resets)
-                if history.end_s - pressed_s >= history.limits.settle_s and not lost_by_board:
+                if history.end_s - pressed_s >= history.limits.settle_s:
                     text = f"{source}.{switch} was pressed, and no alert of {rule} says so"
                     yield Finding("presses_raise_alerts", device.name, text, pressed_s)
 

@@ -92,6 +92,8 @@ class BrokerConnection:
     def fall_silent(self, failure: OSError | None = None) -> None:
         """The client is gone, and nothing says so here: the keepalive finds it. ``failure``: what the client
         finds."""
+        if self._sock.fileno() < 0:
+            return  # it fell silent before
         self._far_end.failure = failure
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
