@@ -80,6 +80,9 @@ DB = DatabaseParam()
     metavar="NAME",
     help="Receive as one of several processes, each with a name of its own, on one or several machines.",
 )
+@click.option(
+    "--check", is_flag=True, help="Try what the broker must do for a centre and its devices, and end."
+)
 @click.option("--until-stdin-ends", is_flag=True, hidden=True, help="End with the parent process.")
 @click.option("--json", "as_json", is_flag=True, help="Print every message, one JSON object per line.")
 @click.pass_context
@@ -92,12 +95,16 @@ def centre(
     key: Path | None,
     workers: int | None,
     worker: str | None,
+    check: bool,
     until_stdin_ends: bool,
     as_json: bool,
 ) -> None:
     """Run the reference central server: stores messages and sends receipts (acknowledgements)."""
     if context.invoked_subcommand is not None:
         return
+    if check and broker is not None:
+        refuse_bad_broker(broker)
+        raise SystemExit(check_broker(broker, root, as_json=as_json))
     if db is None or broker is None:
         raise click.UsageError(f"Missing option '{'--db' if db is None else '--broker'}'.")
     from agent.runtime.logging_setup import set_up_log
@@ -187,6 +194,23 @@ def refuse_bad_broker(url: str) -> None:
     except ValidationError as error:
         click.echo(describe_broker_error(error), err=True)
         raise SystemExit(EX_USAGE) from None
+
+
+def check_broker(url: str, root: str, *, as_json: bool) -> int:
+    """``ringpost centre --check``: one line for each feature; 1 where one that is needed is missing."""
+    from agent.cli.broker_session import allows_mqtt_311, broker_settings, run_at_broker
+    from centre.broker_features import broker_features
+
+    async def tried() -> int:
+        found = await broker_features(broker_settings(url), root, fall_back=allows_mqtt_311())
+        for one in found:
+            if as_json:
+                click.echo(json.dumps({"feature": one.name, "state": one.state, "problem": one.problem}))
+            else:
+                click.echo(f"{one.state:8}{one.name}{': ' + one.problem if one.problem else ''}")
+        return int(any(one.state == "failed" for one in found))
+
+    return run_at_broker(url, tried)
 
 
 def centre_command(

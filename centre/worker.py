@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 RENEW_S = 1.0
 LONGEST_WAIT_S = 5.0
+UNCONNECTED_S, REST_S = 6.0, 10.0
+"""A registrar without a connection for so long leaves the lease to others, for so long."""
 
 
 class Worker:
@@ -94,11 +96,20 @@ class Worker:
     async def _keep_lease(self) -> None:
         """Takes the lease when it is free, renews it, and is the registrar as long as it holds."""
         held_s, generation, error_text = float("-inf"), "", ""
+        connected_s = rest_until_s = float("-inf")
         try:
             while True:
                 now_s = self._clock()
+                if self._registrar is None or self._registrar.ready.is_set():
+                    connected_s = now_s
+                elif now_s - connected_s > UNCONNECTED_S:  # another process may reach another broker
+                    await self._step_down()
+                    rest_until_s = now_s + REST_S
+                    with suppress(OSError):
+                        await asyncio.to_thread(self._lease.release)
                 try:
-                    found = await asyncio.to_thread(self._lease.acquire)
+                    resting = now_s < rest_until_s
+                    found = None if resting else await asyncio.to_thread(self._lease.acquire)
                     held_s, error_text = (now_s if found else float("-inf")), ""
                 except OSError as error:
                     found = None

@@ -101,6 +101,8 @@ def led(found: list[Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list
     seen: list[bool | str] = []
     now_s = [0.0]
     monkeypatch.setattr(worker, "LEASE_S", 3.0)
+    monkeypatch.setattr(worker, "UNCONNECTED_S", 4.0)
+    monkeypatch.setattr(worker, "REST_S", 2.0)
     monkeypatch.setattr(Registrar, "announce", lambda _, generation: seen.append(generation))
 
     async def scene() -> None:
@@ -115,7 +117,7 @@ def led(found: list[Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list
         centre._lease = leases  # type: ignore[assignment]
         with suppress(asyncio.CancelledError):
             await centre._keep_lease()
-        assert (centre.leads, leases.released) == (False, 1)
+        assert (centre.leads, leases.released) == (False, 1 + (len(found) == 6))
         centre.close()
 
     asyncio.run(scene())
@@ -131,6 +133,7 @@ FAILS = OSError("the server is gone")
         ([None, "g", "g", None, "g"], [False, True, True, False, True]),
         (["g", "h"], [True, "h", True]),  # the database was away so long that the devices are told anew
         (["g", FAILS, FAILS, FAILS], [True, True, True, False]),
+        (["g"] * 6, [True] * 5 + [False] * 2 + [True]),  # no broker: for a while it is the turn of another
     ],
 )
 def test_who_has_the_lease_is_the_registrar_and_no_longer_than_it_lasts(

@@ -239,7 +239,7 @@ def test_where_the_secrets_of_a_source_go(it: SourcePart, origin: str) -> None:
 # What is looked up by its name, on objects that are not ours: their libraries leave it out where it is absent.
 FOREIGN = {
     "agent": {
-        "ResponseTopic", "ReceiveMaximum", "MaximumPacketSize", "ServerReference",  # paho's properties of a packet
+        "ResponseTopic", "ReceiveMaximum", "MaximumPacketSize", "ServerReference", "SessionExpiryInterval",  # paho's properties of a packet
         "pending",  # a TLS socket's
         "strerror", "sqlite_errorcode",  # of errors
         "CLOCK_BOOTTIME",  # of Linux

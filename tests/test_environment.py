@@ -105,6 +105,18 @@ def test_a_broker_that_does_not_let_it_in_is_named(
     assert words in line
 
 
+def test_what_the_broker_says_it_does_not_do_is_named(tmp_path: Path) -> None:
+    """No retained messages, no wildcards, no shared subscriptions, sessions of an hour."""
+    with scripted(ScriptedBroker(limits={0x25: 0, 0x28: 0, 0x2A: 0, 0x11: 3600})) as broker:
+        found = check_environment(config(tmp_path, port=broker.port))
+    said = [(one.state, one.line.partition(";")[0]) for one in found if "the broker has no" in one.line]
+    assert said == [
+        ("failed", "broker.url: the broker has no retained messages"),
+        ("warning", "broker.url: the broker has no subscriptions with wildcards"),
+        ("warning", "broker.url: the broker has no sessions of more than 3600 s"),
+    ]
+
+
 def test_each_fallback_is_tried(tmp_path: Path) -> None:
     with scripted(ScriptedBroker()) as broker:
         text = BASE.format(folder=tmp_path, port=broker.port)

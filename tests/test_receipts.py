@@ -11,8 +11,8 @@ SPARE = memory_store()
 FIRST: tuple[Lane, ...] = ("alert", "result")
 
 
-def row(name: str, rank: int = 0, lane: Lane = "alert") -> Row:
-    return Row(lane, 1, name, lane, b"{}", 1, False, None, 0.0, "e", SPARE, 1, rank)
+def row(name: str, rank: int = 0, lane: Lane = "alert", group: str = "") -> Row:
+    return Row(lane, 1, name, lane, b"{}", 1, False, None, 0.0, "e", SPARE, 1, rank, group)
 
 
 def waiting(*rows: Row, resend_s: float = 60.0) -> Receipts:
@@ -40,6 +40,18 @@ def test_repeats_to_a_centre_that_gives_no_receipt_grow_rare() -> None:
     times = [at for at, _ in sent(waiting(one), 4 * 3600, (one,))]
     assert times[:5] == [60, 180, 420, 900, 1860]
     assert {later - earlier for earlier, later in pairwise(times[4:])} == {LONGEST_WAIT_S}
+
+
+def test_no_phase_is_sent_again_before_the_earlier_ones_of_its_alert() -> None:
+    """The broker lost the first phase twice: it would have come after the end."""
+    new, other, end = row("new", group="a"), row("other", group="b"), row("end", group="a")
+    receipts = waiting(new, other)
+    assert receipts.due(60.0, 10, FIRST) == ["new", "other"]
+    receipts.await_receipt(new, 60.0)  # due again at 180
+    receipts.await_receipt(other, 60.0)
+    receipts.await_receipt(end, 61.0)
+    assert receipts.due(121.0, 10, FIRST) == ["new", "end"]
+    assert receipts.due(122.0, 10, FIRST) == []
 
 
 def test_fifty_alerts_and_a_dead_centre_are_few_messages_an_hour() -> None:

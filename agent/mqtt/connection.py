@@ -16,7 +16,13 @@ from agent.host.clock import NEVER_BEFORE, monotonic_s, utc_now
 from agent.mqtt.broker import Broker
 from agent.mqtt.connect_errors import check_certificate_time, describe_connect_error
 from agent.mqtt.connect_threads import run_in_thread
-from agent.mqtt.paho_packets import MOST_PACKET, disconnect_reason, packet_client, packet_properties
+from agent.mqtt.paho_packets import (
+    MOST_PACKET,
+    disconnect_reason,
+    missing_features,
+    packet_client,
+    packet_properties,
+)
 from agent.mqtt.peer import peer_of
 from agent.mqtt.refusals import (
     MOST_REFERENCE,
@@ -74,6 +80,7 @@ class Connection:
         """The reason code with which the connection ended."""
         self.reference = ""
         """The broker that this one refers to."""
+        self.missing: list[str] = []  # see `missing_features`
         self.resumed = False
         """Whether the broker had a session under this client id."""
         self.peer: dict[str, str] = {}  # see `peer_of`
@@ -233,6 +240,7 @@ class Connection:
         self.resumed = bool(flags.session_present)
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
         self.largest = getattr(properties, "MaximumPacketSize", None)
+        self.missing = missing_features(properties, self._session_expiry_s)
         self.reference = str(getattr(properties, "ServerReference", ""))[:MOST_REFERENCE]
         self._add_event("connected", code)
 

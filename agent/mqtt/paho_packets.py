@@ -16,6 +16,13 @@ MOST_PROPERTIES = 1024
 """Longer properties of a message down are dropped unread: paho reads texts letter by letter, and 60 KB of
 them block the event loop for as long as a thousand messages do."""
 MQTT_5 = 5
+FEATURES = {
+    "MaximumQoS": "messages with QoS 1",
+    "RetainAvailable": "retained messages",
+    "WildcardSubscriptionAvailable": "subscriptions with wildcards",
+    "SharedSubscriptionAvailable": "shared subscriptions",
+}
+"""By property of the CONNACK, which is 0 where the broker does not have it."""
 
 
 def limit_packets(client: type[Any], refuse: Callable[[int], None]) -> type[Any]:
@@ -88,6 +95,13 @@ def packet_properties(packet: str, **values: int) -> Any:
     for name, value in values.items():
         setattr(properties, name, value)
     return properties
+
+
+def missing_features(properties: Any, session_expiry_s: int) -> list[str]:
+    """What the broker says in its CONNACK (MQTT 5) that it does not do."""
+    found = [text for name, text in FEATURES.items() if getattr(properties, name, 1) == 0]
+    granted_s = getattr(properties, "SessionExpiryInterval", session_expiry_s)
+    return [*found, f"sessions of more than {granted_s} s"] if granted_s < session_expiry_s else found
 
 
 def disconnect_reason(number: int) -> Any:

@@ -37,6 +37,8 @@ class _Waiting:
     rank: int
     since_s: float
     due_s: float
+    group: str = ""
+    """The alert of the message."""
     tries: int = 0
     in_flight: bool = False
 
@@ -102,7 +104,7 @@ class Receipts:
         """The broker has acknowledged the message: it waits for the centre's receipt from now on."""
         waiting = self._waiting.get(row.id)
         if waiting is None:
-            waiting = self._waiting[row.id] = _Waiting(row.lane, row.rank, now_s, now_s)
+            waiting = self._waiting[row.id] = _Waiting(row.lane, row.rank, now_s, now_s, row.group)
         waiting.in_flight = False
         waiting.due_s = now_s + self._wait_s(waiting.tries)
         self._next_s = min(self._next_s, waiting.due_s)
@@ -174,14 +176,33 @@ class Receipts:
             if not one.in_flight and one.due_s <= now_s and one.lane in lanes
         ]
         found = [message_id for _, _, message_id in sorted(late)[:limit]]
+        found = self._with_earlier_phases(found)
         for message_id in found:
             one = self._waiting[message_id]
             one.in_flight, one.tries = True, one.tries + 1
-        if len(late) == len(found):
+        if len(late) <= len(found):
             self.urgent = False
             rest = (one.due_s for one in self._waiting.values() if not one.in_flight)
             self._next_s = min(rest, default=float("inf"))
         return found
+
+    def _with_earlier_phases(self, found: list[str]) -> list[str]:
+        """``found``, each after the earlier messages of its alert that have no receipt: where a broker lost
+        the first phase once more, the last one would be the first that the centre gets."""
+        newest_s: dict[str, float] = {}
+        for one in (self._waiting[message_id] for message_id in found):
+            if one.group:
+                newest_s[one.group] = max(newest_s.get(one.group, 0.0), one.since_s)
+        if not newest_s:
+            return found
+        earlier = {
+            message_id
+            for message_id, one in self._waiting.items()
+            if not one.in_flight and one.since_s < newest_s.get(one.group, 0.0)
+        }
+        return sorted(
+            {*found, *earlier}, key=lambda one: (self._waiting[one].rank, self._waiting[one].since_s)
+        )
 
     def oldest(self) -> list[str]:
         """The ids of up to 20 messages that wait longest."""

@@ -191,7 +191,7 @@ class ConnectionSender:
             rows = await self._outbox.by_id(ids)
             self._receipts.forget(set(ids) - {row.id for row in rows})
             now_s = monotonic_s()
-            for row in rows:
+            for row in sorted(rows, key=lambda row: ids.index(row.id)):
                 self._publisher.publish(row, now_s)
 
     async def _send_bulk(self, lanes: Sequence[Lane], now_s: float) -> None:

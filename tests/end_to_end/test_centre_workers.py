@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 import structlog
+from click.testing import CliRunner
 
+from agent.__main__ import cli
 from agent.domain.message import encode
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
 from centre.worker import Worker
-from simulators.broker import LocalBroker
-from tests.end_to_end.rig import NEEDS_MOSQUITTO
+from simulators.broker import Kind, LocalBroker
+from tests.end_to_end.rig import BROKERS, NEEDS_MOSQUITTO
 from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
@@ -142,3 +144,11 @@ def test_where_a_broker_shares_nothing_one_process_receives_everything(
 
     with LocalBroker() as broker:
         asyncio.run(scene(broker.url))
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+def test_what_a_broker_does_is_tried_with_messages(kind: Kind) -> None:
+    with LocalBroker(kind) as broker:
+        done = CliRunner().invoke(cli, ["centre", "--check", "--json", "--broker", broker.url])
+    found = {one["feature"]: one["state"] for one in map(json.loads, done.output.splitlines())}
+    assert (done.exit_code, set(found.values()), len(found)) == (0, {"ok"}, 6), done.output

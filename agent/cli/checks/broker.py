@@ -17,6 +17,7 @@ from agent.mqtt.connect_threads import run_in_thread
 from agent.mqtt.connection import CONNECT_WITHIN_S, SESSION_EXPIRY_S, Connection
 from agent.mqtt.dialing import open_beside
 from agent.mqtt.envelope import Envelope
+from agent.mqtt.paho_packets import FEATURES
 from agent.mqtt.tls import alert_text, validity
 from agent.mqtt.topics import DOWN
 from agent.runtime.error_text import describe_error
@@ -32,6 +33,9 @@ RENEW_DAYS = 30
 OWN_TOPIC = "telemetry/doctor"
 BODY = b"ringpost doctor"
 """No JSON object: a centre leaves it out."""
+NEEDED = (FEATURES["MaximumQoS"], FEATURES["RetainAvailable"])
+FOR_WORKERS = FEATURES["SharedSubscriptionAvailable"]
+"""No matter of a device: ``ringpost centre --check`` tries it."""
 ACL = "correct the broker's ACL"
 
 
@@ -75,6 +79,7 @@ async def _check_broker(config: Config, place: str, broker: Broker, *, agent_run
         text = describe_error(error)
         return [*findings, failed(text, _login_remedy(text), place, central=True)]
     findings.append(ok(f"logged in with MQTT {protocol}", place))
+    findings += [_judge_feature(name, place) for name in connection.missing if name != FOR_WORKERS]
     session = _check_session(place, connection, Envelope(device=config.device))
     return findings + [finding async for finding in session]
 
@@ -184,6 +189,13 @@ async def _publish(place: str, connection: Connection, topic: str) -> Finding:
                         return ok(f"a message to {topic} acknowledged in {took_ms:.0f} ms{nobody}", place)
     text = f"a message to {topic} not acknowledged within {ANSWER_TIMEOUT_S:g} s"
     return failed(text, "look at the broker's log", place, central=True)
+
+
+def _judge_feature(name: str, place: str) -> Finding:
+    """Something that the broker says it does not have."""
+    text, remedy = f"the broker has no {name}", "allow them in its configuration: docs/scale.md"
+    found = failed(text, remedy, place) if name in NEEDED else warning(text, remedy, place)
+    return replace(found, central=True)
 
 
 def _judge_centre(centre: str, place: str) -> Finding:
