@@ -64,6 +64,7 @@ from agent.trust.roles import Roles
 from agent.trust.trust import Trust
 from agent.vision.camera import Camera
 from agent.vision.inference_pool import SHARED_POOL
+from firmware_bridge.mavlink.signing import use_replay_window
 from firmware_bridge.source import SourcePart
 
 log = structlog.get_logger()
@@ -83,10 +84,8 @@ class Agent:
         self.deployment = deployment
         self.outbox = outbox
         self.trust = Trust(
-            config.device,
-            lambda: self.config.all_groups(),  # noqa: PLW0108  the configuration changes
-            clock_trusted=lambda: kernel_clock()[0],
-        )
+            config.device, lambda: self.config.all_groups(), clock_trusted=lambda: kernel_clock()[0],  # noqa: PLW0108
+        )  # fmt: skip
         self.trust.load(config.roles, folder / "config")
         self.device_key = load_or_make(folder)
         envelope = Envelope(device=config.device, root=root)
@@ -156,6 +155,7 @@ class Agent:
 
     async def run(self) -> None:
         """Runs until cancelled; then sends ``stopped`` and leaves nothing unwritten."""
+        use_replay_window(self.pipeline.replay_window)
         self.messages.session = self.outbox.session
         self.audit.start(software=software_version(), config=self.deployment.ledger.active.sha256)
         self.outbox.set_gap_factory(self.pipeline.gap)

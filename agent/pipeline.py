@@ -43,7 +43,7 @@ from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
 from agent.runtime.health import Health
 from agent.runtime.systemd import Liveness
-from firmware_bridge.mavlink.signing import REPLAY_WINDOW
+from firmware_bridge.mavlink.signing import ReplayWindow
 from firmware_bridge.source import OutputRequests
 
 log = structlog.get_logger()
@@ -89,6 +89,7 @@ class Pipeline:
         self.book = self.rules.book
         self.latency = LatencyLedger()
         self.actuators = Actuators()
+        self.replay_window = ReplayWindow()
         self.buffer = WriteBuffer(outbox)
         self.liveness = Liveness(monotonic_s())
         self.order_counters: Callable[[], Mapping[str, bytes]] = dict
@@ -105,7 +106,7 @@ class Pipeline:
     def restore(self) -> None:
         """Takes up the alerts that were active before a restart, and the timestamps of signed MAVLink."""
         try:
-            REPLAY_WINDOW.restore(self.outbox.recall(SIGNED))
+            self.replay_window.restore(self.outbox.recall(SIGNED))
         except ValueError as error:
             log.warning("signing_timestamps_damaged", error=str(error))
         stored = self.outbox.storage.alerts.store.count("alert")
@@ -235,7 +236,7 @@ class Pipeline:
         if not self.buffer and not self.book.unsaved:
             return
         try:
-            signed = {SIGNED: timestamps} if (timestamps := REPLAY_WINDOW.dump()) else {}
+            signed = {SIGNED: timestamps} if (timestamps := self.replay_window.dump()) else {}
             kept = {ACTIVE: self.book.dump(), TALLY: self.tally.model_dump_json().encode(), **signed}
             batch = await self.buffer.write({**kept, **self.order_counters()})
         except BaseException as error:

@@ -65,6 +65,12 @@ class LocalBroker:
     def url(self) -> str:
         return f"mqtt://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Of the running broker."""
+        assert self._process is not None  # noqa: S101  it was started
+        return self._process.pid
+
     def start(self, within_s: float = 30.0) -> None:
         """Starts the broker and waits until it listens. OSError where it does not."""
         self._process = subprocess.Popen(

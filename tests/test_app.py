@@ -80,7 +80,7 @@ def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
     assert heard == [press]
 
 
-def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_heard_signed_is_kept_with_what_is_written() -> None:
     """So that it is not taken again after a reboot."""
     written: list[dict[str, bytes]] = []
 
@@ -91,11 +91,10 @@ def test_what_was_heard_signed_is_kept_with_what_is_written(monkeypatch: pytest.
     async def scene() -> None:
         book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
         buffer, liveness = SimpleNamespace(write=write), SimpleNamespace(on_write=lambda: None)
-        pipeline: Any = SimpleNamespace(
-            order_counters=dict, buffer=buffer, book=book, liveness=liveness, tally=TALLY
-        )
         heard = ReplayWindow()
-        monkeypatch.setattr("agent.pipeline.REPLAY_WINDOW", heard)
+        pipeline: Any = SimpleNamespace(
+            order_counters=dict, buffer=buffer, book=book, liveness=liveness, tally=TALLY, replay_window=heard
+        )
         await Pipeline.write_buffered(pipeline)
         heard.streams_of(b"key")[1, 1, 1] = 7
         await Pipeline.write_buffered(pipeline)
@@ -156,14 +155,19 @@ def test_a_write_that_fails_for_no_reason_of_the_disk_is_no_progress(error: Exce
     liveness = SimpleNamespace(on_write=lambda: count.append(1))
     book = SimpleNamespace(unsaved=True, dump=lambda: b"[]")
     pipeline: Any = SimpleNamespace(
-        order_counters=dict, buffer=SimpleNamespace(write=write), book=book, liveness=liveness, tally=TALLY
+        order_counters=dict,
+        buffer=SimpleNamespace(write=write),
+        book=book,
+        liveness=liveness,
+        tally=TALLY,
+        replay_window=ReplayWindow(),
     )
     with pytest.raises(type(error)):
         asyncio.run(Pipeline.write_buffered(pipeline))
     assert (len(count), book.unsaved) == (fed, True)
 
 
-def test_what_is_active_is_written_again_where_a_write_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_active_is_written_again_where_a_write_failed() -> None:
     """An alert that was closed, with nothing else to say: else it came back with the next start."""
     written: list[bytes] = []
     fails: list[BaseException] = [OSError("disk full"), asyncio.CancelledError(), RuntimeError("a bug")]
@@ -190,9 +194,9 @@ def test_what_is_active_is_written_again_where_a_write_failed(monkeypatch: pytes
         buffer.write = write
         liveness = SimpleNamespace(on_write=lambda: None)
         pipeline: Any = SimpleNamespace(
-            order_counters=dict, buffer=buffer, book=Book(), liveness=liveness, tally=TALLY
-        )
-        monkeypatch.setattr("agent.pipeline.REPLAY_WINDOW", ReplayWindow())
+            order_counters=dict, buffer=buffer, book=Book(), liveness=liveness, tally=TALLY,
+            replay_window=ReplayWindow(),
+        )  # fmt: skip
         for error in list(map(type, fails)):
             with pytest.raises(error):
                 await Pipeline.write_buffered(pipeline)

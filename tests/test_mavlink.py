@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterable
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from agent.control.any_protocol import default_baud
 from firmware_bridge import mavlink_dialect
 from firmware_bridge.drone_readings import Capture, Drone, StatusText
 from firmware_bridge.mavlink.mavlink import Mavlink, MavlinkDecoder
-from firmware_bridge.mavlink.signing import ReplayWindow, read_key
+from firmware_bridge.mavlink.signing import ReplayWindow, read_key, use_replay_window
 from firmware_bridge.readings import Reading
 from firmware_bridge.secret import Secret
 from firmware_bridge.serial.framings import mavlink_ids
@@ -520,29 +521,32 @@ def test_what_was_said_before_is_not_said_again_to_a_port_that_is_opened_anew() 
     """Nor to a machine that is started anew, which takes from its disk what it had heard."""
     heard, vehicle = ReplayWindow(), Sender(key=KEY)
     before = [vehicle.heartbeat(), vehicle.heartbeat()]
-    assert len(hear(before, MavlinkDecoder(KEY, clock=Clock(), replay_window=heard))) == 2
+    assert len(hear(before, MavlinkDecoder(KEY, clock=Clock(), window=heard))) == 2
     rebooted = ReplayWindow()
     rebooted.restore(heard.dump())
     after = vehicle.heartbeat()
     for kept in (heard, rebooted):
-        decoder = MavlinkDecoder(KEY, clock=Clock(), replay_window=kept)
+        decoder = MavlinkDecoder(KEY, clock=Clock(), window=kept)
         assert (len(hear([*before, after], decoder)), decoder.bad) == (1, 2)
-    other = MavlinkDecoder(bytes(32), clock=Clock(), replay_window=heard)
+    other = MavlinkDecoder(bytes(32), clock=Clock(), window=heard)
     assert len(hear([Sender(key=bytes(32)).heartbeat()], other)) == 1  # another key begins anew
     assert len(heard.dump()) < 150
     assert KEY.hex().encode() not in heard.dump()
 
 
-def test_a_source_opened_anew_goes_on_with_what_was_heard(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("firmware_bridge.mavlink.mavlink.REPLAY_WINDOW", ReplayWindow())
+def test_a_source_opened_anew_goes_on_with_what_was_heard(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY.hex())
     source, frame = (
         Mavlink(port="/dev/ttyUSB0", key=Secret(file=tmp_path / "key")),
         Sender(key=KEY).heartbeat(),
     )
-    assert [len(source.decoder().feed(frame)) for _ in range(2)] == [1, 0]
+
+    def agent() -> list[int]:
+        use_replay_window(ReplayWindow())
+        return [len(source.decoder().feed(frame)) for _ in range(2)]
+
+    assert copy_context().run(agent) == [1, 0]
+    assert copy_context().run(agent) == [1, 0]  # another agent in the same process has not heard it
 
 
 def test_what_was_kept_and_is_damaged_is_refused() -> None:

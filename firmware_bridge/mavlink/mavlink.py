@@ -19,7 +19,7 @@ from firmware_bridge.drone_readings import Capture, StatusText, TextSeverity
 from firmware_bridge.loop_clock import loop_s
 from firmware_bridge.mavlink import autopilot
 from firmware_bridge.mavlink.radio import RADIO, radio_readings
-from firmware_bridge.mavlink.signing import REPLAY_WINDOW, ReplayWindow, Signatures, read_key
+from firmware_bridge.mavlink.signing import ReplayWindow, Signatures, read_key, replay_window
 from firmware_bridge.mavlink.vehicle import HELD, Vehicle
 from firmware_bridge.mavlink_dialect import dialect
 from firmware_bridge.readings import Value
@@ -62,7 +62,7 @@ class MavlinkDecoder:
     message.
 
     ``bad`` counts frames that are not signed with the ``key``, where there is one, or not newer than those
-    in ``replay_window``; ``lost`` missing frames, by the sequence numbers of all components.
+    in ``window``; ``lost`` missing frames, by the sequence numbers of all components.
     """
 
     framings = ("mavlink",)
@@ -72,13 +72,11 @@ class MavlinkDecoder:
         key: bytes | None = None,
         lost_after_s: float = LOST_AFTER_S,
         clock: Callable[[], float] = loop_s,
-        replay_window: ReplayWindow | None = None,
+        window: ReplayWindow | None = None,
     ) -> None:
         self.bad = self.lost = 0
         self._signatures = (
-            Signatures(key, replay_window.streams_of(key) if replay_window else None)
-            if key is not None
-            else None
+            Signatures(key, window.streams_of(key) if window else None) if key is not None else None
         )
         self._lost_after_s, self._clock = lost_after_s, clock
         self._links: dict[tuple[int, int], _SequenceCount] = {}
@@ -272,7 +270,7 @@ class Mavlink(SerialLine):
 
     def decoder(self) -> MavlinkDecoder:
         return MavlinkDecoder(
-            None if self.key is None else read_key(self.key), self.lost_after_s, replay_window=REPLAY_WINDOW
+            None if self.key is None else read_key(self.key), self.lost_after_s, window=replay_window()
         )
 
     def line_decoder(self) -> LineDecoder:

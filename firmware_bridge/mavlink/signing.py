@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import re
+from contextvars import ContextVar
 from typing import TypeAlias
 
 from pydantic import TypeAdapter
@@ -66,8 +67,20 @@ class ReplayWindow:
                 last_stamps[stream[0], stream[1], stream[2]] = stamp
 
 
-REPLAY_WINDOW = ReplayWindow()
-"""The replay window of this agent."""
+_WINDOW: ContextVar[ReplayWindow] = ContextVar("replay_window", default=ReplayWindow())  # noqa: B039
+
+
+def use_replay_window(window: ReplayWindow) -> None:
+    """Makes ``window`` that of the present context, and of all tasks that it starts from now on: each agent
+    of a process has its own."""
+    _WINDOW.set(window)
+
+
+def replay_window() -> ReplayWindow:
+    """The replay window of the present agent."""
+    return _WINDOW.get()
+
+
 _KEPT = TypeAdapter(dict[str, list[tuple[int, int, int, int]]])
 
 

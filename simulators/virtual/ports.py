@@ -1,5 +1,6 @@
 """Serial lines without devices: a socket pair for each time that the agent opens one."""
 
+import asyncio
 import contextvars
 import errno
 import os
@@ -10,7 +11,6 @@ from typing import ClassVar
 
 from firmware_bridge.serial.stream import Stream
 from simulators.line_faults import LineFault, misread
-from simulators.virtual.loop import VirtualLoop
 
 DEFAULT_BAUD = 9600
 READ_SIZE = MOST_UNREAD = 65_536
@@ -45,7 +45,7 @@ class VirtualLine:
     ``on_opened`` when the agent has opened the line.
     """
 
-    def __init__(self, loop: VirtualLoop, path: str, baud: int | None = None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, path: str, baud: int | None = None) -> None:
         self.path = path
         self.baud = baud
         self.line_fault: LineFault = bytes

@@ -239,7 +239,3 @@ def main() -> None:
     faults: dict[str, Any] = dict(fault.split("=", 1) for fault in given.fault)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run_fleet(given.broker, given.folder, given.roles, given.count, faults))
-
-
-if __name__ == "__main__":
-    main()
