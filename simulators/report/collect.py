@@ -140,7 +140,7 @@ class _Collector:
         known.text = str(alert.get("text", known.text))
         known.phases.append(phase)
         known.ended |= phase.phase == "end"
-        level = "good" if phase.phase == "end" else known.severity
+        level = {"end": "good", "update": "info"}.get(phase.phase, known.severity)
         story.log.append(
             LogLine(t, "alert", device, f"{phase.phase} alert {known.rule}: {known.text}", level)
         )

@@ -99,10 +99,10 @@ def film_section(story: Story) -> Html:
     most = max(1, round(story.duration_s * 10))
     player = (
         '<div class="player" role="group" aria-label="Player">'
-        '<button type="button" id="play" aria-keyshortcuts="Space">▶ Play</button>'
         f'<div class="slide"><input type="range" id="slider" min="0" max="{most}" value="0" step="1"'
-        ' aria-label="Second of the run">'
-        f'{_ticks(story)}<output id="now" for="slider">0:00</output>'
+        f' aria-label="Second of the run">{_ticks(story)}</div>'
+        '<button type="button" id="play" aria-keyshortcuts="Space">▶ Play</button>'
+        '<output id="now" for="slider">0:00</output>'
         f'<label>Speed <select id="speed" aria-keyshortcuts="+ -">{speeds}</select></label>'
         '<button type="button" id="closer" aria-label="Closer">＋</button>'
         '<button type="button" id="wider" aria-label="Wider">−</button>'
@@ -134,13 +134,13 @@ def _ticks(story: Story) -> Html:
     """Below the slider: when it happened, and by when who is to be where."""
     fell, _, marks = rescue_of(story)
     if fell is None:
-        return "</div>"
+        return ""
     ticks = "".join(
         f'<i style="left:{100 * t / story.duration_s:.2f}%" title="{e(text)}">{e(text.partition(":")[0])}</i>'
         for t, text in [(fell, "0"), *marks]
         if t <= story.duration_s
     )
-    return f'<div class="ticks" aria-hidden="true">{ticks}</div></div>'
+    return f'<div class="ticks" aria-hidden="true">{ticks}</div>'
 
 
 def log_section(story: Story) -> Html:

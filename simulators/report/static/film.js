@@ -146,7 +146,7 @@
       c.fill(); c.strokeStyle = back; c.lineWidth = 1.5; c.stroke();
       labels.push([x, y, (one.device && state && state !== "online" ? (data.shapes[state] ?? "◌") + " " : "") + one.name, one.device || one.kind === "person"]);
     }
-    const taken = [];
+    const taken = labels.map(([x, y]) => [x - 9, y, 18]); // symbols, then names
     labels.sort((a, b) => b[3] - a[3]);
     for (const [x, y, name, always] of labels) { // names that would cover another are left out
       const width = c.measureText(name).width;
