@@ -170,3 +170,20 @@ def test_the_first_message_that_differs_does_so_by_more_than_its_ids(tmp_path: P
     assert [text.count("gnss silent for 4") for text in found.first_message[1:]] == [1, 1]
     path.write_text(path.read_text().replace("gnss silent for 41 s", "gnss silent for 40 s"))
     assert (compare(*folders).first_message or (0,))[0] == 1
+
+
+def test_messages_of_a_mad_device_do_not_break_the_page(tmp_path: Path) -> None:
+    """Of a device under test anything may come."""
+    make_run(tmp_path)
+    mad: list[object] = [
+        {"t": 1e14, "device": "mad", "topic": "status", "body": {"state": ["x"], "reasons": 7}},
+        {"t": 2, "device": "mad", "topic": "alert", "body": {"id": {}, "alert": {"alert_id": [], "phase": {}, "point": {"lat": "x"}}}},
+        {"t": 3, "device": "mad", "topic": "position", "body": {"lat": float("nan"), "lon": 1e999, "age_s": "old"}},
+        {"t": "soon", "device": None, "topic": None, "body": []},
+        {"t": 4, "device": "mad", "topic": "birth", "body": {"kind": [], "capabilities": {"sources": {"<b>": 1}}}},
+    ]  # fmt: skip
+    path = tmp_path / "messages.ndjson"
+    path.write_text(path.read_text() + "".join(json.dumps(one) + "\n" for one in mad))
+    page = write(tmp_path)
+    assert page.stat().st_size < 200_000
+    assert "<b>" not in re.findall(r'<div class="row source"><span>(.*?)</span>', page.read_text())

@@ -40,14 +40,15 @@ class DeviceWatch:
     def on_status(self, t: float, body: Fields) -> Words | None:
         """The line for the log where its state or its reasons are others than before."""
         state = str(body.get("state", ""))
-        reasons = [str(reason) for reason in body.get("reasons") or ()]
+        said = body.get("reasons")
+        reasons = [str(reason) for reason in said] if isinstance(said, list) else []
         why = "; ".join(reasons)
         changed = (state, why) != (self._state.state, self._state.why)
         if changed:
             self._change(t, state, why)
         for source in self.device.sources:
-            said = [reason for reason in reasons if reason.startswith((f"{source}: ", f"{source} "))]
-            self._source(t, source, _source_state(said, state), "; ".join(said))
+            own = [reason for reason in reasons if reason.startswith((f"{source}: ", f"{source} "))]
+            self._source(t, source, _source_state(own, state), "; ".join(own))
         if not changed:
             return None
         return Words("status", f"{state}: {why}" if why else state, _LEVELS.get(state, "info"))

@@ -145,7 +145,7 @@ def _alert(alert: AlertStory, whole: float) -> Html:
 
 
 def _axis(whole: float) -> Html:
-    step = next((one for one in STEPS_S if whole / one <= MAX_TICKS), STEPS_S[-1])
+    step = next((one for one in STEPS_S if whole / one <= MAX_TICKS), int(whole / MAX_TICKS))
     ticks = [t for t in range(0, int(whole) + 1, step) if t <= 0.97 * whole]
     return "".join(
         f'<i class="tick{" odd" if place % 2 else ""}" style="left:{_at(t, whole)}">{clock(t)}</i>'
