@@ -31,6 +31,7 @@ PARTS = {
     "watching": "gate, tracker and rules",
     "rescue": "a whole device",
     "backlog": "after a long outage",
+    "virtual": "virtual time",
     "ground": "places on the ground",
     "signatures": "signed orders",
     "pictures": "pictures and what can be seen",
