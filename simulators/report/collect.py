@@ -86,7 +86,7 @@ class _Collector:
                 story.receipts += len(entry.get("ids") or ())
             case _:
                 if device and entry.get("part") == "device":
-                    self._device(device).on_part(t, event)
+                    self._device(device).on_part(t, event, has_power=entry.get("power", True) is not False)
                 if (line := describe_event(event, entry)) is not None:
                     story.log.append(LogLine(t, line.kind, device, line.text, line.level))
 
@@ -129,8 +129,8 @@ class _Collector:
         on_wire = number(steps.get("outbox_to_sent"))
         phase.stored = self._stored.get(identity, None if on_wire is None else t - on_wire / 1000)
         stored_ms = number(steps.get("finding_to_outbox"))
-        if phase.stored is not None and stored_ms is not None:
-            phase.found = phase.stored - stored_ms / 1000
+        if phase.stored is not None:  # sent after a restart, it has no steps
+            phase.found = phase.stored - (stored_ms or 0.0) / 1000
         self._phases[identity] = phase
         key = device, str(alert.get("alert_id"))
         known = story.alerts.get(key)

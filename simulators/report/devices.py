@@ -7,7 +7,7 @@ from simulators.report.story import DeviceStory, Span
 from simulators.run_record import Fields
 
 UNHEARD = "no message yet"
-_ENDED = {"killed": "killed", "died": "died", "stopped": "stopped", "power_cut": "without power"}
+_ENDED = {"killed": "killed", "died": "died", "stopped": "stopped"}
 _LEVELS = {"online": "good", "degraded": "warning", "offline": "critical"}
 
 
@@ -53,9 +53,9 @@ class DeviceWatch:
             return None
         return Words("status", f"{state}: {why}" if why else state, _LEVELS.get(state, "info"))
 
-    def on_part(self, t: float, event: str) -> None:
+    def on_part(self, t: float, event: str, *, has_power: bool = True) -> None:
         """Its process began or ended."""
-        state = _ENDED.get(event)
+        state = _ENDED.get(event) if has_power else "without power"
         if state is None:
             return
         self._change(t, state, "")

@@ -33,6 +33,8 @@ def describe_event(event: str, entry: Fields) -> Words | None:
         level = "good" if event == "fault_ended" else "warning"
         return Words("fault", f"fault {entry.get('kind', '')} {_FAULT[event]}{_more(entry)}", level)
     if event in ("killed", "died", "stopped", "started", "restarted"):
+        if entry.get("power") is False:
+            return Words("part", f"{what} loses its power", "warning")
         level = "critical" if event == "died" else "info"
         return Words("part", f"{what} {event}{_more(entry)}", level)
     return Words("action", event.replace("_", " ") + _more(entry))
