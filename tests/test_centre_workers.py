@@ -1,6 +1,7 @@
 """A centre of several processes, without a broker or with one that is scripted; time is given where it counts."""
 
 import asyncio
+import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -14,12 +15,22 @@ from click.testing import CliRunner
 from agent.__main__ import cli
 from agent.mqtt.broker import Broker
 from centre import share_probe, worker
-from centre.registrar import Registrar
+from centre.intake import Intake
+from centre.message_store import NUMBERED
+from centre.registrar import STATE, Registrar
+from centre.registrar_lease import LEASE_S
 from centre.server import Centre
 from centre.share_probe import share_problem
-from centre.worker import Worker
+from centre.worker import LONGEST_WAIT_S, RENEW_S, Worker
 from centre.worker_processes import worker_arguments
-from tests.scripted_broker import NOT_AUTHORIZED, ScriptedBroker
+from centre.worker_session import WorkerSession
+from tests.scripted_broker import (
+    NOT_AUTHORIZED,
+    RECEIVE_MAXIMUM,
+    SESSION_EXPIRY,
+    WILL_DELAY,
+    ScriptedBroker,
+)
 from tests.waiting import until
 
 ROOT = "ringpost/v1"
@@ -72,6 +83,58 @@ def test_a_broker_that_grants_a_share_and_delivers_nothing_is_found_out(
             if granted == 1:
                 (probed,) = broker.published
                 assert probed.topic.startswith(f"{ROOT}/host/probe/")  # no device has it
+
+    asyncio.run(scene())
+
+
+def test_a_worker_says_nothing_of_the_centre_and_its_session_outlives_a_restart_only(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            intake = Intake(tmp_path / "c.db", ROOT)
+            session = WorkerSession(intake, Broker(url=broker.url), ROOT, "a")
+            task = asyncio.ensure_future(session.run())
+            await until(lambda: len(broker.subscribed) == 4)
+            (said,) = broker.connects
+            assert (said.client_id, said.will) == ("ringpost-centre-a", None)
+            default_s = Broker(url=broker.url).resend_after.total_seconds()
+            assert 5 <= said.properties[SESSION_EXPIRY] <= default_s / 3
+            assert said.properties[RECEIVE_MAXIMUM] == 400
+            wanted = {f"$share/ringpost-centre/{ROOT}/+/{topic}" for topic in NUMBERED}
+            assert set(broker.subscribed) == wanted
+            assert {options & 4 for options in broker.subscribed_with} == {0}  # else a protocol error
+            task.cancel()
+            await asyncio.wait([task])
+            await until(lambda: broker.session_expiries == [0])  # its share goes to the others at once
+            assert broker.published == []
+            intake.close()
+
+    asyncio.run(scene())
+
+
+def test_a_registrar_of_a_pool_leaves_no_farewell_and_its_will_is_late(tmp_path: Path) -> None:
+    """The next one takes the session over before the broker says that the centre is offline."""
+
+    async def scene() -> None:
+        async with ScriptedBroker() as broker:
+            intake = Intake(tmp_path / "c.db", ROOT)
+            made: list[str] = []
+            registrar = Registrar(
+                intake, Broker(url=broker.url), ROOT, generation="g", renew=lambda: made.append("h") or "h",
+                pool=True, receives=STATE,
+            )  # fmt: skip
+            task = asyncio.ensure_future(registrar.run())
+            await until(lambda: broker.payloads("host/status"))
+            (said,) = broker.connects
+            assert said.client_id == "ringpost-centre"
+            assert said.will_properties[WILL_DELAY] > LEASE_S + 2 * RENEW_S + LONGEST_WAIT_S
+            assert f"{ROOT}/+/alert" not in broker.subscribed
+            (status,) = map(json.loads, broker.payloads("host/status"))
+            assert (status["generation"], made) == ("h", ["h"])  # the broker had no session: all may be lost
+            task.cancel()
+            await asyncio.wait([task])
+            await until(lambda: broker.goodbyes == [4])  # with the will
+            assert len(broker.payloads("host/status")) == 1
+            intake.close()
 
     asyncio.run(scene())
 

@@ -60,6 +60,8 @@ class StoreReader:
 
     def _open(self) -> None:
         db = self.path
+        if str(db).startswith(("postgresql:", "postgres:")):
+            raise OSError("the map reads the SQLite file of a centre, not PostgreSQL")
         if not db.is_file():
             raise OSError(f"{db}: no such file: give the database of 'ringpost centre'")
         file = _identity(db)

@@ -15,9 +15,12 @@ from agent.__main__ import cli
 from agent.domain.message import encode
 from agent.mqtt.broker import Broker
 from agent.mqtt.connection import Connection
+from bench import centre_workers
 from centre.worker import Worker
 from simulators.broker import Kind, LocalBroker
+from simulators.postgres import NEEDED, server_programs
 from tests.end_to_end.rig import BROKERS, NEEDS_MOSQUITTO
+from tests.thorough import only_long
 from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
@@ -144,6 +147,18 @@ def test_where_a_broker_shares_nothing_one_process_receives_everything(
 
     with LocalBroker() as broker:
         asyncio.run(scene(broker.url))
+
+
+@only_long
+@NEEDS_MOSQUITTO
+@pytest.mark.skipif(server_programs() is None, reason=NEEDED)
+@pytest.mark.parametrize("whom", ["another", "registrar"])
+def test_workers_that_are_killed_lose_nothing(whom: str) -> None:
+    """Processes and PostgreSQL; `test_workers_share…` and the tests of the databases hold it otherwise."""
+    found = asyncio.run(centre_workers.scene("two deaths", 900, 3, 2, 1.0, whom))
+    for count in ("receipts_without_commit", "without_receipt", "rows_twice", "said_offline"):
+        assert found[count] == 0, found
+    assert found["generations"] == 1
 
 
 @pytest.mark.parametrize("kind", BROKERS)
