@@ -288,6 +288,15 @@ def test_each_break_is_found_by_its_invariant_and_by_no_other(
     assert findings(run) == names
 
 
+def test_a_run_whose_devices_are_stopped_at_its_end_is_judged_before_that() -> None:
+    for t, expected in ((END_S - 1, {"all_heals"}), (END_S, set())):
+        run = Run()
+        run.status(END_S - 200, "degraded" if expected else "online", ["gnss: silent"])
+        run.event(t, "stopped", part="device")
+        run.status(t, "stopped")
+        assert findings(run) == expected
+
+
 def test_each_invariant_has_a_sentence_and_a_history_that_breaks_it() -> None:
     broken = {name for _, names in BREAKS for name in names} | {"memory_is_bounded"}
     assert broken == set(INVARIANTS)

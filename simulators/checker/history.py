@@ -12,6 +12,9 @@ NUMBERED = {"alert": "alert", "command/result": "result", "gap": "result", "audi
 """Topics whose messages want a receipt, and the lane that numbers them."""
 DEAD = ("killed", "stopped", "died")
 NEVER = float("inf")
+STOPPING_S = 10.0
+"""A device that was stopped so long before the end of the record was stopped because the run was over."""
+INSTANT_S = 1e-6
 
 Number: TypeAlias = tuple[str, str, int]
 """Lane, epoch, number."""
@@ -134,7 +137,13 @@ class History:
             elif "lat" in fact and "device" in fact:
                 self._of(fact["device"]).truth.append(fact)
         times = (one["t"] for one in (*record.messages, *record.events, *record.truth))
-        self.end_s: float = max(times, default=0.0)
+        last_s = max(times, default=0.0)
+        gone = [absence for device in self.devices.values() for absence in device.absences[-1:]]
+        stops = [one.begin_s for one in gone if one.end_s == NEVER and one.kind == "stopped"]
+        self.end_s: float = min(
+            (one - INSTANT_S for one in stops if last_s - one < STOPPING_S), default=last_s
+        )
+        """Just before all devices were stopped."""
 
     def _of(self, name: str) -> Device:
         return self.devices.setdefault(name, Device(name, {}))
@@ -149,7 +158,8 @@ class History:
         """When the last fault ended, and the last device came back; infinite where one did not."""
         ends = [one.end_s for one in periods(self.common)]
         for device in self.devices.values():
-            ends += [one.end_s for one in (*periods(device.events), *device.absences)]
+            absences = [one for one in device.absences if one.begin_s <= self.end_s]
+            ends += [one.end_s for one in (*periods(device.events), *absences)]
         return max(ends, default=0.0)
 
 

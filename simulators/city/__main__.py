@@ -7,11 +7,16 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from simulators.city.plan import city_scenario
 from simulators.city.run import CityResult, play_city
 
+HEAD = (
+    "A city, made by python -m simulators.city --write: links fail, power is cut, broker and centre restart."
+)
 MEMORY = Path("/dev/shm")  # noqa: S108  thousands of syncs take no time there
 
 
@@ -24,7 +29,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", type=Path, help="for the data; default: in memory, and removed")
     parser.add_argument("--report", type=Path, help="a folder for the record")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", type=Path, help="write the scenario to this file instead, for simulate")
     given = parser.parse_args(arguments)
+    if given.write is not None:
+        _write(given.write, city_scenario(given.seed, given.share, given.minutes * 60))
+        return 0
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     folder = given.folder or Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
     try:
@@ -39,6 +48,21 @@ def main(arguments: list[str]) -> int:
         record.save(given.report)
     sys.stdout.write((json.dumps(result.as_dict()) if given.json else _text(result)) + "\n")
     return 0 if result.passed else 1
+
+
+def _write(path: Path, scenario: dict[str, Any]) -> None:
+    """Steps and configurations are one line each."""
+    with path.open("w") as file:
+        file.write(f"# {HEAD}\n")
+        for key, value in scenario.items():
+            if key == "timeline":
+                file.write("timeline:\n")
+                file.writelines(f"  - {json.dumps(step)}\n" for step in value)
+            elif key == "devices":
+                file.write("devices:\n")
+                file.writelines(f"  {name}: {json.dumps(one)}\n" for name, one in value.items())
+            else:
+                file.write(f"{key}: {json.dumps(value)}\n")
 
 
 def _announce(text: str) -> None:
