@@ -18,7 +18,7 @@ from agent.domain.findings import Cleared, Finding
 from agent.domain.observations import Observation, Tick
 from agent.domain.site import Site
 from agent.domain.yaml_loader import BadConfig
-from agent.positioning.closest_approach import Kinematics, closest_approach
+from agent.positioning.closest_approach import Kinematics, closest_approach, reported_point
 from agent.positioning.vessel_traffic import MAX_VESSELS, VesselTraffic
 from agent.rules import Rule
 from firmware_bridge.readings import Fix, Vessel
@@ -70,6 +70,17 @@ def test_approach_over_a_limited_time_and_from_old_reports() -> None:
     assert (found.closest_m, found.seconds) == (pytest.approx(700, abs=2), 60)
     later = closest_approach(motion(0, 0, 5, 0, at_s=-10), motion(0, 1000, 5, 180, at_s=-20), 0)
     assert later.range_m == pytest.approx(850, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("error_m", "speed", "age_s", "claimed_m"),
+    [(10.0, 5.0, 0.0, 10.0), (10.0, 5.0, 12.0, 70.0), (10.0, None, 12.0, 10.0), (None, 5.0, 12.0, None)],
+)
+def test_the_error_of_a_reported_place_grows_as_the_vessel_goes_on(
+    error_m: float | None, speed: float | None, age_s: float, claimed_m: float | None
+) -> None:
+    vessel = Vessel(mmsi=SHIP, message=1, lat=LAT, lon=LON, speed_mps=speed, error_m=error_m)
+    assert reported_point(vessel, age_s).error_m == claimed_m
 
 
 @given(

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from agent.domain.findings import Point
 from firmware_bridge.readings import Vessel
 from firmware_bridge.wgs84 import Metres, Plane
 
@@ -71,6 +72,14 @@ def kinematics_of(vessel: Vessel, at_s: float) -> Kinematics | None:
     course = vessel.course_deg if vessel.course_deg is not None else vessel.heading_deg
     speed = vessel.speed_mps if vessel.speed_mps is not None and course is not None else 0.0
     return Kinematics(vessel.lat, vessel.lon, speed, course or 0.0, at_s)
+
+
+def reported_point(vessel: Vessel, age_s: float) -> Point:
+    """The place of a vessel's last report. Its error grows with the age: the vessel has moved meanwhile."""
+    error_m = vessel.error_m
+    if error_m is not None and vessel.speed_mps is not None:
+        error_m = round(error_m + vessel.speed_mps * max(0.0, age_s), 1)
+    return Point(vessel.lat or 0.0, vessel.lon or 0.0, error_m, "ais")
 
 
 def vessel_name(vessel: Vessel) -> str:

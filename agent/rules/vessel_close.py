@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent.domain.contracts import SourceRule
 from agent.domain.durations import Duration, human_duration
-from agent.domain.findings import Cleared, Evaluator, Finding, Point
+from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.geometry import LatLon
 from agent.domain.observations import Observation, Tick
 from agent.domain.references import SourceReference
@@ -18,6 +18,7 @@ from agent.positioning.closest_approach import (
     Kinematics,
     closest_approach,
     kinematics_of,
+    reported_point,
     vessel_name,
 )
 from agent.positioning.fix_quality import accepted_fix
@@ -154,7 +155,7 @@ class VesselClose(SourceRule):
                 text += f"; our own position is {human_duration(own_age_s)} old"
             if (age_s := now_s - track.motion.at_s) > VESSEL_FRESH_S:
                 text += f"; last heard {human_duration(age_s)} ago"
-            yield self._finding(track.vessel, text, since)
+            yield self._finding(track.vessel, text, since, age_s)
         elif reported.pop(mmsi, None) is not None:
             yield Cleared(str(mmsi))
 
@@ -165,7 +166,7 @@ class VesselClose(SourceRule):
         reach_m += own.speed_mps * (now_s - own.at_s + within_s)
         return abs(motion.lat - own.lat) * LEAST_M_PER_DEGREE > reach_m
 
-    def _finding(self, vessel: Vessel, text: str, since: tuple[datetime, float]) -> Finding:
+    def _finding(self, vessel: Vessel, text: str, since: tuple[datetime, float], age_s: float) -> Finding:
         return Finding(
             key=str(vessel.mmsi),
             text=text,
@@ -173,7 +174,7 @@ class VesselClose(SourceRule):
             since_s=since[1],
             source=self.source,
             label=vessel.ship_type,
-            point=Point(vessel.lat or 0.0, vessel.lon or 0.0, vessel.error_m, "ais"),
+            point=reported_point(vessel, age_s),
         )
 
 

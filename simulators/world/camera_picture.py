@@ -19,6 +19,8 @@ PERSON_M, SWIMMER_M, BOAT_M = (1.7, 0.55), (0.45, 0.7), (2.5, 6.0)
 """Height and width."""
 ZONE_PERSON = 0.3
 """The height of a person who stands in a zone, as a fraction of the picture."""
+TOO_FAR = 0.01
+"""What is lower than this fraction of the picture is not in it."""
 CARRIERS = {"patrol_boat": "vessel", "watch_point": "officers"}
 """What a moving device of a kind looks like: a portable watch point is carried."""
 MOUNT_M = 3.0
@@ -93,6 +95,8 @@ class CameraPicture:
         wet = seen.kind == "vessel" or seen.phase == "in_water"
         ground_m = self._world.settings.water_m if wet else 0.0
         if pinhole is not None:
+            if pinhole.height_of(tall_m, *motion.position) < TOO_FAR:
+                return None
             foot = pinhole.point(*motion.position, ground_m)
             head = pinhole.point(*motion.position, ground_m + tall_m)
         else:

@@ -49,6 +49,11 @@ class Pinhole:
     body: Tilt
     mount: Tilt = Tilt()
 
+    def height_of(self, tall_m: float, lat: float, lon: float) -> float:
+        """About how tall something is in the picture, as a fraction of it, if it is in view."""
+        away_m = max(NEAREST_M, math.hypot(*Plane(self.lat, self.lon).metres(lat, lon)))
+        return tall_m / away_m / (2 * math.tan(math.radians(self.fov_deg) / 2) / ASPECT)
+
     def point(self, lat: float, lon: float, above_m: float = 0.0) -> PicturePoint | None:
         """Where a point appears that is ``above_m`` above the reference level; None behind the camera."""
         east, north = Plane(self.lat, self.lon).metres(lat, lon)

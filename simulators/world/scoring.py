@@ -172,7 +172,7 @@ def _meant(alert: Mapping[str, Any], how: str, device: str, places: TruePlaces) 
         vessels = places.objects(("vessel", "beacon", "buoy", "shore_station", "device"))
         return [name for name in vessels if name in words] or [name for name in vessels if name != device]
     if how not in GROUND:
-        return [device]
+        return [device, *(name for name in places.objects(("drone",)) if name == f"{device}.drone")]
     kinds = LABELS.get(str(alert.get("label")), ("person", "officers", "vessel", "vehicle", "device"))
     return [name for name in places.objects(kinds) if name != device]
 
