@@ -5,10 +5,11 @@ from contextlib import suppress
 
 from agent.host.entropy import token_hex
 from agent.mqtt.broker import Broker
+from agent.mqtt.connection import Connection
 from agent.mqtt.dialing import open_either
 from centre.batches import REFUSED
 
-PROBE_WITHIN_S = 5.0
+PROBE_WITHIN_S, TAKEN_WITHIN_S = 5.0, 1.0
 
 
 async def share_problem(broker: Broker, root: str) -> str | None:
@@ -37,7 +38,25 @@ async def share_problem(broker: Broker, root: str) -> str | None:
                             return f"it refuses a message to {topic}: {str(code).lower()}"
                         case ("message", message):
                             connection.acknowledge(message)
-                            return None
+                            return await _name_problem(broker, connection)
         return "it grants a shared subscription and delivers nothing by it"
     finally:
         connection.close(session_expiry_s=0)
+
+
+async def _name_problem(broker: Broker, connection: Connection) -> str | None:
+    """Whether the broker takes the certificate name as client id: the sessions of a worker and of the
+    registrar would end each other."""
+    if broker.cert is None:
+        return None
+    other = await open_either(broker, f"ringpost-probe-{token_hex(6)}", None, session_expiry_s=0)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TAKEN_WITHIN_S):
+                while True:
+                    match await connection.event(0.5):
+                        case ("lost", _):
+                            return "it takes the certificate name as client id: see docs/centre.md"
+    finally:
+        other.close(session_expiry_s=0)
+    return None

@@ -31,6 +31,7 @@ from agent.mqtt.link import Link
 from agent.mqtt.tls import alert_text, expiry, validity
 from agent.outbox.outbox import Outbox
 from centre.server import Centre
+from centre.share_probe import share_problem
 from simulators.broker import free_port, mosquitto_path
 from tests.waiting import until, until_true
 
@@ -284,7 +285,13 @@ OWN = ("status", "birth", "health", "position", "telemetry/gnss", "alert", "aler
        "media/0199/1", "config/reported", "command/result")  # fmt: skip
 """What a device writes; below, what is addressed to it."""
 ORDERS = ("receipt", "alert/ack", "config/desired", "roles/desired", "command/ping", "command/what_if")
-OTHERS = ("host/status", "groups/all/config/desired", "groups/all/roles/desired", "groups/all/command/ping")
+OTHERS = (
+    "host/status",
+    "host/probe/x",
+    "groups/all/config/desired",
+    "groups/all/roles/desired",
+    "groups/all/command/ping",
+)
 
 
 def of_both(*topics: str) -> set[str]:
@@ -294,7 +301,8 @@ def of_both(*topics: str) -> set[str]:
 CONFIGURES = of_both(*ORDERS[1:]) | {"groups/all/config/desired"}
 MAY_WRITE = {
     "d1": {f"d1/{one}" for one in OWN},
-    "ringpost-centre": of_both("receipt", "alert/ack", "command/ping", "command/what_if") | {"host/status"},
+    "ringpost-centre": of_both("receipt", "alert/ack", "command/ping", "command/what_if")
+    | {"host/status", "host/probe/x"},
     "technician": CONFIGURES,
     "ringpost-desk-anna": CONFIGURES,
     "ringpost-operator-room-1": of_both("alert/ack", "command/ping"),
@@ -334,6 +342,13 @@ def test_the_whole_table_of_rights(world: World) -> None:
             user.connection.close(session_expiry_s=0)  # else the broker keeps messages for later tests
 
     asyncio.run(asyncio.wait_for(scene(), 120))
+
+
+def test_workers_under_one_certificate_name_that_is_the_client_id_are_found_out(world: World) -> None:
+    """The registrar's session and that of a worker would end each other, for ever."""
+    found = asyncio.run(share_problem(world.broker("right", name="ringpost-centre"), "ringpost/v1"))
+    assert found is not None
+    assert "takes the certificate name as client id" in found
 
 
 def test_what_is_revoked_cannot_connect(world: World, tmp_path: Path) -> None:
