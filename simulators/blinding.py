@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Change = Callable[[Frame], Frame]
 FROZEN = "frozen"
+FPS_DROP, RESOLUTION, CORRUPT_JPEG, AUTH_REFUSED = "fps_drop", "resolution", "corrupt_jpeg", "auth_refused"
+"""Faults of the stream, which `simulators.scene.VideoStream` implements as it does ``frozen``."""
 
 
 def noisy(picture: "NDArray[Any]", sigma: float) -> Frame:
@@ -78,3 +80,9 @@ BLINDINGS: dict[str, Change] = {
     "turned": turned(aside=0.3),
 }
 """By the reason that the agent reports."""
+
+
+def corrupt_jpeg(data: bytes) -> bytes:
+    """A picture that is damaged in its middle and ends early, as after lost packets."""
+    half = len(data) // 2
+    return data[:half] + b"\xff\x00\xff\xd8" * 20

@@ -71,6 +71,15 @@ class LocalBroker:
         assert self._process is not None  # noqa: S101  it was started
         return self._process.pid
 
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether sessions and retained messages survive `stop` and `start`."""
+        return self.kind == "mosquitto" and self._persistent
+
+    def forget_sessions(self) -> None:
+        """While it is stopped: its next start has neither sessions nor retained messages."""
+        (Path(self._folder.name) / "mosquitto.db").unlink(missing_ok=True)
+
     def start(self, within_s: float = 30.0) -> None:
         """Starts the broker and waits until it listens. OSError where it does not."""
         self._process = subprocess.Popen(

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from models.detection import Frame
-from simulators.blinding import BLINDINGS, FROZEN
+from simulators.blinding import (
+    AUTH_REFUSED,
+    BLINDINGS,
+    CORRUPT_JPEG,
+    FPS_DROP,
+    FROZEN,
+    RESOLUTION,
+    corrupt_jpeg,
+)
 
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH, HEIGHT = 640, 360
@@ -21,6 +29,9 @@ TALL = 0.62
 """The man's height as a share of the picture's."""
 WALK_S = 4.0
 BOUNDARY = b"frame"
+DROPPED_FPS = 0.5
+OPENED = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=" + BOUNDARY + b"\r\n\r\n"
+REFUSED = b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="camera"\r\nContent-Length: 0\r\n\r\n'
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,23 @@ class VideoStream:
         self._frozen_s = 0.0
         self.connections = 0
         """How often it was opened."""
-        self.blinding: str | None = None
-        """One of `BLINDINGS`, or `FROZEN`: the camera's present fault."""
+        self.faulty = 0
+        """How many pictures were sent with a fault, and how many clients refused or cut off by one."""
+        self._blinding: str | None = None
+
+    @property
+    def blinding(self) -> str | None:
+        """The camera's present fault: one of `BLINDINGS`, or of the stream's. None for none."""
+        return self._blinding
+
+    @blinding.setter
+    def blinding(self, fault: str | None) -> None:
+        """A camera whose password changed, or whose resolution did, ends its streams."""
+        ends = (AUTH_REFUSED, RESOLUTION)
+        if fault != self._blinding and (fault in ends or self._blinding in ends):
+            for client in list(self._clients):
+                client.close()
+        self._blinding = fault
 
     @property
     def url(self) -> str:
@@ -121,6 +147,7 @@ class VideoStream:
         if self._server is not None:
             self._server.close()
             for client in list(self._clients):
+                self.faulty += 1
                 client.close()
             self._server = None
 
@@ -129,12 +156,10 @@ class VideoStream:
         self.connections += 1
         with suppress(OSError, asyncio.CancelledError):  # the client left, or the demo ends
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary="
-                + BOUNDARY
-                + b"\r\n\r\n"
-            )
-            while not writer.is_closing():
+            refused = self.blinding == AUTH_REFUSED
+            self.faulty += refused
+            writer.write(REFUSED if refused else OPENED)
+            while not refused and not writer.is_closing():
                 jpeg = await asyncio.to_thread(self._jpeg, self.second())
                 head = b"--%s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (
                     BOUNDARY,
@@ -142,22 +167,26 @@ class VideoStream:
                 )
                 writer.write(head + jpeg + b"\r\n")
                 await writer.drain()
-                await asyncio.sleep(1 / self._fps)
+                self.faulty += self.blinding is not None
+                await asyncio.sleep(1 / (DROPPED_FPS if self.blinding == FPS_DROP else self._fps))
         self._clients.discard(writer)
         writer.close()
 
     def _jpeg(self, second: float) -> bytes:
         import cv2
+        import numpy as np
 
         if self.blinding != FROZEN:
             self._frozen_s = second
         picture = self.scene.picture(self._frozen_s)
         if self.blinding in BLINDINGS:
             picture = BLINDINGS[self.blinding](picture)
+        if self.blinding == RESOLUTION:
+            picture = np.asarray(cv2.resize(picture, (WIDTH // 2, HEIGHT // 2)), np.uint8)
         good, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
         if not good:
             raise OSError("the picture could not be encoded")
-        return bytes(data)
+        return corrupt_jpeg(bytes(data)) if self.blinding == CORRUPT_JPEG else bytes(data)
 
 
 @asynccontextmanager

@@ -44,6 +44,8 @@ class DiskFull(_Disk):
 class DiskReadOnly(_Disk):
     kind = "disk.read_only"
     text = "the disk is read-only"
+    clocks = ("virtual",)
+    reason = "files that are open stay writable: a real disk that is read-only needs root"
 
     def set_to(self, disk: StagedDisk, on: bool) -> None:
         disk.set_read_only(on)

@@ -12,50 +12,44 @@ from agent.trust.signing_key import SigningKey
 from centre.intake import OnStored
 from centre.server import Centre
 from simulators.broker import LocalBroker
-from simulators.network_hop import NetworkHop
+from simulators.faults.faulty_link import FaultyLink
 from simulators.stage import NotInRealTimeError
 
 
 class RealBroker:
-    """See `simulators.stage.StagedBroker`: a local broker, and one hop to it for each device."""
+    """See `simulators.stage.StagedBroker`: a local broker, and a link to it for each device."""
 
     def __init__(self, url: str, local: LocalBroker | None) -> None:
         self.url = url
         self._local = local
-        self.hops: dict[str, NetworkHop] = {}
-        self._struck: Counter[tuple[str, str | None]] = Counter()
+        self.links: dict[str, FaultyLink] = {}
+        self._struck: Counter[str] = Counter()
         self._under_way: set[asyncio.Task[None]] = set()
 
     def set_down(self, down: bool) -> None:
         local = self._own("broker.down")
-        self._struck["down", None] += len(self.hops) * down
+        self._struck["down"] += self._connections() * down
         self._later(asyncio.to_thread(local.stop if down else local.start))
 
     def restart(self, *, keep_sessions: bool) -> None:
         local = self._own("broker.restart")
-        if keep_sessions:
-            raise NotInRealTimeError("the local broker keeps no sessions on a disk")
-        self._struck["restart", None] += len(self.hops)
+        if keep_sessions and not local.keeps_sessions:
+            raise NotInRealTimeError(f"{local.kind} keeps no sessions on a disk")
+        self._struck["restart"] += self._connections()
 
         def again() -> None:
             local.stop()
+            if not keep_sessions:
+                local.forget_sessions()
             local.start()
 
         self._later(asyncio.to_thread(again))
 
     def cut(self, device: str, how: str) -> None:
-        hop = self._hop(device)
-        if how in ("closed", "reset", "unreachable"):
-            self._struck[how, device] += hop.connections
-            hop.cut()
-        elif how == "half_open":
-            self._struck[how, device] += hop.connections
-            hop.hole()
-        else:
-            raise NotInRealTimeError(f"{how} needs a broker that can be told to")
+        self._link(device).cut(how)
 
     def mend(self, device: str) -> None:
-        self._hop(device).heal()
+        self._link(device).mend()
 
     def set_unkind(self, how: str, chance: float) -> None:  # noqa: ARG002
         raise NotInRealTimeError(f"a real broker can't be told to be unkind ({how})")
@@ -69,19 +63,12 @@ class RealBroker:
         bytes_per_s: float | None = None,
         slice_bytes: int | None = None,
     ) -> None:
-        if latency_s or jitter_s or slice_bytes:
-            raise NotInRealTimeError("the hop of this stage limits the bytes a second only")
-        hop = self._hop(device)
-        self._struck["shape", device] += hop.connections * (bytes_per_s is not None)
-        if bytes_per_s is None:
-            hop.heal()
-        else:
-            hop.slow(bytes_per_s)
+        self._link(device).shape(latency_s, jitter_s, bytes_per_s, slice_bytes)
 
     def struck(self, how: str, device: str | None = None) -> int:
         if device is not None:
-            return self._struck[how, device]
-        return sum(count for (one, _), count in self._struck.items() if one == how)
+            return self._link(device).struck(how)
+        return self._struck[how] + sum(link.struck(how) for link in self.links.values())
 
     async def close(self) -> None:
         """Waits for a start or a stop that is under way."""
@@ -94,12 +81,15 @@ class RealBroker:
             )
         return self._local
 
-    def _hop(self, device: str) -> NetworkHop:
-        if device not in self.hops:
+    def _connections(self) -> int:
+        return sum(link.proxy.connections for link in self.links.values())
+
+    def _link(self, device: str) -> FaultyLink:
+        if device not in self.links:
             raise NotInRealTimeError(
-                f"no hop to {self.url}: link faults need the broker that the stage starts"
+                f"no link to {self.url} of our own: link faults need the broker that the stage starts"
             )
-        return self.hops[device]
+        return self.links[device]
 
     def _later(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -1,6 +1,7 @@
 """A device of a stage in real time: the agent as a process of its own, its hardware on ptys and a stream."""
 
 import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -82,14 +83,22 @@ class RealClock:
 
 
 class RealDisk:
-    """The disk of this machine. Only what a file system grants without root can be done to it."""
+    """The disk as one process meets it. Only what needs neither root nor a file system can be done to it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.errors = 0
+    def __init__(self, pid: Callable[[], int | None], troubles: Callable[[], int]) -> None:
+        """``troubles``: how many messages of the device have said that its disk is in trouble."""
+        self._pid = pid
+        self._troubles = troubles
 
-    def set_full(self, full: bool) -> None:  # noqa: ARG002
-        raise NotInRealTimeError("a real disk that is full needs a file system of its own")
+    @property
+    def errors(self) -> int:
+        return self._troubles()
+
+    def set_full(self, full: bool) -> None:
+        """No file of the running agent takes anything more (RLIMIT_FSIZE)."""
+        if (pid := self._pid()) is not None:
+            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0 if full else hard, hard))
 
     def set_read_only(self, read_only: bool) -> None:  # noqa: ARG002
         raise NotInRealTimeError("a real disk that is read-only needs a file system of its own")
@@ -122,7 +131,9 @@ class RealDevice:
         self.hardware: dict[str, Any] = {}
         self.lines: dict[str, RealLine] = {}
         self.clock = RealClock()
-        self.disk = RealDisk(self.folder)
+        self.disk = RealDisk(
+            lambda: self._process.pid if self._process and self.running else None, self._disk_troubles
+        )
         self._place = place
         self._root = root
         self._link = link
@@ -136,6 +147,14 @@ class RealDevice:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+    def _disk_troubles(self) -> int:
+        own = (
+            one["body"]
+            for one in self._record.messages
+            if (one["device"], one["topic"]) == (self.name, "status")
+        )
+        return sum("disk" in str(body.get("reasons")) for body in own)
 
     async def start(self) -> None:
         """RuntimeError where it runs already."""

@@ -18,7 +18,7 @@ from agent.trust.signing_key import SigningKey
 from centre.message_store import NUMBERED
 from simulators.broker import LocalBroker
 from simulators.devices import Hardware, make_hardware
-from simulators.network_hop import NetworkHop
+from simulators.faults.faulty_link import FaultyLink
 from simulators.run_record import RunRecord
 from simulators.run_time import RunTime
 from simulators.scenario.device_config import completed_config
@@ -108,7 +108,7 @@ async def real_stage(
     OSError where the broker does not answer, or a device does not come online.
     """
     async with AsyncExitStack() as stack:
-        local = None if broker_url else LocalBroker()
+        local = None if broker_url else LocalBroker(persistent=True)
         if local is not None:
             await asyncio.to_thread(local.start)
             stack.callback(local.stop)
@@ -131,8 +131,8 @@ async def real_stage(
             place.mkdir(mode=0o700)
             route = url
             if local is not None:
-                hop = await stack.enter_async_context(NetworkHop(local.port))
-                stage.broker.hops[name], route = hop, hop.url
+                link_to_broker = await stack.enter_async_context(FaultyLink(local.port))
+                stage.broker.links[name], route = link_to_broker, link_to_broker.url
             cameras = await _cameras(stack, scenario, name, settings, seed)
             urls = {source: camera.url for source, camera in cameras.items()}
             whole = completed_config(
