@@ -124,13 +124,15 @@ class Pipeline:
         """The function that ``source`` calls for each value; it stamps the value with the present time."""
 
         def emit(value: Value) -> asyncio.Future[None] | None:
-            self.observe(observed(source, value, *read_clocks()))
+            at, now_s = read_clocks()
+            self.observe(observed(source, value, at, now_s), at, now_s)
             return self.buffer.written()
 
         return emit
 
-    def observe(self, observation: Observation) -> None:
-        """Passes one observation to every listener and to the rules."""
+    def observe(self, observation: Observation, at: datetime | None = None, now_s: float = 0.0) -> None:
+        """Passes one observation to every listener and to the rules; ``at`` and ``now_s``: the present time,
+        where the caller has it."""
         observation = self.locator.with_doubt(observation)
         listeners: tuple[Listener, ...] = (
             self.health,
@@ -145,7 +147,8 @@ class Pipeline:
             except Exception:
                 name = type(listener).__name__
                 log.exception("listener_failed", listener=name, source=observation.source)
-        at, now_s = read_clocks()
+        if at is None:
+            at, now_s = read_clocks()
         self.raise_alerts(self.rules.on_observation(observation, at, now_s), now_s)
         results = self.actuators.on_observation(observation)
         if isinstance(observation.value, Tick):

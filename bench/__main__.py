@@ -34,6 +34,7 @@ PARTS = {
     "virtual": "virtual time",
     "ground": "places on the ground",
     "signatures": "signed orders",
+    "idle": "an agent while nothing happens",
     "pictures": "pictures and what can be seen",
     "map_store": "the map's model on a day of 2,000 devices",
     "map_page": "the map with 2,000 devices",

@@ -71,6 +71,8 @@ class Outbox:
         """Writes what waits, ends the thread, and closes the files; blocking."""
         try:
             messages, remember, delivered = self._take_batch()
+            if self._next_write is not None:  # it would find the thread ended
+                self._next_write.cancel()
             self.thread.submit(lambda: self.storage.put(messages, remember, delivered)).result()
         finally:
             self.thread.close()

@@ -51,6 +51,10 @@ class Telemetry:
         """Collects an observation that is worth reporting."""
         value = observation.value
         match value:
+            case Reading():  # the most frequent ones first
+                self._add_reading(value, observation)
+            case Switch():
+                self._add_change(value.name, value.on, observation)
             case GnssState():
                 state = (value.jamming, value.spoofing, value.antenna)
                 self._add_change(value.kind, state, observation)
@@ -60,10 +64,6 @@ class Telemetry:
                 self._vessels.on_vessel(value, observation, self.alerted)
             case RadarTarget():
                 self._add_radar(value, observation)
-            case Reading():
-                self._add_reading(value, observation)
-            case Switch():
-                self._add_change(value.name, value.on, observation)
             case StatusText() | Capture():
                 if self._admits("drones", value.system, observation):
                     self._add(observation)
