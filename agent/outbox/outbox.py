@@ -122,10 +122,8 @@ class Outbox:
         return number
 
     async def put(self, *messages: Message, remember: Mapping[str, bytes] | None = None) -> None:
-        """Takes messages; on return alerts, results and ``remember`` are safe from a power cut.
-
-        Where the disk refuses writes they are in memory only, and `troubles` says so.
-        """
+        """Takes messages; on return alerts, results and ``remember`` are safe from a power cut. Where the
+        disk refuses writes they are in memory only, and `troubles` says so."""
         self._unwritten += messages
         self._memory.expect(messages)
         self._remember |= remember or {}
@@ -243,8 +241,7 @@ class Outbox:
         return reading.result() if await self.thread.finishes(reading) else set(keys)
 
     async def depth(self) -> dict[Lane, int]:
-        """The number of undelivered rows of each lane; while the disk hangs, the last known. Called every
-        few seconds: after that `due` reads all lanes again."""
+        """The undelivered rows of each lane, or the last known. After that `due` reads all lanes."""
         self._unread.add(LANES)
         if await self.thread.finishes(asyncio.ensure_future(self._flush())):
             counting = self.thread.run(self.storage.depth)
