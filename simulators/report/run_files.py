@@ -11,6 +11,8 @@ from simulators.run_record import Fields
 
 FORMAT = "ringpost-run/1"
 RUN, SCENARIO = "run.json", "scenario.yaml"
+MAX_SCENARIO = 500_000
+"""Bytes; a longer one takes half a minute to read, and births tell the same."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,12 @@ class RunFiles:
 
     @cached_property
     def scenario(self) -> dict[str, Any]:
-        """The scenario as it was played; empty where the file is absent."""
+        """The scenario as it was played; empty where the file is absent, or that of a whole city."""
         from ruamel.yaml import YAML
         from ruamel.yaml.error import YAMLError
 
         path = self.folder / SCENARIO
-        if not path.exists():
+        if not path.exists() or path.stat().st_size > MAX_SCENARIO:
             return {}
         try:
             found = YAML(typ="safe").load(path.read_text())
