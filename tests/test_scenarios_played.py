@@ -12,8 +12,10 @@ from simulators.scenario.loader import check, find_scenario, scenario_names
 from simulators.scenario.session import run_scenario
 from tests.thorough import only_long
 
-LONG_RUNS = frozenset({"city", "week_at_sea"})
+LONG_RUNS = frozenset({"city"})
 """Scenarios that take more than a few seconds."""
+BY_HAND = frozenset({"week_at_sea"})
+"""Scenarios that take most of an hour."""
 REAL = ("bridge_post", "bad_lines", "boat_jammed", "drone_out_of_reach")
 ROOT = Path(__file__).parents[1]
 
@@ -27,7 +29,7 @@ def play(name: str, folder: Path, clock: str = "virtual") -> str:
     return verdict.sha256
 
 
-@pytest.mark.parametrize("name", [name for name in scenario_names() if name not in LONG_RUNS])
+@pytest.mark.parametrize("name", [name for name in scenario_names() if name not in LONG_RUNS | BY_HAND])
 def test_a_scenario_passes_in_virtual_time(name: str, tmp_path: Path) -> None:
     pytest.importorskip("cv2", reason="needs the extra vision: pip install -e .[vision]")
     play(name, tmp_path)

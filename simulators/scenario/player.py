@@ -179,7 +179,7 @@ class TimelineRun:
         if step.fault is not None or step.kind not in answers:
             return None
         for one in self._stage.record.messages:
-            if (one["device"], one["topic"]) != (step.device, answers[step.kind]) or one["t"] <= step.at_s:
+            if (one["device"], one["topic"]) != (step.device, answers[step.kind]) or one["t"] < step.at_s:
                 continue
             body = one["body"]
             answered = {
