@@ -1,6 +1,7 @@
 """The catalogue of faults: complete, described, refused where it can't hit, and never proved by nothing."""
 
 import asyncio
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from simulators.faults.catalogue import CATALOGUE, reasons, table
-from simulators.faults.fault import CannotApplyError, FaultStep, play
+from simulators.faults.fault import CannotApplyError, Fault, FaultStep, play
 from simulators.faults.line import Noise, Stale, Unplug
+from simulators.faults.overlaps import overlaps
 from simulators.receiver import FAULTS
 from tests.staged import Line, empty_stage
 
@@ -167,3 +169,39 @@ def test_the_page_has_the_catalogue() -> None:
     """Where it differs: ``python -m simulators.faults.catalogue`` prints it."""
     page = (Path(__file__).parents[1] / "docs/simulation.md").read_text()
     assert f"{table()}\n{reasons()}" in page
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An entry of a timeline."""
+
+    number: int
+    kind: str
+    at_s: float
+    end_s: float
+    device: str | None = "post-1"
+    source: str | None = None
+
+    @property
+    def fault(self) -> Fault:
+        return CATALOGUE[self.kind]()
+
+
+@pytest.mark.parametrize(
+    ("steps", "wrong"),
+    [
+        ([("link.down", 0, 10), ("link.half_open", 5, 8)], [1]),
+        ([("link.half_open", 5, 8), ("link.down", 0, 10)], [0]),
+        ([("link.down", 0, 10), ("link.half_open", 10, 18)], []),
+        ([("link.down", 0, 10), ("link.latency", 5, 8), ("link.latency", 6, 9)], []),
+        ([("link.down", 0, 10), ("power.cut", 5, 8)], []),
+        ([("process.kill", 0, 10), ("power.cut", 5, 8), ("process.hang", 9, 11)], [1, 2]),
+        ([("disk.read_only", 0, 10), ("disk.io_error", 5, 8), ("disk.full", 5, 8)], [1]),
+        ([("clock.step", 0, 10), ("clock.step", 5, 8)], []),
+    ],
+)
+def test_faults_that_would_end_each_other_are_refused(steps: list[Any], wrong: list[int]) -> None:
+    placed = [Placed(number, *step) for number, step in enumerate(steps)]
+    assert [number for number, _ in overlaps(placed)] == wrong
+    elsewhere = [replace(one, device=f"post-{one.number}") for one in placed]
+    assert list(overlaps(elsewhere)) == []

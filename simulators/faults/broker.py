@@ -23,6 +23,7 @@ class _Broker(Fault):
 
 class BrokerDown(_Broker):
     kind = "broker.down"
+    state = "broker"
     text = "the broker is down"
     proof = "connections that ended or were refused"
     how = "down"
@@ -94,12 +95,20 @@ _UNKIND = {
 
 
 def _unkind(how: str, text: str, proof: str) -> type[Fault]:
-    fields = {"kind": f"broker.{how}", "how": how, "text": text, "proof": proof, "__module__": __name__}
+    fields = {
+        "kind": f"broker.{how}",
+        "how": how,
+        "state": how,
+        "text": text,
+        "proof": proof,
+        "__module__": __name__,
+    }
     return type(f"Broker{how.title().replace('_', '')}", (Unkind,), fields)
 
 
 class CentreDown(Fault):
     kind = "centre.down"
+    state = "centre"
     subject = "centre"
     text = "the centre is down"
     proof = "messages of devices, none of which the centre stored"
@@ -117,6 +126,7 @@ class CentreDown(Fault):
 
 class RestoredFromBackup(Fault):
     kind = "centre.restored_from_backup"
+    state = "backup"
     subject = "centre"
     text = "the centre is restored at the end from a backup made at the begin"
     proof = "messages that the centre had stored after the backup"

@@ -12,6 +12,7 @@ class CameraFault(Fault):
     """A fault of the pictures: one of `simulators.blinding`."""
 
     subject = "source"
+    state = "picture"
     source_kinds = frozenset({"camera"})
     proof = "pictures with the fault that the agent took"
     blinding: ClassVar[str]
@@ -30,6 +31,7 @@ class CameraFault(Fault):
 
 class CameraCut(CameraFault):
     kind = "camera.cut"
+    state = "plug"
     text = "the cable of the {subject} is pulled"
     proof = "the camera had been opened, and the agent was running"
 

@@ -64,6 +64,7 @@ class LockoutPush(_Pushed):
 
 class PowerCutOnTrial(_Pushed):
     kind = "config.power_cut_on_trial"
+    state = "process"
     text = "the power is cut while a pushed configuration is on trial"
     proof = "the device was started again, and reports that it rolled back"
     instant = False

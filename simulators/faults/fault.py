@@ -53,6 +53,9 @@ class Fault(BaseModel):
     """Why it can't run under the other clock."""
     instant: ClassVar[bool] = False
     """Whether it needs no ``for``."""
+    state: ClassVar[str] = ""
+    """What it switches on and off: two faults of one state and one target can't be on at once, since the end
+    of the one would end both. Empty: they add up."""
     source_kinds: ClassVar[frozenset[str]] = frozenset()
     """The kinds of sources that it can hit; empty: all but cameras."""
 

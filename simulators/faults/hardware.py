@@ -45,6 +45,7 @@ class _Hardware(Fault):
 
 class BoardDeaf(_Hardware):
     kind = "board.deaf"
+    state = "deaf"
     text = "the {subject} receives nothing"
     proof = "bytes of the agent that the board did not take"
     source_kinds = frozenset({"sensor_board"})
@@ -99,6 +100,7 @@ class SensorFailed(_Hardware):
 class ReceiverFault(_Hardware):
     """One of `simulators.receiver.FAULTS`."""
 
+    state = "receiver"
     source_kinds = frozenset({"nmea", "ubx"})
     attribute = "fail"
     proof = "epochs of the faulty receiver on a line that the agent had open"
@@ -138,6 +140,7 @@ _RECEIVER = {
 
 class DroneOutOfReach(_Hardware):
     kind = "drone.out_of_reach"
+    state = "reach"
     text = "the drone is out of reach of the {subject}"
     proof = "the radio spoke, and passed on no message of the drone"
     source_kinds = frozenset({"mavlink"})
@@ -157,6 +160,7 @@ class DroneOutOfReach(_Hardware):
 
 class BoatNoBottom(_Hardware):
     kind = "boat.no_bottom"
+    state = "bottom"
     text = "the sounder finds no bottom"
     proof = "sentences of the boat on a line that the agent had open"
     source_kinds = frozenset({"nmea"})

@@ -162,6 +162,7 @@ class _Vanishes(Fault):
     """A fault that takes the device away."""
 
     subject = "source"
+    state = "plug"
     proof = "the agent had the line open when it began"
 
     async def end(self, stage: Stage, step: FaultStep) -> None:

@@ -14,6 +14,7 @@ from simulators.stage import Stage, StagedBroker
 
 class _Cut(Fault):
     subject = "device"
+    state = "link"
     proof = "the broker's side saw a connection of the device that ended, was refused or swallowed"
     how: ClassVar[str]
 

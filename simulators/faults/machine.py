@@ -35,6 +35,7 @@ class _Disk(Fault):
 
 class DiskFull(_Disk):
     kind = "disk.full"
+    state = "full"
     text = "the disk is full"
 
     def set_to(self, disk: StagedDisk, on: bool) -> None:
@@ -43,6 +44,7 @@ class DiskFull(_Disk):
 
 class DiskReadOnly(_Disk):
     kind = "disk.read_only"
+    state = "refusal"
     text = "the disk is read-only"
     clocks = ("virtual",)
     reason = "files that are open stay writable: a real disk that is read-only needs root"
@@ -53,6 +55,7 @@ class DiskReadOnly(_Disk):
 
 class DiskIoError(_Disk):
     kind = "disk.io_error"
+    state = "refusal"
     text = "the disk has I/O errors"
     clocks = ("virtual",)
     reason = "a real disk that fails needs root and a device mapper"
@@ -63,6 +66,7 @@ class DiskIoError(_Disk):
 
 class DiskSlow(_Disk):
     kind = "disk.slow"
+    state = "slow"
     text = "the disk is slow"
     clocks = ("virtual",)
     reason = "a real disk that is slow needs root and a device mapper"
@@ -105,6 +109,7 @@ class ClockStep(_Clock):
 
 class WrongAtBoot(_Clock):
     kind = "clock.wrong_at_boot"
+    state = "synchronised"
     text = "the device restarts without power for its clock, and with a wrong time"
 
     off_s: float = -20 * 365 * _DAY_S
@@ -126,6 +131,7 @@ class WrongAtBoot(_Clock):
 
 class Unsynchronised(_Clock):
     kind = "clock.unsynchronised"
+    state = "synchronised"
     text = "no time server answers"
 
     async def begin(self, stage: Stage, step: FaultStep) -> None:
@@ -139,6 +145,7 @@ class Unsynchronised(_Clock):
 
 class Drift(_Clock):
     kind = "clock.drift"
+    state = "rate"
     text = "the wall clock runs at a wrong rate"
 
     ppm: float = Field(500.0, ge=-500_000, le=1_000_000)
@@ -159,6 +166,7 @@ class _Ends(Fault):
     """The agent ends; it is started again at the end."""
 
     subject = "device"
+    state = "process"
     proof = "the agent was running, and then was not"
 
     async def stop(self, device: StagedDevice) -> None:
@@ -203,6 +211,7 @@ class PowerCut(_Ends):
 
 class Hang(Fault):
     kind = "process.hang"
+    state = "process"
     subject = "device"
     text = "the agent hangs"
     proof = "a running device that had sent messages sent none"
@@ -225,6 +234,7 @@ class Hang(Fault):
 
 class Throttled(Fault):
     kind = "power.throttled"
+    state = "throttled"
     subject = "device"
     text = "the supply voltage is too low: the CPU is slowed down"
     proof = "a message of the device that says so"

@@ -15,6 +15,7 @@ from agent.runtime.error_text import describe_error
 from firmware_bridge.sensors.sensor_board import INPUTS
 from simulators.checker.check import INVARIANTS
 from simulators.faults.fault import Fault
+from simulators.faults.overlaps import overlaps
 from simulators.scenario.device_config import completed_config
 from simulators.scenario.expected import Expectation, Matching
 from simulators.scenario.invariants import NOTHING_LOST
@@ -76,6 +77,8 @@ def reference_errors(scenario: Scenario, devices: Mapping[str, CheckedDevice]) -
         yield ("world",), describe_error(error)
     for number, step in enumerate(scenario.timeline):
         yield from _step_errors(("timeline", number), step, scenario, devices)
+    for number, why in overlaps(scenario.timeline):
+        yield ("timeline", number, "at"), why
     for number, wanted in enumerate(scenario.expect):
         yield from _matching_errors(("expect", number), wanted, devices)
         yield from _cause_errors(("expect", number), wanted, scenario, number)
