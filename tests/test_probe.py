@@ -28,9 +28,12 @@ from agent.trust.changes import Change
 from agent.trust.refusal import OrderRefused
 from agent.vision.camera import Camera
 from agent.vision.detector import DetectorSettings
+from firmware_bridge.serial.port import use_ports
 from simulators.broker import LocalBroker, mosquitto_path
 from simulators.devices import Receiver
 from simulators.scene import Scene, stream
+from simulators.virtual.loop import VirtualLoop
+from simulators.virtual.ports import VirtualLine, VirtualPorts
 from simulators.wire import Wire
 from tests.end_to_end.rig import BROKER
 from tests.test_camera_sources import free_port
@@ -289,11 +292,19 @@ def test_a_port_tells_its_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert answers["packets_per_s"]["nmea"] > 0
 
 
-@slow
-def test_a_silent_port_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Wire(tmp_path / "silent") as wire:
-        fields = probed(ProbeRequest(port=str(wire.path)))
-    assert fields["error"].endswith("silent, no byte in 22 s")
+def test_a_silent_port_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In virtual time, without the process, which `test_a_process_that_takes_too_long…` has on a silent pty."""
+    fields: dict[str, Any] = {}
+    monkeypatch.setattr("agent.control.probe_port.answer", fields.update)
+
+    async def scene() -> None:
+        line = VirtualLine(asyncio.get_running_loop(), "tcp://127.0.0.1:4001")
+        use_ports(VirtualPorts(lambda: [line]))
+        with pytest.raises(TimeoutError, match=r"silent, no byte in 22 s$"):
+            await probe_port(line.path)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(scene())
     assert fields["bytes"] == 0
 
 
