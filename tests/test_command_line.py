@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from agent.__main__ import cli
 from agent.config.loader import json_schema
 from agent.domain.message import ROOT
+from tests.scenario_rig import POST
 from tests.test_architecture import ROOT as HERE
 
 CONFIGS = sorted((HERE / "configs").glob("*.yaml"))
@@ -110,6 +111,10 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a key that is a folder": (["rescue", "d", "--role", "r", "--reason", "x", "--key", ".", "--broker", NOWHERE], 2, "rescue: .: Is a directory"),
     "a push of a folder": (["config", "push", "d", ".", "--broker", NOWHERE], 2, "config: .: Is a directory"),
     "a scenario of nothing": (["simulate", "empty.yaml"], 1, "simulate: empty.yaml:1: a configuration is a mapping"),
+    "a scenario with typos": (["simulate", "typos.yaml"], 1, "simulate: typos.yaml:17: timeline.0.press: no button 'panik_button'; did you mean 'panic_button'?"),
+    "a virtual run at a broker": (["simulate", "bad_lines", "--broker", NOWHERE], 2, "--broker needs the real clock"),
+    "a real run in a hurry": (["simulate", "bridge_post", "--speed", "5"], 2, "--speed needs the virtual clock"),
+    "a search with a report to compare": (["simulate", "bad_lines", "--seeds", "2", "--update"], 2, "--seeds goes with"),
     "a scenario of bytes": (["simulate", "bytes.yaml"], 1, "simulate: bytes.yaml:1: not UTF-8 text"),
     "a recording as a line": (["read", "made.jsonl", "--json"], 1, "read: made.jsonl: this is a recording; use ringpost replay"),
     "no serial device": (["read", "/dev/zero"], 1, "read: /dev/zero is not a serial device"),
@@ -177,6 +182,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (tmp_path / "empty").touch()
     (tmp_path / "empty.yaml").touch()
+    (tmp_path / "typos.yaml").write_text(
+        POST.format(clock="virtual") + "timeline: [{at: 1s, press: board.panik_button, for: 2s}]\n"
+    )
     (tmp_path / "made.jsonl").write_text(
         '{"recording":1,"device":"d","config":"c.yaml","at":"2026-11-28T06:00:00Z"}\n'
     )

@@ -8,6 +8,7 @@ from typing import Any
 from simulators.run_record import Fields, RunRecord
 from simulators.scenario.expected import Expectation, Matching, Phase
 from simulators.scenario.model import Scenario
+from simulators.scenario.receipts import receipts_missing
 from simulators.world.true_places import TruePlaces
 
 SLACK_S = 1e-6
@@ -160,7 +161,7 @@ def _judge(wanted: Expectation, scenario: Scenario, record: RunRecord, places: T
     if not wrong and wanted.position_within_m is not None:
         wrong = _far_positions(wanted, wanted.position_within_m, inside, places)
     if not wrong and wanted.receipt:
-        wrong = _receipts_missing(inside, record)
+        wrong = receipts_missing(inside, record)
     bounded = wanted.within is not None or wanted.between is not None
     return Outcome(
         wanted.title, wanted.describe(), not wrong,
@@ -265,22 +266,6 @@ def _far_positions(
     wrong.sort(reverse=True)
     more = [f"and {len(wrong) - 1} more"] if len(wrong) > 1 else []
     return [text for _, text in wrong[:1]] + more
-
-
-def _receipts_missing(messages: Sequence[Fields], record: RunRecord) -> list[str]:
-    """The messages that are not committed, or whose device has no receipt."""
-    committed = {one.get("id") for one in record.events if one["event"] == "committed"}
-    receipts: set[Any] = set()
-    for one in record.events:
-        if one["event"] == "receipt":
-            receipts |= set(one.get("ids", ()))
-    ids = [one["body"].get("id") for one in messages]
-    wrong = []
-    if missing := [one for one in ids if one not in committed]:
-        wrong.append(f"not committed at the centre: {', '.join(map(str, missing[:3]))}")
-    if missing := [one for one in ids if one in committed and one not in receipts]:
-        wrong.append(f"committed, but without receipt: {', '.join(map(str, missing[:3]))}")
-    return wrong
 
 
 def _in_order(wanted: Expectation, outcome: Outcome, met_s: dict[str, float]) -> Outcome:

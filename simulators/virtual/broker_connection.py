@@ -95,8 +95,6 @@ class BrokerConnection:
         if self._sock.fileno() < 0:
             return  # it fell silent before
         self._far_end.failure = failure
-        if self._sock.fileno() < 0:
-            return  # the link was cut before
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
         self._sock.close()
