@@ -24,7 +24,7 @@ CONFIGS = sorted((HERE / "configs").glob("*.yaml"))
 NOWHERE = "mqtt://127.0.0.1:9"
 VERBS = [
     [], ["run"], ["check"], ["schema"], ["read"], ["devices"], ["detect"], ["models"], ["models", "list"], ["models", "verify"],
-    ["models", "bench"], ["config"], ["config", "get"], ["config", "push"], ["config", "diff"], ["config", "confirm"], ["config", "rollback"], ["config", "history"], ["config", "drift"], ["command"], ["command", "ping"], ["command", "output"], ["close"], ["reject"], ["watch"], ["record"], ["replay"], ["ground"], ["models", "pull"], ["ack"], ["fetch"], ["rescue"], ["centre"], ["demo"], ["simulate"],
+    ["models", "bench"], ["config"], ["config", "get"], ["config", "push"], ["config", "diff"], ["config", "confirm"], ["config", "rollback"], ["config", "history"], ["config", "drift"], ["command"], ["command", "ping"], ["command", "output"], ["close"], ["reject"], ["watch"], ["record"], ["replay"], ["ground"], ["models", "pull"], ["ack"], ["fetch"], ["rescue"], ["centre"], ["demo"], ["simulate"], ["fleet"],
 ]  # fmt: skip
 HEAVY = ("cv2", "numpy", "onnxruntime", "paho", "serial", "pynmeagps", "pydantic")
 

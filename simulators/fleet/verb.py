@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +46,7 @@ def fleet(
     )  # fmt: skip
     try:
         found = asyncio.run(_run(plan, search_minutes))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise SystemExit(EX_INTERRUPTED) from None
     except OSError as error:
         click.echo(f"fleet: {describe_error(error)}", err=True)
@@ -60,6 +61,10 @@ def fleet(
 async def _run(plan: Any, search_minutes: float | None) -> dict[str, Any]:
     from simulators.fleet.fleet_run import run_fleet
     from simulators.fleet.search import search
+
+    this = asyncio.current_task()
+    assert this is not None  # noqa: S101  asyncio.run made it
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
 
     async def trial(agents: int) -> dict[str, Any]:
         say(f"{agents} agents")
