@@ -219,6 +219,15 @@ def test_the_rule_tells_what_cannot_be_seen(
     assert judged(config, observations) == expected
 
 
+def test_a_sighting_of_an_earlier_instant_ends_nothing() -> None:
+    """It comes right after the `View` of the same frame, and is older by the time of its inference."""
+    said = judged(
+        {"after": "10s"},
+        [view(10.05, rail=10.02), say(9.93, Sighting(frame=1, objects=())), view(11.05, rail=11.02)],
+    )
+    assert [text for _, text in said] == ["cam1 can't see rail: dark for 10 s"]
+
+
 def test_health_says_which_zones_are_seen_and_since_when_not() -> None:
     sight = VisibilityState(("a", "b"))
     sight.on_observation(view(20, a=8))

@@ -46,14 +46,15 @@ class Blind(RulePart):
         rate = InferenceRate(self.camera, self._needs)
         key = self.only_key
         found = False
+        latest_s = float("-inf")
 
         def evaluate(observation: Observation) -> Iterable[Finding | Cleared]:
-            nonlocal found
+            nonlocal found, latest_s
             if observation.source != self.camera and not isinstance(observation.value, Tick):
                 return
             visibility.on_observation(observation)
             rate.on_observation(observation)
-            now_s = observation.mono_s
+            latest_s = now_s = max(latest_s, observation.mono_s)  # a sighting is of an earlier instant
             blind = {
                 zone: period
                 for zone, period in visibility.blind(now_s).items()

@@ -142,8 +142,12 @@ class VisibilityMonitor:
         comparable = before is not None and before.shape == sample.shape
         if comparable and np.count_nonzero(np.abs(sample - before) >= 2) < FROZEN_SHARE * sample.size:
             return True
-        self._changed_s = now_s
+        self.picture_changed(now_s)
         return False
+
+    def picture_changed(self, now_s: float) -> None:
+        """The picture is not frozen at ``now_s``."""
+        self._changed_s = now_s
 
     def reasons(
         self, grey: "NDArray[Any]", passed_s: float, learn: bool = True

@@ -129,6 +129,8 @@ class _Watch:
         for known in get_args(BlindReason):
             if known == blinding:
                 reason = known
+        if reason != FROZEN:
+            self._monitor.picture_changed(now_s)
         return self._monitor.report([reason] * max(1, len(self._camera.zones)), now_s)
 
 

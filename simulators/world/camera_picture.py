@@ -167,7 +167,7 @@ def _zone_foot(state: PersonState, stands: XY, beyond: XY) -> XY | None:
     if state.phase == "walking":
         return -0.1 + state.progress * (stands[0] + 0.1), stands[1]
     if state.phase == "leaving":
-        return stands[0] + state.progress * (1.1 - stands[0]), stands[1]
+        return beyond[0] + state.progress * (1.1 - beyond[0]), beyond[1]
     if state.phase in ("beyond_railing", "standing"):
         share = state.progress if state.phase == "beyond_railing" else 0.0
         return stands[0] + share * (beyond[0] - stands[0]), stands[1] + share * (beyond[1] - stands[1])
