@@ -226,6 +226,8 @@ class VirtualDevice:
         with suppress(Exception):
             agent.outbox.storage.close()
         with suppress(OSError):
+            agent.audit.log._files.close()
+        with suppress(OSError):
             os.close(agent.outbox._lock)
         shutil.rmtree(self.folder, ignore_errors=True)
         frozen.rename(self.folder)
