@@ -1,5 +1,6 @@
 """The machine that the process runs on: its files in /proc and /sys, its disk, its memory, its software."""
 
+import asyncio
 import ctypes
 import os
 import platform
@@ -33,6 +34,10 @@ class Machine:
             version = "0+unknown"
         return {"ringpost": version, "python": platform.python_version()}
 
+    def task_count(self) -> int:
+        """How many tasks the process has."""
+        return len(asyncio.all_tasks())
+
     def trim_heap(self) -> None:
         """Returns free memory of the process to the kernel; blocking."""
         with suppress(AttributeError, OSError):
@@ -60,6 +65,11 @@ def disk_room(folder: Path) -> os.statvfs_result:
 def software() -> dict[str, str]:
     """The versions of ``ringpost`` and ``python``."""
     return _MACHINE.get().software()
+
+
+def task_count() -> int:
+    """How many tasks the process has."""
+    return _MACHINE.get().task_count()
 
 
 def trim_heap() -> None:

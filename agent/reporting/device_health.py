@@ -10,6 +10,7 @@ from agent.alerts.latency import LatencyLedger
 from agent.config.deployment import Deployment
 from agent.evidence.recorder import EvidenceRecorder
 from agent.host.clock import monotonic_s, read_clocks, utc_now
+from agent.host.machine import task_count
 from agent.mqtt.link import Link
 from agent.outbox.outbox import Outbox
 from agent.positioning.locator import Locator
@@ -94,7 +95,7 @@ class DeviceHealth:
             if is_due:
                 backlog, read_s = await self._outbox.depth(), monotonic_s()
                 numbers = await self._outbox.highest_numbers()
-                tasks = len(asyncio.all_tasks())
+                tasks = task_count()
                 self._write_health_soon()
             self._reporter.host_fields = {
                 "machine": host.fields() | {"process_tasks": tasks},

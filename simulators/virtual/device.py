@@ -83,6 +83,8 @@ class VirtualDevice:
         self._seed = seed
         self._process = Incarnation(name)
         self._task: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
+        """Set once the present life of the agent has ended."""
         with self._file.open("w") as file:
             YAML(typ="safe").dump(dict(config), file)
 
@@ -101,6 +103,7 @@ class VirtualDevice:
             raise RuntimeError(f"{self.name} runs already")
         self.starts += 1
         self._process = Incarnation(self.name)
+        self._over.clear()
         context = contextvars.copy_context()
         context.run(self._enter)
         work = context.run(self._boot)
@@ -111,18 +114,20 @@ class VirtualDevice:
     async def stop(self) -> None:
         """SIGTERM: it says goodbye."""
         if self._task is not None and not self._task.done():
-            task = self._task
-            task.cancel()
-            await asyncio.wait([task])
+            self._task.cancel()
+            await self._over.wait()
 
     async def kill(self) -> None:
         """SIGKILL: nothing of it runs on; its disk stays as it is, and its connections are closed."""
-        if self.end():
+        if self._end_process(self._network.close_all, lambda _: None):
             self._record.event("killed", self.name, part="device")
 
-    def end(self) -> bool:
-        """As `kill`, without a record of it; False where it did not run."""
-        return self._end_process(self._network.close_all, lambda _: None)
+    def end(self) -> None:
+        """At the end of the run: nothing of it runs on, and its disk is left to what it does last."""
+        process, agent, self.agent, self._task = self._process, self.agent, None, None
+        if agent is not None:
+            process.dead = True
+            self._dispose(process, agent, self._network.close_all)
 
     def crash(self) -> None:
         """Within a write of the agent, which then raises: nothing of it runs on; `kill` does the rest."""
@@ -185,11 +190,13 @@ class VirtualDevice:
 
     def _watch_outbox(self, outbox: Outbox) -> None:
         """Records each alert message that is durable."""
-        storage, put = outbox.storage, outbox.storage.put
+        storage, put, process = outbox.storage, outbox.storage.put, self._process
         alerts = storage.alerts
 
         def put_and_record(messages: Sequence[Message], remember: Any, delivered: Any) -> None:
             put(messages, remember, delivered)
+            if process.dead:  # what it does in its ``finally`` is not on the disk of the next life
+                return
             if alerts.memory.count("alert") == 0 and alerts.store.path is not None:
                 for message in messages:
                     if message.lane == "alert":
@@ -201,6 +208,7 @@ class VirtualDevice:
         """The agent ended by itself, or by `stop`."""
         if self._process.dead:
             return
+        self._over.set()
         error = None if task.cancelled() else task.exception()
         if error is None:
             self._record.event("stopped", self.name, part="device")
@@ -219,7 +227,16 @@ class VirtualDevice:
         shutil.copytree(self.folder, frozen, ignore=shutil.ignore_patterns("*.sock"), symlinks=True)
         lose(frozen)
         self.folder.rename(dead)
+        self._dispose(process, agent, close_connections)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        frozen.rename(self.folder)
+        shutil.rmtree(self._graveyard, ignore_errors=True)
+        return True
+
+    def _dispose(self, process: Incarnation, agent: Agent, close_connections: Callable[[], None]) -> None:
+        """Frees all that a dead agent had."""
         self._loop.end(process)
+        self._over.set()
         close_connections()
         for line in self.lines.values():
             line.abandon()
@@ -229,10 +246,6 @@ class VirtualDevice:
             agent.audit.log._files.close()
         with suppress(OSError):
             os.close(agent.outbox._lock)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        frozen.rename(self.folder)
-        shutil.rmtree(self._graveyard, ignore_errors=True)
-        return True
 
 
 def _alert_fields(message: Message) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.host.machine import Machine
+from simulators.virtual.incarnation import INCARNATION
 
 BLOCK = 4096
 GB = 1_000_000_000
@@ -40,6 +41,11 @@ class VirtualMachine(Machine):
     def software(self) -> dict[str, str]:
         """The same for each version and for each Python: the trace of a run does not depend on them."""
         return {"ringpost": "simulated", "python": "simulated"}
+
+    def task_count(self) -> int:
+        """Of this device: others share the loop."""
+        owner = INCARNATION.get()
+        return 0 if owner is None else len(owner.tasks)
 
     def trim_heap(self) -> None:
         """Many machines share this process."""
