@@ -13,6 +13,8 @@ from simulators.faults.fault import CannotApplyError, Fault, FaultStep, play
 from simulators.faults.line import Noise, Stale, Unplug
 from simulators.faults.overlaps import overlaps
 from simulators.receiver import FAULTS
+from simulators.scenario.loader import parse
+from simulators.scenario.session import run_scenario
 from tests.staged import Line, empty_stage
 
 CONTRACT = {
@@ -205,3 +207,24 @@ def test_faults_that_would_end_each_other_are_refused(steps: list[Any], wrong: l
     assert [number for number, _ in overlaps(placed)] == wrong
     elsewhere = [replace(one, device=f"post-{one.number}") for one in placed]
     assert list(overlaps(elsewhere)) == []
+
+
+def test_a_fault_that_can_not_begin_says_why_and_the_run_is_incomplete(tmp_path: Path) -> None:
+    """The instruments of a boat are no receiver."""
+    text = """
+        schema: ringpost-scenario/1
+        name: instruments
+        duration: 4s
+        devices:
+          boat-1:
+            hardware: {gnss: boat}
+            config:
+              kind: patrol_boat
+              place: {ring: inner_city, domain: water, site: demo, post: boat-1, lat: 32.1, lon: 118.7}
+              sources: {gnss: {kind: nmea, port: gnss}}
+        timeline: [{at: 1s, fault: receiver.jam, source: gnss, for: 1s}]
+    """
+    verdict, _ = run_scenario(parse(text, name="instruments", base=tmp_path), tmp_path)
+    assert verdict.verdict == "incomplete"
+    (line,) = [one for one in verdict.incomplete if "receiver" in one and "carried out" in one]
+    assert line.endswith("could not be carried out: boat-1: the hardware of 'gnss' has no fail")

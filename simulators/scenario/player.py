@@ -117,8 +117,8 @@ class TimelineRun:
         fields = _event_fields(step)
         placed.began_s = stage.now_s()
         stage.record.event("fault_began", step.device, **fields)
+        await fault.begin(stage, placed)
         try:
-            await fault.begin(stage, placed)
             await stage.sleep_until(step.end_s)
         finally:
             await fault.end(stage, placed)
