@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from agent.domain.schedule import sun_deg
 from agent.positioning.ray_cast import Angles, Pixel, Pose, locate
@@ -391,3 +392,10 @@ def test_the_truth_is_written_each_second_with_its_events_in_order() -> None:
 def test_unknown_tracks_of_devices_are_refused() -> None:
     with pytest.raises(ValueError, match="'way', which is no track"):
         World(devices={"boat": PlacedDevice({}, moves="way")})
+
+
+def test_the_world_of_the_manual_is_valid() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "simulation.md").read_text()
+    example = text.partition("```yaml\nworld:")[2].partition("```")[0]
+    told = YAML(typ="safe").load("world:" + example)["world"]
+    assert WorldSettings.model_validate(told).people[1].aboard is not None
