@@ -191,6 +191,11 @@ def far_off(run: Run) -> None:
     run.send(200, "position", lat=32.1662, lon=118.7404, error_m=2.5, trust="good")
 
 
+def stale(run: Run) -> None:
+    place = {"lat": 32.1162, "lon": 118.7404, "error_m": 2.5}
+    run.send(200, "position", **place, trust="good", age_s=20.0, stale_after_s=15.0)
+
+
 def mostly_off(run: Run) -> None:
     for message in run.record.messages:
         if message["topic"] == "position":
@@ -265,6 +270,7 @@ BREAKS: list[tuple[Callable[[Run], None], set[str]]] = [
     (one_press_two_alerts, {"one_fact_one_alert"}),
     (unheard_press, {"presses_raise_alerts"}),
     (far_off, {"positions_are_as_good_as_they_say"}),
+    (stale, {"positions_are_as_good_as_they_say"}),
     (mostly_off, {"positions_are_as_good_as_they_say"}),
     (alert_far_off, {"positions_are_as_good_as_they_say"}),
     (person_far_off, {"positions_are_as_good_as_they_say"}),

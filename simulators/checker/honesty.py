@@ -54,10 +54,12 @@ def faults_are_told(history: History) -> Iterator[Finding]:
 
 def _told(device: Device, fault: Period, until_s: float) -> bool:
     """Whether the status at ``until_s`` names the source, or the part, or an alert does."""
-    word = fault.source or {"disk": "outbox"}.get(fault.kind.partition(".")[0])
+    family = fault.kind.partition(".")[0]
+    word = fault.source or {"disk": "outbox"}.get(family)
+    words = tuple(filter(None, (word, "position" if family == "receiver" else None)))
     status = next((body for t, body in reversed(device.statuses) if t <= until_s), None)
     reasons = (status or {}).get("reasons", ())
-    named = word is None or any(str(reason).startswith(word) for reason in reasons)
+    named = not words or any(str(reason).startswith(words) for reason in reasons)
     if status is not None and status.get("state") == "degraded" and named:
         return True
     for t, body in device.sent("alert"):

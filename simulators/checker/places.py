@@ -12,10 +12,10 @@ from simulators.run_record import Fields
 
 EARTH_M = 6_371_008.8
 FACT_COUNTS_S = 2.0
-"""The last fact of an object counts this long."""
+"""The last fact of an object that moves counts this long."""
 ENOUGH = 20
 """Positions from which their share within the claimed error is judged."""
-SPEED_SLACK_S = 1.5
+SPEED_SLACK_S = 0.2
 """How far a device may have moved since its position was true, in seconds of its speed."""
 
 
@@ -35,7 +35,7 @@ def truth_at(facts: Sequence[Fields], second: float) -> tuple[float, float, floa
     before = facts[place - 1]
     if place == len(facts):
         here = before["lat"], before["lon"], before.get("speed_mps", 0.0)
-        return here if second - before["t"] < FACT_COUNTS_S else None
+        return here if second - before["t"] < FACT_COUNTS_S or not here[2] else None
     after = facts[place]
     share = (second - before["t"]) / (after["t"] - before["t"])
     lat, lon = (before[key] + share * (after[key] - before[key]) for key in ("lat", "lon"))
@@ -50,6 +50,10 @@ def positions_are_as_good_as_they_say(history: History) -> Iterator[Finding]:
         for t, body in device.sent("position"):
             if body.get("lat") is None or body.get("historical") or body.get("trust") != "good":
                 continue
+            if body.get("age_s", 0.0) > body.get("stale_after_s", float("inf")):
+                text = f"a position is called good that is {body['age_s']:g} s old"
+                yield Finding("positions_are_as_good_as_they_say", device.name, text, t)
+                break
             found = _off(device, body, t - body.get("age_s", 0.0))
             if found is None:
                 continue

@@ -67,15 +67,16 @@ def _unexplained(device: Device, lanes: Sequence[str]) -> Iterator[Finding]:
         last[lane, epoch] = max(last[lane, epoch], seq)
         if lane == "telemetry" or body.get("id") in ids:
             explained[lane, epoch].add(seq)
-    moved = any(one.kind.startswith("disk.") for one in device.faults)
     for _, body in device.sent("health"):
-        if moved:  # what only memory held gets other numbers once the disk takes it
-            break
         for one in body.get("numbers", ()):
             where = one["lane"], one["epoch"]
             last[where] = max(last[where], one["last"])
     told = list(_told(device))
+    moved = any(one.kind.startswith("disk.") for one in device.faults)
+    of_disk = {one["epoch"] for one in device.on_disk or () if "epoch" in one}
     for (lane, epoch), highest in last.items():
+        if moved and epoch not in of_disk:
+            continue  # what only memory held gets other numbers once the disk takes it
         missing = [
             number
             for number in range(1, highest + 1)
