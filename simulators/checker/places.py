@@ -75,8 +75,14 @@ def _off(device: Device, body: Mapping[str, Any], second: float) -> tuple[float,
     """How far a place is from the device, and how far the device may have moved meanwhile, in metres."""
     place = device.config.get("place", {})
     truth = truth_at(device.truth, second) if device.truth else None
-    if truth is None and not device.truth and place.get("lat") is not None:
+    if not device.truth and place.get("lat") is not None:
         truth = place["lat"], place["lon"], 0.0
+    return _off_truth(body, truth)
+
+
+def _off_truth(
+    body: Mapping[str, Any], truth: tuple[float, float, float] | None
+) -> tuple[float, float] | None:
     if truth is None:
         return None
     return distance_m(body["lat"], body["lon"], truth[0], truth[1]), truth[2] * SPEED_SLACK_S
@@ -85,23 +91,23 @@ def _off(device: Device, body: Mapping[str, Any], second: float) -> tuple[float,
 def _alert_points(history: History, device: Device) -> Iterator[Finding]:
     for t, body in device.sent("alert"):
         alert = body.get("alert", {})
-        point = alert.get("point")
+        point = (
+            alert.get("point") if alert.get("phase") == "new" else None
+        )  # later ones may be of a while ago
         if not isinstance(point, dict) or body.get("historical") or point.get("trust") == "low":
             continue
         if alert.get("phase") == "end":  # it repeats the last point of what has gone since
             continue
         claimed_m = point.get("error_m") or history.limits.unclaimed_m
-        if point.get("how") in ("surveyed", "gnss"):
-            found = _off(device, point, t - point.get("age_s", 0.0))
-            off_m, slack_m = found or (0.0, 0.0)
-        elif point.get("how") in ("ground_plane", "ground_ray") and history.objects:
-            others = [one.truth for one in history.devices.values() if one is not device]
-            near = [truth_at(facts, t) for facts in (*history.objects.values(), *others)]
-            here = [one for one in near if one is not None]
-            off_m = min((distance_m(point["lat"], point["lon"], one[0], one[1]) for one in here), default=0.0)
-            slack_m = max((one[2] for one in here), default=0.0) * SPEED_SLACK_S
-        else:
+        if point.get("how") not in ("surveyed", "gnss", "ground_plane", "ground_ray"):
             continue
+        near = (
+            []
+            if str(point["how"]).startswith("ground")
+            else [_off(device, point, t - point.get("age_s", 0.0))]
+        )
+        near += [_off_truth(point, truth_at(facts, t)) for facts in history.objects.values()]
+        off_m, slack_m = min((one for one in near if one is not None), default=(0.0, 0.0))
         if off_m > history.limits.position_times * claimed_m + slack_m:
             text = f"{alert.get('rule')} is off by {off_m:.0f} m, and claims {claimed_m:g} m ({point['how']})"
             yield Finding("positions_are_as_good_as_they_say", device.name, text, t)
