@@ -64,6 +64,7 @@ class DeviceHealth:
     def update(self) -> None:
         """Gives the reporter the present troubles, and whether bytes are short."""
         self._reporter.troubles = self.troubles()
+        self._reporter.host_fields = {**self._reporter.host_fields, "link": self._link.fields()}
         self._reporter.telemetry.thin = self._link.saving
 
     def troubles(self) -> list[str]:
