@@ -41,6 +41,8 @@ def read_device(folder: Path) -> list[Fields]:
                     found.append(one | ({"topic": topic, "body": json.loads(body)} if topic == "gap" else {}))
     for path in sorted(folder.glob("telemetry-????????.db")):
         with _Opened(path) as db:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'owed'").fetchone():
+                continue  # power was lost before the file had tables
             epoch = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
             for seq, identity in db.execute("SELECT seq, id FROM owed ORDER BY seq"):
                 number = {"epoch": bytes(epoch[0]).decode(), "seq": seq}

@@ -41,7 +41,7 @@ def phases_are_in_order(history: History) -> Iterator[Finding]:
                 phases[alert_id].append((t, phase))
             for alert_id, found in phases.items():
                 wrong = _wrong([phase for _, phase in found], lost=some_lost)
-                if wrong and (of_device or in_order):
+                if wrong and (of_device or (in_order and not _forgets(device))):
                     what = "was accepted as" if of_device else "arrived as"
                     text = f"alert {alert_id} {what} {', '.join(phase for _, phase in found)}: {wrong}"
                     yield Finding("phases_are_in_order", device.name, text, found[-1][0])
@@ -85,7 +85,15 @@ def _box(alert: Mapping[str, Any]) -> str:
     return f"{alert.get('box')} {alert.get('text')}"
 
 
+def _forgets(device: Device) -> bool:
+    """Whether it was restarted after its disk had refused writes: it then repeats what it did not keep."""
+    disk = [one.begin_s for one in device.faults if one.kind.startswith("disk.")]
+    return any(gone.end_s >= min(disk) for gone in device.absences) if disk else False
+
+
 def _told_twice(device: Device) -> Iterator[Finding]:
+    if _forgets(device):
+        return
     for rule, source, switch in _switches(device):
         presses = [one["t"] for one in _presses(device, source, switch)]
         news = {
