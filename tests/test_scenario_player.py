@@ -74,3 +74,19 @@ def test_what_could_not_be_tried_makes_the_run_incomplete(
     verdict, _ = played(tmp_path, f"timeline: {timeline}")
     assert verdict.verdict == "incomplete"
     assert [one for one in verdict.incomplete if one.startswith(complaint)] == verdict.incomplete
+
+
+def test_power_that_goes_while_a_write_is_slow_ends_the_run_in_time(tmp_path: Path) -> None:
+    """The dead agent waited for its own disk thread, for ever. The board repeats a press that nobody stored."""
+    verdict, _ = played(tmp_path, SLOW)
+    assert (verdict.verdict, verdict.complaints()) == ("passed", [])
+
+
+SLOW = """
+timeline:
+  - {at: 10s, fault: disk.slow, delay: 3s, for: 8s}
+  - {at: 12s, name: press, press: board.panic_button, for: 500ms}
+  - {at: 13s, fault: power.cut, for: 7s}
+expect:
+  - {name: not lost, alert: panic, after: press, within: 20s, count: 1, receipt: true}
+"""

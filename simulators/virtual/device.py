@@ -180,11 +180,14 @@ class VirtualDevice:
         self._watch_outbox(outbox)
         agent = self.agent = Agent(deployment, outbox, self.folder, SIMULATED_ROOT)
 
+        process = self._process
+
         async def work() -> None:
             try:
                 await agent.run()
             finally:
-                outbox.close()
+                if not process.dead:  # else its disk thread never ends: `_end_process` closes the files
+                    outbox.close()
 
         return work
 
