@@ -305,7 +305,9 @@ class Field(RuleBasedStateMachine):
             if await self.is_well():
                 break
         note_disks(self.stage.record, {POST: self.device.folder}, self.stage.centre.db)
-        findings = check(self.stage.record, {POST: CONFIG}, limits=LIMITS)
+        # The cable is plugged in anew without a fault in the record.
+        left_out = ["only_troubles_are_told"]
+        findings = check(self.stage.record, {POST: CONFIG}, leave_out=left_out, limits=LIMITS)
         assert not findings, "\n".join(map(str, findings))
 
     async def is_well(self) -> bool:
