@@ -12,7 +12,7 @@ from simulators.scenario.loader import check, find_scenario, scenario_names
 from simulators.scenario.session import run_scenario
 from tests.thorough import only_long
 
-LONG_RUNS = frozenset({"bridge_rescue", "city"})
+LONG_RUNS = frozenset({"city"})
 """Scenarios that take more than a few seconds."""
 BY_HAND = frozenset({"week_at_sea"})
 """Scenarios that take most of an hour."""

@@ -11,6 +11,7 @@ import pytest
 from simulators.scene import Scene
 from tests.end_to_end.rig import BROKER, CAMERA_RULE, Rig, rig
 from tests.end_to_end.test_pushes import push
+from tests.thorough import only_long
 
 pytestmark = pytest.mark.end_to_end
 
@@ -46,7 +47,10 @@ def restarted(device: Rig) -> tuple[Any, ...]:
     return births, device.camera.connections, *(log.count(event) for event in events)
 
 
+@only_long
 def test_one_changed_rule_restarts_nothing_and_its_alert_goes_on(tmp_path: Path) -> None:
+    """Else the scenario ``one_rule_changed`` holds it in virtual time, and tests/test_going_on.py each rule."""
+
     async def scene() -> None:
         async with rig(tmp_path, BROKER, Scene(comes_s=-10, leaves_s=10_000)) as device:
             text = device.write_config()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.end_to_end
 HERE = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("kind", BROKERS)
+@pytest.mark.parametrize("kind", ANY_BROKER)
 def test_what_is_seen_and_heard_reaches_the_centre(tmp_path: Path, kind: str) -> None:
     """A man at the railing, a press, a receiver unplugged and back: each with its phases, position and health."""
 

@@ -10,6 +10,7 @@ from agent.evidence.jpeg import read_label
 from simulators.scene import Scene
 from tests.end_to_end.rig import NEEDS_MOSQUITTO, Rig, rig
 from tests.end_to_end.test_pictures import listen
+from tests.thorough import only_long
 
 pytestmark = pytest.mark.end_to_end
 
@@ -35,8 +36,11 @@ async def ask(rigged: Rig, name: str, command_id: str, **fields: Any) -> dict[st
     return results()[-1]
 
 
+@only_long
 @NEEDS_MOSQUITTO
 def test_a_technician_tries_before_a_push(tmp_path: Path) -> None:
+    """Else tests/browser/test_cameras.py tries a zone on the device; each command has its own file of tests."""
+
     async def scene() -> None:
         async with rig(tmp_path, "mosquitto", Scene(comes_s=0.0, leaves_s=3600.0)) as rigged:
             rigged.start_agent()
