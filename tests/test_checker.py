@@ -127,7 +127,7 @@ def receipt_first(run: Run) -> None:
 
 def two_bodies(run: Run) -> None:
     again = copy.deepcopy(run.record.messages[-1])
-    again["body"]["reasons"] = ["another"]
+    again["body"]["parts"] = ["another"]
     run.record.messages.append(again)
 
 
@@ -253,6 +253,29 @@ def stays_degraded(run: Run) -> None:
     run.status(200, "degraded", ["gnss: silent"])
 
 
+def health_says_less(run: Run) -> None:
+    run.status(301, "degraded", ["gnss: silent"])
+    run.send(302, "health", reasons=[])
+    run.status(310, "online")
+
+
+def warning_first(run: Run) -> None:
+    run.event(200, "pressed", press="board.panic_button")
+    for number, (rule, severity) in enumerate((("tamper", "warning"), ("panic", "critical"))):
+        run.alert(200 + number, "new", f"b{number}", rule, severity=severity)
+        run.record.messages[-1]["t"] = 230.0 + number
+    birth = {"t": 220.0, "device": POST, "topic": "birth", "body": {"id": "birth-1", "simulated": True}}
+    run.record.messages.insert(-2, birth)
+    run.again()
+
+
+def storm(run: Run) -> None:
+    run.record.messages += [
+        next(one for one in run.record.messages if one["topic"] == "alert") | {"t": 120.0 + number}
+        for number in range(5)
+    ]
+
+
 BREAKS: list[tuple[Callable[[Run], None], set[str]]] = [
     (lose, {"accepted_alerts_are_kept", "numbers_are_explained", "all_heals"}),
     (receipt_first, {"receipts_follow_commits"}),
@@ -280,6 +303,9 @@ BREAKS: list[tuple[Callable[[Run], None], set[str]]] = [
     (blind, {"faults_are_told"}),
     (full, {"faults_are_told"}),
     (complains, {"only_troubles_are_told"}),
+    (health_says_less, {"health_agrees_with_status"}),
+    (warning_first, {"critical_alerts_go_first"}),
+    (storm, {"repeats_are_bounded"}),
     (owes, {"all_heals"}),
     (stays_degraded, {"all_heals"}),
 ]

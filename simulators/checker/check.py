@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from simulators.checker import delivery, honesty, liveness, places, sequence, telling
+from simulators.checker import delivery, honesty, liveness, places, sending, sequence, telling
 from simulators.checker.finding import Finding, Limits
 from simulators.checker.history import History
 from simulators.run_record import RunRecord
@@ -27,6 +27,9 @@ INVARIANTS: dict[str, Invariant] = {
         honesty.dead_devices_look_dead,
         honesty.faults_are_told,
         honesty.only_troubles_are_told,
+        sending.health_agrees_with_status,
+        sending.critical_alerts_go_first,
+        sending.repeats_are_bounded,
         liveness.all_heals,
         liveness.memory_is_bounded,
     )
