@@ -1,5 +1,6 @@
 """The same seed gives the same trace: twice in a process, under another hash seed, on another Python."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -53,6 +54,30 @@ def test_a_seed_gives_the_same_trace_whatever_the_folder_and_the_hash_seed(tmp_p
     first = run_hash(tmp_path / "a")
     assert run_hash(tmp_path / "another folder") == first
     assert elsewhere(tmp_path / "c", sys.executable, "77") == first
+
+
+def test_when_garbage_is_collected_plays_no_part(tmp_path: Path) -> None:
+    """What a killed agent leaves has the descriptors of its connections: their numbers are not given again."""
+
+    def run(name: str, *, collects: bool) -> str:
+        async def kill_and_collect(post: Post) -> None:
+            await post.stage.sleep_until(10)
+            await post.device.kill()
+            await post.device.start()
+            await post.stage.sleep_until(20)
+            if collects:
+                gc.collect()
+            await post.press(25)
+            await post.stage.sleep_until(60)
+
+        gc.collect()
+        gc.disable()
+        try:
+            return played(tmp_path / name, kill_and_collect, SEED).sha256()
+        finally:
+            gc.enable()
+
+    assert run("a", collects=True) == run("b", collects=False)
 
 
 def test_another_seed_gives_another_trace(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
@@ -164,10 +165,15 @@ class VirtualNetwork(Network):
         self._clients: list[VirtualSocket] = []
 
     def close_all(self) -> None:
-        """Closes all connections of the device, as the kernel does when a process has ended."""
+        """Closes all connections of the device, as the kernel does when a process has ended.
+
+        Their descriptors stay taken until what is left of the process is freed: it removes their numbers from
+        the loop, which would otherwise be those of others by then.
+        """
         clients, self._clients = self._clients, []
         for client in clients:
-            client.close()
+            with suppress(OSError):  # closed already
+                client.shutdown(socket.SHUT_RDWR)
 
     def connect(self, address: Address, within_s: float) -> socket.socket:
         self.route.check(within_s)
