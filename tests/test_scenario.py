@@ -122,6 +122,15 @@ WRONG = {
         "never: [{alert: qiet}]",
         "never.0.alert: no rule 'qiet'; did you mean 'quiet'?",
     ),
+    "a never after the run": (
+        "never: [{topic: gap, between: [50s, 70s]}]",
+        "never.0.between: the run ends before, after 1m",
+    ),
+    "a topic of pictures": ("never: [{topic: media/cam1/1}]", "never.0.topic: no topic 'media/cam1/1'"),
+    "one name for two entries": (
+        "timeline: [{at: 1s, name: a, fault: link.down, for: 2s}, {at: 5s, name: a, fault: link.down, for: 2s}]",
+        "timeline.1.name: an earlier entry has the name 'a', too",
+    ),
     "a topic": ("expect: [{topic: telemetry/gps}]", "expect.0.topic: no topic 'telemetry/gps'; did you mean"),
     "a cause": ("expect: [{alert: panic, after: press}]", "expect.0.after: no entry of the timeline 'press'"),
     "an order": (

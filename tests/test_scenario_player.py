@@ -1,5 +1,6 @@
 """A scenario played on a virtual stage: what is incomplete, and that nothing is swallowed."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,43 @@ def test_a_simulated_device_that_dies_makes_the_run_incomplete(tmp_path: Path) -
     verdict, _ = played(tmp_path, PANIC, kill_board)
     assert verdict.verdict == "incomplete"
     assert "the hardware of post-1 died at 5.00 s: it was cancelled" in verdict.incomplete
+
+
+async def end_agent(stage: VirtualStage) -> None:
+    task = stage.devices["post-1"]._task
+    assert task is not None
+    task.cancel()
+
+
+async def end_centre(stage: VirtualStage) -> None:
+    task = stage.centre._task
+    assert task is not None
+    task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("end", "complaint"),
+    [
+        (end_agent, "the device of post-1 died at 40.00 s: it ended by itself"),
+        (end_centre, "the centre of the run died at 40.00 s: it ended by itself"),
+    ],
+    ids=["agent", "centre"],
+)
+def test_a_part_that_ends_by_itself_makes_the_run_incomplete(
+    tmp_path: Path, end: Callable[[VirtualStage], Awaitable[None]], complaint: str
+) -> None:
+    async def later(stage: VirtualStage, _: WatchedParts) -> None:
+        await stage.sleep_until(40)
+        await end(stage)
+        await stage.sleep_until(1000)
+
+    verdict, _ = played(tmp_path, PANIC, later)
+    assert (verdict.verdict, list(verdict.incomplete)) == ("incomplete", [complaint])
+
+
+def test_the_goodbye_at_the_end_of_a_run_is_no_part_of_it(tmp_path: Path) -> None:
+    verdict, _ = played(tmp_path, "expect: [{topic: status, having: {state: stopped}}]")
+    assert verdict.verdict == "failed"
 
 
 UNHEARD = "[{at: 5s, fault: line.unplug, source: gnss, for: 10s}, {at: 7s, fault: line.noise, source: gnss, for: 2s}]"

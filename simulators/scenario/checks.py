@@ -77,6 +77,8 @@ def reference_errors(scenario: Scenario, devices: Mapping[str, CheckedDevice]) -
         yield ("world",), describe_error(error)
     for number, step in enumerate(scenario.timeline):
         yield from _step_errors(("timeline", number), step, scenario, devices)
+        if step.name is not None and step.name in {one.name for one in scenario.timeline[:number]}:
+            yield ("timeline", number, "name"), f"an earlier entry has the name {step.name!r}, too"
     for number, why in overlaps(scenario.timeline):
         yield ("timeline", number, "at"), why
     for number, wanted in enumerate(scenario.expect):
@@ -84,6 +86,8 @@ def reference_errors(scenario: Scenario, devices: Mapping[str, CheckedDevice]) -
         yield from _cause_errors(("expect", number), wanted, scenario, number)
     for number, never in enumerate(scenario.never):
         yield from _matching_errors(("never", number), never, devices)
+        if never.between is not None and never.between[1].total_seconds() > scenario.seconds:
+            yield ("never", number, "between"), _ends_before(scenario)
     for key, names in (("only", scenario.invariants.only), ("except", scenario.invariants.excepted)):
         for name in (one if isinstance(one, str) else one.name for one in names):
             if name not in (*INVARIANTS, NOTHING_LOST):
@@ -173,7 +177,7 @@ def _matching_errors(path: Place, wanted: Matching, devices: Mapping[str, Checke
     rules = {rule for one in hit for rule in one.rules}
     if wanted.alert is not None and wanted.alert not in rules:
         yield (*path, "alert"), f"no rule {wanted.alert!r}; {alternatives(wanted.alert, rules)}"
-    if wanted.topic is not None and not wanted.topic.startswith("media/"):
+    if wanted.topic is not None:
         sources = {f"telemetry/{source}" for one in hit for source in one.config.sources}
         known = {*TOPICS, *sources}
         if wanted.topic not in known:
@@ -194,4 +198,8 @@ def _cause_errors(path: Place, wanted: Expectation, scenario: Scenario, number: 
     cause_s = causes.get(wanted.after or "", 0.0)
     if last is not None and cause_s + last.total_seconds() > scenario.seconds:
         key = "between" if wanted.between else "within"
-        yield (*path, key), f"the run ends before, after {format_duration(scenario.duration)}"
+        yield (*path, key), _ends_before(scenario)
+
+
+def _ends_before(scenario: Scenario) -> str:
+    return f"the run ends before, after {format_duration(scenario.duration)}"

@@ -13,6 +13,7 @@ from agent.runtime.error_text import describe_error
 from centre.sequence_gaps import Ranges
 from simulators.checker.disks import note_disks
 from simulators.faults.fault import FaultStep
+from simulators.run_record import RunRecord
 from simulators.scenario.delivery import DeliveryProof, counted_delivery
 from simulators.scenario.expectations import judge_expectations, judge_never, judge_sometimes
 from simulators.scenario.invariants import judge_invariants
@@ -35,6 +36,8 @@ async def play(
     await run.play()
     counts, losses = DeliveryProof(), dict[str, dict[str, Ranges]]()
     record = stage.record
+    # Without the goodbyes of the devices, which are no part of the scenario.
+    until_the_end = RunRecord(record.now_s, list(record.messages), record.truth, record.events)
     try:
         for device in stage.devices.values():
             if device.running:
@@ -53,8 +56,8 @@ async def play(
         duration_s=scenario.seconds,
         wall_s=time.perf_counter() - wall_s,
         sha256=record.sha256(),
-        expectations=judge_expectations(scenario, record),
-        never=judge_never(scenario, record),
+        expectations=judge_expectations(scenario, until_the_end),
+        never=judge_never(scenario, until_the_end),
         sometimes=judge_sometimes(scenario, record),
         invariants=judge_invariants(scenario, record, counts),
         faults=fault_times(scenario, record),

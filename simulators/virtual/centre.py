@@ -99,6 +99,13 @@ class VirtualCentre:
         )
         run = supervise("centre", centre.run, lambda _: None)
         self._task = virtual_loop().create_task(run, context=context)
+        process = self._process
+
+        def ended(_: "asyncio.Task[None]") -> None:
+            if not process.dead:
+                self._record.event("died", part="centre", error="it ended by itself")
+
+        self._task.add_done_callback(ended)
 
     def _enter(self) -> None:
         loop = virtual_loop()

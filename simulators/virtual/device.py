@@ -83,6 +83,8 @@ class VirtualDevice:
         self._seed = seed
         self._process = Incarnation(name)
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        """Whether somebody has asked the present life of the agent to end."""
         self._over = asyncio.Event()
         """Set once the present life of the agent has ended."""
         with self._file.open("w") as file:
@@ -104,6 +106,7 @@ class VirtualDevice:
         self.starts += 1
         self._process = Incarnation(self.name)
         self._over.clear()
+        self._stopping = False
         context = contextvars.copy_context()
         context.run(self._enter)
         work = context.run(self._boot)
@@ -114,6 +117,7 @@ class VirtualDevice:
     async def stop(self) -> None:
         """SIGTERM: it says goodbye."""
         if self._task is not None and not self._task.done():
+            self._stopping = True
             self._task.cancel()
             await self._over.wait()
 
@@ -213,10 +217,12 @@ class VirtualDevice:
             return
         self._over.set()
         error = None if task.cancelled() else task.exception()
-        if error is None:
-            self._record.event("stopped", self.name, part="device")
-        else:
+        if error is not None:
             self._record.event("died", self.name, part="device", error=f"{type(error).__name__}: {error}")
+        elif not self._stopping:
+            self._record.event("died", self.name, part="device", error="it ended by itself")
+        else:
+            self._record.event("stopped", self.name, part="device")
         self.agent = None
 
     def _end_process(self, close_connections: Callable[[], None], lose: Callable[[Path], None]) -> bool:
