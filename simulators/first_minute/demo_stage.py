@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agent.config.simulated_sources import MARK
 from simulators.devices import Board, Receiver
 from simulators.first_minute.stage import OnMessage, Stage, stage
 from simulators.scenario.device_config import completed_config
@@ -126,7 +127,8 @@ async def demo_stage(folder: Path, on_message: OnMessage) -> AsyncIterator[DemoS
     if start is None:
         raise ValueError(f"{scenario.name}: the place of its device has no lat and lon")
     async with AsyncExitStack() as stack:
-        gnss, line = (stack.enter_context(Wire(folder / name)) for name in ("gnss", "board"))
+        (folder / MARK).mkdir()
+        gnss, line = (stack.enter_context(Wire(folder / MARK / name)) for name in ("gnss", "board"))
         comes_s = man.comes.total_seconds() + 5
         scene = Scene(comes_s, comes_s + STAYS_S, scenario.seed)
         camera = await stack.enter_async_context(stream(scene))

@@ -19,10 +19,18 @@ TRIAL_MINUTES = 0.5
 @click.command()
 @click.option("--agents", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Real agents.")
 @click.option("--thin", type=click.IntRange(0, 100_000), default=0, help="Clients that send as devices do.")
-@click.option("--minutes", type=click.FloatRange(0.05, 24 * 60), default=2.0, show_default=True)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0.05, 24 * 60),
+    default=2.0,
+    show_default=True,
+    help="How long it runs.",
+)
 @click.option("--storm", is_flag=True, help="Stop the broker for 3 s in the middle.")
 @click.option("--press-every", type=click.FloatRange(2.0), default=20.0, show_default=True, help="Seconds.")
-@click.option("--per-process", type=click.IntRange(1, 500), default=50, show_default=True)
+@click.option(
+    "--per-process", type=click.IntRange(1, 500), default=50, show_default=True, help="Agents in one process."
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of the presses.")
 @click.option("--search", "search_minutes", type=click.FloatRange(0.1), metavar="MINUTES",
               help="Find the number of agents at which p99 passes 1 s, in so many minutes.")  # fmt: skip
