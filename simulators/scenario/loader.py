@@ -13,7 +13,7 @@ from agent.config.loader import load as load_config
 from agent.config.merge_patch import plain
 from agent.config.model import Config
 from agent.config.simulated_sources import simulated_sources_allowed
-from agent.domain.yaml_loader import BadConfig, Problem, line_of, load_yaml, read_text
+from agent.domain.yaml_loader import BadConfig, Problem, alternatives, line_of, load_yaml, read_text
 from agent.runtime.error_text import error_reason
 from simulators.scenario.checks import CheckedDevice, reference_errors, resolved
 from simulators.scenario.device_config import ROLES, completed_config
@@ -29,10 +29,12 @@ def scenario_names() -> list[str]:
 
 def find_scenario(name: str) -> Scenario:
     """A scenario by its name, or by the path of a file. FileNotFoundError; BadConfig: see `read`."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SCENARIOS / f"{name}.yaml"
+    if name in scenario_names():
+        return read(SCENARIOS / f"{name}.yaml")
+    path = Path(name)
     if not path.exists():
-        known = ", ".join(scenario_names())
-        raise FileNotFoundError(f"unknown scenario {name!r}; known: {known}, or the path of a file")
+        known = alternatives(name, scenario_names())
+        raise FileNotFoundError(f"unknown scenario {name!r}; {known}, or the path of a file")
     return read(path)
 
 
@@ -48,6 +50,9 @@ def read(path: Path) -> Scenario:
 def parse(text: str, *, name: str, base: Path) -> Scenario:
     """The scenario in ``text``; its configuration files are below ``base``. BadConfig."""
     tree = load_yaml(text, name)
+    if "schema" not in tree and "schema_version" in tree:
+        what = "a configuration, which ringpost check reads; a scenario names it below devices, as config"
+        raise BadConfig([Problem(1, "", what)], name)
     try:
         scenario = Scenario.model_validate(tree)
     except ValidationError as error:

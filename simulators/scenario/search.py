@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.domain.yaml_loader import BadConfig
+from agent.runtime.exit_codes import EX_INTERRUPTED
 from simulators.scenario.loader import check, parse
 from simulators.scenario.model import Scenario
 from simulators.scenario.scenario_text import scenario_text
@@ -62,19 +65,43 @@ def play_seeds(scenario: Scenario, seeds: Sequence[int], base: Path) -> Generato
     """The result of each seed, in their order, on all cores. Closing the iterator ends the rest."""
     text = scenario_text(scenario)
     workers = min(len(seeds), os.cpu_count() or 1)
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_on_interrupt)
+    waiting: list[Future[SeedResult]] = []
     try:
         rest = iter(seeds)
-        waiting: list[Future[SeedResult]] = []
         while True:
-            waiting += [
-                pool.submit(play_seed, text, base, seed) for seed in islice(rest, 2 * workers - len(waiting))
-            ]
+            held = signal.pthread_sigmask(
+                signal.SIG_BLOCK, {signal.SIGINT}
+            )  # until the process can end on it
+            try:
+                waiting += [
+                    pool.submit(_play_in_pool, text, base, seed)
+                    for seed in islice(rest, 2 * workers - len(waiting))
+                ]
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
             if not waiting:
                 return
             yield waiting.pop(0).result()
     finally:
+        for process in multiprocessing.active_children() if waiting else ():
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGINT)
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_on_interrupt() -> None:
+    """Ctrl-C reaches each process of a terminal: this one ends without a traceback."""
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(EX_INTERRUPTED))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _play_in_pool(text: str, base: Path, seed: int) -> SeedResult:
+    try:
+        return play_seed(text, base, seed)
+    except SystemExit:  # the folder of the run is removed; the pool would go on with the next seed
+        os._exit(EX_INTERRUPTED)
 
 
 Fails = Callable[[Scenario], bool]

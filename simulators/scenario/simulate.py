@@ -1,6 +1,8 @@
 """What ``ringpost simulate`` does: one run, or a search over seeds."""
 
+import errno
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -15,12 +17,12 @@ from agent.domain.yaml_loader import BadConfig
 from agent.runtime.error_text import describe_error
 from agent.runtime.exit_codes import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE
 from agent.runtime.logging_setup import set_up_log
-from centre.message_line import line
 from simulators.run_record import RunRecord
 from simulators.scenario.hashes import note_hash
 from simulators.scenario.loader import SCENARIOS, check, find_scenario, json_schema, read, scenario_names
 from simulators.scenario.model import Scenario
 from simulators.scenario.scenario_text import scenario_text
+from simulators.scenario.screen import OutputClosed, Screen
 from simulators.scenario.search import SeedResult, play_seeds, shorten
 from simulators.scenario.session import RunOptions, run_scenario
 from simulators.scenario.verdict import Verdict, write_report
@@ -28,8 +30,6 @@ from simulators.scenario.verdict import Verdict, write_report
 NOT_PASSED = 1
 """The exit code of a scenario that is refused, that failed, or that is incomplete."""
 SHORTEST = "shortest.yaml"
-OFTEN = {"alert": 1000, "status": 1000, "position": 2, "birth": 1, "health": 1}
-"""How many messages of a topic are printed; of all others none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +79,46 @@ def simulate_command(request: RunRequest) -> int:
     ]:
         click.echo(f"simulate: {wrong[0]}; {scenario.name} has clock: {scenario.clock}", err=True)
         return EX_USAGE
-    screen = _Screen(request.as_json)
+    if not _folders_are_usable(request):
+        return EX_USAGE
+    screen = Screen(request.as_json)
     options = RunOptions(request.broker, request.speed, screen.show, screen.announce)
     with tempfile.TemporaryDirectory(prefix="ringpost-") as folder:
         try:
             verdict, record = run_scenario(scenario, Path(folder), options)
-            code = _finish(request, scenario, verdict, record, Path(folder))
-        except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
-            raise
+        except OutputClosed as closed:
+            raise closed.error from None
         except (OSError, ValueError) as error:
             click.echo(f"simulate: {describe_error(error)}", err=True)
             return EX_UNAVAILABLE
         except KeyboardInterrupt:
             return EX_INTERRUPTED
+        try:
+            code = _finish(request, scenario, verdict, record, Path(folder))
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:  # the verdict is told all the same
+            click.echo(f"simulate: {describe_error(error)}", err=True)
+            code = EX_UNAVAILABLE
     screen.conclude(verdict)
     return code if verdict.verdict == "passed" else NOT_PASSED
+
+
+def _folders_are_usable(request: RunRequest) -> bool:
+    """Makes the folder of the report, and reads the run to compare with: a long run is not played in vain."""
+    from simulators.report.run_files import RunFiles
+
+    try:
+        if request.compare is not None:
+            _ = RunFiles(request.compare).verdict
+        if request.report is not None:
+            request.report.mkdir(parents=True, exist_ok=True)
+            if not os.access(request.report, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(request.report))
+    except (OSError, ValueError) as error:
+        click.echo(f"simulate: {describe_error(error)}", err=True)
+        return False
+    return True
 
 
 def _finish(
@@ -127,6 +152,8 @@ def search_command(request: RunRequest, seeds: int) -> int:
     scenario = _load(request)
     if isinstance(scenario, int):
         return scenario
+    if not _folders_are_usable(request):
+        return EX_USAGE
     base = scenario.folder or SCENARIOS
     try:
         failed = None
@@ -143,7 +170,7 @@ def search_command(request: RunRequest, seeds: int) -> int:
         results.close()
         _progress("")
         if failed is None:
-            click.echo(f"{scenario.name}: all {seeds} seeds passed")
+            click.echo(f"{scenario.name}: all {seeds} seeds passed", err=request.as_json)
             return 0
         _tell_failed(request, scenario, failed, base)
     except KeyboardInterrupt:
@@ -156,7 +183,8 @@ def _tell_failed(request: RunRequest, scenario: Scenario, failed: SeedResult, ba
     for text in failed.complaints:
         click.echo(text, err=True)
     clock = f" --clock {scenario.clock}" if "clock" in request.changes else ""
-    click.echo(f"seed {failed.seed} fails: ringpost simulate {request.name} --seed {failed.seed}{clock}")
+    again = f"ringpost simulate {request.name} --seed {failed.seed}{clock}"
+    click.echo(f"seed {failed.seed} fails: {again}", err=request.as_json)
     tries = 0
 
     def still_fails(shorter: Scenario) -> bool:
@@ -173,6 +201,9 @@ def _tell_failed(request: RunRequest, scenario: Scenario, failed: SeedResult, ba
     path = folder / SHORTEST
     text = scenario_text(shortest)
     path.write_text(text)
+    if request.as_json:
+        click.echo(json.dumps({"seed": failed.seed, "verdict": failed.verdict, "shortest": str(path)}))
+        return
     click.echo(f"the shortest timeline that still fails, of {tries} tries:\n\n{text}")
     click.echo(f"ringpost simulate {path}")
 
@@ -202,42 +233,3 @@ def _progress(text: str) -> None:
     """One line on a terminal, which the next one replaces; nothing where nobody watches."""
     if sys.stderr.isatty():
         click.echo(f"\r\033[K{text}", nl=False, err=True)
-
-
-class _Screen:
-    """Prints messages as they come, and the verdict."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-        self._shown: dict[str, int] = {}
-
-    def show(self, device: str, topic: str, body: Mapping[str, Any]) -> None:
-        if self._as_json:
-            click.echo(json.dumps({"device": device, "topic": topic, "message": body}))
-            return
-        self._shown[topic] = self._shown.get(topic, 0) + 1
-        if self._shown[topic] <= OFTEN.get(topic, 0):
-            click.echo(line(device, topic, dict(body)))
-
-    def announce(self, text: str) -> None:
-        if not self._as_json:
-            click.echo(f"-> {text}")
-
-    def conclude(self, verdict: Verdict) -> None:
-        if self._as_json:
-            click.echo(json.dumps({"verdict": verdict.fields()}))
-        else:
-            counts = ", ".join(f"{count} {topic}" for topic, count in sorted(self._shown.items()))
-            click.echo(f"\n{sum(self._shown.values())} messages came back: {counts}")
-            click.echo(f"alert messages, counted on both disks: {verdict.counts}")
-        for complaint in verdict.complaints():
-            click.echo(complaint, err=True)
-        if not self._as_json:
-            click.echo(f"{verdict.scenario}: {verdict.verdict}: {_summary(verdict)}")
-
-
-def _summary(verdict: Verdict) -> str:
-    judged = (*verdict.expectations, *verdict.never, *verdict.invariants)
-    met = sum(one.met for one in judged)
-    speed = f"{verdict.duration_s:g} s in {verdict.wall_s:.1f} s"
-    return f"{met} of {len(judged)} expectations and invariants were met; {speed}, seed {verdict.seed}"

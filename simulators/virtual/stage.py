@@ -12,6 +12,7 @@ run_virtual(main)
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -70,7 +71,7 @@ class VirtualStage:
         self.broker = VirtualBroker(self._loop, seed)
         self.broker.listen(self._published)
         self._servers = {ADDRESS: self.broker}
-        clock = VirtualClock(self._loop, at, CENTRE)
+        clock = self._wall_clock = VirtualClock(self._loop, at, CENTRE)
         use_clock(clock)  # for hardware that is made in this context
         self.desk = VirtualDesk(self.broker, self.root_key, clock, SeededEntropy(seed, "desk", clock))
         network = VirtualNetwork(self.broker.route(CENTRE), self._servers)
@@ -136,6 +137,11 @@ class VirtualStage:
         if body is None:  # a retained message that is cleared
             return
         self.record.message(device, topic, body)
+        if self._listeners:  # in a context of their own: a timer of the broker has the machine's clock
+            copy_context().run(self._tell_listeners, device, topic, body)
+
+    def _tell_listeners(self, device: str, topic: str, body: Mapping[str, Any]) -> None:
+        use_clock(self._wall_clock)
         for listener in self._listeners:
             listener(device, topic, body)
 

@@ -81,7 +81,7 @@ class World:
             if device.moves is not None and device.moves not in self.tracks:
                 known = ", ".join(self.tracks) or "none"
                 raise ValueError(f"{name} moves along {device.moves!r}, which is no track; known: {known}")
-        for known_later in (self.people, self.ships):
+        for known_later in (self.tracks, self.people, self.ships):
             len(known_later)
 
     @cached_property
