@@ -1,9 +1,9 @@
 """Looks for a seed with which a scenario fails, and for the shortest timeline that still does."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.domain.yaml_loader import BadConfig
-from agent.runtime.exit_codes import EX_INTERRUPTED
 from simulators.scenario.loader import check, parse
 from simulators.scenario.model import Scenario
 from simulators.scenario.scenario_text import scenario_text
@@ -23,6 +22,8 @@ T = TypeVar("T")
 
 MOST_TRIES = 150
 """Runs to shorten one timeline."""
+PR_SET_PDEATHSIG = 1
+"""Of <sys/prctl.h>: the signal that this process gets when its parent ends."""
 SHORTEST = timedelta(seconds=1)
 """A fault is not made shorter than this."""
 
@@ -38,8 +39,11 @@ class SeedResult:
     complaints: tuple[str, ...] = ()
 
 
-def play_seed(text: str, base: Path, seed: int) -> SeedResult:
-    """Plays the scenario in ``text`` with ``seed``, in this process. A run that can't begin is incomplete."""
+def play_seed(text: str, base: Path, seed: int, folder: str | None = None) -> SeedResult:
+    """Plays the scenario in ``text`` with ``seed``, in this process, below ``folder``.
+
+    A run that can't begin is incomplete.
+    """
     from agent.runtime.error_text import describe_error
     from agent.runtime.logging_setup import set_up_log
     from simulators.scenario.session import run_scenario
@@ -47,9 +51,9 @@ def play_seed(text: str, base: Path, seed: int) -> SeedResult:
     set_up_log("critical")
     scenario = parse(text, name=f"seed {seed}", base=base)
     scenario = check(scenario.model_copy(update={"seed": seed}))
-    with tempfile.TemporaryDirectory(prefix="ringpost-seed-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ringpost-seed-", dir=folder) as own:
         try:
-            verdict, _ = run_scenario(scenario, Path(folder))
+            verdict, _ = run_scenario(scenario, Path(own))
         except Exception as error:
             return SeedResult(
                 seed, "incomplete", "", ("the run",), (f"the run ended: {describe_error(error)}",)
@@ -66,42 +70,35 @@ def play_seeds(scenario: Scenario, seeds: Sequence[int], base: Path) -> Generato
     text = scenario_text(scenario)
     workers = min(len(seeds), os.cpu_count() or 1)
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_on_interrupt)
-    waiting: list[Future[SeedResult]] = []
-    try:
-        rest = iter(seeds)
-        while True:
-            held = signal.pthread_sigmask(
-                signal.SIG_BLOCK, {signal.SIGINT}
-            )  # until the process can end on it
-            try:
-                waiting += [
-                    pool.submit(_play_in_pool, text, base, seed)
-                    for seed in islice(rest, 2 * workers - len(waiting))
-                ]
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, held)
-            if not waiting:
-                return
-            yield waiting.pop(0).result()
-    finally:
-        for process in multiprocessing.active_children() if waiting else ():
-            if process.pid is not None:
-                os.kill(process.pid, signal.SIGINT)
-        pool.shutdown(wait=True, cancel_futures=True)
+    with tempfile.TemporaryDirectory(prefix="ringpost-seeds-") as folder:
+        pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_die_with_parent)
+        waiting: list[Future[SeedResult]] = []
+        try:
+            rest = iter(seeds)
+            while True:
+                held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a new process inherits it
+                try:
+                    waiting += [
+                        pool.submit(play_seed, text, base, seed, folder)
+                        for seed in islice(rest, 2 * workers - len(waiting))
+                    ]
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, held)
+                if not waiting:
+                    return
+                yield waiting.pop(0).result()
+        finally:
+            # An exception can be lost within a run; the folder of all runs is this process's.
+            for process in multiprocessing.active_children() if waiting else ():
+                process.kill()
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_on_interrupt() -> None:
-    """Ctrl-C reaches each process of a terminal: this one ends without a traceback."""
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(EX_INTERRUPTED))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _play_in_pool(text: str, base: Path, seed: int) -> SeedResult:
-    try:
-        return play_seed(text, base, seed)
-    except SystemExit:  # the folder of the run is removed; the pool would go on with the next seed
-        os._exit(EX_INTERRUPTED)
+def _die_with_parent() -> None:
+    """Ctrl-C reaches each process of a terminal, and is the parent's; its end, however it comes, is this
+    one's, too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 Fails = Callable[[Scenario], bool]

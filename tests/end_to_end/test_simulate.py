@@ -7,21 +7,33 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+import pytest
+
 from tests.scenario_rig import POST
 
+pytestmark = pytest.mark.end_to_end
 
-def test_an_interrupt_ends_all_seeds_at_once(tmp_path: Path) -> None:
-    """Also those that wait for a process, and without a traceback."""
+
+@pytest.mark.parametrize(
+    ("number", "code", "left"), [(signal.SIGINT, 130, 0), (signal.SIGTERM, -signal.SIGTERM, 1)]
+)
+def test_a_signal_ends_all_seeds_at_once(number: int, code: int, left: int, tmp_path: Path) -> None:
+    """Also those that wait for a process, and without a traceback; ``left`` folders stay behind."""
     post = tmp_path / "post.yaml"
     post.write_text(POST.format(clock="virtual").replace("60s", "100d"))
     command = [sys.executable, "-m", "agent", "simulate", str(post), "--seeds", "9"]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
     ) as process:
-        while not list(tmp_path.glob("ringpost-seed-*/*")):
+        while not list(tmp_path.glob("ringpost-seeds-*/ringpost-seed-*/*")):
             assert process.poll() is None
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
         _, error = process.communicate(timeout=60)
-    assert (process.returncode, error) == (130, b"")
-    assert not list(tmp_path.glob("ringpost-seed-*"))
+    assert process.returncode == code
+    assert b"Traceback" not in error
+    assert len(list(tmp_path.glob("ringpost-seeds-*"))) == left
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
