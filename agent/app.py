@@ -84,8 +84,10 @@ class Agent:
         self.deployment = deployment
         self.outbox = outbox
         self.trust = Trust(
-            config.device, lambda: self.config.all_groups(), clock_trusted=lambda: kernel_clock()[0],  # noqa: PLW0108
-        )  # fmt: skip
+            config.device,
+            lambda: self.config.all_groups(),  # noqa: PLW0108  the configuration changes
+            clock_trusted=lambda: kernel_clock()[0],
+        )
         self.trust.load(config.roles, folder / "config")
         self.device_key = load_or_make(folder)
         envelope = Envelope(device=config.device, root=root)
