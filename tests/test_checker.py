@@ -125,6 +125,13 @@ def receipt_first(run: Run) -> None:
     run.record.events.remove(committed)
 
 
+def receipt_of_a_result_first(run: Run) -> None:
+    body = run.send(120, "command/result", command="ping", state="succeeded")
+    run.event(120, "receipt", ids=[body["id"]])
+    run.event(121, "committed", id=body["id"])
+    run.again()
+
+
 def two_bodies(run: Run) -> None:
     again = copy.deepcopy(run.record.messages[-1])
     again["body"]["parts"] = ["another"]
@@ -279,6 +286,7 @@ def storm(run: Run) -> None:
 BREAKS: list[tuple[Callable[[Run], None], set[str]]] = [
     (lose, {"accepted_alerts_are_kept", "numbers_are_explained", "all_heals"}),
     (receipt_first, {"receipts_follow_commits"}),
+    (receipt_of_a_result_first, {"receipts_follow_commits", "numbers_are_explained"}),
     (two_bodies, {"one_id_one_message"}),
     (two_copies, {"one_id_one_message"}),
     (looks_real, {"everything_is_simulated"}),

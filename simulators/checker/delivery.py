@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from simulators.checker.finding import Finding
-from simulators.checker.history import Device, History
+from simulators.checker.history import NUMBERED, Device, History
 
 CHANGING = ("epoch", "seq", "historical", "latency_ms")
 """Fields in which a repeat may differ: docs/centre.md."""
@@ -31,16 +31,17 @@ def accepted_alerts_are_kept(history: History) -> Iterator[Finding]:
 
 
 def receipts_follow_commits(history: History) -> Iterator[Finding]:
-    """The centre gives a receipt for an alert message only once it has committed it."""
+    """The centre gives a receipt for a message only once it has committed it."""
     for device in history.devices.values():
-        alerts = {one["id"] for one in device.accepted} | {body.get("id") for _, body in device.sent("alert")}
+        wanting = {one["id"] for one in device.accepted}
+        wanting |= {body.get("id") for _, body in device.sent(*NUMBERED)}
         committed: set[str] = set()
         for event in device.happened("committed", "receipt"):
             if event["event"] == "committed":
                 committed.add(event["id"])
                 continue
             for one in event["ids"]:
-                if one in alerts - committed:
+                if one in wanting - committed:
                     text = f"a receipt for {one}, which was not committed"
                     yield Finding("receipts_follow_commits", device.name, text, event["t"])
 
