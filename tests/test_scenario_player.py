@@ -114,6 +114,18 @@ def test_what_could_not_be_tried_makes_the_run_incomplete(
     assert [one for one in verdict.incomplete if one.startswith(complaint)] == verdict.incomplete
 
 
+REJECTED = "  - {at: 20s, command: nonsense}\nexpect:\n"
+
+
+def test_a_rejected_command_makes_the_run_incomplete_unless_it_is_expected(tmp_path: Path) -> None:
+    verdict, _ = played(tmp_path / "one", PANIC.replace("expect:\n", REJECTED))
+    assert verdict.verdict == "incomplete"
+    assert any("nonsense is sent: the device rejected it: " in one for one in verdict.incomplete)
+    wanted = "  - {topic: command/result, having: {state: rejected}, between: [20s, 25s]}\n"
+    verdict, _ = played(tmp_path / "two", PANIC.replace("expect:\n", REJECTED + wanted))
+    assert (verdict.verdict, verdict.complaints()) == ("passed", [])
+
+
 def test_power_that_goes_while_a_write_is_slow_ends_the_run_in_time(tmp_path: Path) -> None:
     """The dead agent waited for its own disk thread, for ever. The board repeats a press that nobody stored."""
     verdict, _ = played(tmp_path, SLOW)

@@ -190,9 +190,19 @@ class TimelineRun:
                 "command": body.get("command") == step.command,
                 "ack": (body.get("alert") or {}).get("acknowledged") is not None,
             }
-            if answered[step.kind]:
+            if not answered[step.kind]:
+                continue
+            if step.command is None or body.get("state") != "rejected" or self._expects_rejection(step):
                 return None
+            return f"the device rejected it: {body.get('reason')}"
         return "the device never answered"
+
+    def _expects_rejection(self, step: Step) -> bool:
+        """Whether the scenario is about a command that is refused."""
+        return any(
+            (one.device, one.topic, one.having.get("state")) == (step.device, "command/result", "rejected")
+            for one in self._scenario.expect
+        )
 
     def _source_kind(self, step: Step) -> str:
         settings = self._scenario.devices.get(step.device or "")
