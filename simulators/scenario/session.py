@@ -42,7 +42,13 @@ def run_scenario(
         url = options.broker_url
         refuse_outside_simulation(SIMULATED_ROOT, url or "", own_broker=url is None)
     if scenario.clock == "real":
-        return asyncio.run(_run_real(scenario, folder, options))
+        ended: list[SystemExit] = []
+        try:
+            return asyncio.run(_run_real(scenario, folder, options, ended))
+        except asyncio.CancelledError:
+            if ended:
+                raise ended[0] from None
+            raise
     return _run_virtual(scenario, folder, options)
 
 
@@ -56,9 +62,26 @@ def _run_virtual(scenario: Scenario, folder: Path, options: RunOptions) -> tuple
     return play_virtual(scenario, folder, run, options.speed)
 
 
-async def _run_real(scenario: Scenario, folder: Path, options: RunOptions) -> tuple[Verdict, RunRecord]:
+async def _run_real(
+    scenario: Scenario, folder: Path, options: RunOptions, ended: list[SystemExit]
+) -> tuple[Verdict, RunRecord]:
+    """A SystemExit of a callback, in whatever task, ends the run, and is added to ``ended``."""
     from simulators.scenario.real_stage import real_stage
 
+    run = asyncio.current_task()
+
+    def ends_run(callback: Callable[..., None]) -> Callable[..., None]:
+        def call(*given: Any) -> None:
+            try:
+                if not ended:
+                    callback(*given)
+            except SystemExit as error:
+                ended.append(error)
+                if run is not None:
+                    run.cancel()
+
+        return call
+
     async with real_stage(scenario, scenario.seed, folder, options.broker_url) as stage:
-        stage.on_message(options.on_message)
-        return await play(scenario, stage, utc_now(), options.announce), stage.record
+        stage.on_message(ends_run(options.on_message))
+        return await play(scenario, stage, utc_now(), ends_run(options.announce)), stage.record

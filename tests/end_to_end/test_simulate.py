@@ -37,3 +37,22 @@ def test_a_signal_ends_all_seeds_at_once(number: int, code: int, left: int, tmp_
     assert len(list(tmp_path.glob("ringpost-seeds-*"))) == left
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert alive == []
+
+
+def test_a_reader_that_leaves_ends_a_run_in_real_time(tmp_path: Path) -> None:
+    """As ``| head`` does; without a traceback, and long before the run's own end."""
+    post = tmp_path / "post.yaml"
+    presses = [f"  - {{at: {at}s, press: board.panic_button, for: 1s}}\n" for at in range(2, 60, 2)]
+    timeline = "timeline:\n" + "".join(presses)
+    post.write_text(POST.format(clock="real").replace("60s", "1h") + timeline)
+    command = [sys.executable, "-m", "agent", "simulate", str(post)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        error = process.stderr.read()
+        assert process.wait(timeout=120) == 1
+    assert error == b""
