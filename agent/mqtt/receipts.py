@@ -200,8 +200,9 @@ class Receipts:
             for message_id, one in self._waiting.items()
             if not one.in_flight and one.since_s < newest_s.get(one.group, 0.0)
         }
+        # By id, too: the order of a set of texts is another one in each process.
         return sorted(
-            {*found, *earlier}, key=lambda one: (self._waiting[one].rank, self._waiting[one].since_s)
+            {*found, *earlier}, key=lambda one: (self._waiting[one].rank, self._waiting[one].since_s, one)
         )
 
     def oldest(self) -> list[str]:
