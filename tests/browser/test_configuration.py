@@ -118,6 +118,7 @@ def test_a_mistake_stands_where_it_is_typed(open_page: Any) -> None:
     mistake = open_page.get_by_test_id("mistake")
     mistake.wait_for()
     assert "is not a duration; write a number and ms, s, m, h or d" in mistake.inner_text()
+    open_page.locator(".rp-mistake-line").wait_for()  # the editor marks it a moment later
     assert open_page.locator(".rp-mistake-line").count() == 1
     assert "parsecs" in open_page.locator(".rp-mistake-line").inner_text()
     panel = open_page.get_by_test_id("panel-rules.quiet")
