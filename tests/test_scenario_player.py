@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from simulators.scenario.loader import check, parse
 from simulators.scenario.model import Scenario
 from simulators.scenario.parts import WatchedParts
 from simulators.scenario.player import play
+from simulators.scenario.session import run_scenario
 from simulators.scenario.verdict import Verdict
 from simulators.scenario.virtual_session import play_virtual
 from simulators.virtual.stage import VirtualStage
@@ -35,6 +37,14 @@ def played(folder: Path, more: str, spoil: Any = None) -> tuple[Verdict, Scenari
         return await play(scenario, stage, scenario.world.at)
 
     return play_virtual(scenario, folder, run)[0], scenario
+
+
+def test_the_example_of_the_documentation_passes(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs/simulation.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    scenario = parse(example, name="docs/simulation.md", base=tmp_path)
+    verdict, _ = run_scenario(check(scenario), tmp_path)
+    assert (verdict.verdict, verdict.complaints()) == ("passed", [])
 
 
 def test_a_press_passes(tmp_path: Path) -> None:
