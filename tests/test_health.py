@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.domain.observations import CameraState, Observation
-from agent.runtime.health import Health, Running
+from agent.runtime.health import UNREADABLE, Health, Running
 from firmware_bridge.readings import BoardState, Fix, LineState
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -94,6 +94,18 @@ def test_a_line_that_was_opened_anew_counts_from_zero() -> None:
         (7, LineState(good={"nmea": 9})),
     )
     assert health.parts(8)[0]["valid"] is True
+
+
+def test_states_that_follow_at_once_make_no_unreadable_line_look_healthy() -> None:
+    """A line gives its state before it closes, perhaps just after the last one; and it may close at once."""
+    health = started()
+    unreadable = [f"gnss: {UNREADABLE}"]
+    heard(health, (5, LineState(skipped_bytes=500)), (5.01, LineState(skipped_bytes=510)))
+    assert health.reasons(5.1) == unreadable
+    heard(health, (5.2, LineState()), (5.9, LineState()))
+    assert health.reasons(6) == unreadable
+    heard(health, (6.5, LineState()))
+    assert health.reasons(7) == []
 
 
 def test_what_a_camera_says_of_itself_is_no_sign_of_life() -> None:

@@ -20,6 +20,9 @@ RESTART_REPORTED_S = 60.0
 """How long the restart of a board is reported."""
 NOISE_BYTES = 64
 """This many bytes without a packet are more than line noise."""
+JUDGED_S = 1.0
+"""The state of a line that follows another one faster than this is judged together with it: the few bytes of
+that time, say before the line was closed, would make it look healthy."""
 UNREADABLE = "no valid packets: check baud rate and protocol"
 
 
@@ -45,7 +48,9 @@ class _Part:
     board: BoardState | None = None
     restarts: int = 0
     restarted_s: float | None = None
-    recent: tuple[int, int, int] = (0, 0, 0)  # good and bad packets, skipped bytes, since the previous state
+    recent: tuple[int, int, int] = (0, 0, 0)  # good and bad packets, skipped bytes, that are judged
+    judged: tuple[LineState, float, tuple[int, int, int]] | None = None
+    """The last state of a whole interval, its time, and the counts of that interval."""
 
 
 class Health:
@@ -68,7 +73,7 @@ class Health:
         part = self._parts.get(name)
         if part is not None:
             part.started_s, part.last_s, part.interrupted = now_s, None, True
-            part.state, part.board, part.recent = None, None, (0, 0, 0)
+            part.state, part.board, part.recent, part.judged = None, None, (0, 0, 0), None
 
     def forget(self, name: str) -> None:
         """Removes a part that was stopped."""
@@ -86,9 +91,8 @@ class Health:
         if isinstance(value, View):
             return
         if isinstance(value, SelfReport):
-            before = part.state
-            if isinstance(value, LineState) and (before is None or isinstance(before, LineState)):
-                part.recent = _since(before, value)
+            if isinstance(value, LineState):
+                _take_line(part, value, observation.mono_s)
             part.state = value
             return
         if part.last_s is not None and not part.interrupted:  # else the gap was an outage
@@ -171,6 +175,16 @@ class Health:
             answer.update({key: value for key, value in named.items() if value is not None})
             answer["restarts"] = part.restarts
         return answer
+
+
+def _take_line(part: _Part, value: LineState, now_s: float) -> None:
+    """Takes the counts of a line since the last whole interval."""
+    state, at_s, counts = part.judged or (None, float("-inf"), (0, 0, 0))
+    since = _since(state, value)
+    if now_s - at_s >= JUDGED_S:
+        part.recent, part.judged = since, (value, now_s, since)
+    else:
+        part.recent = (counts[0] + since[0], counts[1] + since[1], counts[2] + since[2])
 
 
 def _take_board(part: _Part, board: BoardState, now_s: float) -> None:
