@@ -54,6 +54,20 @@ def standing(seconds: float, **how: Any) -> list[Observation]:
         ({}, [see(0, thing(0.2, 0.8), moves=True)], "blind", "moves", "camera moves"),
         ({}, [see(0, thing(0.2, 0.8, label="dog"))], "not_met", "none", "no person in view"),
         ({"kind": "zone_enter", "dwell": None}, standing(3), "met", "met", "met"),
+        (
+            {},
+            [*standing(6), *(see(6 + n / 5, thing(0.7, 0.5)) for n in range(1, 21))],
+            "not_met",
+            "outside",
+            "foot point outside left; dwell 4.0 of 8.0 s",
+        ),
+        (
+            {},
+            [*standing(6), *(see(6 + n / 5) for n in range(1, 21))],
+            "not_met",
+            "dwell",
+            "dwell 4.0 of 8.0 s; not detected for 4.0 s",
+        ),
     ],
 )
 def test_each_object_says_what_it_lacks(

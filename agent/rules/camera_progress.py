@@ -26,6 +26,7 @@ def object_progress(
         yield Progress(state="blind", code="moves", text="camera moves")
         return
     in_view = {seen.track: seen for seen in tracker.objects if seen.label in labels}
+    away = tracker.away(now_s)
     for track, seen in in_view.items():
         presence = tracker.present.get(track)
         reason = why_not(seen)
@@ -33,6 +34,8 @@ def object_progress(
             reason = _uncertain(presence, tracker) if presence is not None else None
         if reason is None:
             reason = of_presence(presence, now_s) if presence is not None else _frames(0.0, tracker)
+        elif track in away:
+            reason = replace(reason, text=f"{reason.text}; {of_presence(away[track], now_s).text}")
         yield replace(reason, track=track)
     unseen = [(track, one) for track, one in tracker.present.items() if track not in in_view and one.sure]
     for track, presence in unseen:
@@ -40,7 +43,12 @@ def object_progress(
         if unseen_s > UNDETECTED_S:
             progress = replace(progress, text=f"{progress.text}; not detected for {unseen_s:.1f} s")
         yield replace(progress, track=track if track > 0 else None)
-    if not in_view and not unseen:
+    hidden = [(track, presence) for track, presence in away.items() if track not in in_view]
+    for track, presence in hidden:
+        progress, unseen_s = of_presence(presence, now_s), now_s - presence.last_s
+        text = f"{progress.text}; not detected for {unseen_s:.1f} s"
+        yield replace(progress, state="not_met", text=text, track=track if track > 0 else None)
+    if not in_view and not unseen and not hidden:
         yield not_met("none", f"no {' or '.join(labels[:3])} in view")
 
 

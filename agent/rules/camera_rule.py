@@ -20,7 +20,7 @@ from agent.domain.progress import MET, Progress, not_met, with_progress
 from agent.domain.references import CameraReference, Keyed
 from agent.rules.camera_progress import object_progress, size_reason
 from agent.rules.occupancy import OccupancyTracker
-from agent.rules.presence import Presence
+from agent.rules.presence import Leak, Presence
 
 UNSEEN_S = 10.0
 """Without a sighting for so long, the text of a finding says that it is not seen."""
@@ -84,6 +84,10 @@ class CameraRule(RulePart):
         """After how long a rarely detected presence counts as well; None: never."""
         return None
 
+    def leak(self) -> Leak | None:
+        """How the time of a presence leaks while it is hidden or outside; None: outside it loses all."""
+        return None
+
     def why_not(self, seen: SeenObject) -> Progress | None:
         """Why an object is outside of what the rule is about; None where it is not."""
         return size_reason(seen, self.min_size, self.max_size)
@@ -118,6 +122,7 @@ class CameraRule(RulePart):
             moving=self.camera_may_move,
             keeps=True,
             patience_s=self.rarely_seen_after_s(),
+            leak=self.leak(),
         )
 
     def evaluator(self, tracker: OccupancyTracker, decide: Decide) -> Evaluator:

@@ -5,10 +5,11 @@ certain each one is.
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from itertools import count
 
 from agent.domain.observations import Observation, SeenObject, Sighting
-from agent.rules.presence import PARKED_S, SEEN_OVER_S, LookWeight, Presence
+from agent.rules.presence import PARKED_S, SEEN_OVER_S, Leak, LookWeight, Presence
 from agent.vision.track import label_group
 from models.boxes import iou
 
@@ -19,8 +20,8 @@ KNOWN_S, ARRIVES_S = 0.9, 0.3
 """A track detected for the first time anywhere in the picture is certain; it is present once it has been in
 the area for the second."""
 HIDDEN_S = 30.0
-"""An object that disappears where it stood and reappears there within this time is the same presence; the
-time out of sight is deducted from its time."""
+"""An object that disappears where it stood and reappears there within this time is the same presence; its
+time leaks meanwhile."""
 MAX_MISSED, MAX_MISSED_S = 1, 15.0
 """At any inference rate a presence missed in so many inferences stays, for at most so long."""
 REOPENED_FRAMES = 10
@@ -34,9 +35,11 @@ class OccupancyTracker:
 
     An object that is undetected or outside for up to ``grace_s`` stays present, so that noise at the edge of
     a zone changes nothing. With ``keeps``, a parked object stays for `PARKED_S` while undetected. A presence
-    whose track gets a new number in the same place keeps its time. Sightings from a moving camera are
-    ignored unless ``moving`` is set: the position of its zones is unknown then. Track numbers are valid until
-    the camera is reopened. ``fits`` selects the objects in the area.
+    whose track gets a new number in the same place keeps its time. With ``leak``, an object that was
+    seen to leave and returns under the same track number keeps what has not leaked of its time, as a new
+    presence. Sightings from a moving camera are ignored unless ``moving`` is set: the position of its zones
+    is unknown then. Track numbers are valid until the camera is reopened. ``fits`` selects the objects in the
+    area.
     """
 
     def __init__(
@@ -51,11 +54,13 @@ class OccupancyTracker:
         moving: bool = False,
         keeps: bool = False,
         patience_s: float | None = None,
+        leak: Leak | None = None,
     ) -> None:
         self._camera, self._labels, self._fits = camera, frozenset(labels), fits
         self.frames, self.min_score = frames, min_score
         self._grace_s, self._moving = grace_s, moving
         self._keeps, self._patience_s = keeps, patience_s
+        self._returns, self._leak = leak is not None, leak or Leak()
         self._need_s = (frames - 0.5) * FRAME_S
         self._at_most_s = min(MAX_LOOK_S, frames * FRAME_S / 2)
         self.present: dict[int, Presence] = {}
@@ -113,9 +118,18 @@ class OccupancyTracker:
             presence.weigh(look, need_s, self._patience_s)
             self._remove_if_gone(track, presence, now_s)
         for track, presence in list(self._hidden.items()):
-            if now_s - presence.last_s > min(HIDDEN_S, presence.lasted_s()):
+            lost_s = now_s - max(presence.last_s, presence.outside_s)
+            if lost_s > HIDDEN_S or presence.left_s(now_s, self._leak) <= 0:
                 del self._hidden[track]
         return list(self.present.values())
+
+    def away(self, now_s: float) -> dict[int, Presence]:
+        """By track: what still counts of certain presences that are hidden or outside; they may return."""
+        return {
+            track: replace(presence, since_s=presence.last_s - presence.left_s(now_s, self._leak))
+            for track, presence in self._hidden.items()
+            if presence.sure and self._returns
+        }
 
     def _weight(self, now_s: float) -> LookWeight:
         passed_s = 0.0 if self.looked_s is None else now_s - self.looked_s
@@ -131,7 +145,7 @@ class OccupancyTracker:
         if self._keeps and presence.parked() and not presence.left_area and unseen_s <= PARKED_S:
             return
         del self.present[track]
-        if not presence.left_area:
+        if self._returns or not presence.left_area:
             self._hidden[track] = presence
 
     def _on_detection(
@@ -139,9 +153,12 @@ class OccupancyTracker:
     ) -> None:
         before = self.present.get(seen.track)
         if not self._fits(seen):
+            if not self._returns:
+                self._hidden.pop(seen.track, None)
+            elif before is None:
+                before = self._hidden.get(seen.track)
             if before is not None:
-                before.left_area = True
-            self._hidden.pop(seen.track, None)
+                before.left_area, before.outside_s = True, observation.mono_s
             return
         now_s = observation.mono_s
         if before is None:
@@ -156,10 +173,13 @@ class OccupancyTracker:
         return _nearest(self.present, seen, numbers)
 
     def _reappeared(self, seen: SeenObject, look: LookWeight) -> Presence | None:
-        """The hidden presence that is back in its place, or under its track number."""
-        presence = self._hidden.pop(seen.track, None) or _nearest(self._hidden, seen, ())
+        """The hidden presence that is back in its place, or the one that is back under its track number."""
+        left = {track for track, presence in self._hidden.items() if presence.left_area}
+        presence = self._hidden.pop(seen.track, None) or _nearest(self._hidden, seen, left)
         if presence is not None:
-            presence.reappear(look.now_s, look.over_s)
+            presence.reappear(look.now_s, look.over_s, self._leak)
+            if presence.left_area:  # an answer to its alert does not cover its return
+                presence.number = next(self._numbers)
         return presence
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
+from pydantic import Field
+
 from agent.domain.durations import Duration
 from agent.domain.escalation import Severity
 from agent.domain.observations import Observation
@@ -12,7 +14,7 @@ from agent.domain.references import Keyed
 from agent.domain.zones import foot_of
 from agent.rules.camera_rule import Select, ZoneRule
 from agent.rules.occupancy import OccupancyTracker
-from agent.rules.presence import Presence, describe
+from agent.rules.presence import LEAK_RATE, Leak, Presence, describe
 
 ABOARD_S = 10.0
 """A person seen on a boat that is then undetected is taken to be on it for so long."""
@@ -31,8 +33,13 @@ class PersonInWater(ZoneRule):
     vessels: tuple[str, ...] = ("boat",)
     """The labels of objects that carry people."""
     dwell: Duration = timedelta(seconds=1)
+    leak_rate: float = Field(default=LEAK_RATE, ge=0, le=10)
+    """Seconds of its time that a person loses for each second hidden, by waves, or outside."""
     severity: Severity = "critical"
     need_ack: bool = True
+
+    def leak(self) -> Leak:
+        return Leak(self.leak_rate, self.dwell.total_seconds())
 
     @property
     def rediscovery_time(self) -> timedelta:

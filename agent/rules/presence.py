@@ -15,6 +15,8 @@ MAX_SCORES, SCORE_INTERVAL_S, SCORE_MAX_AGE_S, MIN_SCORES = 15, 0.15, 10.0, 5
 this while enough are left (the last number): a single confident frame is not enough."""
 DOUBTED_BELOW = 0.8
 """A certain presence becomes uncertain when the median falls below this share of ``min_score``."""
+LEAK_RATE = 0.5
+"""The default of rules with a dwell time: who is hidden for less than two thirds of the time is reported."""
 SEEN_SHARE, SEEN_OVER_S, FIRST_SHARE = 0.3, 6.0, 0.6
 """A presence detected in less than this share of the sightings, over this time or twice the grace, is
 uncertain. A new presence starts with the third number as its share."""
@@ -57,12 +59,19 @@ class Presence:
     missed: int = 0
     left_area: bool = False
     """It was seen outside the area of the rule."""
+    outside_s: float = -math.inf
+    """When it was last detected outside the area (monotonic)."""
     stands: tuple[float, Box] | None = None
     """Since when (monotonic) it has not moved, and its box."""
 
     def lasted_s(self) -> float:
-        """Seconds from its arrival to its last detection, without the time for which it was hidden."""
+        """Seconds from its arrival to its last detection, less what leaked while it was hidden or outside."""
         return self.last_s - self.since_s
+
+    def left_s(self, now_s: float, leak: "Leak") -> float:
+        """What is left of `lasted_s` of a presence that is hidden or outside: a leaky sum."""
+        lasted_s = min(self.lasted_s(), leak.most_s) if self.left_area else self.lasted_s()
+        return max(0.0, lasted_s - leak.rate * (now_s - self.last_s))
 
     def parked(self) -> bool:
         """Whether it is an inanimate object that has stood still for `PARKED_AFTER_S`."""
@@ -88,13 +97,18 @@ class Presence:
         if not self.trail or now_s - self.trail[-1][0] >= TRAIL_INTERVAL_S:
             self.trail.append((now_s, foot_of(seen.box)))
 
-    def reappear(self, now_s: float, over_s: float) -> None:
-        """Takes a detection after it was hidden: it has to become certain again, and the time is deducted."""
-        hidden_s = now_s - self.last_s
-        left_s = max(0.0, self.lasted_s() - hidden_s)
-        self.since += timedelta(seconds=now_s - left_s - self.since_s)
-        self.since_s = now_s - left_s
-        self.share *= math.exp(-hidden_s / over_s)
+    def reappear(self, now_s: float, over_s: float, leak: "Leak") -> None:
+        """Takes a detection after it was hidden or outside: it has to become certain again, and its time has
+        leaked."""
+        away_s = now_s - self.last_s
+        since_s = now_s - self.left_s(now_s, leak)
+        self.since += timedelta(seconds=since_s - self.since_s)
+        self.since_s = since_s
+        if self.left_area:  # it was detected, only elsewhere
+            self.first_s += away_s
+            self.share = max(self.share, FIRST_SHARE)
+        else:
+            self.share *= math.exp(-away_s / over_s)
         self.sure, self.evidence_s = False, 0.0
 
     def weigh(self, look: "LookWeight", need_s: float, patience_s: float | None) -> None:
@@ -123,6 +137,15 @@ class Presence:
             self.sure, self.evidence_s = False, 0.0
         elif not self.sure and score >= look.min_score:
             self.sure = self.share >= SEEN_SHARE and (self.evidence_s >= need_s or (seen and often))
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """How the time of a presence leaks: seconds for each second hidden or outside; and how much of its time
+    one keeps that was seen to leave, so that a short return after a long stay is not another stay."""
+
+    rate: float = 1.0
+    most_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,9 @@ def progress_text(text: str, t: Translate) -> str:
     """The reason ``text`` of the agent in the language of ``t``; as it is where no translation is known."""
     if (unseen := _UNSEEN.fullmatch(text)) is not None:
         return t(UNSEEN, reason=progress_text(unseen["reason"], t), seconds=unseen["seconds"])
+    first, _, rest = text.partition("; ")
+    if rest:
+        return f"{progress_text(first, t)}; {progress_text(rest, t)}"
     for matcher, pattern in _MATCHERS:
         if (found := matcher.fullmatch(text)) is not None:
             return t(pattern, **found.groupdict()) if found.groupdict() else t(pattern)
