@@ -17,6 +17,7 @@ import structlog
 from agent.domain.message import ROOT, new_id
 from agent.host.clock import monotonic_s
 from agent.mqtt.broker import Broker
+from agent.runtime.health import Running
 from agent.runtime.supervisor import supervise
 from agent.trust.signing_key import SigningKey
 from centre.database import PostgresUrl
@@ -47,16 +48,19 @@ class Worker:
         pictures: Path | None = None,
         *,
         key: SigningKey | None = None,
+        on_change: Callable[[Running], None] = lambda _: None,
         clock: Callable[[], float] = monotonic_s,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``name``: no other worker of this broker has it. ``key`` signs the receipts."""
+        """``name``: no other worker of this broker has it. ``key`` signs the receipts.
+        ``on_change`` gets each change of state of its parts."""
         self.name = name
         self.intake = Intake(db, root, on_stored, pictures, clock, key)
         self.leads = False
         """Whether this process is the registrar."""
         self.share: WorkerSession | None = None
         self._broker = broker
+        self._on_change = on_change
         self._root = root
         self._clock, self._sleep = clock, sleep
         self._receives: tuple[str, ...] = ALL
@@ -68,10 +72,10 @@ class Worker:
         self.intake.close()
 
     async def run(self) -> None:
-        await supervise("share-probe", self._probe, lambda _: None, longest_wait_s=LONGEST_WAIT_S)
+        await supervise("share-probe", self._probe, self._on_change, longest_wait_s=LONGEST_WAIT_S)
         jobs = [self._keep_lease()]
         if self.share is not None:
-            jobs.append(supervise("worker", self.share.run, lambda _: None, longest_wait_s=LONGEST_WAIT_S))
+            jobs.append(supervise("worker", self.share.run, self._on_change, longest_wait_s=LONGEST_WAIT_S))
         tasks = [asyncio.ensure_future(job) for job in jobs]
         try:
             await asyncio.gather(*tasks)
@@ -144,7 +148,7 @@ class Worker:
             clock=self._clock,
         )
         self._task = asyncio.ensure_future(
-            supervise("registrar", self._registrar.run, lambda _: None, longest_wait_s=LONGEST_WAIT_S)
+            supervise("registrar", self._registrar.run, self._on_change, longest_wait_s=LONGEST_WAIT_S)
         )
 
     async def _step_down(self) -> None:

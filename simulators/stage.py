@@ -173,8 +173,17 @@ class StagedCentre(Protocol):
     """The centre behind the broker."""
 
     db: Path
+    stored: int
+    """How many messages it has stored."""
+
+    @property
+    def workers(self) -> int:
+        """How many processes it has."""
 
     def set_down(self, down: bool) -> None: ...
+    def set_worker_down(self, number: int, down: bool) -> None:
+        """Of one process, counted from 0: as SIGKILL, and the next start."""
+
     def snapshot(self) -> None:
         """Makes a backup of the database."""
 

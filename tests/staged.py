@@ -97,7 +97,7 @@ class EmptyStage:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.second = 0.0
         self.devices = {"post-1": Device(config)}
-        self.broker, self.centre = Broker(), Quiet()
+        self.broker, self.centre = Broker(), Quiet(workers=2, stored=0)
         self.record = RunRecord(self.now_s)
         self.world = None
 

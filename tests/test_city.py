@@ -22,6 +22,7 @@ def test_the_checker_finds_nothing_in_a_small_city() -> None:
     assert result.alerts > 0
     assert {one["kind"] for one in record.events if one["event"] == "fault_effect"} >= {
         "power.cut", "process.kill", "line.unplug", "broker.restart", "broker.session_lost", "centre.down",
+        "centre.rolling_restart",
     }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ PLACE = {"lat": 32.1162, "lon": 118.7404}
 HARDWARE: list[asyncio.Future[None]] = []
 """A task needs somebody who holds it."""
 BEGINS_S, HEALS_WITHIN_S = 12.0, 150.0
-FOR_S = {"power.throttled": 130.0, "link.half_open": 60.0}
+FOR_S = {"power.throttled": 130.0, "link.half_open": 60.0, "centre.rolling_restart": 40.0}
 PORTS = {
     "gnss": "/dev/sim/gnss",
     "board": "/dev/sim/board",
@@ -140,7 +140,8 @@ def played(kinds: list[str], folder: Path) -> list[Played]:
     """Plays the faults one after the other on one device."""
 
     async def main() -> list[Played]:
-        async with VirtualStage(folder, seed=1) as stage:
+        workers = 2 if "centre.rolling_restart" in kinds else 1
+        async with VirtualStage(folder, seed=1, centre_workers=workers) as stage:
             source = SOURCE_OF.get(kinds[0].partition(".")[0])
             names = ("post-1", "post-2") if kinds[0].startswith("fleet") else ("post-1",)
             device, *_ = [add_device(stage, name, source or "board") for name in names]

@@ -31,7 +31,7 @@ CONTRACT = {
     "process": "kill stop hang",
     "power": "cut throttled",
     "config": "invalid_push lockout_push power_cut_on_trial",
-    "centre": "down restored_from_backup",
+    "centre": "down rolling_restart restored_from_backup",
     "fleet": "reconnect_storm",
 }
 NAMES = {f"{family}.{name}" for family, names in CONTRACT.items() for name in names.split()}

@@ -75,6 +75,7 @@ WRONG = {
         "timeline: [{at: 1s, fault: camera.cut, for: 2s}]",
         "camera.cut needs a source; there is none",
     ),
+    "several workers in real time": ("centre: {workers: 3}", "in real time the centre is one process"),
     "a fault that needs the other clock": (
         "timeline: [{at: 1s, fault: clock.step, for: 2s}]",
         "timeline.0.fault: clock.step needs `clock: virtual`: ",
@@ -155,6 +156,13 @@ WRONG = {
         "invariants.only: no invariant 'nothing_losst'; did you mean",
     ),
 }
+
+
+def test_a_rolling_restart_needs_several_workers() -> None:
+    step = "timeline: [{at: 1s, fault: centre.rolling_restart, for: 2s}]"
+    with pytest.raises(BadConfig, match=r"needs several workers: centre: \{workers: 2\} or more"):
+        scenario_of(step, clock="virtual")
+    scenario_of(f"centre: {{workers: 2}}\n{step}", clock="virtual")
 
 
 @pytest.mark.parametrize("what", WRONG)

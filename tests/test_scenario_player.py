@@ -72,9 +72,21 @@ async def end_agent(stage: VirtualStage) -> None:
 
 
 async def end_centre(stage: VirtualStage) -> None:
-    task = stage.centre._task
+    task = stage.centre.processes[0]._task
     assert task is not None
     task.cancel()
+
+
+async def crash_centre(stage: VirtualStage) -> None:
+    """Its supervisor starts it again; only an exception that is no OSError is a crash."""
+    server = stage.centre.processes[0].server
+    assert server is not None
+
+    def crash(*_: object) -> None:
+        delattr(server.intake, "store_batch")
+        raise RuntimeError("a bug")
+
+    setattr(server.intake, "store_batch", crash)  # noqa: B010
 
 
 @pytest.mark.parametrize(
@@ -82,8 +94,9 @@ async def end_centre(stage: VirtualStage) -> None:
     [
         (end_agent, "the device of post-1 died at 40.00 s: it ended by itself"),
         (end_centre, "the centre of the run died at 40.00 s: it ended by itself"),
+        (crash_centre, "the centre of the run died at 40.00 s: RuntimeError: a bug"),
     ],
-    ids=["agent", "centre"],
+    ids=["agent", "centre", "crash"],
 )
 def test_a_part_that_ends_by_itself_makes_the_run_incomplete(
     tmp_path: Path, end: Callable[[VirtualStage], Awaitable[None]], complaint: str

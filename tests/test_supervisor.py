@@ -70,7 +70,7 @@ def test_the_worlds_failure_is_told_and_tried_again() -> None:
 
 def test_a_bug_is_told_and_tried_again() -> None:
     world = play([fail(KeyError("x"))])
-    assert Running("waiting", "KeyError: 'x'") in world.heard
+    assert Running("waiting", "KeyError: 'x'", crashed=True) in world.heard
     assert world.heard[-1] == Running("ended")
 
 

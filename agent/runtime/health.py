@@ -32,6 +32,8 @@ class Running:
 
     state: Literal["running", "waiting", "ended"]
     error: str | None = None
+    crashed: bool = False
+    """Whether it waits after an exception that is no OSError: a bug."""
 
 
 @dataclass(slots=True)

@@ -53,9 +53,9 @@ async def supervise(
                 reason = describe_error(error)
                 if reason != last_error:
                     log.warning("part_failed", error=reason)
-                busy = isinstance(error, BusyError)
+                busy, crashed = isinstance(error, BusyError), False
             except Exception as error:
-                reason, busy = f"{type(error).__name__}: {error}", False
+                reason, busy, crashed = f"{type(error).__name__}: {error}", False, True
                 log.exception("part_crashed", error=reason)
             else:
                 on_change(Running("ended"))
@@ -65,6 +65,6 @@ async def supervise(
                 wait_s = first_wait_s
             wait_s = longest_wait_s if busy else wait_s
             last_error = reason
-            on_change(Running("waiting", reason))
+            on_change(Running("waiting", reason, crashed))
             await sleep(wait_s * uniform(0.0 if full_jitter else 0.5, 1.0))
             wait_s = min(wait_s * 2, longest_wait_s)

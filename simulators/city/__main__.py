@@ -15,7 +15,7 @@ from simulators.city.plan import city_scenario
 from simulators.city.run import CityResult, play_city
 
 HEAD = (
-    "A city, made by python -m simulators.city --write: links fail, power is cut, broker and centre restart."
+    "A city, made by python -m simulators.city --write: links fail, power is cut, broker and workers restart."
 )
 MEMORY = Path("/dev/shm")  # noqa: S108  thousands of syncs take no time there
 

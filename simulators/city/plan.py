@@ -13,7 +13,11 @@ FAULTS_BEGIN, FAULTS_END = 0.05, 0.6
 """Shares of the duration between which all faults lie: after them there is time to heal."""
 RESTARTS = (0.2, 0.45)
 """When the broker restarts, as a share of the duration; the second time without its sessions."""
-CENTRE_RESTARTS = (0.3, 0.5)
+CENTRE_WORKERS, CENTRE_DOWN = 3, 0.5
+"""The processes of the centre, and when all of them are away."""
+ROLLING_RESTARTS = ((0.3, 12.0), (0.38, 36.0))
+"""When they are restarted one after the other, and for how long: in the second, the registrar is away for
+longer than its lease."""
 LINKS = ("link.down", "link.half_open", "link.latency")
 
 
@@ -26,6 +30,7 @@ def city_scenario(seed: int, share: float, duration_s: float) -> dict[str, Any]:
         "name": "city",
         "seed": seed,
         "duration": f"{duration_s:g}s",
+        "centre": {"workers": CENTRE_WORKERS},
         "world": city.settings.model_dump(mode="json", exclude_defaults=True),
         "devices": city.scenario_devices(),
         "timeline": sorted(timeline(names, seed, duration_s), key=lambda step: float(step["at"][:-1])),
@@ -58,5 +63,7 @@ def timeline(names: list[str], seed: int, duration_s: float) -> Iterator[Step]:
     for number, share in enumerate(RESTARTS):
         fault = "broker.session_lost" if number else "broker.restart"
         yield {"at": f"{share * duration_s:g}s", "fault": fault}
-    for share in CENTRE_RESTARTS:
-        yield {"at": f"{share * duration_s:g}s", "for": "3s", "fault": "centre.down"}
+    for share, longest_s in ROLLING_RESTARTS:
+        for_s = min(longest_s, 0.06 * duration_s)
+        yield {"at": f"{share * duration_s:g}s", "for": f"{for_s:g}s", "fault": "centre.rolling_restart"}
+    yield {"at": f"{CENTRE_DOWN * duration_s:g}s", "for": "3s", "fault": "centre.down"}

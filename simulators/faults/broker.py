@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from simulators.faults.fault import Fault, FaultStep
+from simulators.faults.fault import CannotApplyError, Fault, FaultStep
 from simulators.stage import Stage
 
 _NEEDS_OWN_BROKER = "a real broker can't be told to be unkind"
@@ -124,6 +124,39 @@ class CentreDown(Fault):
         return sent and not _committed(stage, step)
 
 
+class RollingRestart(Fault):
+    kind = "centre.rolling_restart"
+    state = "centre"
+    subject = "centre"
+    text = "the workers of the centre are killed and started again, one after the other"
+    proof = "messages that the others stored while a worker was away"
+    clocks = ("virtual",)
+    reason = "in real time the centre is one process"
+
+    async def begin(self, stage: Stage, step: FaultStep) -> None:
+        """Each is away for half of its share of the time."""
+        centre = stage.centre
+        if centre.workers < 2:
+            raise CannotApplyError("the centre has one process only: centre: {workers: 2} or more")
+        share_s = (step.for_s or 0.0) / centre.workers
+        stored = step.before["stored"] = []
+        for number in range(centre.workers):
+            centre.set_worker_down(number, True)
+            before, began_s = centre.stored, stage.now_s()
+            try:
+                await stage.sleep_until(began_s + share_s / 2)
+            finally:
+                centre.set_worker_down(number, False)
+            stored.append(centre.stored - before)
+            await stage.sleep_until(began_s + share_s)
+
+    async def end(self, stage: Stage, step: FaultStep) -> None:
+        """All run again."""
+
+    def took_effect(self, stage: Stage, step: FaultStep) -> bool:
+        return any(step.before["stored"])
+
+
 class RestoredFromBackup(Fault):
     kind = "centre.restored_from_backup"
     state = "backup"
@@ -149,5 +182,5 @@ def _committed(stage: Stage, step: FaultStep) -> bool:
 
 BROKER: tuple[type[Fault], ...] = (
     BrokerDown, BrokerRestart, SessionLost, *(_unkind(how, *texts) for how, texts in _UNKIND.items()),
-    CentreDown, RestoredFromBackup, ReconnectStorm,
+    CentreDown, RollingRestart, RestoredFromBackup, ReconnectStorm,
 )  # fmt: skip

@@ -69,6 +69,8 @@ def fitting_sources(device: CheckedDevice, fault: Fault) -> list[str]:
 
 def reference_errors(scenario: Scenario, devices: Mapping[str, CheckedDevice]) -> Iterator[Error]:
     """Each name that does not exist, and each time that can't be."""
+    if scenario.clock == "real" and scenario.centre.workers > 1:
+        yield ("centre", "workers"), "in real time the centre is one process: leave it out, or clock: virtual"
     for name, one in devices.items():
         yield from _device_errors(("devices", name), one, scenario)
     try:
@@ -115,6 +117,8 @@ def _step_errors(
     fault = step.fault
     if fault is not None and (refusal := fault.refuse_clock(scenario.clock)) is not None:
         yield (*path, "fault"), refusal
+    if (step.kind, scenario.clock, scenario.centre.workers) == ("centre.rolling_restart", "virtual", 1):
+        yield (*path, "fault"), "centre.rolling_restart needs several workers: centre: {workers: 2} or more"
     one = devices.get(step.device or "")
     if step.device is not None and one is None:
         yield (*path, "device"), f"no device {step.device!r}; {alternatives(step.device, devices)}"

@@ -100,6 +100,12 @@ class Invariants(FrozenModel):
         return {"only": value} if isinstance(value, list | tuple) else value
 
 
+class CentreSettings(FrozenModel):
+    """``workers``: the processes of the centre; several share what wants a receipt (`centre.worker`)."""
+
+    workers: int = Field(default=1, ge=1, le=16)
+
+
 class Scenario(FrozenModel):
     """One scenario: world, devices, timeline, and what must, must never and must once happen."""
 
@@ -109,6 +115,7 @@ class Scenario(FrozenModel):
     clock: Clock = "virtual"
     duration: Duration
     world: WorldSettings = WorldSettings()
+    centre: CentreSettings = CentreSettings()
     devices: dict[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")], DeviceSettings] = Field(
         min_length=1, max_length=5000
     )

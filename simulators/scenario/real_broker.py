@@ -5,8 +5,10 @@ import shutil
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from agent.mqtt.broker import Broker
+from agent.runtime.health import Running
 from agent.runtime.supervisor import supervise
 from agent.trust.signing_key import SigningKey
 from centre.intake import OnStored
@@ -14,6 +16,9 @@ from centre.server import Centre
 from simulators.broker import LocalBroker
 from simulators.faults.faulty_link import FaultyLink
 from simulators.stage import NotInRealTimeError
+
+OnCrash = Callable[[str], None]
+"""Takes the error with which the centre crashed, before its supervisor starts it again."""
 
 
 class RealBroker:
@@ -99,11 +104,22 @@ class RealBroker:
 class RealCentre:
     """See `simulators.stage.StagedCentre`: the reference centre, in this process."""
 
-    def __init__(self, db: Path, url: str, root: str, key: SigningKey, on_stored: OnStored) -> None:
+    workers = 1
+
+    def __init__(
+        self, db: Path, url: str, root: str, key: SigningKey, on_stored: OnStored, on_crash: OnCrash
+    ) -> None:
         self.db = db
+        self.stored = 0
+
+        def stored(device: str, topic: str, body: dict[str, Any]) -> None:
+            self.stored += 1
+            on_stored(device, topic, body)
+
         self._make: Callable[[], Centre] = lambda: Centre(
-            db, Broker(url=url), root, on_stored, key=key, pictures=db.parent / "pictures"
+            db, Broker(url=url), root, stored, key=key, pictures=db.parent / "pictures"
         )
+        self._on_crash = on_crash
         self.server = self._make()
         self.task = self._run()
         self._changes: asyncio.Task[None] | None = None
@@ -113,6 +129,9 @@ class RealCentre:
             self._then(self._stop)
         else:
             self._then(self._start)
+
+    def set_worker_down(self, number: int, down: bool) -> None:  # noqa: ARG002
+        raise NotInRealTimeError("in real time the centre is one process; see python -m bench.centre_workers")
 
     def snapshot(self) -> None:
         self._then(self._stop, self._copy, self._start)
@@ -137,7 +156,11 @@ class RealCentre:
         self._changes = asyncio.ensure_future(change())
 
     def _run(self) -> "asyncio.Task[None]":
-        return asyncio.ensure_future(supervise("centre", self.server.run, lambda _: None, longest_wait_s=1.0))
+        def changed(running: Running) -> None:
+            if running.crashed:
+                self._on_crash(str(running.error))
+
+        return asyncio.ensure_future(supervise("centre", self.server.run, changed, longest_wait_s=1.0))
 
     async def _stop(self) -> None:
         if not self.task.done():

@@ -86,6 +86,10 @@ class RealStage:
         if topic in NUMBERED:
             self.record.event("committed", device, id=body.get("id"))
 
+    def centre_crashed(self, error: str) -> None:
+        """The centre ended with an error of its own, and is started again."""
+        self.record.event("died", part="centre", error=error)
+
     def begin(self) -> None:
         """The run begins now."""
         self._began_s = time.monotonic()
@@ -117,7 +121,9 @@ async def real_stage(
         root, centre_key = SigningKey.generate(), SigningKey.generate()
         root.save(folder / "root.pem")
         signer = DeskSigner([root], [folder / "root.pem"])
-        stage.centre = RealCentre(folder / "centre.db", url, SIMULATED_ROOT, centre_key, stage.stored)
+        stage.centre = RealCentre(
+            folder / "centre.db", url, SIMULATED_ROOT, centre_key, stage.stored, stage.centre_crashed
+        )
         stack.push_async_callback(stage.close)
         try:
             await asyncio.wait_for(stage.centre.server.ready.wait(), READY_WITHIN_S)

@@ -34,7 +34,11 @@ def play_virtual(
         if speed is not None:
             _pace(speed)
         world = scenario.make_world()
-        async with VirtualStage(folder, seed=scenario.seed, at=scenario.world.at, world=world) as stage:
+        stage_of_run = VirtualStage(
+            folder, seed=scenario.seed, at=scenario.world.at, world=world,
+            centre_workers=scenario.centre.workers,
+        )  # fmt: skip
+        async with stage_of_run as stage:
             parts = WatchedParts(stage.record)
             clock = RunTime(scenario.world.at, stage.now_s)
             for name, settings in scenario.devices.items():

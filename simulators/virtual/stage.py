@@ -56,7 +56,10 @@ class VirtualStage:
 
     clock = "virtual"
 
-    def __init__(self, folder: Path, *, seed: int = 0, at: datetime = AT, world: Any = None) -> None:
+    def __init__(
+        self, folder: Path, *, seed: int = 0, at: datetime = AT, world: Any = None, centre_workers: int = 1
+    ) -> None:
+        """``centre_workers``: the processes of the centre; one alone needs no shared subscription."""
         self.seed = seed
         self.world = world
         self.record = RunRecord(self.now_s)
@@ -74,9 +77,12 @@ class VirtualStage:
         clock = self._wall_clock = VirtualClock(self._loop, at, CENTRE)
         use_clock(clock)  # for hardware that is made in this context
         self.desk = VirtualDesk(self.broker, self.root_key, clock, SeededEntropy(seed, "desk", clock))
-        network = VirtualNetwork(self.broker.route(CENTRE), self._servers)
+
+        def network(name: str) -> VirtualNetwork:
+            return VirtualNetwork(self.broker.route(name), self._servers)
+
         self.centre = VirtualCentre(
-            folder / "centre.db", URL, network, clock, self.record, self.centre_key, seed
+            folder / "centre.db", URL, network, clock, self.record, self.centre_key, seed, centre_workers
         )
 
     async def __aenter__(self) -> Self:
@@ -120,7 +126,7 @@ class VirtualStage:
     def _published(self, publisher: str, message: Publish) -> None:
         """The broker took a message."""
         device, _, topic = message.topic.removeprefix(SIMULATED_ROOT + "/").partition("/")
-        if publisher == CENTRE:
+        if publisher.partition("/")[0] == CENTRE:
             if topic == "receipt":
                 self.record.event("receipt", device, ids=peek_body(message.payload).get("ids", []))
             return
