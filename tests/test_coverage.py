@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from agent.domain.findings import Cleared, Finding
-from agent.domain.observations import BlindZone, Observation, Sighting, Tick, View
+from agent.domain.observations import BlindZone, Observation, SeenObject, Sighting, Tick, View
 from agent.rules import Rule
 from agent.vision.video_file import frames
 from agent.vision.visibility import CLEAR_S, HOLD_S, PICTURE, VisibilityMonitor, VisibilitySettings
@@ -263,3 +263,59 @@ def test_whatever_comes_is_judged(
         seen = coverage.check(frame, float(second))
         assert seen.zones == ("tiny",)
         assert all(one.for_s >= 0 for one in seen.blind)
+
+
+SMALL = {"spot": [(0.37, 0.5), (0.53, 0.5), (0.53, 1.0), (0.37, 1.0)]}
+MAN = SeenObject(track=1, label="person", score=0.8, box=(0.35, 0.38, 0.55, 1.0), zones=("spot",))
+
+
+@cache
+def with_man(second: int) -> Any:
+    """He stands in the zone from the 14th second on."""
+    import cv2
+
+    return cv2.resize(
+        Scene(comes_s=10, leaves_s=80).picture(float(second)), (320, 180), interpolation=cv2.INTER_AREA
+    )
+
+
+def whys(change: Change, objects: tuple[SeenObject, ...], zones: Any = SMALL) -> list[set[str]]:
+    """Why a small zone is blind at each second; from the 14th on with ``change``, and with ``objects`` seen."""
+    coverage = VisibilityMonitor(zones, WATCH)
+    told = []
+    for second in range(40):
+        late = second >= 14
+        frame = change(with_man(second)) if late else with_man(second)
+        view = coverage.check(frame, float(second), objects=objects if late else ())
+        told.append({one.why for one in view.blind})
+    return told
+
+
+def test_who_stands_in_a_small_zone_does_not_cover_it() -> None:
+    assert whys(dimmed(1), ())[-1] & {"covered", "turned", "fog"}, "undetected he may be anything"
+    assert whys(dimmed(1), (MAN,)) == [set()] * 40
+
+
+@pytest.mark.parametrize("zones", [SMALL, {}], ids=["zone", "picture"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_noticed_beside_a_man_too(fault: str, zones: Any) -> None:
+    """A hand before the lens is still one where the detector says that a person stands in the zone."""
+    change, _ = FAULTS[fault]
+    assert whys(change, (MAN,), zones)[-1], "he is detected all the time, which is worse than it gets"
+
+
+def test_a_person_as_large_as_the_picture_may_be_a_hand() -> None:
+    hand = SeenObject(track=1, label="person", score=0.8, box=(0.0, 0.0, 1.0, 1.0), zones=("spot",))
+    assert whys(covered, (hand,))[-1]
+
+
+def test_a_van_that_stands_before_a_zone_covers_it_and_one_in_it_does_not() -> None:
+    def van(frame: Any) -> Any:
+        frame = frame.copy()
+        frame[75:, 100:190] = 90
+        return frame
+
+    before = SeenObject(track=1, label="truck", score=0.8, box=(0.31, 0.41, 0.6, 1.0))
+    assert whys(van, (before,))[-1]
+    inside = SeenObject(track=1, label="truck", score=0.8, box=(0.31, 0.41, 0.6, 1.0), zones=("spot",))
+    assert not whys(van, (inside,))[-1]

@@ -24,6 +24,9 @@ from agent.vision.visibility import VisibilityMonitor, VisibilitySettings
 from firmware_bridge.source import SourcePart
 from models.detection import Detect, Detection, Frame
 
+OBJECTS_AGE_S = 3.0
+"""A zone in which an object was seen within this time is not covered by it."""
+
 
 class CameraSession:
     """The state of one run. ``redactable``: the detector finds people, so pictures may be made."""
@@ -36,6 +39,7 @@ class CameraSession:
         self._gate, self._tracker = MotionGate(settings.motion), Tracker(settings.detector.score)
         self._preprocess = (0, preprocessor(settings.rotate, settings.crop, settings.blackout))
         self._visibility = VisibilityMonitor(settings.zones, visibility_settings(settings))
+        self._seen: tuple[float, tuple[SeenObject, ...]] = (0.0, ())
         self.slot = CameraSlot(SHARED_POOL, self._gate.decide, detect, self._interval_s(), settings.url)
 
     @property
@@ -77,7 +81,9 @@ class CameraSession:
         frame, at_s = result.captured.frame, result.captured.at_s
         if not self.is_current(result) or not self._visibility.due(at_s):
             return None
-        return await asyncio.to_thread(self._visibility.check, frame, at_s, learn=intact)
+        seen_s, objects = self._seen
+        recent = objects if at_s - seen_s <= OBJECTS_AGE_S else ()
+        return await asyncio.to_thread(self._visibility.check, frame, at_s, learn=intact, objects=recent)
 
     def sighting(self, result: InferenceResult, detections: tuple[Detection, ...]) -> Sighting:
         """The tracked objects of a frame; with the frame itself where its people can be redacted."""
@@ -86,9 +92,10 @@ class CameraSession:
         tracked = self._tracker.track(wanted, captured.at_s, moved)
         if tracked or self._tracker.has_unconfirmed:
             self._gate.detected(captured.at_s)
+        self._seen = captured.at_s, self._objects(tracked)
         return Sighting(
             frame=captured.number,
-            objects=self._objects(tracked),
+            objects=self._seen[1],
             delay_s=round(monotonic_s() - captured.at_s, 4),
             camera_moves=moved is not None and moved.far,
             frame_with_people=FrameWithPeople(captured.frame, detections) if self._redactable else None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.domain.observations import BlindZone, View
+from agent.domain.observations import BlindZone, SeenObject, View
 from agent.domain.zones import Corner
 from agent.vision.view_edges import (
     AVERAGE_S,
@@ -22,6 +22,7 @@ from agent.vision.view_edges import (
     ViewArea,
     coarse_gradient,
     fine_detail,
+    object_mask,
     zone_masks,
 )
 from models.detection import Frame
@@ -108,15 +109,19 @@ class VisibilityMonitor:
             self._checked_s is None or now_s - self._checked_s >= CHECK_EVERY_S * 0.95
         )
 
-    def check(self, frame: Frame, now_s: float, *, learn: bool = True) -> View:
-        """The visibility in ``frame``; ``now_s`` is its monotonic time. ``learn``: the frame is intact."""
+    def check(
+        self, frame: Frame, now_s: float, *, learn: bool = True, objects: Sequence[SeenObject] = ()
+    ) -> View:
+        """The visibility in ``frame``; ``now_s`` is its monotonic time. ``learn``: the frame is intact.
+        ``objects`` in it are no covers."""
         import cv2
         import numpy as np
 
         passed_s = 0.0 if self._checked_s is None else now_s - self._checked_s
         self._checked_s = now_s
         small = cv2.resize(frame, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        reasons = self.reasons(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8), passed_s, learn)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+        reasons = self.reasons(grey, passed_s, learn, objects)
         if self._frozen(frame, now_s):
             reasons = [reason or "frozen" for reason in reasons]
         return self.report(reasons, now_s)
@@ -150,11 +155,17 @@ class VisibilityMonitor:
         self._changed_s = now_s
 
     def reasons(
-        self, grey: "NDArray[Any]", passed_s: float, learn: bool = True
+        self, grey: "NDArray[Any]", passed_s: float, learn: bool = True, objects: Sequence[SeenObject] = ()
     ) -> "list[BlindReason | None]":
         """Why each zone is blind by this grey picture alone, or None; without hold time."""
+        import numpy as np
+
         if not self._areas:
             self._areas = [ViewArea(mask) for mask in zone_masks(list(self._corners.values()))]
+        hidden = object_mask([one.box for one in objects])
+        occupied = {PICTURE, *(zone for one in objects for zone in one.zones)}
+        for area, name in zip(self._areas, (PICTURE, *self._corners), strict=True):
+            area.leave_out(hidden, name in occupied)
         reasons = [area.check_brightness(grey) for area in self._areas]
         if reasons[0] is None and self._areas[0].span < FLAT_LEVELS:
             reasons[0] = "flat"
@@ -172,7 +183,7 @@ class VisibilityMonitor:
                     fine, coarse, RECOVERY_FACTOR if blind else 1.0
                 )
             if learn and not any(reasons):
-                self._follow(grey, passed_s)
+                self._follow(grey if hidden is None else np.where(hidden, self._average, grey), passed_s)
                 if self._new_areas:
                     self._learn_new(grey)
         return [reason or reasons[0] for reason in reasons[1:]]
