@@ -103,12 +103,21 @@ class SourcePart(BaseModel):
         """The network service that the source connects to; None where there is none."""
         return None
 
+    def servers(self) -> tuple[Server, ...]:
+        """All network services that the source connects to."""
+        server = self.server()
+        return () if server is None else (server,)
+
     def secret_origin(self) -> str:
         """The host that receives the source's secrets, which a push may not change; empty: none leaves the
         device.
         """
         server = self.server()
         return f"{server.host}:{server.port}" if server is not None else ""
+
+    def secret_origins(self) -> tuple[str, ...]:
+        """All hosts that receive the source's secrets, as `secret_origin`."""
+        return (self.secret_origin(),)
 
     @abstractmethod
     async def run(self, emit: EmitAny, wanted: WantedOutputs = dict, latest: Latest | None = None) -> None:

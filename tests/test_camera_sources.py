@@ -403,6 +403,22 @@ def test_a_push_can_not_let_a_password_go_in_clear_text_nor_trust_another_ca(tmp
         ], more
 
 
+def test_a_push_sends_no_password_to_another_address_for_the_larger_stream(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        "url: clips/a.mp4",
+        'url: "rtsp://192.0.2.7/sub"\n    username: u\n    password: {file: secrets/cam1}',
+    )
+    local = parse(text, name="local", base=tmp_path)
+    for evidence_url, paths in (
+        ("rtsp://192.0.2.7/main", []),
+        ("rtsp://192.0.2.7:8554/main", ["sources.cam1.password"]),
+        ("http://192.0.2.7/main", ["sources.cam1.password"]),
+    ):
+        more = text.replace("username: u", f'username: u\n    evidence_url: "{evidence_url}"')
+        pushed = parse(more, name="push", base=tmp_path)
+        assert [path for path, _ in secret_violations(pushed, local, tmp_path)] == paths, evidence_url
+
+
 def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))

@@ -84,8 +84,13 @@ class Desk:
     ) -> None:
         """A sighting of people at these boxes, with their track numbers; ``seen`` is the whole detection pass."""
         everything = seen if seen is not None else [Detection("person", 0.8, box) for _, box in objects]
+        self.see_look(
+            second, FrameWithPeople(scene(360, 640) if frame is None else frame, everything), *objects
+        )
+
+    def see_look(self, second: float, look: FrameWithPeople, *objects: tuple[int, Box]) -> None:
+        """A sighting with this frame."""
         things = tuple(SeenObject(track=track, label="person", score=0.8, box=box) for track, box in objects)
-        look = FrameWithPeople(scene(360, 640) if frame is None else frame, everything)
         sighting = Sighting(frame=int(second * 5), objects=things, frame_with_people=look)
         self.recorder.on_observation(
             Observation("cam1", START + timedelta(seconds=second), 100 + second, sighting)

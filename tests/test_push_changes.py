@@ -31,6 +31,7 @@ GUARDED = [
     ("beside it", add(NEW + 'rtsp://192.0.2.10/stream1"}'), {"sources.new": "picture"}),
     ("other stream", add(NEW + 'http://192.0.2.10:80/mjpeg?x=1"}'), {"sources.new": "picture"}),
     ("other channel", swap(("192.0.2.20/stream1", "192.0.2.20/stream2")), {"sources.cam2.url": "picture"}),
+    ("larger stream", swap(('20/stream1"', '20/stream1", evidence_url: "rtsp://192.0.2.20/main"')), {"sources.cam2.evidence_url": "picture"}),
     ("other query", swap(("192.0.2.20/stream1", "192.0.2.20/stream1?channel=2")), {"sources.cam2.url": "picture"}),
     ("other port", swap(("192.0.2.20/stream1", "192.0.2.20:8554/stream1")), {"sources.cam2.url": "picture"}),
     ("a request that switches", add(NEW + 'http://192.0.2.20/reboot.cgi?yes=1"}'), {"sources.new": "picture"}),

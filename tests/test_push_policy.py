@@ -42,6 +42,8 @@ NEVER = [
     ("metadata", swap(("127.0.0.1:10110", "169.254.169.254:80")), ["sources.gnss.port"]),
     ("gpsd", swap(('{kind: nmea, port: "tcp://127.0.0.1:10110"}', "{kind: gpsd, port: 22}")), ["sources.gnss.port"]),
     ("no tls to the camera", swap(("rtsps://192.0.2.40", "http://192.0.2.40")), ["sources.cam4.url"]),
+    ("larger stream of another server", swap(('20/stream1"', '20/stream1", evidence_url: "rtsp://192.0.2.99/main"')), ["sources.cam2.evidence_url"]),
+    ("larger stream of this machine", swap(('20/stream1"', '20/stream1", evidence_url: "rtsp://127.0.0.1:8554/main"')), ["sources.cam2.evidence_url"]),
     ("what a push may name", swap(("rules:\n", "allow: {hosts: [\"*\"]}\nrules:\n")), ["allow"]),
     ("guarded rules", swap(("[panic]", "[]")), ["guarded_rules"]),
 ]  # fmt: skip

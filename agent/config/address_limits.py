@@ -22,6 +22,7 @@ def address_violations(pushed: Config, running: Config, local: Config) -> Iterat
     for path, (host, port) in _addresses(pushed):
         if (host, port) not in own and (error := _refused(local.allow, host, port)) is not None:
             yield path, f"{error}; {EDIT}"
+    yield from _other_servers(pushed, {host for host, _ in own}, local.allow)
     lines = {port for config in (running, local) for _, port in _serial_ports(config)}
     for path, serial in _serial_ports(pushed):
         if serial not in lines and (error := pushed_port_error(serial)) is not None:
@@ -31,6 +32,15 @@ def address_violations(pushed: Config, running: Config, local: Config) -> Iterat
         if serial not in own_lines and not local.allow.has_serial_port(os.path.normpath(serial)):
             bounds = listed(local.allow.serial_ports or ())
             yield path, f"the port {serial} is not in allow.serial_ports ({bounds}); {EDIT}"
+
+
+def _other_servers(pushed: Config, own: set[str], allow: Allow) -> Iterator[tuple[str, str]]:
+    """The second stream of a camera is on the server of the first, unless the local file says else."""
+    for name, source in pushed.sources.items():
+        hosts = [normalized_host(server.host) for server in source.servers()]
+        for host in hosts[1:]:
+            if host != hosts[0] and host not in own and (allow.hosts is None or not allow.has_host(host)):
+                yield f"sources.{name}.evidence_url", f"a push can name it on the server of url only; {EDIT}"
 
 
 def _refused(allow: Allow, host: str, port: int | None) -> str | None:
@@ -48,7 +58,7 @@ def _addresses(config: Config) -> Iterator[tuple[str, tuple[str, int | None]]]:
         path = "broker.url" if number == 0 else f"broker.fallbacks.{number - 1}"
         yield path, (normalized_host(host), port)
     for name, source in config.sources.items():
-        if (server := source.server()) is not None:
+        for server in source.servers():
             yield f"sources.{name}.{server.key}", (normalized_host(server.host), server.port)
 
 

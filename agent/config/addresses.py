@@ -14,7 +14,7 @@ from agent.config.model import Config
 from agent.vision.camera import Camera
 from agent.vision.camera_url import SCHEMES, device_path, source_kind
 from agent.vision.detector import DetectorSettings
-from firmware_bridge.source import SourcePart
+from firmware_bridge.source import Server, SourcePart
 
 
 def same_cameras(name: str, camera: Camera, config: Config) -> list[Camera]:
@@ -37,16 +37,18 @@ Address: TypeAlias = tuple[str, int | None]
 def services(config: Config) -> Iterator[tuple[str, Address]]:
     """(path, address) of each service that a source connects to, except gpsd at its usual port here."""
     for name, source in config.sources.items():
-        address, server = service(source), source.server()
-        if address is not None and server is not None:
-            yield f"sources.{name}.{server.key}", address
+        for server in source.servers():
+            if (address := _address(server)) is not None:
+                yield f"sources.{name}.{server.key}", address
 
 
 def service(source: SourcePart) -> Address | None:
     """The service that a source connects to; None without one, and for gpsd at its usual port here."""
     server = source.server()
-    if server is None:
-        return None
+    return None if server is None else _address(server)
+
+
+def _address(server: Server) -> Address | None:
     host = normalized_host(server.host)
     return None if server.usual and is_this_machine(host) else (host, server.port)
 

@@ -57,8 +57,9 @@ def config_notes(config: Config) -> Iterator[str]:
 def _secret_notes(config: Config) -> Iterator[str]:
     """Cameras whose password is in their URL."""
     for name, camera in config.cameras().items():
-        if SECRET_IN_QUERY.search(camera.url):
-            yield f"sources.{name}.url: {QUERY_NOTE}"
+        for key, url in (("url", camera.url), ("evidence_url", camera.evidence_url or "")):
+            if SECRET_IN_QUERY.search(url):
+                yield f"sources.{name}.{key}: {QUERY_NOTE}"
 
 
 def _rate_notes(config: Config) -> Iterator[str]:

@@ -41,6 +41,10 @@ def _verified(new: str, old: str) -> bool:
     return was not in ENCRYPTED or now in ENCRYPTED or now == ""
 
 
+def _kept_or_none(new: str | None, old: str | None) -> bool:
+    return new is None or new == old
+
+
 def _receipts(new: str, old: str) -> bool:
     return new == "receipt" or old != "receipt"
 
@@ -142,6 +146,7 @@ POLICY: dict[str, Row] = {
     **_free("Camera", "loop every_frame open_timeout read_timeout"),
     **{f"Camera.{name}": PICTURE for name in ("width", "height", "pixel_format", "camera_fps")},
     "Camera.url": Row("free", limit=_verified, message="can't give up TLS by push"),
+    "Camera.evidence_url": Row("picture", tighter=_kept_or_none),
     "Camera.ca": GUARDED,
     "Camera.fingerprint": GUARDED,
     "Camera.max_pixels": Row("guarded", tighter=_at_most),

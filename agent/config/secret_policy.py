@@ -59,4 +59,4 @@ def _uses(config: Config) -> Iterator[tuple[str, Secret, list[str]]]:
     for name, source in config.sources.items():
         for field, secret in dict(source).items():
             if isinstance(secret, Secret):
-                yield f"sources.{name}.{field}", secret, [source.secret_origin()]
+                yield f"sources.{name}.{field}", secret, list(source.secret_origins())

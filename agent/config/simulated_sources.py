@@ -35,7 +35,7 @@ def simulated_source_errors(config: Config) -> Iterator[tuple[tuple[str, ...], s
     if _ALLOWED.get():
         return
     for name, source in config.sources.items():
-        for key in ("port", "url"):
+        for key in ("port", "url", "evidence_url"):
             if is_simulated(str(getattr(source, key, None) or "")):
                 yield (
                     ("sources", name, key),

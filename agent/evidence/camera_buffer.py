@@ -8,7 +8,7 @@ from datetime import datetime
 from agent.domain.findings import Finding
 from agent.domain.observations import SeenObject, View
 from agent.evidence.jpeg import QualityHint
-from agent.privacy.redaction import FrameWithPeople
+from agent.privacy.redaction import FrameWithPeople, LargerPicture
 from models.detection import Box, Frame
 
 LINGER_S = 2.0
@@ -28,6 +28,10 @@ class EvidenceFrame:
     frame: Frame
     people: tuple[Box, ...]
     objects: tuple[SeenObject, ...]
+    larger: LargerPicture | None = None
+    """For a picture that leaves: the same moment in a larger stream."""
+    later_s: float | None = None
+    """A picture of the larger stream: the seconds by which it is later than ``at``."""
 
 
 @dataclass(slots=True)
@@ -77,7 +81,7 @@ class CameraBuffer:
         """The best picture of what ``finding`` is about: ``frame`` itself, or an earlier JPEG."""
         seen = _object_of(finding, frame.objects)
         best = self._best.get(seen.track) if seen is not None else None
-        if seen is None or best is None or best.clarity <= clarity(seen):
+        if frame.larger or seen is None or best is None or best.clarity <= clarity(seen):
             return frame
         return best.jpeg
 

@@ -96,6 +96,7 @@ class EvidenceRecorder:
             frame=frame.frame,
             people=camera.people(frame, now_s),
             objects=sighting.objects,
+            larger=frame.larger,
         )
         if now_s - camera.recorded_s >= 0.99 / self._config.fps:
             camera.recorded_s = now_s

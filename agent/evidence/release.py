@@ -7,11 +7,13 @@ or is too slow, the picture leaves fully redacted. Where no picture can be made,
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import structlog
 
 from agent.audit.silent import Audit
 from agent.domain.message import Message, new_id, stamp
@@ -23,11 +25,16 @@ from agent.evidence.settings import Evidence
 from agent.host.clock import utc_now
 from agent.privacy.redaction import REDACTION_PASSES
 from agent.privacy.rescue_grant import Grant
+from agent.runtime.native_calls import within
 from models.detection import Box, Detect
+
+log = structlog.get_logger()
 
 EXPIRES = timedelta(hours=24)
 """A picture that could not be sent for this long is dropped from the outbox; it can still be fetched."""
 
+LARGER_LIMIT_S = 10.0
+"""The picture of a larger stream takes no longer."""
 LOOK_BYTES = 250_000
 """A picture for a page at the device may have so many bytes, as it goes over no slow line."""
 
@@ -95,6 +102,7 @@ class PictureRelease:
         try:
             kept = await asyncio.to_thread(source.read_bytes) if isinstance(source, Path) else source
             if isinstance(kept, EvidenceFrame):
+                kept = await self._from_larger_stream(kept)
                 frame = kept.frame
             else:
                 frame = await asyncio.to_thread(decode_jpeg, kept)
@@ -105,6 +113,7 @@ class PictureRelease:
             set_trouble(self._troubles, "withheld", f"a picture was withheld: {error}")
             return
         self._troubles.pop("withheld", None)
+        later_s = kept.later_s if isinstance(kept, EvidenceFrame) else None
         message = Message(lane="media", topic=entry["topic"], id=new_id(), body=jpeg, expires_after=EXPIRES)
         await self._send(message, entry)
         request.sent += 1
@@ -115,6 +124,25 @@ class PictureRelease:
             "people_shown": entry["shown"],
             "fully_redacted": people is None and entry["flag"] is None,
         }
+        if later_s is not None:
+            request.picture |= {"stream": "evidence_url", "later_s": later_s}
+
+    async def _from_larger_stream(self, frame: EvidenceFrame) -> EvidenceFrame:
+        """The picture of the same moment from the camera's evidence stream; ``frame`` where there is none.
+
+        The boxes of people found in ``frame`` stay, as fractions; `release` looks for people in it again.
+        """
+        if frame.larger is None:
+            return frame
+        try:
+            what = f"getting a picture of {frame.camera} from evidence_url"
+            larger, later_s = await within(LARGER_LIMIT_S, frame.larger, what)
+        except (
+            Exception
+        ) as error:  # OpenCV's own errors among them; health tells it (`EvidenceStream.trouble`)
+            log.info("evidence_url_not_used", camera=frame.camera, error=str(error))
+            return replace(frame, larger=None)
+        return replace(frame, frame=larger, larger=None, later_s=round(later_s, 2))
 
     async def look(
         self, source: EvidenceFrame | bytes, camera: str, label: Mapping[str, Any], max_side: int
@@ -206,6 +234,8 @@ class PictureRelease:
         ``people``: found by the redaction pass, beside those of the frame; None where it could not run.
         """
         fields = {"device": self._device, "camera": frame.camera, "frame": frame.number, "at": frame.at}
+        if frame.later_s is not None:
+            fields |= {"stream": "evidence_url", "later_s": frame.later_s}
         return encode_picture(
             frame.frame,
             None if people is None else (*frame.people, *people),

@@ -6,8 +6,8 @@ person that no inference finds can't be redacted; therefore `REDACTION_MARGIN` i
 `REDACTION_MIN_SCORE` low.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 from agent.domain.zones import Corner
 from models.boxes import area
@@ -33,17 +33,23 @@ FILL, BLACK = 60, 0
 """Grey level of redacted people; value of blackout pixels."""
 
 
+LargerPicture: TypeAlias = Callable[[], tuple[Frame, float]]
+"""Gets the picture of the same view and moment from a larger stream, preprocessed, and the seconds by which
+it is later. Blocking; OSError: there is none."""
+
+
 class FrameWithPeople:
     """A frame with the boxes of all people that the detector may have seen in it. The frame is read-only.
 
     It accompanies a `Sighting` inside this process only: a copy of it, as for JSON or a recording, is None.
     """
 
-    __slots__ = ("confident", "frame", "people")
+    __slots__ = ("confident", "frame", "larger", "people")
 
-    def __init__(self, frame: Frame, seen: Iterable[Detection]) -> None:
+    def __init__(self, frame: Frame, seen: Iterable[Detection], larger: LargerPicture | None = None) -> None:
         people = [one for one in seen if _may_be_a_person(one)]
         self.frame = frame
+        self.larger = larger
         self.people = tuple(one.box for one in people)
         self.confident = tuple(one.box for one in people if one.score >= CONFIDENT_SCORE)
         """Boxes that stay redacted for a while, in case the detector misses the person in the next frames."""

@@ -5,7 +5,8 @@ probe_stream ─▶ FrameReader (a thread) ─▶ CameraSession ─▶ emit
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import ClassVar, TypeAlias
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from agent.vision.camera_session import CameraSession
 from agent.vision.camera_settings import CameraSettings
 from agent.vision.camera_stats import CameraStats
 from agent.vision.camera_url import is_file, redacted_url
+from agent.vision.evidence_stream import EvidenceStream
 from agent.vision.frame_reader import FrameReader
 from agent.vision.inference_pool import CameraSlot
 from agent.vision.inference_result import InferenceResult
@@ -55,10 +57,19 @@ class Camera(CameraSettings):
         await probe_stream(url, self.open_timeout.total_seconds(), self.trust, self.max_pixels)
         load, doing = self.detector.load, f"loading {self.detector.model}"
         detect, redactable = await within(self.detector.max_load_s(), load, doing)
-        session, paced = CameraSession(self, detect, redactable), not (is_file(url) and self.every_frame)
+        evidence = self._evidence_stream()
+        session = CameraSession(self, detect, redactable, evidence)
+        paced = not (is_file(url) and self.every_frame)
         slot = session.slot
         reader = self._frame_reader(url, session.take, slot.wants, slot.wake, loop=self.loop, paced=paced)
-        stats = CameraStats(reader, slot, session.expected_fps, self.mode)
+        stats = CameraStats(reader, slot, session.expected_fps, self.mode, evidence)
+        async with _running(evidence):
+            await self._watch(emit, latest, session, reader, stats)
+
+    async def _watch(
+        self, emit: Emit, latest: Latest, session: CameraSession, reader: FrameReader, stats: CameraStats
+    ) -> None:
+        slot = session.slot
         with slot, reader:
             while not (reader.ended and slot.empty()):
                 result = await self._next(slot)
@@ -144,6 +155,13 @@ class Camera(CameraSettings):
         await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
         return url
 
+    def _evidence_stream(self) -> EvidenceStream | None:
+        if self.evidence_url is None:
+            return None
+        url, limits = self._with_login(self.evidence_url), (self.open_timeout, self.read_timeout)
+        open_s, read_s = (limit.total_seconds() for limit in limits)
+        return EvidenceStream(url, self.trust, open_s, read_s, self.max_pixels)
+
     def can_redact(self) -> bool:
         """Whether pictures may leave: False where the model is known to detect no people."""
         try:
@@ -153,16 +171,31 @@ class Camera(CameraSettings):
 
     def _url_with_login(self) -> str:
         """The URL with its login; it is never logged or reported."""
+        return self._with_login(self.url)
+
+    def _with_login(self, url: str) -> str:
         if self.username is None or self.password is None:
-            return self.url
+            return url
         login = f"{quote(self.username, safe='')}:{quote(self.password.read(), safe='')}@"
-        return self.url.replace("://", f"://{login}", 1)
+        return url.replace("://", f"://{login}", 1)
 
     async def _next(self, slot: CameraSlot) -> InferenceResult | None:
         try:
             return await slot.next(0.5)
         except ValueError as error:
             raise OSError(f"detector {self.detector.model}: {error}") from error
+
+
+@asynccontextmanager
+async def _running(evidence: EvidenceStream | None) -> AsyncIterator[None]:
+    """Receives the evidence stream during the block; its failures do not end the block."""
+    task = None if evidence is None else asyncio.create_task(evidence.run())
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 _RUN: ContextVar[RunCamera] = ContextVar("cameras", default=Camera.watch)

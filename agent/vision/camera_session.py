@@ -15,6 +15,7 @@ from agent.host.clock import monotonic_s
 from agent.privacy.redaction import FrameWithPeople
 from agent.vision.camera_settings import CameraSettings
 from agent.vision.camera_url import is_file
+from agent.vision.evidence_stream import EvidenceStream
 from agent.vision.inference_pool import SHARED_POOL, CameraSlot
 from agent.vision.inference_result import CapturedFrame, InferenceResult
 from agent.vision.motion_gate import MotionGate
@@ -29,13 +30,22 @@ OBJECTS_AGE_S = 3.0
 
 
 class CameraSession:
-    """The state of one run. ``redactable``: the detector finds people, so pictures may be made."""
+    """The state of one run. ``redactable``: the detector finds people, so pictures may be made.
 
-    def __init__(self, settings: CameraSettings, detect: Detect, redactable: bool) -> None:
+    ``evidence``: the stream that pictures are made of, where it is another one.
+    """
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        detect: Detect,
+        redactable: bool,
+        evidence: EvidenceStream | None = None,
+    ) -> None:
         self.settings = settings
         self.waits_for_each = is_file(settings.url) and settings.every_frame
         """Whether each frame of a file gets an inference."""
-        self._redactable = redactable
+        self._redactable, self._evidence = redactable, evidence
         self._gate, self._tracker = MotionGate(settings.motion), Tracker(settings.detector.score)
         self._preprocess = (0, preprocessor(settings.rotate, settings.crop, settings.blackout))
         self._visibility = VisibilityMonitor(settings.zones, visibility_settings(settings))
@@ -98,8 +108,16 @@ class CameraSession:
             objects=self._seen[1],
             delay_s=round(monotonic_s() - captured.at_s, 4),
             camera_moves=moved is not None and moved.far,
-            frame_with_people=FrameWithPeople(captured.frame, detections) if self._redactable else None,
+            frame_with_people=self._with_people(captured, detections) if self._redactable else None,
         )
+
+    def _with_people(self, captured: CapturedFrame, detections: tuple[Detection, ...]) -> FrameWithPeople:
+        """A frame of the present blackout, and the way to a larger picture of it, under the same one."""
+        evidence, frame = self._evidence, captured.frame
+        if evidence is None or not evidence.ready:
+            return FrameWithPeople(frame, detections)
+        preprocess = self._preprocess[1]
+        return FrameWithPeople(frame, detections, lambda: evidence.picture(captured.at_s, frame, preprocess))
 
     def _objects(self, tracked: list[TrackedObject]) -> tuple[SeenObject, ...]:
         return tuple(

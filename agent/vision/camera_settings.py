@@ -48,11 +48,17 @@ Fingerprint = Annotated[
 ]
 
 
+EVIDENCE_SCHEMES = ("rtsp", "rtsps", "http", "https")
+
+
 class CameraSettings(SourcePart):
     """The keys of a camera; frozen. `agent.vision.camera.Camera` runs it."""
 
     kind: Literal["camera"] = "camera"
     url: str = Field(min_length=1, max_length=2000)
+    evidence_url: str | None = Field(default=None, min_length=1, max_length=2000)
+    """The stream that pictures are made of, such as the main stream of a camera whose ``url`` is its
+    sub-stream; with the same login and trust. RTSP or HTTP."""
     username: str | None = None
     password: Secret | None = None
     ca: NearPath | None = None
@@ -122,6 +128,7 @@ class CameraSettings(SourcePart):
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
         kind, scheme = source_kind(self.url), self.url.partition("://")[0].lower()
+        self._check_evidence_url(kind, scheme)
         for key in ("ca", "fingerprint"):
             if getattr(self, key) is not None and scheme not in ENCRYPTED:
                 raise ValueError(f"{key} is for https:// and rtsps://: other connections have no certificate")
@@ -135,6 +142,21 @@ class CameraSettings(SourcePart):
             raise ValueError(f"width x height is larger than max_pixels ({self.max_pixels})")
         return self
 
+    def _check_evidence_url(self, kind: str, scheme: str) -> None:
+        if self.evidence_url is None:
+            return
+        evidence_scheme = self.evidence_url.partition("://")[0].lower()
+        if source_kind(self.evidence_url) != "stream" or evidence_scheme not in EVIDENCE_SCHEMES:
+            raise ValueError(f"evidence_url is {', '.join(EVIDENCE_SCHEMES)}://HOST…")
+        if kind != "stream":
+            raise ValueError("evidence_url is for a camera whose url is a stream: this one has one stream")
+        if urlsplit(self.evidence_url).username is not None:
+            raise ValueError("evidence_url carries a user or password; it gets username and password")
+        if scheme in ENCRYPTED and evidence_scheme not in ENCRYPTED:
+            raise ValueError(
+                f"evidence_url gives up the TLS of url: write {' or '.join(sorted(ENCRYPTED))}://"
+            )
+
     @property
     def mode(self) -> V4l2Mode:
         """The requested V4L2 mode."""
@@ -146,18 +168,33 @@ class CameraSettings(SourcePart):
         return Trust(self.ca, self.basic, self.fingerprint)
 
     def server(self) -> Server | None:
-        if source_kind(self.url) != "stream":
-            return None
-        try:
-            parts = urlsplit(self.url)
-            return Server("url", parts.hostname or parts.netloc, parts.port or SCHEMES.get(parts.scheme))
-        except ValueError:
-            return None
+        return _server("url", self.url)
+
+    def servers(self) -> tuple[Server, ...]:
+        found = self.server(), _server("evidence_url", self.evidence_url or "")
+        return tuple(server for server in found if server is not None)
 
     def secret_origin(self) -> str:
         """The URL up to its path, CA or fingerprint, and whether the password may be sent in clear text."""
-        origin = re.match(r".*?://[^/?#]*", self.url, re.DOTALL)
+        return self._origin(self.url)
+
+    def secret_origins(self) -> tuple[str, ...]:
+        urls = (self.url,) if self.evidence_url is None else (self.url, self.evidence_url)
+        return tuple(self._origin(url) for url in urls)
+
+    def _origin(self, url: str) -> str:
+        origin = re.match(r".*?://[^/?#]*", url, re.DOTALL)
         if origin is None:
             return ""
         trusted = self.ca or self.fingerprint
         return origin[0] + (f" under {trusted}" if trusted else "") + (" in clear text" if self.basic else "")
+
+
+def _server(key: str, url: str) -> Server | None:
+    try:
+        if source_kind(url) != "stream":
+            return None
+        parts = urlsplit(url)
+        return Server(key, parts.hostname or parts.netloc, parts.port or SCHEMES.get(parts.scheme))
+    except ValueError:
+        return None

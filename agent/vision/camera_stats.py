@@ -5,6 +5,7 @@ from collections import deque
 from agent.domain.observations import CameraState
 from agent.host.clock import monotonic_s
 from agent.runtime.native_calls import abandoned_threads
+from agent.vision.evidence_stream import EvidenceStream
 from agent.vision.frame_reader import FrameReader
 from agent.vision.inference_pool import CameraSlot
 from agent.vision.inference_result import InferenceResult
@@ -22,10 +23,15 @@ class CameraStats:
     """Counters of one run of a camera; ``wanted_fps`` is None where the source sets the frame rate."""
 
     def __init__(
-        self, reader: FrameReader, slot: CameraSlot, wanted_fps: float | None, mode: V4l2Mode | None = None
+        self,
+        reader: FrameReader,
+        slot: CameraSlot,
+        wanted_fps: float | None,
+        mode: V4l2Mode | None = None,
+        evidence: EvidenceStream | None = None,
     ) -> None:
         self._reader, self._slot, self.wanted_fps = reader, slot, wanted_fps
-        self._mode = mode or V4l2Mode()
+        self._mode, self._evidence = mode or V4l2Mode(), evidence
         self._lost = 0
         self._losses: deque[tuple[int, float]] = deque(maxlen=6)
         self._since_s = monotonic_s()
@@ -60,7 +66,8 @@ class CameraStats:
             detect_ms=round(self._ms / inferences, 1) if inferences else 0.0,
             lost=reader.lost,
             granted=reader.granted,
-            trouble=self._trouble(arrived_fps, accepted_fps, span_s),
+            trouble=self._trouble(arrived_fps, accepted_fps, span_s)
+            or (self._evidence.trouble if self._evidence is not None else None),
         )
         self._lost = reader.lost
         self._since_s, self._frames, self._accepted, self._inferences, self._ms = (

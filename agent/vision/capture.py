@@ -4,6 +4,7 @@ OpenCV opens one stream after the other, so `stream_probe` first checks that a s
 opens regular files and our own relay on the loopback only: each connection to a camera is made in Python.
 """
 
+import io
 import math
 import os
 import stat
@@ -163,6 +164,31 @@ def open_file(path: str, max_pixels: int = MAX_PIXELS) -> CameraCapture:
     if not capture.isOpened():
         raise OSError(f"{redacted_url(path)}: not a readable video")
     return CameraCapture(capture, max_pixels=max_pixels)
+
+
+def decode_last(data: bytes, codec: str, count: int, max_pixels: int, within_s: float) -> Any:
+    """The last of ``count`` pictures of H.264 or H.265 (Annex B); an earlier one where time runs out.
+
+    Blocking. OSError: nothing in it can be decoded, or its pictures are too large.
+    """
+    demuxer, until_s = {"H264": "h264", "H265": "hevc"}[codec], monotonic_s() + within_s
+    options = {"format_whitelist": demuxer, "protocol_whitelist": "none"}
+    while count > 0:
+        source = io.BytesIO(data)  # OpenCV holds no reference to it, and reads it until it is released
+        capture, grabbed = _ffmpeg(source, options, max_pixels), 0
+        try:
+            while capture.isOpened() and grabbed < count and capture.grab():
+                grabbed += 1
+                count = grabbed if monotonic_s() > until_s else count
+            if grabbed == count:  # after a failed grab there is nothing to retrieve, and OpenCV would crash
+                good, frame = capture.retrieve()
+                if good:
+                    return frame
+                break
+        finally:
+            capture.release()
+        count = grabbed  # some are damaged
+    raise OSError(UNDECODABLE)
 
 
 def _open_bytes(

@@ -136,7 +136,7 @@ class _RelaySession:
 
     def _requests(self, data: bytearray) -> None:
         """Forwards each whole request, with the camera's own URL and login, and receiver reports."""
-        while (size := _message_size(data)) > 0:
+        while (size := message_size(data)) > 0:
             message = bytes(data[:size])
             del data[:size]
             if message[:1] == b"$":
@@ -162,7 +162,7 @@ class _RelaySession:
     def _responses(self, data: bytearray) -> None:
         """Forwards media and responses; a login challenge is answered here."""
         through = 0
-        while (size := _message_size(data, through)) > 0:
+        while (size := message_size(data, through)) > 0:
             if data[through] != 0x24 and not self._forwards(bytes(data[through : through + size])):
                 self._to_client(data[:through])
                 del data[: through + size]
@@ -192,7 +192,7 @@ class _RelaySession:
         return True
 
 
-def _message_size(data: bytearray, at: int = 0) -> int:
+def message_size(data: bytearray, at: int = 0) -> int:
     """The size in bytes of the message at ``at``, 0 where it is incomplete. ValueError: it is too long."""
     if len(data) <= at:
         return 0

@@ -18,6 +18,11 @@ class AnnouncedVideo:
 
     control: str
     size: Size | None
+    codec: str = "?"
+    payload: int = 0
+    """The RTP payload type."""
+    parameter_sets: tuple[bytes, ...] = ()
+    """NAL units that are announced here, and may be missing in the stream."""
 
 
 def announced_video(sdp: str) -> AnnouncedVideo:
@@ -31,14 +36,15 @@ def announced_video(sdp: str) -> AnnouncedVideo:
     if codec not in CODECS:
         raise ValueError(f"sends {codec}, which can't be decoded here; set the camera to H.264")
     control = re.search(r"^a=control:(\S+)", lines, re.MULTILINE)
-    sizes = [size for nal in _parameter_sets(lines) if (size := _size_of(codec, nal)) is not None]
+    sets = _parameter_sets(lines)
+    sizes = [size for nal in sets if (size := _size_of(codec, nal)) is not None]
     largest = max(sizes, key=lambda size: size[0] * size[1], default=None)
-    return AnnouncedVideo(control[1] if control else "", largest)
+    return AnnouncedVideo(control[1] if control else "", largest, codec, int(number), tuple(sets))
 
 
 def _parameter_sets(lines: str) -> list[bytes]:
-    """The NAL units of ``sprop-parameter-sets`` (RFC 6184) and ``sprop-sps`` (RFC 7798)."""
-    found = re.findall(r"\bsprop-(?:parameter-sets|sps)=([A-Za-z0-9+/=,]+)", lines)
+    """The NAL units of ``sprop-parameter-sets`` (RFC 6184), ``sprop-vps``, ``-sps``, ``-pps`` (RFC 7798)."""
+    found = re.findall(r"\bsprop-(?:parameter-sets|[vsp]ps)=([A-Za-z0-9+/=,]+)", lines)
     units = []
     for text in ",".join(found).split(",")[:16]:
         try:

@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
@@ -26,7 +27,7 @@ from agent.vision.camera_url import (
 )
 from agent.vision.http_auth import Login
 from agent.vision.http_connection import REDIRECTS, same_server
-from agent.vision.session_description import announced_video
+from agent.vision.session_description import AnnouncedVideo, announced_video
 from agent.vision.tls import check_fingerprint, tls_context, tls_error_text
 from agent.vision.udp_camera import bind_udp
 
@@ -51,18 +52,17 @@ async def probe_stream(
     """
     try:
         if source_kind(url) == "stream":
-            await _probe(url, within_s, trust, max_pixels)
+            await connect(StreamClient(urlsplit(url), trust, max_pixels), within_s)
     except ValueError as error:
         raise OSError(f"{redacted_url(url)}: {error}") from None
 
 
-async def _probe(url: str, within_s: float, trust: Trust, max_pixels: int) -> None:
-    """`probe_stream` for a stream. ValueError: the URL or the response is wrong."""
-    shown, parts = redacted_url(url), urlsplit(url)
-    port = parts.port or SCHEMES[parts.scheme]
-    client = _RtspClient(parts, trust, max_pixels)
+async def connect(client: "StreamClient", within_s: float) -> None:
+    """Runs ``client`` to its end. OSError as `probe_stream`; ValueError: the URL or the response is wrong."""
+    parts = client.parts
+    shown, port = redacted_url(parts.geturl()), parts.port or SCHEMES[parts.scheme]
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(within_s) as client.limit:
             await client.connect(port)
     except TimeoutError:
         raise TimeoutError(f"{shown}: {client.missing} in {within_s:g} s") from None
@@ -89,12 +89,15 @@ async def _await_datagram(host: str, port: int) -> None:
         await asyncio.get_running_loop().sock_recv(receiver, 1)
 
 
-class _RtspClient:
+class StreamClient:
     """One probe; ``missing`` names what has not come if time runs out now. ValueError: a bad response."""
+
+    limit: asyncio.Timeout
+    """When it has to be done."""
 
     def __init__(self, parts: SplitResult, trust: Trust, max_pixels: int) -> None:
         self.missing = "no data came" if parts.scheme in ("udp", "rtp") else "no answer"
-        self._parts, self._max_pixels = parts, max_pixels
+        self.parts, self._max_pixels = parts, max_pixels
         self._user, password = (unquote(one or "") for one in (parts.username, parts.password))
         encrypted = parts.scheme in ENCRYPTED
         self._tls, self._trust = tls_context(trust) if encrypted else None, trust
@@ -103,11 +106,11 @@ class _RtspClient:
 
     async def connect(self, port: int) -> None:
         """Connects and returns once media came."""
-        host = self._parts.hostname or ""
-        if self._parts.scheme in ("udp", "rtp"):
+        host = self.parts.hostname or ""
+        if self.parts.scheme in ("udp", "rtp"):
             await _await_datagram(host, port)
             return
-        probe = self._http if self._parts.scheme in ("http", "https") else self._rtsp
+        probe = self._http if self.parts.scheme in ("http", "https") else self._rtsp
         for _ in range(2):  # the login over HTTP needs a new connection
             self._reader, self._writer = await asyncio.open_connection(
                 host, port, limit=MAX_MESSAGE_BYTES, ssl=self._tls
@@ -123,12 +126,12 @@ class _RtspClient:
     async def _http(self, host: str, port: int) -> bool:
         """True once media came; False to repeat with the requested login."""
         self.missing = "it accepts, but no answer came"
-        path = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
+        path = (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
         status, headers, _ = await self._request("GET", path, "HTTP/1.0", {"Host": f"{host}:{port}"})
         if status == 401 and self._login.accept_challenge(_challenges(headers)):
             return False
         if status in REDIRECTS:
-            if same_server(self._parts.geturl(), dict(headers).get("location", "")) is None:
+            if same_server(self.parts.geturl(), dict(headers).get("location", "")) is None:
                 raise ValueError("it redirects to another server; set that address as url, if it is right")
             return True  # followed when the stream is opened
         self._check_status(status)
@@ -141,8 +144,8 @@ class _RtspClient:
     async def _rtsp(self, host: str, port: int) -> bool:
         self.missing = "it accepts, but no answer came"
         name = f"[{host}]" if ":" in host else host
-        query = f"?{self._parts.query}" if self._parts.query else ""
-        url = f"{self._parts.scheme}://{name}:{port}{self._parts.path}{query}"
+        query = f"?{self.parts.query}" if self.parts.query else ""
+        url = f"{self.parts.scheme}://{name}:{port}{self.parts.path}{query}"
         status, headers, body = await self._request(
             "DESCRIBE", url, "RTSP/1.0", {"Accept": "application/sdp"}
         )
@@ -163,13 +166,17 @@ class _RtspClient:
         try:
             status, _, _ = await self._request("PLAY", url, "RTSP/1.0", session)
             self._check_status(status)
-            while await self._interleaved() != 0:
-                pass
+            await self._receive(video, lambda: self._send("GET_PARAMETER", url, "RTSP/1.0", session))
         finally:
             self._send("TEARDOWN", url, "RTSP/1.0", session)
             with suppress(OSError):
                 await self._writer.drain()
         return True
+
+    async def _receive(self, _video: AnnouncedVideo, _keep_alive: Callable[[], None]) -> None:
+        """Returns with the first packet of media. ``keep_alive`` tells the camera that somebody listens."""
+        while await self._interleaved() != 0:
+            pass
 
     def _check_status(self, status: int) -> None:
         if status == 401:
