@@ -145,7 +145,7 @@ SECOND_START = "the device restarted before the new configuration was proved"
 def write_surroundings(folder: Path) -> None:
     """A card whose weights are no network, a CA that signed nothing, a server's certificate of another CA."""
     cards = Path(__file__).resolve().parents[1] / "models" / "cards"
-    card = (cards / "nanodet-g-416.yaml").read_text()
+    card = (cards / "nanodet-g.yaml").read_text()
     card = re.sub(r"^name: .*$", "name: broken", card, flags=re.MULTILINE)
     card = re.sub(r"^(aliases|proof|sha256): .*\n", "", card, flags=re.MULTILINE)
     card = re.sub(r"^weights: .*$", "weights: broken.onnx", card, flags=re.MULTILINE)

@@ -2,13 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.detection import Detect
+from models.fit import input_size
 from models.labels import ALLOWED, UNREDACTED_LABELS, plain
 from models.proof import Proof
 from models.session import Loaded, Provider, Session, open_session
@@ -23,13 +24,36 @@ such code. Labels are checked against a list of things instead (`models.labels`)
 
 
 class Input(BaseModel):
-    """The network's input picture."""
+    """The network's input picture: of ``width`` x ``height``, or with ``by_aspect`` of that many pixels in
+    the aspect of each picture, for networks whose dimensions are free.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(ge=32, le=4096)
     height: int = Field(ge=32, le=4096)
     resize: Literal["letterbox", "stretch"]
+    pad: int = Field(default=0, ge=0, le=255)
+    """The grey value around a picture that does not fill the input, as in training."""
+    by_aspect: bool = False
+
+    def size(self, columns: int, rows: int) -> tuple[int, int]:
+        """Width and height of the input for a picture of ``columns`` x ``rows``."""
+        return (
+            input_size(columns, rows, self.width * self.height)
+            if self.by_aspect
+            else (self.width, self.height)
+        )
+
+    def at(self, width: int, height: int) -> Self:
+        """The same preparation at a fixed size."""
+        return self.model_copy(update={"width": width, "height": height, "by_aspect": False})
+
+    def __str__(self) -> str:
+        kind = (
+            f"area {self.width}x{self.height} by aspect" if self.by_aspect else f"{self.width}x{self.height}"
+        )
+        return f"{kind}, {self.resize}" + (f", pad {self.pad}" if self.resize == "letterbox" else "")
 
 
 class Card(BaseModel):
@@ -97,7 +121,13 @@ class Card(BaseModel):
     def open(self) -> Session:
         """The network. ValueError where it is damaged, another, or has outputs that identify people."""
         sizes = {"H": self.input.height, "W": self.input.width}
-        session = open_session(self.weights, self.sha256, providers=self.providers, sizes=sizes)
+        session = open_session(
+            self.weights,
+            self.sha256,
+            providers=self.providers,
+            sizes=sizes,
+            free=self.input.by_aspect,
+        )
         for name in session.outputs:
             if IDENTIFYING.search(name):
                 raise ValueError(
@@ -105,6 +135,18 @@ class Card(BaseModel):
                     " ringpost does not run it"
                 )
         return session
+
+    def input_on(self, session: Session) -> Input:
+        """The input as ``session`` takes it: of one size where its provider needs that."""
+        return self.input if session.free else self.input.at(self.input.width, self.input.height)
+
+    def hold_to_free(self, shape: Sequence[object], sides: Sequence[object]) -> None:
+        """ValueError where the picture of ``shape`` has fixed ``sides``, and the card says by aspect."""
+        if any(isinstance(side, int) for side in sides):
+            raise ValueError(
+                f"{self.name}: input.by_aspect needs a network with free height and width;"
+                f" this file takes a picture of {list(shape)}"
+            )
 
     def proven(self, detect: Detect, prove: Callable[[], None], session: Session) -> Loaded:
         """``detect``, warmed up, once ``prove`` and the card's self-test succeed. ValueError names the
@@ -116,7 +158,7 @@ class Card(BaseModel):
                 self.proof.check(detect, self.score)
         except (ValueError, IndexError, TypeError) as error:
             raise ValueError(f"{self.name}: {error}") from error
-        return Loaded(detect, session)
+        return Loaded(detect, session, self.input_on(session).size)
 
     def load(self) -> Loaded:
         """Loads the weights; each format implements this. OSError or ValueError with the reason."""

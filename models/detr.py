@@ -28,7 +28,8 @@ class Detr(Raw):
 
     @model_validator(mode="after")
     def _square(self) -> Self:
-        if self.variant == "rtdetr" and self.input.width != self.input.height:
+        sides_differ = self.input.width != self.input.height or self.input.by_aspect
+        if self.variant == "rtdetr" and sides_differ:
             raise ValueError("rtdetr needs a square input: exports disagree on the order of its size")
         return self
 

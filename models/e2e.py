@@ -1,6 +1,7 @@
 """End-to-end networks: a uint8 BGR picture in, finished boxes out.
 
 image            uint8   [1, H, W, 3]   fixed, or free dimensions of these names: then the card gives the size
+                                       (or each picture: `Input.by_aspect`)
 score_threshold  float32 [1]
 dets             float32 [K, 6]   left, top, right, bottom in input pixels, score, class
 """
@@ -28,9 +29,14 @@ class E2e(Card):
         import numpy as np
 
         session = self.open()
-        width, height = self.input.width, self.input.height
+        prepared = self.input_on(session)
+        width, height = prepared.width, prepared.height
+        _, shape = session.inputs.get("image", ("", []))
+        if prepared.by_aspect and len(shape) == 4:
+            self.hold_to_free(shape, shape[1:3])
+        sides: list[int | str] = ["H", "W"] if prepared.by_aspect else [height, width]
         wanted = {
-            "image": ("tensor(uint8)", [1, height, width, 3]),
+            "image": ("tensor(uint8)", [1, *sides, 3]),
             "score_threshold": ("tensor(float)", [1]),
         }
         if session.inputs != wanted:
@@ -38,7 +44,8 @@ class E2e(Card):
         threshold = np.array([self.score], np.float32)
 
         def detect(frame: Frame) -> tuple[Detection, ...]:
-            picture, how = fit(frame, width, height, self.input.resize)
+            rows, columns = frame.shape[:2]
+            picture, how = fit(frame, *prepared.size(columns, rows), prepared.resize, pad=prepared.pad)
             (dets,) = session.run({"image": picture[None], "score_threshold": threshold})
             return decode(dets, how, self.labels)
 

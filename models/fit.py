@@ -1,5 +1,6 @@
 """Fits a picture into a network's input, and maps boxes back onto the picture. Pure."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -7,6 +8,11 @@ from models.detection import Box, Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+STEP = 32
+"""The coarsest stride of the networks: a side that is no multiple has partial cells at its edge."""
+MAX_ASPECT = 3.0
+"""The longer side by the shorter one, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,18 @@ class Fit:
             _unit((right - self.left) / across),
             _unit((bottom - self.top) / down),
         )
+
+
+def input_size(columns: int, rows: int, area: int) -> tuple[int, int]:
+    """Width and height of about ``area`` pixels in the aspect of the picture, each a multiple of `STEP`.
+
+    An aspect beyond `MAX_ASPECT` is bounded: the picture gets bars. ValueError where the picture is empty.
+    """
+    if columns <= 0 or rows <= 0:
+        raise ValueError("an empty picture")
+    aspect = min(MAX_ASPECT, max(1 / MAX_ASPECT, columns / rows))
+    width, height = (max(1, round(math.sqrt(one) / STEP)) * STEP for one in (area * aspect, area / aspect))
+    return width, height
 
 
 def fit(

@@ -39,7 +39,6 @@ class RawInput(Input):
     colour: Literal["rgb", "bgr"] = "rgb"
     mean: Triple = (0, 0, 0)
     std: Triple = (1, 1, 1)
-    pad: int = Field(default=0, ge=0, le=255)
     corner: bool = False
 
 
@@ -62,28 +61,28 @@ class Raw(Card):
     def load(self) -> Loaded:
         """Loads and tests the network. OSError or ValueError with the reason."""
         session = self.open()
-        width, height = self.input.width, self.input.height
-        more = self.more()
-        name, dtype = self._picture_input(session, set(more))
+        prepared = self.input_on(session)
+        name, dtype = self._picture_input(session, set(self.more()), prepared.by_aspect)
 
         def infer(picture: Frame, card: Raw) -> Rows:
-            outputs = session.run({name: prepare(picture, self.input, dtype), **more})
-            return card.rows(dict(zip(session.outputs, outputs, strict=True)))
+            height, width = picture.shape[:2]
+            sized = card.model_copy(update={"input": self.input.at(width, height)})
+            outputs = session.run({name: prepare(picture, self.input, dtype), **sized.more()})
+            return sized.rows(dict(zip(session.outputs, outputs, strict=True)))
 
         def detect(frame: Frame) -> tuple[Detection, ...]:
-            small, how = fit(
-                frame, width, height, self.input.resize, pad=self.input.pad, corner=self.input.corner
-            )
+            size = prepared.size(frame.shape[1], frame.shape[0])
+            small, how = fit(frame, *size, self.input.resize, pad=self.input.pad, corner=self.input.corner)
             rows = infer(small, self)
             return decode(suppress(rows[rows[:, 4] >= self.score], self.iou), how, self.labels)
 
         def prove() -> None:
             everything = self.model_copy(update={"score": 0.0})
-            plausible(infer(noise(width, height), everything), len(self.labels))
+            plausible(infer(noise(self.input.width, self.input.height), everything), len(self.labels))
 
         return self.proven(detect, prove, session)
 
-    def _picture_input(self, session: Session, more: set[str]) -> tuple[str, str]:
+    def _picture_input(self, session: Session, more: set[str], by_aspect: bool) -> tuple[str, str]:
         names = [name for name in session.inputs if name not in more]
         size = (self.input.height, self.input.width)
         wanted = [1, 3, *size] if self.input.layout == "nchw" else [1, *size, 3]
@@ -93,6 +92,9 @@ class Raw(Card):
             fits = len(shape) == 4 and all(
                 one == want or not isinstance(one, int) for one, want in zip(shape, wanted, strict=True)
             )
+            sides = shape[2:] if self.input.layout == "nchw" else shape[1:3]
+            if fits and by_aspect:
+                self.hold_to_free(shape, sides)
             if fits and kind in DTYPES:
                 return names[0], DTYPES[kind]
         raise ValueError(

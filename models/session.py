@@ -4,7 +4,7 @@ loaded.
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -29,6 +29,8 @@ WHEELS = {
     "directml": "onnxruntime-directml", "qnn": "onnxruntime-qnn",
 }  # fmt: skip
 """The package with a provider, where it is not the default one."""
+ANY_SIZE: frozenset[Provider] = frozenset({"cpu", "cuda", "openvino"})
+"""Providers that run a network with free dimensions as well as at one size; the others compile for one."""
 
 MOST_BYTES = 512 * 1024 * 1024
 """The maximum size of a network's file."""
@@ -37,13 +39,14 @@ MOST_BYTES = 512 * 1024 * 1024
 class Session:
     """A loaded network. ``inputs`` and ``outputs``: name, type and shape, as in the file.
 
-    ``runs_on`` is the provider in use; ``note`` is one line where that is not the requested one.
+    ``runs_on`` is the provider in use; ``note`` is one line where that is not the requested one; ``free``:
+    the dimensions that the file leaves free are still free.
     """
 
-    def __init__(self, native: Any, name: str, note: str = "") -> None:
+    def __init__(self, native: Any, name: str, note: str = "", *, free: bool = False) -> None:
         self._native = native
         self._name = name
-        self.note = note
+        self.note, self.free = note, free
         self.inputs: dict[str, tuple[str, list[Any]]] = {
             one.name: (one.type, list(one.shape)) for one in native.get_inputs()
         }
@@ -62,11 +65,17 @@ class Session:
 
 
 class Loaded:
-    """A loaded detector: callable, with the provider that it runs on (`Session`)."""
+    """A loaded detector: callable, with the provider that it runs on (`Session`).
 
-    def __init__(self, detect: Detect, session: Session) -> None:
+    ``input_size`` gives width and height of the network's input for a picture of ``columns`` x ``rows``.
+    """
+
+    def __init__(
+        self, detect: Detect, session: Session, input_size: Callable[[int, int], tuple[int, int]]
+    ) -> None:
         self._detect = detect
         self.runs_on, self.note = session.runs_on, session.note
+        self.input_size = input_size
 
     def __call__(self, frame: Frame) -> tuple[Detection, ...]:
         return self._detect(frame)
@@ -80,6 +89,7 @@ def open_session(
     spin: bool = False,
     providers: Sequence[Provider] = ("cpu",),
     sizes: Mapping[str, int] | None = None,
+    free: bool = False,
 ) -> Session:
     """Loads ``path`` after checking its sha256. OSError where the file is missing, ValueError where it is
     invalid.
@@ -87,7 +97,7 @@ def open_session(
     One thread and no spinning by default: several cameras and frames run side by side instead, for less
     CPU. ``providers`` in order of preference; a provider that this machine lacks is skipped, and named in
     `Session.note`. The CPU is always the last. ``sizes`` sets dimensions that the file leaves free, by
-    their names.
+    their names; with ``free`` they stay free where the provider runs any size (`ANY_SIZE`).
     """
     import onnxruntime as ort
 
@@ -97,23 +107,15 @@ def open_session(
         raise ValueError(
             f"{path.name}: sha256 is {found[:12]}…, its card says {sha256[:12]}…: damaged or not this model"
         )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-    # External weights would be read from the working directory without any check.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    for free, size in (sizes or {}).items():
-        options.add_free_dimension_override_by_name(free, size)
-    options.log_severity_level = 4  # fatal only: errors are reported in our own texts
     here = {_short(one) for one in ort.get_available_providers()}
     notes = [_missing(one) for one in providers if one not in here]
     rest = [one for one in dict.fromkeys((*providers, "cpu")) if one in here]
     while True:  # a built-in provider may still lack its device or driver
+        stay_free = free and rest[0] in ANY_SIZE
         try:
             native = ort.InferenceSession(
                 data,
-                options,
+                _options(threads, spin, {} if stay_free else sizes or {}),
                 providers=[f"{NATIVE[one]}ExecutionProvider" for one in rest],
                 enable_fallback=0,
             )
@@ -126,7 +128,22 @@ def open_session(
         if not notes and runs_on != rest[0]:
             notes.append(f"{rest[0]} failed to start")
         note = f"{'; '.join(notes)}; it runs on {runs_on}" if notes else ""
-        return Session(native, path.name, note)
+        return Session(native, path.name, note, free=stay_free)
+
+
+def _options(threads: int, spin: bool, sizes: Mapping[str, int]) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    # External weights would be read from the working directory without any check.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    for name, size in sizes.items():
+        options.add_free_dimension_override_by_name(name, size)
+    options.log_severity_level = 4  # fatal only: errors are reported in our own texts
+    return options
 
 
 def providers_in(text: str) -> tuple[Provider, ...]:

@@ -124,7 +124,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no such picture": (["detect", "nope.jpg"], 1, "nope.jpg: not found"),
     "a folder without pictures": (["detect", "."], 1, "contains no pictures or videos"),
     "COCO without annotations": (["detect", "bad.yaml", "--coco", "out.json"], 2, "go together"),
-    "an unknown model": (["detect", "bad.yaml", "--model", "nanodet"], 1, "did you mean 'nanodet-g-416'?"),
+    "an unknown model": (["detect", "bad.yaml", "--model", "nanodet"], 1, "did you mean 'nanodet-g'?"),
     "a picture of no bytes": (["detect", "empty"], 1, "empty: not a picture that OpenCV can decode"),
     "annotations of nothing": (["detect", ".", "--coco", "o.json", "--annotations", "empty"], 1, "empty is not JSON"),
     "no COCO file": (["detect", ".", "--coco", "o.json", "--annotations", "no-coco.json"], 1, "no-coco.json is not a COCO file"),
@@ -353,7 +353,7 @@ def test_models_are_listed_and_verified() -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra vision: pip install -e .[vision]")
     assert "default" in ringpost("models", "list")[1]
     code, said, _ = ringpost("models", "verify", "default", "--json")
-    well = {"model": "nanodet-g-416", "ok": True, "error": None, "runs_on": "cpu", "note": ""}
+    well = {"model": "nanodet-g", "ok": True, "error": None, "runs_on": "cpu", "note": ""}
     assert (code, json.loads(said)) == (0, well)
 
 

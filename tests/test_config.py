@@ -71,17 +71,17 @@ WRONG = [
     ("no such source", swap("source: gnss", "source: gns"), ["c.yaml:17: rules.quiet.source: no source 'gns'; did you mean 'gnss'? known: cam1, gnss"]),
     ("label not watched", swap("dwell: 20s", "dwell: 20s, labels: [boat]"), ["c.yaml:16: rules.dwell.labels: cam1 does not detect 'boat'; known: person"]),
     ("a rule's label that no model has", swap("[person]}", "[person, persn]}").replace("dwell: 20s", "dwell: 20s, labels: [persn]"), [
-        f"c.yaml:12: sources.cam1.detector.labels: the model nanodet-g-416 has no label 'persn'; did you mean 'person'? known: {COCO}",
-        f"c.yaml:16: rules.dwell.labels: the model nanodet-g-416 has no label 'persn'; did you mean 'person'? known: {COCO}",
+        f"c.yaml:12: sources.cam1.detector.labels: the model nanodet-g has no label 'persn'; did you mean 'person'? known: {COCO}",
+        f"c.yaml:16: rules.dwell.labels: the model nanodet-g has no label 'persn'; did you mean 'person'? known: {COCO}",
     ]),
     ("a label where the camera watches for all", swap("    detector: {labels: [person]}\n", "").replace("dwell: 20s", "dwell: 20s, labels: [Boat]"), [
-        f"c.yaml:15: rules.dwell.labels: the model nanodet-g-416 has no label 'Boat'; did you mean 'boat'? known: {COCO}",
+        f"c.yaml:15: rules.dwell.labels: the model nanodet-g has no label 'Boat'; did you mean 'boat'? known: {COCO}",
     ]),
     ("a vessel that no model has", swap("    detector: {labels: [person]}\n", "").replace("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: person_in_water, camera: cam1, zone: rail, vessels: [boatt]"), [
-        f"c.yaml:15: rules.dwell.vessels: the model nanodet-g-416 has no label 'boatt'; did you mean 'boat'? known: {COCO}",
+        f"c.yaml:15: rules.dwell.vessels: the model nanodet-g has no label 'boatt'; did you mean 'boat'? known: {COCO}",
     ]),
-    ("no such model", swap("labels: [person]", "model: yolo11n"), ["c.yaml:12: sources.cam1.detector.model: no model 'yolo11n'; known: default, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
-    ("a model mistyped", swap("labels: [person]", "model: wied"), ["c.yaml:12: sources.cam1.detector.model: no model 'wied'; did you mean 'wide'? known: default, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
+    ("no such model", swap("labels: [person]", "model: yolo11n"), ["c.yaml:12: sources.cam1.detector.model: no model 'yolo11n'; known: default, nanodet-g, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
+    ("a model mistyped", swap("labels: [person]", "model: wied"), ["c.yaml:12: sources.cam1.detector.model: no model 'wied'; did you mean 'wide'? known: default, nanodet-g, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
     ("a card that is not there", swap("labels: [person]", "model: cards/mine.yaml"), ["c.yaml:12: sources.cam1.detector.model: /etc/ringpost/cards/mine.yaml: No such file or directory"]),
     ("no duration", swap("20s", "20 sec"), ["c.yaml:16: rules.dwell.dwell: '20 sec' is not a duration; write a number and ms, s, m, h or d, such as 20s or 1.5m"]),
     ("crossing zone", swap("[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]", "[[0, 0], [1, 1], [1, 0], [0, 1]]"), ["c.yaml:14: sources.cam1.zones.rail: the outline crosses itself; give its corners in order"]),

@@ -131,7 +131,7 @@ def test_the_same_push_again_does_nothing(device: Device) -> None:
     assert len(device.reported) == before
 
 
-CARD = (Path(__file__).resolve().parents[1] / "models" / "cards" / "nanodet-g-416.yaml").read_text()
+CARD = (Path(__file__).resolve().parents[1] / "models" / "cards" / "nanodet-g.yaml").read_text()
 SEES = LOCAL.replace(
     "  board:", "  cam1: {kind: camera, url: rtsp://192.0.2.1/1, purpose: a test}\n  board:"
 ) + ("  there: {kind: zone_enter, camera: cam1, zone: rail}\n")

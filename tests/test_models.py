@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 import models
 from models.card import Card
 from models.e2e import E2e, decode
-from models.fit import Fit, fit
+from models.fit import Fit, fit, input_size
 from models.labels import ALLOWED
 from models.session import open_session, providers_in
 from tests.waiting import until_true
@@ -111,7 +111,7 @@ def write(tmp_path: Path) -> Write:
 
 def test_the_default_is_whole_and_named_by_its_card() -> None:
     card = models.find("default")
-    assert (card.name, len(card.labels), card.labels[0]) == ("nanodet-g-416", 80, "person")
+    assert (card.name, len(card.labels), card.labels[0]) == ("nanodet-g", 80, "person")
     assert "Apache-2.0" in card.licence
     assert hashlib.sha256(card.weights.read_bytes()).hexdigest() == card.sha256
 
@@ -121,7 +121,7 @@ def test_the_default_sees_a_person_in_a_photograph() -> None:
 
     man = cv2.imread(str(PHOTOGRAPH), cv2.IMREAD_UNCHANGED)
     assert man is not None
-    frame = np.full((400, 640, 3), 170, np.uint8)
+    frame = np.full((480, 640, 3), 170, np.uint8)
     frame[-man.shape[0] :, 200 : 200 + man.shape[1]][man[:, :, 3] > 128] = man[:, :, :3][man[:, :, 3] > 128]
     seen = models.find("default").load()(frame)
     assert [one.label for one in seen] == ["person"]
@@ -129,8 +129,48 @@ def test_the_default_sees_a_person_in_a_photograph() -> None:
     assert left == pytest.approx(200 / 640, abs=0.05)
     assert right == pytest.approx((200 + man.shape[1]) / 640, abs=0.05)
     assert bottom > 0.95
-    assert top == pytest.approx(1 - man.shape[0] / 400, abs=0.06)
-    assert models.find("default").load()(np.full((400, 640, 3), 170, np.uint8)) == ()
+    assert top == pytest.approx(1 - man.shape[0] / 480, abs=0.06)
+    assert models.find("default").load()(np.full((480, 640, 3), 170, np.uint8)) == ()
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "size"),
+    [
+        (416, 416, (416, 416)), (640, 480, (480, 352)), (1280, 720, (544, 320)), (720, 1280, (320, 544)),
+        (3840, 2160, (544, 320)), (4000, 500, (736, 256)), (1, 9999, (256, 736)), (1, 1, (416, 416)),
+    ],
+)  # fmt: skip
+def test_the_input_follows_the_aspect_at_the_same_area(
+    columns: int, rows: int, size: tuple[int, int]
+) -> None:
+    assert input_size(columns, rows, 416 * 416) == size
+
+
+def test_an_empty_picture_has_no_input_size() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        input_size(0, 100, 416 * 416)
+
+
+@pytest.mark.parametrize("name", ["wide", "nanodet-g-416", "nanodet-g-wide"])
+def test_the_names_of_earlier_cards_are_read(name: str) -> None:
+    assert models.find(name) == models.find("default")
+
+
+def test_the_default_runs_at_the_aspect_of_each_picture() -> None:
+    loaded = models.find("default").load()
+    assert [loaded.input_size(*one) for one in ((640, 480), (1280, 720))] == [(480, 352), (544, 320)]
+    grey = np.full((720, 1280, 3), 170, np.uint8)
+    for frame in (grey, np.ascontiguousarray(grey.transpose(1, 0, 2)), grey[:480, :640], grey[:90]):
+        assert loaded(frame) == ()
+    with pytest.raises(ValueError, match="empty"):
+        loaded(grey[:0])
+
+
+def test_a_network_of_fixed_size_takes_no_input_by_aspect(write: Write) -> None:
+    path = Path(write(network([[16, 8, 48, 24, 0.9, 1]])))
+    path.write_text(path.read_text().replace("resize: stretch", "resize: stretch, by_aspect: true"))
+    with pytest.raises(ValueError, match=r"by_aspect needs a network with free height and width"):
+        models.find(str(path)).load()
 
 
 def test_the_threshold_holds() -> None:

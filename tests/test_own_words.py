@@ -220,7 +220,7 @@ MISTAKES = {
     "not known to the model": (
         "labels: [person, truck]}",
         "labels: [person, unicorn]}",
-        "the model nanodet-g-416 has no label 'unicorn'",
+        "the model nanodet-g has no label 'unicorn'",
     ),
     "no such source": ("scale: bridge", "scale: brigde", "rules.idler.scale: no source 'brigde'"),
     "another kind of source": (
