@@ -132,6 +132,29 @@ def receipt_of_a_result_first(run: Run) -> None:
     run.again()
 
 
+def lost_receipt(run: Run) -> None:
+    run.record.events.remove(next(one for one in run.record.events if one["event"] == "receipt"))
+
+
+def end_only_at_the_centre(run: Run) -> None:
+    end = next(
+        one
+        for one in run.record.messages
+        if one["topic"] == "alert" and one["body"]["alert"]["phase"] == "end"
+    )
+    run.record.messages.remove(end)
+
+
+def never_sent(run: Run) -> None:
+    run.event(150, "committed", id="x")
+    run.event(150, "receipt", ids=["x"])
+    run.last("at_centre")["messages"].append({"lane": "alert", "epoch": "e1", "seq": 2, "id": "x"})
+
+
+def sent_before_it_was_on_disk(run: Run) -> None:
+    run.record.events = [one for one in run.record.events if one["event"] != "accepted" or one["t"] != 103]
+
+
 def two_bodies(run: Run) -> None:
     again = copy.deepcopy(run.record.messages[-1])
     again["body"]["parts"] = ["another"]
@@ -287,6 +310,10 @@ BREAKS: list[tuple[Callable[[Run], None], set[str]]] = [
     (lose, {"accepted_alerts_are_kept", "numbers_are_explained", "all_heals"}),
     (receipt_first, {"receipts_follow_commits"}),
     (receipt_of_a_result_first, {"receipts_follow_commits", "numbers_are_explained"}),
+    (lost_receipt, {"commits_get_receipts"}),
+    (end_only_at_the_centre, {"centre_has_what_was_sent"}),
+    (never_sent, {"centre_has_what_was_sent"}),
+    (sent_before_it_was_on_disk, {"alerts_are_on_disk_first"}),
     (two_bodies, {"one_id_one_message"}),
     (two_copies, {"one_id_one_message"}),
     (looks_real, {"everything_is_simulated"}),

@@ -13,6 +13,7 @@ from simulators.scenario.expectations import (
     judge_never,
     judge_sometimes,
 )
+from simulators.scenario.known_fields import unknown_fields
 from tests.scenario_rig import alert, record_of, scenario_of
 
 Messages = list[tuple[float, str, dict[str, Any]]]
@@ -273,3 +274,29 @@ def test_each_mutation_of_the_run_is_red(name: str) -> None:
     record = record_of(deepcopy(RUN))
     mutate(record)
     assert expectation in unmet(record)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "complaint"),
+    [
+        (
+            "{topic: status, having: {staate: offline}}",
+            "no status has a field 'staate'; did you mean 'state'?",
+        ),
+        ("{alert: panic, having: {alert.severty: 1}}", "no alert has a field 'alert.severty'; did you mean "),
+        (
+            "{topic: status, having: {clock: {sorce: 1}}}",
+            "no status has a field 'clock.sorce'; did you mean ",
+        ),
+        ("{topic: status, having: {clock: {source: ntp}, state: offline}}", None),
+        ("{alert: panic, having: {alert.verified: false}}", None),
+        ("{topic: gap, having: {gap.lane: alert}}", None),
+    ],
+)
+def test_a_misspelt_field_is_found_though_nothing_has_it(wanted: str, complaint: str | None) -> None:
+    status = {"state": "online", "clock": {"source": "ntp"}}
+    for key in ("expect", "never"):
+        found = unknown_fields(scenario_of(f"{key}: [{wanted}]"), record_of([(1.0, "status", status)]))
+        assert [complaint is not None and complaint in text for text in found] == [True] * (
+            complaint is not None
+        )

@@ -110,6 +110,13 @@ def test_a_part_that_ends_by_itself_makes_the_run_incomplete(
     assert (verdict.verdict, list(verdict.incomplete)) == ("incomplete", [complaint])
 
 
+def test_a_misspelt_field_makes_the_run_incomplete(tmp_path: Path) -> None:
+    verdict, _ = played(tmp_path, PANIC + "  - {topic: status, having: {stat: degraded}}\n")
+    (complaint,) = verdict.incomplete
+    assert "no status has a field 'stat'; did you mean 'state'?" in complaint
+    assert verdict.verdict == "incomplete"
+
+
 def test_the_goodbye_at_the_end_of_a_run_is_no_part_of_it(tmp_path: Path) -> None:
     verdict, _ = played(tmp_path, "expect: [{topic: status, having: {state: stopped}}]")
     assert verdict.verdict == "failed"

@@ -15,6 +15,9 @@ INVARIANTS: dict[str, Invariant] = {
     for one in (
         delivery.accepted_alerts_are_kept,
         delivery.receipts_follow_commits,
+        delivery.commits_get_receipts,
+        delivery.centre_has_what_was_sent,
+        delivery.alerts_are_on_disk_first,
         delivery.one_id_one_message,
         delivery.everything_is_simulated,
         sequence.one_number_one_message,

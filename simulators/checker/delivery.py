@@ -1,10 +1,10 @@
 """No accepted message is lost, none has a receipt too soon, none is two messages, none looks real. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simulators.checker.finding import Finding
-from simulators.checker.history import NUMBERED, Device, History
+from simulators.checker.history import DEAD, NEVER, NUMBERED, Device, History, Period, periods, without
 
 CHANGING = ("epoch", "seq", "historical", "latency_ms")
 """Fields in which a repeat may differ: docs/centre.md."""
@@ -13,6 +13,10 @@ INSTANTS = ("at", "since")
 """Fields that a corrected clock moves, at any depth."""
 MOST = 5
 """Findings of one kind for one device that are named."""
+RECEIPT_S = 5.0
+"""From a commit to its receipt, where nothing is in the way."""
+UNSEEN_S = 10.0
+"""From the end of a broker's fault until all that it takes is on record."""
 
 
 def accepted_alerts_are_kept(history: History) -> Iterator[Finding]:
@@ -44,6 +48,56 @@ def receipts_follow_commits(history: History) -> Iterator[Finding]:
                 if one in wanting - committed:
                     text = f"a receipt for {one}, which was not committed"
                     yield Finding("receipts_follow_commits", device.name, text, event["t"])
+
+
+def commits_get_receipts(history: History) -> Iterator[Finding]:
+    """What the centre has committed gets a receipt at once, or after the faults that keep it back."""
+    for device in history.devices.values():
+        receipted = {one for event in device.happened("receipt") for one in event["ids"]}
+        troubles = [*periods(history.common), *periods(device.events), *device.absences]
+        troubles += [Period(one["t"], one["t"], "centre") for one in history.common if one["event"] in DEAD]
+        for event in device.happened("committed"):
+            due = Period(event["t"], event["t"] + RECEIPT_S, "")
+            if not without(due, troubles):
+                due = due._replace(end_s=max(one.end_s for one in troubles) + history.limits.settle_s)
+            if event["id"] not in receipted and due.end_s < history.end_s:
+                text = f"{event['id']} was committed, and has no receipt"
+                yield Finding("commits_get_receipts", device.name, text, event["t"])
+                break
+
+
+def centre_has_what_was_sent(history: History) -> Iterator[Finding]:
+    """Each message at the centre is one that the broker took from its device."""
+    hidden = [one for one in periods(history.common) if one.kind.startswith("broker.")]
+    for device in history.devices.values():
+        sent = {body.get("id") for _, body in device.sent(*NUMBERED)}
+        committed_s = {one["id"]: one["t"] for one in device.happened("committed")}
+        for one in device.at_centre or ():
+            second = committed_s.get(one["id"])
+            if one["id"] in sent or (second is not None and not _is_outside(second, hidden)):
+                continue
+            text = f"the centre has the {one['lane']} {one['id']}, which the device never sent"
+            yield Finding("centre_has_what_was_sent", device.name, text, second)
+
+
+def _is_outside(second: float, periods: Sequence[Period]) -> bool:
+    """In real time, who looks on loses the broker together with the devices, and may miss a message."""
+    return without(Period(second, second, ""), periods, UNSEEN_S)
+
+
+def alerts_are_on_disk_first(history: History) -> Iterator[Finding]:
+    """An alert message is on the disk of its device before it is sent, unless the disk refuses it."""
+    for device in history.devices.values():
+        if not device.accepted or any(one.kind.startswith("disk.") for one in device.faults):
+            continue  # a run in real time does not see what the disk takes
+        accepted_s: dict[str, float] = {}
+        for one in device.accepted:
+            accepted_s.setdefault(one["id"], one["t"])
+        for t, body in device.sent("alert"):
+            if accepted_s.get(str(body.get("id")), NEVER) > t:
+                text = f"{body.get('id')} was sent, and was not on the disk"
+                yield Finding("alerts_are_on_disk_first", device.name, text, t)
+                break
 
 
 def one_id_one_message(history: History) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from simulators.run_record import RunRecord
 from simulators.scenario.delivery import DeliveryProof, counted_delivery
 from simulators.scenario.expectations import judge_expectations, judge_never, judge_sometimes
 from simulators.scenario.invariants import judge_invariants
+from simulators.scenario.known_fields import unknown_fields
 from simulators.scenario.model import Scenario
 from simulators.scenario.step import Step
 from simulators.scenario.verdict import Verdict, fault_times
@@ -45,6 +46,7 @@ async def play(
         note_disks(record, {name: one.folder for name, one in stage.devices.items()}, stage.centre.db)
     except OSError as error:
         run.incomplete.append(f"the disks can't be read: {describe_error(error)}")
+    run.incomplete += unknown_fields(scenario, record)
     for name in stage.devices:
         proof, losses[name] = counted_delivery(record, name)
         counts += proof
