@@ -66,6 +66,13 @@ class GroundPlane:
             moved.flat[index] += self.sigma_px
             self._disturbed.append(_fit_homography(moved, metres))
         self._horizon = self._plane[2] / (self._plane[2] @ [*pixels.mean(0), 1])
+        self.centre_m: NDArray[Any] = np.array([*metres.mean(0), 1.0])
+        """The middle of the points, homogeneous."""
+
+    @property
+    def homography(self) -> "NDArray[Any]":
+        """3x3, from homogeneous pixels to homogeneous metres east and north of the first point."""
+        return self._plane
 
     def locate(
         self, x: float, y: float, pixel_sigma_px: tuple[float, float] = (0.0, 0.0)
