@@ -30,7 +30,8 @@ from agent.config.deployment import Deployment
 from agent.domain.message import Message
 from agent.domain.observations import Observation, Sighting
 from agent.outbox.outbox import Outbox
-from agent.vision.inference_pool import CameraSlot, InferencePool
+from agent.vision.camera_slot import CameraSlot
+from agent.vision.inference_pool import InferencePool
 from agent.vision.inference_result import InferenceResult
 from bench.keeping import subscribe
 from models.session import Session, open_session

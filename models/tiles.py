@@ -1,18 +1,19 @@
-"""Detects in overlapping tiles of a picture, so that small objects are large enough: a swimmer, a far boat.
+"""Detects in parts of a picture, so that small objects are large enough: a swimmer, a far boat.
 
-Each tile costs one inference. The whole picture is examined too, for objects larger than a tile. An object
-that is cut by a seam is found whole in the neighbouring tile or in the whole picture; its part in the first
-tile is dropped, or joined with the others where no tile has it whole.
+Each part costs one inference. `tiled` examines overlapping tiles, and the whole picture for objects larger
+than a tile. An object that is cut by a seam is found whole in the neighbouring tile or in the whole picture;
+its part in the first tile is dropped, or joined with the others where no tile has it whole (`merge`). Parts
+that were examined beside an earlier frame are added to the detections of a newer one (`add_parts`).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import StringConstraints
 
-from models.boxes import area, intersection
+from models.boxes import area, intersection, iou
 from models.detection import Box, Detect, Detection, Frame
 
 Pattern = Annotated[str, StringConstraints(pattern=r"^[1-8]x[1-8]$")]
@@ -21,10 +22,15 @@ SEAM = 0.015
 """A box that ends this close to a seam (a share of the tile) is cut by it."""
 SAME, INSIDE, IN_LINE = 0.5, 0.6, 0.7
 """Overlap of the same object; share of a cut box that lies in a whole one; alignment of two halves."""
+NEAR, MIN_SIZE_RATIO = 0.7, 0.4
+"""The same object in a part and in the whole picture: distance of the centres in sizes of the larger box, and
+ratio of the areas. The box of an object of a few pixels is uncertain by a third of its size."""
 
 
 @dataclass(frozen=True, slots=True)
-class _TileDetection:
+class PartDetection:
+    """A detection in a part, with its box in the whole picture; ``cut``: the edge of the part cuts it."""
+
     detection: Detection
     cut: bool
 
@@ -49,9 +55,9 @@ def tiled(detect: Detect, pattern: str, overlap: float = 0.2) -> Detect:
     ]
 
     def detect_all(frame: Frame) -> tuple[Detection, ...]:
-        seen = [_TileDetection(one, cut=False) for one in detect(frame)]
+        seen = [PartDetection(one, cut=False) for one in detect(frame)]
         for tile in tiles:
-            seen += [_in_picture(one, tile) for one in detect(_part(frame, tile))]
+            seen += detect_part(detect, frame, tile)
         return merge(seen)
 
     return detect_all
@@ -80,12 +86,17 @@ def _rotated_back(box: Box, turn: int) -> Box:
     return left, top, right, bottom
 
 
-def merge(seen: Sequence[_TileDetection]) -> tuple[Detection, ...]:
+def detect_part(detect: Detect, frame: Frame, part: Box) -> list[PartDetection]:
+    """The detections in one part of the picture; a part of no pixel has none."""
+    rows, columns = frame.shape[:2]
+    left, top, right, bottom = part
+    cropped = frame[round(top * rows) : round(bottom * rows), round(left * columns) : round(right * columns)]
+    return [_in_picture(one, part) for one in detect(cropped)] if cropped.size else []
+
+
+def merge(seen: Sequence[PartDetection]) -> tuple[Detection, ...]:
     """Each object once, best first."""
-    kept: list[_TileDetection] = []
-    for one in sorted(seen, key=lambda one: (one.cut, -one.detection.score)):
-        if not any(_covers(other, one) for other in kept):
-            kept.append(one)
+    kept = without_repeats(seen)
     whole = [one.detection for one in kept if not one.cut]
     halves = [one.detection for one in kept if one.cut]
     while halves:
@@ -99,19 +110,64 @@ def merge(seen: Sequence[_TileDetection]) -> tuple[Detection, ...]:
     return tuple(sorted(whole, key=lambda one: -one.score))
 
 
+def without_repeats(seen: Sequence[PartDetection]) -> list[PartDetection]:
+    """Each object once; a cut one loses against a whole one that covers it."""
+    kept: list[PartDetection] = []
+    for one in sorted(seen, key=lambda one: (one.cut, -one.detection.score)):
+        if not any(_covers(other, one) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def add_parts(
+    whole: Sequence[Detection], parts: Sequence[Detection], group: Callable[[str], str] = str
+) -> tuple[Detection, ...]:
+    """``whole``, the detections of a picture, and what only ``parts`` of it show: each object once.
+
+    The parts may have been examined in an earlier picture, so an object need not overlap its earlier box:
+    each one is matched with at most one of the others, the nearest pair first. A pair has the higher score
+    of both, at the box of the whole picture, which is newer; where both boxes overlap, at the box with the
+    higher score, which is more precise. ``group``: labels of one group are the same object.
+    """
+    pairs = sorted(
+        (distance, number, other)
+        for number, part in enumerate(parts)
+        for other, one in enumerate(whole)
+        if group(part.label) == group(one.label)
+        and (distance := _distance(part.box, one.box)) <= NEAR
+        and min(area(part.box), area(one.box)) >= MIN_SIZE_RATIO * max(area(part.box), area(one.box))
+    )
+    result, matched = list(whole), dict[int, int]()
+    for _, number, other in pairs:
+        if number in matched or other in matched.values():
+            continue
+        matched[number] = other
+        part, one = parts[number], whole[other]
+        if part.score > one.score:
+            box = part.box if iou(part.box, one.box) >= SAME else one.box
+            result[other] = Detection(part.label, part.score, box)
+    result += [part for number, part in enumerate(parts) if number not in matched]
+    return tuple(sorted(result, key=lambda one: -one.score))
+
+
+def _distance(one: Box, other: Box) -> float:
+    """Distance of the centres of two boxes, across and down in sizes of the larger one."""
+    across, down = (
+        abs(one[axis] + one[axis + 2] - other[axis] - other[axis + 2])
+        / 2
+        / max(one[axis + 2] - one[axis], other[axis + 2] - other[axis], 1e-6)
+        for axis in (0, 1)
+    )
+    return max(across, down)
+
+
 def _spans(count: int, overlap: float) -> list[tuple[float, float]]:
     size = 1 / (count - (count - 1) * overlap)
     return [(number * size * (1 - overlap), number * size * (1 - overlap) + size) for number in range(count)]
 
 
-def _part(frame: Frame, tile: Box) -> Frame:
-    rows, columns = frame.shape[:2]
-    left, top, right, bottom = tile
-    return frame[round(top * rows) : round(bottom * rows), round(left * columns) : round(right * columns)]
-
-
-def _in_picture(detection: Detection, tile: Box) -> _TileDetection:
-    """A detection in a tile as a detection in the picture, and whether a seam cuts it."""
+def _in_picture(detection: Detection, tile: Box) -> PartDetection:
+    """A detection in a part as a detection in the picture, and whether a seam cuts it."""
     left, top, right, bottom = detection.box
     wide, tall = tile[2] - tile[0], tile[3] - tile[1]
     cut = (
@@ -121,10 +177,10 @@ def _in_picture(detection: Detection, tile: Box) -> _TileDetection:
         or (bottom > 1 - SEAM and tile[3] < 1 - 1e-6)
     )
     box = (tile[0] + left * wide, tile[1] + top * tall, tile[0] + right * wide, tile[1] + bottom * tall)
-    return _TileDetection(Detection(detection.label, detection.score, box), cut)
+    return PartDetection(Detection(detection.label, detection.score, box), cut)
 
 
-def _covers(kept: _TileDetection, one: _TileDetection) -> bool:
+def _covers(kept: PartDetection, one: PartDetection) -> bool:
     if kept.detection.label != one.detection.label:
         return False
     both = intersection(kept.detection.box, one.detection.box)

@@ -186,3 +186,22 @@ def test_no_frame_with_somebody_is_lost_behind_it() -> None:
         elif seen:
             gate.detected(second)
     assert lost == 0
+
+
+def test_what_moves_has_a_box_with_and_without_a_gate_and_a_moving_camera_has_none() -> None:
+    view = texture()
+    small = view.copy()
+    small[100:112, 200:206] = 255
+    rows, columns = view.shape[:2]
+    box = (200 / columns, 100 / rows, 206 / columns, 112 / rows)
+    for settings in (MotionSettings(), ON):
+        gate = MotionGate(settings, finds_boxes=True)
+        assert gate.decide(view, 0).boxes == ()
+        (found,) = gate.decide(small, 0.2).boxes
+        assert found[0] <= box[0]
+        assert box[3] <= found[3]
+        assert max(found[2] - found[0], found[3] - found[1]) < 0.1
+        assert gate.decide(turned(view, 0.2, 0.1), 0.4).boxes == ()  # the view has changed
+    assert MotionGate(ON).decide(view, 0).boxes == ()
+    moving = MotionGate(MotionSettings(camera_moves=True), finds_boxes=True)
+    assert [moving.decide(frame, 0.2 * n).boxes for n, frame in enumerate((view, small))] == [(), ()]

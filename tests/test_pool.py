@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from agent.runtime import native_calls
-from agent.vision.inference_pool import CameraSlot, InferencePool
+from agent.vision.camera_slot import CameraSlot
+from agent.vision.inference_pool import InferencePool
 from agent.vision.inference_result import CapturedFrame
 from agent.vision.inference_schedule import InferenceSchedule
 from agent.vision.motion_gate import MotionDecision
@@ -273,7 +274,8 @@ def test_what_is_loaded_may_hang_too(monkeypatch: pytest.MonkeyPatch) -> None:
 HANGS = """
 import asyncio, threading, sys
 from agent.runtime.native_calls import end_within
-from agent.vision.inference_pool import CameraSlot, InferencePool
+from agent.vision.camera_slot import CameraSlot
+from agent.vision.inference_pool import InferencePool
 from agent.vision.inference_result import CapturedFrame
 from agent.vision.motion_gate import MotionDecision
 
@@ -368,7 +370,7 @@ def test_a_camera_that_comes_back_finds_its_detector_and_one_that_does_not_gives
 
     async def scene(kept_s: float) -> int:
         nonlocal loads
-        monkeypatch.setattr("agent.vision.inference_pool.DETECTOR_KEPT_S", kept_s)
+        monkeypatch.setattr("agent.vision.camera_slot.DETECTOR_KEPT_S", kept_s)
         loads = 0
         gc.collect()  # a loop that has ended keeps no detector
         await sit()

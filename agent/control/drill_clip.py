@@ -7,7 +7,8 @@ from agent.evidence.jpeg import decode_jpeg
 from agent.host.clock import monotonic_s
 from agent.runtime.native_calls import within
 from agent.vision.camera import Camera
-from agent.vision.inference_pool import SHARED_POOL, CameraSlot
+from agent.vision.camera_slot import CameraSlot
+from agent.vision.inference_pool import SHARED_POOL
 from agent.vision.inference_result import CapturedFrame
 from agent.vision.motion_gate import MotionDecision
 from models.detection import Detection, Frame

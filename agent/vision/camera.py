@@ -19,11 +19,11 @@ from agent.runtime.native_calls import MAX_ABANDONED, abandoned_threads, within
 from agent.vision.camera_probe import CameraProbe
 from agent.vision.camera_session import CameraSession
 from agent.vision.camera_settings import CameraSettings
+from agent.vision.camera_slot import CameraSlot
 from agent.vision.camera_stats import CameraStats
 from agent.vision.camera_url import is_file, redacted_url
 from agent.vision.evidence_stream import EvidenceStream
 from agent.vision.frame_reader import FrameReader
-from agent.vision.inference_pool import CameraSlot
 from agent.vision.inference_result import InferenceResult
 from agent.vision.stream_probe import probe_stream
 from firmware_bridge.source import Latest, SourcePart, WantedOutputs

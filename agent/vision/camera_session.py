@@ -14,9 +14,10 @@ from agent.domain.zones import zones_of
 from agent.host.clock import monotonic_s
 from agent.privacy.redaction import FrameWithPeople
 from agent.vision.camera_settings import CameraSettings
+from agent.vision.camera_slot import CameraSlot
 from agent.vision.camera_url import is_file
 from agent.vision.evidence_stream import EvidenceStream
-from agent.vision.inference_pool import SHARED_POOL, CameraSlot
+from agent.vision.inference_pool import SHARED_POOL
 from agent.vision.inference_result import CapturedFrame, InferenceResult
 from agent.vision.motion_gate import MotionGate
 from agent.vision.preprocess import preprocessor

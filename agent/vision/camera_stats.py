@@ -5,9 +5,9 @@ from collections import deque
 from agent.domain.observations import CameraState
 from agent.host.clock import monotonic_s
 from agent.runtime.native_calls import abandoned_threads
+from agent.vision.camera_slot import CameraSlot
 from agent.vision.evidence_stream import EvidenceStream
 from agent.vision.frame_reader import FrameReader
-from agent.vision.inference_pool import CameraSlot
 from agent.vision.inference_result import InferenceResult
 from agent.vision.v4l2_mode import V4l2Mode
 

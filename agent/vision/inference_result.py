@@ -1,10 +1,12 @@
-"""A captured frame, and the result of its inference."""
+"""A captured frame, and the results of its inference and of the inference of its regions."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.vision.motion_gate import MotionDecision
+from agent.vision.regions import Region
 from models.detection import Detection, Frame
+from models.tiles import PartDetection
 
 NO_DECISION = MotionDecision(None)
 
@@ -33,5 +35,18 @@ class InferenceResult:
     decision: MotionDecision = NO_DECISION
     detections: tuple[Detection, ...] | None = None
     inference_s: float = 0.0
+    error: Exception | None = None
+    done: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class ExaminedRegion:
+    """The inference of one region of a frame; ``thread`` and ``started_s`` as in `InferenceResult`."""
+
+    captured: CapturedFrame
+    region: Region
+    thread: threading.Thread | None = None
+    started_s: float = 0.0
+    found: list[PartDetection] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.domain.durations import Duration
 from agent.vision.egomotion import Egomotion, estimate_egomotion
-from models.detection import Frame
+from models.detection import Box, Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +34,8 @@ TRACK_LIVE_S = 4.0
 """A track is live this long after its last detection: as long as the tracker keeps a lost track."""
 TRACK_EVERY_S = 0.5
 """Interval of inferences for live tracks while nothing moves."""
+BOX_PIXELS, MAX_BOXES = 4, 16
+"""Least changed pixels of a box of motion, and the number of boxes of a frame, the largest."""
 
 
 class MotionSettings(BaseModel):
@@ -50,17 +52,21 @@ class MotionSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class MotionDecision:
-    """Why a frame gets an inference, or None; and the egomotion of the camera since the frame before."""
+    """Why a frame gets an inference, or None; the egomotion of the camera since the frame before.
+
+    ``boxes``: what moves before a camera that stands still, the largest first (`MotionGate.finds_boxes`).
+    """
 
     reason: Reason | None
     egomotion: Egomotion | None = None
+    boxes: tuple[Box, ...] = ()
 
 
 class MotionGate:
     """`decide` for each frame in order; `detected` after an inference that found an object to track."""
 
-    def __init__(self, settings: MotionSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: MotionSettings, *, finds_boxes: bool = False) -> None:
+        self.settings, self.finds_boxes = settings, finds_boxes
         self._background: Any = None
         self._before: Any = None
         self._anchor: Any = None
@@ -69,18 +75,22 @@ class MotionGate:
 
     def decide(self, frame: Frame, now_s: float) -> MotionDecision:
         """Whether a frame gets an inference; ``now_s`` is its monotonic time."""
-        if not self.settings.gate and not self.settings.camera_moves:
+        follows = self.settings.gate or self.settings.camera_moves
+        if not follows and not self.finds_boxes:
             return MotionDecision("no_gate")
         small = shrink(frame)
-        share, pixels = self._changed(small)
-        moved = self._moved(small, share, now_s)
+        changed = self._changed(small)
+        pixels = int(changed.sum())
+        share = pixels / changed.size
+        moved = self._moved(small, share, now_s) if follows else None
         if moved is not None or share > VIEW_CHANGES_SHARE:
             self._background = small.astype("float32")  # the old background is of another view
         self._before = small
         reason = self._reason(share, pixels, moved, now_s) if self.settings.gate else "no_gate"
         if reason is not None:
             self._inferred_s = now_s
-        return MotionDecision(reason, moved)
+        still = moved is None and share <= MAY_MOVE_SHARE and not self.settings.camera_moves
+        return MotionDecision(reason, moved, _boxes(changed) if self.finds_boxes and still else ())
 
     def detected(self, now_s: float) -> None:
         """The frame of ``now_s`` has an object that is tracked, or will be when it is detected again."""
@@ -109,8 +119,8 @@ class MotionGate:
             return "heartbeat"
         return None
 
-    def _changed(self, small: "NDArray[Any]") -> tuple[float, int]:
-        """Share and number of pixels that differ from the background or from the frame before."""
+    def _changed(self, small: "NDArray[Any]") -> "NDArray[Any]":
+        """A mask of the pixels (1) that differ from the background or from the frame before."""
         import cv2
 
         if self._background is None:
@@ -118,9 +128,27 @@ class MotionGate:
         differs = cv2.absdiff(small, cv2.convertScaleAbs(self._background))
         if self._before is not None:
             differs = cv2.max(differs, cv2.absdiff(small, self._before))
-        pixels = cv2.countNonZero(cv2.threshold(differs, PIXEL_THRESHOLD, 1, cv2.THRESH_BINARY)[1])
         cv2.accumulateWeighted(small, self._background, BACKGROUND_RATE)
-        return pixels / (WIDTH * HEIGHT), pixels
+        mask: NDArray[Any] = cv2.threshold(differs, PIXEL_THRESHOLD, 1, cv2.THRESH_BINARY)[1]
+        return mask
+
+
+def _boxes(changed: "NDArray[Any]") -> tuple[Box, ...]:
+    """The boxes of coherent changes, the largest first."""
+    import cv2
+    import numpy as np
+
+    joined = cv2.dilate(changed, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
+    pixels = np.bincount(labels[changed > 0], minlength=count) if count > 1 else np.zeros(count, int)
+    rows, columns = changed.shape
+    found = []
+    for number in range(1, count):
+        left, top, wide, tall = stats[number, :4].tolist()
+        if pixels[number] >= BOX_PIXELS:
+            box = (left / columns, top / rows, (left + wide) / columns, (top + tall) / rows)
+            found.append((-int(pixels[number]), box))
+    return tuple(box for _, box in sorted(found)[:MAX_BOXES])
 
 
 def shrink(frame: Frame) -> "NDArray[Any]":

@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from agent.vision.egomotion import Egomotion
-from agent.vision.track import CONFIRMED_AFTER, TENTATIVE_S, ObjectTrack, centred, label_group
+from agent.vision.track import CONFIRMED_AFTER, TENTATIVE_S, ObjectTrack, box_of, centred, label_group
 from models.detection import Box, Detection
 
 if TYPE_CHECKING:
@@ -53,6 +53,14 @@ class TrackedObject:
     sure: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ExpectedObject:
+    """Where a tracked object, confirmed or not yet, is expected; ``group`` as `label_group`."""
+
+    group: str
+    box: Box
+
+
 class Tracker:
     """Call `track` with all detections of each frame in order; ``score``: confidence that starts a track."""
 
@@ -66,6 +74,12 @@ class Tracker:
     def has_unconfirmed(self) -> bool:
         """Whether another inference may confirm a track."""
         return any(not track.confirmed for track in self._tracks)
+
+    def expected(self, at_s: float) -> dict[int, ExpectedObject]:
+        """The objects by track number, where they are (or were) at the monotonic time ``at_s``."""
+        return {
+            track.number: ExpectedObject(track.kind, box_of(track.predict(at_s))) for track in self._tracks
+        }
 
     def track(
         self, detections: Sequence[Detection], now_s: float, egomotion: Egomotion | None = None
