@@ -4,7 +4,8 @@
 
 PYTHON is an interpreter with the package ``trackers`` (Apache-2.0, 660 MB installed; never a dependency).
 Scenes with exact tracks: people who cross, occlude each other and are sometimes not detected, at several
-rates; and the boat clips of ../shared with the default detector. Switches and breaks: as in CLEAR MOT.
+rates; people who are hidden for two seconds; and the boat clips of ../shared with the default detector.
+Switches and breaks: as in CLEAR MOT.
 """
 
 import json
@@ -80,6 +81,42 @@ def people(seed: int, fps: float, count: int = 8, seconds: float = 40.0, pan: fl
             seen.append(Detection("person", chance.uniform(0.1, 0.6), (x, y, x + 0.05, y + 0.2)))
         moved = Egomotion((1, 0, -pan / fps), (0, 1, 0)) if pan and step else None
         scene.frames.append((at_s, truth, seen, moved))
+    return scene
+
+
+def hidden(kind: str, seed: int, fps: float) -> Scene:
+    """One or two people who are hidden for two seconds: behind a van or a post, or by each other."""
+    chance = random.Random(seed)
+    tall, foot = chance.uniform(0.15, 0.45), chance.uniform(0.6, 0.95)
+    pace, wide = tall * chance.uniform(0.55, 0.9) * 9 / 16, 0.34 * tall * 9 / 16
+    scene = Scene(f"hidden for 2 s: {kind}, {fps:g} fps", fps)
+    for step in range(int(12 * fps)):
+        at_s = step / fps
+        stops_s = min(at_s, 5.0) + max(0.0, at_s - 7.0) - 5.0
+        unseen = 5 <= at_s < 7
+        people = {
+            "walks behind a van": [(0.5 + pace * (at_s - 6), unseen)],
+            "stands behind a post": [(0.5, unseen)],
+            "stops behind a post": [(0.5 + pace * stops_s, unseen)],
+            "two cross": [(0.5 + pace * (at_s - 6), False), (0.5 - pace * (at_s - 6), False)],
+        }[kind]
+        truth: Truth = {}
+        seen: list[Detection] = []
+        for number, (x, is_hidden) in enumerate(people):
+            box = (x - wide / 2, foot - 0.03 * number - tall, x + wide / 2, foot - 0.03 * number)
+            if is_hidden or (number and intersection(box, truth[0]) / area(box) > 0.4):
+                continue
+            truth[number] = box
+            off = [chance.gauss(0, 0.04) for _ in range(4)]
+            noisy = (
+                box[0] + off[0] * wide,
+                box[1] + off[1] * tall / 2,
+                box[2] + off[2] * wide,
+                box[3] + off[3] * tall / 2,
+            )
+            if chance.random() > 0.05:
+                seen.append(Detection("person", min(0.95, max(0.12, chance.gauss(0.65, 0.1))), noisy))
+        scene.frames.append((at_s, truth, seen, None))
     return scene
 
 
@@ -221,11 +258,15 @@ def count(scene: Scene, tracks: Iterable[dict[int, Box]]) -> dict[str, float]:
     return {"switches": switches, "breaks": breaks, "recall": round(hit / whole, 3), "false": false}
 
 
+HIDDEN = ("walks behind a van", "stands behind a post", "stops behind a post", "two cross")
+
+
 def scenes() -> list[Scene]:
     """All scenes that are available."""
     made = [people(seed, fps) for fps in (2.0, 5.0, 10.0, 25.0) for seed in range(4)]
     made += [people(seed, 5.0, pan=0.08) for seed in range(4)]
     made += [people(seed, 10.0, count=30) for seed in range(2)]
+    made += [hidden(kind, seed, fps) for kind in HIDDEN for fps in (2.0, 5.0) for seed in range(12)]
     return made + [clip(path, step) for path in sorted(CLIPS.glob("*_synthetic.mp4")) for step in (1, 5)]
 
 

@@ -1,6 +1,7 @@
 """Tracker, zones, camera and scene: lists in, lists out; a camera's own thread only where it is the matter."""
 
 import asyncio
+import random
 import threading
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,65 @@ def test_two_who_cross_keep_theirs() -> None:
 def test_who_is_hidden_for_a_second_keeps_his_number() -> None:
     seen = [[person(0.02 * step)] if not 10 <= step < 15 else [] for step in range(30)]
     assert numbers(seen)[-1] == [1]
+
+
+WALK = 0.12
+"""Picture widths a second: three quarters of a height, one and a quarter of a width."""
+
+
+def hidden(how: str, at_s: float) -> list[Detection]:
+    """Hidden from the third second to the fifth: a walker behind a van, one who stops behind a post."""
+    goes_on = {"van": at_s, "stops": min(at_s, 3.0) + max(0.0, at_s - 5.0), "stands": 2.5}
+    return [] if 3 <= at_s < 5 else [person(0.05 + WALK * goes_on[how])]
+
+
+@pytest.mark.parametrize("fps", [2.0, 5.0])
+@pytest.mark.parametrize("how", ["van", "stops", "stands"])
+def test_who_is_hidden_for_two_seconds_keeps_his_number(how: str, fps: float) -> None:
+    told = numbers([hidden(how, step / fps) for step in range(int(7 * fps))], 1 / fps)
+    assert [one for one in told if one] == [[1]] * (int(5 * fps) - 1)
+
+
+@pytest.mark.parametrize("fps", [2.0, 5.0])
+def test_two_who_cross_and_hide_each_other_for_two_seconds_keep_theirs(fps: float) -> None:
+    """The far one comes from the right, 1.5 picture heights away at first."""
+    tracker, ends = Tracker(), {}
+    for step in range(int(8 * fps)):
+        at_s = step / fps
+        near, far = 0.05 + 0.1 * at_s, 0.85 - 0.1 * at_s
+        seen = [person(near)] + ([person(far, 0.27)] if abs(near - far) > 0.1 else [])
+        for one in tracker.track(seen, at_s):
+            ends.setdefault(one.box[1], set()).add(one.track)
+    assert len(ends) == 2
+    assert all(len(tracks) == 1 for tracks in ends.values())
+
+
+def test_who_leaves_the_picture_is_not_who_comes_in_there() -> None:
+    leaves = [[person(0.75 + 0.03 * step)] for step in range(6)]
+    comes = [[person(0.9 - 0.03 * step)] for step in range(6)]
+    assert numbers([*leaves, *[[]] * 8, *comes])[-1] == [2]
+
+
+def test_the_boxes_of_a_small_swimmer_may_vary_and_come_seldom() -> None:
+    """As regions find one: in about every third frame, the edges off by a tenth of the box."""
+    chance, tracker, tracks, told = random.Random(3), Tracker(), set(), 0
+    for step in range(300):
+        if chance.random() < 0.35:
+            off = [chance.gauss(0, 0.1) for _ in range(4)]
+            left, wide, tall = 0.3 + 0.0004 * step, 0.015, 0.04
+            box = (
+                left + off[0] * wide,
+                0.5 + off[1] * tall,
+                left + (1 + off[2]) * wide,
+                0.5 + (1 + off[3]) * tall,
+            )
+            found = tracker.track([Detection("person", 0.5, box)], step / 5)
+            tracks.update(one.track for one in found)
+            told += len(found)
+        else:
+            tracker.track([], step / 5)
+    assert len(tracks) <= 4
+    assert told > 70
 
 
 def test_who_is_gone_for_long_gets_another() -> None:

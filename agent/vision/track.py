@@ -11,6 +11,8 @@ VEHICLES = frozenset({"car", "truck", "bus", "van"})
 """Labels that detectors confuse: one label group. A track has the label with the most votes."""
 CONFIRMED_AFTER, TENTATIVE_S = 2, 1.0
 """A track is confirmed at its n-th detection; an unconfirmed one is dropped after this many seconds."""
+EDGE = 0.02
+"""An object whose box is so near to the left or right edge may have left the picture."""
 COAST_TIME_S = 2.5
 """Time constant with which the predicted speed decays while the object is not detected."""
 EDGE_SIGMA, UNSURE_EDGE_SIGMA, ACCELERATION_SIGMA, INITIAL_SPEED_SIGMA = 0.1, 0.2, 2.0, 3.0
@@ -46,6 +48,10 @@ class ObjectTrack:
     @property
     def confirmed(self) -> bool:
         return self.hits >= self.needs
+
+    def at_edge(self) -> bool:
+        """Whether it was last detected at the left or right edge of the picture, and may have left it."""
+        return self.state[0] - self.state[2] / 2 < EDGE or self.state[0] + self.state[2] / 2 > 1 - EDGE
 
     def predict(self, now_s: float) -> list[float]:
         """The predicted centre x, y, width and height at ``now_s``."""

@@ -7,7 +7,6 @@ picture where the camera moves. The field's packages take 430 MB and more; ``ben
 one of them.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -34,6 +33,10 @@ for tracks detected within `NEAR_S` or in the previous inference."""
 REACH, REACH_PER_S, MAX_REACH, MIN_HEIGHT_RATIO = 0.2, 0.8, 2.5, 0.6
 """A third match by distance, for tracks detected in the previous inference: this many heights away, more with
 time (people walk 0.8 heights a second), of about the same height."""
+LOST_REACH, LOST_REACH_PER_S, LOST_HEIGHT_RATIO = 0.2, 0.15, 0.45
+"""A fourth match, for tracks that were not detected for longer, behind a van or another person: by the
+distance from the way that the object may have gone meanwhile; not where it may have left the picture. The
+boxes of small objects vary in height by as much as the last number."""
 MISSES_ALLOWED, MAX_UNSEEN_S = 1, 15.0
 """At a low inference rate a track survives this many inferences without detection, for at most this long."""
 CROWDED, CROWDED_AFTER = 0.35, 5
@@ -96,9 +99,12 @@ class Tracker:
         candidates = [one for one in detections if one.score >= MIN_SCORE]
         pairs = self._match(candidates, free, now_s)
         sure = [one for one in candidates if one.score >= self.score]
-        free = [track for track in free if track.seen_s >= min(previous_s, now_s - NEAR_S)]
-        pairs += self._match(sure, free, now_s, BUFFER)
-        pairs += _match_by_distance(sure, [track for track in free if track.seen_s >= previous_s], now_s)
+        recent = [track for track in free if track.seen_s >= min(previous_s, now_s - NEAR_S)]
+        pairs += self._match(sure, recent, now_s, BUFFER)
+        pairs += _match_by_distance(sure, [track for track in recent if track.seen_s >= previous_s], now_s)
+        matched = {track.number for _, track in pairs}
+        lost = [one for one in free if one.confirmed and one.number not in matched and not one.at_edge()]
+        pairs += _match_by_distance(sure, lost, now_s, lost=True)
         for detection, track in pairs:
             track.update(detection, now_s, detection.score >= self.score)
         for detection in sure:
@@ -134,14 +140,11 @@ class Tracker:
         rows, columns = np.nonzero(likeness >= (NEAR if buffer else np.where(sure, OVERLAP, UNSURE_OVERLAP)))
         likeness *= np.where(sure, 1, UNSURE_WEIGHT) * np.where(confirmed, 1, UNSURE_WEIGHT)
         order = np.argsort(-likeness[rows, columns], kind="stable")
-        by_row: dict[int, int] = {}
-        by_column: dict[int, int] = {}
-        for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-            if row not in by_row and column not in by_column:
-                by_row[row], by_column[column] = column, row
+        by_row = _each_once(rows[order].tolist(), columns[order].tolist())
+        matched = set(by_row.values())
         pairs = [(detections[row], tracks[column]) for row, column in by_row.items()]
         detections[:] = [one for row, one in enumerate(detections) if row not in by_row]
-        tracks[:] = [one for column, one in enumerate(tracks) if column not in by_column]
+        tracks[:] = [one for column, one in enumerate(tracks) if column not in matched]
         return pairs
 
 
@@ -162,29 +165,51 @@ def _alive(track: ObjectTrack, now_s: float) -> bool:
 
 
 def _match_by_distance(
-    detections: list[Detection], tracks: Sequence[ObjectTrack], now_s: float
+    detections: list[Detection], tracks: Sequence[ObjectTrack], now_s: float, lost: bool = False
 ) -> list[tuple[Detection, ObjectTrack]]:
-    """Pairs within reach, nearest first; matched detections are removed from ``detections``."""
-    near = []
-    for row, detection in enumerate(detections):
-        x, y, _, tall = centred(detection.box)
-        for column, track in enumerate(tracks):
-            if label_group(detection.label) != track.kind:
-                continue
-            at_x, at_y, _, height = track.predict(now_s)
-            both = max(tall, height)
-            # fractions of the picture: the reach is longer across than down
-            distance = math.hypot(x - at_x, y - at_y) / both
-            reach = min(REACH + REACH_PER_S * (now_s - track.seen_s), MAX_REACH)
-            if distance <= reach and min(tall, height) >= MIN_HEIGHT_RATIO * both:
-                near.append((distance, row, column))
-    pairs: dict[int, int] = {}
-    for _, row, column in sorted(near):
-        if row not in pairs and column not in pairs.values():
-            pairs[row] = column
+    """Pairs within reach, nearest first; matched detections are removed from ``detections``.
+
+    ``lost``: where the track may have stopped or gone on: from its last position along its speed.
+    """
+    import numpy as np
+
+    if not detections or not tracks:
+        return []
+    seen = np.array([centred(one.box) for one in detections])[:, None]
+    expected = np.array([track.predict(now_s) for track in tracks])
+    unseen_s = now_s - np.array([track.seen_s for track in tracks])
+    tall, height = seen[..., 3], expected[:, 3]
+    if lost:
+        start = np.array([track.state[:2] for track in tracks])
+        whole = np.array([track.speed[:2] for track in tracks]) * unseen_s[:, None]
+        gone = ((seen[..., :2] - start) * whole).sum(-1) / ((whole**2).sum(-1) + 1e-9)
+        nearest = start + gone.clip(0, 1)[..., None] * whole
+        reach, least = LOST_REACH + LOST_REACH_PER_S * unseen_s, LOST_HEIGHT_RATIO
+    else:
+        nearest = expected[:, :2]
+        reach, least = np.minimum(REACH + REACH_PER_S * unseen_s, MAX_REACH), MIN_HEIGHT_RATIO
+    # fractions of the picture: the reach is longer across than down
+    distance = np.hypot(*np.moveaxis(seen[..., :2] - nearest, -1, 0)) / np.maximum(tall, height)
+    kinds = np.array([label_group(one.label) for one in detections])
+    same = kinds[:, None] == np.array([track.kind for track in tracks])
+    alike = np.minimum(tall, height) >= least * np.maximum(tall, height)
+    rows, columns = np.nonzero(same & alike & (distance <= reach))
+    order = np.argsort(distance[rows, columns], kind="stable")
+    pairs = _each_once(rows[order].tolist(), columns[order].tolist())
     found = [(detections[row], tracks[column]) for row, column in pairs.items()]
     detections[:] = [one for row, one in enumerate(detections) if row not in pairs]
     return found
+
+
+def _each_once(rows: Sequence[int], columns: Sequence[int]) -> dict[int, int]:
+    """The column of each row, from pairs with the best first."""
+    by_row: dict[int, int] = {}
+    taken: set[int] = set()
+    for row, column in zip(rows, columns, strict=True):
+        if row not in by_row and column not in taken:
+            by_row[row] = column
+            taken.add(column)
+    return by_row
 
 
 def _overlaps(
