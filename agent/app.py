@@ -173,6 +173,7 @@ class Agent:
                 ("ticker", self.tick),
                 ("deployment", self.push_trials.run),
                 ("evidence", self.recorder.run),
+                ("second look", self.pipeline.verifier.looks.run),
                 ("history", self.pipeline.history.run),
                 ("machine", self.device_health.monitor_host),
                 ("watchdog", partial(feed_watchdog, self.pipeline.liveness)),
@@ -200,6 +201,7 @@ class Agent:
     async def stop(self) -> None:
         """Ends the sources first, so that nothing is sent after ``stopped``; then the link."""
         notify("STOPPING=1")
+        self.outbox.holds.release_all()
         for name in list(self.parts.tasks):
             if name != "link":
                 await self.parts.end(name)
@@ -259,6 +261,7 @@ class Agent:
         blackout = {name: camera.blackout for name, camera in cameras.items()}
         detectors = {name: camera.detector.finder for name, camera in cameras.items()}
         self.recorder.configure(config.evidence, blackout, recipients(self.link, config.broker), detectors)
+        self.pipeline.verifier.looks.configure(config.verifiers())
         self.pipeline.history.configure(config.history.hours, config.history_bytes())
 
     def start_part(self, name: str, part: SourcePart | Broker) -> None:

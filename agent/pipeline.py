@@ -31,7 +31,9 @@ from agent.config.deployment import Deployment
 from agent.domain.contracts import Emit
 from agent.domain.message import Message, new_id
 from agent.domain.observations import Observation, Tick, Value, observed
+from agent.evidence.alert_verifier import AlertVerifier
 from agent.evidence.recorder import EvidenceRecorder
+from agent.evidence.second_look import SecondLooks
 from agent.host.clock import boot_id, monotonic_s, read_clocks, utc_now
 from agent.mqtt.fallback_notifier import FallbackNotifier
 from agent.outbox.outbox import Outbox
@@ -91,6 +93,7 @@ class Pipeline:
         self.actuators = Actuators()
         self.replay_window = ReplayWindow()
         self.buffer = WriteBuffer(outbox)
+        self.verifier = AlertVerifier(SecondLooks(), self.rules, outbox, self.buffer, self.latency)
         self.liveness = Liveness(monotonic_s())
         self.order_counters: Callable[[], Mapping[str, bytes]] = dict
         """What to remember of orders, in one commit with the alerts that they change."""
@@ -139,6 +142,7 @@ class Pipeline:
             self.clock,
             self.reporter,
             self.recorder,
+            self.verifier.looks,
             self.history,
         )
         for listener in (*listeners, *self.watchers):
@@ -159,7 +163,7 @@ class Pipeline:
 
     def raise_alerts(self, alerts: Iterable[Alert], now_s: float) -> None:
         """Writes alerts, and with them the full list of active alerts, into the buffer."""
-        raised = list(alerts)
+        raised = [self.verifier.marked(alert) for alert in alerts]
         if not raised:
             return
         self.tally = self.tally.with_raised([alert.phase for alert in raised])
@@ -168,6 +172,7 @@ class Pipeline:
             steps_ms = latency_steps(alert, now_s)
             message = self.messages.alert(self.locator.fields(alert, now_s), steps_ms, alert.at, now_s)
             self.latency.on_alert(message.id, alert.policy.rule, steps_ms, now_s)
+            self.verifier.hold(alert, message, now_s)
             self.buffer.add(message)
             if alert.notifies_fallbacks and self.fallback_notifier is not None:
                 self.fallback_notifier.notify(message)

@@ -26,7 +26,7 @@ class Disk:
     def expect(self, messages: Iterable[Message]) -> None:
         pass
 
-    async def put(self, *messages: Message, remember: Mapping[str, bytes]) -> None:
+    async def put(self, *messages: Message, remember: Mapping[str, bytes], amended: list[Message]) -> None:
         if self.pause is not None:
             await self.pause.wait()
         if self.fails is not None:

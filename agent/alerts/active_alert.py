@@ -102,6 +102,11 @@ class ActiveAlert:
         announced_s = None if self.announced_s is None else now_s
         return replace(self, alert=alert, announced=Announced.of(alert), announced_s=announced_s)
 
+    def with_verdict_of(self, alert: Alert) -> Self:
+        """The entry with the verdict of the second look at ``alert``, an earlier phase."""
+        verdict = replace(self.alert, verified=alert.verified, second_look=alert.second_look)
+        return replace(self, alert=verdict)
+
     def renamed(self, key: str) -> Self:
         """The entry whose finding has another key from now on."""
         return replace(self, alert=replace(self.alert, finding=replace(self.alert.finding, key=key)))

@@ -12,7 +12,7 @@ ENVELOPE_BYTES = 1024
 """Room for the envelope, ``count`` and ``left_out``."""
 KEYS = frozenset(
     {"alert_id", "rule", "kind", "severity", "text", "since", "zone", "acknowledged", "escalation", "over"}
-    | {"silenced"}
+    | {"silenced", "verified"}
 )
 
 

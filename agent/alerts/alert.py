@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from agent.alerts.silence import Silence
+from agent.alerts.verification import SecondLook, Verified, combined_score
 from agent.domain.durations import format_duration
 from agent.domain.escalation import SEVERITIES, Escalation, Severity
 from agent.domain.findings import Finding
@@ -77,6 +78,7 @@ class Alert:
 
     ``escalation`` counts how often it was raised again without an answer. ``cleared`` is set where the
     finding has cleared and only the answer is missing. ``media`` are the topics of its pictures.
+    ``verified`` is None where no second look is asked for.
     """
 
     alert_id: str
@@ -90,6 +92,16 @@ class Alert:
     reason: str | None = None
     media: tuple[str, ...] = ()
     silence: Silence | None = None
+    verified: Verified | None = None
+    second_look: SecondLook | None = None
+
+    @property
+    def score(self) -> float | None:
+        """The confidence that is told: raised by a second look that agreed."""
+        first, second = self.finding.score, self.second_look
+        if first is None or second is None or self.verified is not True:
+            return first
+        return combined_score(first, second.score)
 
     @property
     def severity(self) -> Severity:
@@ -141,7 +153,9 @@ class Alert:
             "zone": finding.zone,
             "label": finding.label,
             "count": finding.count,
-            "score": None if finding.score is None else round(finding.score, 3),
+            "score": None if self.score is None else round(self.score, 3),
+            "verified": self.verified,
+            "second_look": None if self.second_look is None else self.second_look.fields(),
             "since": finding.since,
             "box": None if finding.box is None else [round(edge, 4) for edge in finding.box],
             "point": None if finding.point is None else present(asdict(finding.point)),

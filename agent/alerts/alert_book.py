@@ -46,16 +46,13 @@ class AlertBook:
 
     def active(self) -> list[Alert]:
         """The active alerts, oldest first."""
-        alerts = [entry.alert for entry in self._active.values() if not entry.closed]
-        return sorted(alerts, key=lambda alert: alert.finding.since)
+        entries = sorted(self._active.values(), key=lambda entry: entry.alert.finding.since)
+        return [entry.alert for entry in entries if not entry.closed]
 
     def findings_of(self, rule: str) -> dict[str, Finding]:
         """The findings of a rule that still hold, by key, closed ones included."""
-        return {
-            key: entry.alert.finding
-            for (name, key), entry in self._active.items()
-            if name == rule and key != FURTHER and not entry.alert.cleared
-        }
+        alerts = {key: entry.alert for (name, key), entry in self._active.items() if name == rule}
+        return {key: one.finding for key, one in alerts.items() if key != FURTHER and not one.cleared}
 
     def wanted_outputs(self, source: str, now_s: float) -> dict[str, float]:
         """Outputs of ``source`` that unanswered alerts want on, with the seconds remaining."""
@@ -161,8 +158,9 @@ class AlertBook:
             alert = replace(entry.alert, phase="update", at=at, cleared=True, reason=reason)
             # A contact that bounces: if no message said that it held again, the centre knows already.
             known = entry.announced is not None and entry.announced.cleared
+            told = Announced.of(alert)
             self._active[where] = replace(
-                entry, alert=alert, cleared_s=None, unconfirmed=None, announced=Announced.of(alert)
+                entry, alert=alert, cleared_s=None, unconfirmed=None, announced=told
             )
             if not known:
                 yield alert
@@ -181,8 +179,8 @@ class AlertBook:
                 yield self._end(where, at, "its rule no longer asks for an answer")
         for where, entry in list(self._active.items()):
             if ends_silence(entry, now_s) and not entry.closed:
-                ended = self._active[where] = unsilenced(entry, at, now_s)
-                yield ended.alert
+                self._active[where] = unsilenced(entry, at, now_s)
+                yield self._active[where].alert
         for where, entry in list(self._active.items()):
             if entry.escalates_s is not None and now_s >= entry.escalates_s:
                 if (later := postponed(entry)) is not None:
@@ -205,10 +203,9 @@ class AlertBook:
                 self.unsaved = True
                 if changed.closed or entry.alert.told_alike(changed.alert):
                     continue
-                told = self._active[where] = changed.sent(
-                    replace(changed.alert, phase="update", at=at), now_s
-                )
-                yield told.alert
+                update = replace(changed.alert, phase="update", at=at)
+                self._active[where] = changed.sent(update, now_s)
+                yield update
 
     def recheck_rule(self, policy: AlertPolicy, change: str, at: datetime, now_s: float) -> Iterator[Alert]:
         """The evaluator of a rule is replaced, now with ``policy``: its findings have to be found again.
@@ -256,10 +253,8 @@ class AlertBook:
         if not answer.ends and not alert.cleared:
             soon = before is not None and abs((at - before.at).total_seconds()) < CHANGE_AFTER_S
             announced = entry.announced if soon else Announced.of(alert)
-            self._active[where] = replace(
-                entry, alert=alert, escalates_s=None, escalated_s=None, announced=announced
-            )
-            self.unsaved = True
+            entry = replace(entry, alert=alert, escalates_s=None, escalated_s=None, announced=announced)
+            self._active[where], self.unsaved = entry, True
             return None if soon else alert
         ended = replace(alert, phase="end", reason=answer.end_reason)
         if alert.cleared:
@@ -267,6 +262,12 @@ class AlertBook:
         else:
             self._active[where] = replace(entry, alert=ended, escalates_s=None, escalated_s=None, closed=True)
         return ended
+
+    def note_verdict(self, alert: Alert) -> None:
+        """The later phases of ``alert`` carry the verdict of its second look."""
+        same = {where: one for where, one in self._active.items() if one.alert.alert_id == alert.alert_id}
+        self._active |= {where: entry.with_verdict_of(alert) for where, entry in same.items()}
+        self.unsaved = True
 
     def silence(self, alert_id: str, for_s: float, reason: str, at: datetime, now_s: float) -> Alert | None:
         """Silences an active alert, with 0 ends its silence; the alert to be sent, None: no such alert."""
@@ -278,8 +279,7 @@ class AlertBook:
         return None
 
     def _end(self, where: tuple[str, str], at: datetime, reason: str | None = None) -> Alert:
-        entry = self._active.pop(where)
-        return replace(entry.alert, phase="end", at=at, reason=reason)
+        return replace(self._active.pop(where).alert, phase="end", at=at, reason=reason)
 
     def dump(self) -> bytes:
         """The active alerts as JSON, for `restore`."""
@@ -293,8 +293,8 @@ class AlertBook:
         for entry in list(saved_alerts.load(data, self._boot, policies, at, now_s)):
             rule = entry.alert.policy.rule
             self._active[rule, entry.alert.finding.key] = entry
-            before, policy = entry.alert.policy, policies.get(rule)
-            if policy is None:
-                yield from self.drop_rule(rule, at, "its rule is no longer configured")
-            elif policy.kind != before.kind:
-                yield from self.drop_rule(rule, at, kind_changed(before.kind, policy.kind))
+            was, policy = entry.alert.policy, policies.get(rule)
+            if policy is None or policy.kind != was.kind:
+                gone = "its rule is no longer configured"
+                gone = gone if policy is None else kind_changed(was.kind, policy.kind)
+                yield from self.drop_rule(rule, at, gone)

@@ -3,6 +3,7 @@
     frame_to_detection     in the source: queueing, inference, tracking
     detection_to_finding   in the rule, for a new alert; not in the sum, as a dwell takes its time on purpose
     finding_to_outbox      until it is on disk, or sent from memory where the disk hangs
+    second_look            until its second look is over, where it waits for one
     outbox_to_sent         until it is on the wire; includes an outage of the link
     sent_to_acknowledged   until the broker acknowledges it
 
@@ -29,6 +30,8 @@ class _PendingAlert:
     raised_s: float
     steps: dict[str, float]
     stored_s: float | None = None
+    released_s: float | None = None
+    """When its second look was over."""
 
 
 @dataclass(slots=True)
@@ -63,6 +66,14 @@ class LatencyLedger:
             alert.stored_s = now_s
             alert.steps["finding_to_outbox"] = (now_s - alert.raised_s) * 1000
 
+    def on_released(self, message_id: str, now_s: float) -> None:
+        """The alert is held for its second look no more."""
+        self.on_stored(message_id, now_s)
+        alert = self._pending.get(message_id)
+        if alert is not None and alert.stored_s is not None and alert.released_s is None:
+            alert.released_s = now_s
+            alert.steps["second_look"] = (now_s - alert.stored_s) * 1000
+
     def on_send(self, message_id: str, now_s: float) -> dict[str, float]:
         """The alert is about to be sent: the steps to add to its message, in ms.
 
@@ -72,7 +83,8 @@ class LatencyLedger:
         alert = self._pending.get(message_id)
         if alert is None:
             return {}
-        return {"finding_to_outbox": round(alert.steps["finding_to_outbox"], 1)}
+        known = ("finding_to_outbox", "second_look")
+        return {step: round(alert.steps[step], 1) for step in known if step in alert.steps}
 
     def acknowledged(self, message_id: str, sent_s: float, now_s: float) -> None:
         """The broker has the alert. One from before a restart is unknown here and not counted."""
@@ -81,7 +93,8 @@ class LatencyLedger:
         alert = self._pending.pop(message_id, None)
         if alert is None or alert.stored_s is None:
             return
-        alert.steps["outbox_to_sent"] = max(0.0, sent_s - alert.stored_s) * 1000
+        ready_s = alert.stored_s if alert.released_s is None else alert.released_s
+        alert.steps["outbox_to_sent"] = max(0.0, sent_s - ready_s) * 1000
         alert.steps["sent_to_acknowledged"] = (now_s - sent_s) * 1000
         self._fields = None
         rule = self._rules.setdefault(alert.rule, _RuleLatency())

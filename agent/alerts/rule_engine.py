@@ -12,7 +12,7 @@ import structlog
 from agent.alerts.alert import Alert, AlertPolicy, kind_changed
 from agent.alerts.alert_book import AlertBook
 from agent.alerts.observation_history import ObservationHistory
-from agent.domain.contracts import RulePart
+from agent.domain.contracts import RulePart, Verification
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, Tick
 from agent.domain.progress import Progress, progress_of
@@ -62,6 +62,11 @@ class RuleEngine:
                 self._evaluators[name] = (rule, self._start(name, rule))
         self._history.keep_for(rules.values())
         return raised
+
+    def verification(self, rule: str) -> Verification | None:
+        """The second look that a rule asks for at its new alerts."""
+        found = self._evaluators.get(rule)
+        return None if found is None else found[0].verification()
 
     def latest(self, count: int) -> list[Observation]:
         """Up to ``count`` recent observations of each source that a rule uses."""

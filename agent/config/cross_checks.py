@@ -113,6 +113,11 @@ def model_errors(config: Config, *, pushed: bool = False) -> Iterator[tuple[tupl
             quoted = pushed and isinstance(error, ValueError) and models.is_path(camera.detector.model)
             yield (*path, "model"), NO_CARD if quoted else describe_error(error)
             continue
+        try:
+            camera.detector.verifying().card()
+        except (OSError, ValueError) as error:
+            quoted = pushed and isinstance(error, ValueError)
+            yield (*path, "verify_model"), NO_CARD if quoted else describe_error(error)
         for label in camera.detector.labels or ():
             if label not in card.labels:
                 yield (*path, "labels"), _unknown_label(label, card)

@@ -14,6 +14,7 @@ from agent.domain.durations import Duration
 from agent.domain.inference_rate import RequiredRate
 from agent.domain.schedule import Hours, ZoneName
 from agent.domain.site import Site
+from agent.evidence.second_look import Verifier
 from agent.evidence.settings import Evidence
 from agent.mqtt.broker import Broker
 from agent.positioning.device_position import DEFAULT_TOP_SPEED_MPS, PositionSettings
@@ -216,6 +217,17 @@ class Config(Section):
                     for zone in zones or [None]
                 )
         return needs
+
+    def verifiers(self) -> dict[str, Verifier]:
+        """The detectors of second looks, by camera, of the cameras whose rules ask for one."""
+        found: dict[str, Verifier] = {}
+        for rule in self.rules.values():
+            ref = rule.camera_reference()
+            camera = self.sources.get(ref.camera) if ref and rule.verification() else None
+            if ref and isinstance(camera, Camera):
+                own = camera.detector.verifying()
+                found[ref.camera] = Verifier(own.model, own.load_untiled, own.max_load_s())
+        return found
 
     def longest_gaps_s(self) -> dict[str, float]:
         """By camera url: the longest time between two inferences that its critical rules tolerate."""

@@ -157,6 +157,7 @@ POLICY: dict[str, Row] = {
     "Camera.detector": PARTS,
     **_free("DetectorSettings", "score tiles overlap providers"),
     "DetectorSettings.model": PICTURE,
+    "DetectorSettings.verify_model": GUARDED,  # it swallows no alert, but people may trust its verdict
     "DetectorSettings.labels": Row("picture", tighter=_people_kept),
 }  # fmt: skip
 

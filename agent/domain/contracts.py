@@ -3,6 +3,7 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import ClassVar, Self, TypeAlias
@@ -23,8 +24,18 @@ Emit: TypeAlias = "Callable[[Value], asyncio.Future[None] | None]"
 """Takes a value; may return a future that is done once the consequences of the value are stored."""
 
 ACK_WITHIN = timedelta(seconds=60)
-POLICY_KEYS = ("severity", "need_ack", "ack_within", "escalate", "cool_down")
-"""The keys of a rule that its evaluator does not use: `agent.alerts.alert.AlertPolicy` is made of them."""
+POLICY_KEYS = ("severity", "need_ack", "ack_within", "escalate", "cool_down", "verify_within")
+"""The keys of a rule that its evaluator does not use: `agent.alerts.alert.AlertPolicy` is made of them, and
+the second look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The second look that a rule asks for: how long an alert may wait for it, and what agrees with it."""
+
+    within_s: float
+    labels: tuple[str, ...]
+    min_score: float
 
 
 class RulePart(BaseModel):
@@ -80,6 +91,10 @@ class RulePart(BaseModel):
         """The line in the picture of its camera, if it has one."""
         return None
 
+    def verification(self) -> Verification | None:
+        """The second look at its new alerts; None where it asks for none."""
+        return None
+
     def sources(self) -> frozenset[str]:
         """The names of all sources that the rule uses, its camera among them."""
         camera = self.camera_reference()
@@ -94,7 +109,7 @@ class RulePart(BaseModel):
 
     def evaluates_as(self, before: "RulePart") -> bool:
         """Whether it finds the same as ``before``, and differs in what becomes of an alert at most."""
-        policy = {key: getattr(self, key) for key in POLICY_KEYS}
+        policy = {key: getattr(self, key) for key in POLICY_KEYS if key in type(self).model_fields}
         return before.model_copy(update=policy) == self
 
     def notes(self) -> Iterator[str]:

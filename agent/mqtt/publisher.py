@@ -85,7 +85,7 @@ class Publisher:
         historical = self.is_historical(row, now_s) and row.lane not in LATEST_LANES
         steps = self._latency.on_send(row.id, now_s)
         if row.age_s is not None:
-            steps["outbox_to_sent"] = round(row.age_s * 1000, 1)
+            steps["outbox_to_sent"] = round(max(0.0, row.age_s * 1000 - steps.get("second_look", 0.0)), 1)
             if kernel_clock()[0]:
                 body = restamp(body, row.age_s, utc_now())
         return wire(body, row.epoch, row.seq, historical=historical, steps=steps)

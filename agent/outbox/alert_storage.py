@@ -41,6 +41,8 @@ class AlertStorage:
         self._history_bytes = min(max(LEAST_HISTORY_BYTES, max_bytes // HISTORY_PART), MOST_HISTORY_BYTES)
         self._unwritten: dict[str, bytes] = {}
         """Remembered values that the disk did not take."""
+        self._unamended: list[Message] = []
+        """Amended alerts that the disk did not take."""
         self.store = self._open()
         self.losses.alerts = lost_alerts(self.store.read(f"remember/{LOST}"))
 
@@ -66,8 +68,11 @@ class AlertStorage:
         else:
             self._unwritten.pop(key, None)
 
-    def put(self, messages: Sequence[Message], remember: Mapping[str, bytes]) -> None:
-        """Stores messages and values in one commit; in memory where the disk fails."""
+    def put(
+        self, messages: Sequence[Message], remember: Mapping[str, bytes], amended: Sequence[Message] = ()
+    ) -> None:
+        """Stores messages, amended bodies and values in one commit; in memory where the disk fails."""
+        amended = [*self._unamended, *amended]
         values = self._unwritten | {f"remember/{key}": value for key, value in remember.items()}
         if self.store.path is None:
             self.return_to_disk()
@@ -77,16 +82,16 @@ class AlertStorage:
         together = [*(row.to_message() for row in earlier), *messages]
         try:
             try:
-                self.store.put(together, values)
+                self.store.put(together, values, amended)
             except DamagedError:
                 self.reopen()
-                self.store.put(together, values)
+                self.store.put(together, values, amended)
         except OSError as error:
             self._faults.report("alerts", error)
-            self.memory.put(messages)
-            self._unwritten = values
+            self.memory.put(messages, amended=amended)
+            self._unwritten, self._unamended = values, amended
         else:
-            self._unwritten = {}
+            self._unwritten, self._unamended = {}, []
             self.memory.delete([(row.lane, row.place) for row in earlier])
             if self.store.path is not None:
                 self._move_to_disk()

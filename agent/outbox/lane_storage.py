@@ -173,14 +173,19 @@ class LaneStorage:
             return set(keys)
 
     def put(
-        self, messages: Sequence[Message], remember: Mapping[str, bytes], delivered: Sequence[Row]
+        self,
+        messages: Sequence[Message],
+        remember: Mapping[str, bytes],
+        delivered: Sequence[Row],
+        amended: Sequence[Message] = (),
     ) -> None:
-        """Stores messages in one commit for each store; ``delivered`` rows are deleted."""
+        """Stores messages, and the bodies of ``amended`` alerts, in one commit for each store; ``delivered``
+        rows are deleted."""
         self.losses.report()
         durable = [message for message in messages if message.lane in RECEIPT_LANES]
         latest = [message for message in messages if message.lane in LATEST_LANES]
-        if durable or remember:
-            self.alerts.put(durable, remember)
+        if durable or remember or amended:
+            self.alerts.put(durable, remember, amended)
         if latest:
             self.latest.put(latest)
         for lane in {message.lane for message in messages if message.lane in BULK_LANES}:

@@ -30,6 +30,13 @@ class MemoryOutbox:
             if message.lane not in BULK_LANES and message.id not in self._unwritten:
                 self._unwritten[message.id] = message, since_boot_s() - (message.age_s or 0.0)
 
+    def amend(self, message: Message) -> None:
+        """A message that waits to be written has another body."""
+        if message.id in self._unwritten:
+            self._unwritten[message.id] = message, self._unwritten[message.id][1]
+        if message.id in self._rows:
+            self._rows[message.id] = replace(self._rows[message.id], body=message.body)
+
     def remove_written(self, messages: Iterable[Message]) -> None:
         """The disk has these, and hands them out from now on."""
         for message in messages:

@@ -21,7 +21,9 @@ from agent.outbox.disk_thread import HANGS_S, DiskThread
 from agent.outbox.lane_storage import LaneStorage
 from agent.outbox.memory_outbox import MemoryOutbox
 from agent.outbox.opening import lock_folder
+from agent.outbox.pending_batch import Batch, PendingBatch
 from agent.outbox.rows import Key, ResendResult, Row
+from agent.outbox.send_holds import SendHolds
 from agent.outbox.unread_lanes import UnreadLanes
 
 T = TypeVar("T")
@@ -39,14 +41,11 @@ class Outbox:
         """For the disk thread only."""
         self.thread = DiskThread()
         self._lock = lock
-        self._unwritten: list[Message] = []
-        self._remember: dict[str, bytes] = {}
-        self._delivered: list[Row] = []
+        self._pending = PendingBatch()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
         self._next_write: asyncio.Task[None] | None = None
         self._memory = MemoryOutbox()
-        self._late: list[Row] = []
         self._unread = UnreadLanes()
         self._depth: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._highest_numbers: list[dict[str, Any]] = []
@@ -54,8 +53,8 @@ class Outbox:
         """The number of the last connection."""
         self.on_put: Callable[[Sequence[Message]], None] | None = None
         """Called with all messages that are put, while somebody looks."""
-        self.changed = asyncio.Event()
-        """Set when there is a new row to hand out."""
+        self.changed = asyncio.Event()  # set when there is a new row to hand out
+        self.holds = SendHolds(self.changed.set)
 
     @classmethod
     def open(cls, folder: Path, max_bytes: int = 512_000_000) -> Self:
@@ -70,10 +69,10 @@ class Outbox:
     def close(self) -> None:
         """Writes what waits, ends the thread, and closes the files; blocking."""
         try:
-            messages, remember, delivered = self._take_batch()
+            batch = self._take_batch()
             if self._next_write is not None:  # it would find the thread ended
                 self._next_write.cancel()
-            self.thread.submit(lambda: self.storage.put(messages, remember, delivered)).result()
+            self.thread.submit(lambda: self.storage.put(*batch)).result()
         finally:
             self.thread.close()
             self.storage.close()
@@ -116,24 +115,31 @@ class Outbox:
     async def next_session(self) -> int:
         """The number of the next connection, on disk before it is used, unless the disk hangs."""
         number = self.session + 1
-        value = str(number).encode()
-        await self.thread.finishes(self.thread.run(lambda: self.storage.alerts.write("session", value)))
+        writing = self.thread.run(lambda: self.storage.alerts.write("session", str(number).encode()))
+        await self.thread.finishes(writing)
         self.session = number  # a disk that hangs keeps no device from its broker
         return number
 
-    async def put(self, *messages: Message, remember: Mapping[str, bytes] | None = None) -> None:
-        """Takes messages; on return alerts, results and ``remember`` are safe from a power cut. Where the
-        disk refuses writes they are in memory only, and `troubles` says so."""
-        self._unwritten += messages
+    def amend(self, message: Message) -> None:
+        """``message`` is held, and has another body: it is handed out with that, and `put` writes it."""
+        self._pending.amend(message)
+        self._memory.amend(message)
+        self.holds.amend(message)
+
+    async def put(
+        self, *messages: Message, remember: Mapping[str, bytes] | None = None, amended: Sequence[Message] = ()
+    ) -> None:
+        """Takes messages; on return alerts, results, ``remember`` and ``amended`` bodies are safe from a
+        power cut (in memory only where the disk refuses writes, see `troubles`), and nothing holds these."""
+        self._pending.add(messages, remember or {}, amended)
         self._memory.expect(messages)
-        self._remember |= remember or {}
         if self.on_put is not None:
             self.on_put(messages)
         bulk = all(message.lane in BULK_LANES for message in messages)
-        if bulk and not remember and len(self._unwritten) < BATCH_ROWS:
+        if bulk and not remember and len(self._pending.messages) < BATCH_ROWS:
             self._flush_later()
         else:
-            await self._flush()
+            await asyncio.shield(self._flush_now())  # callers that come during a write share the next
 
     async def put_within(self, *messages: Message, remember: Mapping[str, bytes] | None = None) -> None:
         """As `put`, but does not wait for a disk that hangs: for messages that need not be durable."""
@@ -142,11 +148,13 @@ class Outbox:
     async def due(self, limit: int, lanes: Sequence[Lane] = LANES, most_rank: int = LAST_RANK) -> list[Row]:
         """The next rows that were not handed out since `rewind`, in order (`LaneStorage.due`). While
         the disk hangs: messages that wait for it, but telemetry and pictures."""
+        while not (rows := self.holds.take(limit, lanes)):
+            if not self.holds.add(await self._read(limit, lanes, most_rank)):
+                return []
+        return rows
+
+    async def _read(self, limit: int, lanes: Sequence[Lane], most_rank: int) -> list[Row]:
         if not self.hangs:
-            if self._late:
-                rows = [row for row in self._late if row.lane in lanes]
-                self._late = [row for row in self._late if row.lane not in lanes]
-                return rows
             if not (unread := self._unread.begin(lanes)):
                 return []
             reading = self.thread.run(lambda: self.storage.due(limit, unread, most_rank))
@@ -159,13 +167,14 @@ class Outbox:
     def _add_late(self, reading: "asyncio.Future[list[Row]]") -> None:
         """Rows that the disk handed out when no caller waited any more: they are the next."""
         if not reading.cancelled() and reading.exception() is None:
-            self._late += reading.result()
+            self.holds.add(reading.result())
             self.changed.set()
 
     async def by_id(self, ids: Sequence[str]) -> list[Row]:
         """The undelivered rows with these ids, whether or not they were handed out."""
         reading = self.thread.run(lambda: self.storage.by_id(ids))
-        return reading.result() if await self.thread.finishes(reading) else self._memory.by_id(ids)
+        found = reading.result() if await self.thread.finishes(reading) else self._memory.by_id(ids)
+        return self.holds.amended(found)
 
     def rewind(self, lanes: Iterable[Lane] = LANES) -> None:
         """Hands out again all rows of ``lanes``: after a reconnect, or when no receipt came.
@@ -176,7 +185,7 @@ class Outbox:
         self._unread.add(again)
         self._delete_delivered()
         self.thread.submit(lambda: self.storage.rewind(again))
-        self._late = [row for row in self._late if row.lane not in again]
+        self.holds.rewind(again)
         self._memory.rewind(again)
         self.changed.set()
 
@@ -184,15 +193,15 @@ class Outbox:
         """The broker or the centre has these rows: they are deleted soon, and not handed out again."""
         for row in rows:
             if not self._memory.mark_delivered(row):
-                self._delivered.append(row)
+                self._pending.delivered.append(row)
         self._delete_completed()
-        if len(self._delivered) >= BATCH_ROWS:
+        if len(self._pending.delivered) >= BATCH_ROWS:
             self._delete_delivered()
-        elif self._delivered:
+        elif self._pending.delivered:
             self._flush_later()
 
     def _delete_delivered(self) -> None:
-        delivered, self._delivered = self._delivered, []
+        delivered = self._pending.take_delivered()
         self.thread.submit(lambda: self.storage.delete(delivered))
 
     async def record_receipts(self, ids: Sequence[str]) -> int:
@@ -243,7 +252,7 @@ class Outbox:
     async def depth(self) -> dict[Lane, int]:
         """The undelivered rows of each lane, or the last known. After that `due` reads all lanes."""
         self._unread.add(LANES)
-        if await self.thread.finishes(asyncio.ensure_future(self._flush())):
+        if await self.thread.finishes(asyncio.shield(self._flush_now())):
             counting = self.thread.run(self.storage.depth)
             if await self.thread.finishes(counting):
                 self._depth = counting.result()
@@ -253,31 +262,27 @@ class Outbox:
         """The value that was put under ``key`` with `put`'s ``remember``; blocking, for the start."""
         return self.storage.alerts.read(f"remember/{key}")
 
-    async def _flush(self) -> None:
-        """Returns once all that waits now is written. Callers that come during a write share the next."""
-        await asyncio.shield(self._flush_now())
-
     async def _write(self) -> None:
         async with self._writing:
             self._next_write = None
-            messages, remember, delivered = self._take_batch()
+            batch = self._take_batch()
             late = asyncio.get_running_loop().call_later(1.1 * HANGS_S, self.changed.set)  # memory has them
             try:
-                await self.thread.run(lambda: self.storage.put(messages, remember, delivered))
+                await self.thread.run(lambda: self.storage.put(*batch))
             finally:
                 late.cancel()
-            self._unread.written(messages, all_lanes=bool(self.storage.faults.texts))
-            self._memory.remove_written(messages)
+            self._unread.written(batch.messages, all_lanes=bool(self.storage.faults.texts))
+            self._memory.remove_written(batch.messages)
             self._delete_completed()
-        if messages:
+            self.holds.written(batch.amended)
+        if batch.messages:
             self.changed.set()
 
     def _delete_completed(self) -> None:
         """Deletes messages that were delivered before they were written, now that they are."""
         delivered, with_receipt = self._memory.take_completed()
-        if delivered:
+        if delivered or with_receipt:
             self.thread.submit(lambda: self.storage.delete_ids(delivered))
-        if with_receipt:
             self.thread.submit(lambda: self.storage.alerts.record_receipts(with_receipt))
 
     def _flush_later(self) -> None:
@@ -285,16 +290,11 @@ class Outbox:
             self._flush_timer = asyncio.get_running_loop().call_later(BATCH_S, self._flush_now)
 
     def _flush_now(self) -> "asyncio.Task[None]":
-        if self._next_write is None:
-            self._next_write = asyncio.ensure_future(self._write())
+        self._next_write = self._next_write or asyncio.ensure_future(self._write())
         return self._next_write
 
-    def _take_batch(self) -> tuple[list[Message], dict[str, bytes], list[Row]]:
-        """All that waits to be written or deleted."""
-        messages, self._unwritten = self._unwritten, []
-        remember, self._remember = self._remember, {}
-        delivered, self._delivered = self._delivered, []
+    def _take_batch(self) -> Batch:
         if self._flush_timer is not None:
             self._flush_timer.cancel()
             self._flush_timer = None
-        return messages, remember, delivered
+        return self._pending.take()

@@ -5,7 +5,7 @@ not done at all. One thread at a time uses a store.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -23,6 +23,7 @@ from agent.outbox.schema import COLUMNS, INSERT
 
 log = structlog.get_logger()
 
+Values: TypeAlias = Mapping[str, bytes] | None
 RESERVE_BYTES = 256 * 1024
 """A store with reserved room takes no more messages when less than this is left: on a file that is full to
 the last page, SQLite cannot even delete."""
@@ -95,8 +96,10 @@ class Store:
         found = self.database.rows("SELECT key, value FROM meta WHERE key NOT IN ('epoch', 'boot', 'closed')")
         return {str(key): bytes(value) for key, value in found}
 
-    def put(self, messages: Sequence[Message], remember: Mapping[str, bytes] | None = None) -> None:
-        """Stores all messages and values, or nothing: OSError.
+    def put(
+        self, messages: Iterable[Message], remember: Values = None, amended: Iterable[Message] = ()
+    ) -> None:
+        """Stores all messages, values and ``amended`` bodies, or nothing: OSError.
 
         An alert that is more urgent than earlier ones of its group promotes them (`promoted`).
         """
@@ -109,6 +112,8 @@ class Store:
                 self._insert(message, last, count)
                 if message.lane == "alert":
                     alerts.append((message.group, message.rank, last["alert"]))
+            bodies = [(one.body, one.id) for one in amended]
+            self.database.execute_many("UPDATE owed SET body = ? WHERE id = ?", bodies)
             grouped = [alert for alert in alerts if alert[0]]
             promoted = [] if self._groups is None else self._groups.promote_earlier(grouped)
             self.database.execute_many("INSERT OR REPLACE INTO counter VALUES (?, ?)", last.items())
@@ -264,9 +269,8 @@ class Store:
         base = self._epochs.base(lane, epoch)
         if base is None:
             return False
-        found = self.database.row(
-            "SELECT expires_s, boot FROM owed WHERE lane = ? AND seq = ?", (lane, base + seq)
-        )
+        asked = "SELECT expires_s, boot FROM owed WHERE lane = ? AND seq = ?"
+        found = self.database.row(asked, (lane, base + seq))
         if found is None:
             return False
         expires_s, boot = found
@@ -290,7 +294,6 @@ class Store:
 
     def span(self, lane: Lane) -> tuple[int, int, int] | None:
         """(first place, last place, count) of the undelivered rows, or None."""
-        found: tuple[int, int, int] = self.database.row(
-            "SELECT min(seq), max(seq), count(*) FROM owed WHERE lane = ?", (lane,)
-        )
+        asked = "SELECT min(seq), max(seq), count(*) FROM owed WHERE lane = ?"
+        found: tuple[int, int, int] = self.database.row(asked, (lane,))
         return found if found[2] else None

@@ -13,6 +13,7 @@ class WriteBuffer:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._messages: list[Message] = []
+        self._amended: list[Message] = []
         self._filled = asyncio.Event()
         self._writing = asyncio.Lock()
         self._written: asyncio.Future[None] | None = None
@@ -24,8 +25,15 @@ class WriteBuffer:
             self._outbox.expect(messages)
             self._filled.set()
 
+    def amend(self, message: Message) -> None:
+        """``message``, which the outbox holds, has another body, which is written soon."""
+        self._messages = [message if one.id == message.id else one for one in self._messages]
+        self._amended.append(message)
+        self._outbox.amend(message)
+        self._filled.set()
+
     def __bool__(self) -> bool:
-        return bool(self._messages)
+        return bool(self._messages or self._amended)
 
     def wake(self) -> None:
         """The job shall write although no message waits, for values beside them."""
@@ -53,15 +61,15 @@ class WriteBuffer:
             return await self._write(remember)
 
     async def _write(self, remember: Mapping[str, bytes]) -> list[Message]:
-        batch = list(self._messages)
+        batch, amended = list(self._messages), list(self._amended)
         written, self._written = self._written, None
         try:
-            await self._outbox.put(*batch, remember=remember)
+            await self._outbox.put(*batch, remember=remember, amended=amended)
         except BaseException:
             self._filled.set()
             self._wait_longer(written)
             raise
-        del self._messages[: len(batch)]
+        del self._messages[: len(batch)], self._amended[: len(amended)]
         _done(written)
         if not self._messages:
             _done(self._written)

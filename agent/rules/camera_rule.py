@@ -12,7 +12,7 @@ from typing import ClassVar, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from agent.domain.contracts import RulePart
+from agent.domain.contracts import RulePart, Verification
 from agent.domain.durations import Duration
 from agent.domain.findings import Cleared, Evaluator, Finding
 from agent.domain.observations import Observation, SeenObject, Sighting, Tick
@@ -51,6 +51,8 @@ class CameraRule(RulePart):
     grace: Duration = timedelta(seconds=3)
     """How long an object may be undetected, or outside, and still count as present."""
     cool_down: Duration = timedelta(seconds=10)
+    verify_within: Duration = Field(default=timedelta(seconds=1), ge=timedelta(0), le=timedelta(seconds=5))
+    """How long a new critical alert may wait for its second look before it is sent; 0s: there is none."""
     camera_may_move: bool = False
     """Evaluate also while the camera itself moves, as it always does on a boat or a drone."""
 
@@ -79,6 +81,12 @@ class CameraRule(RulePart):
             inferences_per_s=self.inferences_per_s,
             moving_key=None if self.camera_may_move else "camera_may_move",
         )
+
+    def verification(self) -> Verification | None:
+        within_s = self.verify_within.total_seconds()
+        if self.severity != "critical" or not within_s:
+            return None
+        return Verification(within_s, self.labels, self.min_score)
 
     def rarely_seen_after_s(self) -> float | None:
         """After how long a rarely detected presence counts as well; None: never."""

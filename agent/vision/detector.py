@@ -40,22 +40,33 @@ class DetectorSettings(BaseModel):
     """Columns and rows of tiles beside the whole picture, for small objects; each tile costs an inference."""
     overlap: float = Field(default=0.2, ge=0, le=0.5)
     """Overlap of neighbouring tiles, as a share of a tile."""
+    verify_model: str | None = None
+    """The model of the second look at critical alerts (`agent.evidence.second_look`). Default: the same."""
     providers: tuple[Provider, ...] = ()
     """Execution providers in order of preference, such as [openvino, cpu]. Default: those of the card."""
 
-    @field_validator("model")
+    @field_validator("model", "verify_model")
     @classmethod
-    def _beside(cls, model: str, info: ValidationInfo) -> str:
+    def _beside(cls, model: str | None, info: ValidationInfo) -> str | None:
         """A card file is relative to the configuration file, as all paths."""
-        return str(beside(Path(model), info)) if models.is_path(model) else model
+        return str(beside(Path(model), info)) if model is not None and models.is_path(model) else model
 
     def loads_as(self, other: "DetectorSettings") -> bool:
         """Whether the loaded detector is the same: labels and threshold select from what it finds."""
-        return self.model_copy(update={"labels": other.labels, "score": other.score}) == other
+        same = {"labels": other.labels, "score": other.score, "verify_model": other.verify_model}
+        return self.model_copy(update=same) == other
 
     def card(self) -> Card:
         """The card of the model. OSError: not found; ValueError: not a valid card."""
         return models.find(self.model)
+
+    def verifying(self) -> "DetectorSettings":
+        """The detector of the second look: untiled, at the same threshold."""
+        return self.model_copy(update={"model": self.verify_model or self.model, "tiles": "1x1"})
+
+    def load_untiled(self) -> Detect:
+        """The detector without tiles. OSError: it can't load."""
+        return self._loaded(0.9 * self.max_load_s())[1]
 
     def load(self) -> tuple[Detect, bool]:
         """The detector at redaction's threshold, and whether it detects people. OSError: it can't load."""

@@ -200,8 +200,10 @@ class VirtualDevice:
         storage, put, process = outbox.storage, outbox.storage.put, self._process
         alerts = storage.alerts
 
-        def put_and_record(messages: Sequence[Message], remember: Any, delivered: Any) -> None:
-            put(messages, remember, delivered)
+        def put_and_record(
+            messages: Sequence[Message], remember: Any, delivered: Any, amended: Sequence[Message] = ()
+        ) -> None:
+            put(messages, remember, delivered, amended)
             if process.dead:  # what it does in its ``finally`` is not on the disk of the next life
                 return
             if alerts.memory.count("alert") == 0 and alerts.store.path is not None:

@@ -17,13 +17,17 @@ SCRIPT = "agent.cli.checks.model_child"
 def check_model_files(config: Config) -> Iterator[Finding]:
     """The card and the SHA-256 of each model in use."""
     checked: set[str] = set()
-    for name, source in config.cameras().items():
-        if source.detector.model in checked:
+    used = [
+        (f"sources.{name}.detector.{key}", settings)
+        for name, source in config.cameras().items()
+        for key, settings in (("model", source.detector), ("verify_model", source.detector.verifying()))
+    ]
+    for place, settings in used:
+        if settings.model in checked:
             continue
-        checked.add(source.detector.model)
-        place = f"sources.{name}.detector.model"
+        checked.add(settings.model)
         try:
-            card = source.detector.card()
+            card = settings.card()
             with card.weights.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except (OSError, ValueError) as error:
