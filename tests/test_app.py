@@ -73,7 +73,13 @@ def test_a_listener_that_fails_keeps_no_rule_from_hearing() -> None:
     parts = dict.fromkeys(("health", "clock", "reporter", "recorder", "history"), broken)
     rules, locator = SimpleNamespace(on_observation=judge), SimpleNamespace(with_doubt=lambda one: one)
     pipeline: Any = SimpleNamespace(
-        **parts, locator=locator, rules=rules, actuators=well, watchers=(), raise_alerts=lambda *_: None
+        **parts,
+        verifier=SimpleNamespace(looks=broken),
+        locator=locator,
+        rules=rules,
+        actuators=well,
+        watchers=(),
+        raise_alerts=lambda *_: None,
     )
     press = Observation("board", datetime.now(UTC), 0.0, Switch(name="panic_button", on=True))
     Pipeline.observe(pipeline, press)
@@ -283,9 +289,19 @@ def test_the_link_says_stopped_after_every_source_has_ended() -> None:
         reporter=SimpleNamespace(status=status),
         audit=SimpleNamespace(stop=stop_audit),
         link=SimpleNamespace(final_status=None),
+        outbox=SimpleNamespace(holds=SimpleNamespace(release_all=lambda: order.append("release"))),
     )
     asyncio.run(Agent.stop(agent))
-    assert order == ["end board", "end elsewhere", "end cam1", "write", "audit", "stopped", "end link"]
+    assert order == [
+        "release",
+        "end board",
+        "end elsewhere",
+        "end cam1",
+        "write",
+        "audit",
+        "stopped",
+        "end link",
+    ]
     assert agent.link.final_status == "the last word"
 
 
