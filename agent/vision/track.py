@@ -56,8 +56,14 @@ class ObjectTrack:
     def predict(self, now_s: float) -> list[float]:
         """The predicted centre x, y, width and height at ``now_s``."""
         coast_s = COAST_TIME_S * -math.expm1((self.seen_s - now_s) / COAST_TIME_S)
-        x, y, wide, tall = (at + speed * coast_s for at, speed in zip(self.state, self.speed, strict=True))
-        return [x, y, max(wide, self.state[2] / 2), max(tall, self.state[3] / 2)]
+        x, y, wide, tall = self.state
+        across, down, wider, taller = self.speed
+        return [
+            x + across * coast_s,
+            y + down * coast_s,
+            max(wide + wider * coast_s, wide / 2),
+            max(tall + taller * coast_s, tall / 2),
+        ]
 
     def update(self, detection: Detection, now_s: float, sure: bool) -> None:
         """Corrects the state by a detection; ``sure``: at normal confidence."""
@@ -69,11 +75,10 @@ class ObjectTrack:
         fast += ACCELERATION_SIGMA**2 * passed_s**2
         gain, speed_gain = place / (place + noise**2), both / (place + noise**2)
         self.spread = (place * (1 - gain), both * (1 - gain), fast - speed_gain * both)
-        for index, (expected, seen) in enumerate(
-            zip(self.predict(now_s), centred(detection.box), strict=True)
-        ):
-            self.state[index] = expected + gain * (seen - expected)
-            self.speed[index] += speed_gain * (seen - expected)
+        expected = self.predict(now_s)
+        off = [seen - at for seen, at in zip(centred(detection.box), expected, strict=True)]
+        self.state = [at + gain * by for at, by in zip(expected, off, strict=True)]
+        self.speed = [speed + speed_gain * by for speed, by in zip(self.speed, off, strict=True)]
         self.seen_s = now_s
         if sure:
             self.sure_s, self.missed = now_s, 0
