@@ -116,7 +116,7 @@ def open_session(
             native = ort.InferenceSession(
                 data,
                 _options(threads, spin, {} if stay_free else sizes or {}),
-                providers=[f"{NATIVE[one]}ExecutionProvider" for one in rest],
+                providers=[_provider(one, threads) for one in rest],
                 enable_fallback=0,
             )
         except _errors() as error:
@@ -154,6 +154,12 @@ def providers_in(text: str) -> tuple[Provider, ...]:
     if unknown:
         raise ValueError(f"unknown provider {unknown[0]!r}; known: {', '.join(known)}")
     return tuple(one for name in names for one in known if one == name)
+
+
+def _provider(one: Provider, threads: int) -> str | tuple[str, dict[str, str]]:
+    """What onnxruntime takes; OpenVINO has threads of its own, one per core if it is not told otherwise."""
+    native = f"{NATIVE[one]}ExecutionProvider"
+    return (native, {"num_of_threads": str(threads)}) if one == "openvino" else native
 
 
 def _missing(provider: str) -> str:

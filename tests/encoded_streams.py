@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -43,19 +44,33 @@ def fragments(nal: bytes, size: int, *, h265: bool) -> Iterator[bytes]:
         yield first + bytes([flags]) + nal[at : at + size]
 
 
+@cache
+def payloads(data: bytes, h265: bool, size: int) -> list[list[bytes]]:
+    """The payloads of each picture."""
+    return [
+        [one for nal in picture for one in fragments(nal, size, h265=h265)]
+        for picture in pictures(data, h265=h265)
+    ]
+
+
 def rtp_packets(
-    data: bytes, *, h265: bool = False, size: int = 900, rounds: int = 1, markers: bool = True
+    data: bytes,
+    *,
+    h265: bool = False,
+    size: int = 900,
+    rounds: int = 1,
+    markers: bool = True,
+    fps: float = FPS,
 ) -> Iterator[tuple[int, bytes]]:
     """(number of the picture, packet) of a file that is played ``rounds`` times."""
     sequence, played = count(65_500), count()
     for _ in range(rounds):
-        for picture in pictures(data, h265=h265):
+        for picture in payloads(data, h265, size):
             number = next(played)
-            payloads = [one for nal in picture for one in fragments(nal, size, h265=h265)]
-            for index, payload in enumerate(payloads):
-                last = markers and index == len(payloads) - 1
+            for index, payload in enumerate(picture):
+                last = markers and index == len(picture) - 1
                 head = bytes([0x80, PAYLOAD | (0x80 if last else 0)])
-                stamp = (2**32 - 20_000 + number * CLOCK_HZ // FPS) % 2**32
+                stamp = round(2**32 - 20_000 + number * CLOCK_HZ / fps) % 2**32
                 head += (next(sequence) % 2**16).to_bytes(2) + stamp.to_bytes(4) + b"abcd"
                 yield number, head + payload
 
@@ -65,6 +80,7 @@ class RtspStreams:
 
     def __init__(self, files: Mapping[str, Path], fps: float = FPS, rounds: int = 50) -> None:
         self.files, self.heard, self._fps, self._rounds = dict(files), list[str](), fps, rounds
+        self._data = {path: path.read_bytes() for path in files.values()}
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(0.1)
         self.port = self._server.getsockname()[1]
@@ -127,9 +143,8 @@ class RtspStreams:
     def _send(self, connection: socket.socket, name: str) -> None:
         path, began_s = self.files[name], time.monotonic()
         with suppress(OSError):
-            for number, packet in rtp_packets(
-                path.read_bytes(), h265=path.suffix == ".h265", rounds=self._rounds
-            ):
+            h265, rounds, fps = path.suffix == ".h265", self._rounds, self._fps
+            for number, packet in rtp_packets(self._data[path], h265=h265, rounds=rounds, fps=fps):
                 if name not in self.files or self._stopped.wait(
                     max(0.0, began_s + number / self._fps - time.monotonic())
                 ):

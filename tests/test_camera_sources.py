@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -266,12 +267,53 @@ def test_a_redirect_on_the_same_server_is_followed() -> None:
 
 
 def test_one_picture_a_request_is_asked_for_again_on_the_same_connection() -> None:
-    with answers(lambda handler: send(handler, jpeg(), "image/jpeg")) as (url, asked):
+    values = count()
+    with answers(lambda handler: send(handler, jpeg(value=next(values)), "image/jpeg")) as (url, asked):
         opened = open_capture(f"{url}/capture", 60, 60, fps=50)
         assert [shape(opened) for _ in range(5)] == [(48, 64, 3)] * 5
         opened.release()
     assert 4 <= len(asked) <= 6
     assert len({port for _, _, port in asked}) == 1
+
+
+def test_the_same_picture_again_is_no_frame_but_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a camera that is asked more often than it takes pictures; one that stands still is noticed."""
+    monkeypatch.setattr("agent.vision.http_camera.REPEAT_S", 60.0)
+    values = count()
+    with answers(lambda handler: send(handler, jpeg(value=next(values) // 4), "image/jpeg")) as (url, asked):
+        opened = open_capture(f"{url}/capture", 60, 60, fps=200)
+        greys = [round(opened.read()[1].mean()) for _ in range(3)]
+        assert greys[0] < greys[1] < greys[2]
+        assert 9 <= len(asked) <= 10
+        monkeypatch.setattr("agent.vision.http_camera.REPEAT_S", 0.0)
+        assert opened.grab()
+        assert len(asked) <= 11
+        opened.release()
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_login_is_repeated_for_a_new_nonce_but_not_after_a_refusal(right: bool) -> None:
+    """Some cameras forget a nonce without saying that it is stale."""
+    asked_for = count()
+
+    def respond(handler: Any) -> None:
+        number = next(asked_for)
+        if number % 3 == 0 or not right:
+            challenge = f'Digest realm="r", nonce="n{number}", qop="auth"'
+            send(handler, b"", "text/plain", 401, **{"WWW-Authenticate": challenge})
+        else:
+            send(handler, jpeg(value=number), "image/jpeg")
+
+    with answers(respond) as (url, asked):
+        camera = f"{url.replace('://', '://u:p@')}/capture"
+        if not right:
+            with pytest.raises(OSError, match="it answers 401"):
+                open_capture(camera, 60, 60, fps=200)
+            assert len(asked) == 2
+            return
+        opened = open_capture(camera, 60, 60, fps=200)
+        assert [shape(opened) for _ in range(6)] == [(48, 64, 3)] * 6
+        opened.release()
 
 
 # Sizes.

@@ -166,8 +166,9 @@ def open_file(path: str, max_pixels: int = MAX_PIXELS) -> CameraCapture:
     return CameraCapture(capture, max_pixels=max_pixels)
 
 
-def decode_last(data: bytes, codec: str, count: int, max_pixels: int, within_s: float) -> Any:
-    """The last of ``count`` pictures of H.264 or H.265 (Annex B); an earlier one where time runs out.
+def decode_last(data: bytes, codec: str, count: int, max_pixels: int, within_s: float) -> tuple[Any, int]:
+    """The last of ``count`` pictures of H.264 or H.265 (Annex B), and its number from 1 on: an earlier one
+    where time runs out, or some are damaged.
 
     Blocking. OSError: nothing in it can be decoded, or its pictures are too large.
     """
@@ -183,7 +184,7 @@ def decode_last(data: bytes, codec: str, count: int, max_pixels: int, within_s: 
             if grabbed == count:  # after a failed grab there is nothing to retrieve, and OpenCV would crash
                 good, frame = capture.retrieve()
                 if good:
-                    return frame
+                    return frame, grabbed
                 break
         finally:
             capture.release()

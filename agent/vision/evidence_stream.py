@@ -116,7 +116,8 @@ class EvidenceStream:
         if not chain:
             raise OSError("no key picture came yet; does it send one every 2 s?")
         data = b"".join(unit.data for unit in chain)
-        return decode_last(data, self._codec, len(chain), self._max_pixels, DECODE_S), chain[-1].at_s
+        frame, number = decode_last(data, self._codec, len(chain), self._max_pixels, DECODE_S)
+        return frame, chain[number - 1].at_s
 
     def _requested(self) -> tuple[Frame, float]:
         """From an HTTP camera."""

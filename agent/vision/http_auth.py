@@ -80,6 +80,11 @@ class Login:
         self._clear = encrypted or basic
         self._challenge = ""
         self._count = 0
+        self._worked = False
+
+    def worked(self) -> None:
+        """The server took the login: its next challenge is a new nonce, even where it does not say so."""
+        self._worked = self._count > 0
 
     def accept_challenge(self, offered: Sequence[str]) -> bool:
         """Takes the challenges of a response 401. True where the request should be repeated with a login.
@@ -90,8 +95,9 @@ class Login:
         if not self.user or not challenge:
             return False
         stale = _fields(challenge).get("stale", "").lower() == "true"
-        if self._challenge and self._count and not stale:
+        if self._challenge and self._count and not stale and not self._worked:
             return False  # the login was refused
+        self._worked = False
         if challenge.lower().startswith("basic") and not self._clear:
             raise ValueError(CLEAR_TEXT)
         authorization(challenge, "GET", "/", "", "")  # raises ValueError for an unsupported scheme

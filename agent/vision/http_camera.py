@@ -15,6 +15,8 @@ from agent.vision.http_connection import HttpConnection
 from agent.vision.jpeg_stream import JpegCutter, jpeg_size
 from models.detection import Frame
 
+REPEAT_S = 1.0
+"""How often the same snapshot counts as a frame."""
 OTHER_VIDEO = (b"\x47", b"FLV", b"\x00\x00\x01", b"\x00\x00\x00\x01", b"\x1a\x45\xdf\xa3")
 """First bytes of MPEG-TS, FLV, MPEG-PS, H.264/H.265 and Matroska."""
 
@@ -37,14 +39,14 @@ class HttpJpegSource:
         self._cutter.feed(head)
         self._single = response.headers.get_content_type() in ("image/jpeg", "image/jpg", "image/pjpeg")
         self._picture = b""
-        self._due_s = 0.0
+        self._due_s = self._handed_s = 0.0
         self.error: str | None = None
 
     def grab(self) -> bool:
         """Whether the next picture came, within the read timeout."""
         until_s = monotonic_s() + self._read_s
         try:
-            while (picture := self._cutter.cut()) is None:
+            while (picture := self._cutter.cut()) is None or self._is_repeated(picture):
                 data = b"" if self._response.isclosed() else self._response.read1(65536)
                 if not data and not self._next_snapshot():
                     return False
@@ -55,6 +57,7 @@ class HttpJpegSource:
             if not isinstance(error, TimeoutError):
                 self.error = str(error) or None
             return False
+        self._handed_s = monotonic_s()
         size = jpeg_size(picture)
         if size is not None and size[0] * size[1] > self._max_pixels:
             self.error = too_large_text(*size, self._max_pixels)
@@ -85,6 +88,13 @@ class HttpJpegSource:
     def abort(self) -> None:
         """Ends a blocking `grab`; called from another thread."""
         self._connection.abort()
+
+    def _is_repeated(self, picture: bytes) -> bool:
+        """Whether a snapshot is the one before, byte for byte: it is asked more often than it takes any.
+
+        One in `REPEAT_S` counts, so that a frozen picture is noticed. ETags of cameras are not believed.
+        """
+        return self._single and picture == self._picture and monotonic_s() - self._handed_s < REPEAT_S
 
     def _next_snapshot(self) -> bool:
         """Requests the next snapshot once it is due; False where this is a stream, which has ended."""

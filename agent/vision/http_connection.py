@@ -81,6 +81,7 @@ class HttpConnection:
         for _ in range(MAX_REDIRECTS + 2):
             response = self._request(url)
             if response.status == 200:
+                self._login.worked()
                 return response
             with suppress(OSError, http.client.HTTPException):
                 response.read(MAX_JPEG_BYTES)
