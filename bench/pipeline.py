@@ -142,7 +142,7 @@ def _bare(threads: int) -> Run:
     import numpy as np
 
     card = models.find("default")
-    session = open_session(card.weights, card.sha256, threads=threads, spin=True)
+    session = open_session(card.weights_file(), card.sha256, threads=threads, spin=True)
     picture = np.random.default_rng(0).integers(0, 255, (1, card.input.height, card.input.width, 3), np.uint8)
     feeds = {"image": picture, "score_threshold": np.array([0.1], np.float32)}
     for _ in range(5):

@@ -12,7 +12,8 @@ from models.detection import Detect
 from models.fit import input_size
 from models.labels import ALLOWED, UNREDACTED_LABELS, plain
 from models.proof import Proof
-from models.session import Loaded, Provider, Session, open_session
+from models.pulled import weights_here
+from models.session import MOST_BYTES, Loaded, Provider, Session, open_session
 
 IDENTIFYING = re.compile(
     r"(?<![a-z])(faces?|facial|embeddings?|re-?id|gait|iris|plate.?(text|number)|ocr|voice|speaker|emotion"
@@ -66,6 +67,11 @@ class Card(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     aliases: tuple[str, ...] = ()
     weights: Path
+    """The file of the network; `weights_file` finds it where it was pulled to, too."""
+    url: str | None = Field(default=None, pattern=r"^(https|file)://")
+    """The official address of the weights, for `ringpost models pull`."""
+    size: int | None = Field(default=None, gt=0, le=MOST_BYTES)
+    """Bytes of the file at ``url``."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     origin: str
     licence: str
@@ -118,11 +124,20 @@ class Card(BaseModel):
         """The same model on other providers."""
         return self.model_copy(update={"providers": providers})
 
+    def weights_file(self) -> Path:
+        """The file of the weights. FileNotFoundError with the remedy where they were never pulled."""
+        here = weights_here(self.weights)
+        if here is None and self.url is not None:
+            raise FileNotFoundError(
+                f"{self.name}: its weights are not here yet: ringpost models pull {self.name}"
+            )
+        return here or self.weights
+
     def open(self) -> Session:
         """The network. ValueError where it is damaged, another, or has outputs that identify people."""
         sizes = {"H": self.input.height, "W": self.input.width}
         session = open_session(
-            self.weights,
+            self.weights_file(),
             self.sha256,
             providers=self.providers,
             sizes=sizes,

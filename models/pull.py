@@ -12,12 +12,20 @@ from models.session import MOST_BYTES
 CHUNK = 1 << 20
 
 
-def pull(url: str, sha256: str, folder: Path, *, most_bytes: int = MOST_BYTES, timeout_s: float = 30) -> Path:
-    """The path of the downloaded file. ValueError for a bad URL, size or hash; OSError where the server
-    can't be reached.
+def pull(
+    url: str,
+    sha256: str,
+    folder: Path,
+    *,
+    name: str | None = None,
+    most_bytes: int = MOST_BYTES,
+    timeout_s: float = 30,
+) -> Path:
+    """The path of the downloaded file, with the ``name`` of the URL by default. ValueError for a bad URL,
+    size or hash; OSError where the server can't be reached.
     """
     parts = urlsplit(url)
-    name = Path(unquote(parts.path)).name
+    name = name or Path(unquote(parts.path)).name
     if parts.scheme not in ("https", "file"):
         raise ValueError(f"{url}: expected https:// or file://")
     if not name.endswith(".onnx"):

@@ -354,6 +354,7 @@ def test_models_are_listed_and_verified() -> None:
     assert "default" in ringpost("models", "list")[1]
     code, said, _ = ringpost("models", "verify", "default", "--json")
     well = {"model": "nanodet-g", "ok": True, "error": None, "runs_on": "cpu", "note": ""}
+    well["input"] = "area 416x416 by aspect, letterbox, pad 114 (4:3 480x352, 16:9 544x320)"
     assert (code, json.loads(said)) == (0, well)
 
 

@@ -80,8 +80,8 @@ WRONG = [
     ("a vessel that no model has", swap("    detector: {labels: [person]}\n", "").replace("kind: zone_dwell, camera: cam1, zone: rail, dwell: 20s", "kind: person_in_water, camera: cam1, zone: rail, vessels: [boatt]"), [
         f"c.yaml:15: rules.dwell.vessels: the model nanodet-g has no label 'boatt'; did you mean 'boat'? known: {COCO}",
     ]),
-    ("no such model", swap("labels: [person]", "model: yolo11n"), ["c.yaml:12: sources.cam1.detector.model: no model 'yolo11n'; known: default, nanodet-g, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
-    ("a model mistyped", swap("labels: [person]", "model: wied"), ["c.yaml:12: sources.cam1.detector.model: no model 'wied'; did you mean 'wide'? known: default, nanodet-g, nanodet-g-416, nanodet-g-wide, wide, or the path of a card.yaml"]),
+    ("no such model", swap("labels: [person]", "model: yolo11n"), ["c.yaml:12: sources.cam1.detector.model: no model 'yolo11n'; known: d-fine-n, d-fine-s, default, dfine-n, dfine-s, nanodet-g, nanodet-g-416, nanodet-g-wide, nanodet-plus, nanodet-plus-m, wide, yolox-nano, yolox-tiny, or the path of a card.yaml"]),
+    ("a model mistyped", swap("labels: [person]", "model: wied"), ["c.yaml:12: sources.cam1.detector.model: no model 'wied'; did you mean 'wide'? known: d-fine-n, d-fine-s, default, dfine-n, dfine-s, nanodet-g, nanodet-g-416, nanodet-g-wide, nanodet-plus, nanodet-plus-m, wide, yolox-nano, yolox-tiny, or the path of a card.yaml"]),
     ("a card that is not there", swap("labels: [person]", "model: cards/mine.yaml"), ["c.yaml:12: sources.cam1.detector.model: /etc/ringpost/cards/mine.yaml: No such file or directory"]),
     ("no duration", swap("20s", "20 sec"), ["c.yaml:16: rules.dwell.dwell: '20 sec' is not a duration; write a number and ms, s, m, h or d, such as 20s or 1.5m"]),
     ("crossing zone", swap("[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]", "[[0, 0], [1, 1], [1, 0], [0, 1]]"), ["c.yaml:14: sources.cam1.zones.rail: the outline crosses itself; give its corners in order"]),

@@ -24,8 +24,8 @@ from agent.runtime.exit_codes import EX_USAGE
 from agent.runtime.native_calls import call_within
 from agent.runtime.sanitize import raw_stream
 from agent.vision.detector import max_load_s
-from models.card import Card
-from models.detection import Detect, Detection
+from models.card import Card, Input
+from models.detection import Detect, Detection, Frame
 from models.session import Loaded, providers_in
 from models.tiles import inference_count, tiled
 
@@ -60,12 +60,18 @@ class _Job:
     """The loaded model, the files, and what to report of each."""
 
     loaded: Loaded
+    input: Input
     detect: Detect
     files: list[InputFile]
     threshold: float
     labels: frozenset[str] | None
     coco: dict[str, Any] | None
     shapes: tuple[Drawn, ...] = ()
+
+    def network(self, frame: Frame) -> dict[str, Any]:
+        """The size at which the network examines ``frame`` as a whole, and what is around it."""
+        width, height = self.loaded.input_size(frame.shape[1], frame.shape[0])
+        return {"size": f"{width}x{height}", "resize": self.input.resize, "pad": self.input.pad}
 
     def selected(self, detections: Sequence[Detection]) -> list[Detection]:
         return [
@@ -87,6 +93,7 @@ def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
         return 1
     results: list[dict[str, Any]] = []
     drawn: dict[Path, Path] = {}
+    sizes: set[str] = set()
     failed = count = 0
     began_s = monotonic_s()
     for frame, detections in _with_progress(_infer(decode_files(job.files), job.detect), job.files):
@@ -95,6 +102,8 @@ def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
             click.echo(f"detect: {frame.file.path}: {frame.error}", err=True)
             continue
         count += 1
+        network = job.network(frame.frame)
+        sizes.add(network["size"])
         selected = job.selected(detections)
         if options.annotate:
             try:
@@ -109,7 +118,7 @@ def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
         if job.coco:
             results += coco_results(selected, frame.frame, frame.file.image_id, job.coco)
         else:
-            print_objects(frame.name, selected, options.as_json)
+            print_objects(frame.name, selected, options.as_json, network)
     if options.coco:
         try:
             write_durably(options.coco, json.dumps(results).encode())
@@ -124,7 +133,7 @@ def detect_command(inputs: Sequence[str], options: DetectOptions) -> int:
         inferences = inference_count(options.tiles)
         per_picture = f", {inferences} inferences each" if inferences > 1 else ""
         text = f"{count} pictures, {each_ms:.0f} ms each, {PARALLEL} in parallel{per_picture}"
-        click.echo(f"detect: {text}", err=True)
+        click.echo(f"detect: {text}, input {', '.join(sorted(sizes)[:4])}, pad {job.input.pad}", err=True)
     return 1 if failed else 0
 
 
@@ -154,7 +163,7 @@ def _prepare(inputs: Sequence[str], options: DetectOptions) -> _Job:
     if loaded.note:
         click.echo(f"detect: {loaded.note}", err=True)
     detect = tiled(loaded, options.tiles, options.overlap)
-    return _Job(loaded, detect, files, threshold, labels, coco, shapes)
+    return _Job(loaded, card.input, detect, files, threshold, labels, coco, shapes)
 
 
 def is_picture_file(path: Path) -> bool:

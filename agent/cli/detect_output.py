@@ -13,8 +13,8 @@ from agent.runtime.atomic_files import write_picture
 from models.detection import Box, Detection, Frame
 
 
-def print_objects(name: str, detections: list[Detection], as_json: bool) -> None:
-    """Prints the detections of one picture."""
+def print_objects(name: str, detections: list[Detection], as_json: bool, network: dict[str, Any]) -> None:
+    """Prints the detections of one picture; with ``as_json`` the size of the network's input, too."""
     if as_json:
         objects = [
             {
@@ -24,7 +24,7 @@ def print_objects(name: str, detections: list[Detection], as_json: bool) -> None
             }
             for detection in detections
         ]
-        click.echo(json.dumps({"input": name, "objects": objects}))
+        click.echo(json.dumps({"input": name, "network": network, "objects": objects}))
         return
     click.echo(f"{name}: {'no objects' if not detections else ''}")
     for detection in detections:

@@ -51,20 +51,19 @@ def models_bench(name: str, runs: int, providers: str, as_json: bool) -> None:
 
 
 @models.command("pull")
-@click.argument("url")
-@click.option("--sha256", required=True, metavar="HEX", help="Expected SHA-256 of the file.")
+@click.argument("model", metavar="MODEL|URL")
+@click.option("--sha256", metavar="HEX", help="Expected SHA-256 of the file; a MODEL has it in its card.")
 @click.option(
     "--to",
+    "--folder",
     "folder",
-    default=".",
-    show_default=True,
     type=click.Path(path_type=Path, readable=False),
     metavar="DIRECTORY",
-    help="Directory for the file.",
+    help="Directory for the file. Default: that of pulled models for a MODEL, this one for a URL.",
 )
 @json_option
-def models_pull(url: str, sha256: str, folder: Path, as_json: bool) -> None:
-    """Download weights from URL (https or file); a file with another hash is discarded."""
-    from agent.cli.models import pull_command
+def models_pull(model: str, sha256: str | None, folder: Path | None, as_json: bool) -> None:
+    """Download the weights of MODEL, or of URL (https or file); a file with another hash is discarded."""
+    from agent.cli.model_pull import pull_command
 
-    finish(pull_command(url, sha256, folder, as_json))
+    finish(pull_command(model, sha256, folder, as_json))

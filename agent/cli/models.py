@@ -1,11 +1,10 @@
-"""``ringpost models``: lists, verifies, measures and downloads detector models."""
+"""``ringpost models``: lists, verifies and measures detector models."""
 
 import json
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -24,12 +23,37 @@ def list_command(as_json: bool) -> int:
     """Prints one line per model card."""
     for card in models.cards_here():
         if as_json:
-            print(card.model_dump_json(exclude={"labels"}))
+            fields = card.model_dump(mode="json", exclude={"labels"})
+            print(json.dumps(fields | {"here": _is_here(card), "sizes": _sizes(card)}))
         else:
-            names = ", ".join((card.name, *card.aliases))
-            size = f"{card.input.width}x{card.input.height}"
-            print(f"{names:28} {size:10} {len(card.labels):3} labels  {card.licence}")
+            print(f"{card.name:18} {describe_input(card):74} {len(card.labels):3} labels  {card.licence}")
+            if card.aliases:
+                print(f"{'':18} also named {', '.join(card.aliases)}")
+            if not _is_here(card):
+                size = "" if card.size is None else f" ({card.size / 1e6:.1f} MB)"
+                print(f"{'':18} not here yet: ringpost models pull {card.name}{size}")
     return 0
+
+
+def describe_input(card: Card) -> str:
+    """Size, resize and pad of the input; by aspect with the sizes of the usual cameras."""
+    if not card.input.by_aspect:
+        return str(card.input)
+    return f"{card.input} ({', '.join(f'{aspect} {size}' for aspect, size in _sizes(card).items())})"
+
+
+def _sizes(card: Card) -> dict[str, str]:
+    return {
+        name: "{}x{}".format(*card.input.size(columns, rows))
+        for name, (columns, rows) in {"4:3": (640, 480), "16:9": (1280, 720)}.items()
+    }
+
+
+def _is_here(card: Card) -> bool:
+    try:
+        return card.weights_file().exists()
+    except OSError:
+        return False
 
 
 def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
@@ -42,6 +66,14 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
         click.echo(f"models: {describe_error(error)}", err=True)
         return 1
     for card in cards:
+        if not names and not _is_here(card):  # not a fault: nobody asked for this model
+            pulls = f"its weights are not here yet: ringpost models pull {card.name}"
+            print(
+                json.dumps({"model": card.name, "ok": None, "error": pulls})
+                if as_json
+                else f"{card.name}: {pulls}"
+            )
+            continue
         problem: str | None = None
         loaded: Loaded | None = None
         try:
@@ -52,37 +84,28 @@ def verify_command(names: Sequence[str], providers: str, as_json: bool) -> int:
             failed += 1
         if as_json:
             answer = {"model": card.name, "ok": problem is None, "error": problem}
+            answer |= {"input": describe_input(card)}
             runs_on, note = (loaded.runs_on, loaded.note) if loaded else (None, None)
             print(json.dumps(answer | {"runs_on": runs_on, "note": note}))
         elif loaded is None:
-            click.echo(f"{card.name}: {problem}", err=True)
+            click.echo(
+                problem if (problem or "").startswith(card.name) else f"{card.name}: {problem}", err=True
+            )
         else:
-            size, where = f"{card.input.width}x{card.input.height}", loaded.runs_on
             proved = "test picture passed" if card.proof else "no test picture"
-            print(f"{card.name}: ok: sha256 {card.sha256[:12]}…, input {size}, {proved}, runs on {where}")
+            where = f"{proved}, runs on {loaded.runs_on}"
+            print(f"{card.name}: ok: sha256 {card.sha256[:12]}…, input {describe_input(card)}, {where}")
             if loaded.note:
                 click.echo(f"{card.name}: {loaded.note}", err=True)
     return 1 if failed else 0
 
 
-def pull_command(url: str, sha256: str, folder: Path, as_json: bool) -> int:
-    """Downloads weights. 1 where the download fails or the hash differs."""
-    from models.pull import pull
-
-    try:
-        path = pull(url, sha256, folder)
-    except (OSError, ValueError) as error:
-        click.echo(f"models: {describe_error(error)}", err=True)
-        return 1
-    print(json.dumps({"file": str(path), "sha256": sha256}) if as_json else f"{path}: SHA-256 matches")
-    return 0
-
-
 _BENCH = """
-import json, resource, sys, time
+import json, resource, sys
 import numpy as np
 import models
-from models.session import Loaded, providers_in
+from agent.host.clock import monotonic_s
+from models.session import providers_in
 card = models.find(sys.argv[1])
 detect = card.on(providers_in(sys.argv[3]) or card.providers).load()
 frame = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), np.uint8)
@@ -92,7 +115,8 @@ for _ in range(int(sys.argv[2]) + 5):
     detect(frame)
     took.append((monotonic_s() - began) * 1000)
 rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-about = {"runs_on": detect.runs_on, "note": detect.note}
+size = "{}x{}".format(*detect.input_size(1280, 720))
+about = {"input": size, "runs_on": detect.runs_on, "note": detect.note}
 print(json.dumps({"ms": took[5:], "rss_mb": rss_mb, **about}))
 """
 
@@ -127,6 +151,8 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
         "model": card.name,
         "runs": runs,
         "runs_on": measured["runs_on"],
+        "input": measured["input"],
+        "pad": card.input.pad,
         "p50_ms": round(statistics.median(measured["ms"]), 1),
         "p95_ms": round(cuts[94], 1),
         "p99_ms": round(cuts[98], 1),
@@ -138,6 +164,7 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
     else:
         times = ", ".join(f"{cut} {result[f'{cut}_ms']} ms" for cut in ("p50", "p95", "p99", "max"))
         print(f"{card.name}: {times}, {result['rss_mb']} MB, {runs} runs on {result['runs_on']}, one thread")
+        print(f"  1280x720 is examined at {result['input']}: input {card.input}")
         if card.latency:
             print(
                 "  on its card: "

@@ -19,9 +19,9 @@ def probe_model(settings: DetectorSettings) -> None:
     answer(
         {
             "kind": "model", "model": card.name, "licence": card.licence, "labels": card.labels[:MAX_LABELS],
-            "labels_total": len(card.labels), "input": f"{card.input.width}x{card.input.height}",
+            "labels_total": len(card.labels), "input": str(card.input),
             "redacts_people": detects_people(card), "sha256": card.sha256,
-            "weights_mb": round(card.weights.stat().st_size / 1e6, 1),
+            "weights_mb": round(card.weights_file().stat().st_size / 1e6, 1),
         }
     )  # fmt: skip
     import numpy as np

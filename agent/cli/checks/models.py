@@ -11,6 +11,7 @@ from agent.runtime.error_text import describe_error
 
 LOAD_S = 30.0
 RUNS = 5
+PULL = "ringpost models pull"
 SCRIPT = "agent.cli.checks.model_child"
 
 
@@ -28,14 +29,17 @@ def check_model_files(config: Config) -> Iterator[Finding]:
         checked.add(settings.model)
         try:
             card = settings.card()
-            with card.weights.open("rb") as file:
+            with card.weights_file().open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except (OSError, ValueError) as error:
-            yield failed(describe_error(error), "`ringpost models list` lists the models", place)
+            text = describe_error(error)
+            yield failed(text, "" if PULL in text else "`ringpost models list` lists the models", place)
             continue
         if sha256 != card.sha256:
             yield failed(
-                f"the SHA-256 of {card.weights} differs from that in its card", "download it again", place
+                f"the SHA-256 of {card.weights_file()} differs from that in its card",
+                "download it again",
+                place,
             )
 
 
