@@ -9,6 +9,7 @@ from agent.mqtt.receipts import Receipts
 from agent.pipeline import Pipeline
 from agent.positioning.device_position import DevicePosition
 from agent.positioning.locator import Locator
+from agent.reporting.messages import MessageFactory
 from agent.reporting.reporter import Reporter
 from agent.rules.switch import SwitchRule
 from bench.mutations.mutation import Original, Patch, mutation, on_alerts, without_phase
@@ -175,3 +176,19 @@ def position_swallowed(patch: Patch) -> None:
         return []
 
     patch.wrap(Reporter, "_position_messages", messages)
+
+
+@mutation("position_stale", "silence raises no alert")
+def silence_suppressed(patch: Patch) -> None:
+    on_alerts(patch, lambda alert: [] if alert.policy.kind == "silence" else [alert])
+
+
+@mutation("watch_point_panic", "each alert says that it is of no severity")
+def severity_info(patch: Patch) -> None:
+    def make(original: Original, factory: Any, schema: str, fields: Any, *args: Any, **more: Any) -> Any:
+        if "alert" in fields and fields["alert"].get("severity") != "info":
+            patch.hit()
+            fields = {**fields, "alert": {**fields["alert"], "severity": "info"}}
+        return original(factory, schema, fields, *args, **more)
+
+    patch.wrap(MessageFactory, "make", make)

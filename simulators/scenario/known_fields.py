@@ -29,11 +29,16 @@ def unknown_fields(scenario: Scenario, record: RunRecord) -> list[str]:
     for one in record.messages:
         if isinstance(one.get("body"), dict):
             seen[one["topic"]].update(_paths(one["body"]))
-    envelope = set(_paths({name: one.get("properties", {}) for name, one in ENVELOPE["properties"].items()}))
+    envelope = {
+        *ENVELOPE["properties"],
+        *(f"clock.{name}" for name in ENVELOPE["properties"]["clock"]["properties"]),
+    }
     found = []
     for key in ("expect", "never"):
         for wanted in getattr(scenario, key):
             topic = "alert" if wanted.alert is not None else wanted.topic
+            if key == "expect" and not seen[topic]:
+                continue  # it is not met
             known = envelope | seen[topic] | set(SELDOM.get(topic, ()))
             found += [
                 f"{key}: {wanted.title}: no {topic} has a field {path!r}; {alternatives(path, known)}"
