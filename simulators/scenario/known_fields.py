@@ -1,12 +1,12 @@
 """Whether the fields that a scenario asks for exist: nothing ever has a misspelt one. Pure."""
 
+import difflib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from agent.cli.asyncapi import ENVELOPE
-from agent.domain.yaml_loader import alternatives
 from agent.outbox.losses import Loss
 from simulators.run_record import RunRecord
 from simulators.scenario.model import Scenario
@@ -41,7 +41,7 @@ def unknown_fields(scenario: Scenario, record: RunRecord) -> list[str]:
                 continue  # it is not met
             known = envelope | seen[topic] | set(SELDOM.get(topic, ()))
             found += [
-                f"{key}: {wanted.title}: no {topic} has a field {path!r}; {alternatives(path, known)}"
+                f"{key}: {wanted.title}: no {topic} has a field {path!r}{_similar(path, known)}"
                 for path in _paths(wanted.having)
                 if path not in known
             ]
@@ -54,3 +54,8 @@ def _paths(tree: Mapping[str, Any], before: str = "") -> Iterator[str]:
         yield before + name
         if isinstance(value, Mapping):
             yield from _paths(value, f"{before}{name}.")
+
+
+def _similar(path: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(path, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
