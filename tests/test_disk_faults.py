@@ -41,8 +41,13 @@ def test_with_a_disk_that_takes_nothing_alerts_still_go_out_and_it_is_said(
         assert "disk is full" in storage.faults.texts["alerts"]
         (row,) = [row for row in handed_out_again(storage) if row.id == alert.id]
         assert row.epoch != storage.epoch("alert")
+        # Its number is not final: a centre must not ask for it once the disk has given another.
+        assert [(one["epoch"], one["last"]) for one in storage.highest_numbers()] == [
+            (storage.epoch("alert"), 1)
+        ]
     # The disk takes alerts again: what only memory held is written down.
     put(storage, after := message())
+    assert [(one["epoch"], one["last"]) for one in storage.highest_numbers()] == [(storage.epoch("alert"), 3)]
     assert storage.faults.texts == {"telemetry": storage.faults.texts["telemetry"]}
     put(storage, message("telemetry"))
     assert storage.faults.texts == {}

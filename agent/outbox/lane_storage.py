@@ -143,11 +143,17 @@ class LaneStorage:
         return found
 
     def highest_numbers(self) -> list[dict[str, Any]]:
-        """``{"lane", "epoch", "last"}`` of each epoch with undelivered or kept messages."""
+        """``{"lane", "epoch", "last"}`` of each epoch with undelivered or kept messages.
+
+        Without the numbers that only memory has given: the disk gives others once it works again, and then a
+        centre would ask for the first ones.
+        """
         found: dict[Lane, list[dict[str, Any]]] = {}
         for store in self.alerts.stores:
             with suppress(OSError):
                 for lane, epoch, last in store.highest_numbers():
+                    if store.path is None and epoch == store.epoch:
+                        continue
                     found.setdefault(lane, []).append({"lane": lane, "epoch": epoch, "last": last})
         return [one for lane in sorted(found) for one in found[lane][-MOST_EPOCHS:]]
 
