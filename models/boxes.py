@@ -1,4 +1,4 @@
-"""The overlap of boxes."""
+"""The overlap and the distance of boxes."""
 
 from models.detection import Box
 
@@ -19,3 +19,14 @@ def iou(one: Box, other: Box) -> float:
     """Intersection over union, 0..1."""
     shared = intersection(one, other)
     return shared / (area(one) + area(other) - shared) if shared > 0 else 0.0
+
+
+def distance(one: Box, other: Box) -> float:
+    """Distance of the centres, across or down, the larger one, in sizes of the larger box."""
+    across, down = (
+        abs(one[axis] + one[axis + 2] - other[axis] - other[axis + 2])
+        / 2
+        / max(one[axis + 2] - one[axis], other[axis + 2] - other[axis], 1e-6)
+        for axis in (0, 1)
+    )
+    return max(across, down)

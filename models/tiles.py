@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from models.boxes import area, intersection, iou
+from models.boxes import area, distance, intersection, iou
 from models.detection import Box, Detect, Detection, Frame
 
 Pattern = Annotated[str, StringConstraints(pattern=r"^[1-8]x[1-8]$")]
@@ -130,11 +130,11 @@ def add_parts(
     higher score, which is more precise. ``group``: labels of one group are the same object.
     """
     pairs = sorted(
-        (distance, number, other)
+        (away, number, other)
         for number, part in enumerate(parts)
         for other, one in enumerate(whole)
         if group(part.label) == group(one.label)
-        and (distance := _distance(part.box, one.box)) <= NEAR
+        and (away := distance(part.box, one.box)) <= NEAR
         and min(area(part.box), area(one.box)) >= MIN_SIZE_RATIO * max(area(part.box), area(one.box))
     )
     result, matched = list(whole), dict[int, int]()
@@ -148,17 +148,6 @@ def add_parts(
             result[other] = Detection(part.label, part.score, box)
     result += [part for number, part in enumerate(parts) if number not in matched]
     return tuple(sorted(result, key=lambda one: -one.score))
-
-
-def _distance(one: Box, other: Box) -> float:
-    """Distance of the centres of two boxes, across and down in sizes of the larger one."""
-    across, down = (
-        abs(one[axis] + one[axis + 2] - other[axis] - other[axis + 2])
-        / 2
-        / max(one[axis + 2] - one[axis], other[axis + 2] - other[axis], 1e-6)
-        for axis in (0, 1)
-    )
-    return max(across, down)
 
 
 def _spans(count: int, overlap: float) -> list[tuple[float, float]]:

@@ -155,7 +155,7 @@ POLICY: dict[str, Row] = {
     "Camera.crop": PICTURE,
     "Camera.blackout": Row("picture", tighter=_only_added),
     "Camera.detector": PARTS,
-    **_free("DetectorSettings", "score tiles overlap providers"),
+    **_free("DetectorSettings", "score tiles overlap providers regions"),
     "DetectorSettings.model": PICTURE,
     "DetectorSettings.verify_model": GUARDED,  # it swallows no alert, but people may trust its verdict
     "DetectorSettings.labels": Row("picture", tighter=_people_kept),

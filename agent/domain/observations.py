@@ -50,7 +50,8 @@ class CameraState:
     """Statistics of a camera, from time to time. Not a sign of life.
 
     Counts since it was opened: ``frames`` received, ``skipped`` in favour of newer ones, ``looked``:
-    inferences, ``lost`` packets where known. Recent: ``fps`` received, ``detect_ms`` per inference.
+    inferences, ``lost`` packets where known. Recent: ``fps`` received, ``detect_ms`` per inference, and
+    ``regions`` examined a second beside whole frames, of those ``regions_wanted``.
     ``granted`` is the mode that a V4L2 driver has set, such as ``1280x720 MJPG 30 fps``.
     """
 
@@ -62,6 +63,8 @@ class CameraState:
     looked: int = 0
     fps: float = 0.0
     detect_ms: float = 0.0
+    regions: float = 0.0
+    regions_wanted: float = 0.0
     lost: int = 0
     granted: str | None = None
     trouble: str | None = None

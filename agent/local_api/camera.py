@@ -78,11 +78,14 @@ class CameraWatch:
     def load(self, configured_fps: float) -> dict[str, Any]:
         """The work of the detector."""
         state, rate = self.state, 1 / self._interval_s if self._interval_s else None
-        cores = None if state is None or rate is None else round(rate * state.detect_ms / 1000, 3)
+        regions = 0.0 if state is None else state.regions
+        cores = None if state is None or rate is None else round((rate + regions) * state.detect_ms / 1000, 3)
         return {
             "fps": None if state is None else state.fps,
             "inferences_per_s": None if rate is None else round(rate, 2),
             "detect_ms": None if state is None else state.detect_ms,
+            "regions_per_s": None if state is None else regions,
+            "regions_wanted_per_s": None if state is None else state.regions_wanted,
             "looked": None if state is None else state.looked,
             "skipped": None if state is None else state.skipped,
             "configured_fps": configured_fps,

@@ -167,6 +167,8 @@ class Health:
             answer["frames"], answer["skipped"] = part.state.frames, part.state.skipped
             answer["looked"], answer["fps"] = part.state.looked, part.state.fps
             answer["detect_ms"] = part.state.detect_ms
+            if part.state.regions_wanted:
+                answer["regions"], answer["regions_wanted"] = part.state.regions, part.state.regions_wanted
             if part.state.lost:
                 answer["lost"] = part.state.lost
             if part.state.granted:

@@ -79,8 +79,8 @@ class Camera(CameraSettings):
                     if view := await session.view(result, intact=not reader.damaged(result.captured.at_s)):
                         emit(view)
                     session.adopt(latest())  # right before the picture leaves this module
-                    if result.detections is not None and session.is_current(result):
-                        emit(session.sighting(result, result.detections))
+                    if session.is_current(result) and (sighting := session.sighting(result)):
+                        emit(sighting)
                 stats.count(result)
                 stats.wanted_fps = session.expected_fps
                 if stats.due():

@@ -13,6 +13,7 @@ from agent.domain.observations import SeenObject, Sighting, View
 from agent.domain.zones import zones_of
 from agent.host.clock import monotonic_s
 from agent.privacy.redaction import FrameWithPeople
+from agent.vision.camera_regions import CameraRegions
 from agent.vision.camera_settings import CameraSettings
 from agent.vision.camera_slot import CameraSlot
 from agent.vision.camera_url import is_file
@@ -48,6 +49,8 @@ class CameraSession:
         """Whether each frame of a file gets an inference."""
         self._redactable, self._evidence = redactable, evidence
         self._gate, self._tracker = MotionGate(settings.motion), Tracker(settings.detector.score)
+        self._regions = CameraRegions(settings, detect)
+        self._gate.finds_boxes = self._regions.on
         self._preprocess = (0, preprocessor(settings.rotate, settings.crop, settings.blackout))
         self._visibility = VisibilityMonitor(settings.zones, visibility_settings(settings))
         self._seen: tuple[float, tuple[SeenObject, ...]] = (0.0, ())
@@ -72,6 +75,8 @@ class CameraSession:
         self.settings = changed
         self._gate.settings = changed.motion
         self._tracker.score = changed.detector.score
+        self._regions.change(changed)
+        self._gate.finds_boxes = self._regions.on
         self.slot.set_interval(self._interval_s())
         if changed.blackout != before.blackout:
             generation, _ = self._preprocess
@@ -96,20 +101,34 @@ class CameraSession:
         recent = objects if at_s - seen_s <= OBJECTS_AGE_S else ()
         return await asyncio.to_thread(self._visibility.check, frame, at_s, learn=intact, objects=recent)
 
-    def sighting(self, result: InferenceResult, detections: tuple[Detection, ...]) -> Sighting:
-        """The tracked objects of a frame; with the frame itself where its people can be redacted."""
+    def sighting(self, result: InferenceResult) -> Sighting | None:
+        """The tracked objects of a frame; with the frame itself where its people can be redacted.
+
+        None where the detector was skipped. Regions examined before the frame join it; regions of the frame
+        are examined later.
+        """
         captured, moved = result.captured, result.decision.egomotion
+        examined = [
+            one for one in self.slot.take_examined() if one.captured.generation == captured.generation
+        ]
+        joined = self._regions.join(result, examined, self._tracker)
+        if joined is None:
+            if self._regions.waits():
+                self._gate.detected(captured.at_s)
+            return None
+        detections, cut = joined
         wanted = self.settings.detector.wanted(detections)
         tracked = self._tracker.track(wanted, captured.at_s, moved)
         if tracked or self._tracker.has_unconfirmed:
             self._gate.detected(captured.at_s)
         self._seen = captured.at_s, self._objects(tracked)
+        self.slot.examine(captured, self._regions.plan(result, self._tracker))
         return Sighting(
             frame=captured.number,
             objects=self._seen[1],
             delay_s=round(monotonic_s() - captured.at_s, 4),
             camera_moves=moved is not None and moved.far,
-            frame_with_people=self._with_people(captured, detections) if self._redactable else None,
+            frame_with_people=self._with_people(captured, (*detections, *cut)) if self._redactable else None,
         )
 
     def _with_people(self, captured: CapturedFrame, detections: tuple[Detection, ...]) -> FrameWithPeople:

@@ -36,6 +36,7 @@ class CameraStats:
         self._losses: deque[tuple[int, float]] = deque(maxlen=6)
         self._since_s = monotonic_s()
         self._frames = self._accepted = self._inferences = 0
+        self._regions = self._regions_wanted = 0
         self._ms = 0.0
         self.inferences = 0
 
@@ -64,12 +65,15 @@ class CameraStats:
             looked=self.inferences,
             fps=round(arrived_fps, 1),
             detect_ms=round(self._ms / inferences, 1) if inferences else 0.0,
+            regions=round((self._slot.regions_examined - self._regions) / span_s, 1),
+            regions_wanted=round((self._slot.regions_wanted - self._regions_wanted) / span_s, 1),
             lost=reader.lost,
             granted=reader.granted,
             trouble=self._trouble(arrived_fps, accepted_fps, span_s)
             or (self._evidence.trouble if self._evidence is not None else None),
         )
         self._lost = reader.lost
+        self._regions, self._regions_wanted = self._slot.regions_examined, self._slot.regions_wanted
         self._since_s, self._frames, self._accepted, self._inferences, self._ms = (
             now_s, reader.frames, accepted, self.inferences, 0.0,
         )  # fmt: skip

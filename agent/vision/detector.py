@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 import models
 from agent.privacy.redaction import REDACTION_MIN_SCORE, detects_people
+from agent.vision.closer_look import LIMIT, RegionMode
 from agent.vision.inference_pool import SHARED_POOL
 from firmware_bridge.secret import beside
 from models.card import Card
@@ -42,6 +44,8 @@ class DetectorSettings(BaseModel):
     """Overlap of neighbouring tiles, as a share of a tile."""
     verify_model: str | None = None
     """The model of the second look at critical alerts (`agent.evidence.second_look`). Default: the same."""
+    regions: RegionMode = "auto"
+    """Whether parts of the frame are examined at full resolution too, in idle core time; off with tiles."""
     providers: tuple[Provider, ...] = ()
     """Execution providers in order of preference, such as [openvino, cpu]. Default: those of the card."""
 
@@ -53,8 +57,16 @@ class DetectorSettings(BaseModel):
 
     def loads_as(self, other: "DetectorSettings") -> bool:
         """Whether the loaded detector is the same: labels and threshold select from what it finds."""
-        same = {"labels": other.labels, "score": other.score, "verify_model": other.verify_model}
-        return self.model_copy(update=same) == other
+        live = ("labels", "score", "regions", "verify_model")
+        return self.model_copy(update={key: getattr(other, key) for key in live}) == other
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if self.regions == "always" and inference_count(self.tiles) > 1:
+            raise ValueError(
+                "regions: always and tiles exclude each other: tiles show all of the frame already"
+            )
+        return self
 
     def card(self) -> Card:
         """The card of the model. OSError: not found; ValueError: not a valid card."""
@@ -109,8 +121,13 @@ class DetectorSettings(BaseModel):
         return tuple(found for found in seen if self.labels is None or found.label in self.labels)
 
     def remark(self) -> str | None:
-        """A note on the cost of tiles, for ``ringpost check``."""
+        """A note on the cost of tiles or regions, for ``ringpost check``."""
         count = inference_count(self.tiles)
-        if count == 1:
-            return None
-        return f"tiles {self.tiles} cost {count} inferences per frame (see detect_ms in health)"
+        if count > 1:
+            return f"tiles {self.tiles} cost {count} inferences per frame (see detect_ms in health)"
+        if self.regions == "always":
+            return (
+                f"regions: always costs up to {LIMIT} more inferences per frame, and half of the core time at"
+                " most (see regions in health)"
+            )
+        return None

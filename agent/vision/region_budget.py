@@ -12,6 +12,8 @@ SHARE = 0.5
 and for heat."""
 BURST_S = 1.0
 """Core seconds per thread that may be saved up."""
+OVERDUE_S = 0.1
+"""A frame that is later than this is not waited for: its camera is slower than configured, or gone."""
 FIRST_COST_S = 0.1
 """Assumed duration of a region before one was measured."""
 RECENT = 0.2
@@ -49,7 +51,7 @@ class RegionBudget:
         waiting = [slot for slot in slots if slot.has_regions()]
         if not waiting or self._running >= max(1, self._threads - 1) or self._save(now_s) < self._cost_s:
             return None
-        if idle < 2 and any(slot.expected_s() < now_s + self._cost_s for slot in slots):
+        if idle < 2 and any(now_s - OVERDUE_S <= slot.expected_s() < now_s + self._cost_s for slot in slots):
             return None
         return min(waiting, key=lambda slot: slot.region_turn_s)
 

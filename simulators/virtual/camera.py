@@ -91,7 +91,8 @@ class VirtualCamera:
             moved = MotionDecision(None, TURNED if frame.camera_moves else None)
             captured = CapturedFrame(number, at_s, NO_PICTURE)
             result = InferenceResult(captured, threading.current_thread(), at_s, moved, detections)
-            emit(session.sighting(result, detections))
+            if (sighting := session.sighting(result)) is not None:
+                emit(sighting)
             if monotonic_s() - state_s >= STATE_EVERY_S:
                 state_s = monotonic_s()
                 emit(_state(number, session.settings.fps, frame.delay_s))
