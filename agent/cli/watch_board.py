@@ -17,6 +17,8 @@ SETTLED_S = 0.5
 """Retained messages arrive one by one; a later one may carry a newer time stamp than the first."""
 STATES = {"online": "green", "degraded": "yellow", "offline": "bold red", "stopped": "dim"}
 
+VERIFIED = {"True": "verified by a second look", "False": "not verified by a second look"}
+
 
 class WatchBoard:
     """Shows a table on a terminal; otherwise prints a line per change, or JSON."""
@@ -141,6 +143,8 @@ class WatchBoard:
             text.append(f" [acknowledged by {printable(answer.get('role'))}]", "green")
         elif alert.get("over") is True:
             text.append(" [cleared, awaiting acknowledgement]", "yellow")
+        if (verified := alert.get("verified")) is not None:
+            text.append(f" [{VERIFIED.get(str(verified), 'no second look in time')}]", "dim")
         if alert.get("alert_id"):
             text.append(f"\n  {printable(alert['alert_id'])}", "dim")
         text.append("\n")

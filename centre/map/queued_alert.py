@@ -66,6 +66,8 @@ class QueuedAlert:
     over: bool = False
     """The condition has cleared, and only the acknowledgement is missing."""
     silenced_until: datetime | None = None
+    verified: bool | str | None = None
+    """The verdict of the device's second look; a text where it came too late, None where it made none."""
     reason: str = ""
     """Why it ended."""
     media: tuple[str, ...] = ()
@@ -190,6 +192,8 @@ class QueuedAlert:
         self.escalation = whole(fields.get("escalation"), 0, 10**6) or 0
         self.over = fields.get("over") is True
         self.silenced_until = instant(as_dict(fields.get("silenced")).get("until"))
+        verified = fields.get("verified")
+        self.verified = verified if isinstance(verified, bool) else name(verified) or self.verified
         answer = as_dict(fields.get("acknowledged"))
         if answer:
             self.answer = Answer(

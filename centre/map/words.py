@@ -87,6 +87,14 @@ def severities(session: Session) -> dict[str, str]:
     return {"critical": t("critical"), "warning": t("warning"), "info": t("information")}
 
 
+def second_look(session: Session, verdict: bool | str) -> str:
+    """The verdict of a device's second look."""
+    t = session.t
+    if isinstance(verdict, bool):
+        return t("verified it") if verdict else t("did not verify it")
+    return t("not in time")
+
+
 def problem(session: Session, unread: str, silence_s: float | None, newest: datetime) -> str:
     """Why the map may lack what happens now; empty while all is well. ``unread``: why nothing is read."""
     t = session.t

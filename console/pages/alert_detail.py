@@ -67,7 +67,9 @@ class AlertDetail:
         t = self._session.t
         self._severity.show(row.severity, drill=row.drill)
         self._text.set_text(row.text)
-        self._facts.set_text(" · ".join(filter(None, (row.rule, row.where, row.end, row.alert_id))))
+        self._facts.set_text(
+            " · ".join(filter(None, (row.rule, row.where, row.verified, row.end, row.alert_id)))
+        )
         self._answer.element.set_visibility(bool(row.answer))
         self._answer.show("good", row.answer)
         self._escalation.element.set_visibility(row.escalation > 0)

@@ -50,6 +50,8 @@ class AlertRow:
     answer: str
     answered: bool
     escalation: int
+    verified: str
+    """What the second look found, in words."""
     end: str
     pictures: int
     place: Place | None
@@ -119,6 +121,7 @@ def _row(
         _answer(answer, session),
         bool(answer),
         int(as_number(alert.get("escalation")) or 0),
+        _verified(alert.get("verified"), t),
         "" if active else _end(alert, t),
         max(len(as_list(alert.get("media"))), 1 if alert.get("camera") and not drill else 0),
         _place(as_dict(alert.get("point"))),
@@ -143,6 +146,13 @@ def _answer(answer: Mapping[str, Any], session: Session) -> str:
     when = moment(at, session) if at else NONE
     text = t("{action} by {role} at {when}", action=action, role=answer.get("role"), when=when)
     return f"{text}: {answer['reason']}" if answer.get("reason") else text
+
+
+def _verified(verdict: object, t: Translate) -> str:
+    if verdict is None:
+        return ""
+    words = {"True": t("verified by a second look"), "False": t("not verified by a second look")}
+    return words.get(str(verdict), t("no second look in time"))
 
 
 def _end(alert: Mapping[str, Any], t: Translate) -> str:

@@ -36,6 +36,7 @@ def step_words(t: Translate) -> dict[str, str]:
     return {
         "frame_to_detection": t("see or measure"),
         "finding_to_outbox": t("write to disk"),
+        "second_look": t("second look"),
         "outbox_to_sent": t("wait for the link"),
         "sent_to_acknowledged": t("broker confirms"),
         ON_PURPOSE: t("rule waits on purpose"),

@@ -58,6 +58,7 @@ def test_what_is_seen_and_heard_reaches_the_centre(tmp_path: Path, kind: str) ->
             )
             assert seen["alert"]["label"] == "person"
             assert seen["alert"]["score"] > 0.5
+            assert seen["alert"]["verified"] in (True, False, "not_in_time")
             assert seen["alert"]["point"]["how"] == "gnss"
             assert {
                 "frame_to_detection",

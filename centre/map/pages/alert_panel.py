@@ -100,6 +100,8 @@ class AlertPanel:
                 ui.label(alert.text).classes("rm-alert-words")
             _fact(t("State"), state_text(session, self._city, alert, now), "alert-state")
             _fact(t("Severity"), words.severities(session).get(alert.severity, alert.severity))
+            if alert.verified is not None:
+                _fact(t("Second look"), words.second_look(session, alert.verified), "alert-verified")
             _fact(t("Device"), " · ".join(part for part in (alert.device, alert.camera, alert.zone) if part))
             _fact(t("Began"), words.clock(session, alert.began_at))
             if place is None:
