@@ -23,12 +23,39 @@ def models_list(as_json: bool) -> None:
 
 @models.command("verify")
 @click.argument("names", nargs=-1, metavar="[MODEL]…")
+@click.option("--against", metavar="MODEL", help="Compare one MODEL, such as an int8 copy, with this one.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH",
+    help="Pictures or video of your cameras, for --against.",
+)
+@click.option(
+    "--most-lost",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Detections of a label that MODEL may lose against the other one.",
+)
 @providers_option
 @json_option
-def models_verify(names: tuple[str, ...], providers: str, as_json: bool) -> None:
+def models_verify(
+    names: tuple[str, ...],
+    against: str | None,
+    pictures: Path | None,
+    most_lost: float,
+    providers: str,
+    as_json: bool,
+) -> None:
     """Verify hash, shapes, labels and test picture of each MODEL, by default of all models."""
+    from agent.cli.model_compare import compare_command
     from agent.cli.models import verify_command
 
+    if (against is None) != (pictures is None) or (against is not None and len(names) != 1):
+        raise click.UsageError("--against and --pictures go together, with one MODEL")
+    if against is not None and pictures is not None:
+        finish(compare_command(names[0], against, pictures, most_lost / 100, providers, as_json))
     finish(verify_command(list(names), providers, as_json))
 
 
