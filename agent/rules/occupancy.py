@@ -36,7 +36,7 @@ class OccupancyTracker:
     An object that is undetected or outside for up to ``grace_s`` stays present, so that noise at the edge of
     a zone changes nothing. With ``keeps``, a parked object stays for `PARKED_S` while undetected. A presence
     whose track gets a new number in the same place keeps its time. With ``leak``, an object that was
-    seen to leave and returns under the same track number keeps what has not leaked of its time, as a new
+    seen to leave, and is detected outside until it returns, keeps what has not leaked of its time, as a new
     presence. Sightings from a moving camera are ignored unless ``moving`` is set: the position of its zones
     is unknown then. Track numbers are valid until the camera is reopened. ``fits`` selects the objects in the
     area.
@@ -104,6 +104,7 @@ class OccupancyTracker:
             return None
         look = self._weight(now_s)
         self.looked_s = now_s
+        self._hidden = {track: one for track, one in self._hidden.items() if self._may_return(one, now_s)}
         numbers = {seen.track for seen in sighting.objects}
         known = {track: self._known.get(track, 0.0) - look.counts_s for track in self._known.keys() - numbers}
         for seen in sighting.objects:
@@ -117,10 +118,6 @@ class OccupancyTracker:
             need_s = min(self._need_s, ARRIVES_S) if certain else self._need_s
             presence.weigh(look, need_s, self._patience_s)
             self._remove_if_gone(track, presence, now_s)
-        for track, presence in list(self._hidden.items()):
-            lost_s = now_s - max(presence.last_s, presence.outside_s)
-            if lost_s > HIDDEN_S or presence.left_s(now_s, self._leak) <= 0:
-                del self._hidden[track]
         return list(self.present.values())
 
     def away(self, now_s: float) -> dict[int, Presence]:
@@ -147,6 +144,13 @@ class OccupancyTracker:
         del self.present[track]
         if self._returns or not presence.left_area:
             self._hidden[track] = presence
+
+    def _may_return(self, presence: Presence, now_s: float) -> bool:
+        """Whether a hidden presence may reappear; one that was seen to leave: while detected outside."""
+        lost_s, limit_s = now_s - presence.last_s, HIDDEN_S
+        if presence.left_area:
+            lost_s, limit_s = now_s - presence.outside_s, self._grace_s
+        return lost_s <= limit_s and presence.left_s(now_s, self._leak) > 0
 
     def _on_detection(
         self, seen: SeenObject, numbers: Collection[int], observation: Observation, look: LookWeight
