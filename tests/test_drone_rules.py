@@ -67,7 +67,7 @@ def test_a_low_battery_says_where_the_drone_is_and_how_far_from_home() -> None:
     home = {"home_lat": 32.05, "home_lon": 118.78, "mode": "RTL", "vehicle": "quadrotor"}
     [finding] = rule.start()(flying(0, 18, lat=32.06, lon=118.78, error_m=1.5, **home))
     assert finding.text == "drone 1: battery 18 %, below 25 %; RTL, 1109 m from home"
-    assert finding.point == Point(32.06, 118.78, 1.5, "gnss")
+    assert finding.point == Point(32.06, 118.78, 1.5, "drone", "drone 1")
     assert finding.label == "quadrotor"
 
 
@@ -109,5 +109,8 @@ def test_a_lost_drone_is_told_with_its_last_position_and_its_age_and_is_over_whe
     assert finding.text == (
         "drone 1 not heard for 12 s; it was in AUTO, battery 43 %; last position 62 m above home, 14 s old"
     )
-    assert (finding.since, finding.point) == (START + timedelta(seconds=2), Point(32.05, 118.78, 2.0, "gnss"))
+    assert (finding.since, finding.point) == (
+        START + timedelta(seconds=2),
+        Point(32.05, 118.78, 2.0, "drone", "drone 1", 14.0),
+    )
     assert [fact.key for fact in decide(flying(20))] == ["1"]

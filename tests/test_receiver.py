@@ -12,7 +12,7 @@ from agent.domain.findings import Finding
 from agent.domain.observations import Observation
 from agent.domain.site import Site
 from agent.positioning.device_position import DevicePosition
-from agent.positioning.fix_gate import FixGate
+from agent.positioning.fix_gate import JUMP_TOLD_S, FixGate
 from agent.positioning.fix_quality import Positioning
 from agent.rules.interference import Interference
 from agent.rules.moved import Moved
@@ -144,6 +144,15 @@ def test_a_boat_that_jumps_is_believed_after_five_epochs_only() -> None:
     assert max(off_m[:4]) < 50
     assert off_m[5] == pytest.approx(JUMP_M, abs=20)
     assert where.receivers(1120)[0]["rejected"] == {"jump": 4}
+    told = where.position(1120)
+    assert told is not None
+    assert told["trust"] == "good"  # it may have been carried: docs/decisions/0011
+    assert told["jumped_m"] == pytest.approx(2000, rel=0.2)
+    assert told["jumped_s"] == pytest.approx(1120 - 1000 - FROM, abs=6)
+    point = where.alert_point(1120)
+    assert point is not None
+    assert point["jumped_m"] == told["jumped_m"]
+    assert "jumped_m" not in (where.position(1120 + JUMP_TOLD_S) or {})
 
 
 def test_a_jammed_boat_says_that_its_position_is_poor_and_then_old() -> None:

@@ -255,6 +255,15 @@ def test_status_tells_a_change_once_with_its_reasons_and_not_each_second() -> No
     assert desk.due(1)["status"]["state"] == "online"
 
 
+def test_a_connection_tells_its_status_again_behind_a_late_last_will() -> None:
+    """The broker may retain the ``offline`` of the connection before, beside a device that is there."""
+    desk = Desk()
+    desk.due()
+    desk.reporter.birth_messages(2, AT, desk.now_s)
+    said = [second for second in range(1, 200) if "status" in desk.due(1)]
+    assert said == [60]
+
+
 def test_figures_in_a_reason_are_no_change() -> None:
     """A poor receiver says another error each second; a camera that is slow another rate."""
     desk = Desk()

@@ -1,6 +1,7 @@
 """Virtual time: real agents, a broker and a centre in one loop."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,21 @@ def test_a_killed_agent_does_nothing_more_and_its_disk_is_as_it_was(tmp_path: Pa
     assert alerts(record)[0][0] >= 40
     ids = {one["id"] for one in events(record, "accepted")}
     assert ids <= {one["id"] for one in events(record, "committed")}
+
+
+def test_a_late_last_will_does_not_stay_retained_beside_a_device_that_is_there(tmp_path: Path) -> None:
+    retained = []
+
+    async def scene(post: Post) -> None:
+        broker = post.stage.broker
+        await post.stage.sleep_until(10)
+        broker.set_unkind("late_will", 1.0)
+        broker.cut("post-1", "closed")
+        broker.mend("post-1")
+        for second in (60, 130):
+            await post.stage.sleep_until(second)
+            status = broker.router.retained["ringpost-sim/v1/post-1/status"]
+            retained.append(json.loads(status.payload)["state"])
+
+    played(tmp_path, scene)
+    assert retained == ["offline", "online"]

@@ -14,7 +14,7 @@ from models.detection import Box
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place on the ground, WGS-84 degrees; ``how``: surveyed, gnss, ais, ground_plane, ground_ray.
+    """A place on the ground, WGS-84 degrees; ``how``: surveyed, gnss, ais, drone, ground_plane, ground_ray.
 
     For the last two ``error_m`` is the radius that contains the true place in 95 % of cases.
     """
@@ -23,6 +23,10 @@ class Point:
     lon: float
     error_m: float | None
     how: str
+    of: str | None = None
+    """Whose place it is, where not the device's: ``drone 1``."""
+    age_s: float | None = None
+    """How long ago it was there, where not at the time of the message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,6 +158,7 @@ class DevicePosition:
             fields |= {"age_s": round(now_s - best[0].mono_s, 1), "trust": best[1]}
         if gate.rejection is not None:
             fields["why"] = gate.rejection
+        fields |= gate.jump(now_s)
         if self._switched is not None:
             switch, switched_s = self._switched
             if self._current != self._ranked()[0] or now_s - switched_s <= ANNOUNCE_SWITCH_S:
@@ -185,7 +186,8 @@ class DevicePosition:
         if self._surveyed is not None or self._current is None:
             return ("surveyed" if self._surveyed else None,)
         newest, best = self._gates[self._current].newest, self._best_fix(now_s)
-        return self._current, newest.mode if newest else None, best[1] if best else None
+        jumped_m = self._gates[self._current].jump(now_s).get("jumped_m")
+        return self._current, newest.mode if newest else None, best[1] if best else None, jumped_m
 
     def alert_point(self, now_s: float) -> Mapping[str, Any] | None:
         """The device's position as the point of an alert, with a radius that grows with its age."""
@@ -199,6 +201,7 @@ class DevicePosition:
         point = {"lat": timed.fix.lat, "lon": timed.fix.lon, "error_m": error_m, "how": "gnss"}
         if timed is not self._gates[self._current].accepted:
             point["trust"] = "low"
+        point |= self._gates[self._current].jump(now_s)
         if trust == "old" or self._without_fix():
             error_m = round((error_m or 0.0) + self._top_mps * age_s, 1)
             point |= {"error_m": error_m, "how": "last_known", "age_s": age_s}

@@ -23,6 +23,8 @@ consistent fixes are exempt."""
 MAX_EPOCH_S = 10.0
 """No receiver has longer epochs: a longer gap is an outage, and does not count for `interval_s`."""
 CLOCK_OFFSETS_KEPT = 30
+JUMP_TOLD_S = 600.0
+"""How long a jump is told that was accepted since the receiver stayed there."""
 STATE_VALID_S = 60.0
 """A `GnssState` of the receiver expires after this time."""
 MAX_LATE_S = 2.0
@@ -43,6 +45,7 @@ class FixGate:
         """The last fix received is older than the newest one, and was ignored."""
         self.jumped = False
         """The newest fix was rejected because the platform can't have moved there so fast."""
+        self._jump: tuple[float, float] | None = None
         self.accepted_since_s: float | None = None
         """Since when every fix has been accepted (monotonic)."""
         self.newest: Fix | None = None
@@ -121,7 +124,14 @@ class FixGate:
             self.rejection = f"a jump of {step_m:.0f} m"
             return None
         self.accepted, self._candidate = timed, None
+        self._jump = step_m, timed.mono_s
         return step_m
+
+    def jump(self, now_s: float) -> dict[str, float]:
+        """The last accepted jump, ``jumped_m`` and ``jumped_s`` ago, for `JUMP_TOLD_S`; else empty."""
+        if self._jump is None or now_s - self._jump[1] > JUMP_TOLD_S:
+            return {}
+        return {"jumped_m": round(self._jump[0]), "jumped_s": round(now_s - self._jump[1], 1)}
 
     def _silence_limit_s(self) -> float:
         """Three epochs, at least 5 seconds."""

@@ -3,6 +3,7 @@
 Observations and time go in, messages come out; `agent.pipeline` puts them into the write buffer.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -21,6 +22,9 @@ from agent.vision.visibility_state import VisibilityState
 
 _FIGURE = re.compile(r"(?<![\w-])\d+(\.\d+)?(?![\w-])")
 """A number that stands alone; a number in a name, such as cam1 or zone-2, identifies something."""
+STATUS_AGAIN_KEEPALIVES = 2
+"""So long after its begin, a connection sends its status again: a broker that has not noticed the end of the
+one before publishes its last will after 1.5 keepalives and the will's delay, and retains ``offline``."""
 
 
 class Reporter:
@@ -55,6 +59,7 @@ class Reporter:
         self._schedule = PositionSchedule()
         self._announced: tuple[str, tuple[str, ...]] | None = None
         self._health_s: float | None = None
+        self._status_again_s = math.inf
         self.last_health = b""
         """The body of the last ``health``."""
         self._visibility: dict[str, VisibilityState] = {}
@@ -95,7 +100,7 @@ class Reporter:
         intervals = self._config.reporting
         state = self._state(now_s)
         changed = state != self._announced
-        if changed:
+        if changed or now_s >= self._status_again_s:
             messages.append(self.status(at, now_s))
         if (
             changed
@@ -114,6 +119,7 @@ class Reporter:
     def birth_messages(self, session: int, at: datetime, now_s: float) -> list[Message]:
         """The reports that begin a connection: status, birth, health and position."""
         self.messages.session = session
+        self._status_again_s = now_s + STATUS_AGAIN_KEEPALIVES * self._config.broker.keepalive.total_seconds()
         messages = [self.status(at, now_s), self.birth(at, now_s), self.health(at, now_s)]
         return messages + self._position_messages(at, now_s)
 
@@ -135,6 +141,8 @@ class Reporter:
     def status(self, at: datetime, now_s: float, state: str | None = None) -> Message:
         """``status``: online, degraded with its reasons, or the given ``state`` (stopped)."""
         self._announced = self._state(now_s)
+        if now_s >= self._status_again_s:
+            self._status_again_s = math.inf
         fields = {
             "state": state or self._announced[0],
             "reasons": self.reasons(now_s),

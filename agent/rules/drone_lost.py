@@ -73,7 +73,7 @@ class DroneLost(SourceRule):
             where, placed_s = placed
             height = "" if where.height_m is None else f" {where.height_m:.0f} m above home"
             text += f"; last position{height}, {int(now_s - placed_s)} s old"
-            point = point_of(where)
+            point = point_of(where, round(now_s - placed_s, 1))
         return Finding(
             key=str(last.system),
             text=text,
@@ -87,11 +87,11 @@ class DroneLost(SourceRule):
         )
 
 
-def point_of(drone: Drone) -> Point | None:
-    """The position of a drone as a point; None where it is unknown."""
+def point_of(drone: Drone, age_s: float | None = None) -> Point | None:
+    """The position that a drone sent ``age_s`` ago, as a point; None where it is unknown."""
     if drone.lat is None or drone.lon is None:
         return None
-    return Point(drone.lat, drone.lon, drone.error_m, "gnss")
+    return Point(drone.lat, drone.lon, drone.error_m, "drone", f"drone {drone.system}", age_s)
 
 
 def _known(last: Drone, placed: tuple[Drone, float] | None) -> dict[str, Any]:

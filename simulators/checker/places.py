@@ -99,14 +99,11 @@ def _alert_points(history: History, device: Device) -> Iterator[Finding]:
         if alert.get("phase") == "end":  # it repeats the last point of what has gone since
             continue
         claimed_m = point.get("error_m") or history.limits.unclaimed_m
-        if point.get("how") not in ("surveyed", "gnss", "ground_plane", "ground_ray"):
+        if point.get("how") not in ("surveyed", "gnss", "drone", "ground_plane", "ground_ray"):
             continue
-        near = (
-            []
-            if str(point["how"]).startswith("ground")
-            else [_off(device, point, t - point.get("age_s", 0.0))]
-        )
-        near += [_off_truth(point, truth_at(facts, t)) for facts in history.objects.values()]
+        then_s = t - point.get("age_s", 0.0)
+        near = [_off(device, point, then_s)] if point["how"] in ("surveyed", "gnss") else []
+        near += [_off_truth(point, truth_at(facts, then_s)) for facts in history.objects.values()]
         off_m, slack_m = min((one for one in near if one is not None), default=(0.0, 0.0))
         if off_m > history.limits.position_times * claimed_m + slack_m:
             text = f"{alert.get('rule')} is off by {off_m:.0f} m, and claims {claimed_m:g} m ({point['how']})"
