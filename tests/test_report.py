@@ -121,6 +121,15 @@ def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path: Path, text: st
     assert "\n" not in str(caught.value)
 
 
+def test_the_page_begins_with_what_the_scenario_is_about_and_with_its_film(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    with (folder / "scenario.yaml").open("a") as file:
+        file.write("\nabout: A <b>boat</b> loses its link.\n")
+    page = write(folder).read_text()
+    places = [page.index(text) for text in ("<h1>", "A &lt;b&gt;boat", 'id="film"', 'id="expectations"')]
+    assert places == sorted(places)
+
+
 def test_a_page_asks_nothing_of_anyone(tmp_path: Path) -> None:
     page = write(make_run(tmp_path)).read_text()
     assert "default-src 'none'" in page

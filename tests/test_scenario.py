@@ -202,3 +202,9 @@ def test_the_schema_knows_each_fault() -> None:
     assert {kind: set(fields) for kind, fields in own.items()} == {
         kind: set(fault.model_fields) for kind, fault in CATALOGUE.items()
     }
+
+
+def test_a_scenario_is_about_what_the_head_of_its_file_says() -> None:
+    about = find_scenario("bridge_rescue").about
+    assert about.startswith("The night of 28 November 2022 on the bridge")
+    assert about.endswith("the person, the ways and the times between are made up.")

@@ -60,8 +60,9 @@ def page(verdict: dict[str, Any], story: Story, scenario: dict[str, Any]) -> str
     marks = marks_of(verdict, story)
     data = film_data(story)
     parts = [
+        *([] if data is None else [film_section(story)]),
         expectations_section(verdict),
-        film_section(story) if data is not None else log_section(story),
+        *([log_section(story)] if data is None else []),
         timeline_section(story, verdict, marks),
         faults_section(verdict),
         latency_section(story, virtual=verdict.get("clock") == "virtual"),
@@ -69,7 +70,8 @@ def page(verdict: dict[str, Any], story: Story, scenario: dict[str, Any]) -> str
         _figures(verdict, story, scenario),
         _left_out(story),
     ]
-    body = f"{verdict_section(verdict)}\n<main>\n{''.join(parts)}\n</main>"
+    head = verdict_section(verdict, str(scenario.get("about") or ""))
+    body = f"{head}\n<main>\n{''.join(parts)}\n</main>"
     empty = {"duration": story.duration_s, "objects": [], "rows": [], "alerts": [], "shapes": {}}
     return document(f"{verdict.get('scenario', 'run')}: {verdict.get('verdict', '?')}", body, data or empty)
 

@@ -42,8 +42,8 @@ def sentence(verdict: dict[str, Any]) -> str:
     return f"{name} {state}: all {_count(len(all_checks), 'check')} were met{with_faults}"
 
 
-def verdict_section(verdict: dict[str, Any]) -> Html:
-    """The sentence, how the run was played, and what was not met."""
+def verdict_section(verdict: dict[str, Any], about: str = "") -> Html:
+    """The sentence, what the scenario is about, how the run was played, and what was not met."""
     state = str(verdict.get("verdict", "?"))
     facts = [
         f"seed {e(verdict.get('seed', '?'))}",
@@ -58,10 +58,12 @@ def verdict_section(verdict: dict[str, Any]) -> Html:
         for word, one in unmet
     ]
     lines += [f"<li><b>incomplete</b> {e(line)}</li>" for line in verdict.get("incomplete") or ()]
+    words = f'<p class="about">{e(about)}</p>' if about else ""
     problems = f'<ul class="problems">{"".join(lines)}</ul>' if lines else ""
     return (
         f'<header class="verdict {e(state) if state in ("passed", "failed", "incomplete") else "unknown"}">'
         f'<p class="state">{mark(state)}</p><h1>{e(sentence(verdict))}</h1>'
+        f"{words}"
         f'<p class="facts">{" · ".join(facts)}</p><p class="again">Play it again: <code>{e(again)}</code></p>'
         f"{problems}</header>"
     )

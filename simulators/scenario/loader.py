@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from simulators.scenario.device_config import ROLES, completed_config
 from simulators.scenario.model import Scenario
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
+MOST_ABOUT = 2000
 
 
 def scenario_names() -> list[str]:
@@ -47,12 +48,20 @@ def read(path: Path) -> Scenario:
     return parse(text, name=str(path), base=folder_beside(path))
 
 
+def head_comment(text: str) -> str:
+    """The comment before the first line of content, as one paragraph."""
+    lines = takewhile(lambda line: line.startswith("#"), text.lstrip().splitlines())
+    return " ".join(line.lstrip("# ").rstrip() for line in lines)[:MOST_ABOUT]
+
+
 def parse(text: str, *, name: str, base: Path) -> Scenario:
     """The scenario in ``text``; its configuration files are below ``base``. BadConfig."""
     tree = load_yaml(text, name)
     if "schema" not in tree and "schema_version" in tree:
         what = "a configuration, which ringpost check reads; a scenario names it below devices, as config"
         raise BadConfig([Problem(1, "", what)], name)
+    if "about" not in tree and (about := head_comment(text)):
+        tree["about"] = about
     try:
         scenario = Scenario.model_validate(tree)
     except ValidationError as error:

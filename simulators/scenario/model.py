@@ -111,6 +111,8 @@ class Scenario(FrozenModel):
 
     schema_: Literal["ringpost-scenario/1"] = Field(alias="schema")
     name: Name
+    about: str = Field(default="", max_length=2000)
+    """What happens, for people; default: the comment at the head of the file."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     clock: Clock = "virtual"
     duration: Duration

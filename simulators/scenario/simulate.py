@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,7 @@ from simulators.scenario.verdict import Verdict, write_report
 NOT_PASSED = 1
 """The exit code of a scenario that is refused, that failed, or that is incomplete."""
 SHORTEST = "shortest.yaml"
+MIN_WIDTH, MAX_WIDTH = 40, 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,11 @@ class RunRequest:
 
 def list_scenarios() -> int:
     """Prints the scenarios that come with the simulators."""
+    width = max(MIN_WIDTH, min(MAX_WIDTH, shutil.get_terminal_size().columns)) - 4
     for name in scenario_names():
-        path = SCENARIOS / f"{name}.yaml"
-        scenario = read(path)
-        about = path.read_text().splitlines()[0].lstrip("# ")
-        click.echo(f"{name:30} {scenario.clock:8} {format_duration(scenario.duration):>6}  {about}")
+        scenario = read(SCENARIOS / f"{name}.yaml")
+        click.echo(f"{name}  ({scenario.clock} clock, {format_duration(scenario.duration)})")
+        click.echo(textwrap.indent(textwrap.fill(scenario.about, width), "    "))
     return 0
 
 
