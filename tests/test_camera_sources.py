@@ -24,8 +24,9 @@ from agent.config.loader import parse
 from agent.config.secret_policy import secret_violations
 from agent.domain.yaml_loader import BadConfig
 from agent.vision.camera import Camera
+from agent.vision.camera_capture import CameraCapture
 from agent.vision.camera_url import SCHEMES, source_kind
-from agent.vision.capture import CameraCapture, open_capture, open_file
+from agent.vision.capture import open_capture, open_file
 from tests.test_config import GOOD
 
 KEY = "5b1f" * 16

@@ -22,8 +22,9 @@ import pytest
 
 from agent.domain.observations import CameraState, Sighting
 from agent.vision.camera import Camera
+from agent.vision.camera_capture import CameraCapture
 from agent.vision.camera_url import Trust
-from agent.vision.capture import CameraCapture, open_capture
+from agent.vision.capture import open_capture
 from agent.vision.frame_reader import FrameReader
 from agent.vision.http_auth import authorization
 from agent.vision.jpeg_stream import JpegCutter, jpeg_size

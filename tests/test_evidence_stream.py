@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from agent.cli.checks.cameras import memory, stretched
 from agent.domain.observations import CameraState, Sighting
+from agent.evidence.camera_buffer import EvidenceFrame
 from agent.evidence.jpeg import read_label
 from agent.privacy.redaction import FILL, FrameWithPeople
 from agent.vision.access_units import AccessUnit, AccessUnits
@@ -20,12 +22,14 @@ from agent.vision.camera_url import MAX_PIXELS, NO_TRUST
 from agent.vision.capture import decode_last
 from agent.vision.encoded_ring import MAX_CHAIN, EncodedRing
 from agent.vision.evidence_stream import EvidenceStream
+from agent.vision.frame_reader import FrameReader
+from agent.vision.hardware_decoding import attempts, give_up
 from agent.vision.view_match import difference, shrunk
 from models.detection import Detection, Frame
 from tests.encoded_streams import VECTORS, RtspStreams, pictures, rtp_packets
 from tests.test_camera_sources import answers, send
 from tests.test_evidence import NEAR, Desk
-from tests.waiting import until
+from tests.waiting import until, until_true
 
 JUST_BEFORE, LAST_LOOK = (0.1, 0.6, 0.2, 0.9), (0.7, 0.1, 0.8, 0.3)
 FILES = [("sub.h264", "H264"), ("main.h264", "H264"), ("main.h265", "H265")]
@@ -132,6 +136,32 @@ def test_only_a_picture_of_the_same_view_takes_the_place_of_a_frame() -> None:
 
 def played(scene: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(scene(), 120))
+
+
+@pytest.mark.parametrize(("decode", "told"), [("v4l2m2m", True), ("vaapi", True), ("auto", False)])
+def test_a_hardware_decoder_that_is_missing_costs_a_line_and_no_picture(decode: str, told: bool) -> None:
+    """Of a machine that has one, only the order of attempts is tested here."""
+    if list(Path("/sys/class/video4linux").glob("*")):
+        pytest.skip("this machine may have a hardware decoder")
+    taken: list[Frame] = []
+    with RtspStreams({"sub": VECTORS / "sub.h264"}) as server:
+        reader = FrameReader(
+            server.url("sub"), lambda *seen: taken.append(seen[2]), lambda _: True, lambda: None,
+            open_s=20, read_s=20, decode=decode,
+        )  # fmt: skip
+        with reader:
+            until_true(lambda: bool(taken or reader.error), within_s=30)
+    assert taken[0].shape == (180, 320, 3)
+    said = f"decode: {decode} can't be used here; the CPU decodes" if told else None
+    assert reader.decoding_trouble == said
+
+
+def test_the_cpu_decodes_after_a_hardware_decoder_that_gave_no_picture() -> None:
+    names = [one.name for one in attempts("v4l2m2m", "rtsp://h/given-up")]
+    assert names == ["v4l2m2m", "v4l2m2m", "cpu"]
+    give_up("rtsp://h/given-up")
+    assert [one.name for one in attempts("v4l2m2m", "rtsp://h/given-up")] == ["cpu"]
+    assert [one.name for one in attempts("cpu", "rtsp://h/x")] == ["cpu"]
 
 
 @pytest.mark.parametrize("main", ["main.h264", "main.h265"])
@@ -256,10 +286,32 @@ def test_without_the_larger_stream_the_frame_itself_is_the_picture(fails: Except
     assert abs(int(shown[180, 320].mean()) - FILL) <= 3
 
 
+def test_frames_of_4k_wait_smaller_for_their_turn(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    frame = np.full((2160, 3840, 3), 200, np.uint8)
+    desk.see_look(0, FrameWithPeople(frame, [Detection("person", 0.8, NEAR)]))
+    desk.alert(0.1)
+    ((_, waiting),) = desk.recorder._requests[0].pictures
+    assert isinstance(waiting, EvidenceFrame)
+    assert waiting.frame.shape == (1080, 1920, 3)
+
+
+def test_the_memory_of_cameras_is_held_against_that_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:        1900000 kB\n")
+    small, main = {"sources.a": (640, 360)}, {"sources.a.evidence_url": (3840, 2160)}
+    assert [one.state for one in memory(small | main, tmp_path)] == ["ok"]
+    large = {f"sources.{name}": (3840, 2160) for name in "abcdefgh"}
+    assert [one.state for one in memory(large, tmp_path)] == ["warning"]
+    assert list(memory({}, tmp_path)) == []
+    assert list(stretched(small | main)) == []
+    assert [one.place for one in stretched({"sources.a": (704, 576)} | main)] == ["sources.a.evidence_url"]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"evidence_url": "/dev/video0"}, "evidence_url is rtsp, rtsps, http, https://HOST"),
+        ({"decode": "vaapi", "url": "http://h/x"}, "decode is for rtsp"),
         ({"evidence_url": "udp://h:5000"}, "evidence_url is rtsp"),
         ({"evidence_url": "rtsp://u:p@h/main"}, "carries a user or password"),
         ({"evidence_url": "rtsp://h/main", "url": "/dev/video0"}, "one stream"),

@@ -143,7 +143,7 @@ POLICY: dict[str, Row] = {
     # What pictures show. Zones and detection settings are free; for the address see `push_changes`. Many V4L2
     # cameras cut their picture to the size or rate of the mode, so a blackout would cover another part of it.
     **_free("Camera", "required kind username password purpose fps motion zones coverage ground mount"),
-    **_free("Camera", "loop every_frame open_timeout read_timeout"),
+    **_free("Camera", "loop every_frame open_timeout read_timeout decode"),
     **{f"Camera.{name}": PICTURE for name in ("width", "height", "pixel_format", "camera_fps")},
     "Camera.url": Row("free", limit=_verified, message="can't give up TLS by push"),
     "Camera.evidence_url": Row("picture", tighter=_kept_or_none),

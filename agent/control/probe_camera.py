@@ -6,8 +6,9 @@ from agent.control.probe_request import CAMERA_S
 from agent.host.clock import monotonic_s
 from agent.runtime.child_process import answer
 from agent.vision.camera import Camera
+from agent.vision.camera_capture import CameraCapture
 from agent.vision.camera_url import is_file, redacted_url, source_kind
-from agent.vision.capture import CameraCapture, open_capture
+from agent.vision.capture import open_capture
 from agent.vision.capture_properties import FOURCC, FPS
 from agent.vision.preprocess import preprocessor
 

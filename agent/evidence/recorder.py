@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from agent.evidence.release import PictureRelease, PictureRequest, PictureSource
 from agent.evidence.settings import Evidence
 from agent.privacy.redaction import FrameWithPeople
 from agent.privacy.rescue_grant import Grant
+from agent.vision.view_match import shrunk
 from models.detection import Detect
 
 MAX_FRAME_AGE_S = 10.0
 """An older frame is no picture of an alert."""
 MAX_REQUESTS = 50
 """Requested frames wait in memory: beyond this an alert brings no picture."""
+MAX_WAITING_SIDE = 1920
+"""Longer side in pixels of a frame that waits: pictures that leave are smaller."""
 MAX_FETCH = 40
 MAX_COMMAND_PICTURES = 2
 FETCH_EVERY_S = 0.25
@@ -113,6 +117,8 @@ class EvidenceRecorder:
         if len(self._requests) >= MAX_REQUESTS:
             return []
         picture = camera.clearest(finding, frame)
+        if isinstance(picture, EvidenceFrame):  # it may wait for others: 50 pictures of 4K would take 1.2 GB
+            picture = replace(picture, frame=shrunk(picture.frame, MAX_WAITING_SIDE))
         request = PictureRequest(alert_id, frame.camera, f"alert {rule}", deque([(1, picture)]))
         self._requests.append(request)
         if self._config.record:

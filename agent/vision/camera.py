@@ -147,6 +147,7 @@ class Camera(CameraSettings):
             mode=self.mode,
             fps=self.fps,
             max_pixels=self.max_pixels,
+            decode=self.decode,
         )
 
     async def url_once_it_sends(self) -> str:
@@ -154,6 +155,12 @@ class Camera(CameraSettings):
         url = self._url_with_login()
         await probe_stream(url, self.open_timeout.total_seconds(), self.trust)
         return url
+
+    def evidence_camera(self) -> "Camera | None":
+        """A camera whose ``url`` is the evidence stream, to check it."""
+        if self.evidence_url is None:
+            return None
+        return self.model_copy(update={"url": self.evidence_url, "evidence_url": None})
 
     def _evidence_stream(self) -> EvidenceStream | None:
         if self.evidence_url is None:

@@ -27,6 +27,7 @@ from agent.vision.camera_url import (
     source_kind,
 )
 from agent.vision.detector import DetectorSettings
+from agent.vision.hardware_decoding import CPU
 from agent.vision.motion_gate import MotionSettings
 from agent.vision.preprocess import Crop, Rotation
 from agent.vision.v4l2_mode import V4l2Mode
@@ -67,6 +68,8 @@ class CameraSettings(SourcePart):
     """The only certificate that is trusted, in place of a CA: ``sha256:…`` of a self-signed camera."""
     max_pixels: int = Field(default=MAX_PIXELS, ge=64 * 48, le=MAX_PIXELS)
     """A larger picture is refused before it is decoded."""
+    decode: Literal["auto", "cpu", "v4l2m2m", "vaapi", "mfx", "drm"] = "cpu"
+    """RTSP: what decodes ``url``. The CPU does, with a line in health, where the hardware can't be used."""
     basic: bool = False
     """Whether the password may be sent in clear text: Basic authentication without TLS."""
     width: int | None = Field(default=None, ge=16, le=8192)
@@ -134,6 +137,8 @@ class CameraSettings(SourcePart):
                 raise ValueError(f"{key} is for https:// and rtsps://: other connections have no certificate")
         if self.fingerprint is not None and self.ca is not None:
             raise ValueError("ca and fingerprint exclude each other: a fingerprint names the certificate")
+        if self.decode != CPU and scheme not in ("rtsp", "rtsps"):
+            raise ValueError("decode is for rtsp:// and rtsps://: others are decoded by the CPU")
         if kind != "device" and self.mode != V4l2Mode():
             raise ValueError("width, height, pixel_format and camera_fps are for V4L2 cameras")
         if (self.width is None) != (self.height is None):

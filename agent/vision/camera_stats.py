@@ -70,6 +70,7 @@ class CameraStats:
             lost=reader.lost,
             granted=reader.granted,
             trouble=self._trouble(arrived_fps, accepted_fps, span_s)
+            or reader.decoding_trouble
             or (self._evidence.trouble if self._evidence is not None else None),
         )
         self._lost = reader.lost

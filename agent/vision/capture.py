@@ -5,7 +5,6 @@ opens regular files and our own relay on the loopback only: each connection to a
 """
 
 import io
-import math
 import os
 import stat
 import threading
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 from agent.host.clock import monotonic_s
 from agent.runtime.error_text import error_reason
+from agent.vision.camera_capture import CameraCapture
 from agent.vision.camera_url import (
     MAX_PIXELS,
     NO_TRUST,
@@ -26,6 +26,7 @@ from agent.vision.camera_url import (
     too_large_text,
 )
 from agent.vision.capture_properties import FRAME_HEIGHT, FRAME_WIDTH
+from agent.vision.hardware_decoding import CPU, attempts
 from agent.vision.http_camera import HttpByteStream, HttpJpegSource, open_http_camera
 from agent.vision.opencv import load_opencv
 from agent.vision.rtsp_relay import RtspRelay
@@ -42,76 +43,6 @@ _open_lock = threading.Lock()
 UNDECODABLE = "it sends, but no picture can be decoded from it"
 
 
-class CameraCapture:
-    """An open camera or file: a cv2.VideoCapture together with its byte stream or relay."""
-
-    def __init__(
-        self,
-        capture: Any,
-        *,
-        feed: UdpByteStream | HttpByteStream | None = None,
-        relay: RtspRelay | None = None,
-        read_s: float = 5.0,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
-        self._max_pixels, self._error = max_pixels, ""
-        self._capture, self._feed, self._relay, self._read_s = capture, feed, relay, read_s
-        self.granted: str | None = None
-        """V4L2: the mode that the driver granted."""
-
-    @property
-    def lost(self) -> tuple[int, float]:
-        """Number of lost packets so far, and time of the last loss (monotonic)."""
-        return (
-            (self._feed.lost, self._feed.lost_s) if isinstance(self._feed, UdpByteStream) else (0, -math.inf)
-        )
-
-    @property
-    def error(self) -> str | None:
-        """Why there are no more frames, where the reason is known."""
-        if self._error:
-            return self._error
-        if self._relay is not None and self._relay.error:
-            return self._relay.error
-        return self._capture.error if isinstance(self._capture, HttpJpegSource) else None
-
-    def grab(self) -> bool:
-        """Whether the next frame came, within the read timeout."""
-        if self._feed is not None:
-            self._feed.until_s = monotonic_s() + self._read_s
-        return bool(self._capture.grab())
-
-    def retrieve(self) -> tuple[bool, Any]:
-        """The frame grabbed last; False where it can't be decoded."""
-        good, frame = self._capture.retrieve()
-        if good and frame.shape[0] * frame.shape[1] > self._max_pixels:  # the stream changed its size
-            self._error = too_large_text(frame.shape[1], frame.shape[0], self._max_pixels)
-            return False, None
-        return bool(good), frame
-
-    def read(self) -> tuple[bool, Any]:
-        """`grab` and `retrieve`."""
-        return self.retrieve() if self.grab() else (False, None)
-
-    def get(self, key: int) -> float:
-        """A property by its number (`agent.vision.capture_properties`)."""
-        return float(self._capture.get(key))
-
-    def abort(self) -> None:
-        """Ends a `grab` that waits for an HTTP or UDP camera; called from another thread."""
-        for source in (self._feed, self._capture):
-            if isinstance(source, UdpByteStream | HttpByteStream | HttpJpegSource):
-                source.abort()
-
-    def release(self) -> None:
-        """Closes it; the byte stream first, so that no read blocks."""
-        if self._feed is not None:
-            self._feed.close()
-        self._capture.release()
-        if self._relay is not None:
-            self._relay.close()
-
-
 def open_capture(
     url: str,
     open_s: float = 5.0,
@@ -121,10 +52,12 @@ def open_capture(
     mode: V4l2Mode | None = None,
     fps: float = 5.0,
     max_pixels: int = MAX_PIXELS,
+    decode: str = CPU,
 ) -> CameraCapture:
     """Opens a camera. OSError: one line saying why it delivers nothing, or that ``url`` is not allowed.
 
-    ``fps``: request rate for a camera that sends one picture per request."""
+    ``fps``: request rate for a camera that sends one picture per request. ``decode``: the decoder of RTSP.
+    """
     try:
         kind = source_kind(url)
     except ValueError as error:
@@ -136,7 +69,7 @@ def open_capture(
     try:
         scheme = urlsplit(url).scheme
         if scheme in ("rtsp", "rtsps"):
-            return _open_rtsp(url, open_s, read_s, trust, max_pixels)
+            return _open_rtsp(url, open_s, read_s, trust, max_pixels, decode)
         if scheme not in ("http", "https"):
             return _open_bytes(UdpByteStream(url, open_s, read_s), open_s, read_s, max_pixels)
         source = open_http_camera(url, open_s, read_s, trust, fps, max_pixels)
@@ -208,23 +141,29 @@ def _open_bytes(
     return CameraCapture(capture, feed=feed, read_s=read_s, max_pixels=max_pixels)
 
 
-def _open_rtsp(url: str, open_s: float, read_s: float, trust: Trust, max_pixels: int) -> CameraCapture:
-    relay = RtspRelay(url, open_s, read_s, trust)
+def _open_rtsp(
+    url: str, open_s: float, read_s: float, trust: Trust, max_pixels: int, decode: str
+) -> CameraCapture:
     options = {
         "input_format": "rtsp",
         "format_whitelist": STREAM_FORMATS,
         "protocol_whitelist": "tcp",
         "rtsp_transport": "tcp",
     }
-    try:
-        capture = _ffmpeg(relay.url, options, max_pixels, open_s, read_s)
-    except BaseException:
+    for decoder in attempts(decode, url):
+        relay = RtspRelay(url, open_s, read_s, trust)
+        more = options | dict(decoder.options)
+        try:
+            capture = _ffmpeg(relay.url, more, max_pixels, open_s, read_s, decoder.acceleration)
+        except BaseException:
+            relay.close()
+            raise
+        if capture.isOpened():
+            return CameraCapture(capture, relay=relay, max_pixels=max_pixels, decoder=decoder.name)
         relay.close()
-        raise
-    if not capture.isOpened():
-        relay.close()
-        raise OSError(relay.error or UNDECODABLE)
-    return CameraCapture(capture, relay=relay, max_pixels=max_pixels)
+        if relay.error:
+            raise OSError(relay.error)
+    raise OSError(UNDECODABLE)
 
 
 def _open_device(device: str, mode: V4l2Mode | None, max_pixels: int) -> CameraCapture:
@@ -249,7 +188,12 @@ def _open_device(device: str, mode: V4l2Mode | None, max_pixels: int) -> CameraC
 
 
 def _ffmpeg(
-    source: Any, options: dict[str, str], max_pixels: int, open_s: float = 5.0, read_s: float = 5.0
+    source: Any,
+    options: dict[str, str],
+    max_pixels: int,
+    open_s: float = 5.0,
+    read_s: float = 5.0,
+    acceleration: int = 0,
 ) -> Any:
     """A cv2.VideoCapture of FFmpeg. OpenCV takes FFmpeg's ``options`` from the environment only."""
     cv2 = load_opencv()
@@ -261,6 +205,8 @@ def _ffmpeg(
         cv2.CAP_PROP_N_THREADS,
         1,
     ]
+    if acceleration:
+        limits += [cv2.CAP_PROP_HW_ACCELERATION, acceleration]
     with _open_lock:
         os.environ[OPTIONS] = "|".join(f"{name};{value}" for name, value in options.items())
         capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)

@@ -14,6 +14,7 @@ from agent.host.clock import monotonic_s
 from agent.host.entropy import uniform
 from agent.runtime.error_text import describe_error
 from agent.vision.access_units import CODECS, AccessUnit, AccessUnits
+from agent.vision.camera_memory import RING_BYTES
 from agent.vision.camera_url import Trust, redacted_url
 from agent.vision.capture import decode_last, open_capture
 from agent.vision.encoded_ring import EncodedRing
@@ -25,7 +26,6 @@ from models.detection import Frame
 
 KEEP_S = 12.0
 """A picture is asked for within a second; an alert that waits for others, later."""
-MAX_RING_BYTES = 24 * 1024 * 1024
 LATE_S = 1.0
 """How long to wait for a picture that this stream delivers later than the other one."""
 DECODE_S = 3.0
@@ -45,7 +45,7 @@ class EvidenceStream:
         self._url, self._trust, self._max_pixels = url, trust, max_pixels
         self._open_s, self._read_s = open_s, read_s
         self._http = urlsplit(url).scheme in ("http", "https")
-        self._ring = EncodedRing(KEEP_S, MAX_RING_BYTES)
+        self._ring = EncodedRing(KEEP_S, RING_BYTES)
         self._codec = "H264"
         self._unavailable: str | None = f"{redacted_url(url)}: not connected yet"
         self._refused: str | None = None

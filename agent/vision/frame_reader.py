@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 from agent.host.clock import monotonic_s
 from agent.runtime.native_calls import abandon
+from agent.vision.camera_capture import CameraCapture
 from agent.vision.camera_url import MAX_PIXELS, NO_TRUST, Trust, redacted_url, source_kind
-from agent.vision.capture import CameraCapture, open_capture
+from agent.vision.capture import open_capture
 from agent.vision.capture_properties import FOURCC, FPS, POS_MSEC
 from agent.vision.frame_timestamps import FrameClock
+from agent.vision.hardware_decoding import AUTO, CPU, give_up
 from agent.vision.v4l2_mode import V4l2Mode, format_name
 from models.detection import Frame
 
@@ -43,11 +45,13 @@ class FrameReader:
         mode: V4l2Mode | None = None,
         fps: float = 5.0,
         max_pixels: int = MAX_PIXELS,
+        decode: str = CPU,
     ) -> None:
         self._url, self._take, self._wants, self._on_end = url, take, wants, on_end
         self._open_s, self._read_s = open_s, read_s
         self._loop, self._paced = loop, paced
         self._trust, self._mode, self._fps, self._max_pixels = trust, mode, fps, max_pixels
+        self._decode, self.decoder = decode, ""
         self._stopped = threading.Event()
         self._capture: CameraCapture | None = None
         self._thread = threading.Thread(target=self._run, name=f"camera {redacted_url(url)}", daemon=True)
@@ -77,6 +81,13 @@ class FrameReader:
     def damaged(self, at_s: float) -> bool:
         """Whether a frame of this monotonic time may be damaged by packet loss."""
         return at_s - self.lost_s < DAMAGE_S
+
+    @property
+    def decoding_trouble(self) -> str | None:
+        """Why another decoder is in use than the configured one."""
+        if self._decode in (CPU, AUTO) or self.decoder != CPU:
+            return None
+        return f"decode: {self._decode} can't be used here; the CPU decodes"
 
     def check(self) -> None:
         """OSError where it failed; TimeoutError where no frame came for too long."""
@@ -112,10 +123,11 @@ class FrameReader:
             mode=self._mode,
             fps=self._fps,
             max_pixels=self._max_pixels,
+            decode=self._decode,
         )
         self._capture = capture
         self.opened, self.last_read_s = True, monotonic_s()
-        self.granted = capture.granted
+        self.granted, self.decoder = capture.granted, capture.decoder
         self.format = format_name(capture.get(FOURCC))
         every_s = 0.0 if live or not self._paced else 1 / (capture.get(FPS) or 25.0)
         clock = FrameClock(driver=source_kind(self._url) == "device")
@@ -153,6 +165,8 @@ class FrameReader:
                     self._stopped.wait(ahead_s)
         finally:
             capture.release()
+            if not self.width and capture.decoder != CPU:
+                give_up(self._url)
 
     def _end_reason(self, frames: int, waited_s: float, error: str | None) -> str:
         """Why a stream delivers no more frames."""

@@ -17,12 +17,12 @@ LEAST_CONTRAST = 1.0
 
 def shrunk(frame: Frame, max_side: int) -> Frame:
     """``frame`` with at most ``max_side`` pixels on its longer side."""
-    import cv2
-    import numpy as np
-
     scale = max_side / max(frame.shape[:2])
     if scale >= 1:
         return frame
+    import cv2
+    import numpy as np
+
     small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
 

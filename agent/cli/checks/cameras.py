@@ -1,17 +1,25 @@
 """Cameras: each is opened in a child process, as the agent opens it, and gives frames."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from agent.cli.checks.child import run_child
 from agent.cli.checks.finding import Finding, failed, ok, skipped, warning
 from agent.cli.checks.target import Target, shown
 from agent.vision.camera import Camera
+from agent.vision.camera_memory import AGENT_BYTES, RING_BYTES, camera_bytes, evidence_bytes
 from agent.vision.camera_url import device_path, source_kind
+from agent.vision.view_match import MAX_STRETCH
 from firmware_bridge.serial.holders import held_by
 
 SCRIPT = "agent.cli.checks.camera_child"
+EVIDENCE = "evidence_url"
+MEMORY_SHARE = 0.7
+"""Of the machine's memory: the rest is for its system and the disk cache."""
 MOST_S = 20.0
 """The agent may wait longer for a slow camera; a check does not."""
 
@@ -22,12 +30,56 @@ async def check_cameras(target: Target) -> AsyncIterator[Finding]:
     cameras = target.config.cameras()
     if not cameras:
         yield skipped("the configuration has no camera")
-    jobs = (_check_camera(target, f"sources.{name}", camera) for name, camera in cameras.items())
+    sizes: dict[str, tuple[int, int]] = {}
+    jobs = [_check_camera(target, f"sources.{name}", camera, sizes) for name, camera in cameras.items()]
+    jobs += [
+        _check_camera(target, f"sources.{name}.{EVIDENCE}", evidence, sizes)
+        for name, camera in cameras.items()
+        if (evidence := camera.evidence_camera()) is not None
+    ]
     for finding in await asyncio.gather(*jobs):
+        yield finding
+    for finding in (*stretched(sizes), *memory(sizes, target.machine.proc)):
         yield finding
 
 
-async def _check_camera(target: Target, place: str, camera: Camera) -> Finding:
+def stretched(sizes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
+    """Evidence streams whose pictures have another aspect ratio than those of their camera."""
+    for place, size in sizes.items():
+        camera = sizes.get(place.removesuffix(f".{EVIDENCE}"), size)
+        if abs(size[0] / size[1] / (camera[0] / camera[1]) - 1) > MAX_STRETCH:
+            text = (
+                f"{size[0]}x{size[1]} has another aspect ratio than url ({camera[0]}x{camera[1]}): not used"
+            )
+            yield failed(text, "set both streams of the camera to the same aspect ratio", place)
+
+
+def memory(sizes: Mapping[str, tuple[int, int]], proc: Path) -> Iterator[Finding]:
+    """What all cameras take at most, against the memory of the machine."""
+    pixels = {place: width * height for place, (width, height) in sizes.items()}
+    evidence = [count for place, count in pixels.items() if place.endswith(f".{EVIDENCE}")]
+    cores = len(os.sched_getaffinity(0))
+    most = AGENT_BYTES + sum(camera_bytes(count, cores) for count in pixels.values())
+    most -= sum(camera_bytes(count, cores) for count in evidence)
+    most += len(evidence) * RING_BYTES + max(map(evidence_bytes, evidence), default=0)
+    try:
+        found = re.search(r"MemTotal:\s+(\d+) kB", (proc / "meminfo").read_text())
+    except OSError:
+        return
+    if not pixels or found is None:
+        return
+    total = int(found[1]) * 1024
+    text = f"agent and cameras take at most {most / 1e6:.0f} MB of {total / 1e6:.0f} MB"
+    if most < MEMORY_SHARE * total:
+        yield ok(text, "sources")
+    else:
+        yield warning(text, "watch a smaller stream, with the large one as evidence_url", "sources")
+
+
+async def _check_camera(
+    target: Target, place: str, camera: Camera, sizes: dict[str, tuple[int, int]]
+) -> Finding:
+    """``sizes`` gets the size of its pictures, by place."""
     part = target.part(place.removeprefix("sources."))
     if target.agent is not None and source_kind(camera.url) == "device":
         return _of_running_agent(target, part, place)
@@ -45,6 +97,9 @@ async def _check_camera(target: Target, place: str, camera: Camera) -> Finding:
         text = str(answer["error"]) if answer else error
         return failed(text, _remedy(text), place)
     size, codec, rate = (shown(answer.get(key, "?")) for key in ("size", "codec", "rate"))
+    width, _, height = size.partition("x")
+    if width.isdigit() and height.isdigit():
+        sizes[place] = int(width), int(height)
     text = f"delivers frames of {size}, the first after {float(answer['first_s']):.1f} s"
     return ok(f"{text}, {rate} per second, {codec}", place)
 
