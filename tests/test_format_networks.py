@@ -198,3 +198,39 @@ def test_a_network_that_sees_is_understood(
     (seen,) = card(tmp_path, name, shape, options).load()(frame)
     assert (seen.label, seen.score) == (label, pytest.approx(SCORE, abs=0.002))
     assert seen.box == pytest.approx((0.3, 0.2, 0.7, 0.8), abs=0.035)
+
+
+def by_aspect(folder: Path, name: str, shape: list[Any]) -> models.Card:
+    """The card of that format with an area of 192 x 192, sized by each picture's aspect."""
+    card(folder, name, shape, "resize: letterbox, by_aspect: true, pad: 114")
+    text = (folder / "n.yaml").read_text()
+    (folder / "n.yaml").write_text(text.replace(f"width: {SIZE}, height: {SIZE}", "width: 192, height: 192"))
+    return models.find(str(folder / "n.yaml"))
+
+
+@pytest.mark.parametrize("name", ["yolo v5", "yolo v8, fp16", "yolo end to end", "paddle"])
+def test_a_network_with_free_dimensions_is_sized_by_each_picture(tmp_path: Path, name: str) -> None:
+    loaded = by_aspect(tmp_path, name, ["n", 3, "h", "w"]).load()
+    left, top, right, bottom = PIXELS
+    for turned, size in ((False, (256, 128)), (True, (128, 256))):
+        frame = np.zeros((100, 200, 3), np.uint8)
+        frame[top:bottom, left:right] = (20, 30, 250)
+        box: tuple[float, ...] = (0.3, 0.2, 0.7, 0.8)
+        if turned:
+            frame, box = np.ascontiguousarray(frame.transpose(1, 0, 2)), (0.2, 0.3, 0.8, 0.7)
+        assert loaded.input_size(frame.shape[1], frame.shape[0]) == size
+        (seen,) = loaded(frame)
+        assert (seen.label, seen.box) == ("person", pytest.approx(box, abs=0.035))
+
+
+def test_a_raw_network_of_fixed_size_takes_no_input_by_aspect(tmp_path: Path) -> None:
+    fixed = by_aspect(tmp_path, "yolo v8", [1, 3, 192, 192])
+    with pytest.raises(
+        ValueError, match=r"seeing: input.by_aspect needs a network with free height and width"
+    ):
+        fixed.load()
+
+
+def test_a_format_that_needs_a_square_takes_no_input_by_aspect(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="square"):
+        by_aspect(tmp_path, "rt-detr", ["n", 3, "h", "w"])

@@ -166,6 +166,15 @@ def test_the_default_runs_at_the_aspect_of_each_picture() -> None:
         loaded(grey[:0])
 
 
+def test_a_provider_that_compiles_for_one_size_gets_that_of_the_card(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.session.ANY_SIZE", frozenset())
+    loaded = models.find("default").load()
+    assert loaded.input_size(1280, 720) == (416, 416)
+    assert loaded(np.full((720, 1280, 3), 170, np.uint8)) == ()
+
+
 def test_a_network_of_fixed_size_takes_no_input_by_aspect(write: Write) -> None:
     path = Path(write(network([[16, 8, 48, 24, 0.9, 1]])))
     path.write_text(path.read_text().replace("resize: stretch", "resize: stretch, by_aspect: true"))
