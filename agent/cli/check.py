@@ -9,6 +9,7 @@ import click
 from agent.config.loader import read
 from agent.config.notes import config_notes
 from agent.config.secret_policy import secret_notes
+from agent.config.view_notes import survey_notes
 from agent.domain.yaml_loader import BadConfig, Problem
 from agent.runtime.exit_codes import EX_CONFIG
 
@@ -29,7 +30,7 @@ def check_command(files: list[Path], env: bool, as_json: bool) -> int:
             lines = error.lines()
         else:
             lines = []
-            notes = [*config_notes(config), *secret_notes(config)]
+            notes = [*config_notes(config), *survey_notes(config), *secret_notes(config)]
             if env:
                 from agent.cli.checks.environment import check_environment
                 from agent.cli.checks.finding import exit_code

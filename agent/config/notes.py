@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from agent.config.model import Config
+from agent.config.view_notes import view_notes
 from agent.domain.contracts import RulePart
 from agent.domain.schedule import Schedule
 from agent.domain.yaml_loader import alternatives
@@ -38,6 +39,7 @@ def config_notes(config: Config) -> Iterator[str]:
         if name not in config.rules:
             yield f"guarded_rules: no rule {name!r}; {alternatives(name, config.rules)}"
     yield from _rate_notes(config)
+    yield from view_notes(config)
     yield from _secret_notes(config)
     for name, source in config.cameras().items():
         cost = source.detector.remark()

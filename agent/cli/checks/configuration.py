@@ -14,6 +14,7 @@ from agent.config.loader import digest, parse
 from agent.config.model import Config, Data
 from agent.config.notes import config_notes
 from agent.config.startup import folder_of
+from agent.config.view_notes import survey_notes
 from agent.domain.yaml_loader import BadConfig, Problem, read_text
 from agent.runtime.error_text import describe_error, error_reason
 from firmware_bridge.regular_files import read_regular
@@ -101,7 +102,7 @@ def check_configuration(target: Target, loaded: LoadedConfig) -> Iterator[Findin
         config = loaded.local
         count = f"{len(config.sources)} sources, {len(config.rules)} rules"
         yield ok(f"{target.file}: valid; {config.device} ({config.kind}), {count}")
-        for note in config_notes(config):
+        for note in (*config_notes(config), *survey_notes(config)):
             yield ok(f"note: {note}")
     if loaded.ledger_error:
         yield skipped(f"the configuration in force is not known: {loaded.ledger_error}")

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from agent.vision.view_limits import ViewLimit
 from console.pages.cameras.drawing import Drawing
 from console.pages.cameras.ground import Fit, GroundDrawing
 from console.pages.cameras.overlay import Translate
 from console.pages.cameras.proposal import CameraInForce, RuleDraft, changes, draft_for, new_draft
 from console.pages.cameras.shapes import Shape
+from console.pages.cameras.view import zone_limits
 
 NUDGE, NUDGE_FAST = 0.002, 0.02
 """A step of an arrow key, as a share of the picture; the second with Shift."""
@@ -224,6 +226,14 @@ class CameraDesk:
             return self.ground.fit()
         except ValueError as error:
             return str(error)
+
+    def limits(self) -> list[ViewLimit] | None:
+        """What the default model can't see in the selected zone; None where the view is not surveyed."""
+        shape, draft = self.drawing.current, self.draft
+        if shape is None or shape.kind != "zone" or not shape.closed:
+            return []
+        labels = draft.labels() if draft is not None else ["person"]
+        return zone_limits(self.now, self.ground, shape.corners, labels, self.size)
 
     # --- what is seen ------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ def draw_shapes_panel(session: Session, desk: CameraDesk) -> None:
         line.disable()
         ui.label(t("Your role looks, and changes nothing.")).classes("rp-hint")
     hint = ui.label().classes("rp-hint").props('role="status" aria-live="polite"').mark("draw-hint")
+    limits = ui.label().classes("rp-hint rp-doubt").props('role="status"').mark("view-limits")
     chips = ui.row().classes("rp-chips")
     with ui.element("div").classes("full-width") as detail:
         name = (
@@ -45,6 +46,9 @@ def draw_shapes_panel(session: Session, desk: CameraDesk) -> None:
     def show() -> None:
         hint.set_text(_hint(session, desk))
         hint.classes(add="rp-bad") if desk.message else hint.classes(remove="rp-bad")
+        told = _limits(session, desk)
+        limits.set_text(told)
+        limits.set_visibility(bool(told))
         changed = set(desk.drawing.changed_ids())
         listed = [(key, key == desk.drawing.selected, key in changed) for key in desk.drawing.shapes]
         if listed != known:
@@ -86,6 +90,17 @@ def _hint(session: Session, desk: CameraDesk) -> str:
     if (problem := problem_of(shape)) is not None:
         return t(problem)
     return t("Drag a corner, or click an edge for a new one.")
+
+
+def _limits(session: Session, desk: CameraDesk) -> str:
+    """What the detector can't see in the selected zone, or that nobody knows."""
+    found = desk.limits()
+    if found is None:
+        return session.t(
+            "How large people are in this zone is not known: survey the camera with at least 4 ground points"
+            " below, and the page says what the detector can't see."
+        )
+    return " ".join(f"⚠ {session.t(one.text, **one.values)}." for one in found)
 
 
 def _draw_chips(session: Session, desk: CameraDesk, chips: ui.row) -> None:

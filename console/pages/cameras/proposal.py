@@ -28,6 +28,9 @@ class CameraInForce:
     ground: dict[str, Any] | None
     place: tuple[float, float] | None = None
     """The surveyed position of the device."""
+    mount: dict[str, Any] | None = None
+    crop: tuple[float, float, float, float] | None = None
+    detector: dict[str, Any] = field(default_factory=dict)
     text: str = field(default="", repr=False)
     revision: int | None = None
     rule_names: frozenset[str] = frozenset()
@@ -54,10 +57,20 @@ def camera_in_force(text: str, name: str, revision: int | None = None) -> Camera
         rules=own,
         ground=ground if isinstance(ground, dict) else None,
         place=(lat, lon) if isinstance(lat, int | float) and isinstance(lon, int | float) else None,
+        mount=as_dict(camera.get("mount")) or None,
+        crop=_crop(camera.get("crop")),
+        detector=as_dict(camera.get("detector")),
         text=text,
         revision=revision,
         rule_names=frozenset(rules),
     )
+
+
+def _crop(value: object) -> tuple[float, float, float, float] | None:
+    if isinstance(value, list) and len(value) == 4 and all(isinstance(one, int | float) for one in value):
+        left, top, right, bottom = map(float, value)
+        return (left, top, right, bottom) if left < right and top < bottom else None
+    return None
 
 
 def _is_outline(value: object) -> bool:
