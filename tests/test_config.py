@@ -243,6 +243,19 @@ def test_what_a_rule_looks_for_unless_told_otherwise_must_be_a_label_of_the_mode
         ]
 
 
+def test_the_model_of_the_second_look_knows_what_the_rule_seeks(tmp_path: Path) -> None:
+    (tmp_path / "boats.yaml").write_text(CARD(sha256="a" * 64, labels="boat, ship"))
+    text = swap("labels: [person]", "labels: [person], verify_model: boats.yaml")
+    parse(text, name="c.yaml", base=tmp_path)  # no critical rule: no second look
+    with pytest.raises(BadConfig) as caught:
+        parse(text.replace("dwell: 20s}", "dwell: 20s, severity: critical}"), name="c.yaml", base=tmp_path)
+    (line,) = caught.value.lines()
+    assert line.startswith("c.yaml:12: sources.cam1.detector.verify_model: ")
+    assert line.endswith("the model boats has none of the labels of the rule dwell")
+    with pytest.raises(BadConfig, match="verify_within"):
+        parse(swap("dwell: 20s", "dwell: 20s, verify_within: 6s"), name="c.yaml", base=tmp_path)
+
+
 def test_a_card_that_cannot_be_read_is_said_once_and_at_the_model(tmp_path: Path) -> None:
     for text, said in (
         ("[" * 9999, "nested deeper"),

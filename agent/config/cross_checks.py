@@ -8,9 +8,11 @@ from agent.config.model import Config
 from agent.domain.contracts import RulePart
 from agent.domain.references import Channel
 from agent.domain.yaml_loader import alternatives
+from agent.evidence.closer_look import agrees
 from agent.runtime.error_text import describe_error
 from firmware_bridge.source import SourcePart
 from models.card import Card
+from models.labels import plain
 
 NO_CARD = "the file is no valid model card; ringpost check at the device says why"
 
@@ -105,6 +107,7 @@ def model_errors(config: Config, *, pushed: bool = False) -> Iterator[tuple[tupl
     Of a ``pushed`` configuration no error quotes a card: it may name any file beside the local one.
     """
     cards: dict[str, Card] = {}
+    verifying: dict[str, Card] = {}
     for name, camera in config.cameras().items():
         path = ("sources", name, "detector")
         try:
@@ -114,7 +117,7 @@ def model_errors(config: Config, *, pushed: bool = False) -> Iterator[tuple[tupl
             yield (*path, "model"), NO_CARD if quoted else describe_error(error)
             continue
         try:
-            camera.detector.verifying().card()
+            verifying[name] = camera.detector.verifying().card()
         except (OSError, ValueError) as error:
             quoted = pushed and isinstance(error, ValueError)
             yield (*path, "verify_model"), NO_CARD if quoted else describe_error(error)
@@ -127,6 +130,12 @@ def model_errors(config: Config, *, pushed: bool = False) -> Iterator[tuple[tupl
         for key, label in ref.labels if ref and seen_by else ():
             if seen_by and label not in seen_by.labels:
                 yield ("rules", name, key), _unknown_label(label, seen_by)
+        verifier, asked = verifying.get(ref.camera) if ref else None, rule.verification()
+        if ref and verifier and asked and verifier != seen_by:
+            known = {plain(label) for label in asked.labels}
+            if not any(agrees(label, known) for label in verifier.labels):
+                text = f"the model {verifier.name} has none of the labels of the rule {name}"
+                yield ("sources", ref.camera, "detector", "verify_model"), text
 
 
 def _unknown_label(label: str, card: Card) -> str:
