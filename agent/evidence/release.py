@@ -125,7 +125,13 @@ class PictureRelease:
             "fully_redacted": people is None and entry["flag"] is None,
         }
         if later_s is not None:
-            request.picture |= {"stream": "evidence_url", "later_s": later_s}
+            rows, columns = frame.shape[:2]
+            request.picture |= {
+                "stream": "evidence_url",
+                "later_s": later_s,
+                "width": columns,
+                "height": rows,
+            }
 
     async def _from_larger_stream(self, frame: EvidenceFrame) -> EvidenceFrame:
         """The picture of the same moment from the camera's evidence stream; ``frame`` where there is none.

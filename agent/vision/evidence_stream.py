@@ -30,6 +30,8 @@ LATE_S = 1.0
 """How long to wait for a picture that this stream delivers later than the other one."""
 DECODE_S = 3.0
 """Decoding one picture takes no longer: then an earlier one is used."""
+REFUSED_TOLD_S = 900.0
+"""How long a picture that could not be used is told: the cause may be gone, such as a dark view."""
 MAX_OFFSET_S = 1.5
 """A picture of another moment is none of this one."""
 FIRST_WAIT_S, LONGEST_WAIT_S, STABLE_AFTER_S = 1.0, 60.0, 30.0
@@ -48,8 +50,8 @@ class EvidenceStream:
         self._ring = EncodedRing(KEEP_S, RING_BYTES)
         self._codec = "H264"
         self._unavailable: str | None = f"{redacted_url(url)}: not connected yet"
-        self._refused: str | None = None
-        """Why the last picture could not be used."""
+        self._refused, self._refused_s = "", 0.0
+        """Why the last picture could not be used, and when (monotonic)."""
 
     @property
     def ready(self) -> bool:
@@ -59,7 +61,8 @@ class EvidenceStream:
     @property
     def trouble(self) -> str | None:
         """Why pictures are not those of this stream, in one line."""
-        reason = self._unavailable or self._refused
+        lately = monotonic_s() - self._refused_s < REFUSED_TOLD_S
+        reason = self._unavailable or (self._refused if lately else None)
         return f"evidence_url is not used: {reason}" if reason else None
 
     async def run(self) -> None:
@@ -98,9 +101,9 @@ class EvidenceStream:
             if (other := difference(seen, larger)) is not None:
                 raise OSError(other)
         except (OSError, ValueError) as error:
-            self._refused = self._told(error)
+            self._refused, self._refused_s = self._told(error), monotonic_s()
             raise OSError(self._refused) from error
-        self._refused = None
+        self._refused = ""
         return larger, taken_s - at_s
 
     def _told(self, error: Exception) -> str:
