@@ -73,6 +73,16 @@ def test_a_clock_that_is_set_ahead_by_a_year_changes_no_alert_but_its_time() -> 
     assert [text[24:] for text in told(folder, later)] == [text[24:] for text in told(folder)]
 
 
+def test_with_three_frames_the_rain_would_be_a_person() -> None:
+    """So `zone_enter` waits for five, though synthetic scenes have nothing against three (decision 0073)."""
+    folder = next(one for one in CASE_FOLDERS if one.name == "false_people_in_the_rain")
+    config = read(folder / "config.yaml")
+    hasty = config.rules["rail"].model_copy(update={"frames": 3})
+    config = config.model_copy(update={"rules": {"rail": hasty}})
+    new = [alert.at for alert, _ in replay(config, observations(folder)) if alert.phase == "new"]
+    assert len(new) == 2
+
+
 def test_without_the_word_of_the_camera_that_it_moves_boats_would_cross() -> None:
     """So the case is not empty: it is the flag that keeps it quiet."""
     folder = next(one for one in CASE_FOLDERS if one.name == "camera_turns")
