@@ -11,7 +11,7 @@ import pytest
 
 import models
 from bench.accuracy import measure
-from tests.thorough import all_or, part_of
+from tests.thorough import all_or, only_long, part_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PICTURES = SHARED / "data" / "vision" / "pictures"
@@ -46,6 +46,26 @@ REFERENCES = {
     ),
 }  # fmt: skip
 
+# The same weights at other sizes, quantised, or with all inside: AP50 and AP of this project on all pictures, since no
+# other code's are known but 0.317 of nanodet-m_320, and on SIXTH.
+OTHERS = {
+    "nanodet-m_320": (
+        "format: nanodet", f"{NANODET}, resize: letterbox".replace("416", "320"), (0.317, 0.189), (0.294, 0.150)
+    ),
+    "nanodet-plus-m_416_raw_int8": (
+        "format: nanodet\nstrides: [8, 16, 32, 64]", f"{NANODET}, resize: stretch", (0.376, 0.229), (0.293, 0.195)
+    ),
+    "nanodet-plus-m_320x192_e2e": (
+        "format: e2e", "width: 320, height: 192, resize: stretch", (0.364, 0.209), (0.168, 0.095)
+    ),
+    "nanodet-plus-m_512x288_e2e": (
+        "format: e2e", "width: 512, height: 288, resize: stretch", (0.406, 0.246), (0.255, 0.156)
+    ),
+    "nanodet-plus-m_640x384_e2e": (
+        "format: e2e", "width: 640, height: 384, resize: stretch", (0.421, 0.273), (0.466, 0.221)
+    ),
+}  # fmt: skip
+
 
 @cache
 def measured(model: str) -> dict[str, float]:
@@ -64,7 +84,13 @@ def test_the_default_reaches_its_card() -> None:
     assert found["AP50 person"] == pytest.approx(written["person_AP50"], abs=0.001)
 
 
-@pytest.mark.parametrize(("name", "case"), REFERENCES.items(), ids=REFERENCES.keys())
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        *(pytest.param(*item, id=item[0]) for item in REFERENCES.items()),
+        *(pytest.param(*item, id=item[0], marks=only_long) for item in OTHERS.items()),
+    ],
+)
 def test_a_format_reaches_its_reference(
     tmp_path: Path, name: str, case: tuple[str, str, tuple[float, float], tuple[float, float]]
 ) -> None:
