@@ -1,17 +1,21 @@
 """Closer looks: a swimmer is found and kept, nobody is told twice, and no result waits for a region."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from agent.vision.camera import Camera
+from agent.vision.camera_session import CameraSession
 from agent.vision.camera_slot import CameraSlot
 from agent.vision.closer_look import CloserLook
+from agent.vision.detector import DetectorSettings
 from agent.vision.egomotion import Egomotion
 from agent.vision.far_zones import LearnedHeights, SmallPeople, find_small_people
 from agent.vision.inference_pool import InferencePool
-from agent.vision.inference_result import CapturedFrame, ExaminedRegion
+from agent.vision.inference_result import CapturedFrame, ExaminedRegion, InferenceResult
 from agent.vision.regions import FarZone, Region
 from agent.vision.tracker import Tracker
 from models.detection import Box, Detection, Frame
@@ -249,3 +253,38 @@ def test_a_region_that_hangs_is_said_and_left_behind(monkeypatch: pytest.MonkeyP
             await until(lambda: native_calls.abandoned_threads(0.0) == 0)
 
     asyncio.run(scene())
+
+
+def test_people_whom_only_a_region_shows_are_redacted_and_told_with_the_next_frame() -> None:
+    async def scene() -> None:
+        settings = Camera.model_validate({"kind": "camera", "url": "a.mp4", "purpose": "rescue"})
+        session = CameraSession(settings, detect, redactable=True)
+        frame = picture(swimmer(0.5), (0.2, 0.2, 0.3, 0.6))
+        region = Region((0.25, 0.3, 0.6, 0.65), "scan")  # it cuts the person
+        told = []
+        for number in range(1, 4):
+            captured = CapturedFrame(number, number / 5, frame)
+            result = InferenceResult(captured, threading.current_thread(), 0.0, LOOK, detect(frame))
+            told.append(session.sighting(result))
+            found = detect_part(detect, frame, region.box)
+            session.slot.add_examined(ExaminedRegion(captured, region, found=found))
+        boxes = [one.frame_with_people.people for one in told if one and one.frame_with_people]
+        assert [len(people) for people in boxes] == [1, 3, 3]
+        assert sorted(round(box[0], 2) for box in boxes[2]) == [0.2, 0.25, 0.5]
+        assert [len(one.objects) for one in told if one] == [0, 1, 2]
+        skipped = InferenceResult(CapturedFrame(9, 1.0, frame), threading.current_thread(), 0.0, LOOK, None)
+        assert session.sighting(skipped) is None
+        session.slot.add_examined(ExaminedRegion(captured, region, error=ValueError("broken")))
+        with pytest.raises(OSError, match="detector default: broken"):
+            session.sighting(result)
+
+    asyncio.run(scene())
+
+
+def test_regions_are_configured_and_their_cost_is_told() -> None:
+    assert DetectorSettings().regions == "auto"
+    assert DetectorSettings().remark() is None
+    assert "up to 4 more inferences" in str(DetectorSettings(regions="always").remark())
+    assert DetectorSettings().loads_as(DetectorSettings(regions="never"))
+    with pytest.raises(ValueError, match="regions: always and tiles exclude each other"):
+        DetectorSettings(regions="always", tiles="2x2")
