@@ -16,7 +16,10 @@ LONG_RUNS = frozenset({"city"})
 """Scenarios that take more than a few seconds."""
 BY_HAND = frozenset({"week_at_sea"})
 """Scenarios that take most of an hour."""
-REAL = ("bridge_post", "bad_lines", "boat_jammed", "drone_out_of_reach")
+REAL = (
+    "bridge_post", "bad_lines", "boat_jammed", "drone_out_of_reach", "bridge_rescue",
+    "boat_gps_jammed_link_down", "drone_link_lost", "checkpoint_power_cut",
+)  # fmt: skip
 ROOT = Path(__file__).parents[1]
 
 

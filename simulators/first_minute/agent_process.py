@@ -15,12 +15,13 @@ from agent.cli.run import run_command
 from agent.domain.message import SIMULATED_ROOT
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """SIGTERM to this process once its standard input ends."""
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     finish(run_command(Path(sys.argv[1]), Path(sys.argv[2]), "error", SIMULATED_ROOT))

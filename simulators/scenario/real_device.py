@@ -4,7 +4,7 @@ import asyncio
 import resource
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,9 @@ class RealDevice:
         link: FleetLink,
         signer: DeskSigner,
         record: RunRecord,
+        scenery: Sequence[str],
     ) -> None:
+        """``scenery``: the last arguments of `simulators.scenario.real_agent`."""
         self.name = name
         self.config = config
         self.folder = place / "data"
@@ -139,6 +141,7 @@ class RealDevice:
         self._link = link
         self._signer = signer
         self._record = record
+        self._scenery = scenery
         self._process: asyncio.subprocess.Process | None = None
         self._expected = False
         """Whether this end of the process is ours."""
@@ -164,8 +167,8 @@ class RealDevice:
         self._expected = False
         with (self._place / "agent.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "simulators.first_minute.agent_process",
-                str(self._place / "config.yaml"), str(self.folder),
+                sys.executable, "-m", "simulators.scenario.real_agent",
+                str(self._place / "config.yaml"), str(self.folder), *self._scenery,
                 stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
         self._record.event("started", self.name, part="device")

@@ -22,10 +22,13 @@ from simulators.faults.faulty_link import FaultyLink
 from simulators.run_record import RunRecord
 from simulators.run_time import RunTime
 from simulators.scenario.device_config import completed_config
+from simulators.scenario.loader import SCENARIOS
 from simulators.scenario.model import DeviceSettings, Scenario
 from simulators.scenario.parts import WatchedParts
+from simulators.scenario.real_agent import BEGAN
 from simulators.scenario.real_broker import RealBroker, RealCentre
 from simulators.scenario.real_device import RealDevice, RealLine
+from simulators.scenario.scenario_text import scenario_text
 from simulators.scene import Scene, VideoStream, stream
 from simulators.wire import Wire
 from simulators.world.settings import PersonSettings
@@ -54,6 +57,8 @@ class RealStage:
         self.parts = WatchedParts(self.record)
         self._listeners: list[Callable[[str, str, Mapping[str, Any]], None]] = []
         self._began_s: float | None = None
+        self.without_pictures: list[str] = []
+        """Cameras (``DEVICE.SOURCE``) for which the world stands in: pictures can't show what happens."""
 
     def now_s(self) -> float:
         """0 until all devices are online."""
@@ -132,6 +137,9 @@ async def real_stage(
         link = await stack.enter_async_context(fleet_link(url, SIMULATED_ROOT, FILTERS, reconnects=True))
         link.observers.append(stage.observe)
         moving = []
+        played = folder / "scenario.yaml"
+        played.write_text(scenario_text(scenario))
+        on_paths = any(person.path is not None for person in scenario.world.people)
         for name, settings in scenario.devices.items():
             place = folder / name
             place.mkdir(mode=0o700)
@@ -139,14 +147,23 @@ async def real_stage(
             if local is not None:
                 link_to_broker = await stack.enter_async_context(FaultyLink(local.port))
                 stage.broker.links[name], route = link_to_broker, link_to_broker.url
-            cameras = await _cameras(stack, scenario, name, settings, seed)
+            cameras = {} if on_paths else await _cameras(stack, scenario, name, settings, seed)
+            unseen = [one for one in settings.sources() if on_paths and settings.hardware_of(one) == "camera"]
+            stage.without_pictures += [f"{name}.{one}" for one in unseen]
             urls = {source: camera.url for source, camera in cameras.items()}
             whole = completed_config(
                 name, settings.tree, broker_url=route,
                 folder=place / "lines", cameras=urls,
             )  # fmt: skip
             device = RealDevice(
-                name, whole, place, root=SIMULATED_ROOT, link=link, signer=signer, record=stage.record
+                name,
+                whole,
+                place,
+                root=SIMULATED_ROOT,
+                link=link,
+                signer=signer,
+                record=stage.record,
+                scenery=(str(played), str(scenario.folder or SCENARIOS), name, *unseen),
             )
             device.prepare(sign_roles(small_team_roles(root, centre_key), [root]))
             device.hardware.update(cameras)
@@ -159,6 +176,7 @@ async def real_stage(
             if isinstance(camera, VideoStream):
                 camera.begin()
         stage.begin()
+        played.with_name(BEGAN).write_text(str(time.monotonic()))
         for begin in moving:
             begin()
         stage.parts.start(keep_truth(stage.world, stage.record, stage.sleep_until), "truth")

@@ -84,4 +84,8 @@ async def _run_real(
 
     async with real_stage(scenario, scenario.seed, folder, options.broker_url) as stage:
         stage.on_message(ends_run(options.on_message))
+        for camera in stage.without_pictures:
+            ends_run(options.announce)(
+                f"{camera} has no pictures: the world stands in for camera and detector"
+            )
         return await play(scenario, stage, utc_now(), ends_run(options.announce)), stage.record
