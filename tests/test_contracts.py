@@ -50,7 +50,7 @@ PATIENCE: dict[str, tuple[set[str], float]] = {
     "zone_dwell": ({"dwell"}, 20),
     "zone_enter": (set(), 0),
 }
-NO_WAITS = {"ack_within", "cool_down", "grace", "signal_hold"}
+NO_WAITS = {"ack_within", "cool_down", "grace", "signal_hold", "verify_within"}
 """Durations that are no part of it."""
 
 
