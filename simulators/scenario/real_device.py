@@ -176,8 +176,8 @@ class RealDevice:
 
     async def stop(self) -> None:
         """SIGTERM: it says goodbye. It is killed where it does not end."""
+        self._record.event("stopped", self.name, part="device")  # what it still says is its goodbye
         await self._end(signal.SIGTERM)
-        self._record.event("stopped", self.name, part="device")
 
     async def kill(self) -> None:
         await self._end(signal.SIGKILL)
