@@ -37,6 +37,8 @@ class Input(BaseModel):
     pad: int = Field(default=0, ge=0, le=255)
     """The grey value around a picture that does not fill the input, as in training."""
     by_aspect: bool = False
+    invert: bool = False
+    """Whether light and dark are exchanged first: for thermal cameras that show heat as white."""
 
     def size(self, columns: int, rows: int) -> tuple[int, int]:
         """Width and height of the input for a picture of ``columns`` x ``rows``."""
@@ -54,7 +56,10 @@ class Input(BaseModel):
         kind = (
             f"area {self.width}x{self.height} by aspect" if self.by_aspect else f"{self.width}x{self.height}"
         )
-        return f"{kind}, {self.resize}" + (f", pad {self.pad}" if self.resize == "letterbox" else "")
+        return f"{kind}, {self.resize}" + (
+            (f", pad {self.pad}" if self.resize == "letterbox" else "")
+            + (", inverted" if self.invert else "")
+        )
 
 
 class Card(BaseModel):

@@ -45,7 +45,8 @@ class E2e(Card):
 
         def detect(frame: Frame) -> tuple[Detection, ...]:
             rows, columns = frame.shape[:2]
-            picture, how = fit(frame, *prepared.size(columns, rows), prepared.resize, pad=prepared.pad)
+            size = prepared.size(columns, rows)
+            picture, how = fit(frame, *size, prepared.resize, pad=prepared.pad, invert=prepared.invert)
             (dets,) = session.run({"image": picture[None], "score_threshold": threshold})
             return decode(dets, how, self.labels)
 

@@ -57,10 +57,11 @@ def fit(
     *,
     pad: int = 0,
     corner: bool = False,
+    invert: bool = False,
 ) -> "tuple[NDArray[Any], Fit]":
     """The picture at ``width`` x ``height``, stretched, or whole with ``pad`` around it.
 
-    A whole picture is centred, or with ``corner`` at the top left.
+    A whole picture is centred, or with ``corner`` at the top left. ``invert`` exchanges light and dark.
     """
     import cv2
     import numpy as np
@@ -70,12 +71,14 @@ def fit(
         raise ValueError("an empty picture")
     if resize == "stretch":
         small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+        small = cv2.bitwise_not(small) if invert else small
         return small, Fit(width / columns, height / rows, 0, 0, columns, rows)
     scale = min(width / columns, height / rows)
     inner_width, inner_height = max(1, round(columns * scale)), max(1, round(rows * scale))
     left, top = (0, 0) if corner else ((width - inner_width) // 2, (height - inner_height) // 2)
     canvas = np.full((height, width, 3), pad, np.uint8)
     small = cv2.resize(frame, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)
+    small = cv2.bitwise_not(small) if invert else small
     canvas[top : top + inner_height, left : left + inner_width] = small
     return canvas, Fit(inner_width / columns, inner_height / rows, left, top, columns, rows)
 

@@ -72,7 +72,14 @@ class Raw(Card):
 
         def detect(frame: Frame) -> tuple[Detection, ...]:
             size = prepared.size(frame.shape[1], frame.shape[0])
-            small, how = fit(frame, *size, self.input.resize, pad=self.input.pad, corner=self.input.corner)
+            small, how = fit(
+                frame,
+                *size,
+                prepared.resize,
+                pad=prepared.pad,
+                corner=self.input.corner,
+                invert=prepared.invert,
+            )
             rows = infer(small, self)
             return decode(suppress(rows[rows[:, 4] >= self.score], self.iou), how, self.labels)
 

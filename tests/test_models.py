@@ -146,6 +146,21 @@ def test_the_input_follows_the_aspect_at_the_same_area(
     assert input_size(columns, rows, 416 * 416) == size
 
 
+def test_the_card_for_white_hot_pictures_sees_what_the_default_sees_in_their_negative() -> None:
+    import cv2
+
+    frame = np.random.default_rng(2).integers(0, 256, (90, 160, 3)).astype(np.uint8)
+    frame = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_CUBIC)
+    hot, default = (models.find(name).at(0.05).load() for name in ("nanodet-g-white-hot", "default"))
+    person = cv2.imread(str(models.find("default").proof.picture))  # type: ignore[union-attr]
+    for picture in (np.asarray(frame, np.uint8), np.asarray(person, np.uint8)):
+        seen, expected = hot(picture), default(np.asarray(cv2.bitwise_not(picture), np.uint8))
+        assert [one.label for one in seen[:3]] == [one.label for one in expected[:3]]
+        assert [one.score for one in seen[:3]] == pytest.approx([one.score for one in expected[:3]], abs=0.02)
+    assert models.find("nanodet-g-white-hot").sha256 == models.find("default").sha256
+    assert str(models.find("nanodet-g-white-hot").input).endswith("pad 114, inverted")
+
+
 def test_an_empty_picture_has_no_input_size() -> None:
     with pytest.raises(ValueError, match="empty"):
         input_size(0, 100, 416 * 416)
