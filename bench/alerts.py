@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.scenes import REPORTING, VISION
+from bench.scenes.clips import CLIPS, found_in
 from bench.scenes.detections import Detector, Process, cached, fill, judged
 from bench.scenes.script import SECONDS, Script, script
-from bench.scenes.truth import Event, Settings, configuration, count_at, events
+from bench.scenes.truth import Event, Settings, Tries, configuration, count_at, events
 
 HERE = Path(__file__).resolve().parents[1]
 WITHIN_S, EARLY_S, AFTER_S = 10.0, 2.0, 4.0
@@ -100,13 +101,9 @@ def score(wanted: Sequence[Event], told: Sequence[dict[str, Any]], camera_s: flo
 
 def scene_tallies(scene: Script, alerts: Sequence[dict[str, Any]]) -> dict[str, Tally]:
     """By kind of rule, for one scene."""
-    kinds = dict(
-        line.strip().split(": {kind: ") for line in configuration(scene).splitlines() if ": {kind: " in line
-    )
     wanted = events(scene)
     found: dict[str, Tally] = {}
-    for rule, rest in kinds.items():
-        kind = rest.split(",")[0]
+    for rule, kind in rules_of(configuration(scene)).items():
         told = [one for one in alerts if one["rule"] == rule]
         tally = score([one for one in wanted if one.rule == rule], told, SECONDS)
         if kind == "count":
@@ -169,6 +166,59 @@ def measure(
     return result
 
 
+def compare(
+    seeds: Sequence[int],
+    detector: str,
+    checkout: Path,
+    tries: Tries,
+    settings: Settings | None = None,
+    at: float = SCORE,
+) -> dict[str, dict[str, Any]]:
+    """Figures by setting, each one tried alone, in one run over the cached detections."""
+    rows: dict[str, Tally] = defaultdict(Tally)
+    with Process(checkout, "judge.py") as judge:
+        for seed in seeds:
+            frames = cached(seed, detector)
+            if frames is None:
+                continue
+            scene = script(seed)
+            told = judged(judge, configuration(scene, settings, tries), frames, at)
+            wanted = events(scene)
+            for rule, kind in rules_of(configuration(scene)).items():
+                mine = [event for event in wanted if event.rule == rule]
+                names = {rule: f"{kind} as it is"}
+                names |= {
+                    f"{rule}-t{number}": f"{kind}.{key}={value}"
+                    for number, (of, key, value) in enumerate(tries)
+                    if of == kind
+                }
+                for name, row in names.items() if len(names) > 1 else ():
+                    rows[row].add(score(mine, [one for one in told if one["rule"] == name], SECONDS))
+    return {name: rows[name].figures() for name in sorted(rows)}
+
+
+def rules_of(text: str) -> dict[str, str]:
+    """The kind of each rule by its name."""
+    pairs = (line.strip().split(": {kind: ") for line in text.splitlines() if ": {kind: " in line)
+    return {name: rest.split(",", maxsplit=1)[0] for name, rest in pairs}
+
+
+def measure_clips(detector: Detector | None, name: str, checkout: Path) -> dict[str, dict[str, Any]]:
+    """Figures by clip and rule, as `measure`'s."""
+    rows: dict[str, dict[str, Any]] = {}
+    with Process(checkout, "judge.py") as judge:
+        for clip in CLIPS:
+            frames = found_in(clip, detector, name)
+            if frames is None:
+                continue
+            told = judged(judge, clip.configuration(), frames, SCORE)
+            for rule in dict.fromkeys(event.rule for event in clip.events):
+                mine = [event for event in clip.events if event.rule == rule]
+                tally = score(mine, [one for one in told if one["rule"] == rule], clip.seconds)
+                rows[f"{clip.name[:10]} {rule}"] = tally.figures()
+    return rows
+
+
 def show(rows: dict[str, dict[str, Any]], title: str) -> None:
     """Prints one table."""
     print(f"\n{title}")
@@ -182,10 +232,10 @@ def show(rows: dict[str, dict[str, Any]], title: str) -> None:
         "delay_p50_s",
         "delay_p95_s",
     )
-    print(f"{'':18}" + "".join(f"{key[:12]:>13}" for key in (*keys, "count_error")))
+    print(f"{'':26}" + "".join(f"{key[:12]:>13}" for key in (*keys, "count_error")))
     for name, row in rows.items():
         print(
-            f"{name:18}"
+            f"{name:26}"
             + "".join(f"{'–' if row[key] is None else row[key]:>13}" for key in (*keys, "count_error"))
         )
 
@@ -193,6 +243,11 @@ def show(rows: dict[str, dict[str, Any]], title: str) -> None:
 def _seeds(text: str) -> range:
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
+
+
+def _tries(text: str) -> list[tuple[str, str, str]]:
+    kind, key, values = _setting(text)
+    return [(kind, key, value) for value in values.split(",")]
 
 
 def _setting(text: str) -> tuple[str, str, str]:
@@ -219,6 +274,15 @@ def main(arguments: list[str]) -> int:
         "--against", type=Path, metavar="CHECKOUT", help="another version, judged beside this"
     )
     parser.add_argument("--set", type=_setting, action="append", default=[], metavar="KIND.KEY=VALUE")
+    parser.add_argument(
+        "--try",
+        dest="tries",
+        type=_tries,
+        action="append",
+        default=[],
+        metavar="KIND.KEY=V1,V2",
+        help="compare values of a setting, each alone",
+    )
     parser.add_argument("--model", default="default", help="the detector's model (default: default)")
     parser.add_argument("--score", type=float, default=SCORE, help="confidence that starts a track")
     parser.add_argument("--clips", action="store_true", help="the labelled clips too")
@@ -241,6 +305,12 @@ def main(arguments: list[str]) -> int:
         if not given.cached:
             with Detector(checkout, given.model) as detector:
                 fill(given.seeds, {name: detector})
+        if given.tries:
+            tries = [one for few in given.tries for one in few]
+            rows = compare(given.seeds, name, checkout, tries, changed, given.score)
+            show(rows, f"{title}: settings, each one alone (synthetic scenes)")
+            tables[title] = rows
+            continue
         result = measure(given.seeds, name, checkout, changed, given.score)
         hours = result.all.camera_s / 3600
         tables[title] = result.table()
@@ -248,6 +318,11 @@ def main(arguments: list[str]) -> int:
             tables[title],
             f"{title}: synthetic scenes, {hours:.2f} camera-hours ({checkout.name}, {given.model})",
         )
+        if given.clips:
+            with Detector(checkout, given.model) as detector:
+                clips = measure_clips(detector, name, checkout)
+            tables[f"{title}, clips"] = clips
+            show(clips, f"{title}: four real clips, labelled by eye")
         if given.misses:
             print("\n".join(result.missing))
     if given.json:

@@ -125,7 +125,7 @@ def script(seed: int) -> Script:
     outdoors = plot in ("parks", "drives", "animal")
     fits = [one for one in PLACES.values() if one.water == water and not (outdoors and one.name == "hall")]
     place = chance.choice(fits)
-    condition = CONDITIONS[(base * 3 + base // len(plots)) % len(CONDITIONS)]
+    condition = CONDITIONS[(base * 3 + seed // len(LAND)) % len(CONDITIONS)]  # not tied to the plot
     made = Script(seed, place, condition, plot, [], [], [False] * FRAMES)
     writer = _Writer(made, chance)
     getattr(writer, plot.replace(" ", "_"))()

@@ -196,8 +196,15 @@ Settings: TypeAlias = Mapping[str, Mapping[str, object]]
 """Keys of rules by kind of rule; ``*`` for all."""
 
 
-def configuration(script: Script, settings: Settings | None = None) -> str:
-    """The configuration under which a scene is judged, as YAML: rules as they are by default, or changed."""
+Tries: TypeAlias = Sequence[tuple[str, str, str]]
+"""Settings to compare in one run: kind of rule, key, value."""
+
+
+def configuration(script: Script, settings: Settings | None = None, tries: Tries = ()) -> str:
+    """The configuration under which a scene is judged, as YAML: rules as they are by default, or changed.
+
+    For each one of ``tries`` the rules of its kind are there once more, called ``NAME-tNUMBER``.
+    """
     place = script.place
     zones = "\n".join(
         f"      {name}: [{', '.join(f'[{x}, {y}]' for x, y in corners)}]"
@@ -219,7 +226,19 @@ def configuration(script: Script, settings: Settings | None = None) -> str:
   parked: {{kind: stationary, camera: cam, zone: floor, labels: [car, bus, truck], after: 30s}}
   wrong-way: {{kind: wrong_way, camera: cam, zone: floor, flow: [[0.1, 0.5], [0.9, 0.5]]}}
   line: {{kind: line_cross, camera: cam, line: {line}}}"""
-    rules = "\n".join(_with(line, settings or {}) for line in rules.splitlines())
+    lines = [_with(line, settings or {}) for line in rules.splitlines()]
+    for number, (kind, key, value) in enumerate(tries):
+        lines += [
+            _with(line, {kind: {key: value}}).replace(":", f"-t{number}:", 1)
+            for line in lines[: len(rules.splitlines())]
+            if f"kind: {kind}," in line
+        ]
+    rules = "\n".join(lines)
+    return camera_configuration(zones, rules)
+
+
+def camera_configuration(zones: str, rules: str) -> str:
+    """A device with one camera, its zones and rules as YAML lines."""
     return f"""\
 schema_version: 1
 device: bench
