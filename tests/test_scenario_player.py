@@ -165,8 +165,8 @@ def test_power_that_goes_while_a_write_is_slow_ends_the_run_in_time(tmp_path: Pa
 SLOW = """
 timeline:
   - {at: 10s, fault: disk.slow, delay: 3s, for: 8s}
-  - {at: 12s, name: press, press: board.panic_button, for: 500ms}
-  - {at: 13s, fault: power.cut, for: 7s}
+  - {at: 11s, name: press, press: board.panic_button, for: 500ms}  # before the disk counts as hanging
+  - {at: 12s, fault: power.cut, for: 8s}
 expect:
   - {name: not lost, alert: panic, after: press, within: 20s, count: 1, receipt: true}
 """
