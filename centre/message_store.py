@@ -25,6 +25,9 @@ Outcome: TypeAlias = Literal["new", "repeat", "beside", "refused"]
 """``beside``: the device reused the id of another message; both are stored. ``refused``: too often."""
 CHANGING = ("latency_ms", "historical")
 """Fields that may differ in a repeat."""
+NUMBER_OR_CHANGING = ("epoch", "seq", *CHANGING)
+INSTANTS = ("at", "since", "restamped_by_s")
+"""Fields that differ in a repeat whose clock was corrected, at any depth (`agent.mqtt.envelope.restamp`)."""
 MOST_COPIES = 16
 """Different messages under one id of one device."""
 TRIES = 5
@@ -76,7 +79,7 @@ class MessageStore:
             ).fetchall()
             if any(text == body or _same(message, text) for (text,) in same_id):
                 return "repeat"
-            if any(_comparable(body) == _comparable(text) for (text,) in same_id):
+            if any(_same_content(body, text) for (text,) in same_id):
                 if message.topic in NUMBERED:
                     lane = NUMBERED[message.topic]
                     renumbered = LostNumbers(lane=lane, epoch=header.epoch, first=header.seq, last=header.seq)
@@ -151,26 +154,35 @@ class MessageStore:
 
 def _same(message: ReceivedMessage, text: str) -> bool:
     """Whether both are one message by their headers. What gets a receipt has to have the same body, too: the
-    device deletes it; but for instants that the device corrected."""
+    device deletes it."""
     try:
         other = MessageHeader.model_validate_json(text)
     except ValidationError:  # an older version stored it
         return False
     if not message.header.is_same(other):
         return False
-    corrected = (message.header.restamped_by_s, other.restamped_by_s) != (None, None)
-    return message.topic not in NUMBERED or corrected or _same_body(message.payload.decode(), text)
+    return message.topic not in NUMBERED or _same_content(message.payload.decode(), text)
 
 
-def _same_body(*texts: str) -> bool:
-    one, other = (_comparable(text) for text in texts)
-    return one == other
+def _same_content(*texts: str) -> bool:
+    """Whether two messages differ in nothing but their number and the fields that may differ in a repeat.
 
-
-def _comparable(text: str) -> dict[str, Any]:
-    """A message without its number and the fields that may differ in a repeat.
-
-    A device that could not write a message at once gives it another number later.
+    A device that could not write a message at once gives it another number later, and one whose clock was
+    set meanwhile corrects its instants.
     """
-    body = json_object(text.encode()) or {}
-    return {key: value for key, value in body.items() if key not in ("epoch", "seq", *CHANGING)}
+    bodies = [json_object(text.encode()) or {} for text in texts]
+    corrected = any(body.get("restamped_by_s") is not None for body in bodies)
+    one, other = (
+        _without_instants(body) if corrected else body
+        for body in ({key: body[key] for key in body if key not in NUMBER_OR_CHANGING} for body in bodies)
+    )
+    return bool(one == other)
+
+
+def _without_instants(value: Any) -> Any:
+    """``value`` without the instants that a corrected clock moves, at any depth."""
+    if isinstance(value, list):
+        return [_without_instants(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_instants(one) for key, one in value.items() if key not in INSTANTS}

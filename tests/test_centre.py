@@ -164,7 +164,11 @@ LATER = {"historical": True, "latency_ms": {"sent": 5.0}}
 CORRECTED = {"at": "2026-11-28T07:00:00.000Z", "restamped_by_s": 2848.6}
 
 
-@pytest.mark.parametrize("changed", [{}, LATER, CORRECTED], ids=str)
+RENUMBERED = {"epoch": "e2", "seq": 1}
+"""Told from memory while the disk hung, and written later."""
+
+
+@pytest.mark.parametrize("changed", [{}, LATER, CORRECTED, CORRECTED | RENUMBERED], ids=str)
 def test_a_repeat_makes_no_second_row_and_gets_its_receipt_again(
     tmp_path: Path, changed: dict[str, Any]
 ) -> None:
@@ -174,7 +178,7 @@ def test_a_repeat_makes_no_second_row_and_gets_its_receipt_again(
     assert receipts(done) == {"d1": [["id-7"]]}
 
 
-OTHER = {"alert": {"text": "another"}}
+OTHER = {"alert": {"text": "another", "since": "2026-11-28T07:00:00.000Z"}}
 
 
 @pytest.mark.parametrize(
@@ -185,6 +189,8 @@ OTHER = {"alert": {"text": "another"}}
         {"session": 4},
         {"at": "2026-11-28T06:12:32Z"},
         {"schema": "gap/1"},
+        CORRECTED | OTHER,
+        CORRECTED | RENUMBERED | OTHER,
     ],
     ids=str,
 )
