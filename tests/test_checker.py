@@ -454,3 +454,25 @@ def test_what_both_disks_have(tmp_path: Path) -> None:
     assert [(one["state"], one["seq"], one["id"]) for one in on_disk["messages"]] == [
         ("owed", 1, "m0"), ("owed", 3, "m2"), ("kept", 2, "m1"),
     ]  # fmt: skip
+
+
+def test_an_alert_of_a_life_that_ended_at_its_commit_may_have_been_on_the_disk() -> None:
+    run = Run()
+    sent_before_it_was_on_disk(run)
+    run.event(50, "killed", part="device")
+    run.event(51, "started", part="device")
+    run.record.events.sort(key=lambda one: one["t"])
+    assert "alerts_are_on_disk_first" not in findings(run)
+
+
+@pytest.mark.parametrize(("died_s", "told"), [(0.3, False), (20.0, True)])
+def test_a_press_that_a_death_kept_from_its_acknowledgement_is_pressed_again(
+    died_s: float, told: bool
+) -> None:
+    run = Run()
+    one_press_two_alerts(run)
+    pressed_s = next(one["t"] for one in run.record.events if one["event"] == "pressed")
+    run.event(pressed_s + died_s, "killed", part="device")
+    run.event(pressed_s + died_s + 1, "started", part="device")
+    run.record.events.sort(key=lambda one: one["t"])
+    assert ("one_fact_one_alert" in findings(run)) == told

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simulators.checker.finding import Finding
-from simulators.checker.history import DEAD, NEVER, NUMBERED, Device, History, Period, periods, without
+from simulators.checker.history import DEAD, NUMBERED, Device, History, Period, periods, without
 
 CHANGING = ("epoch", "seq", "historical", "latency_ms")
 """Fields in which a repeat may differ: docs/centre.md."""
@@ -94,7 +94,10 @@ def alerts_are_on_disk_first(history: History) -> Iterator[Finding]:
         for one in device.accepted:
             accepted_s.setdefault(one["id"], one["t"])
         for t, body in device.sent("alert"):
-            if accepted_s.get(str(body.get("id")), NEVER) > t:
+            committed_s = accepted_s.get(str(body.get("id")))
+            if committed_s is None and any(one.begin_s <= t for one in device.absences):
+                continue  # the device may have died at the commit, before the record had it
+            if committed_s is None or committed_s > t:
                 text = f"{body.get('id')} was sent, and was not on the disk"
                 yield Finding("alerts_are_on_disk_first", device.name, text, t)
                 break

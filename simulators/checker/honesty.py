@@ -13,7 +13,10 @@ TOLD = (
 )  # fmt: skip
 """Faults of which a device says in its status that something is wrong. Others may leave no trace, such as a
 line that splits its packets."""
-CUT = ("link.down", "link.half_open", "link.auth_revoked", "broker.down", "broker.refuse")
+CUT = (
+    "link.down", "link.half_open", "link.reset", "link.tls_expired", "link.auth_revoked", "broker.down",
+    "broker.refuse",
+)  # fmt: skip
 """Faults during which nothing of the device reaches the broker."""
 GONE = ("offline", "stopped")
 

@@ -1,7 +1,7 @@
 """What people are told: each fact once, from `new` to `end`, and each press at all. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from simulators.checker.finding import Finding
@@ -15,6 +15,8 @@ LOSING = (
     "broker.drop_after_acknowledgement", "broker.quota", "broker.session_lost", "centre.restored_from_backup",
 )  # fmt: skip
 """Faults after which a message is sent again behind those that followed it."""
+ACKNOWLEDGED_S = 0.5
+"""A press that reached the device has been acknowledged after this long, where the device lives."""
 BOARD_KEEPS_S = 60.0
 """A board that restarts loses the presses of about this long that it has not got across."""
 
@@ -91,6 +93,13 @@ def _forgets(device: Device) -> bool:
     return any(gone.end_s >= min(disk) for gone in device.absences) if disk else False
 
 
+def _cut_short(device: Device, presses: Sequence[float]) -> int:
+    """How often the device died so soon after a press, or after its start with a press that had waited, that
+    the board may not have had its acknowledgement: it then presses again."""
+    begun = [*presses, *(one.end_s for one in device.absences)]
+    return sum(any(0 <= gone.begin_s - t <= ACKNOWLEDGED_S for t in begun) for gone in device.absences)
+
+
 def _told_twice(device: Device) -> Iterator[Finding]:
     if _forgets(device):
         return
@@ -99,7 +108,7 @@ def _told_twice(device: Device) -> Iterator[Finding]:
         news = {
             str(alert.get("alert_id")): t for t, alert in _alerts(device, "new") if alert.get("rule") == rule
         }
-        if len(news) > len(presses) + _pushes(device):
+        if len(news) > len(presses) + _pushes(device) + _cut_short(device, presses):
             text = (
                 f"{len(presses)} presses of {source}.{switch} were told under {len(news)} alert ids of {rule}"
             )
