@@ -5,6 +5,7 @@ import os
 import tempfile
 import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
 from models.session import MOST_BYTES
@@ -59,5 +60,15 @@ def pull(
         if found.hexdigest() != sha256.lower():
             raise ValueError(f"{url}: sha256 is {found.hexdigest()}, expected {sha256}: not kept")
         return Path(part).rename(folder / name)
+    except (URLError, TimeoutError) as error:
+        raise OSError(f"{url}: {_reason(error)}; nothing is kept") from error
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def _reason(error: URLError | TimeoutError) -> str:
+    """The reason without the wrapping of urllib, such as ``Connection refused``."""
+    if isinstance(error, HTTPError):
+        return str(error)
+    reason = error.reason if isinstance(error, URLError) else error
+    return (reason.strerror if isinstance(reason, OSError) else None) or str(reason)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,8 @@ def test_without_weights_the_commands_name_the_remedy(far: Card, here: Path) -> 
     every, named = ringpost("models", "verify"), ringpost("models", "verify", "far")
     assert (every.exit_code, named.exit_code) == (0, 1)
     assert named.stderr == "far: its weights are not here yet: ringpost models pull far\n"
+    bench = ringpost("models", "bench", "far")
+    assert (bench.exit_code, bench.stderr) == (1, f"models: {named.stderr}")
     assert json.loads(ringpost("models", "list", "--json").stdout)["here"] is False
     said = ringpost("detect", str(MAN), "--model", "far")
     assert (said.exit_code, said.stderr.count("ringpost models pull far")) == (1, 1)
@@ -103,6 +106,26 @@ def test_wrong_options_of_pull_are_one_line(far: Card, arguments: list[str], cod
     done = ringpost("models", "pull", *arguments)
     assert done.exit_code == code
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://127.0.0.1:9/m.onnx", "Connection refused"),
+        ("https://no-such-host.invalid/m.onnx", "known|resolution"),
+        ("file:///no/such/m.onnx", "No such file"),
+    ],
+)
+def test_without_network_pull_tells_the_address_and_the_reason(
+    far: Card, here: Path, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    monkeypatch.setattr(models, "cards_here", lambda: (far.model_copy(update={"url": url}),))
+    done = ringpost("models", "pull", "far")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"models: {url}: ")
+    assert re.search(reason, done.stderr)
+    assert "urlopen" not in done.stderr
+    assert list(here.iterdir()) == []
 
 
 def test_a_card_without_url_has_nothing_to_pull() -> None:

@@ -125,6 +125,7 @@ def bench_command(name: str, runs: int, providers: str, as_json: bool) -> int:
     """Measures one thread on a 1280x720 picture, in a separate process, so that a crash is reported."""
     try:
         card = models.find(name)
+        card.weights_file()
         providers_in(providers)
     except (OSError, ValueError) as error:
         click.echo(f"models: {describe_error(error)}", err=True)
