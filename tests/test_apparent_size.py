@@ -139,6 +139,13 @@ def test_far_is_smaller_than_near_and_steep_is_told() -> None:
     assert down.steepest_deg == pytest.approx(90, abs=0.1)
 
 
+def test_from_straight_above_a_person_is_as_large_as_the_shoulders() -> None:
+    view = zone_view(mounted(-90), band(0.3, 0.7), SIZE)
+    assert view is not None
+    focal = 640 / math.tan(math.radians(35))
+    assert view.far_px == pytest.approx(focal * 0.45 / (6 - 1.7))
+
+
 @pytest.mark.parametrize("zone", [band(0.1, 0.9), band(0.05, 0.2)])
 def test_a_zone_that_reaches_the_horizon(zone: list[tuple[float, float]]) -> None:
     view = zone_view(mounted(-10), zone, SIZE)

@@ -55,6 +55,7 @@ def noted(text: str) -> list[str]:
         (ZoneView(300, 20, 20, 90), ["person"], None, []),
         (ZoneView(300, 10, 20, 90), ["person"], None, ["are 20 pixels high even in full resolution"]),
         (ZoneView(300, 0, 20, float("inf")), ["person"], None, ["reaches the horizon"]),
+        (ZoneView(300, 0, 90, 9), ["person"], 1.0, ["are 0 pixels high"]),
         (ZoneView(300, 10, 20, 90), ["boat"], 1.0, []),
         (ZoneView(300, 200, 70, 9), ["person"], 1.0, []),
         (ZoneView(300, 200, 70, 9), ["car", "truck"], 1.0, ["seen from up to 70° above"]),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PERSON_M = 1.7
+PERSON_ACROSS_M = 0.45
+"""Across the shoulders: what is seen of a person from straight above."""
 EDGE_SAMPLES = 8
 """Points on each edge of a zone at which the size is computed."""
 NARROWEST_DEG, WIDEST_DEG = 4.0, 140.0
@@ -85,16 +87,21 @@ class GroundView:
         ] + self.focal_px * down / ahead
 
     def person_px(self, corner: Corner) -> float | None:
-        """Length in pixels of a person whose feet are at ``corner``; None without ground there."""
+        """Length in pixels of a person whose feet are at ``corner``, from above the breadth of the shoulders;
+        None without ground there.
+        """
         import numpy as np
 
         foot = self.foot(corner)
         if foot is None:
             return None
-        head_px = self.pixel(foot + np.array([0, 0, min(PERSON_M, 0.95 * self.position[2])]))
+        head = foot + np.array([0, 0, min(PERSON_M, 0.95 * self.position[2])])
+        head_px = self.pixel(head)
         if head_px is None:
             return None
-        return math.hypot(head_px[0] - corner[0] * self.columns, head_px[1] - corner[1] * self.rows)
+        ahead_m = float((self.rotation @ (head - self.position))[2])
+        length_px = math.hypot(head_px[0] - corner[0] * self.columns, head_px[1] - corner[1] * self.rows)
+        return max(length_px, self.focal_px * PERSON_ACROSS_M / ahead_m)
 
 
 def zone_view(camera: SurveyedCamera, zone: Sequence[Corner], frame_size: tuple[int, int]) -> ZoneView | None:

@@ -3,6 +3,7 @@
 The limits are those of the default model, measured: docs/cameras.md, "What it detects".
 """
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ def _scale(frame_size: tuple[int, int], area: int, closer: float | None) -> floa
 
 
 def _too_small(view: ZoneView, scale: float, closer: float | None) -> Iterator[ViewLimit]:
-    if view.far_px == 0:
+    if math.isinf(view.farthest_m):
         yield ViewLimit(
             "the zone reaches the horizon, and the default model misses people less than {least} pixels high"
             " at its input: end the zone nearer",
