@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.boxes import iou
 from models.detection import Box, Detect, Detection, Frame
+from models.picture import decode_picture
 from models.regular import read_regular
 
 if TYPE_CHECKING:
@@ -39,15 +40,11 @@ class Proof(BaseModel):
 
     def check(self, detect: Detect, least: float) -> None:
         """ValueError where ``detect``, at the threshold ``least``, detects something else."""
-        import cv2
-        import numpy as np
-
-        frame = cv2.imdecode(
-            np.frombuffer(read_regular(self.picture, MOST_BYTES) or b"-", np.uint8), cv2.IMREAD_COLOR
-        )
-        if frame is None:
-            raise ValueError(f"its test picture {self.picture.name} is not readable")
-        seen = detect(np.asarray(frame, np.uint8))
+        try:
+            frame = decode_picture(read_regular(self.picture, MOST_BYTES))
+        except ValueError as error:
+            raise ValueError(f"its test picture {self.picture.name} is not readable: {error}") from error
+        seen = detect(frame)
         for expected in self.sees:
             if expected.score - SAME_SCORE >= least and not any(_same(expected, one) for one in seen):
                 found = ", ".join(f"{one.label} {one.score:.2f}" for one in seen[:3]) or "nothing"

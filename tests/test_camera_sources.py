@@ -343,7 +343,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded() -> None:
 PEAK = """
 import resource, sys
 from agent.vision.capture import open_capture
-from agent.cli.detect_input import decode_picture
+from agent.cli.detect_input import read_picture
 from pathlib import Path
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:
@@ -352,7 +352,7 @@ for path in sys.argv[1:]:
             opened = open_capture(path)
             print("picture" if opened.read()[0] else "none")
         else:
-            decode_picture(Path(path))
+            read_picture(Path(path))
             print("picture")
     except (OSError, ValueError) as error:
         print(error)

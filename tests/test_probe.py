@@ -220,7 +220,7 @@ def test_a_camera_is_measured_and_gives_a_masked_frame() -> None:
     fields = asyncio.run(scene())
     assert "error" not in fields
     assert (fields["width"], fields["height"], fields["codec"]) == (640, 360, "MJPG")
-    assert 3 < fields["fps"] < 14
+    assert 3 < fields["fps"] < 30  # of 10; a busy machine gets several at once
     assert fields["brightness"] > 20
     frame = decode_jpeg(base64.b64decode(fields["jpeg"]))
     assert frame[:170, :310].max() < 12

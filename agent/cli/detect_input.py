@@ -8,6 +8,7 @@ from typing import Any
 from agent import MAX_PICTURE_PIXELS
 from agent.runtime.error_text import error_reason
 from models.detection import Frame
+from models.picture import TOO_LARGE, decode_picture
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".ts", ".mjpg"})
@@ -70,22 +71,17 @@ def decode_files(files: Sequence[InputFile]) -> Iterator[InputFrame]:
                 for number, _, frame in frames(str(file.path)):
                     yield InputFrame(file, f"{file.path}:{number:06d}", frame)
             else:
-                yield InputFrame(file, str(file.path), decode_picture(file.path))
+                yield InputFrame(file, str(file.path), read_picture(file.path))
         except (OSError, ValueError) as error:
             reason = error_reason(error)
             yield InputFrame(file, str(file.path), None, reason.removeprefix(f"{file.path}: "))
 
 
-def decode_picture(path: Path) -> Frame:
-    import cv2
-    import numpy as np
-
+def read_picture(path: Path) -> Frame:
+    """The pixels of a picture file. OSError, or ValueError where it can't be decoded."""
     try:
-        picture = cv2.imdecode(np.frombuffer(path.read_bytes() or b"-", np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        if "CV_IO_MAX_IMAGE_PIXELS" in str(error):
+        return decode_picture(path.read_bytes())
+    except ValueError as error:
+        if str(error) == TOO_LARGE:
             raise ValueError(f"larger than {MAX_PICTURE_PIXELS / 1e6:.0f} megapixels") from error
-        raise ValueError(f"OpenCV rejects it: {' '.join(str(error).split())[:120]}") from error
-    if picture is None:
-        raise ValueError("not a picture that OpenCV can decode")
-    return np.asarray(picture, np.uint8)
+        raise

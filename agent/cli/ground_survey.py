@@ -15,6 +15,7 @@ from agent.runtime.atomic_files import write_picture
 from agent.runtime.error_text import describe_error
 from firmware_bridge.wgs84 import metres_per_degree
 from models.detection import Frame
+from models.picture import decode_picture
 
 GRID_M = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 LINES = 12
@@ -25,13 +26,13 @@ POINT, OFF, LINE = (0, 200, 255), (0, 0, 255), (255, 160, 60)
 
 def survey_command(picture: Path, points: Path, annotate: Path | None, as_json: bool) -> int:
     """Prints residual and error of each point. 1 where the fit is poor or impossible."""
-    import cv2
     import numpy as np
 
     try:
-        frame = cv2.imdecode(np.frombuffer(picture.read_bytes() or b"-", np.uint8), cv2.IMREAD_COLOR)
-        if frame is None:
-            raise ValueError(f"{picture}: not a picture that OpenCV can decode")
+        try:
+            frame = decode_picture(picture.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{picture}: {error}") from error
         control_points = read_control_points(points)
         rows, columns = frame.shape[:2]
         outside = [

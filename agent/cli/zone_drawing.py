@@ -10,6 +10,7 @@ from agent.config.model import Config
 from agent.domain.zones import Corner
 from agent.runtime.atomic_files import write_beside
 from models.detection import Frame
+from models.picture import decode_picture
 
 ZONE, LINE, BLACK = (233, 180, 86), (167, 121, 204), (0, 0, 0)
 """Blue, green, red."""
@@ -105,15 +106,12 @@ def save_with_zones(jpeg: bytes, shapes: Sequence[Drawn], path: Path) -> Path:
     OSError; ValueError where it is no picture.
     """
     import cv2
-    import numpy as np
 
     try:
-        frame = cv2.imdecode(np.frombuffer(jpeg or b"-", np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
+        frame = decode_picture(jpeg)
+    except ValueError as error:
         raise ValueError("the device sent no picture that OpenCV can decode") from error
-    if frame is None:
-        raise ValueError("the device sent no picture that OpenCV can decode")
-    good, data = cv2.imencode(".jpg", draw_zones(np.asarray(frame, np.uint8), shapes))
+    good, data = cv2.imencode(".jpg", draw_zones(frame, shapes))
     if not good:
         raise ValueError("the picture can't be encoded")
     return write_beside(path, data.tobytes())

@@ -16,6 +16,7 @@ from agent.domain.message import encode
 from agent.domain.zones import Corner
 from agent.privacy.redaction import redact
 from models.detection import Box, Frame
+from models.picture import decode_picture
 
 STEPS = (
     *((1280, 80), (1280, 65), (1280, 50), (960, 60), (960, 45)),
@@ -172,13 +173,10 @@ def reencode(
 
 def decode_jpeg(jpeg: bytes) -> Frame:
     """The pixels of a stored picture. ValueError where it is damaged."""
-    import cv2
-    import numpy as np
-
-    frame = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if frame is None:
-        raise ValueError("the picture is damaged")
-    return np.asarray(frame, np.uint8)
+    try:
+        return decode_picture(jpeg)
+    except ValueError as error:
+        raise ValueError(f"the picture is damaged: {error}") from error
 
 
 def _box(edges: Sequence[float]) -> Box:

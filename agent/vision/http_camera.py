@@ -14,6 +14,7 @@ from agent.vision.camera_url import MAX_PIXELS, Trust, too_large_text
 from agent.vision.http_connection import HttpConnection
 from agent.vision.jpeg_stream import JpegCutter, jpeg_size
 from models.detection import Frame
+from models.picture import decode_picture
 
 REPEAT_S = 1.0
 """How often the same snapshot counts as a frame."""
@@ -67,13 +68,12 @@ class HttpJpegSource:
 
     def retrieve(self) -> tuple[bool, Frame]:
         """The picture grabbed last; False where it can't be decoded."""
-        import cv2
         import numpy as np
 
-        frame = cv2.imdecode(np.frombuffer(self._picture, np.uint8), cv2.IMREAD_COLOR)
-        return (
-            (False, np.empty((0, 0, 3), np.uint8)) if frame is None else (True, np.asarray(frame, np.uint8))
-        )
+        try:
+            return True, decode_picture(self._picture)
+        except ValueError:
+            return False, np.empty((0, 0, 3), np.uint8)
 
     def get(self, _: int) -> float:
         """0: such a camera has no clock and no frame rate."""
