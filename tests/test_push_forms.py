@@ -155,7 +155,7 @@ def confirming(device: Device, *, revision: int | None, restart: bool = False) -
         push = asyncio.ensure_future(
             device.deployment.handle(json.dumps(payload).encode(), device.steps(), authorize=anyone)
         )
-        await until(lambda: device.deployment.reported()["state"] == "unconfirmed")
+        await until(lambda: device.reported and device.reported[-1]["state"] == "unconfirmed")  # and saved
         assert device.applied == ["critical"]
         with pytest.raises(ValueError, match="revision 9 does not wait for a confirmation; 1 does"):
             await device.deployment.confirm(9)

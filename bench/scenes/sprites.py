@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.vision.video_file import frames
 from bench.scenes import BUILD, VERSION, VISION
 
 Picture = NDArray[np.uint8]
@@ -83,15 +84,8 @@ HULL = (
 @cache
 def frames_of(clip: str) -> tuple[Picture, ...]:
     """Every second frame of a clip of ``../shared``."""
-    video = cv2.VideoCapture(str(VISION / "clips" / f"{clip}.mp4"))
-    found: list[Picture] = []
-    number = 0
-    while video.grab():
-        if number % STEP == 0:
-            found.append(np.asarray(video.retrieve()[1], np.uint8))
-        number += 1
-    video.release()
-    return tuple(found)
+    video = frames(str(VISION / "clips" / f"{clip}.mp4"))
+    return tuple(frame for number, _, frame in video if number % STEP == 0)
 
 
 @cache
