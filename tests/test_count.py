@@ -16,7 +16,7 @@ from agent.rules import Rule
 from agent.vision.tracker import Tracker
 from agent.vision.video_file import frames
 from tests.sightings import facts, judge, see, thing
-from tests.thorough import all_or
+from tests.thorough import all_or, only_long
 
 CLIP = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips" / "vtest.mp4"
 ALL = {"all": [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]}
@@ -127,6 +127,7 @@ def test_an_answer_to_one_who_is_missing_is_none_to_two() -> None:
     assert (missing[0], missing[-1]) == (1, 3)
 
 
+@only_long  # the median of made sightings above holds the rule
 @pytest.mark.needs_shared
 @pytest.mark.skipif(not CLIP.exists(), reason="needs the clips beside this folder: ../shared/data")
 def test_the_number_in_a_street_is_that_of_the_people_in_it() -> None:

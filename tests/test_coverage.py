@@ -21,6 +21,7 @@ from agent.vision.visibility import CLEAR_S, HOLD_S, PICTURE, VisibilityMonitor,
 from agent.vision.visibility_state import NO_FRAME_S, VisibilityState
 from simulators.blinding import Change, blurred, covered, dimmed, foggy, noisy, turned
 from simulators.scene import Scene
+from tests.thorough import all_or
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "vision" / "clips"
 ZONES = {"left": [(0.0, 0.3), (0.4, 0.3), (0.4, 1.0), (0.0, 1.0)], "right": [(0.6, 0.3), (1.0, 0.3), (1.0, 1.0), (0.6, 1.0)]}  # fmt: skip
@@ -242,7 +243,7 @@ def test_health_says_which_zones_are_seen_and_since_when_not() -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=all_or(20, 80))
 @given(
     st.lists(
         st.tuples(st.integers(1, 700), st.integers(1, 1000), st.integers(0, 255), st.integers(0, 60)),

@@ -20,6 +20,7 @@ from agent.domain.message import Lane, Message, encode, new_id
 from agent.outbox.outbox import Outbox
 from agent.outbox.rows import Row
 from tests.memory import memory_folder
+from tests.thorough import all_or
 from tests.waiting import until
 
 T = TypeVar("T")
@@ -258,7 +259,7 @@ class Life(RuleBasedStateMachine):
 
 TestLife = pytest.mark.slow(Life.TestCase)
 TestLife.settings = settings(
-    max_examples=30,
+    max_examples=all_or(18, 60),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

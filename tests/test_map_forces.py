@@ -10,6 +10,7 @@ from centre.map.force import Force
 from centre.map.forces import Filter, Forces
 from centre.map.situation import Situation
 from tests.map_rows import BIRTH, Rows, later
+from tests.thorough import all_or
 
 
 def boat(*messages: Any) -> Force:
@@ -223,7 +224,7 @@ TOPICS = (
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=all_or(30, 120), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(TOPICS), bodies), max_size=12))
 def test_whatever_a_device_sends_the_map_goes_on(messages: list[tuple[str, dict[str, Any]]]) -> None:
     situation, rows = Situation(), Rows()

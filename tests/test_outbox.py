@@ -18,6 +18,7 @@ from agent.outbox.outbox import Outbox
 from agent.outbox.rows import Row
 from tests.memory import memory_folder
 from tests.outbox_rig import copied, ids, message
+from tests.thorough import all_or
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ TestOutboxMachine = pytest.mark.slow(OutboxMachine.TestCase)
 
 
 TestOutboxMachine.settings = settings(
-    max_examples=40,
+    max_examples=all_or(24, 80),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
