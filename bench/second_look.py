@@ -16,8 +16,8 @@ from typing import Any
 import cv2
 
 import models
-from agent.evidence.closer_look import look_closer, overlap
-from models.boxes import area, intersection
+from agent.evidence.object_crop import score_in_crop
+from models.boxes import area, intersection, iou
 
 SCORE, AGREES = 0.4, 0.4
 TRUE, FALSE = 0.5, 0.3
@@ -44,13 +44,13 @@ def measure(pictures: Path, verify_model: str = "default") -> dict[str, Any]:
             if found.score < SCORE or found.label not in names.values():
                 continue
             own = [box for name, crowd, box in labels if name == found.label and not crowd]
-            best = max((overlap(found.box, box) for box in own), default=0.0)
+            best = max((iou(found.box, box) for box in own), default=0.0)
             crowds = [box for name, crowd, box in labels if name == found.label and crowd]
             in_crowd = any(intersection(found.box, box) > 0.5 * area(found.box) for box in crowds)
             if FALSE <= best < TRUE or (best < FALSE and in_crowd):
                 continue
             began_s = time.perf_counter()
-            score = look_closer(second, frame, found.box, (found.label,))
+            score = score_in_crop(second, frame, found.box, (found.label,))
             took_ms.append((time.perf_counter() - began_s) * 1000)
             verified[found.label, best >= TRUE].append(score >= AGREES)
             verified["all", best >= TRUE].append(score >= AGREES)

@@ -21,7 +21,7 @@ from agent.domain.findings import Finding
 from agent.domain.message import Message, encode, new_id
 from agent.domain.observations import Observation, SeenObject, Sighting
 from agent.evidence.alert_verifier import amended
-from agent.evidence.closer_look import look_closer, region_around
+from agent.evidence.object_crop import region_around, score_in_crop
 from agent.evidence.second_look import SecondLooks, Verifier
 from agent.host.clock import monotonic_s
 from agent.outbox.outbox import Outbox
@@ -67,7 +67,7 @@ def test_only_the_same_object_agrees(label: str, labels: Any, box: Any, score: f
         return (Detection(label, 0.7, box),)
 
     frame = np.zeros((1000, 1000, 3), np.uint8)
-    assert look_closer(detect, frame, (0.45, 0.4, 0.55, 0.6), labels) == (score if score else 0.0)
+    assert score_in_crop(detect, frame, (0.45, 0.4, 0.55, 0.6), labels) == (score if score else 0.0)
     assert shapes == [(600, 600, 3)]
 
 

@@ -294,7 +294,7 @@ class AlertBook:
             rule = entry.alert.policy.rule
             self._active[rule, entry.alert.finding.key] = entry
             was, policy = entry.alert.policy, policies.get(rule)
-            if policy is None or policy.kind != was.kind:
-                gone = "its rule is no longer configured"
-                gone = gone if policy is None else kind_changed(was.kind, policy.kind)
-                yield from self.drop_rule(rule, at, gone)
+            if policy is None:
+                yield from self.drop_rule(rule, at, "its rule is no longer configured")
+            elif policy.kind != was.kind:
+                yield from self.drop_rule(rule, at, kind_changed(was.kind, policy.kind))

@@ -8,7 +8,7 @@ from agent.config.model import Config
 from agent.domain.contracts import RulePart
 from agent.domain.references import Channel
 from agent.domain.yaml_loader import alternatives
-from agent.evidence.closer_look import agrees
+from agent.evidence.object_crop import agrees
 from agent.runtime.error_text import describe_error
 from firmware_bridge.source import SourcePart
 from models.card import Card

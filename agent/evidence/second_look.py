@@ -23,10 +23,11 @@ from agent.alerts.alert import Alert
 from agent.alerts.verification import NOT_IN_TIME, SecondLook, Verified
 from agent.domain.contracts import Verification
 from agent.domain.observations import Observation, SeenObject, Sighting
-from agent.evidence.closer_look import look_closer, overlap
+from agent.evidence.object_crop import score_in_crop
 from agent.host.clock import monotonic_s
 from agent.privacy.redaction import FrameWithPeople
 from agent.runtime.native_calls import abandon, within
+from models.boxes import iou
 from models.detection import Box, Detect, Frame
 
 log = structlog.get_logger()
@@ -86,9 +87,9 @@ class _Look:
 
     def follow(self, objects: Sequence[SeenObject]) -> None:
         """Its object is now where the nearest one with its label is that overlaps with it."""
-        own = [seen for seen in objects if self.label in (None, seen.label) and overlap(seen.box, self.box)]
+        own = [seen for seen in objects if self.label in (None, seen.label) and iou(seen.box, self.box)]
         if own:
-            self.box = max(own, key=lambda seen: overlap(seen.box, self.box)).box
+            self.box = max(own, key=lambda seen: iou(seen.box, self.box)).box
 
 
 class SecondLooks:
@@ -167,7 +168,7 @@ class SecondLooks:
             camera.hanging = thread
             abandon(thread)
 
-        work = partial(look_closer, camera.detect, frame, box, look.wanted.labels)
+        work = partial(score_in_crop, camera.detect, frame, box, look.wanted.labels)
         try:
             score = await within(HANGS_S, work, "second look", abandoned)
         except Exception as error:  # onnxruntime's and OpenCV's own among them: the alert goes without

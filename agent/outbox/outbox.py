@@ -281,8 +281,9 @@ class Outbox:
     def _delete_completed(self) -> None:
         """Deletes messages that were delivered before they were written, now that they are."""
         delivered, with_receipt = self._memory.take_completed()
-        if delivered or with_receipt:
+        if delivered:
             self.thread.submit(lambda: self.storage.delete_ids(delivered))
+        if with_receipt:
             self.thread.submit(lambda: self.storage.alerts.record_receipts(with_receipt))
 
     def _flush_later(self) -> None:

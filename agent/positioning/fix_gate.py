@@ -24,7 +24,7 @@ MAX_EPOCH_S = 10.0
 """No receiver has longer epochs: a longer gap is an outage, and does not count for `interval_s`."""
 CLOCK_OFFSETS_KEPT = 30
 JUMP_TOLD_S = 600.0
-"""How long a jump is told that was accepted since the receiver stayed there."""
+"""How long position and alert points report an accepted jump of a receiver that stayed at its new place."""
 STATE_VALID_S = 60.0
 """A `GnssState` of the receiver expires after this time."""
 MAX_LATE_S = 2.0

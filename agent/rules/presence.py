@@ -104,7 +104,7 @@ class Presence:
         since_s = now_s - self.left_s(now_s, leak)
         self.since += timedelta(seconds=since_s - self.since_s)
         self.since_s = since_s
-        if self.left_area:  # it was detected, only elsewhere
+        if self.left_area:  # it was detected, outside the area
             self.first_s += away_s
             self.share = max(self.share, FIRST_SHARE)
         else:

@@ -149,7 +149,7 @@ def _open_rtsp(
         "format_whitelist": STREAM_FORMATS,
         "protocol_whitelist": "tcp",
         "rtsp_transport": "tcp",
-        "fpsprobesize": "0",  # else FFmpeg counts 20 frames first, for a rate that nobody uses
+        "fpsprobesize": "0",  # else FFmpeg counts 20 frames first, for a rate that is not used
     }
     for decoder in attempts(decode, url):
         relay = RtspRelay(url, open_s, read_s, trust)

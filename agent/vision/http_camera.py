@@ -92,7 +92,8 @@ class HttpJpegSource:
     def _is_repeated(self, picture: bytes) -> bool:
         """Whether a snapshot is the one before, byte for byte: it is asked more often than it takes any.
 
-        One in `REPEAT_S` counts, so that a frozen picture is noticed. ETags of cameras are not believed.
+        One in `REPEAT_S` counts, so that a frozen picture is noticed. ETags are ignored: some cameras send
+        constant ones.
         """
         return self._single and picture == self._picture and monotonic_s() - self._handed_s < REPEAT_S
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.end_to_end
 
 NEVER_AGREES = """
 from agent.evidence import second_look
-second_look.look_closer = lambda *_: 0.0
+second_look.score_in_crop = lambda *_: 0.0
 """
 
 

@@ -93,7 +93,7 @@ def _hint(session: Session, desk: CameraDesk) -> str:
 
 
 def _limits(session: Session, desk: CameraDesk) -> str:
-    """What the detector can't see in the selected zone, or that nobody knows."""
+    """The limits of the detector in the selected zone, or that they are unknown without a survey."""
     found = desk.limits()
     if found is None:
         return session.t(

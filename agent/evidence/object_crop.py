@@ -6,9 +6,10 @@ are not. A narrower crop finds fewer again: the network knows people by what is 
 
 from collections.abc import Iterable
 
-from models.boxes import area, intersection
+from models.boxes import iou
 from models.detection import Box, Detect, Frame
 from models.labels import PEOPLE, plain
+from models.tiles import detect_part
 
 MARGIN = 3.0
 """How many times its object a crop is wide or high, whichever is more."""
@@ -27,42 +28,15 @@ def region_around(box: Box, width: int, height: int) -> Box:
     return first, upper, first + size, upper + size
 
 
-def look_closer(detect: Detect, frame: Frame, box: Box, labels: Iterable[str]) -> float:
+def score_in_crop(detect: Detect, frame: Frame, box: Box, labels: Iterable[str]) -> float:
     """The best score with one of ``labels`` at about ``box``; 0 where nothing is found there."""
     rows, columns = frame.shape[:2]
-    region = region_around(box, columns, rows)
-    left, top, right, bottom = region
-    part = frame[round(top * rows) : round(bottom * rows), round(left * columns) : round(right * columns)]
-    if part.size == 0:
-        return 0.0
     known = {plain(label) for label in labels}
-    return max(
-        (
-            found.score
-            for found in detect(part)
-            if agrees(found.label, known) and overlap(_in_frame(found.box, region), box) >= SAME
-        ),
-        default=0.0,
-    )
+    found = [one.detection for one in detect_part(detect, frame, region_around(box, columns, rows))]
+    scores = [one.score for one in found if agrees(one.label, known) and iou(one.box, box) >= SAME]
+    return max(scores, default=0.0)
 
 
 def agrees(label: str, known: set[str]) -> bool:
     """Whether a label, perhaps of another model, is one of ``known``; all words for people are one."""
     return plain(label) in known or (plain(label) in PEOPLE and not PEOPLE.isdisjoint(known))
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    both = intersection(one, other)
-    union = area(one) + area(other) - both
-    return both / union if union > 0 else 0.0
-
-
-def _in_frame(box: Box, region: Box) -> Box:
-    wide, tall = region[2] - region[0], region[3] - region[1]
-    return (
-        region[0] + box[0] * wide,
-        region[1] + box[1] * tall,
-        region[0] + box[2] * wide,
-        region[1] + box[3] * tall,
-    )
