@@ -199,6 +199,14 @@ def test_in_the_last_idle_thread_a_region_ends_before_the_next_frame(
         assert budget.next(cameras, 1.0, 2) is not None
 
 
+def test_an_abandoned_region_makes_the_next_one_look_no_shorter() -> None:
+    budget, cameras = RegionBudget(1), [Camera(9), Camera(0, due_s=1.05)]
+    for _ in range(5):
+        budget.start(cameras[0], 0.5)
+        budget.abandon()
+    assert budget.next(cameras, 1.0, 1) is None
+
+
 def one(x: float, score: float = 0.5, size: float = 0.04, label: str = "person") -> Detection:
     return Detection(label, score, at(x, 0.5, size))
 

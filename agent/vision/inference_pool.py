@@ -77,7 +77,7 @@ class InferencePool(DetectorCache):
                     self._threads.discard(run.thread)
                     abandon(run.thread)
             for _ in slot.examining:
-                self._budget.end(0.0)
+                self._budget.abandon()
             slot.examining.clear()
             self._start_threads()
             slot.space.notify_all()

@@ -61,10 +61,14 @@ class RegionBudget:
         self._running += 1
 
     def end(self, took_s: float) -> None:
-        """A region ended, or its thread was abandoned, after ``took_s`` seconds."""
+        """A region ended after ``took_s`` seconds."""
         self._running -= 1
         self._saved_s -= took_s
         self._cost_s += RECENT * (min(took_s, BURST_S) - self._cost_s)
+
+    def abandon(self) -> None:
+        """The thread of a region was abandoned: its duration says nothing about the next one."""
+        self._running -= 1
 
     def _save(self, now_s: float) -> float:
         """The core seconds that may be spent now."""
